@@ -1,0 +1,90 @@
+"""Engines and transactions for both databases: SQLite (WAL, fully synchronous) and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from agent.errors import DatabaseUnavailable
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for a SQLAlchemy URL, set up so that a commit is durable.
+
+    SQLite: write-ahead log, `synchronous=FULL`, foreign keys, 30 s of patience with a locked file, and
+    every transaction begins with `BEGIN IMMEDIATE`, so that two claimers never read the same row.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        driver = parsed.set(drivername="postgresql+psycopg") if "+" not in parsed.drivername else parsed
+        return create_engine(driver, pool_pre_ping=True, pool_size=10, max_overflow=40)
+    _prepare_sqlite_folder(parsed)
+    engine = create_engine(parsed, connect_args={"timeout": 30.0, "check_same_thread": False})
+    event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite_folder(url: URL) -> None:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _on_sqlite_connect(connection: Any, _record: Any) -> None:
+    # The driver's own BEGIN is deferred; ours is immediate.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class Database:
+    """The door to the database: sessions, and the database's own time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._sessions = sessionmaker(engine, expire_on_commit=False)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a session that commits at the end and rolls back on any error.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer; nothing was written.
+        """
+        try:
+            with self._sessions.begin() as session:
+                yield session
+        except DBAPIError as error:
+            if error.connection_invalidated or type(error).__name__ == "OperationalError":
+                raise DatabaseUnavailable("the database does not answer; check `database.url`") from error
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+
+def database_now(session: Session) -> datetime:
+    """Return the database's time, aware, in UTC: the one clock that all machines share."""
+    if session.get_bind().dialect.name == "sqlite":
+        value = session.execute(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).scalar_one()
+        return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)
+    moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC)

@@ -1,0 +1,264 @@
+"""The tables: what the service knows, and the only place where it keeps it.
+
+Columns that hold a DICOM attribute are its keyword in snake case. Times are aware and in UTC. The
+patient's attributes stand in `studies` alone, so that one table needs guarding and one purge empties it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# SQLite numbers rows only in a column declared exactly INTEGER.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time in both databases; SQLite keeps it as text that sorts by time."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store in UTC; SQLite drops the offset, PostgreSQL keeps it."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone was given to the database")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Common base of the rows."""
+
+    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON()}  # noqa: RUF012
+
+
+class Study(Base):
+    """One Study Instance UID: who, when, and whether all of it has arrived."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    patient_id: Mapped[str] = mapped_column(Text, default="")
+    issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")
+    patient_name: Mapped[str] = mapped_column(Text, default="")
+    patient_birth_date: Mapped[str] = mapped_column(Text, default="")
+    accession_number: Mapped[str] = mapped_column(Text, default="")
+    study_date: Mapped[str] = mapped_column(Text, default="")
+    study_time: Mapped[str] = mapped_column(Text, default="")
+    study_description: Mapped[str] = mapped_column(Text, default="")
+    calling_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    # The present revision: 1 for the first draft; a late or changed image makes the next.
+    revision: Mapped[int] = mapped_column(Integer, default=1)
+    # Set when images of one study name different patients, or one UID came with two contents.
+    conflict: Mapped[str | None] = mapped_column(String(64))
+    first_received_at: Mapped[datetime]
+    last_received_at: Mapped[datetime]
+
+
+class Instance(Base):
+    """One received SOP Instance, by the sha256 of the bytes that were received."""
+
+    __tablename__ = "instances"
+    __table_args__ = (
+        UniqueConstraint("sop_instance_uid", "sha256"),
+        Index("ix_instances_study", "study_id"),
+        Index("ix_instances_sha256", "sha256"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    series_instance_uid: Mapped[str] = mapped_column(String(64), default="")
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    modality: Mapped[str] = mapped_column(Text, default="")
+    body_part_examined: Mapped[str] = mapped_column(Text, default="")
+    view_position: Mapped[str] = mapped_column(Text, default="")
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    # The study's revision that this instance first belongs to.
+    revision: Mapped[int] = mapped_column(Integer, default=1)
+    received_at: Mapped[datetime]
+    purged_at: Mapped[datetime | None]
+
+
+class Quarantined(Base):
+    """Received bytes that are not a usable instance; kept, counted and shown, never drafted."""
+
+    __tablename__ = "quarantine"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    code: Mapped[str] = mapped_column(String(64))
+    calling_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    received_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Job(Base):
+    """The life of one revision of one study, from its first image to its delivery (`agent.queue.states`)."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_claim", "state", "priority", "run_after", "id"),
+        Index("ix_jobs_due", "state", "due_at"),
+        Index("ix_jobs_lease", "state", "lease_until"),
+        Index("ix_jobs_study", "study_id"),
+        Index("ix_jobs_updated", "updated_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), default="draft")
+    # kind|study|revision|model digest ('-' for "whatever model the worker holds"); see agent.queue.jobs.
+    idempotency_key: Mapped[str] = mapped_column(String(200), unique=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    revision: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16))
+    # Smaller runs first: 0 STAT, 50 routine.
+    priority: Mapped[int] = mapped_column(Integer, default=50)
+    due_at: Mapped[datetime | None]
+    force_at: Mapped[datetime | None]
+    # True when force_at passed before the study had gone quiet.
+    incomplete: Mapped[bool] = mapped_column(Boolean, default=False)
+    run_after: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    lease_token: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime | None]
+    # Why the job stands where it stands: an error's code, or the name of the eligibility rule.
+    code: Mapped[str | None] = mapped_column(String(64))
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class JobEvent(Base):
+    """Every transition of a job, in order: the history that `study show` prints."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (Index("ix_job_events_job", "job_id"), Index("ix_job_events_at", "at"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    at: Mapped[datetime]
+    from_state: Mapped[str | None] = mapped_column(String(16))
+    to_state: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str | None] = mapped_column(String(64))
+    reason: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(String(128), default="")
+
+
+class Draft(Base):
+    """One draft: the text, what was read in it, and the exact bytes of both documents."""
+
+    __tablename__ = "drafts"
+    __table_args__ = (UniqueConstraint("study_id", "revision", "model_digest"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), index=True)
+    revision: Mapped[int] = mapped_column(Integer)
+    model_digest: Mapped[str] = mapped_column(String(64))
+    model_name: Mapped[str] = mapped_column(Text)
+    demonstration: Mapped[bool] = mapped_column(Boolean)
+    # drafted | not_attempted | failed: what the documents say.
+    outcome: Mapped[str] = mapped_column(String(16), default="drafted")
+    text: Mapped[str] = mapped_column(Text)
+    # {findings: [...], flags: [...], sentences: [...], urgency: {...}, statistics: {...}}
+    content: Mapped[dict[str, Any]]
+    urgency: Mapped[int] = mapped_column(Integer, default=50)
+    seconds: Mapped[float] = mapped_column(Float, default=0.0)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Document(Base):
+    """The bytes of one SR as they are sent, every time the same."""
+
+    __tablename__ = "documents"
+    __table_args__ = (UniqueConstraint("draft_id", "role", "variant"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"))
+    # findings (A) | report (B)
+    role: Mapped[str] = mapped_column(String(16))
+    # The SOP class that a destination takes: comprehensive3d | comprehensive | enhanced | basic_text.
+    variant: Mapped[str] = mapped_column(String(24))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Delivery(Base):
+    """One document on its way to one destination."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("document_id", "destination"),
+        Index("ix_deliveries_claim", "state", "priority", "run_after", "id"),
+        Index("ix_deliveries_lease", "state", "lease_until"),
+        Index("ix_deliveries_job", "job_id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    destination: Mapped[str] = mapped_column(String(64))
+    # PENDING -> SENDING -> STORED -> COMMITTED, aside DEAD and CANCELED (`agent.queue.states`).
+    state: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[int] = mapped_column(Integer, default=50)
+    run_after: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    lease_token: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime | None]
+    code: Mapped[str | None] = mapped_column(String(64))
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    stored_at: Mapped[datetime | None]
+
+
+class Worker(Base):
+    """A process of the service and its last sign of life; `status` reads who is there."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    # listener | worker | deliverer | housekeeping | web
+    role: Mapped[str] = mapped_column(String(16))
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(Integer)
+    # What it would say of itself: model, device, address, counters.
+    about: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime] = mapped_column(index=True)

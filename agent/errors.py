@@ -1,0 +1,109 @@
+"""The service's exceptions: one root, each with a stable code and whether trying again can help.
+
+An exception's text is written for the operator: what happened and what to do. It never holds a
+patient's attribute, because it is stored beside the job and shown in `echo-agent status`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AgentError(Exception):
+    """Root of everything that the service raises on purpose."""
+
+    code: ClassVar[str] = "agent-error"
+    retryable: ClassVar[bool] = False
+
+
+class SettingsError(AgentError):
+    """The configuration file or an environment variable is wrong; every problem is listed at once."""
+
+    code = "settings-invalid"
+
+
+class DatabaseUnavailable(AgentError):
+    """The database does not answer, or its schema is not the one that this version needs."""
+
+    code = "database-unavailable"
+    retryable = True
+
+
+class SchemaOutdated(AgentError):
+    """The database has another schema revision: run `echo-agent db upgrade`."""
+
+    code = "schema-outdated"
+
+
+class StorageFull(AgentError):
+    """Free space is below `storage.min_free_mb`: senders are asked to retry until space is freed."""
+
+    code = "storage-full"
+    retryable = True
+
+
+class InstanceMissing(AgentError):
+    """A row names an instance whose file is gone: restore it from the archive or resend the study."""
+
+    code = "instance-missing"
+
+
+class UnreadableInstance(AgentError):
+    """A received object's dataset cannot be parsed; it is quarantined and its sender should be looked at."""
+
+    code = "instance-unreadable"
+
+
+class UnreadableImage(AgentError):
+    """Pixel data that cannot be decoded to an image; the study fails visibly and is never drafted."""
+
+    code = "image-unreadable"
+
+
+class NotAChestStudy(AgentError):
+    """No image of the study is eligible under the rules of `eligibility`."""
+
+    code = "not-eligible"
+
+
+class PatientConflict(AgentError):
+    """Images of one Study Instance UID name different patients: no draft until a person has resolved it."""
+
+    code = "patient-conflict"
+
+
+class LeaseLost(AgentError):
+    """Another worker owns the job now: this worker's result is discarded, nothing was written."""
+
+    code = "lease-lost"
+
+
+class InvalidTransition(AgentError):
+    """A job was asked to enter a state that its present state does not lead to."""
+
+    code = "invalid-transition"
+
+
+class DemonstrationModelRefused(AgentError):
+    """Drafts of the demonstration model leave this machine only with `model.allow_demonstration: true`."""
+
+    code = "demonstration-model-refused"
+
+
+class DeliveryRefused(AgentError):
+    """The destination refused the object for good: the delivery is dead until a person revives it."""
+
+    code = "delivery-refused"
+
+
+class DeliveryFailed(AgentError):
+    """The destination did not take the object this time; the delivery is retried with backoff."""
+
+    code = "delivery-failed"
+    retryable = True
+
+
+class PortUnavailable(AgentError):
+    """The listener cannot bind its address and port: stop the other program or change `listener.port`."""
+
+    code = "port-unavailable"

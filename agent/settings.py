@@ -1,0 +1,238 @@
+"""`config.yaml` and ECHO_AGENT_* variables, validated into one frozen tree of settings.
+
+Every key is listed in `docs/settings.md`. Unknown keys are errors, and all problems of a file are
+reported at once, each with its path in the file.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agent.errors import SettingsError
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(Section):
+    """Where the queue lives."""
+
+    url: str = Field("sqlite:///var/echo-agent.db", description="SQLAlchemy URL: SQLite file or PostgreSQL.")
+
+
+class StorageSettings(Section):
+    """Where received objects lie."""
+
+    path: Path = Field(Path("var/instances"), description="Directory of the received objects.")
+    min_free_mb: float = Field(
+        1024, ge=0, description="Free space (MB) below which senders are answered 0xA700, to retry later."
+    )
+
+
+class AllowedPeer(Section):
+    """A peer that may open associations."""
+
+    ae_title: AeTitle = Field(description="Calling AE title.")
+    address: str | None = Field(None, description="IP address or CIDR network; any address when left out.")
+
+
+class ListenerSettings(Section):
+    """The Storage and Verification SCP."""
+
+    ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(11112, description="TCP port; 0 takes a free one.")
+    allow: tuple[AllowedPeer, ...] = Field(
+        (), description="Peers that may send. Without an entry only loopback peers may."
+    )
+    require_called_ae_title: bool = Field(True, description="Refuse associations that call another AE title.")
+    accept_secondary_capture: bool = Field(True, description="Offer the Secondary Capture SOP class too.")
+    maximum_associations: int = Field(25, ge=1, description="Associations at the same time, over all peers.")
+    network_timeout_s: Seconds = Field(60, description="Longest silence (s) on an open association.")
+    acse_timeout_s: Seconds = Field(10, description="Longest wait (s) for an association request.")
+    maximum_object_mb: float = Field(512, gt=0, description="Largest object (MB) that is taken.")
+
+
+class StudySettings(Section):
+    """When a study counts as complete."""
+
+    quiet_time_s: Seconds = Field(60, description="Silence (s) after the last image that completes a study.")
+    stat_quiet_time_s: Seconds = Field(10, description="The same for a study whose request says STAT.")
+    force_after_s: Seconds = Field(
+        1800, description="A study still receiving after this time (s) is drafted and marked incomplete."
+    )
+
+
+class EligibilityRule(Section):
+    """A rule on one image: the first rule whose conditions all hold decides."""
+
+    name: str = Field(min_length=1, max_length=64, description="Shown as the reason.")
+    decision: Literal["accept", "skip"]
+    modality: tuple[str, ...] = Field((), description="Modality is one of these.")
+    body_part: tuple[str, ...] = Field((), description="BodyPartExamined is one of these; '' means empty.")
+    text: str | None = Field(
+        None, description="Regular expression found in the study, series or protocol description, any case."
+    )
+
+
+DEFAULT_ELIGIBILITY = (
+    EligibilityRule(
+        name="not-a-radiograph",
+        decision="skip",
+        modality=("CT", "MR", "US", "NM", "PT", "XA", "RF", "MG", "SR", "PR", "KO", "SEG", "DOC", "RTPLAN"),
+    ),
+    EligibilityRule(
+        name="chest-body-part",
+        decision="accept",
+        modality=("CR", "DX"),
+        body_part=("CHEST", "THORAX", "LUNG"),
+    ),
+    EligibilityRule(
+        name="chest-by-description",
+        decision="accept",
+        modality=("CR", "DX"),
+        body_part=("",),
+        text=r"\b(chest|thorax|cxr|lung)\b",
+    ),
+)
+
+
+class ModelSettings(Section):
+    """The network that drafts."""
+
+    checkpoint: Path | None = Field(
+        None, description="Checkpoint directory; the shipped demonstration checkpoint when left out."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
+    allow_demonstration: bool = Field(
+        False, description="Let drafts of a demonstration model leave this machine."
+    )
+
+
+class WorkerSettings(Section):
+    """How jobs are taken."""
+
+    slots: int = Field(4, ge=1, le=256, description="Studies drafted together.")
+    lease_s: Seconds = Field(60, description="A worker silent for this long (s) loses its jobs.")
+    maximum_attempts: int = Field(3, ge=1, description="Attempts before a job is DEAD.")
+    poll_s: Seconds = Field(1.0, description="Longest wait (s) before the queue is looked at again.")
+    report_skipped: bool = Field(
+        False, description="Send a 'no draft was produced' document for skipped studies too."
+    )
+
+
+class DestinationSettings(Section):
+    """A PACS that drafts are sent to."""
+
+    name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
+    host: str
+    port: Port
+    ae_title: AeTitle = Field(description="The PACS's AE title.")
+    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call.")
+    findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
+        "comprehensive3d", description="SOP class in which this PACS takes the findings document."
+    )
+    timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the destination is this machine."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class DeliverySettings(Section):
+    """Retries of the outbox."""
+
+    first_retry_s: Seconds = Field(5, description="Backoff (s) after the first failure.")
+    longest_retry_s: Seconds = Field(900, description="Backoff's upper bound (s).")
+    give_up_after_s: Seconds = Field(86400, description="Age (s) at which an undelivered document is DEAD.")
+    lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
+
+
+class LogSettings(Section):
+    """Logging."""
+
+    format: Literal["console", "json"] = Field("console", description="Console lines or JSON lines.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity shown.")
+    hash_key: str = Field(
+        "", description="Key of the hash that stands for a study in logs; drawn at start when empty."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. ECHO_AGENT_LISTENER__PORT=104 overrides `listener.port`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="ECHO_AGENT_", env_nested_delimiter="__"
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    storage: StorageSettings = StorageSettings()
+    listener: ListenerSettings = ListenerSettings()
+    studies: StudySettings = StudySettings()
+    eligibility: tuple[EligibilityRule, ...] = Field(
+        DEFAULT_ELIGIBILITY, description="First match decides; an image that no rule matches is skipped."
+    )
+    model: ModelSettings = ModelSettings()
+    worker: WorkerSettings = WorkerSettings()
+    destinations: tuple[DestinationSettings, ...] = Field((), description="Where drafts go.")
+    delivery: DeliverySettings = DeliverySettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, so that a secret can stay out of it."""
+        return env_settings, init_settings
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read a configuration file and the environment.
+
+    Relative paths in the file are relative to the working directory. Without a file the defaults hold.
+
+    Raises:
+        SettingsError: the file is missing, is no YAML, or has problems; all of them are listed.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{path} is no valid YAML: {error}") from error
+        if loaded is not None and not isinstance(loaded, dict):
+            raise SettingsError(f"{path} must hold sections such as 'listener:' at its top level")
+        values = loaded or {}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise SettingsError("\n".join([f"{path or 'environment'}: mend these settings:", *lines])) from error

@@ -1,0 +1,176 @@
+"""The canonical wording of a normalised report: one preferred sentence per statement, regions in order.
+
+One-step decoding works only where a statement has one wording (two paraphrases that are nearly tied
+are settled by image noise), so that nothing here is varied: side, place, severity and change alter a
+sentence, chance never does. The grammar is small on purpose:
+
+    [Possible | No | Resolved] [new] [severity] [side] NAME [in place | in the PLACE][, CHANGE].
+    No NAME, NAME or NAME.                               (plain absences of one region)
+
+Source: the region order is the one of ECHO's normalised reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from model.findings.types import Change, Finding, Laterality, Presence, Severity
+from model.findings.wording_terms import (
+    DEVICES,
+    IMPORTANCE,
+    NORMAL_SENTENCE,
+    PLACES,
+    REGION_ORDER,
+    SIZED,
+    name_of,
+    region_of,
+)
+
+NO_FINDING = "no_finding"
+NO_FINDING_SENTENCE = "No acute cardiopulmonary abnormality."
+
+_SIZES = {Severity.MILD: "small", Severity.MODERATE: "moderate", Severity.SEVERE: "large"}
+_TRAILING_CHANGES = (Change.INCREASED, Change.DECREASED, Change.UNCHANGED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalisedReport:
+    """The sentences of a normalised report, each ending in a full stop."""
+
+    findings: tuple[str, ...]
+    impression: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """`Findings: … Impression: …`; a part without a sentence is left out."""
+        parts = (("Findings:", self.findings), ("Impression:", self.impression))
+        return " ".join(" ".join((title, *sentences)) for title, sentences in parts if sentences)
+
+
+def normalised_report(findings: Iterable[Finding]) -> NormalisedReport:
+    """Word findings as a normalised report that states them and nothing else.
+
+    What is not among the findings is not mentioned: a region without a finding gets no sentence.
+    `no_finding` (present) becomes the impression "No acute cardiopulmonary abnormality."; absent or
+    indeterminate it says nothing that the other findings do not. The impression repeats the present
+    and indeterminate findings, the most important first; a device that is where it belongs is left
+    to the findings. Order and duplicates of the argument do not matter.
+
+    Returns: sentences in the fixed order of regions; within one, present, possible, then absent.
+    """
+    unique = dict.fromkeys(replace(finding, evidence="") for finding in findings)
+    stated = sorted((f for f in unique if f.concept != NO_FINDING), key=_order)
+    sentences: list[str] = []
+    for region in REGION_ORDER:
+        sentences += _region_sentences([f for f in stated if region_of(f.concept) == region])
+    impression = list(dict.fromkeys(_impression_sentences(stated)))
+    if any(f.concept == NO_FINDING and f.presence is Presence.PRESENT for f in unique):
+        impression.append(NO_FINDING_SENTENCE)
+    return NormalisedReport(findings=tuple(sentences), impression=tuple(impression))
+
+
+def sentence_for(finding: Finding) -> str:
+    """The one sentence that states one finding alone.
+
+    >>> from model.findings.types import Finding, Laterality, Presence, Severity
+    >>> sentence_for(Finding(concept="pleural_effusion", presence=Presence.PRESENT,
+    ...                      laterality=Laterality.LEFT, severity=Severity.MILD))
+    'Small left pleural effusion.'
+    """
+    if _is_plain_absence(finding) and finding.concept in NORMAL_SENTENCE:
+        return NORMAL_SENTENCE[finding.concept]
+    return _phrase(finding, name_of(finding.concept))
+
+
+def _region_sentences(findings: Sequence[Finding]) -> list[str]:
+    stated, merged = _merge_malposition(findings)
+    sentences = [*merged, *(sentence_for(f) for f in stated if not _is_plain_absence(f))]
+    absent = [f for f in stated if _is_plain_absence(f)]
+    listed = [name_of(f.concept) for f in absent if f.concept not in NORMAL_SENTENCE]
+    if listed:
+        sentences.append(f"No {_join(listed)}.")
+    sentences += [NORMAL_SENTENCE[f.concept] for f in absent if f.concept in NORMAL_SENTENCE]
+    return sentences
+
+
+def _merge_malposition(findings: Sequence[Finding]) -> tuple[list[Finding], list[str]]:
+    """A tube and its malposition are one statement: "Malpositioned endotracheal tube in the …"."""
+    left, sentences = list(findings), []
+    for wrong in [f for f in findings if f.concept == "malpositioned_device"]:
+        if wrong.presence is not Presence.PRESENT or wrong.location is None:
+            continue
+        for device in [f for f in left if f.concept in DEVICES]:
+            if replace(device, concept=wrong.concept) == wrong:
+                left = [f for f in left if f not in (wrong, device)]
+                sentences.append(_phrase(device, f"malpositioned {name_of(device.concept)}"))
+                break
+    return left, sentences
+
+
+def _impression_sentences(findings: Sequence[Finding]) -> list[str]:
+    loose, merged = _merge_malposition(findings)
+    worth = [f for f in loose if f.presence is not Presence.ABSENT and f.concept not in DEVICES]
+    worth.sort(key=lambda f: (f.presence is Presence.INDETERMINATE, IMPORTANCE.get(f.concept, len(IMPORTANCE))))
+    return [*merged, *(sentence_for(f) for f in worth)]
+
+
+def _phrase(finding: Finding, name: str) -> str:
+    words = _opening(finding)
+    side = finding.laterality
+    if finding.severity is not None:
+        sizes = finding.concept in SIZED
+        words.append(_SIZES[finding.severity] if sizes else finding.severity.value)
+    place = _place(finding)
+    side_in_place = place is not None and side is not None and side.value in place.split()
+    if side is not None and not side_in_place:
+        words.append(side.value)
+    words.append(name)
+    if place is not None:
+        words.append(place)
+    elif finding.concept in DEVICES and finding.presence is Presence.PRESENT:
+        words.append("in place")
+    sentence = " ".join(words)
+    if finding.change in _TRAILING_CHANGES:
+        sentence += f", {finding.change}"
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def _opening(finding: Finding) -> list[str]:
+    if finding.change is Change.RESOLVED:  # a resolved finding is absent, whatever else is said of it
+        return ["resolved"]
+    words = {Presence.PRESENT: [], Presence.ABSENT: ["no"], Presence.INDETERMINATE: ["possible"]}[finding.presence]
+    return [*words, "new"] if finding.change is Change.NEW else words
+
+
+def _place(finding: Finding) -> str | None:
+    """`in the left lower zone`; of both sides `in the lower zones`, the side then stands before the name."""
+    if finding.location is None:
+        return None
+    preposition, singular, plural, sided = PLACES.get(
+        finding.location, ("in the", finding.location.replace("_", " "), None, False)
+    )
+    if sided and finding.laterality is Laterality.BILATERAL:
+        return f"{preposition} {plural}"
+    if sided and finding.laterality is not None:
+        return f"{preposition} {finding.laterality} {singular}"
+    return f"{preposition} {singular}"
+
+
+def _is_plain_absence(finding: Finding) -> bool:
+    return finding == Finding(concept=finding.concept, presence=Presence.ABSENT)
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+_CONCEPT_ORDER = {Presence.PRESENT: 0, Presence.INDETERMINATE: 1, Presence.ABSENT: 2}
+
+
+def _order(finding: Finding) -> tuple[object, ...]:
+    from model.findings.wording_terms import TERM_ORDER
+
+    attributes = (finding.laterality, finding.location, finding.severity, finding.change)
+    rank = TERM_ORDER.get(finding.concept, len(TERM_ORDER))
+    return (_CONCEPT_ORDER[finding.presence], rank, finding.concept, *(value or "" for value in attributes))
