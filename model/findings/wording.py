@@ -20,10 +20,11 @@ from model.findings.wording_terms import (
     DEVICES,
     IMPORTANCE,
     NORMAL_SENTENCE,
-    PLACES,
     REGION_ORDER,
     SIZED,
+    TERM_ORDER,
     name_of,
+    place_of,
     region_of,
 )
 
@@ -31,6 +32,7 @@ NO_FINDING = "no_finding"
 NO_FINDING_SENTENCE = "No acute cardiopulmonary abnormality."
 
 _SIZES = {Severity.MILD: "small", Severity.MODERATE: "moderate", Severity.SEVERE: "large"}
+_OPENINGS = {Presence.PRESENT: (), Presence.ABSENT: ("no",), Presence.INDETERMINATE: ("possible",)}
 _TRAILING_CHANGES = (Change.INCREASED, Change.DECREASED, Change.UNCHANGED)
 
 
@@ -111,24 +113,32 @@ def _merge_malposition(findings: Sequence[Finding]) -> tuple[list[Finding], list
 def _impression_sentences(findings: Sequence[Finding]) -> list[str]:
     loose, merged = _merge_malposition(findings)
     worth = [f for f in loose if f.presence is not Presence.ABSENT and f.concept not in DEVICES]
-    worth.sort(key=lambda f: (f.presence is Presence.INDETERMINATE, IMPORTANCE.get(f.concept, len(IMPORTANCE))))
+    worth.sort(
+        key=lambda f: (f.presence is Presence.INDETERMINATE, IMPORTANCE.get(f.concept, len(IMPORTANCE)))
+    )
     return [*merged, *(sentence_for(f) for f in worth)]
 
 
 def _phrase(finding: Finding, name: str) -> str:
     words = _opening(finding)
-    side = finding.laterality
     if finding.severity is not None:
-        sizes = finding.concept in SIZED
-        words.append(_SIZES[finding.severity] if sizes else finding.severity.value)
-    place = _place(finding)
-    side_in_place = place is not None and side is not None and side.value in place.split()
-    if side is not None and not side_in_place:
+        sized = finding.concept in SIZED
+        words.append(_SIZES[finding.severity] if sized else finding.severity.value)
+    place, side = None, finding.laterality
+    if finding.location is not None:
+        place = place_of(finding.location)
+    one_sided_place = place is not None and place.sided and side in (Laterality.LEFT, Laterality.RIGHT)
+    if side is not None and not one_sided_place:
         words.append(side.value)
     words.append(name)
     if place is not None:
-        words.append(place)
-    elif finding.concept in DEVICES and finding.presence is Presence.PRESENT:
+        both = place.sided and side is Laterality.BILATERAL
+        words += [
+            place.preposition,
+            *([str(side)] if one_sided_place else []),
+            place.plural if both else place.singular,
+        ]
+    elif _is_in_place(finding):
         words.append("in place")
     sentence = " ".join(words)
     if finding.change in _TRAILING_CHANGES:
@@ -136,25 +146,16 @@ def _phrase(finding: Finding, name: str) -> str:
     return sentence[0].upper() + sentence[1:] + "."
 
 
+def _is_in_place(finding: Finding) -> bool:
+    present = finding.presence is Presence.PRESENT and finding.change is not Change.RESOLVED
+    return present and finding.concept in DEVICES
+
+
 def _opening(finding: Finding) -> list[str]:
     if finding.change is Change.RESOLVED:  # a resolved finding is absent, whatever else is said of it
         return ["resolved"]
-    words = {Presence.PRESENT: [], Presence.ABSENT: ["no"], Presence.INDETERMINATE: ["possible"]}[finding.presence]
+    words = list(_OPENINGS[finding.presence])
     return [*words, "new"] if finding.change is Change.NEW else words
-
-
-def _place(finding: Finding) -> str | None:
-    """`in the left lower zone`; of both sides `in the lower zones`, the side then stands before the name."""
-    if finding.location is None:
-        return None
-    preposition, singular, plural, sided = PLACES.get(
-        finding.location, ("in the", finding.location.replace("_", " "), None, False)
-    )
-    if sided and finding.laterality is Laterality.BILATERAL:
-        return f"{preposition} {plural}"
-    if sided and finding.laterality is not None:
-        return f"{preposition} {finding.laterality} {singular}"
-    return f"{preposition} {singular}"
 
 
 def _is_plain_absence(finding: Finding) -> bool:
@@ -165,12 +166,10 @@ def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-_CONCEPT_ORDER = {Presence.PRESENT: 0, Presence.INDETERMINATE: 1, Presence.ABSENT: 2}
+_PRESENCE_ORDER = {Presence.PRESENT: 0, Presence.INDETERMINATE: 1, Presence.ABSENT: 2}
 
 
 def _order(finding: Finding) -> tuple[object, ...]:
-    from model.findings.wording_terms import TERM_ORDER
-
     attributes = (finding.laterality, finding.location, finding.severity, finding.change)
     rank = TERM_ORDER.get(finding.concept, len(TERM_ORDER))
-    return (_CONCEPT_ORDER[finding.presence], rank, finding.concept, *(value or "" for value in attributes))
+    return (_PRESENCE_ORDER[finding.presence], rank, finding.concept, *(value or "" for value in attributes))

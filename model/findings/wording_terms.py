@@ -1,0 +1,113 @@
+"""The words of the canonical report: the preferred name, the place in the report and the weight of each term.
+
+Names are written as they stand inside a sentence (lower case unless a proper name). A concept that is
+not listed, such as a hospital's own, is worded by its key and stated after the last region.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+REGION_ORDER = ("thorax", "mediastinum", "lungs", "heart", "hila", "diaphragm", "pleura", "bones", "other")
+
+
+class Place(NamedTuple):
+    """How a location is said: `in the left lower zone`, of both sides `in the lower zones`."""
+
+    preposition: str
+    singular: str
+    plural: str
+    sided: bool  # whether the side of the finding is said with the place
+
+
+# concept: (region, preferred name); the order is the order of sentences within a region.
+_TERMS: dict[str, tuple[str, str]] = {
+    "endotracheal_tube": ("thorax", "endotracheal tube"),
+    "feeding_tube": ("thorax", "feeding tube"),
+    "chest_tube": ("thorax", "chest tube"),
+    "central_line": ("thorax", "central venous catheter"),
+    "pacemaker": ("thorax", "pacemaker"),
+    "support_device": ("thorax", "support device"),
+    "malpositioned_device": ("thorax", "malpositioned device"),
+    "subcutaneous_emphysema": ("thorax", "subcutaneous emphysema"),
+    "widened_mediastinum": ("mediastinum", "mediastinal widening"),
+    "tracheal_deviation": ("mediastinum", "tracheal deviation"),
+    "pneumomediastinum": ("mediastinum", "pneumomediastinum"),
+    "consolidation": ("lungs", "consolidation"),
+    "pneumonia": ("lungs", "pneumonia"),
+    "lung_opacity": ("lungs", "opacity"),
+    "pulmonary_edema": ("lungs", "pulmonary edema"),
+    "atelectasis": ("lungs", "atelectasis"),
+    "lung_lesion": ("lungs", "lung lesion"),
+    "nodule": ("lungs", "nodule"),
+    "mass": ("lungs", "mass"),
+    "emphysema": ("lungs", "emphysema"),
+    "fibrosis": ("lungs", "fibrosis"),
+    "cardiomegaly": ("heart", "cardiomegaly"),
+    "hilar_enlargement": ("hila", "hilar enlargement"),
+    "elevated_diaphragm": ("diaphragm", "hemidiaphragm elevation"),
+    "pneumoperitoneum": ("diaphragm", "pneumoperitoneum"),
+    "hernia": ("diaphragm", "hiatal hernia"),
+    "pleural_effusion": ("pleura", "pleural effusion"),
+    "pneumothorax": ("pleura", "pneumothorax"),
+    "pleural_thickening": ("pleura", "pleural thickening"),
+    "rib_fracture": ("bones", "rib fracture"),
+    "fracture": ("bones", "fracture"),
+}
+
+TERM_ORDER = {concept: rank for rank, concept in enumerate(_TERMS)}
+
+# Devices: present without a place they are "in place", and the impression does not repeat them.
+DEVICES = frozenset(
+    {"endotracheal_tube", "feeding_tube", "chest_tube", "central_line", "pacemaker", "support_device"}
+)
+
+# Graded by size (small, moderate, large); everything else by degree (mild, moderate, severe).
+SIZED = frozenset(
+    {"pleural_effusion", "pneumothorax", "nodule", "mass", "lung_lesion", "pneumoperitoneum", "hernia"}
+)
+
+# A plain absence that radiologists word as a normal region rather than as "no …".
+NORMAL_SENTENCE = {
+    "cardiomegaly": "The cardiac silhouette is normal in size.",
+    "hilar_enlargement": "The hila are normal.",
+}
+
+PLACES: dict[str, Place] = {
+    "upper_zone": Place("in the", "upper zone", "upper zones", True),
+    "mid_zone": Place("in the", "mid zone", "mid zones", True),
+    "lower_zone": Place("in the", "lower zone", "lower zones", True),
+    "apex": Place("at the", "apex", "apices", True),
+    "base": Place("at the", "base", "bases", True),
+    "retrocardiac": Place("in the", "retrocardiac region", "retrocardiac regions", True),
+    "perihilar": Place("in the", "perihilar region", "perihilar regions", True),
+    "costophrenic_angle": Place("at the", "costophrenic angle", "costophrenic angles", True),
+    "carina": Place("at the", "carina", "carina", False),
+    "right_main_bronchus": Place("in the", "right main bronchus", "right main bronchus", False),
+    "right_atrium": Place("in the", "right atrium", "right atrium", False),
+}
+
+# Most important first; what is not listed follows in the order of the regions.
+_BY_IMPORTANCE = (
+    "pneumothorax", "malpositioned_device", "pneumoperitoneum", "pneumomediastinum", "widened_mediastinum",
+    "tracheal_deviation", "pulmonary_edema", "pneumonia", "consolidation", "mass", "pleural_effusion",
+    "nodule", "lung_lesion", "lung_opacity", "cardiomegaly", "atelectasis", "hilar_enlargement",
+    "rib_fracture", "fracture", "elevated_diaphragm",
+)  # fmt: skip
+IMPORTANCE = {concept: rank for rank, concept in enumerate(_BY_IMPORTANCE)}
+
+
+def name_of(concept: str) -> str:
+    """The preferred name of a concept, as inside a sentence."""
+    return _TERMS[concept][1] if concept in _TERMS else concept.replace("_", " ")
+
+
+def region_of(concept: str) -> str:
+    """The region of the report that states a concept; `other` for one that is not listed."""
+    return _TERMS[concept][0] if concept in _TERMS else "other"
+
+
+def place_of(location: str) -> Place:
+    """How a location is said; one that is not listed by its key, without a side."""
+    words = location.replace("_", " ")
+    return PLACES.get(location, Place("in the", words, words, False))
