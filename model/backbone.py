@@ -1,0 +1,203 @@
+"""The network: transformers' Qwen2.5-VL, run by our own forward. The only module that imports transformers.
+
+Every forward gets its mask and its positions explicitly and holds no state between calls: transformers'
+own forward silently turns causal without a mask over a cache, adds a boolean mask in eager attention,
+and keeps `rope_deltas` on the module. The layers, and so the parameters and their names, are
+transformers'; attention is SDPA throughout.
+
+Training in short (`S` samples, prompt `P`, response `R`):
+
+    features = backbone.encode_images(batch.pixel_values, batch.grid_thw)
+    positions = backbone.positions(batch.input_ids, batch.grid_thw, batch.valid)        # [3, S, P]
+    answer = text_positions(next_positions(positions, batch.valid), R)                  # [3, S, R]
+    embeds = backbone.embed(torch.cat([batch.input_ids, clean, noisy], 1), features)    # [S, P+2R, D]
+    mask = rad_mask_batch(batch.valid, response_valid, block_size)                      # [S, P+2R, P+2R]
+    logits = backbone(embeds, torch.cat([positions, answer, answer], 2), mask, rows=masked)  # [n, V]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from model.config import NetworkShape
+from model.positions import mrope_positions
+from model.vision import WindowPlan, plan_windows
+
+
+class KeyValueStore(Protocol):
+    """What a layer's attention does with its new keys and values: keep them, and say what to attend to."""
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """keys, values: `[S, KV heads, q, head dim]`; returns those to attend to, `[S, KV heads, k, head dim]`."""
+        ...
+
+
+class Backbone(nn.Module):
+    """Qwen2.5-VL: vision tower, projector, decoder and head, batched.
+
+    `network` is transformers' module, whose `state_dict` has the Hugging Face names.
+    """
+
+    def __init__(self, network: Qwen2_5_VLForConditionalGeneration) -> None:
+        super().__init__()
+        self.network = network
+        self.shape = NetworkShape.of(network.config.to_dict())
+
+    @classmethod
+    def from_config(cls, network: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> Backbone:
+        """A network with fresh weights (torch's default generator); under `torch.device("meta")` without any.
+
+        network: a Hugging Face `config.json`, flat or nested.
+        """
+        config = Qwen2_5_VLConfig(**network)
+        config._attn_implementation = "sdpa"  # eager would add boolean masks instead of applying them
+        return cls(Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.lm_head.weight.device  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' type, and that of keys and values."""
+        return self.network.lm_head.weight.dtype  # type: ignore[no-any-return]
+
+    def freeze_vision(self) -> None:
+        """Stops the training of the vision tower and its projector (RAD and DCD)."""
+        self.network.model.visual.requires_grad_(False)
+
+    # ---- input ----
+
+    def encode_images(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
+        """Visual tokens of all images, in order: `[tokens, D]`.
+
+        pixel_values: `[patches, C*T*p*p]`; grid_thw: int `[images, 3]` in patches. Images of equal size
+        that stand next to each other run as one batch.
+        """
+        sizes = [tuple(size) for size in grid_thw.tolist()]
+        features, first, patch = [], 0, 0
+        while first < len(sizes):
+            last = first
+            while last < len(sizes) and sizes[last] == sizes[first]:
+                last += 1
+            frames, rows, columns = sizes[first]
+            count = (last - first) * frames  # the tower never attends from one frame to another
+            group = pixel_values[patch : patch + count * rows * columns]
+            features.append(self._encode_equal(group.unflatten(0, (count, -1)), rows, columns))
+            first, patch = last, patch + count * rows * columns
+        return torch.cat(features)
+
+    def embed(self, input_ids: Tensor, image_features: Tensor | None = None) -> Tensor:
+        """Embeddings `[S, T, D]` of ids `[S, T]`; the image placeholders become `image_features` `[n, D]`."""
+        embeds: Tensor = self.network.model.language_model.embed_tokens(input_ids)
+        if image_features is None:
+            return embeds
+        places = (input_ids == self.shape.image_token_id)[..., None]
+        return embeds.masked_scatter(places, image_features.to(embeds.dtype))
+
+    def positions(self, input_ids: Tensor, grid_thw: Tensor, valid: Tensor) -> Tensor:
+        """M-RoPE positions `[3, S, T]` of padded prompts; see `model.positions`."""
+        return mrope_positions(input_ids, valid, grid_thw, self.shape.image_token_id, self.shape.merge)
+
+    # ---- decoder ----
+
+    def forward(
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        cache: KeyValueStore | None = None,
+        rows: Tensor | slice | None = None,
+    ) -> Tensor:
+        """Logits of the rows that matter.
+
+        embeds: `[S, q, D]`; positions: int `[3, S, q]`; mask: bool `[S, q, k]`, True = attend, k being q
+        or, with a cache, what the cache gives back. rows: a slice of q, giving `[S, len, V]`; a bool
+        mask `[S, q]` or an int index `[n]` into the flattened `S*q`, giving `[n, V]`; None is all rows.
+        """
+        hidden = self.hidden(embeds, positions, mask, cache)  # [S, q, D]
+        if isinstance(rows, slice):
+            hidden = hidden[:, rows]
+        elif rows is not None:
+            hidden = hidden[rows] if rows.dtype == torch.bool else hidden.flatten(0, 1)[rows]
+        return self.head(hidden)
+
+    def hidden(
+        self, embeds: Tensor, positions: Tensor, mask: Tensor, cache: KeyValueStore | None = None
+    ) -> Tensor:
+        """The last layer's normalised states `[S, q, D]`; arguments as in `forward`."""
+        text = self.network.model.language_model
+        rotary = text.rotary_emb(embeds, positions)
+        mask = mask[:, None]  # [S, 1, q, k]: the same for all heads
+        hidden = embeds
+        for layer in text.layers:
+            hidden = layer(
+                hidden,
+                attention_mask=mask,
+                position_embeddings=rotary,
+                past_key_values=cache,
+                use_cache=False,
+            )
+        states: Tensor = text.norm(hidden)
+        return states
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `[..., V]` of states `[..., D]`."""
+        logits: Tensor = self.network.lm_head(hidden)
+        return logits
+
+    # ---- vision tower ----
+
+    def _encode_equal(self, pixels: Tensor, rows: int, columns: int) -> Tensor:
+        """Visual tokens `[images * tokens, D]` of images of one size, `[images, patches, C*T*p*p]`."""
+        tower = self.network.model.visual
+        unit = self.shape.merge**2
+        window = tower.window_size // (self.shape.merge * self.shape.patch)
+        plan = plan_windows(rows, columns, self.shape.merge, window, pixels.device)
+
+        weight = tower.patch_embed.proj.weight  # a convolution whose kernel is one patch is a linear map
+        hidden = functional.linear(pixels.to(weight.dtype), weight.flatten(1))  # [images, patches, d]
+        hidden = hidden.unflatten(1, (-1, unit))[:, plan.order].flatten(1, 2)
+        cos, sin = tower.rotary_pos_emb(hidden, plan.places)  # [patches, head dim]
+        for index, block in enumerate(tower.blocks):
+            local = None if index in tower.fullatt_block_indexes else plan
+            hidden = hidden + _vision_attention(block.attn, block.norm1(hidden), cos, sin, local)
+            hidden = hidden + block.mlp(block.norm2(hidden))
+        tokens: Tensor = tower.merger(hidden.flatten(0, 1)).unflatten(0, (len(pixels), -1))
+        return tokens[:, plan.inverse].flatten(0, 1)
+
+
+def _vision_attention(
+    attention: Any, hidden: Tensor, cos: Tensor, sin: Tensor, plan: WindowPlan | None
+) -> Tensor:
+    """Attention over whole images `[images, patches, d]`, or inside the windows of `plan`."""
+    images = hidden.shape[0]
+    qkv = attention.qkv(hidden).unflatten(-1, (3, attention.num_heads, -1))
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [images, heads, patches, head dim]
+    q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+    mask = None
+    if plan is not None:
+        # [images, heads, patches, .] -> [images * windows, heads, size, .]
+        q, k, v = (t[:, :, plan.members].permute(0, 2, 1, 3, 4).flatten(0, 1) for t in (q, k, v))
+        if not plan.present.all():
+            mask = plan.present[:, None, None, :].repeat(images, 1, 1, 1)
+    out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    out = out.transpose(1, 2).reshape(images, -1, attention.dim)  # [images, patches or windows * size, d]
+    if plan is not None:
+        out = out[:, plan.source]
+    projected: Tensor = attention.proj(out)
+    return projected
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding in float32: x `[..., patches, head dim]`, cos and sin `[patches, head dim]`."""
+    wide = x.float()
+    first, second = wide.chunk(2, dim=-1)
+    return (wide * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
