@@ -34,7 +34,7 @@ class KeyValueStore(Protocol):
     """What a layer's attention does with its new keys and values: keep them, and say what to attend to."""
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """keys, values: `[S, KV heads, q, head dim]`; returns those to attend to, `[S, KV heads, k, head dim]`."""
+        """keys, values: `[S, KV heads, q, head dim]`; returns all to attend to, k instead of q."""
         ...
 
 
@@ -90,7 +90,7 @@ class Backbone(nn.Module):
             frames, rows, columns = sizes[first]
             count = (last - first) * frames  # the tower never attends from one frame to another
             group = pixel_values[patch : patch + count * rows * columns]
-            features.append(self._encode_equal(group.unflatten(0, (count, -1)), rows, columns))
+            features.append(self._encode_equal(group.view(count, rows * columns, -1), rows, columns))
             first, patch = last, patch + count * rows * columns
         return torch.cat(features)
 
@@ -164,13 +164,13 @@ class Backbone(nn.Module):
 
         weight = tower.patch_embed.proj.weight  # a convolution whose kernel is one patch is a linear map
         hidden = functional.linear(pixels.to(weight.dtype), weight.flatten(1))  # [images, patches, d]
-        hidden = hidden.unflatten(1, (-1, unit))[:, plan.order].flatten(1, 2)
+        hidden = hidden.view(len(pixels), -1, unit, hidden.shape[-1])[:, plan.order].flatten(1, 2)
         cos, sin = tower.rotary_pos_emb(hidden, plan.places)  # [patches, head dim]
         for index, block in enumerate(tower.blocks):
             local = None if index in tower.fullatt_block_indexes else plan
             hidden = hidden + _vision_attention(block.attn, block.norm1(hidden), cos, sin, local)
             hidden = hidden + block.mlp(block.norm2(hidden))
-        tokens: Tensor = tower.merger(hidden.flatten(0, 1)).unflatten(0, (len(pixels), -1))
+        tokens: Tensor = tower.merger(hidden.flatten(0, 1)).view(len(pixels), len(plan.order), -1)
         return tokens[:, plan.inverse].flatten(0, 1)
 
 
@@ -178,10 +178,11 @@ def _vision_attention(
     attention: Any, hidden: Tensor, cos: Tensor, sin: Tensor, plan: WindowPlan | None
 ) -> Tensor:
     """Attention over whole images `[images, patches, d]`, or inside the windows of `plan`."""
-    images = hidden.shape[0]
-    qkv = attention.qkv(hidden).unflatten(-1, (3, attention.num_heads, -1))
-    q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [images, heads, patches, head dim]
+    images, patches, _ = hidden.shape
+    qkv = attention.qkv(hidden).view(images, patches, 3, attention.num_heads, -1)
+    q, k, v = qkv.unbind(2)  # each [images, patches, heads, head dim]
     q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
     mask = None
     if plan is not None:
         # [images, heads, patches, .] -> [images * windows, heads, size, .]
@@ -197,7 +198,7 @@ def _vision_attention(
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding in float32: x `[..., patches, head dim]`, cos and sin `[patches, head dim]`."""
-    wide = x.float()
+    """Rotary embedding in float32: x `[images, patches, heads, d]`, cos and sin `[patches, d]`."""
+    wide, cos, sin = x.float(), cos[:, None], sin[:, None]
     first, second = wide.chunk(2, dim=-1)
     return (wide * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)

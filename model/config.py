@@ -85,7 +85,7 @@ class NetworkShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """A checkpoint's configuration. Block size and mask token are properties of a checkpoint, never constants.
+    """A checkpoint's configuration; block size and mask token are properties of it, never constants.
 
     `network` is the Hugging Face `config.json`; every other field stands in `echo_config.json`.
     `denoising_steps` is the number of forwards that a block needs (1: one-step ECHO); with a
