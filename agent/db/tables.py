@@ -224,7 +224,8 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("document_id", "destination"),
-        Index("ix_deliveries_claim", "state", "priority", "run_after", "id"),
+        # One destination's queue at a time: a dead PACS with a long queue costs the others nothing.
+        Index("ix_deliveries_claim", "destination", "state", "priority", "run_after", "id"),
         Index("ix_deliveries_lease", "state", "lease_until"),
         Index("ix_deliveries_job", "job_id"),
     )
@@ -237,6 +238,8 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int] = mapped_column(Integer, default=50)
     run_after: Mapped[datetime]
+    # After this time a failed attempt is the last one; a revival sets it anew.
+    give_up_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(128))
     lease_token: Mapped[str | None] = mapped_column(String(36))

@@ -1,0 +1,312 @@
+"""The outbox: documents on their way to destinations, under the same leases and fencing as jobs.
+
+The job's row is locked before its deliveries' rows wherever both change, so that two deliverers that
+finish the last two documents of one job see each other and cannot deadlock.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Delivery, Document, Job
+from agent.errors import LeaseLost
+from agent.queue.retry import Failure, RetryPolicy, backoff_s
+from agent.queue.states import DeliveryState, JobState, check_delivery_step, move
+
+_RECLAIM_BATCH = 100
+_OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+_HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value)
+_IN_DELIVERY = (JobState.DRAFTED.value, JobState.DELIVERING.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryClaim:
+    """A document that this deliverer may send; `content` is the Part 10 file, the same at every try."""
+
+    delivery_id: int
+    job_id: int
+    document_id: int
+    destination: str
+    token: str
+    attempts: int
+    give_up_at: datetime
+    sop_class_uid: str
+    sop_instance_uid: str
+    content: bytes
+
+
+def add(
+    session: Session,
+    document: Document,
+    job: Job,
+    destination: str,
+    *,
+    now: datetime,
+    give_up_after_s: float,
+    priority: int,
+    refused: Failure | None = None,
+) -> Delivery:
+    """Put a document into the outbox; with `refused` it is DEAD from the start, visibly."""
+    state = DeliveryState.PENDING if refused is None else DeliveryState.DEAD
+    check_delivery_step(None, state)
+    delivery = Delivery(
+        document_id=document.id,
+        job_id=job.id,
+        destination=destination,
+        state=state.value,
+        priority=priority,
+        run_after=now,
+        give_up_at=now + timedelta(seconds=give_up_after_s),
+        code=refused.code if refused else None,
+        reason=refused.reason if refused else None,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(delivery)
+    return delivery
+
+
+def claim(
+    database: Database, owner: str, destination: str, lease_s: float, limit: int
+) -> list[DeliveryClaim]:
+    """Take up to `limit` due documents of one destination; their jobs become DELIVERING."""
+    with database.transaction() as session:
+        now = database_now(session)
+        due = (
+            select(Delivery, Document)
+            .join(Document, Document.id == Delivery.document_id)
+            .where(
+                Delivery.destination == destination,
+                Delivery.state == DeliveryState.PENDING.value,
+                Delivery.run_after <= now,
+            )
+            .order_by(Delivery.priority, Delivery.run_after, Delivery.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=Delivery)
+        )
+        claims = []
+        for delivery, document in session.execute(due).all():
+            token = str(uuid.uuid4())
+            _set(delivery, DeliveryState.SENDING, now)
+            delivery.attempts += 1
+            delivery.lease_owner, delivery.lease_token = owner, token
+            delivery.lease_until = now + timedelta(seconds=lease_s)
+            claims.append(_claim_of(delivery, document, token))
+        _start_jobs(session, {one.job_id for one in claims}, now, owner)
+        return claims
+
+
+def _claim_of(delivery: Delivery, document: Document, token: str) -> DeliveryClaim:
+    return DeliveryClaim(
+        delivery_id=delivery.id,
+        job_id=delivery.job_id,
+        document_id=document.id,
+        destination=delivery.destination,
+        token=token,
+        attempts=delivery.attempts,
+        give_up_at=delivery.give_up_at,
+        sop_class_uid=document.sop_class_uid,
+        sop_instance_uid=document.sop_instance_uid,
+        content=document.content,
+    )
+
+
+def _start_jobs(session: Session, job_ids: Iterable[int], now: datetime, actor: str) -> None:
+    drafted = (
+        select(Job)
+        .where(Job.id.in_(sorted(job_ids)), Job.state == JobState.DRAFTED.value)
+        .order_by(Job.id)
+        .with_for_update()
+    )
+    for job in session.scalars(drafted):
+        move(session, job, JobState.DELIVERING, now=now, actor=actor)
+
+
+def heartbeat(database: Database, claims: Sequence[DeliveryClaim], lease_s: float) -> frozenset[int]:
+    """Prolong the leases by `lease_s` from now; return the ids of deliveries whose lease is lost."""
+    lost = set()
+    with database.transaction() as session:
+        until = database_now(session) + timedelta(seconds=lease_s)
+        for one in sorted(claims, key=lambda item: item.delivery_id):
+            changed = session.execute(
+                update(Delivery)
+                .where(Delivery.id == one.delivery_id, Delivery.lease_token == one.token)
+                .values(lease_until=until)
+                .execution_options(synchronize_session=False)
+            )
+            if changed.rowcount != 1:  # type: ignore[attr-defined]
+                lost.add(one.delivery_id)
+    return frozenset(lost)
+
+
+def stored(database: Database, claim: DeliveryClaim, *, actor: str = "") -> None:
+    """The destination has answered success: STORED, and DELIVERED for the job when it was the last.
+
+    Raises:
+        LeaseLost: another deliverer has this document now; the destination answers it the same.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        job, delivery = _fenced(session, claim)
+        _set(delivery, DeliveryState.STORED, now)
+        delivery.stored_at = now
+        settle(session, job, now, actor)
+
+
+def fail(
+    database: Database,
+    claim: DeliveryClaim,
+    failure: Failure,
+    policy: RetryPolicy,
+    *,
+    chance: Random,
+    actor: str = "",
+) -> DeliveryState:
+    """The destination did not take it: PENDING again after a backoff, or DEAD.
+
+    DEAD at once when the failure is for good, else when the next attempt would come after `give_up_at`.
+
+    Raises:
+        LeaseLost: another deliverer has this document now.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        job, delivery = _fenced(session, claim)
+        wait_s = backoff_s(
+            claim.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
+        )
+        again = now + timedelta(seconds=wait_s)
+        over = not failure.retryable or again > delivery.give_up_at
+        to = DeliveryState.DEAD if over else DeliveryState.PENDING
+        _set(delivery, to, now, failure)
+        if to is DeliveryState.PENDING:
+            delivery.run_after = again
+        settle(session, job, now, actor)
+    return to
+
+
+def postpone(database: Database, claims: Sequence[DeliveryClaim], wait_s: float, reason: Failure) -> None:
+    """Give documents back that were not tried, without counting an attempt; a lost lease is left alone."""
+    for one in claims:
+        try:
+            with database.transaction() as session:
+                now = database_now(session)
+                _job, delivery = _fenced(session, one)
+                _set(delivery, DeliveryState.PENDING, now, reason)
+                delivery.attempts -= 1
+                delivery.run_after = now + timedelta(seconds=wait_s)
+        except LeaseLost:
+            continue
+
+
+def reclaim_expired(
+    database: Database, policy: RetryPolicy, *, chance: Random, actor: str = "housekeeping"
+) -> int:
+    """Take back the documents whose deliverer has gone silent; return how many."""
+    silent = Failure(code="lease-expired", reason="the deliverer went silent", retryable=True)
+    with database.transaction() as session:
+        expired = (
+            select(Delivery.id, Delivery.job_id)
+            .where(
+                Delivery.state == DeliveryState.SENDING.value, Delivery.lease_until < database_now(session)
+            )
+            .limit(_RECLAIM_BATCH)
+        )
+        candidates = session.execute(expired).all()
+    reclaimed = 0
+    for delivery_id, job_id in candidates:
+        with database.transaction() as session:
+            now = database_now(session)
+            job = _lock_job(session, job_id)
+            delivery = session.get_one(Delivery, delivery_id, populate_existing=True, with_for_update=True)
+            if delivery.state != DeliveryState.SENDING.value or (delivery.lease_until or now) >= now:
+                continue
+            wait_s = backoff_s(
+                delivery.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
+            )
+            over = now + timedelta(seconds=wait_s) > delivery.give_up_at
+            _set(delivery, DeliveryState.DEAD if over else DeliveryState.PENDING, now, silent)
+            delivery.run_after = now + timedelta(seconds=wait_s)
+            settle(session, job, now, actor)
+            reclaimed += 1
+    return reclaimed
+
+
+def revive(session: Session, job_id: int, *, now: datetime, give_up_after_s: float) -> int:
+    """Make a job's dead and canceled deliveries pending again; return how many."""
+    stopped = select(Delivery).where(
+        Delivery.job_id == job_id,
+        Delivery.state.in_((DeliveryState.DEAD.value, DeliveryState.CANCELED.value)),
+    )
+    deliveries = session.scalars(stopped).all()
+    for delivery in deliveries:
+        _set(delivery, DeliveryState.PENDING, now)
+        delivery.attempts, delivery.run_after = 0, now
+        delivery.give_up_at = now + timedelta(seconds=give_up_after_s)
+    return len(deliveries)
+
+
+def cancel_open(session: Session, job_id: int, *, now: datetime) -> int:
+    """Cancel what is still to be sent of a job; a document in flight loses its lease. Return how many."""
+    deliveries = session.scalars(
+        select(Delivery).where(Delivery.job_id == job_id, Delivery.state.in_(_OPEN))
+    ).all()
+    for delivery in deliveries:
+        _set(delivery, DeliveryState.CANCELED, now)
+    return len(deliveries)
+
+
+def _lock_job(session: Session, job_id: int) -> Job:
+    return session.get_one(Job, job_id, populate_existing=True, with_for_update=True)
+
+
+def _fenced(session: Session, claim: DeliveryClaim) -> tuple[Job, Delivery]:
+    """Lock the job, then the delivery, if the claim still owns it."""
+    job = _lock_job(session, claim.job_id)
+    owned = select(Delivery).where(
+        Delivery.id == claim.delivery_id,
+        Delivery.lease_token == claim.token,
+        Delivery.state == DeliveryState.SENDING.value,
+    )
+    delivery = session.scalar(owned.with_for_update())
+    if delivery is None:
+        raise LeaseLost(f"delivery {claim.delivery_id} belongs to another deliverer now")
+    return job, delivery
+
+
+def _set(delivery: Delivery, to: DeliveryState, now: datetime, failure: Failure | None = None) -> None:
+    check_delivery_step(delivery.state, to)
+    delivery.state, delivery.updated_at = to.value, now
+    delivery.code = failure.code if failure else None
+    delivery.reason = failure.reason if failure else None
+    if to is not DeliveryState.SENDING:
+        delivery.lease_owner = delivery.lease_token = delivery.lease_until = None
+
+
+def settle(session: Session, job: Job, now: datetime, actor: str) -> None:
+    """End the job when none of its deliveries can proceed.
+
+    A job that has ended otherwise (SKIPPED, FAILED) may have deliveries too: the notice that there is no
+    draft. They leave it where it is.
+    """
+    if job.state not in _IN_DELIVERY:
+        return
+    session.flush()
+    rows = session.execute(
+        select(Delivery.state, Delivery.code, Delivery.reason).where(Delivery.job_id == job.id)
+    ).all()
+    if not rows or any(state in _OPEN for state, _code, _reason in rows):
+        return
+    dead = [row for row in rows if row.state == DeliveryState.DEAD.value]
+    if dead:
+        move(session, job, JobState.DEAD, now=now, code=dead[0].code, reason=dead[0].reason, actor=actor)
+    elif all(state in _HELD for state, _code, _reason in rows):
+        move(session, job, JobState.DELIVERED, now=now, actor=actor)

@@ -1,0 +1,259 @@
+"""The job queue: who drafts which study, and never two of them at once.
+
+A claim is a lease with a fencing token. Everything that ends a claim names the token and must change
+exactly one row, so that a worker that lost its lease (a long pause, a cut network) cannot write over the
+one that has it now. All times are the database's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Job, Study
+from agent.errors import LeaseLost
+from agent.queue.retry import Failure, RetryPolicy, backoff_s
+from agent.queue.states import JobState, move
+
+LEASE_EXPIRED = "lease-expired"
+_RECLAIM_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job that this owner may work on until the lease ends; `attempts` counts this one."""
+
+    job_id: int
+    token: str
+    study_id: int
+    study_instance_uid: str
+    revision: int
+    priority: int
+    attempts: int
+    incomplete: bool
+
+
+def idempotency_key(kind: str, study_instance_uid: str, revision: int, model_digest: str = "-") -> str:
+    """Return the key under which one piece of work exists once; '-' is whatever model the worker holds."""
+    return f"{kind}|{study_instance_uid}|{revision}|{model_digest}"
+
+
+def enqueue(
+    session: Session,
+    study: Study,
+    *,
+    now: datetime,
+    revision: int,
+    priority: int = 50,
+    due_at: datetime | None = None,
+    force_at: datetime | None = None,
+    kind: str = "draft",
+    actor: str = "",
+) -> Job | None:
+    """Create the job of one revision in RECEIVING, or return None when it exists already."""
+    job = Job(
+        kind=kind,
+        idempotency_key=idempotency_key(kind, study.study_instance_uid, revision),
+        study_id=study.id,
+        revision=revision,
+        priority=priority,
+        due_at=due_at,
+        force_at=force_at,
+        run_after=now,
+        created_at=now,
+        updated_at=now,
+    )
+    try:
+        with session.begin_nested():
+            move(session, job, JobState.RECEIVING, now=now, actor=actor)
+    except IntegrityError:
+        return None
+    return job
+
+
+def claim(
+    database: Database,
+    owner: str,
+    lease_s: float,
+    limit: int,
+    *,
+    policy: RetryPolicy | None = None,
+    chance: Random | None = None,
+) -> list[Claim]:
+    """Take up to `limit` queued jobs, urgent ones first, for `lease_s` seconds.
+
+    Expired leases of other owners are given back first. An attempt is counted here and not at its
+    failure, so that a study that kills its worker runs out of attempts too.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        _reclaim(session, now, policy or RetryPolicy(), chance or Random(), actor=owner)
+        queued = (
+            select(Job, Study.study_instance_uid)
+            .join(Study, Study.id == Job.study_id)
+            .where(Job.state == JobState.QUEUED.value, Job.run_after <= now)
+            .order_by(Job.priority, Job.run_after, Job.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=Job)
+        )
+        claims = []
+        for job, study_instance_uid in session.execute(queued).all():
+            move(session, job, JobState.GENERATING, now=now, actor=owner)
+            job.attempts += 1
+            job.lease_owner, job.lease_token = owner, str(uuid.uuid4())
+            job.lease_until = now + timedelta(seconds=lease_s)
+            claims.append(_claim_of(job, study_instance_uid))
+        return claims
+
+
+def _claim_of(job: Job, study_instance_uid: str) -> Claim:
+    if job.lease_token is None:
+        raise LeaseLost(f"job {job.id} has no lease")
+    return Claim(
+        job_id=job.id,
+        token=job.lease_token,
+        study_id=job.study_id,
+        study_instance_uid=study_instance_uid,
+        revision=job.revision,
+        priority=job.priority,
+        attempts=job.attempts,
+        incomplete=job.incomplete,
+    )
+
+
+def heartbeat(database: Database, claims: Sequence[Claim], lease_s: float) -> frozenset[int]:
+    """Prolong the leases by `lease_s` from now; return the ids of jobs whose lease is lost."""
+    lost = set()
+    with database.transaction() as session:
+        until = database_now(session) + timedelta(seconds=lease_s)
+        for one in sorted(claims, key=lambda item: item.job_id):
+            changed = session.execute(
+                update(Job)
+                .where(Job.id == one.job_id, Job.lease_token == one.token)
+                .values(lease_until=until)
+                .execution_options(synchronize_session=False)
+            )
+            if changed.rowcount != 1:  # type: ignore[attr-defined]
+                lost.add(one.job_id)
+    return frozenset(lost)
+
+
+def finish(
+    session: Session,
+    claim: Claim,
+    to: JobState = JobState.DRAFTED,
+    *,
+    now: datetime,
+    code: str | None = None,
+    reason: str | None = None,
+    actor: str = "",
+) -> Job:
+    """End a claim inside the caller's transaction, which also holds the result.
+
+    Raises:
+        LeaseLost: the token is not the job's any more; the caller's transaction must be rolled back.
+    """
+    changed = session.execute(
+        update(Job)
+        .where(
+            Job.id == claim.job_id,
+            Job.lease_token == claim.token,
+            Job.state == JobState.GENERATING.value,
+        )
+        .values(lease_token=None)
+        .execution_options(synchronize_session=False)
+    )
+    if changed.rowcount != 1:  # type: ignore[attr-defined]
+        raise LeaseLost(f"job {claim.job_id} belongs to another worker now; this result is discarded")
+    job = session.get_one(Job, claim.job_id, populate_existing=True)
+    move(session, job, to, now=now, code=code, reason=reason, actor=actor)
+    return job
+
+
+def fail(
+    database: Database,
+    claim: Claim,
+    failure: Failure,
+    policy: RetryPolicy,
+    *,
+    chance: Random,
+    actor: str = "",
+) -> JobState:
+    """End a claim that did not succeed and return where the job stands now.
+
+    Retryable with attempts left: QUEUED after a backoff; attempts used up: DEAD; else FAILED.
+
+    Raises:
+        LeaseLost: another worker has the job; its fate is no longer this caller's to decide.
+    """
+    to = after_failure(failure, claim.attempts, policy)
+    with database.transaction() as session:
+        now = database_now(session)
+        job = finish(session, claim, to, now=now, code=failure.code, reason=failure.reason, actor=actor)
+        if to is JobState.QUEUED:
+            wait_s = backoff_s(
+                claim.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
+            )
+            job.run_after = now + timedelta(seconds=wait_s)
+    return to
+
+
+def after_failure(failure: Failure, attempts: int, policy: RetryPolicy) -> JobState:
+    """Return the state that a failed attempt number `attempts` leads to."""
+    if not failure.retryable:
+        return JobState.FAILED
+    return JobState.QUEUED if attempts < policy.maximum_attempts else JobState.DEAD
+
+
+def release(database: Database, claims: Sequence[Claim], *, actor: str = "") -> int:
+    """Give jobs back untouched, without counting the attempt: the worker is shutting down."""
+    given_back = 0
+    for one in claims:
+        try:
+            with database.transaction() as session:
+                now = database_now(session)
+                job = finish(session, one, JobState.QUEUED, now=now, code="released", actor=actor)
+                job.attempts -= 1
+                job.run_after = now
+        except LeaseLost:
+            continue
+        given_back += 1
+    return given_back
+
+
+def reclaim_expired(
+    database: Database,
+    policy: RetryPolicy | None = None,
+    *,
+    chance: Random | None = None,
+    actor: str = "housekeeping",
+) -> int:
+    """Take back the jobs whose owner has gone silent; return how many."""
+    with database.transaction() as session:
+        now = database_now(session)
+        return _reclaim(session, now, policy or RetryPolicy(), chance or Random(), actor=actor)
+
+
+def _reclaim(session: Session, now: datetime, policy: RetryPolicy, chance: Random, *, actor: str) -> int:
+    expired = (
+        select(Job)
+        .where(Job.state == JobState.GENERATING.value, Job.lease_until < now)
+        .limit(_RECLAIM_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    jobs = session.scalars(expired).all()
+    for job in jobs:
+        silent = Failure(code=LEASE_EXPIRED, reason="the worker went silent", retryable=True)
+        to = after_failure(silent, job.attempts, policy)
+        move(session, job, to, now=now, code=silent.code, reason=silent.reason, actor=actor)
+        wait_s = backoff_s(job.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s)
+        job.run_after = now + timedelta(seconds=wait_s)
+    return len(jobs)

@@ -1,0 +1,74 @@
+"""What a person may do to a job: try it again, stop it, or let it overtake."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Delivery, Draft, Job
+from agent.errors import InvalidTransition
+from agent.queue.deliveries import cancel_open, revive
+from agent.queue.states import JobState, move
+
+
+def retry(database: Database, job_id: int, *, give_up_after_s: float, actor: str) -> JobState:
+    """Bring a stopped job back: its dead or canceled deliveries if it has a draft, else the drafting.
+
+    Raises:
+        InvalidTransition: there is no such job, or it has not stopped.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        job = _locked(session, job_id)
+        revived = revive(session, job_id, now=now, give_up_after_s=give_up_after_s)
+        if revived and job.state in (JobState.SKIPPED.value, JobState.FAILED.value):
+            # Only the notice that there is no draft was to be sent; the job itself has not moved.
+            return JobState(job.state)
+        drafted = session.scalar(
+            select(Draft.id).where(Draft.job_id == job_id, Draft.outcome == "drafted").limit(1)
+        )
+        to = JobState.DELIVERING if drafted is not None else JobState.QUEUED
+        if drafted is not None and not revived:
+            raise InvalidTransition(f"job {job_id} has nothing that could be sent again")
+        move(session, job, to, now=now, code="retry", reason="asked for by a person", actor=actor)
+        if to is JobState.QUEUED:
+            job.attempts, job.run_after = 0, now
+        return to
+
+
+def cancel(database: Database, job_id: int, *, reason: str, actor: str) -> None:
+    """Stop a job and what is still to be sent of it; what a PACS has already stays there.
+
+    Raises:
+        InvalidTransition: there is no such job, or it has already ended.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        job = _locked(session, job_id)
+        move(session, job, JobState.CANCELED, now=now, code="canceled", reason=reason, actor=actor)
+        cancel_open(session, job_id, now=now)
+
+
+def prioritise(database: Database, job_id: int, priority: int) -> None:
+    """Set a job's and its deliveries' priority; smaller runs first (0 STAT, 50 routine).
+
+    Raises:
+        InvalidTransition: there is no such job.
+    """
+    with database.transaction() as session:
+        job = _locked(session, job_id)
+        job.priority = priority
+        session.execute(
+            update(Delivery)
+            .where(Delivery.job_id == job_id)
+            .values(priority=priority)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _locked(session: Session, job_id: int) -> Job:
+    job = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
+    if job is None:
+        raise InvalidTransition(f"there is no job {job_id}")
+    return job

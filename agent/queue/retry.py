@@ -1,0 +1,50 @@
+"""When to try again: exponential backoff with full jitter, and what a failed attempt leads to. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A failed attempt in the operator's words: no attribute of a patient, no foreign exception's text."""
+
+    code: str
+    reason: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how soon: `first_s` and `longest_s` bound the backoff in seconds."""
+
+    maximum_attempts: int = 3
+    first_s: float = 5.0
+    longest_s: float = 900.0
+
+
+def describe(error: BaseException) -> Failure:
+    """Return what may be stored of an exception.
+
+    An exception of our own trees has a `code`, `retryable` and a text for the operator. Of any other only
+    the type's name is kept, because its text may quote a dataset's values; it counts as retryable.
+    """
+    code, retryable = getattr(error, "code", None), getattr(error, "retryable", None)
+    if isinstance(code, str) and isinstance(retryable, bool):
+        return Failure(code=code, reason=str(error) or (type(error).__doc__ or ""), retryable=retryable)
+    return Failure(
+        code="unexpected",
+        reason=f"an unforeseen {type(error).__name__}; the log of this process has the place",
+        retryable=True,
+    )
+
+
+def backoff_s(attempt: int, chance: float, *, first_s: float, longest_s: float) -> float:
+    """Return how long (s) to wait after attempt number `attempt` (1, 2, …) has failed.
+
+    Full jitter: `chance`, uniform in [0, 1), of a ceiling that doubles from `first_s` up to `longest_s`,
+    so that a thousand documents that a dead PACS refused at once do not come back at once.
+    """
+    # 2 ** 60 s is beyond any bound, and an exponent of thousands would overflow.
+    ceiling = min(longest_s, first_s * 2.0 ** min(max(attempt, 1) - 1, 60))
+    return chance * ceiling

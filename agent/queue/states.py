@@ -1,0 +1,174 @@
+"""The life of a job and of a delivery: their states, the allowed steps, and the one function that steps.
+
+`docs/architecture.md` shows `diagram()`, and a test compares the two, so the picture cannot grow stale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from agent.db.tables import Job, JobEvent
+from agent.errors import InvalidTransition
+
+
+class JobState(StrEnum):
+    """Where one revision of one study stands."""
+
+    RECEIVING = "RECEIVING"
+    QUEUED = "QUEUED"
+    GENERATING = "GENERATING"
+    DRAFTED = "DRAFTED"
+    DELIVERING = "DELIVERING"
+    DELIVERED = "DELIVERED"
+    SKIPPED = "SKIPPED"
+    FAILED = "FAILED"
+    DEAD = "DEAD"
+    CANCELED = "CANCELED"
+
+
+class DeliveryState(StrEnum):
+    """Where one document on its way to one destination stands."""
+
+    PENDING = "PENDING"
+    SENDING = "SENDING"
+    STORED = "STORED"
+    COMMITTED = "COMMITTED"
+    DEAD = "DEAD"
+    CANCELED = "CANCELED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One allowed step; `before` is None where a row begins. `why` is what the documentation says."""
+
+    before: str | None
+    after: str
+    why: str
+
+
+_J, _D = JobState, DeliveryState
+
+
+def _step(before: str | None, after: str, why: str) -> Transition:
+    return Transition(before=before, after=after, why=why)
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    _step(None, _J.RECEIVING, "the first image of this revision was stored"),
+    _step(_J.RECEIVING, _J.QUEUED, "the study went quiet, or force_at passed, and an image is eligible"),
+    _step(_J.RECEIVING, _J.SKIPPED, "no image is eligible; the code is the rule's name"),
+    _step(_J.RECEIVING, _J.FAILED, "the study cannot be drafted as it is, such as two patients in one study"),
+    _step(_J.RECEIVING, _J.CANCELED, "a person, or a newer revision, stopped it"),
+    _step(_J.QUEUED, _J.GENERATING, "a worker took the lease; this counts as an attempt"),
+    _step(_J.QUEUED, _J.CANCELED, "a person, or a newer revision, stopped it"),
+    _step(_J.GENERATING, _J.DRAFTED, "draft, documents and deliveries were committed together"),
+    _step(_J.GENERATING, _J.QUEUED, "a retryable error, a worker that stopped, or an expired lease"),
+    _step(_J.GENERATING, _J.FAILED, "an error that trying again cannot mend, such as unreadable pixels"),
+    _step(_J.GENERATING, _J.DEAD, "the attempts are used up: a poison study stops here"),
+    _step(_J.GENERATING, _J.CANCELED, "a person stopped it; the worker's result will be discarded"),
+    _step(_J.DRAFTED, _J.DELIVERING, "a deliverer took the first of its documents"),
+    _step(_J.DRAFTED, _J.DEAD, "every delivery was refused before it was tried"),
+    _step(_J.DRAFTED, _J.CANCELED, "a person stopped it before anything was sent"),
+    _step(_J.DELIVERING, _J.DELIVERED, "every destination stored every document"),
+    _step(_J.DELIVERING, _J.DEAD, "a destination refused for good, or the retries ran out"),
+    _step(_J.DELIVERING, _J.CANCELED, "a person stopped what was still to be sent"),
+    _step(_J.SKIPPED, _J.QUEUED, "a person overruled the rule"),
+    _step(_J.FAILED, _J.QUEUED, "a person asked for another try"),
+    _step(_J.DEAD, _J.QUEUED, "a person asked for another try; no draft existed"),
+    _step(_J.DEAD, _J.DELIVERING, "a person revived the deliveries of an existing draft"),
+    _step(_J.CANCELED, _J.QUEUED, "a person asked for it after all; no draft existed"),
+    _step(_J.CANCELED, _J.DELIVERING, "a person asked for the existing draft to be sent after all"),
+)
+
+DELIVERY_TRANSITIONS: tuple[Transition, ...] = (
+    _step(None, _D.PENDING, "the document was committed with its draft"),
+    _step(None, _D.DEAD, "the destination may not have it, such as a demonstration model's draft"),
+    _step(_D.PENDING, _D.SENDING, "a deliverer took the lease; this counts as an attempt"),
+    _step(_D.PENDING, _D.DEAD, "the time to give up passed while the destination was down"),
+    _step(_D.PENDING, _D.CANCELED, "a person stopped it"),
+    _step(_D.SENDING, _D.STORED, "the destination answered success"),
+    _step(_D.SENDING, _D.PENDING, "not taken this time, or the lease expired: the same bytes go again"),
+    _step(_D.SENDING, _D.DEAD, "refused for good, or the time to give up passed"),
+    _step(_D.SENDING, _D.CANCELED, "a person stopped it"),
+    _step(_D.STORED, _D.COMMITTED, "the destination took responsibility for it (storage commitment)"),
+    _step(_D.STORED, _D.PENDING, "storage commitment failed: the destination has lost it"),
+    _step(_D.DEAD, _D.PENDING, "a person revived it"),
+    _step(_D.CANCELED, _D.PENDING, "a person revived it"),
+)
+
+_ALLOWED_JOB = frozenset((step.before, step.after) for step in TRANSITIONS)
+_ALLOWED_DELIVERY = frozenset((step.before, step.after) for step in DELIVERY_TRANSITIONS)
+
+
+def move(
+    session: Session,
+    job: Job,
+    to: JobState,
+    *,
+    now: datetime,
+    code: str | None = None,
+    reason: str | None = None,
+    actor: str = "",
+) -> None:
+    """Bring a job into its next state and write the step to its history.
+
+    The caller holds the row: on SQLite the transaction does, on PostgreSQL `FOR UPDATE`. A new row is
+    one whose `state` is still None. Outside GENERATING a job has no lease, so leaving it clears the lease.
+
+    Raises:
+        InvalidTransition: the present state does not lead there; nothing was changed.
+    """
+    before: str | None = job.state
+    check_job_step(before, to)
+    job.state = to.value
+    job.code, job.reason, job.updated_at = code, reason, now
+    if to is not JobState.GENERATING:
+        job.lease_owner = job.lease_token = job.lease_until = None
+    if before is None:
+        session.add(job)
+        session.flush()
+    session.add(
+        JobEvent(
+            job_id=job.id, at=now, from_state=before, to_state=to.value, code=code, reason=reason, actor=actor
+        )
+    )
+
+
+def check_job_step(before: str | None, after: str) -> None:
+    """Raise InvalidTransition unless the table of job transitions has this step."""
+    if (before, after) not in _ALLOWED_JOB:
+        raise InvalidTransition(f"a job cannot go from {before or 'nothing'} to {after}")
+
+
+def check_delivery_step(before: str | None, after: str) -> None:
+    """Raise InvalidTransition unless the table of delivery transitions has this step."""
+    if (before, after) not in _ALLOWED_DELIVERY:
+        raise InvalidTransition(f"a delivery cannot go from {before or 'nothing'} to {after}")
+
+
+def diagram() -> str:
+    """Return both life cycles as text: one lettered line a step, for the documentation.
+
+    A line reads `(a) RECEIVING -> QUEUED: why`; a new row starts at `*`.
+    """
+    return "\n\n".join(
+        _lettered(title, steps) for title, steps in (("Job", TRANSITIONS), ("Delivery", DELIVERY_TRANSITIONS))
+    )
+
+
+def _lettered(title: str, steps: tuple[Transition, ...]) -> str:
+    width = max(len(step.before or "*") for step in steps)
+    target = max(len(step.after) for step in steps)
+    lines = [
+        f"({_letter(index)}) {step.before or '*':>{width}} -> {step.after:<{target}}  {step.why}"
+        for index, step in enumerate(steps)
+    ]
+    return "\n".join([title, *lines])
+
+
+def _letter(index: int) -> str:
+    return chr(ord("a") + index)
