@@ -107,3 +107,15 @@ class PortUnavailable(AgentError):
     """The listener cannot bind its address and port: stop the other program or change `listener.port`."""
 
     code = "port-unavailable"
+
+
+class ProgramMissing(AgentError):
+    """A program that was asked for is not installed; the message names its package."""
+
+    code = "program-missing"
+
+
+class ProgramNotReady(AgentError):
+    """A process that was started did not become ready in time; its log says why."""
+
+    code = "program-not-ready"

@@ -1,0 +1,51 @@
+# Every target does everything that it needs first, so `make demo` and `make test` work on a fresh clone.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SYSTEM := $(VENV)/.system-packages
+CONFIG ?= config.yaml
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+.PHONY: help setup demo serve test check format clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) $(SYSTEM) ## Virtual environment, pinned dependencies, Debian packages for the tests, database
+	@$(BIN)/echo-agent db upgrade --config $(CONFIG)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(SYSTEM): apt-packages.txt scripts/system-packages | $(STAMP)
+	@scripts/system-packages
+	@touch $@
+
+demo: setup ## The whole chain on this machine; options: make demo ARGS="--studies 3 --json"
+	@$(BIN)/echo-agent demo $(ARGS)
+
+serve: setup ## Run the service with config.yaml
+	@$(BIN)/echo-agent serve --config $(CONFIG) $(ARGS)
+
+test: setup ## All tests; options: make test ARGS="-k listener"
+	$(BIN)/pytest $(ARGS)
+
+check: $(STAMP) ## Lint, format, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what was built; keeps var/ (the data)
+	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

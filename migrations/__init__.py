@@ -1,0 +1,1 @@
+"""The database's schema, one revision a file; run by `echo-agent db upgrade`."""

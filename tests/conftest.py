@@ -1,0 +1,77 @@
+"""Fixtures that every part's tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from agent import migrate
+from agent.db.session import Database, open_engine
+from agent.demo.orthanc import Orthanc, free_ports, running_orthanc
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the test with the reason; where everything must run (CI=true), fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of sample files that lies beside the checkout."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        skip_or_fail(f"the sample files are not there: {folder}")
+    return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty SQLite database with the newest schema."""
+    opened = Database(open_engine(f"sqlite:///{tmp_path / 'agent.db'}"))
+    migrate.upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Find a program of a Debian package (dcmtk, dicom3tools) or skip the test."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            skip_or_fail(f"{name} is not installed; `make setup` installs it where it may")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A real Orthanc on loopback, one for the whole session: tests use study UIDs of their own."""
+    executable = shutil.which("Orthanc")
+    if executable is None:
+        skip_or_fail("Orthanc is not installed; `make setup` installs it where it may")
+    with running_orthanc(tmp_path_factory.mktemp("orthanc"), executable) as server:
+        yield server
