@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from agent.errors import DatabaseUnavailable
 
+_READS = "echo_agent_reads"
+
 
 def open_engine(url: str) -> Engine:
     """Return an engine for a SQLAlchemy URL, set up so that a commit is durable.
@@ -46,7 +48,9 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # A reader must neither wait for the one writer nor make it wait.
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 class Database:
@@ -55,6 +59,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._readers = sessionmaker(engine.execution_options(**{_READS: True}), expire_on_commit=False)
 
     @property
     def is_sqlite(self) -> bool:
@@ -68,17 +73,33 @@ class Database:
         Raises:
             DatabaseUnavailable: the database does not answer; nothing was written.
         """
-        try:
-            with self._sessions.begin() as session:
-                yield session
-        except DBAPIError as error:
-            if error.connection_invalidated or type(error).__name__ == "OperationalError":
-                raise DatabaseUnavailable("the database does not answer; check `database.url`") from error
-            raise
+        with _translated(), self._sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session that sees one moment of the database and takes no write lock; nothing is kept.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with _translated(), self._readers() as session:
+            yield session
+            session.rollback()
 
     def close(self) -> None:
         """Close the connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated or type(error).__name__ == "OperationalError":
+            raise DatabaseUnavailable("the database does not answer; check `database.url`") from error
+        raise
 
 
 def database_now(session: Session) -> datetime:
