@@ -69,7 +69,7 @@ def every_finding() -> Iterator[Finding]:
             "Resolved left pneumothorax.",
         ),
         (Finding(concept="pacemaker", presence=PRESENT), "Pacemaker in place."),
-        (Finding(concept="a_rare_sign", presence=ABSENT), "No a rare sign."),
+        (Finding(concept="rare_sign", presence=ABSENT), "No rare sign."),
     ],
 )
 def test_sentence_for_words_a_finding_like_a_radiologist(finding: Finding, expected: str) -> None:
