@@ -1,0 +1,112 @@
+"""From a content tree to a whole object: header, evidence, derived UIDs, bytes."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from highdicom.sr import ContainerContentItem
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from dicom_sr.header import DocumentState, SeriesPlace, add_evidence, new_document
+from dicom_sr.identifiers import derived_uid, instance_uid, series_uid
+from dicom_sr.measurement_report import ReportContext
+from dicom_sr.source import ImageReference, StudyHeader, image_references, prior_references, study_header
+from dicom_sr.terminology import Terminology, default_terminology
+from dicom_sr.values import Algorithm, DocumentReference, SourceStudy
+
+IMPLEMENTATION_CLASS_UID = derived_uid("implementation", "echo-agent", "structured-reports", "1")
+IMPLEMENTATION_VERSION_NAME = "ECHO_AGENT_SR_1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What the documents of one revision share."""
+
+    header: StudyHeader
+    context: ReportContext
+    priors: Sequence[ImageReference]
+    created: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentParts:
+    """What makes one document of a revision its own."""
+
+    sop_class_uid: str
+    tree: ContainerContentItem
+    state: DocumentState
+    series: SeriesPlace
+    also_evidence: Sequence[DocumentReference] = ()
+    predecessors: Sequence[DocumentReference] = ()
+
+
+def open_frame(
+    study: SourceStudy,
+    algorithm: Algorithm,
+    created: datetime.datetime,
+    locale: str,
+    terminology: Terminology | None,
+) -> Frame:
+    """Read the study's headers once for all its documents.
+
+    Raises:
+        SourceIdentityError: an image cannot be named in a document.
+        MixedStudyError: images of several studies or patients.
+    """
+    header = study_header(study.images)
+    context = ReportContext(
+        algorithm=algorithm,
+        terminology=terminology or default_terminology(),
+        images=image_references(study.images),
+        study_instance_uid=header.study_instance_uid,
+        language=locale,
+    )
+    return Frame(header=header, context=context, priors=prior_references(study), created=created)
+
+
+def assemble(frame: Frame, parts: DocumentParts) -> Dataset:
+    """A finished document; its UIDs follow from all of its other bytes."""
+    document = new_document(
+        parts.sop_class_uid,
+        frame.header,
+        frame.context.algorithm,
+        parts.state,
+        parts.series,
+        frame.created,
+    )
+    add_evidence(document, [*frame.context.images, *parts.also_evidence], frame.priors, parts.predecessors)
+    document.update(parts.tree)
+    document.SOPInstanceUID = instance_uid(_dataset_bytes(document))
+    document.SeriesInstanceUID = series_uid(document.SOPInstanceUID)
+    document.file_meta = _file_meta(document)
+    return document
+
+
+def encode(document: Dataset) -> bytes:
+    """The document as a DICOM file (PS3.10), Explicit VR Little Endian; the same bytes every time."""
+    document.file_meta = _file_meta(document)
+    buffer = io.BytesIO()
+    dcmwrite(buffer, document, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _dataset_bytes(document: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dcmwrite(buffer, document, implicit_vr=False, little_endian=True)
+    return buffer.getvalue()
+
+
+def _file_meta(document: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = document.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    return meta

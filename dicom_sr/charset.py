@@ -1,0 +1,123 @@
+"""Text of a source image, whatever its character set, as Unicode; it never raises and never warns.
+
+Our documents are always ISO_IR 192. An image's Specific Character Set may be absent, misspelt or
+wrong for the bytes beside it; a patient's name must survive where it can, and must not stop a draft
+where it cannot.
+
+Source: PS3.3 C.12.1.1.2; PS3.5 6.1.2.5 (code extensions).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from pydicom.charset import CODES_TO_ENCODINGS, ESC, python_encoding
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
+
+_CHARACTER_SET_TAG = 0x00080005
+_TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
+_NAME_DELIMITERS = {0x5E, 0x3D}  # ^ and =: the initial set is active again after each (PS3.5 6.2)
+_SELF_ESCAPING = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escapes themselves
+_STAND_ALONE = frozenset({"ISO_IR 192", "GBK", "GB18030"})
+
+
+def source_encodings(dataset: Dataset) -> list[str]:
+    """Python codecs of an image's Specific Character Set, best effort, first one first."""
+    terms = [_normalised_term(str(term)) for term in _raw_values(dataset.get_item(_CHARACTER_SET_TAG))]
+    known = [term for term in terms if term in python_encoding]
+    if not known:
+        return [python_encoding[""]]
+    if known[0] in _STAND_ALONE:
+        return [python_encoding[known[0]]]
+    # A stand-alone set behind another one is illegal; without escape sequences it cannot be meant.
+    return [python_encoding[term] for term in known if term not in _STAND_ALONE]
+
+
+def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) -> str:
+    """One text element of an image as clean Unicode; empty where absent.
+
+    Multiple values are joined with a backslash, as they stood. Control characters are dropped.
+    """
+    element = dataset.get_item(keyword_tag)
+    if element is None or element.value is None:
+        return ""
+    value = element.value
+    if isinstance(value, PersonName):
+        value = value.original_string if isinstance(value.original_string, bytes) else str(value)
+    if isinstance(value, MultiValue | list | tuple):
+        value = "\\".join(str(item) for item in value)
+    if isinstance(value, bytes):
+        value = _decode(value, source_encodings(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
+    return clean(str(value))
+
+
+def clean(text: str) -> str:
+    """Without control characters (line breaks become a space), in NFC, without outer spaces."""
+    spaced = re.sub(r"[\r\n\t\f]+", " ", text)
+    kept = "".join(char for char in spaced if unicodedata.category(char) not in {"Cc", "Cs"})
+    return unicodedata.normalize("NFC", kept).strip(" ")
+
+
+def _raw_values(element: DataElement | RawDataElement | None) -> Iterable[object]:
+    if element is None or element.value is None:
+        return [""]
+    value = element.value
+    if isinstance(value, bytes):
+        return value.decode("ascii", errors="ignore").split("\\")
+    if isinstance(value, str):
+        return value.split("\\")
+    return list(value)
+
+
+def _normalised_term(term: str) -> str:
+    """A defined term from its common misspellings: `iso-ir-100`, `ISO2022 IR 87`, `UTF-8`."""
+    squeezed = re.sub(r"[\s_\-]+", "", term.strip(" \0").upper())
+    if squeezed in {"UTF8", "UNICODE", "UNICODE11UTF8"}:
+        return "ISO_IR 192"
+    if squeezed in {"GB18030", "GBK"}:
+        return squeezed
+    match = re.fullmatch(r"ISO(2022)?(?:IR)?(\d{1,3})", squeezed)
+    if match is None:
+        return term.strip(" \0")
+    prefix = "ISO 2022 IR " if match.group(1) else "ISO_IR "
+    candidate = prefix + match.group(2)
+    # IR 87, 149, 159 and 58 exist with code extensions only.
+    return candidate if candidate in python_encoding else "ISO 2022 IR " + match.group(2)
+
+
+def _decode(value: bytes, encodings: list[str], delimiters: set[int]) -> str:
+    text = value.rstrip(b" \0")
+    if b"\x1b" not in text:
+        return _decode_plain(text, encodings[0])
+    fragments: list[bytes] = re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", text)
+    return "".join(_decode_fragment(fragment, encodings[0], delimiters) for fragment in fragments)
+
+
+def _decode_plain(value: bytes, first: str) -> str:
+    """Bytes without escapes: the first set; then UTF-8, which rarely fits by accident; then marks."""
+    try:
+        return value.decode(first)
+    except UnicodeError:
+        pass
+    try:
+        return value.decode("utf-8")
+    except UnicodeError:
+        return value.decode(first, errors="replace")
+
+
+def _decode_fragment(fragment: bytes, first: str, delimiters: set[int]) -> str:
+    """One run after an escape sequence; an undeclared but known escape is honoured all the same."""
+    if not fragment.startswith(ESC):
+        return _decode_plain(fragment, first)
+    length = 4 if fragment.startswith((b"\x1b$(", b"\x1b$)")) else 3
+    codec = CODES_TO_ENCODINGS.get(fragment[:length], first)
+    if codec in _SELF_ESCAPING:
+        return fragment.decode(codec, errors="replace")
+    body = fragment[length:]  # the sets of G1 leave ASCII alone, so a delimiter in here is one
+    end = next((index for index, byte in enumerate(body) if byte in delimiters), len(body))
+    return body[:end].decode(codec, errors="replace") + _decode_plain(body[end:], first)

@@ -1,0 +1,51 @@
+"""What can go wrong when a Structured Report is written or read; each text says what to do."""
+
+from __future__ import annotations
+
+
+class StructuredReportError(Exception):
+    """Root of this package's errors: `code` is stable for logs and tests, `retryable` for the queue."""
+
+    code = "structured_report"
+    retryable = False
+
+
+class SourceIdentityError(StructuredReportError):
+    """An image's patient or study cannot be named in a document: mend the identifier at its source.
+
+    A document that lands under another patient or study is worse than none, so identifiers are
+    never shortened or guessed.
+    """
+
+    code = "source_identity"
+
+
+class MixedStudyError(StructuredReportError):
+    """The images belong to several studies or patients: split them before a report is drafted."""
+
+    code = "mixed_study"
+
+
+class ContentError(StructuredReportError):
+    """The content cannot be encoded: the text names the field and what it must be."""
+
+    code = "content"
+
+
+class NotStructuredReportError(StructuredReportError):
+    """The object is not a Structured Report that can be read: send an SR SOP Class instance."""
+
+    code = "not_structured_report"
+
+
+class ToolMissingError(StructuredReportError):
+    """A validation program is not installed: install the Debian package that the text names."""
+
+    code = "tool_missing"
+
+
+class ToolTimeoutError(StructuredReportError):
+    """A validation program did not end in time: look at the file, it may be damaged."""
+
+    code = "tool_timeout"
+    retryable = True

@@ -1,0 +1,172 @@
+"""Everything around the content tree: patient, study, series, equipment and the document's legal state.
+
+Source: PS3.3 C.7.1.1, C.7.2.1, C.17.1 (SR Document Series), C.17.2 (SR Document General), C.7.5.2.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydicom.dataset import Dataset
+
+from dicom_sr.observer import algorithm_uid, serial_number
+from dicom_sr.source import ImageReference, StudyHeader
+from dicom_sr.values import Algorithm, DocumentReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentState:
+    """How complete and how final a document says it is; drafts are never verified."""
+
+    completion: Literal["COMPLETE", "PARTIAL"]
+    completion_description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesPlace:
+    """The document's own series."""
+
+    number: int
+    description: str  # at most 64 characters
+
+
+def new_document(
+    sop_class_uid: str,
+    header: StudyHeader,
+    algorithm: Algorithm,
+    state: DocumentState,
+    series: SeriesPlace,
+    created: datetime.datetime,
+) -> Dataset:
+    """A document's header, still without content, evidence and UIDs of its own.
+
+    `created` is aware; where the images state their offset from UTC, the stamps are written in it.
+
+    Raises:
+        ValueError: `created` has no time zone.
+    """
+    document = Dataset()
+    document.SpecificCharacterSet = "ISO_IR 192"
+    document.SOPClassUID = sop_class_uid
+    _patient_and_study(document, header)
+    document.Modality = "SR"
+    document.SeriesNumber = series.number
+    document.SeriesDescription = series.description
+    document.ReferencedPerformedProcedureStepSequence = []
+    _equipment(document, algorithm)
+    document.InstanceNumber = 1
+    _stamps(document, header, created)
+    document.CompletionFlag = state.completion
+    document.CompletionFlagDescription = state.completion_description
+    document.VerificationFlag = "UNVERIFIED"
+    document.PreliminaryFlag = "PRELIMINARY"
+    document.AuthorObserverSequence = [_device_author(algorithm)]
+    document.ReferencedRequestSequence = [_request(header)]
+    document.PerformedProcedureCodeSequence = []
+    return document
+
+
+def evidence(references: Iterable[ImageReference | DocumentReference]) -> list[Dataset]:
+    """Hierarchical SOP Instance references, grouped by study and series (PS3.3 table 10-3b)."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for reference in references:
+        item = Dataset()
+        item.ReferencedSOPClassUID = reference.sop_class_uid
+        item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+        series = studies.setdefault(reference.study_instance_uid, {})
+        series.setdefault(reference.series_instance_uid, []).append(item)
+    return [_study_item(study, series) for study, series in studies.items()]
+
+
+def add_evidence(
+    document: Dataset,
+    current: Sequence[ImageReference | DocumentReference],
+    priors: Sequence[ImageReference],
+    predecessors: Sequence[DocumentReference],
+) -> None:
+    """Write what the document rests on and what it replaces."""
+    document.CurrentRequestedProcedureEvidenceSequence = evidence(current)
+    if priors:
+        document.PertinentOtherEvidenceSequence = evidence(priors)
+    if predecessors:
+        document.PredecessorDocumentsSequence = evidence(predecessors)
+
+
+def _patient_and_study(document: Dataset, header: StudyHeader) -> None:
+    document.PatientName = header.patient_name
+    document.PatientID = header.patient_id
+    if header.issuer_of_patient_id:
+        document.IssuerOfPatientID = header.issuer_of_patient_id
+    document.PatientBirthDate = header.patient_birth_date
+    document.PatientSex = header.patient_sex
+    document.StudyInstanceUID = header.study_instance_uid
+    document.StudyDate = header.study_date
+    document.StudyTime = header.study_time
+    document.ReferringPhysicianName = header.referring_physician_name
+    document.StudyID = header.study_id
+    document.AccessionNumber = header.order.accession_number
+    if header.study_description:
+        document.StudyDescription = header.study_description
+
+
+def _equipment(document: Dataset, algorithm: Algorithm) -> None:
+    document.Manufacturer = algorithm.manufacturer[:64]
+    document.ManufacturerModelName = algorithm.name[:64]
+    document.DeviceSerialNumber = serial_number(algorithm)
+    document.SoftwareVersions = algorithm.version[:64]
+
+
+def _stamps(document: Dataset, header: StudyHeader, created: datetime.datetime) -> None:
+    if created.tzinfo is None:
+        raise ValueError("created must be an aware datetime: give it the hospital's time zone")
+    local = created
+    if header.timezone_offset:
+        sign = -1 if header.timezone_offset[0] == "-" else 1
+        hours, minutes = int(header.timezone_offset[1:3]), int(header.timezone_offset[3:])
+        local = created.astimezone(datetime.timezone(sign * datetime.timedelta(hours=hours, minutes=minutes)))
+        document.TimezoneOffsetFromUTC = header.timezone_offset
+    day, clock = local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
+    for keyword in ("InstanceCreation", "Content", "Series"):
+        setattr(document, f"{keyword}Date", day)
+        setattr(document, f"{keyword}Time", clock)
+
+
+def _device_author(algorithm: Algorithm) -> Dataset:
+    """Identified Person or Device Macro for software (PS3.3 table C.17-3b)."""
+    author = Dataset()
+    author.ObserverType = "DEV"
+    author.StationName = algorithm.name[:16]
+    author.DeviceUID = algorithm_uid(algorithm)
+    author.Manufacturer = algorithm.manufacturer[:64]
+    author.ManufacturerModelName = algorithm.name[:64]
+    author.InstitutionName = ""
+    author.InstitutionCodeSequence = []
+    return author
+
+
+def _request(header: StudyHeader) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = header.study_instance_uid
+    item.ReferencedStudySequence = []
+    item.AccessionNumber = header.order.accession_number
+    item.PlacerOrderNumberImagingServiceRequest = header.order.placer_order_number
+    item.FillerOrderNumberImagingServiceRequest = header.order.filler_order_number
+    item.RequestedProcedureID = header.order.requested_procedure_id
+    item.RequestedProcedureDescription = header.order.requested_procedure_description
+    item.RequestedProcedureCodeSequence = []
+    return item
+
+
+def _study_item(study: str, series: dict[str, list[Dataset]]) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = study
+    item.ReferencedSeriesSequence = []
+    for series_uid, instances in series.items():
+        series_item = Dataset()
+        series_item.SeriesInstanceUID = series_uid
+        series_item.ReferencedSOPSequence = instances
+        item.ReferencedSeriesSequence.append(series_item)
+    return item

@@ -1,0 +1,43 @@
+"""Document B: the draft for a reader, a Basic Diagnostic Imaging Report (TID 2000).
+
+The template is not extensible and its order matters: procedure reported, language, observer, then
+the sections Summary, Findings, Impressions with one TEXT item per sentence.
+
+Source: PS3.16 TID 2000, 1204, 1001; CID 7000, 7001, 7002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from highdicom.sr import ContainerContentItem, ContentItem
+from pydicom.sr.coding import Code
+
+from dicom_sr import codes, content
+from dicom_sr.measurement_report import ReportContext
+from dicom_sr.observer import observer_items
+
+
+def report_tree(
+    context: ReportContext,
+    summary: Sequence[str],
+    findings: Sequence[str],
+    impression: Sequence[str],
+) -> ContainerContentItem:
+    """The tree of a draft; a section without sentences is left out, the Summary never is."""
+    sections = [_section(codes.SUMMARY_SECTION, codes.SUMMARY_SECTION, summary)]
+    if findings:
+        sections.append(_section(codes.FINDINGS_SECTION, codes.FINDING, findings))
+    if impression:
+        sections.append(_section(codes.IMPRESSIONS_SECTION, codes.IMPRESSION, impression))
+    children: list[ContentItem] = [
+        content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, content.CONCEPT_MOD),
+        content.language(context.language),
+        *observer_items(context.algorithm),
+        *sections,
+    ]
+    return content.container(codes.DIAGNOSTIC_IMAGING_REPORT, children, template="2000", is_root=True)
+
+
+def _section(heading: Code, element: Code, sentences: Sequence[str]) -> ContentItem:
+    return content.container(heading, [content.text(element, sentence) for sentence in sentences])
