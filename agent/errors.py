@@ -60,6 +60,12 @@ class UnreadableImage(AgentError):
     code = "image-unreadable"
 
 
+class ObjectMismatch(AgentError):
+    """A dataset's SOP class or instance differs from the C-STORE command that carried it."""
+
+    code = "object-mismatch"
+
+
 class NotAChestStudy(AgentError):
     """No image of the study is eligible under the rules of `eligibility`."""
 
@@ -119,3 +125,9 @@ class ProgramNotReady(AgentError):
     """A process that was started did not become ready in time; its log says why."""
 
     code = "program-not-ready"
+
+
+class ProcessFailed(AgentError):
+    """A part of `echo-agent serve` ended before it was ready; its own message says why."""
+
+    code = "process-failed"

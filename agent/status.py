@@ -1,0 +1,250 @@
+"""One read model of the whole service, for the CLI, the web page and the metrics.
+
+Every query is bounded: counts stop at `COUNT_CAP`, lists at `LIST_CAP`, so that the answer takes as long
+with a million studies as with a thousand. Nothing in it is a patient's attribute.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from sqlalchemy import func, literal, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Delivery, Draft, Job, Quarantined, Study, Worker
+from agent.queue.states import DeliveryState, JobState
+from agent.settings import Settings
+
+COUNT_CAP = 10_000
+LIST_CAP = 2_000
+PROBLEMS_SHOWN = 10
+# A process writes a sign of life every few seconds; after this silence it counts as gone.
+ALIVE_WITHIN_S = 45.0
+TROUBLE = (JobState.FAILED, JobState.DEAD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStatus:
+    """A process of the service: `silent_s` is the time (s) since its last sign of life."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    silent_s: float
+    alive: bool
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Drafts of a time span, and the seconds from a study's last image to its draft and to its storing."""
+
+    drafts: int
+    last_image_to_drafted_p50: float | None
+    last_image_to_drafted_p95: float | None
+    last_image_to_stored_p50: float | None
+    last_image_to_stored_p95: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationStatus:
+    """What waits for one PACS; `oldest_waiting_s` is the age (s) of the longest waiting document."""
+
+    name: str
+    deliveries: Mapping[str, int]
+    oldest_waiting_s: float | None
+    last_code: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A job that stopped, and why."""
+
+    job_id: int
+    state: str
+    code: str | None
+    reason: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The service at one moment. A count of `COUNT_CAP` means that many or more."""
+
+    at: datetime
+    database: str
+    jobs: Mapping[str, int]
+    oldest_queued_s: float | None
+    oldest_receiving_s: float | None
+    skipped_last_day: Mapping[str, int]
+    quarantined_last_day: Mapping[str, int]
+    processes: Sequence[ProcessStatus]
+    destinations: Sequence[DestinationStatus]
+    last_hour: Latency
+    last_day: Latency
+    troubles: Sequence[Trouble]
+    disk_free_mb: float | None
+
+
+def read_status(database: Database, settings: Settings) -> Status:
+    """Read the status in one short transaction that takes no write lock.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with database.reading() as session:
+        now = database_now(session)
+        return Status(
+            at=now,
+            database=database.engine.dialect.name,
+            jobs={s.value: _count(session, Job.id, Job.state == s.value) for s in JobState},
+            oldest_queued_s=_age(session, now, Job.run_after, Job.state == JobState.QUEUED.value),
+            oldest_receiving_s=_age(session, now, Job.created_at, Job.state == JobState.RECEIVING.value),
+            skipped_last_day=_skipped(session, now),
+            quarantined_last_day=_quarantined(session, now),
+            processes=_processes(session, now),
+            destinations=_destinations(session, now, settings),
+            last_hour=_latency(session, now - timedelta(hours=1)),
+            last_day=_latency(session, now - timedelta(days=1)),
+            troubles=_troubles(session),
+            disk_free_mb=free_mb(settings.storage.path),
+        )
+
+
+def free_mb(path: Path) -> float | None:
+    """Return the free space (MB) of the file system that holds `path`, or None where it cannot be read."""
+    present = path.absolute()
+    while not present.exists() and present != present.parent:
+        present = present.parent
+    try:
+        return shutil.disk_usage(present).free / 1e6
+    except OSError:
+        return None
+
+
+def _count(session: Session, column: Any, *where: ColumnElement[bool]) -> int:
+    some = select(column).where(*where).limit(COUNT_CAP).subquery()
+    return session.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _age(session: Session, now: datetime, column: Any, where: ColumnElement[bool]) -> float | None:
+    some = select(column.label("moment")).where(where).limit(COUNT_CAP).subquery()
+    oldest: datetime | None = session.execute(select(func.min(some.c.moment))).scalar()
+    return None if oldest is None else max(0.0, (now - oldest).total_seconds())
+
+
+def _grouped(session: Session, code: Any, *where: ColumnElement[bool]) -> dict[str, int]:
+    some = select(func.coalesce(code, literal("-")).label("code")).where(*where).limit(COUNT_CAP).subquery()
+    rows = session.execute(select(some.c.code, func.count()).group_by(some.c.code).order_by(some.c.code))
+    return {str(name): count for name, count in rows}
+
+
+def _skipped(session: Session, now: datetime) -> dict[str, int]:
+    recent = Job.updated_at >= now - timedelta(days=1)
+    return _grouped(session, Job.code, recent, Job.state == JobState.SKIPPED.value)
+
+
+def _quarantined(session: Session, now: datetime) -> dict[str, int]:
+    return _grouped(session, Quarantined.code, Quarantined.received_at >= now - timedelta(days=1))
+
+
+def _processes(session: Session, now: datetime) -> tuple[ProcessStatus, ...]:
+    seen = select(Worker).where(Worker.seen_at >= now - timedelta(days=1)).order_by(Worker.role, Worker.id)
+    return tuple(_process(worker, now) for worker in session.scalars(seen.limit(LIST_CAP)))
+
+
+def _process(worker: Worker, now: datetime) -> ProcessStatus:
+    silent_s = max(0.0, (now - worker.seen_at).total_seconds())
+    return ProcessStatus(
+        id=worker.id,
+        role=worker.role,
+        host=worker.host,
+        pid=worker.pid,
+        silent_s=round(silent_s, 1),
+        alive=silent_s <= ALIVE_WITHIN_S,
+        about=worker.about,
+    )
+
+
+def _destinations(session: Session, now: datetime, settings: Settings) -> tuple[DestinationStatus, ...]:
+    return tuple(_destination(session, now, one.name) for one in settings.destinations)
+
+
+def _destination(session: Session, now: datetime, name: str) -> DestinationStatus:
+    here = Delivery.destination == name
+    waiting = Delivery.state == DeliveryState.PENDING.value
+    last = (
+        select(Delivery.code)
+        .where(here, waiting, Delivery.code.is_not(None))
+        .order_by(Delivery.priority, Delivery.run_after)
+        .limit(1)
+    )
+    return DestinationStatus(
+        name=name,
+        deliveries={
+            state.value: _count(session, Delivery.id, here, Delivery.state == state.value)
+            for state in DeliveryState
+        },
+        oldest_waiting_s=_age(session, now, Delivery.created_at, here & waiting),
+        last_code=session.execute(last).scalar(),
+    )
+
+
+def _latency(session: Session, since: datetime) -> Latency:
+    drafts = (
+        select(Draft.id, Draft.job_id, Draft.study_id, Draft.created_at)
+        .where(Draft.created_at >= since, Draft.outcome == "drafted")
+        .order_by(Draft.created_at.desc())
+        .limit(LIST_CAP)
+        .subquery()
+    )
+    rows = session.execute(
+        select(drafts.c.created_at, Study.last_received_at, func.max(Delivery.stored_at))
+        .select_from(drafts)
+        .join(Study, Study.id == drafts.c.study_id)
+        .outerjoin(Delivery, Delivery.job_id == drafts.c.job_id)
+        .group_by(drafts.c.id, drafts.c.created_at, Study.last_received_at)
+    ).all()
+    # A later image of the study moves its last arrival past the draft: that pair measures nothing.
+    pairs = [(drafted, arrived, stored) for drafted, arrived, stored in rows if drafted >= arrived]
+    to_draft = [(drafted - arrived).total_seconds() for drafted, arrived, _ in pairs]
+    to_store = [(stored - arrived).total_seconds() for _, arrived, stored in pairs if stored is not None]
+    return Latency(
+        drafts=len(rows),
+        last_image_to_drafted_p50=percentile(to_draft, 50),
+        last_image_to_drafted_p95=percentile(to_draft, 95),
+        last_image_to_stored_p50=percentile(to_store, 50),
+        last_image_to_stored_p95=percentile(to_store, 95),
+    )
+
+
+def percentile(values: Sequence[float], rank: int) -> float | None:
+    """Return the `rank`-th percentile (1 to 99), rounded to milliseconds; None of nothing."""
+    if not values:
+        return None
+    if len(values) == 1:
+        return round(values[0], 3)
+    return round(quantiles(values, n=100, method="inclusive")[rank - 1], 3)
+
+
+def _troubles(session: Session) -> tuple[Trouble, ...]:
+    found: list[Job] = []
+    for state in TROUBLE:
+        newest = (
+            select(Job).where(Job.state == state.value).order_by(Job.updated_at.desc()).limit(PROBLEMS_SHOWN)
+        )
+        found.extend(session.scalars(newest))
+    found.sort(key=lambda job: job.updated_at, reverse=True)
+    return tuple(
+        Trouble(job_id=job.id, state=job.state, code=job.code, reason=job.reason, at=job.updated_at)
+        for job in found[:PROBLEMS_SHOWN]
+    )
