@@ -18,24 +18,18 @@ Training in short (`S` samples, prompt `P`, response `R`):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import AttentionInterface, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from model.cache import KeyValueStore
 from model.config import NetworkShape
 from model.positions import mrope_positions
 from model.vision import WindowPlan, plan_windows
-
-
-class KeyValueStore(Protocol):
-    """What a layer's attention does with its new keys and values: keep them, and say what to attend to."""
-
-    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """keys, values: `[S, KV heads, q, head dim]`; returns all to attend to, k instead of q."""
-        ...
 
 
 class Backbone(nn.Module):
@@ -56,7 +50,7 @@ class Backbone(nn.Module):
         network: a Hugging Face `config.json`, flat or nested.
         """
         config = Qwen2_5_VLConfig(**network)
-        config._attn_implementation = "sdpa"  # eager would add boolean masks instead of applying them
+        config._attn_implementation = _ATTENTION  # eager would add boolean masks instead of applying them
         return cls(Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype))
 
     @property
@@ -135,7 +129,9 @@ class Backbone(nn.Module):
         """The last layer's normalised states `[S, q, D]`; arguments as in `forward`."""
         text = self.network.model.language_model
         rotary = text.rotary_emb(embeds, positions)
-        mask = mask[:, None]  # [S, 1, q, k]: the same for all heads
+        if mask.shape[-1] > 2 * mask.shape[-2]:  # few rows against a long cache: see _grouped_attention
+            mask = mask.repeat(1, self.shape.heads // self.shape.kv_heads, 1)
+        mask = mask[:, None]  # [S, 1, q or groups * q, k]: the same for all heads
         hidden = embeds
         for layer in text.layers:
             hidden = layer(
@@ -172,6 +168,27 @@ class Backbone(nn.Module):
             hidden = hidden + block.mlp(block.norm2(hidden))
         tokens: Tensor = tower.merger(hidden.flatten(0, 1)).view(len(pixels), len(plan.order), -1)
         return tokens[:, plan.inverse].flatten(0, 1)
+
+
+def _grouped_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """SDPA that reads each cached key once: the query heads of one KV head become rows of one query.
+
+    transformers' own repeats keys and values for every query head, which for a few rows against a long
+    cache copies far more than attention reads. A mask of `groups * q` rows asks for this form.
+    query: `[S, heads, q, d]`; key, value: `[S, KV heads, k, d]`; returns `[S, q, heads, d]`.
+    """
+    slots, heads, rows, width = query.shape
+    if attention_mask.shape[-2] == rows:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    folded = query.reshape(slots, key.shape[1], -1, width)  # [S, KV heads, groups * q, d]
+    out = functional.scaled_dot_product_attention(folded, key, value, attn_mask=attention_mask)
+    return out.reshape(slots, heads, rows, width).transpose(1, 2), None
+
+
+_ATTENTION = "echo_grouped_sdpa"
+AttentionInterface.register(_ATTENTION, _grouped_attention)
 
 
 def _vision_attention(

@@ -36,6 +36,11 @@ class WindowPlan:
 @lru_cache(maxsize=16)
 def plan_windows(rows: int, columns: int, merge: int, window: int, device: torch.device) -> WindowPlan:
     """The plan of an image of `rows` x `columns` patches; `window`: its side in merged tokens."""
+    with torch.inference_mode(False):  # kept between calls, so training may meet what inference made
+        return _plan_windows(rows, columns, merge, window, device)
+
+
+def _plan_windows(rows: int, columns: int, merge: int, window: int, device: torch.device) -> WindowPlan:
     unit = merge * merge
     high, wide = rows // merge, columns // merge
     token = torch.arange(high * wide).reshape(high, wide)
