@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.findings.types import Finding, Laterality, Severity
-from model.phantom.canvas import Field, dome, ellipse, grid, step
+from model.phantom.canvas import Field, curve, grid, step
 from model.phantom.spec import PhantomSpec
 
 SIDES = (Laterality.RIGHT, Laterality.LEFT)  # the patient's right is on the left of the image
@@ -56,7 +56,8 @@ class Chest:
     domes: dict[Laterality, float]  # y of the top of each hemidiaphragm
     hila: dict[Laterality, tuple[float, float]]
     midline: float  # x of mediastinal structures
-    heart: Field  # thickness, 0 to 1
+    solid: Field  # heart and mediastinum as a silhouette, 0 to 1
+    heart: Field  # thickness of the heart, 0 to 1
     lungs: tuple[Lung, Lung]
     pose: tuple[float, float, float]  # tilt, shift in x, shift in y
 
@@ -74,7 +75,9 @@ def frontal_chest(spec: PhantomSpec, size: int) -> Chest:
     x, y = _body_coordinates(spec, size)
     domes = _domes(spec)
     midline = 0.5 + body.rotation * 1.5
-    base = max(domes.values())
+    v = x - np.float32(midline)
+    inside = np.minimum(_borders(spec, y, left=True) - v, _borders(spec, y, left=False) + v)
+    heart_rows = step(y - np.float32(body.diaphragm - 0.19), 0.12) * step(body.diaphragm + 0.03 - y, 0.06)
     lungs = tuple(_lung(spec, side, x, y, domes[side]) for side in SIDES)
     hilum_y = body.apex + 0.47 * (body.diaphragm - body.apex)
     return Chest(
@@ -89,10 +92,21 @@ def frontal_chest(spec: PhantomSpec, size: int) -> Chest:
             Laterality.LEFT: (midline + 0.092, hilum_y - 0.012),
         },
         midline=midline,
-        heart=_heart(spec, x, y, midline, min(base, body.diaphragm + 0.03)),
+        solid=step(inside, 0.012),
+        heart=np.sqrt(np.clip(inside / np.float32(0.10), 0, 1)) * heart_rows,
         lungs=(lungs[0], lungs[1]),
         pose=(body.tilt, *body.shift),
     )
+
+
+def carina_y(chest: Chest) -> float:
+    """y of the bifurcation of the trachea."""
+    return chest.apex + 0.225
+
+
+def border_at(spec: PhantomSpec, side: Laterality, y: float) -> float:
+    """Distance of the mediastinal border from the midline at one height, on one side."""
+    return float(_borders(spec, np.array([[y]], np.float32), left=side is Laterality.LEFT)[0, 0])
 
 
 def heart_ratio(spec: PhantomSpec) -> float:
@@ -100,7 +114,7 @@ def heart_ratio(spec: PhantomSpec) -> float:
     finding = spec.find("cardiomegaly")
     if finding is None or finding.severity is None:
         return spec.body.heart_ratio
-    return (0.545, 0.635, 0.735)[GRADE[finding.severity]] + 0.25 * (spec.body.heart_ratio - 0.43)
+    return (0.535, 0.605, 0.680)[GRADE[finding.severity]] + 0.25 * (spec.body.heart_ratio - 0.43)
 
 
 def _body_coordinates(spec: PhantomSpec, size: int) -> tuple[Field, Field]:
@@ -134,16 +148,48 @@ def _lung(spec: PhantomSpec, side: Laterality, x: Field, y: Field, top: float) -
     inward = np.clip((centre - u) / np.float32(centre), 0, 1)
     diaphragm = np.float32(top) + 0.105 * outward * outward * np.sqrt(outward) + 0.03 * inward * inward
     mask = step(lateral - u, 0.012) * step(u - medial, 0.012) * step(diaphragm - y, 0.010)
+    mask *= step(y - np.float32(apex), 0.02)
     return Lung(side=side, u=u, lateral=lateral, medial=medial, diaphragm=diaphragm, mask=mask)
 
 
-def _heart(spec: PhantomSpec, x: Field, y: Field, midline: float, base: float) -> Field:
-    """Thickness of the heart: a right atrium and a tilted left ventricle, resting on the diaphragm."""
-    total = 2 * spec.body.chest_width * heart_ratio(spec)
-    right, left = 0.32 * total, 0.68 * total
-    height = 0.150 + 0.22 * (total - 0.32)
-    centre_y = base - 0.62 * height
-    ventricle = ellipse(x, y, (midline + left - 0.62 * left, centre_y), (0.66 * left, height), -0.62)
-    atrium = ellipse(x, y, (midline - right + 0.085, centre_y - 0.01), (0.085, 0.8 * height))
-    middle = ellipse(x, y, (midline + 0.01, centre_y - 0.05), (0.075, height))
-    return np.maximum(np.maximum(dome(ventricle), dome(atrium)), dome(middle))
+def _borders(spec: PhantomSpec, y: Field, left: bool) -> Field:
+    """Distance of the mediastinal and cardiac border from the midline at every y: [size, size]."""
+    body = spec.body
+    apex, base = body.apex, body.diaphragm + 0.02
+    knob = apex + 0.165
+    total = 2 * body.chest_width * heart_ratio(spec)
+    if left:
+        edge, unfold = 0.68 * total, 0.014 * max(body.age - 45, 0) / 50
+        points = [
+            (apex - 0.15, 0.050),
+            (apex + 0.06, 0.044),
+            (knob - 0.045, 0.056),
+            (knob, 0.078 + unfold),
+            (knob + 0.045, 0.060 + 0.5 * unfold),
+            (knob + 0.085, 0.074),
+            (knob + 0.125, max(0.082, 0.36 * edge)),
+            (base - 0.21, 0.54 * edge),
+            (base - 0.15, 0.74 * edge),
+            (base - 0.09, 0.91 * edge),
+            (base - 0.03, edge),
+            (base + 0.02, 0.97 * edge),
+            (base + 0.10, 0.80 * edge),
+        ]
+    else:
+        edge = 0.32 * total
+        points = [
+            (apex - 0.15, 0.048),
+            (apex + 0.06, 0.042),
+            (knob, 0.052),
+            (knob + 0.08, 0.058),
+            (base - 0.21, 0.062),
+            (base - 0.15, 0.45 * 0.06 + 0.55 * edge + 0.012),
+            (base - 0.09, edge),
+            (base - 0.03, 0.93 * edge),
+            (base + 0.10, 0.70 * edge),
+        ]
+    table = curve(points)
+    border = np.interp(y, table[:, 0], table[:, 1]).astype(np.float32)
+    if spec.find("widened_mediastinum") is not None:
+        border += 0.058 * np.exp(-np.square((y - np.float32(knob)) / np.float32(0.115)))
+    return border

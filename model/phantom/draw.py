@@ -25,11 +25,11 @@ _WEIGHTS = {
     "pacemaker": 0.9,
     "pulmonary_edema": 1.2,
     "hilar_enlargement": 1.0,
+    "cardiomegaly": 1.2,
     "consolidation": 1.1,
     "mass": 1.0,
     "atelectasis": 1.1,
     "nodule": 1.2,
-    "cardiomegaly": 1.2,
     "widened_mediastinum": 0.9,
     "rib_fracture": 0.9,
     "endotracheal_tube": 1.9,
@@ -149,6 +149,8 @@ def _draw_finding(concept: str, free: _FreePlaces, rng: np.random.Generator) -> 
             place = free.take_zone(("mid_zone", "lower_zone") if concept == "atelectasis" else _ZONES)
             return [] if place is None else [_present(concept, place[0], place[1])]
         case "pulmonary_edema" | "cardiomegaly":
+            if concept == "cardiomegaly" and severity is Severity.SEVERE:
+                free.claim(_LEFT, ("lower_zone",))  # the heart fills it
             return [_present(concept, severity=severity)]
         case "rib_fracture" | "central_line":
             return [_present(concept, side)]

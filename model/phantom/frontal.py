@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.findings.types import Laterality
 from model.phantom import frontal_bones, frontal_devices, frontal_findings, vessels
 from model.phantom.canvas import Field, dome, ellipse, smooth_noise, step
-from model.phantom.chest import Chest, frontal_chest, sign_of
+from model.phantom.chest import Chest, carina_y, frontal_chest, sign_of
 from model.phantom.spec import PhantomSpec
 
 
@@ -17,11 +18,7 @@ def frontal_attenuation(spec: PhantomSpec, size: int) -> Field:
     total += _mediastinum(spec, chest)
     air = _lung_air(spec, chest)
     markings = _vessels(spec, chest)
-    lesions = frontal_findings.lesions(spec, chest)
-    air, markings = frontal_findings.collapse(spec, chest, air, markings)
-    total -= air
-    total += markings
-    total += lesions
+    total -= frontal_findings.alter_lungs(spec, chest, air, markings)
     total -= _airways(spec, chest)
     total += frontal_bones.bones(spec, chest)
     total -= _stomach_bubble(spec, chest)
@@ -34,23 +31,20 @@ def _soft_tissue(spec: PhantomSpec, chest: Chest) -> Field:
     x, y = chest.x, chest.y
     u = np.abs(x - np.float32(0.5))
     fat = spec.body.fat
-    slope = np.clip((y - np.float32(0.02)) / np.float32(0.17), 0, 1)
-    half = 0.085 + 0.02 * fat + (0.41 + 0.05 * fat) * slope * slope * (3 - 2 * slope)
-    waist = chest.width + 0.055 + 0.05 * fat
-    half = np.minimum(
-        half, np.where(y > 0.34, waist + 0.35 * np.clip(0.52 - y, 0, 1), 1.0).astype(np.float32)
-    )
+    top = chest.apex - 0.115
+    slope = np.clip((y - np.float32(top)) / np.float32(0.17), 0, 1)
+    shoulder = 0.082 + 0.02 * fat + 0.50 * slope * slope * (2.2 - 1.2 * slope)
+    waist = chest.width + 0.055 + 0.055 * fat
+    axilla = step(y - np.float32(0.36), 0.22)
+    half = shoulder + (waist - shoulder) * axilla
     inside = step(half - u, 0.02)
-    thickness = np.sqrt(np.clip(1 - np.square(u / np.float32(waist + 0.2)), 0, 1))
-    total = inside * (0.30 + 0.40 * thickness + 0.07 * fat)
-    neck = np.clip(1 - y / np.float32(0.12), 0, 1)
-    total -= 0.16 * inside * neck
+    thickness = np.sqrt(np.clip(1 - np.square(u / np.float32(waist + 0.16)), 0.02, 1))
+    total = inside * (0.22 + 0.38 * thickness + 0.06 * fat)
+    total -= 0.13 * inside * np.clip(1 - y / np.float32(0.14), 0, 1)
     # The abdomen below the domes is thicker than the chest.
     for lung in chest.lungs:
-        below = (
-            step(y - lung.diaphragm, 0.012) * step(lung.lateral + 0.03 - lung.u, 0.05) * step(lung.u, 0.002)
-        )
-        total += 0.10 * below
+        below = step(y - lung.diaphragm, 0.012) * step(lung.lateral + 0.03 - lung.u, 0.05)
+        total += (0.13 if lung.side is Laterality.RIGHT else 0.11) * below * step(lung.u, 0.03)
     if spec.body.sex == "F":
         total += _breasts(spec, chest, u)
     return total
@@ -66,52 +60,25 @@ def _breasts(spec: PhantomSpec, chest: Chest, u: Field) -> Field:
 
 
 def _mediastinum(spec: PhantomSpec, chest: Chest) -> Field:
-    """Great vessels, aortic knob, descending aorta and heart."""
+    """Great vessels, descending aorta, hila and heart."""
     x, y, mid = chest.x, chest.y, chest.midline
-    widened = 0.062 if spec.find("widened_mediastinum") else 0.0
-    unfold = 0.012 * max(spec.body.age - 50, 0) / 45
-    heart_top = 0.5 * (chest.hila[chest.lungs[0].side][1] + chest.domes[chest.lungs[0].side])
-    band = step(np.float32(heart_top) - y, 0.15) * step(y - np.float32(0.05), 0.1)
-    bulge = np.exp(-np.square((y - np.float32(chest.apex + 0.17)) / np.float32(0.13)))
-    left = 0.048 + widened * bulge
-    right = 0.050 + widened * bulge
-    vessels_ = band * step(mid + left - x, 0.014) * step(x - (mid - right), 0.014)
     knob_y = chest.apex + 0.165
-    knob = ellipse(
-        x, y, (mid + 0.046 + 0.5 * widened + unfold, knob_y), (0.040 + 0.4 * widened, 0.045 + widened)
-    )
-    trunk = ellipse(x, y, (mid + 0.050, knob_y + 0.095), (0.034, 0.045))
-    aorta = step(mid + 0.052 + unfold - x, 0.012) * step(x - mid, 0.03) * step(y - np.float32(knob_y), 0.05)
-    solid = np.maximum(0.8 * vessels_, np.maximum(np.sqrt(dome(knob)), 0.8 * np.sqrt(dome(trunk))))
-    heart = np.minimum(1.6 * np.sqrt(chest.heart), 1.0 + 0.25 * chest.heart)
-    return 0.07 * np.maximum(solid, heart) + 0.02 * aorta
+    aorta = step(mid + 0.052 - x, 0.012) * step(x - mid, 0.04) * step(y - np.float32(knob_y), 0.05)
+    knob = dome(ellipse(x, y, (mid + 0.042, knob_y), (0.038, 0.045)))
+    above = step(y - np.float32(0.06), 0.12) * step(spec.body.diaphragm + 0.02 - y, 0.08)
+    return 0.05 * chest.solid * above + 0.075 * chest.heart + 0.022 * aorta + 0.03 * knob
 
 
 def _lung_air(spec: PhantomSpec, chest: Chest) -> Field:
     """What the lungs take away: the depth of air, less where heart and great vessels stand in its way."""
     total = np.zeros_like(chest.x)
-    solid = _solid(spec, chest)
     for lung in chest.lungs:
         across = np.clip((lung.u - 0.03) / np.float32(chest.width - 0.03), 0, 1)
         depth = np.sqrt(np.clip(1 - np.square(1.55 * across - 0.72), 0, 1))
         down = np.clip((chest.y - np.float32(chest.apex)) / np.float32(0.30), 0, 1)
         total += lung.mask * (0.24 + 0.20 * depth) * (0.70 + 0.30 * np.sqrt(down))
-    total *= 1 - 0.86 * solid
+    total *= 1 - 0.90 * chest.solid
     return total
-
-
-def _solid(spec: PhantomSpec, chest: Chest) -> Field:
-    """Heart and mediastinum as a mask with a crisp edge: 0 to 1."""
-    x, y, mid = chest.x, chest.y, chest.midline
-    widened = 0.062 if spec.find("widened_mediastinum") else 0.0
-    unfold = 0.012 * max(spec.body.age - 50, 0) / 45
-    bulge = np.exp(-np.square((y - np.float32(chest.apex + 0.17)) / np.float32(0.13)))
-    knob_y = chest.apex + 0.165
-    knob = ellipse(x, y, (mid + 0.046 + unfold, knob_y), (0.040 + widened, 0.045 + widened))
-    trunk = ellipse(x, y, (mid + 0.050, knob_y + 0.095), (0.034, 0.048))
-    band = step(mid + 0.046 + widened * bulge - x, 0.010) * step(x - (mid - 0.052 - widened * bulge), 0.010)
-    heart = step(chest.heart - 0.12, 0.16)
-    return np.maximum(np.maximum(heart, band), np.maximum(step(1 - knob, 0.35), step(1 - trunk, 0.35)))
 
 
 def _vessels(spec: PhantomSpec, chest: Chest) -> Field:
@@ -122,7 +89,7 @@ def _vessels(spec: PhantomSpec, chest: Chest) -> Field:
     dots = chest.to_image(np.concatenate([dots for dots, _ in trees]))
     weights = np.concatenate([weights for _, weights in trees])
     mask = chest.lungs[0].mask + chest.lungs[1].mask
-    return vessels.draw_vessels(dots, weights, chest.size) * mask
+    return vessels.draw_vessels(dots, weights, chest.size) * mask * (1 - 0.75 * chest.solid)
 
 
 def _airways(spec: PhantomSpec, chest: Chest) -> Field:
@@ -132,12 +99,7 @@ def _airways(spec: PhantomSpec, chest: Chest) -> Field:
     trachea = step(0.019 - np.abs(x - np.float32(mid)), 0.010) * step(np.float32(carina) - y, 0.02)
     right = _bronchus(x, y, (mid - 0.004, carina - 0.012), (mid - 0.085, carina + 0.060))
     left = _bronchus(x, y, (mid + 0.004, carina - 0.012), (mid + 0.105, carina + 0.058))
-    return 0.085 * np.maximum(trachea, np.maximum(right, left) * 0.75)
-
-
-def carina_y(chest: Chest) -> float:
-    """y of the bifurcation of the trachea."""
-    return chest.apex + 0.225
+    return 0.115 * np.maximum(trachea, np.maximum(right, left) * 0.75)
 
 
 def _bronchus(x: Field, y: Field, start: tuple[float, float], end: tuple[float, float]) -> Field:

@@ -95,8 +95,8 @@ def _scapula(spec: PhantomSpec, chest: Chest, lung: Lung) -> Field:
         step(lung.u - border, 0.008) * step(0.455 - lung.u, 0.02) * step(y - 0.0, 0.04) * step(0.33 - y, 0.05)
     )
     rim = blade * np.exp(-np.square((lung.u - border - 0.006) / np.float32(0.006)))
-    head = blob(ellipse(lung.u, y, (0.455, 0.055), (0.055, 0.058)), 0.25)
-    shaft = step(0.040 - np.abs(lung.u - 0.478), 0.015) * step(y - 0.07, 0.03) * step(0.5 - y, 0.1)
+    head = blob(ellipse(lung.u, y, (0.455, 0.105), (0.055, 0.058)), 0.25)
+    shaft = step(0.040 - np.abs(lung.u - 0.478), 0.015) * step(y - 0.12, 0.03) * step(0.5 - y, 0.1)
     return 0.035 * blade + 0.05 * rim + 0.10 * np.maximum(head, 0.7 * shaft)
 
 
@@ -114,5 +114,5 @@ def _spine(spec: PhantomSpec, chest: Chest) -> Field:
     process = np.exp(-np.square(v / np.float32(0.007)) - np.square((level - 0.012) / np.float32(0.012)))
     transverse = step(0.062 - v, 0.012) * np.exp(-np.square((level - 0.006) / np.float32(0.008)))
     return (
-        body * (0.085 - 0.035 * disc + 0.025 * plate) + 0.030 * pedicle + 0.035 * process + 0.02 * transverse
+        body * (0.048 - 0.026 * disc + 0.018 * plate) + 0.022 * pedicle + 0.024 * process + 0.014 * transverse
     )
