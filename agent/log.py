@@ -11,6 +11,7 @@ import hmac
 import logging
 import secrets
 import sys
+import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -57,6 +58,8 @@ def configure_logging(settings: LogSettings) -> None:
         library.setLevel(logging.CRITICAL)
         library.propagate = False
         library.handlers = [logging.NullHandler()]
+    # Their warnings quote the values that they complain of.
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
