@@ -1,0 +1,31 @@
+"""What can go wrong with findings: each error has a stable code and says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class FindingsError(Exception):
+    """Root of the exceptions of `model.findings`; none of them is cured by trying again."""
+
+    code: ClassVar[str] = "findings"
+    retryable: ClassVar[bool] = False
+
+
+class VocabularyError(FindingsError):
+    """A vocabulary file cannot be used; the text lists every problem with its place in the file."""
+
+    code = "findings_vocabulary"
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"the findings vocabulary {source} cannot be used; correct it:\n{listed}")
+
+
+class InputError(FindingsError):
+    """A line of an input file is not what the command reads; the text names the line."""
+
+    code = "findings_input"

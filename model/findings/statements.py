@@ -1,0 +1,127 @@
+"""States of parts of the body: "the heart is enlarged", "clear lungs", "hila are normal".
+
+A state is tied to the part that it is said of: the part that follows at once ("enlarged heart",
+"elevation of the left hemidiaphragm"), else the parts named before it ("heart size and mediastinal
+contours are normal"). What a normal state makes absent is the vocabulary's policy, not this module's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from model.findings.spans import Marked, Span
+from model.findings.vocabulary import Structure
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A state said of a part: `span` covers both; `concepts` is what it states if it is affirmed.
+
+    `weak`: the state only hints at the concept (blunted), or denies it by policy (clear lungs) rather
+    than directly (a heart of normal size).
+    """
+
+    span: Span
+    state: Span
+    normal: bool
+    weak: bool
+    concepts: tuple[str, ...]
+
+
+_LINKS = frozenset(("of", "the", "left", "right", "bilateral", "both", "in", "appearing", "his", "her", "overall",
+                    "appearance", "size", "a", "portable", "for", "visualized", "visible", "to"))  # fmt: skip
+_LIST = frozenset(("and", ",", "or", "/", "the", "as", "well", "size", "contour", "contours", "silhouette", "left",
+                   "right", "of", "are", "visualized", "shadow", "shadows", "structures", "both", "borders", "pulmonary",
+                   "overall", "configuration", "outline", "&", "nor"))  # fmt: skip
+_WALLS = frozenset((";", "but", "however", "although", "though", "while", "whereas", "except", "without", "there",
+                    "no", "which", "."))  # fmt: skip
+_FAR = 9
+_WEAK_STATES = frozenset(("borderline", "blunted"))
+_QUIET = frozenset(("otherwise",))
+
+
+def statements_of(marked: Marked, structures: Mapping[str, Structure]) -> tuple[Statement, ...]:
+    """All states of known parts in a sentence."""
+    parts = [span for span in marked.terms if span.kind == "structure"]
+    found: list[Statement] = []
+    for state in marked.states:
+        if any(p.start < state.end and state.start < p.end for p in parts):
+            continue
+        for part in _parts_of(marked, state, parts):
+            statement = _statement(state, part, structures[part.key])
+            if statement is not None:
+                found.append(statement)
+    return tuple(dict.fromkeys(found))
+
+
+def _statement(state: Span, part: Span, structure: Structure) -> Statement | None:
+    span = Span("statement", part.key, min(state.start, part.start), max(state.end, part.end))
+    if state.key == "normal" or (state.key == "clear" and structure.clear):
+        direct = set(structure.normal) <= set(structure.states.values()) - {structure.states.get("blunted")}
+        return Statement(span, state, True, not direct, structure.normal)
+    concept = structure.states.get(state.key)
+    if concept is None:
+        return None
+    return Statement(span, state, False, state.key in _WEAK_STATES, (concept,))
+
+
+def _parts_of(marked: Marked, state: Span, parts: Sequence[Span]) -> list[Span]:
+    following = _following(marked, state, parts)
+    if following:
+        return following
+    before = [p for p in parts if p.end <= state.start and _reaches(marked, p, state, parts)]
+    if not before:
+        return []
+    group = [before[-1]]
+    for part in reversed(before[:-1]):
+        gap = set(marked.words[part.end : group[-1].start])
+        if (
+            gap
+            and gap <= _LIST | {"is", "are"}
+            and gap & {"and", ",", "/", "or", "nor", "&"}
+            and not gap & {"is"}
+        ):
+            group.append(part)
+    return group
+
+
+def _following(marked: Marked, state: Span, parts: Sequence[Span]) -> list[Span]:
+    """ "normal heart size and mediastinal contours": the parts that the state stands before."""
+    group: list[Span] = []
+    edge = state.end
+    for part in (p for p in parts if p.start >= state.end):
+        gap = set(marked.words[edge : part.start])
+        if len(gap) > 4 or not gap <= (_LIST if group else _LINKS):
+            break
+        after = marked.words[part.end] if part.end < len(marked.words) else ""
+        if after in ("is", "are", "appears", "appear", "remains", "remain", ":"):
+            break
+        group.append(part)
+        edge = part.end
+    return group
+
+
+def _reaches(marked: Marked, part: Span, state: Span, parts: Sequence[Span]) -> bool:
+    gap = marked.words[part.end : state.start]
+    if len(gap) > _FAR + 12 * ("and" in gap or "," in gap) or _WALLS & set(gap):
+        return False
+    concepts = [t for t in marked.terms if t.kind in ("synonym", "ignore")]
+    return not any(part.end <= t.start and t.end <= state.start for t in concepts)
+
+
+def is_quiet(marked: Marked, statement: Statement) -> bool:
+    """Whether "normal" or "clear" is hedged by an exception: "otherwise clear", "clear except for …"."""
+    if any(e.end <= statement.span.start and e.start >= statement.span.start - 4 for e in marked.exceptions):
+        return True
+    inside = [e for e in marked.exceptions if statement.span.start <= e.start and e.end <= statement.span.end]
+    if any(not (statement.state.start <= e.start < statement.state.end) for e in inside):
+        return True
+    behind = marked.words[statement.span.end : statement.span.end + 3]
+    if behind and behind[0] in ("of", "from"):
+        return True
+    return any(
+        statement.span.end <= e.start <= statement.span.end + 3
+        and marked.text(e) not in ("but", "not", "n't")
+        for e in marked.exceptions
+    )

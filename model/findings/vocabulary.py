@@ -1,0 +1,187 @@
+"""The vocabulary of findings: concepts, places and parts of the body, read from versioned YAML.
+
+A hospital extends the shipped file with one of its own: its entries are added, and what it says of an
+entry that exists replaces that field (lists of words are joined).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model.findings.errors import VocabularyError
+from model.findings.vocabulary_check import merge, problems_of
+
+_SHIPPED = "vocabulary.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A coded concept: scheme designator (SCT, DCM, 99…), value and meaning (at most 64 characters)."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concept:
+    """One finding that can be read, written and coded.
+
+    `chexpert` is the CheXpert class that it rolls up to, `None` where there is none; `region` the part
+    of a normalised report that states it; `site` the default finding site; `device` whether it is
+    hardware; `acute` whether "no acute abnormality" contradicts it; `sided` whether a side has meaning.
+    """
+
+    key: str
+    name: str
+    chexpert: str | None
+    region: str
+    code: Code
+    site: str
+    device: bool = False
+    acute: bool = False
+    sided: bool = True
+    synonyms: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    inverse: tuple[str, ...] = ()
+    becomes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def parent(self) -> str | None:
+        """The roll-up class: an alias of `chexpert`."""
+        return self.chexpert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A zone or place; `terms` are the words that name it."""
+
+    key: str
+    name: str
+    terms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """A part of the body of which a state is said.
+
+    `normal` are the concepts that "… is normal" makes absent (the policy for normal regions), `states`
+    what another state means, `clear` whether "clear" means normal here.
+    """
+
+    key: str
+    terms: tuple[str, ...]
+    normal: tuple[str, ...]
+    states: Mapping[str, str]
+    clear: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Vocabulary:
+    """All that `vocabulary.yaml` says, checked; `version` is the file's (with `+` and a hospital's)."""
+
+    version: str
+    concepts: Mapping[str, Concept]
+    locations: Mapping[str, Location]
+    structures: Mapping[str, Structure]
+    denials: Mapping[str, tuple[str, ...]]
+    ignore: tuple[str, ...]
+    abbreviations: Mapping[str, str]
+
+    @property
+    def chexpert_classes(self) -> tuple[str, ...]:
+        """The roll-up classes in the order of the file, without duplicates."""
+        return tuple(dict.fromkeys(c.chexpert for c in self.concepts.values() if c.chexpert))
+
+
+def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
+    """The shipped vocabulary, extended by a hospital's file if one is given.
+
+    Raises:
+        VocabularyError: the file cannot be read or is wrong; every problem is listed.
+    """
+    return (
+        _shipped()
+        if extension is None
+        else _extended(str(extension), Path(extension).stat().st_mtime_ns if Path(extension).exists() else 0)
+    )
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Vocabulary:
+    text = files("model.findings").joinpath(_SHIPPED).read_text(encoding="utf-8")
+    return _build(_parse(text, _SHIPPED), _SHIPPED)
+
+
+@lru_cache(maxsize=4)
+def _extended(path: str, _modified: int) -> Vocabulary:
+    base = _parse(files("model.findings").joinpath(_SHIPPED).read_text(encoding="utf-8"), _SHIPPED)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise VocabularyError(path, [f"cannot be read as UTF-8 text ({type(exc).__name__})"]) from exc
+    return _build(merge(base, _parse(text, path)), path)
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise VocabularyError(source, [f"is not YAML: {' '.join(str(exc).split())}"]) from exc
+    if not isinstance(data, dict):
+        raise VocabularyError(source, ["must be a mapping with `version`, `concepts`, …"])
+    return data
+
+
+def _build(data: dict[str, Any], source: str) -> Vocabulary:
+    problems = problems_of(data)
+    if problems:
+        raise VocabularyError(source, problems)
+    return Vocabulary(
+        version=str(data["version"]),
+        concepts={key: _concept(key, entry) for key, entry in data["concepts"].items()},
+        locations={
+            key: Location(key=key, name=entry["name"], terms=tuple(entry.get("terms", ())))
+            for key, entry in data["locations"].items()
+        },
+        structures={key: _structure(key, entry) for key, entry in data.get("structures", {}).items()},
+        denials={key: tuple(words) for key, words in data.get("denials", {}).items()},
+        ignore=tuple(data.get("ignore", ())),
+        abbreviations={str(k).lower(): str(v) for k, v in data.get("abbreviations", {}).items()},
+    )
+
+
+def _concept(key: str, entry: Mapping[str, Any]) -> Concept:
+    scheme, value, meaning = (str(part) for part in entry["code"])
+    return Concept(
+        key=key,
+        name=entry.get("name", key.replace("_", " ")),
+        chexpert=entry.get("chexpert"),
+        region=entry["region"],
+        code=Code(scheme=scheme, value=value, meaning=meaning),
+        site=entry["site"],
+        device=entry.get("device", False),
+        acute=entry.get("acute", False),
+        sided=entry.get("sided", True),
+        synonyms=tuple(entry.get("synonyms", ())),
+        weak=tuple(entry.get("weak", ())),
+        inverse=tuple(entry.get("inverse", ())),
+        becomes={other: tuple(words) for other, words in entry.get("becomes", {}).items()},
+    )
+
+
+def _structure(key: str, entry: Mapping[str, Any]) -> Structure:
+    return Structure(
+        key=key,
+        terms=tuple(entry["terms"]),
+        normal=tuple(entry.get("normal", ())),
+        states=dict(entry.get("states", {})),
+        clear=entry.get("clear", False),
+    )
