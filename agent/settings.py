@@ -7,12 +7,13 @@ reported at once, each with its path in the file.
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
+import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import SettingsError
@@ -48,6 +49,28 @@ class AllowedPeer(Section):
 
     ae_title: AeTitle = Field(description="Calling AE title.")
     address: str | None = Field(None, description="IP address or CIDR network; any address when left out.")
+    certificate_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 fingerprint (64 hex digits) of the peer's TLS certificate; any trusted one "
+        "when left out.",
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _network(cls, value: str | None) -> str | None:
+        if value is not None:
+            ip_network(value, strict=False)
+        return value
+
+
+class TlsSettings(Section):
+    """TLS with mutual authentication on the listener (PS3.15 B.12)."""
+
+    certificate: Path = Field(description="PEM file: our certificate and its chain.")
+    key: Path = Field(description="PEM file: our private key, readable by the service alone.")
+    authorities: Path = Field(description="PEM file: the authorities that sign the peers' certificates.")
+    handshake_timeout_s: Seconds = Field(5, description="Longest wait (s) for a peer's handshake.")
 
 
 class ListenerSettings(Section):
@@ -64,7 +87,18 @@ class ListenerSettings(Section):
     maximum_associations: int = Field(25, ge=1, description="Associations at the same time, over all peers.")
     network_timeout_s: Seconds = Field(60, description="Longest silence (s) on an open association.")
     acse_timeout_s: Seconds = Field(10, description="Longest wait (s) for an association request.")
+    maximum_associations_per_peer: int = Field(
+        10, ge=1, description="Associations at the same time from one address."
+    )
+    pdu_timeout_s: Seconds = Field(30, description="Longest time (s) that one PDU may take to arrive.")
     maximum_object_mb: float = Field(512, gt=0, description="Largest object (MB) that is taken.")
+    maximum_in_flight_mb: float = Field(
+        1024, gt=0, description="Largest sum (MB) of the objects that are arriving at the same time."
+    )
+    drain_s: Seconds = Field(
+        20, description="At a stop, open associations have this long (s) to finish their object."
+    )
+    tls: TlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
 
 
 class StudySettings(Section):
@@ -83,13 +117,35 @@ class EligibilityRule(Section):
     name: str = Field(min_length=1, max_length=64, description="Shown as the reason.")
     decision: Literal["accept", "skip"]
     modality: tuple[str, ...] = Field((), description="Modality is one of these.")
-    body_part: tuple[str, ...] = Field((), description="BodyPartExamined is one of these; '' means empty.")
+    body_part: tuple[str, ...] = Field(
+        (), description="BodyPartExamined is one of these; '' means empty, '*' any value."
+    )
+    anatomic_region: tuple[str, ...] = Field(
+        (), description="AnatomicRegionSequence's code is one of these; '*' means any code."
+    )
+    view_position: tuple[str, ...] = Field(
+        (), description="ViewPosition is one of these; '' means empty, '*' any value."
+    )
+    sop_class: tuple[str, ...] = Field((), description="SOPClassUID is one of these.")
+    intent: tuple[str, ...] = Field((), description="PresentationIntentType is one of these.")
+    pixel_data: bool | None = Field(None, description="Whether the object has pixel data.")
+    multi_frame: bool | None = Field(None, description="Whether the object has more than one frame.")
     text: str | None = Field(
         None, description="Regular expression found in the study, series or protocol description, any case."
     )
 
+    @field_validator("text")
+    @classmethod
+    def _expression(cls, value: str | None) -> str | None:
+        if value is not None:
+            re.compile(value)
+        return value
+
 
 DEFAULT_ELIGIBILITY = (
+    EligibilityRule(name="no-pixel-data", decision="skip", pixel_data=False),
+    EligibilityRule(name="multi-frame", decision="skip", multi_frame=True),
+    EligibilityRule(name="for-processing", decision="skip", intent=("FOR PROCESSING",)),
     EligibilityRule(
         name="not-a-radiograph",
         decision="skip",
@@ -101,12 +157,20 @@ DEFAULT_ELIGIBILITY = (
         modality=("CR", "DX"),
         body_part=("CHEST", "THORAX", "LUNG"),
     ),
+    EligibilityRule(name="other-body-part", decision="skip", body_part=("*",)),
+    EligibilityRule(
+        name="chest-anatomic-region",
+        decision="accept",
+        modality=("CR", "DX"),
+        # Thorax, chest and lung in SNOMED CT and in its older form.
+        anatomic_region=("51185008", "T-D3000", "43799004", "39607008", "T-28000"),
+    ),
+    EligibilityRule(name="other-anatomic-region", decision="skip", anatomic_region=("*",)),
     EligibilityRule(
         name="chest-by-description",
         decision="accept",
         modality=("CR", "DX"),
-        body_part=("",),
-        text=r"\b(chest|thorax|cxr|lung)\b",
+        text=r"\b(chest|thorax|cxr|lungs?)\b",
     ),
 )
 
@@ -133,6 +197,75 @@ class WorkerSettings(Section):
     report_skipped: bool = Field(
         False, description="Send a 'no draft was produced' document for skipped studies too."
     )
+    report_failed: bool = Field(
+        False, description="Send a 'no draft was produced' document for failed studies too."
+    )
+
+
+class UrgencyRule(Section):
+    """What makes a draft urgent: a finding that fits all of the conditions. The most urgent match counts."""
+
+    name: str = Field(min_length=1, max_length=64, description="Shown beside the reason.")
+    concept: tuple[str, ...] = Field(min_length=1, description="Keys of the findings' vocabulary.")
+    presence: tuple[Literal["present", "indeterminate"], ...] = Field(
+        ("present",), description="How sure the draft is of the finding."
+    )
+    severity: tuple[Literal["mild", "moderate", "severe"], ...] = Field(
+        (), description="Severity is one of these; any, or none stated, when left out."
+    )
+    location: tuple[str, ...] = Field((), description="Location is one of these keys of the vocabulary.")
+    except_change: tuple[Literal["new", "increased", "decreased", "unchanged", "resolved"], ...] = Field(
+        (), description="Not when the finding is said to have changed in one of these ways."
+    )
+    level: Literal["critical", "urgent"] = Field(description="Word in worklist and documents.")
+    priority: int = Field(ge=0, le=49, description="Smaller goes first; 0 STAT, 50 is a routine draft.")
+
+
+DEFAULT_URGENCY = (
+    UrgencyRule(
+        name="pneumothorax",
+        concept=("pneumothorax",),
+        except_change=("resolved",),
+        level="critical",
+        priority=5,
+    ),
+    UrgencyRule(
+        name="free-air",
+        concept=("pneumoperitoneum",),
+        except_change=("resolved",),
+        level="critical",
+        priority=5,
+    ),
+    UrgencyRule(name="malpositioned-device", concept=("malpositioned_device",), level="critical", priority=5),
+    UrgencyRule(
+        name="tube-in-bronchus",
+        concept=("endotracheal_tube",),
+        location=("right_main_bronchus",),
+        level="critical",
+        priority=5,
+    ),
+    UrgencyRule(name="tension-signs", concept=("tracheal_deviation",), level="urgent", priority=15),
+    UrgencyRule(
+        name="large-effusion",
+        concept=("pleural_effusion",),
+        severity=("severe",),
+        level="urgent",
+        priority=20,
+    ),
+    UrgencyRule(
+        name="wide-mediastinum",
+        concept=("widened_mediastinum", "pneumomediastinum"),
+        level="urgent",
+        priority=20,
+    ),
+    UrgencyRule(
+        name="possible-pneumothorax",
+        concept=("pneumothorax", "pneumoperitoneum"),
+        presence=("indeterminate",),
+        level="urgent",
+        priority=25,
+    ),
+)
 
 
 class DestinationSettings(Section):
@@ -192,6 +325,9 @@ class Settings(BaseSettings):
     )
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
+    urgency: tuple[UrgencyRule, ...] = Field(
+        DEFAULT_URGENCY, description="What makes a draft urgent; the most urgent rule that matches counts."
+    )
     destinations: tuple[DestinationSettings, ...] = Field((), description="Where drafts go.")
     delivery: DeliverySettings = DeliverySettings()
     log: LogSettings = LogSettings()
