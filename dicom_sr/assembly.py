@@ -7,20 +7,25 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from highdicom.sr import ContainerContentItem
+from pydicom.charset import convert_encodings
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
+from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicom_sr.content import Item
+from dicom_sr.content_encoding import content_sequence_value
 from dicom_sr.header import DocumentState, SeriesPlace, add_evidence, new_document
 from dicom_sr.identifiers import derived_uid, instance_uid, series_uid
 from dicom_sr.measurement_report import ReportContext
 from dicom_sr.source import ImageReference, StudyHeader, image_references, prior_references, study_header
 from dicom_sr.terminology import Terminology, default_terminology
-from dicom_sr.values import Algorithm, DocumentReference, SourceStudy
+from dicom_sr.values import Algorithm, DocumentReference, SourceStudy, Verification
 
 IMPLEMENTATION_CLASS_UID = derived_uid("implementation", "echo-agent", "structured-reports", "1")
 IMPLEMENTATION_VERSION_NAME = "ECHO_AGENT_SR_1"
+_CONTENT_SEQUENCE = Tag(0x0040, 0xA730)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,7 @@ class DocumentParts:
     """What makes one document of a revision its own."""
 
     sop_class_uid: str
-    tree: ContainerContentItem
+    tree: Item
     state: DocumentState
     series: SeriesPlace
     also_evidence: Sequence[DocumentReference] = ()
@@ -51,6 +56,7 @@ def open_frame(
     created: datetime.datetime,
     locale: str,
     terminology: Terminology | None,
+    verification: Verification | None = None,
 ) -> Frame:
     """Read the study's headers once for all its documents.
 
@@ -65,6 +71,7 @@ def open_frame(
         images=image_references(study.images),
         study_instance_uid=header.study_instance_uid,
         language=locale,
+        verification=verification,
     )
     return Frame(header=header, context=context, priors=prior_references(study), created=created)
 
@@ -80,7 +87,9 @@ def assemble(frame: Frame, parts: DocumentParts) -> Dataset:
         frame.created,
     )
     add_evidence(document, [*frame.context.images, *parts.also_evidence], frame.priors, parts.predecessors)
-    document.update(parts.tree)
+    # The tree is already in this encoding; saying so lets pydicom write its bytes as they are.
+    document.set_original_encoding(False, True, convert_encodings(document.SpecificCharacterSet))
+    _add_tree(document, parts.tree)
     document.SOPInstanceUID = instance_uid(_dataset_bytes(document))
     document.SeriesInstanceUID = series_uid(document.SOPInstanceUID)
     document.file_meta = _file_meta(document)
@@ -93,6 +102,29 @@ def encode(document: Dataset) -> bytes:
     buffer = io.BytesIO()
     dcmwrite(buffer, document, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def _add_tree(document: Dataset, root: Item) -> None:
+    """The root's attributes, and the tree below it as an element that pydicom parses when asked."""
+    document.ValueType = root.value_type.value
+    name = Dataset()
+    name.CodeValue, name.CodingSchemeDesignator = root.name.value, root.name.scheme_designator
+    name.CodeMeaning = root.name.meaning
+    document.ConceptNameCodeSequence = [name]
+    document.ContinuityOfContent = "SEPARATE"
+    template = Dataset()
+    template.MappingResource, template.TemplateIdentifier = "DCMR", root.template
+    document.ContentTemplateSequence = [template]
+    value = content_sequence_value(root.children)
+    document[_CONTENT_SEQUENCE] = RawDataElement(
+        tag=_CONTENT_SEQUENCE,
+        VR="SQ",
+        length=len(value),
+        value=value,
+        value_tell=0,
+        is_implicit_VR=False,
+        is_little_endian=True,
+    )
 
 
 def _dataset_bytes(document: Dataset) -> bytes:

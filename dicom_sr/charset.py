@@ -57,10 +57,10 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
 
 
 def clean(text: str) -> str:
-    """Without control characters (line breaks become a space), in NFC, without outer spaces."""
+    """Without control characters (line breaks become a space) and without outer spaces."""
     spaced = re.sub(r"[\r\n\t\f]+", " ", text)
     kept = "".join(char for char in spaced if unicodedata.category(char) not in {"Cc", "Cs"})
-    return unicodedata.normalize("NFC", kept).strip(" ")
+    return kept.strip(" ")
 
 
 def _raw_values(element: DataElement | RawDataElement | None) -> Iterable[object]:

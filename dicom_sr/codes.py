@@ -38,6 +38,16 @@ PERSON: Final = Code("121006", "DCM", "Person")
 DEVICE: Final = Code("121007", "DCM", "Device")
 PERSON_OBSERVER_NAME: Final = Code("121008", "DCM", "Person Observer Name")
 DEVICE_OBSERVER_UID: Final = Code("121012", "DCM", "Device Observer UID")
+DEVICE_OBSERVER_NAME: Final = Code("121013", "DCM", "Device Observer Name")
+DEVICE_OBSERVER_MANUFACTURER: Final = Code("121014", "DCM", "Device Observer Manufacturer")
+DEVICE_OBSERVER_MODEL: Final = Code("121015", "DCM", "Device Observer Model Name")
+DEVICE_OBSERVER_SERIAL: Final = Code("121016", "DCM", "Device Observer Serial Number")
+
+# Algorithm identification (TID 4019)
+ALGORITHM_NAME: Final = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION: Final = Code("111003", "DCM", "Algorithm Version")
+ALGORITHM_MANUFACTURER: Final = Code("122405", "DCM", "Algorithm Manufacturer")
+ALGORITHM_PARAMETERS: Final = Code("111002", "DCM", "Algorithm Parameters")
 
 # Narrative and group content
 FINDING: Final = Code("121071", "DCM", "Finding")

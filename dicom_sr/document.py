@@ -10,7 +10,6 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from highdicom.sr import ContainerContentItem
 from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
@@ -21,6 +20,7 @@ from pydicom.uid import (
 from dicom_sr import codes, labels
 from dicom_sr.assembly import DocumentParts, Frame, assemble, encode, open_frame
 from dicom_sr.charset import clean
+from dicom_sr.content import Item
 from dicom_sr.errors import ContentError
 from dicom_sr.header import DocumentState, SeriesPlace
 from dicom_sr.measurement_report import Narrative, findings_tree, outcome_tree
@@ -37,6 +37,7 @@ from dicom_sr.values import (
     Outcome,
     SourceStudy,
     Urgency,
+    Verification,
     reference_to,
 )
 
@@ -49,8 +50,10 @@ __all__ = [
     "DraftContent",
     "SourceStudy",
     "Urgency",
+    "Verification",
     "build_draft",
     "build_rejection",
+    "build_verified",
     "encode",
     "reference_to",
 ]
@@ -60,20 +63,21 @@ _FINDINGS_SOP_CLASS: dict[FindingsSopClass, str] = {
     "comprehensive": ComprehensiveSRStorage,
     "enhanced": EnhancedSRStorage,
 }
-_OUTCOME = {"not_attempted": codes.NOT_ATTEMPTED, "failed": codes.FAILED}
+_OUTCOME: dict[Outcome, Code] = {
+    "not_attempted": codes.NOT_ATTEMPTED,
+    "failed": codes.FAILED,
+    "rejected": codes.FAILED,  # CID 6042 knows no rejection; the comment beside it says so
+}
 _FIRST_SERIES_NUMBER = 9100  # behind anything that a modality numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    """The two trees of one revision, with what is said of each in the series list."""
+    """One tree, with its place in the series list and its legal state."""
 
-    findings: ContainerContentItem
-    findings_description: str
-    findings_completion: str
-    report: ContainerContentItem
-    report_description: str
-    report_completion: str
+    tree: Item
+    description: str
+    state: DocumentState
 
 
 def build_draft(
@@ -113,15 +117,62 @@ def build_draft(
     findings_sentences = _sentences(content.findings_sentences)
     impression = _sentences(content.impression_sentences)
     narrative = Narrative(comments=summary, findings=findings_sentences, impression=impression)
-    written = _Written(
-        findings=findings_tree(frame.context, content.findings, content.scores, narrative),
-        findings_description=labels.findings_description(algorithm, content.urgency),
-        findings_completion=labels.FINDINGS_COMPLETION,
-        report=report_tree(frame.context, summary, findings_sentences, impression),
-        report_description=labels.report_description(algorithm, content.urgency),
-        report_completion=labels.REPORT_COMPLETION,
+    findings = _Written(
+        tree=findings_tree(frame.context, content.findings, content.scores, narrative),
+        description=labels.findings_description(algorithm, content.urgency),
+        state=DocumentState(completion="COMPLETE", completion_description=labels.FINDINGS_COMPLETION),
     )
-    return _pair(frame, written, revision, predecessors, findings_sop_class)
+    report = _Written(
+        tree=report_tree(frame.context, summary, findings_sentences, impression),
+        description=labels.report_description(algorithm, content.urgency),
+        state=DocumentState(completion="PARTIAL", completion_description=labels.REPORT_COMPLETION),
+    )
+    return _pair(frame, findings, report, revision, predecessors, findings_sop_class)
+
+
+def build_verified(
+    study: SourceStudy,
+    content: DraftContent,
+    algorithm: Algorithm,
+    verification: Verification,
+    *,
+    revision: int,
+    created: datetime.datetime,
+    predecessors: DocumentPairReference,
+    findings_sop_class: FindingsSopClass = "comprehensive3d",
+    locale: str = "en",
+    terminology: Terminology | None = None,
+) -> DocumentPair:
+    """Documents A and B that a person verified: complete, final, with the verifying observer.
+
+    Flags, urgency and scores of the content are the draft's matter and are not carried on; where the
+    person edited the draft, no finding is said to be the algorithm's.
+
+    The other arguments and the errors are those of `build_draft`.
+    """
+    _check_algorithm(algorithm, revision)
+    _check_verification(verification)
+    frame = open_frame(study, algorithm, created, locale, terminology, verification)
+    summary = labels.verified_lines(algorithm, verification, revision, frame.header.notes)
+    findings_sentences = _sentences(content.findings_sentences)
+    impression = _sentences(content.impression_sentences)
+    narrative = Narrative(comments=summary, findings=findings_sentences, impression=impression)
+    state = DocumentState(
+        completion="COMPLETE",
+        completion_description=labels.VERIFIED_COMPLETION,
+        verification=verification,
+    )
+    findings = _Written(
+        tree=findings_tree(frame.context, content.findings, (), narrative),
+        description=labels.verified_findings_description(algorithm),
+        state=state,
+    )
+    report = _Written(
+        tree=report_tree(frame.context, summary, findings_sentences, impression),
+        description=labels.verified_report_description(algorithm),
+        state=state,
+    )
+    return _pair(frame, findings, report, revision, predecessors, findings_sop_class)
 
 
 def build_rejection(
@@ -140,7 +191,8 @@ def build_rejection(
     """Documents A and B of a study without draft: what became of it and why, and no finding at all.
 
     Args:
-        reason_text: in a radiologist's words; `outcome` says whether policy or a failure stopped it.
+        reason_text: in a radiologist's words.
+        outcome: whether policy or a failure stopped the draft, or a radiologist rejected it.
 
     The other arguments and the errors are those of `build_draft`.
     """
@@ -149,48 +201,51 @@ def build_rejection(
         raise ContentError("reason_text is empty: say in words why there is no draft")
     frame = open_frame(study, algorithm, created, locale, terminology)
     lines = labels.rejection_lines(algorithm, clean(reason_text), outcome, revision, frame.header.notes)
-    written = _Written(
-        findings=outcome_tree(frame.context, _OUTCOME[outcome], Narrative(comments=lines)),
-        findings_description=labels.rejection_findings_description(algorithm),
-        findings_completion=labels.NOTHING_ANALYSED,
-        report=report_tree(frame.context, lines, (), ()),
-        report_description=labels.rejection_report_description(algorithm),
-        report_completion=labels.NOTHING_DRAFTED,
+    findings = _Written(
+        tree=outcome_tree(frame.context, _OUTCOME[outcome], Narrative(comments=lines)),
+        description=labels.rejection_findings_description(algorithm, outcome),
+        state=DocumentState(completion="COMPLETE", completion_description=labels.NO_FINDINGS_COMPLETION),
     )
-    return _pair(frame, written, revision, predecessors, findings_sop_class)
+    report = _Written(
+        tree=report_tree(frame.context, lines, (), ()),
+        description=labels.rejection_report_description(algorithm, outcome),
+        state=DocumentState(completion="PARTIAL", completion_description=labels.NO_DRAFT_COMPLETION),
+    )
+    return _pair(frame, findings, report, revision, predecessors, findings_sop_class)
 
 
 def _pair(
     frame: Frame,
-    written: _Written,
+    findings: _Written,
+    report: _Written,
     revision: int,
     predecessors: DocumentPairReference | None,
     findings_sop_class: FindingsSopClass,
 ) -> DocumentPair:
     """A first, because B names it; series numbers grow with the revision."""
     number = _FIRST_SERIES_NUMBER + 2 * revision
-    findings = assemble(
+    document_a = assemble(
         frame,
         DocumentParts(
             sop_class_uid=_FINDINGS_SOP_CLASS[findings_sop_class],
-            tree=written.findings,
-            state=DocumentState(completion="COMPLETE", completion_description=written.findings_completion),
-            series=SeriesPlace(number=number + 1, description=written.findings_description),
+            tree=findings.tree,
+            state=findings.state,
+            series=SeriesPlace(number=number + 1, description=findings.description),
             predecessors=[] if predecessors is None else [predecessors.findings],
         ),
     )
-    report = assemble(
+    document_b = assemble(
         frame,
         DocumentParts(
             sop_class_uid=BasicTextSRStorage,
-            tree=written.report,
-            state=DocumentState(completion="PARTIAL", completion_description=written.report_completion),
-            series=SeriesPlace(number=number, description=written.report_description),
-            also_evidence=[reference_to(findings)],
+            tree=report.tree,
+            state=report.state,
+            series=SeriesPlace(number=number, description=report.description),
+            also_evidence=[reference_to(document_a)],
             predecessors=[] if predecessors is None else [predecessors.report],
         ),
     )
-    return DocumentPair(findings=findings, report=report)
+    return DocumentPair(findings=document_a, report=document_b)
 
 
 def _check_algorithm(algorithm: Algorithm, revision: int) -> None:
@@ -199,6 +254,13 @@ def _check_algorithm(algorithm: Algorithm, revision: int) -> None:
             raise ContentError(f"algorithm.{name} is empty: a report must name what wrote it")
     if revision < 0:
         raise ContentError(f"revision is {revision}: it must not be negative")
+
+
+def _check_verification(verification: Verification) -> None:
+    if not clean(verification.observer_name) or not clean(verification.organization):
+        raise ContentError("a verification needs the observer's name and organization")
+    if verification.verified_at.tzinfo is None:
+        raise ContentError("verification.verified_at must be an aware datetime")
 
 
 def _check_content(content: DraftContent) -> None:

@@ -14,15 +14,16 @@ from pydicom.dataset import Dataset
 
 from dicom_sr.observer import algorithm_uid, serial_number
 from dicom_sr.source import ImageReference, StudyHeader
-from dicom_sr.values import Algorithm, DocumentReference
+from dicom_sr.values import Algorithm, DocumentReference, Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentState:
-    """How complete and how final a document says it is; drafts are never verified."""
+    """How complete a document says it is; without a verification it is preliminary and unverified."""
 
     completion: Literal["COMPLETE", "PARTIAL"]
     completion_description: str
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +60,28 @@ def new_document(
     _equipment(document, algorithm)
     document.InstanceNumber = 1
     _stamps(document, header, created)
-    document.CompletionFlag = state.completion
-    document.CompletionFlagDescription = state.completion_description
-    document.VerificationFlag = "UNVERIFIED"
-    document.PreliminaryFlag = "PRELIMINARY"
+    _legal_state(document, state)
     document.AuthorObserverSequence = [_device_author(algorithm)]
     document.ReferencedRequestSequence = [_request(header)]
     document.PerformedProcedureCodeSequence = []
     return document
+
+
+def _legal_state(document: Dataset, state: DocumentState) -> None:
+    document.CompletionFlag = state.completion
+    document.CompletionFlagDescription = state.completion_description
+    if state.verification is None:
+        document.VerificationFlag = "UNVERIFIED"
+        document.PreliminaryFlag = "PRELIMINARY"
+        return
+    observer = Dataset()
+    observer.VerifyingOrganization = state.verification.organization
+    observer.VerificationDateTime = state.verification.verified_at.strftime("%Y%m%d%H%M%S.%f%z")
+    observer.VerifyingObserverName = state.verification.observer_name
+    observer.VerifyingObserverIdentificationCodeSequence = []
+    document.VerificationFlag = "VERIFIED"
+    document.PreliminaryFlag = "FINAL"
+    document.VerifyingObserverSequence = [observer]
 
 
 def evidence(references: Iterable[ImageReference | DocumentReference]) -> list[Dataset]:

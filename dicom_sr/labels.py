@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dicom_sr.values import BANNER, Algorithm, DraftContent, Outcome, Urgency
+from dicom_sr.values import BANNER, Algorithm, DraftContent, Outcome, Urgency, Verification
 
 # VR LO holds 64 characters; 64 bytes of UTF-8 also satisfy the checkers that count bytes.
 SERIES_DESCRIPTION_BYTES = 64
 UNVERIFIED = "AI PRE-DRAFT, unverified: to be checked by a radiologist before any use."
 FINDINGS_COMPLETION = "All findings of the analysis are listed"
 REPORT_COMPLETION = "Draft by software; a radiologist has to complete and verify it"
-NOTHING_ANALYSED = "No analysis took place, so there are no findings to list"
-NOTHING_DRAFTED = "No draft was produced"
+NO_FINDINGS_COMPLETION = "There are no findings to list"
+NO_DRAFT_COMPLETION = "There is no draft to complete"
 NO_DRAFT = "NO AI DRAFT WAS PRODUCED."
 
-_OUTCOME_WORDS: dict[Outcome, str] = {"not_attempted": " (by policy)", "failed": " (the analysis failed)"}
+REJECTED = "THE AI DRAFT WAS REJECTED BY A RADIOLOGIST."
+VERIFIED_COMPLETION = "Verified by a radiologist"
+
+_OUTCOME_WORDS: dict[Outcome, tuple[str, str]] = {
+    "not_attempted": (NO_DRAFT, " (by policy)"),
+    "failed": (NO_DRAFT, " (the analysis failed)"),
+    "rejected": (REJECTED, ""),
+}
 
 
 def report_description(algorithm: Algorithm, urgency: Urgency | None) -> str:
@@ -30,14 +37,31 @@ def findings_description(algorithm: Algorithm, urgency: Urgency | None) -> str:
     return _described("AI findings (structured, unverified)", urgency)
 
 
-def rejection_report_description(algorithm: Algorithm) -> str:
+def rejection_report_description(algorithm: Algorithm, outcome: Outcome) -> str:
     """Series description of document B when there is no draft."""
-    return f"AI: no draft {BANNER}" if algorithm.demonstration else "AI: no draft produced"
+    what = "draft rejected" if outcome == "rejected" else "no draft"
+    if algorithm.demonstration:
+        return f"AI: {what} {BANNER}"
+    return f"AI: {what}" if outcome == "rejected" else f"AI: {what} produced"
 
 
-def rejection_findings_description(algorithm: Algorithm) -> str:
+def rejection_findings_description(algorithm: Algorithm, outcome: Outcome) -> str:
     """Series description of document A when there is no draft."""
-    return f"AI: no draft (data) {BANNER}" if algorithm.demonstration else "AI: no draft produced (data)"
+    if algorithm.demonstration:
+        return f"AI: no draft (data) {BANNER}"
+    return f"{rejection_report_description(algorithm, outcome)} (data)"
+
+
+def verified_report_description(algorithm: Algorithm) -> str:
+    """Series description of document B that a radiologist verified."""
+    return f"Verified report {BANNER}" if algorithm.demonstration else "Report (AI draft, verified)"
+
+
+def verified_findings_description(algorithm: Algorithm) -> str:
+    """Series description of document A that a radiologist verified."""
+    if algorithm.demonstration:
+        return f"Verified findings {BANNER}"
+    return "Findings (structured, AI draft, verified)"
 
 
 def summary_lines(
@@ -54,12 +78,26 @@ def summary_lines(
     return tuple(lines)
 
 
+def verified_lines(
+    algorithm: Algorithm, verification: Verification, revision: int, notes: tuple[str, ...]
+) -> tuple[str, ...]:
+    """What stands before a report that a radiologist answers for."""
+    lines = [BANNER] if algorithm.demonstration else []
+    name = " ".join(part for part in verification.observer_name.split("=")[0].split("^") if part)
+    done = "edited and verified" if verification.edited else "verified without changes"
+    lines.append(f"Drafted by software, {done} by {name}, {verification.organization}.")
+    lines.append(origin(algorithm, revision))
+    lines.extend(notes)
+    return tuple(lines)
+
+
 def rejection_lines(
     algorithm: Algorithm, reason: str, outcome: Outcome, revision: int, notes: tuple[str, ...]
 ) -> tuple[str, ...]:
     """What a reader finds when there is no draft."""
     lines = [BANNER] if algorithm.demonstration else []
-    lines.append(f"{NO_DRAFT} Reason: {reason.rstrip('. ')}{_OUTCOME_WORDS[outcome]}.")
+    statement, cause = _OUTCOME_WORDS[outcome]
+    lines.append(f"{statement} Reason: {reason.rstrip('. ')}{cause}.")
     lines.append(origin(algorithm, revision))
     lines.extend(notes)
     return tuple(lines)

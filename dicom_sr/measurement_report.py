@@ -12,29 +12,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from highdicom.sr import (
-    AlgorithmIdentification,
-    CodeContentItem,
-    CodedConcept,
-    ContainerContentItem,
-    ContentItem,
-    ContentSequence,
-    FindingSite,
-    MeasurementsAndQualitativeEvaluations,
-    QualitativeEvaluation,
-    SourceImageForMeasurementGroup,
-    TrackingIdentifier,
-)
 from pydicom.sr.coding import Code
 
 from dicom_sr import codes, content
+from dicom_sr.charset import clean
+from dicom_sr.content import Item, Relationship
 from dicom_sr.identifiers import tracking_uid
 from dicom_sr.observer import algorithm_uid, observer_items
 from dicom_sr.source import ImageReference
 from dicom_sr.terminology import NO_FINDING, Term, Terminology
-from dicom_sr.values import Algorithm
+from dicom_sr.values import Algorithm, Verification
 from model.findings.types import Finding, Presence
 
 
@@ -56,6 +44,12 @@ class ReportContext:
     images: Sequence[ImageReference]
     study_instance_uid: str
     language: str
+    verification: Verification | None = None
+
+    @property
+    def edited(self) -> bool:
+        """Whether a person changed the draft, so that its findings are the person's."""
+        return self.verification is not None and self.verification.edited
 
 
 def findings_tree(
@@ -63,7 +57,7 @@ def findings_tree(
     findings: Sequence[Finding],
     scores: Sequence[float | None],
     narrative: Narrative,
-) -> ContainerContentItem:
+) -> Item:
     """The tree of a draft; `scores` is empty or one calibrated probability (or None) per finding."""
     children = [*_opening(context), _image_library(context.images)]
     groups = _groups(context, findings, scores)
@@ -74,7 +68,7 @@ def findings_tree(
     return content.container(codes.IMAGING_MEASUREMENT_REPORT, children, template="1500", is_root=True)
 
 
-def outcome_tree(context: ReportContext, outcome: Code, narrative: Narrative) -> ContainerContentItem:
+def outcome_tree(context: ReportContext, outcome: Code, narrative: Narrative) -> Item:
     """The tree of a study without draft: only what became of the analysis, never an absent finding."""
     children = [
         *_opening(context),
@@ -84,16 +78,16 @@ def outcome_tree(context: ReportContext, outcome: Code, narrative: Narrative) ->
     return content.container(codes.IMAGING_MEASUREMENT_REPORT, children, template="1500", is_root=True)
 
 
-def _opening(context: ReportContext) -> list[ContentItem]:
+def _opening(context: ReportContext) -> list[Item]:
     """Language, observer, procedure reported (TID 1204, 1001)."""
     return [
         content.language(context.language),
-        *observer_items(context.algorithm),
-        content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, content.CONCEPT_MOD),
+        *observer_items(context.algorithm, context.verification),
+        content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, Relationship.CONCEPT_MOD),
     ]
 
 
-def _image_library(images: Sequence[ImageReference]) -> ContainerContentItem:
+def _image_library(images: Sequence[ImageReference]) -> Item:
     """TID 1600: the images that were looked at, each with what describes it."""
     entries = [_library_entry(image) for image in images]
     group = content.container(codes.IMAGE_LIBRARY_GROUP, entries)
@@ -110,26 +104,24 @@ def overall_assessment(terminology: Terminology, findings: Sequence[Finding]) ->
     return codes.NORMAL if stated_normal and not in_doubt else codes.UNDETERMINED
 
 
-def _library_entry(image: ImageReference) -> ContentItem:
-    entry = content.image(codes.SOURCE_IMAGE, image.sop_class_uid, image.sop_instance_uid)
+def _library_entry(image: ImageReference) -> Item:
     modality = codes.MODALITIES.get(image.modality, codes.OTHER_MODALITY)
-    described: list[ContentItem] = [content.code(codes.MODALITY, modality, content.ACQ_CONTEXT)]
+    described = [content.code(codes.MODALITY, modality, Relationship.ACQ_CONTEXT)]
     for name, pixels in (
         (codes.PIXEL_DATA_ROWS, image.rows),
         (codes.PIXEL_DATA_COLUMNS, image.columns),
     ):
         if pixels:
-            described.append(content.number(name, pixels, codes.PIXELS, content.ACQ_CONTEXT))
+            described.append(content.number(name, str(pixels), codes.PIXELS, Relationship.ACQ_CONTEXT))
     if image.view in codes.VIEWS:
-        described.append(content.code(codes.IMAGE_VIEW, codes.VIEWS[image.view], content.ACQ_CONTEXT))
-    entry.ContentSequence = ContentSequence(described)
-    return entry
+        described.append(content.code(codes.IMAGE_VIEW, codes.VIEWS[image.view], Relationship.ACQ_CONTEXT))
+    return content.image(codes.SOURCE_IMAGE, image.sop_class_uid, image.sop_instance_uid, children=described)
 
 
 def _groups(
     context: ReportContext, findings: Sequence[Finding], scores: Sequence[float | None]
-) -> list[ContentItem]:
-    groups: list[ContentItem] = []
+) -> list[Item]:
+    groups: list[Item] = []
     seen: Counter[str] = Counter()
     written = set()
     for index, finding in enumerate(findings):
@@ -142,103 +134,84 @@ def _groups(
     return groups
 
 
-def _group(context: ReportContext, finding: Finding, ordinal: int, score: float | None) -> ContentItem:
-    """TID 1501 for one finding; the rows that highdicom has no argument for are added behind."""
+def _group(context: ReportContext, finding: Finding, ordinal: int, score: float | None) -> Item:
+    """TID 1501 for one finding."""
     term = context.terminology.term(finding)
     tracking = f"{finding.concept}-{ordinal}"
-    is_positive = finding.presence is Presence.PRESENT and term.key != NO_FINDING
-    template = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=tracking_uid(context.study_instance_uid, algorithm_uid(context.algorithm), tracking),
-            identifier=tracking,
-        ),
-        finding_type=_coded(term.code) if is_positive else None,
-        finding_sites=[_site(context.terminology, term, finding)],
-        algorithm_id=_algorithm_identification(context.algorithm),
-        qualitative_evaluations=_evaluations_of(term, finding),
-        source_images=[
-            SourceImageForMeasurementGroup(image.sop_class_uid, image.sop_instance_uid)
-            for image in context.images
-        ],
+    device = algorithm_uid(context.algorithm)
+    items = [
+        content.text(codes.TRACKING_IDENTIFIER, tracking, Relationship.OBS_CONTEXT),
+        content.uid_reference(codes.TRACKING_UID, tracking_uid(context.study_instance_uid, device, tracking)),
+    ]
+    if finding.presence is Presence.PRESENT and term.key != NO_FINDING:
+        items.append(content.code(codes.FINDING, term.code))
+    items.append(_site(context.terminology, term, finding))
+    if not context.edited:
+        items.extend(_algorithm_identification(context.algorithm))
+    items.extend(_evaluations_of(term, finding))
+    items.extend(
+        content.image(codes.SOURCE_OF_MEASUREMENT, image.sop_class_uid, image.sop_instance_uid)
+        for image in context.images
     )
-    group = cast(ContainerContentItem, template[0])
-    _add_equivalent(group, term, finding.presence)
     if score is not None:
-        group.ContentSequence.append(_certainty(score, context.images))
-    if finding.evidence:
-        group.ContentSequence.append(content.text(codes.COMMENT, finding.evidence))
-    return group
+        items.append(_certainty(score, context.images))
+    if clean(finding.evidence):
+        items.append(content.text(codes.COMMENT, finding.evidence))
+    return content.container(codes.MEASUREMENT_GROUP, items, template="1501")
 
 
-def _evaluations_of(term: Term, finding: Finding) -> list[QualitativeEvaluation]:
-    evaluations = [QualitativeEvaluation(_coded(term.code), _coded(codes.PRESENCE[finding.presence]))]
-    if finding.severity is not None and finding.presence is not Presence.ABSENT:
-        evaluations.append(
-            QualitativeEvaluation(_coded(codes.SEVERITY), _coded(codes.GRADE[finding.severity]))
-        )
+def _evaluations_of(term: Term, finding: Finding) -> list[Item]:
+    presence = finding.presence
+    rows = [
+        content.code(term.code, codes.PRESENCE[presence], equivalent=codes.EQUIVALENT_PRESENCE.get(presence))
+    ]
+    if finding.severity is not None and presence is not Presence.ABSENT:
+        rows.append(content.code(codes.SEVERITY, codes.GRADE[finding.severity]))
     if finding.change is not None:
-        evaluations.append(
-            QualitativeEvaluation(_coded(codes.DESCRIPTION_OF_CHANGE), _coded(codes.CHANGE[finding.change]))
+        rows.append(content.code(codes.DESCRIPTION_OF_CHANGE, codes.CHANGE[finding.change]))
+    return rows
+
+
+def _site(terminology: Terminology, term: Term, finding: Finding) -> Item:
+    modifiers = []
+    if finding.laterality is not None:
+        side = codes.SIDE[finding.laterality]
+        modifiers.append(content.code(codes.LATERALITY, side, Relationship.CONCEPT_MOD))
+    if finding.location is not None:
+        place = terminology.location(finding.location)
+        modifiers.append(content.code(codes.TOPOGRAPHICAL_MODIFIER, place, Relationship.CONCEPT_MOD))
+    return content.code(codes.FINDING_SITE, term.site, Relationship.CONCEPT_MOD, children=modifiers)
+
+
+def _certainty(score: float, images: Sequence[ImageReference]) -> Item:
+    """The calibrated probability in percent, inferred from the images."""
+    sources = [
+        content.image(
+            codes.SOURCE_IMAGE, image.sop_class_uid, image.sop_instance_uid, Relationship.INFERRED_FROM
         )
-    return evaluations
+        for image in images
+    ]
+    return content.number(codes.CERTAINTY_OF_FINDING, f"{100.0 * score:.1f}", codes.PERCENT, children=sources)
 
 
-def _site(terminology: Terminology, term: Term, finding: Finding) -> FindingSite:
-    return FindingSite(
-        anatomic_location=_coded(term.site),
-        laterality=None if finding.laterality is None else _coded(codes.SIDE[finding.laterality]),
-        topographical_modifier=(
-            None if finding.location is None else _coded(terminology.location(finding.location))
-        ),
-    )
+def _algorithm_identification(algorithm: Algorithm) -> list[Item]:
+    """TID 4019; the digest of the weights is the first parameter."""
+    parameters = {"weights_sha256": algorithm.weights_sha256, **dict(sorted(algorithm.parameters.items()))}
+    stated = [
+        (codes.ALGORITHM_NAME, algorithm.name),
+        (codes.ALGORITHM_VERSION, algorithm.version),
+        (codes.ALGORITHM_MANUFACTURER, algorithm.manufacturer),
+        (codes.ALGORITHM_PARAMETERS, "; ".join(f"{name}={value}" for name, value in parameters.items())),
+    ]
+    return [content.text(name, value, Relationship.CONCEPT_MOD) for name, value in stated]
 
 
-def _add_equivalent(group: ContainerContentItem, term: Term, presence: Presence) -> None:
-    """Beside the answer of CID 240, the code that other products write for it."""
-    equivalent = codes.EQUIVALENT_PRESENCE.get(presence)
-    if equivalent is None:
-        return
-    answer = next(
-        item
-        for item in group.ContentSequence
-        if isinstance(item, CodeContentItem) and item.name == _coded(term.code)
-    )
-    answer.ConceptCodeSequence[0].EquivalentCodeSequence = [_coded(equivalent)]
-
-
-def _certainty(score: float, images: Sequence[ImageReference]) -> ContentItem:
-    item = content.number(codes.CERTAINTY_OF_FINDING, round(100.0 * score, 1), codes.PERCENT)
-    item.ContentSequence = ContentSequence(
-        [
-            content.image(
-                codes.SOURCE_IMAGE, image.sop_class_uid, image.sop_instance_uid, content.INFERRED_FROM
-            )
-            for image in images
-        ]
-    )
-    return item
-
-
-def _algorithm_identification(algorithm: Algorithm) -> AlgorithmIdentification:
-    parameters = [f"{name}={value}" for name, value in sorted(algorithm.parameters.items())]
-    return AlgorithmIdentification(
-        name=algorithm.name,
-        version=algorithm.version,
-        manufacturer=algorithm.manufacturer,
-        parameters=[f"weights_sha256={algorithm.weights_sha256}", *parameters],
-    )
-
-
-def _evaluations(outcome: Code, assessment: Code | None, narrative: Narrative) -> ContainerContentItem:
+def _evaluations(outcome: Code, assessment: Code | None, narrative: Narrative) -> Item:
     """TID 1500 row 12: what became of the analysis, its warnings and the copy of the narrative."""
-    items: list[ContentItem] = [content.code(codes.SUMMARY_OF_ANALYSES, outcome)]
+    items: list[Item] = [content.code(codes.SUMMARY_OF_ANALYSES, outcome)]
     if assessment is not None:
         items.append(content.code(codes.OVERALL_ASSESSMENT, assessment))
     items.extend(content.text(codes.COMMENT, line) for line in narrative.comments)
     items.extend(content.text(codes.FINDING, sentence) for sentence in narrative.findings)
     items.extend(content.text(codes.IMPRESSION, sentence) for sentence in narrative.impression)
     return content.container(codes.QUALITATIVE_EVALUATIONS, items)
-
-
-def _coded(code: Code) -> CodedConcept:
-    return CodedConcept.from_code(code)

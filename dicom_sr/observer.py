@@ -1,12 +1,11 @@
-"""The observer of a draft: software, named by what identifies it (TID 1001, 1004)."""
+"""Who observed: software, named by what identifies it, and the person who verified (TID 1001-1004)."""
 
 from __future__ import annotations
 
-from highdicom.sr import CodedConcept, ContentItem, DeviceObserverIdentifyingAttributes, ObserverContext
-
-from dicom_sr.codes import DEVICE
+from dicom_sr import codes, content
+from dicom_sr.content import Item, Relationship
 from dicom_sr.identifiers import device_uid
-from dicom_sr.values import Algorithm
+from dicom_sr.values import Algorithm, Verification
 
 
 def algorithm_uid(algorithm: Algorithm) -> str:
@@ -19,16 +18,18 @@ def serial_number(algorithm: Algorithm) -> str:
     return algorithm.weights_sha256[:64] or "unknown"
 
 
-def observer_items(algorithm: Algorithm) -> list[ContentItem]:
-    """TID 1001 with a device observer."""
-    context = ObserverContext(
-        observer_type=CodedConcept.from_code(DEVICE),
-        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=algorithm_uid(algorithm),
-            name=algorithm.name,
-            manufacturer_name=algorithm.manufacturer,
-            model_name=algorithm.name,
-            serial_number=serial_number(algorithm),
-        ),
-    )
-    return list(context[:])
+def observer_items(algorithm: Algorithm, verification: Verification | None = None) -> list[Item]:
+    """TID 1001: the device, and the person where one verified the report."""
+    context = Relationship.OBS_CONTEXT
+    items = [
+        content.code(codes.OBSERVER_TYPE, codes.DEVICE, context),
+        content.uid_reference(codes.DEVICE_OBSERVER_UID, algorithm_uid(algorithm)),
+        content.text(codes.DEVICE_OBSERVER_NAME, algorithm.name, context),
+        content.text(codes.DEVICE_OBSERVER_MANUFACTURER, algorithm.manufacturer, context),
+        content.text(codes.DEVICE_OBSERVER_MODEL, algorithm.name, context),
+        content.text(codes.DEVICE_OBSERVER_SERIAL, serial_number(algorithm), context),
+    ]
+    if verification is not None:
+        items.append(content.code(codes.OBSERVER_TYPE, codes.PERSON, context))
+        items.append(content.person(codes.PERSON_OBSERVER_NAME, verification.observer_name))
+    return items

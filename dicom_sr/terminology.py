@@ -6,18 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
-import yaml
 from pydicom.sr.coding import Code
 
 from dicom_sr.codes import PRIVATE_SCHEME, SITE
 from dicom_sr.errors import ContentError
 from model.findings.types import Finding
+from model.findings.vocabulary import Concept, Vocabulary, load_vocabulary
 
 CodeKey = tuple[str, str]  # (scheme designator, value): what two equal codes share
 NO_FINDING = "no_finding"  # the statement that nothing is abnormal: it has a presence but is no finding
-SUPPORT_DEVICES = "Support Devices"
+_DEVICE_FAULTS = frozenset({"malpositioned_device"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,25 +68,22 @@ def code_key(code: Code) -> CodeKey:
     return code.scheme_designator, code.value
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
+def terminology_of(vocabulary: Vocabulary) -> Terminology:
+    """The terminology of a vocabulary: the shipped one or a hospital's.
+
+    Raises:
+        ContentError: a concept's default site has no code.
+    """
+    return build_terminology(
+        {key: _term(concept) for key, concept in vocabulary.concepts.items()},
+        {key: Code(key, PRIVATE_SCHEME, place.name) for key, place in vocabulary.locations.items()},
+    )
+
+
 def default_terminology() -> Terminology:
     """The terminology of the vocabulary that the project ships."""
-    raw = yaml.safe_load(resources.files("model.findings").joinpath("vocabulary.yaml").read_text("utf-8"))
-    terms = {}
-    for key, entry in raw["concepts"].items():
-        scheme, value, meaning = entry["code"]
-        roll_up = entry.get("chexpert")
-        terms[key] = Term(
-            key=key,
-            code=Code(str(value), scheme, meaning),
-            site=SITE[entry["site"]],
-            abnormal=key != NO_FINDING and (roll_up != SUPPORT_DEVICES or key == "malpositioned_device"),
-        )
-    locations = {
-        key: Code(key, PRIVATE_SCHEME, entry if isinstance(entry, str) else entry["name"])
-        for key, entry in raw["locations"].items()
-    }
-    return build_terminology(terms, locations)
+    return terminology_of(load_vocabulary())
 
 
 def build_terminology(terms: Mapping[str, Term], locations: Mapping[str, Code]) -> Terminology:
@@ -100,4 +96,18 @@ def build_terminology(terms: Mapping[str, Term], locations: Mapping[str, Code]) 
         locations=locations,
         concepts_by_code={code: tuple(keys) for code, keys in by_code.items()},
         locations_by_code={code_key(code): key for key, code in locations.items()},
+    )
+
+
+def _term(concept: Concept) -> Term:
+    site = SITE.get(concept.site)
+    if site is None:
+        raise ContentError(
+            f"site {concept.site!r} of concept {concept.key!r} has no code: use one of {list(SITE)}"
+        )
+    return Term(
+        key=concept.key,
+        code=Code(concept.code.value, concept.code.scheme, concept.code.meaning),
+        site=site,
+        abnormal=concept.key != NO_FINDING and (not concept.device or concept.key in _DEVICE_FAULTS),
     )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from highdicom.sr import ContainerContentItem, ContentItem
 from pydicom.sr.coding import Code
 
 from dicom_sr import codes, content
+from dicom_sr.content import Item, Relationship
 from dicom_sr.measurement_report import ReportContext
 from dicom_sr.observer import observer_items
 
@@ -23,21 +23,21 @@ def report_tree(
     summary: Sequence[str],
     findings: Sequence[str],
     impression: Sequence[str],
-) -> ContainerContentItem:
+) -> Item:
     """The tree of a draft; a section without sentences is left out, the Summary never is."""
     sections = [_section(codes.SUMMARY_SECTION, codes.SUMMARY_SECTION, summary)]
     if findings:
         sections.append(_section(codes.FINDINGS_SECTION, codes.FINDING, findings))
     if impression:
         sections.append(_section(codes.IMPRESSIONS_SECTION, codes.IMPRESSION, impression))
-    children: list[ContentItem] = [
-        content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, content.CONCEPT_MOD),
+    children: list[Item] = [
+        content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, Relationship.CONCEPT_MOD),
         content.language(context.language),
-        *observer_items(context.algorithm),
+        *observer_items(context.algorithm, context.verification),
         *sections,
     ]
     return content.container(codes.DIAGNOSTIC_IMAGING_REPORT, children, template="2000", is_root=True)
 
 
-def _section(heading: Code, element: Code, sentences: Sequence[str]) -> ContentItem:
+def _section(heading: Code, element: Code, sentences: Sequence[str]) -> Item:
     return content.container(heading, [content.text(element, sentence) for sentence in sentences])

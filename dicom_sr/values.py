@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,7 +14,7 @@ from model.findings.types import Finding
 BANNER = "DEMONSTRATION MODEL – NOT FOR CLINICAL USE"
 
 FindingsSopClass = Literal["comprehensive3d", "comprehensive", "enhanced"]
-Outcome = Literal["not_attempted", "failed"]
+Outcome = Literal["not_attempted", "failed", "rejected"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,19 @@ class DraftContent:
     flags: Sequence[str] = ()
     urgency: Urgency | None = None
     scores: Sequence[float | None] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The person who answers for a report: a DICOM person name, the organization, an aware time.
+
+    `edited` says whether the person changed the draft; its findings are then the person's own.
+    """
+
+    observer_name: str
+    organization: str
+    verified_at: datetime.datetime
+    edited: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
