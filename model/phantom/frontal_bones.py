@@ -10,8 +10,8 @@ from model.phantom.chest import Chest, Lung, affects, sign_of
 from model.phantom.spec import PhantomSpec
 
 _PITCH = 0.066  # distance of neighbouring ribs
-_FRACTURED = (4, 5)  # ribs, counted from the top
-_FRACTURE_STEP = 0.024
+_FRACTURED = (4, 6)  # ribs, counted from the top
+_FRACTURE_STEP = 0.028
 
 
 def bones(spec: PhantomSpec, chest: Chest) -> Field:
@@ -39,7 +39,7 @@ def _ribs(spec: PhantomSpec, chest: Chest, lung: Lung) -> Field:
     anterior = _rib_family(spec, chest, lung, rise + 0.075, 0.0135, fractured=False)
     reach = step(lung.u - (0.175 + 0.06 * np.clip(chest.y - 0.3, 0, 1)), 0.05)
     visible = step(0.86 - chest.y, 0.2)
-    return cage * visible * (0.060 * posterior + 0.038 * anterior * reach)
+    return cage * visible * (0.068 * posterior + 0.038 * anterior * reach)
 
 
 def _rib_family(
@@ -47,24 +47,29 @@ def _rib_family(
 ) -> Field:
     """All ribs of a side at once: the same line repeated at the pitch of the ribs."""
     along = (chest.y - np.float32(chest.apex) - offset) / np.float32(_PITCH)
-    gap: Field | float = 1.0
     if fractured and affects(spec.find("rib_fracture"), lung.side):
-        along, gap = _break_ribs(spec, chest, lung, along)
+        return _broken_ribs(spec, chest, lung, along, half)
+    return _rib_profile(along, half)
+
+
+def _rib_profile(along: Field, half: float) -> Field:
     distance = np.abs(along - np.round(along)) * np.float32(_PITCH)
     cortex = np.exp(-np.square((distance - np.float32(half - 0.003)) / np.float32(0.0035)))
-    return step(half - distance, 0.008) * (0.72 + 0.5 * cortex) * gap
+    return step(half - distance, 0.008) * (0.72 + 0.5 * cortex)
 
 
-def _break_ribs(spec: PhantomSpec, chest: Chest, lung: Lung, along: Field) -> tuple[Field, Field]:
-    """Displace the outer part of two ribs; the gap between the ends lets the beam through."""
-    at = np.float32(0.66 * chest.width + 0.03 * spec.chance("fracture").uniform(-1, 1))
+def _broken_ribs(spec: PhantomSpec, chest: Chest, lung: Lung, along: Field, half: float) -> Field:
+    """Two ribs with their outer parts displaced, a dark gap between the ends and callus around it."""
+    at = np.float32(0.70 * chest.width + 0.03 * spec.chance("fracture").uniform(-1, 1))
     first, last = _FRACTURED
-    here = step(along - (first - 0.5), 0.2) * step((last + 0.5) - along, 0.2)
-    beyond = step(lung.u - at, 0.004) * step(at + 0.09 - lung.u, 0.06)
+    here = step(along - (first - 0.5), 0.1) * step((last + 0.5) - along, 0.1)
+    off = lung.u - at
+    beyond = step(off, 0.004) * step(0.10 - off, 0.06)
     shifted = along - here * beyond * np.float32(_FRACTURE_STEP / _PITCH)
-    gap = 1 - 0.95 * here * np.exp(-np.square((lung.u - at) / np.float32(0.0065)))
-    ends = here * np.exp(-np.square((np.abs(lung.u - at) - 0.016) / np.float32(0.008)))
-    return shifted, gap + 0.5 * ends
+    gap = 1 - 0.95 * here * np.exp(-np.square(off / np.float32(0.0060)))
+    distance = np.abs(shifted - np.round(shifted)) * np.float32(_PITCH)
+    callus = here * np.exp(-np.square(off / np.float32(0.024)) - np.square(distance / np.float32(0.016)))
+    return (_rib_profile(shifted, half) + 3.2 * callus) * gap
 
 
 def _clavicles(spec: PhantomSpec, chest: Chest) -> Field:
@@ -77,7 +82,7 @@ def _clavicles(spec: PhantomSpec, chest: Chest) -> Field:
         points = [(0.035, 0.062), (0.10, 0.040), (0.18, 0.032), (0.26, 0.008), (0.34, -0.022), (0.41, -0.028)]
         path = curve([(centre + s * u, top + v) for u, v in points])
         middle.append(path)
-        edges += [path + (0, 0.0105), path - (0, 0.0105)]
+        edges += [path + [0, 0.0105], path - [0, 0.0105]]
     bone = lines(chest.to_image(np.concatenate(middle)), 1.0, 0.0085, chest.size)
     rim = lines(chest.to_image(np.concatenate(edges)), 1.0, 0.0032, chest.size)
     return 0.085 * bone + 0.035 * rim

@@ -69,8 +69,8 @@ def _consolidation(spec: PhantomSpec, chest: Chest, finding: Finding) -> Field:
     centre = lesion_centre(spec, chest, finding)
     radii = rng.uniform(0.085, 0.115), rng.uniform(0.075, 0.095)
     ragged = ellipse(chest.x, chest.y, centre, radii, rng.uniform(-0.5, 0.5))
-    ragged = ragged * (1 + 0.25 * smooth_noise(rng, 22, chest.size))
-    patch = step(1 - ragged, 0.8)
+    ragged += 0.26 * smooth_noise(rng, 26, chest.size)
+    patch = step(1 - ragged, 1.3)
     hilum = chest.hila[finding.laterality or Laterality.LEFT]
     away = np.subtract(centre, hilum)
     away = away / np.hypot(*away)
@@ -98,7 +98,7 @@ def _atelectasis(spec: PhantomSpec, chest: Chest, finding: Finding) -> Field:
                 [(x - half * s, middle[1] - slope * half), middle, (x + half * s, middle[1] + slope * half)]
             )
         )
-    return 0.17 * np.minimum(lines(chest.to_image(np.concatenate(bands)), 1.0, 0.0075, chest.size), 1.3)
+    return 0.21 * np.minimum(lines(chest.to_image(np.concatenate(bands)), 1.0, 0.0075, chest.size), 1.3)
 
 
 def _mass(spec: PhantomSpec, chest: Chest, finding: Finding) -> Field:

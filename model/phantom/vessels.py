@@ -29,7 +29,7 @@ def tree(
     """
     dots, weights = [], []
     angle = np.linspace(-1.45, 1.40, 9) + rng.normal(0, 0.12, 9)
-    start = np.array(hilum) + rng.normal(0, 0.008, (9, 2))
+    start = np.array(hilum) + rng.normal(0, 0.014, (9, 2)) + [0, 0.018] * np.sin(angle)[:, None]
     length = reach * rng.uniform(0.075, 0.115, 9)
     width = rng.uniform(0.006, 0.010, 9)
     for _ in range(_FORKS + 1):
