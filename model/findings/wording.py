@@ -82,7 +82,7 @@ def sentence_for(finding: Finding) -> str:
     """
     if _is_plain_absence(finding) and finding.concept in NORMAL_SENTENCE:
         return NORMAL_SENTENCE[finding.concept]
-    return _phrase(finding, name_of(finding.concept))
+    return _phrase(finding, name_of(finding.concept, bilateral=finding.laterality is Laterality.BILATERAL))
 
 
 def _region_sentences(findings: Sequence[Finding]) -> list[str]:

@@ -67,6 +67,17 @@ SIZED = frozenset(
     {"pleural_effusion", "pneumothorax", "nodule", "mass", "lung_lesion", "pneumoperitoneum", "hernia"}
 )
 
+# Of both sides, these are said in the plural.
+_PLURALS = {
+    "pleural_effusion": "pleural effusions",
+    "pneumothorax": "pneumothoraces",
+    "chest_tube": "chest tubes",
+    "nodule": "nodules",
+    "mass": "masses",
+    "rib_fracture": "rib fractures",
+    "fracture": "fractures",
+}
+
 # A plain absence that radiologists word as a normal region rather than as "no …".
 NORMAL_SENTENCE = {
     "cardiomegaly": "The cardiac silhouette is normal in size.",
@@ -97,8 +108,10 @@ _BY_IMPORTANCE = (
 IMPORTANCE = {concept: rank for rank, concept in enumerate(_BY_IMPORTANCE)}
 
 
-def name_of(concept: str) -> str:
+def name_of(concept: str, *, bilateral: bool = False) -> str:
     """The preferred name of a concept, as inside a sentence."""
+    if bilateral and concept in _PLURALS:
+        return _PLURALS[concept]
     return _TERMS[concept][1] if concept in _TERMS else concept.replace("_", " ")
 
 

@@ -42,12 +42,19 @@ def _expose(spec: PhantomSpec, view: View, attenuation: Field) -> NDArray[np.uin
     value = attenuation + 0.10 * (scatter - attenuation)
     value = 0.5 + (value - 0.5) * exposure.gain + exposure.level
     value = _film_curve(value)
-    rng = spec.chance("noise", view)
-    value += exposure.noise * (0.8 + 0.4 * value) * smooth_noise(rng, _GRAIN, size)
-    if size > _GRAIN:  # finer than the coarse grain: averages out in a smaller image
-        fine = rng.standard_normal((size, size), dtype=np.float32)
-        value += fine * np.float32(exposure.noise * 0.6 * min(size / _GRAIN / 4, 1))
+    value += exposure.noise * (0.8 + 0.4 * value) * _noise(spec.chance("noise", view), size)
     return np.clip(np.round(value * FULL_SCALE), 0, FULL_SCALE).astype(np.uint16)
+
+
+def _noise(rng: np.random.Generator, size: int) -> Field:
+    """Quantum noise: standard deviation 1 at 168 px, and again 1 when a larger film is averaged down."""
+    noise = smooth_noise(rng, _GRAIN, size)
+    if size <= _GRAIN:
+        return noise
+    finer = min(size / _GRAIN - 1, 1)
+    # Stretching and averaging down again keeps 0.59 of the amplitude; the fine part averages out.
+    fine = rng.standard_normal((size, size), dtype=np.float32)
+    return noise * np.float32(1 + 0.68 * finer) + fine * np.float32(0.6 * finer)
 
 
 def _film_curve(value: Field) -> Field:

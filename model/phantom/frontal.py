@@ -6,7 +6,7 @@ import numpy as np
 
 from model.findings.types import Laterality
 from model.phantom import frontal_bones, frontal_devices, frontal_findings, vessels
-from model.phantom.canvas import Field, dome, ellipse, smooth_noise, step
+from model.phantom.canvas import Field, curve, dome, ellipse, lines, step
 from model.phantom.chest import Chest, carina_y, frontal_chest, sign_of
 from model.phantom.spec import PhantomSpec
 
@@ -23,7 +23,7 @@ def frontal_attenuation(spec: PhantomSpec, size: int) -> Field:
     total += frontal_bones.bones(spec, chest)
     total -= _stomach_bubble(spec, chest)
     total += frontal_devices.devices(spec, chest)
-    return total
+    return np.maximum(total, 0.95 * _side_marker(spec, size))
 
 
 def _soft_tissue(spec: PhantomSpec, chest: Chest) -> Field:
@@ -120,6 +120,9 @@ def _stomach_bubble(spec: PhantomSpec, chest: Chest) -> Field:
     return 0.22 * np.sqrt(dome(gas)) * under
 
 
-def soft_texture(spec: PhantomSpec, size: int) -> Field:
-    """The uneven look of muscle and fat."""
-    return 0.012 * smooth_noise(spec.chance("soft"), 14, size)
+def _side_marker(spec: PhantomSpec, size: int) -> Field:
+    """The lead letter L that the radiographer puts at the patient's left."""
+    rng = spec.chance("marker")
+    x, y = rng.uniform(0.90, 0.94), rng.uniform(0.04, 0.09)
+    letter = curve([(x, y), (x, y + 0.02), (x, y + 0.04), (x, y + 0.04), (x + 0.025, y + 0.04)])
+    return np.minimum(lines(letter, 1.0, 0.0038, size), 1)
