@@ -18,12 +18,14 @@ Training in short (`S` samples, prompt `P`, response `R`):
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers.initialization import no_init_weights
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from model.cache import KeyValueStore
@@ -44,14 +46,33 @@ class Backbone(nn.Module):
         self.shape = NetworkShape.of(network.config.to_dict())
 
     @classmethod
-    def from_config(cls, network: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> Backbone:
-        """A network with fresh weights (torch's default generator); under `torch.device("meta")` without any.
+    def from_config(
+        cls, network: Mapping[str, Any], dtype: torch.dtype = torch.float32, *, initialise: bool = True
+    ) -> Backbone:
+        """A network on torch's default device, with fresh weights from torch's default generator.
 
-        network: a Hugging Face `config.json`, flat or nested.
+        network: a Hugging Face `config.json`, flat or nested. Without `initialise` the weights are
+        whatever memory holds: they are about to be loaded.
         """
         config = Qwen2_5_VLConfig(**network)
         config._attn_implementation = _ATTENTION  # eager would add boolean masks instead of applying them
-        return cls(Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype))
+        with nullcontext() if initialise else no_init_weights():
+            module = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype)
+        module.tie_weights()  # skipped with the initialisation; without effect on an untied head
+        return cls(module)
+
+    @classmethod
+    def tensor_shapes(cls, network: Mapping[str, Any]) -> dict[str, torch.Size]:
+        """Names and shapes of all weights that a configuration needs; no memory is taken.
+
+        A tied head has no tensor of its own.
+        """
+        with torch.device("meta"):
+            skeleton = cls.from_config(network, initialise=False)
+        shapes = {name: tensor.shape for name, tensor in skeleton.network.state_dict().items()}
+        if skeleton.shape.tied:
+            del shapes["lm_head.weight"]
+        return shapes
 
     @property
     def device(self) -> torch.device:

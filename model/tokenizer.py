@@ -54,8 +54,12 @@ class ReportTokenizer:
     def load(cls, path: Path) -> ReportTokenizer:
         """Reads a `tokenizer.json`. Raises: ConfigError where it is no tokenizer with Qwen's tokens."""
         if not path.is_file():
-            raise ConfigError(f"{path} is missing: the tokenizer belongs to the checkpoint")
-        return cls(Tokenizer.from_file(str(path)))
+            raise ConfigError(f"{path.name} is missing")
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing narrower for a file that is no tokenizer
+            raise ConfigError(f"{path.name} is no tokenizer: {error}") from error
+        return cls(tokenizer)
 
     def save(self, path: Path) -> None:
         """Writes `tokenizer.json` in the Hugging Face form."""
