@@ -1,12 +1,14 @@
 """The words of the canonical report: the preferred name, the place in the report and the weight of each term.
 
 Names are written as they stand inside a sentence (lower case unless a proper name). A concept that is
-not listed, such as a hospital's own, is worded by its key and stated after the last region.
+not listed here, such as a hospital's own, is worded by its name in the vocabulary.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from model.findings.vocabulary import Vocabulary
 
 REGION_ORDER = ("thorax", "mediastinum", "lungs", "heart", "hila", "diaphragm", "pleura", "bones", "other")
 
@@ -37,6 +39,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "pneumonia": ("lungs", "pneumonia"),
     "lung_opacity": ("lungs", "opacity"),
     "pulmonary_edema": ("lungs", "pulmonary edema"),
+    "vascular_congestion": ("lungs", "vascular congestion"),
     "atelectasis": ("lungs", "atelectasis"),
     "lung_lesion": ("lungs", "lung lesion"),
     "nodule": ("lungs", "nodule"),
@@ -96,6 +99,10 @@ PLACES: dict[str, Place] = {
     "carina": Place("at the", "carina", "carina", False),
     "right_main_bronchus": Place("in the", "right main bronchus", "right main bronchus", False),
     "right_atrium": Place("in the", "right atrium", "right atrium", False),
+    "right_ventricle": Place("in the", "right ventricle", "right ventricle", False),
+    "superior_vena_cava": Place("in the", "superior vena cava", "superior vena cava", False),
+    "cavoatrial_junction": Place("at the", "cavoatrial junction", "cavoatrial junction", False),
+    "stomach": Place("in the", "stomach", "stomach", False),
 }
 
 # Most important first; what is not listed follows in the order of the regions.
@@ -108,19 +115,34 @@ _BY_IMPORTANCE = (
 IMPORTANCE = {concept: rank for rank, concept in enumerate(_BY_IMPORTANCE)}
 
 
-def name_of(concept: str, *, bilateral: bool = False) -> str:
+def name_of(concept: str, vocabulary: Vocabulary, *, bilateral: bool = False) -> str:
     """The preferred name of a concept, as inside a sentence."""
     if bilateral and concept in _PLURALS:
         return _PLURALS[concept]
-    return _TERMS[concept][1] if concept in _TERMS else concept.replace("_", " ")
+    if concept in _TERMS:
+        return _TERMS[concept][1]
+    known = vocabulary.concepts.get(concept)
+    return known.name if known is not None else concept.replace("_", " ")
 
 
-def region_of(concept: str) -> str:
-    """The region of the report that states a concept; `other` for one that is not listed."""
-    return _TERMS[concept][0] if concept in _TERMS else "other"
+def region_of(concept: str, vocabulary: Vocabulary) -> str:
+    """The region of the report that states a concept; `other` for one that nobody knows."""
+    if concept in _TERMS:
+        return _TERMS[concept][0]
+    known = vocabulary.concepts.get(concept)
+    return known.region if known is not None and known.region in REGION_ORDER else "other"
 
 
-def place_of(location: str) -> Place:
-    """How a location is said; one that is not listed by its key, without a side."""
-    words = location.replace("_", " ")
-    return PLACES.get(location, Place("in the", words, words, False))
+def place_of(location: str, vocabulary: Vocabulary) -> Place:
+    """How a location is said; a hospital's own by its name, without a side."""
+    if location in PLACES:
+        return PLACES[location]
+    known = vocabulary.locations.get(location)
+    words = known.name if known is not None else location.replace("_", " ")
+    return Place("in the", words, words, False)
+
+
+def is_device(concept: str, vocabulary: Vocabulary) -> bool:
+    """Whether a concept is a device that can be in place."""
+    known = vocabulary.concepts.get(concept)
+    return concept in DEVICES or (known is not None and known.device and concept not in _TERMS)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
+from model.findings.vocabulary import load_vocabulary
 from model.findings.wording import NO_FINDING_SENTENCE, normalised_report, sentence_for
 from model.findings.wording_terms import PLACES, REGION_ORDER, TERM_ORDER, region_of
 
@@ -77,6 +78,15 @@ def test_sentence_for_words_a_finding_like_a_radiologist(finding: Finding, expec
     assert sentence_for(finding) == expected
 
 
+def test_wording_knows_every_concept_and_place_of_the_vocabulary() -> None:
+    """No shipped concept or place is worded by its bare name, and both files name the same region."""
+    vocabulary = load_vocabulary()
+    assert set(vocabulary.locations) == set(PLACES)
+    assert set(vocabulary.concepts) - {"no_finding"} == set(TERM_ORDER)
+    for concept in TERM_ORDER:
+        assert region_of(concept, vocabulary) == vocabulary.concepts[concept].region
+
+
 def test_sentence_for_gives_different_findings_different_sentences() -> None:
     """No two findings share a wording, so that the sentence can be read back."""
     seen: dict[str, Finding] = {}
@@ -122,7 +132,7 @@ def test_normalised_report_keeps_the_order_of_regions_for_any_order_of_findings(
     findings = [Finding(concept=concept, presence=PRESENT) for concept in TERM_ORDER]
     report = normalised_report(findings)
     assert normalised_report(reversed(findings)) == report
-    regions = [REGION_ORDER.index(region_of(concept)) for concept in TERM_ORDER]
+    regions = [REGION_ORDER.index(region_of(concept, load_vocabulary())) for concept in TERM_ORDER]
     assert regions == sorted(regions)
     assert report.findings == tuple(sentence_for(finding) for finding in findings)
 
