@@ -45,15 +45,13 @@ class Scope:
     forward: bool
 
 
-# Verbs that bound a backward scope: what stands left of them belongs to another statement.
-_VERBS = frozenset(
-    ["is", "are", "was", "were", "there", "has", "have", "had", "shows", "show", "demonstrates", "reveals", "seen", "noted", "identified"]
-)
+# What stands left of such a verb belongs to another statement than what stands right of it.
+_VERBS = load_cues().words["verbs"]
 _HARD_STOPS = frozenset((";", "."))
-_SINGLE_HEDGES = frozenset(
-    ["possible", "possibly", "probable", "probably", "likely", "suspected", "questionable", "questionably", "presumed", "presumably", "apparent", "borderline", "potential", "potentially", "early", "developing", "perhaps", "maybe", "equivocal", "?"]
-)
-_COORDINATED = frozenset(("or", "nor", "/"))
+_SINGLE_HEDGES = load_cues().words["single_hedges"]
+_ALTERNATIVES = load_cues().words["alternatives"]
+_OPENERS = load_cues().words["openers"]
+_VERSUS = frozenset(("versus", "vs", "v s"))
 
 
 def scopes_of(marked: Marked, mentions: Sequence[Span]) -> tuple[Scope, ...]:
@@ -122,7 +120,7 @@ def _looks_forward(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
 
 
 def _looks_back(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
-    if not _is_both(marked, cue) or marked.text(cue) in ("versus", "vs", "v s"):
+    if not _is_both(marked, cue) or marked.text(cue) in _VERSUS:
         return True
     return _postposed(marked, cue, mentions)
 
@@ -133,10 +131,8 @@ def _postposed(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
     follows = cue.end < len(marked.words) and marked.words[cue.end] not in (",", ";", ".", ")")
     behind = any(cue.end <= m.start <= cue.end + 6 for m in mentions) and follows
     before = cue.start > 0 and any(m.end <= cue.start for m in mentions)
-    if text in ("no", "negative", "?", "versus", "vs", "absent"):
-        return before and (not behind or (text != "no" and marked.words[cue.start - 1] == ":"))
-    if text == "no":
-        return False
+    if text in ("no", "nil"):  # an answer: "Effusion: no"
+        return before and not behind and marked.words[cue.start - 1] == ":"
     return before and not behind
 
 
@@ -144,9 +140,11 @@ def _forward_end(marked: Marked, cue: Span, kind: str) -> int:
     ends = {c.start for c in marked.cues if c.kind == "end" and c.start >= cue.end}
     openers = {c.start for c in marked.cues if c.kind == "before:negated" and c.start > cue.end}
     words = marked.words
+    before = words[: cue.start]
+    bracketed = before.count("(") > before.count(")")
     for index in range(cue.end, len(words)):
         word = words[index]
-        if index in ends or word in _HARD_STOPS:
+        if index in ends or word in _HARD_STOPS or (word == ")" and bracketed):
             return index
         if word in (",", "and", "with", ":") and index > cue.end:
             if kind != "negated" and index + 1 in openers:
@@ -155,9 +153,7 @@ def _forward_end(marked: Marked, cue: Span, kind: str) -> int:
                 if not _opens_statement(words, index):
                     continue
                 return index
-            if word == ":" and kind != "negated":
-                return index
-            if word != ":" and _list_ends(marked, cue, index):
+            if word == ":" or _list_ends(marked, cue, index):
                 return index
     return len(words)
 
@@ -168,10 +164,10 @@ def _list_ends(marked: Marked, cue: Span, index: int) -> bool:
     following = index + 1
     while following < len(words) and words[following] in ("and", "then"):
         following += 1
-    if following < len(words) and words[following] in _COORDINATED:
+    if following < len(words) and words[following] in _ALTERNATIVES:
         return False
     rest = _rest_of_clause(marked, following)
-    if any(word in _COORDINATED for word in rest) and words[index] == ",":
+    if any(word in _ALTERNATIVES for word in rest) and words[index] == ",":
         return _has_verb_first(rest)
     single = marked.text(cue) in _SINGLE_HEDGES
     if single and (words[index] == "and" or words[index] == ","):
@@ -191,7 +187,7 @@ def _rest_of_clause(marked: Marked, start: int) -> Sequence[str]:
 def _has_verb_first(rest: Sequence[str]) -> bool:
     """Whether a verb stands before the list goes on: ", the heart is enlarged or …"."""
     for word in rest:
-        if word in _COORDINATED:
+        if word in _ALTERNATIVES:
             return False
         if word in ("is", "are", "has", "have", "was", "were"):
             return True
@@ -201,8 +197,10 @@ def _has_verb_first(rest: Sequence[str]) -> bool:
 def _backward_start(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span]) -> int:
     words = marked.words
     ended = {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
-    if marked.text(cue) in ("versus", "vs", "v s"):
+    if marked.text(cue) in _VERSUS:
         return max((m.start for m in mentions if m.end <= cue.start), default=cue.start)
+    if ":" in words[max(0, cue.start - 1) : cue.end]:  # an answer governs what stands at its colon
+        return max((m.start for m in mentions if cue.start - 3 <= m.end <= cue.start), default=cue.start)
     passed_mention = False
     for index in range(cue.start - 1, -1, -1):
         word = words[index]
@@ -220,9 +218,5 @@ def _statement_before(marked: Marked, index: int) -> bool:
     """Whether the words left of `index`, up to the last end, are a statement with its own verb."""
     ends = [c.start for c in marked.cues if c.kind == "end" and c.start < index]
     before = marked.words[max(ends, default=0) : index]
-    return any(word in _VERBS for word in before) or (bool(before) and before[0] in _STATED)
+    return any(word in _VERBS for word in before) or (bool(before) and before[0] in _OPENERS)
 
-
-_STATED = frozenset(
-    ["stable", "small", "mild", "moderate", "large", "unchanged", "persistent", "new", "increased", "minimal", "normal"]
-)

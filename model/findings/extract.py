@@ -11,20 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from model.findings.attributes import (
-    Attributes,
-    Territory,
-    attributes_of,
-    share,
-    sides_with_severities,
-    territories,
-)
+from model.findings.attributes import Attributes, attributes_of, share, sides_with_severities
 from model.findings.context import Context, Scope, Status, context_of, scopes_of
 from model.findings.merge import Read, merged
 from model.findings.sentences import sentences_of
 from model.findings.spans import Marked, Reader, Span, reader_for
 from model.findings.statements import Statement, is_quiet, statements_of
-from model.findings.types import Change, Finding, Presence
+from model.findings.territory import Territory, territories
+from model.findings.types import Change, Finding, Laterality, Presence
 from model.findings.vocabulary import Concept, Vocabulary, load_vocabulary
 
 NO_FINDING = "no_finding"
@@ -155,11 +149,12 @@ def _attributes(
 def _alternative(marked: Marked, mention: _Mention, mentions: Sequence[_Mention]) -> bool:
     """ "Atelectasis or scarring": of two alternatives neither is asserted."""
     for other in mentions:
+        if other.concepts == mention.concepts or not {mention.kind, other.kind} <= {"synonym", "weak"}:
+            continue
         first, second = sorted((mention.span, other.span), key=lambda s: s.start)
         gap = marked.words[first.end : second.start]
-        if other is not mention and first.end < second.start and len(gap) <= 4 and "or" in gap:
-            if mention.concepts != other.concepts and {mention.kind, other.kind} <= {"synonym", "weak"}:
-                return True
+        if second.start >= first.end and len(gap) <= 4 and (gap[:1] == ("or",) or gap[:2] == (",", "or")):
+            return True
     return False
 
 
@@ -189,7 +184,7 @@ def _findings(
     finding = Finding(
         concept=concept.key,
         presence=presence,
-        laterality=attributes.laterality if concept.sided else None,
+        laterality=_side(mention, concept, attributes),
         location=attributes.location if concept.sided or concept.device else None,
         severity=attributes.severity if not mention.kind.endswith("normal") else None,
         change=attributes.change,
@@ -206,6 +201,11 @@ def _findings(
     if pairs and concept.sided:
         return [Read(replace(finding, laterality=side, severity=grade), weak) for side, grade in pairs]
     return [Read(finding, weak)]
+
+
+def _side(mention: _Mention, concept: Concept, attributes: Attributes) -> Laterality | None:
+    both = attributes.laterality is Laterality.BILATERAL and mention.kind.endswith("normal")
+    return attributes.laterality if concept.sided and not both else None
 
 
 def _presence(marked: Marked, mention: _Mention, context: Context) -> Presence | None:

@@ -26,6 +26,7 @@ class Cues:
     change: Mapping[str, tuple[str, ...]]
     laterality: Mapping[str, tuple[str, ...]]
     headings: Mapping[str, tuple[str, ...]]
+    words: Mapping[str, frozenset[str]]
 
 
 @lru_cache(maxsize=1)
@@ -54,4 +55,5 @@ def load_cues() -> Cues:
         change=words("change"),
         laterality=words("laterality"),
         headings=words("headings"),
+        words={key: frozenset(entries) for key, entries in data["words"].items()},
     )

@@ -104,6 +104,8 @@ def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             continue
         if boundary["stop"] and _ABBREVIATIONS.search(text, max(begin, boundary.start() - 6), boundary.end()):
             continue
+        if not any(character.isalnum() for character in text[begin : boundary.start()]):
+            continue  # a mark that opens a sentence: "? effusion"
         if boundary["line"] is not None and not _line_ends(text, begin, boundary):
             continue
         yield from _pieces(text, begin, boundary.end())

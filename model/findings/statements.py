@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from model.findings.lexicon import load_cues
 from model.findings.spans import Marked, Span
 from model.findings.vocabulary import Structure
 
@@ -29,16 +30,11 @@ class Statement:
     concepts: tuple[str, ...]
 
 
-_LINKS = frozenset(("of", "the", "left", "right", "bilateral", "both", "in", "appearing", "his", "her", "overall",
-                    "appearance", "size", "a", "portable", "for", "visualized", "visible", "to"))  # fmt: skip
-_LIST = frozenset(("and", ",", "or", "/", "the", "as", "well", "size", "contour", "contours", "silhouette", "left",
-                   "right", "of", "are", "visualized", "shadow", "shadows", "structures", "both", "borders", "pulmonary",
-                   "overall", "configuration", "outline", "&", "nor"))  # fmt: skip
-_WALLS = frozenset((";", "but", "however", "although", "though", "while", "whereas", "except", "without", "there",
-                    "no", "which", "."))  # fmt: skip
+_LINKS = load_cues().words["links"]
+_LIST = load_cues().words["list"]
+_WALLS = load_cues().words["state_walls"]
 _FAR = 9
 _WEAK_STATES = frozenset(("borderline", "blunted"))
-_QUIET = frozenset(("otherwise",))
 
 
 def statements_of(marked: Marked, structures: Mapping[str, Structure]) -> tuple[Statement, ...]:

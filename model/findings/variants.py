@@ -35,7 +35,7 @@ def _plural(phrase: str) -> str:
     last = words[-1]
     if last in _IRREGULAR:
         words[-1] = _IRREGULAR[last]
-    elif re.search(r"(?:s|ed|ive|ous|ic|ing)$", last):
+    elif re.search(r"(?:s|ed|ive|ous|ic)$", last):
         return phrase
     elif re.search(r"[^aeiou]y$", last):
         words[-1] = last[:-1] + "ies"

@@ -1,0 +1,49 @@
+"""What a sentence says of a concept that the caller names in its own words: the context engine alone."""
+
+from __future__ import annotations
+
+import re
+
+from model.findings.context import Status, context_of, scopes_of
+from model.findings.spans import Reader, Span, reader_for
+from model.findings.types import Presence
+from model.findings.vocabulary import Vocabulary, load_vocabulary
+
+
+def presence_of(sentence: str, concept_text: str, vocabulary: Vocabulary | None = None) -> Presence:
+    """Whether a sentence affirms, denies or leaves open the concept that it names as `concept_text`.
+
+    The concept's words are looked for in capitals first (the way annotated corpora mark them), then in
+    any case. A concept that the sentence does not contain, or that is historical or only asked for, is
+    not denied: `PRESENT`. Nothing of the vocabulary is needed to know the concept itself.
+    """
+    reader = reader_for(vocabulary or load_vocabulary())
+    mention = locate(reader, sentence, concept_text)
+    if mention is None:
+        return Presence.PRESENT
+    marked = reader.mark(sentence)
+    others = [t for t in marked.terms if t.end <= mention.start or t.start >= mention.end]
+    mentions = sorted([*(t for t in others if t.kind != "structure"), mention], key=lambda m: m.start)
+    scopes = [
+        scope
+        for scope in scopes_of(marked, mentions)
+        if scope.kind in ("negated", "uncertain") and scope.cue.start not in range(mention.start, mention.end)
+    ]
+    status = context_of(mention, scopes, mentions).status
+    if status is Status.NEGATED:
+        return Presence.ABSENT
+    return Presence.INDETERMINATE if status is Status.UNCERTAIN else Presence.PRESENT
+
+
+def locate(reader: Reader, sentence: str, concept_text: str) -> Span | None:
+    """The tokens of a sentence that are the concept's words; `None` if they are not there."""
+    text, wanted = reader.clean(sentence), reader.clean(concept_text)
+    if not wanted:
+        return None
+    pattern = r"\W+".join(re.escape(word) for word in re.findall(r"\w+|[^\w\s]+", wanted))
+    pattern = pattern.replace(r"\W+", r"\s*")
+    match = re.search(pattern.upper().replace(r"\S*", r"\s*"), text) or re.search(pattern, text, re.IGNORECASE)
+    if match is None:
+        return None
+    start = len(reader.tokens(text[: match.start()]))
+    return Span("given", concept_text, start, start + max(1, len(reader.tokens(match[0]))))

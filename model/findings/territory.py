@@ -1,0 +1,85 @@
+"""Which words of a sentence belong to which mention.
+
+A mention owns the words between its neighbours: to the left from the conjunction behind the previous
+mention, to the right up to the conjunction before the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.findings.lexicon import load_cues
+from model.findings.spans import Marked, Span
+
+_JOINS = load_cues().words["joins"]
+_WALLS = load_cues().words["walls"]
+_SHARES = load_cues().words["shares"]
+_PLACES_GO_ON = frozenset(("left", "right", "lower", "upper", "middle", "both"))
+
+
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """The words that belong to a mention: [left, mention.start) and [mention.end, right)."""
+
+    mention: Span
+    left: int
+    right: int
+
+    def holds(self, span: Span) -> bool:
+        """Whether a span begins or ends in the mention's own words, not wholly inside the mention."""
+        before = self.left <= span.start < self.mention.start
+        return before or (self.mention.end <= span.start and span.end <= self.right)
+
+
+def territories(marked: Marked, mentions: Sequence[Span]) -> tuple[Territory, ...]:
+    """Each mention with the words around it that are its own; mentions in order of the sentence."""
+    ordered = sorted(mentions, key=lambda m: (m.start, m.end))
+    found = []
+    for index, mention in enumerate(ordered):
+        previous = max((m.end for m in ordered[:index] if m.end <= mention.start), default=None)
+        following = next((m.start for m in ordered[index + 1 :] if m.start >= mention.end), None)
+        left = _left_edge(marked, previous, mention.start)
+        right = _right_edge(marked, mention.end, following)
+        found.append(Territory(mention, left, right))
+    return tuple(found)
+
+
+def joined(marked: Marked, first: Span, second: Span) -> bool:
+    """Whether two mentions are coordinated directly: "effusion and atelectasis"."""
+    gap = marked.words[first.end : second.start]
+    if second.start < first.end or len(gap) > 4:
+        return False
+    return not gap or (set(gap) <= _SHARES and gap[0] in _JOINS)
+
+
+def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
+    words = marked.words
+    begin = 0 if previous is None else previous
+    for index in range(start - 1, begin - 1, -1):
+        if words[index] in _WALLS:
+            begin = index + 1
+            break
+    if previous is None:
+        return begin
+    # "opacity at the left base may represent X": what stands before the hedge is the opacity's.
+    hedges = [c.start for c in marked.cues if c.kind == "before:uncertain" and begin <= c.start < start]
+    parts = [i for i in range(begin, start) if words[i] in _JOINS]
+    edge = parts[0] + 1 if parts else begin
+    return max(edge, hedges[-1]) if hedges else edge
+
+
+def _right_edge(marked: Marked, end: int, following: int | None) -> int:
+    words = marked.words
+    limit = len(words) if following is None else following
+    for index in range(end, limit):
+        if words[index] in _WALLS:
+            return index
+    if following is None:
+        return limit
+    for join in (i for i in range(end, limit) if words[i] in _JOINS):
+        after = words[join + 1] if join + 1 < len(words) else ""
+        rest = words[join + 1 : limit]
+        if after not in _PLACES_GO_ON or not _JOINS & set(rest):
+            return join
+    return limit
