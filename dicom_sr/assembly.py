@@ -26,6 +26,7 @@ from dicom_sr.values import Algorithm, DocumentReference, SourceStudy, Verificat
 IMPLEMENTATION_CLASS_UID = derived_uid("implementation", "echo-agent", "structured-reports", "1")
 IMPLEMENTATION_VERSION_NAME = "ECHO_AGENT_SR_1"
 _CONTENT_SEQUENCE = Tag(0x0040, 0xA730)
+_OWN_UIDS = {Tag(0x0008, 0x0018), Tag(0x0020, 0x000E)}  # SOP and Series Instance UID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def assemble(frame: Frame, parts: DocumentParts) -> Dataset:
     # The tree is already in this encoding; saying so lets pydicom write its bytes as they are.
     document.set_original_encoding(False, True, convert_encodings(document.SpecificCharacterSet))
     _add_tree(document, parts.tree)
-    document.SOPInstanceUID = instance_uid(_dataset_bytes(document))
+    document.SOPInstanceUID = content_digest_uid(document)
     document.SeriesInstanceUID = series_uid(document.SOPInstanceUID)
     document.file_meta = _file_meta(document)
     return document
@@ -125,6 +126,15 @@ def _add_tree(document: Dataset, root: Item) -> None:
         is_implicit_VR=False,
         is_little_endian=True,
     )
+
+
+def content_digest_uid(document: Dataset) -> str:
+    """The SOP Instance UID that a document must have, from all of its bytes but its own UIDs."""
+    bare = Dataset()
+    for tag in set(document.keys()) - _OWN_UIDS:
+        bare[tag] = document.get_item(tag)
+    bare.set_original_encoding(False, True, convert_encodings(document.get("SpecificCharacterSet", "")))
+    return instance_uid(_dataset_bytes(bare))
 
 
 def _dataset_bytes(document: Dataset) -> bytes:

@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydicom.sr.coding import Code
 from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,

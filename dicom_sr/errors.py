@@ -49,3 +49,9 @@ class ToolTimeoutError(StructuredReportError):
 
     code = "tool_timeout"
     retryable = True
+
+
+class ToolFailedError(StructuredReportError):
+    """A program could not read the file; the text names the program and its last words."""
+
+    code = "tool_failed"

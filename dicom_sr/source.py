@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import Tag
 
 from dicom_sr.charset import source_text
 from dicom_sr.errors import MixedStudyError, SourceIdentityError
@@ -32,6 +33,7 @@ _UNREADABLE = (
     struct.error,
 )
 
+_CHARACTER_SET = Tag(0x0008, 0x0005)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
@@ -243,14 +245,18 @@ def _requests(image: Dataset) -> list[Dataset]:
         return []
     if not isinstance(value, DicomSequence):
         return []
-    items = []
-    for item in value:
-        if "SpecificCharacterSet" not in item and "SpecificCharacterSet" in image:
-            copy = Dataset(item)
-            copy[0x00080005] = image[0x00080005]
-            item = copy
-        items.append(item)
-    return items
+    return [_with_character_set(item, image) for item in value]
+
+
+def _with_character_set(item: Dataset, image: Dataset) -> Dataset:
+    """An item that states no character set of its own has the image's (PS3.5 7.5.3)."""
+    if _CHARACTER_SET in item or _CHARACTER_SET not in image:
+        return item
+    copy = Dataset()
+    for tag in set(item.keys()):
+        copy[tag] = item.get_item(tag)
+    copy[_CHARACTER_SET] = image.get_item(_CHARACTER_SET)
+    return copy
 
 
 def _first(values: Iterable[str]) -> str:

@@ -1,0 +1,88 @@
+"""Walking the content tree of any SR document, ours or not, without trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from dicom_sr.errors import NotStructuredReportError
+
+# What pydicom raises when an element cannot be parsed as its value representation.
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, EOFError, OSError)
+
+CodeKey = tuple[str, str]
+NO_CODE: CodeKey = ("", "")
+
+
+def require_document(dataset: Dataset) -> None:
+    """Check that there is a content tree to read.
+
+    Raises:
+        NotStructuredReportError: the object has no content tree.
+    """
+    if "ValueType" not in dataset and "ContentSequence" not in dataset:
+        raise NotStructuredReportError("the object has no content tree: it is no Structured Report")
+
+
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence; none where it is absent or unreadable."""
+    try:
+        value = dataset.get(keyword)
+    except _UNREADABLE:
+        return []
+    return [item for item in value or [] if isinstance(item, Dataset)] if not isinstance(value, str) else []
+
+
+def children(item: Dataset) -> list[Dataset]:
+    """The content items below one."""
+    return items(item, "ContentSequence")
+
+
+def descendants(item: Dataset) -> Iterator[Dataset]:
+    """All content items below one, depth first."""
+    for child in children(item):
+        yield child
+        yield from descendants(child)
+
+
+def words(dataset: Dataset, keyword: str) -> str:
+    """The value of an element as text; empty where it is absent or unreadable."""
+    try:
+        value = dataset.get(keyword)
+    except _UNREADABLE:
+        return ""
+    return "" if value is None else str(value)
+
+
+def code(item: Dataset, keyword: str) -> Code | None:
+    """The first code of a code sequence."""
+    return next((_code_of(entry) for entry in items(item, keyword)), None)
+
+
+def key(code_or_none: Code | None) -> CodeKey:
+    """Scheme and value of a code: what makes two codes the same."""
+    return NO_CODE if code_or_none is None else (code_or_none.scheme_designator, code_or_none.value)
+
+
+def name(item: Dataset) -> CodeKey:
+    """Scheme and value of an item's concept name."""
+    return key(code(item, "ConceptNameCodeSequence"))
+
+
+def value(item: Dataset) -> CodeKey:
+    """Scheme and value of a CODE item's value."""
+    return key(code(item, "ConceptCodeSequence"))
+
+
+def _code_of(entry: Dataset) -> Code:
+    stated = next(
+        (
+            found
+            for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue")
+            if (found := words(entry, keyword))
+        ),
+        "",
+    )
+    return Code(stated, words(entry, "CodingSchemeDesignator"), words(entry, "CodeMeaning"))
