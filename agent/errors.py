@@ -131,3 +131,15 @@ class ProcessFailed(AgentError):
     """A part of `echo-agent serve` ended before it was ready; its own message says why."""
 
     code = "process-failed"
+
+
+class NotFound(AgentError):
+    """What was asked for by its number or UID is not there."""
+
+    code = "not-found"
+
+
+class NotOurFolder(AgentError):
+    """A folder that was named for output holds other files, which are never overwritten."""
+
+    code = "not-our-folder"

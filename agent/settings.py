@@ -157,7 +157,7 @@ DEFAULT_ELIGIBILITY = (
         modality=("CR", "DX"),
         body_part=("CHEST", "THORAX", "LUNG"),
     ),
-    EligibilityRule(name="other-body-part", decision="skip", body_part=("*",)),
+    EligibilityRule(name="other-body-part", decision="skip", modality=("CR", "DX"), body_part=("*",)),
     EligibilityRule(
         name="chest-anatomic-region",
         decision="accept",
@@ -165,7 +165,9 @@ DEFAULT_ELIGIBILITY = (
         # Thorax, chest and lung in SNOMED CT and in its older form.
         anatomic_region=("51185008", "T-D3000", "43799004", "39607008", "T-28000"),
     ),
-    EligibilityRule(name="other-anatomic-region", decision="skip", anatomic_region=("*",)),
+    EligibilityRule(
+        name="other-anatomic-region", decision="skip", modality=("CR", "DX"), anatomic_region=("*",)
+    ),
     EligibilityRule(
         name="chest-by-description",
         decision="accept",

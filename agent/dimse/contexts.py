@@ -1,0 +1,42 @@
+"""What the listener offers: SOP classes and transfer syntaxes, listed one by one.
+
+The unrestricted storage service of pynetdicom stays off. No Structured Report class is offered, so our own
+drafts, sent back by an archive's auto-routing, find no context (loop guard).
+"""
+
+from __future__ import annotations
+
+from pydicom import uid
+from pynetdicom.presentation import PresentationContext, build_context
+
+VERIFICATION = "1.2.840.10008.1.1"
+CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
+DX_IMAGE_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+IMAGE_CLASSES = (CR_IMAGE, DX_IMAGE_FOR_PRESENTATION)
+
+# Where a peer offers several in one context, the first one here that it names is taken.
+TRANSFER_SYNTAXES: tuple[str, ...] = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.RLELossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLossless,
+    uid.JPEGLSLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000,
+)
+
+
+def supported_contexts(accept_secondary_capture: bool) -> list[PresentationContext]:
+    """Return the presentation contexts of the Verification and Storage SCP."""
+    classes = (*IMAGE_CLASSES, SECONDARY_CAPTURE) if accept_secondary_capture else IMAGE_CLASSES
+    return [
+        build_context(VERIFICATION),
+        *(build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in classes),
+    ]

@@ -1,0 +1,259 @@
+"""The listener: Storage SCP and Verification SCP on one port, with an orderly end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from pydicom.uid import UID
+from pynetdicom import _config, evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from agent.dimse.contexts import supported_contexts
+from agent.dimse.ledger import ConnectionLedger
+from agent.dimse.peers import Caller, PeerPolicy, Verdict
+from agent.dimse.receiver import Answer, Command, Receiver, Status
+from agent.dimse.server import BoundedServer
+from agent.dimse.tls import fingerprint, server_context
+from agent.dimse.upper_layer import MAXIMUM_PDU, Bounds, InFlight
+from agent.errors import AgentError, DatabaseUnavailable, PortUnavailable, StorageFull
+from agent.intake import Intake
+from agent.log import get_logger, study_ref
+from agent.settings import ListenerSettings
+from agent.store import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, InstanceStore
+
+# How often (s) the studies of open associations are held open in the database, at least and at most.
+_HOLD_EVERY_S = (0.05, 2.0)
+_MEGABYTE = 1_000_000
+
+
+class StorageScp:
+    """Listens for objects; `start` returns at once, `stop` waits for what is arriving."""
+
+    def __init__(self, settings: ListenerSettings, store: InstanceStore, intake: Intake) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._receiver = Receiver(store, intake)
+        self._policy = PeerPolicy(settings)
+        self._ledger = ConnectionLedger(
+            settings.maximum_associations,
+            settings.maximum_associations_per_peer,
+            self._policy.knows_address,
+        )
+        self._in_flight = InFlight(int(settings.maximum_in_flight_mb * _MEGABYTE))
+        self._log = get_logger("listener")
+        self._counts: Counter[str] = Counter()
+        self._counting = threading.Lock()
+        # The study that each association is sending.
+        self._sending: dict[Association, str] = {}
+        self._admitted: set[Association] = set()
+        self._server: BoundedServer | None = None
+        self._draining_since: float | None = None
+        self._stopped = threading.Event()
+
+    def start(self) -> int:
+        """Listen in threads of its own and return the port.
+
+        Raises:
+            PortUnavailable: the address and port cannot be bound.
+            SettingsError: the TLS files are missing or do not fit.
+        """
+        # pynetdicom's own handlers format every message that they see, also when nobody logs it.
+        _config.LOG_HANDLER_LEVEL = "none"
+        try:
+            self._server = self._make_server()
+        except OSError as error:
+            raise PortUnavailable(
+                f"{self._settings.host}:{self._settings.port} cannot be bound: stop the other program "
+                "or change `listener.port`"
+            ) from error
+        port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listener", daemon=True).start()
+        threading.Thread(target=self._hold_studies, name="listener-holds", daemon=True).start()
+        self._log.info("listening", host=self._settings.host, port=port, ae_title=self._settings.ae_title)
+        return port
+
+    def stop(self, drain_s: float | None = None) -> None:
+        """Take no new associations or objects, finish the objects that are arriving, then close.
+
+        An object whose command comes after this call is answered 0xA700. After `drain_s` seconds (the
+        setting when left out) open associations are aborted.
+        """
+        server = self._server
+        if server is None:
+            return
+        self._draining_since = time.monotonic()
+        server.shutdown()
+        deadline = self._draining_since + (self._settings.drain_s if drain_s is None else drain_s)
+        while server.open and time.monotonic() < deadline:
+            if not any(entry.messages.busy for entry in list(server.open.values())):
+                break
+            time.sleep(0.02)
+        for association in list(server.open):
+            association.abort()
+        for connection in self._ledger.connections():
+            connection.close()
+        while server.open and time.monotonic() < deadline + 1.0:
+            time.sleep(0.02)
+        self._stopped.set()
+        self._server = None
+
+    def about(self) -> dict[str, Any]:
+        """Return what the listener says of itself: open associations, bytes arriving, and counts."""
+        with self._counting:
+            counts = dict(self._counts)
+        return {
+            "associations": self._ledger.associations(),
+            "connections": len(self._ledger.connections()),
+            "evicted": self._ledger.evicted,
+            "in_flight_bytes": self._in_flight.total,
+            "counts": counts,
+        }
+
+    def _make_server(self) -> BoundedServer:
+        settings = self._settings
+        ae = ApplicationEntity(settings.ae_title)
+        ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        ae.maximum_pdu_size = MAXIMUM_PDU
+        ae.network_timeout = settings.network_timeout_s
+        ae.acse_timeout = settings.acse_timeout_s
+        server = BoundedServer(
+            ae,
+            (settings.host, settings.port),
+            settings.ae_title,
+            supported_contexts(settings.accept_secondary_capture),
+            server_context(settings.tls) if settings.tls else None,
+            [
+                (evt.EVT_REQUESTED, self._on_requested),
+                (evt.EVT_C_ECHO, self._on_echo),
+                (evt.EVT_C_STORE, self._on_store),
+            ],
+            ledger=self._ledger,
+            bounds=Bounds(
+                pdu_timeout_s=settings.pdu_timeout_s,
+                network_timeout_s=settings.network_timeout_s,
+                maximum_object=int(settings.maximum_object_mb * _MEGABYTE),
+            ),
+            in_flight=self._in_flight,
+            request_timeout_s=settings.acse_timeout_s,
+            handshake_timeout_s=settings.tls.handshake_timeout_s if settings.tls else 0.0,
+            on_event=self._count,
+            on_end=self._on_end,
+        )
+        ae._servers.append(server)  # where its shutdown() expects to be listed
+        return server
+
+    def _on_requested(self, event: evt.Event) -> None:
+        """Judge an association request. Whatever goes wrong here leaves the association unadmitted."""
+        association: Any = event.assoc
+        request = association.requestor.primitive
+        server = self._server
+        if not isinstance(request, A_ASSOCIATE) or server is None or association not in server.open:
+            association.is_aborted = True  # the peer has gone away meanwhile
+            return
+        connection = server.open[association].connection
+        caller = Caller(
+            address=connection.address,
+            calling_ae_title=request.calling_ae_title or "",
+            called_ae_title=request.called_ae_title or "",
+            certificate_sha256=fingerprint(association.dul.socket.socket),
+        )
+        verdict = Verdict.STOPPING if self._draining_since is not None else self._policy.judge(caller)
+        if verdict is Verdict.ACCEPT and not self._ledger.establish(connection):
+            verdict = Verdict.FULL
+        if verdict is Verdict.ACCEPT:
+            self._admitted.add(association)
+            self._count("accepted")
+            return
+        self._count(f"rejected-{verdict.reason_code}")
+        self._log.warning("association_rejected", reason_code=verdict.reason_code, host=caller.address)
+        association.acse.send_reject(*verdict.value)
+        association.kill()
+
+    def _on_echo(self, event: evt.Event) -> int:
+        server = self._server
+        if server is not None and event.assoc in server.open:
+            server.open[event.assoc].messages.served()
+        self._count("echo")
+        return Status.SUCCESS if event.assoc in self._admitted else Status.NOT_AUTHORIZED
+
+    def _on_store(self, event: evt.Event) -> int:
+        started = time.monotonic()
+        server = self._server
+        entry = server.open.get(event.assoc) if server is not None else None
+        request: Any = event.request
+        size = request.DataSet.getbuffer().nbytes if request.DataSet is not None else 0
+        try:
+            if entry is None or event.assoc not in self._admitted:
+                answer = Answer(status=Status.NOT_AUTHORIZED, code="not-admitted")
+            elif self._draining_since is not None and entry.messages.began_at > self._draining_since:
+                answer = Answer(status=Status.OUT_OF_RESOURCES, code="stopping")
+            else:
+                answer = self._receive(event)
+        finally:
+            request.DataSet = None  # the bytes may go, while the answer is on its way
+            if entry is not None:
+                entry.messages.served()
+        self._record(event.assoc, answer, size, time.monotonic() - started)
+        return int(answer.status)
+
+    def _receive(self, event: evt.Event) -> Answer:
+        """Turn errors into statuses: this is the listener's outermost loop."""
+        request: Any = event.request
+        command = Command(
+            sop_class_uid=str(request.AffectedSOPClassUID or ""),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+            context_class_uid=str(event.context.abstract_syntax),
+            transfer_syntax_uid=str(event.context.transfer_syntax),
+            calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
+        )
+        try:
+            with request.DataSet.getbuffer() as dataset:
+                return self._receiver.receive(command, dataset)
+        except (StorageFull, DatabaseUnavailable) as error:
+            return Answer(status=Status.OUT_OF_RESOURCES, code=error.code)
+        except AgentError as error:
+            return Answer(status=Status.PROCESSING_FAILURE, code=error.code)
+        except Exception:  # noqa: BLE001 - outermost: the sender must hear a status, whatever broke
+            return Answer(status=Status.PROCESSING_FAILURE, code="unexpected")
+
+    def _record(self, association: Association, answer: Answer, size: int, seconds: float) -> None:
+        if answer.study_instance_uid is not None:
+            self._sending[association] = answer.study_instance_uid
+        self._count(f"status-{answer.status:04X}")
+        if answer.code is not None:
+            self._count(answer.code)
+        level = self._log.info if answer.status is Status.SUCCESS else self._log.warning
+        level(
+            "object",
+            status=f"{answer.status:04X}",
+            code=answer.code,
+            study_ref=study_ref(answer.study_instance_uid) if answer.study_instance_uid else None,
+            size_bytes=size,
+            duration_ms=round(seconds * 1000),
+        )
+
+    def _on_end(self, association: Association, violation: str | None) -> None:
+        self._sending.pop(association, None)
+        self._admitted.discard(association)
+        if violation is not None:
+            self._count(violation)
+            self._log.warning("association_cut", reason_code=violation)
+
+    def _hold_studies(self) -> None:
+        """Keep the studies of open associations from counting as complete."""
+        every_s = min(max(self._intake.shortest_quiet_time_s / 3, _HOLD_EVERY_S[0]), _HOLD_EVERY_S[1])
+        while not self._stopped.wait(every_s):
+            try:
+                self._intake.hold(sorted(set(self._sending.values())), 3 * every_s)
+            except DatabaseUnavailable as error:
+                self._log.error("hold_failed", code=error.code)
+
+    def _count(self, name: str) -> None:
+        with self._counting:
+            self._counts[name] += 1

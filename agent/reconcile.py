@@ -1,0 +1,121 @@
+"""Start-up's comparison of files and rows, both ways.
+
+A file without a row was durable but not acknowledged, or its row was lost with a restored database: it is
+ingested again. A row without a file is a loss that only the archive can mend: an alarm, and a mark on the
+study that every view shows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy import select, update
+
+from agent.db.session import Database
+from agent.db.tables import Instance, Study
+from agent.errors import InstanceMissing, UnreadableInstance
+from agent.header import read_stored
+from agent.intake import Intake
+from agent.log import get_logger, study_ref
+from agent.store import InstanceStore, StoredFile
+
+INSTANCE_MISSING = "instance-missing"
+# An unfinished file younger than this (s) may belong to another listener on the same folder.
+UNFINISHED_AGE_S = 3600.0
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """Counts: files entered again, put into quarantine, left-overs removed; rows whose file is gone."""
+
+    ingested: int
+    quarantined: int
+    removed: int
+    missing: int
+
+
+def reconcile(database: Database, store: InstanceStore, intake: Intake) -> Reconciled:
+    """Compare the whole store with the whole database; safe beside a running listener.
+
+    Raises:
+        DatabaseUnavailable: the comparison is incomplete and must run again.
+    """
+    removed = store.remove_unfinished(UNFINISHED_AGE_S, time.time())
+    ingested = quarantined = 0
+    for sha256 in _without_row(database, store.files()):
+        if _ingest(store, intake, sha256):
+            ingested += 1
+        else:
+            quarantined += 1
+    return Reconciled(
+        ingested=ingested,
+        quarantined=quarantined,
+        removed=removed,
+        missing=_mark_missing(database, store),
+    )
+
+
+def _without_row(database: Database, names: Iterator[str]) -> Iterator[str]:
+    for batch in _batches(names):
+        with database.transaction() as session:
+            known = set(session.scalars(select(Instance.sha256).where(Instance.sha256.in_(batch))))
+        yield from (name for name in batch if name not in known)
+
+
+def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:
+    path = store.open(sha256)
+    try:
+        file = StoredFile(sha256=sha256, size_bytes=path.stat().st_size, new=False)
+        header = read_stored(path)
+    except (FileNotFoundError, InstanceMissing):
+        return False  # purged since the listing
+    except UnreadableInstance as error:
+        store.move_to_quarantine(sha256)
+        intake.quarantine(file, error.code, "")
+        return False
+    intake.receive(header, file, "")
+    return True
+
+
+def _mark_missing(database: Database, store: InstanceStore) -> int:
+    present = set(store.files())
+    log = get_logger("listener")
+    missing = 0
+    last_id = 0
+    while True:
+        with database.transaction() as session:
+            rows = session.execute(
+                select(Instance.id, Instance.sha256, Instance.study_id)
+                .where(Instance.id > last_id, Instance.purged_at.is_(None))
+                .order_by(Instance.id)
+                .limit(_BATCH * 10)
+            ).all()
+        if not rows:
+            return missing
+        last_id = rows[-1].id
+        # A file may have come after the listing: ask the disk before the alarm.
+        lost = [row for row in rows if row.sha256 not in present and not store.open(row.sha256).exists()]
+        for study_id in {row.study_id for row in lost}:
+            log.error(INSTANCE_MISSING, code=INSTANCE_MISSING, study_ref=_mark(database, study_id))
+        missing += len(lost)
+
+
+def _mark(database: Database, study_id: int) -> str:
+    with database.transaction() as session:
+        session.execute(
+            update(Study)
+            .where(Study.id == study_id, Study.conflict.is_(None))
+            .values(conflict=INSTANCE_MISSING)
+        )
+        uid = session.scalars(select(Study.study_instance_uid).where(Study.id == study_id)).one()
+    return study_ref(uid)
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(names)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
