@@ -1,0 +1,79 @@
+"""`echo-agent`: the commands, and nothing that a command does.
+
+Every command imports what it needs when it is run, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agent.commands import admin, demo, draft, inspect, queue, run, sr
+from agent.commands.common import ClearErrors
+
+ABOUT = "Drafts chest X-ray reports for a PACS: studies come in, drafts go back as Structured Reports."
+app = typer.Typer(
+    name="echo-agent",
+    cls=ClearErrors,
+    help=ABOUT,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # a local variable may hold a patient's attribute
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"echo-agent {version('echo-agent')}")
+        raise typer.Exit
+
+
+@app.callback(help=ABOUT)
+def main(
+    _version_asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
+
+
+def _group(text: str) -> typer.Typer:
+    return typer.Typer(help=text, no_args_is_help=True)
+
+
+queue_app = _group("Look at jobs and act on them.")
+study_app = _group("Look at one study.")
+sr_app = _group("Check and read Structured Reports.")
+config_app = _group("Check and show the configuration.")
+db_app = _group("The database.")
+
+app.command("demo")(demo.demo)
+app.command("serve")(run.serve)
+app.command("listen")(run.listen)
+app.command("work")(run.work)
+app.command("deliver")(run.deliver)
+app.command("draft")(draft.draft)
+app.command("status")(inspect.status)
+app.command("doctor")(inspect.doctor)
+
+queue_app.command("list")(queue.list_jobs)
+queue_app.command("show")(queue.show)
+queue_app.command("retry")(queue.retry)
+queue_app.command("cancel")(queue.cancel)
+queue_app.command("prioritise")(queue.prioritise)
+study_app.command("show")(queue.show_study)
+sr_app.command("validate")(sr.validate)
+sr_app.command("show")(sr.show)
+config_app.command("check")(admin.config_check)
+config_app.command("show")(admin.config_show)
+config_app.command("reference")(admin.config_reference)
+db_app.command("upgrade")(admin.db_upgrade)
+
+app.add_typer(queue_app, name="queue")
+app.add_typer(study_app, name="study")
+app.add_typer(sr_app, name="sr")
+app.add_typer(config_app, name="config")
+app.add_typer(db_app, name="db")

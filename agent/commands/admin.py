@@ -1,0 +1,50 @@
+"""The configuration and the database."""
+
+from __future__ import annotations
+
+from agent.commands.common import ConfigOption, JsonOption, print_json, settings_of
+
+
+def config_check(config: ConfigOption = None) -> None:
+    """Say whether the configuration is right, or everything that is wrong with it."""
+    settings_of(config)
+    print("the configuration is right")
+
+
+def config_show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Print the settings in force: the file, the environment and the defaults together."""
+    import yaml
+
+    from agent.settings_reference import masked
+
+    values = masked(settings_of(config))
+    if as_json:
+        print_json(values)
+    else:
+        print(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), end="")
+
+
+def config_reference() -> None:
+    """Print the reference of all settings (docs/settings.md)."""
+    from agent.settings_reference import reference
+
+    print(reference(), end="")
+
+
+def db_upgrade(config: ConfigOption = None) -> None:
+    """Bring the database to the schema of this version; a SQLite file is copied first."""
+    from agent import migrate
+    from agent.log import configure_logging
+    from agent.wiring import open_database
+
+    settings = settings_of(config)
+    configure_logging(settings.log)
+    database = open_database(settings)
+    done = migrate.upgrade(database)
+    database.close()
+    if done.before == done.after:
+        print(f"the database is up to date (revision {done.after})")
+    else:
+        print(f"the database went from revision {done.before or 'none'} to {done.after}")
+    if done.backup is not None:
+        print(f"its state before is kept in {done.backup}")

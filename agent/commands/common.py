@@ -1,0 +1,96 @@
+"""What the commands share: the configuration option, output, and errors as one clear line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.core
+
+from agent.errors import AgentError
+from dicom_sr.errors import StructuredReportError
+from model.errors import ModelError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agent.db.session import Database
+    from agent.settings import Settings
+
+DEFAULT_CONFIG = Path("config.yaml")
+ERROR_STATUS = 2
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="ECHO_AGENT_CONFIG",
+        help="Configuration file; `config.yaml` of this folder where there is one, else the defaults.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+
+
+class ClearErrors(typer.core.TyperGroup):
+    """Turns the errors that we raise on purpose into one clear message and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (AgentError, ModelError, StructuredReportError) as error:
+            print(f"echo-agent: {error} [{error.code}]", file=sys.stderr)
+            raise typer.Exit(ERROR_STATUS) from error
+
+
+def settings_of(config: Path | None) -> Settings:
+    """Load the settings that a command works with.
+
+    Raises:
+        SettingsError: the file or the environment has problems; all are listed.
+    """
+    from agent.settings import load_settings
+
+    if config is None and DEFAULT_CONFIG.is_file():
+        config = DEFAULT_CONFIG
+    return load_settings(config)
+
+
+def database_of(settings: Settings, *, create: bool = False) -> Database:
+    """Open the database and check its schema; an empty one is filled when `create`.
+
+    Raises:
+        SchemaOutdated: it has another schema than this version needs.
+        DatabaseUnavailable: it does not answer.
+    """
+    from agent import migrate
+    from agent.wiring import open_database
+
+    database = open_database(settings)
+    migrate.require_current(database, create=create)
+    return database
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON; times in ISO 8601, data classes and mappings as objects."""
+    from agent.commands.as_json import to_json
+
+    print(to_json(value))
+
+
+def console() -> Console:
+    """Return the console on standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def actor() -> str:
+    """Return who gives the command, for the history of a job."""
+    import getpass
+
+    return f"cli:{getpass.getuser()}"

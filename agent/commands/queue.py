@@ -1,0 +1,156 @@
+"""Jobs and studies: looking at them and acting on them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.commands.common import (
+    ConfigOption,
+    JsonOption,
+    actor,
+    console,
+    database_of,
+    print_json,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from agent.history import JobHistory, JobLine
+
+JobArgument = Annotated[int, typer.Argument(help="Number of the job, as `queue list` shows it.")]
+
+
+def list_jobs(
+    config: ConfigOption = None,
+    state: Annotated[str | None, typer.Option(help="Only jobs of this state, such as DEAD.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest jobs."""
+    from rich.table import Table
+
+    from agent import history
+    from agent.queue.states import JobState
+
+    chosen = None
+    if state is not None:
+        try:
+            chosen = JobState(state.upper())
+        except ValueError as error:
+            raise typer.BadParameter(f"the states are {', '.join(JobState)}", param_hint="--state") from error
+    lines = history.list_jobs(database_of(settings_of(config)), state=chosen, limit=limit)
+    if as_json:
+        print_json(lines)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("job", "state", "since", "priority", "attempts", "why", "study"):
+        table.add_column(column, overflow="fold")
+    for line in lines:
+        table.add_row(
+            str(line.job_id),
+            line.state,
+            _time(line.updated_at),
+            str(line.priority),
+            str(line.attempts),
+            _why(line),
+            line.study_instance_uid,
+        )
+    console().print(table if lines else "no jobs")
+
+
+def show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show one job: its steps, its draft and its deliveries."""
+    from agent import history
+
+    found = history.job_history(database_of(settings_of(config)), job)
+    if as_json:
+        print_json(found)
+    else:
+        _print_job(found)
+
+
+def retry(job: JobArgument, config: ConfigOption = None) -> None:
+    """Try a stopped job again: send its draft, or draft it anew where it has none."""
+    from agent.queue import operator
+
+    settings = settings_of(config)
+    state = operator.retry(
+        database_of(settings), job, give_up_after_s=settings.delivery.give_up_after_s, actor=actor()
+    )
+    print(f"job {job} is {state} again")
+
+
+def cancel(
+    job: JobArgument,
+    config: ConfigOption = None,
+    reason: Annotated[str, typer.Option(help="Why, for the history. No patient's data, please.")] = "by hand",
+) -> None:
+    """Stop a job and what is still to be sent of it."""
+    from agent.queue import operator
+
+    operator.cancel(database_of(settings_of(config)), job, reason=reason, actor=actor())
+    print(f"job {job} is CANCELED")
+
+
+def prioritise(
+    job: JobArgument,
+    priority: Annotated[int, typer.Argument(min=0, max=100, help="Smaller runs first: 0 STAT, 50 routine.")],
+    config: ConfigOption = None,
+) -> None:
+    """Let a job overtake others, or wait for them."""
+    from agent.queue import operator
+
+    operator.prioritise(database_of(settings_of(config)), job, priority)
+    print(f"job {job} has priority {priority}")
+
+
+def show_study(
+    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the whole history of one study: images, jobs, drafts and deliveries."""
+    from agent import history
+
+    found = history.study_history(database_of(settings_of(config)), study)
+    if as_json:
+        print_json(found)
+        return
+    print(f"study {found.study_instance_uid}, revision {found.revision}, from {found.calling_ae_title}")
+    if found.conflict:
+        print(f"conflict: {found.conflict}")
+    for one in found.instances:
+        size = f"{one.size_bytes / 1e6:.1f} MB"
+        kind = f"{one.modality or '?'} {one.view_position}".strip()
+        print(f"  {_time(one.received_at)}  image {one.sop_instance_uid}  {kind}, {size}")
+    for job in found.jobs:
+        print()
+        _print_job(job)
+
+
+def _print_job(found: JobHistory) -> None:
+    job = found.job
+    print(f"job {job.job_id}, revision {job.revision}: {job.state} {_why(job)}".rstrip())
+    for step in found.steps:
+        why = " ".join(part for part in (step.code, step.reason) if part)
+        print(
+            f"  {_time(step.at)}  {step.from_state or '*':>10} -> {step.to_state:<10}  "
+            f"{step.actor}  {why}".rstrip()
+        )
+    for one in found.deliveries:
+        why = " ".join(part for part in (one.code, one.reason) if part)
+        when = _time(one.stored_at) if one.stored_at is not None else f"next {_time(one.run_after)}"
+        print(f"  {one.destination}: {one.role} {one.state}, {one.attempts} attempts, {when}  {why}".rstrip())
+    if found.text:
+        print(f"\n{found.model_name}:\n{found.text}")
+
+
+def _why(line: JobLine) -> str:
+    return ": ".join(part for part in (line.code, line.reason) if part)
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

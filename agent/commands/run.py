@@ -1,0 +1,93 @@
+"""The processes of the service: all of them together, or each by itself."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.commands.common import DEFAULT_CONFIG, ConfigOption, database_of, settings_of
+
+if TYPE_CHECKING:
+    from agent.process import Lifecycle
+    from agent.settings import Settings
+
+WithParent = Annotated[
+    bool, typer.Option("--end-with-parent", hidden=True, help="End when standard input closes.")
+]
+
+
+def serve(config: ConfigOption = None) -> None:
+    """Run the whole service: listener, worker and deliverer in one process tree."""
+    from agent.errors import ProcessFailed
+    from agent.supervisor import ChildSpec, Supervisor
+
+    settings, lifecycle = _begin("supervisor", config)
+    database_of(settings, create=True).close()
+    arguments = ("--end-with-parent", *_config_arguments(config))
+    roles = [("listener", "listen"), ("worker", "work")]
+    if settings.destinations:
+        roles.append(("deliverer", "deliver"))
+    specs = [ChildSpec(role=role, arguments=(command, *arguments)) for role, command in roles]
+    supervisor = Supervisor(specs, lifecycle, on_ready=lambda: _announce(settings))
+    # The children check the configuration themselves, and each becomes a new process with it.
+    signal.signal(signal.SIGHUP, lambda _number, _frame: supervisor.hang_up())
+    try:
+        supervisor.run()
+    except ProcessFailed:
+        lifecycle.stop.set()
+        raise
+    lifecycle.finish()
+
+
+def listen(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
+    """Receive studies by C-STORE and keep the queue in order."""
+    from agent.wiring import run_listener
+
+    settings, lifecycle = _begin("listener", config, end_with_parent=end_with_parent)
+    run_listener(settings, database_of(settings), lifecycle)
+    lifecycle.finish()
+
+
+def work(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
+    """Draft the studies that are queued."""
+    from agent.wiring import run_worker
+
+    settings, lifecycle = _begin("worker", config, end_with_parent=end_with_parent)
+    run_worker(settings, database_of(settings), lifecycle)
+    lifecycle.finish()
+
+
+def deliver(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
+    """Send drafts to their destinations."""
+    from agent.wiring import run_deliverer
+
+    settings, lifecycle = _begin("deliverer", config, end_with_parent=end_with_parent)
+    run_deliverer(settings, database_of(settings), lifecycle)
+    lifecycle.finish()
+
+
+def _begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> tuple[Settings, Lifecycle]:
+    from agent.log import configure_logging
+    from agent.process import Lifecycle
+
+    settings = settings_of(config)
+    configure_logging(settings.log)
+    lifecycle = Lifecycle(role, lambda: settings_of(config))
+    lifecycle.take_signals()
+    if end_with_parent:
+        lifecycle.end_with_parent()
+    return settings, lifecycle
+
+
+def _config_arguments(config: Path | None) -> tuple[str, ...]:
+    if config is None and DEFAULT_CONFIG.is_file():
+        config = DEFAULT_CONFIG
+    return () if config is None else ("--config", str(config))
+
+
+def _announce(settings: Settings) -> None:
+    where = f"{settings.listener.host}:{settings.listener.port}"
+    print(f"ECHO Agent is ready: {settings.listener.ae_title} at {where}", flush=True)
