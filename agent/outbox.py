@@ -1,0 +1,161 @@
+"""A draft, or the notice that there is none, to rows: draft, documents, deliveries. All in one transaction.
+
+Documents are built before the transaction, and their bytes are kept: every try to send, and every
+destination of one variant, gets the same bytes under the same UID.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.db.tables import Document, Draft, Job
+from agent.errors import DemonstrationModelRefused
+from agent.queue import deliveries
+from agent.queue.retry import Failure
+from agent.settings import DestinationSettings, Settings
+from dicom_sr.document import (
+    Algorithm,
+    DocumentPair,
+    DocumentPairReference,
+    DocumentReference,
+    encode,
+)
+from dicom_sr.values import FindingsSopClass
+
+DEFAULT_VARIANT: FindingsSopClass = "comprehensive3d"
+# What stands for the model's digest in the draft row of a notice, which no model wrote.
+NO_MODEL = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is written of one job: the values of the draft's row, and its documents by variant."""
+
+    model_digest: str
+    model_name: str
+    demonstration: bool
+    outcome: str
+    text: str
+    content: Mapping[str, Any]
+    urgency: int
+    seconds: float
+    documents: Mapping[str, DocumentPair]
+
+
+def variants(destinations: Sequence[DestinationSettings]) -> tuple[FindingsSopClass, ...]:
+    """Return the SOP class variants that the destinations need; one when there is no destination."""
+    return tuple(dict.fromkeys(one.findings_sop_class for one in destinations)) or (DEFAULT_VARIANT,)
+
+
+def refusal(algorithm: Algorithm, destination: DestinationSettings, settings: Settings) -> Failure | None:
+    """Return why a destination may not have this algorithm's documents, or None when it may."""
+    if not algorithm.demonstration or destination.loopback or settings.model.allow_demonstration:
+        return None
+    return Failure(
+        code=DemonstrationModelRefused.code,
+        reason=(
+            "drafts of the demonstration model leave this machine only with model.allow_demonstration: true"
+        ),
+        retryable=False,
+    )
+
+
+def write(
+    session: Session,
+    job: Job,
+    record: Record,
+    algorithm: Algorithm,
+    settings: Settings,
+    *,
+    now: datetime,
+) -> Draft:
+    """Write a record with all that hangs on it; the caller's transaction also moves the job."""
+    draft = Draft(
+        study_id=job.study_id,
+        job_id=job.id,
+        revision=job.revision,
+        model_digest=record.model_digest,
+        model_name=record.model_name,
+        demonstration=record.demonstration,
+        outcome=record.outcome,
+        text=record.text,
+        content=dict(record.content),
+        urgency=record.urgency,
+        seconds=record.seconds,
+        created_at=now,
+    )
+    session.add(draft)
+    session.flush()
+    documents = {
+        variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
+    }
+    for destination in settings.destinations:
+        for document in documents[destination.findings_sop_class]:
+            deliveries.add(
+                session,
+                document,
+                job,
+                destination.name,
+                now=now,
+                give_up_after_s=settings.delivery.give_up_after_s,
+                priority=min(job.priority, record.urgency),
+                refused=refusal(algorithm, destination, settings),
+            )
+    session.flush()
+    return draft
+
+
+def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair) -> list[Document]:
+    """Write a pair; A comes first, so that B's evidence is there when B arrives."""
+    rows = []
+    for role, dataset in (("findings", pair.findings), ("report", pair.report)):
+        content = encode(dataset)
+        row = Document(
+            draft_id=draft.id,
+            role=role,
+            variant=variant,
+            sop_class_uid=str(dataset.SOPClassUID),
+            sop_instance_uid=str(dataset.SOPInstanceUID),
+            series_instance_uid=str(dataset.SeriesInstanceUID),
+            sha256=hashlib.sha256(content).hexdigest(),
+            content=content,
+        )
+        session.add(row)
+        session.flush()
+        rows.append(row)
+    return rows
+
+
+def predecessors(
+    session: Session, study_id: int, study_instance_uid: str, variant: str
+) -> DocumentPairReference | None:
+    """Return the documents that the next ones of a study replace: the latest pair of the same variant."""
+    latest = session.scalar(
+        select(Document.draft_id)
+        .join(Draft, Draft.id == Document.draft_id)
+        .where(Draft.study_id == study_id, Document.variant == variant)
+        .order_by(Draft.id.desc())
+        .limit(1)
+    )
+    if latest is None:
+        return None
+    rows = session.scalars(
+        select(Document).where(Document.draft_id == latest, Document.variant == variant)
+    ).all()
+    named = {
+        row.role: DocumentReference(
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=row.series_instance_uid,
+            sop_class_uid=row.sop_class_uid,
+            sop_instance_uid=row.sop_instance_uid,
+        )
+        for row in rows
+    }
+    return DocumentPairReference(findings=named["findings"], report=named["report"])

@@ -1,0 +1,202 @@
+"""A database with received studies, and a network that is none."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from sqlalchemy import select
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Job, Study
+from agent.header import read_stored
+from agent.intake import Intake
+from agent.queue.states import JobState, move
+from agent.settings import DestinationSettings, Settings
+from agent.store import InstanceStore
+from model.findings.types import Finding, Laterality, Presence
+
+LOOPBACK = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeSentence:
+    """A sentence."""
+
+    text: str
+    confidence: float = 0.9
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeFlag:
+    """A flag."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeDraft:
+    """A draft."""
+
+    findings_sentences: tuple[FakeSentence, ...]
+    impression_sentences: tuple[FakeSentence, ...]
+    text: str
+    findings: tuple[Finding, ...]
+    flags: tuple[FakeFlag, ...] = ()
+    tokens: int = 16
+    forwards: int = 2
+    blocks: int = 2
+    seconds: float = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeIdentity:
+    """A network's identity."""
+
+    name: str = "fake"
+    version: str = "1"
+    weights_sha256: str = "0" * 64
+    demonstration: bool = False
+    block_size: int = 8
+    stage: str = "echo"
+
+
+def draft(mean: float) -> FakeDraft:
+    """A draft that depends on the pixels."""
+    side = Laterality.LEFT if mean > 127 else Laterality.RIGHT
+    sentence = f"There is a {side} pneumothorax."
+    return FakeDraft(
+        findings_sentences=(FakeSentence(text=sentence),),
+        impression_sentences=(FakeSentence(text="Pneumothorax."),),
+        text=f"Findings: {sentence} Impression: Pneumothorax.",
+        findings=(
+            Finding(concept="pneumothorax", presence=Presence.PRESENT, laterality=side, evidence=sentence),
+        ),
+    )
+
+
+@dataclass(kw_only=True)
+class FakeReporter:
+    """Answers at once, and does what `before` says first."""
+
+    identity: FakeIdentity = field(default_factory=FakeIdentity)
+    before: Callable[[Sequence[Any]], None] = lambda studies: None
+    asked: list[Any] = field(default_factory=list)
+
+    def draft_many(self, studies: Sequence[Any]) -> list[FakeDraft]:
+        """Draft."""
+        self.before(studies)
+        self.asked.extend(studies)
+        return [draft(float(images[0].pixels.mean())) for images, _context in studies]
+
+
+def image(study: int, number: int = 1, **attributes: object) -> Dataset:
+    """A small chest film."""
+    dataset = Dataset()
+    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = f"1.2.3.{study}.1.{number}"
+    dataset.StudyInstanceUID = f"1.2.3.{study}"
+    dataset.SeriesInstanceUID = f"1.2.3.{study}.{number}"
+    dataset.PatientID, dataset.PatientName = f"P{study}", "CANARY^PATIENT"
+    dataset.PatientBirthDate, dataset.PatientSex = "19500101", "O"
+    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = "20260101", "120000", "1"
+    dataset.AccessionNumber, dataset.ReferringPhysicianName = f"A{study}", ""
+    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "DX", "CHEST", "PA"
+    dataset.Rows = dataset.Columns = 32
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = np.arange(1024, dtype=np.uint16).astype(np.uint8).tobytes()
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What a worker works on."""
+
+    database: Database
+    store: InstanceStore
+    intake: Intake
+
+    def receive(self, dataset: Dataset) -> int:
+        """Receive one image; return the id of the job that it belongs to."""
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.file_meta = meta
+        buffer = io.BytesIO()
+        dcmwrite(buffer, dataset, enforce_file_format=True)
+        file = self.store.put([buffer.getvalue()])
+        self.intake.receive(read_stored(self.store.open(file.sha256)), file, "MODALITY")
+        with self.database.reading() as session:
+            return int(
+                session.scalars(
+                    select(Job.id)
+                    .join(Study, Study.id == Job.study_id)
+                    .where(Study.study_instance_uid == dataset.StudyInstanceUID)
+                    .order_by(Job.id.desc())
+                    .limit(1)
+                ).one()
+            )
+
+    def to(self, job_id: int, state: JobState, *, code: str | None = None) -> None:
+        """Bring a job into a state."""
+        with self.database.transaction() as session:
+            job = session.get_one(Job, job_id)
+            move(session, job, state, now=database_now(session), code=code)
+
+    def queued(self, *datasets: Dataset) -> int:
+        """Receive a study's images and queue its job."""
+        job_id = [self.receive(dataset) for dataset in datasets][-1]
+        self.to(job_id, JobState.QUEUED)
+        return job_id
+
+    def job(self, job_id: int) -> Job:
+        """A job as it is now."""
+        with self.database.transaction() as session:
+            return session.get_one(Job, job_id)
+
+
+@pytest.fixture
+def house(database: Database, tmp_path: Path) -> House:
+    """An empty database and store."""
+    settings = Settings()
+    store = InstanceStore(tmp_path / "instances", 0)
+    return House(database=database, store=store, intake=Intake(database, settings.studies))
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings with one destination on this machine."""
+    return Settings(destinations=(LOOPBACK,))
+
+
+@pytest.fixture
+def film() -> Callable[..., Dataset]:
+    """Make a small chest film: `film(study, number, **attributes)`."""
+    return image
+
+
+@pytest.fixture
+def reporter() -> FakeReporter:
+    """A network that is none."""
+    return FakeReporter()
+
+
+@pytest.fixture
+def demonstration_reporter() -> FakeReporter:
+    """The same, as a demonstration model."""
+    return FakeReporter(identity=FakeIdentity(demonstration=True))

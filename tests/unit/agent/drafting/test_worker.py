@@ -1,0 +1,305 @@
+"""From a queued job to a draft with documents and deliveries, and every way in which that can fail."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from sqlalchemy import select, update
+
+from agent.db.session import Database
+from agent.db.tables import Delivery, Document, Draft, Job, JobEvent
+from agent.queue import jobs
+from agent.settings import DestinationSettings, ModelSettings, Settings, WorkerSettings
+from agent.worker import Worker
+from model.errors import OutOfMemoryError, PromptError
+
+Film = Callable[..., Dataset]
+ELSEWHERE = DestinationSettings(name="far", host="192.0.2.1", port=104, ae_title="FAR")
+
+
+def worker(house: Any, settings: Settings, reporter: Any, owner: str = "w1") -> Worker:
+    """A worker."""
+    return Worker(house.database, house.store, settings, reporter, owner=owner, chance=Random(1))
+
+
+def rows(database: Database, table: Any) -> list[Any]:
+    """All rows of a table, in order."""
+    with database.transaction() as session:
+        return list(session.scalars(select(table).order_by(table.id)))
+
+
+def test_worker_writes_draft_documents_and_deliveries(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """One transaction holds the draft, both documents, a delivery of each, and the job's step."""
+    job_id = house.queued(film(1, 1), film(1, 2, ViewPosition="LL"))
+    assert worker(house, settings, reporter).run_once() == 1
+    job = house.job(job_id)
+    assert (job.state, job.attempts, job.lease_token) == ("DRAFTED", 1, None)
+    (draft,) = rows(house.database, Draft)
+    assert draft.text.startswith("Findings: There is a")
+    assert (draft.outcome, draft.urgency, draft.content["flags"]) == ("drafted", 5, [])
+    assert [one.role for one in rows(house.database, Document)] == ["findings", "report"]
+    found = [(one.destination, one.state, one.priority) for one in rows(house.database, Delivery)]
+    assert found == [("pacs", "PENDING", 5), ("pacs", "PENDING", 5)]
+    events = [(event.from_state, event.to_state) for event in rows(house.database, JobEvent)]
+    assert events[-2:] == [("QUEUED", "GENERATING"), ("GENERATING", "DRAFTED")]
+
+
+def test_worker_shows_the_network_frontal_then_lateral(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """The newest frontal and the newest lateral image, in this order, with the indication."""
+    house.queued(
+        film(1, 1, ViewPosition="LL"),
+        film(1, 2, AcquisitionDate="20260101", AcquisitionTime="1200", ReasonForStudy="Cough"),
+        film(1, 3, AcquisitionDate="20260101", AcquisitionTime="1205"),
+    )
+    worker(house, settings, reporter).run_once()
+    ((images, context),) = reporter.asked
+    assert [str(one.header.SOPInstanceUID) for one in images] == ["1.2.3.1.1.3", "1.2.3.1.1.1"]
+    assert [one.view for one in images] == ["frontal", "lateral"]
+    assert context.indication == ""
+
+
+def test_worker_flags_what_the_reader_must_know(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A missing lateral and an incomplete study are said in the documents' Summary."""
+    job_id = house.queued(film(1))
+    with house.database.transaction() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(incomplete=True))
+    worker(house, settings, reporter).run_once()
+    (draft,) = rows(house.database, Draft)
+    assert [flag["code"] for flag in draft.content["flags"]] == ["missing_lateral", "incomplete_study"]
+    assert b"no lateral view" in rows(house.database, Document)[1].content
+
+
+def test_worker_without_destination_ends_drafted(house: Any, reporter: Any, film: Film) -> None:
+    """A job with nowhere to go has a draft, and that is its end."""
+    job_id = house.queued(film(1))
+    worker(house, Settings(), reporter).run_once()
+    assert house.job(job_id).state == "DRAFTED"
+    assert rows(house.database, Delivery) == []
+
+
+def test_worker_builds_one_pair_for_each_sop_class(house: Any, reporter: Any, film: Film) -> None:
+    """Destinations of one SOP class share a pair; each other class has its own, with its own UIDs."""
+    destinations = [
+        DestinationSettings(name=f"d{index}", host="127.0.0.1", port=1, ae_title="X", findings_sop_class=kind)
+        for index, kind in enumerate(("comprehensive3d", "enhanced", "comprehensive3d"))
+    ]
+    house.queued(film(1))
+    worker(house, Settings(destinations=tuple(destinations)), reporter).run_once()
+    documents = rows(house.database, Document)
+    assert [one.variant for one in documents] == ["comprehensive3d"] * 2 + ["enhanced"] * 2
+    assert len({one.sop_instance_uid for one in documents}) == 4
+    sent = [(one.destination, one.document_id) for one in rows(house.database, Delivery)]
+    assert sent == [("d0", 1), ("d0", 2), ("d1", 3), ("d1", 4), ("d2", 1), ("d2", 2)]
+
+
+def test_worker_revision_names_its_predecessor(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A late image makes a new draft whose documents replace the first ones."""
+    house.queued(film(1, 1))
+    worker(house, settings, reporter).run_once()
+    house.queued(film(1, 2, ViewPosition="LL"))
+    worker(house, settings, reporter).run_once()
+    first, _report, second, _other = rows(house.database, Document)
+    named = dcmread(io.BytesIO(second.content)).PredecessorDocumentsSequence[0]
+    uid = named.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert uid == first.sop_instance_uid
+    assert [draft.revision for draft in rows(house.database, Draft)] == [1, 2]
+
+
+def test_worker_unreadable_image_fails_visibly(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A study whose image cannot be decoded is FAILED at once, and the others are drafted."""
+    bad, good = house.queued(film(1, BitsStored=4, HighBit=2)), house.queued(film(2))
+    assert worker(house, settings, reporter).run_once() == 2
+    assert (house.job(bad).state, house.job(bad).code) == ("FAILED", "image-unreadable")
+    assert "CANARY" not in str(house.job(bad).reason)
+    assert house.job(good).state == "DRAFTED"
+
+
+def test_worker_missing_file_fails_visibly(house: Any, settings: Settings, reporter: Any, film: Film) -> None:
+    """A row without its file is an alarm, not a crash."""
+    job_id = house.queued(film(1))
+    for path in house.store.path.rglob("*.dcm"):
+        path.unlink()
+    worker(house, settings, reporter).run_once()
+    assert (house.job(job_id).state, house.job(job_id).code) == ("FAILED", "instance-missing")
+
+
+def test_worker_model_failure_is_tried_again_then_dead(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A retryable error waits in the queue; when the attempts are used up, the job is DEAD."""
+
+    def out_of_memory(_studies: object) -> None:
+        raise OutOfMemoryError
+
+    reporter.before = out_of_memory
+    job_id = house.queued(film(1))
+    for expected in ("QUEUED", "QUEUED", "DEAD"):
+        with house.database.transaction() as session:
+            session.execute(update(Job).values(run_after=Job.created_at))
+        worker(house, settings, reporter).run_once()
+        assert house.job(job_id).state == expected
+    assert (house.job(job_id).attempts, house.job(job_id).code) == (3, "out_of_memory")
+
+
+def test_worker_poison_study_does_not_take_its_batch_along(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """When a batch fails, each study is asked for alone; only the one at fault fails."""
+
+    def refuse_the_second(studies: Any) -> None:
+        if any(str(images[0].header.StudyInstanceUID) == "1.2.3.2" for images, _context in studies):
+            raise PromptError("no")
+
+    reporter.before = refuse_the_second
+    ids = [house.queued(film(number)) for number in (1, 2, 3)]
+    worker(house, settings, reporter).run_once()
+    assert [house.job(job_id).state for job_id in ids] == ["DRAFTED", "FAILED", "DRAFTED"]
+
+
+def test_worker_foreign_exception_keeps_only_its_type(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A library's message may quote the patient, so that only the exception's name is stored."""
+
+    def explode(_studies: object) -> None:
+        raise ZeroDivisionError("CANARY^PATIENT")
+
+    reporter.before = explode
+    job_id = house.queued(film(1))
+    worker(house, settings, reporter).run_once()
+    job = house.job(job_id)
+    assert (job.state, job.code) == ("QUEUED", "unexpected")
+    assert "ZeroDivisionError" in str(job.reason)
+    assert "CANARY" not in str(job.reason)
+
+
+def test_worker_that_lost_its_lease_writes_nothing(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """Another worker took the job over while the network ran: this result is discarded."""
+    job_id = house.queued(film(1))
+
+    def lose_the_lease(_studies: object) -> None:
+        with house.database.transaction() as session:
+            session.execute(update(Job).values(lease_until=Job.created_at))
+        jobs.reclaim_expired(house.database)
+        with house.database.transaction() as session:
+            session.execute(update(Job).values(run_after=Job.created_at))
+        assert len(jobs.claim(house.database, "w2", 60, 1)) == 1
+
+    reporter.before = lose_the_lease
+    worker(house, settings, reporter).run_once()
+    assert rows(house.database, Draft) == []
+    assert (house.job(job_id).state, house.job(job_id).lease_owner) == ("GENERATING", "w2")
+
+
+def test_worker_demonstration_model_stays_on_this_machine(
+    house: Any, demonstration_reporter: Any, settings: Settings, film: Film
+) -> None:
+    """To a destination elsewhere the delivery is DEAD from the start; the draft and the near one stay."""
+    both = settings.model_copy(update={"destinations": (*settings.destinations, ELSEWHERE)})
+    house.queued(film(1))
+    worker(house, both, demonstration_reporter).run_once()
+    found = [(one.destination, one.state, one.code) for one in rows(house.database, Delivery)]
+    refused = ("far", "DEAD", "demonstration-model-refused")
+    assert found == [("pacs", "PENDING", None)] * 2 + [refused] * 2
+    assert len(rows(house.database, Draft)) == 1
+
+
+def test_worker_demonstration_model_with_only_far_destinations_is_dead(
+    house: Any, demonstration_reporter: Any, film: Film
+) -> None:
+    """When every delivery is refused the job says so itself."""
+    job_id = house.queued(film(1))
+    worker(house, Settings(destinations=(ELSEWHERE,)), demonstration_reporter).run_once()
+    assert (house.job(job_id).state, house.job(job_id).code) == ("DEAD", "demonstration-model-refused")
+
+
+def test_worker_demonstration_model_may_leave_when_allowed(
+    house: Any, demonstration_reporter: Any, film: Film
+) -> None:
+    """`model.allow_demonstration` is the administrator's word."""
+    house.queued(film(1))
+    allowed = Settings(destinations=(ELSEWHERE,), model=ModelSettings(allow_demonstration=True))
+    worker(house, allowed, demonstration_reporter).run_once()
+    assert {one.state for one in rows(house.database, Delivery)} == {"PENDING"}
+
+
+def test_worker_urgent_jobs_come_first(house: Any, settings: Settings, reporter: Any, film: Film) -> None:
+    """A STAT study overtakes the ones that wait."""
+    one_slot = settings.model_copy(update={"worker": WorkerSettings(slots=1)})
+    routine = house.queued(film(1))
+    stat = house.queued(film(2, RequestedProcedurePriority="STAT"))
+    worker(house, one_slot, reporter).run_once()
+    assert (house.job(stat).state, house.job(routine).state) == ("DRAFTED", "QUEUED")
+
+
+def test_worker_heartbeat_outlives_a_blocked_network(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A model call longer than the lease does not lose it: the heartbeat has a thread of its own."""
+    short = settings.model_copy(update={"worker": WorkerSettings(lease_s=0.3)})
+
+    def block(_studies: object) -> None:
+        end = time.monotonic() + 0.9
+        while time.monotonic() < end:
+            sum(range(1000))
+
+    reporter.before = block
+    job_id = house.queued(film(1))
+    taken_by_other: list[object] = []
+    done = threading.Event()
+
+    def other_worker() -> None:
+        while not done.wait(0.05):
+            taken_by_other.extend(jobs.claim(house.database, "w2", 60, 1))
+
+    thread = threading.Thread(target=other_worker)
+    mine = worker(house, short, reporter)
+    reporter.before = lambda studies: (thread.start(), block(studies))  # type: ignore[func-returns-value]
+    mine.run_once()
+    done.set()
+    thread.join()
+    assert taken_by_other == []
+    assert house.job(job_id).state == "DRAFTED"
+
+
+def test_worker_run_drafts_all_and_gives_back_at_the_end(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """The loop drafts batch after batch; asked to stop, it leaves no job leased."""
+    two_slots = settings.model_copy(update={"worker": WorkerSettings(slots=2, poll_s=0.05)})
+    ids = [house.queued(film(number)) for number in range(1, 8)]
+    stop = threading.Event()
+
+    def stop_after_five(_studies: object) -> None:
+        if len(reporter.asked) >= 4:
+            stop.set()
+
+    reporter.before = stop_after_five
+    worker(house, two_slots, reporter).run(stop)
+    found = [house.job(job_id) for job_id in ids]
+    assert sorted(job.state for job in found) == ["DRAFTED"] * 6 + ["QUEUED"]
+    assert [job.attempts for job in found if job.state == "QUEUED"] == [0]
+    assert all(job.lease_token is None for job in found)
+
+
+def test_worker_empty_queue_is_no_work(house: Any, settings: Settings, reporter: Any) -> None:
+    """Nothing queued, nothing taken."""
+    assert worker(house, settings, reporter).run_once() == 0
