@@ -91,6 +91,8 @@ class ModelConfig:
     `denoising_steps` is the number of forwards that a block needs (1: one-step ECHO); with a
     `confidence_threshold` a step commits every token at least that confident, and `denoising_steps` is
     then the most steps that a block may take. `image_size` is the side of the square input in pixels.
+    `canonical`: trained on the wording of `model.findings.wording` alone, so that every other sentence
+    is a broken one.
     """
 
     network: Mapping[str, Any]
@@ -105,6 +107,7 @@ class ModelConfig:
     prompt_attention: PromptAttention = PromptAttention.CAUSAL
     max_tokens: int = 256
     demonstration: bool = False
+    canonical: bool = False
     name: str = "unnamed"
     version: str = "0"
     licence: str = ""
@@ -134,6 +137,9 @@ class ModelConfig:
             ),
             f"image_size {self.image_size} is no multiple of {unit} (patch x merge)": (
                 self.image_size > 0 and self.image_size % unit == 0
+            ),
+            "block_anchor sequence needs prompt_attention block: its first block holds the prompt's tail": (
+                self.block_anchor is BlockAnchor.RESPONSE or self.prompt_attention is PromptAttention.BLOCK
             ),
             f"max_tokens {self.max_tokens} must be at least 1": self.max_tokens >= 1,
         }
@@ -258,7 +264,7 @@ def tiny_config(
     network = network or tiny_network(
         vocab_size=vocab_size, image_token_id=image_token_id, eos_token_id=eos_token_id
     )
-    fields = {"demonstration": True, "denoising_steps": block_size, **fields}
+    fields = {"demonstration": True, "canonical": True, "denoising_steps": block_size, **fields}
     return ModelConfig(
         network=network,
         block_size=block_size,

@@ -16,29 +16,37 @@ from torch import Tensor
 from model.config import PromptAttention
 
 
-def prompt_mask(valid: Tensor, attention: PromptAttention, block_size: int) -> Tensor:
-    """Mask of a prefill over right-padded prompts.
+def prompt_mask(
+    valid: Tensor, attention: PromptAttention, block_size: int, answered: Tensor | None = None
+) -> Tensor:
+    """Mask of a prefill over right-padded rows.
 
-    valid: bool `[S, P]`, False on padding. Returns bool `[S, P, P]`. With `PromptAttention.BLOCK` a
-    token also sees the rest of its own block, on a grid that starts at position 0.
+    valid: bool `[S, P]`, False on padding. With `PromptAttention.BLOCK` a token also sees the rest of
+    its own block, on a grid that starts at position 0. answered: int `[S]`, how many of a row's last
+    tokens are whole blocks of a response that goes on; each of those sees its own block and what is
+    before it, whatever the rule of the prompt. Returns bool `[S, P, P]`.
     """
     index = torch.arange(valid.shape[1], device=valid.device)
-    if attention is PromptAttention.BLOCK:
-        index = index // block_size
-    sees = (index[:, None] >= index[None, :]) & valid[:, None, :]  # [S, P, P]
+    order = (index // block_size if attention is PromptAttention.BLOCK else index).expand(valid.shape)
+    if answered is not None:
+        prompt = (valid.sum(dim=1) - answered)[:, None]
+        order = torch.where(index < prompt, order, prompt + (index - prompt) // block_size)
+    sees = (order[:, :, None] >= order[:, None, :]) & valid[:, None, :]  # [S, P, P]
     return _padding_sees_itself(sees, valid)
 
 
-def prefill_block_mask(valid: Tensor, attention: PromptAttention, block_size: int) -> Tensor:
-    """Mask of a prefill that carries the first block of `block_size` masks behind the padded prompt.
+def prefill_block_mask(
+    valid: Tensor, attention: PromptAttention, block_size: int, answered: Tensor | None = None
+) -> Tensor:
+    """Mask of a prefill that carries the next block of `block_size` masks behind the padded rows.
 
-    The prompt rows see what they see without the block; the block's rows see the prompt and each
-    other. Returns bool `[S, P + block_size, P + block_size]`.
+    The rows see what they see without the block; the block sees its row and itself. Arguments as in
+    `prompt_mask`. Returns bool `[S, P + block_size, P + block_size]`.
     """
     slots, prompt = valid.shape
     total = prompt + block_size
     mask = torch.zeros(slots, total, total, dtype=torch.bool, device=valid.device)
-    mask[:, :prompt, :prompt] = prompt_mask(valid, attention, block_size)
+    mask[:, :prompt, :prompt] = prompt_mask(valid, attention, block_size, answered)
     mask[:, prompt:, :prompt] = valid[:, None, :]
     mask[:, prompt:, prompt:] = True
     return mask

@@ -37,10 +37,14 @@ class ReportContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One study: token ids with one placeholder per visual token, and its prepared images `[n, S, S]`."""
+    """One study: token ids with one placeholder per visual token, and its prepared images `[n, S, S]`.
+
+    answer: the first blocks of a report that is to be continued.
+    """
 
     input_ids: tuple[int, ...]
     images: Tensor
+    answer: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +52,15 @@ class PromptBatch:
     """Prompts of one forward, right-padded.
 
     input_ids: int `[S, P]`; valid: bool `[S, P]`; pixel_values: float `[patches, C*T*p*p]` of all images
-    in order; grid_thw: int `[images, 3]` in patches.
+    in order; grid_thw: int `[images, 3]` in patches; answered: int `[S]`, how many of a row's last tokens
+    are the report's own, whole blocks of it, to be continued.
     """
 
     input_ids: Tensor
     valid: Tensor
     pixel_values: Tensor
     grid_thw: Tensor
+    answered: Tensor
 
     def to(self, device: torch.device) -> PromptBatch:
         """The same batch on `device`."""
@@ -63,6 +69,7 @@ class PromptBatch:
             valid=self.valid.to(device),
             pixel_values=self.pixel_values.to(device),
             grid_thw=self.grid_thw,  # sizes are read on the host
+            answered=self.answered.to(device),
         )
 
 
@@ -152,11 +159,14 @@ def build_prompt(
 
 def collate_prompts(prompts: Sequence[Prompt], config: ModelConfig, pad_id: int) -> PromptBatch:
     """Right-pads prompts to one length and lays their images out as patches."""
-    length = max(len(prompt.input_ids) for prompt in prompts)
-    input_ids = torch.full((len(prompts), length), pad_id)
-    valid = torch.zeros(len(prompts), length, dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        input_ids[row, : len(prompt.input_ids)] = torch.tensor(prompt.input_ids)
-        valid[row, : len(prompt.input_ids)] = True
+    rows = [prompt.input_ids + prompt.answer for prompt in prompts]
+    length = max(len(row) for row in rows)
+    valid = torch.tensor([[True] * len(row) + [False] * (length - len(row)) for row in rows])
     pixel_values, grid = patchify(torch.cat([prompt.images for prompt in prompts]), config)
-    return PromptBatch(input_ids=input_ids, valid=valid, pixel_values=pixel_values, grid_thw=grid)
+    return PromptBatch(
+        input_ids=torch.tensor([row + (pad_id,) * (length - len(row)) for row in rows]),
+        valid=valid,
+        pixel_values=pixel_values,
+        grid_thw=grid,
+        answered=torch.tensor([len(prompt.answer) for prompt in prompts]),
+    )

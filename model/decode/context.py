@@ -20,7 +20,7 @@ from model.masks import block_mask, causal_step_mask, fused_mask, prefill_block_
 from model.positions import next_positions, text_positions
 from model.prompt import PromptBatch
 
-PromptRule = Callable[[Tensor, PromptAttention, int], Tensor]
+PromptRule = Callable[[Tensor, PromptAttention, int, Tensor | None], Tensor]
 
 
 class DecodeContext:
@@ -43,6 +43,9 @@ class DecodeContext:
         column = torch.arange(prompts.valid.shape[1], device=tail.device)
         self._valid = prompts.valid & (column < self.starts[:, None])
         self._columns = int(self._valid.sum(dim=1).max())
+        # On a grid that starts at position 0 the prompt's own rule already covers the answered blocks.
+        in_sequence = options.block_anchor is BlockAnchor.SEQUENCE
+        self._answered = None if in_sequence else prompts.answered
 
         size = options.block_size
         place = torch.arange(size, device=tail.device)
@@ -129,7 +132,8 @@ class DecodeContext:
 
     def _prompt(self, rule: PromptRule) -> tuple[int, Tensor]:
         valid = self._valid[:, : self._columns]
-        return self._columns, rule(valid, self._options.prompt_attention, self._options.block_size)
+        options = self._options
+        return self._columns, rule(valid, options.prompt_attention, options.block_size, self._answered)
 
     def _block_positions(self, block: Tensor) -> Tensor:
         return text_positions(self._next, block.shape[1])

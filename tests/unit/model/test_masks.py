@@ -150,3 +150,11 @@ def test_fused_step_sees_what_training_showed() -> None:
         assert torch.equal(training[noisy, :past], step[size:, :past])
         assert torch.equal(training[noisy, noisy], step[size:, past:])
         assert not step[:size, past:].any()
+
+
+def test_prompt_mask_of_a_begun_report_goes_by_blocks() -> None:
+    """Behind a causal prompt of one and of three, answered blocks of two see themselves and the past."""
+    valid = torch.tensor([[True] * 5, [True] * 5])
+    mask = prompt_mask(valid, PromptAttention.CAUSAL, 2, torch.tensor([4, 2]))
+    assert torch.equal(mask[0], drawn("p x . . . .\na x x x . .\na x x x . .\nb x x x x x\nb x x x x x"))
+    assert torch.equal(mask[1], drawn("p x . . . .\np x x . . .\np x x x . .\na x x x x x\na x x x x x"))

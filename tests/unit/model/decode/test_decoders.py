@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,7 +24,8 @@ from model.decode import (
 from model.decode.context import DecodeContext
 from model.masks import causal_mask
 from model.positions import next_positions, text_positions
-from model.prompt import PromptBatch
+from model.prompt import PromptBatch, ReportContext, build_prompt, collate_prompts
+from model.tokenizer import ReportTokenizer
 
 Make = Callable[..., ModelConfig]
 MakeBackbone = Callable[[ModelConfig, int], Backbone]
@@ -106,6 +108,7 @@ def test_batched_equals_single(
             valid=prompts.valid[row : row + 1, :length],
             pixel_values=prompts.pixel_values[first * patches : (first + count) * patches],
             grid_thw=prompts.grid_thw[first : first + count],
+            answered=prompts.answered[row : row + 1],
         )
         first += count
         (single,) = decoder(backbone, alone, options)
@@ -254,3 +257,31 @@ def test_mask_token_is_never_chosen(
 def test_choice_of_decoder_follows_the_stage(make_config: Make, stage: Stage, decoder: Decoder) -> None:
     """A checkpoint that knows no masks is decoded token by token; every other one is fused."""
     assert choose_decoder(make_config(stage=stage)) is decoder
+
+
+@pytest.mark.parametrize(("anchor", "attention"), GRIDS)
+@pytest.mark.parametrize("decoder", [decode_fused, decode_multistep])
+def test_a_report_can_be_continued_from_any_block(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    tokenizer: ReportTokenizer,
+    decoder: Decoder,
+    anchor: BlockAnchor,
+    attention: PromptAttention,
+) -> None:
+    """Given its first blocks, a decoder writes the rest as if it had never stopped."""
+    config = make_config(block_size=4, block_anchor=anchor, prompt_attention=attention, max_tokens=24)
+    backbone = make_backbone(config, 19)
+    rng = np.random.default_rng(3)
+    images = [rng.integers(0, 256, (40, 40), dtype=np.uint8) for _ in range(2)]
+    prompts = [build_prompt(tokenizer, config, images[:n], ReportContext(indication="x" * n)) for n in (1, 2)]
+    options = DecodeOptions.of(config, steps=2)
+    whole = decoder(backbone, collate_prompts(prompts, config, tokenizer.pad_id), options)
+    tail = [len(p.input_ids) % 4 if anchor is BlockAnchor.SEQUENCE else 0 for p in prompts]
+    kept = [8 - tail[0], 16 - tail[1]]
+    begun = [
+        replace(prompt, answer=report.tokens[:n])
+        for prompt, report, n in zip(prompts, whole, kept, strict=True)
+    ]
+    rest = decoder(backbone, collate_prompts(begun, config, tokenizer.pad_id), replace(options, max_tokens=8))
+    assert [(r.tokens[n : n + 8]) for r, n in zip(whole, kept, strict=True)] == tokens(rest)
