@@ -8,12 +8,13 @@ pixel centres does not alias and 1,024 px averaged down is 168 px drawn directly
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]  # float32 in practice
 
 SOFT = 0.007  # width of the softest sharp edge, 1.2 px at 168 px
 _SPLAT_STEP = 0.0025  # distance of the dots that make a line
@@ -32,7 +33,8 @@ def grid(size: int) -> tuple[Field, Field]:
 def step(distance: Field, width: float = SOFT) -> Field:
     """0 where `distance` is negative, 1 where positive, a smooth ramp of `width` around 0."""
     t = np.clip(distance * np.float32(1 / width) + np.float32(0.5), 0, 1)
-    return t * t * (3 - 2 * t)
+    result: Field = t * t * (3 - 2 * t)
+    return result
 
 
 def ellipse(
@@ -90,7 +92,8 @@ def lines(dots: NDArray[np.float64], weights: NDArray[np.float64] | float, width
     # Splatting spreads a dot by about 0.4 px already: the filter makes up the rest of the width.
     sigma = np.sqrt(max((width * size) ** 2 - 0.17, 0.01))
     spread = ndimage.gaussian_filter(total.reshape(size, size).astype(np.float32), sigma, truncate=3)
-    return spread * np.float32(_SPLAT_STEP * size * np.sqrt(2 * np.pi) * width * size)
+    result: Field = spread * np.float32(_SPLAT_STEP * size * np.sqrt(2 * np.pi) * width * size)
+    return result
 
 
 def smooth_noise(rng: np.random.Generator, cells: int, size: int) -> Field:
@@ -108,7 +111,10 @@ def resample(field: Field, size: int, order: int = 1) -> Field:
     if order == 1:
         return _bilinear(field, at)
     rows, columns = np.meshgrid(at, at, indexing="ij")
-    return ndimage.map_coordinates(field, [rows, columns], order=order, mode="nearest").astype(np.float32)
+    result: Field = ndimage.map_coordinates(field, [rows, columns], order=order, mode="nearest").astype(
+        np.float32
+    )
+    return result
 
 
 def _bilinear(field: Field, at: NDArray[np.float64]) -> Field:

@@ -96,7 +96,7 @@ def _impression(spec: PhantomSpec, rng: np.random.Generator) -> list[str]:
 
 
 def _pick(choices: Sequence[str], rng: np.random.Generator) -> str:
-    return choices[rng.integers(len(choices))]
+    return choices[int(rng.integers(len(choices)))]
 
 
 def _tidy(text: str) -> str:

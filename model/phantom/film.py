@@ -39,7 +39,7 @@ def stored_pixels(spec: PhantomSpec, view: View, size: int) -> NDArray[np.uint16
 def _expose(spec: PhantomSpec, view: View, attenuation: Field) -> NDArray[np.uint16]:
     size, exposure = attenuation.shape[0], spec.exposure
     scatter = resample(_thumbnail(attenuation, 42), size)
-    value = attenuation + 0.10 * (scatter - attenuation)
+    value: Field = attenuation + 0.10 * (scatter - attenuation)
     value = 0.5 + (value - 0.5) * exposure.gain + exposure.level
     value = _film_curve(value)
     value += exposure.noise * (0.8 + 0.4 * value) * _noise(spec.chance("noise", view), size)
@@ -59,10 +59,12 @@ def _noise(rng: np.random.Generator, size: int) -> Field:
 
 def _film_curve(value: Field) -> Field:
     """The toe and the shoulder of the film: linear in between, never clipped hard."""
-    return (1 / (1 + np.exp(-4.6 * (value - 0.5)))).astype(np.float32)
+    result: Field = (1 / (1 + np.exp(-4.6 * (value - 0.5)))).astype(np.float32)
+    return result
 
 
 def _thumbnail(field: Field, cells: int) -> Field:
     """A blurred small copy, for scatter."""
     small = resample(ndimage.uniform_filter(field, max(field.shape[0] // cells, 1)), cells)
-    return ndimage.gaussian_filter(small, 2.5)
+    result: Field = ndimage.gaussian_filter(small, 2.5)
+    return result

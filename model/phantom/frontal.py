@@ -23,7 +23,8 @@ def frontal_attenuation(spec: PhantomSpec, size: int) -> Field:
     total += frontal_bones.bones(spec, chest)
     total -= _stomach_bubble(spec, chest)
     total += frontal_devices.devices(spec, chest)
-    return np.maximum(total, 0.95 * _side_marker(spec, size))
+    result: Field = np.maximum(total, 0.95 * _side_marker(spec, size))
+    return result
 
 
 def _soft_tissue(spec: PhantomSpec, chest: Chest) -> Field:
@@ -47,7 +48,8 @@ def _soft_tissue(spec: PhantomSpec, chest: Chest) -> Field:
         total += (0.13 if lung.side is Laterality.RIGHT else 0.11) * below * step(lung.u, 0.03)
     if spec.body.sex == "F":
         total += _breasts(spec, chest, u)
-    return total
+    result: Field = total
+    return result
 
 
 def _breasts(spec: PhantomSpec, chest: Chest, u: Field) -> Field:

@@ -55,7 +55,8 @@ def _rib_family(
 def _rib_profile(along: Field, half: float) -> Field:
     distance = np.abs(along - np.round(along)) * np.float32(_PITCH)
     cortex = np.exp(-np.square((distance - np.float32(half - 0.003)) / np.float32(0.0035)))
-    return step(half - distance, 0.008) * (0.72 + 0.5 * cortex)
+    result: Field = step(half - distance, 0.008) * (0.72 + 0.5 * cortex)
+    return result
 
 
 def _broken_ribs(spec: PhantomSpec, chest: Chest, lung: Lung, along: Field, half: float) -> Field:
@@ -69,7 +70,8 @@ def _broken_ribs(spec: PhantomSpec, chest: Chest, lung: Lung, along: Field, half
     gap = 1 - 0.95 * here * np.exp(-np.square(off / np.float32(0.0060)))
     distance = np.abs(shifted - np.round(shifted)) * np.float32(_PITCH)
     callus = here * np.exp(-np.square(off / np.float32(0.024)) - np.square(distance / np.float32(0.016)))
-    return (_rib_profile(shifted, half) + 3.2 * callus) * gap
+    result: Field = (_rib_profile(shifted, half) + 3.2 * callus) * gap
+    return result
 
 
 def _clavicles(spec: PhantomSpec, chest: Chest) -> Field:
@@ -82,7 +84,7 @@ def _clavicles(spec: PhantomSpec, chest: Chest) -> Field:
         points = [(0.035, 0.062), (0.10, 0.040), (0.18, 0.032), (0.26, 0.008), (0.34, -0.022), (0.41, -0.028)]
         path = curve([(centre + s * u, top + v) for u, v in points])
         middle.append(path)
-        edges += [path + [0, 0.0105], path - [0, 0.0105]]
+        edges += [path + np.array([0, v]) for v in (-0.0105, 0.0105)]
     bone = lines(chest.to_image(np.concatenate(middle)), 1.0, 0.0085, chest.size)
     rim = lines(chest.to_image(np.concatenate(edges)), 1.0, 0.0032, chest.size)
     return 0.085 * bone + 0.035 * rim
@@ -102,7 +104,8 @@ def _scapula(spec: PhantomSpec, chest: Chest, lung: Lung) -> Field:
     rim = blade * np.exp(-np.square((lung.u - border - 0.006) / np.float32(0.006)))
     head = blob(ellipse(lung.u, y, (0.455, 0.105), (0.055, 0.058)), 0.25)
     shaft = step(0.040 - np.abs(lung.u - 0.478), 0.015) * step(y - 0.12, 0.03) * step(0.5 - y, 0.1)
-    return 0.035 * blade + 0.05 * rim + 0.10 * np.maximum(head, 0.7 * shaft)
+    result: Field = 0.035 * blade + 0.05 * rim + 0.10 * np.maximum(head, 0.7 * shaft)
+    return result
 
 
 def _spine(spec: PhantomSpec, chest: Chest) -> Field:
@@ -118,6 +121,7 @@ def _spine(spec: PhantomSpec, chest: Chest) -> Field:
     pedicle = np.exp(-np.square((v - 0.024) / np.float32(0.007)) - np.square(level / np.float32(0.010)))
     process = np.exp(-np.square(v / np.float32(0.007)) - np.square((level - 0.012) / np.float32(0.012)))
     transverse = step(0.062 - v, 0.012) * np.exp(-np.square((level - 0.006) / np.float32(0.008)))
-    return (
+    result: Field = (
         body * (0.048 - 0.026 * disc + 0.018 * plate) + 0.022 * pedicle + 0.024 * process + 0.014 * transverse
     )
+    return result

@@ -41,7 +41,7 @@ def _endotracheal_tube(spec: PhantomSpec, chest: Chest, *, malpositioned: bool) 
     else:
         points += [(mid, carina - rng.uniform(0.055, 0.085))]
     stripe = curve(points)
-    walls = np.concatenate([stripe + [0.0095, 0.0], stripe - [0.0095, 0.0]])
+    walls = np.concatenate([stripe + np.array([v, 0.0]) for v in (-0.0095, 0.0095)])
     bright = lines(chest.to_image(stripe), 1.0, _WIRE, chest.size)
     faint = lines(chest.to_image(walls), 1.0, 0.0038, chest.size)
     return 0.24 * bright + 0.09 * faint
@@ -92,7 +92,7 @@ def _pacemaker(spec: PhantomSpec, chest: Chest, side: Laterality) -> Field:
     atrium = [(mid - 0.055, base - 0.14), (mid - 0.030, base - 0.105), (mid - 0.020, base - 0.145)]
     ventricle = [(mid - 0.060, base - 0.13), (mid - 0.020, base - 0.05), (mid + 0.085, base - 0.045)]
     wires = np.concatenate(
-        [curve([*vein, *cava, *atrium]), curve([*vein, *cava, *ventricle]) + [0.003, 0.003]]
+        [curve([*vein, *cava, *atrium]), curve([*vein, *cava, *ventricle]) + np.array([0.003, 0.003])]
     )
     tips = np.concatenate([curve([ventricle[-2], ventricle[-1]])[-8:], curve([atrium[-2], atrium[-1]])[-8:]])
     total += 0.19 * np.minimum(lines(chest.to_image(wires), 1.0, _WIRE, chest.size), 1.2)

@@ -32,7 +32,7 @@ def alter_lungs(spec: PhantomSpec, chest: Chest, air: Field, markings: Field) ->
             inside, line = _pneumothorax(spec, chest, lung)
             outside = lung.mask * (1 - inside)
             opacity = opacity * (1 - outside)
-            collapsed = 0.05 + 0.06 * GRADE[_severity(spec.find("pneumothorax"))]
+            collapsed = 0.05 + 0.06 * _grade(spec.find("pneumothorax"))
             air = air * (1 + 0.13 * outside - collapsed * inside * lung.mask)
             strength = strength * (1 - outside)
             density = density + 0.10 * line * lung.mask * (1 - 0.8 * chest.solid)
@@ -45,13 +45,14 @@ def alter_lungs(spec: PhantomSpec, chest: Chest, air: Field, markings: Field) ->
     return air * (1 - opacity) - strength * markings - density - texture
 
 
-def _severity(finding: Finding | None) -> object:
-    return finding.severity if finding is not None else None
+def _grade(finding: Finding | None) -> int:
+    """0, 1 or 2; a finding without a severity counts as mild."""
+    return 0 if finding is None or finding.severity is None else GRADE[finding.severity]
 
 
 def _pneumothorax(spec: PhantomSpec, chest: Chest, lung: Lung) -> tuple[Field, Field]:
     """The collapsed lung as a mask, and its visible edge, the pleural line."""
-    grade = GRADE[_severity(spec.find("pneumothorax"))]  # type: ignore[index]
+    grade = _grade(spec.find("pneumothorax"))
     gap, drop = _GAP[grade], _DROP[grade]
     t = np.clip((chest.y - np.float32(chest.apex)) / np.float32(0.6), 0, 1)
     from_wall = lung.lateral - np.float32(gap) * (1.25 - 0.45 * t) - lung.u
@@ -70,7 +71,7 @@ def _smooth_minimum(a: Field, b: Field, radius: float) -> Field:
 
 def _fluid(spec: PhantomSpec, chest: Chest, lung: Lung) -> Field:
     """Pleural fluid with its meniscus, higher at the chest wall than at the mediastinum."""
-    grade = GRADE[_severity(spec.find("pleural_effusion"))]  # type: ignore[index]
+    grade = _grade(spec.find("pleural_effusion"))
     out = np.clip((lung.u - 0.05) / np.float32(chest.width - 0.05), 0, 1)
     top = np.float32(spec.body.diaphragm + _FLUID_TOP[grade]) - np.float32(_FLUID_RISE[grade]) * out**3
     return (

@@ -117,11 +117,12 @@ def _breast(spec: PhantomSpec, y: Field) -> Field | float:
     if spec.body.sex == "M":
         return 0.0
     below = np.clip((y - 0.55) / np.float32(0.09), 0, 1)
-    return (
+    result: Field = (
         (0.055 + 0.04 * spec.body.fat)
         * np.exp(-np.square((y - 0.55) / np.float32(0.115)))
         * (1 - 0.5 * below)
     )
+    return result
 
 
 def _depth(spec: PhantomSpec) -> float:
@@ -140,7 +141,8 @@ def _dome(spec: PhantomSpec, x: Field, which: Laterality) -> Field:
         top -= 0.125
     behind = np.clip((x - 0.42) / np.float32(0.38), 0, 1.2)
     before = np.clip((0.42 - x) / np.float32(0.2), 0, 1.2)
-    return np.float32(top) + 0.150 * behind * behind + 0.055 * before * before
+    result: Field = np.float32(top) + 0.150 * behind * behind + 0.055 * before * before
+    return result
 
 
 def _heart(spec: PhantomSpec, y: Field, x: Field) -> Field:
@@ -171,7 +173,8 @@ def _heart(spec: PhantomSpec, y: Field, x: Field) -> Field:
         (1.10, 0.20),
     ]
     fading = 0.05 * step(0.27 - y, 0.12)
-    return np.minimum(x - _border(front, y), _border(back, y) - x) - fading
+    result: Field = np.minimum(x - _border(front, y), _border(back, y) - x) - fading
+    return result
 
 
 def _soft_tissue(spec: PhantomSpec, side: Side) -> Field:
@@ -186,7 +189,8 @@ def _soft_tissue(spec: PhantomSpec, side: Side) -> Field:
     for which in SIDES:
         total += 0.085 * wall * step(y - side.domes[which], 0.012)
     arms = step(0.085 - np.abs(x - 0.40 + 1.15 * y), 0.05) * step(x - 0.1, 0.1)
-    return np.maximum(total, 0.42 * arms) + 0.05 * arms
+    result: Field = np.maximum(total, 0.42 * arms) + 0.05 * arms
+    return result
 
 
 def _lung_air(side: Side, which: Laterality) -> Field:
@@ -199,7 +203,8 @@ def _lung_air(side: Side, which: Laterality) -> Field:
         -np.square((x - 0.53) / np.float32(0.09)) - np.square((y - 0.36) / np.float32(0.16))
     )
     heart = 1 - step(side.heart, 0.018) * (0.26 + 0.36 * step(y - 0.44, 0.24))
-    return 0.215 * side.masks[which] * depth * hidden * middle * heart
+    result: Field = 0.215 * side.masks[which] * depth * hidden * middle * heart
+    return result
 
 
 def _heart_and_vessels(spec: PhantomSpec, side: Side) -> Field:
@@ -216,7 +221,8 @@ def _heart_and_vessels(spec: PhantomSpec, side: Side) -> Field:
     total = heart * above + 0.03 * band + 0.018 * descending + 0.055 * hilum
     if widened:
         total += 0.10 * blob(ellipse(x, y, (0.44, 0.30), (0.105, 0.125)), 0.8)
-    return total
+    result: Field = total
+    return result
 
 
 def _vessels(spec: PhantomSpec, side: Side) -> Field:
@@ -270,4 +276,5 @@ def _vertebrae(side: Side) -> Field:
     arch = np.exp(
         -np.square((off - 0.055) / np.float32(0.016)) - np.square((level - 0.004) / np.float32(0.016))
     )
-    return body * (0.085 - 0.060 * disc + 0.030 * plate) + 0.055 * arch
+    result: Field = body * (0.085 - 0.060 * disc + 0.030 * plate) + 0.055 * arch
+    return result

@@ -84,7 +84,8 @@ def _pneumothorax(spec: PhantomSpec, side: Side, which: Laterality) -> Field:
         side.x - side.sternum - np.float32(gap), 0.9 * (side.y - np.float32(spec.body.apex + drop))
     )
     line = np.exp(-np.square(inward / np.float32(0.0048)))
-    return side.masks[which] * (0.025 * step(-inward, 0.01) - 0.06 * line)
+    result: Field = side.masks[which] * (0.025 * step(-inward, 0.01) - 0.06 * line)
+    return result
 
 
 def _haze(spec: PhantomSpec, side: Side) -> Field:

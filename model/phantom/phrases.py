@@ -53,7 +53,7 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "{sev} {side} PTX.",
         "A {sev} {side} pneumothorax is present with a visible pleural line.",
         "{side} pneumothorax, {sev}.",
-        "A thin pleural line is seen with absent lung markings beyond it, consistent with a {sev} {side} pneumothorax.",
+        "A thin pleural line without lung markings beyond it: {sev} {side} pneumothorax.",
         "{sev} pneumothorax on the {side}.",
         "{sev} {side} ptx noted.",
     ),
@@ -82,7 +82,7 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "There is {sev} pulmonary edema.",
         "{sev} interstitial pulmonary edema with indistinct vessels.",
         "Findings of {sev} pulmonary edema.",
-        "Perihilar haze consistent with {sev} pulmonary edema.",
+        "Indistinct vessels consistent with {sev} pulmonary edema.",
         "{sev} edema.",
         "Pulmonary edema, {sev}.",
         "{sev} pulmonary oedema.",
@@ -105,7 +105,7 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "Solitary pulmonary nodule in the {side} {zone}.",
         "A well-defined nodule is seen in the {side} {zone}.",
         "{abbr} {zone} pulmonary nodule.",
-        "Nodular opacity in the {side} {zone}, a pulmonary nodule.",
+        "A small round nodule is noted in the {side} {zone}.",
     ),
     "mass": (
         "Mass in the {side} {zone}.",
@@ -175,9 +175,9 @@ PRESENT: dict[str, tuple[str, ...]] = {
     "central_line": (
         "{side} central venous catheter in place.",
         "{side} central line.",
-        "{side} IJ central line tip in the SVC.",
+        "{side} IJ central line in good position.",
         "There is a {side} central venous catheter.",
-        "{side} CVC with tip over the SVC.",
+        "{side} CVC in satisfactory position.",
         "{side} internal jugular central venous catheter in situ.",
     ),
     "pacemaker": (
@@ -217,6 +217,14 @@ NORMAL: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
             "Cardiac silhouette is within normal limits.",
             "No cardiomegaly.",
             "The cardiac silhouette is normal.",
+        ),
+    ),
+    (
+        ("cardiomegaly", "widened_mediastinum"),
+        (
+            "Cardiomediastinal silhouette is normal.",
+            "The cardiomediastinal silhouette is within normal limits.",
+            "Normal cardiomediastinal contours.",
         ),
     ),
     (
