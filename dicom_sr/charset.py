@@ -23,19 +23,18 @@ _CHARACTER_SET_TAG = 0x00080005
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
 _NAME_DELIMITERS = {0x5E, 0x3D}  # ^ and =: the initial set is active again after each (PS3.5 6.2)
 _SELF_ESCAPING = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escapes themselves
-_STAND_ALONE = frozenset({"ISO_IR 192", "GBK", "GB18030"})
+_DEFAULT_REPERTOIRE = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+_ASCII = "ascii"
 
 
-def source_encodings(dataset: Dataset) -> list[str]:
-    """Python codecs of an image's Specific Character Set, best effort, first one first."""
+def source_codec(dataset: Dataset) -> str:
+    """The Python codec of an image's initial character set, best effort.
+
+    The sets behind the first one are named by the escape sequences that switch to them.
+    """
     terms = [_normalised_term(str(term)) for term in _raw_values(dataset.get_item(_CHARACTER_SET_TAG))]
     known = [term for term in terms if term in python_encoding]
-    if not known:
-        return [python_encoding[""]]
-    if known[0] in _STAND_ALONE:
-        return [python_encoding[known[0]]]
-    # A stand-alone set behind another one is illegal; without escape sequences it cannot be meant.
-    return [python_encoding[term] for term in known if term not in _STAND_ALONE]
+    return _ASCII if not known or known[0] in _DEFAULT_REPERTOIRE else python_encoding[known[0]]
 
 
 def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) -> str:
@@ -52,7 +51,7 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
     if isinstance(value, MultiValue | list | tuple):
         value = "\\".join(str(item) for item in value)
     if isinstance(value, bytes):
-        value = _decode(value, source_encodings(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
+        value = _decode(value, source_codec(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
     return clean(str(value))
 
 
@@ -90,16 +89,19 @@ def _normalised_term(term: str) -> str:
     return candidate if candidate in python_encoding else "ISO 2022 IR " + match.group(2)
 
 
-def _decode(value: bytes, encodings: list[str], delimiters: set[int]) -> str:
+def _decode(value: bytes, first: str, delimiters: set[int]) -> str:
     text = value.rstrip(b" \0")
-    if b"\x1b" not in text:
-        return _decode_plain(text, encodings[0])
+    if ESC not in text:
+        return _decode_plain(text, first)
     fragments: list[bytes] = re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", text)
-    return "".join(_decode_fragment(fragment, encodings[0], delimiters) for fragment in fragments)
+    return "".join(_decode_fragment(fragment, first, delimiters) for fragment in fragments)
 
 
 def _decode_plain(value: bytes, first: str) -> str:
-    """Bytes without escapes: the first set; then UTF-8, which rarely fits by accident; then marks."""
+    """Bytes without escapes: the first set; then UTF-8, which rarely fits by accident; then marks.
+
+    Bytes beyond ASCII in the default repertoire are illegal, and most often Latin-1 all the same.
+    """
     try:
         return value.decode(first)
     except UnicodeError:
@@ -107,7 +109,7 @@ def _decode_plain(value: bytes, first: str) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeError:
-        return value.decode(first, errors="replace")
+        return value.decode("latin_1") if first == _ASCII else value.decode(first, errors="replace")
 
 
 def _decode_fragment(fragment: bytes, first: str, delimiters: set[int]) -> str:

@@ -1,0 +1,172 @@
+"""What a document inherits from its images, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+
+from dicom_sr.errors import MixedStudyError, SourceIdentityError
+from dicom_sr.source import image_references, prior_references, study_header
+from dicom_sr.values import SourceStudy
+
+MakeImage = Callable[..., Dataset]
+
+
+def test_header_carries_patient_study_and_order(make_image: MakeImage) -> None:
+    """The plain case: every attribute as it stands."""
+    header = study_header([make_image()])
+    assert (
+        header.patient_name,
+        header.patient_id,
+        header.patient_birth_date,
+        header.patient_sex,
+    ) == ("Müller^Jürgen", "PID-1", "19500102", "M")
+    assert (
+        header.study_instance_uid,
+        header.study_date,
+        header.study_time,
+        header.study_id,
+        header.order.accession_number,
+        header.referring_physician_name,
+    ) == ("1.2.826.1", "20260304", "040500", "S1", "ACC-1", "Arzt^Anna")
+    assert header.notes == ()
+
+
+def test_header_takes_the_first_image_that_says_something(make_image: MakeImage) -> None:
+    """One image without a birth date does not hide the other's."""
+    images = [make_image(1, PatientBirthDate=None, AccessionNumber=None), make_image(2)]
+    header = study_header(images)
+    assert (header.patient_birth_date, header.order.accession_number) == ("19500102", "ACC-1")
+
+
+def test_header_of_an_image_without_optional_attributes_is_empty(make_image: MakeImage) -> None:
+    """Missing attributes are empty values, never an error."""
+    missing = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime")
+    image = make_image(**dict.fromkeys((*missing, "StudyID", "AccessionNumber", "ReferringPhysicianName")))
+    header = study_header([image])
+    assert {""} == {
+        header.patient_name,
+        header.patient_id,
+        header.patient_birth_date,
+        header.patient_sex,
+        header.study_date,
+        header.study_time,
+        header.study_id,
+        header.order.accession_number,
+        header.referring_physician_name,
+    }
+
+
+def test_long_accession_number_is_never_shortened(make_image: MakeImage) -> None:
+    """Half an accession number may be another order's: it moves into the text, whole."""
+    header = study_header([lenient(make_image(), AccessionNumber="A" * 56)])
+    assert header.order.accession_number == ""
+    assert len(header.notes) == 1
+    assert "A" * 56 in header.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "field", "expected"),
+    [
+        ("PatientBirthDate", "1950.01.02", "patient_birth_date", "19500102"),
+        ("PatientBirthDate", "19501399", "patient_birth_date", ""),
+        ("PatientBirthDate", "unknown", "patient_birth_date", ""),
+        ("StudyTime", "04:05:06", "study_time", "040506"),
+        ("StudyTime", "040506.123", "study_time", "040506.123"),
+        ("StudyTime", "2561", "study_time", ""),
+        ("PatientSex", "female", "patient_sex", ""),
+        ("PatientSex", "f", "patient_sex", "F"),
+        ("StudyID", "X" * 17, "study_id", ""),
+        ("PatientName", "A" * 70 + "^B", "patient_name", "A" * 64),
+        ("PatientName", "A^B^C^D^E^F", "patient_name", "A^B^C^D^E"),
+        ("PatientName", "A\\B", "patient_name", "A B"),
+        ("TimezoneOffsetFromUTC", "+0130", "timezone_offset", "+0130"),
+        ("TimezoneOffsetFromUTC", "CET", "timezone_offset", ""),
+        ("StudyDescription", "Д" * 40, "study_description", "Д" * 30 + "…"),
+    ],
+)
+def test_odd_value_is_mended_or_left_empty(
+    make_image: MakeImage, keyword: str, value: str, field: str, expected: str
+) -> None:
+    """Nothing that a document inherits is outside its value representation."""
+    image = lenient(make_image(SpecificCharacterSet="ISO_IR 192"), **{keyword: value})
+    assert expected == getattr(study_header([image]), field)
+
+
+@pytest.mark.parametrize("value", ["", "1.2.x", "1..2", "1." + "2" * 63, ".", "1.02"])
+def test_invalid_study_uid_is_refused(make_image: MakeImage, value: str) -> None:
+    """A document that cannot name its study is not written."""
+    with pytest.raises(SourceIdentityError, match="StudyInstanceUID"):
+        study_header([lenient(make_image(), StudyInstanceUID=value)])
+
+
+def test_patient_id_beyond_its_length_is_refused(make_image: MakeImage) -> None:
+    """A shortened Patient ID could be another patient's."""
+    with pytest.raises(SourceIdentityError, match="PatientID"):
+        study_header([lenient(make_image(), PatientID="P" * 65)])
+
+
+def test_study_without_images_is_refused() -> None:
+    """There is nothing to refer to."""
+    with pytest.raises(SourceIdentityError):
+        study_header([])
+
+
+@pytest.mark.parametrize("other", [{"StudyInstanceUID": "1.2.9"}, {"PatientID": "PID-2"}])
+def test_images_of_two_studies_or_patients_are_refused(make_image: MakeImage, other: dict[str, Any]) -> None:
+    """One document is about one study of one patient."""
+    with pytest.raises(MixedStudyError):
+        study_header([make_image(1), make_image(2, **other)])
+
+
+def test_order_is_read_from_request_attributes(make_image: MakeImage) -> None:
+    """The requested procedure, and an accession number that only the request knows."""
+    request = Dataset()
+    request.RequestedProcedureID = "RP-7"
+    request.RequestedProcedureDescription = "Röntgen Thorax"
+    request.AccessionNumber = "ACC-9"
+    image = make_image(AccessionNumber=None, RequestAttributesSequence=Sequence([request]))
+    order = study_header([image]).order
+    assert (
+        order.accession_number,
+        order.requested_procedure_id,
+        order.requested_procedure_description,
+    ) == ("ACC-9", "RP-7", "Röntgen Thorax")
+
+
+def test_images_are_named_once_in_the_order_of_their_uids(make_image: MakeImage) -> None:
+    """Arrival order and repeats leave no trace."""
+    images = [make_image(3), make_image(1), make_image(3), make_image(2)]
+    assert [f"1.2.826.1.1.{n}" for n in (1, 2, 3)] == [
+        ref.sop_instance_uid for ref in image_references(images)
+    ]
+
+
+def test_priors_of_another_patient_are_refused(make_image: MakeImage) -> None:
+    """A comparison with somebody else is the worst of errors."""
+    study = SourceStudy(
+        images=(make_image(1),), priors=(make_image(8, StudyInstanceUID="1.2.9", PatientID="PID-2"),)
+    )
+    with pytest.raises(MixedStudyError):
+        prior_references(study)
+
+
+def test_priors_of_the_same_study_are_no_priors(make_image: MakeImage) -> None:
+    """What belongs to the study is current evidence."""
+    assert prior_references(SourceStudy(images=(make_image(1),), priors=(make_image(2),))) == ()
+
+
+def lenient(image: Dataset, **raw: str) -> Dataset:
+    """The image with values as a careless sender would write them."""
+    for keyword, value in raw.items():
+        tag = Tag(tag_for_keyword(keyword) or 0)
+        encoded = value.encode()
+        image[tag] = RawDataElement(tag, dictionary_VR(tag), len(encoded), encoded, 0, False, True)
+    return image
