@@ -46,6 +46,5 @@ if __name__ == "__main__":  # python -m model.phantom.sheet docs/phantoms.png
 
     from model.phantom.draw import draw_spec
 
-    contact_sheet([draw_spec(seed) for seed in range(12)], columns=3, size=200).save(
-        sys.argv[1], optimize=True
-    )
+    sheet = contact_sheet([draw_spec(seed) for seed in range(12)], columns=3, size=200)
+    sheet.quantize(48).save(sys.argv[1], optimize=True)
