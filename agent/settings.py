@@ -299,6 +299,8 @@ class DeliverySettings(Section):
     longest_retry_s: Seconds = Field(900, description="Backoff's upper bound (s).")
     give_up_after_s: Seconds = Field(86400, description="Age (s) at which an undelivered document is DEAD.")
     lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
+    poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is looked at again.")
+    batch: int = Field(16, ge=1, description="Documents sent over one association.")
 
 
 class LogSettings(Section):

@@ -212,7 +212,7 @@ def reclaim_expired(
 ) -> int:
     """Take back the documents whose deliverer has gone silent; return how many."""
     silent = Failure(code="lease-expired", reason="the deliverer went silent", retryable=True)
-    with database.transaction() as session:
+    with database.reading() as session:
         expired = (
             select(Delivery.id, Delivery.job_id)
             .where(
@@ -238,6 +238,36 @@ def reclaim_expired(
             settle(session, job, now, actor)
             reclaimed += 1
     return reclaimed
+
+
+def give_up(database: Database, *, actor: str = "") -> int:
+    """Make waiting documents DEAD whose time to give up has passed; return how many.
+
+    They wait unsent while their destination is left alone, or when it is no longer in the settings.
+    """
+    late = Failure(
+        code="gave-up",
+        reason="the destination could not be reached until the time to give up",
+        retryable=False,
+    )
+    with database.reading() as session:
+        overdue = session.execute(
+            select(Delivery.id, Delivery.job_id)
+            .where(Delivery.state == DeliveryState.PENDING.value, Delivery.give_up_at < database_now(session))
+            .limit(_RECLAIM_BATCH)
+        ).all()
+    given_up = 0
+    for delivery_id, job_id in overdue:
+        with database.transaction() as session:
+            now = database_now(session)
+            job = _lock_job(session, job_id)
+            delivery = session.get_one(Delivery, delivery_id, populate_existing=True, with_for_update=True)
+            if delivery.state != DeliveryState.PENDING.value or delivery.give_up_at >= now:
+                continue
+            _set(delivery, DeliveryState.DEAD, now, late)
+            settle(session, job, now, actor)
+            given_up += 1
+    return given_up
 
 
 def revive(session: Session, job_id: int, *, now: datetime, give_up_after_s: float) -> int:

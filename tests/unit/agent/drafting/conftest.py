@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from sqlalchemy import select
 
-from agent.db.session import Database, database_now
+from agent import migrate
+from agent.db.session import Database, database_now, open_engine
 from agent.db.tables import Job, Study
 from agent.header import read_stored
 from agent.intake import Intake
@@ -168,6 +170,25 @@ class House:
         """A job as it is now."""
         with self.database.transaction() as session:
             return session.get_one(Job, job_id)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database to copy: migrating anew for each test takes longer than the tests."""
+    path = tmp_path_factory.mktemp("template") / "agent.db"
+    opened = Database(open_engine(f"sqlite:///{path}"))
+    migrate.upgrade(opened)
+    opened.close()
+    return path
+
+
+@pytest.fixture
+def database(template: Path, tmp_path: Path) -> Iterator[Database]:
+    """An empty SQLite database with the newest schema."""
+    shutil.copy(template, tmp_path / "agent.db")
+    opened = Database(open_engine(f"sqlite:///{tmp_path / 'agent.db'}"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -1,0 +1,283 @@
+"""From the outbox to a destination that answers, refuses, is down, or breaks off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from sqlalchemy import select, update
+
+from agent.db.session import Database
+from agent.db.tables import Delivery, Document, Job, JobEvent
+from agent.delivery import Deliverer
+from agent.dimse.storage_scu import ConnectionLost
+from agent.errors import DeliveryFailed, DeliveryRefused
+from agent.queue import deliveries, operator
+from agent.settings import DestinationSettings, Settings
+from agent.worker import Worker
+
+OTHER = DestinationSettings(name="archive", host="127.0.0.1", port=4243, ae_title="ARCHIVE")
+
+
+@dataclass(kw_only=True)
+class FakePacs:
+    """Keeps what it is sent; `answers` are exceptions to raise in turn, None for success."""
+
+    answers: list[Exception | None] = field(default_factory=list)
+    down: Exception | None = None
+    kept: list[tuple[str, bytes]] = field(default_factory=list)
+    connections: int = 0
+
+    @contextmanager
+    def connect(self, destination: DestinationSettings, _classes: Iterable[str]) -> Iterator[FakePacs]:
+        """Open."""
+        self.connections += 1
+        if self.down is not None:
+            raise self.down
+        yield self
+
+    def store(self, document: Any) -> str:
+        """Keep, or answer something else."""
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is not None:
+            raise answer
+        self.kept.append((document.sop_instance_uid, document.content))
+        return "success"
+
+
+@dataclass
+class Watch:
+    """Seconds that stand still."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def drafted(
+    house: Any, settings: Settings, reporter: Any, film: Callable[..., Dataset]
+) -> Callable[[int], int]:
+    """Draft study number n; return its job's id."""
+
+    def draft(number: int) -> int:
+        job_id = house.queued(film(number))
+        Worker(house.database, house.store, settings, reporter, owner="w", chance=Random(1)).run_once()
+        return int(job_id)
+
+    return draft
+
+
+def deliverer(house: Any, settings: Settings, pacs: FakePacs, watch: Watch | None = None) -> Deliverer:
+    """A deliverer to a fake PACS."""
+    return Deliverer(
+        house.database,
+        settings,
+        owner="d",
+        chance=Random(1),
+        connect=pacs.connect,  # type: ignore[arg-type]
+        seconds=watch or Watch(),
+    )
+
+
+def states(database: Database) -> list[str]:
+    """The deliveries' states, in order."""
+    with database.reading() as session:
+        return list(session.scalars(select(Delivery.state).order_by(Delivery.id)))
+
+
+def make_due(database: Database) -> None:
+    """Let every backoff be over."""
+    with database.transaction() as session:
+        session.execute(update(Delivery).values(run_after=Delivery.created_at))
+
+
+def test_delivery_stores_findings_then_report_and_ends_the_job(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """Both documents go over one association, A before B, as the bytes of the database."""
+    job_id, pacs = drafted(1), FakePacs()
+    assert deliverer(house, settings, pacs).run_once() == 2
+    with house.database.reading() as session:
+        documents = session.execute(select(Document.sop_instance_uid, Document.content)).all()
+        steps = session.scalars(select(JobEvent.to_state).where(JobEvent.job_id == job_id)).all()
+    assert pacs.kept == [tuple(one) for one in documents]
+    assert pacs.connections == 1
+    assert states(house.database) == ["STORED", "STORED"]
+    assert list(steps)[-3:] == ["DRAFTED", "DELIVERING", "DELIVERED"]
+
+
+def test_delivery_retry_sends_the_same_bytes(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """A failed answer waits; the next try sends the same document under the same UID."""
+    job_id, pacs = drafted(1), FakePacs(answers=[DeliveryFailed("0xA700"), None])
+    sender = deliverer(house, settings, pacs)
+    sender.run_once()
+    assert states(house.database) == ["PENDING", "STORED"]
+    assert house.job(job_id).state == "DELIVERING"
+    make_due(house.database)
+    sender.run_once()
+    assert house.job(job_id).state == "DELIVERED"
+    assert len({content for _uid, content in pacs.kept}) == 2
+
+
+def test_delivery_refusal_is_dead_at_once(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """A permanent status ends the delivery and the job, and the reason says what to do."""
+    job_id, pacs = drafted(1), FakePacs(answers=[DeliveryRefused("0x0122"), None])
+    deliverer(house, settings, pacs).run_once()
+    assert states(house.database) == ["DEAD", "STORED"]
+    assert (house.job(job_id).state, house.job(job_id).code) == ("DEAD", "delivery-refused")
+
+
+def test_delivery_without_any_context_is_dead_at_once(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """A PACS that takes none of our SOP classes will not take them tomorrow."""
+    job_id, pacs = drafted(1), FakePacs(down=DeliveryRefused("no context"))
+    deliverer(house, settings, pacs).run_once()
+    assert states(house.database) == ["DEAD", "DEAD"]
+    assert house.job(job_id).state == "DEAD"
+
+
+def test_delivery_broken_association_counts_for_the_document_in_hand_only(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """What was not tried has lost no attempt."""
+    drafted(1)
+    pacs = FakePacs(answers=[ConnectionLost("aborted")])
+    deliverer(house, settings, pacs).run_once()
+    with house.database.reading() as session:
+        found = session.execute(select(Delivery.state, Delivery.attempts).order_by(Delivery.id)).all()
+    assert [tuple(one) for one in found] == [("PENDING", 1), ("PENDING", 0)]
+
+
+def test_delivery_dead_pacs_is_left_alone_then_tried_with_one_document(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """The breaker opens after some failures, closes after a pause, and everything arrives in the end."""
+    ids = [drafted(number) for number in (1, 2, 3)]
+    pacs, watch = FakePacs(down=ConnectionLost("down")), Watch()
+    sender = deliverer(house, settings, pacs, watch)
+    for _ in range(10):
+        make_due(house.database)
+        sender.run_once()
+    assert pacs.connections == 3
+    watch.now, pacs.down = 1000.0, None
+    make_due(house.database)
+    assert sender.run_once() == 1
+    assert sender.run_once() == 5
+    assert [house.job(job_id).state for job_id in ids] == ["DELIVERED"] * 3
+
+
+def test_delivery_dead_pacs_does_not_hold_the_other_destination(
+    house: Any, settings: Settings, reporter: Any, film: Callable[..., Dataset]
+) -> None:
+    """One destination down, the other one gets its documents."""
+    both = settings.model_copy(update={"destinations": (*settings.destinations, OTHER)})
+    job_id = house.queued(film(1))
+    Worker(house.database, house.store, both, reporter, owner="w").run_once()
+    up, down = FakePacs(), FakePacs(down=ConnectionLost("down"))
+
+    def connect(destination: DestinationSettings, classes: Iterable[str]) -> Any:
+        return (up if destination.name == "archive" else down).connect(destination, classes)
+
+    Deliverer(house.database, both, owner="d", chance=Random(1), connect=connect).run_once()
+    assert states(house.database) == ["PENDING", "PENDING", "STORED", "STORED"]
+    assert house.job(job_id).state == "DELIVERING"
+
+
+def test_delivery_gives_up_after_its_time(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """A document that a dead PACS never took is DEAD in the end, visibly, and can be revived."""
+    job_id, pacs, watch = drafted(1), FakePacs(down=ConnectionLost("down")), Watch()
+    sender = deliverer(house, settings, pacs, watch)
+    sender.run_once()
+    with house.database.transaction() as session:
+        session.execute(update(Delivery).values(give_up_at=Delivery.created_at))
+    sender.upkeep()
+    assert states(house.database) == ["DEAD", "DEAD"]
+    assert (house.job(job_id).state, house.job(job_id).code) == ("DEAD", "gave-up")
+    operator.retry(house.database, job_id, give_up_after_s=60, actor="admin")
+    pacs.down, watch.now = None, 1000.0
+    for _ in range(3):
+        sender.run_once()
+    assert house.job(job_id).state == "DELIVERED"
+
+
+def test_delivery_lost_lease_is_not_written(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """A deliverer that was too slow leaves the record to the one that has the document now."""
+    drafted(1)
+    pacs = FakePacs()
+    original = pacs.store
+
+    def slow(document: Any) -> str:
+        with house.database.transaction() as session:
+            session.execute(update(Delivery).values(lease_token="another"))
+        return original(document)
+
+    pacs.store = slow  # type: ignore[method-assign]
+    deliverer(house, settings, pacs).run_once()
+    assert states(house.database) == ["SENDING", "SENDING"]
+
+
+def test_delivery_of_a_dead_deliverer_is_taken_over(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """An expired lease gives the document back, with its attempt counted."""
+    job_id = drafted(1)
+    assert len(deliveries.claim(house.database, "gone", "pacs", 60, 10)) == 2
+    with house.database.transaction() as session:
+        session.execute(update(Delivery).values(lease_until=Delivery.created_at))
+    pacs = FakePacs()
+    sender = deliverer(house, settings, pacs)
+    sender.upkeep()
+    make_due(house.database)
+    sender.run_once()
+    assert house.job(job_id).state == "DELIVERED"
+    with house.database.reading() as session:
+        assert list(session.scalars(select(Delivery.attempts))) == [2, 2]
+
+
+def test_delivery_canceled_job_is_not_sent(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """What a person stopped stays here."""
+    job_id, pacs = drafted(1), FakePacs()
+    operator.cancel(house.database, job_id, reason="wrong patient", actor="admin")
+    assert deliverer(house, settings, pacs).run_once() == 0
+    assert states(house.database) == ["CANCELED", "CANCELED"]
+    with house.database.reading() as session:
+        assert session.scalars(select(Job.state)).one() == "CANCELED"
+
+
+def test_delivery_urgent_documents_go_first(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """A person's priority orders the outbox."""
+    first, second = drafted(1), drafted(2)
+    operator.prioritise(house.database, second, 0)
+    pacs = FakePacs()
+    deliverer(house, settings, pacs).run_once()
+    with house.database.reading() as session:
+        order = list(
+            session.scalars(
+                select(Delivery.job_id)
+                .join(Document, Document.id == Delivery.document_id)
+                .where(Document.sop_instance_uid == pacs.kept[0][0])
+            )
+        )
+    assert order == [second]
+    assert first != second
