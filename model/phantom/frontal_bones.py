@@ -64,7 +64,7 @@ def _broken_ribs(spec: PhantomSpec, chest: Chest, lung: Lung, along: Field, half
     at = np.float32(0.70 * chest.width + 0.03 * spec.chance("fracture").uniform(-1, 1))
     first, last = _FRACTURED
     here = step(along - (first - 0.5), 0.1) * step((last + 0.5) - along, 0.1)
-    off = lung.u - at
+    off = lung.u - at - np.float32(0.013) * np.sin(np.float32(2.4) * np.round(along))  # no two in line
     beyond = step(off, 0.004) * step(0.10 - off, 0.06)
     shifted = along - here * beyond * np.float32(_FRACTURE_STEP / _PITCH)
     gap = 1 - 0.95 * here * np.exp(-np.square(off / np.float32(0.0060)))
