@@ -73,7 +73,7 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "There is {side} {zone} consolidation with air bronchograms.",
         "Focal consolidation in the {side} {zone}.",
         "Airspace consolidation is seen in the {side} {zone}.",
-        "There is a dense consolidation within the {side} {zone}.",
+        "There is confluent consolidation within the {side} {zone}.",
         "{abbr} {zone} consolidation.",
         "A patchy consolidation projects over the {side} {zone}.",
     ),
@@ -105,7 +105,7 @@ PRESENT: dict[str, tuple[str, ...]] = {
         "Solitary pulmonary nodule in the {side} {zone}.",
         "A well-defined nodule is seen in the {side} {zone}.",
         "{abbr} {zone} pulmonary nodule.",
-        "A small round nodule is noted in the {side} {zone}.",
+        "A solitary round nodule is noted in the {side} {zone}.",
     ),
     "mass": (
         "Mass in the {side} {zone}.",
