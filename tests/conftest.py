@@ -45,11 +45,26 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest schema and no row; copied for each test, because migrating takes time."""
+    path = tmp_path_factory.mktemp("database") / "template.db"
+    template = Database(open_engine(f"sqlite:///{path}"))
+    migrate.upgrade(template)
+    with template.engine.connect() as connection:
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    template.close()
+    return path
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(tmp_path: Path, migrated_file: Path) -> Iterator[Database]:
     """An empty SQLite database with the newest schema."""
-    opened = Database(open_engine(f"sqlite:///{tmp_path / 'agent.db'}"))
-    migrate.upgrade(opened)
+    path = tmp_path / "agent.db"
+    shutil.copyfile(migrated_file, path)
+    opened = Database(open_engine(f"sqlite:///{path}"))
     yield opened
     opened.close()
 

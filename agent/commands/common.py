@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = Path("config.yaml")
 ERROR_STATUS = 2
+UNEXPECTED_STATUS = 70  # EX_SOFTWARE
+PIPE_WIDTH = 200  # columns where nobody looks at a terminal
+DEBUG_VARIABLE = "ECHO_AGENT_DEBUG"
 
 ConfigOption = Annotated[
     Path | None,
@@ -36,7 +41,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 class ClearErrors(typer.core.TyperGroup):
-    """Turns the errors that we raise on purpose into one clear message and exit status 2."""
+    """Turns the errors that we raise on purpose into one clear message and exit status 2.
+
+    Of any other error the place and the type are printed and not the text, which may quote a patient's
+    attributes; ECHO_AGENT_DEBUG=1 in the environment shows all of it.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -45,6 +54,19 @@ class ClearErrors(typer.core.TyperGroup):
         except (AgentError, ModelError, StructuredReportError) as error:
             print(f"echo-agent: {error} [{error.code}]", file=sys.stderr)
             raise typer.Exit(ERROR_STATUS) from error
+        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get(DEBUG_VARIABLE):
+                raise
+            for frame in traceback.extract_tb(error.__traceback__):
+                print(f"  {frame.filename}:{frame.lineno} in {frame.name}", file=sys.stderr)
+            print(
+                f"echo-agent: an unforeseen {type(error).__name__}; {DEBUG_VARIABLE}=1 shows its text, which "
+                "may quote patient data [unexpected]",
+                file=sys.stderr,
+            )
+            raise typer.Exit(UNEXPECTED_STATUS) from None
 
 
 def settings_of(config: Path | None) -> Settings:
@@ -86,7 +108,10 @@ def console() -> Console:
     """Return the console on standard output."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        screen.width = PIPE_WIDTH
+    return screen
 
 
 def actor() -> str:

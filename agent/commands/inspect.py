@@ -85,7 +85,9 @@ def _print_processes(screen: Console, found: Status) -> None:
 
     for process in found.processes:
         if process.alive:
-            about = ", ".join(f"{key} {value}" for key, value in process.about.items())
+            about = ", ".join(
+                f"{key} {value}" for key, value in process.about.items() if not isinstance(value, dict)
+            )
             screen.print(f"{process.role:<10} {escape(process.id)}  {escape(about)}")
 
 

@@ -47,7 +47,7 @@ def list_jobs(
         return
     table = Table(box=None, pad_edge=False)
     for column in ("job", "state", "since", "priority", "attempts", "why", "study"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column not in ("why", "study"))
     for line in lines:
         table.add_row(
             str(line.job_id),

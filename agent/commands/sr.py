@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-Files = Annotated[
-    list[Path],
-    typer.Argument(exists=True, dir_okay=False, readable=True, help="DICOM SR files.", show_default=False),
-]
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
-def validate(files: Files) -> None:
-    """Check SR files: our own rules, and dciodvfy where it is installed. Exit status 1 on any error."""
+def validate(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True, dir_okay=False, readable=True, help="DICOM SR files.", show_default=False
+        ),
+    ],
+) -> None:
+    """Check SR files by our own rules, and by dciodvfy where it is installed. Exit status 1: one is wrong."""
+    from dicom_sr import external
     from dicom_sr.validate import validate as problems_of
 
+    with_dciodvfy = external.is_installed("dciodvfy")
     failed = False
     for path in files:
-        problems = problems_of(path.read_bytes())
-        failed = failed or bool(problems)
-        print(f"{path}: {'right' if not problems else f'{len(problems)} problems'}")
-        for problem in problems:
-            print(f"  {problem}")
+        lines = [f"{one.code}: {one.where} {one.text}" for one in problems_of(path.read_bytes())]
+        if with_dciodvfy:
+            lines.extend(f"dciodvfy: {line}" for line in external.dciodvfy(path).errors)
+        failed = failed or bool(lines)
+        print(f"{path}: {'right' if not lines else f'{len(lines)} problems'}")
+        for line in lines:
+            print(f"  {line}")
+    if not with_dciodvfy:
+        print("dciodvfy is not installed (Debian package dicom3tools): only our own rules were applied")
     if failed:
         raise typer.Exit(1)
 
@@ -34,6 +45,18 @@ def show(
     ],
 ) -> None:
     """Print any Structured Report as a tree."""
-    from dicom_sr.read import outline_file
+    from dicom_sr.outline import outline
 
-    print(outline_file(file))
+    print(outline(_read(file)))
+
+
+def _read(path: Path) -> Dataset:
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    from dicom_sr.errors import NotStructuredReportError
+
+    try:
+        return dcmread(path)
+    except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError) as error:
+        raise NotStructuredReportError(f"{path} is no DICOM file that can be read") from error

@@ -1,0 +1,125 @@
+"""The composition root: settings in, live objects out, and the three processes made of them.
+
+Only `load_reporter` imports the network's libraries, so the listener never does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from agent.db.session import Database, open_engine
+from agent.log import get_logger
+from agent.presence import Presence
+from agent.process import Lifecycle
+from agent.settings import Settings
+
+if TYPE_CHECKING:
+    from model.reporter import Reporter
+
+    from agent.store import InstanceStore
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database; nothing is sent to it yet."""
+    return Database(open_engine(settings.database.url))
+
+
+def open_store(settings: Settings) -> InstanceStore:
+    """Open the store of received objects."""
+    from agent.store import InstanceStore
+
+    return InstanceStore(settings.storage.path, settings.storage.min_free_mb)
+
+
+def checkpoint_of(settings: Settings) -> Path:
+    """Return the checkpoint's directory: the configured one, or the shipped demonstration model's."""
+    if settings.model.checkpoint is not None:
+        return settings.model.checkpoint
+    import model
+
+    return Path(model.__path__[0]) / "demo_checkpoint"
+
+
+def load_reporter(settings: Settings) -> Reporter:
+    """Load the network.
+
+    Raises:
+        ModelError: the checkpoint does not load, or the device that was asked for is not there.
+    """
+    from model.reporter import Reporter
+
+    return Reporter.load(checkpoint_of(settings), settings.model.device)
+
+
+def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Receive and keep house until asked to stop; then let what is arriving arrive.
+
+    Raises:
+        PortUnavailable: the address and port cannot be bound.
+        DatabaseUnavailable: the start-up's comparison of files and rows could not be made.
+    """
+    from agent.dimse.storage_scp import StorageScp
+    from agent.housekeeping import Housekeeper
+    from agent.intake import Intake
+    from agent.reconcile import reconcile
+
+    store = open_store(settings)
+    intake = Intake(database, settings.studies)
+    found = reconcile(database, store, intake)
+    get_logger("listener").info("reconciled", count=found.ingested + found.quarantined + found.missing)
+    scp = StorageScp(settings.listener, store, intake)
+    housekeeper = Housekeeper(database, settings, store, Random())
+    port = scp.start()
+
+    def about() -> dict[str, Any]:
+        return {"ae_title": settings.listener.ae_title, "port": port, **scp.about()}
+
+    try:
+        with Presence(database, "listener", lifecycle.id, about):
+            housekeeper.start()
+            lifecycle.ready()
+            lifecycle.stop.wait()
+            scp.stop()
+            housekeeper.stop()
+    finally:
+        scp.stop(0.0)
+        database.close()
+
+
+def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Draft until asked to stop; then finish what is in hand.
+
+    Raises:
+        ModelError: the checkpoint does not load, or the device that was asked for is not there.
+    """
+    from agent.worker import Worker
+
+    reporter = load_reporter(settings)
+    identity = reporter.identity
+    about = {
+        "model": identity.name,
+        "version": identity.version,
+        "weights_sha256": identity.weights_sha256,
+        "demonstration": identity.demonstration,
+        "block_size": identity.block_size,
+        "slots": settings.worker.slots,
+    }
+    worker = Worker(database, open_store(settings), settings, reporter, owner=lifecycle.id)
+    with Presence(database, "worker", lifecycle.id, lambda: about):
+        lifecycle.ready()
+        worker.run(lifecycle.stop)
+    database.close()
+
+
+def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Send until asked to stop; then finish what is in hand."""
+    from agent.delivery import Deliverer
+
+    about = {"destinations": [one.name for one in settings.destinations]}
+    deliverer = Deliverer(database, settings, owner=lifecycle.id)
+    with Presence(database, "deliverer", lifecycle.id, lambda: about):
+        lifecycle.ready()
+        deliverer.run(lifecycle.stop)
+    database.close()
