@@ -82,9 +82,13 @@ class ReportTokenizer:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
-    def is_whole_word(self, token: int) -> bool:
-        """Whether one token spells a word of at least two letters (so not a byte of a rare word)."""
-        return len(self.decode([token]).strip()) > 1
+    @property
+    def spells_whole_words(self) -> bool:
+        """Whether every word is one token or spelt in bytes, as in our small vocabularies.
+
+        A large vocabulary builds words from pieces, so that a word's tokens do not tell if it is known.
+        """
+        return bool(getattr(self._tokenizer.model, "ignore_merges", False)) and self.mask_id is not None
 
 
 def train_tokenizer(

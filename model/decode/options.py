@@ -52,6 +52,12 @@ class DecodeOptions:
             prompt_attention=config.prompt_attention,
         )
 
+    def block_start(self, token: int, prompt_length: int) -> int:
+        """The first token of the block that holds `token`, both counted from the report's start."""
+        in_sequence = self.block_anchor is BlockAnchor.SEQUENCE
+        tail = prompt_length % self.block_size if in_sequence else 0
+        return max(0, (token + tail) // self.block_size * self.block_size - tail)
+
     @property
     def commits(self) -> int:
         """The least number of tokens that one step settles."""

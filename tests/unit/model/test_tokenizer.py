@@ -77,8 +77,8 @@ def test_qwen_tokenizer_without_a_mask_token_is_accepted() -> None:
     assert ReportTokenizer(inner).mask_id is None
 
 
-def test_whole_words_are_told_from_bytes() -> None:
-    """Bytes and signs are no whole words."""
-    assert TOKENIZER.is_whole_word(TOKENIZER.encode(" heart")[0])
-    assert not TOKENIZER.is_whole_word(TOKENIZER.encode("z")[0])
-    assert not TOKENIZER.is_whole_word(TOKENIZER.encode(".")[0])
+def test_small_vocabulary_spells_whole_words() -> None:
+    """Ours does, also when read back; a vocabulary of merged pieces does not."""
+    assert TOKENIZER.spells_whole_words
+    pieces = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(SPECIAL_TOKENS)}, merges=[]))
+    assert not ReportTokenizer(pieces).spells_whole_words
