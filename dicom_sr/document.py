@@ -111,7 +111,7 @@ def build_draft(
         MixedStudyError: images of several studies or patients.
         ContentError: the draft or the algorithm cannot be encoded; the text says which field.
     """
-    _check_algorithm(algorithm, revision)
+    _check_algorithm(algorithm, revision, created)
     _check_content(content)
     frame = open_frame(study, algorithm, created, locale, terminology)
     summary = labels.summary_lines(algorithm, content, revision, frame.header.notes)
@@ -151,7 +151,7 @@ def build_verified(
 
     The other arguments and the errors are those of `build_draft`.
     """
-    _check_algorithm(algorithm, revision)
+    _check_algorithm(algorithm, revision, created)
     _check_verification(verification)
     frame = open_frame(study, algorithm, created, locale, terminology, verification)
     summary = labels.verified_lines(algorithm, verification, revision, frame.header.notes)
@@ -197,7 +197,7 @@ def build_rejection(
 
     The other arguments and the errors are those of `build_draft`.
     """
-    _check_algorithm(algorithm, revision)
+    _check_algorithm(algorithm, revision, created)
     if not clean(reason_text):
         raise ContentError("reason_text is empty: say in words why there is no draft")
     frame = open_frame(study, algorithm, created, locale, terminology)
@@ -249,10 +249,12 @@ def _pair(
     return DocumentPair(findings=document_a, report=document_b)
 
 
-def _check_algorithm(algorithm: Algorithm, revision: int) -> None:
+def _check_algorithm(algorithm: Algorithm, revision: int, created: datetime.datetime) -> None:
     for name in ("name", "version", "manufacturer"):
         if not clean(getattr(algorithm, name)):
             raise ContentError(f"algorithm.{name} is empty: a report must name what wrote it")
+    if created.tzinfo is None:
+        raise ContentError("created must be an aware datetime: give it the hospital's time zone")
     if revision < 0:
         raise ContentError(f"revision is {revision}: it must not be negative")
 

@@ -45,9 +45,6 @@ def new_document(
     """A document's header, still without content, evidence and UIDs of its own.
 
     `created` is aware; where the images state their offset from UTC, the stamps are written in it.
-
-    Raises:
-        ValueError: `created` has no time zone.
     """
     document = Dataset()
     document.SpecificCharacterSet = "ISO_IR 192"
@@ -135,8 +132,6 @@ def _equipment(document: Dataset, algorithm: Algorithm) -> None:
 
 
 def _stamps(document: Dataset, header: StudyHeader, created: datetime.datetime) -> None:
-    if created.tzinfo is None:
-        raise ValueError("created must be an aware datetime: give it the hospital's time zone")
     local = created
     if header.timezone_offset:
         sign = -1 if header.timezone_offset[0] == "-" else 1

@@ -89,9 +89,20 @@ def _problems(
         return
     yield from evidence_problems(document, sources)
     yield from value_problems(document)
-    if tree.words(document, "SOPInstanceUID") != content_digest_uid(document):
+    yield from _identity_problems(document)
+
+
+def _identity_problems(document: Dataset) -> Iterator[Problem]:
+    """A document's UIDs follow from its bytes; whoever changed one must have changed the other."""
+    own = tree.words(document, "SOPInstanceUID")
+    try:
+        expected = content_digest_uid(document)
+    except (ValueError, TypeError, AttributeError, LookupError):
+        yield Problem(code="digest", where="SOPInstanceUID", text="the document cannot be encoded again")
+        return
+    if own != expected:
         yield Problem(code="digest", where="SOPInstanceUID", text="does not follow from the content")
-    elif tree.words(document, "SeriesInstanceUID") != series_uid(tree.words(document, "SOPInstanceUID")):
+    elif tree.words(document, "SeriesInstanceUID") != series_uid(own):
         yield Problem(code="digest", where="SeriesInstanceUID", text="is not the document's own series")
 
 
