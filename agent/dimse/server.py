@@ -139,7 +139,9 @@ class _Handler(RequestHandler):
         association.dimse = messages
         upper_layer = BoundedUpperLayer(association, server.bounds)
         association.dul = upper_layer
-        association.acse_timeout = server.ae.acse_timeout  # the new upper layer's timer takes it from here
+        # The new upper layer's timers take their times from these.
+        association.acse_timeout = server.ae.acse_timeout
+        association.network_timeout = server.ae.network_timeout
         association.set_socket(BoundedSocket(association, self.request, request, server.bounds))
         server.open[association] = Entry(connection=connection, messages=messages)
         try:

@@ -122,6 +122,7 @@ class BoundedSocket(AssociationSocket):
         self._pending = memoryview(request)
         self._bounds = bounds
         self.deadline = time.monotonic() + bounds.pdu_timeout_s
+        self.timed_out = False
         super().__init__(assoc, client_socket=connection)
 
     @property
@@ -136,7 +137,11 @@ class BoundedSocket(AssociationSocket):
             return bytearray(taken)
         if self.socket is None:
             return bytearray()
-        return receive_exactly(self.socket, nr_bytes, self.deadline)
+        try:
+            return receive_exactly(self.socket, nr_bytes, self.deadline)
+        except TimeoutError:
+            self.timed_out = True
+            raise
 
     def push_back(self, data: bytes | bytearray) -> None:
         """Let the next read begin with `data`."""
@@ -177,7 +182,7 @@ class BoundedUpperLayer(DULServiceProvider):
         try:
             header = connection.recv(_HEADER.size)
         except OSError:
-            self._cut("pdu-timeout")
+            self._cut("pdu-timeout" if connection.timed_out else None)
             return
         if len(header) < _HEADER.size:
             self.event_queue.put("Evt17")
@@ -188,8 +193,10 @@ class BoundedUpperLayer(DULServiceProvider):
             return
         connection.push_back(header)
         super()._read_pdu_data()
+        if connection.timed_out:
+            self.violation = "pdu-timeout"
 
-    def _cut(self, violation: str) -> None:
+    def _cut(self, violation: str | None) -> None:
         self.violation = violation
         self.event_queue.put("Evt17")
 
@@ -227,8 +234,10 @@ class BoundedMessages(DIMSEServiceProvider):
         violation = self._violated_by(count)
         if violation is not None:
             self.violation = violation
-            # As a PDU that cannot be processed: the state machine sends an A-ABORT (PS3.8 9.2, Evt19).
+            # As a PDU that cannot be processed: the state machine sends an A-ABORT (PS3.8 9.2, Evt19);
+            # then as if the peer had closed, because a flood would never let it wait for that.
             self.dul.event_queue.put("Evt19")
+            self.dul.event_queue.put("Evt17")
             return
         self._arriving += count
         # Before the base class hands the whole message on, because it is served in another thread.

@@ -134,19 +134,26 @@ def echo_works(listener: Listener, calling: str = "CR1") -> bool:
 
 
 def request_pdu(
-    calling: str = "CR1", called: str = "ECHO_AGENT", classes: tuple[str, ...] = (CR_IMAGE,)
+    calling: str = "CR1",
+    called: str = "ECHO_AGENT",
+    classes: tuple[str, ...] = (CR_IMAGE,),
+    syntaxes: tuple[str, ...] = (EXPLICIT,),
 ) -> bytes:
-    """An A-ASSOCIATE-RQ PDU, built by hand (PS3.8 9.3.2); contexts are numbered 1, 3, 5, …"""
+    """An A-ASSOCIATE-RQ PDU, built by hand (PS3.8 9.3.2).
+
+    Each class is offered in each syntax, in contexts of their own that are numbered 1, 3, 5, …
+    """
 
     def item(kind: int, body: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(body)) + body
 
+    offers = [(uid, syntax) for uid in classes for syntax in syntaxes]
     contexts = b"".join(
         item(
             0x20,
-            struct.pack(">B3x", 2 * number + 1) + item(0x30, uid.encode()) + item(0x40, EXPLICIT.encode()),
+            struct.pack(">B3x", 2 * number + 1) + item(0x30, uid.encode()) + item(0x40, syntax.encode()),
         )
-        for number, uid in enumerate(classes)
+        for number, (uid, syntax) in enumerate(offers)
     )
     user = item(0x50, item(0x51, struct.pack(">I", 131072)) + item(0x52, b"1.2.3"))
     body = struct.pack(">H2x16s16s32x", 1, called.encode().ljust(16), calling.encode().ljust(16))

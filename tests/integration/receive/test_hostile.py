@@ -1,0 +1,293 @@
+"""Rules of the listener towards hostile peers: whatever they do, a well-behaved peer is served at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.dimse.contexts import CR_IMAGE
+from agent.dimse.ledger import HALF_OPEN_PER_ADDRESS
+from tests.integration.receive.peer import (
+    Listener,
+    associate,
+    chest,
+    data_pdus,
+    echo_works,
+    encoded,
+    read_pdu,
+    request_pdu,
+    store_command,
+)
+
+pytestmark = pytest.mark.integration
+Start = Callable[..., Listener]
+COMMAND = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")
+RELEASE = struct.pack(">BxI4x", 5, 4)
+ABORT = struct.pack(">BxI4x", 7, 4)
+
+
+def established(listener: Listener) -> socket.socket:
+    """A raw connection with an accepted association."""
+    connection = listener.connect()
+    connection.sendall(request_pdu())
+    assert read_pdu(connection)[0] == 2
+    return connection
+
+
+def is_cut(connection: socket.socket, within_s: float) -> bool:
+    """Whether the listener ends the connection in time; an A-ABORT on the way is fine."""
+    connection.settimeout(within_s)
+    try:
+        while connection.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+    return True
+
+
+def drip(connection: socket.socket, data: bytes) -> None:
+    """Send a byte every 50 ms."""
+    for byte in data:
+        connection.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def flood(connection: socket.socket, data: bytes) -> None:
+    """Send the same again and again, 32 MB in all."""
+    for _ in range(32_000_000 // len(data)):
+        connection.sendall(data)
+
+
+def nothing_is_left(listener: Listener) -> bool:
+    """Whether no connection is open and no byte is reserved."""
+    about = listener.scp.about()
+    return bool(about["connections"] == 0 and about["in_flight_bytes"] == 0)
+
+
+@pytest.mark.parametrize("opening", [b"", b"\x01", b"\x01\x00\x00\x00\x10\x00", request_pdu()[:-1]])
+def test_half_open_peers_keep_nobody_out(start: Start, opening: bytes) -> None:
+    """Silent peers and half PDUs fill no association: the next request is served, and they are cut."""
+    listener = start(maximum_associations=2)
+    held = [listener.connect() for _ in range(60)]
+    for connection in held:
+        try:
+            connection.sendall(opening)
+        except OSError:
+            continue  # it had to give way already
+    before = time.monotonic()
+    assert echo_works(listener)
+    assert time.monotonic() - before < 1.5
+    assert listener.scp.about()["evicted"] >= 60 - HALF_OPEN_PER_ADDRESS
+    listener.until(lambda: nothing_is_left(listener))
+
+
+def test_dripped_request_is_cut(start: Start) -> None:
+    """A byte now and then is no progress: the whole request has one deadline."""
+    listener = start(acse_timeout_s=0.5)
+    connection = listener.connect()
+    before = time.monotonic()
+    with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
+        drip(connection, request_pdu())
+    assert time.monotonic() - before < 3
+    listener.until(lambda: nothing_is_left(listener))
+
+
+def test_dripped_data_is_cut(start: Start) -> None:
+    """The same holds for every PDU of an association."""
+    listener = start(pdu_timeout_s=0.5)
+    connection = established(listener)
+    before = time.monotonic()
+    with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
+        drip(connection, data_pdus(1, True, COMMAND))
+    assert time.monotonic() - before < 3
+    listener.until(lambda: nothing_is_left(listener))
+    assert listener.count("pdu-timeout") == 1
+
+
+def test_idle_association_is_cut(start: Start) -> None:
+    """An association without a word for the network timeout ends."""
+    listener = start(network_timeout_s=0.5)
+    assert is_cut(established(listener), 3)
+
+
+@pytest.mark.parametrize("kind", [1, 4, 5, 7])
+def test_declared_gigabytes_are_not_read(start: Start, kind: int) -> None:
+    """A PDU that declares 4 GiB is cut by its header, before and after the association."""
+    listener = start()
+    process = psutil.Process()
+    before = process.memory_info().rss
+    for connection in (listener.connect(), established(listener)):
+        connection.sendall(struct.pack(">BxI", kind, 0xFFFFFFFF))
+        try:
+            for _ in range(200):
+                connection.sendall(bytes(1 << 16))
+        except OSError:
+            pass
+        assert is_cut(connection, 2)
+    assert process.memory_info().rss - before < 30_000_000
+    assert echo_works(listener)
+
+
+def test_one_peer_cannot_take_all_associations(start: Start) -> None:
+    """The cap of one address holds although the house is not full."""
+    listener = start(maximum_associations=10, maximum_associations_per_peer=2)
+    first, second = associate(listener), associate(listener)
+    third = associate(listener)
+    assert (first.is_established, second.is_established, third.is_rejected) == (True, True, True)
+    assert listener.count("rejected-full") == 1
+    first.release()
+    second.release()
+
+
+def test_flood_of_requests_is_answered_and_forgotten(start: Start) -> None:
+    """Beyond the limit each request is rejected; no thread and no connection stays."""
+    listener = start(maximum_associations=3)
+    connections = [listener.connect() for _ in range(30)]
+    answers = []
+    for connection in connections:
+        connection.sendall(request_pdu())
+        answers.append(read_pdu(connection)[0])
+    assert (answers.count(2), answers.count(3)) == (3, 27)
+    for connection in connections:
+        connection.close()
+    listener.until(lambda: nothing_is_left(listener))
+    assert echo_works(listener)
+
+
+@pytest.mark.parametrize("ending", ["abort", "close", "reset", "release", "request", "garbage"])
+def test_transfer_that_breaks_off_leaves_nothing(start: Start, ending: str) -> None:
+    """Half an object is no object, however the peer leaves."""
+    listener = start()
+    connection = established(listener)
+    connection.sendall(data_pdus(1, True, COMMAND) + data_pdus(1, False, bytes(100_000))[:70_000])
+    listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 0)
+    if ending == "reset":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    elif ending == "close":
+        connection.close()
+    else:
+        rest = data_pdus(1, False, bytes(100_000))[70_000:]
+        rest = rest[: -struct.calcsize(">6x")] if ending == "garbage" else rest[:28_000]
+        connection.sendall({"abort": ABORT, "release": RELEASE, "request": request_pdu()}.get(ending, rest))
+        connection.close()
+    listener.until(lambda: nothing_is_left(listener))
+    assert (listener.instances(), listener.quarantined(), list(listener.store.files())) == (0, 0, [])
+    assert echo_works(listener)
+
+
+def test_object_beyond_the_bound_ends_its_association(start: Start) -> None:
+    """An object larger than allowed is cut while it arrives, not when it is whole."""
+    listener = start(maximum_object_mb=1)
+    connection = established(listener)
+    connection.sendall(data_pdus(1, True, COMMAND))
+    fragment = data_pdus(1, False, bytes(16000), 16000)
+    with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
+        flood(connection, fragment[:11] + b"\x00" + fragment[12:])
+    listener.until(lambda: nothing_is_left(listener))
+    assert listener.count("object-too-large") == 1
+    assert listener.instances() == 0
+
+
+def test_objects_in_flight_are_bounded_together(start: Start) -> None:
+    """Many large objects at once are cut before the memory is; then there is room again."""
+    listener = start(maximum_in_flight_mb=0.2)
+    first, second = established(listener), established(listener)
+    unfinished = data_pdus(1, False, bytes(150_000))[:-20_000]
+    first.sendall(data_pdus(1, True, COMMAND) + unfinished)
+    listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 100_000)
+    second.sendall(data_pdus(1, True, COMMAND) + unfinished)
+    assert is_cut(second, 3)
+    first.close()
+    listener.until(lambda: nothing_is_left(listener))
+    assert listener.count("too-much-in-flight") == 1
+
+
+def test_endless_command_is_cut(start: Start) -> None:
+    """A command set that never ends is no way to fill the memory."""
+    listener = start()
+    connection = established(listener)
+    fragment = data_pdus(1, True, bytes(16000), 16000)
+    unfinished = fragment[:11] + b"\x01" + fragment[12:]
+    with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
+        flood(connection, unfinished)
+    listener.until(lambda: nothing_is_left(listener))
+    assert listener.count("command-too-long") == 1
+
+
+def test_peer_that_never_waits_is_cut(start: Start) -> None:
+    """Nobody negotiated asynchronous operations: a pipeline of objects ends."""
+    listener = start()
+    connection = established(listener)
+    one = data_pdus(1, True, COMMAND) + data_pdus(1, False, encoded(chest()))
+    try:
+        for _ in range(300):
+            connection.sendall(one * 10)
+    except OSError:
+        pass
+    assert is_cut(connection, 5)
+    listener.until(lambda: nothing_is_left(listener))
+    assert echo_works(listener)
+
+
+def test_damaged_streams_never_stop_the_listener(start: Start, shared_data: Path) -> None:
+    """Recorded client streams, cut anywhere and with flipped bits: the listener serves the next peer."""
+    listener = start(
+        acse_timeout_s=0.3, pdu_timeout_s=0.3, network_timeout_s=0.5, require_called_ae_title=False
+    )
+    chance = random.Random(20260101)
+    streams = [path.read_bytes() for path in sorted((shared_data / "08_net_raw").iterdir())]
+    streams.append(
+        request_pdu() + data_pdus(1, True, COMMAND) + data_pdus(1, False, encoded(chest())) + RELEASE
+    )
+    threads = psutil.Process().num_threads()
+    for _ in range(120):
+        stream = bytearray(chance.choice(streams))
+        for _ in range(chance.choice([0, 1, 3, 20])):
+            stream[chance.randrange(min(len(stream), 600))] = chance.randrange(256)
+        connection = listener.connect()
+        connection.sendall(stream[: chance.randrange(1, len(stream) + 1)])
+        if chance.random() < 0.5:
+            connection.close()
+    assert echo_works(listener)
+    listener.until(lambda: nothing_is_left(listener))
+    listener.until(lambda: psutil.Process().num_threads() <= threads + 2)
+
+
+def test_recorded_streams_are_served(start: Start, shared_data: Path) -> None:
+    """The undamaged recordings: an echo is answered; a store in a refused context is aborted."""
+    listener = start(require_called_ae_title=False)
+    for path in sorted((shared_data / "08_net_raw").iterdir()):
+        connection = listener.connect()
+        stream = path.read_bytes()
+        request = 6 + struct.unpack_from(">I", stream, 2)[0]
+        connection.sendall(stream[:request])
+        assert read_pdu(connection)[0] == 2
+        connection.sendall(stream[request:])
+        assert is_cut(connection, 5)
+    listener.until(lambda: nothing_is_left(listener))
+    assert listener.count("echo") == 1
+
+
+def test_open_files_are_flat(start: Start) -> None:
+    """A thousand short connections leave no descriptor behind."""
+    listener = start()
+    assert echo_works(listener)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(300):
+        connection = listener.connect()
+        connection.sendall(request_pdu() if number % 3 else b"GET / HTTP/1.1\r\n\r\n")
+        connection.close()
+    listener.until(lambda: nothing_is_left(listener))
+    listener._opened.clear()
+    assert len(os.listdir("/proc/self/fd")) <= before + 3
