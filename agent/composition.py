@@ -152,12 +152,12 @@ def draft_record(
         StructuredReportError: the study or the draft cannot be encoded.
     """
     urgency = assess(tuple(draft.findings), rules)
-    flags: tuple[Flag | Remark, ...] = (*draft.flags, *material.remarks)
+    flags = _each_once((*draft.flags, *material.remarks))
     content = DraftContent(
         findings=tuple(draft.findings),
         findings_sentences=[sentence.text for sentence in draft.findings_sentences],
         impression_sentences=[sentence.text for sentence in draft.impression_sentences],
-        flags=list(dict.fromkeys(flag.text for flag in flags)),
+        flags=[flag.text for flag in flags],
         urgency=None if urgency is None else Urgency(level=urgency.level, reason=urgency.reason),
     )
     study = SourceStudy(images=material.headers)
@@ -225,6 +225,11 @@ def notice_record(
         seconds=0.0,
         documents=documents,
     )
+
+
+def _each_once(flags: Sequence[Flag | Remark]) -> tuple[Flag | Remark, ...]:
+    """Drop what is said twice: the network and the choice of images may remark on the same thing."""
+    return tuple({flag.text: flag for flag in reversed(flags)}.values())[::-1]
 
 
 def _content(draft: Draft, flags: Sequence[Flag | Remark], urgency: Assessment | None) -> dict[str, Any]:

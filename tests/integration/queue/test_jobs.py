@@ -1,0 +1,353 @@
+"""The queue's rules, the same on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+
+import pytest
+from sqlalchemy import func, select, update
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Delivery, Document, Draft, Job, JobEvent, Study
+from agent.errors import InvalidTransition, LeaseLost
+from agent.queue import deliveries, jobs, operator
+from agent.queue.retry import Failure, RetryPolicy
+from agent.queue.states import JobState, move
+
+pytestmark = pytest.mark.integration
+
+POLICY = RetryPolicy(maximum_attempts=3, first_s=5.0, longest_s=900.0)
+AGAIN = Failure(code="oops", reason="it did not work", retryable=True)
+NEVER = Failure(code="no", reason="it cannot work", retryable=False)
+
+
+def add(database: Database, number: int, *, priority: int = 50, state: JobState = JobState.QUEUED) -> int:
+    """A study with one job in a state."""
+    with database.transaction() as session:
+        now = database_now(session)
+        study = Study(study_instance_uid=f"1.2.{number}", first_received_at=now, last_received_at=now)
+        session.add(study)
+        session.flush()
+        job = jobs.enqueue(session, study, now=now, revision=1, priority=priority)
+        assert job is not None
+        if state is not JobState.RECEIVING:
+            move(session, job, state, now=now)
+        return job.id
+
+
+def job_of(database: Database, job_id: int) -> Job:
+    """A job as it is now."""
+    with database.transaction() as session:
+        return session.get_one(Job, job_id)
+
+
+def shift(database: Database, **values: object) -> None:
+    """Overwrite columns of every job."""
+    with database.transaction() as session:
+        session.execute(update(Job).values(**values))
+
+
+def expire(database: Database) -> None:
+    """Let every lease run out, and every backoff after it."""
+    with database.transaction() as session:
+        past = database_now(session) - timedelta(seconds=1)
+        session.execute(update(Job).where(Job.lease_until.is_not(None)).values(lease_until=past))
+
+
+def test_enqueue_twice_is_one_job(both_databases: Database) -> None:
+    """The idempotency key makes a second enqueue nothing, and the transaction goes on."""
+    add(both_databases, 1, state=JobState.RECEIVING)
+    with both_databases.transaction() as session:
+        study = session.scalars(select(Study)).one()
+        now = database_now(session)
+        assert jobs.enqueue(session, study, now=now, revision=1) is None
+        assert jobs.enqueue(session, study, now=now, revision=2) is not None
+    with both_databases.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Job)) == 2
+
+
+def test_claim_leases_urgent_then_oldest(both_databases: Database) -> None:
+    """Priority first, then age; a claim has a token, an owner and counts the attempt."""
+    first, second, stat = (add(both_databases, n, priority=p) for n, p in ((1, 50), (2, 50), (3, 0)))
+    claims = jobs.claim(both_databases, "w", 60, 2)
+    assert [claim.job_id for claim in claims] == [stat, first]
+    job = job_of(both_databases, stat)
+    assert (job.state, job.lease_owner, job.attempts) == ("GENERATING", "w", 1)
+    assert job.lease_token == claims[0].token
+    assert [claim.job_id for claim in jobs.claim(both_databases, "w", 60, 9)] == [second]
+    assert jobs.claim(both_databases, "w", 60, 9) == []
+
+
+def test_claim_leaves_what_is_not_due(both_databases: Database) -> None:
+    """A job waits until its run_after."""
+    add(both_databases, 1)
+    with both_databases.transaction() as session:
+        session.execute(update(Job).values(run_after=database_now(session) + timedelta(hours=1)))
+    assert jobs.claim(both_databases, "w", 60, 9) == []
+
+
+def test_heartbeat_prolongs_and_reports_what_is_lost(both_databases: Database) -> None:
+    """A lease that another owner has is named, and stays the other owner's."""
+    add(both_databases, 1)
+    add(both_databases, 2)
+    mine = jobs.claim(both_databases, "w1", 1, 2)
+    expire(both_databases)
+    assert jobs.reclaim_expired(both_databases, POLICY, chance=Random(1)) == 2
+    with both_databases.transaction() as session:
+        session.execute(update(Job).values(run_after=Job.created_at))
+    other = jobs.claim(both_databases, "w2", 60, 1)
+    assert jobs.heartbeat(both_databases, mine, 60) == {claim.job_id for claim in mine}
+    assert jobs.heartbeat(both_databases, other, 120) == frozenset()
+    with both_databases.transaction() as session:
+        left = session.get_one(Job, other[0].job_id).lease_until - database_now(session)  # type: ignore[operator]
+    assert 100 < left.total_seconds() <= 120
+
+
+def test_finish_with_a_stale_token_changes_nothing(both_databases: Database) -> None:
+    """Fencing: the worker that lost its lease cannot finish, even if it is the first to try."""
+    add(both_databases, 1)
+    (stale,) = jobs.claim(both_databases, "w1", 60, 1)
+    expire(both_databases)
+    jobs.reclaim_expired(both_databases, POLICY, chance=Random(1))
+    shift(both_databases, run_after=Job.created_at)
+    (fresh,) = jobs.claim(both_databases, "w2", 60, 1)
+    with pytest.raises(LeaseLost), both_databases.transaction() as session:
+        jobs.finish(session, stale, now=database_now(session))
+    with pytest.raises(LeaseLost):
+        jobs.fail(both_databases, stale, NEVER, POLICY, chance=Random(1))
+    assert job_of(both_databases, fresh.job_id).lease_token == fresh.token
+    with both_databases.transaction() as session:
+        jobs.finish(session, fresh, now=database_now(session), actor="w2")
+    assert job_of(both_databases, fresh.job_id).state == "DRAFTED"
+
+
+def test_finish_twice_is_refused(both_databases: Database) -> None:
+    """One claim ends once."""
+    add(both_databases, 1)
+    (claim,) = jobs.claim(both_databases, "w", 60, 1)
+    with both_databases.transaction() as session:
+        jobs.finish(session, claim, now=database_now(session))
+    with pytest.raises(LeaseLost), both_databases.transaction() as session:
+        jobs.finish(session, claim, now=database_now(session))
+
+
+def test_fail_for_good_is_failed(both_databases: Database) -> None:
+    """What trying again cannot mend is FAILED at the first attempt, with its code and reason."""
+    add(both_databases, 1)
+    (claim,) = jobs.claim(both_databases, "w", 60, 1)
+    assert jobs.fail(both_databases, claim, NEVER, POLICY, chance=Random(1)) is JobState.FAILED
+    job = job_of(both_databases, claim.job_id)
+    assert (job.state, job.code, job.reason, job.lease_token) == ("FAILED", "no", "it cannot work", None)
+
+
+def test_fail_retryable_waits_then_dies(both_databases: Database) -> None:
+    """Each failure waits longer at most; the last attempt's failure is DEAD."""
+    job_id = add(both_databases, 1)
+    for expected in (JobState.QUEUED, JobState.QUEUED, JobState.DEAD):
+        shift(both_databases, run_after=Job.created_at)
+        (claim,) = jobs.claim(both_databases, "w", 60, 1)
+        assert jobs.fail(both_databases, claim, AGAIN, POLICY, chance=Random(1)) is expected
+    job = job_of(both_databases, job_id)
+    assert (job.state, job.attempts, job.code) == ("DEAD", 3, "oops")
+
+
+def test_poison_study_that_kills_its_workers_dies(both_databases: Database) -> None:
+    """An expired lease counts as an attempt, though nobody was left to report it."""
+    job_id = add(both_databases, 1)
+    for _ in range(3):
+        shift(both_databases, run_after=Job.created_at)
+        assert len(jobs.claim(both_databases, "doomed", 60, 1)) == 1
+        expire(both_databases)
+        # The next claim takes the expired lease back before it looks for work.
+        assert jobs.claim(both_databases, "w", 60, 1, policy=POLICY) == []
+    job = job_of(both_databases, job_id)
+    assert (job.state, job.code, job.attempts) == ("DEAD", "lease-expired", 3)
+
+
+def test_reclaim_leaves_living_leases(both_databases: Database) -> None:
+    """Only what has run out is taken back."""
+    add(both_databases, 1)
+    jobs.claim(both_databases, "w", 60, 1)
+    assert jobs.reclaim_expired(both_databases, POLICY, chance=Random(1)) == 0
+
+
+def test_release_gives_back_without_an_attempt(both_databases: Database) -> None:
+    """A worker that shuts down in order costs the study nothing."""
+    job_id = add(both_databases, 1)
+    claims = jobs.claim(both_databases, "w", 60, 1)
+    assert jobs.release(both_databases, claims, actor="w") == 1
+    assert jobs.release(both_databases, claims, actor="w") == 0
+    assert (job_of(both_databases, job_id).state, job_of(both_databases, job_id).attempts) == ("QUEUED", 0)
+
+
+def test_every_step_is_in_the_history(both_databases: Database) -> None:
+    """The events are the whole life of a job, with who did it and why."""
+    add(both_databases, 1)
+    (claim,) = jobs.claim(both_databases, "w", 60, 1)
+    jobs.fail(both_databases, claim, NEVER, POLICY, chance=Random(1), actor="w")
+    with both_databases.reading() as session:
+        events = session.execute(
+            select(JobEvent.from_state, JobEvent.to_state, JobEvent.code, JobEvent.actor).order_by(
+                JobEvent.id
+            )
+        ).all()
+    assert [tuple(event) for event in events] == [
+        (None, "RECEIVING", None, ""),
+        ("RECEIVING", "QUEUED", None, ""),
+        ("QUEUED", "GENERATING", None, "w"),
+        ("GENERATING", "FAILED", "no", "w"),
+    ]
+
+
+def test_move_refuses_an_impossible_step(both_databases: Database) -> None:
+    """A job cannot leave DELIVERED, and the refusal writes nothing."""
+    job_id = add(both_databases, 1)
+    with pytest.raises(InvalidTransition), both_databases.transaction() as session:
+        move(session, session.get_one(Job, job_id), JobState.DELIVERED, now=database_now(session))
+    assert job_of(both_databases, job_id).state == "QUEUED"
+
+
+def drafted(database: Database, number: int, destinations: tuple[str, ...] = ("a",)) -> int:
+    """A drafted job with one document to each destination."""
+    add(database, number)
+    (claim,) = jobs.claim(database, "w", 60, 1)
+    with database.transaction() as session:
+        now = database_now(session)
+        job = jobs.finish(session, claim, now=now)
+        draft = Draft(
+            study_id=job.study_id,
+            job_id=job.id,
+            revision=1,
+            model_digest="m",
+            model_name="m",
+            demonstration=False,
+            text="t",
+            content={},
+            created_at=now,
+        )
+        session.add(draft)
+        session.flush()
+        document = Document(
+            draft_id=draft.id,
+            role="report",
+            variant="v",
+            sop_class_uid="1.2",
+            sop_instance_uid=f"1.2.{number}.9",
+            series_instance_uid="1.2",
+            sha256="0",
+            content=b"bytes",
+        )
+        session.add(document)
+        session.flush()
+        for name in destinations:
+            deliveries.add(session, document, job, name, now=now, give_up_after_s=3600, priority=50)
+        return job.id
+
+
+def test_delivery_roll_up_needs_every_destination(both_databases: Database) -> None:
+    """DELIVERING with the first, DELIVERED with the last."""
+    job_id = drafted(both_databases, 1, ("a", "b"))
+    (first,) = deliveries.claim(both_databases, "d", "a", 60, 9)
+    assert first.content == b"bytes"
+    assert job_of(both_databases, job_id).state == "DELIVERING"
+    deliveries.stored(both_databases, first)
+    assert job_of(both_databases, job_id).state == "DELIVERING"
+    (second,) = deliveries.claim(both_databases, "d", "b", 60, 9)
+    deliveries.stored(both_databases, second)
+    assert job_of(both_databases, job_id).state == "DELIVERED"
+
+
+def test_delivery_finishes_are_fenced(both_databases: Database) -> None:
+    """A second end of one claim is refused."""
+    drafted(both_databases, 1)
+    (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
+    deliveries.stored(both_databases, claim)
+    with pytest.raises(LeaseLost):
+        deliveries.stored(both_databases, claim)
+    with pytest.raises(LeaseLost):
+        deliveries.fail(both_databases, claim, AGAIN, POLICY, chance=Random(1))
+
+
+def test_delivery_fails_until_the_time_to_give_up(both_databases: Database) -> None:
+    """A retry that would come too late is none: DEAD, and the job with it."""
+    job_id = drafted(both_databases, 1)
+    (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
+    assert deliveries.fail(both_databases, claim, AGAIN, POLICY, chance=Random(1)) == "PENDING"
+    with both_databases.transaction() as session:
+        session.execute(
+            update(Delivery).values(run_after=Delivery.created_at, give_up_at=Delivery.created_at)
+        )
+    (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
+    assert deliveries.fail(both_databases, claim, AGAIN, POLICY, chance=Random(1)) == "DEAD"
+    assert (job_of(both_databases, job_id).state, job_of(both_databases, job_id).code) == ("DEAD", "oops")
+
+
+def test_delivery_postponed_costs_no_attempt(both_databases: Database) -> None:
+    """What was not tried is as it was."""
+    drafted(both_databases, 1)
+    claims = deliveries.claim(both_databases, "d", "a", 60, 9)
+    deliveries.postpone(both_databases, claims, 0.0, AGAIN)
+    deliveries.postpone(both_databases, claims, 0.0, AGAIN)
+    with both_databases.reading() as session:
+        assert session.execute(select(Delivery.state, Delivery.attempts)).one() == ("PENDING", 0)
+
+
+def test_delivery_heartbeat_and_reclaim(both_databases: Database) -> None:
+    """A living lease is prolonged, a dead one taken back with its attempt counted."""
+    drafted(both_databases, 1)
+    claims = deliveries.claim(both_databases, "d", "a", 60, 9)
+    assert deliveries.heartbeat(both_databases, claims, 60) == frozenset()
+    assert deliveries.reclaim_expired(both_databases, POLICY, chance=Random(1)) == 0
+    with both_databases.transaction() as session:
+        session.execute(update(Delivery).values(lease_until=Delivery.created_at))
+    assert deliveries.reclaim_expired(both_databases, POLICY, chance=Random(1)) == 1
+    assert deliveries.heartbeat(both_databases, claims, 60) == {claims[0].delivery_id}
+    with both_databases.reading() as session:
+        assert session.execute(select(Delivery.state, Delivery.attempts)).one() == ("PENDING", 1)
+
+
+@pytest.mark.parametrize("how", ["failed", "dead", "canceled", "skipped"])
+def test_operator_retry_brings_a_stopped_job_back(both_databases: Database, how: str) -> None:
+    """A stopped job without a draft begins anew, with all of its attempts."""
+    states = {"skipped": JobState.RECEIVING}
+    job_id = add(both_databases, 1, state=states.get(how, JobState.QUEUED))
+    if how == "skipped":
+        with both_databases.transaction() as session:
+            move(session, session.get_one(Job, job_id), JobState.SKIPPED, now=database_now(session))
+    elif how == "canceled":
+        operator.cancel(both_databases, job_id, reason="test", actor="admin")
+    else:
+        (claim,) = jobs.claim(both_databases, "w", 60, 1)
+        policy = RetryPolicy(maximum_attempts=1)
+        jobs.fail(both_databases, claim, AGAIN if how == "dead" else NEVER, policy, chance=Random(1))
+    assert operator.retry(both_databases, job_id, give_up_after_s=60, actor="admin") is JobState.QUEUED
+    assert job_of(both_databases, job_id).attempts == 0
+
+
+def test_operator_retry_revives_dead_deliveries(both_databases: Database) -> None:
+    """A job with a draft is not drafted again: its documents are sent again."""
+    job_id = drafted(both_databases, 1)
+    (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
+    deliveries.fail(both_databases, claim, NEVER, POLICY, chance=Random(1))
+    assert operator.retry(both_databases, job_id, give_up_after_s=60, actor="admin") is JobState.DELIVERING
+    (again,) = deliveries.claim(both_databases, "d", "a", 60, 9)
+    assert (again.attempts, again.content) == (1, b"bytes")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda database, job_id: operator.retry(database, job_id, give_up_after_s=60, actor="a"),
+        lambda database, job_id: operator.cancel(database, job_id + 1, reason="r", actor="a"),
+        lambda database, job_id: operator.prioritise(database, job_id + 1, 0),
+    ],
+)
+def test_operator_refuses_what_makes_no_sense(
+    both_databases: Database, act: Callable[[Database, int], object]
+) -> None:
+    """Retrying what runs, or touching what is not there, says so."""
+    job_id = add(both_databases, 1)
+    with pytest.raises(InvalidTransition):
+        act(both_databases, job_id)
