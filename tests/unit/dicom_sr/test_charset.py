@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -98,6 +98,7 @@ def test_text_already_converted_by_pydicom_is_taken_as_it_is() -> None:
     assert source_text(image, NAME, is_name=True) == "Διονυσίου^Ελένη"
 
 
+@settings(deadline=None)
 @given(character_set=st.binary(max_size=40), name=st.binary(max_size=60))
 def test_any_bytes_give_text_that_utf8_can_carry(character_set: bytes, name: bytes) -> None:
     """No character set and no name, however broken, raises or warns."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicom_sr.identifiers import derived_uid, device_uid, instance_uid, series_uid, tracking_uid
 
 
+@settings(deadline=None)
 @given(parts=st.lists(st.text(max_size=20), max_size=5))
 def test_derived_uid_is_valid_and_repeatable(parts: list[str]) -> None:
     """A UUID-derived UID (PS3.5 B.2), the same for the same parts."""
@@ -18,6 +19,7 @@ def test_derived_uid_is_valid_and_repeatable(parts: list[str]) -> None:
     assert uid == derived_uid(*parts)
 
 
+@settings(deadline=None)
 @given(
     one=st.lists(st.text(max_size=5), max_size=4),
     other=st.lists(st.text(max_size=5), max_size=4),
