@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.findings.types import Laterality
-from model.phantom.canvas import Field, blob, curve, ellipse, lines, step
+from model.phantom.canvas import Field, blob, curve, dome, ellipse, lines, step
 from model.phantom.chest import Chest, Lung, affects, sign_of
 from model.phantom.spec import PhantomSpec
 
@@ -20,6 +20,8 @@ def bones(spec: PhantomSpec, chest: Chest) -> Field:
     for lung in chest.lungs:
         total += _ribs(spec, chest, lung)
         total += _scapula(spec, chest, lung)
+        if affects(spec.find("rib_fracture"), lung.side):
+            total += _haematoma(chest, lung)
     return total + _clavicles(spec, chest)
 
 
@@ -70,8 +72,15 @@ def _broken_ribs(spec: PhantomSpec, chest: Chest, lung: Lung, along: Field, half
     gap = 1 - 0.95 * here * np.exp(-np.square(off / np.float32(0.0060)))
     distance = np.abs(shifted - np.round(shifted)) * np.float32(_PITCH)
     callus = here * np.exp(-np.square(off / np.float32(0.024)) - np.square(distance / np.float32(0.016)))
-    result: Field = (_rib_profile(shifted, half) + 3.2 * callus) * gap
+    result: Field = (_rib_profile(shifted, half) + 3.6 * callus) * gap
     return result
+
+
+def _haematoma(chest: Chest, lung: Lung) -> Field:
+    """Blood under the pleura beside broken ribs: a lens on the inner side of the chest wall."""
+    y = chest.apex + 0.10 + _PITCH * (sum(_FRACTURED) / 2)
+    lens = ellipse(lung.u - lung.lateral, chest.y, (0.0, y), (0.056, 0.110))
+    return 0.24 * np.sqrt(dome(lens)) * lung.mask
 
 
 def _clavicles(spec: PhantomSpec, chest: Chest) -> Field:

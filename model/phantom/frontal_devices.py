@@ -9,7 +9,7 @@ from model.phantom.canvas import Field, blob, curve, ellipse, lines
 from model.phantom.chest import Chest, carina_y, sign_of
 from model.phantom.spec import PhantomSpec
 
-_WIRE = 0.0034  # standard deviation of the profile of a catheter or lead
+_WIRE = 0.0038  # standard deviation of the profile of a catheter or lead
 
 
 def devices(spec: PhantomSpec, chest: Chest) -> Field:
@@ -19,7 +19,7 @@ def devices(spec: PhantomSpec, chest: Chest) -> Field:
         total += _endotracheal_tube(spec, chest, malpositioned=tube.location is not None)
     if (line := spec.find("central_line")) is not None:
         path = _central_line(spec, chest, line.laterality or Laterality.RIGHT)
-        total += 0.19 * lines(chest.to_image(curve(path)), 1.0, _WIRE, chest.size)
+        total += 0.24 * lines(chest.to_image(curve(path)), 1.0, _WIRE, chest.size)
     if (pacemaker := spec.find("pacemaker")) is not None:
         total += _pacemaker(spec, chest, pacemaker.laterality or Laterality.LEFT)
     return total

@@ -33,9 +33,9 @@ def alter_lungs(spec: PhantomSpec, chest: Chest, air: Field, markings: Field) ->
             outside = lung.mask * (1 - inside)
             opacity = opacity * (1 - outside)
             collapsed = 0.05 + 0.06 * _grade(spec.find("pneumothorax"))
-            air = air * (1 + 0.13 * outside - collapsed * inside * lung.mask)
+            air = air * (1 + 0.18 * outside - collapsed * inside * lung.mask)
             strength = strength * (1 - outside)
-            density = density + 0.10 * line * lung.mask * (1 - 0.8 * chest.solid)
+            density = density + 0.14 * line * lung.mask * (1 - 0.8 * chest.solid)
         if affects(spec.find("pleural_effusion"), lung.side):
             fluid = _fluid(spec, chest, lung)
             opacity = 1 - (1 - opacity) * (1 - 0.93 * fluid)

@@ -22,12 +22,12 @@ def frontal_lesions(spec: PhantomSpec, chest: Chest) -> tuple[Field, Field]:
         density += _atelectasis(spec, chest, finding)
     if (finding := spec.find("nodule")) is not None:
         centre = lesion_centre(spec, chest, finding)
-        radius = spec.chance("nodule").uniform(0.021, 0.027)
-        density += 0.20 * blob(ellipse(chest.x, chest.y, centre, (radius, radius)), 0.5)
+        radius = spec.chance("nodule").uniform(0.023, 0.029)
+        density += 0.22 * blob(ellipse(chest.x, chest.y, centre, (radius, radius)), 0.5)
     if (finding := spec.find("mass")) is not None:
         density += 0.22 * _mass(spec, chest, finding)
     if (finding := spec.find("hilar_enlargement")) is not None:
-        density += 0.17 * _hila(spec, chest, finding)
+        density += 0.20 * _hila(spec, chest, finding)
     lungs = chest.lungs[0].mask + chest.lungs[1].mask
     return opacity * lungs, density * lungs * (1 - 0.7 * chest.solid)
 
@@ -98,7 +98,7 @@ def _atelectasis(spec: PhantomSpec, chest: Chest, finding: Finding) -> Field:
                 [(x - half * s, middle[1] - slope * half), middle, (x + half * s, middle[1] + slope * half)]
             )
         )
-    return 0.21 * np.minimum(lines(chest.to_image(np.concatenate(bands)), 1.0, 0.0075, chest.size), 1.3)
+    return 0.24 * np.minimum(lines(chest.to_image(np.concatenate(bands)), 1.0, 0.0075, chest.size), 1.3)
 
 
 def _mass(spec: PhantomSpec, chest: Chest, finding: Finding) -> Field:
