@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from socketserver import BaseServer
 from typing import Any
 
@@ -80,7 +81,7 @@ class BoundedServer(ThreadedAssociationServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Enter the connection in the ledger, then go on in a thread of its own."""
-        connection = self.ledger.open(client_address[0], lambda: _cut(request))
+        connection = self.ledger.open(client_address[0], partial(_cut, request))
         self._accepted[request] = connection
         super().process_request(request, client_address)
 
@@ -91,7 +92,11 @@ class BoundedServer(ThreadedAssociationServer):
         try:
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                active = self._handshake(self._tls, request, connection)
+                # The wrapper owns the descriptor from here on; it is closed below, handshake or not.
+                active = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                connection.close = partial(_cut, active)
+                active.settimeout(self._handshake_timeout_s)
+                active.do_handshake()
             first = receive_request(active, self._request_timeout_s)
             handler = _Handler(active, client_address, self)
             handler.serve(connection, first)
@@ -104,15 +109,6 @@ class BoundedServer(ThreadedAssociationServer):
         finally:
             self.ledger.close(connection)
             self.shutdown_request(active)
-
-    def _handshake(
-        self, tls: ssl.SSLContext, request: socket.socket, connection: Connection
-    ) -> ssl.SSLSocket:
-        secured = tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
-        connection.close = lambda: _cut(secured)
-        secured.settimeout(self._handshake_timeout_s)
-        secured.do_handshake()
-        return secured
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Count a connection that failed before its thread began; the base class would print it."""
