@@ -27,14 +27,20 @@ _DEFAULT_REPERTOIRE = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _ASCII = "ascii"
 
 
-def source_codec(dataset: Dataset) -> str:
-    """The Python codec of an image's initial character set, best effort.
+def source_codecs(dataset: Dataset) -> tuple[str, ...]:
+    """The Python codecs of an image's character sets, best effort, the initial one first.
 
-    The sets behind the first one are named by the escape sequences that switch to them.
+    The escape sequences name the sets that they switch to; the others matter for senders that left
+    the escapes out.
     """
     terms = [_normalised_term(str(term)) for term in _raw_values(dataset.get_item(_CHARACTER_SET_TAG))]
-    known = [term for term in terms if term in python_encoding]
-    return _ASCII if not known or known[0] in _DEFAULT_REPERTOIRE else python_encoding[known[0]]
+    known = [term for term in terms if term in python_encoding] or [""]
+    return tuple(_ASCII if term in _DEFAULT_REPERTOIRE else _codec(term) for term in known)
+
+
+def _codec(term: str) -> str:
+    codec = python_encoding[term]
+    return "gb2312" if codec == "iso_ir_58" else codec
 
 
 def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) -> str:
@@ -51,7 +57,7 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
     if isinstance(value, MultiValue | list | tuple):
         value = "\\".join(str(item) for item in value)
     if isinstance(value, bytes):
-        value = _decode(value, source_codec(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
+        value = _decode(value, source_codecs(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
     return clean(str(value))
 
 
@@ -89,37 +95,36 @@ def _normalised_term(term: str) -> str:
     return candidate if candidate in python_encoding else "ISO 2022 IR " + match.group(2)
 
 
-def _decode(value: bytes, first: str, delimiters: set[int]) -> str:
+def _decode(value: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:
     text = value.rstrip(b" \0")
     if ESC not in text:
-        return _decode_plain(text, first)
+        return _decode_plain(text, codecs)
     fragments: list[bytes] = re.findall(rb"^[^\x1b]+|\x1b[^\x1b]*", text)
-    return "".join(_decode_fragment(fragment, first, delimiters) for fragment in fragments)
+    return "".join(_decode_fragment(fragment, codecs, delimiters) for fragment in fragments)
 
 
-def _decode_plain(value: bytes, first: str) -> str:
-    """Bytes without escapes: the first set; then UTF-8, which rarely fits by accident; then marks.
+def _decode_plain(value: bytes, codecs: tuple[str, ...]) -> str:
+    """Bytes without escapes: the initial set; then UTF-8, which rarely fits by accident; then the others.
 
     Bytes beyond ASCII in the default repertoire are illegal, and most often Latin-1 all the same.
     """
-    try:
-        return value.decode(first)
-    except UnicodeError:
-        pass
-    try:
-        return value.decode("utf-8")
-    except UnicodeError:
-        return value.decode("latin_1") if first == _ASCII else value.decode(first, errors="replace")
+    first, *others = codecs
+    for codec in (first, "utf-8", *others):
+        try:
+            return value.decode(codec)
+        except UnicodeError:
+            continue
+    return value.decode("latin_1") if first == _ASCII else value.decode(first, errors="replace")
 
 
-def _decode_fragment(fragment: bytes, first: str, delimiters: set[int]) -> str:
+def _decode_fragment(fragment: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:
     """One run after an escape sequence; an undeclared but known escape is honoured all the same."""
     if not fragment.startswith(ESC):
-        return _decode_plain(fragment, first)
+        return _decode_plain(fragment, codecs)
     length = 4 if fragment.startswith((b"\x1b$(", b"\x1b$)")) else 3
-    codec = CODES_TO_ENCODINGS.get(fragment[:length], first)
+    codec = CODES_TO_ENCODINGS.get(fragment[:length], codecs[0])
     if codec in _SELF_ESCAPING:
         return fragment.decode(codec, errors="replace")
     body = fragment[length:]  # the sets of G1 leave ASCII alone, so a delimiter in here is one
     end = next((index for index, byte in enumerate(body) if byte in delimiters), len(body))
-    return body[:end].decode(codec, errors="replace") + _decode_plain(body[end:], first)
+    return body[:end].decode(codec, errors="replace") + _decode_plain(body[end:], codecs)

@@ -76,6 +76,8 @@ def test_name_in_its_character_set_becomes_unicode(
         (b"ISO_IR 100\\ISO_IR 192", "Müller".encode("latin_1"), "Müller"),
         (b"\\ISO 2022 IR 87", b"\x1b$B;3\xff\xff", "山\ufffd\ufffd"),
         (b"\\ISO 2022 IR 87", b"A\x1b%ZB", "AB"),
+        (b"\\ISO 2022 IR 58", b"Zhang=\xd5\xc5", "Zhang=张"),
+        (b"\\ISO 2022 IR 100", b"M\xfcller", "Müller"),
     ],
 )
 def test_name_beside_a_wrong_character_set_is_saved_as_far_as_it_goes(
