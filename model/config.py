@@ -92,7 +92,8 @@ class ModelConfig:
     `confidence_threshold` a step commits every token at least that confident, and `denoising_steps` is
     then the most steps that a block may take. `image_size` is the side of the square input in pixels.
     `canonical`: trained on the wording of `model.findings.wording` alone, so that every other sentence
-    is a broken one.
+    is a broken one. `reads_context`: indication and comparison were part of its training prompts; a model
+    that never saw any is not given any.
     """
 
     network: Mapping[str, Any]
@@ -108,6 +109,7 @@ class ModelConfig:
     max_tokens: int = 256
     demonstration: bool = False
     canonical: bool = False
+    reads_context: bool = True
     name: str = "unnamed"
     version: str = "0"
     licence: str = ""
@@ -264,7 +266,13 @@ def tiny_config(
     network = network or tiny_network(
         vocab_size=vocab_size, image_token_id=image_token_id, eos_token_id=eos_token_id
     )
-    fields = {"demonstration": True, "canonical": True, "denoising_steps": block_size, **fields}
+    fields = {
+        "demonstration": True,
+        "canonical": True,
+        "reads_context": False,
+        "denoising_steps": block_size,
+        **fields,
+    }
     return ModelConfig(
         network=network,
         block_size=block_size,

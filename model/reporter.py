@@ -159,7 +159,9 @@ class Reporter:
 
     def _prompt(self, images: Sequence[Image], context: Context) -> Prompt:
         chosen = _choose(images)
-        known = ReportContext(indication=context.indication, comparison=context.comparison)
+        known = ReportContext()
+        if self._config.reads_context:
+            known = ReportContext(indication=context.indication, comparison=context.comparison)
         return build_prompt(self._tokenizer, self._config, [image.pixels for image in chosen], known)
 
     def _reviewed(self, prompts: Sequence[Prompt]) -> list[Review]:

@@ -6,21 +6,16 @@ was written a block ago part of the report.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from model.backbone import Backbone
 from model.cache import BlockCache
-from model.config import BlockAnchor, PromptAttention
+from model.decode.encode import encode_prompts
 from model.decode.options import DecodeOptions
-from model.errors import DecodingError
-from model.masks import block_mask, causal_step_mask, fused_mask, prefill_block_mask, prompt_mask
-from model.positions import next_positions, text_positions
+from model.masks import block_mask, causal_step_mask, fused_mask
+from model.positions import text_positions
 from model.prompt import PromptBatch
-
-PromptRule = Callable[[Tensor, PromptAttention, int, Tensor | None], Tensor]
 
 
 class DecodeContext:
@@ -31,74 +26,34 @@ class DecodeContext:
     """
 
     def __init__(self, backbone: Backbone, prompts: PromptBatch, options: DecodeOptions) -> None:
-        self._backbone, self._options = backbone, options
-        prompts = prompts.to(backbone.device)
-        features = backbone.encode_images(prompts.pixel_values, prompts.grid_thw)
-        self._embeds = backbone.embed(prompts.input_ids, features)  # [S, P, D]
-        self._positions = backbone.positions(prompts.input_ids, prompts.grid_thw, prompts.valid)
-
-        tail = self._tail(prompts)  # int [S]
-        self.starts = prompts.valid.sum(dim=1) - tail
-        self._next = next_positions(self._positions, prompts.valid) - tail
-        column = torch.arange(prompts.valid.shape[1], device=tail.device)
-        self._valid = prompts.valid & (column < self.starts[:, None])
-        self._columns = int(self._valid.sum(dim=1).max())
-        # On a grid that starts at position 0 the prompt's own rule already covers the answered blocks.
-        in_sequence = options.block_anchor is BlockAnchor.SEQUENCE
-        self._answered = None if in_sequence else prompts.answered
-
-        size = options.block_size
-        place = torch.arange(size, device=tail.device)
-        self.known = place < tail[:, None]
-        source = (self.starts[:, None] + place).clamp(max=len(column) - 1)
-        blank = torch.full_like(source, options.mask_token_id)
-        self.block = torch.where(self.known, prompts.input_ids.gather(1, source), blank)
-        if bool((self.block == backbone.shape.image_token_id).any()):
-            raise DecodingError(
-                "a block anchored in the sequence would begin inside an image; end the prompt in text"
-            )
-        self.blank = blank
-
-        self.blocks = -(-(options.max_tokens + int(tail.max())) // size)
+        self._backbone = backbone
+        self._prompts = encode_prompts(backbone, prompts, options)
+        self.block, self.known = self._prompts.block, self._prompts.known
+        self.starts, self._next = self._prompts.starts, self._prompts.next_position
+        self.blank = torch.full_like(self.block, options.mask_token_id)
+        tail = self.known.sum(dim=1)
+        self.blocks = -(-(options.max_tokens + int(tail.max())) // options.block_size)
         self.cache = BlockCache(
             backbone.shape,
             slots=len(tail),
-            capacity=self._columns + (self.blocks + 1) * size,
+            capacity=self._prompts.columns + (self.blocks + 1) * options.block_size,
             dtype=backbone.dtype,
             device=backbone.device,
         )
 
-    def _tail(self, prompts: PromptBatch) -> Tensor:
-        """How many of each prompt's last tokens stand in the first block: int `[S]`."""
-        lengths = prompts.valid.sum(dim=1)
-        if self._options.block_anchor is BlockAnchor.RESPONSE:
-            return torch.zeros_like(lengths)
-        return lengths % self._options.block_size
-
     def prefill(self) -> None:
-        """The prompt alone: its keys and values enter the cache."""
-        columns, mask = self._prompt(prompt_mask)
-        store = self.cache.prefill(slice(None), columns)
-        self._backbone.hidden(self._embeds[:, :columns], self._positions[:, :, :columns], mask, store)
+        """The prompts alone: their keys and values enter the cache."""
+        self._prompts.prefill(self._backbone, self.cache, slice(None))
 
     def prefill_logits(self) -> Tensor:
-        """The prompt alone, and the logits behind its last token: `[S, V]` (autoregressive decoding)."""
-        columns, mask = self._prompt(prompt_mask)
-        store = self.cache.prefill(slice(None), columns)
-        hidden = self._backbone.hidden(
-            self._embeds[:, :columns], self._positions[:, :, :columns], mask, store
-        )
+        """The prompts alone, and the logits behind their last token: `[S, V]` (autoregressive decoding)."""
+        hidden = self._prompts.prefill(self._backbone, self.cache, slice(None))
         last = hidden[torch.arange(len(hidden), device=hidden.device), self.starts - 1]
         return self._backbone.head(last)
 
-    def prefill_block(self, block: Tensor) -> Tensor:
-        """Prompt and first block in one forward: the logits `[S, B, V]` of `block` int `[S, B]`."""
-        columns, mask = self._prompt(prefill_block_mask)
-        embeds = torch.cat([self._embeds[:, :columns], self._backbone.embed(block)], dim=1)
-        positions = torch.cat([self._positions[:, :, :columns], self._block_positions(block)], dim=2)
-        store = self.cache.prefill(slice(None), columns)
-        logits: Tensor = self._backbone(embeds, positions, mask, store, rows=slice(columns, None))
-        return logits
+    def prefill_block(self) -> Tensor:
+        """Prompts and first block in one forward: the logits `[S, B, V]` of `self.block`."""
+        return self._prompts.prefill_block(self._backbone, self.cache, slice(None))
 
     def denoise(self, block: Tensor) -> Tensor:
         """One block behind the committed tokens: its logits `[S, B, V]`; what it writes is scratch."""
@@ -130,16 +85,9 @@ class DecodeContext:
         self.starts = self.starts + tokens
         self._next = self._next + tokens
 
-    def _prompt(self, rule: PromptRule) -> tuple[int, Tensor]:
-        valid = self._valid[:, : self._columns]
-        options = self._options
-        return self._columns, rule(valid, options.prompt_attention, options.block_size, self._answered)
-
-    def _block_positions(self, block: Tensor) -> Tensor:
-        return text_positions(self._next, block.shape[1])
-
     def _forward(self, tokens: Tensor, mask: Tensor, rows: slice) -> Tensor:
         embeds = self._backbone.embed(tokens)
+        positions = text_positions(self._next, tokens.shape[1])
         store = self.cache.step(self.starts, tokens.shape[1])
-        logits: Tensor = self._backbone(embeds, self._block_positions(tokens), mask, store, rows=rows)
+        logits: Tensor = self._backbone(embeds, positions, mask, store, rows=rows)
         return logits

@@ -30,20 +30,15 @@ def blank_state(context: DecodeContext, *, first: bool) -> BlockState:
     )
 
 
-def accept(confidence: Tensor, settled: Tensor, options: DecodeOptions) -> Tensor:
+def accept(confidence: Tensor, settled: Tensor, commits: Tensor | int, threshold: Tensor | float) -> Tensor:
     """Which positions a step commits: the most confident open ones, and all above the threshold.
 
-    confidence: float32 `[S, B]`; settled: bool `[S, B]`. Returns bool `[S, B]`, never a settled one. The
-    number is the least that finishes the block in time, `options.commits`.
+    confidence: float32 `[S, B]`; settled: bool `[S, B]`; commits: the least number of tokens to commit, one
+    for all or int `[S, 1]`; threshold: likewise, above 1 for none. Returns bool `[S, B]`, no settled one.
     """
-    if options.steps == 1:
-        return ~settled
     open_confidence = confidence.masked_fill(settled, -1.0)
-    best = open_confidence.topk(options.commits, dim=1).indices
-    chosen = torch.zeros_like(settled).scatter(1, best, True)
-    if options.threshold is not None:
-        chosen = chosen | (confidence >= options.threshold)
-    return chosen & ~settled
+    rank = open_confidence.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return ((rank < commits) | (confidence >= threshold)) & ~settled
 
 
 def settle(
@@ -56,7 +51,7 @@ def settle(
 ) -> BlockState:
     """One denoising step of block `number`: commits what `accept` says from `logits` `[S, B, V]`."""
     token, confidence, probabilities = choose(logits, options.mask_token_id)
-    accepted = accept(confidence, state.settled, options)
+    accepted = accept(confidence, state.settled, options.commits, options.least_confidence)
     if observe is not None:
         observe(number, step, accepted, token, probabilities)
     return BlockState(

@@ -26,7 +26,7 @@ def decode_fused(
     """Forwards per report: `steps` per block, so ceil(tokens / block_size) at one step."""
     context = DecodeContext(backbone, prompts, options)
     transcript = Transcript(options, context.known.sum(dim=1))
-    logits = context.prefill_block(context.block)  # [S, B, V]
+    logits = context.prefill_block()  # [S, B, V]
     for number in range(context.blocks):
         state = settle(blank_state(context, first=number == 0), logits, options, number, 0, observe)
         state, more = finish_block(context, state, options, number, first_step=1, observe=observe)

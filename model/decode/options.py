@@ -63,6 +63,11 @@ class DecodeOptions:
         """The least number of tokens that one step settles."""
         return -(-self.block_size // self.steps)
 
+    @property
+    def least_confidence(self) -> float:
+        """The threshold, or 2 where there is none: no probability reaches it."""
+        return 2.0 if self.threshold is None else self.threshold
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:

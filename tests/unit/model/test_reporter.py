@@ -190,6 +190,18 @@ def test_one_frontal_and_one_lateral_image_are_read(
     assert codes(draft.flags) == flags
 
 
+@pytest.mark.parametrize(("reads", "words"), [(True, "Indication: cough"), (False, "the impression.\n")])
+def test_context_goes_to_models_that_read_it(
+    make_reporter: Callable[..., Reporter], reads: bool, words: str
+) -> None:
+    """A model that never saw an indication in training is not given one."""
+    script = Script(FIRST + LAST)
+    make_reporter(script, reads_context=reads).draft(study("frontal"), ReportContext(indication="cough"))
+    prompt = TOKENIZER.decode(script.asked[0][0].input_ids[0].tolist())
+    assert words in prompt
+    assert ("cough" in prompt) == reads
+
+
 def test_study_without_images_is_refused(make_reporter: Callable[..., Reporter]) -> None:
     """There is nothing to read."""
     with pytest.raises(PromptError, match="at least one image"):

@@ -159,7 +159,7 @@ def test_first_block_in_the_prefill_equals_a_separate_forward(
     options = DecodeOptions.of(config)
     with torch.inference_mode():
         together, apart = (DecodeContext(backbone, prompts, options) for _ in range(2))
-        inside = together.prefill_block(together.block)
+        inside = together.prefill_block()
         apart.prefill()
         separate = apart.denoise(apart.block)
     torch.testing.assert_close(inside, separate, rtol=1e-4, atol=1e-4)
