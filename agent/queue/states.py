@@ -1,6 +1,6 @@
 """The life of a job and of a delivery: their states, the allowed steps, and the one function that steps.
 
-`docs/architecture.md` shows `diagram()`, and a test compares the two, so the picture cannot grow stale.
+`docs/queue.md` shows `diagram()`, and a test compares the two, so the picture cannot grow stale.
 """
 
 from __future__ import annotations
