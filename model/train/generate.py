@@ -1,0 +1,56 @@
+"""Greedy autoregressive decoding of many studies at once, for validation and rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from model.backbone import Backbone
+from model.config import ModelConfig
+from model.positions import text_positions
+from model.train.rollout import RolloutCache
+
+
+@torch.inference_mode()
+def generate(
+    backbone: Backbone,
+    config: ModelConfig,
+    prompts: Mapping[str, Tensor],
+    features: Tensor,
+    *,
+    max_tokens: int = 256,
+) -> Tensor:
+    """The most probable token after the other, until every answer has ended: int [B, R].
+
+    Args as in `model.train.rollout.roll_out`. Behind an answer's end stands end-of-text.
+    """
+    batch, prompt = prompts["prompt"].shape
+    valid, following = prompts["prompt_valid"], prompts["next"]
+    cache = RolloutCache(prompt + max_tokens)
+    causal = torch.ones(prompt, prompt, dtype=torch.bool, device=valid.device).tril()
+    itself = torch.eye(prompt, dtype=torch.bool, device=valid.device)
+    hidden = backbone.hidden(
+        backbone.embed(prompts["prompt"], features),
+        prompts["prompt_positions"].transpose(0, 1),
+        (causal & valid[:, None]) | itself,
+        cache,
+    )
+    cache.filled = prompt
+    last = hidden[torch.arange(batch, device=valid.device), valid.sum(dim=1) - 1]  # [B, D]
+    ended = torch.zeros(batch, dtype=torch.bool, device=valid.device)
+    visible, answer = valid, []
+    for place in range(max_tokens):
+        logits = backbone.head(last).float()
+        logits[:, config.mask_token_id] = float("-inf")
+        token = torch.where(ended, config.eos_token_id, logits.argmax(dim=-1))
+        answer.append(token)
+        ended |= token == config.eos_token_id
+        if bool(ended.all()):
+            break
+        visible = torch.cat([visible, torch.ones_like(visible[:, :1])], dim=1)
+        positions = text_positions(following + place, 1)
+        last = backbone.hidden(backbone.embed(token[:, None]), positions, visible[:, None], cache)[:, 0]
+        cache.filled += 1
+    return torch.stack(answer, dim=1)

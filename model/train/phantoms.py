@@ -1,0 +1,141 @@
+"""Phantoms as training examples: rendered once, in chunks, and kept as arrays beside the run."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from model.findings.types import Change, Finding, Laterality, Presence, Severity
+from model.phantom.example import training_example
+from model.train.config import PhantomData
+from model.train.examples import Example
+
+CHUNK = 500  # phantoms per file
+
+
+class PhantomExamples(Sequence[Example]):
+    """The phantoms of consecutive seeds. Images stay in mapped files, so that thousands cost little memory."""
+
+    def __init__(self, data: PhantomData, folder: Path) -> None:
+        self._text = data.text
+        self._first = data.first_seed
+        self._images: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        self._records: list[dict[str, Any]] = []
+        for chunk in _chunks(data):
+            stem = folder / _stem(chunk, data.image_size)
+            self._images.append(np.load(stem.with_suffix(".npy"), mmap_mode="r"))
+            lines = stem.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
+            self._records += [json.loads(line) for line in lines]
+        self._records = self._records[: data.count]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return [self._example(i) for i in range(*index.indices(len(self)))]
+        return self._example(index)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self._example(index) for index in range(len(self)))
+
+    def image_count(self, index: int) -> int:
+        """Images of a study, without reading them."""
+        return len(self._records[index]["views"])
+
+    def _example(self, index: int) -> Example:
+        record = self._records[index]
+        images = self._images[index // CHUNK][index % CHUNK]  # [2, S, S]
+        return Example(
+            id=f"phantom-{record['seed']}",
+            images=tuple(images[: len(record["views"])]),
+            views=tuple(record["views"]),
+            answer=record[self._text],
+            truth=tuple(finding_from(value) for value in record["truth"]),
+        )
+
+
+def finding_from(value: dict[str, Any]) -> Finding:
+    """A finding from its JSON form."""
+    return Finding(
+        concept=value["concept"],
+        presence=Presence(value["presence"]),
+        laterality=Laterality(value["laterality"]) if value["laterality"] else None,
+        location=value["location"],
+        severity=Severity(value["severity"]) if value["severity"] else None,
+        change=Change(value["change"]) if value["change"] else None,
+    )
+
+
+def render_phantoms(data: PhantomData, folder: Path, *, processes: int) -> PhantomExamples:
+    """Renders the chunks that are not there yet and opens the whole set.
+
+    Args:
+        data: seeds, size of the images in pixels and which text is the answer.
+        folder: where the chunks are kept; sets that overlap share them.
+        processes: how many render at the same time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [
+        chunk
+        for chunk in _chunks(data)
+        if not (folder / _stem(chunk, data.image_size)).with_suffix(".jsonl").exists()
+    ]
+    work = partial(_render_chunk, size=data.image_size, folder=folder)
+    if processes == 1 or len(missing) < 2:
+        for chunk in missing:
+            work(chunk)
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            list(pool.map(work, missing))
+    return PhantomExamples(data, folder)
+
+
+def _chunks(data: PhantomData) -> list[int]:
+    if data.first_seed % CHUNK:
+        raise ValueError(f"first_seed must be a multiple of {CHUNK}, not {data.first_seed}")
+    return list(range(data.first_seed, data.first_seed + data.count, CHUNK))
+
+
+def _stem(first: int, size: int) -> str:
+    return f"{size}px-{first:08d}.x"
+
+
+def _render_chunk(first: int, *, size: int, folder: Path) -> None:
+    """Writes one chunk; the text file comes last, so that its presence says that the chunk is whole."""
+    stem = folder / _stem(first, size)
+    images = np.zeros((CHUNK, 2, size, size), dtype=np.uint8)
+    lines = []
+    for offset in range(CHUNK):
+        example = training_example(first + offset, size=size)
+        for view, pixels in enumerate(example.images):
+            images[offset, view] = pixels
+        record = {
+            "seed": first + offset,
+            "views": list(example.views),
+            "normalised": example.normalised,
+            "dictated": example.dictated,
+            "truth": [_plain(finding) for finding in example.truth],
+        }
+        lines.append(json.dumps(record))
+    np.save(stem.with_suffix(".npy"), images)
+    partial_file = stem.with_suffix(".new")
+    partial_file.write_text("\n".join(lines), encoding="utf-8")
+    partial_file.rename(stem.with_suffix(".jsonl"))
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return asdict(finding)

@@ -1,0 +1,57 @@
+"""The finished recipe as a checkpoint that ships: half-precision weights, configuration and card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.train.recipe import Recipe
+
+VERSION = "1.0.0"
+LICENCE = "The licence of this project. Trained on procedural phantoms alone."
+_CARD = """# Demonstration checkpoint
+
+**DEMONSTRATION MODEL – NOT FOR CLINICAL USE.** It was trained from nothing on procedural chest
+phantoms and knows nothing about patients.
+
+Made by `make demo-model` ({stages}); a last validation during training said {last}.
+The measurements and what did not work are in `docs/model-card.md`.
+"""
+
+
+def publish_demo(
+    recipe: Recipe, target: Path, *, stage: str = "dcd", steps: int = 1, threshold: float | None = None
+) -> None:
+    """Writes a stage's checkpoint to `target`.
+
+    Args:
+        recipe: whose runs.
+        target: the directory that ships.
+        stage: the stage to ship.
+        steps: the most forwards that a block may take.
+        threshold: with it, a step commits every token that is at least that confident.
+    """
+    source = recipe.folder(stage)
+    checkpoint = load_checkpoint(source)
+    config = replace(
+        checkpoint.config,
+        name="echo-demo",
+        version=VERSION,
+        licence=LICENCE,
+        demonstration=True,
+        denoising_steps=steps,
+        confidence_threshold=threshold,
+    )
+    save_checkpoint(target, checkpoint.backbone, config, checkpoint.tokenizer, dtype=torch.bfloat16)
+    records = (source / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    last = {
+        key.removeprefix("validation_"): round(value, 3)
+        for key, value in json.loads(records[-1]).items()
+        if key.startswith("validation_")
+    }
+    card = _CARD.format(stages=", ".join(recipe.stages()), last=last)
+    (target / "README.md").write_text(card, encoding="utf-8")

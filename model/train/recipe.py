@@ -1,0 +1,180 @@
+"""A whole recipe, stage by stage: what each starts from, and that a finished stage is not run again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from model.backbone import Backbone
+from model.checkpoint import load_checkpoint
+from model.config import ModelConfig, Stage, tiny_config, tiny_network
+from model.prompt import PROMPT_WORDS
+from model.tokenizer import IMAGE_PAD, MASK, ReportTokenizer, train_tokenizer
+from model.train.batches import ExampleSet
+from model.train.config import DataConfig, StageConfig, TrainingConfig, TrainingConfigError
+from model.train.curves import draw_curves
+from model.train.distill import DcdStage, T3dStage
+from model.train.json_lines import JsonLinesExamples
+from model.train.loop import Report, train
+from model.train.phantoms import render_phantoms
+from model.train.stages import ArStage, LabelsStage, Materials, RadStage
+from model.train.trajectories import StoredTrajectories, collect
+
+STAGES = ("labels", "ar", "rad", "rollout", "dcd", "t3d")
+_TOKENIZER_TEXTS = 2000
+
+
+class Recipe:
+    """One configuration's runs; every stage leaves a checkpoint (or its trajectories) in its own folder."""
+
+    def __init__(self, config: TrainingConfig, *, clock: Callable[[], float], report: Report) -> None:
+        self._config = config
+        self._clock = clock
+        self._report = report
+        self._examples: ExampleSet | None = None
+        self._validation: ExampleSet | None = None
+
+    def folder(self, stage: str) -> Path:
+        """Where a stage's results are."""
+        return self._config.run / stage
+
+    def done(self, stage: str) -> bool:
+        """Whether a stage has been run to its end."""
+        return (self.folder(stage) / "done").exists()
+
+    def stages(self) -> list[str]:
+        """The stages that the configuration names, in order."""
+        return [stage for stage in STAGES if getattr(self._config, stage) is not None]
+
+    def run_all(self) -> None:
+        """Runs every stage that is not done."""
+        for stage in self.stages():
+            if not self.done(stage):
+                self.run(stage)
+
+    def run(self, stage: str) -> Path:
+        """Runs one stage, or goes on with it; returns its folder.
+
+        Raises: TrainingConfigError where the configuration has no such section or its start is missing.
+        """
+        section = getattr(self._config, stage, None)
+        if section is None:
+            raise TrainingConfigError(f"the configuration has no section {stage!r}; it has {self.stages()}")
+        if stage == "rollout":
+            self._roll_out()
+        else:
+            torch.manual_seed(self._config.seed)
+            self._train(stage, section)
+        (self.folder(stage) / "done").touch()
+        return self.folder(stage)
+
+    def materials(self, start: str | None, stage: str) -> Materials:
+        """The network that a stage starts from, with the data."""
+        backbone, config, tokenizer = self._start(start, stage)
+        return Materials(
+            backbone=backbone,
+            config=config,
+            tokenizer=tokenizer,
+            examples=self._data(),
+            validation=self._held_out(),
+            seed=self._config.seed,
+        )
+
+    def _train(self, name: str, section: StageConfig) -> None:
+        config = self._config
+        materials = self.materials(section.start, name)
+        stage: LabelsStage | ArStage | RadStage | DcdStage | T3dStage
+        if name == "labels" and config.labels is not None:
+            stage = LabelsStage(materials, config.labels)
+        elif name == "ar":
+            stage = ArStage(materials, section)
+        elif name == "rad" and config.rad is not None:
+            stage = RadStage(materials, config.rad)
+        elif name == "dcd" and config.dcd is not None:
+            stage = DcdStage(materials, config.dcd, self._trajectories(config.dcd.trajectories))
+        else:
+            assert config.t3d is not None
+            stage = T3dStage(materials, config.t3d, self._trajectories(config.t3d.trajectories))
+        folder = self.folder(name)
+        train(stage, section, folder, clock=self._clock, report=self._report)
+        draw_curves(folder / "log.jsonl", folder / "curves.png")
+
+    def _roll_out(self) -> None:
+        section = self._config.rollout
+        assert section is not None
+        materials = self.materials(section.teacher, "rollout")
+        collect(materials, section, self.folder("rollout"), report=self._report)
+
+    def _trajectories(self, name: str) -> StoredTrajectories:
+        folder = self.folder(name)
+        if not (folder / "done").exists():
+            raise TrainingConfigError(f"{folder} holds no trajectories; run the stage 'rollout' first")
+        return StoredTrajectories.load(folder)
+
+    def _start(self, start: str | None, stage: str) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
+        """The checkpoint that a stage starts from: named, the stage before it, or a fresh network."""
+        if start is None:
+            earlier = [s for s in self.stages() if s != "rollout"]
+            earlier = earlier[: earlier.index(stage)] if stage in earlier else earlier
+            start = "rad" if stage in ("dcd", "t3d") else (earlier[-1] if earlier else None)
+        if start is None:
+            return self._fresh() if self._config.start is None else self._loaded(self._config.start)
+        folder = self.folder(start) if start in STAGES or not Path(start).exists() else Path(start)
+        return self._loaded(folder)
+
+    def _loaded(self, folder: Path) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
+        checkpoint = load_checkpoint(folder)
+        config = replace(checkpoint.config, block_size=self._config.block_size)
+        return checkpoint.backbone, config, checkpoint.tokenizer
+
+    def _fresh(self) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
+        """A new small network and a vocabulary from the reports of the data."""
+        examples = self._data()
+        texts = [examples[i].answer for i in range(min(_TOKENIZER_TEXTS, len(examples)))]
+        tokenizer = train_tokenizer(texts, required=PROMPT_WORDS)
+        ids = {"image_token_id": tokenizer.special(IMAGE_PAD), "eos_token_id": tokenizer.eos_id}
+        network = tiny_network(vocab_size=tokenizer.vocab_size, **ids, **(self._config.network or {}))
+        for part in ("text_config", "vision_config"):
+            # transformers' 0.02 suits wide layers; a narrow one would start almost silent.
+            network[part]["initializer_range"] = network[part]["hidden_size"] ** -0.5
+        config = tiny_config(
+            vocab_size=tokenizer.vocab_size,
+            mask_token_id=tokenizer.special(MASK),
+            block_size=self._config.block_size,
+            stage=Stage.AR,
+            network=network,
+            name=self._config.name,
+            image_size=_image_size(self._config.data),
+            **ids,
+        )
+        torch.manual_seed(self._config.seed)
+        return Backbone.from_config(network), config, tokenizer
+
+    def _data(self) -> ExampleSet:
+        if self._examples is None:
+            self._examples = open_data(self._config.data, self._config.run)
+        return self._examples
+
+    def _held_out(self) -> ExampleSet:
+        if self._validation is None:
+            self._validation = open_data(self._config.validation, self._config.run)
+        return self._validation
+
+
+def open_data(data: DataConfig, run: Path) -> ExampleSet:
+    """Opens (and, for phantoms, renders) the examples of a configuration."""
+    if data.phantoms is not None:
+        return render_phantoms(data.phantoms, run.parent / "phantoms", processes=os.cpu_count() or 1)
+    if data.json_lines is not None:
+        return JsonLinesExamples(data.json_lines.file)
+    raise TrainingConfigError("data names neither phantoms nor json_lines")
+
+
+def _image_size(data: DataConfig) -> int:
+    section = data.phantoms or data.json_lines
+    assert section is not None
+    return section.image_size

@@ -1,0 +1,218 @@
+"""The teacher's own multi-step decoding, many studies at once, keeping each commit's distribution.
+
+For every position: the token, the step at which it was committed and the teacher's most probable
+tokens there. What the K most probable leave over is implied, so that a vocabulary of 150k fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.backbone import Backbone
+from model.config import ModelConfig
+from model.positions import text_positions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectories:
+    """Rollouts of B studies, padded with end-of-text to one length R."""
+
+    tokens: Tensor  # int [B, R]
+    valid: Tensor  # bool [B, R]; up to the end of the block with the first end-of-text
+    steps: Tensor  # int [B, R], from 1; 0 where not valid
+    top_ids: Tensor  # int [B, R, K]
+    top_probabilities: Tensor  # [B, R, K]
+    forwards: Tensor  # int [B], commits included, prefill excluded
+
+
+class RolloutCache:
+    """Keys and values of rows that are all filled to the same length, written in place."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self.filled = 0
+        self.rows: Tensor | None = None  # the rows that the next forward runs; None: all
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Attends to the committed tokens and the new ones; new ones are kept only by `commit`."""
+        stop = self.filled + keys.shape[2]
+        if layer not in self._layers:
+            shape = (keys.shape[0], keys.shape[1], self._capacity, keys.shape[3])
+            self._layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
+        stored = self._layers[layer]
+        if self.rows is None:
+            for store, new in zip(stored, (keys, values), strict=True):
+                store[:, :, self.filled : stop] = new
+            return stored[0][:, :, :stop], stored[1][:, :, :stop]
+        old = (store[self.rows, :, : self.filled] for store in stored)
+        seen_keys, seen_values = (
+            torch.cat([past, new], dim=2) for past, new in zip(old, (keys, values), strict=True)
+        )
+        return seen_keys, seen_values
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops every row but these."""
+        self._layers = {n: (k[rows], v[rows]) for n, (k, v) in self._layers.items()}
+
+
+@torch.inference_mode()
+def roll_out(
+    backbone: Backbone,
+    config: ModelConfig,
+    prompts: Mapping[str, Tensor],
+    features: Tensor,
+    *,
+    threshold: float,
+    top: int = 8,
+    max_tokens: int = 256,
+    most_steps: int | None = None,
+    tokens_per_step: int = 1,
+) -> Trajectories:
+    """Decodes block by block: each step commits the surest and what is at least `threshold` sure.
+
+    Args:
+        backbone: the teacher.
+        config: its block size and special tokens.
+        prompts: rows `prompt`, `prompt_valid`, `prompt_positions`, `next` of a collator.
+        features: visual tokens of all prompts, [n, D].
+        threshold: probability in (0, 1]; above 1 nothing is sure and one token is committed per step.
+        top: probabilities kept per position, K.
+        max_tokens: longest answer.
+        most_steps: a block's last step commits all that is left (1: naive one-step decoding).
+        tokens_per_step: the least that a step commits, the surest first.
+    """
+    size = config.block_size
+    batch, prompt = prompts["prompt"].shape
+    blocks = -(-max_tokens // size)
+    cache = RolloutCache(prompt + blocks * size)
+    embeds = backbone.embed(prompts["prompt"], features)
+    valid = prompts["prompt_valid"]
+    causal = torch.ones(prompt, prompt, dtype=torch.bool, device=valid.device).tril()
+    itself = torch.eye(prompt, dtype=torch.bool, device=valid.device)
+    backbone.hidden(
+        embeds, prompts["prompt_positions"].transpose(0, 1), (causal & valid[:, None]) | itself, cache
+    )
+    cache.filled = prompt
+    rule = _Rule(threshold, most_steps, tokens_per_step)
+    recorder = _Recorder(batch, blocks * size, top, config.eos_token_id, embeds.device)
+    alive = torch.arange(batch, device=embeds.device)
+    visible, following = valid, prompts["next"]
+    for block in range(blocks):
+        positions = text_positions(following + block * size, size)  # [3, b, size]
+        target = _Target(recorder, alive, block * size)
+        tokens = _decode_block(backbone, config, cache, visible, positions, target, rule)
+        ended = (tokens == config.eos_token_id).any(dim=1)
+        alive, kept = alive[~ended], (~ended).nonzero().squeeze(1)
+        if not len(alive):
+            break
+        cache.rows = None
+        cache.keep(kept)
+        visible, following = visible[kept], following[kept]
+        mask = _block_mask(visible, size, size)
+        backbone.hidden(backbone.embed(tokens[kept]), positions[:, kept], mask, cache)
+        recorder.forwards[alive] += 1
+        cache.filled += size
+        prefix = torch.ones(len(kept), size, dtype=torch.bool, device=visible.device)
+        visible = torch.cat([visible, prefix], dim=1)
+    return recorder.finish(size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a block's results go: the recorder, the rows of the batch and the first position."""
+
+    recorder: _Recorder
+    rows: Tensor
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Which waiting positions a step commits."""
+
+    threshold: float
+    most_steps: int | None
+    tokens_per_step: int
+
+    def commit(self, best: Tensor, waiting: Tensor, step: int) -> Tensor:
+        """bool [r, size], from the highest probabilities and the positions that wait."""
+        if self.most_steps is not None and step >= self.most_steps:
+            return waiting
+        surest = torch.where(waiting, best, -1.0).topk(self.tokens_per_step, dim=1).indices
+        commit = waiting & (best >= self.threshold)
+        return commit | (torch.zeros_like(commit).scatter(1, surest, True) & waiting)
+
+
+class _Recorder:
+    def __init__(self, batch: int, length: int, top: int, eos: int, device: torch.device) -> None:
+        self._eos = eos
+        self.tokens = torch.full((batch, length), eos, device=device)
+        self.steps = torch.zeros(batch, length, dtype=torch.long, device=device)
+        self.top_ids = torch.zeros(batch, length, top, dtype=torch.long, device=device)
+        self.top_probabilities = torch.zeros(batch, length, top, device=device)
+        self.forwards = torch.zeros(batch, dtype=torch.long, device=device)
+
+    def finish(self, block_size: int) -> Trajectories:
+        """Cuts the batch to its longest answer; everything behind an answer's first end is end-of-text."""
+        ends = (self.tokens == self._eos).cumsum(dim=1)
+        tokens = torch.where(ends > 0, self._eos, self.tokens)
+        valid = self.steps > 0
+        length = max(block_size, int(valid.sum(dim=1).max()))
+        return Trajectories(
+            tokens=tokens[:, :length],
+            valid=valid[:, :length],
+            steps=self.steps[:, :length],
+            top_ids=self.top_ids[:, :length],
+            top_probabilities=self.top_probabilities[:, :length],
+            forwards=self.forwards,
+        )
+
+
+def _block_mask(visible: Tensor, width: int, size: int) -> Tensor:
+    """A block sees all that is visible and `width` further tokens (itself): bool [b, size, k]."""
+    own = torch.ones(len(visible), width, dtype=torch.bool, device=visible.device)
+    return torch.cat([visible, own], dim=1)[:, None].expand(-1, size, -1)
+
+
+def _decode_block(
+    backbone: Backbone,
+    config: ModelConfig,
+    cache: RolloutCache,
+    visible: Tensor,
+    positions: Tensor,
+    target: _Target,
+    rule: _Rule,
+) -> Tensor:
+    """Fills one block of every row, step by step; returns its tokens [b, size]."""
+    size, out = config.block_size, target.recorder
+    tokens = torch.full((len(visible), size), config.mask_token_id, device=visible.device)
+    open_ = torch.ones_like(tokens, dtype=torch.bool)
+    step = 0
+    while bool(open_.any()):
+        step += 1
+        rows = open_.any(dim=1).nonzero().squeeze(1)
+        cache.rows = rows
+        logits = backbone(
+            backbone.embed(tokens[rows]), positions[:, rows], _block_mask(visible[rows], size, size), cache
+        ).float()
+        logits[..., config.mask_token_id] = float("-inf")
+        probabilities = logits.softmax(dim=-1)  # [r, size, V]
+        best, choice = probabilities.max(dim=-1)
+        waiting = open_[rows]
+        commit = rule.commit(best, waiting, step)
+        tokens[rows] = torch.where(commit, choice, tokens[rows])
+        open_[rows] = waiting & ~commit
+        kept, ids = probabilities.topk(out.top_ids.shape[2], dim=-1)
+        row, place = commit.nonzero(as_tuple=True)
+        source = (target.rows[rows[row]], target.start + place)
+        out.steps[source] = step
+        out.tokens[source] = choice[row, place]
+        out.top_ids[source] = ids[row, place]
+        out.top_probabilities[source] = kept[row, place]
+        out.forwards[target.rows[rows]] += 1
+    return tokens

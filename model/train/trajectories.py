@@ -1,0 +1,132 @@
+"""Teacher trajectories: collected once over a training set, kept sparsely, filtered to legal reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from model.evaluate.canonical import read_canonical
+from model.train.config import RolloutConfig
+from model.train.features import FeatureCache
+from model.train.loop import Report
+from model.train.rollout import Trajectories, roll_out
+from model.train.stages import Materials
+from model.train.validation import text_of
+
+_FILE = "trajectories.safetensors"
+_KEYS = ("tokens", "valid", "steps", "top_ids", "top_probabilities", "kept")
+
+
+class StoredTrajectories:
+    """Trajectories of a training set's first N studies, in its order."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+        self.kept: Tensor = tensors["kept"]  # bool [N]: the rollout may be trained on
+
+    @classmethod
+    def load(cls, folder: Path) -> StoredTrajectories:
+        """Opens what `collect` has written."""
+        return cls(load_file(folder / _FILE))
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def answers(self) -> list[list[int]]:
+        """The rollouts' tokens, whole blocks; an empty list for a rollout that is not kept."""
+        lengths = self._tensors["valid"].sum(dim=1).tolist()
+        rows = self._tensors["tokens"].tolist()
+        kept = self.kept.tolist()
+        return [row[:length] if keep else [] for row, length, keep in zip(rows, lengths, kept, strict=True)]
+
+    def rows(self, indices: list[int], length: int) -> dict[str, Tensor]:
+        """`steps`, `top_ids` and `top_probabilities` of the studies, cut or padded to `length` tokens."""
+        rows = {}
+        for key in ("steps", "top_ids", "top_probabilities"):
+            value = self._tensors[key][indices]
+            missing = length - value.shape[1]
+            if missing > 0:
+                value = functional.pad(value, (0, missing) if value.ndim == 2 else (0, 0, 0, missing))
+            rows[key] = value[:, :length].long() if key != "top_probabilities" else value[:, :length].float()
+        return rows
+
+
+def collect(materials: Materials, config: RolloutConfig, folder: Path, *, report: Report) -> dict[str, float]:
+    """Rolls the teacher out over the training set and stores the trajectories.
+
+    Args:
+        materials: the teacher and the examples.
+        config: how many, in which batches, at which threshold.
+        folder: receives the trajectories and `summary.json`.
+        report: receives the progress.
+
+    Returns:
+        The summary: studies, share of legal reports, mean steps per block, forwards per report.
+    """
+    count = min(config.examples, len(materials.examples))
+    backbone, device = materials.backbone.eval(), materials.backbone.device
+    features = FeatureCache(materials.backbone, materials.examples, materials.collator, limit=count)
+    images = [materials.examples.image_count(i) for i in range(count)]
+    parts: list[tuple[list[int], Trajectories]] = []
+    done = 0
+    for views in sorted(set(images)):
+        members = [i for i, n in enumerate(images) if n == views]
+        for start in range(0, len(members), config.batch):
+            group = members[start : start + config.batch]
+            prompts = materials.collator.prompts([materials.examples[i] for i in group])
+            found = roll_out(
+                backbone,
+                materials.config,
+                {key: value.to(device) for key, value in prompts.items()},
+                features.rows(group).to(device).flatten(0, 1),
+                threshold=config.threshold,
+                top=config.top,
+                max_tokens=materials.config.max_tokens,
+            )
+            parts.append((group, found))
+            done += len(group)
+            report({"stage": "rollout", "studies": done, "of": count})
+    tensors = _merge(parts, count)
+    legal = torch.tensor([_is_legal(materials, row) for row in tensors["tokens"]])
+    tensors["kept"] = legal if config.legal_only else torch.ones_like(legal)
+    blocks = tensors["valid"].sum() / materials.config.block_size
+    last = tensors["steps"].unflatten(1, (-1, materials.config.block_size)).amax(dim=2)
+    summary = {
+        "studies": float(count),
+        "legal": float(legal.float().mean()),
+        "steps_per_block": float(last.sum() / blocks),
+        "forwards_per_report": float(torch.cat([found.forwards.float() for _, found in parts]).mean()),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: tensors[key].contiguous() for key in _KEYS}, folder / _FILE)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def _is_legal(materials: Materials, tokens: Tensor) -> bool:
+    return read_canonical(text_of(materials.tokenizer, materials.config, tokens)).legal
+
+
+def _merge(parts: list[tuple[list[int], Trajectories]], count: int) -> dict[str, Tensor]:
+    """Puts the batches into the order of the examples, as small integers and half-precision shares."""
+    length = max(found.tokens.shape[1] for _, found in parts)
+    first = parts[0][1]
+    top = first.top_ids.shape[2]
+    merged = {
+        "tokens": torch.zeros(count, length, dtype=torch.int32),
+        "valid": torch.zeros(count, length, dtype=torch.bool),
+        "steps": torch.zeros(count, length, dtype=torch.int16),
+        "top_ids": torch.zeros(count, length, top, dtype=torch.int32),
+        "top_probabilities": torch.zeros(count, length, top, dtype=torch.float32),
+    }
+    for group, found in parts:
+        width = found.tokens.shape[1]
+        for key, target in merged.items():
+            target[group, :width] = getattr(found, key).to(target.dtype).cpu()
+    return merged

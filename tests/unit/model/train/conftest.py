@@ -1,0 +1,69 @@
+"""A toy training set: noise images and canonical reports that say what the image shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from model.backbone import Backbone
+from model.config import ModelConfig
+from model.tokenizer import ReportTokenizer
+from model.train.examples import Example
+from model.train.stages import Materials
+
+REPORTS = (
+    "Findings: No pneumothorax. Impression: Small left effusion.",
+    "Findings: The heart is enlarged. Impression: No effusion.",
+)
+
+
+class ToyExamples:
+    """Examples of one or two images; the report depends on the image's brightness."""
+
+    def __init__(self, count: int) -> None:
+        rng = np.random.default_rng(5)
+        self._examples = [
+            Example(
+                id=f"toy-{number}",
+                images=tuple(
+                    rng.integers(0, 60, (56, 56), dtype=np.uint8) + np.uint8(190 * (number % 2))
+                    for _ in range(1 + number % 3 // 2)
+                ),
+                views=("frontal", "lateral")[: 1 + number % 3 // 2],
+                answer=REPORTS[number % 2],
+            )
+            for number in range(count)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int, /) -> Example:
+        return self._examples[index]
+
+    def image_count(self, index: int) -> int:
+        return len(self._examples[index].images)
+
+
+@pytest.fixture
+def make_materials(
+    make_config: Callable[..., ModelConfig],
+    make_backbone: Callable[[ModelConfig, int], Backbone],
+    tokenizer: ReportTokenizer,
+) -> Callable[[], Materials]:
+    """Materials with equal weights every time, so that two runs can be compared."""
+
+    def make() -> Materials:
+        config = make_config(block_size=4)
+        return Materials(
+            backbone=make_backbone(config, 1),
+            config=config,
+            tokenizer=tokenizer,
+            examples=ToyExamples(24),
+            validation=ToyExamples(4),
+            seed=7,
+        )
+
+    return make

@@ -1,0 +1,45 @@
+"""Which examples make a step, and how they become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from model.train.batches import Sampler
+from model.train.stages import Materials
+
+
+def test_sampler_uses_every_example_once_per_epoch_and_never_mixes_image_counts() -> None:
+    """Within an epoch nothing is drawn twice; a batch's studies have equally many images."""
+    images = [1] * 8 + [2] * 12
+    sampler = Sampler(list(range(20)), images, 4, seed=1)
+
+    epoch = [sampler.indices(step) for step in range(5)]
+
+    assert list(range(20)) == sorted(int(i) for batch in epoch for i in batch)
+    assert all(len({images[i] for i in batch}) == 1 for batch in epoch)
+
+
+def test_sampler_is_a_function_of_seed_and_step() -> None:
+    """Asked for step 7 first or last, the answer is the same: that is what makes runs resumable."""
+    one, other = (Sampler([1] * 20, [1] * 20, 4, seed=3) for _ in range(2))
+    in_order = [one.indices(step).tolist() for step in range(12)]
+
+    assert in_order[7] == other.indices(7).tolist()
+    assert in_order[2] == other.indices(2).tolist()
+    assert in_order[0] != in_order[5]
+
+
+def test_answers_are_padded_with_labelled_ends_up_to_their_own_last_block(
+    make_materials: Callable[[], Materials],
+) -> None:
+    """The pads of an answer's last block count; what only the batch needs does not."""
+    collator = make_materials().collator
+    eos = collator.config.eos_token_id
+
+    answers = collator.answers([[1, 2, eos], [1, 2, 3, 4, 5, eos]])
+
+    assert [[1, 2, eos, eos, eos, eos, eos, eos], [1, 2, 3, 4, 5, eos, eos, eos]] == answers.tokens.tolist()
+    assert answers.valid.sum(dim=1).tolist() == [4, 8]
+    assert torch.equal(answers.valid[0], torch.arange(8) < 4)

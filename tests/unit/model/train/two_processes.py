@@ -1,0 +1,51 @@
+"""Run by `test_loop.py` under torch's launcher: three steps of a toy regression through the loop."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from model.train.config import StageConfig
+from model.train.loop import Batch, train
+
+
+class Regression(nn.Module):
+    """Fits y = x W; the loss is a share of the batch's mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(3, 1)
+
+    def forward(self, part: Batch, total: int) -> Tensor:
+        error = self.line(part.rows["x"]).squeeze(1) - part.rows["y"]
+        return (error**2).sum() / total
+
+
+class Toy:
+    """A stage of five examples a step, so that two processes get unequal shares."""
+
+    name = "toy"
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.objective: nn.Module = Regression()
+
+    def batch(self, step: int) -> Batch:
+        chance = torch.Generator().manual_seed(step)
+        x = torch.randn(5, 3, generator=chance)
+        return Batch(rows={"x": x, "y": x.sum(dim=1)})
+
+    def validate(self) -> Mapping[str, float]:
+        return {}
+
+    def save(self, state: Mapping[str, Tensor], directory: Path) -> None:
+        torch.save(dict(state), directory / "weights.pt")
+
+
+if __name__ == "__main__":
+    config = StageConfig(steps=3, batch=5, rate=1e-2, warmup=1)
+    train(Toy(), config, Path(sys.argv[1]), clock=lambda: 0.0, report=lambda record: None)
