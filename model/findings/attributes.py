@@ -25,6 +25,7 @@ class Attributes:
     change: Change | None = None
 
 
+_JOINS = frozenset(("and", ",", "/"))
 _COPULAS = load_cues().words["copulas"]
 _NOT_AT = load_cues().words["not_at"]
 _COMPARATIVES = load_cues().words["comparatives"]
@@ -60,7 +61,9 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes]]) -> list[Attr
     for index in pairs:  # what stands before the pair
         first, second = shared[index], shared[index + 1]
         if second.laterality is None and second.location is None:
-            second = replace(second, laterality=first.laterality)
+            slashed = marked.words[found[index][0].end] in ("/", "or") if second != first else False
+            place = first.location if slashed else None
+            second = replace(second, laterality=first.laterality, location=place)
         if second.change is None and first.change in (Change.UNCHANGED, Change.NEW):
             second = replace(second, change=first.change)
         shared[index + 1] = second
@@ -74,9 +77,7 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes]]) -> list[Attr
     return shared
 
 
-def sides_with_severities(
-    marked: Marked, territory: Territory
-) -> tuple[tuple[Laterality, Severity], ...]:
+def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, Severity], ...]:
     """Each side with its severity in "small left and moderate right"; empty where not said so."""
     pairs = []
     for severity in (s for s in marked.severities if territory.left <= s.start < territory.mention.start):
@@ -116,6 +117,9 @@ def _location(marked: Marked, territory: Territory, device: bool) -> str | None:
         return places[-1].key if places else None
     places = [p for p in places if p.key not in _FIXED]
     before = [p for p in places if p.start < territory.mention.start]
+    places = before or places
+    if len({p.key for p in places}) > 1 and _JOINS & set(marked.words[places[0].end : places[-1].start]):
+        return None  # several places: none of them is the finding's
     if before:
         return before[-1].key
     return places[0].key if places else None
@@ -123,7 +127,12 @@ def _location(marked: Marked, territory: Territory, device: bool) -> str | None:
 
 def _severity(marked: Marked, territory: Territory) -> Severity | None:
     mention = territory.mention
-    grades = [s for s in marked.severities if not _grades_a_change(marked, s)]
+    own = {(s.start, s.end) for s in marked.states} if mention.kind == "statement" else set()
+    grades = [
+        s
+        for s in marked.severities
+        if (s.start, s.end) not in own and not _grades_a_change(marked, s, mention)
+    ]
     near = [s for s in grades if territory.left <= s.start and 0 <= mention.start - s.end <= 7]
     if near:
         return Severity(near[-1].key)
@@ -131,13 +140,20 @@ def _severity(marked: Marked, territory: Territory) -> Severity | None:
         if mention.start <= span.start and span.end <= mention.end:
             return Severity(span.key)
         linked = _COPULAS & set(marked.words[mention.end : span.start])
-        if mention.end <= span.start and span.end <= territory.right and linked and span.start - mention.end <= 8:
+        if (
+            mention.end <= span.start
+            and span.end <= territory.right
+            and linked
+            and span.start - mention.end <= 8
+        ):
             return Severity(span.key)
     return None
 
 
-def _grades_a_change(marked: Marked, span: Span) -> bool:
-    """"Slightly larger", "mild improvement": the word grades the change, not the finding."""
+def _grades_a_change(marked: Marked, span: Span, mention: Span) -> bool:
+    """ "Slightly larger", "mild improvement": the word grades the change, not the finding."""
+    if mention.start <= span.end < mention.end:
+        return False  # "mildly increased heart size": the next word is the finding's own
     follows = marked.words[span.end] if span.end < len(marked.words) else ""
     inside = any(c.start <= span.start and span.end <= c.end for c in marked.changes)
     return inside or follows in _COMPARATIVES
@@ -148,7 +164,10 @@ def _change(marked: Marked, territory: Territory) -> Change | None:
     said = {
         c.key
         for c in marked.changes
-        if territory.holds(c)
-        or (mention.kind == "statement" and mention.start < c.start and c.end < mention.end)
+        if not any(s.start <= c.start and c.end <= s.end for s in marked.sides)  # "right worse than left"
+        and (
+            territory.holds(c)
+            or (mention.kind == "statement" and mention.start < c.start and c.end < mention.end)
+        )
     }
     return next((change for change in _BY_WEIGHT if change in said), None)

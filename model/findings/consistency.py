@@ -47,7 +47,13 @@ def _of_one_concept(first: Finding, second: Finding, vocabulary: Vocabulary) -> 
     name = _name(first.concept, vocabulary)
     if {first.presence, second.presence} == {Presence.PRESENT, Presence.ABSENT}:
         absent = first if first.presence is Presence.ABSENT else second
-        if not _sides_meet(first, second) or absent.change is Change.RESOLVED or _elsewhere(first, second):
+        broad = first.concept in vocabulary.concepts and vocabulary.concepts[first.concept].broad
+        if (
+            broad
+            or not _sides_meet(first, second)
+            or absent.change is Change.RESOLVED
+            or _elsewhere(first, second)
+        ):
             return []
         text = f"The draft says both that {name} is present and that it is absent."
         return [_contradiction("presence", first, second, text)]
@@ -73,7 +79,7 @@ def _against_summary(findings: Sequence[Finding], vocabulary: Vocabulary) -> lis
             "summary",
             finding,
             normal,
-            f"The draft states {_name(finding.concept, vocabulary)} and also that there is no acute abnormality.",
+            f"The draft states {_name(finding.concept, vocabulary)}, and also no acute abnormality.",
         )
         for finding in findings
         if finding.presence is Presence.PRESENT

@@ -51,7 +51,7 @@ _HARD_STOPS = frozenset((";", "."))
 _SINGLE_HEDGES = load_cues().words["single_hedges"]
 _ALTERNATIVES = load_cues().words["alternatives"]
 _OPENERS = load_cues().words["openers"]
-_VERSUS = frozenset(("versus", "vs", "v s"))
+_BETWEEN = load_cues().words["between"]
 
 
 def scopes_of(marked: Marked, mentions: Sequence[Span]) -> tuple[Scope, ...]:
@@ -120,7 +120,7 @@ def _looks_forward(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
 
 
 def _looks_back(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
-    if not _is_both(marked, cue) or marked.text(cue) in _VERSUS:
+    if not _is_both(marked, cue) or marked.text(cue) in _BETWEEN:
         return True
     return _postposed(marked, cue, mentions)
 
@@ -197,7 +197,7 @@ def _has_verb_first(rest: Sequence[str]) -> bool:
 def _backward_start(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span]) -> int:
     words = marked.words
     ended = {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
-    if marked.text(cue) in _VERSUS:
+    if marked.text(cue) in _BETWEEN:
         return max((m.start for m in mentions if m.end <= cue.start), default=cue.start)
     if ":" in words[max(0, cue.start - 1) : cue.end]:  # an answer governs what stands at its colon
         return max((m.start for m in mentions if cue.start - 3 <= m.end <= cue.start), default=cue.start)
@@ -219,4 +219,3 @@ def _statement_before(marked: Marked, index: int) -> bool:
     ends = [c.start for c in marked.cues if c.kind == "end" and c.start < index]
     before = marked.words[max(ends, default=0) : index]
     return any(word in _VERBS for word in before) or (bool(before) and before[0] in _OPENERS)
-

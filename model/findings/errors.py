@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from model.errors import ModelError
 
-class FindingsError(Exception):
-    """Root of the exceptions of `model.findings`; none of them is cured by trying again."""
+
+class FindingsError(ModelError):
+    """What `model.findings` raises on purpose; none of it is cured by trying again."""
 
     code: ClassVar[str] = "findings"
-    retryable: ClassVar[bool] = False
 
 
 class VocabularyError(FindingsError):

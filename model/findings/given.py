@@ -42,7 +42,9 @@ def locate(reader: Reader, sentence: str, concept_text: str) -> Span | None:
         return None
     pattern = r"\W+".join(re.escape(word) for word in re.findall(r"\w+|[^\w\s]+", wanted))
     pattern = pattern.replace(r"\W+", r"\s*")
-    match = re.search(pattern.upper().replace(r"\S*", r"\s*"), text) or re.search(pattern, text, re.IGNORECASE)
+    match = re.search(pattern.upper().replace(r"\S*", r"\s*"), text) or re.search(
+        pattern, text, re.IGNORECASE
+    )
     if match is None:
         return None
     start = len(reader.tokens(text[: match.start()]))

@@ -13,7 +13,9 @@ from functools import lru_cache
 
 import spacy
 from spacy.matcher import PhraseMatcher
+from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
+from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
 
 from model.findings.lexicon import Cues, load_cues
 from model.findings.variants import variants
@@ -52,7 +54,10 @@ class Marked:
 _FAMILIES = ("terms", "cues", "states", "severities", "changes", "sides", "places", "exceptions")
 _SPACE = re.compile(r"[\s\u00a0]+")
 _DASH = re.compile(r"(?<=[A-Za-z])[-‐‑–_](?=[A-Za-z])")
-_PLUS = re.compile(r"[\\|]+|_{2,}|\*{2,}|x{4,}", re.IGNORECASE)
+_NOISE = re.compile(r"[\\|]+|_{2,}|\*{2,}|x{4,}", re.IGNORECASE)
+
+
+_SIDE = re.compile(r"(?<![\w.-])[LR](?= [A-Za-z]{3})")  # "L effusion", never "L2" or "right L."
 
 
 class Reader:
@@ -61,6 +66,14 @@ class Reader:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self._nlp = spacy.blank("en")
+        self._tokenizer = Tokenizer(
+            self._nlp.vocab,
+            # The language's own abbreviations ("Mass." is a state) would hide the last word of a sentence.
+            rules={w: r for w, r in self._nlp.Defaults.tokenizer_exceptions.items() if not w.endswith(".")},
+            prefix_search=compile_prefix_regex(self._nlp.Defaults.prefixes or ()).search,
+            suffix_search=compile_suffix_regex(self._nlp.Defaults.suffixes or ()).search,
+            infix_finditer=compile_infix_regex(self._nlp.Defaults.infixes or ()).finditer,
+        )
         self._shorthand = _shorthand(vocabulary.abbreviations)
         self._labels: dict[int, tuple[tuple[str, str, str], ...]] = {}
         self._matcher = PhraseMatcher(self._nlp.vocab, attr="LOWER")
@@ -68,7 +81,9 @@ class Reader:
 
     def clean(self, sentence: str) -> str:
         """The sentence as it is read: one space between words, no hyphens inside them, no shorthand."""
-        text = _SPACE.sub(" ", _PLUS.sub(" ", sentence))
+        text = sentence.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no tokens
+        text = _SPACE.sub(" ", _NOISE.sub(" ", text))
+        text = _SIDE.sub(lambda m: "left" if m[0] == "L" else "right", text)
         text = self._shorthand[0].sub(lambda m: self._shorthand[1][m[0].lower()], text)
         text = _DASH.sub(" ", text)
         text = text.replace("/", " / ")
@@ -76,7 +91,7 @@ class Reader:
 
     def mark(self, sentence: str) -> Marked:
         """Tokenise a sentence and find everything that is known in it."""
-        doc = self._nlp.make_doc(self.clean(sentence))
+        doc = self._tokenizer(self.clean(sentence))
         families: dict[str, list[Span]] = {family: [] for family in _FAMILIES}
         for label, start, end in self._matcher(doc):
             for family, kind, key in self._labels[label]:
@@ -86,7 +101,7 @@ class Reader:
 
     def tokens(self, text: str) -> tuple[str, ...]:
         """The lower-case tokens of a text, as `mark` makes them."""
-        return tuple(token.lower_ for token in self._nlp.make_doc(self.clean(text)))
+        return tuple(token.lower_ for token in self._tokenizer(self.clean(text)))
 
     def _add_all(self, phrases: Mapping[str, set[tuple[str, str, str]]]) -> None:
         for phrase, labels in phrases.items():
@@ -95,7 +110,7 @@ class Reader:
             self._labels[self._nlp.vocab.strings[label]] = tuple(sorted(labels))
 
     def _pattern(self, phrase: str) -> Doc:
-        return self._nlp.make_doc(_SPACE.sub(" ", _DASH.sub(" ", phrase)))
+        return self._tokenizer(_SPACE.sub(" ", _DASH.sub(" ", phrase)))
 
 
 @lru_cache(maxsize=4)
@@ -114,7 +129,8 @@ def _phrases(vocabulary: Vocabulary, cues: Cues) -> dict[str, set[tuple[str, str
                 phrases.setdefault(form.lower(), set()).add((family, kind, key))
 
     for concept in vocabulary.concepts.values():
-        add("terms", "synonym", concept.key, (concept.name, *concept.synonyms), inflect=True)
+        name = () if concept.inverse else (concept.name,)  # "no abnormality" may be of one place only
+        add("terms", "synonym", concept.key, (*name, *concept.synonyms), inflect=True)
         add("terms", "weak", concept.key, concept.weak, inflect=True)
         add("terms", "inverse", concept.key, concept.inverse, inflect=True)
     for key, words in vocabulary.denials.items():
@@ -123,7 +139,7 @@ def _phrases(vocabulary: Vocabulary, cues: Cues) -> dict[str, set[tuple[str, str
         add("terms", "structure", structure.key, structure.terms, inflect=True)
     add("terms", "ignore", "", vocabulary.ignore, inflect=True)
     for location in vocabulary.locations.values():
-        add("places", "place", location.key, location.terms)
+        add("places", "place", location.key, (location.name, *location.terms), inflect=True)
     for kind in ("negated", "uncertain", "historical", "hypothetical"):
         add("cues", f"before:{kind}", kind, cues.before[kind])
         add("cues", f"after:{kind}", kind, cues.after[kind])

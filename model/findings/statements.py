@@ -7,7 +7,7 @@ contours are normal"). What a normal state makes absent is the vocabulary's poli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from model.findings.lexicon import load_cues
@@ -41,10 +41,13 @@ def statements_of(marked: Marked, structures: Mapping[str, Structure]) -> tuple[
     """All states of known parts in a sentence."""
     parts = [span for span in marked.terms if span.kind == "structure"]
     found: list[Statement] = []
+    taken: set[Span] = set()
     for state in marked.states:
         if any(p.start < state.end and state.start < p.end for p in parts):
             continue
-        for part in _parts_of(marked, state, parts):
+        described = _parts_of(marked, state, parts, taken)
+        taken.update(described)
+        for part in described:
             statement = _statement(state, part, structures[part.key])
             if statement is not None:
                 found.append(statement)
@@ -62,9 +65,10 @@ def _statement(state: Span, part: Span, structure: Structure) -> Statement | Non
     return Statement(span, state, False, state.key in _WEAK_STATES, (concept,))
 
 
-def _parts_of(marked: Marked, state: Span, parts: Sequence[Span]) -> list[Span]:
+def _parts_of(marked: Marked, state: Span, parts: Sequence[Span], taken: Set[Span]) -> list[Span]:
     following = _following(marked, state, parts)
-    if following:
+    beside = any(p.end == state.start and p not in taken for p in parts)  # "heart normal lungs clear"
+    if following and not beside:
         return following
     before = [p for p in parts if p.end <= state.start and _reaches(marked, p, state, parts)]
     if not before:

@@ -36,7 +36,9 @@ class Concept:
 
     `chexpert` is the CheXpert class that it rolls up to, `None` where there is none; `region` the part
     of a normalised report that states it; `site` the default finding site; `device` whether it is
-    hardware; `acute` whether "no acute abnormality" contradicts it; `sided` whether a side has meaning.
+    hardware; `acute` whether "no acute abnormality" contradicts it; `broad`
+    whether it is an umbrella, of which one kind may be present and another absent; `sided` whether a
+    side has meaning.
     """
 
     key: str
@@ -47,6 +49,7 @@ class Concept:
     site: str
     device: bool = False
     acute: bool = False
+    broad: bool = False
     sided: bool = True
     synonyms: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
@@ -92,6 +95,8 @@ class Vocabulary:
     locations: Mapping[str, Location]
     structures: Mapping[str, Structure]
     denials: Mapping[str, tuple[str, ...]]
+    state_normal: tuple[str, ...]
+    malposition: Mapping[str, tuple[str, ...]]
     ignore: tuple[str, ...]
     abbreviations: Mapping[str, str]
 
@@ -153,6 +158,8 @@ def _build(data: dict[str, Any], source: str) -> Vocabulary:
         },
         structures={key: _structure(key, entry) for key, entry in data.get("structures", {}).items()},
         denials={key: tuple(words) for key, words in data.get("denials", {}).items()},
+        state_normal=tuple(data.get("state_normal", ())),
+        malposition={key: tuple(places) for key, places in data.get("malposition", {}).items()},
         ignore=tuple(data.get("ignore", ())),
         abbreviations={str(k).lower(): str(v) for k, v in data.get("abbreviations", {}).items()},
     )
@@ -169,6 +176,7 @@ def _concept(key: str, entry: Mapping[str, Any]) -> Concept:
         site=entry["site"],
         device=entry.get("device", False),
         acute=entry.get("acute", False),
+        broad=entry.get("broad", False),
         sided=entry.get("sided", True),
         synonyms=tuple(entry.get("synonyms", ())),
         weak=tuple(entry.get("weak", ())),

@@ -19,10 +19,21 @@ STATES = (
     "fractured", "opacified",
 )  # fmt: skip
 
-_SECTIONS = {"version", "concepts", "locations", "structures", "denials", "ignore", "abbreviations"}
+_SECTIONS = {
+    "version",
+    "concepts",
+    "locations",
+    "structures",
+    "denials",
+    "state_normal",
+    "malposition",
+    "ignore",
+    "abbreviations",
+}
 _CONCEPT_FIELDS = {
     "name": str, "chexpert": (str, type(None)), "region": str, "code": list, "site": str, "device": bool,
-    "acute": bool, "sided": bool, "synonyms": list, "weak": list, "inverse": list, "becomes": dict,
+    "acute": bool, "broad": bool, "sided": bool, "synonyms": list, "weak": list, "inverse": list,
+    "becomes": dict,
 }  # fmt: skip
 
 
@@ -94,7 +105,7 @@ def _concept_problems(key: str, entry: object, concepts: Mapping[str, Any]) -> I
 
 
 def _rest_problems(data: Mapping[str, Any], concepts: Mapping[str, Any]) -> Iterator[str]:
-    for section in ("structures", "denials", "abbreviations"):
+    for section in ("structures", "denials", "malposition", "abbreviations"):
         if not isinstance(data.get(section, {}), Mapping):
             yield f"`{section}` must be a mapping"
             return
@@ -112,6 +123,14 @@ def _rest_problems(data: Mapping[str, Any], concepts: Mapping[str, Any]) -> Iter
         if key not in concepts:
             yield f"denials.{key}: is not a concept"
         yield from _word_problems(f"denials.{key}", words)
+    for key, places in data.get("malposition", {}).items():
+        if key not in concepts:
+            yield f"malposition.{key}: is not a concept"
+        for place in places:
+            yield from _choice(f"malposition.{key}", place, tuple(data["locations"]))
+    for key in data.get("state_normal", []):
+        if key not in concepts:
+            yield f"state_normal: {key} is not a concept"
     yield from _word_problems("ignore", data.get("ignore", []))
 
 

@@ -1,0 +1,180 @@
+"""The commands `findings`, `evaluate-findings` and `normalise` of `echo-model`: JSON lines in and out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from model.findings.errors import FindingsError, InputError
+from model.findings.evaluate import Evaluation, Row, evaluate
+from model.findings.examples import format_of, json_lines, read_examples
+from model.findings.extract import chexpert_classes, extract_findings, stronger
+from model.findings.normalise import Policy, normalise
+from model.findings.types import Finding, Presence
+from model.findings.vocabulary import Vocabulary, load_vocabulary
+
+_File = Annotated[
+    Path, typer.Argument(help="JSON lines {id, text}; - reads standard input.", show_default=False)
+]
+_Extension = Annotated[
+    Path | None,
+    typer.Option("--vocabulary", help="A hospital's vocabulary file that extends the shipped one."),
+]
+
+
+def findings_command(file: _File, vocabulary: _Extension = None) -> None:
+    """Reads reports and writes their findings, one JSON line for each report."""
+    try:
+        known = load_vocabulary(vocabulary)
+        for number, record in json_lines(_lines(file)):
+            found = extract_findings(record["text"], known)
+            _write({"id": record.get("id", number), **findings_record(found, known)})
+    except FindingsError as error:
+        _fail(file, error)
+
+
+def evaluate_findings_command(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON lines {id, text, findings}, the NegEx corpus or CheXpert labels (CSV); - is stdin.",
+            show_default=False,
+        ),
+    ],
+    vocabulary: _Extension = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")] = False,
+) -> None:
+    """Prints precision, recall and F1 of reading annotated text, per concept and presence."""
+    try:
+        known = load_vocabulary(vocabulary)
+        text = "\n".join(_lines(file))
+        result = evaluate(read_examples(text, known), format_of(text), known)
+    except FindingsError as error:
+        _fail(file, error)
+    _print(result)
+    if as_json:
+        _write(result.as_json())
+
+
+def normalise_command(
+    file: _File,
+    policy: Annotated[
+        Policy,
+        typer.Option("--policy", help="What a report does not mention: left out, or stated as normal."),
+    ],
+    vocabulary: _Extension = None,
+) -> None:
+    """Rewrites reports in the canonical wording and says how much the policy had to add.
+
+    The other fields of each line are kept, so that training data goes in and comes out.
+    """
+    reports = stated = added = unread = empty = 0
+    try:
+        known = load_vocabulary(vocabulary)
+        for _, record in json_lines(_lines(file)):
+            result = normalise(record["text"], policy, known)
+            reports, stated, added = reports + 1, stated + len(result.stated), added + len(result.added)
+            unread, empty = unread + len(result.unread), empty + (not result.stated)
+            _write(
+                {
+                    **record,
+                    "findings": " ".join(result.report.findings),
+                    "impression": " ".join(result.report.impression),
+                    "normalised": result.report.text,
+                    "added": [finding.concept for finding in result.added],
+                    "unread": list(result.unread),
+                }
+            )
+    except FindingsError as error:
+        _fail(file, error)
+    share = added / (stated + added) if stated + added else 0.0
+    typer.echo(
+        f"{reports} reports: {stated} statements read, {added} added by the policy {policy} "
+        f"({share:.0%} of all); {unread} sentences without a finding, {empty} reports without any.",
+        err=True,
+    )
+
+
+def findings_record(found: Sequence[Finding], vocabulary: Vocabulary) -> dict[str, Any]:
+    """What `findings` writes of a report beside its id. Each concept stands in one of the three lists."""
+    strongest: dict[str, Presence] = {}
+    for finding in found:
+        strongest[finding.concept] = stronger(strongest.get(finding.concept), finding.presence)
+    lists = {
+        presence.value: [concept for concept, value in strongest.items() if value is presence]
+        for presence in Presence
+    }
+    return {
+        **lists,
+        "findings": [
+            {
+                "concept": f.concept,
+                "presence": f.presence.value,
+                "laterality": f.laterality,
+                "location": f.location,
+                "severity": f.severity,
+                "change": f.change,
+                "evidence": f.evidence,
+            }
+            for f in found
+        ],
+        "classes": {name: presence.value for name, presence in chexpert_classes(found, vocabulary).items()},
+    }
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """The lines of a file or of standard input.
+
+    Raises:
+        InputError: the file cannot be read, or a line is not UTF-8.
+    """
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or type(error).__name__}") from error
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            yield line.decode("utf-8").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise InputError(f"line {number}: is not UTF-8 text (byte {error.start + 1})") from error
+
+
+def _write(record: dict[str, Any]) -> None:
+    typer.echo(json.dumps(record, ensure_ascii=True))
+
+
+def _fail(file: Path, error: FindingsError) -> NoReturn:
+    name = "standard input" if str(file) == "-" else str(file)
+    where = f"{name}: " if isinstance(error, InputError) else ""
+    typer.secho(f"{error.code}: {where}{error}", fg="red", err=True)
+    raise typer.Exit(code=1)
+
+
+def _print(result: Evaluation) -> None:
+    table = Table(title=f"Findings read from {result.examples} annotated texts ({result.format})")
+    for name, justify in (("concept", "left"), ("presence", "left"), *((n, "right") for n in _NUMBERS)):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in result.rows:
+        table.add_row(*_cells(row))
+    table.add_section()
+    table.add_row(*_cells(result.micro))
+    console = Console()
+    console.print(table)
+    console.print(f"macro-F1 {result.macro_f1:.3f}   right as a whole {result.accuracy:.3f}", highlight=False)
+    if result.attribute_accuracy is not None:
+        console.print(f"attributes right {result.attribute_accuracy:.3f}", highlight=False)
+
+
+_NUMBERS = ("precision", "recall", "F1", "support")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    rates = (f"{value:.3f}" for value in (row.precision, row.recall, row.f1))
+    return (row.concept, row.presence, *rates, str(row.support))

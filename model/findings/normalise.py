@@ -1,0 +1,83 @@
+"""Free text to a normalised report: what the reader found, in the canonical wording and fixed order.
+
+What a report does not mention is a choice that the caller makes, never a default: `leave-out` writes
+only what was stated; `state-normal` also writes the vocabulary's short list of plain negatives for the
+regions that the report passes over, for training targets that must speak of every region. What was
+added is returned, so that the share of made-up negatives is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from model.findings.extract import extract_findings
+from model.findings.reading import NO_FINDING
+from model.findings.sentences import sentences_of
+from model.findings.types import Finding, Presence
+from model.findings.vocabulary import Vocabulary, load_vocabulary
+from model.findings.wording import NormalisedReport, normalised_report
+
+
+class Policy(StrEnum):
+    """What becomes of a concept that a report does not mention."""
+
+    LEAVE_OUT = "leave-out"
+    STATE_NORMAL = "state-normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalised:
+    """A normalised report with its account.
+
+    `stated` is what the text says, `added` the negatives that only the policy says; `unread` are the
+    sentences of the text from which no finding came, so that nothing is lost unseen.
+    """
+
+    report: NormalisedReport
+    stated: tuple[Finding, ...]
+    added: tuple[Finding, ...]
+    unread: tuple[str, ...]
+
+
+def normalise(text: str, policy: Policy, vocabulary: Vocabulary | None = None) -> Normalised:
+    """Rewrite a report in the canonical wording.
+
+    >>> normalise("Small left effusion. Heart size normal.", Policy.LEAVE_OUT).report.findings
+    ('The cardiac silhouette is normal in size.', 'Small left pleural effusion.')
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    stated = extract_findings(text, vocabulary)
+    added = silent_normals(stated, vocabulary) if policy is Policy.STATE_NORMAL else ()
+    read = {finding.evidence for finding in stated}
+    unread = tuple(
+        s.text for s in sentences_of(text) if s.text not in read and not _states(s.text, vocabulary)
+    )
+    return Normalised(report=normalised_report((*stated, *added)), stated=stated, added=added, unread=unread)
+
+
+def silent_normals(stated: Iterable[Finding], vocabulary: Vocabulary) -> tuple[Finding, ...]:
+    """The plain negatives of the policy `state-normal` that do not go against anything stated.
+
+    A concept is passed over if it, or another concept of its CheXpert class or an opacity of the lungs
+    in its place, is stated in any presence. "No acute abnormality" is added only where nothing but
+    devices is present or possible.
+    """
+    listed = tuple(stated)
+    concepts = {f.concept for f in listed}
+    open_ = [f for f in listed if f.presence is not Presence.ABSENT]
+    classes = {vocabulary.concepts[f.concept].chexpert for f in open_} - {None}
+    added = [
+        Finding(concept=key, presence=Presence.ABSENT)
+        for key in vocabulary.state_normal
+        if key not in concepts and vocabulary.concepts[key].chexpert not in classes
+    ]
+    abnormal = [f for f in open_ if not vocabulary.concepts[f.concept].device and f.concept != NO_FINDING]
+    if not abnormal and NO_FINDING not in concepts:
+        added.append(Finding(concept=NO_FINDING, presence=Presence.PRESENT))
+    return tuple(added)
+
+
+def _states(sentence: str, vocabulary: Vocabulary) -> bool:
+    return bool(extract_findings(sentence, vocabulary))
