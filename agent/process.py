@@ -32,7 +32,6 @@ class Lifecycle:
         self._role = role
         self._check = check_configuration
         self._log = get_logger(role)
-        self._notifier = sdnotify.SystemdNotifier()
 
     def take_signals(self) -> None:
         """Handle the signals from now on; call it in the main thread, before anything slow."""
@@ -46,13 +45,13 @@ class Lifecycle:
 
     def ready(self) -> None:
         """Say that the process does its work now, and keep the watchdog content until it stops."""
-        self._notifier.notify("READY=1")
+        _notify("READY=1")
         self._log.info("ready", pid=os.getpid())
         threading.Thread(target=self._feed_watchdog, name="watchdog", daemon=True).start()
 
     def finish(self) -> None:
         """Say that the process stops; where a restart was asked for, become the new process."""
-        self._notifier.notify("RELOADING=1" if self.restart else "STOPPING=1")
+        _notify("RELOADING=1" if self.restart else "STOPPING=1")
         self._log.info("stopped", pid=os.getpid())
         if self.restart:
             os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])
@@ -79,4 +78,15 @@ class Lifecycle:
 
     def _feed_watchdog(self) -> None:
         while not self.stop.wait(WATCHDOG_EVERY_S):
-            self._notifier.notify("WATCHDOG=1")
+            _notify("WATCHDOG=1")
+
+
+def _notify(state: str) -> None:
+    """Tell whoever started us; where nobody asked to be told, nothing happens."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return
+    notifier = sdnotify.SystemdNotifier()
+    notifier.notify(state)
+    # The library keeps its socket open for ever; it has none when the supervisor has died.
+    if notifier.socket is not None:
+        notifier.socket.close()

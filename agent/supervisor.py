@@ -12,7 +12,6 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -32,10 +31,10 @@ POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """A child process: its role and its arguments after `python -m agent`."""
+    """A child process: its role and its command."""
 
     role: str
-    arguments: tuple[str, ...]
+    command: tuple[str, ...]
 
 
 def pause_s(failures: int) -> float:
@@ -61,10 +60,9 @@ class Child:
     def start(self) -> None:
         """Start the process; its standard input is a pipe that closes when we die."""
         environment = {**os.environ, "NOTIFY_SOCKET": self._address}
-        command = [sys.executable, "-m", "agent", *self.spec.arguments]
         self.ready = False
         self.started_at = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        self.process = subprocess.Popen(self.spec.command, stdin=subprocess.PIPE, env=environment)
 
     def read(self) -> None:
         """Take what the child has said."""

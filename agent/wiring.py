@@ -16,9 +16,8 @@ from agent.process import Lifecycle
 from agent.settings import Settings
 
 if TYPE_CHECKING:
-    from model.reporter import Reporter
-
     from agent.store import InstanceStore
+    from model.reporter import Reporter
 
 
 def open_database(settings: Settings) -> Database:
@@ -50,7 +49,7 @@ def load_reporter(settings: Settings) -> Reporter:
     """
     from model.reporter import Reporter
 
-    return Reporter.load(checkpoint_of(settings), settings.model.device)
+    return Reporter.load(checkpoint_of(settings), settings.model.device, batch=settings.worker.slots)
 
 
 def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
@@ -98,6 +97,7 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
 
     reporter = load_reporter(settings)
     identity = reporter.identity
+    _warm_up(reporter)
     about = {
         "model": identity.name,
         "version": identity.version,
@@ -111,6 +111,15 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
         lifecycle.ready()
         worker.run(lifecycle.stop)
     database.close()
+
+
+def _warm_up(reporter: Reporter) -> None:
+    """Draft a black image: what is loaded at the first draft is loaded now, and a broken device shows."""
+    import numpy as np
+
+    from model.reporter import ReporterImage
+
+    reporter.draft([ReporterImage(pixels=np.zeros((64, 64), np.uint8), view="frontal")])
 
 
 def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +31,8 @@ def serve(config: ConfigOption = None) -> None:
     roles = [("listener", "listen"), ("worker", "work")]
     if settings.destinations:
         roles.append(("deliverer", "deliver"))
-    specs = [ChildSpec(role=role, arguments=(command, *arguments)) for role, command in roles]
+    program = (sys.executable, "-m", "agent")
+    specs = [ChildSpec(role=role, command=(*program, command, *arguments)) for role, command in roles]
     supervisor = Supervisor(specs, lifecycle, on_ready=lambda: _announce(settings))
     # The children check the configuration themselves, and each becomes a new process with it.
     signal.signal(signal.SIGHUP, lambda _number, _frame: supervisor.hang_up())

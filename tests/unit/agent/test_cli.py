@@ -1,0 +1,218 @@
+"""The command line: quick help, clear errors, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from agent.cli import app
+from agent.db.session import Database
+from agent.db.tables import Worker
+from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose data lie in the test's folder, where `database` lies too."""
+    for name in [one for one in os.environ if one.startswith("ECHO_AGENT_")]:
+        monkeypatch.delenv(name)
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"database: {{url: 'sqlite:///{tmp_path / 'agent.db'}'}}\n"
+        f"storage: {{path: {tmp_path / 'instances'}, min_free_mb: 0}}\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture
+def run(config: Path) -> Run:
+    """Run a command with that configuration."""
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--config", str(config)])
+
+    return call
+
+
+@pytest.fixture
+def job(database: Database) -> int:
+    """A job that is DEAD because the PACS refused its document."""
+    at = now_of(database)
+    with database.transaction() as session:
+        found = add_job(session, add_study(session, "1.2.3", at=at), "DEAD", at=at, code="delivery-refused")
+        add_draft(session, found, at=at, stored_after_s=None, delivery_state="DEAD")
+        return found.id
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    """A tired person gets an answer at once; in processor time, so that a busy machine may be busy."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "agent", "--help"], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_cli_imports_nothing_heavy() -> None:
+    """Every command imports what it needs when it is run."""
+    code = (
+        "import sys, agent.cli; heavy = {'torch', 'transformers', 'pydicom', 'sqlalchemy', 'numpy'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_listener_is_wired_without_the_network() -> None:
+    """What the listener is made of imports neither torch nor transformers nor spaCy."""
+    code = (
+        "import sys, agent.wiring, agent.dimse.storage_scp, agent.housekeeping, agent.reconcile; "
+        "print(sorted({'torch', 'transformers', 'spacy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_our_error_is_one_clear_line_and_status_2(run: Run) -> None:
+    """An error that we raise on purpose has no traceback, and names what to do."""
+    result = run("status")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("echo-agent: the database has schema revision none")
+    assert "echo-agent db upgrade" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_unforeseen_error_hides_its_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A foreign exception may quote a patient's attribute: its place and type are shown, its text is not."""
+
+    def fail(_settings: object) -> None:
+        raise RuntimeError("CANARY^PATIENT")
+
+    monkeypatch.setattr("agent.wiring.open_database", fail)
+    result = run("status")
+    assert result.exit_code == 70
+    assert "RuntimeError" in result.stderr
+    assert "CANARY" not in result.stderr + result.stdout
+
+
+def test_config_check_lists_what_is_wrong(config: Path, run: Run) -> None:
+    """A wrong file fails with the path of each wrong value; a right one says so."""
+    assert run("config", "check").stdout == "the configuration is right\n"
+    config.write_text("listener: {port: -1}\nmodel: {device: tpu}", encoding="utf-8")
+    result = run("config", "check")
+    assert result.exit_code == 2
+    assert "listener.port" in result.stderr
+    assert "model.device" in result.stderr
+
+
+def test_config_show_prints_what_is_in_force(run: Run, tmp_path: Path) -> None:
+    """The file's values and the defaults come together, as YAML or as JSON."""
+    assert f"path: {tmp_path / 'instances'}" in run("config", "show").stdout
+    shown = json.loads(run("config", "show", "--json").stdout)
+    assert (shown["listener"]["port"], shown["storage"]["min_free_mb"]) == (11112, 0.0)
+
+
+def test_db_upgrade_says_what_it_did(run: Run) -> None:
+    """The first run fills the database, the second has nothing to do."""
+    assert "from revision none to" in run("db", "upgrade").stdout
+    assert "up to date" in run("db", "upgrade").stdout
+
+
+def test_status_without_processes_is_critical(run: Run, database: Database) -> None:
+    """Exit status 2 and the missing processes by name: monitoring needs no parser."""
+    result = run("status", "--json")
+    assert result.exit_code == 2
+    answer = json.loads(result.stdout)
+    assert (answer["level"], [one["code"] for one in answer["problems"]]) == (
+        "critical",
+        ["no-listener", "no-worker"],
+    )
+
+
+@pytest.mark.parametrize(("state", "expected"), [("DELIVERED", 0), ("DEAD", 1)])
+def test_status_exit_tells_how_the_service_is(
+    run: Run, database: Database, state: str, expected: int
+) -> None:
+    """0 when all is well, 1 when a person should look."""
+    at = now_of(database)
+    with database.transaction() as session:
+        add_job(session, add_study(session, "1.1", at=at - timedelta(hours=1)), state, at=at)
+        for role in ("listener", "worker"):
+            session.add(Worker(id=role, role=role, host="h", pid=1, about={}, started_at=at, seen_at=at))
+    assert run("status").exit_code == expected
+
+
+def test_queue_list_shows_the_jobs_of_a_state(run: Run, job: int) -> None:
+    """The list has the job's number, state and code."""
+    lines = run("queue", "list", "--state", "dead").stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[1].split()[:2] == [str(job), "DEAD"]
+    assert run("queue", "list", "--state", "QUEUED").stdout == "no jobs\n"
+
+
+def test_queue_list_refuses_an_unknown_state(run: Run, database: Database) -> None:
+    """A typing mistake is a usage error that lists the states."""
+    result = run("queue", "list", "--state", "DAED")
+    assert result.exit_code == 2
+    assert "DELIVERED" in result.stderr
+
+
+def test_queue_retry_revives_a_dead_delivery(run: Run, job: int) -> None:
+    """What a PACS refused goes again when a person asks for it."""
+    assert run("queue", "retry", str(job)).stdout == f"job {job} is DELIVERING again\n"
+    assert "asked for by a person" in run("queue", "show", str(job)).stdout
+
+
+def test_queue_cancel_keeps_the_reason(run: Run, database: Database) -> None:
+    """The history says who stopped a job and why."""
+    at = now_of(database)
+    with database.transaction() as session:
+        number = add_job(session, add_study(session, "1.1", at=at), "QUEUED", at=at).id
+    assert run("queue", "cancel", str(number), "--reason", "sent twice").exit_code == 0
+    shown = json.loads(run("queue", "show", str(number), "--json").stdout)
+    assert (shown["job"]["state"], shown["steps"][-1]["reason"]) == ("CANCELED", "sent twice")
+    assert shown["steps"][-1]["actor"].startswith("cli:")
+
+
+def test_queue_prioritise_lets_a_job_overtake(run: Run, job: int) -> None:
+    """The new priority is shown."""
+    assert run("queue", "prioritise", str(job), "0").exit_code == 0
+    assert json.loads(run("queue", "show", str(job), "--json").stdout)["job"]["priority"] == 0
+
+
+def test_study_show_has_the_whole_history(run: Run, job: int) -> None:
+    """From the first image to the delivery, by the study's UID."""
+    shown = json.loads(run("study", "show", "1.2.3", "--json").stdout)
+    assert [one["job"]["job_id"] for one in shown["jobs"]] == [job]
+    assert "DEAD" in run("study", "show", "1.2.3").stdout
+
+
+def test_study_show_of_an_unknown_study_is_an_error(run: Run, database: Database) -> None:
+    """A study that never came is said to be unknown, with status 2."""
+    result = run("study", "show", "9.9.9")
+    assert (result.exit_code, "[not-found]" in result.stderr) == (2, True)
+
+
+def test_sr_show_refuses_what_is_no_dicom(tmp_path: Path) -> None:
+    """A wrong file is one clear line."""
+    (tmp_path / "text.dcm").write_text("no DICOM", encoding="utf-8")
+    result = CliRunner().invoke(app, ["sr", "show", str(tmp_path / "text.dcm")])
+    assert (result.exit_code, "Traceback" in result.stderr) == (2, False)
+
+
+def test_sr_show_and_validate_read_a_foreign_report(shared_data: Path) -> None:
+    """Any SR can be read; another product's does not pass our gate."""
+    path = str(shared_data / "06_sr" / "highdicom_sr_document.dcm")
+    assert "Imaging Measurement Report" in CliRunner().invoke(app, ["sr", "show", path]).stdout
+    assert CliRunner().invoke(app, ["sr", "validate", path]).exit_code == 1
