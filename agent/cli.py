@@ -18,7 +18,7 @@ app = typer.Typer(
     cls=ClearErrors,
     help=ABOUT,
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,  # a local variable may hold a patient's attribute
+    pretty_exceptions_enable=False,  # see ClearErrors
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
