@@ -6,13 +6,14 @@ import io
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import AssociationSocket
 
 from agent.dimse.statuses import Verdict, store_status
 from agent.errors import DeliveryFailed, DeliveryRefused
@@ -140,8 +141,30 @@ def echo(destination: DestinationSettings) -> None:
             association.release()
 
 
+class _Entity(AE):
+    """An application entity that holds on to its socket.
+
+    pynetdicom leaves the socket of a refused connection open, and leaves Nagle's algorithm on, which held
+    each small document back for an acknowledgement.
+    """
+
+    _socket: socket.socket | None = None
+
+    def _create_socket(self, *arguments: Any) -> AssociationSocket:
+        made = super()._create_socket(*arguments)
+        self._socket = made.socket
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def close_socket(self) -> None:
+        """Close what pynetdicom may have left open."""
+        if self._socket is not None:
+            self._socket.close()
+
+
 def _associate(destination: DestinationSettings, sop_class_uids: list[str]) -> Association:
-    entity = AE(ae_title=destination.calling_ae_title)
+    entity = _Entity(ae_title=destination.calling_ae_title)
     entity.connection_timeout = entity.acse_timeout = destination.timeout_s
     entity.dimse_timeout = entity.network_timeout = destination.timeout_s
     for uid in sop_class_uids:
@@ -152,12 +175,12 @@ def _associate(destination: DestinationSettings, sop_class_uids: list[str]) -> A
             destination.port,
             ae_title=destination.ae_title,
             max_pdu=MAXIMUM_PDU,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ConnectionLost("the destination's host name cannot be resolved") from error
     if association.is_established:
         return association
+    entity.close_socket()
     answer = association.acceptor.primitive
     if association.is_rejected:
         key = (getattr(answer, "result_source", 0), getattr(answer, "diagnostic", 0))
@@ -166,10 +189,3 @@ def _associate(destination: DestinationSettings, sop_class_uids: list[str]) -> A
     if answer is not None and answer.result == 0x00:
         raise DeliveryRefused(_NO_CONTEXT)
     raise ConnectionLost("the destination cannot be reached: no connection, or no answer in time")
-
-
-def _send_at_once(event: evt.Event) -> None:
-    """Switch off Nagle's algorithm: it held each small document back for an acknowledgement."""
-    connection = event.assoc.dul.socket
-    if connection is not None and connection.socket is not None:
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
