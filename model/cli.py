@@ -1,4 +1,4 @@
-"""`echo-model`: training, evaluation and inspection of the drafting models. Imports torch only inside commands."""
+"""`echo-model`: train, evaluate and inspect drafting models. Torch is imported only inside commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.errors import ModelError
+from model.findings.commands import evaluate_findings_command, findings_command, normalise_command
 
 if TYPE_CHECKING:
     from model.train.recipe import Recipe
@@ -20,8 +21,12 @@ app = typer.Typer(
 )
 
 _Config = Annotated[Path, typer.Option("--config", help="The recipe, a YAML file.", show_default=False)]
+_SHIPPED = Path(str(resources.files("model") / "demo_checkpoint"))
 _Json = Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")]
 _Threads = Annotated[int, typer.Option("--threads", help="Threads of the CPU; 0 leaves torch's choice.")]
+app.command("findings")(findings_command)
+app.command("evaluate-findings")(evaluate_findings_command)
+app.command("normalise")(normalise_command)
 
 
 def main() -> None:
@@ -79,12 +84,63 @@ def inspect(directory: Annotated[Path, typer.Argument(help="A checkpoint's direc
 
 
 @app.command()
-def flops(as_json: _Json = False) -> None:
-    """Counts what RAD spares against full duplication, at the demonstration's shape and at the paper's."""
+def flops(
+    directory: Annotated[Path, typer.Option("--checkpoint", help="Whose shape is counted.")] = _SHIPPED,
+    prompt: Annotated[int, typer.Option(help="Prompt tokens.")] = 97,
+    answer: Annotated[int, typer.Option(help="Answer tokens, a multiple of the block size.")] = 72,
+    as_json: _Json = False,
+) -> None:
+    """Counts what RAD spares against full duplication, at a checkpoint's shape and at the paper's."""
+    from model.checkpoint import load_checkpoint
     from model.evaluate.flops import count_shapes, table_of
 
-    counts = count_shapes()
+    checkpoint = load_checkpoint(directory)
+    counts = count_shapes(checkpoint.backbone, prompt, answer, checkpoint.config.block_size)
     typer.echo(json.dumps(counts) if as_json else table_of(counts))
+
+
+@app.command()
+def table(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="A recipe's runs, instead of baselines.")
+    ] = None,
+    studies: Annotated[int, typer.Option("--studies", help="Held-out phantoms.")] = 500,
+    quick: Annotated[bool, typer.Option("--quick", help="96 studies.")] = False,
+    as_json: _Json = False,
+    threads: _Threads = 0,
+) -> None:
+    """Measures every stage and decoder on the same held-out phantoms: quality, forwards, speed."""
+    from model.evaluate.commands import measure_table
+
+    for line in measure_table(checkpoint, runs, 96 if quick else studies, threads, as_json=as_json):
+        typer.echo(line)
+
+
+@app.command()
+def baseline(
+    other: Annotated[Path, typer.Argument(help="A checkpoint of the same recipe.")],
+    name: Annotated[str, typer.Argument(help="Its name in the table: ar, base, t3d, echo-blk4 …")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+) -> None:
+    """Keeps a checkpoint beside the shipped one, as the small file of what it differs by."""
+    from model.evaluate.subjects import store_baseline
+
+    typer.echo(str(store_baseline(checkpoint, other, name)))
+
+
+@app.command()
+def drafts(
+    output: Annotated[Path, typer.Option("--output", help="The PNG.")] = Path("docs/drafts.png"),
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="A recipe's runs, instead of baselines.")
+    ] = None,
+) -> None:
+    """Draws a page of drafts: image, truth, AR, naive one-step and ECHO side by side."""
+    from model.evaluate.commands import draw_drafts
+
+    typer.echo(str(draw_drafts(checkpoint, runs, output)))
 
 
 def packaged_recipe(name: str) -> Path:

@@ -34,7 +34,7 @@ class PhantomData(Section):
 
 
 class JsonLinesData(Section):
-    """Reports with image files: one object {id, images, indication?, comparison?, findings, impression} a line."""
+    """A file of lines {id, images, indication?, comparison?, findings, impression}, with image files."""
 
     file: Path
     image_size: int = 168

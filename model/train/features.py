@@ -39,4 +39,5 @@ class FeatureCache:
 def encode_studies(backbone: Backbone, collator: Collator, pixels: Tensor) -> Tensor:
     """Visual tokens [B, n, D] of prepared images [B, images, S, S]."""
     patches, grid = collator.patches(pixels.to(backbone.device))
-    return backbone.encode_images(patches, grid).unflatten(0, (len(pixels), -1))
+    features = backbone.encode_images(patches, grid)
+    return features.reshape(len(pixels), -1, features.shape[1])

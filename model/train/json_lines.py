@@ -17,7 +17,9 @@ _REQUIRED = ("id", "images", "findings", "impression")
 
 
 class JsonLinesExamples(Sequence[Example]):
-    """Lines {id, images[], views[]?, indication?, comparison?, findings, impression}; images are read when asked for.
+    """Lines {id, images[], views[]?, indication?, comparison?, findings, impression}.
+
+    Images are read when they are asked for.
 
     Image paths are relative to the file. Without `views` the first image is frontal, the second lateral.
     """

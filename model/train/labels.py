@@ -79,7 +79,7 @@ class LabelHeads(nn.Module):
         query = self.query.expand(len(tokens), -1, -1)
         seen, _ = self.attention(query, tokens, tokens, need_weights=False)  # [B, C, D]
         logits = torch.einsum("bcd,cdk->bck", seen + query, self.head) + self.bias
-        presence, side, place, severity = logits.split(self.sizes, dim=2)
+        presence, side, place, severity = torch.split(logits, list(self.sizes), dim=2)
         return presence, side, place, severity
 
 
@@ -96,12 +96,12 @@ class LabelObjective(nn.Module):
     def tokens(self, pixels: Tensor) -> Tensor:
         """Visual tokens of each study: [B, n, D]."""
         features = self._backbone[0].encode_images(*patchify(pixels.flatten(0, 1), self._config))
-        return features.unflatten(0, (len(pixels), -1))
+        return features.reshape(len(pixels), -1, features.shape[1])
 
     def forward(self, part: Batch, total: int) -> Tensor:
         rows = part.rows
         presence, side, place, severity = self.heads(self.tokens(rows["pixels"]))
-        loss = (
+        loss: Tensor = (
             functional.binary_cross_entropy_with_logits(
                 presence.squeeze(2), rows["presence"], reduction="sum"
             )

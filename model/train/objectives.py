@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,7 @@ class DcdObjective(TextObjective):
         *,
         step_weights: bool,
         eos_weight: float,
-        divergence: str,
+        divergence: Literal["forward", "reverse"],
     ) -> None:
         super().__init__(backbone, config)
         self._step_weights = step_weights
@@ -113,9 +114,8 @@ class DcdObjective(TextObjective):
         logits = self.logits(
             part, torch.cat([answer, noisy], dim=1), 1, functional.pad(valid, (clean, 0))
         )  # [N, V]
-        kind = "forward" if self._divergence == "forward" else "reverse"
         divergence = sparse_divergence(
-            logits, given["top_ids"][valid].long(), given["top_probabilities"][valid], kind
+            logits, given["top_ids"][valid].long(), given["top_probabilities"][valid], self._divergence
         )
         weights = dcd.token_weights(given["steps"], valid, weighted=self._step_weights)[valid]
         loss = (divergence * weights).sum()

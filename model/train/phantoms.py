@@ -22,7 +22,7 @@ CHUNK = 500  # phantoms per file
 
 
 class PhantomExamples(Sequence[Example]):
-    """The phantoms of consecutive seeds. Images stay in mapped files, so that thousands cost little memory."""
+    """The phantoms of consecutive seeds. Images stay in mapped files: thousands cost little memory."""
 
     def __init__(self, data: PhantomData, folder: Path) -> None:
         self._text = data.text

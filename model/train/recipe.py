@@ -133,7 +133,7 @@ class Recipe:
 
     def _fresh(self) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         """A new small network and a vocabulary from the reports of the data."""
-        examples = self._data()
+        examples, phantoms = self._data(), self._config.data.phantoms
         texts = [examples[i].answer for i in range(min(_TOKENIZER_TEXTS, len(examples)))]
         tokenizer = train_tokenizer(texts, required=PROMPT_WORDS)
         ids = {"image_token_id": tokenizer.special(IMAGE_PAD), "eos_token_id": tokenizer.eos_id}
@@ -148,6 +148,8 @@ class Recipe:
             stage=Stage.AR,
             network=network,
             name=self._config.name,
+            canonical=phantoms is not None and phantoms.text == "normalised",
+            reads_context=phantoms is None,
             image_size=_image_size(self._config.data),
             **ids,
         )

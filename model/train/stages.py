@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.backbone import Backbone
@@ -160,8 +159,8 @@ class TextStage:
 
     def noise_generator(self, step: int) -> torch.Generator:
         """Chance of one step, the same whenever and wherever the step is run."""
-        seed: NDArray[np.uint64] = np.random.SeedSequence([self._seed, step]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(seed[0]) >> 1)
+        seed = np.random.SeedSequence([self._seed, step]).generate_state(1)
+        return torch.Generator().manual_seed(int(seed[0]))
 
     def validate(self) -> dict[str, float]:
         return self._validator.multistep()
@@ -235,7 +234,8 @@ class RadStage(TextStage):
     def batch(self, step: int) -> Batch:
         rows = self.base_rows(self.indices(step))
         noise = draw_noise(
-            *rows["answer"].shape,
+            rows["answer"].shape[0],
+            rows["answer"].shape[1],
             self._materials.config.block_size,
             self.noise_generator(step),
             complementary=self._complementary,

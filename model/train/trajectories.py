@@ -96,7 +96,7 @@ def collect(materials: Materials, config: RolloutConfig, folder: Path, *, report
     legal = torch.tensor([_is_legal(materials, row) for row in tensors["tokens"]])
     tensors["kept"] = legal if config.legal_only else torch.ones_like(legal)
     blocks = tensors["valid"].sum() / materials.config.block_size
-    last = tensors["steps"].unflatten(1, (-1, materials.config.block_size)).amax(dim=2)
+    last = tensors["steps"].reshape(count, -1, materials.config.block_size).amax(dim=2)
     summary = {
         "studies": float(count),
         "legal": float(legal.float().mean()),

@@ -1,0 +1,25 @@
+"""The phantoms that the table is measured on: seeds that no recipe trains or validates on."""
+
+from __future__ import annotations
+
+from model.phantom import training_example
+from model.train.examples import Example
+
+FIRST_SEED = 700_000
+
+
+def held_out_examples(count: int, image_size: int) -> list[Example]:
+    """The first `count` of them, rendered at `image_size` pixels."""
+    examples = []
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        phantom = training_example(seed, size=image_size)
+        examples.append(
+            Example(
+                id=f"phantom-{seed}",
+                images=tuple(phantom.images),
+                views=phantom.views,
+                answer=phantom.normalised,
+                truth=phantom.truth,
+            )
+        )
+    return examples

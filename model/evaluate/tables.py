@@ -1,0 +1,187 @@
+"""The table: every decoder and every stage on the same held-out phantoms, in one run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from model.backbone import Backbone
+from model.config import Stage
+from model.decode import (
+    Decoded,
+    DecodeOptions,
+    Decoder,
+    decode_autoregressive,
+    decode_fused,
+    decode_multistep,
+    decode_onestep,
+)
+from model.evaluate.canonical import read_canonical
+from model.evaluate.metrics import attribute_accuracy, macro_f1, rouge_l
+from model.evaluate.perplexity import perplexity
+from model.evaluate.subjects import Subject, Subjects
+from model.findings.extract import extract_findings
+from model.prompt import Prompt, PromptBatch, build_prompt, collate_prompts
+from model.tokenizer import ReportTokenizer
+from model.train.examples import Example
+
+_BATCH = 32
+_TIMED = 8  # studies decoded one by one for the rate, after one for warming up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a row of the table decodes, and how. `steps` and `threshold` as in `DecodeOptions`."""
+
+    name: str
+    subject: str
+    stage: Stage
+    decode: Decoder
+    block_size: int = 8
+    steps: int = 1
+    threshold: float | None = None
+
+
+def _block_rows(size: int) -> tuple[Row, ...]:
+    suffix = "" if size == 8 else f"-blk{size}"
+    base, echo = f"base{suffix}", f"echo{suffix}"
+    return (
+        Row(
+            name=f"Base multi-step blk{size}",
+            subject=base,
+            stage=Stage.BASE,
+            decode=decode_multistep,
+            block_size=size,
+            steps=size,
+            threshold=0.85,
+        ),
+        Row(
+            name=f"Naive one-step blk{size}",
+            subject=base,
+            stage=Stage.BASE,
+            decode=decode_onestep,
+            block_size=size,
+        ),
+        Row(name=f"ECHO blk{size}", subject=echo, stage=Stage.ECHO, decode=decode_fused, block_size=size),
+    )
+
+
+def _variant(name: str, subject: str) -> Row:
+    return Row(name=name, subject=subject, stage=Stage.ECHO, decode=decode_fused)
+
+
+ROWS: tuple[Row, ...] = (
+    Row(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
+    *_block_rows(8),
+    Row(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
+    Row(name="T3D blk8", subject="t3d", stage=Stage.T3D, decode=decode_multistep, steps=4),
+    *_block_rows(4),
+    *_block_rows(16),
+    _variant("DCD KL blk8", "dcd-kl"),
+    _variant("DCD KL + step weights blk8", "dcd-steps"),
+    _variant("DCD KL + step weights + EOS blk8", "dcd-eos"),
+    _variant("DCD reverse KL blk8", "dcd-reverse"),
+    _variant("ECHO blk8, dictated targets", "echo-dictated"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One measured row; rates are 0 to 1, `speed_vs_ar` is None until AR has been measured."""
+
+    name: str
+    macro_f1: float
+    attribute_accuracy: float
+    unparseable: float
+    legal: float
+    rouge_l: float
+    perplexity: float | None
+    tokens_per_forward: float
+    forwards_per_report: float
+    tokens_per_second: float
+    speed_vs_ar: float | None
+
+
+class Table:
+    """Measures rows on one set of held-out examples."""
+
+    def __init__(self, subjects: Subjects, examples: Sequence[Example], clock: Callable[[], float]) -> None:
+        self._subjects = subjects
+        self._examples = examples
+        self._clock = clock
+        shipped = subjects.shipped
+        self._tokenizer: ReportTokenizer = shipped.tokenizer
+        self._prompts = [build_prompt(self._tokenizer, shipped.config, e.images) for e in examples]
+        self._ar = subjects.get("ar", Stage.AR, shipped.config.block_size)
+        self._ar_rate: float | None = None
+
+    def measure(self, rows: Sequence[Row] = ROWS) -> Iterator[Measured]:
+        """The rows whose networks have been built, in order."""
+        for row in rows:
+            subject = self._subjects.get(row.subject, row.stage, row.block_size)
+            if subject is not None:
+                yield self._measure(row, subject)
+
+    def _measure(self, row: Row, subject: Subject) -> Measured:
+        options = DecodeOptions.of(subject.config, steps=row.steps, threshold=row.threshold)
+        decoded = self._decode(row, subject.backbone, options)
+        texts = [self._tokenizer.decode(report.tokens).strip() for report in decoded]
+        found = [extract_findings(text) for text in texts]
+        readings = [read_canonical(text) for text in texts]
+        truths = [example.truth or () for example in self._examples]
+        rate = self._rate(row, subject.backbone, options)
+        if row.stage is Stage.AR:
+            self._ar_rate = rate
+        sentences = sum(reading.sentences for reading in readings)
+        forwards = sum(report.forwards for report in decoded)
+        return Measured(
+            name=row.name,
+            macro_f1=macro_f1(found, truths),
+            attribute_accuracy=attribute_accuracy(found, truths)["all"],
+            unparseable=sum(reading.broken for reading in readings) / max(1, sentences),
+            legal=sum(reading.legal for reading in readings) / len(readings),
+            rouge_l=rouge_l(texts, [example.answer for example in self._examples]),
+            perplexity=self._perplexity(decoded),
+            tokens_per_forward=sum(report.length for report in decoded) / forwards,
+            forwards_per_report=forwards / len(decoded),
+            tokens_per_second=rate,
+            speed_vs_ar=None if self._ar_rate is None else rate / self._ar_rate,
+        )
+
+    def _decode(self, row: Row, backbone: Backbone, options: DecodeOptions) -> list[Decoded]:
+        decoded: list[Decoded] = []
+        for start in range(0, len(self._prompts), _BATCH):
+            decoded += row.decode(backbone, self._batch(self._prompts[start : start + _BATCH]), options)
+        return decoded
+
+    def _rate(self, row: Row, backbone: Backbone, options: DecodeOptions) -> float:
+        """Median tokens per second, batch 1, prefill included, without the vision tower."""
+        rates = []
+        for prompt in [self._prompts[0], *self._prompts[:_TIMED]]:
+            batch = self._batch([prompt])
+            started = self._clock()
+            with torch.inference_mode():
+                backbone.encode_images(batch.pixel_values, batch.grid_thw)
+            vision = self._clock() - started
+            started = self._clock()
+            report = row.decode(backbone, batch, options)[0]
+            rates.append(report.length / max(self._clock() - started - vision, 1e-9))
+        return statistics.median(rates[1:])
+
+    def _perplexity(self, decoded: Sequence[Decoded]) -> float | None:
+        """Perplexity of the drafts under the AR network, end token included."""
+        if self._ar is None:
+            return None
+        eos = self._ar.config.eos_token_id
+        answers = [[*report.tokens, eos] for report in decoded]
+        batches = [
+            (self._batch(self._prompts[s : s + _BATCH]), answers[s : s + _BATCH])
+            for s in range(0, len(answers), _BATCH)
+        ]
+        return perplexity(self._ar.backbone, batches)
+
+    def _batch(self, prompts: Sequence[Prompt]) -> PromptBatch:
+        return collate_prompts(prompts, self._subjects.shipped.config, self._tokenizer.pad_id)
