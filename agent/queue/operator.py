@@ -22,9 +22,6 @@ def retry(database: Database, job_id: int, *, give_up_after_s: float, actor: str
         now = database_now(session)
         job = _locked(session, job_id)
         revived = revive(session, job_id, now=now, give_up_after_s=give_up_after_s)
-        if revived and job.state in (JobState.SKIPPED.value, JobState.FAILED.value):
-            # Only the notice that there is no draft was to be sent; the job itself has not moved.
-            return JobState(job.state)
         drafted = session.scalar(
             select(Draft.id).where(Draft.job_id == job_id, Draft.outcome == "drafted").limit(1)
         )
