@@ -49,7 +49,10 @@ class BlockCache:
 
     def step(self, starts: Tensor, width: int) -> KeyValueStore:
         """A store for `width` new tokens in every slot, written from column `starts` int `[slots]` on."""
-        columns = starts[:, None] + torch.arange(width, device=starts.device)
+        return self.at(starts[:, None] + torch.arange(width, device=starts.device))
+
+    def at(self, columns: Tensor) -> KeyValueStore:
+        """A store that writes to `columns` int `[n, q]` of the first n slots."""
         return _Step(self, columns)
 
 
@@ -68,7 +71,8 @@ class _Step:
         self._cache, self._columns = cache, columns[:, None, :, None]  # [slots, 1, q, 1]
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        all_keys, all_values = self._cache.keys[layer], self._cache.values[layer]
+        slots = len(keys)
+        all_keys, all_values = self._cache.keys[layer, :slots], self._cache.values[layer, :slots]
         columns = self._columns.expand_as(keys)
         all_keys.scatter_(2, columns, keys)
         all_values.scatter_(2, columns, values)

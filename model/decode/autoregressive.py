@@ -26,7 +26,7 @@ def decode_autoregressive(
     transcript = Transcript(options, context.known.sum(dim=1))
     logits = context.prefill_logits()  # [S, V]
     for number in range(options.max_tokens):
-        token, confidence, probabilities = choose(logits[:, None], options.mask_token_id)  # [S, 1]
+        token, confidence, probabilities = choose(logits[:, None], options)  # [S, 1]
         if observe is not None:
             observe(number, 0, torch.ones_like(token, dtype=torch.bool), token, probabilities)
         transcript.count(1)

@@ -50,7 +50,7 @@ def settle(
     observe: Observer | None,
 ) -> BlockState:
     """One denoising step of block `number`: commits what `accept` says from `logits` `[S, B, V]`."""
-    token, confidence, probabilities = choose(logits, options.mask_token_id)
+    token, confidence, probabilities = choose(logits, options)
     accepted = accept(confidence, state.settled, options.commits, options.least_confidence)
     if observe is not None:
         observe(number, step, accepted, token, probabilities)

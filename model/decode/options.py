@@ -19,12 +19,14 @@ class DecodeOptions:
 
     steps: forwards in which a block's tokens are settled (1..block_size); a step commits the
     ceil(block_size / steps) most confident tokens, and with `threshold` every other one at least that
-    confident. max_tokens: the longest report, in tokens, its end token included.
+    confident. max_tokens: the longest report, in tokens, its end token included. image_token_id: the
+    placeholder of the prompt's images, which no report may contain.
     """
 
     block_size: int
     mask_token_id: int
     eos_token_id: int
+    image_token_id: int
     max_tokens: int
     steps: int = 1
     threshold: float | None = None
@@ -45,6 +47,7 @@ class DecodeOptions:
             block_size=config.block_size,
             mask_token_id=config.mask_token_id,
             eos_token_id=config.eos_token_id,
+            image_token_id=config.shape.image_token_id,
             max_tokens=max_tokens or config.max_tokens,
             steps=steps or config.denoising_steps,
             threshold=threshold if steps or threshold else config.confidence_threshold,
@@ -52,10 +55,13 @@ class DecodeOptions:
             prompt_attention=config.prompt_attention,
         )
 
+    def tail(self, prompt_length: int) -> int:
+        """How many of a prompt's last tokens stand in the first block."""
+        return prompt_length % self.block_size if self.block_anchor is BlockAnchor.SEQUENCE else 0
+
     def block_start(self, token: int, prompt_length: int) -> int:
         """The first token of the block that holds `token`, both counted from the report's start."""
-        in_sequence = self.block_anchor is BlockAnchor.SEQUENCE
-        tail = prompt_length % self.block_size if in_sequence else 0
+        tail = self.tail(prompt_length)
         return max(0, (token + tail) // self.block_size * self.block_size - tail)
 
     @property

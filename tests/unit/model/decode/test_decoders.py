@@ -136,7 +136,7 @@ def test_autoregressive_equals_decoding_without_a_cache(
             embeds = torch.cat([embeds, backbone.embed(torch.tensor([expected]))], dim=1)
         mask = causal_mask(torch.ones(embeds.shape[:2], dtype=torch.bool))
         logits = backbone(embeds, torch.cat([positions, answer], dim=2), mask)[0, -1]
-        logits[config.mask_token_id] = -torch.inf
+        logits[[config.mask_token_id, config.shape.image_token_id]] = -torch.inf
         token = int(logits.argmax())
         if token == config.eos_token_id:
             break
@@ -233,16 +233,18 @@ def test_decoder_cuts_at_the_longest_report(
     assert (len(report.tokens), report.forwards, report.stopped) == (13, 2, False)
 
 
-def test_mask_token_is_never_chosen(
-    make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts
+@pytest.mark.parametrize("decoder", [decode_autoregressive, decode_fused])
+def test_mask_and_image_tokens_are_never_chosen(
+    make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts, decoder: Decoder
 ) -> None:
-    """Even a network that prefers the mask token writes words."""
+    """Even a network that prefers them writes words."""
     config = make_config(block_size=4)
     backbone, prompts = make_backbone(config, 1), make_prompts(config, images=(1,))
+    unwanted = [config.mask_token_id, config.shape.image_token_id]
     with torch.no_grad():
-        backbone.network.lm_head.weight[config.mask_token_id] *= 100
-    (report,) = decode_fused(backbone, prompts, DecodeOptions.of(config))
-    assert config.mask_token_id not in report.tokens
+        backbone.network.lm_head.weight[unwanted] *= 100
+    (report,) = decoder(backbone, prompts, DecodeOptions.of(config))
+    assert not set(unwanted) & set(report.tokens)
 
 
 @pytest.mark.parametrize(

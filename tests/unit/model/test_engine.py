@@ -1,0 +1,208 @@
+"""The engine against the plain decoder: token for token, whatever the batch, the order and the slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model.backbone import Backbone
+from model.config import BlockAnchor, ModelConfig, PromptAttention
+from model.decode import Decoded, DecodeOptions, decode_fused
+from model.engine import Engine
+from model.errors import DecodingError, OutOfMemoryError
+from model.prompt import Prompt, ReportContext, build_prompt, collate_prompts
+from model.tokenizer import ReportTokenizer
+
+Make = Callable[..., ModelConfig]
+MakeBackbone = Callable[[ModelConfig, int], Backbone]
+
+
+@pytest.fixture
+def make_studies(tokenizer: ReportTokenizer) -> Callable[..., list[Prompt]]:
+    """Noise studies with one or two images and prompts of different lengths."""
+
+    def make(config: ModelConfig, count: int, seed: int = 0) -> list[Prompt]:
+        rng = np.random.default_rng(seed)
+        return [
+            build_prompt(
+                tokenizer,
+                config,
+                [rng.integers(0, 256, (40, 40), np.uint8) for _ in range(1 + number % 2)],
+                ReportContext(indication="cough " * (number % 3)),
+            )
+            for number in range(count)
+        ]
+
+    return make
+
+
+def an_engine(backbone: Backbone, config: ModelConfig, tokenizer: ReportTokenizer, **fields: Any) -> Engine:
+    return Engine(backbone, config, pad_id=tokenizer.pad_id, **{"slots": 3, "longest_prompt": 120, **fields})
+
+
+def alone(
+    backbone: Backbone, config: ModelConfig, pad: int, prompt: Prompt, options: DecodeOptions
+) -> Decoded:
+    (decoded,) = decode_fused(backbone, collate_prompts([prompt], config, pad), options)
+    return decoded
+
+
+def facts(report: Decoded) -> tuple[Any, ...]:
+    return report.tokens, report.stopped, report.forwards, report.blocks
+
+
+def ending(config: ModelConfig, backbone: Backbone, pad: int, prompts: list[Prompt]) -> int:
+    """A token that ends some of these reports early and some late: their most common one."""
+    options = DecodeOptions.of(config)
+    tokens = [t for p in prompts for t in alone(backbone, config, pad, p, options).tokens[5:]]
+    return max(set(tokens), key=tokens.count)
+
+
+@pytest.mark.parametrize("slots", [1, 3, 5])
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize(
+    ("anchor", "attention"),
+    [
+        (BlockAnchor.RESPONSE, PromptAttention.CAUSAL),
+        (BlockAnchor.SEQUENCE, PromptAttention.BLOCK),
+    ],
+)
+def test_engine_equals_the_plain_decoder(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+    slots: int,
+    steps: int,
+    anchor: BlockAnchor,
+    attention: PromptAttention,
+) -> None:
+    """Reports that end at different times leave their slots to others, in any order of arrival."""
+    config = make_config(
+        block_size=4, block_anchor=anchor, prompt_attention=attention, denoising_steps=steps, max_tokens=30
+    )
+    backbone, prompts = make_backbone(config, 23), make_studies(config, 8)
+    end = ending(config, backbone, tokenizer.pad_id, prompts)
+    config = replace(config, eos_token_id=end)
+    options = DecodeOptions.of(config)
+    expected = [facts(alone(backbone, config, tokenizer.pad_id, p, options)) for p in prompts]
+    assert len({length for *_, length in expected}) > 1
+
+    engine = an_engine(backbone, config, tokenizer, slots=slots)
+    assert [facts(r) for r in engine.decode(prompts)] == expected
+    assert [facts(r) for r in engine.decode(prompts[::-1])] == expected[::-1]
+
+
+def test_reports_of_one_batch_follow_their_own_rules(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+) -> None:
+    """One step, several steps, a threshold, a short limit and a continuation, side by side."""
+    config = make_config(block_size=8, denoising_steps=1, max_tokens=32)
+    backbone, prompts = make_backbone(config, 29), make_studies(config, 5)
+    one = DecodeOptions.of(config)
+    begun = alone(backbone, config, tokenizer.pad_id, prompts[4], one).tokens[:16]
+    prompts[4] = replace(prompts[4], answer=begun)
+    rules = [
+        one,
+        DecodeOptions.of(config, steps=8),
+        DecodeOptions.of(config, steps=8, threshold=0.3),
+        replace(one, max_tokens=11),
+        replace(one, max_tokens=16, steps=2),
+    ]
+    engine = an_engine(backbone, config, tokenizer, slots=5)
+    tickets = [engine.submit(prompt, rule) for prompt, rule in zip(prompts, rules, strict=True)]
+    reports: dict[int, Decoded] = {}
+    while engine.busy:
+        reports |= dict(engine.advance())
+    for ticket, prompt, rule in zip(tickets, prompts, rules, strict=True):
+        assert facts(reports[ticket]) == facts(alone(backbone, config, tokenizer.pad_id, prompt, rule))
+    steps = {ticket: reports[ticket].forwards / reports[ticket].blocks for ticket in tickets}
+    assert [steps[t] for t in (tickets[0], tickets[1], tickets[3], tickets[4])] == [1, 8, 1, 2]
+
+
+def test_report_can_enter_while_others_are_in_decoding(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+) -> None:
+    """A study that arrives late changes nobody's tokens and waits for no one."""
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
+    backbone, prompts = make_backbone(config, 31), make_studies(config, 2)
+    expected = [
+        facts(alone(backbone, config, tokenizer.pad_id, p, DecodeOptions.of(config))) for p in prompts
+    ]
+    engine = an_engine(backbone, config, tokenizer, slots=2)
+    first = engine.submit(prompts[0])
+    for _ in range(3):
+        assert engine.advance() == []
+    second = engine.submit(prompts[1])
+    finished = [ticket for _ in range(20) for ticket, _ in [*engine.advance()]]
+    assert finished == [first, second]
+    engine = an_engine(backbone, config, tokenizer, slots=2)
+    assert [facts(r) for r in engine.decode(prompts)] == expected
+
+
+class Exhausted(Backbone):
+    """A network whose device runs out of memory while more than `fits` reports are in one forward."""
+
+    fits = 1
+
+    def hidden(self, embeds: torch.Tensor, *rest: Any) -> torch.Tensor:
+        if embeds.shape[0] > self.fits:
+            raise torch.OutOfMemoryError("fake")
+        return super().hidden(embeds, *rest)
+
+
+def test_memory_that_runs_out_halves_the_slots_and_loses_nothing(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+) -> None:
+    """Every report is decoded all the same."""
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=16)
+    backbone, prompts = make_backbone(config, 37), make_studies(config, 6)
+    expected = [
+        facts(alone(backbone, config, tokenizer.pad_id, p, DecodeOptions.of(config))) for p in prompts
+    ]
+    tight = Exhausted(backbone.network)
+    engine = an_engine(tight, config, tokenizer, slots=4)
+    assert [facts(r) for r in engine.decode(prompts)] == expected
+    assert engine.slots == 1
+
+
+def test_memory_for_not_even_one_report_is_an_error(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+) -> None:
+    """The error is the package's own, and the same call may succeed later."""
+    config = make_config(denoising_steps=1)
+    tight = Exhausted(make_backbone(config, 1).network)
+    tight.fits = 0
+    with pytest.raises(OutOfMemoryError, match="does not hold one report") as caught:
+        an_engine(tight, config, tokenizer).decode(make_studies(config, 1))
+    assert caught.value.retryable
+
+
+def test_prompt_without_room_is_refused(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+) -> None:
+    """A slot's room is fixed; what does not fit is said before it is decoded."""
+    config = make_config()
+    engine = an_engine(make_backbone(config, 1), config, tokenizer, longest_prompt=10)
+    with pytest.raises(DecodingError, match="do not fit into a slot of 10 and 40"):
+        engine.submit(make_studies(config, 1)[0])
