@@ -10,7 +10,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help setup demo serve test check format clean
+.PHONY: help setup demo demo-model serve test check format reference clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ $(SYSTEM): apt-packages.txt scripts/system-packages | $(STAMP)
 demo: setup ## The whole chain on this machine; options: make demo ARGS="--studies 3 --json"
 	@$(BIN)/echo-agent demo $(ARGS)
 
+demo-model: $(STAMP) ## Train the shipped demonstration checkpoint from nothing (resumable, about 2 hours)
+	$(BIN)/echo-model demo-model $(ARGS)
+
 serve: setup ## Run the service with config.yaml
 	@$(BIN)/echo-agent serve --config $(CONFIG) $(ARGS)
 
@@ -45,6 +48,9 @@ check: $(STAMP) ## Lint, format, types and import rules
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(STAMP) ## Rewrite the documents that are made from the code
+	$(BIN)/echo-agent config reference > docs/settings.md
 
 clean: ## Remove what was built; keeps var/ (the data)
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

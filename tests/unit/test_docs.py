@@ -1,0 +1,78 @@
+"""Every setting, command, state and error code is in the documents, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from agent import errors
+from agent.cli import app
+from agent.queue.states import DeliveryState, JobState
+
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+
+def documents(repository: Path) -> dict[str, str]:
+    """Return every page by its path."""
+    paths = [repository / name for name in PAGES] + sorted((repository / "docs").glob("*.md"))
+    return {str(path.relative_to(repository)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def error_classes(root: type[errors.AgentError]) -> Iterator[type[errors.AgentError]]:
+    """Return an exception class and all that derive from it."""
+    yield root
+    for derived in root.__subclasses__():
+        yield from error_classes(derived)
+
+
+def commands() -> Iterator[str]:
+    """Return every command of `echo-agent`, as it is typed."""
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield name
+        else:
+            yield from (f"{name} {one}" for one in inner)
+
+
+def test_every_error_code_is_in_operations(repository: Path) -> None:
+    """Whoever meets a code finds out what to do."""
+    text = (repository / "docs" / "operations.md").read_text(encoding="utf-8")
+    codes = {one.code for one in error_classes(errors.AgentError)}
+    assert {code for code in codes if f"`{code}`" not in text} == set()
+
+
+def test_every_state_is_in_the_glossary(repository: Path) -> None:
+    """States are explained in words."""
+    text = (repository / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert {state for state in (*JobState, *DeliveryState) if f"`{state}`" not in text} == set()
+
+
+def test_every_command_is_in_the_documents(repository: Path) -> None:
+    """No command has to be found by chance."""
+    text = " ".join(documents(repository).values())
+    # Options may stand between a command's words in an example; the words themselves must appear in order.
+    assert {one for one in commands() if not re.search(rf"\b{one}\b", text)} == set()
+
+
+def test_every_link_leads_to_a_file(repository: Path) -> None:
+    """A link to a page or a picture that is not there is a defect."""
+    broken = []
+    for page, text in documents(repository).items():
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+            if "://" not in target and not (repository / page).parent.joinpath(target).exists():
+                broken.append(f"{page}: {target}")
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md"])
+def test_every_file_that_a_page_names_is_there(repository: Path, page: str) -> None:
+    """The layer table follows the code."""
+    text = (repository / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:agent|model|dicom_sr|migrations)/[\w/]*(?:\.py)?)`", text))
+    assert {name for name in named if not (repository / name).exists()} == set()
