@@ -34,7 +34,7 @@ def test_units_are_hardened(name: str, repository: Path, program: Callable[[str]
     assert done.returncode == 0, done.stdout[-300:]
 
 
-@pytest.mark.parametrize(("name", "command"), zip(UNITS, ("listen", "work", "deliver"), strict=True))
+@pytest.mark.parametrize(("name", "command"), list(zip(UNITS, ("listen", "work", "deliver"), strict=True)))
 def test_units_start_commands_that_there_are(name: str, command: str, repository: Path) -> None:
     """Each unit starts its own command, and waits for it to say that it is ready."""
     text = (repository / "systemd" / name).read_text(encoding="utf-8")
