@@ -25,6 +25,7 @@ def test_eos_weights_share_one_among_the_end_tokens() -> None:
     """An answer's end counts as one, however many pads its last block holds."""
     tokens = torch.tensor([[7, 7, 9, 9], [7, 7, 7, 7]])
 
-    assert eos_weights(
-        tokens, torch.ones_like(tokens, dtype=torch.bool), 9
-    ).tolist() == [[0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0]]
+    assert eos_weights(tokens, torch.ones_like(tokens, dtype=torch.bool), 9).tolist() == [
+        [0.0, 0.0, 0.5, 0.5],
+        [0.0, 0.0, 0.0, 0.0],
+    ]
