@@ -184,6 +184,9 @@ class ModelSettings(Section):
         None, description="Checkpoint directory; the shipped demonstration checkpoint when left out."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
+    memory_fraction: float = Field(
+        0.8, gt=0, le=1, description="Share of the device's free memory that the network may use."
+    )
     allow_demonstration: bool = Field(
         False, description="Let drafts of a demonstration model leave this machine."
     )

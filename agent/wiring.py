@@ -49,7 +49,12 @@ def load_reporter(settings: Settings) -> Reporter:
     """
     from model.reporter import Reporter
 
-    return Reporter.load(checkpoint_of(settings), settings.model.device, batch=settings.worker.slots)
+    return Reporter.load(
+        checkpoint_of(settings),
+        settings.model.device,
+        slots=settings.worker.slots,
+        memory_fraction=settings.model.memory_fraction,
+    )
 
 
 def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:

@@ -81,43 +81,57 @@ class Screen:
 
 
 def _table(results: Sequence[StudyResult]) -> Table:
-    table = Table(box=None, pad_edge=False, show_lines=False)
-    for title in ("study", "state", "times (s)", "draft: present", "truth: present", "absent", "SR"):
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
+    for title in ("study", "seconds", "present: draft and truth", "absent", "SRs"):
         table.add_column(title, overflow="fold")
     for result in results:
         outcome = result.outcome
         colour = COLOURS.get(outcome.state, "white")
         why = escape(": ".join(part for part in (outcome.code, outcome.reason) if part))
         table.add_row(
-            f"…{outcome.study_instance_uid[-8:]}",
-            f"[{colour}]{outcome.state}[/]" + (f"\n{why}" if why and not outcome.text else ""),
+            f"…{outcome.study_instance_uid[-8:]}\n[{colour}]{outcome.state}[/]"
+            + (f"\n{why}" if why and not outcome.text else ""),
             _times(outcome),
-            _names(outcome.findings.get("present", ())),
-            "" if result.truth is None else _names(concepts(result.truth, Presence.PRESENT)),
-            _agreement(result),
-            "\n".join(path.name for path in result.sr),
+            _present(result),
+            _absent(result),
+            "\n".join(path.stem for path in result.sr),
         )
     return table
 
 
 def _times(outcome: Outcome) -> str:
     shown = [
-        f"{name} {outcome.times[state.value]:.1f}"
+        f"{outcome.times[state.value]:5.1f} {name}"
         for name, state in (("queued", JobState.QUEUED), ("drafted", JobState.DRAFTED))
         if state.value in outcome.times
     ]
     if outcome.stored_s is not None:
-        shown.append(f"stored {outcome.stored_s:.1f}")
+        shown.append(f"{outcome.stored_s:5.1f} stored")
     return "\n".join(shown)
 
 
-def _names(keys: Sequence[str]) -> str:
-    return "\n".join(key.replace("_", " ") for key in keys)
+def _present(result: StudyResult) -> str:
+    """Name what the draft states as present; against a truth, what it missed and what is not there too."""
+    stated = result.outcome.findings.get("present", ())
+    if result.truth is None or not result.outcome.text:
+        return "\n".join(_name(key) for key in stated)
+    truth = concepts(result.truth, Presence.PRESENT)
+    return "\n".join(
+        [
+            *(f"[green]✓ {_name(key)}[/]" for key in truth if key in stated),
+            *(f"[red]− {_name(key)} (missed)[/]" for key in truth if key not in stated),
+            *(f"[red]+ {_name(key)} (not there)[/]" for key in stated if key not in truth),
+        ]
+    )
 
 
-def _agreement(result: StudyResult) -> str:
+def _name(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _absent(result: StudyResult) -> str:
     absent = result.outcome.findings.get("absent", ())
     if result.truth is None:
         return f"{len(absent)} stated"
     truth = set(concepts(result.truth, Presence.ABSENT))
-    return f"{len(absent)} stated\n{len(truth & set(absent))} of {len(truth)} true"
+    return f"{len(truth & set(absent))} of {len(truth)}"
