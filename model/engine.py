@@ -66,6 +66,7 @@ class Engine:
         self._graphs_wanted = backbone.device.type == "cuda" if graphs is None else graphs
         self._waiting: deque[Request] = deque()
         self._tickets = 0
+        self._requests: list[Request | None] = []
         self._allocate(slots)
 
     @property
@@ -93,6 +94,12 @@ class Engine:
         self._tickets += 1
         self._waiting.append(Request(ticket=self._tickets, prompt=prompt, options=options))
         return self._tickets
+
+    def clear(self) -> None:
+        """Drops everything that is waiting or in decoding."""
+        self._waiting.clear()
+        self._requests = [None] * self.slots
+        self._snapshots.clear()
 
     def decode(self, prompts: Sequence[Prompt], options: DecodeOptions | None = None) -> list[Decoded]:
         """Decodes all prompts and returns their reports in order. The engine must be idle."""
@@ -136,7 +143,7 @@ class Engine:
             device=backbone.device,
         )
         self._state = Slots.empty(slots, self._longest_report, options, backbone.device)
-        self._requests: list[Request | None] = [None] * slots
+        self._requests = [None] * slots
         self._graphs: dict[int, Callable[[], None]] = {}
         # On a GPU the state is read one step late, while the next step runs.
         self._lag = 1 if backbone.device.type == "cuda" else 0

@@ -22,6 +22,10 @@ INSTRUCTION = "Describe the chest radiograph: findings by region, then the impre
 # Every fixed word of a prompt; a small vocabulary must contain them.
 PROMPT_WORDS = (f"user\n{INSTRUCTION}", " Indication: x Comparison: none.", "\nassistant\n")
 
+# More of an indication or a comparison than this is left out, in tokens: it must not crowd out the images.
+LONGEST_CONTEXT = 128
+MOST_IMAGES = 2  # one frontal, one lateral
+
 # The statistics that Qwen2.5-VL's vision tower was trained with (those of CLIP), per RGB channel.
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
@@ -119,11 +123,8 @@ def prompt_ids(
     next token is the first of the report.
     """
     context = context or ReportContext()
-    text = INSTRUCTION
-    if context.indication.strip():
-        text += f" Indication: {context.indication.strip()}"
-    if context.comparison.strip():
-        text += f" Comparison: {context.comparison.strip()}"
+    known = {"Indication": context.indication.strip(), "Comparison": context.comparison.strip()}
+    parts = [tokenizer.encode(f" {name}: {text}")[:LONGEST_CONTEXT] for name, text in known.items() if text]
     image = [
         tokenizer.special(VISION_START),
         *[tokenizer.image_id] * image_tokens,
@@ -133,12 +134,19 @@ def prompt_ids(
         tokenizer.special(TURN_START),
         *tokenizer.encode("user\n"),
         *image * images,
-        *tokenizer.encode(text),
+        *tokenizer.encode(INSTRUCTION),
+        *[token for part in parts for token in part],
         tokenizer.special(TURN_END),
         *tokenizer.encode("\n"),
         tokenizer.special(TURN_START),
         *tokenizer.encode("assistant\n"),
     )
+
+
+def longest_prompt(tokenizer: ReportTokenizer, config: ModelConfig) -> int:
+    """The most tokens that a prompt of this model can have."""
+    bare = len(prompt_ids(tokenizer, MOST_IMAGES, config.image_tokens))
+    return bare + (2 * LONGEST_CONTEXT if config.reads_context else 0)
 
 
 def build_prompt(

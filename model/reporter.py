@@ -17,14 +17,17 @@ from typing import Literal, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from model.batching import BatchQueue, ReportQueue
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import Stage
-from model.decode import Decoded, DecodeOptions, choose_decoder
+from model.decode import Decoded, DecodeOptions, decode_autoregressive
 from model.device import DeviceChoice, DeviceName, select_device
 from model.draft import DraftFlag, DraftSentence, DraftText, FlagCode
+from model.engine import Engine
 from model.errors import PromptError
 from model.findings.vocabulary import Vocabulary, load_vocabulary
-from model.prompt import Prompt, ReportContext, build_prompt, collate_prompts
+from model.memory import affordable_slots, free_memory
+from model.prompt import Prompt, ReportContext, build_prompt, longest_prompt
 from model.review import Review, review
 
 __all__ = [
@@ -99,23 +102,21 @@ class ModelIdentity:
 class Reporter:
     """Drafts reports with one checkpoint on one device.
 
-    batch: studies that are decoded together. clock: seconds, for the drafts' `seconds`.
+    queue: what decodes. clock: seconds, for the drafts' `seconds`.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
         choice: DeviceChoice,
+        queue: ReportQueue,
         *,
-        batch: int = 8,
         vocabulary: Vocabulary | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._backbone, self._config = checkpoint.backbone, checkpoint.config
-        self._tokenizer = checkpoint.tokenizer
-        self._decode = choose_decoder(checkpoint.config)
+        self._config, self._tokenizer = checkpoint.config, checkpoint.tokenizer
+        self._queue, self._clock = queue, clock
         self._options = DecodeOptions.of(checkpoint.config)
-        self._batch, self._clock = batch, clock
         self._vocabulary = vocabulary or load_vocabulary()
         self.device = choice
         self.identity = ModelIdentity(
@@ -134,13 +135,20 @@ class Reporter:
         directory: Path,
         device: DeviceName = "auto",
         *,
-        batch: int = 8,
+        slots: int = 8,
+        memory_fraction: float = 0.8,
         vocabulary: Vocabulary | None = None,
     ) -> Self:
-        """Loads a checkpoint. Raises: CheckpointError, DeviceError."""
+        """Loads a checkpoint and makes room for decoding.
+
+        slots: the most reports in decoding at once; fewer where they do not fit into `memory_fraction`
+        (0..1) of the memory that is free once the weights are loaded.
+        Raises: CheckpointError, DeviceError, OutOfMemoryError.
+        """
         choice = select_device(device)
         checkpoint = load_checkpoint(directory, device=choice.device, dtype=choice.dtype)
-        return cls(checkpoint, choice, batch=batch, vocabulary=vocabulary)
+        queue = _queue_for(checkpoint, choice, slots, memory_fraction)
+        return cls(checkpoint, choice, queue, vocabulary=vocabulary)
 
     def draft(self, images: Sequence[Image], context: Context | None = None) -> DraftText:
         """Drafts one study. Raises: PromptError, OutOfMemoryError."""
@@ -165,40 +173,77 @@ class Reporter:
         return build_prompt(self._tokenizer, self._config, [image.pixels for image in chosen], known)
 
     def _reviewed(self, prompts: Sequence[Prompt]) -> list[Review]:
-        """Decodes, reads over, and decodes again what is doubtful and could have been done with more care."""
-        reviews = [self._review(report) for report in self._run(prompts, self._options)]
-        if self._config.stage is Stage.AR or self._options.steps == self._config.block_size:
-            return reviews
-        doubtful = [row for row, found in enumerate(reviews) if found.first_doubtful_token is not None]
-        begun = [self._begun(prompts[row], reviews[row]) for row in doubtful]
-        careful = dataclasses.replace(
-            self._options, steps=self._config.block_size, threshold=_AGAIN_THRESHOLD
-        )
-        for row, prompt, more in zip(doubtful, begun, self._run(begun, careful), strict=True):
-            again = self._review(_joined(reviews[row].report, len(prompt.answer), more, self._options))
-            cost = reviews[row].report.forwards + more.forwards
-            better = min(reviews[row], again, key=lambda found: found.badness)
-            reviews[row] = dataclasses.replace(
-                better, report=dataclasses.replace(better.report, forwards=cost)
-            )
-        return reviews
+        """Decodes and reads over; what is doubtful enters the queue once more, to be decoded carefully."""
+        try:
+            return self._served(prompts)
+        finally:
+            self._queue.clear()  # after a failure; otherwise it is empty
 
-    def _run(self, prompts: Sequence[Prompt], options: DecodeOptions) -> list[Decoded]:
-        reports: list[Decoded] = []
-        for first in range(0, len(prompts), self._batch):
-            some = prompts[first : first + self._batch]
-            batch = collate_prompts(some, self._config, self._tokenizer.pad_id)
-            reports += self._decode(self._backbone, batch, options)
-        return reports
+    def _served(self, prompts: Sequence[Prompt]) -> list[Review]:
+        rows = {self._queue.submit(prompt): row for row, prompt in enumerate(prompts)}
+        reviews: dict[int, Review] = {}
+        again: dict[int, Prompt] = {}
+        while self._queue.busy:
+            for ticket, report in self._queue.advance():
+                row = rows.pop(ticket)
+                if row in again:
+                    reviews[row] = self._better(reviews[row], again[row], report)
+                    continue
+                reviews[row] = self._review(report)
+                if self._could_be_better(reviews[row]):
+                    again[row] = self._begun(prompts[row], reviews[row])
+                    rows[self._queue.submit(again[row], self._careful(again[row]))] = row
+        return [reviews[row] for row in range(len(prompts))]
 
-    def _review(self, report: Decoded) -> Review:
-        return review(report, self._tokenizer, self._vocabulary, canonical=self._config.canonical)
+    def _could_be_better(self, found: Review) -> bool:
+        """Whether a report is doubtful and was not decoded token by token already."""
+        hasty = self._config.stage is not Stage.AR and self._options.steps < self._config.block_size
+        return hasty and found.first_doubtful_token is not None
 
     def _begun(self, prompt: Prompt, found: Review) -> Prompt:
         """The prompt with the report's blocks before its first doubtful one."""
         doubtful = found.first_doubtful_token or 0
         kept = self._options.block_start(doubtful, len(prompt.input_ids))
         return dataclasses.replace(prompt, answer=found.report.tokens[:kept])
+
+    def _careful(self, begun: Prompt) -> DecodeOptions:
+        return dataclasses.replace(
+            self._options,
+            steps=self._config.block_size,
+            threshold=_AGAIN_THRESHOLD,
+            max_tokens=self._options.max_tokens - len(begun.answer),
+        )
+
+    def _better(self, first: Review, begun: Prompt, rest: Decoded) -> Review:
+        """The better of the first reading and the one that ends in `rest`, with the cost of both."""
+        second = self._review(_joined(first.report, len(begun.answer), rest, self._options))
+        cost = first.report.forwards + rest.forwards
+        better = min(first, second, key=lambda found: found.badness)
+        return dataclasses.replace(better, report=dataclasses.replace(better.report, forwards=cost))
+
+    def _review(self, report: Decoded) -> Review:
+        return review(report, self._tokenizer, self._vocabulary, canonical=self._config.canonical)
+
+
+def _queue_for(
+    checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory_fraction: float
+) -> ReportQueue:
+    """The engine, or for a model that knows no blocks the autoregressive decoder in batches."""
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    prompt_tokens = longest_prompt(tokenizer, config)
+    room = affordable_slots(
+        config,
+        choice.dtype,
+        longest_prompt=prompt_tokens,
+        longest_report=config.max_tokens,
+        free=free_memory(choice.device),
+        fraction=memory_fraction,
+        most=slots,
+    )
+    pad = tokenizer.pad_id
+    if config.stage is Stage.AR:
+        return BatchQueue(decode_autoregressive, checkpoint.backbone, config, pad_id=pad, batch=room)
+    return Engine(checkpoint.backbone, config, pad_id=pad, slots=room, longest_prompt=prompt_tokens)
 
 
 def _choose(images: Sequence[Image]) -> list[Image]:
@@ -227,16 +272,14 @@ def _view_flags(images: Sequence[Image]) -> list[DraftFlag]:
     return flags
 
 
-def _joined(report: Decoded, kept: int, more: Decoded, options: DecodeOptions) -> Decoded:
-    """The first `kept` tokens of a report with the continuation that replaces the rest."""
+def _joined(report: Decoded, kept: int, rest: Decoded, options: DecodeOptions) -> Decoded:
+    """A report's first `kept` tokens, whole blocks, and the continuation that replaces what followed."""
     blocks = -(-kept // options.block_size)
-    tokens = report.tokens[:kept] + more.tokens
     return dataclasses.replace(
-        more,
-        tokens=tokens[: options.max_tokens],
-        confidences=(report.confidences[:kept] + more.confidences)[: options.max_tokens],
-        block_confidences=report.block_confidences[:blocks] + more.block_confidences,
-        stopped=more.stopped and len(tokens) < options.max_tokens,
+        rest,
+        tokens=report.tokens[:kept] + rest.tokens,
+        confidences=report.confidences[:kept] + rest.confidences,
+        block_confidences=report.block_confidences[:blocks] + rest.block_confidences,
     )
 
 

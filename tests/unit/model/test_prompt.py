@@ -15,6 +15,7 @@ from model.prompt import (
     ReportContext,
     build_prompt,
     collate_prompts,
+    longest_prompt,
     patchify,
     prepare_image,
     prompt_ids,
@@ -98,3 +99,14 @@ def test_prompts_are_padded_on_the_right(tokenizer: ReportTokenizer, make_config
     assert list(prompts[0].input_ids) == batch.input_ids[0, : lengths[0]].tolist()
     assert {tokenizer.pad_id} == set(batch.input_ids[0, lengths[0] :].tolist())
     assert (len(batch.grid_thw), len(batch.pixel_values)) == (3, 3 * 16)
+
+
+def test_long_context_is_cut(tokenizer: ReportTokenizer, make_config: Make) -> None:
+    """An indication that goes on and on leaves the prompt within its greatest length."""
+    config = make_config(reads_context=True)
+    context = ReportContext(indication="cough " * 200, comparison="zebra " * 200)
+    ids = prompt_ids(tokenizer, 2, config.image_tokens, context)
+    assert len(ids) == longest_prompt(tokenizer, config)
+    assert ids[-4:] == prompt_ids(tokenizer, 2, config.image_tokens)[-4:]
+    bare = make_config(reads_context=False)
+    assert longest_prompt(tokenizer, bare) == len(prompt_ids(tokenizer, 2, bare.image_tokens))

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from model.backbone import Backbone
+from model.batching import BatchQueue
 from model.checkpoint import Checkpoint, save_checkpoint
 from model.config import ModelConfig, Stage
 from model.decode import Decoded, DecodeOptions
@@ -54,19 +55,17 @@ class Script:
 
 
 @pytest.fixture
-def make_reporter(
-    make_config: Make, make_backbone: MakeBackbone, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Reporter]:
+def make_reporter(make_config: Make, make_backbone: MakeBackbone) -> Callable[..., Reporter]:
     """A reporter whose decoder is the given script."""
 
     def make(script: Script, **fields: Any) -> Reporter:
         config = make_config(denoising_steps=1, max_tokens=64, name="scripted", version="7", **fields)
-        monkeypatch.setattr("model.reporter.choose_decoder", lambda _config: script)
         checkpoint = Checkpoint(
             backbone=make_backbone(config, 1), config=config, tokenizer=TOKENIZER, weights_sha256="ab" * 32
         )
+        queue = BatchQueue(script, checkpoint.backbone, config, pad_id=TOKENIZER.pad_id, batch=2)
         ticks = iter(range(100))
-        return Reporter(checkpoint, select_device("cpu"), batch=2, clock=lambda: float(next(ticks)))
+        return Reporter(checkpoint, select_device("cpu"), queue, clock=lambda: float(next(ticks)))
 
     return make
 
@@ -115,6 +114,7 @@ def test_doubtful_report_is_decoded_again_from_its_first_doubtful_block(
     assert draft.text == FIRST + LAST
     assert draft.flags == ()
     assert (first_options.steps, options.steps, options.threshold) == (1, 8, 0.9)
+    assert options.max_tokens == 64 - kept
     assert again.answered.tolist() == [kept]
     assert again.input_ids[0, -kept:].tolist() == tokens[:kept]
     once, twice = -(-(len(TOKENIZER.encode(broken)) + 1) // 8), 8 * -(-(len(tokens) - kept + 1) // 8)
@@ -208,6 +208,16 @@ def test_study_without_images_is_refused(make_reporter: Callable[..., Reporter])
         make_reporter(Script()).draft([])
 
 
+def test_failure_leaves_nothing_behind_for_the_next_draft(make_reporter: Callable[..., Reporter]) -> None:
+    """After an error in the midst of a batch the next study gets its own report."""
+    script = Script(FIRST, FIRST + LAST)
+    reporter = make_reporter(script)
+    with pytest.raises(IndexError):  # the script has too few texts for three studies
+        reporter.draft_many([(study("frontal", "lateral"), ReportContext())] * 3)
+    script.texts = [FIRST + LAST]
+    assert reporter.draft(study("frontal", "lateral")).text == FIRST + LAST
+
+
 def test_identity_names_the_checkpoint(make_reporter: Callable[..., Reporter]) -> None:
     """What the reports will name as their author."""
     identity = make_reporter(Script()).identity
@@ -215,13 +225,14 @@ def test_identity_names_the_checkpoint(make_reporter: Callable[..., Reporter]) -
     assert (identity.block_size, identity.stage, identity.demonstration) == (8, Stage.ECHO, True)
 
 
+@pytest.mark.parametrize("stage", [Stage.ECHO, Stage.AR])
 def test_many_drafts_are_those_of_each_alone(
-    tmp_path: Path, make_config: Make, make_backbone: MakeBackbone, tokenizer: ReportTokenizer
+    tmp_path: Path, make_config: Make, make_backbone: MakeBackbone, tokenizer: ReportTokenizer, stage: Stage
 ) -> None:
     """A loaded random network drafts several studies, in order, as it drafts each; pixels matter."""
-    config = make_config(denoising_steps=1, max_tokens=24)
+    config = make_config(denoising_steps=1, max_tokens=24, stage=stage)
     save_checkpoint(tmp_path, make_backbone(config, 3), config, tokenizer)
-    reporter = Reporter.load(tmp_path, "cpu", batch=3)
+    reporter = Reporter.load(tmp_path, "cpu", slots=3)
     rng = np.random.default_rng(0)
     studies = [
         (
