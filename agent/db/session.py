@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from agent.errors import DatabaseUnavailable
 
 _READS = "echo_agent_reads"
+_RELAXED = "echo_agent_relaxed"
 
 
 def open_engine(url: str) -> Engine:
@@ -48,9 +49,14 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
+    options = connection.get_execution_options()
     # A reader must neither wait for the one writer nor make it wait.
-    reads = connection.get_execution_options().get(_READS, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    if options.get(_READS, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    relaxed = options.get(_RELAXED, False)
+    connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if relaxed else 'FULL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class Database:
@@ -59,6 +65,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._relaxed = sessionmaker(engine.execution_options(**{_RELAXED: True}), expire_on_commit=False)
         self._readers = sessionmaker(engine.execution_options(**{_READS: True}), expire_on_commit=False)
 
     @property
@@ -74,6 +81,21 @@ class Database:
             DatabaseUnavailable: the database does not answer; nothing was written.
         """
         with _translated(), self._sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def relaxed(self) -> Iterator[Session]:
+        """Open a transaction that a power cut may take back whole, though no death of a process can.
+
+        Its commit does not wait for the disk. Right for leases: a claim that is lost is claimed again, and
+        the fencing token of the lost one is refused.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer; nothing was written.
+        """
+        with _translated(), self._relaxed.begin() as session:
+            if not self.is_sqlite:
+                session.execute(text("SET LOCAL synchronous_commit TO off"))
             yield session
 
     @contextmanager

@@ -78,7 +78,7 @@ def claim(
     database: Database, owner: str, destination: str, lease_s: float, limit: int
 ) -> list[DeliveryClaim]:
     """Take up to `limit` due documents of one destination; their jobs become DELIVERING."""
-    with database.transaction() as session:
+    with database.relaxed() as session:
         now = database_now(session)
         due = (
             select(Delivery, Document)
@@ -133,7 +133,7 @@ def _start_jobs(session: Session, job_ids: Iterable[int], now: datetime, actor: 
 def heartbeat(database: Database, claims: Sequence[DeliveryClaim], lease_s: float) -> frozenset[int]:
     """Prolong the leases by `lease_s` from now; return the ids of deliveries whose lease is lost."""
     lost = set()
-    with database.transaction() as session:
+    with database.relaxed() as session:
         until = database_now(session) + timedelta(seconds=lease_s)
         for one in sorted(claims, key=lambda item: item.delivery_id):
             changed = session.execute(

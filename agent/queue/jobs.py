@@ -93,7 +93,7 @@ def claim(
     Expired leases of other owners are given back first. An attempt is counted here and not at its
     failure, so that a study that kills its worker runs out of attempts too.
     """
-    with database.transaction() as session:
+    with database.relaxed() as session:
         now = database_now(session)
         _reclaim(session, now, policy or RetryPolicy(), chance or Random(), actor=owner)
         queued = (
@@ -132,7 +132,7 @@ def _claim_of(job: Job, study_instance_uid: str) -> Claim:
 def heartbeat(database: Database, claims: Sequence[Claim], lease_s: float) -> frozenset[int]:
     """Prolong the leases by `lease_s` from now; return the ids of jobs whose lease is lost."""
     lost = set()
-    with database.transaction() as session:
+    with database.relaxed() as session:
         until = database_now(session) + timedelta(seconds=lease_s)
         for one in sorted(claims, key=lambda item: item.job_id):
             changed = session.execute(

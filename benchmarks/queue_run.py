@@ -1,0 +1,159 @@
+"""What `benchmarks/queue.py` does: fill a database, then time the queue's calls on it."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+from rich.table import Table
+
+from agent import migrate
+from agent.db.session import Database, database_now, open_engine
+from agent.demo.postgres import running_postgres
+from agent.queue import jobs
+from agent.settings import Settings
+from agent.status import read_status
+from benchmarks.queue_fill import fill
+
+SIZES = (1_000, 100_000, 1_000_000)
+WAITING = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One database at one size; times in ms."""
+
+    database: str
+    studies: int
+    fill_s: float
+    claim_p50_ms: float
+    claim_p99_ms: float
+    finish_p50_ms: float
+    finish_p99_ms: float
+    status_p50_ms: float
+    status_max_ms: float
+
+
+def main(description: str) -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="studies in the database")
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--rounds", type=int, default=500, help="claims and finishes that are timed")
+    parser.add_argument("--json", action="store_true", help="a JSON object as the last line")
+    arguments = parser.parse_args()
+    load = os.getloadavg()
+    console = Console()
+    rows = []
+    for kind in arguments.databases:
+        for size in arguments.sizes:
+            with opened(kind) as database:
+                rows.append(measure(database, kind, size, min(arguments.rounds, WAITING)))
+            console.print(f"{kind}, {size} studies: done")
+    console.print(table_of(rows))
+    if arguments.json:
+        result = {"rows": [asdict(row) for row in rows], "growth": growth(rows), "load": load}
+        print(json.dumps(result))
+
+
+@contextmanager
+def opened(kind: str) -> Iterator[Database]:
+    """An empty, migrated database on this machine's disk."""
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory(prefix="echo-agent-queue-") as folder:
+            yield from _migrated(f"sqlite:///{Path(folder) / 'agent.db'}")
+    else:
+        with running_postgres(durable=True) as server:
+            yield from _migrated(server.url(server.create()))
+
+
+def _migrated(url: str) -> Iterator[Database]:
+    database = Database(open_engine(url))
+    migrate.upgrade(database)
+    yield database
+    database.close()
+
+
+def measure(database: Database, kind: str, size: int, rounds: int) -> Row:
+    """Fill and time; the first calls warm the connection and are not counted."""
+    begun = perf_counter()
+    fill(database, size, WAITING)
+    fill_s = perf_counter() - begun
+    claimed: list[jobs.Claim] = []
+
+    def claim() -> None:
+        claimed.extend(jobs.claim(database, "benchmark", 3600, 1))
+
+    def finish() -> None:
+        with database.transaction() as session:
+            jobs.finish(session, claimed.pop(), now=database_now(session))
+
+    def status() -> None:
+        read_status(database, Settings())
+
+    claims = timed(claim, rounds)
+    finishes = timed(finish, rounds)
+    statuses = timed(status, 15)
+    return Row(
+        database=kind,
+        studies=size,
+        fill_s=round(fill_s, 1),
+        claim_p50_ms=percentile(claims, 0.50),
+        claim_p99_ms=percentile(claims, 0.99),
+        finish_p50_ms=percentile(finishes, 0.50),
+        finish_p99_ms=percentile(finishes, 0.99),
+        status_p50_ms=percentile(statuses, 0.50),
+        status_max_ms=percentile(statuses, 1.0),
+    )
+
+
+def timed(act: Callable[[], None], rounds: int) -> list[float]:
+    """Return the duration (ms) of each round but the first few."""
+    durations = []
+    gc.collect()
+    gc.disable()
+    for _ in range(rounds):
+        begun = perf_counter()
+        act()
+        durations.append((perf_counter() - begun) * 1000)
+    gc.enable()
+    return durations[min(5, rounds // 3) :]
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value that `share` of the values do not exceed."""
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
+
+
+def growth(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """Return by how much the medians grow from the smallest to the largest size."""
+    found = {}
+    for kind in dict.fromkeys(row.database for row in rows):
+        own = sorted((row for row in rows if row.database == kind), key=lambda row: row.studies)
+        first, last = own[0], own[-1]
+        found[kind] = {
+            "claim": round(last.claim_p50_ms / first.claim_p50_ms, 2),
+            "finish": round(last.finish_p50_ms / first.finish_p50_ms, 2),
+            "status": round(last.status_p50_ms / first.status_p50_ms, 2),
+        }
+    return found
+
+
+def table_of(rows: list[Row]) -> Table:
+    """Return the rows as a table for the terminal."""
+    table = Table(title="Queue, times in ms")
+    for name in asdict(rows[0]):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(str(value) for value in asdict(row).values()))
+    return table
