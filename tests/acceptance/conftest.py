@@ -1,0 +1,175 @@
+"""What the acceptance tests share: the command line as a user types it, and a running agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.db.session import Database, open_engine
+from agent.demo.orthanc import free_ports
+from agent.demo.outcome import Outcome, read_outcomes
+from agent.demo.pacs import EmbeddedPacs, running_pacs
+from agent.demo.service import (
+    Service,
+    kill_service,
+    own_environment,
+    start_service,
+    stop_service,
+    write_config,
+)
+from agent.demo.service import wait_until_ready as wait_for_service
+from agent.errors import ProgramNotReady
+from agent.settings import Settings
+from agent.wiring import checkpoint_of
+
+# Long enough for a machine that does other things as well.
+PATIENCE_S = 280.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder."""
+    for item in items:
+        if "tests/acceptance" in str(item.path):
+            item.add_marker(pytest.mark.acceptance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A command that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The JSON object of the last line of standard output."""
+        answer: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
+        return answer
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Path:
+    """The shipped demonstration checkpoint, or another one that ECHO_TEST_CHECKPOINT names."""
+    named = os.environ.get("ECHO_TEST_CHECKPOINT")
+    path = Path(named) if named else checkpoint_of(Settings())
+    if not (path / "config.json").is_file():
+        reason = f"there is no checkpoint at {path}; `make demo-model` makes one"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+def run_command(*arguments: str, folder: Path, within_s: float = PATIENCE_S) -> Run:
+    """Run `echo-agent` in a folder, as a user would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", *arguments],
+        cwd=folder,
+        env=own_environment(),
+        capture_output=True,
+        text=True,
+        timeout=within_s,
+    )
+    return Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+@pytest.fixture(scope="session")
+def echo_agent(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Run `echo-agent` in an empty folder."""
+
+    def call(*arguments: str, within_s: float = PATIENCE_S) -> Run:
+        return run_command(*arguments, folder=tmp_path_factory.mktemp("run"), within_s=within_s)
+
+    return call
+
+
+@dataclass(slots=True, kw_only=True)
+class Agent:
+    """A running agent that sends to an embedded PACS, and can be killed and started again."""
+
+    folder: Path
+    config: Path
+    pacs: EmbeddedPacs
+    service: Service
+
+    @property
+    def port(self) -> int:
+        """Where the listener listens."""
+        return self.service.settings.listener.port
+
+    def outcomes(self, studies: list[str]) -> dict[str, Outcome]:
+        """Return what has become of these studies so far."""
+        database = Database(open_engine(self.service.settings.database.url))
+        try:
+            return read_outcomes(database, studies)
+        finally:
+            database.close()
+
+    def wait(self, studies: list[str], within_s: float = PATIENCE_S) -> dict[str, Outcome]:
+        """Wait until all these studies have ended, and return what became of them."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            found = self.outcomes(studies)
+            if len(found) == len(studies) and all(one.ended for one in found.values()):
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"not all studies ended: {self.outcomes(studies)}")
+
+    def kill(self) -> None:
+        """Kill the whole process tree, as a power cut would."""
+        kill_service(self.service)
+
+    def start(self) -> None:
+        """Start it again with the same data."""
+        self.service = start_service(self.config, self.folder / "agent.log")
+        wait_for_service(self.service)
+
+    def command(self, *arguments: str) -> Run:
+        """Run a command with this agent's configuration."""
+        return run_command(*arguments, "--config", str(self.config), folder=self.folder)
+
+    @property
+    def log(self) -> str:
+        """All that it has logged."""
+        return (self.folder / "agent.log").read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.fixture(scope="session")
+def make_agent(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Callable[..., Agent]]:
+    """Start agents; they are stopped at the end."""
+    started: list[Agent] = []
+    place = tmp_path_factory.mktemp("agents")
+    with running_pacs(place / "pacs") as pacs:
+
+        def make(*, changes: dict[str, dict[str, Any]] | None = None) -> Agent:
+            folder = place / f"agent{len(started)}"
+            folder.mkdir()
+            config = write_config(folder, pacs, port=free_ports(1)[0], checkpoint=checkpoint, changes=changes)
+            service = start_service(config, folder / "agent.log")
+            agent = Agent(folder=folder, config=config, pacs=pacs, service=service)
+            started.append(agent)
+            wait_for_service(service)
+            return agent
+
+        yield make
+        for agent in started:
+            try:
+                stop_service(agent.service)
+            except ProgramNotReady:  # it was killed by the test
+                continue
+
+
+@pytest.fixture(scope="session")
+def agent(make_agent: Callable[..., Agent]) -> Agent:
+    """A running agent, one for all tests that do not kill it: each uses studies of its own."""
+    return make_agent()

@@ -1,0 +1,92 @@
+"""Other clients than ours, the way back into the draft, and what processes are made of."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.demo.phantom_study import PhantomStudy, phantom_study
+from tests.acceptance.conftest import Agent, Run
+
+SIZE = 512
+
+
+def write(study: PhantomStudy, folder: Path) -> list[str]:
+    """Write a study's objects as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for index, dataset in enumerate(study.instances):
+        path = folder / f"{study.seed}-{index}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        paths.append(str(path))
+    return paths
+
+
+def phantom(seed: int, number: int = 0) -> PhantomStudy:
+    """Draw a phantom study that was never sent before."""
+    return phantom_study(seed, number=number, taken=datetime.now(UTC), size=SIZE)
+
+
+@pytest.mark.parametrize("client", ["storescu", "dcmsend"])
+def test_dcmtk_clients_are_served_like_ours(
+    client: str, agent: Agent, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    """A study that dcmtk sends is drafted and delivered."""
+    study = phantom(11)
+    command = [
+        program(client),
+        "-aec",
+        "ECHO_AGENT",
+        "127.0.0.1",
+        str(agent.port),
+        *write(study, tmp_path / "in"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    outcome = agent.wait([study.study_instance_uid])[study.study_instance_uid]
+    assert outcome.state == "DELIVERED"
+    assert len(agent.pacs.documents(study.study_instance_uid)) == 2
+
+
+def test_processes_of_serve_and_their_libraries(agent: Agent) -> None:
+    """Listener and deliverer have not loaded torch; the worker has."""
+    loaded = {}
+    for child in psutil.Process(agent.service.process.pid).children():
+        role = child.cmdline()[3]
+        loaded[role] = any("libtorch" in entry.path for entry in child.memory_maps())
+    assert loaded == {"listen": False, "work": True, "deliver": False}
+
+
+def test_status_and_doctor_of_a_running_agent(agent: Agent) -> None:
+    """All is well: status 0, and the doctor finds nothing wrong."""
+    assert agent.command("status").status == 0
+    checks = agent.command("doctor", "--json")
+    assert (checks.status, {one["verdict"] for one in checks.result["checks"]} <= {"right", "look"}) == (
+        0,
+        True,
+    )
+
+
+def test_swapping_the_image_changes_the_draft(
+    echo_agent: Callable[..., Run], checkpoint: Path, tmp_path: Path
+) -> None:
+    """The same header with another phantom's pixels gives another draft: the text comes from the pixels."""
+    one, other = phantom(1_000_003), phantom(1_000_014)
+    config = tmp_path / "config.yaml"
+    config.write_text(f"model: {{checkpoint: {checkpoint}}}", encoding="utf-8")
+    (original,) = write(one, tmp_path / "a")[:1]
+    swapped = one.instances[0]
+    swapped.PixelData = other.instances[0].PixelData
+    swapped.PhotometricInterpretation = other.instances[0].PhotometricInterpretation
+    swapped.PresentationLUTShape = other.instances[0].PresentationLUTShape
+    swapped.save_as(tmp_path / "swapped.dcm", enforce_file_format=True)
+    texts = [
+        echo_agent("draft", path, "--json", "--config", str(config)).result["reports"][0]["text"]
+        for path in (original, str(tmp_path / "swapped.dcm"))
+    ]
+    assert texts[0] != texts[1]
+    assert all(texts)

@@ -1,0 +1,90 @@
+"""The demo on a clean machine: phantoms in, drafts out, and the findings come from the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dicom_sr.external import dciodvfy
+from dicom_sr.validate import validate
+from model.phantom.spec import PHANTOM_CONCEPTS
+from tests.acceptance.conftest import Run
+
+LEAST_MACRO_F1 = 0.80
+
+
+@pytest.fixture(scope="module")
+def demo(echo_agent: Callable[..., Run], checkpoint: Path) -> Run:
+    """`echo-agent demo --studies 3 --json`."""
+    return echo_agent("demo", "--studies", "3", "--json", "--checkpoint", str(checkpoint), "--output", "out")
+
+
+def test_demo_delivers_every_phantom(demo: Run) -> None:
+    """Three studies in, three delivered, none skipped or failed."""
+    counts = {key: demo.result[key] for key in ("studies", "delivered", "skipped", "failed")}
+    assert counts == {"studies": 3, "delivered": 3, "skipped": 0, "failed": 0}
+    assert demo.status == 0
+
+
+def test_demo_reports_have_draft_and_truth(demo: Run) -> None:
+    """Each report has a text, its findings, and what the phantom was drawn from."""
+    for report in demo.result["reports"]:
+        assert report["state"] == "DELIVERED"
+        assert report["text"]
+        assert set(report["findings"]) == {"present", "absent", "indeterminate"}
+        assert set(PHANTOM_CONCEPTS) <= {*report["truth"]["present"], *report["truth"]["absent"]}
+
+
+def test_demo_says_which_model_and_how_fast(demo: Run) -> None:
+    """The model names itself a demonstration; times run from the last image."""
+    model, seconds = demo.result["model"], demo.result["seconds"]
+    assert model["demonstration"] is True
+    assert model["block_size"] == 8
+    assert model["forwards_per_report"] > 0
+    assert 0 < seconds["last_image_to_drafted_p50"] <= seconds["last_image_to_stored_p95"]
+
+
+def test_demo_reports_pass_the_gate_and_dciodvfy(
+    demo: Run, tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]
+) -> None:
+    """Two documents a study, each without an error of its own rules or of dciodvfy."""
+    program("dciodvfy")
+    (folder,) = [
+        path.parent for path in tmp_path_factory.getbasetemp().glob("run*/out") if any(path.glob("2.25.*"))
+    ]
+    for report in demo.result["reports"]:
+        assert len(report["sr"]) == 2
+        for name in report["sr"]:
+            path = folder / name
+            assert validate(path.read_bytes()) == ()
+            assert dciodvfy(path).errors == ()
+
+
+def test_demo_keeps_images_and_html(demo: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`--output` leaves what a person can look at."""
+    (out,) = [path for path in tmp_path_factory.getbasetemp().glob("run*/out") if any(path.glob("2.25.*"))]
+    for report in demo.result["reports"]:
+        names = {path.name for path in (out / report["study_instance_uid"]).iterdir()}
+        assert {"frontal.png", "findings.dcm", "report.dcm"} <= names
+
+
+@pytest.mark.timeout(600)
+def test_findings_come_from_the_pixels(echo_agent: Callable[..., Run], checkpoint: Path) -> None:
+    """Over 40 studies the drafts' macro-F1 against the phantoms' truth is at least 0.80."""
+    done = echo_agent("demo", "--studies", "40", "--json", "--checkpoint", str(checkpoint), within_s=580)
+    reports = done.result["reports"]
+    assert len(reports) == 40
+    scores = [f1 for concept in PHANTOM_CONCEPTS if (f1 := _f1(concept, reports)) is not None]
+    assert float(np.mean(scores)) >= LEAST_MACRO_F1
+
+
+def _f1(concept: str, reports: list[dict[str, dict[str, list[str]]]]) -> float | None:
+    """Return a concept's F1 as *present*; None where no phantom shows it and no draft states it."""
+    truth = np.array([concept in one["truth"]["present"] for one in reports])
+    stated = np.array([concept in one["findings"]["present"] for one in reports])
+    if not truth.any() and not stated.any():
+        return None
+    return float(2 * (truth & stated).sum() / (truth.sum() + stated.sum()))
