@@ -1,0 +1,87 @@
+"""The servers of the receive benchmark, each in a process and a folder of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from agent import migrate
+from agent.db.session import Database, open_engine
+from agent.demo.orthanc import free_ports, running_orthanc
+from agent.dimse.storage_scp import StorageScp
+from agent.intake import Intake
+from agent.log import configure_logging
+from agent.settings import ListenerSettings, LogSettings, StudySettings
+from agent.store import InstanceStore
+from benchmarks.receive_client import Target
+
+MAXIMUM_ASSOCIATIONS = 32
+
+
+@contextmanager
+def echo_agent(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
+    """Our listener, durable, with its database on the same disk."""
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_listen, args=(folder, there), daemon=True)
+    process.start()
+    try:
+        port = here.recv()
+        yield Target(host="127.0.0.1", port=port, ae_title="ECHO_AGENT"), psutil.Process(process.pid)
+    finally:
+        here.send("stop")
+        process.join(30)
+        process.kill()
+
+
+def _listen(folder: Path, pipe: Connection) -> None:
+    configure_logging(LogSettings(level="warning"))
+    database = Database(open_engine(f"sqlite:///{folder / 'agent.db'}"))
+    migrate.upgrade(database)
+    store = InstanceStore(folder / "instances", 1000)
+    settings = ListenerSettings(
+        port=0,
+        maximum_associations=MAXIMUM_ASSOCIATIONS,
+        maximum_associations_per_peer=MAXIMUM_ASSOCIATIONS,
+    )
+    scp = StorageScp(settings, store, Intake(database, StudySettings()))
+    pipe.send(scp.start())
+    pipe.recv()
+    scp.stop(5)
+    database.close()
+
+
+@contextmanager
+def dcmtk_storescp(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
+    """dcmtk's storescp, a process for each association; it flushes nothing to the disk."""
+    program = shutil.which("storescp")
+    if program is None:
+        raise FileNotFoundError("storescp is not installed: apt-get install dcmtk")
+    (port,) = free_ports(1)
+    command = [program, "--fork", "--max-pdu", "131072", "--output-directory", str(folder), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(0.5)
+        yield Target(host="127.0.0.1", port=port, ae_title="STORESCP"), psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
+    """Orthanc with its own database."""
+    with running_orthanc(folder) as server:
+        found = [
+            process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if str(folder) in " ".join(process.info["cmdline"] or [])
+        ]
+        yield Target(host=server.host, port=server.port, ae_title=server.ae_title), found[0]
