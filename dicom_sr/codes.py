@@ -61,6 +61,9 @@ TOPOGRAPHICAL_MODIFIER: Final = Code("106233006", "SCT", "Topographical modifier
 SEVERITY: Final = Code("246112005", "SCT", "Severity")
 DESCRIPTION_OF_CHANGE: Final = Code("111021", "DCM", "Description of Change")
 CERTAINTY_OF_FINDING: Final = Code("111012", "DCM", "Certainty of Finding")
+# What was looked at to answer a group's question: the whole image, for no place in it is claimed.
+ASSESSED_CORNERS: Final = Code("assessed_corners", PRIVATE_SCHEME, "Corners of the assessed region")
+REGION_SOURCE: Final = Code("121324", "DCM", "Source Image")
 SOURCE_IMAGE: Final = Code("260753009", "SCT", "Source")
 SOURCE_OF_MEASUREMENT: Final = Code("121112", "DCM", "Source of Measurement")
 PERCENT: Final = Code("%", "UCUM", "Percent")

@@ -28,6 +28,7 @@ class Relationship(StrEnum):
     OBS_CONTEXT = "HAS OBS CONTEXT"
     ACQ_CONTEXT = "HAS ACQ CONTEXT"
     INFERRED_FROM = "INFERRED FROM"
+    SELECTED_FROM = "SELECTED FROM"
 
 
 class ValueType(StrEnum):
@@ -40,6 +41,7 @@ class ValueType(StrEnum):
     UIDREF = "UIDREF"
     PNAME = "PNAME"
     IMAGE = "IMAGE"
+    SCOORD = "SCOORD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ class Item:
     """One content item. Which of the value fields is set follows from the value type.
 
     `text` holds the value of TEXT, UIDREF, PNAME and the decimal string of NUM; `code` the value of
-    CODE and the unit of NUM; `reference` SOP Class and Instance UID of an IMAGE.
+    CODE and the unit of NUM; `reference` SOP Class and Instance UID of an IMAGE; `points` those
+    of an SCOORD as column, row, column, row, … in pixels from the image's top left corner.
     """
 
     value_type: ValueType
@@ -57,6 +60,7 @@ class Item:
     code: Code | None = None
     equivalent: Code | None = None
     reference: tuple[str, str] | None = None
+    points: tuple[float, ...] = ()
     template: str | None = None
     children: tuple[Item, ...] = ()
 
@@ -136,6 +140,16 @@ def image(
         relationship=relationship,
         reference=(sop_class_uid, sop_instance_uid),
         children=tuple(children),
+    )
+
+
+def corners(name: Code, source: Item, *, columns: int, rows: int) -> Item:
+    """An SCOORD with the corners of a whole image; `source` is the IMAGE that they are selected from."""
+    return Item(
+        value_type=ValueType.SCOORD,
+        name=name,
+        points=(0, 0, columns, 0, columns, rows, 0, rows),
+        children=(source,),
     )
 
 

@@ -45,6 +45,9 @@ def _content_item(item: Item) -> bytes:
         parts.append(_sequence(0x0040, 0xA504, _template(item.template)))
     if item.children:
         parts.append(_sequence(0x0040, 0xA730, content_sequence_value(item.children)))
+    if item.points:
+        parts.append(_framed(0x0070, 0x0022, b"FL", struct.pack(f"<{len(item.points)}f", *item.points)))
+        parts.append(_element(0x0070, 0x0023, b"CS", "MULTIPOINT"))
     return b"".join(parts)
 
 
@@ -63,7 +66,7 @@ def _value(item: Item) -> bytes:
     if item.value_type is ValueType.NUM and item.code is not None:
         units = _sequence(0x0040, 0x08EA, code_item(item.code))
         return _sequence(0x0040, 0xA300, _item(units + _element(0x0040, 0xA30A, b"DS", item.text)))
-    return b""  # an IMAGE has its value in Referenced SOP Sequence
+    return b""  # IMAGE and SCOORD have their values in other places
 
 
 def _code_with_equivalent(code: Code, equivalent: Code | None) -> bytes:

@@ -153,6 +153,7 @@ def _group(context: ReportContext, finding: Finding, ordinal: int, score: float 
         content.image(codes.SOURCE_OF_MEASUREMENT, image.sop_class_uid, image.sop_instance_uid)
         for image in context.images
     )
+    items.extend(_assessed_region(image) for image in context.images if image.rows and image.columns)
     if score is not None:
         items.append(_certainty(score, context.images))
     if clean(finding.evidence):
@@ -181,6 +182,18 @@ def _site(terminology: Terminology, term: Term, finding: Finding) -> Item:
         place = terminology.location(finding.location)
         modifiers.append(content.code(codes.TOPOGRAPHICAL_MODIFIER, place, Relationship.CONCEPT_MOD))
     return content.code(codes.FINDING_SITE, term.site, Relationship.CONCEPT_MOD, children=modifiers)
+
+
+def _assessed_region(image: ImageReference) -> Item:
+    """The whole image as the region that was assessed, by its corners.
+
+    It claims no place for a finding. OHIF needs coordinates in every group before it shows the image
+    of a measurement report; corners are what it draws without a label over the image.
+    """
+    source = content.image(
+        codes.REGION_SOURCE, image.sop_class_uid, image.sop_instance_uid, Relationship.SELECTED_FROM
+    )
+    return content.corners(codes.ASSESSED_CORNERS, source, columns=image.columns, rows=image.rows)
 
 
 def _certainty(score: float, images: Sequence[ImageReference]) -> Item:

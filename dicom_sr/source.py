@@ -33,6 +33,7 @@ _UNREADABLE = (
     struct.error,
 )
 
+_FRONTAL = frozenset({"PA", "AP"})
 _CHARACTER_SET = Tag(0x0008, 0x0005)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
@@ -112,7 +113,7 @@ def study_header(images: Sequence[Dataset]) -> StudyHeader:
 
 
 def image_references(images: Iterable[Dataset]) -> tuple[ImageReference, ...]:
-    """The images, each once, in the order of their SOP Instance UIDs (arrival order means nothing).
+    """The images, each once: frontal views first, then by SOP Instance UID (arrival means nothing).
 
     Raises:
         SourceIdentityError: an image without a usable UID.
@@ -130,7 +131,11 @@ def image_references(images: Iterable[Dataset]) -> tuple[ImageReference, ...]:
             view=_short(image, "ViewPosition", 16).upper(),
         )
         references[reference.sop_instance_uid] = reference
-    return tuple(references[key] for key in sorted(references))
+    return tuple(sorted(references.values(), key=_reading_order))
+
+
+def _reading_order(reference: ImageReference) -> tuple[bool, str]:
+    return reference.view not in _FRONTAL, reference.sop_instance_uid
 
 
 def prior_references(study: SourceStudy) -> tuple[ImageReference, ...]:

@@ -28,6 +28,16 @@ LEAVES = st.one_of(
     st.builds(content.number, CODES, st.sampled_from(["1", "12.5", "100.0"]), st.just(codes.PERCENT)),
     st.builds(content.uid_reference, CODES, st.sampled_from(["1.2", "1.2.3"])),
     st.builds(content.person, CODES, st.just("Röntgen^Wilhelm")),
+    st.builds(
+        lambda columns, rows: content.corners(
+            codes.ASSESSED_CORNERS,
+            content.image(codes.REGION_SOURCE, "1.2.3", "1.2.3.4", Relationship.SELECTED_FROM),
+            columns=columns,
+            rows=rows,
+        ),
+        st.integers(1, 9999),
+        st.integers(1, 9999),
+    ),
     st.builds(content.image, CODES, st.just("1.2.840.1"), st.sampled_from(["1.2.3.4", "1.2.3"])),
 )
 TREES = st.recursive(
@@ -62,6 +72,16 @@ def test_encoding_equals_pydicoms_of_the_same_items(items: list[Item]) -> None:
     buffer = io.BytesIO()
     dcmwrite(buffer, wrapper, implicit_vr=False, little_endian=True)
     assert buffer.getvalue().endswith(content_sequence_value(items))
+
+
+def test_corners_enclose_the_whole_image() -> None:
+    """Four points in column and row, behind the item's children as tag order wants it."""
+    source = content.image(codes.REGION_SOURCE, "1.2.3", "1.2.3.4", Relationship.SELECTED_FROM)
+    item = content.corners(codes.ASSESSED_CORNERS, source, columns=1024, rows=2048)
+    read = decoded([item]).ContentSequence[0]
+    assert (read.ValueType, read.GraphicType) == ("SCOORD", "MULTIPOINT")
+    assert list(read.GraphicData) == [0, 0, 1024, 0, 1024, 2048, 0, 2048]
+    assert read.ContentSequence[0].RelationshipType == "SELECTED FROM"
 
 
 def test_long_code_value_has_its_own_attribute() -> None:

@@ -161,6 +161,16 @@ def test_image_library_describes_every_image(make_draft: MakeDraft, make_image: 
     assert described == [["DX", "272479007"], ["CR", "399173006"], ["OT"]]
 
 
+def test_every_group_has_coordinates_where_the_image_has_a_size(
+    make_draft: MakeDraft, make_image: MakeImage
+) -> None:
+    """OHIF shows the image of a measurement report only when every group has coordinates."""
+    corners = "Corners of the assessed region"
+    assert all(corners in group for group in rows(make_draft().findings))
+    sizeless = SourceStudy(images=(make_image(1, Rows=None),))
+    assert all(corners not in group for group in rows(make_draft(study=sizeless).findings))
+
+
 def test_unknown_concept_is_refused(make_draft: MakeDraft, content: DraftContent) -> None:
     """A concept without a code cannot be stated; the error says where to add it."""
     with pytest.raises(ContentError, match="unheard_of"):

@@ -149,6 +149,12 @@ def test_images_are_named_once_in_the_order_of_their_uids(make_image: MakeImage)
     ]
 
 
+def test_frontal_view_comes_first(make_image: MakeImage) -> None:
+    """Whatever the UIDs, a reader looks at the frontal film before the lateral."""
+    images = [make_image(1, ViewPosition="LL"), make_image(2, ViewPosition="PA")]
+    assert [reference.view for reference in image_references(images)] == ["PA", "LL"]
+
+
 def test_priors_of_another_patient_are_refused(make_image: MakeImage) -> None:
     """A comparison with somebody else is the worst of errors."""
     study = SourceStudy(
