@@ -9,34 +9,20 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
 from functools import partial
 from socketserver import BaseServer
 from typing import Any
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from agent.dimse.association import BoundedAssociation
 from agent.dimse.ledger import Connection, ConnectionLedger
-from agent.dimse.upper_layer import (
-    BoundedMessages,
-    BoundedSocket,
-    BoundedUpperLayer,
-    Bounds,
-    InFlight,
-    receive_request,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What the server keeps of an association: its place in the ledger and its messages."""
-
-    connection: Connection
-    messages: BoundedMessages
+from agent.dimse.messages import InFlight
+from agent.dimse.wire import Bounds, receive_request
 
 
 class BoundedServer(ThreadedAssociationServer):
@@ -54,7 +40,7 @@ class BoundedServer(ThreadedAssociationServer):
         ae_title: str,
         contexts: list[PresentationContext],
         ssl_context: ssl.SSLContext | None,
-        evt_handlers: list[evt.EventHandlerType],
+        handlers: list[tuple[evt.EventType, Callable[[evt.Event], Any]]],
         *,
         ledger: ConnectionLedger,
         bounds: Bounds,
@@ -62,9 +48,9 @@ class BoundedServer(ThreadedAssociationServer):
         request_timeout_s: float,
         handshake_timeout_s: float,
         on_event: Callable[[str], None],
-        on_end: Callable[[Association, str | None], None],
+        on_end: Callable[[BoundedAssociation], None],
     ) -> None:
-        """Listen at `address`; `on_event` hears what failed, `on_end` each association's end and why."""
+        """Listen at `address`; `on_event` hears what failed, `on_end` each association's end."""
         self.ledger = ledger
         self.bounds = bounds
         self.in_flight = in_flight
@@ -73,11 +59,12 @@ class BoundedServer(ThreadedAssociationServer):
         self._handshake_timeout_s = handshake_timeout_s
         self._on_event = on_event
         self.on_end = on_end
-        self.open: dict[Association, Entry] = {}
+        self.our_handlers = handlers
+        self.open: dict[BoundedAssociation, Connection] = {}
         # From accept() to the connection's thread.
         self._accepted: dict[Any, Connection] = {}
         # The base class would run the handshake inside accept(), where one silent peer blocks all others.
-        super().__init__(ae, address, ae_title, contexts, None, evt_handlers, _Handler)
+        super().__init__(ae, address, ae_title, contexts, None, [], _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Enter the connection in the ledger, then go on in a thread of its own."""
@@ -130,24 +117,32 @@ class _Handler(RequestHandler):
     def serve(self, connection: Connection, request: bytes) -> None:
         """Run the association to its end in this thread."""
         server = self.server
-        association = self._create_association()
-        messages = BoundedMessages(association, server.bounds, server.in_flight)
-        association.dimse = messages
-        upper_layer = BoundedUpperLayer(association, server.bounds)
-        association.dul = upper_layer
-        # The new upper layer's timers take their times from these.
-        association.acse_timeout = server.ae.acse_timeout
-        association.network_timeout = server.ae.network_timeout
-        association.set_socket(BoundedSocket(association, self.request, request, server.bounds))
-        server.open[association] = Entry(connection=connection, messages=messages)
+        association = self._build(request)
+        server.open[association] = connection
         try:
             association.run_reactor()
         finally:
             _cut(self.request)
             association.kill()
-            messages.end()
+            association.messages.end()
             del server.open[association]
-            server.on_end(association, messages.violation or upper_layer.violation)
+            server.on_end(association)
+
+    def _build(self, request: bytes) -> BoundedAssociation:
+        server, ae = self.server, self.ae
+        association = BoundedAssociation(ae, self.request, request, server.bounds, server.in_flight)
+        association._server = server
+        acceptor = association.acceptor
+        acceptor.ae_title = server.ae_title
+        acceptor.address_info = self.local
+        acceptor.maximum_length = ae.maximum_pdu_size
+        acceptor.implementation_class_uid = ae.implementation_class_uid
+        acceptor.implementation_version_name = ae.implementation_version_name
+        acceptor.supported_contexts = deepcopy(server.contexts)
+        association.requestor.address_info = self.remote
+        for event, handler in server.our_handlers:
+            association.bind(event, handler)
+        return association
 
 
 def _cut(connection: socket.socket) -> None:

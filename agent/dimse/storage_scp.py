@@ -5,21 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 from pydicom.uid import UID
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from agent.dimse.association import BoundedAssociation
 from agent.dimse.contexts import supported_contexts
 from agent.dimse.ledger import ConnectionLedger
+from agent.dimse.messages import InFlight
 from agent.dimse.peers import Caller, PeerPolicy, Verdict
 from agent.dimse.receiver import Answer, Command, Receiver, Status
 from agent.dimse.server import BoundedServer
 from agent.dimse.tls import fingerprint, server_context
-from agent.dimse.upper_layer import MAXIMUM_PDU, Bounds, InFlight
+from agent.dimse.wire import MAXIMUM_PDU, Bounds
 from agent.errors import AgentError, DatabaseUnavailable, PortUnavailable, StorageFull
 from agent.intake import Intake
 from agent.log import get_logger, study_ref
@@ -49,8 +50,8 @@ class StorageScp:
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
         # The study that each association is sending.
-        self._sending: dict[Association, str] = {}
-        self._admitted: set[Association] = set()
+        self._sending: dict[BoundedAssociation, str] = {}
+        self._admitted: set[BoundedAssociation] = set()
         self._server: BoundedServer | None = None
         self._draining_since: float | None = None
         self._stopped = threading.Event()
@@ -90,7 +91,7 @@ class StorageScp:
         server.shutdown()
         deadline = self._draining_since + (self._settings.drain_s if drain_s is None else drain_s)
         while server.open and time.monotonic() < deadline:
-            if not any(entry.messages.busy for entry in list(server.open.values())):
+            if not any(association.messages.busy for association in list(server.open)):
                 break
             time.sleep(0.02)
         for association in list(server.open):
@@ -156,7 +157,7 @@ class StorageScp:
         if not isinstance(request, A_ASSOCIATE) or server is None or association not in server.open:
             association.is_aborted = True  # the peer has gone away meanwhile
             return
-        connection = server.open[association].connection
+        connection = server.open[association]
         caller = Caller(
             address=connection.address,
             calling_ae_title=request.calling_ae_title or "",
@@ -176,30 +177,27 @@ class StorageScp:
         association.kill()
 
     def _on_echo(self, event: evt.Event) -> int:
-        server = self._server
-        if server is not None and event.assoc in server.open:
-            server.open[event.assoc].messages.served()
+        association = cast(BoundedAssociation, event.assoc)
+        association.messages.served()
         self._count("echo")
-        return Status.SUCCESS if event.assoc in self._admitted else Status.NOT_AUTHORIZED
+        return Status.SUCCESS if association in self._admitted else Status.NOT_AUTHORIZED
 
     def _on_store(self, event: evt.Event) -> int:
         started = time.monotonic()
-        server = self._server
-        entry = server.open.get(event.assoc) if server is not None else None
+        association = cast(BoundedAssociation, event.assoc)
         request: Any = event.request
         size = request.DataSet.getbuffer().nbytes if request.DataSet is not None else 0
         try:
-            if entry is None or event.assoc not in self._admitted:
+            if association not in self._admitted:
                 answer = Answer(status=Status.NOT_AUTHORIZED, code="not-admitted")
-            elif self._draining_since is not None and entry.messages.began_at > self._draining_since:
+            elif self._draining_since is not None and association.messages.began_at > self._draining_since:
                 answer = Answer(status=Status.OUT_OF_RESOURCES, code="stopping")
             else:
                 answer = self._receive(event)
         finally:
             request.DataSet = None  # the bytes may go, while the answer is on its way
-            if entry is not None:
-                entry.messages.served()
-        self._record(event.assoc, answer, size, time.monotonic() - started)
+            association.messages.served()
+        self._record(association, answer, size, time.monotonic() - started)
         return int(answer.status)
 
     def _receive(self, event: evt.Event) -> Answer:
@@ -222,7 +220,7 @@ class StorageScp:
         except Exception:  # noqa: BLE001 - outermost: the sender must hear a status, whatever broke
             return Answer(status=Status.PROCESSING_FAILURE, code="unexpected")
 
-    def _record(self, association: Association, answer: Answer, size: int, seconds: float) -> None:
+    def _record(self, association: BoundedAssociation, answer: Answer, size: int, seconds: float) -> None:
         if answer.study_instance_uid is not None:
             self._sending[association] = answer.study_instance_uid
         self._count(f"status-{answer.status:04X}")
@@ -238,7 +236,8 @@ class StorageScp:
             duration_ms=round(seconds * 1000),
         )
 
-    def _on_end(self, association: Association, violation: str | None) -> None:
+    def _on_end(self, association: BoundedAssociation) -> None:
+        violation = association.violation
         self._sending.pop(association, None)
         self._admitted.discard(association)
         if violation is not None:
