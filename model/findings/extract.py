@@ -16,7 +16,7 @@ from model.findings.spans import reader_for
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
 
-MAX_CHARACTERS = 100_000  # a longer text is no chest report; the rest is not read
+MAX_CHARACTERS = 40_000  # a longer text is no chest report; the rest is not read
 SURVEY = 3  # denied classes that make a report a survey of the chest
 
 

@@ -28,19 +28,21 @@ class Sentence:
     impression: bool = False
 
 
+MAX_SENTENCE = 800  # characters
 _ABBREVIATIONS = re.compile(
     r"(?:\b(?:dr|mr|mrs|ms|vs|approx|no|st|fig|e\.g|i\.e|a\.m|p\.m|resp|incl|dept|prof|jr|sr)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
+# White space is bounded in all patterns: a page of blanks must not cost its square.
 # A full stop (or ? !) before white space; a blank line; a new line that begins a list item.
 _BOUNDARY = re.compile(
-    r"(?P<stop>(?<!\d)[.!?]+[\"')\]]*(?=\s|$)|(?<=\d)[.!?]+(?=\s+[A-Za-z(]|\s*$)|(?<=[a-z)])\.(?=[A-Z][a-z]))"
-    r"|(?P<blank>\n[ \t]*\n)"
-    r"|(?P<item>\n(?=[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t]))"
-    r"|(?P<line>\n(?=[ \t]*[A-Z][a-z]))"
+    r"(?P<stop>(?<!\d)[.!?]{1,40}[\"')\]]{0,4}(?=\s|$)|(?<=\d)[.!?]{1,40}(?=\s{1,40}[A-Za-z(]|\s{0,40}$)|(?<=[a-z)])\.(?=[A-Z][a-z]))"
+    r"|(?P<blank>\n[ \t]{0,40}\n)"
+    r"|(?P<item>\n(?=[ \t]{0,40}(?:\d{1,2}[.)]|[-*•])[ \t]))"
+    r"|(?P<line>\n(?=[ \t]{0,40}[A-Z][a-z]))"
 )
-_BULLET = re.compile(r"^(?:\d{1,2}[.)]|[-*•#>]+)\s*(?=\S)")
-_INLINE_ITEM = re.compile(r"(?<=[.:;])\s+\d{1,2}[.)]\s+(?=[A-Z])")
+_BULLET = re.compile(r"^(?:\d{1,2}[.)]|[-*•#>]{1,40})\s{0,40}(?=\S)")
+_INLINE_ITEM = re.compile(r"(?<=[.:;])\s{1,40}\d{1,2}[.)]\s{1,40}(?=[A-Z])")
 _CONTINUES = re.compile(
     r"(?:[,;:\-–/]|\b(?:and|or|of|the|a|an|in|at|with|to|for|no|is|are|from|by|left|right))$", re.I
 )
@@ -62,10 +64,12 @@ def _heading_pattern() -> tuple[re.Pattern[str], dict[str, Kind]]:
     kinds: dict[str, Kind] = {}
     for kind, words in load_cues().headings.items():
         kinds.update(dict.fromkeys(words, kind))  # type: ignore[arg-type]
-    names = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in sorted(kinds, key=len, reverse=True))
+    names = "|".join(
+        re.escape(name).replace(r"\ ", r"\s{1,40}") for name in sorted(kinds, key=len, reverse=True)
+    )
     pattern = re.compile(
-        rf"(?:^|(?<=[.\n>;!?])|(?<=[.;!?]\s)|(?<=\s\s))[ \t]*(?P<name>{names})[ \t]*(?:\([^()\n]{{0,40}}\))?"
-        rf"(?:[ \t]*:(?!\d)|[ \t]*(?=\n)|[ \t]*$)",
+        rf"(?:^|(?<=[.\n>;!?])|(?<=[.;!?]\s)|(?<=\s\s))[ \t]{{0,40}}+(?P<name>{names})[ \t]{{0,40}}(?:\([^()\n]{{0,40}}\))?"
+        rf"(?:[ \t]{{0,40}}:(?!\d)|[ \t]{{0,40}}(?=\n)|[ \t]{{0,40}}$)",
         re.IGNORECASE | re.MULTILINE,
     )
     return pattern, kinds
@@ -87,7 +91,7 @@ def _readable(text: str) -> Iterator[tuple[int, int, bool]]:
             continue
         # Reports that go on without a heading do so after a blank line, or after the label's sentence.
         body = text[heading.end() : end]
-        blank = re.search(r"\S[^\S\n]*\n[^\S\n]*\n", body)
+        blank = re.search(r"\S[^\S\n]{0,40}\n[^\S\n]{0,40}\n", body)
         if blank is not None:
             yield heading.end() + blank.end(), end, False
         elif kinds[name] == "label" and index + 1 == len(headings):
@@ -98,18 +102,19 @@ def _readable(text: str) -> Iterator[tuple[int, int, bool]]:
 
 
 def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    begin = start
+    begin = checked = start  # text[begin:checked] holds no letter or digit
     for boundary in _BOUNDARY.finditer(text, start, end):
         if boundary.start() < begin:
             continue
         if boundary["stop"] and _ABBREVIATIONS.search(text, max(begin, boundary.start() - 6), boundary.end()):
             continue
-        if not any(character.isalnum() for character in text[begin : boundary.start()]):
+        if not any(character.isalnum() for character in text[checked : boundary.start()]):
+            checked = max(checked, boundary.start())
             continue  # a mark that opens a sentence: "? effusion"
         if boundary["line"] is not None and not _line_ends(text, begin, boundary):
             continue
         yield from _pieces(text, begin, boundary.end())
-        begin = boundary.end()
+        begin = checked = boundary.end()
     yield from _pieces(text, begin, end)
 
 
@@ -117,6 +122,19 @@ def _line_ends(text: str, begin: int, boundary: re.Match[str]) -> bool:
     """Whether a new line with a capital begins a sentence rather than continues a wrapped one."""
     line = text[max(begin, text.rfind("\n", 0, boundary.start()) + 1) : boundary.start()].rstrip()
     return not _CONTINUES.search(line) and not _CONTINUED.match(text, boundary.end()) and len(line) < 70
+
+
+def _portions(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:
+    """Cut what no radiologist says in one breath at white space, so that reading stays linear."""
+    while right - left > MAX_SENTENCE:
+        cut = max(
+            text.rfind(" ", left + 1, left + MAX_SENTENCE), text.rfind("\n", left + 1, left + MAX_SENTENCE)
+        )
+        cut = cut if cut > left else left + MAX_SENTENCE
+        yield left, left + len(text[left:cut].rstrip())
+        left = cut + len(text[cut:right]) - len(text[cut:right].lstrip())
+    if left < right:
+        yield left, right
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -130,5 +148,5 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         left += bullet.end() if bullet else 0
         right = left + len(text[left:stop].rstrip())
         if any(character.isalnum() for character in text[left:right]):
-            yield left, right
+            yield from _portions(text, left, right)
         begin = end if item is None else item.end()

@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import spacy
 from spacy.matcher import PhraseMatcher
-from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
-from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
 
 from model.findings.lexicon import Cues, load_cues
 from model.findings.variants import variants
@@ -66,14 +65,9 @@ class Reader:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self._nlp = spacy.blank("en")
-        self._tokenizer = Tokenizer(
-            self._nlp.vocab,
-            # The language's own abbreviations ("Mass." is a state) would hide the last word of a sentence.
-            rules={w: r for w, r in self._nlp.Defaults.tokenizer_exceptions.items() if not w.endswith(".")},
-            prefix_search=compile_prefix_regex(self._nlp.Defaults.prefixes or ()).search,
-            suffix_search=compile_suffix_regex(self._nlp.Defaults.suffixes or ()).search,
-            infix_finditer=compile_infix_regex(self._nlp.Defaults.infixes or ()).finditer,
-        )
+        tokenizer: Any = self._nlp.tokenizer  # compiled, without types
+        # The language's own abbreviations ("Mass." is a state) would hide the last word of a sentence.
+        tokenizer.rules = {word: rule for word, rule in tokenizer.rules.items() if not word.endswith(".")}
         self._shorthand = _shorthand(vocabulary.abbreviations)
         self._labels: dict[int, tuple[tuple[str, str, str], ...]] = {}
         self._matcher = PhraseMatcher(self._nlp.vocab, attr="LOWER")
@@ -91,7 +85,7 @@ class Reader:
 
     def mark(self, sentence: str) -> Marked:
         """Tokenise a sentence and find everything that is known in it."""
-        doc = self._tokenizer(self.clean(sentence))
+        doc = self._nlp.make_doc(self.clean(sentence))
         families: dict[str, list[Span]] = {family: [] for family in _FAMILIES}
         for label, start, end in self._matcher(doc):
             for family, kind, key in self._labels[label]:
@@ -101,7 +95,7 @@ class Reader:
 
     def tokens(self, text: str) -> tuple[str, ...]:
         """The lower-case tokens of a text, as `mark` makes them."""
-        return tuple(token.lower_ for token in self._tokenizer(self.clean(text)))
+        return tuple(token.lower_ for token in self._nlp.make_doc(self.clean(text)))
 
     def _add_all(self, phrases: Mapping[str, set[tuple[str, str, str]]]) -> None:
         for phrase, labels in phrases.items():
@@ -110,7 +104,7 @@ class Reader:
             self._labels[self._nlp.vocab.strings[label]] = tuple(sorted(labels))
 
     def _pattern(self, phrase: str) -> Doc:
-        return self._tokenizer(_SPACE.sub(" ", _DASH.sub(" ", phrase)))
+        return self._nlp.make_doc(_SPACE.sub(" ", _DASH.sub(" ", phrase)))
 
 
 @lru_cache(maxsize=4)
