@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,10 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, executable: str | None = None) -> Iterator[Orthanc]:
-    """Start Orthanc with its data in `folder`; stop it at the end.
+def running_orthanc(
+    folder: Path, executable: str | None = None, *, extra: Mapping[str, Any] | None = None
+) -> Iterator[Orthanc]:
+    """Start Orthanc with its data in `folder`, and `extra` in its configuration; stop it at the end.
 
     Raises:
         ProgramMissing: Orthanc is not installed.
@@ -71,7 +73,8 @@ def running_orthanc(folder: Path, executable: str | None = None) -> Iterator[Ort
         raise ProgramMissing("Orthanc is not installed: apt-get install orthanc, or use `--pacs embedded`")
     dicom_port, http_port = free_ports(2)
     configuration = folder / "orthanc.json"
-    configuration.write_text(json.dumps(_configuration(folder, dicom_port, http_port)), encoding="utf-8")
+    values = {**_configuration(folder, dicom_port, http_port), **(extra or {})}
+    configuration.write_text(json.dumps(values), encoding="utf-8")
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([program, str(configuration)], stdout=log, stderr=log)
     try:
