@@ -42,6 +42,7 @@ _BOUNDARY = re.compile(
     r"|(?P<line>\n(?=[ \t]{0,40}[A-Z][a-z]))"
 )
 _BULLET = re.compile(r"^(?:\d{1,2}[.)]|[-*•#>]{1,40})\s{0,40}(?=\S)")
+_NUMBER = re.compile(r"\s{0,40}\d{1,2}")
 _INLINE_ITEM = re.compile(r"(?<=[.:;])\s{1,40}\d{1,2}[.)]\s{1,40}(?=[A-Z])")
 _CONTINUES = re.compile(
     r"(?:[,;:\-–/]|\b(?:and|or|of|the|a|an|in|at|with|to|for|no|is|are|from|by|left|right))$", re.I
@@ -68,7 +69,8 @@ def _heading_pattern() -> tuple[re.Pattern[str], dict[str, Kind]]:
         re.escape(name).replace(r"\ ", r"\s{1,40}") for name in sorted(kinds, key=len, reverse=True)
     )
     pattern = re.compile(
-        rf"(?:^|(?<=[.\n>;!?])|(?<=[.;!?]\s)|(?<=\s\s))[ \t]{{0,40}}+(?P<name>{names})[ \t]{{0,40}}(?:\([^()\n]{{0,40}}\))?"
+        rf"(?:^|(?<=[.\n>;!?])|(?<=[.;!?]\s)|(?<=\s\s))[ \t]{{0,40}}+(?P<name>{names})"
+        rf"[ \t]{{0,40}}(?:\([^()\n]{{0,40}}\))?"
         rf"(?:[ \t]{{0,40}}:(?!\d)|[ \t]{{0,40}}(?=\n)|[ \t]{{0,40}}$)",
         re.IGNORECASE | re.MULTILINE,
     )
@@ -111,6 +113,8 @@ def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         if not any(character.isalnum() for character in text[checked : boundary.start()]):
             checked = max(checked, boundary.start())
             continue  # a mark that opens a sentence: "? effusion"
+        if _NUMBER.fullmatch(text, begin, boundary.start()):
+            continue  # the number of a list item, not a sentence
         if boundary["line"] is not None and not _line_ends(text, begin, boundary):
             continue
         yield from _pieces(text, begin, boundary.end())

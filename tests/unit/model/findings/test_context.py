@@ -1,0 +1,35 @@
+"""The context engine alone: what a sentence says of a concept that is named in its own words."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.findings.given import presence_of
+from model.findings.types import Presence
+
+
+@pytest.mark.parametrize(
+    ("sentence", "concept", "expected"),
+    [
+        ("He denies fever, chills or nausea.", "nausea", Presence.ABSENT),
+        ("He denies fever but has nausea.", "nausea", Presence.PRESENT),
+        ("No history of seizures.", "seizures", Presence.ABSENT),
+        ("Nausea, no vomiting.", "nausea", Presence.PRESENT),
+        ("Syncope was ruled out.", "syncope", Presence.ABSENT),
+        ("Possible syncope.", "syncope", Presence.INDETERMINATE),
+        ("A stroke cannot be excluded.", "stroke", Presence.INDETERMINATE),
+        ("No evidence of infection; the rash is worse.", "rash", Presence.PRESENT),
+        ("Clear (not tender) abdomen with guarding.", "guarding", Presence.PRESENT),
+        ("Fracture: no.", "fracture", Presence.ABSENT),
+        ("Nothing about it.", "fracture", Presence.PRESENT),
+        ("", "", Presence.PRESENT),
+    ],
+)
+def test_presence_of_follows_scope(sentence: str, concept: str, expected: Presence) -> None:
+    """A cue governs to the end of its scope and no further."""
+    assert expected == presence_of(sentence, concept)
+
+
+def test_presence_of_prefers_the_concept_in_capitals() -> None:
+    """Annotated corpora mark the occurrence that is meant with capitals."""
+    assert presence_of("Pain yesterday, no PAIN today.", "pain") is Presence.ABSENT

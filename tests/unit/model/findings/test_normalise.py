@@ -1,0 +1,46 @@
+"""Free text to normalised reports, with an explicit policy for silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.findings.normalise import Policy, normalise
+from model.findings.types import Presence
+
+
+def test_leave_out_states_what_was_said_and_nothing_else() -> None:
+    """Silence stays silence."""
+    result = normalise("Small L effusion seen. Heart size normal.", Policy.LEAVE_OUT)
+    assert result.report.text == (
+        "Findings: The cardiac silhouette is normal in size. Small left pleural effusion. "
+        "Impression: Small left pleural effusion."
+    )
+    assert result.added == ()
+
+
+def test_state_normal_adds_plain_negatives_and_counts_them() -> None:
+    """Regions that are passed over get their negatives; stated ones are not contradicted."""
+    result = normalise("Small left effusion. Rib fracture.", Policy.STATE_NORMAL)
+    added = {finding.concept for finding in result.added}
+    assert added == {
+        "widened_mediastinum",
+        "consolidation",
+        "pulmonary_edema",
+        "cardiomegaly",
+        "hilar_enlargement",
+        "elevated_diaphragm",
+        "pneumothorax",
+    }
+    assert {finding.presence for finding in result.added} == {Presence.ABSENT}
+
+
+@pytest.mark.parametrize(("text", "expected"), [("ETT in place.", True), ("Possible pneumonia.", False)])
+def test_state_normal_concludes_only_without_positives(text: str, expected: bool) -> None:
+    """ "No acute abnormality" is added where nothing but devices is present or possible."""
+    added = normalise(text, Policy.STATE_NORMAL).added
+    assert expected == any(finding.concept == "no_finding" for finding in added)
+
+
+def test_unread_sentences_are_returned() -> None:
+    """What the reader could make nothing of is not lost unseen."""
+    assert normalise("Aorta is tortuous. No effusion.", Policy.LEAVE_OUT).unread == ("Aorta is tortuous.",)
