@@ -133,6 +133,8 @@ class Job(Base):
         Index("ix_jobs_lease", "state", "lease_until"),
         Index("ix_jobs_study", "study_id"),
         Index("ix_jobs_updated", "updated_at"),
+        # The newest of one state: without it `status` walks over every job that was ever skipped.
+        Index("ix_jobs_state_updated", "state", "updated_at"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
