@@ -1,0 +1,130 @@
+"""The doctor names what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import gc
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from agent.db.session import Database, open_engine
+from agent.demo.pacs import running_pacs
+from agent.doctor import Check, Verdict, examine
+from agent.settings import (
+    AllowedPeer,
+    DatabaseSettings,
+    DestinationSettings,
+    ListenerSettings,
+    Settings,
+    StorageSettings,
+)
+from model.errors import CheckpointError
+
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demonstration model that loads at once."""
+    identity = SimpleNamespace(name="m", version="1", stage="echo", block_size=8, demonstration=True)
+    monkeypatch.setattr("agent.wiring.load_reporter", lambda _settings: SimpleNamespace(identity=identity))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings that are right, on a free port, with the test's database."""
+    return Settings(
+        database=DatabaseSettings(url=f"sqlite:///{tmp_path / 'agent.db'}"),
+        storage=StorageSettings(path=tmp_path / "instances", min_free_mb=0),
+        listener=ListenerSettings(port=0),
+    )
+
+
+def checks_of(settings: Settings) -> dict[str, Check]:
+    """Run all checks; every one that is not right says how to mend."""
+    found = list(examine(settings, lambda: Database(open_engine(settings.database.url))))
+    gc.collect()
+    assert [one.name for one in found if one.verdict is not Verdict.RIGHT and not one.mend] == []
+    return {one.name: one for one in found}
+
+
+def test_doctor_finds_nothing_wrong_on_a_right_machine(database: Database, settings: Settings) -> None:
+    """Only the demonstration model and the missing destination ask for a look."""
+    found = checks_of(settings)
+    assert {one.name for one in found.values() if one.verdict is Verdict.WRONG} == set()
+    assert {one.name for one in found.values() if one.verdict is Verdict.LOOK} == {"model", "destinations"}
+
+
+def test_doctor_names_the_command_for_a_database_without_tables(settings: Settings) -> None:
+    """A new machine needs `db upgrade`; the other checks run all the same."""
+    found = checks_of(settings)
+    assert found["database"].verdict is Verdict.WRONG
+    assert "echo-agent db upgrade" in found["database"].mend
+    assert found["storage"].verdict is Verdict.RIGHT
+
+
+def test_doctor_sees_a_full_disk(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """Less free space than the reserve is wrong."""
+    full = settings.model_copy(update={"storage": StorageSettings(path=tmp_path, min_free_mb=1e12)})
+    assert checks_of(full)["storage"].verdict is Verdict.WRONG
+
+
+def test_doctor_sees_another_program_on_the_port(database: Database, settings: Settings) -> None:
+    """A port that something else has, which does not answer C-ECHO."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        taken = settings.model_copy(update={"listener": ListenerSettings(port=other.getsockname()[1])})
+        found = checks_of(taken)["listener"]
+    assert (found.verdict, "listener.port" in found.mend) == (Verdict.WRONG, True)
+
+
+def test_doctor_asks_each_destination(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """One PACS answers C-ECHO, the other is not there."""
+    with running_pacs(tmp_path / "pacs") as pacs:
+        there = DestinationSettings(name="there", host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
+        gone = DestinationSettings(name="gone", host="127.0.0.1", port=1, ae_title="GONE")
+        found = checks_of(settings.model_copy(update={"destinations": (there, gone)}))
+    assert found["destination there"].verdict is Verdict.RIGHT
+    assert found["destination gone"].verdict is Verdict.WRONG
+
+
+def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
+    database: Database, settings: Settings
+) -> None:
+    """Its drafts would be refused at a PACS on another machine."""
+    outside = DestinationSettings(name="pacs", host="192.0.2.1", port=1, ae_title="P", timeout_s=0.1)
+    asked = settings.model_copy(update={"destinations": (outside,)})
+    found = next(one for one in examine(asked, lambda: database) if one.name == "model")
+    assert (found.verdict, "allow_demonstration" in found.mend) == (Verdict.WRONG, True)
+
+
+def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint's own problems are shown."""
+
+    def refuse(_settings: Settings) -> None:
+        raise CheckpointError("here", ["no tokenizer"])
+
+    monkeypatch.setattr("agent.wiring.load_reporter", refuse)
+    found = checks_of(settings)["model"]
+    assert (found.verdict, "no tokenizer" in found.found) == (Verdict.WRONG, True)
+
+
+@pytest.mark.parametrize(
+    ("listener", "expected"),
+    [
+        (ListenerSettings(port=0), Verdict.RIGHT),
+        (ListenerSettings(port=0, host="0.0.0.0"), Verdict.LOOK),
+        (ListenerSettings(port=0, allow=(AllowedPeer(ae_title="A"),)), Verdict.LOOK),
+        (ListenerSettings(port=0, host="0.0.0.0", allow=(AllowedPeer(ae_title="A"),)), Verdict.RIGHT),
+    ],
+)
+def test_doctor_compares_peers_and_address(
+    database: Database, settings: Settings, listener: ListenerSettings, expected: Verdict
+) -> None:
+    """Allowing peers without listening to them, or the other way round, is worth a look."""
+    assert checks_of(settings.model_copy(update={"listener": listener}))["peers"].verdict is expected
