@@ -43,6 +43,7 @@ def publish_demo(
         version=VERSION,
         licence=LICENCE,
         demonstration=True,
+        reads_context=False,
         denoising_steps=steps,
         confidence_threshold=threshold,
     )
