@@ -44,8 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A command that has ended."""
+    """A command that has ended, and the folder that it ran in."""
 
+    folder: Path
     status: int
     stdout: str
     stderr: str
@@ -80,7 +81,7 @@ def run_command(*arguments: str, folder: Path, within_s: float = PATIENCE_S) -> 
         text=True,
         timeout=within_s,
     )
-    return Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    return Run(folder=folder, status=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
 @pytest.fixture(scope="session")

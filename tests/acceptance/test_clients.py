@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +14,8 @@ import psutil
 import pytest
 
 from agent.demo.phantom_study import PhantomStudy, phantom_study
-from tests.acceptance.conftest import Agent, Run
+from agent.demo.sending import parcel_of, send
+from tests.acceptance.conftest import PATIENCE_S, Agent, Run
 
 SIZE = 512
 
@@ -90,3 +94,31 @@ def test_swapping_the_image_changes_the_draft(
     ]
     assert texts[0] != texts[1]
     assert all(texts)
+
+
+def test_sighup_reloads_only_a_right_configuration(agent: Agent) -> None:
+    """A broken file changes nothing; a right one restarts each process in order, and the chain goes on."""
+    right = agent.config.read_text(encoding="utf-8")
+    try:
+        agent.config.write_text("listener: [", encoding="utf-8")
+        os.kill(agent.service.process.pid, signal.SIGHUP)
+        assert eventually(lambda: agent.log.count('"reload_refused"') == 3)
+    finally:
+        agent.config.write_text(right, encoding="utf-8")
+    ready = agent.log.count('"event": "ready"')
+    os.kill(agent.service.process.pid, signal.SIGHUP)
+    assert eventually(lambda: agent.log.count('"event": "ready"') == ready + 3)
+    study = phantom(12)
+    parcels = [parcel_of(one, "image") for one in study.instances]
+    send(parcels, host="127.0.0.1", port=agent.port, called="ECHO_AGENT")
+    assert agent.wait([study.study_instance_uid])[study.study_instance_uid].state == "DELIVERED"
+
+
+def eventually(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
+    """Wait for a condition."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
