@@ -7,26 +7,23 @@ reported at once, each with its path in the file.
 from __future__ import annotations
 
 import os
-import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import SettingsError
-
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A part of the settings: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from agent.settings_base import AeTitle as AeTitle
+from agent.settings_base import Port, Seconds, Section
+from agent.settings_delivery import DeliverySettings as DeliverySettings
+from agent.settings_delivery import DestinationSettings as DestinationSettings
+from agent.settings_rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
+from agent.settings_rules import DEFAULT_URGENCY as DEFAULT_URGENCY
+from agent.settings_rules import EligibilityRule as EligibilityRule
+from agent.settings_rules import UrgencyRule as UrgencyRule
 
 
 class DatabaseSettings(Section):
@@ -111,72 +108,6 @@ class StudySettings(Section):
     )
 
 
-class EligibilityRule(Section):
-    """A rule on one image: the first rule whose conditions all hold decides."""
-
-    name: str = Field(min_length=1, max_length=64, description="Shown as the reason.")
-    decision: Literal["accept", "skip"]
-    modality: tuple[str, ...] = Field((), description="Modality is one of these.")
-    body_part: tuple[str, ...] = Field(
-        (), description="BodyPartExamined is one of these; '' means empty, '*' any value."
-    )
-    anatomic_region: tuple[str, ...] = Field(
-        (), description="AnatomicRegionSequence's code is one of these; '*' means any code."
-    )
-    view_position: tuple[str, ...] = Field(
-        (), description="ViewPosition is one of these; '' means empty, '*' any value."
-    )
-    sop_class: tuple[str, ...] = Field((), description="SOPClassUID is one of these.")
-    intent: tuple[str, ...] = Field((), description="PresentationIntentType is one of these.")
-    pixel_data: bool | None = Field(None, description="Whether the object has pixel data.")
-    multi_frame: bool | None = Field(None, description="Whether the object has more than one frame.")
-    text: str | None = Field(
-        None, description="Regular expression found in the study, series or protocol description, any case."
-    )
-
-    @field_validator("text")
-    @classmethod
-    def _expression(cls, value: str | None) -> str | None:
-        if value is not None:
-            re.compile(value)
-        return value
-
-
-DEFAULT_ELIGIBILITY = (
-    EligibilityRule(name="no-pixel-data", decision="skip", pixel_data=False),
-    EligibilityRule(name="multi-frame", decision="skip", multi_frame=True),
-    EligibilityRule(name="for-processing", decision="skip", intent=("FOR PROCESSING",)),
-    EligibilityRule(
-        name="not-a-radiograph",
-        decision="skip",
-        modality=("CT", "MR", "US", "NM", "PT", "XA", "RF", "MG", "SR", "PR", "KO", "SEG", "DOC", "RTPLAN"),
-    ),
-    EligibilityRule(
-        name="chest-body-part",
-        decision="accept",
-        modality=("CR", "DX"),
-        body_part=("CHEST", "THORAX", "LUNG"),
-    ),
-    EligibilityRule(name="other-body-part", decision="skip", modality=("CR", "DX"), body_part=("*",)),
-    EligibilityRule(
-        name="chest-anatomic-region",
-        decision="accept",
-        modality=("CR", "DX"),
-        # Thorax, chest and lung in SNOMED CT and in its older form.
-        anatomic_region=("51185008", "T-D3000", "43799004", "39607008", "T-28000"),
-    ),
-    EligibilityRule(
-        name="other-anatomic-region", decision="skip", modality=("CR", "DX"), anatomic_region=("*",)
-    ),
-    EligibilityRule(
-        name="chest-by-description",
-        decision="accept",
-        modality=("CR", "DX"),
-        text=r"\b(chest|thorax|cxr|lungs?)\b",
-    ),
-)
-
-
 class ModelSettings(Section):
     """The network that drafts."""
 
@@ -207,103 +138,50 @@ class WorkerSettings(Section):
     )
 
 
-class UrgencyRule(Section):
-    """What makes a draft urgent: a finding that fits all of the conditions. The most urgent match counts."""
+class OidcSettings(Section):
+    """Sign-in at the hospital's OpenID Connect provider."""
 
-    name: str = Field(min_length=1, max_length=64, description="Shown beside the reason.")
-    concept: tuple[str, ...] = Field(min_length=1, description="Keys of the findings' vocabulary.")
-    presence: tuple[Literal["present", "indeterminate"], ...] = Field(
-        ("present",), description="How sure the draft is of the finding."
+    issuer: str = Field(pattern=r"^https?://", description="Issuer URL; its discovery document is read.")
+    client_id: str = Field(min_length=1, description="Our client identifier at the provider.")
+    client_secret: str = Field("", description="Our client secret; best given in the environment.")
+    role_claim: str = Field("roles", description="Claim that holds the person's roles or groups.")
+    readers: tuple[str, ...] = Field((), description="Values of the claim that make a reader.")
+    radiologists: tuple[str, ...] = Field((), description="Values of the claim that make a radiologist.")
+    admins: tuple[str, ...] = Field((), description="Values of the claim that make an admin.")
+
+
+class WebSettings(Section):
+    """The radiologist's worklist."""
+
+    enabled: bool = Field(False, description="Whether `echo-agent serve` starts the web page too.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8042, description="TCP port; 0 takes a free one.")
+    require_sign_in: bool = Field(
+        False, description="Ask for sign-in on loopback too; once there is a user, it is always asked for."
     )
-    severity: tuple[Literal["mild", "moderate", "severe"], ...] = Field(
-        (), description="Severity is one of these; any, or none stated, when left out."
+    session_key: str = Field("", description="Key that signs the cookies; drawn at start when empty.")
+    session_hours: float = Field(12, gt=0, le=168, description="Longest session (h).")
+    idle_minutes: float = Field(30, gt=0, description="A session unused for this long (min) ends.")
+    tls_certificate: Path | None = Field(None, description="PEM file: certificate and chain for HTTPS.")
+    tls_key: Path | None = Field(None, description="PEM file: its private key.")
+    behind_proxy: bool = Field(
+        False, description="A proxy in front of us speaks HTTPS; its X-Forwarded headers are believed."
     )
-    location: tuple[str, ...] = Field((), description="Location is one of these keys of the vocabulary.")
-    except_change: tuple[Literal["new", "increased", "decreased", "unchanged", "resolved"], ...] = Field(
-        (), description="Not when the finding is said to have changed in one of these ways."
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Names by which browsers may call us, besides `host` and the loopback names."
     )
-    level: Literal["critical", "urgent"] = Field(description="Word in worklist and documents.")
-    priority: int = Field(ge=0, le=49, description="Smaller goes first; 0 STAT, 50 is a routine draft.")
-
-
-DEFAULT_URGENCY = (
-    UrgencyRule(
-        name="pneumothorax",
-        concept=("pneumothorax",),
-        except_change=("resolved",),
-        level="critical",
-        priority=5,
-    ),
-    UrgencyRule(
-        name="free-air",
-        concept=("pneumoperitoneum",),
-        except_change=("resolved",),
-        level="critical",
-        priority=5,
-    ),
-    UrgencyRule(name="malpositioned-device", concept=("malpositioned_device",), level="critical", priority=5),
-    UrgencyRule(
-        name="tube-in-bronchus",
-        concept=("endotracheal_tube",),
-        location=("right_main_bronchus",),
-        level="critical",
-        priority=5,
-    ),
-    UrgencyRule(name="tension-signs", concept=("tracheal_deviation",), level="urgent", priority=15),
-    UrgencyRule(
-        name="large-effusion",
-        concept=("pleural_effusion",),
-        severity=("severe",),
-        level="urgent",
-        priority=20,
-    ),
-    UrgencyRule(
-        name="wide-mediastinum",
-        concept=("widened_mediastinum", "pneumomediastinum"),
-        level="urgent",
-        priority=20,
-    ),
-    UrgencyRule(
-        name="possible-pneumothorax",
-        concept=("pneumothorax", "pneumoperitoneum"),
-        presence=("indeterminate",),
-        level="urgent",
-        priority=25,
-    ),
-)
-
-
-class DestinationSettings(Section):
-    """A PACS that drafts are sent to."""
-
-    name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
-    host: str
-    port: Port
-    ae_title: AeTitle = Field(description="The PACS's AE title.")
-    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call.")
-    findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
-        "comprehensive3d", description="SOP class in which this PACS takes the findings document."
+    organization: str = Field(
+        "", description="Organization of the verifying observers; the image's institution when empty."
     )
-    timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
+    oidc: OidcSettings | None = Field(None, description="OpenID Connect; local users only when left out.")
 
     @property
     def loopback(self) -> bool:
-        """Whether the destination is this machine."""
+        """Whether only this machine can reach the page."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-class DeliverySettings(Section):
-    """Retries of the outbox."""
-
-    first_retry_s: Seconds = Field(5, description="Backoff (s) after the first failure.")
-    longest_retry_s: Seconds = Field(900, description="Backoff's upper bound (s).")
-    give_up_after_s: Seconds = Field(86400, description="Age (s) at which an undelivered document is DEAD.")
-    lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
-    poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is looked at again.")
-    batch: int = Field(16, ge=1, description="Documents sent over one association.")
 
 
 class LogSettings(Section):
@@ -337,7 +215,19 @@ class Settings(BaseSettings):
     )
     destinations: tuple[DestinationSettings, ...] = Field((), description="Where drafts go.")
     delivery: DeliverySettings = DeliverySettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("destinations")
+    @classmethod
+    def _name_destinations_apart(
+        cls, value: tuple[DestinationSettings, ...]
+    ) -> tuple[DestinationSettings, ...]:
+        names = [one.name for one in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two destinations have the name {twice[0]!r}: each needs one of its own")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,64 @@
+"""The sections of the settings that say where drafts go, and how."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from agent.settings_base import AeTitle, Port, Seconds, Section
+
+
+class DestinationSettings(Section):
+    """A PACS that drafts are sent to."""
+
+    name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
+    host: str = Field("", description="Host name or address (C-STORE).")
+    port: Port = Field(104, description="DICOM port (C-STORE).")
+    ae_title: AeTitle = Field("PACS", description="The PACS's AE title (C-STORE).")
+    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call.")
+    findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
+        "comprehensive3d", description="SOP class in which this PACS takes the findings document."
+    )
+    stow_url: str | None = Field(
+        None,
+        description="DICOMweb root to send to by STOW-RS instead of C-STORE; a password comes from netrc.",
+        pattern=r"^https?://[^/@\s]+(/\S*)?$",
+    )
+    timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
+
+    @model_validator(mode="after")
+    def _needs_a_place(self) -> Self:
+        if not self.host and self.stow_url is None:
+            raise ValueError("a destination needs a `host`, with its `port` and `ae_title`, or a `stow_url`")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the destination is this machine, whichever of its two addresses is used."""
+        return all(_is_loopback(host) for host in self._hosts)
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        web = () if self.stow_url is None else (urlsplit(self.stow_url).hostname or "",)
+        return (self.host, *web) if self.host else web
+
+
+class DeliverySettings(Section):
+    """Retries of the outbox."""
+
+    first_retry_s: Seconds = Field(5, description="Backoff (s) after the first failure.")
+    longest_retry_s: Seconds = Field(900, description="Backoff's upper bound (s).")
+    give_up_after_s: Seconds = Field(86400, description="Age (s) at which an undelivered document is DEAD.")
+    lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
+    poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is looked at again.")
+    batch: int = Field(16, ge=1, description="Documents sent over one association.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
