@@ -167,6 +167,8 @@ def _write_durably(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
+        # Nobody reads it in the next minute: its pages are of more use to the objects that come.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)
 

@@ -13,7 +13,6 @@ import queue
 import select
 import struct
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -70,24 +69,24 @@ class Wake:
 
 
 class DataPdu:
-    """A P-DATA-TF PDU whose values are views of the received bytes."""
+    """A P-DATA-TF PDU whose values are views of the received bytes, which hold until the next PDU is read."""
 
-    def __init__(self, body: bytearray) -> None:
+    def __init__(self, body: memoryview) -> None:
         """Split the body into its values.
 
         Raises:
             ValueError: the values do not fill the body exactly.
         """
         self._values: list[Any] = []
-        view, at = memoryview(body), 0
-        while at < len(view):
-            if len(view) - at < _VALUE_HEADER.size + 1:
+        at = 0
+        while at < len(body):
+            if len(body) - at < _VALUE_HEADER.size + 1:
                 raise ValueError("a presentation data value is cut off")
-            length, context_id = _VALUE_HEADER.unpack_from(view, at)
+            length, context_id = _VALUE_HEADER.unpack_from(body, at)
             end = at + 4 + length
-            if length < 2 or end > len(view):
+            if length < 2 or end > len(body):
                 raise ValueError("a presentation data value has an impossible length")
-            self._values.append((context_id, view[at + _VALUE_HEADER.size : end]))
+            self._values.append((context_id, body[at + _VALUE_HEADER.size : end]))
             at = end
 
     def to_primitive(self) -> P_DATA:
@@ -140,7 +139,8 @@ class BoundedUpperLayer(DULServiceProvider):
         """Do one thing, or sleep until there is one."""
         if self.artim_timer.expired:
             self.event_queue.put("Evt18")
-        if not self._process_recv_primitive() and self._is_transport_event():
+        # One at a time: a data PDU's bytes hold only until the next is read.
+        if self.event_queue.empty() and not self._process_recv_primitive() and self._is_transport_event():
             self._idle_timer.restart()
         try:
             event = self.event_queue.get(block=False)
@@ -163,7 +163,6 @@ class BoundedUpperLayer(DULServiceProvider):
         connection = self.socket
         if not isinstance(connection, BoundedSocket):
             return
-        connection.deadline = time.monotonic() + self._bounds.pdu_timeout_s
         try:
             header = connection.recv(HEADER.size)
             if len(header) < HEADER.size:
@@ -173,7 +172,7 @@ class BoundedUpperLayer(DULServiceProvider):
             if kind in _KNOWN_PDUS and length > longest(kind):
                 self._cut("pdu-too-long")
             elif kind == DATA:
-                self._take_data(connection.recv(length), length)
+                self._take_data(connection.recv_data(length), length)
             else:
                 connection.push_back(header)
                 super()._read_pdu_data()
@@ -182,7 +181,7 @@ class BoundedUpperLayer(DULServiceProvider):
         if connection.timed_out:
             self.violation = "pdu-timeout"
 
-    def _take_data(self, body: bytearray, length: int) -> None:
+    def _take_data(self, body: memoryview, length: int) -> None:
         if len(body) < length:
             self.event_queue.put("Evt17")
             return

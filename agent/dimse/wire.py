@@ -44,18 +44,21 @@ def receive_exactly(connection: socket.socket, count: int, deadline: float) -> b
         TimeoutError: the deadline passed first.
     """
     received = bytearray(count)
+    return received[: _fill(connection, memoryview(received), deadline)]
+
+
+def _fill(connection: socket.socket, view: memoryview, deadline: float) -> int:
     at = 0
-    with memoryview(received) as view:
-        while at < count:
-            rest = deadline - time.monotonic()
-            if rest <= 0:
-                raise TimeoutError("the PDU did not arrive in time")
-            connection.settimeout(rest)
-            got = connection.recv_into(view[at:])
-            if not got:
-                break
-            at += got
-    return received[:at] if at < count else received
+    while at < len(view):
+        rest = deadline - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError("the PDU did not arrive in time")
+        connection.settimeout(rest)
+        got = connection.recv_into(view[at:])
+        if not got:
+            break
+        at += got
+    return at
 
 
 def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
@@ -78,13 +81,23 @@ def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
 
 
 class BoundedSocket(AssociationSocket):
-    """A connected socket whose first PDU has been read already."""
+    """A connected socket whose first PDU has been read already.
+
+    Without TLS the kernel watches the time (SO_RCVTIMEO, PS3.8's ARTIM is for the states), so that a whole
+    PDU is one system call; with TLS each piece is read against a deadline.
+    """
 
     def __init__(self, assoc: Association, connection: socket.socket, request: bytes, bounds: Bounds) -> None:
         self._pending = memoryview(request)
         self._bounds = bounds
-        self.deadline = time.monotonic() + bounds.pdu_timeout_s
+        self._plain = not isinstance(connection, ssl.SSLSocket)
+        # One buffer for all data PDUs: each is copied to its message before the next is read.
+        self._buffer = bytearray(longest(DATA))
         self.timed_out = False
+        if self._plain:
+            connection.settimeout(None)
+            _set_timeout(connection, socket.SO_RCVTIMEO, bounds.pdu_timeout_s)
+            _set_timeout(connection, socket.SO_SNDTIMEO, bounds.network_timeout_s)
         super().__init__(assoc, client_socket=connection)
 
     @property
@@ -101,17 +114,17 @@ class BoundedSocket(AssociationSocket):
         return bool(poll.poll(0))
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read `nr_bytes`, fewer when the peer closes; TimeoutError after the PDU's deadline."""
+        """Read `nr_bytes`, fewer when the peer closes; TimeoutError when they take too long."""
         if self._pending:
             taken, self._pending = self._pending[:nr_bytes], self._pending[nr_bytes:]
             return bytearray(taken)
-        if self.socket is None:
-            return bytearray()
-        try:
-            return receive_exactly(self.socket, nr_bytes, self.deadline)
-        except TimeoutError:
-            self.timed_out = True
-            raise
+        received = bytearray(nr_bytes)
+        return received[: self._receive(memoryview(received))]
+
+    def recv_data(self, nr_bytes: int) -> memoryview:
+        """Read a data PDU's body into the one buffer; it holds until the next call."""
+        view = memoryview(self._buffer)[:nr_bytes]
+        return view[: self._receive(view)]
 
     def push_back(self, data: bytes | bytearray) -> None:
         """Let the next read begin with `data`."""
@@ -119,9 +132,33 @@ class BoundedSocket(AssociationSocket):
 
     def send(self, bytestream: bytes) -> None:
         """Send, giving a peer that does not read the network timeout."""
-        if self.socket is not None:
+        if self.socket is not None and not self._plain:
             self.socket.settimeout(self._bounds.network_timeout_s)
         super().send(bytestream)
+
+    def _receive(self, view: memoryview) -> int:
+        """Fill the view; return how much of it, less when the peer closed."""
+        connection = self.socket
+        if connection is None:
+            return 0
+        started = time.monotonic()
+        deadline = started + self._bounds.pdu_timeout_s
+        try:
+            if not self._plain:
+                return _fill(connection, view, deadline)
+            got = connection.recv_into(view, len(view), socket.MSG_WAITALL)
+        except (TimeoutError, BlockingIOError) as error:
+            self.timed_out = True
+            raise TimeoutError("the PDU did not arrive in time") from error
+        if got < len(view) and time.monotonic() >= deadline:
+            self.timed_out = True
+            raise TimeoutError("the PDU did not arrive in time")
+        return got
+
+
+def _set_timeout(connection: socket.socket, option: int, seconds: float) -> None:
+    whole, rest = divmod(seconds, 1)
+    connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", int(whole), int(rest * 1e6)))
 
 
 def longest(kind: int) -> int:
