@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from random import Random
 from time import monotonic
@@ -30,6 +30,24 @@ Connect = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[
 UPKEEP_EVERY_S = 15.0
 
 
+@contextmanager
+def open_way(destination: DestinationSettings, sop_class_uids: Iterable[str]) -> Iterator[Connection]:
+    """Open the way that the settings name: STOW-RS where there is a `stow_url`, else C-STORE.
+
+    Raises:
+        DeliveryRefused: the destination accepts none of the SOP classes.
+        ConnectionLost: it cannot be reached.
+    """
+    if destination.stow_url is not None:
+        from agent.stow import open_stow  # an HTTP client that a DICOM-only deliverer does not load
+
+        with open_stow(destination) as connection:
+            yield connection
+    else:
+        with open_connection(destination, sop_class_uids) as association:
+            yield association
+
+
 class Deliverer:
     """Sends what is due, retries with backoff, and leaves a dead destination alone for a while."""
 
@@ -40,7 +58,7 @@ class Deliverer:
         *,
         owner: str | None = None,
         chance: Random | None = None,
-        connect: Connect = open_connection,
+        connect: Connect = open_way,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database

@@ -1,0 +1,141 @@
+"""Sending by STOW-RS: to a real Orthanc, and to servers that answer otherwise."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from agent.delivery import open_way
+from agent.demo.orthanc import Orthanc
+from agent.dimse.storage_scu import ConnectionLost
+from agent.errors import DeliveryFailed, DeliveryRefused
+from agent.settings import DestinationSettings
+
+pytestmark = pytest.mark.integration
+Letters = Callable[[int], Any]
+Serve = Callable[[int, Any], tuple[DestinationSettings, list[bytes]]]
+
+
+def destination(url: str) -> DestinationSettings:
+    """A DICOMweb destination."""
+    return DestinationSettings(name="web", stow_url=url, timeout_s=5)
+
+
+def send(where: DestinationSettings, *documents: Any) -> list[str]:
+    """Send documents."""
+    with open_way(where, [one.sop_class_uid for one in documents]) as connection:
+        return [connection.store(one) for one in documents]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start a server that answers each POST with a status and a JSON body."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(status: int, answer: Any) -> tuple[DestinationSettings, list[bytes]]:
+        bodies: list[bytes] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                content = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/dicom+json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_arguments: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return destination(f"http://127.0.0.1:{server.server_port}/dicom-web"), bodies
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def failed_with(reason: int) -> dict[str, Any]:
+    """An answer with one failed item."""
+    item = {"00081197": {"vr": "US", "Value": [reason]}}
+    return {"00081198": {"vr": "SQ", "Value": [item]}}
+
+
+def test_stow_sends_the_stored_file(serve: Serve, letters: Letters) -> None:
+    """The body holds the Part 10 file, byte for byte."""
+    where, bodies = serve(200, {})
+    (findings, report) = letters(1)
+    assert send(where, findings, report) == ["success", "success"]
+    assert findings.content in bodies[0]
+    assert report.content in bodies[1]
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "raised"),
+    [
+        (503, {}, DeliveryFailed),
+        (401, {}, DeliveryFailed),
+        (415, {}, DeliveryRefused),
+        (400, {}, DeliveryRefused),
+        (409, failed_with(0x0122), DeliveryRefused),
+        (409, failed_with(0xA700), DeliveryFailed),
+        (409, {}, DeliveryFailed),
+        (202, failed_with(0xA900), DeliveryRefused),
+    ],
+)
+def test_stow_answers_mean_what_the_outbox_needs(
+    serve: Serve, letters: Letters, status: int, answer: Any, raised: type[Exception]
+) -> None:
+    """HTTP status and failure reasons become: never, or again."""
+    where, _bodies = serve(status, answer)
+    with pytest.raises(raised) as caught:
+        send(where, letters(1)[0])
+    assert not isinstance(caught.value, ConnectionLost)
+
+
+def test_stow_instance_that_is_there_already_is_stored(serve: Serve, letters: Letters) -> None:
+    """A duplicate is the same document: its UID is made from its content."""
+    where, _bodies = serve(409, failed_with(0x0111))
+    assert send(where, letters(1)[0]) == ["success"]
+
+
+def test_stow_nobody_listening_is_lost(letters: Letters, free_port: int) -> None:
+    """No connection counts for the breaker."""
+    with pytest.raises(ConnectionLost):
+        send(destination(f"http://127.0.0.1:{free_port}"), letters(1)[0])
+
+
+def test_stow_orthanc_keeps_the_same_bytes(orthanc: Orthanc, letters: Letters) -> None:
+    """A real archive takes both documents by DICOMweb, twice, and has each once."""
+    if not orthanc.dicomweb:
+        pytest.skip("Orthanc's DICOMweb plugin is not installed")
+    documents = letters(78)
+    for _ in range(2):
+        assert send(destination(f"{orthanc.url}/dicom-web"), *documents) == ["success", "success"]
+    held = orthanc.documents("1.2.840.99.78")
+    assert set(held) == {one.content for one in documents}
+    assert len(held) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "loopback"),
+    [
+        ({"stow_url": "http://127.0.0.1:8042/dicom-web"}, True),
+        ({"stow_url": "https://[::1]/x"}, True),
+        ({"stow_url": "https://pacs.example/dicom-web"}, False),
+        ({"host": "127.0.0.1", "stow_url": "https://pacs.example/"}, False),
+        ({"host": "127.0.0.1"}, True),
+    ],
+)
+def test_stow_url_counts_for_the_demonstration_models_refusal(values: dict[str, Any], loopback: bool) -> None:
+    """A web address elsewhere is elsewhere."""
+    assert DestinationSettings(name="x", **values).loopback == loopback
