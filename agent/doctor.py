@@ -222,6 +222,12 @@ def _model(settings: Settings) -> Check:
 
 def _destination(destination: DestinationSettings) -> Check:
     name = f"destination {destination.name}"
+    if destination.stow_url is not None:
+        from agent.stow import reachable
+
+        if reachable(destination):
+            return _right(name, "its DICOMweb server answers")
+        return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
     if answers(
         destination.host, destination.port, called=destination.ae_title, calling=destination.calling_ae_title

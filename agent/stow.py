@@ -71,6 +71,20 @@ def open_stow(destination: DestinationSettings) -> Iterator[StowConnection]:
         yield StowConnection(client)
 
 
+def reachable(destination: DestinationSettings) -> bool:
+    """Return whether anything answers at the DICOMweb root that is no server error."""
+    try:
+        answer = requests.get(
+            f"{(destination.stow_url or '').rstrip('/')}/studies",
+            params={"limit": "1"},
+            headers={"Accept": "application/dicom+json"},
+            timeout=destination.timeout_s,
+        )
+    except requests.RequestException:
+        return False
+    return answer.status_code < 400
+
+
 class _FileClient(DICOMwebClient):  # type: ignore[misc]
     """Sends files as they are: the library's own method would encode the dataset anew."""
 

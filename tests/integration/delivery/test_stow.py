@@ -15,6 +15,7 @@ from agent.demo.orthanc import Orthanc
 from agent.dimse.storage_scu import ConnectionLost
 from agent.errors import DeliveryFailed, DeliveryRefused
 from agent.settings import DestinationSettings
+from agent.stow import reachable
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -124,6 +125,15 @@ def test_stow_orthanc_keeps_the_same_bytes(orthanc: Orthanc, letters: Letters) -
     held = orthanc.documents("1.2.840.99.78")
     assert set(held) == {one.content for one in documents}
     assert len(held) == 2
+
+
+def test_stow_server_is_reachable_or_not(orthanc: Orthanc, free_port: int) -> None:
+    """`doctor` asks the DICOMweb root."""
+    if not orthanc.dicomweb:
+        pytest.skip("Orthanc's DICOMweb plugin is not installed")
+    assert reachable(destination(f"{orthanc.url}/dicom-web"))
+    assert not reachable(destination(f"{orthanc.url}/no-such-root"))
+    assert not reachable(destination(f"http://127.0.0.1:{free_port}"))
 
 
 @pytest.mark.parametrize(
