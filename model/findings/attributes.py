@@ -54,10 +54,17 @@ def attributes_of(marked: Marked, territory: Territory, *, device: bool = False)
     )
 
 
-def share(marked: Marked, found: Sequence[tuple[Span, Attributes]]) -> list[Attributes]:
-    """Give directly joined mentions the side, place and change that only one of the pair states."""
-    shared = [attributes for _, attributes in found]
-    pairs = [i for i in range(len(found) - 1) if joined(marked, found[i][0], found[i + 1][0])]
+def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> list[Attributes]:
+    """Give directly joined mentions the side, place and change that only one of the pair states.
+
+    `found`: mention, its own attributes, whether it is a device; findings and devices share nothing.
+    """
+    shared = [attributes for _, attributes, _ in found]
+    pairs = [
+        i
+        for i in range(len(found) - 1)
+        if found[i][2] == found[i + 1][2] and joined(marked, found[i][0], found[i + 1][0])
+    ]
     for index in pairs:  # what stands before the pair
         first, second = shared[index], shared[index + 1]
         if second.laterality is None and second.location is None:

@@ -26,8 +26,16 @@ class Read:
 
 def merged(found: Sequence[Read], vocabulary: Vocabulary) -> tuple[Finding, ...]:
     """The findings of a report, in the order of their first statement."""
-    plain = {read.finding.concept for read in found if not read.weak}
-    kept = [read.finding for read in found if not read.weak or read.finding.concept not in plain]
+    plain: dict[str, set[Presence]] = {}
+    for read in found:
+        if not read.weak:
+            plain.setdefault(read.finding.concept, set()).add(read.finding.presence)
+    # A hint still adds its side to a plain statement that agrees: "blunted on the right, ?effusion".
+    kept = [
+        read.finding
+        for read in found
+        if not read.weak or read.finding.presence in plain.get(read.finding.concept, {read.finding.presence})
+    ]
     kept = _policy_gives_way(kept, found, vocabulary)
     result: list[Finding] = []
     for finding in kept:

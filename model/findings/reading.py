@@ -56,14 +56,12 @@ def _context(mention: Mention, scopes: Sequence[Scope], governed: Sequence[Span]
 
 def _attributes(
     marked: Marked, mentions: Sequence[Mention], areas: dict[Span, Territory], vocabulary: Vocabulary
-) -> list[tuple[Span, Attributes]]:
-    return [
-        (
-            m.span,
-            attributes_of(marked, areas[m.span], device=vocabulary.concepts[m.concepts[0]].device),
-        )
-        for m in mentions
-    ]
+) -> list[tuple[Span, Attributes, bool]]:
+    found = []
+    for mention in mentions:
+        device = vocabulary.concepts[mention.concepts[0]].device
+        found.append((mention.span, attributes_of(marked, areas[mention.span], device=device), device))
+    return found
 
 
 def _is_alternative(marked: Marked, mention: Mention, mentions: Sequence[Mention]) -> bool:
