@@ -7,10 +7,15 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
+
 from model.findings.evaluate import Evaluation, evaluate
 from model.findings.examples import format_of, read_examples
 from model.findings.extract import extract_findings
+from model.findings.types import Presence
 from model.findings.vocabulary import Vocabulary
+from model.phantom.dictation import dictated_report
+from model.phantom.draw import draw_spec
 
 
 def evaluated(file: Path, vocabulary: Vocabulary) -> Evaluation:
@@ -39,6 +44,17 @@ def test_chexpert_samples_are_labelled_alike(shared_data: Path, vocabulary: Voca
     result = evaluated(shared_data / "09_reports" / "chexpert_labeled_reports.csv", vocabulary)
     extra = [(row.concept, row.presence) for row in result.rows if row.false_positives]
     assert (result.micro.false_negatives, extra) == (0, [("Lung Opacity", "absent")])
+
+
+def test_dictated_phantoms_are_read_as_they_were_drawn() -> None:
+    """Dictation varies freely; the present findings that are read are those of the truth."""
+    wrong = []
+    for seed in range(60):
+        spec = draw_spec(seed)
+        read = extract_findings(dictated_report(spec, np.random.default_rng(seed)))
+        present = {f.concept for f in read if f.presence is Presence.PRESENT} - {"no_finding"}
+        wrong += [(seed, concept) for concept in present ^ {f.concept for f in spec.findings}]
+    assert len(wrong) <= 3
 
 
 def test_thousand_reports_a_minute_are_read(annotated: Path) -> None:
