@@ -174,7 +174,7 @@ class BoundedUpperLayer(DULServiceProvider):
             elif kind == DATA:
                 self._take_data(connection.recv_data(length), length)
             else:
-                connection.push_back(header)
+                connection.unread(HEADER.size)
                 super()._read_pdu_data()
         except OSError:
             self._cut(None)

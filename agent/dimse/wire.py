@@ -18,6 +18,8 @@ from pynetdicom.transport import AssociationSocket
 MAXIMUM_PDU = 131072
 # A request of 128 contexts with all our transfer syntaxes and every user item has about 120 kB.
 MAXIMUM_REQUEST = 262144
+# Bytes that an association reads ahead at most; the longest PDU of all fits.
+_READ_AHEAD = 2 * MAXIMUM_REQUEST
 # Release and abort have 4 bytes; a generous bound costs nothing.
 _MAXIMUM_SHORT_PDU = 1024
 HEADER = struct.Struct(">BxL")
@@ -81,18 +83,20 @@ def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
 
 
 class BoundedSocket(AssociationSocket):
-    """A connected socket whose first PDU has been read already.
+    """A connected socket that reads ahead: each system call gives the interpreter lock away, so few is fast.
 
-    Without TLS the kernel watches the time (SO_RCVTIMEO, PS3.8's ARTIM is for the states), so that a whole
-    PDU is one system call; with TLS each piece is read against a deadline.
+    What `recv_data` returns is a view that holds until the next read. Without TLS the kernel watches the
+    time of a call (SO_RCVTIMEO); the time of a whole read is watched here.
     """
 
     def __init__(self, assoc: Association, connection: socket.socket, request: bytes, bounds: Bounds) -> None:
-        self._pending = memoryview(request)
         self._bounds = bounds
         self._plain = not isinstance(connection, ssl.SSLSocket)
-        # One buffer for all data PDUs: each is copied to its message before the next is read.
-        self._buffer = bytearray(longest(DATA))
+        self._buffer = bytearray(_READ_AHEAD)
+        self._view = memoryview(self._buffer)
+        # The first PDU has been read already.
+        self._start, self._end = 0, len(request)
+        self._view[: self._end] = request
         self.timed_out = False
         if self._plain:
             connection.settimeout(None)
@@ -106,7 +110,7 @@ class BoundedSocket(AssociationSocket):
         connection = self.socket
         if connection is None:
             return False
-        if self._pending or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
+        if self._end > self._start or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
             return True
         # Not select(), which knows no descriptor beyond 1023.
         poll = select.poll()
@@ -115,20 +119,24 @@ class BoundedSocket(AssociationSocket):
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read `nr_bytes`, fewer when the peer closes; TimeoutError when they take too long."""
-        if self._pending:
-            taken, self._pending = self._pending[:nr_bytes], self._pending[nr_bytes:]
-            return bytearray(taken)
-        received = bytearray(nr_bytes)
-        return received[: self._receive(memoryview(received))]
+        return bytearray(self.recv_data(nr_bytes))
 
     def recv_data(self, nr_bytes: int) -> memoryview:
-        """Read a data PDU's body into the one buffer; it holds until the next call."""
-        view = memoryview(self._buffer)[:nr_bytes]
-        return view[: self._receive(view)]
+        """Read `nr_bytes` (at most 512 kB) without a copy, fewer when the peer closes.
 
-    def push_back(self, data: bytes | bytearray) -> None:
-        """Let the next read begin with `data`."""
-        self._pending = memoryview(bytes(data) + self._pending.tobytes())
+        Raises:
+            TimeoutError: they took longer than a PDU may.
+        """
+        if self._end - self._start < nr_bytes:
+            self._fill(nr_bytes)
+        end = min(self._start + nr_bytes, self._end)
+        taken = self._view[self._start : end]
+        self._start = end
+        return taken
+
+    def unread(self, count: int) -> None:
+        """Let the next read begin `count` bytes back; nothing else may have been read since."""
+        self._start -= count
 
     def send(self, bytestream: bytes) -> None:
         """Send, giving a peer that does not read the network timeout."""
@@ -136,24 +144,26 @@ class BoundedSocket(AssociationSocket):
             self.socket.settimeout(self._bounds.network_timeout_s)
         super().send(bytestream)
 
-    def _receive(self, view: memoryview) -> int:
-        """Fill the view; return how much of it, less when the peer closed."""
-        connection = self.socket
-        if connection is None:
-            return 0
-        started = time.monotonic()
-        deadline = started + self._bounds.pdu_timeout_s
+    def _fill(self, count: int) -> None:
+        """Read until `count` bytes are there, or the peer closes."""
+        left = self._end - self._start
+        self._view[:left] = bytes(self._view[self._start : self._end])
+        self._start, self._end = 0, left
+        deadline = time.monotonic() + self._bounds.pdu_timeout_s
         try:
-            if not self._plain:
-                return _fill(connection, view, deadline)
-            got = connection.recv_into(view, len(view), socket.MSG_WAITALL)
+            while self._end < count and self.socket is not None:
+                rest = deadline - time.monotonic()
+                if rest <= 0:
+                    raise TimeoutError("the PDU did not arrive in time")
+                if not self._plain:
+                    self.socket.settimeout(rest)
+                got = self.socket.recv_into(self._view[self._end :])
+                if not got:
+                    return
+                self._end += got
         except (TimeoutError, BlockingIOError) as error:
             self.timed_out = True
             raise TimeoutError("the PDU did not arrive in time") from error
-        if got < len(view) and time.monotonic() >= deadline:
-            self.timed_out = True
-            raise TimeoutError("the PDU did not arrive in time")
-        return got
 
 
 def _set_timeout(connection: socket.socket, option: int, seconds: float) -> None:
