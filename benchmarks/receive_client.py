@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
@@ -45,10 +46,11 @@ def measure(
 ) -> Measured:
     """Send `objects` different objects over some associations at once."""
     numbers = itertools.count(seed * 1_000_000 + 1)
-    template = _Template(size_bytes)
     result, lock = Measured(), threading.Lock()
     remaining = itertools.count()
-    connections = [_associated(target, nodelay) for _ in range(associations)]
+    accepted = [_associated(target, nodelay) for _ in range(associations)]
+    connections = [connection for connection, _ in accepted]
+    template = _Template(size_bytes, min(longest for _, longest in accepted))
 
     def sender(connection: socket.socket) -> None:
         while next(remaining) < objects:
@@ -72,7 +74,7 @@ def measure(
         thread.join()
     result.seconds = time.perf_counter() - started
     for connection in connections:
-        with connection:
+        with connection, suppress(OSError):  # one that failed is counted already
             connection.sendall(_RELEASE)
     return result
 
@@ -80,9 +82,9 @@ def measure(
 class _Template:
     """The PDUs of one C-STORE message, with marks where the UIDs go."""
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, maximum_pdu: int) -> None:
         command, dataset = _command(), _dataset(size_bytes)
-        message = _pdus(True, command) + _pdus(False, dataset)
+        message = _pdus(True, command, maximum_pdu) + _pdus(False, dataset, maximum_pdu)
         self._places = []
         at = message.find(_MARK)
         while at >= 0:
@@ -134,8 +136,8 @@ def _dataset(size_bytes: int) -> bytes:
     return head + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, pixels) + bytes(pixels)
 
 
-def _pdus(command: bool, body: bytes) -> bytes:
-    size = MAXIMUM_PDU - 6
+def _pdus(command: bool, body: bytes, maximum_pdu: int) -> bytes:
+    size = maximum_pdu - 6
     pdus = []
     for at in range(0, len(body), size):
         piece = body[at : at + size]
@@ -144,7 +146,9 @@ def _pdus(command: bool, body: bytes) -> bytes:
     return b"".join(pdus)
 
 
-def _associated(target: Target, nodelay: bool) -> socket.socket:
+def _associated(target: Target, nodelay: bool) -> tuple[socket.socket, int]:
+    """Return the connection and the longest PDU that the server takes (PS3.8 D.1)."""
+
     def item(kind: int, body: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(body)) + body
 
@@ -156,11 +160,12 @@ def _associated(target: Target, nodelay: bool) -> socket.socket:
     if nodelay:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(struct.pack(">BxI", 1, len(body)) + body)
-    kind, _ = _read_pdu(connection)
+    kind, answer = _read_pdu(connection)
     if kind != 2:
         connection.close()
         raise ConnectionRefusedError(f"the association was not accepted (PDU type {kind})")
-    return connection
+    longest = struct.unpack_from(">I", answer, answer.rindex(b"\x51\x00\x00\x04") + 4)[0]
+    return connection, min(longest or MAXIMUM_PDU, MAXIMUM_PDU)
 
 
 def _status(connection: socket.socket) -> int:
