@@ -1,0 +1,77 @@
+"""No log line and no counter of the receive path ever carries a patient's attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select
+
+from agent.db.tables import Job, JobEvent, Quarantined, Study
+from agent.dimse.contexts import CR_IMAGE
+from agent.intake import Intake
+from agent.log import configure_logging
+from agent.settings import LogSettings
+from tests.integration.receive.peer import (
+    Listener,
+    chest,
+    data_pdus,
+    encoded,
+    read_pdu,
+    request_pdu,
+    store_command,
+)
+
+pytestmark = pytest.mark.integration
+CANARY = "CANARYBIRD"
+
+
+def test_marked_patient_is_seen_in_no_output(
+    start: Callable[..., Listener], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Success and every failure with a marked patient: the mark stands in `studies` and nowhere else."""
+    configure_logging(LogSettings(level="debug"))
+    listener = start()
+    marked = chest(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY)
+    good = encoded(marked)
+    other_patient = encoded(chest(SOPInstanceUID="1.2.3.1.2", PatientID=f"{CANARY}2"))
+    command = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")
+
+    def send(connection_command: bytes, dataset: bytes) -> None:
+        connection = listener.connect()
+        connection.sendall(request_pdu())
+        assert read_pdu(connection)[0] == 2
+        connection.sendall(data_pdus(1, True, connection_command) + data_pdus(1, False, dataset))
+        read_pdu(connection)
+        connection.close()
+
+    send(command, good)
+    send(command, good)
+    send(command, good[:-5])
+    send(command, good.replace(b"UI", b"??", 1))
+    send(command, good.replace(b"1.2.3.1.1", b"CANARYBRD"))
+    send(store_command(CR_IMAGE.encode(), CANARY.encode()), good)
+    send(store_command(CANARY.encode(), b"1.2.3.1.1"), good)
+    send(store_command(CR_IMAGE.encode(), b"1.2.3.1.2"), other_patient)
+    send(command[:30] + CANARY.encode() + command[40:], good)
+
+    def broken(*_: object) -> None:
+        raise ValueError(f"{CANARY} in a foreign error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "receive", broken)
+        send(command, encoded(chest(PatientName=CANARY)))
+    rejected = listener.connect()
+    rejected.sendall(request_pdu(called="WRONG"))
+    assert read_pdu(rejected)[0] == 3
+    listener.until(lambda: listener.scp.about()["connections"] == 0)
+    listener.scp.stop(1)
+    output = "".join(capfd.readouterr())
+    assert "object" in output
+    assert CANARY not in output
+    assert CANARY not in repr(listener.scp.about())
+    with listener.database.transaction() as session:
+        for table in (Job, JobEvent, Quarantined):
+            rows = session.execute(select(*table.__table__.columns)).all()
+            assert CANARY not in repr(rows)
+        assert session.scalars(select(Study.patient_id)).one() == CANARY
