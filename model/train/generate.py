@@ -43,7 +43,7 @@ def generate(
     visible, answer = valid, []
     for place in range(max_tokens):
         logits = backbone.head(last).float()
-        logits[:, config.mask_token_id] = float("-inf")
+        logits[:, [config.mask_token_id, config.shape.image_token_id]] = float("-inf")
         token = torch.where(ended, config.eos_token_id, logits.argmax(dim=-1))
         answer.append(token)
         ended |= token == config.eos_token_id

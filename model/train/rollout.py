@@ -200,7 +200,7 @@ def _decode_block(
         logits = backbone(
             backbone.embed(tokens[rows]), positions[:, rows], _block_mask(visible[rows], size, size), cache
         ).float()
-        logits[..., config.mask_token_id] = float("-inf")
+        logits[..., [config.mask_token_id, config.shape.image_token_id]] = float("-inf")
         probabilities = logits.softmax(dim=-1)  # [r, size, V]
         best, choice = probabilities.max(dim=-1)
         waiting = open_[rows]
