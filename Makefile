@@ -10,7 +10,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help setup demo demo-model serve test check format reference clean
+.PHONY: help setup demo demo-model table-models serve test check format reference clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,12 @@ demo: setup ## The whole chain on this machine; options: make demo ARGS="--studi
 
 demo-model: $(STAMP) ## Train the shipped demonstration checkpoint from nothing (resumable, about 2 hours)
 	$(BIN)/echo-model demo-model $(ARGS)
+
+table-models: $(STAMP) ## Train the table's further baselines (T3D) from the runs of demo-model
+	$(BIN)/echo-model train t3d --config model/train/configs/table.yaml
+	$(BIN)/echo-model baseline runs/demo/ar ar
+	$(BIN)/echo-model baseline runs/demo/rad base
+	$(BIN)/echo-model baseline runs/demo/t3d t3d
 
 serve: setup ## Run the service with config.yaml
 	@$(BIN)/echo-agent serve --config $(CONFIG) $(ARGS)
