@@ -16,8 +16,9 @@ from pathlib import Path
 
 from agent.errors import StorageFull
 
-# Constant, so that the same dataset gives the same bytes, and the same name, in every version of ours.
-IMPLEMENTATION_CLASS_UID = "2.25.188512436227911367219017329741086472051"
+# Derived once (UUIDv5 of 'echo-agent:listener:1'). Both are constant, so that the same dataset gives the
+# same bytes, and the same name, in every version of ours.
+IMPLEMENTATION_CLASS_UID = "2.25.126711443003779431292327943258443368459"
 IMPLEMENTATION_VERSION_NAME = "ECHO_AGENT"
 _PREFIX = bytes(128) + b"DICM"
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
