@@ -1,8 +1,8 @@
 """The loop that drafts: claim, pixels, network, documents, and one transaction at the end.
 
-While the network drafts one batch, the next one is claimed and its pixels are decoded. Nothing is written
-before the end, so that a worker may be killed at any moment: its lease runs out, and the next one begins
-from the same images.
+While the network drafts one batch, the next one is claimed and its pixels are decoded, and the one before
+is written. Nothing of a job is written before its end, so that a worker may be killed at any moment: its
+lease runs out, and the next worker begins from the same images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent import outbox
 from agent.composition import Draft, Identity, algorithm_of, draft_record
@@ -34,6 +34,7 @@ from agent.queue.states import JobState
 from agent.settings import Settings
 from agent.store import InstanceStore
 
+Batch = list[tuple[Claim, Material]]
 NOTICES_EVERY_S = 5.0
 # Decoding a film costs about 0.2 s of one core; more threads than this would starve the network.
 MAXIMUM_DECODERS = 8
@@ -88,28 +89,32 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then finish the batch in hand and give back what was taken ahead."""
-        following: Future[list[tuple[Claim, Material]]] | None = None
-        with self._keeper, ThreadPoolExecutor(1, thread_name_prefix="ahead") as ahead:
+        with self._keeper, ThreadPoolExecutor(1, "ahead") as ahead, ThreadPoolExecutor(1, "writer") as writer:
+            following: Future[Batch] | None = None
+            writing: Future[None] | None = None
             while not stop.is_set():
                 try:
                     batch = self._take() if following is None else following.result()
                     following = None
-                    if not batch:
-                        self._write_notices()
-                        stop.wait(self._settings.worker.poll_s)
+                    if batch:
+                        following = ahead.submit(self._take)
+                        answers = self._ask([material for _claim, material in batch])
+                        _await(writing)
+                        writing = writer.submit(self._finish_all, batch, answers)
                         continue
-                    following = ahead.submit(self._take)
-                    self._draft(batch)
+                    _await(writing)
+                    writing = None
+                    self._write_notices()
+                    stop.wait(self._settings.worker.poll_s)
                 except DatabaseUnavailable as error:
                     # Without the database nothing can be given back: the leases run out instead.
                     self._log.warning("database_unavailable", code=error.code)
-                    if following is not None:
-                        wait([following])
-                        following = None
+                    pending: list[Future[Any]] = [one for one in (following, writing) if one is not None]
+                    wait(pending)
+                    following = writing = None
                     self._keeper.clear()
                     stop.wait(self._settings.worker.poll_s)
-            if following is not None:
-                self._give_back(following)
+            self._end(following, writing)
 
     def run_once(self) -> int:
         """Draft one batch; return how many jobs were taken.
@@ -119,12 +124,14 @@ class Worker:
         """
         with self._keeper:
             claims = self._claim()
-            self._draft(self._gather_all(claims))
+            batch = self._gather_all(claims)
+            if batch:
+                self._finish_all(batch, self._ask([material for _claim, material in batch]))
         self._notices_at = 0.0
         self._write_notices()
         return len(claims)
 
-    def _take(self) -> list[tuple[Claim, Material]]:
+    def _take(self) -> Batch:
         return self._gather_all(self._claim())
 
     def _claim(self) -> list[Claim]:
@@ -140,7 +147,7 @@ class Worker:
         self._keeper.keep(claims)
         return claims
 
-    def _gather_all(self, claims: Sequence[Claim]) -> list[tuple[Claim, Material]]:
+    def _gather_all(self, claims: Sequence[Claim]) -> Batch:
         if not claims:
             return []
         threads = min(len(claims), MAXIMUM_DECODERS, os.cpu_count() or 1)
@@ -162,15 +169,12 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - outermost for one study: it must not stop the others
             return self._described(claim, error)
 
-    def _draft(self, batch: Sequence[tuple[Claim, Material]]) -> None:
-        if not batch:
-            return
-        drafts = self._ask([material for _claim, material in batch])
-        for (claim, material), draft in zip(batch, drafts, strict=True):
-            if isinstance(draft, Failure):
-                self._fail(claim, draft)
+    def _finish_all(self, batch: Batch, answers: Sequence[Draft | Failure]) -> None:
+        for (claim, material), answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Failure):
+                self._fail(claim, answer)
             else:
-                self._finish(claim, material, draft)
+                self._finish(claim, material, answer)
 
     def _ask(self, materials: Sequence[Material]) -> Sequence[Draft | Failure]:
         """Ask the network; when it cannot do all of them, ask for each alone, to find the one at fault."""
@@ -257,11 +261,13 @@ class Worker:
             self._log.error("unexpected", job_id=claim.job_id, error_type=type(error).__name__, where=where)
         return failure
 
-    def _give_back(self, taken: Future[list[tuple[Claim, Material]]]) -> None:
+    def _end(self, taken: Future[Batch] | None, writing: Future[None] | None) -> None:
         try:
-            claims = [claim for claim, _material in taken.result()]
-            self._keeper.drop(claims)
-            jobs.release(self._database, claims, actor=self._owner)
+            _await(writing)
+            if taken is not None:
+                claims = [claim for claim, _material in taken.result()]
+                self._keeper.drop(claims)
+                jobs.release(self._database, claims, actor=self._owner)
         except DatabaseUnavailable as error:
             self._log.warning("database_unavailable", code=error.code)
 
@@ -270,3 +276,9 @@ class Worker:
             return
         self._notices_at = monotonic() + NOTICES_EVERY_S
         self._notices.write_due()
+
+
+def _await(writing: Future[None] | None) -> None:
+    """Wait until a batch is written; its error is raised here."""
+    if writing is not None:
+        writing.result()

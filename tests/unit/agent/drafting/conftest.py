@@ -168,7 +168,7 @@ class House:
 
     def job(self, job_id: int) -> Job:
         """A job as it is now."""
-        with self.database.transaction() as session:
+        with self.database.relaxed() as session:
             return session.get_one(Job, job_id)
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select, update
 
 from agent.db.session import Database
 from agent.db.tables import Delivery, Document, Draft, Job, JobEvent
+from agent.errors import DatabaseUnavailable
 from agent.queue import jobs
 from agent.settings import DestinationSettings, ModelSettings, Settings, WorkerSettings
 from agent.worker import Worker
@@ -298,6 +300,35 @@ def test_worker_run_drafts_all_and_gives_back_at_the_end(
     assert sorted(job.state for job in found) == ["DRAFTED"] * 6 + ["QUEUED"]
     assert [job.attempts for job in found if job.state == "QUEUED"] == [0]
     assert all(job.lease_token is None for job in found)
+
+
+def test_worker_outlives_an_outage_of_the_database(
+    house: Any, settings: Settings, reporter: Any, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database is away nothing is lost: leases run out, and the same jobs are drafted once."""
+    short = WorkerSettings(slots=2, poll_s=0.05, lease_s=0.3, maximum_attempts=20)
+    ids = [house.queued(film(number)) for number in (1, 2, 3)]
+    healthy, answers = Database.transaction, iter([False] * 4)
+
+    def away(database: Database) -> Any:
+        if not next(answers, True):
+            raise DatabaseUnavailable("away")
+        return healthy(database)
+
+    reporter.before = lambda _studies: monkeypatch.setattr(Database, "transaction", away)
+    stop = threading.Event()
+    quick = settings.model_copy(update={"worker": short})
+    thread = threading.Thread(target=worker(house, quick, reporter).run, args=(stop,))
+    thread.start()
+    end = time.monotonic() + 60
+    while [house.job(job_id).state for job_id in ids] != ["DRAFTED"] * 3:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+        with house.database.relaxed() as session:
+            session.execute(update(Job).where(Job.state == "QUEUED").values(run_after=Job.created_at))
+    stop.set()
+    thread.join()
+    assert len(rows(house.database, Draft)) == 3
 
 
 def test_worker_empty_queue_is_no_work(house: Any, settings: Settings, reporter: Any) -> None:
