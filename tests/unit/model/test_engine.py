@@ -17,6 +17,7 @@ from model.decode import Decoded, DecodeOptions, decode_autoregressive, decode_f
 from model.engine import Engine
 from model.errors import DecodingError, OutOfMemoryError
 from model.prompt import Prompt, ReportContext, build_prompt, collate_prompts
+from model.slots import Slots
 from model.tokenizer import ReportTokenizer
 
 Make = Callable[..., ModelConfig]
@@ -233,3 +234,25 @@ def test_prompt_without_room_is_refused(
     engine = an_engine(make_backbone(config, 1), config, tokenizer, longest_prompt=10)
     with pytest.raises(DecodingError, match="do not fit into a slot of 10 and 40"):
         engine.submit(make_studies(config, 1)[0])
+
+
+def test_captured_steps_are_few_and_change_nothing(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step is captured once for each power of two of slots in use; replays give the same tokens."""
+    widths: list[int] = []
+
+    def record(forward: Callable[[], None], state: Slots) -> Callable[[], None]:
+        widths.append(len(state.running))
+        return forward
+
+    monkeypatch.setattr("model.engine.capture", record)
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=16)
+    backbone, prompts = make_backbone(config, 43), make_studies(config, 7)
+    expected = an_engine(backbone, config, tokenizer, slots=6).decode(prompts)
+    assert an_engine(backbone, config, tokenizer, slots=6, graphs=True).decode(prompts) == expected
+    assert sorted(widths) == [1, 6]
