@@ -1,0 +1,55 @@
+"""Recipes: unknown keys are refused, every problem is named with its place, shipped recipes are valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.cli import packaged_recipe
+from model.train.config import TrainingConfigError, load_training_config
+
+
+@pytest.mark.parametrize("name", ["demo", "table"])
+def test_shipped_recipes_are_valid(name: str) -> None:
+    """What make targets name can be loaded."""
+    recipe = load_training_config(packaged_recipe(name))
+
+    assert recipe.block_size == 8
+    assert recipe.data.phantoms is not None
+
+
+def test_shipped_recipe_never_trains_on_held_out_seeds() -> None:
+    """Training, validation and the table's phantoms are three disjoint ranges of seeds."""
+    from model.evaluate.held_out import FIRST_SEED
+
+    recipe = load_training_config(packaged_recipe("demo"))
+    assert recipe.data.phantoms is not None
+    assert recipe.validation.phantoms is not None
+    ranges = [
+        range(data.first_seed, data.first_seed + data.count)
+        for data in (recipe.data.phantoms, recipe.validation.phantoms)
+    ]
+
+    assert ranges[0].stop <= FIRST_SEED
+    assert ranges[1].start >= FIRST_SEED + 10_000
+
+
+def test_a_wrong_recipe_is_one_error_with_every_problem(tmp_path: Path) -> None:
+    """Each problem stands with its path in the file."""
+    file = tmp_path / "recipe.yaml"
+    file.write_text(
+        "name: x\nrun: y\ndata: {}\nvalidation: {}\nar: {steps: 0, batch: 4, rate: 1.0, colour: red}\n"
+    )
+
+    with pytest.raises(TrainingConfigError) as caught:
+        load_training_config(file)
+
+    assert "ar.steps" in str(caught.value)
+    assert "ar.colour" in str(caught.value)
+
+
+def test_a_missing_recipe_says_what_to_do(tmp_path: Path) -> None:
+    """A wrong path is no traceback."""
+    with pytest.raises(TrainingConfigError, match="name an existing YAML file"):
+        load_training_config(tmp_path / "absent.yaml")

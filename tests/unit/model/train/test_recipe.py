@@ -1,0 +1,85 @@
+"""A recipe from nothing to a one-step checkpoint, in miniature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from model.checkpoint import load_checkpoint
+from model.config import Stage
+from model.train import phantoms
+from model.train.config import TrainingConfig, TrainingConfigError
+from model.train.publish import publish_demo
+from model.train.recipe import Recipe
+
+STEP = {"steps": 1, "batch": 2, "rate": 1e-3, "warmup": 1, "validation_examples": 2, "optimizer": "muon"}
+SIZES = {
+    "hidden": 48,
+    "layers": 1,
+    "heads": 4,
+    "kv_heads": 2,
+    "ffn": 64,
+    "vision_hidden": 32,
+    "vision_heads": 2,
+}
+
+
+def _ignore(_: Mapping[str, float | int | str]) -> None:
+    """Progress that nobody watches."""
+
+
+def _recipe(folder: Path) -> Recipe:
+    data = {"phantoms": {"first_seed": 0, "count": 4, "image_size": 56}}
+    config = TrainingConfig.model_validate(
+        {
+            "name": "miniature",
+            "run": str(folder / "run"),
+            "network": {**SIZES, "vision_layers": 1, "vision_ffn": 48},
+            "data": data,
+            "validation": data,
+            "labels": STEP,
+            "ar": STEP,
+            "rad": STEP,
+            "rollout": {"examples": 4, "batch": 4, "legal_only": False},
+            "dcd": STEP,
+            "t3d": STEP,
+        }
+    )
+    return Recipe(config, clock=lambda: 0.0, report=_ignore)
+
+
+def test_recipe_runs_from_nothing_to_a_published_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stage starts from the one before and leaves a checkpoint; a finished stage is not run again."""
+    monkeypatch.setattr(phantoms, "CHUNK", 4)
+    recipe = _recipe(tmp_path)
+
+    recipe.run_all()
+    log = (recipe.folder("ar") / "log.jsonl").read_text()
+    recipe.run_all()
+    publish_demo(recipe, tmp_path / "shipped")
+
+    assert (recipe.folder("ar") / "log.jsonl").read_text() == log
+    assert [json.loads(line)["step"] for line in log.splitlines()] == [1]
+    stages = {name: load_checkpoint(recipe.folder(name)).config.stage for name in ("ar", "rad", "dcd", "t3d")}
+    assert stages == {"ar": Stage.AR, "rad": Stage.BASE, "dcd": Stage.ECHO, "t3d": Stage.T3D}
+    shipped = load_checkpoint(tmp_path / "shipped").config
+    assert (shipped.demonstration, shipped.denoising_steps) == (True, 1)
+
+
+def test_a_stage_without_a_section_is_refused(tmp_path: Path) -> None:
+    """The error names the sections that the recipe has."""
+    recipe = Recipe(
+        TrainingConfig.model_validate(
+            {"name": "x", "run": str(tmp_path), "data": {}, "validation": {}, "ar": STEP}
+        ),
+        clock=lambda: 0.0,
+        report=_ignore,
+    )
+
+    with pytest.raises(TrainingConfigError, match="it has \\['ar'\\]"):
+        recipe.run("dcd")
