@@ -10,15 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
-
-import spacy
-from spacy.matcher import PhraseMatcher
-from spacy.tokens import Doc
+from typing import TYPE_CHECKING, Any
 
 from model.findings.lexicon import Cues, load_cues
 from model.findings.variants import variants
 from model.findings.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,9 @@ class Reader:
     """Marks sentences with the terms of one vocabulary. Build once: `reader_for`."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
+        import spacy  # takes two seconds: paid by whoever reads text, not by every command's --help
+        from spacy.matcher import PhraseMatcher
+
         self.vocabulary = vocabulary
         self._nlp = spacy.blank("en")
         tokenizer: Any = self._nlp.tokenizer  # compiled, without types
