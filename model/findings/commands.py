@@ -15,7 +15,7 @@ from rich.table import Table
 from model.findings.errors import FindingsError, InputError
 from model.findings.evaluate import Evaluation, Row, evaluate
 from model.findings.examples import format_of, json_lines, read_examples
-from model.findings.extract import chexpert_classes, extract_findings, stronger
+from model.findings.extract import MAX_CHARACTERS, chexpert_classes, extract_findings, stronger
 from model.findings.normalise import Policy, normalise
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
@@ -35,6 +35,7 @@ def findings_command(file: _File, vocabulary: _Extension = None) -> None:
         known = load_vocabulary(vocabulary)
         for number, record in json_lines(_lines(file)):
             found = extract_findings(record["text"], known)
+            _warn_if_cut(file, number, record["text"])
             _write({"id": record.get("id", number), **findings_record(found, known)})
     except FindingsError as error:
         _fail(file, error)
@@ -78,8 +79,9 @@ def normalise_command(
     reports = stated = added = unread = empty = 0
     try:
         known = load_vocabulary(vocabulary)
-        for _, record in json_lines(_lines(file)):
+        for number, record in json_lines(_lines(file)):
             result = normalise(record["text"], policy, known)
+            _warn_if_cut(file, number, record["text"])
             reports, stated, added = reports + 1, stated + len(result.stated), added + len(result.added)
             unread, empty = unread + len(result.unread), empty + (not result.stated)
             _write(
@@ -100,6 +102,14 @@ def normalise_command(
         f"({share:.0%} of all); {unread} sentences without a finding, {empty} reports without any.",
         err=True,
     )
+
+
+def _warn_if_cut(file: Path, number: int, text: str) -> None:
+    unread = len(text) - MAX_CHARACTERS
+    if unread > 0:
+        typer.echo(
+            f"{file}:{number}: too long for one report; its last {unread} characters were not read", err=True
+        )
 
 
 def findings_record(found: Sequence[Finding], vocabulary: Vocabulary) -> dict[str, Any]:

@@ -141,3 +141,12 @@ def test_normalise_keeps_other_fields_and_reports_what_it_added() -> None:
 def test_normalise_needs_a_policy() -> None:
     """What silence means is never a default."""
     assert runner.invoke(app, ["normalise", "-"], input="").exit_code == 2
+
+
+def test_findings_says_what_of_an_endless_text_was_not_read(tmp_path: Path) -> None:
+    """A text too long for a report is answered as far as it was read, and the rest is not kept silent."""
+    file = tmp_path / "long.jsonl"
+    file.write_text(json.dumps({"id": 1, "text": "No effusion. " * 4000}) + "\n")
+    result = runner.invoke(app, ["findings", str(file)])
+    assert json.loads(result.stdout)["absent"] == ["pleural_effusion"]
+    assert "long.jsonl:1: too long for one report; its last 12000 characters were not read" in result.stderr
