@@ -19,6 +19,7 @@ from agent.breaker import Breaker
 from agent.db.session import Database
 from agent.dimse.storage_scu import Connection, ConnectionLost, open_connection
 from agent.errors import AgentError, DatabaseUnavailable, DeliveryRefused, LeaseLost
+from agent.failpoints import failpoint
 from agent.leases import LeaseKeeper
 from agent.log import get_logger
 from agent.queue import deliveries
@@ -137,6 +138,7 @@ class Deliverer:
         if not claims:
             return 0
         self._keeper.keep(claims)
+        failpoint("delivery.after-claim")
         try:
             self._send(destination, claims, stop)
         finally:
@@ -165,7 +167,9 @@ class Deliverer:
 
     def _store(self, connection: Connection, claim: DeliveryClaim) -> None:
         try:
+            failpoint("delivery.before-send")
             connection.store(claim)
+            failpoint("delivery.before-row")
         except ConnectionLost:
             raise
         except AgentError as error:
@@ -183,6 +187,7 @@ class Deliverer:
         except LeaseLost as error:
             self._log.warning("result_discarded", delivery_id=claim.delivery_id, code=error.code)
             return
+        failpoint("delivery.after-row")
         self._log.info(
             "stored", delivery_id=claim.delivery_id, job_id=claim.job_id, destination=claim.destination
         )

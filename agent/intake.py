@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from agent.db.session import Database, database_now
 from agent.db.tables import Document, Instance, Job, Quarantined, Study
+from agent.failpoints import failpoint
 from agent.header import STAT_PRIORITY, Header
 from agent.queue import jobs
 from agent.queue.states import JobState, move
@@ -142,6 +143,8 @@ class Intake:
         study.last_received_at = now
         self._job(session, study, header, changed=bool(known), now=now)
         session.add(_instance(study, header, file, now))
+        session.flush()
+        failpoint("intake.before-commit")
         return Receipt(
             outcome=Outcome.CHANGED if known else Outcome.NEW,
             revision=study.revision,

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from agent.db.tables import Document, Draft, Job
 from agent.errors import DemonstrationModelRefused
+from agent.failpoints import failpoint
 from agent.queue import deliveries
 from agent.queue.retry import Failure
 from agent.settings import DestinationSettings, Settings
@@ -109,6 +110,7 @@ def write(
                 refused=refusal(algorithm, destination, settings),
             )
     session.flush()
+    failpoint("outbox.before-commit")
     return draft
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import StorageFull
+from agent.failpoints import failpoint
 
 # Derived once (UUIDv5 of 'echo-agent:listener:1'). Both are constant, so that the same dataset gives the
 # same bytes, and the same name, in every version of ours.
@@ -142,10 +143,12 @@ class InstanceStore:
             sha256 = digest.hexdigest()
             final = folder / f"{sha256}.dcm" if folder else self.open(sha256)
             new = not final.exists()
+            failpoint("store.before-rename")
             if new:
                 os.replace(temporary, final)
             else:
                 temporary.unlink()
+            failpoint("store.before-folder-flush")
             # Also for a repeat: the first one's folder may not have reached the disk yet.
             _flush_folder(final.parent)
         except OSError as error:

@@ -22,6 +22,7 @@ from agent import outbox
 from agent.composition import Draft, Identity, algorithm_of, draft_record
 from agent.db.session import Database, database_now
 from agent.errors import DatabaseUnavailable, LeaseLost
+from agent.failpoints import failpoint
 from agent.leases import LeaseKeeper
 from agent.log import get_logger, study_ref
 from agent.materials import Material, gather
@@ -145,6 +146,8 @@ class Worker:
             chance=self._chance,
         )
         self._keeper.keep(claims)
+        if claims:
+            failpoint("worker.after-claim")
         return claims
 
     def _gather_all(self, claims: Sequence[Claim]) -> Batch:
@@ -226,11 +229,13 @@ class Worker:
             created=created,
             predecessors=before,
         )
+        failpoint("worker.before-write")
         with self._database.transaction() as session:
             now = database_now(session)
             job = jobs.finish(session, claim, JobState.DRAFTED, now=now, actor=self._owner)
             outbox.write(session, job, record, self._algorithm, self._settings, now=now)
             deliveries.settle(session, job, now, self._owner)
+        failpoint("worker.after-write")
 
     def _fail(self, claim: Claim, failure: Failure) -> None:
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.errors import ObjectMismatch, UnreadableInstance
+from agent.failpoints import failpoint
 from agent.header import Header, read_header
 from agent.intake import Intake, Outcome
 from agent.store import InstanceStore, part10_head
@@ -75,9 +76,11 @@ class Receiver:
             mismatch = isinstance(error, ObjectMismatch)
             return Answer(status=Status.MISMATCH if mismatch else Status.CANNOT_UNDERSTAND, code=error.code)
         file = self._store.put(pieces)
+        failpoint("receiver.before-row")
         receipt = self._intake.receive(header, file, command.calling_ae_title)
         if receipt.outcome is Outcome.OURS and file.new:
             self._store.discard(file.sha256)
+        failpoint("receiver.before-answer")
         return Answer(
             status=Status.SUCCESS,
             code=None if receipt.outcome is Outcome.NEW else receipt.outcome.value,

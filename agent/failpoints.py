@@ -1,0 +1,57 @@
+"""Named places at which a test lets a process die, as `kill -9` or a power cut would.
+
+Off unless ECHO_AGENT_FAILPOINT names one, as `NAME` or `NAME:N` for the N-th pass. It is read once, at the
+start of the process; without it a pass costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+VARIABLE = "ECHO_AGENT_FAILPOINT"
+# Who passes them: the listener, the worker, the deliverer. In each group in the order of the work.
+RECEIVING = (
+    "store.before-rename",
+    "store.before-folder-flush",
+    "receiver.before-row",
+    "intake.before-commit",
+    "receiver.before-answer",
+)
+DRAFTING = ("worker.after-claim", "worker.before-write", "outbox.before-commit", "worker.after-write")
+SENDING = ("delivery.after-claim", "delivery.before-send", "delivery.before-row", "delivery.after-row")
+NAMES = RECEIVING + DRAFTING + SENDING
+
+
+class Failpoint:
+    """The one place that is armed, or none."""
+
+    def __init__(self, value: str) -> None:
+        """Take `NAME`, `NAME:N` or the empty string.
+
+        Raises:
+            ValueError: nothing of ours has that name, or N is no positive number.
+        """
+        self.name, _, count = value.partition(":")
+        self._left = int(count or 1)
+        self._lock = threading.Lock()
+        if (self.name and self.name not in NAMES) or self._left < 1:
+            raise ValueError(f"{VARIABLE}={value}: expected NAME or NAME:N, NAME one of {', '.join(NAMES)}")
+
+    def due(self, name: str) -> bool:
+        """Count a pass; return whether it is the one to die at."""
+        if name != self.name:
+            return False
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
+
+
+_armed = Failpoint(os.environ.get(VARIABLE, ""))
+
+
+def failpoint(name: str) -> None:
+    """Die here, if this is the place that was asked for; nothing is flushed and nobody is told."""
+    if _armed.name and _armed.due(name):
+        os.kill(os.getpid(), signal.SIGKILL)
