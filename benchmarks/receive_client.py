@@ -54,9 +54,9 @@ def measure(
 
     def sender(connection: socket.socket) -> None:
         while next(remaining) < objects:
-            connection.sendall(template.message(next(numbers)))
-            sent = time.perf_counter()
             try:
+                connection.sendall(template.message(next(numbers)))
+                sent = time.perf_counter()
                 failed = _status(connection) != 0
             except OSError:
                 with lock:

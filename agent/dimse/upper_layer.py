@@ -140,12 +140,18 @@ class BoundedUpperLayer(DULServiceProvider):
         if self.artim_timer.expired:
             self.event_queue.put("Evt18")
         # One at a time: a data PDU's bytes hold only until the next is read.
-        if self.event_queue.empty() and not self._process_recv_primitive() and self._is_transport_event():
+        read = (
+            self.event_queue.empty()
+            and not (self.to_provider_queue.queue and self._process_recv_primitive())
+            and self._is_transport_event()
+        )
+        if read:
             self._idle_timer.restart()
         try:
             event = self.event_queue.get(block=False)
         except queue.Empty:
-            self._sleep()
+            if not read:
+                self._sleep()
         else:
             self.state_machine.do_action(event)
 
@@ -186,10 +192,15 @@ class BoundedUpperLayer(DULServiceProvider):
             self.event_queue.put("Evt17")
             return
         try:
-            self._recv_pdu.put(DataPdu(body))  # type: ignore[arg-type]
+            pdu = DataPdu(body)
         except ValueError:
             self.event_queue.put("Evt19")
+            return
+        if self.state_machine.current_state == "Sta6":
+            # What action DT-2 does, and it stays in Sta6: 80 times for a film of 10 MB.
+            self.assoc.dimse.receive_primitive(pdu.to_primitive())
         else:
+            self._recv_pdu.put(pdu)  # type: ignore[arg-type]
             self.event_queue.put("Evt10")
 
     def _cut(self, violation: str | None) -> None:

@@ -147,11 +147,12 @@ class BoundedSocket(AssociationSocket):
     def _fill(self, count: int) -> None:
         """Read until `count` bytes are there, or the peer closes."""
         left = self._end - self._start
-        self._view[:left] = bytes(self._view[self._start : self._end])
-        self._start, self._end = 0, left
+        if left == 0 or self._start + count > len(self._buffer):
+            self._view[:left] = bytes(self._view[self._start : self._end])
+            self._start, self._end = 0, left
         deadline = time.monotonic() + self._bounds.pdu_timeout_s
         try:
-            while self._end < count and self.socket is not None:
+            while self._end - self._start < count and self.socket is not None:
                 rest = deadline - time.monotonic()
                 if rest <= 0:
                     raise TimeoutError("the PDU did not arrive in time")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 from sqlalchemy import select
 
 from agent.db.tables import Job, JobEvent, Quarantined, Study
@@ -26,11 +27,18 @@ pytestmark = pytest.mark.integration
 CANARY = "CANARYBIRD"
 
 
+@pytest.fixture(autouse=True)
+def _logging(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """The service's own logging, on the captured standard error, and as it was afterwards."""
+    configure_logging(LogSettings(level="debug"))
+    yield
+    structlog.reset_defaults()
+
+
 def test_marked_patient_is_seen_in_no_output(
     start: Callable[..., Listener], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Success and every failure with a marked patient: the mark stands in `studies` and nowhere else."""
-    configure_logging(LogSettings(level="debug"))
     listener = start()
     marked = chest(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY)
     good = encoded(marked)
