@@ -1,4 +1,4 @@
-"""A queue for each destination, a time to give up for each delivery, and the newest jobs by state."""
+"""Each destination has a queue of its own, and each delivery a time at which it is given up."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries") as batch:
         batch.alter_column("give_up_at", existing_type=sa.DateTime(timezone=True), nullable=False)
         batch.create_index("ix_deliveries_claim", ["destination", "state", "priority", "run_after", "id"])
-    op.create_index("ix_jobs_state_updated", "jobs", ["state", "updated_at"])
 
 
 def downgrade() -> None:
     """One queue for all destinations again."""
-    op.drop_index("ix_jobs_state_updated", "jobs")
     with op.batch_alter_table("deliveries") as batch:
         batch.drop_index("ix_deliveries_claim")
         batch.create_index("ix_deliveries_claim", ["state", "priority", "run_after", "id"])
