@@ -22,7 +22,7 @@ from agent.settings import Settings, load_settings
 
 AE_TITLE = "ECHO_AGENT"
 QUIET_TIME_S = 1.0
-READY_WITHIN_S = 120.0
+READY_WITHIN_S = 300.0
 ENDS_WITHIN_S = 90.0
 
 
