@@ -82,6 +82,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     _step(_J.DEAD, _J.DELIVERING, "a person revived the deliveries of an existing draft"),
     _step(_J.CANCELED, _J.QUEUED, "a person asked for it after all; no draft existed"),
     _step(_J.CANCELED, _J.DELIVERING, "a person asked for the existing draft to be sent after all"),
+    _step(None, _J.DRAFTED, "a radiologist's verdict was committed with its documents"),
 )
 
 DELIVERY_TRANSITIONS: tuple[Transition, ...] = (
