@@ -10,7 +10,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help setup demo demo-model table-models serve test check format reference clean
+.PHONY: help setup demo demo-model table-models serve test chaos check format reference clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ serve: setup ## Run the service with config.yaml
 
 test: setup ## All tests; options: make test ARGS="-k listener"
 	$(BIN)/pytest $(ARGS)
+
+chaos: setup ## Kill the processes again and again; options: make chaos ARGS="--kills 200 --json"
+	@$(BIN)/python benchmarks/chaos.py $(ARGS)
 
 check: $(STAMP) ## Lint, format, types and import rules
 	$(BIN)/ruff check .

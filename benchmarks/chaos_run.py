@@ -1,0 +1,175 @@
+"""One chaos run on one database: a modality sends, the agent's processes are killed, its world fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.db.session import Database, open_engine
+from agent.demo.orthanc import free_ports
+from agent.demo.service import own_environment, write_config
+from agent.store import InstanceStore
+from benchmarks.chaos_account import Account, account, delivered, unsettled
+from benchmarks.chaos_process import Hunt, Victim
+from benchmarks.chaos_sender import Sender
+from benchmarks.chaos_world import ChaosDatabase, Disk, PacsProcess, chaos_database, chaos_disk
+
+UNDER_WAY = 6
+OUTAGE_S = 4.0
+QUIET_WITHIN_S = 300.0
+# A generous bound for one kill of the slowest role on a busy machine, and for the starts.
+KILL_WITHIN_S, START_WITHIN_S = 25.0, 120.0
+# Of the kills: the worker loads the network at each start, so it takes the fewest.
+SHARES = {"worker": 0.2, "deliverer": 0.35, "listener": 0.45}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosResult:
+    """A run: how often each role died where, what failed around them, and the account."""
+
+    database: str
+    kills: dict[str, dict[str, int]]
+    ends: dict[str, int]
+    troubles: tuple[str, ...]
+    refusals: int
+    account: Account
+    seconds: float
+
+    @property
+    def killed(self) -> int:
+        """All kills."""
+        return sum(sum(places.values()) for places in self.kills.values())
+
+
+def run(kind: str, kills: int, seed: int, folder: Path) -> ChaosResult:
+    """Run on an empty database of a kind with all data in `folder`; every wait is bounded."""
+    began = time.monotonic()
+    folder.mkdir()
+    with chaos_database(kind, folder) as chaotic, chaos_disk(folder / "instances") as disk:
+        pacs = PacsProcess(folder)
+        config, port = _configure(folder, pacs, chaotic, disk)
+        pacs.start()
+        victims = {role: Victim(role, config, folder, seed) for role in SHARES}
+        database = Database(open_engine(chaotic.url))
+        try:
+            sender = Sender(port, seed, lambda sent: sent - len(delivered(pacs.arrivals())) < UNDER_WAY)
+            troubles = _rage(victims, kills, sender, pacs, chaotic, disk)
+            _settle(victims, sender, pacs, database)
+            reckoned = account(database, InstanceStore(disk.path, 0), sender.acknowledged, pacs.arrivals())
+        finally:
+            for victim in victims.values():
+                victim.close()
+            pacs.stop()
+            database.close()
+    return ChaosResult(
+        database=kind,
+        kills={role: dict(victim.kills) for role, victim in victims.items()},
+        ends={role: victim.ends for role, victim in victims.items()},
+        troubles=tuple(troubles),
+        refusals=sender.refusals,
+        account=reckoned,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def shares(kills: int) -> dict[str, int]:
+    """Divide the kills among the roles: each has one, and the listener has what is left over."""
+    worker, deliverer = max(1, int(kills * SHARES["worker"])), max(1, int(kills * SHARES["deliverer"]))
+    return {"worker": worker, "deliverer": deliverer, "listener": max(1, kills - worker - deliverer)}
+
+
+def _configure(folder: Path, pacs: PacsProcess, chaotic: ChaosDatabase, disk: Disk) -> tuple[Path, int]:
+    (port,) = free_ports(1)
+    config = write_config(
+        folder,
+        pacs,
+        port=port,
+        changes={
+            "database": {"url": chaotic.url},
+            "storage": {"min_free_mb": 0},
+            # A worker that dies over a study is no fault of the study here, however often.
+            "worker": {"lease_s": 4, "maximum_attempts": 1000},
+            "delivery": {"lease_s": 4, "longest_retry_s": 2},
+        },
+    )
+    subprocess.run(
+        [sys.executable, "-m", "agent", "db", "upgrade", "--config", str(config)],
+        check=True,
+        capture_output=True,
+        env=own_environment(),
+        timeout=START_WITHIN_S,
+    )
+    return config, port
+
+
+def _rage(
+    victims: dict[str, Victim],
+    kills: int,
+    sender: Sender,
+    pacs: PacsProcess,
+    chaotic: ChaosDatabase,
+    disk: Disk,
+) -> list[str]:
+    """Kill until all have had their share; in between stop the PACS, the database and fill the disk."""
+    hunts = {role: Hunt(victims[role], share) for role, share in shares(kills).items()}
+    sender.start()
+    for hunt in hunts.values():
+        hunt.start()
+    outages: Sequence[tuple[str, Callable[[], None]]] = (
+        ("PACS stopped", lambda: _without(pacs)),
+        ("database stopped" if chaotic.server else "database locked", lambda: chaotic.outage(OUTAGE_S)),
+        (f"disk full: {disk.words}", lambda: _full(disk, victims["listener"], hunts["listener"])),
+    )
+    deadline = time.monotonic() + START_WITHIN_S + KILL_WITHIN_S * kills
+    done: list[str] = []
+    while any(hunt.is_alive() for hunt in hunts.values()) and time.monotonic() < deadline:
+        killed = sum(victim.killed for victim in victims.values())
+        if len(done) < len(outages) and killed >= kills * (len(done) + 1) // (len(outages) + 1):
+            words, cause = outages[len(done)]
+            cause()
+            done.append(words)
+        time.sleep(0.1)
+    for hunt in hunts.values():
+        hunt.off.set()
+    for hunt in hunts.values():
+        hunt.join(START_WITHIN_S)
+    return done
+
+
+def _without(pacs: PacsProcess) -> None:
+    pacs.stop()
+    time.sleep(OUTAGE_S)
+    pacs.start()
+
+
+def _full(disk: Disk, listener: Victim, hunt: Hunt) -> None:
+    """Fill the disk for a while; where it is not ours to fill, let the listener take it for full."""
+    with hunt.paused:
+        listener.stop()
+        if disk.small:
+            disk.fill()
+            listener.start()
+        else:
+            listener.start(ECHO_AGENT_STORAGE__MIN_FREE_MB="1e12")
+        time.sleep(2 * OUTAGE_S)
+        listener.kill()
+        disk.empty()
+
+
+def _settle(victims: dict[str, Victim], sender: Sender, pacs: PacsProcess, database: Database) -> None:
+    """Let everything run unharmed until the last acknowledged study is delivered, or the time is up."""
+    deadline = time.monotonic() + QUIET_WITHIN_S
+    ended = False
+    while time.monotonic() < deadline:
+        for victim in victims.values():
+            if not victim.alive:
+                victim.start()
+        ended = ended or sender.stop(1.0)
+        missing = {one.study for one in sender.acknowledged} - delivered(pacs.arrivals())
+        if ended and not missing and not unsettled(database, sender.acknowledged):
+            return
+        time.sleep(0.5)

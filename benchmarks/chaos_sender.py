@@ -1,0 +1,78 @@
+"""A modality for the chaos run: sends one study after another, each again until it is acknowledged."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+from agent.demo.phantom_study import phantom_study
+from agent.demo.sending import Parcel, parcel_of, send
+from agent.demo.service import AE_TITLE
+
+# Pixels on each side: the network scales every film down, so a larger one would only cost time.
+SIZE = 192
+PAUSE_S = 0.3
+# One study in so many is sent once more after its acknowledgement, as modalities do.
+REPEAT_ONE_IN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """A SOP Instance that the listener answered with success."""
+
+    study: str
+    sop_instance: str
+
+
+class Sender:
+    """Keeps so many studies under way that no process is ever without work."""
+
+    def __init__(self, port: int, seed: int, room: Callable[[int], bool]) -> None:
+        """Send to `port`; `room(acknowledged)` says whether another study may follow."""
+        self.acknowledged: list[Acknowledged] = []
+        self.refusals = 0
+        self._port = port
+        self._seed = seed
+        self._room = room
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="modality", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, within_s: float) -> bool:
+        """End after the study in hand is acknowledged; return whether it was, in time."""
+        self._stop.set()
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        chance, number = Random(f"{self._seed}-modality"), 0
+        while not self._stop.is_set():
+            if not self._room(len(self.acknowledged)):
+                self._stop.wait(PAUSE_S)
+                continue
+            # One image a study: between two, a killed listener would rightly draft the first alone.
+            study = phantom_study(
+                self._seed * 100_000 + number, number=number, taken=datetime.now(UTC), size=SIZE
+            )
+            parcel = parcel_of(study.instances[0], "image")
+            for _time in range(2 if chance.randrange(REPEAT_ONE_IN) == 0 else 1):
+                while not self._sent(parcel):
+                    self.refusals += 1
+                    # Not `_stop`: what was begun must end acknowledged.
+                    threading.Event().wait(PAUSE_S)
+            self.acknowledged.append(
+                Acknowledged(
+                    study=study.study_instance_uid, sop_instance=str(study.instances[0].SOPInstanceUID)
+                )
+            )
+            number += 1
+
+    def _sent(self, parcel: Parcel) -> bool:
+        (answer,) = send([parcel], host="127.0.0.1", port=self._port, called=AE_TITLE)
+        return answer.accepted

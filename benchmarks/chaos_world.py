@@ -1,0 +1,134 @@
+"""What surrounds the agent in the chaos run, and can fail: the PACS, the database, the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.demo.orthanc import free_ports
+from agent.demo.pacs import AE_TITLE
+from agent.demo.postgres import PostgresServer, running_postgres
+from benchmarks.chaos_pacs import Arrival, read_record
+
+DISK_MB = 128
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class PacsProcess:
+    """The PACS, as a process on a port that stays the same."""
+
+    host = "127.0.0.1"
+    ae_title = AE_TITLE
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_ports(1)[0]
+        self._record = folder / "pacs.jsonl"
+        self._log = folder / "pacs.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        program = str(ROOT / "benchmarks" / "chaos_pacs.py")
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, program, str(self.port), str(self._record)], stdout=log, stderr=log
+            )
+
+    def stop(self) -> None:
+        """Kill it: associations break, and whatever comes is refused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def documents(self, study_instance_uid: str) -> tuple[bytes, ...]:
+        """It keeps a record and no documents."""
+        del study_instance_uid
+        return ()
+
+    def arrivals(self) -> list[Arrival]:
+        """What it has been sent, copies too."""
+        return read_record(self._record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosDatabase:
+    """A database that can be stopped: PostgreSQL as by a power cut, SQLite by a lock that nobody gets."""
+
+    url: str
+    server: PostgresServer | None
+    file: Path
+
+    def outage(self, seconds: float) -> None:
+        """Let nobody write for a while."""
+        if self.server is not None:
+            self.server.stop("immediate")
+            time.sleep(seconds)
+            self.server.start()
+            return
+        connection = sqlite3.connect(self.file, timeout=30.0, isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+@contextmanager
+def chaos_database(kind: str, folder: Path) -> Iterator[ChaosDatabase]:
+    """Make an empty database of a kind: `sqlite` or `postgresql`."""
+    file = folder / "agent.db"
+    if kind == "sqlite":
+        yield ChaosDatabase(url=f"sqlite:///{file}", server=None, file=file)
+        return
+    # A server that is killed keeps what it wrote: only the machine's own death would need `fsync`.
+    with running_postgres(durable=False) as server:
+        yield ChaosDatabase(url=server.url(server.create()), server=server, file=file)
+
+
+class Disk:
+    """The disk of `storage.path`: a small tmpfs where mounting is allowed, else the folder it is in."""
+
+    def __init__(self, path: Path, *, small: bool) -> None:
+        self.path = path
+        self.small = small
+        self._filler = path / "filler"
+
+    @property
+    def words(self) -> str:
+        """What a full disk is here."""
+        return f"a full tmpfs of {DISK_MB} MB" if self.small else "simulated by storage.min_free_mb"
+
+    def fill(self) -> None:
+        """Take all the space that is left, to the last byte."""
+        with suppress(OSError), self._filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(65536))
+
+    def empty(self) -> None:
+        """Give the space back."""
+        self._filler.unlink(missing_ok=True)
+
+
+@contextmanager
+def chaos_disk(path: Path) -> Iterator[Disk]:
+    """Mount a small file system at `path`, or take the folder where that is not allowed."""
+    path.mkdir()
+    try:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(path)],
+            capture_output=True,
+            check=False,
+        )
+        small = mounted.returncode == 0
+    except FileNotFoundError:
+        small = False
+    try:
+        yield Disk(path, small=small)
+    finally:
+        if small:
+            subprocess.run(["umount", "--lazy", str(path)], check=True)

@@ -1,0 +1,37 @@
+"""A short chaos run: every role killed at failpoints and at random, nothing lost, doubled or hidden."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.demo.service import own_environment
+
+KILLS = 10
+
+
+@pytest.mark.timeout(600)
+def test_short_chaos_loses_doubles_and_hides_nothing(
+    repository: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    """What was acknowledged is stored, drafted once and in the PACS, whoever was killed when."""
+    assert checkpoint.is_dir()
+    program = str(repository / "benchmarks" / "chaos.py")
+    options = ["--kills", str(KILLS), "--database", "sqlite", "--json", "--keep", str(tmp_path / "chaos")]
+    done = subprocess.run(
+        [sys.executable, program, *options],
+        env=own_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=560,
+    )
+    assert done.stdout, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    faults = {name: result[name] for name in ("lost", "duplicates", "invisible", "undelivered")}
+    assert faults == dict.fromkeys(faults, 0)
+    assert (result["kills"] >= KILLS, result["acknowledged"] > 0) == (True, True)
