@@ -16,7 +16,7 @@ from agent.store import InstanceStore
 from benchmarks.chaos_account import Account, account, delivered, unsettled
 from benchmarks.chaos_process import Hunt, Victim
 from benchmarks.chaos_sender import Sender
-from benchmarks.chaos_world import ChaosDatabase, Disk, PacsProcess, chaos_database, chaos_disk
+from benchmarks.chaos_world import ROOT, ChaosDatabase, Disk, PacsProcess, chaos_database, chaos_disk
 
 UNDER_WAY = 6
 OUTAGE_S = 4.0
@@ -100,6 +100,7 @@ def _configure(folder: Path, pacs: PacsProcess, chaotic: ChaosDatabase, disk: Di
         [sys.executable, "-m", "agent", "db", "upgrade", "--config", str(config)],
         check=True,
         capture_output=True,
+        cwd=ROOT,
         env=own_environment(),
         timeout=START_WITHIN_S,
     )
