@@ -61,5 +61,7 @@ def store_baseline(shipped: Path, other: Path, name: str) -> Path:
     """Writes a checkpoint as a baseline of the shipped one; returns the file."""
     reference, baseline = load_checkpoint(shipped), load_checkpoint(other)
     target = shipped / BASELINES / f"{name}.safetensors"
-    save_delta(reference.backbone.network.state_dict(), baseline.backbone.network.state_dict(), target)
+    # Rounded like the shipped weights, so that what the two share (the vision tower) takes no room.
+    rounded = {key: value.bfloat16().float() for key, value in baseline.backbone.network.state_dict().items()}
+    save_delta(reference.backbone.network.state_dict(), rounded, target)
     return target

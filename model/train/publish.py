@@ -18,7 +18,9 @@ _CARD = """# Demonstration checkpoint
 **DEMONSTRATION MODEL – NOT FOR CLINICAL USE.** It was trained from nothing on procedural chest
 phantoms and knows nothing about patients.
 
-Made by `make demo-model` ({stages}); a last validation during training said {last}.
+Made by the recipe of `make demo-model` (labels, AR, RAD, rollout, DCD). The last validation during
+training, by the plain decoder of the stage, without the reporter's second look at doubtful blocks:
+{last}
 The measurements and what did not work are in `docs/model-card.md`.
 """
 
@@ -54,5 +56,5 @@ def publish_demo(
         for key, value in json.loads(records[-1]).items()
         if key.startswith("validation_")
     }
-    card = _CARD.format(stages=", ".join(recipe.stages()), last=last)
+    card = _CARD.format(last=", ".join(f"{key} {value}" for key, value in last.items()))
     (target / "README.md").write_text(card, encoding="utf-8")
