@@ -210,6 +210,7 @@ def tiny_network(
     """
     half = hidden // heads // 2  # rotary frequencies per head, shared out between time, height and width
     side = (half * 3) // 8
+    sections = [half - 2 * side, side, side]
     full = list(range(vision_layers)) if window is None else [vision_layers - 1]
     return {
         "architectures": ["Qwen2_5_VLForConditionalGeneration"],
@@ -228,11 +229,7 @@ def tiny_network(
             "rms_norm_eps": 1e-6,
             "bos_token_id": None,
             "eos_token_id": eos_token_id,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 10_000.0,
-                "mrope_section": [half - 2 * side, side, side],
-            },
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": sections},
         },
         "vision_config": {
             "model_type": "qwen2_5_vl_vision",
