@@ -18,7 +18,7 @@ COMMANDS = {"listener": "listen", "worker": "work", "deliverer": "deliver"}
 FAILPOINTS = {"listener": RECEIVING, "worker": DRAFTING, "deliverer": SENDING}
 READY_WITHIN_S = 120.0
 # A failpoint that nothing passes for so long (s) after readiness gives way to an ordinary kill.
-PATIENCE_S = 12.0
+PATIENCE_S = 20.0
 ROOT = Path(__file__).resolve().parent.parent
 
 

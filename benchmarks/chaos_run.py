@@ -18,7 +18,7 @@ from benchmarks.chaos_process import Hunt, Victim
 from benchmarks.chaos_sender import Sender
 from benchmarks.chaos_world import ROOT, ChaosDatabase, Disk, PacsProcess, chaos_database, chaos_disk
 
-UNDER_WAY = 6
+UNDER_WAY = 12
 OUTAGE_S = 4.0
 QUIET_WITHIN_S = 300.0
 # A generous bound for one kill of the slowest role on a busy machine, and for the starts.
