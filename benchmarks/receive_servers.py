@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -32,11 +32,13 @@ def echo_agent(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_listen, args=(folder, there), daemon=True)
     process.start()
+    there.close()  # ours; when the process ends early, recv() says so
     try:
         port = here.recv()
         yield Target(host="127.0.0.1", port=port, ae_title="ECHO_AGENT"), psutil.Process(process.pid)
     finally:
-        here.send("stop")
+        with suppress(OSError):
+            here.send("stop")
         process.join(30)
         process.kill()
 
