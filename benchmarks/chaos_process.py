@@ -16,7 +16,7 @@ from agent.failpoints import DRAFTING, RECEIVING, SENDING, VARIABLE
 
 COMMANDS = {"listener": "listen", "worker": "work", "deliverer": "deliver"}
 FAILPOINTS = {"listener": RECEIVING, "worker": DRAFTING, "deliverer": SENDING}
-READY_WITHIN_S = 120.0
+READY_WITHIN_S = 300.0
 # A failpoint that nothing passes for so long (s) after readiness gives way to an ordinary kill.
 PATIENCE_S = 20.0
 ROOT = Path(__file__).resolve().parent.parent
