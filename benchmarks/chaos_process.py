@@ -164,6 +164,7 @@ class Hunt(threading.Thread):
         while self._victim.killed < self._kills and not self.off.is_set():
             with self.paused:
                 self._victim.round()
+            time.sleep(0.05)  # a lock is not fair: whoever waits for it gets it now
         with self.paused:
-            if not self._victim.alive:
+            if not self._victim.alive and not self.off.is_set():
                 self._victim.start()

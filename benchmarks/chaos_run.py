@@ -14,7 +14,7 @@ from agent.demo.orthanc import free_ports
 from agent.demo.service import own_environment, write_config
 from agent.store import InstanceStore
 from benchmarks.chaos_account import Account, account, delivered, unsettled
-from benchmarks.chaos_process import Hunt, Victim
+from benchmarks.chaos_process import PATIENCE_S, READY_WITHIN_S, Hunt, Victim
 from benchmarks.chaos_sender import Sender
 from benchmarks.chaos_world import ROOT, ChaosDatabase, Disk, PacsProcess, chaos_database, chaos_disk
 
@@ -127,17 +127,19 @@ def _rage(
     )
     deadline = time.monotonic() + START_WITHIN_S + KILL_WITHIN_S * kills
     done: list[str] = []
-    while any(hunt.is_alive() for hunt in hunts.values()) and time.monotonic() < deadline:
-        killed = sum(victim.killed for victim in victims.values())
-        if len(done) < len(outages) and killed >= kills * (len(done) + 1) // (len(outages) + 1):
-            words, cause = outages[len(done)]
-            cause()
-            done.append(words)
-        time.sleep(0.1)
-    for hunt in hunts.values():
-        hunt.off.set()
-    for hunt in hunts.values():
-        hunt.join(START_WITHIN_S)
+    try:
+        while any(hunt.is_alive() for hunt in hunts.values()) and time.monotonic() < deadline:
+            killed = sum(victim.killed for victim in victims.values())
+            if len(done) < len(outages) and killed >= kills * (len(done) + 1) // (len(outages) + 1):
+                words, cause = outages[len(done)]
+                cause()
+                done.append(words)
+            time.sleep(0.1)
+    finally:
+        for hunt in hunts.values():
+            hunt.off.set()
+        for hunt in hunts.values():
+            hunt.join(READY_WITHIN_S + PATIENCE_S)
     return done
 
 
