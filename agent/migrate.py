@@ -41,13 +41,29 @@ def _config() -> Config:
 
 
 def head_revision() -> str:
-    """Return the schema revision that this version of the service needs."""
-    from alembic.script import ScriptDirectory
+    """Return the schema revision that this version of the service needs.
 
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
+    Raises:
+        SchemaOutdated: the revisions of this installation are not complete.
+    """
+    return _known_revisions()[0]
+
+
+def _known_revisions() -> tuple[str, ...]:
+    """Return the revisions that this installation holds, the newest first."""
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    try:
+        scripts = ScriptDirectory.from_config(_config())
+        known = tuple(script.revision for script in scripts.walk_revisions(head="head"))
+    except CommandError as error:
+        raise SchemaOutdated(
+            "this installation's schema revisions do not fit together; install it again"
+        ) from error
+    if not known:
         raise SchemaOutdated("this installation holds no schema revisions; install it again")
-    return head
+    return known
 
 
 def current_revision(database: Database) -> str | None:
@@ -76,6 +92,8 @@ def require_current(database: Database, *, create: bool = False) -> str:
     head, current = head_revision(), current_revision(database)
     if current is None and create:
         return upgrade(database).after
+    if current is not None and current not in _known_revisions():
+        raise SchemaOutdated(_written_by_a_newer_version(current))
     if current != head:
         raise SchemaOutdated(
             f"the database has schema revision {current or 'none'}, this version needs {head}: "
@@ -89,12 +107,15 @@ def upgrade(database: Database) -> Upgrade:
 
     Raises:
         DatabaseUnavailable: the database does not answer.
+        SchemaOutdated: a newer version has written it; going back is restoring a backup.
     """
     from alembic import command
 
     head, before = head_revision(), current_revision(database)
     if before == head:
         return Upgrade(before=before, after=head, backup=None)
+    if before is not None and before not in _known_revisions():
+        raise SchemaOutdated(_written_by_a_newer_version(before))
     backup = _backup(database, before) if before is not None and database.is_sqlite else None
     config = _config()
     try:
@@ -107,6 +128,13 @@ def upgrade(database: Database) -> Upgrade:
             "check `database.url` and that no other process uses the database"
         ) from error
     return Upgrade(before=before, after=head, backup=backup)
+
+
+def _written_by_a_newer_version(revision: str) -> str:
+    return (
+        f"the database has schema revision {revision}, which this version does not know: a newer version has "
+        "written it; install that one, or restore the copy that was made before its upgrade"
+    )
 
 
 def _backup(database: Database, revision: str) -> Path | None:

@@ -77,12 +77,20 @@ def test_require_current_fills_an_empty_database_when_asked(empty: Database) -> 
     assert migrate.require_current(empty, create=True) == migrate.head_revision()
 
 
-def test_require_current_refuses_another_revision(database: Database) -> None:
-    """A database of another version is never used silently, and never upgraded unasked."""
+def test_require_current_refuses_an_older_revision(empty: Database) -> None:
+    """A database of an older version is never used silently, and never upgraded unasked."""
+    run(empty, "upgrade", "0001")
+    with pytest.raises(SchemaOutdated, match=r"0001.*echo-agent db upgrade"):
+        migrate.require_current(empty, create=True)
+
+
+def test_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    """After a step back to an older version of the service the text says what to install or restore."""
     with database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
-    with pytest.raises(SchemaOutdated, match="0000"):
-        migrate.require_current(database, create=True)
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for use in (migrate.require_current, migrate.upgrade):
+        with pytest.raises(SchemaOutdated, match=r"9999.*newer version"):
+            use(database)
 
 
 def test_upgrade_keeps_the_rows_of_a_filled_database_and_copies_it_first(empty: Database) -> None:
