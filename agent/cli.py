@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands import admin, demo, draft, inspect, queue, run, sr
+from agent.commands import admin, demo, draft, inspect, queue, run, sr, web
 from agent.commands.common import ClearErrors
 
 ABOUT = "Drafts chest X-ray reports for a PACS: studies come in, drafts go back as Structured Reports."
@@ -47,6 +47,7 @@ def _group(text: str) -> typer.Typer:
 queue_app = _group("Look at jobs and act on them.")
 study_app = _group("Look at one study.")
 sr_app = _group("Check and read Structured Reports.")
+user_app = _group("People who may sign in to the worklist.")
 config_app = _group("Check and show the configuration.")
 db_app = _group("The database.")
 
@@ -55,6 +56,7 @@ app.command("serve")(run.serve)
 app.command("listen")(run.listen)
 app.command("work")(run.work)
 app.command("deliver")(run.deliver)
+app.command("web")(web.web)
 app.command("draft")(draft.draft)
 app.command("status")(inspect.status)
 app.command("doctor")(inspect.doctor)
@@ -70,10 +72,13 @@ sr_app.command("show")(sr.show)
 config_app.command("check")(admin.config_check)
 config_app.command("show")(admin.config_show)
 config_app.command("reference")(admin.config_reference)
+user_app.command("add")(web.user_add)
+user_app.command("passwd")(web.user_passwd)
 db_app.command("upgrade")(admin.db_upgrade)
 
 app.add_typer(queue_app, name="queue")
 app.add_typer(study_app, name="study")
 app.add_typer(sr_app, name="sr")
 app.add_typer(config_app, name="config")
+app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")

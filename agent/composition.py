@@ -179,7 +179,7 @@ def draft_record(
         demonstration=algorithm.demonstration,
         outcome="drafted",
         text=draft.text,
-        content=_content(draft, flags, urgency),
+        content=_content(draft, flags, urgency) | {"algorithm": _plain(algorithm)},
         urgency=ROUTINE if urgency is None else urgency.priority,
         seconds=draft.seconds,
         documents=documents,
@@ -225,6 +225,11 @@ def notice_record(
         seconds=0.0,
         documents=documents,
     )
+
+
+def _plain(algorithm: Algorithm) -> dict[str, Any]:
+    """The algorithm as it is kept with the draft, so that a later revision can name it."""
+    return dataclasses.asdict(algorithm) | {"parameters": dict(algorithm.parameters)}
 
 
 def _each_once(flags: Sequence[Flag | Remark]) -> tuple[Flag | Remark, ...]:

@@ -143,3 +143,27 @@ class NotOurFolder(AgentError):
     """A folder that was named for output holds other files, which are never overwritten."""
 
     code = "not-our-folder"
+
+
+class WebUnprotected(AgentError):
+    """The web page would be reachable from other machines without sign-in or without encryption."""
+
+    code = "web-unprotected"
+
+
+class AccountInvalid(AgentError):
+    """A user cannot be made or changed as asked: the message says what is wrong."""
+
+    code = "account-invalid"
+
+
+class StaleEdit(AgentError):
+    """The study has another revision than the one that was judged: nothing was written; look again."""
+
+    code = "stale-edit"
+
+
+class VerdictRefused(AgentError):
+    """A verdict cannot be given as asked, such as a rejection without a reason."""
+
+    code = "verdict-refused"

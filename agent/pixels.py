@@ -25,7 +25,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from agent.codestream import codestream_size
 from agent.errors import UnreadableImage
-from agent.grayscale import brightness_table
+from agent.grayscale import brightness_table, is_inverted, modality_values
 from agent.projection import View, hung, view_of
 
 # The largest detectors have 18 million pixels; a header may claim 4 billion.
@@ -72,6 +72,53 @@ def load_image(path: Path) -> StudyImage:
         pixels = _luminance(stored) if stored.ndim == 3 else _brightness(stored, header)
         pixels = hung(pixels, header, view)
     return StudyImage(pixels=pixels, view=view, header=header)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Film:
+    """One image for a viewer: `values` uint16 [H, W] bright = dense, and the window that it asks for."""
+
+    values: NDArray[np.uint16]
+    low: int
+    high: int
+
+
+def load_film(path: Path) -> Film:
+    """Read one file with all of its grey levels, hung as a radiologist hangs it.
+
+    Raises:
+        UnreadableImage: as for `load_image`.
+    """
+    dataset = _read(path)
+    with _only_unreadable("the attributes of the pixel data contradict themselves"):
+        _check(dataset)
+    with _only_unreadable("the pixel data cannot be decoded"):
+        stored = _decode(dataset)
+    with _only_unreadable("the display attributes of the image cannot be applied"):
+        header = _without_pixels(dataset)
+        if stored.ndim == 3:
+            values, low, high = _luminance(stored).astype(np.uint16) * np.uint16(257), 0, 0xFFFF
+        else:
+            values, low, high = _levels(stored, header)
+        return Film(values=hung(values, header, view_of(header)), low=low, high=high)
+
+
+def _levels(stored: NDArray[np.integer], header: Dataset) -> tuple[NDArray[np.uint16], int, int]:
+    """Spread the modality values over 16 bits; the window's ends are where the default display saturates."""
+    lowest = int(stored.min())
+    index = stored.astype(np.int32) - lowest
+    if int(index.max()) > 0xFFFF:
+        raise UnreadableImage("the pixel values span more than 16 bits")
+    histogram = np.bincount(index.ravel()).astype(np.int64)
+    shown = brightness_table(header, histogram, lowest)  # [V]
+    values = modality_values(header, np.arange(lowest, lowest + len(histogram), dtype=np.float64))
+    values = -values if is_inverted(header) else values
+    span = float(values.max() - values.min()) or 1.0
+    table = np.rint((values - values.min()) / span * 0xFFFF).astype(np.uint16)
+    black, white = table[shown <= 2], table[shown >= 253]
+    low = int(black.max()) if len(black) else 0
+    high = int(white.min()) if len(white) else 0xFFFF
+    return table[index], low, high if high > low else low + 1
 
 
 def load_header(path: Path) -> Dataset:

@@ -7,7 +7,7 @@ way in which a radiologist hangs it, by what PatientOrientation says of its rows
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 View = Literal["frontal", "lateral", "unknown"]
+Level = TypeVar("Level", np.uint8, np.uint16)
 
 # PS3.3 C.8.1.2.1 and C.8.11.5.1.1, with the vendors' longer words.
 _FRONTAL_POSITIONS = frozenset({"PA", "AP", "FRONTAL", "PORTABLE AP", "AP PORTABLE"})
@@ -51,7 +52,7 @@ def view_of(header: Dataset) -> View:
     return "frontal" if frontal else "lateral"
 
 
-def hung(pixels: NDArray[np.uint8], header: Dataset, view: View) -> NDArray[np.uint8]:
+def hung(pixels: NDArray[Level], header: Dataset, view: View) -> NDArray[Level]:
     """Turn and mirror the image to the way in which it is hung; [H, W] to [H, W] or [W, H].
 
     Without a PatientOrientation that fits the view the image is left as it came.

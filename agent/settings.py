@@ -138,18 +138,6 @@ class WorkerSettings(Section):
     )
 
 
-class OidcSettings(Section):
-    """Sign-in at the hospital's OpenID Connect provider."""
-
-    issuer: str = Field(pattern=r"^https?://", description="Issuer URL; its discovery document is read.")
-    client_id: str = Field(min_length=1, description="Our client identifier at the provider.")
-    client_secret: str = Field("", description="Our client secret; best given in the environment.")
-    role_claim: str = Field("roles", description="Claim that holds the person's roles or groups.")
-    readers: tuple[str, ...] = Field((), description="Values of the claim that make a reader.")
-    radiologists: tuple[str, ...] = Field((), description="Values of the claim that make a radiologist.")
-    admins: tuple[str, ...] = Field((), description="Values of the claim that make an admin.")
-
-
 class WebSettings(Section):
     """The radiologist's worklist."""
 
@@ -173,7 +161,6 @@ class WebSettings(Section):
     organization: str = Field(
         "", description="Organization of the verifying observers; the image's institution when empty."
     )
-    oidc: OidcSettings | None = Field(None, description="OpenID Connect; local users only when left out.")
 
     @property
     def loopback(self) -> bool:

@@ -45,6 +45,8 @@ def masked(settings: Settings) -> dict[str, Any]:
     values["database"]["url"] = url.render_as_string(hide_password=True)
     if values["log"]["hash_key"]:
         values["log"]["hash_key"] = "***"
+    if values["web"]["session_key"]:
+        values["web"]["session_key"] = "***"
     return values
 
 

@@ -137,3 +137,35 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
         lifecycle.ready()
         deliverer.run(lifecycle.stop)
     database.close()
+
+
+def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Serve the worklist until asked to stop.
+
+    Raises:
+        WebUnprotected: other machines could reach it without sign-in or encryption.
+        PortUnavailable: the address and port cannot be bound.
+    """
+    import threading
+
+    from agent.errors import PortUnavailable
+    from agent.web.app import check_protected, create_app, serve
+    from agent.web.report import read_findings, report_of
+
+    check_protected(settings, database)
+    app = create_app(settings, database, open_store(settings))
+    # The reader of sentences takes seconds to load: before the first edit, not during it.
+    threading.Thread(target=read_findings, args=(report_of("No effusion.", ""),), daemon=True).start()
+    started = threading.Event()
+    about = {"host": settings.web.host, "port": settings.web.port}
+
+    def announce() -> None:
+        if started.wait(60):
+            lifecycle.ready()
+
+    threading.Thread(target=announce, daemon=True).start()
+    with Presence(database, "web", lifecycle.id, lambda: about):
+        serve(app, settings, lifecycle.stop, started)
+    if not started.is_set():
+        raise PortUnavailable(f"the web page cannot bind {settings.web.host}:{settings.web.port}")
+    database.close()

@@ -25,12 +25,14 @@ def serve(config: ConfigOption = None) -> None:
     from agent.errors import ProcessFailed
     from agent.supervisor import ChildSpec, Supervisor
 
-    settings, lifecycle = _begin("supervisor", config)
+    settings, lifecycle = begin("supervisor", config)
     database_of(settings, create=True).close()
     arguments = ("--end-with-parent", *_config_arguments(config))
     roles = [("listener", "listen"), ("worker", "work")]
     if settings.destinations:
         roles.append(("deliverer", "deliver"))
+    if settings.web.enabled:
+        roles.append(("web", "web"))
     program = (sys.executable, "-m", "agent")
     specs = [ChildSpec(role=role, command=(*program, command, *arguments)) for role, command in roles]
     supervisor = Supervisor(specs, lifecycle, on_ready=lambda: _announce(settings))
@@ -48,7 +50,7 @@ def listen(config: ConfigOption = None, end_with_parent: WithParent = False) -> 
     """Receive studies by C-STORE and keep the queue in order."""
     from agent.wiring import run_listener
 
-    settings, lifecycle = _begin("listener", config, end_with_parent=end_with_parent)
+    settings, lifecycle = begin("listener", config, end_with_parent=end_with_parent)
     run_listener(settings, database_of(settings), lifecycle)
     lifecycle.finish()
 
@@ -57,7 +59,7 @@ def work(config: ConfigOption = None, end_with_parent: WithParent = False) -> No
     """Draft the studies that are queued."""
     from agent.wiring import run_worker
 
-    settings, lifecycle = _begin("worker", config, end_with_parent=end_with_parent)
+    settings, lifecycle = begin("worker", config, end_with_parent=end_with_parent)
     run_worker(settings, database_of(settings), lifecycle)
     lifecycle.finish()
 
@@ -66,12 +68,13 @@ def deliver(config: ConfigOption = None, end_with_parent: WithParent = False) ->
     """Send drafts to their destinations."""
     from agent.wiring import run_deliverer
 
-    settings, lifecycle = _begin("deliverer", config, end_with_parent=end_with_parent)
+    settings, lifecycle = begin("deliverer", config, end_with_parent=end_with_parent)
     run_deliverer(settings, database_of(settings), lifecycle)
     lifecycle.finish()
 
 
-def _begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> tuple[Settings, Lifecycle]:
+def begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> tuple[Settings, Lifecycle]:
+    """Load the settings and set up logs and signals, as every long-running command does first."""
     from agent.log import configure_logging
     from agent.process import Lifecycle
 

@@ -107,6 +107,8 @@ class Database:
         """
         with _translated(), self._readers() as session:
             yield session
+            # Rows that were read stay readable after the rollback, which would expire them.
+            session.expunge_all()
             session.rollback()
 
     def close(self) -> None:

@@ -63,6 +63,7 @@ class Study(Base):
     """One Study Instance UID: who, when, and whether all of it has arrived."""
 
     __tablename__ = "studies"
+    __table_args__ = (Index("ix_studies_patient", "patient_id"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
@@ -182,7 +183,12 @@ class Draft(Base):
     """One draft: the text, what was read in it, and the exact bytes of both documents."""
 
     __tablename__ = "drafts"
-    __table_args__ = (UniqueConstraint("study_id", "revision", "model_digest"),)
+    __table_args__ = (
+        UniqueConstraint("study_id", "revision", "model_digest"),
+        # The worklist's two orders; the page walks an index and never sorts.
+        Index("ix_drafts_worklist", "outcome", "urgency", "created_at", "id"),
+        Index("ix_drafts_newest", "outcome", "created_at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
@@ -191,7 +197,7 @@ class Draft(Base):
     model_digest: Mapped[str] = mapped_column(String(64))
     model_name: Mapped[str] = mapped_column(Text)
     demonstration: Mapped[bool] = mapped_column(Boolean)
-    # drafted | not_attempted | failed: what the documents say.
+    # drafted | not_attempted | failed | verified | rejected: what the documents say.
     outcome: Mapped[str] = mapped_column(String(16), default="drafted")
     text: Mapped[str] = mapped_column(Text)
     # {findings: [...], flags: [...], sentences: [...], urgency: {...}, statistics: {...}}
@@ -267,3 +273,74 @@ class Worker(Base):
     about: Mapped[dict[str, Any]]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class User(Base):
+    """A person who may sign in to the worklist."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    # DICOM person name (family^given), as it stands in a verified report.
+    person_name: Mapped[str] = mapped_column(String(128))
+    # reader | radiologist | admin
+    role: Mapped[str] = mapped_column(String(16))
+    # argon2; None for somebody who may not sign in here.
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class WebSession(Base):
+    """A browser that is signed in; the cookie holds what this row has the digest of."""
+
+    __tablename__ = "web_sessions"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Verdict(Base):
+    """What a radiologist decided on a draft. Rows are added, never changed."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (Index("ix_verdicts_study", "study_id"), Index("ix_verdicts_at", "at"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    # The software's draft that was judged, and the draft row that holds the result.
+    draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"), index=True)
+    result_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"), unique=True)
+    # accepted | changed | rejected
+    kind: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    observer_name: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+    # Words inserted, deleted or replaced, of so many words of the draft.
+    edited_words: Mapped[int] = mapped_column(Integer, default=0)
+    draft_words: Mapped[int] = mapped_column(Integer, default=0)
+    # {concept: [presence in the draft, presence in the report]}; "" is not mentioned.
+    agreement: Mapped[dict[str, Any]]
+
+
+class AuditEvent(Base):
+    """Who looked at or did what in the worklist. Rows are added, never changed."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index("ix_audit_events_at", "at"), Index("ix_audit_events_study", "study_id"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime]
+    # sign-in | sign-out | list | view | image | verdict
+    action: Mapped[str] = mapped_column(String(32))
+    succeeded: Mapped[bool] = mapped_column(Boolean, default=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    address: Mapped[str] = mapped_column(String(64), default="")
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"))
+    details: Mapped[dict[str, Any]]

@@ -1,0 +1,63 @@
+"""The worklist page and the people who may sign in to it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from agent.commands.common import ConfigOption, database_of, settings_of
+from agent.commands.run import WithParent, begin
+
+
+def web(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
+    """Serve the radiologist's worklist."""
+    # The reader of sentences (spaCy) loads torch wherever it finds it; here nothing needs it.
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    from agent.wiring import run_web
+
+    settings, lifecycle = begin("web", config, end_with_parent=end_with_parent)
+    run_web(settings, database_of(settings), lifecycle)
+    lifecycle.finish()
+
+
+def user_add(
+    name: Annotated[str, typer.Argument(help="Name to sign in with.")],
+    person_name: Annotated[str, typer.Option("--person", help="Family^Given, as it stands in reports.")],
+    role: Annotated[str, typer.Option(help="reader, radiologist or admin.")] = "reader",
+    config: ConfigOption = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Make a user of the worklist."""
+    from agent.errors import AccountInvalid
+    from agent.web.accounts import Role, add_user
+
+    if role not in {one.value for one in Role}:
+        raise AccountInvalid("a role is one of reader, radiologist, admin")
+    database = database_of(settings_of(config), create=True)
+    add_user(database, name, person_name, Role(role), _password(password_stdin))
+    print(f"{name} may sign in as {role}")
+
+
+def user_passwd(
+    name: Annotated[str, typer.Argument(help="Name to sign in with.")],
+    config: ConfigOption = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Give a user a new password; all sessions of that user end."""
+    from agent.web.accounts import set_password
+
+    set_password(database_of(settings_of(config)), name, _password(password_stdin))
+    print(f"{name} has a new password")
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password

@@ -1,0 +1,131 @@
+"""The people who may sign in: names, roles, and passwords that are kept as argon2 hashes only."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy import delete, select
+
+from agent.db.session import Database, database_now
+from agent.db.tables import User, WebSession
+from agent.errors import AccountInvalid
+
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 256
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+_hasher = PasswordHasher()
+# Verified against when nobody has the name, so that the answer takes as long as for a wrong password.
+_NOBODY = _hasher.hash("nobody has this name")
+
+
+class Role(StrEnum):
+    """What a person may do: read; read and give verdicts; read and see statistics and who did what."""
+
+    READER = "reader"
+    RADIOLOGIST = "radiologist"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A person, without the password's hash."""
+
+    id: int
+    name: str
+    person_name: str
+    role: Role
+
+
+def add_user(database: Database, name: str, person_name: str, role: Role, password: str) -> Account:
+    """Make a user.
+
+    Raises:
+        AccountInvalid: the name is taken or malformed, or the password is too short.
+    """
+    login = name.strip().lower()
+    if _NAME.fullmatch(login) is None:
+        raise AccountInvalid("a user's name has 1 to 64 letters, digits, dots, dashes, underscores or @")
+    if not person_name.strip("^ ") or len(person_name) > 64 or "\\" in person_name or "=" in person_name:
+        raise AccountInvalid("the person's name is Family^Given, at most 64 characters")
+    hashed = hash_password(password)
+    with database.transaction() as session:
+        if session.scalar(select(User.id).where(User.name == login)) is not None:
+            raise AccountInvalid("there is a user of this name already: use `echo-agent user passwd`")
+        now = database_now(session)
+        user = User(
+            name=login,
+            person_name=person_name.strip(),
+            role=role.value,
+            password_hash=hashed,
+            disabled=False,
+            created_at=now,
+            changed_at=now,
+        )
+        session.add(user)
+        session.flush()
+        return account_of(user)
+
+
+def set_password(database: Database, name: str, password: str) -> None:
+    """Give a user a new password and end all of that user's sessions.
+
+    Raises:
+        AccountInvalid: there is no such user, or the password is too short.
+    """
+    hashed = hash_password(password)
+    with database.transaction() as session:
+        user = session.scalar(select(User).where(User.name == name.strip().lower()))
+        if user is None:
+            raise AccountInvalid("there is no user of this name: use `echo-agent user add`")
+        user.password_hash, user.changed_at = hashed, database_now(session)
+        session.execute(delete(WebSession).where(WebSession.user_id == user.id))
+
+
+def hash_password(password: str) -> str:
+    """Return the argon2 hash.
+
+    Raises:
+        AccountInvalid: shorter than 12 characters, or absurdly long.
+    """
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise AccountInvalid(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    return _hasher.hash(password)
+
+
+def check_password(database: Database, name: str, password: str) -> Account | None:
+    """Return the account if the password is its own; None otherwise, after the same time."""
+    with database.reading() as session:
+        user = session.scalar(select(User).where(User.name == name.strip().lower()))
+    hashed = None if user is None or user.disabled else user.password_hash
+    try:
+        _hasher.verify(hashed or _NOBODY, password[:LONGEST_PASSWORD])
+    except (VerifyMismatchError, InvalidHashError):
+        return None
+    if user is None or hashed is None:
+        return None
+    if _hasher.check_needs_rehash(hashed):
+        with database.transaction() as session:
+            session.get_one(User, user.id).password_hash = _hasher.hash(password)
+    return account_of(user)
+
+
+def any_user(database: Database) -> bool:
+    """Whether anybody could sign in."""
+    with database.reading() as session:
+        return session.scalar(select(User.id).where(User.disabled.is_(False)).limit(1)) is not None
+
+
+def account_of(user: User) -> Account:
+    """Return a row as a value."""
+    return Account(id=user.id, name=user.name, person_name=user.person_name, role=Role(user.role))
+
+
+def shown_name(person_name: str) -> str:
+    """Return a DICOM person name as people write it: prefix, given, middle, family, suffix."""
+    parts = [*(part.strip() for part in person_name.split("=")[0].split("^")), "", "", "", ""][:5]
+    family, given, middle, prefix, suffix = parts
+    return " ".join(part for part in (prefix, given, middle, family, suffix) if part)

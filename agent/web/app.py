@@ -1,0 +1,117 @@
+"""The web application: routes, and the process that serves them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from agent.clock import Clock, SystemClock
+from agent.db.session import Database
+from agent.errors import AgentError, DatabaseUnavailable, NotFound, WebUnprotected
+from agent.settings import Settings
+from agent.store import InstanceStore
+from agent.web import pages_list, pages_study
+from agent.web.accounts import any_user
+from agent.web.films import Films
+from agent.web.gate import Gate
+from agent.web.sessions import Sessions
+from agent.web.site import Site, make_templates
+from agent.web.throttle import Throttle
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(
+    settings: Settings, database: Database, store: InstanceStore, clock: Clock | None = None
+) -> Starlette:
+    """Return the application."""
+    web = settings.web
+    site = Site(
+        settings=settings,
+        database=database,
+        store=store,
+        films=Films(store),
+        sessions=Sessions(database, web.session_key, hours=web.session_hours, idle_minutes=web.idle_minutes),
+        throttle=Throttle(clock or SystemClock()),
+        templates=make_templates(),
+    )
+    app = Starlette(
+        routes=[
+            Route("/", pages_list.worklist),
+            Route("/live", pages_list.live),
+            Route("/statistics", pages_list.statistics),
+            Route("/audit", pages_list.audited),
+            Route("/sign-in", pages_list.sign_in_form),
+            Route("/sign-in", pages_list.sign_in, methods=["POST"]),
+            Route("/sign-out", pages_list.sign_out, methods=["POST"]),
+            Route("/findings", pages_study.findings, methods=["POST"]),
+            Route("/studies/{study_id:int}", pages_study.study),
+            Route("/studies/{study_id:int}/films/{instance_id:int}", pages_study.film),
+            Route("/studies/{study_id:int}/verdict", pages_study.judge, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        middleware=[Middleware(Gate, site=site)],
+        exception_handlers={HTTPException: _on_http, AgentError: _on_error},
+    )
+    app.state.site = site
+    return app
+
+
+def _on_http(_request: Request, error: Any) -> Response:
+    return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
+
+
+def _on_error(_request: Request, error: Any) -> Response:
+    status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, DatabaseUnavailable) else 422
+    return PlainTextResponse(str(error), status)
+
+
+def check_protected(settings: Settings, database: Database) -> None:
+    """Refuse to be reachable from other machines without sign-in and encryption.
+
+    Raises:
+        WebUnprotected: `web.host` is no loopback address, and a user, or TLS, is missing.
+    """
+    web = settings.web
+    if web.loopback:
+        return
+    if not any_user(database):
+        raise WebUnprotected("nobody could sign in: make a user with `echo-agent user add`, or use loopback")
+    if not web.behind_proxy and (web.tls_certificate is None or web.tls_key is None):
+        raise WebUnprotected("passwords would go in clear: set web.tls_certificate and web.tls_key")
+
+
+def serve(app: Starlette, settings: Settings, stop: threading.Event, started: threading.Event) -> None:
+    """Serve until `stop` is set."""
+    web = settings.web
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=web.host,
+            port=web.port,
+            log_config=None,
+            access_log=False,  # addresses would hold what was searched for
+            server_header=False,
+            proxy_headers=web.behind_proxy,
+            ssl_certfile=web.tls_certificate,
+            ssl_keyfile=web.tls_key,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    thread = threading.Thread(target=server.run, name="web", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.wait(0.2):
+        if server.started:
+            started.set()
+    server.should_exit = True
+    thread.join(10)

@@ -1,0 +1,115 @@
+"""What every request passes: the host's name, who asks, and the headers of every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent.web.accounts import Account, any_user
+from agent.web.site import SESSION_COOKIE, VISITOR_COOKIE, Person, Site
+
+OPEN_PATHS = ("/sign-in", "/static/")
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class Gate:
+    """Refuses names that are not ours (DNS rebinding), finds who asks, and asks strangers to sign in."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app = app
+        self._site = site
+        web = site.settings.web
+        self._names: Collection[str] = {*LOCAL_NAMES, web.host.lower(), *map(str.lower, web.allowed_hosts)}
+        self._must_sign_in = web.require_sign_in or not web.loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        secure = scope["scheme"] == "https"
+        cookies = _cookies(headers.get("cookie", ""))
+        known = cookies.get(VISITOR_COOKIE, "")
+        visitor = known if self._site.sessions.is_visitor(known) else self._site.sessions.new_visitor()
+        answer = _Answer(send, secure=secure, path=scope["path"], visitor="" if visitor == known else visitor)
+        refusal = await self._refusal(scope, headers, cookies, visitor)
+        await (self._app if refusal is None else refusal)(scope, receive, answer)
+
+    async def _refusal(
+        self, scope: Scope, headers: Headers, cookies: dict[str, str], visitor: str
+    ) -> Response | None:
+        if headers.get("host", "").lower().rsplit(":", 1)[0] not in self._names:
+            return PlainTextResponse("this name is not in web.allowed_hosts", 400)
+        if scope["method"] not in ("GET", "HEAD") and headers.get("sec-fetch-site", "same-origin") not in (
+            "same-origin",
+            "none",
+        ):
+            return PlainTextResponse("this form came from another site", 403)
+        account, asked = await run_in_threadpool(self._who, cookies.get(SESSION_COOKIE, ""))
+        client = scope.get("client")
+        person = Person(account=account, address=client[0] if client else "")
+        scope.setdefault("state", {}).update(person=person, visitor=visitor)
+        if asked and account is None and not scope["path"].startswith(OPEN_PATHS):
+            if headers.get("hx-request"):
+                return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
+            return RedirectResponse("/sign-in", 303)
+        return None
+
+    def _who(self, cookie: str) -> tuple[Account | None, bool]:
+        """Return who has the session, and whether a stranger must sign in."""
+        account = self._site.sessions.find(cookie) if cookie else None
+        if account is not None:
+            return account, True
+        return None, self._must_sign_in or any_user(self._site.database)
+
+
+class _Answer:
+    """Adds the headers to an answer as it leaves."""
+
+    def __init__(self, send: Send, *, secure: bool, path: str, visitor: str) -> None:
+        self._send = send
+        self._secure = secure
+        self._static = path.startswith("/static/")
+        self._visitor = visitor
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers["cache-control"] = "public, max-age=3600" if self._static else "no-store"
+            if self._secure:
+                headers["strict-transport-security"] = "max-age=31536000"
+            if self._visitor:
+                headers.append("set-cookie", cookie(VISITOR_COOKIE, self._visitor, secure=self._secure))
+        await self._send(message)
+
+
+def cookie(name: str, value: str, *, secure: bool) -> str:
+    """Return a cookie that scripts and other sites never see."""
+    return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict" + ("; Secure" if secure else "")
+
+
+def _cookies(header: str) -> dict[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+    except CookieError:
+        return {}

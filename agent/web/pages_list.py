@@ -1,0 +1,132 @@
+"""The list, its live updates, statistics, audit, and sign-in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import func, select
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from agent.db.tables import Draft, JobEvent
+from agent.errors import DatabaseUnavailable
+from agent.web import audit
+from agent.web.accounts import check_password
+from agent.web.findings import Line, chips
+from agent.web.gate import cookie
+from agent.web.report import finding_of
+from agent.web.site import SESSION_COOKIE, Site, aside, form_of, page, person_of, site_of
+from agent.web.statistics import read_statistics
+from agent.web.worklist import Page, Query, Row, query_of, read_page
+
+LIVE_EVERY_S = 1.0
+
+
+async def worklist(request: Request) -> Response:
+    """The list; for htmx only its rows."""
+    site, query = site_of(request), query_of(request.query_params)
+    found: Page = await aside(read_page, site.database, query)
+    if found.rows:
+        seen = [row.study_id for row in found.rows]
+        await aside(audit.record, site.database, person_of(request).actor, "list", studies=seen)
+    template = "rows.html" if request.headers.get("hx-request") else "worklist.html"
+    return await page(
+        request, template, found=found, query=query, chips_of=_chips, address=_address(query, found)
+    )
+
+
+def _chips(row: Row) -> list[Line]:
+    return chips([finding_of(one) for one in row.content.get("findings", ())])
+
+
+def _address(query: Query, found: Page) -> str:
+    values = {"show": query.show, "urgent": query.urgent, "order": query.order, "q": query.search}
+    return "/?" + urlencode(values | {"after": found.cursor})
+
+
+async def live(request: Request) -> Response:
+    """Server-sent events: one whenever a draft or a step of a job is new."""
+    return EventSourceResponse(_changes(site_of(request), request), ping=15)
+
+
+async def _changes(site: Site, request: Request) -> AsyncIterator[dict[str, Any]]:
+    last = await aside(_latest, site)
+    yield {"event": "ready", "data": "ready"}
+    while not await request.is_disconnected():
+        await asyncio.sleep(LIVE_EVERY_S)
+        try:
+            present = await aside(_latest, site)
+        except DatabaseUnavailable:
+            continue  # the next look may find it again
+        if present != last:
+            last = present
+            yield {"event": "changed", "data": str(present[0])}
+
+
+def _latest(site: Site) -> tuple[int, int]:
+    with site.database.reading() as session:
+        draft = session.scalar(select(func.max(Draft.id))) or 0
+        step = session.scalar(select(func.max(JobEvent.id))) or 0
+        return draft, step
+
+
+async def statistics(request: Request) -> Response:
+    """How far people agree with the drafts."""
+    if not person_of(request).may_see_statistics:
+        return await page(request, "refused.html", 403, message="This page is for radiologists and admins.")
+    found = await aside(read_statistics, site_of(request).database)
+    return await page(request, "statistics.html", found=found)
+
+
+async def audited(request: Request) -> Response:
+    """Who looked at what."""
+    if not person_of(request).may_see_audit:
+        return await page(request, "refused.html", 403, message="This page is for admins.")
+    events = await aside(audit.latest, site_of(request).database)
+    return await page(request, "audit.html", events=events)
+
+
+async def sign_in_form(request: Request) -> Response:
+    """Ask for name and password."""
+    return await page(request, "sign_in.html", message="", name="")
+
+
+async def sign_in(request: Request) -> Response:
+    """Check name and password."""
+    site, actor = site_of(request), person_of(request).actor
+    fields = await form_of(request)
+    name, password = fields.get("name", "").strip().lower()[:64], fields.get("password", "")
+    wait_s = site.throttle.wait_s(name, actor.address)
+    if wait_s > 0:
+        message = f"Too many failed attempts: try again in {int(wait_s // 60) + 1} minutes."
+        answer = await page(request, "sign_in.html", 429, message=message, name=name)
+        answer.headers["retry-after"] = str(int(wait_s) + 1)
+        return answer
+    account = await aside(check_password, site.database, name, password)
+    who = audit.Actor(name=name, address=actor.address)
+    await aside(audit.record, site.database, who, "sign-in", succeeded=account is not None)
+    if account is None:
+        site.throttle.failed(name, actor.address)
+        message = "Name or password is wrong."
+        return await page(request, "sign_in.html", 401, message=message, name=name)
+    site.throttle.succeeded(name)
+    answer = RedirectResponse("/", 303)
+    value = await aside(site.sessions.begin, account)
+    secure = request.url.scheme == "https"
+    answer.headers.append("set-cookie", cookie(SESSION_COOKIE, value, secure=secure))
+    return answer
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    site = site_of(request)
+    await form_of(request)
+    await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
+    await aside(audit.record, site.database, person_of(request).actor, "sign-out")
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    return answer

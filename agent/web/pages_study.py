@@ -1,0 +1,136 @@
+"""One study: its page, its films, findings as the text is edited, and verdicts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from agent.errors import AgentError, StaleEdit
+from agent.web import audit, verdict
+from agent.web.films import FULL_PX, SCREEN_PX
+from agent.web.findings import table_of
+from agent.web.report import Report, drafted_report, finding_of, read_findings, report_of
+from agent.web.site import aside, form_of, page, person_of, site_of
+from agent.web.study import StudyView, find_film, read_study
+from dicom_sr.errors import StructuredReportError
+
+
+async def study(request: Request) -> Response:
+    """The study's page."""
+    site, study_id = site_of(request), request.path_params["study_id"]
+    view: StudyView = await aside(read_study, site.database, study_id)
+    await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
+    return await _study_page(request, view)
+
+
+async def _study_page(
+    request: Request,
+    view: StudyView,
+    *,
+    status: int = 200,
+    report: Report | None = None,
+    message: str = "",
+    reason: str = "",
+    observer: str = "",
+) -> Response:
+    draft = view.draft
+    kept = Report(findings=(), impression=()) if draft is None else drafted_report(draft.content, draft.text)
+    if report is not None:
+        findings = await aside(read_findings, report)
+    else:
+        findings = [] if draft is None else [finding_of(one) for one in draft.content.get("findings", ())]
+    return await page(
+        request,
+        "study.html",
+        status,
+        view=view,
+        kept=kept,
+        report=report or kept,
+        table=table_of(findings),
+        message=message,
+        reason=reason,
+        observer=observer,
+    )
+
+
+async def findings(request: Request) -> Response:
+    """The findings of a text as it is now."""
+    fields = await form_of(request)
+    report = report_of(fields.get("findings", ""), fields.get("impression", ""))
+    table = table_of(await aside(read_findings, report))
+    return await page(request, "findings.html", table=table)
+
+
+async def film(request: Request) -> Response:
+    """One film's values."""
+    site = site_of(request)
+    study_id, instance_id = request.path_params["study_id"], request.path_params["instance_id"]
+    sha256 = await aside(find_film, site.database, study_id, instance_id)
+    full = request.query_params.get("size") == "full"
+    found = await aside(site.films.get, sha256, FULL_PX if full else SCREEN_PX)
+    await aside(
+        audit.record,
+        site.database,
+        person_of(request).actor,
+        "image",
+        study_id=study_id,
+        instance_id=instance_id,
+    )
+    about = {"rows": found.rows, "columns": found.columns, "low": found.low, "high": found.high}
+    return Response(
+        found.body,
+        media_type="application/octet-stream",
+        headers={"content-encoding": "gzip", "x-film": json.dumps(about)},
+    )
+
+
+async def judge(request: Request) -> Response:
+    """Take a verdict; what cannot be taken comes back with the text as it was sent."""
+    site, person = site_of(request), person_of(request)
+    fields = await form_of(request)
+    study_id: int = request.path_params["study_id"]
+    if not person.may_judge:
+        await aside(audit.record, site.database, person.actor, "verdict", study_id=study_id, succeeded=False)
+        return await page(request, "refused.html", 403, message="Only a radiologist may accept or reject.")
+    report = report_of(fields.get("findings", ""), fields.get("impression", ""))
+    name = fields.get("observer", "").strip()[:64] if person.account is None else person.account.person_name
+    kept: dict[str, Any] = {"report": report, "reason": fields.get("reason", ""), "observer": name}
+    if not name.strip("^ "):
+        return await _again(request, study_id, 422, "Say who you are: a verdict needs a name.", kept)
+    decision = verdict.Decision(
+        study_id=study_id,
+        draft_id=_number(fields.get("draft", "")),
+        revision=_number(fields.get("revision", "")),
+        report=None if fields.get("verdict") == "reject" else report,
+        reason=fields.get("reason", ""),
+    )
+    observer = verdict.Observer(
+        person_name=name.replace("\\", " ").replace("=", " "),
+        user_id=None if person.account is None else person.account.id,
+        actor=person.actor,
+    )
+    try:
+        await aside(verdict.give, site.database, site.store, site.settings, decision, observer)
+    except StaleEdit:
+        message = (
+            "Another revision of this study arrived while you were reading. Nothing was sent. Your text is "
+            "kept below; the new draft is in the history. Look again, then decide."
+        )
+        return await _again(request, study_id, 409, message, kept)
+    except (AgentError, StructuredReportError) as error:
+        return await _again(request, study_id, 422, f"Not done: {error}.", kept)
+    return RedirectResponse(f"/studies/{study_id}", 303)
+
+
+async def _again(
+    request: Request, study_id: int, status: int, message: str, kept: dict[str, Any]
+) -> Response:
+    view = await aside(read_study, site_of(request).database, study_id)
+    return await _study_page(request, view, status=status, message=message, **kept)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0

@@ -1,0 +1,153 @@
+"""What all pages share: who asks, what that person may do, templates, and forms that are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from agent.db.session import Database
+from agent.settings import Settings
+from agent.store import InstanceStore
+from agent.web.accounts import Account, Role, shown_name
+from agent.web.audit import Actor
+from agent.web.films import Films
+from agent.web.sessions import Sessions
+from agent.web.throttle import Throttle
+
+SESSION_COOKIE = "echo_session"
+VISITOR_COOKIE = "echo_visitor"
+THEME_COOKIE = "echo_theme"
+LONGEST_FORM = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who asks; without sign-in on loopback it is nobody in particular, who names himself in a verdict."""
+
+    account: Account | None
+    address: str
+
+    @property
+    def actor(self) -> Actor:
+        """The same for the audit."""
+        return Actor(name="local" if self.account is None else self.account.name, address=self.address)
+
+    @property
+    def shown(self) -> str:
+        """The name on the page."""
+        return "" if self.account is None else shown_name(self.account.person_name)
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether this person may accept and reject."""
+        return self.account is None or self.account.role is Role.RADIOLOGIST
+
+    @property
+    def may_see_statistics(self) -> bool:
+        """Whether this person may see how far people agree with the drafts."""
+        return self.account is None or self.account.role is not Role.READER
+
+    @property
+    def may_see_audit(self) -> bool:
+        """Whether this person may see who looked at what."""
+        return self.account is None or self.account.role is Role.ADMIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The live objects behind the pages."""
+
+    settings: Settings
+    database: Database
+    store: InstanceStore
+    films: Films
+    sessions: Sessions
+    throttle: Throttle
+    templates: Environment
+
+
+def make_templates() -> Environment:
+    """Return the templates: everything is escaped, and a name that is not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("agent.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(name=shown_name, day=shown_day, clock=shown_time, age=shown_age)
+    return environment
+
+
+def site_of(request: Request) -> Site:
+    """Return the live objects."""
+    site: Site = request.app.state.site
+    return site
+
+
+def person_of(request: Request) -> Person:
+    """Return who asks."""
+    person: Person = request.state.person
+    return person
+
+
+async def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """Render a page."""
+    site = site_of(request)
+    theme = "light" if request.cookies.get(THEME_COOKIE) == "light" else "dark"
+    common = {
+        "person": person_of(request),
+        "form_token": site.sessions.form_token(request.state.visitor),
+        "theme": theme,
+        "path": request.url.path,
+    }
+    html = await run_in_threadpool(site.templates.get_template(template).render, **common, **values)
+    return HTMLResponse(html, status_code=status)
+
+
+async def form_of(request: Request) -> Mapping[str, str]:
+    """Return a form's fields, if the form was ours.
+
+    Raises:
+        HTTPException: 403 for a form that another site made, 413 for one that is too long.
+    """
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > LONGEST_FORM:
+        raise HTTPException(413)
+    form = await request.form(max_files=0, max_fields=50, max_part_size=LONGEST_FORM)
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    token = request.headers.get("x-form-token") or fields.get("form_token", "")
+    if not site_of(request).sessions.is_form_token(request.state.visitor, token):
+        raise HTTPException(403, "this form has expired: go back, load the page anew, and send it again")
+    return fields
+
+
+async def aside(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Run what waits (database, pixels) in a thread."""
+    return await run_in_threadpool(work, *arguments, **named)
+
+
+def shown_day(value: str) -> str:
+    """Return a DICOM date as 2026-01-31; as it stands where it is none."""
+    try:
+        return date(int(value[:4]), int(value[4:6]), int(value[6:8])).isoformat()
+    except ValueError:
+        return value
+
+
+def shown_time(value: str) -> str:
+    """Return a DICOM time as 13:59."""
+    return f"{value[:2]}:{value[2:4]}" if value[:4].isdigit() and len(value) >= 4 else value
+
+
+def shown_age(moment: datetime, now: datetime) -> str:
+    """Return how long ago a moment was, in the unit that matters."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,54 @@
+/* What every page does: the forms' token, theme, ages, live updates, keys of the list. */
+"use strict";
+const token = document.querySelector("meta[name=form-token]").content;
+document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-Form-Token"] = token; });
+document.getElementById("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
+  document.cookie = `echo_theme=${root.dataset.theme}; Path=/; SameSite=Strict; Max-Age=31536000`;
+});
+function age(moment) {
+  const seconds = Math.max(0, Math.floor((Date.now() - moment) / 1000));
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
+  }
+  return `${seconds} s`;
+}
+setInterval(() => {
+  for (const one of document.querySelectorAll("time[datetime]")) one.textContent = age(new Date(one.dateTime));
+}, 15000);
+const list = document.getElementById("list");
+if (list) {
+  let chosen = "";
+  const rows = () => [...list.querySelectorAll("tr.study")];
+  const mark = () => rows().forEach((row) => row.classList.toggle("chosen", row.dataset.study === chosen));
+  const live = new EventSource("/live");
+  live.addEventListener("changed", () => {
+    // Rows that were asked for by "Show more" stay: as many are asked for again.
+    const shown = Math.min(500, Math.max(50, rows().length));
+    htmx.ajax("GET", "/", { target: "#list", source: "#filters", values: { limit: shown } });
+    document.getElementById("news").textContent = "The list has been updated.";
+  });
+  window.addEventListener("pagehide", () => live.close());
+  document.addEventListener("htmx:afterSwap", mark);
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input, select, textarea");
+    if (event.key === "Escape" && typing) event.target.blur();
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const all = rows();
+    const at = all.findIndex((row) => row.dataset.study === chosen);
+    if (event.key === "/") { event.preventDefault(); document.getElementById("search").focus(); return; }
+    const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+    if (!step || !all.length) return;
+    event.preventDefault();
+    const next = all[Math.min(all.length - 1, Math.max(0, at + step))];
+    chosen = next.dataset.study;
+    mark();
+    next.querySelector("a").focus();
+    next.scrollIntoView({ block: "nearest" });
+  });
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest("tr.study");
+    if (row && !event.target.closest("a, button")) location.href = row.querySelector("a").href;
+  });
+}
