@@ -140,11 +140,16 @@ def stop_service(service: Service) -> None:
             process.wait(timeout=ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             kill_service(service)
-    if process.stdout is not None:
-        process.stdout.close()
+    _close_output(process)
 
 
 def kill_service(service: Service) -> None:
     """Kill the whole process tree at once, as a power cut would."""
     os.killpg(service.process.pid, signal.SIGKILL)
     service.process.wait()
+    _close_output(service.process)
+
+
+def _close_output(process: subprocess.Popen[str]) -> None:
+    if process.stdout is not None:
+        process.stdout.close()
