@@ -77,7 +77,8 @@ ROWS: tuple[Row, ...] = (
     Row(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
     *_block_rows(8),
     Row(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
-    Row(name="T3D blk8", subject="t3d", stage=Stage.T3D, decode=decode_multistep, steps=4),
+    # Two tokens a step at least, and all that are sure.
+    Row(name="T3D blk8", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4, threshold=0.85),
     *_block_rows(4),
     *_block_rows(16),
     _variant("DCD KL blk8", "dcd-kl"),
