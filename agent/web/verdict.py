@@ -108,18 +108,7 @@ def give(
         study = session.get_one(Study, decision.study_id, with_for_update=True)
         _check_fresh(session, study, decision)
         now = database_now(session)
-        study.revision += 1
-        job = Job(
-            kind="verdict",
-            idempotency_key=idempotency_key("verdict", study.study_instance_uid, study.revision),
-            study_id=study.id,
-            revision=study.revision,
-            priority=drafted.urgency,
-            run_after=now,
-            created_at=now,
-            updated_at=now,
-        )
-        move(session, job, JobState.DRAFTED, now=now, actor=observer.actor.name)
+        job = _new_job(session, study, drafted.urgency, now, observer)
         result = outbox.write(session, job, record, _algorithm(drafted), settings, now=now)
         deliveries.settle(session, job, now, observer.actor.name)
         kind = "rejected" if decision.report is None else "changed" if changed else "accepted"
@@ -140,6 +129,23 @@ def give(
         audit.add(session, observer.actor, "verdict", study_id=study.id, details={"kind": kind})
         session.flush()
         return verdict.id
+
+
+def _new_job(session: Session, study: Study, priority: int, now: datetime, observer: Observer) -> Job:
+    """Make the study's next revision, and the job that stands for its delivery."""
+    study.revision += 1
+    job = Job(
+        kind="verdict",
+        idempotency_key=idempotency_key("verdict", study.study_instance_uid, study.revision),
+        study_id=study.id,
+        revision=study.revision,
+        priority=priority,
+        run_after=now,
+        created_at=now,
+        updated_at=now,
+    )
+    move(session, job, JobState.DRAFTED, now=now, actor=observer.actor.name)
+    return job
 
 
 def _basis(database: Database, store: InstanceStore, settings: Settings, decision: Decision) -> _Basis:

@@ -1,0 +1,200 @@
+"""The worklist in a real Chromium, on the whole service with the shipped network and a real Orthanc."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+from pydicom import dcmread
+
+from agent.demo.orthanc import Orthanc, free_ports
+from agent.demo.phantom_study import PhantomStudy, phantom_study
+from agent.demo.sending import parcel_of, send
+from agent.demo.service import running_service, write_config
+from dicom_sr.validate import validate
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 90_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A radiologist's browser beside a running agent; `complaints` is what its console said."""
+
+    page: Page
+    url: str
+    port: int
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def send(self, study: PhantomStudy) -> None:
+        """Send a study by C-STORE."""
+        parcels = [parcel_of(one, "image") for one in study.instances]
+        sent = send(parcels, host="127.0.0.1", port=self.port, called="ECHO_AGENT")
+        assert all(one.accepted for one in sent)
+
+    def picture(self, name: str) -> None:
+        """Keep a screenshot, where the environment names a folder for them."""
+        folder = os.environ.get("ECHO_TEST_SCREENSHOTS")
+        if folder:
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def reading(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, orthanc: Orthanc
+) -> Iterator[Reading]:
+    """Serve the agent with its web page, and open the list in Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed; `make setup` installs it where it may")
+    folder = tmp_path_factory.mktemp("reading")
+    dicom_port, web_port = free_ports(2)
+    web: dict[str, Any] = {"enabled": True, "port": web_port}
+    config = write_config(folder, orthanc, port=dicom_port, checkpoint=checkpoint, changes={"web": web})
+    url = f"http://127.0.0.1:{web_port}"
+    with running_service(folder, orthanc, config=config), sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = browser.new_context(viewport={"width": 1500, "height": 940}).new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        one = Reading(page=page, url=url, port=dicom_port)
+        page.on("console", lambda said: one.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: one.complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((url, "data:")) else one.elsewhere.append(asked.url),
+        )
+        page.goto(url)
+        yield one
+        browser.close()
+
+
+def verified(orthanc: Orthanc, study: PhantomStudy, flag: str, count: int) -> list[Any]:
+    """Wait until the PACS holds `count` documents of a study; return those with the verification flag."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < deadline:
+        try:
+            held = orthanc.documents(study.study_instance_uid)
+        except urllib.error.URLError:
+            held = ()
+        if len(held) >= count:
+            assert [validate(one) for one in held] == [()] * len(held)
+            return [one for one in map(_read, held) if one.VerificationFlag == flag]
+        time.sleep(0.5)
+    raise AssertionError("the documents did not reach the PACS")
+
+
+def _read(content: bytes) -> Any:
+    return dcmread(BytesIO(content))
+
+
+def test_study_arrives_is_read_edited_and_accepted(reading: Reading, orthanc: Orthanc) -> None:
+    """It appears without a reload; the viewer, the evidence and the findings follow; the PACS gets the SR."""
+    page, study = reading.page, phantom_study(7, number=0, taken=datetime.now(UTC), size=512)
+    page.evaluate("window.stayed = true")
+    reading.send(study)
+    page.wait_for_selector("tr.study")
+    assert page.evaluate("window.stayed") is True
+    reading.send(phantom_study(11, number=1, taken=datetime.now(UTC), size=512))
+    page.locator("tr.study").nth(1).wait_for()
+    reading.picture("worklist-list-dark")
+    page.click("#theme")
+    reading.picture("worklist-list-light")
+    page.click("#theme")
+    page.click(f"tr.study:has-text('{shown(study)}') a")
+    canvas = page.locator("canvas[data-ready=yes]").first
+    canvas.wait_for()
+    before = canvas.get_attribute("data-window")
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 160, box["y"] + 140, steps=4)
+    page.mouse.up()
+    page.wait_for_selector(f"canvas[data-ready=yes]:not([data-window='{before}'])")
+    row = page.locator("tr[data-evidence]").first
+    row.hover()
+    evidence = page.locator(".mirror .evidence").first.text_content() or ""
+    assert evidence.strip() in (row.get_attribute("data-evidence") or "")
+    reading.picture("worklist-study-dark")
+    page.fill("#text-impression", "Small right apical pneumothorax.\nFollow-up film in six hours.")
+    page.wait_for_selector("tr.present:has-text('pneumothorax')")
+    assert page.text_content("#accept") == "Accept with changes"
+    page.fill("input[name=observer]", "Roe^Richard")
+    page.click("#theme")
+    reading.picture("worklist-study-light")
+    page.click("#theme")
+    page.click("#accept")
+    page.wait_for_selector(".flag.good:has-text('verified')")
+    reading.picture("worklist-verified-dark")
+    found = verified(orthanc, study, "VERIFIED", 4)
+    assert {one.CompletionFlag for one in found} == {"COMPLETE"}
+    assert {str(one.VerifyingObserverSequence[0].VerifyingObserverName) for one in found} == {"Roe^Richard"}
+    assert all("PredecessorDocumentsSequence" in one for one in found)
+
+
+def test_rejection_reaches_the_pacs(reading: Reading, orthanc: Orthanc) -> None:
+    """With its reason, and without any finding."""
+    page, study = reading.page, phantom_study(13, number=2, taken=datetime.now(UTC), size=256)
+    page.goto(reading.url)
+    reading.send(study)
+    page.click(f"tr.study:has-text('{shown(study)}') a")
+    page.fill("input[name=observer]", "Roe^Richard")
+    page.click("text=Reject…")
+    page.fill("input[name=reason]", "The lateral film is another patient's.")
+    page.click("button.reject")
+    page.wait_for_selector(".flag:has-text('rejected')")
+    assert len(verified(orthanc, study, "UNVERIFIED", 4)) == 4
+
+
+def test_stale_edit_is_refused_and_keeps_the_text(reading: Reading) -> None:
+    """A second window has accepted meanwhile: the first is told, and its text is still there."""
+    page, study = reading.page, phantom_study(17, number=3, taken=datetime.now(UTC), size=256)
+    page.goto(reading.url)
+    reading.send(study)
+    page.click(f"tr.study:has-text('{shown(study)}') a")
+    page.fill("#text-findings", "A sentence that must not be lost.")
+    page.fill("input[name=observer]", "Roe^Richard")
+    other = page.context.new_page()
+    other.set_default_timeout(PATIENCE_MS)
+    other.goto(page.url)
+    other.fill("input[name=observer]", "Doe^Other")
+    other.click("#accept")
+    other.wait_for_selector(".flag.good:has-text('verified')")
+    other.close()
+    page.click("#accept")
+    page.wait_for_selector("#message:has-text('Another revision')")
+    assert page.input_value("#text-findings") == "A sentence that must not be lost."
+    # The refusal is an answer with status 409, which Chromium lists in its console.
+    reading.complaints[:] = [one for one in reading.complaints if "409" not in one]
+
+
+def test_browser_has_no_complaint_and_asks_nobody_else(reading: Reading) -> None:
+    """No console error in all of the above, and no request that left for another server."""
+    assert (reading.complaints, reading.elsewhere) == ([], [])
+    with urllib.request.urlopen(f"{reading.url}/static/vendor/htmx.min.js", timeout=30) as answer:
+        assert answer.status == 200
+
+
+def shown(study: PhantomStudy) -> str:
+    """Return what names a study in the list."""
+    return str(study.instances[0].PatientID)
