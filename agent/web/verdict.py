@@ -90,10 +90,7 @@ def give(
         InstanceMissing: the images are gone, so that no document can name them.
         StructuredReportError: the documents cannot be encoded.
     """
-    if decision.report is None and not decision.reason.strip():
-        raise VerdictRefused("a rejection needs a reason")
-    if decision.report is not None and decision.report.empty:
-        raise VerdictRefused("a report needs at least one sentence")
+    _check_whole(decision)
     basis = _basis(database, store, settings, decision)
     drafted = basis.drafted
     before = [finding_of(one) for one in drafted.content.get("findings", ())]
@@ -129,6 +126,14 @@ def give(
         audit.add(session, observer.actor, "verdict", study_id=study.id, details={"kind": kind})
         session.flush()
         return verdict.id
+
+
+def _check_whole(decision: Decision) -> None:
+    """Refuse a verdict that says nothing."""
+    if decision.report is None and not decision.reason.strip():
+        raise VerdictRefused("a rejection needs a reason")
+    if decision.report is not None and decision.report.empty:
+        raise VerdictRefused("a report needs at least one sentence")
 
 
 def _new_job(session: Session, study: Study, priority: int, now: datetime, observer: Observer) -> Job:
