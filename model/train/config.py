@@ -30,7 +30,6 @@ class PhantomData(Section):
     count: int = 8000
     image_size: int = 168
     text: Literal["normalised", "dictated"] = "normalised"
-    frontal_only_share: float = 0.2  # of the training batches
 
 
 class JsonLinesData(Section):
