@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.db.session import Database, database_now
 from agent.db.tables import Delivery, Document, Job
 from agent.errors import LeaseLost
+from agent.queue.lease import prolong
 from agent.queue.retry import Failure, RetryPolicy, backoff_s
 from agent.queue.states import DeliveryState, JobState, check_delivery_step, move
 
@@ -132,19 +133,7 @@ def _start_jobs(session: Session, job_ids: Iterable[int], now: datetime, actor: 
 
 def heartbeat(database: Database, claims: Sequence[DeliveryClaim], lease_s: float) -> frozenset[int]:
     """Prolong the leases by `lease_s` from now; return the ids of deliveries whose lease is lost."""
-    lost = set()
-    with database.relaxed() as session:
-        until = database_now(session) + timedelta(seconds=lease_s)
-        for one in sorted(claims, key=lambda item: item.delivery_id):
-            changed = session.execute(
-                update(Delivery)
-                .where(Delivery.id == one.delivery_id, Delivery.lease_token == one.token)
-                .values(lease_until=until)
-                .execution_options(synchronize_session=False)
-            )
-            if changed.rowcount != 1:  # type: ignore[attr-defined]
-                lost.add(one.delivery_id)
-    return frozenset(lost)
+    return prolong(database, Delivery, {one.delivery_id: one.token for one in claims}, lease_s)
 
 
 def stored(database: Database, claim: DeliveryClaim, *, actor: str = "") -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from agent.db.session import Database, database_now
 from agent.db.tables import Job, Study
 from agent.errors import LeaseLost
+from agent.queue.lease import prolong
 from agent.queue.retry import Failure, RetryPolicy, backoff_s
 from agent.queue.states import JobState, move
 
@@ -131,19 +132,7 @@ def _claim_of(job: Job, study_instance_uid: str) -> Claim:
 
 def heartbeat(database: Database, claims: Sequence[Claim], lease_s: float) -> frozenset[int]:
     """Prolong the leases by `lease_s` from now; return the ids of jobs whose lease is lost."""
-    lost = set()
-    with database.relaxed() as session:
-        until = database_now(session) + timedelta(seconds=lease_s)
-        for one in sorted(claims, key=lambda item: item.job_id):
-            changed = session.execute(
-                update(Job)
-                .where(Job.id == one.job_id, Job.lease_token == one.token)
-                .values(lease_until=until)
-                .execution_options(synchronize_session=False)
-            )
-            if changed.rowcount != 1:  # type: ignore[attr-defined]
-                lost.add(one.job_id)
-    return frozenset(lost)
+    return prolong(database, Job, {one.job_id: one.token for one in claims}, lease_s)
 
 
 def finish(

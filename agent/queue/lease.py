@@ -1,0 +1,34 @@
+"""Prolonging leases, for every table whose rows are taken under one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Delivery, Job
+
+
+def prolong(
+    database: Database, table: type[Job] | type[Delivery], tokens: Mapping[int, str], lease_s: float
+) -> frozenset[int]:
+    """Prolong leases by `lease_s` from now; return the ids of rows whose lease is lost.
+
+    tokens: the lease token that each row was taken under. Rows are visited in order, so that two
+    heartbeats cannot wait for each other.
+    """
+    lost = set()
+    with database.relaxed() as session:
+        until = database_now(session) + timedelta(seconds=lease_s)
+        for row_id, token in sorted(tokens.items()):
+            changed = session.execute(
+                update(table)
+                .where(table.id == row_id, table.lease_token == token)
+                .values(lease_until=until)
+                .execution_options(synchronize_session=False)
+            )
+            if changed.rowcount != 1:  # type: ignore[attr-defined]
+                lost.add(row_id)
+    return frozenset(lost)
