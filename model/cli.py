@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
@@ -70,8 +71,9 @@ def demo_model(
     from model.train.publish import publish_demo
 
     recipe = _recipe(config or packaged_recipe("demo"), threads)
+    commits = recipe.note_commit(_commit())
     recipe.run_all()
-    publish_demo(recipe, output)
+    publish_demo(recipe, output, commit=", ".join(commits))
     typer.echo(f"demonstration checkpoint: {output}")
 
 
@@ -141,6 +143,15 @@ def drafts(
     from model.evaluate.commands import draw_drafts
 
     typer.echo(str(draw_drafts(checkpoint, runs, output)))
+
+
+def _commit() -> str:
+    """The commit of the code that runs, where it is a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def packaged_recipe(name: str) -> Path:

@@ -112,6 +112,9 @@ class TrainingConfig(Section):
     start: Path | None = None
     block_size: int = 8
     data: DataConfig
+    distillation: DataConfig | None = (
+        None  # of rollout, DCD and T3D; None: `data`, which the teacher knows by heart
+    )
     validation: DataConfig
     labels: LabelsConfig | None = None
     ar: StageConfig | None = None

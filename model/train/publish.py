@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,8 @@ _CARD = """# Demonstration checkpoint
 **DEMONSTRATION MODEL – NOT FOR CLINICAL USE.** It was trained from nothing on procedural chest
 phantoms and knows nothing about patients.
 
-Made by the recipe of `make demo-model` (labels, AR, RAD, rollout, DCD). The last validation during
+Made by the recipe of `make demo-model` ({stages}) from commit {commit}, in {minutes:.0f} minutes on
+{cores} CPU cores ({each}). The last validation during
 training, by the plain decoder of the stage, without the reporter's second look at doubtful blocks:
 {last}
 The measurements and what did not work are in `docs/model-card.md`.
@@ -26,7 +28,13 @@ The measurements and what did not work are in `docs/model-card.md`.
 
 
 def publish_demo(
-    recipe: Recipe, target: Path, *, stage: str = "dcd", steps: int = 1, threshold: float | None = None
+    recipe: Recipe,
+    target: Path,
+    *,
+    stage: str = "dcd",
+    steps: int = 1,
+    threshold: float | None = None,
+    commit: str = "unknown",
 ) -> None:
     """Writes a stage's checkpoint to `target`.
 
@@ -36,6 +44,7 @@ def publish_demo(
         stage: the stage to ship.
         steps: the most forwards that a block may take.
         threshold: with it, a step commits every token that is at least that confident.
+        commit: of the code that trained it; the card names it.
     """
     source = recipe.folder(stage)
     checkpoint = load_checkpoint(source)
@@ -56,5 +65,13 @@ def publish_demo(
         for key, value in json.loads(records[-1]).items()
         if key.startswith("validation_")
     }
-    card = _CARD.format(last=", ".join(f"{key} {value}" for key, value in last.items()))
+    seconds = recipe.seconds()
+    card = _CARD.format(
+        stages=", ".join(seconds),
+        commit=commit,
+        minutes=sum(seconds.values()) / 60,
+        cores=os.cpu_count(),
+        each=", ".join(f"{name} {value / 60:.0f}" for name, value in seconds.items()),
+        last=", ".join(f"{key} {value}" for key, value in last.items()),
+    )
     (target / "README.md").write_text(card, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from model.train.stages import ArStage, LabelsStage, Materials, RadStage
 from model.train.trajectories import StoredTrajectories, collect
 
 STAGES = ("labels", "ar", "rad", "rollout", "dcd", "t3d")
+_DISTILLATIONS = ("rollout", "dcd", "t3d")
 _TOKENIZER_TEXTS = 2000
 
 
@@ -35,8 +37,7 @@ class Recipe:
         self._config = config
         self._clock = clock
         self._report = report
-        self._examples: ExampleSet | None = None
-        self._validation: ExampleSet | None = None
+        self._opened: dict[DataConfig, ExampleSet] = {}
 
     def folder(self, stage: str) -> Path:
         """Where a stage's results are."""
@@ -49,6 +50,16 @@ class Recipe:
     def stages(self) -> list[str]:
         """The stages that the configuration names, in order."""
         return [stage for stage in STAGES if getattr(self._config, stage) is not None]
+
+    def note_commit(self, commit: str) -> list[str]:
+        """Remembers which code a run was made with; returns every commit that had a part in it."""
+        file = self._config.run / "commits"
+        known = file.read_text(encoding="utf-8").split() if file.exists() else []
+        if commit not in known:
+            known.append(commit)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("\n".join(known) + "\n", encoding="utf-8")
+        return known
 
     def run_all(self) -> None:
         """Runs every stage that is not done."""
@@ -64,13 +75,20 @@ class Recipe:
         section = getattr(self._config, stage, None)
         if section is None:
             raise TrainingConfigError(f"the configuration has no section {stage!r}; it has {self.stages()}")
+        started = self._clock()
         if stage == "rollout":
             self._roll_out()
         else:
             torch.manual_seed(self._config.seed)
             self._train(stage, section)
-        (self.folder(stage) / "done").touch()
+        record = {"seconds": round(self._clock() - started, 1)}  # of the run that finished it
+        (self.folder(stage) / "done").write_text(json.dumps(record) + "\n", encoding="utf-8")
         return self.folder(stage)
+
+    def seconds(self) -> dict[str, float]:
+        """How long each finished stage took, rendering included: of the run that finished it, s."""
+        finished = {stage: self.folder(stage) / "done" for stage in self.stages() if self.done(stage)}
+        return {stage: json.loads(file.read_text("utf-8"))["seconds"] for stage, file in finished.items()}
 
     def materials(self, start: str | None, stage: str) -> Materials:
         """The network that a stage starts from, with the data."""
@@ -79,8 +97,8 @@ class Recipe:
             backbone=backbone,
             config=config,
             tokenizer=tokenizer,
-            examples=self._data(),
-            validation=self._held_out(),
+            examples=self._open(self._data_of(stage)),
+            validation=self._open(self._config.validation),
             seed=self._config.seed,
         )
 
@@ -133,7 +151,7 @@ class Recipe:
 
     def _fresh(self) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         """A new small network and a vocabulary from the reports of the data."""
-        examples, phantoms = self._data(), self._config.data.phantoms
+        examples, phantoms = self._open(self._config.data), self._config.data.phantoms
         texts = [examples[i].answer for i in range(min(_TOKENIZER_TEXTS, len(examples)))]
         tokenizer = train_tokenizer(texts, required=PROMPT_WORDS)
         ids = {"image_token_id": tokenizer.special(IMAGE_PAD), "eos_token_id": tokenizer.eos_id}
@@ -156,15 +174,16 @@ class Recipe:
         torch.manual_seed(self._config.seed)
         return Backbone.from_config(network), config, tokenizer
 
-    def _data(self) -> ExampleSet:
-        if self._examples is None:
-            self._examples = open_data(self._config.data, self._config.run)
-        return self._examples
+    def _data_of(self, stage: str) -> DataConfig:
+        """The distillations learn from studies that the teacher has not seen: there it is as unsure as later."""
+        if stage in _DISTILLATIONS and self._config.distillation is not None:
+            return self._config.distillation
+        return self._config.data
 
-    def _held_out(self) -> ExampleSet:
-        if self._validation is None:
-            self._validation = open_data(self._config.validation, self._config.run)
-        return self._validation
+    def _open(self, data: DataConfig) -> ExampleSet:
+        if data not in self._opened:
+            self._opened[data] = open_data(data, self._config.run)
+        return self._opened[data]
 
 
 def open_data(data: DataConfig, run: Path) -> ExampleSet:

@@ -39,6 +39,7 @@ def _recipe(folder: Path) -> Recipe:
             "run": str(folder / "run"),
             "network": {**SIZES, "vision_layers": 1, "vision_ffn": 48},
             "data": data,
+            "distillation": {"phantoms": {"first_seed": 4, "count": 4, "image_size": 56}},
             "validation": data,
             "labels": STEP,
             "ar": STEP,
@@ -61,7 +62,7 @@ def test_recipe_runs_from_nothing_to_a_published_checkpoint(
     recipe.run_all()
     log = (recipe.folder("ar") / "log.jsonl").read_text()
     recipe.run_all()
-    publish_demo(recipe, tmp_path / "shipped")
+    publish_demo(recipe, tmp_path / "shipped", commit="abc123")
 
     assert (recipe.folder("ar") / "log.jsonl").read_text() == log
     assert [json.loads(line)["step"] for line in log.splitlines()] == [1]
@@ -69,6 +70,29 @@ def test_recipe_runs_from_nothing_to_a_published_checkpoint(
     assert stages == {"ar": Stage.AR, "rad": Stage.BASE, "dcd": Stage.ECHO, "t3d": Stage.T3D}
     shipped = load_checkpoint(tmp_path / "shipped").config
     assert (shipped.demonstration, shipped.denoising_steps) == (True, 1)
+    assert "from commit abc123" in (tmp_path / "shipped" / "README.md").read_text()
+
+
+def test_every_commit_of_a_run_is_remembered_once(tmp_path: Path) -> None:
+    """A run that was resumed with other code says so in its card."""
+    recipe = _recipe(tmp_path)
+
+    noted = [recipe.note_commit(commit) for commit in ("a1", "a1", "b2")]
+
+    assert noted == [["a1"], ["a1"], ["a1", "b2"]]
+
+
+def test_distillation_learns_from_its_own_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RAD reads `data`; rollout and DCD read `distillation`, which the teacher has not seen."""
+    monkeypatch.setattr(phantoms, "CHUNK", 4)
+    recipe = _recipe(tmp_path)
+    recipe.run("labels")
+
+    ids = {
+        stage: recipe.materials("labels", stage).examples[0].id for stage in ("rad", "rollout", "dcd", "t3d")
+    }
+
+    assert ids == {"rad": "phantom-0", "rollout": "phantom-4", "dcd": "phantom-4", "t3d": "phantom-4"}
 
 
 def test_a_stage_without_a_section_is_refused(tmp_path: Path) -> None:
