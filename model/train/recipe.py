@@ -175,7 +175,7 @@ class Recipe:
         return Backbone.from_config(network), config, tokenizer
 
     def _data_of(self, stage: str) -> DataConfig:
-        """The distillations learn from studies that the teacher has not seen: there it is as unsure as later."""
+        """The distillations may have their own studies: on those that it knows a teacher is never unsure."""
         if stage in _DISTILLATIONS and self._config.distillation is not None:
             return self._config.distillation
         return self._config.data
