@@ -1,0 +1,89 @@
+"""Rules of the audit's rows and of the recorder that never makes its caller wait."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import select
+
+from agent.audit import Action, Event, Recorder, record
+from agent.db.session import Database
+from agent.db.tables import AuditEvent
+from agent.errors import DatabaseUnavailable
+
+
+def rows(database: Database) -> list[tuple[str, str, bool, dict[str, object]]]:
+    """Every event: action, actor, whether it succeeded, details."""
+    with database.reading() as session:
+        found = session.scalars(select(AuditEvent).order_by(AuditEvent.id))
+        return [(one.action, one.actor, one.succeeded, one.details) for one in found]
+
+
+def test_event_commits_with_its_transaction(database: Database) -> None:
+    """An event is there exactly when what it tells of is."""
+    with database.transaction() as session:
+        record(session, Event(action=Action.SENT, actor="deliverer", details={"destination": "pacs"}))
+    with suppress(KeyError), database.transaction() as session:
+        record(session, Event(action=Action.SENT, actor="deliverer"))
+        raise KeyError("the work failed")
+    assert rows(database) == [("document-sent", "deliverer", True, {"destination": "pacs"})]
+
+
+def test_unlisted_detail_is_refused(database: Database) -> None:
+    """Nobody adds a patient's attribute by carelessness."""
+    with pytest.raises(ValueError, match="patient_name"), database.transaction() as session:
+        record(session, Event(action=Action.VIEW, actor="a", details={"patient_name": "DOE"}))
+
+
+def test_recorder_merges_equal_events(database: Database) -> None:
+    """A flood of one kind is one row with its number."""
+    recorder = Recorder(database, "listener")
+    refused = Event(action=Action.REFUSED, actor="EVIL", address="192.0.2.9", succeeded=False)
+    for _ in range(1000):
+        recorder.note(refused)
+    recorder.note(Event(action=Action.ASSOCIATION, actor="CR1", details={"count": 2}))
+    recorder.flush()
+    recorder.flush()
+    assert rows(database) == [
+        ("association-refused", "EVIL", False, {"count": 1000}),
+        ("association", "CR1", True, {"count": 2}),
+    ]
+
+
+def test_recorder_bounds_what_it_keeps(database: Database) -> None:
+    """Beyond the bound the number of what was dropped is itself an event."""
+    recorder = Recorder(database, "listener", most=2)
+    for number in range(5):
+        recorder.note(Event(action=Action.REFUSED, actor=f"AE{number}"))
+    recorder.flush()
+    assert [(action, details) for action, _, _, details in rows(database)] == [
+        ("association-refused", {}),
+        ("association-refused", {}),
+        ("fault", {"code": "audit-overflow", "count": 3}),
+    ]
+
+
+def test_recorder_keeps_events_while_the_database_is_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be written is written later."""
+    recorder = Recorder(database, "listener")
+    recorder.note(Event(action=Action.REFUSED, actor="EVIL"), 3)
+
+    def away(self: Database) -> None:
+        raise DatabaseUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "transaction", away)
+        with pytest.raises(DatabaseUnavailable):
+            recorder.flush()
+    recorder.flush()
+    assert rows(database) == [("association-refused", "EVIL", True, {"count": 3})]
+
+
+def test_recorder_writes_the_rest_at_its_end(database: Database) -> None:
+    """An orderly end loses nothing."""
+    with Recorder(database, "listener", every_s=60) as recorder:
+        recorder.note(Event(action=Action.STOP, actor="listener"))
+    assert rows(database) == [("stop", "listener", True, {})]
