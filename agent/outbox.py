@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.db.tables import Document, Draft, Job
+from agent.db.tables import Document, Draft, Job, Study
 from agent.errors import DemonstrationModelRefused
 from agent.failpoints import failpoint
 from agent.queue import deliveries
@@ -90,6 +90,7 @@ def write(
         content=dict(record.content),
         urgency=record.urgency,
         seconds=record.seconds,
+        waited_s=_waited_s(session, job, record, now),
         created_at=now,
     )
     session.add(draft)
@@ -112,6 +113,16 @@ def write(
     session.flush()
     failpoint("outbox.before-commit")
     return draft
+
+
+def _waited_s(session: Session, job: Job, record: Record, now: datetime) -> float | None:
+    """Seconds since the study's last image; a later one's arrival says nothing about this revision."""
+    arrived, revision = session.execute(
+        select(Study.last_received_at, Study.revision).where(Study.id == job.study_id)
+    ).one()
+    if record.outcome != "drafted" or revision != job.revision:
+        return None
+    return max(0.0, (now - arrived).total_seconds())
 
 
 def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair) -> list[Document]:

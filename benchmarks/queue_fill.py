@@ -30,8 +30,8 @@ _STATEMENTS = (
     "INSERT INTO job_events (job_id, at, from_state, to_state, actor) {series}"
     "SELECT n, {moment}, 'GENERATING', 'DRAFTED', 'w' FROM series WHERE n <= :count - :waiting",
     "INSERT INTO drafts (id, study_id, job_id, revision, model_digest, model_name, demonstration, outcome, "
-    "text, content, urgency, seconds, created_at) {series}"
-    "SELECT n, n, n, 1, 'digest', 'model', {false}, 'drafted', 'Findings: Normal.', '{{}}', 50, 0.1, "
+    "text, content, urgency, seconds, waited_s, delivered_s, created_at) {series}"
+    "SELECT n, n, n, 1, 'digest', 'model', {false}, 'drafted', 'Findings: Normal.', '{{}}', 50, 0.1, 61, 62, "
     "{moment} FROM series WHERE n <= :count - :waiting",
     "INSERT INTO documents (id, draft_id, role, variant, sop_class_uid, sop_instance_uid, "
     "series_instance_uid, sha256, content) {series}"

@@ -1,7 +1,7 @@
 """The tables: what the service knows, and the only place where it keeps it.
 
 Columns that hold a DICOM attribute are its keyword in snake case. Times are aware and in UTC. The
-patient's attributes stand in `studies` alone, so that one table needs guarding and one purge empties it.
+patient's attributes stand in `studies`, and in `listings` as keys to sort and search by; nowhere else.
 """
 
 from __future__ import annotations
@@ -185,9 +185,8 @@ class Draft(Base):
     __tablename__ = "drafts"
     __table_args__ = (
         UniqueConstraint("study_id", "revision", "model_digest"),
-        # The worklist's two orders; the page walks an index and never sorts.
-        Index("ix_drafts_worklist", "outcome", "urgency", "created_at", "id"),
-        Index("ix_drafts_newest", "outcome", "created_at", "id"),
+        # `status` reads how long drafts took from here alone, never from the rows with their long texts.
+        Index("ix_drafts_latency", "outcome", "created_at", "waited_s", "delivered_s"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -204,7 +203,48 @@ class Draft(Base):
     content: Mapped[dict[str, Any]]
     urgency: Mapped[int] = mapped_column(Integer, default=50)
     seconds: Mapped[float] = mapped_column(Float, default=0.0)
+    # Seconds from the study's last image to this draft; unknown when a later image had come meanwhile.
+    waited_s: Mapped[float | None] = mapped_column(Float)
+    # Seconds from the same image until every destination had stored every document.
+    delivered_s: Mapped[float | None] = mapped_column(Float)
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Listing(Base):
+    """A study's line in the worklist (`agent.listing`): its newest draft, and keys to sort and search by."""
+
+    __tablename__ = "listings"
+    __table_args__ = (
+        # The worklist's orders; the page walks an index and never sorts.
+        Index("ix_listings_urgency", "shelf", "urgency", "drafted_at", "study_id"),
+        Index("ix_listings_arrival", "shelf", "arrived_at", "study_id"),
+        Index("ix_listings_patient", "shelf", "patient", "study_id"),
+        Index("ix_listings_taken", "shelf", "taken", "study_id"),
+    )
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
+    draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id", ondelete="CASCADE"))
+    # open | verified | rejected | none: what has become of the newest draft.
+    shelf: Mapped[str] = mapped_column(String(16))
+    urgency: Mapped[int] = mapped_column(Integer)
+    drafted_at: Mapped[datetime]
+    arrived_at: Mapped[datetime]
+    # Made of the patient's attributes in `studies`: the name in lower case; date and time of the study;
+    # all that is searched, in lower case.
+    patient: Mapped[str] = mapped_column(Text)
+    taken: Mapped[str] = mapped_column(Text)
+    search: Mapped[str] = mapped_column(Text)
+
+
+class ListingTag(Base):
+    """What a study is found by in the worklist: a positive finding's concept, or `flag:` and a flag's code."""
+
+    __tablename__ = "listing_tags"
+
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True)
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("listings.study_id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class Document(Base):
@@ -288,6 +328,8 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16))
     # argon2; None for somebody who may not sign in here.
     password_hash: Mapped[str | None] = mapped_column(Text)
+    # Who this is to the OpenID provider: its issuer and subject; None for a local user.
+    subject: Mapped[str | None] = mapped_column(String(512), unique=True, index=True)
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Document, Job
+from agent.db.tables import Delivery, Document, Draft, Job
 from agent.errors import LeaseLost
 from agent.queue.lease import prolong
 from agent.queue.retry import Failure, RetryPolicy, backoff_s
@@ -329,3 +329,18 @@ def settle(session: Session, job: Job, now: datetime, actor: str) -> None:
         move(session, job, JobState.DEAD, now=now, code=dead[0].code, reason=dead[0].reason, actor=actor)
     elif all(state in _HELD for state, _code, _reason in rows):
         move(session, job, JobState.DELIVERED, now=now, actor=actor)
+        _measure(session, job, now)
+
+
+def _measure(session: Session, job: Job, now: datetime) -> None:
+    """Write down how long the study waited, from its last image until every destination had the draft."""
+    drafts = select(Draft.id, Draft.created_at, Draft.waited_s).where(Draft.job_id == job.id)
+    for draft_id, created_at, waited_s in session.execute(drafts).all():
+        if waited_s is None:
+            continue
+        session.execute(
+            update(Draft)
+            .where(Draft.id == draft_id)
+            .values(delivered_s=waited_s + (now - created_at).total_seconds())
+            .execution_options(synchronize_session=False)
+        )

@@ -225,7 +225,8 @@ def drafted(database: Database, number: int, destinations: tuple[str, ...] = ("a
             demonstration=False,
             text="t",
             content={},
-            created_at=now,
+            waited_s=5.0,
+            created_at=now - timedelta(seconds=2),
         )
         session.add(draft)
         session.flush()
@@ -257,6 +258,19 @@ def test_delivery_roll_up_needs_every_destination(both_databases: Database) -> N
     (second,) = deliveries.claim(both_databases, "d", "b", 60, 9)
     deliveries.stored(both_databases, second)
     assert job_of(both_databases, job_id).state == "DELIVERED"
+
+
+def test_delivery_to_the_last_destination_measures_the_wait(both_databases: Database) -> None:
+    """From the last image to the draft, and on until every destination has it; before that it is unknown."""
+    drafted(both_databases, 1, ("a", "b"))
+    for name, known in (("a", False), ("b", True)):
+        (claim,) = deliveries.claim(both_databases, "d", name, 60, 9)
+        deliveries.stored(both_databases, claim)
+        with both_databases.reading() as session:
+            waited_s = session.scalars(select(Draft.delivered_s)).one()
+        assert (waited_s is not None) == known
+    assert waited_s is not None
+    assert 7.0 <= waited_s < 60.0
 
 
 def test_delivery_finishes_are_fenced(both_databases: Database) -> None:

@@ -41,6 +41,7 @@ def add_draft(
     session: Session, job: Job, *, at: datetime, stored_after_s: float | None, **values: Any
 ) -> Draft:
     """Add a draft with one document, and its delivery: STORED after some time, or still PENDING."""
+    waited_s = (at - session.get_one(Study, job.study_id).last_received_at).total_seconds()
     draft = Draft(
         study_id=job.study_id,
         job_id=job.id,
@@ -50,6 +51,8 @@ def add_draft(
         demonstration=True,
         text="Findings: none.",
         content=values.pop("content", {}),
+        waited_s=waited_s,
+        delivered_s=None if stored_after_s is None else waited_s + stored_after_s,
         created_at=at,
     )
     session.add(draft)

@@ -47,6 +47,8 @@ def test_worker_writes_draft_documents_and_deliveries(
     (draft,) = rows(house.database, Draft)
     assert draft.text.startswith("Findings: There is a")
     assert (draft.outcome, draft.urgency, draft.content["flags"]) == ("drafted", 5, [])
+    assert 0.0 <= draft.waited_s < 300.0
+    assert draft.delivered_s is None
     assert [one.role for one in rows(house.database, Document)] == ["findings", "report"]
     found = [(one.destination, one.state, one.priority) for one in rows(house.database, Delivery)]
     assert found == [("pacs", "PENDING", 5), ("pacs", "PENDING", 5)]
