@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agent.errors import SettingsError
 from agent.settings_base import AeTitle as AeTitle
 from agent.settings_base import Port, Seconds, Section
+from agent.settings_delivery import ClientTlsSettings as ClientTlsSettings
 from agent.settings_delivery import DeliverySettings as DeliverySettings
 from agent.settings_delivery import DestinationSettings as DestinationSettings
 from agent.settings_rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY

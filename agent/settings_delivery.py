@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from agent.settings_base import AeTitle, Port, Seconds, Section
+
+
+class ClientTlsSettings(Section):
+    """TLS towards another application entity (PS3.15 B.12)."""
+
+    authorities: Path | None = Field(
+        None, description="PEM file: the authorities that sign its certificate; the system's when left out."
+    )
+    certificate: Path | None = Field(
+        None, description="PEM file: our certificate and its chain, for mutual authentication."
+    )
+    key: Path | None = Field(None, description="PEM file: our private key, readable by the service alone.")
+    verify_host: bool = Field(
+        True, description="Demand that its certificate is made out to its host name or address."
+    )
+    server_name: str | None = Field(
+        None, min_length=1, description="Name in its certificate, where that is not `host`."
+    )
+
+    @model_validator(mode="after")
+    def _needs_both(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("`certificate` and `key` go together: give both or neither")
+        return self
 
 
 class DestinationSettings(Section):
@@ -28,11 +53,35 @@ class DestinationSettings(Section):
         pattern=r"^https?://[^/@\s]+(/\S*)?$",
     )
     timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
+    tls: ClientTlsSettings | None = Field(
+        None, description="TLS (C-STORE, C-ECHO, storage commitment); plain TCP when left out."
+    )
+    commitment: bool = Field(
+        False,
+        description="Ask this PACS to take responsibility for what it stored (storage commitment); a "
+        "DICOMweb server is asked what it holds (QIDO-RS).",
+    )
+    commitment_wait_s: float = Field(
+        2, ge=0, description="Wait (s) for the report on the association of the request; 0 for none."
+    )
+    commitment_timeout_s: Seconds = Field(
+        900, description="Without a report for this long (s) the PACS is asked what it holds (C-FIND)."
+    )
+    commitment_attempts: int = Field(
+        3, ge=1, description="Requests for commitment before a document counts as UNCOMMITTED."
+    )
+    commitment_resends: int = Field(
+        3, ge=0, description="How often a document that the PACS has lost is sent again before it is DEAD."
+    )
 
     @model_validator(mode="after")
     def _needs_a_place(self) -> Self:
         if not self.host and self.stow_url is None:
             raise ValueError("a destination needs a `host`, with its `port` and `ae_title`, or a `stow_url`")
+        if self.stow_url is not None and self.tls is not None:
+            raise ValueError(
+                "`tls` is for C-STORE; an https `stow_url` takes its authorities from REQUESTS_CA_BUNDLE"
+            )
         return self
 
     @property

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import io
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import AssociationSocket
 
+from agent.dimse.scu import NO_CONTEXT, NoContext, Peer, associated
+from agent.dimse.scu import ConnectionLost as ConnectionLost
 from agent.dimse.statuses import Verdict, store_status
 from agent.errors import DeliveryFailed, DeliveryRefused
-from agent.settings import DestinationSettings
-
-# Larger PDUs mean fewer turns of the state machine.
-MAXIMUM_PDU = 131072
-# Documents are Explicit VR Little Endian; Implicit is what every archive must take (PS3.5 10.1).
-_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-# Reject reasons of PS3.8 table 9-21 that an administrator can do something about: (source, reason).
-_REJECTIONS = {
-    (1, 3): "it does not know our AE title (`calling_ae_title`)",
-    (1, 7): "it does not answer to the AE title of the settings (`ae_title`)",
-    (3, 1): "it is congested",
-    (3, 2): "it has too many associations",
-}
-_NO_CONTEXT = (
-    "the destination accepts no presentation context for this SOP class; "
-    "choose another `findings_sop_class` or enable the class in the PACS"
-)
 
 
 class Sendable(Protocol):
@@ -61,10 +42,6 @@ class Connection(Protocol):
         """
 
 
-class ConnectionLost(DeliveryFailed):
-    """The destination broke off, or did not answer in time; the delivery is retried with backoff."""
-
-
 class StorageConnection:
     """An established association."""
 
@@ -87,7 +64,7 @@ class StorageConnection:
             if context.abstract_syntax == document.sop_class_uid
         ]
         if not accepted:
-            raise DeliveryRefused(_NO_CONTEXT)
+            raise DeliveryRefused(NO_CONTEXT)
         # Elements that nobody touches are written as they were read, so that the bytes stay the same.
         dataset = dcmread(io.BytesIO(document.content))
         try:
@@ -106,86 +83,29 @@ class StorageConnection:
 
 
 @contextmanager
-def open_connection(
-    destination: DestinationSettings, sop_class_uids: Iterable[str]
-) -> Iterator[StorageConnection]:
+def open_connection(destination: Peer, sop_class_uids: Iterable[str]) -> Iterator[StorageConnection]:
     """Open an association that proposes the SOP classes, and release it at the end.
 
     Raises:
         DeliveryRefused: the destination accepts none of the SOP classes.
         ConnectionLost: no connection, no answer, or a rejection; the text says which.
     """
-    association = _associate(destination, sorted(set(sop_class_uids)))
-    try:
+    with associated(destination, sop_class_uids) as association:
         yield StorageConnection(association)
-    finally:
-        if association.is_established:
-            association.release()
 
 
-def echo(destination: DestinationSettings) -> None:
+def echo(destination: Peer) -> None:
     """Ask whether the destination is there (C-ECHO).
 
     Raises:
         ConnectionLost: it is not; the text says why.
     """
-    association = _associate(destination, [Verification])
     try:
-        answer = association.send_c_echo()
-        if "Status" not in answer or answer.Status != 0x0000:
-            raise ConnectionLost("the destination did not answer the verification (C-ECHO) with success")
-    except (RuntimeError, ValueError) as error:
+        with associated(destination, [Verification]) as association:
+            answer = association.send_c_echo()
+    except NoContext as error:
         raise ConnectionLost("the destination does not offer verification (C-ECHO)") from error
-    finally:
-        if association.is_established:
-            association.release()
-
-
-class _Entity(AE):
-    """An application entity that holds on to its socket.
-
-    pynetdicom leaves the socket of a refused connection open, and leaves Nagle's algorithm on, which held
-    each small document back for an acknowledgement.
-    """
-
-    _socket: socket.socket | None = None
-
-    def _create_socket(self, *arguments: Any) -> AssociationSocket:
-        made = super()._create_socket(*arguments)
-        self._socket = made.socket
-        if self._socket is not None:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
-
-    def close_socket(self) -> None:
-        """Close what pynetdicom may have left open."""
-        if self._socket is not None:
-            self._socket.close()
-
-
-def _associate(destination: DestinationSettings, sop_class_uids: list[str]) -> Association:
-    entity = _Entity(ae_title=destination.calling_ae_title)
-    entity.connection_timeout = entity.acse_timeout = destination.timeout_s
-    entity.dimse_timeout = entity.network_timeout = destination.timeout_s
-    for uid in sop_class_uids:
-        entity.add_requested_context(uid, list(_SYNTAXES))
-    try:
-        association = entity.associate(
-            destination.host,
-            destination.port,
-            ae_title=destination.ae_title,
-            max_pdu=MAXIMUM_PDU,
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConnectionLost("the destination's host name cannot be resolved") from error
-    if association.is_established:
-        return association
-    entity.close_socket()
-    answer = association.acceptor.primitive
-    if association.is_rejected:
-        key = (getattr(answer, "result_source", 0), getattr(answer, "diagnostic", 0))
-        why = _REJECTIONS.get(key, f"source and reason {key}")
-        raise ConnectionLost(f"the destination rejects the association: {why}")
-    if answer is not None and answer.result == 0x00:
-        raise DeliveryRefused(_NO_CONTEXT)
-    raise ConnectionLost("the destination cannot be reached: no connection, or no answer in time")
+    except (RuntimeError, ValueError) as error:
+        raise ConnectionLost("the association broke during the verification (C-ECHO)") from error
+    if "Status" not in answer or answer.Status != 0x0000:
+        raise ConnectionLost("the destination did not answer the verification (C-ECHO) with success")

@@ -1,12 +1,13 @@
-"""TLS of the listener: mutual authentication, versions and suites of PS3.15 B.12 (BCP 195)."""
+"""TLS of both directions: mutual authentication, versions and suites of PS3.15 B.12 (BCP 195)."""
 
 from __future__ import annotations
 
 import hashlib
 import ssl
+from typing import Any
 
 from agent.errors import SettingsError
-from agent.settings import TlsSettings
+from agent.settings import ClientTlsSettings, TlsSettings
 
 # Ephemeral keys and authenticated encryption only; TLS 1.3 has nothing else.
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
@@ -19,10 +20,8 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
         SettingsError: a file is missing, unreadable or does not fit the others.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_SUITES)
+    _harden(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     try:
         context.load_cert_chain(settings.certificate, settings.key)
         context.load_verify_locations(settings.authorities)
@@ -31,6 +30,67 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
             "listener.tls: certificate, key or authorities cannot be read, or do not belong together"
         ) from error
     return context
+
+
+class ClientContext(ssl.SSLContext):
+    """A context for one connection, which keeps the error that pynetdicom would only log."""
+
+    failure: OSError | None = None
+
+
+class _ClientSocket(ssl.SSLSocket):
+    """A socket that tells its context why it failed, and is closed when it could not be connected."""
+
+    def connect(self, addr: Any) -> None:
+        """Connect and shake hands."""
+        try:
+            super().connect(addr)
+        except OSError as error:
+            self._note(error)
+            self.close()
+            raise
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Read; in TLS 1.3 a server that refuses our certificate says so only here."""
+        try:
+            return super().recv(buflen, flags)
+        except OSError as error:
+            self._note(error)
+            raise
+
+    def _note(self, error: OSError) -> None:
+        if isinstance(self.context, ClientContext) and self.context.failure is None:
+            self.context.failure = error
+
+
+def client_context(settings: ClientTlsSettings) -> ClientContext:
+    """Return a context for one connection that demands a trusted certificate, and shows ours if there is one.
+
+    Raises:
+        SettingsError: a file is missing, unreadable or does not fit the others.
+    """
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    _harden(context)
+    context.sslsocket_class = _ClientSocket
+    context.check_hostname = settings.verify_host
+    try:
+        if settings.authorities is not None:
+            context.load_verify_locations(settings.authorities)
+        else:
+            context.load_default_certs()
+        if settings.certificate is not None:
+            context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            "destinations[].tls: certificate, key or authorities cannot be read, or do not belong together"
+        ) from error
+    return context
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_SUITES)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
 
 
 def fingerprint(connection: object) -> str | None:

@@ -59,7 +59,7 @@ class ScriptedPacs:
         self.server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         self.port = self.server.socket.getsockname()[1]
         return DestinationSettings(
-            name="pacs", host="127.0.0.1", port=self.port, ae_title="PACS", timeout_s=2
+            name="pacs", host="127.0.0.1", port=self.port, ae_title="PACS", timeout_s=20
         )
 
     def stop(self) -> None:
