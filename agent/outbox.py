@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent import listing
 from agent.db.tables import Document, Draft, Job, Study
 from agent.errors import DemonstrationModelRefused
 from agent.failpoints import failpoint
@@ -95,6 +96,7 @@ def write(
     )
     session.add(draft)
     session.flush()
+    listing.enter(session, draft)
     documents = {
         variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
     }
