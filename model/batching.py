@@ -13,9 +13,16 @@ from model.decode import Decoded, DecodeOptions, Decoder
 from model.errors import OutOfMemoryError
 from model.prompt import Prompt, collate_prompts
 
+NO_ROOM = "the device's memory does not hold one report in decoding: free memory, or use a smaller model"
+
 
 class ReportQueue(Protocol):
     """Takes prompts at any time and gives reports back as they are done (`model.engine.Engine` is one)."""
+
+    @property
+    def slots(self) -> int:
+        """The most reports in decoding at once; fewer after the memory ran out."""
+        ...
 
     @property
     def busy(self) -> bool:
@@ -30,8 +37,11 @@ class ReportQueue(Protocol):
         """Drops everything that is waiting or in decoding."""
         ...
 
-    def advance(self) -> list[tuple[int, Decoded]]:
-        """Works for a while; returns the reports that are done, with their tickets."""
+    def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
+        """Works for a while; returns the reports that are done, with their tickets.
+
+        A report that does not even fit alone into the device's memory comes back as that error.
+        """
         ...
 
 
@@ -48,6 +58,11 @@ class BatchQueue:
         self._tickets = 0
 
     @property
+    def slots(self) -> int:
+        """Prompts of one batch."""
+        return self._batch
+
+    @property
     def busy(self) -> bool:
         """Whether a report is waiting."""
         return bool(self._waiting)
@@ -62,11 +77,11 @@ class BatchQueue:
         """Drops everything that is waiting."""
         self._waiting.clear()
 
-    def advance(self) -> list[tuple[int, Decoded]]:
+    def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
         """Decodes the first waiting prompts that share their options.
 
-        When the device's memory runs out, the batch is halved and what it held waits again.
-        Raises: OutOfMemoryError where not even one report is possible.
+        When the device's memory runs out, the batch is halved and what it held waits again; a report that
+        does not fit alone comes back as an error.
         """
         if not self._waiting:
             return []
@@ -77,10 +92,10 @@ class BatchQueue:
         prompts = collate_prompts([prompt for _, prompt, _ in batch], self._config, self._pad_id)
         try:
             reports = self._decoder(self._backbone, prompts, options)
-        except torch.OutOfMemoryError as error:
-            if self._batch == 1:
-                raise OutOfMemoryError("the device's memory does not hold one report in decoding") from error
-            self._batch //= 2
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                return [(batch[0][0], OutOfMemoryError(NO_ROOM))]
+            self._batch = len(batch) // 2
             self._waiting.extendleft(reversed(batch))
             return []
         return [(ticket, decoded) for (ticket, _, _), decoded in zip(batch, reports, strict=True)]

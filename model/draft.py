@@ -55,8 +55,9 @@ class DraftText:
     """A draft report.
 
     tokens: generated, the end token included; forwards: what they cost, prefills and repeats included;
-    blocks: of the report as it stands; seconds: wall-clock from pixels to findings (in a batch, the
-    batch's time shared equally).
+    blocks: of the report as it stands; seconds: wall-clock from the study's taking to the finished draft,
+    others being decoded beside it. repeated_blocks: decoded a second time because the first reading was
+    doubtful; repeat_forwards: what that cost, part of `forwards`.
     """
 
     findings_sentences: tuple[DraftSentence, ...]
@@ -68,6 +69,8 @@ class DraftText:
     forwards: int
     blocks: int
     seconds: float
+    repeated_blocks: int = 0
+    repeat_forwards: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from model.backbone import Backbone
+from model.batching import NO_ROOM
 from model.cache import BlockCache
 from model.config import ModelConfig
 from model.decode.encode import encode_prompts
@@ -102,27 +103,32 @@ class Engine:
         self._snapshots.clear()
 
     def decode(self, prompts: Sequence[Prompt], options: DecodeOptions | None = None) -> list[Decoded]:
-        """Decodes all prompts and returns their reports in order. The engine must be idle."""
+        """Decodes all prompts and returns their reports in order. The engine must be idle.
+
+        Raises: OutOfMemoryError where a report does not fit even alone.
+        """
         order = {self.submit(prompt, options): row for row, prompt in enumerate(prompts)}
         reports: dict[int, Decoded] = {}
         while self.busy:
-            reports |= {order[ticket]: decoded for ticket, decoded in self.advance()}
+            for ticket, decoded in self.advance():
+                if isinstance(decoded, OutOfMemoryError):
+                    self.clear()
+                    raise decoded
+                reports[order[ticket]] = decoded
         return [reports[row] for row in range(len(prompts))]
 
     @torch.inference_mode()
-    def advance(self) -> list[tuple[int, Decoded]]:
+    def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
         """Fills free slots, runs one forward, and returns the reports that have ended, with their tickets.
 
         When the device's memory runs out, the slots are halved and what they held starts again; no report
-        is lost. Raises: OutOfMemoryError where not even one slot is possible.
+        is lost. One that does not fit even alone comes back as an error, and the others go on.
         """
         try:
             self._admit()
             self._step()
-        except torch.OutOfMemoryError as error:
-            if self.slots == 1:
-                raise OutOfMemoryError("the device's memory does not hold one report in decoding") from error
-            self._shrink()
+        except torch.OutOfMemoryError:
+            return self._shrink()
         else:
             self._snapshots.append(_Snapshot.of(self._state.running, self._requests))
         if len(self._snapshots) <= self._lag:
@@ -149,14 +155,17 @@ class Engine:
         self._lag = 1 if backbone.device.type == "cuda" else 0
         self._snapshots: deque[_Snapshot] = deque()
 
-    def _shrink(self) -> None:
+    def _shrink(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
+        """Half the slots, and what they held waits again; from a single slot its report comes back failed."""
         held = [request for request in self._requests if request is not None]
-        self._waiting.extendleft(reversed(held))
-        fewer = self.slots // 2
+        failed = held if self.slots == 1 else []
+        self._waiting.extendleft(reversed(held[len(failed) :]))
+        fewer = max(1, self.slots // 2)
         del self._cache, self._state, self._graphs
         if self._backbone.device.type == "cuda":
             torch.cuda.empty_cache()
         self._allocate(fewer)
+        return [(request.ticket, OutOfMemoryError(NO_ROOM)) for request in failed]
 
     def _admit(self) -> None:
         """Gives free slots to waiting reports; those with equally many images share one prefill."""
@@ -224,9 +233,9 @@ class Engine:
         )
         state.advance(logits, self._options)
 
-    def _harvest(self, snapshot: _Snapshot) -> list[tuple[int, Decoded]]:
+    def _harvest(self, snapshot: _Snapshot) -> list[tuple[int, Decoded | OutOfMemoryError]]:
         """The reports that had ended when the snapshot was taken; their slots are free now."""
-        finished = []
+        finished: list[tuple[int, Decoded | OutOfMemoryError]] = []
         for slot in snapshot.ended():
             request = self._requests[slot]
             if request is not None and request is snapshot.requests[slot]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from model.batching import BatchQueue, ReportQueue
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.config import Stage
+from model.config import ModelConfig, Stage
 from model.decode import Decoded, DecodeOptions, decode_autoregressive
 from model.device import DeviceChoice, DeviceName, select_device
 from model.draft import DraftFlag, DraftSentence, DraftText, FlagCode
@@ -29,6 +31,8 @@ from model.findings.vocabulary import Vocabulary, load_vocabulary
 from model.memory import affordable_slots, free_memory
 from model.prompt import Prompt, ReportContext, build_prompt, longest_prompt
 from model.review import Review, review
+from model.stream import Context, Image, Key, Outcome, Stream, Study, StudyList, StudySource, View
+from model.tokenizer import ReportTokenizer
 
 __all__ = [
     "Context",
@@ -41,9 +45,12 @@ __all__ = [
     "ReportContext",
     "Reporter",
     "ReporterImage",
+    "Study",
+    "StudyList",
+    "StudySource",
+    "View",
 ]
 
-View = Literal["frontal", "lateral", "unknown"]
 # When a doubtful block is decoded again: a step commits one token, and every other this sure of itself.
 _AGAIN_THRESHOLD = 0.9
 
@@ -56,26 +63,6 @@ _LATERAL_ALONE = DraftFlag(
 _VIEW_UNKNOWN = DraftFlag(
     code=FlagCode.INCOMPLETE_STUDY, text="The image does not state its view; it was read as frontal."
 )
-
-
-class Image(Protocol):
-    """An image as the reporter takes it: uint8 `[H, W]`, bright is dense, and its view."""
-
-    @property
-    def pixels(self) -> npt.NDArray[np.uint8]: ...
-
-    @property
-    def view(self) -> View: ...
-
-
-class Context(Protocol):
-    """What is known besides the pixels; empty means unknown."""
-
-    @property
-    def indication(self) -> str: ...
-
-    @property
-    def comparison(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,19 +101,18 @@ class Reporter:
         vocabulary: Vocabulary | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._config, self._tokenizer = checkpoint.config, checkpoint.tokenizer
+        config = checkpoint.config
         self._queue, self._clock = queue, clock
-        self._options = DecodeOptions.of(checkpoint.config)
-        self._vocabulary = vocabulary or load_vocabulary()
+        self._desk = _Desk(config, checkpoint.tokenizer, vocabulary or load_vocabulary())
         self.device = choice
         self.identity = ModelIdentity(
-            name=self._config.name,
-            version=self._config.version,
+            name=config.name,
+            version=config.version,
             weights_sha256=checkpoint.weights_sha256,
-            demonstration=self._config.demonstration,
-            licence=self._config.licence,
-            block_size=self._config.block_size,
-            stage=self._config.stage,
+            demonstration=config.demonstration,
+            licence=config.licence,
+            block_size=config.block_size,
+            stage=config.stage,
         )
 
     @classmethod
@@ -150,79 +136,92 @@ class Reporter:
         queue = _queue_for(checkpoint, choice, slots, memory_fraction)
         return cls(checkpoint, choice, queue, vocabulary=vocabulary)
 
+    @property
+    def slots(self) -> int:
+        """The most reports in decoding at once."""
+        return self._queue.slots
+
     def draft(self, images: Sequence[Image], context: Context | None = None) -> DraftText:
         """Drafts one study. Raises: PromptError, OutOfMemoryError."""
         return self.draft_many([(images, context or ReportContext())])[0]
 
     def draft_many(self, studies: Sequence[tuple[Sequence[Image], Context]]) -> list[DraftText]:
-        """Drafts several studies together: one draft each, in order, as if each were alone."""
-        started = self._clock()
-        prompts = [self._prompt(images, context) for images, context in studies]
-        reviews = self._reviewed(prompts)
-        seconds = (self._clock() - started) / max(1, len(studies))
-        return [
-            _compose(result, _view_flags(images), seconds)
-            for result, (images, _) in zip(reviews, studies, strict=True)
-        ]
+        """Drafts several studies together: one draft each, in order, as if each were alone.
 
-    def _prompt(self, images: Sequence[Image], context: Context) -> Prompt:
+        Raises: PromptError, OutOfMemoryError for the first study that cannot be drafted.
+        """
+        source = StudyList(
+            Study(key=row, images=images, context=context) for row, (images, context) in enumerate(studies)
+        )
+        drafts: dict[int, DraftText] = {}
+        with closing(self.draft_stream(source)) as stream:
+            for row, draft in stream:
+                if isinstance(draft, Exception):
+                    raise draft
+                drafts[row] = draft
+        return [drafts[row] for row in range(len(studies))]
+
+    def draft_stream(
+        self, source: StudySource[Key], *, ahead: int | None = None
+    ) -> Generator[tuple[Key, DraftText | Exception]]:
+        """Drafts what the source has, and gives back each draft as soon as it is done.
+
+        ahead: studies that are prepared while others are decoded, beyond `slots`; as many again where left
+        out. A study that cannot be drafted comes back with its error, and the others go on. An exception
+        that is raised is the device's: what was taken and not given back is undone, as it is when the
+        stream is closed early; the next stream starts afresh. One stream at a time.
+        """
+        ahead = self._queue.slots if ahead is None else ahead
+        with ThreadPoolExecutor(1, thread_name_prefix="studies") as helper:
+            stream = Stream(source, self._queue, self._desk, helper, ahead=ahead, clock=self._clock)
+            with closing(stream.run()) as outcomes:
+                for study, outcome in outcomes:
+                    if isinstance(outcome.result, Exception):
+                        yield study.key, outcome.result
+                    else:
+                        yield study.key, _compose(outcome.result, _view_flags(study.images), outcome)
+
+
+class _Desk:
+    """How this checkpoint's prompts are made, and how its reports are judged."""
+
+    def __init__(self, config: ModelConfig, tokenizer: ReportTokenizer, vocabulary: Vocabulary) -> None:
+        self._config, self._tokenizer, self._vocabulary = config, tokenizer, vocabulary
+        self._options = DecodeOptions.of(config)
+
+    def prompt(self, images: Sequence[Image], context: Context | None) -> Prompt:
+        """One frontal and one lateral image, and the context for a model that reads it."""
         chosen = _choose(images)
         known = ReportContext()
-        if self._config.reads_context:
+        if context is not None and self._config.reads_context:
             known = ReportContext(indication=context.indication, comparison=context.comparison)
         return build_prompt(self._tokenizer, self._config, [image.pixels for image in chosen], known)
 
-    def _reviewed(self, prompts: Sequence[Prompt]) -> list[Review]:
-        """Decodes and reads over; what is doubtful enters the queue once more, to be decoded carefully."""
-        try:
-            return self._served(prompts)
-        finally:
-            self._queue.clear()  # after a failure; otherwise it is empty
+    def read(self, report: Decoded) -> Review:
+        """The report, read over."""
+        return review(report, self._tokenizer, self._vocabulary, canonical=self._config.canonical)
 
-    def _served(self, prompts: Sequence[Prompt]) -> list[Review]:
-        rows = {self._queue.submit(prompt): row for row, prompt in enumerate(prompts)}
-        reviews: dict[int, Review] = {}
-        again: dict[int, Prompt] = {}
-        while self._queue.busy:
-            for ticket, report in self._queue.advance():
-                row = rows.pop(ticket)
-                if row in again:
-                    reviews[row] = self._better(reviews[row], again[row], report)
-                    continue
-                reviews[row] = self._review(report)
-                if self._could_be_better(reviews[row]):
-                    again[row] = self._begun(prompts[row], reviews[row])
-                    rows[self._queue.submit(again[row], self._careful(again[row]))] = row
-        return [reviews[row] for row in range(len(prompts))]
-
-    def _could_be_better(self, found: Review) -> bool:
-        """Whether a report is doubtful and was not decoded token by token already."""
+    def again(self, prompt: Prompt, found: Review) -> tuple[Prompt, DecodeOptions] | None:
+        """A doubtful report from its first doubtful block on; one decoded token by token stays as it is."""
         hasty = self._config.stage is not Stage.AR and self._options.steps < self._config.block_size
-        return hasty and found.first_doubtful_token is not None
-
-    def _begun(self, prompt: Prompt, found: Review) -> Prompt:
-        """The prompt with the report's blocks before its first doubtful one."""
-        doubtful = found.first_doubtful_token or 0
+        doubtful = found.first_doubtful_token
+        if doubtful is None or not hasty:
+            return None
         kept = self._options.block_start(doubtful, len(prompt.input_ids))
-        return dataclasses.replace(prompt, answer=found.report.tokens[:kept])
-
-    def _careful(self, begun: Prompt) -> DecodeOptions:
-        return dataclasses.replace(
+        careful = dataclasses.replace(
             self._options,
             steps=self._config.block_size,
             threshold=_AGAIN_THRESHOLD,
-            max_tokens=self._options.max_tokens - len(begun.answer),
+            max_tokens=self._options.max_tokens - kept,
         )
+        return dataclasses.replace(prompt, answer=found.report.tokens[:kept]), careful
 
-    def _better(self, first: Review, begun: Prompt, rest: Decoded) -> Review:
+    def better(self, first: Review, begun: Prompt, rest: Decoded) -> Review:
         """The better of the first reading and the one that ends in `rest`, with the cost of both."""
-        second = self._review(_joined(first.report, len(begun.answer), rest, self._options))
+        second = self.read(_joined(first.report, len(begun.answer), rest, self._options))
         cost = first.report.forwards + rest.forwards
         better = min(first, second, key=lambda found: found.badness)
         return dataclasses.replace(better, report=dataclasses.replace(better.report, forwards=cost))
-
-    def _review(self, report: Decoded) -> Review:
-        return review(report, self._tokenizer, self._vocabulary, canonical=self._config.canonical)
 
 
 def _queue_for(
@@ -283,7 +282,7 @@ def _joined(report: Decoded, kept: int, rest: Decoded, options: DecodeOptions) -
     )
 
 
-def _compose(found: Review, view_flags: Sequence[DraftFlag], seconds: float) -> DraftText:
+def _compose(found: Review, view_flags: Sequence[DraftFlag], outcome: Outcome) -> DraftText:
     sentences = {"findings": list[DraftSentence](), "impression": list[DraftSentence]()}
     for spoken, doubtful in zip(found.sentences, found.doubtful, strict=True):
         sentence = DraftSentence(text=spoken.text, confidence=spoken.confidence, doubtful=doubtful)
@@ -297,5 +296,7 @@ def _compose(found: Review, view_flags: Sequence[DraftFlag], seconds: float) -> 
         tokens=found.report.length,
         forwards=found.report.forwards,
         blocks=found.report.blocks,
-        seconds=seconds,
+        seconds=outcome.seconds,
+        repeated_blocks=outcome.repeated_blocks,
+        repeat_forwards=outcome.repeat_forwards,
     )

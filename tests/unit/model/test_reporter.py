@@ -19,7 +19,7 @@ from model.device import select_device
 from model.draft import FlagCode
 from model.errors import CheckpointError, PromptError
 from model.prompt import PromptBatch, ReportContext
-from model.reporter import Reporter, ReporterImage, View
+from model.reporter import Reporter, ReporterImage, Study, StudyList, View
 from model.tokenizer import ReportTokenizer, train_tokenizer
 
 Make = Callable[..., ModelConfig]
@@ -257,3 +257,26 @@ def test_broken_checkpoint_is_refused(tmp_path: Path) -> None:
     """The error lists what is missing."""
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):
         Reporter.load(tmp_path, "cpu")
+
+
+def test_stream_gives_each_draft_under_its_key(make_reporter: Callable[..., Reporter]) -> None:
+    """Drafts carry the flags of their own images; a study without images comes back as its error."""
+    source = StudyList(
+        [
+            Study(key="both", images=study("frontal", "lateral")),
+            Study(key="none", images=[]),
+            Study(key="one", images=study("frontal"), context=ReportContext(indication="cough")),
+        ]
+    )
+    drafts = dict(make_reporter(Script(FIRST + LAST, FIRST + LAST)).draft_stream(source, ahead=0))
+    assert isinstance(drafts["none"], PromptError)
+    assert codes(drafts["both"].flags) == []
+    assert codes(drafts["one"].flags) == [FlagCode.MISSING_LATERAL]
+
+
+def test_repeated_blocks_and_their_cost_stand_in_the_draft(make_reporter: Callable[..., Reporter]) -> None:
+    """So that their rate can be counted."""
+    draft = make_reporter(Script("Findings: left left.", FIRST + LAST)).draft(study("frontal", "lateral"))
+    blocks = -(-(len(TOKENIZER.encode(FIRST + LAST)) + 1) // 8)
+    assert (draft.repeated_blocks, draft.repeat_forwards) == (blocks, 8 * blocks)
+    assert draft.forwards > draft.repeat_forwards
