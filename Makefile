@@ -33,11 +33,11 @@ demo: setup ## The whole chain on this machine; options: make demo ARGS="--studi
 demo-model: $(STAMP) ## Train the shipped demonstration checkpoint from nothing (resumable, about 2 hours)
 	$(BIN)/echo-model demo-model $(ARGS)
 
-table-models: $(STAMP) ## Train the table's further baselines (T3D) from the runs of demo-model
-	$(BIN)/echo-model train t3d --config model/train/configs/table.yaml
+table-models: $(STAMP) ## Train the table's further networks from the runs of demo-model (resumable, about 1.5 hours)
+	$(BIN)/echo-model table-models $(ARGS)
 	$(BIN)/echo-model baseline runs/demo/ar ar
 	$(BIN)/echo-model baseline runs/demo/rad base
-	$(BIN)/echo-model baseline runs/demo/t3d t3d
+	$(BIN)/echo-model baseline runs/table/t3d/t3d t3d
 
 serve: setup ## Run the service with config.yaml
 	@$(BIN)/echo-agent serve --config $(CONFIG) $(ARGS)

@@ -15,6 +15,7 @@ from model.errors import ModelError
 from model.findings.commands import evaluate_findings_command, findings_command, normalise_command
 
 if TYPE_CHECKING:
+    from model.train.config import TrainingConfig
     from model.train.recipe import Recipe
 
 app = typer.Typer(
@@ -75,6 +76,27 @@ def demo_model(
     recipe.run_all()
     publish_demo(recipe, output, commit=", ".join(commits))
     typer.echo(f"demonstration checkpoint: {output}")
+
+
+@app.command("table-models")
+def table_models(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Other variants than the table's own.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="These variants alone.")] = None,
+    threads: _Threads = 0,
+) -> None:
+    """Trains the table's further networks from the runs of demo-model: every variant, resumable."""
+    from model.train.config import TrainingConfigError
+    from model.train.variants import load_variants
+
+    variants = load_variants(config or packaged_recipe("table"))
+    unknown = sorted(set(only or ()) - variants.keys())
+    if unknown:
+        raise TrainingConfigError(f"there is no variant {unknown[0]!r}; there are {sorted(variants)}")
+    for name in only or variants:
+        typer.echo(f"variant {name}")
+        _run_of(variants[name], threads).run_all()
 
 
 @app.command()
@@ -160,9 +182,14 @@ def packaged_recipe(name: str) -> Path:
 
 
 def _recipe(config: Path, threads: int) -> Recipe:
+    from model.train.config import load_training_config
+
+    return _run_of(load_training_config(config), threads)
+
+
+def _run_of(config: TrainingConfig, threads: int) -> Recipe:
     import time
 
-    from model.train.config import load_training_config
     from model.train.progress import Progress
     from model.train.recipe import Recipe
 
@@ -170,4 +197,4 @@ def _recipe(config: Path, threads: int) -> Recipe:
         import torch
 
         torch.set_num_threads(threads)
-    return Recipe(load_training_config(config), clock=time.monotonic, report=Progress(sys.stderr))
+    return Recipe(config, clock=time.monotonic, report=Progress(sys.stderr))

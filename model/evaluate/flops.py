@@ -8,6 +8,8 @@ skips empty blocks pays; "dense" is what plain attention over the whole square p
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,6 +49,7 @@ class TextShape:
 
 
 PAPER = TextShape(hidden=3584, ffn=18944, layers=28, heads=28, kv_heads=4, head_dim=128, vocab=152_064)
+_BATCH, _REPEATS = 24, 7  # of the timed steps
 PAPER_PROMPT, PAPER_ANSWER, PAPER_BLOCK = 2_900, 144, 8
 
 
@@ -121,17 +124,38 @@ def measured_flops(backbone: Backbone, tokens: int, answer: int) -> int:
     return int(counter.get_total_flops())
 
 
+def step_seconds(backbone: Backbone, prompt: int, answer: int, block: int, batch: int) -> tuple[float, float]:
+    """Seconds of a training step's forward and backward, RAD and duplication: medians, taken in turn."""
+    masks = rad_mask(prompt, answer, block), duplicated_mask(prompt, answer, block)
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(_REPEATS + 1):
+        for seconds, mask in zip(taken, masks, strict=True):
+            tokens = len(mask)
+            embeds = torch.zeros(batch, tokens, backbone.shape.hidden)
+            positions = torch.arange(tokens).expand(3, batch, -1)
+            started = time.perf_counter()
+            square = mask[None].expand(batch, -1, -1)
+            logits = backbone(embeds, positions, square, rows=slice(tokens - answer, tokens))
+            logits.square().mean().backward()
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(taken[0][1:]), statistics.median(taken[1][1:])  # the first ones warm up
+
+
 def count_shapes(backbone: Backbone, prompt: int, answer: int, block: int) -> dict[str, Mapping[str, float]]:
     """The comparison at a network's own shape, with torch's count beside it, and at the paper's."""
     own = compare(TextShape.of(backbone.shape), prompt, answer, block)
     rad = measured_flops(backbone, prompt + 2 * answer, answer)
     full = measured_flops(backbone, 2 * (prompt + answer), answer)
+    rad_s, full_s = step_seconds(backbone, prompt, answer, block, _BATCH)
     return {
         "own": {
             **own,
             "measured_rad": rad,
             "measured_duplicated": full,
             "measured_total_saved": 1 - rad / full,
+            "rad_step_ms": 1e3 * rad_s,
+            "duplicated_step_ms": 1e3 * full_s,
+            "step_time_saved": 1 - rad_s / full_s,
         },
         "paper": compare(PAPER, PAPER_PROMPT, PAPER_ANSWER, PAPER_BLOCK),
     }

@@ -20,6 +20,7 @@ def held_out_examples(count: int, image_size: int) -> list[Example]:
                 views=phantom.views,
                 answer=phantom.normalised,
                 truth=phantom.truth,
+                dictated=phantom.dictated,
             )
         )
     return examples

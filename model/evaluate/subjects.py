@@ -10,23 +10,41 @@ from model.backbone import Backbone
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, Stage
 from model.evaluate.deltas import apply_delta, save_delta
+from model.tokenizer import ReportTokenizer
 
 BASELINES = "baselines"
+# Where `make demo-model` and `make table-models` leave each network of the table, in `runs`.
+FOLDERS = {
+    "ar": "demo/ar",
+    "base": "demo/rad",
+    "t3d": "table/t3d/t3d",
+    "base-blk4": "table/blk4/rad",
+    "echo-blk4": "table/blk4/dcd",
+    "base-blk16": "table/blk16/rad",
+    "echo-blk16": "table/blk16/dcd",
+    "dcd-kl": "table/kl/dcd",
+    "dcd-steps": "table/steps/dcd",
+    "dcd-eos": "table/eos/dcd",
+    "dcd-reverse": "table/reverse/dcd",
+    "base-dictated": "table/dictated/rad",
+    "echo-dictated": "table/dictated/dcd",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A network and how it is configured."""
+    """A network, how it is configured, and its words."""
 
     backbone: Backbone
     config: ModelConfig
+    tokenizer: ReportTokenizer
 
 
 class Subjects:
     """Finds the networks of a table: `echo` is the checkpoint itself, the others its baselines.
 
-    A baseline is a file `baselines/NAME.safetensors` of differences in the checkpoint's directory, or a
-    whole checkpoint `NAME` in `runs`.
+    A baseline is a whole checkpoint in `runs` (see FOLDERS), or a file `baselines/NAME.safetensors` of
+    differences in the checkpoint's directory.
     """
 
     def __init__(self, directory: Path, runs: Path | None = None) -> None:
@@ -37,10 +55,9 @@ class Subjects:
     def get(self, name: str, stage: Stage, block_size: int) -> Subject | None:
         """The network of that name, or None where it has not been built."""
         if name == "echo":
-            return Subject(backbone=self.shipped.backbone, config=self.shipped.config)
-        if self._runs is not None and (self._runs / name / "config.json").exists():
-            found = load_checkpoint(self._runs / name)
-            return Subject(backbone=found.backbone, config=found.config)
+            return _subject(self.shipped)
+        if self._runs is not None and (self._runs / FOLDERS[name] / "done").exists():
+            return _subject(load_checkpoint(self._runs / FOLDERS[name]))
         file = self._directory / BASELINES / f"{name}.safetensors"
         if not file.exists():
             return None
@@ -54,7 +71,11 @@ class Subjects:
             denoising_steps=1,
             confidence_threshold=None,
         )
-        return Subject(backbone=backbone, config=config)
+        return Subject(backbone=backbone, config=config, tokenizer=self.shipped.tokenizer)
+
+
+def _subject(found: Checkpoint) -> Subject:
+    return Subject(backbone=found.backbone, config=found.config, tokenizer=found.tokenizer)
 
 
 def store_baseline(shipped: Path, other: Path, name: str) -> Path:

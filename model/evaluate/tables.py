@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 
-from model.backbone import Backbone
 from model.config import Stage
 from model.decode import (
     Decoded,
@@ -20,12 +19,12 @@ from model.decode import (
     decode_onestep,
 )
 from model.evaluate.canonical import read_canonical
+from model.evaluate.dictated import read_dictated
 from model.evaluate.metrics import attribute_accuracy, macro_f1, rouge_l
 from model.evaluate.perplexity import perplexity
 from model.evaluate.subjects import Subject, Subjects
 from model.findings.extract import extract_findings
 from model.prompt import Prompt, PromptBatch, build_prompt, collate_prompts
-from model.tokenizer import ReportTokenizer
 from model.train.examples import Example
 
 _BATCH = 32
@@ -34,7 +33,10 @@ _TIMED = 8  # studies decoded one by one for the rate, after one for warming up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a row of the table decodes, and how. `steps` and `threshold` as in `DecodeOptions`."""
+    """What a row of the table decodes, and how. `steps` and `threshold` as in `DecodeOptions`.
+
+    dictated: the network was trained on dictated reports, and is compared with those.
+    """
 
     name: str
     subject: str
@@ -43,6 +45,7 @@ class Row:
     block_size: int = 8
     steps: int = 1
     threshold: float | None = None
+    dictated: bool = False
 
 
 def _block_rows(size: int) -> tuple[Row, ...]:
@@ -62,7 +65,7 @@ def _block_rows(size: int) -> tuple[Row, ...]:
             name=f"Naive one-step blk{size}",
             subject=base,
             stage=Stage.BASE,
-            decode=decode_onestep,
+            decode=decode_fused,
             block_size=size,
         ),
         Row(name=f"ECHO blk{size}", subject=echo, stage=Stage.ECHO, decode=decode_fused, block_size=size),
@@ -77,15 +80,31 @@ ROWS: tuple[Row, ...] = (
     Row(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
     *_block_rows(8),
     Row(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
-    # Two tokens a step at least, and all that are sure.
+    # Two tokens a step at least, and all that are sure; then two tokens a step and no more.
     Row(name="T3D blk8", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4, threshold=0.85),
+    Row(name="T3D blk8, 2 per step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4),
     *_block_rows(4),
     *_block_rows(16),
     _variant("DCD KL blk8", "dcd-kl"),
     _variant("DCD KL + step weights blk8", "dcd-steps"),
     _variant("DCD KL + step weights + EOS blk8", "dcd-eos"),
     _variant("DCD reverse KL blk8", "dcd-reverse"),
-    _variant("ECHO blk8, dictated targets", "echo-dictated"),
+    Row(
+        name="Base multi-step blk8, dictated targets",
+        subject="base-dictated",
+        stage=Stage.BASE,
+        decode=decode_multistep,
+        steps=8,
+        threshold=0.85,
+        dictated=True,
+    ),
+    Row(
+        name="ECHO blk8, dictated targets",
+        subject="echo-dictated",
+        stage=Stage.ECHO,
+        decode=decode_fused,
+        dictated=True,
+    ),
 )
 
 
@@ -114,8 +133,6 @@ class Table:
         self._examples = examples
         self._clock = clock
         shipped = subjects.shipped
-        self._tokenizer: ReportTokenizer = shipped.tokenizer
-        self._prompts = [build_prompt(self._tokenizer, shipped.config, e.images) for e in examples]
         self._ar = subjects.get("ar", Stage.AR, shipped.config.block_size)
         self._ar_rate: float | None = None
 
@@ -128,14 +145,16 @@ class Table:
 
     def _measure(self, row: Row, subject: Subject) -> Measured:
         options = DecodeOptions.of(subject.config, steps=row.steps, threshold=row.threshold)
-        decoded = self._decode(row, subject.backbone, options)
-        texts = [self._tokenizer.decode(report.tokens).strip() for report in decoded]
+        prompts = [build_prompt(subject.tokenizer, subject.config, e.images) for e in self._examples]
+        decoded = self._decode(row, subject, prompts, options)
+        texts = [subject.tokenizer.decode(report.tokens).strip() for report in decoded]
         found = [extract_findings(text) for text in texts]
-        readings = [read_canonical(text) for text in texts]
         truths = [example.truth or () for example in self._examples]
-        rate = self._rate(row, subject.backbone, options)
+        rate = self._rate(row, subject, prompts, options)
         if row.stage is Stage.AR:
             self._ar_rate = rate
+        readings = [read_dictated(t, subject.tokenizer) if row.dictated else read_canonical(t) for t in texts]
+        references = [e.dictated if row.dictated and e.dictated else e.answer for e in self._examples]
         sentences = sum(reading.sentences for reading in readings)
         forwards = sum(report.forwards for report in decoded)
         return Measured(
@@ -144,45 +163,48 @@ class Table:
             attribute_accuracy=attribute_accuracy(found, truths)["all"],
             unparseable=sum(reading.broken for reading in readings) / max(1, sentences),
             legal=sum(reading.legal for reading in readings) / len(readings),
-            rouge_l=rouge_l(texts, [example.answer for example in self._examples]),
-            perplexity=self._perplexity(decoded),
+            rouge_l=rouge_l(texts, references),
+            perplexity=None if row.dictated else self._perplexity(decoded, prompts),
             tokens_per_forward=sum(report.length for report in decoded) / forwards,
             forwards_per_report=forwards / len(decoded),
             tokens_per_second=rate,
             speed_vs_ar=None if self._ar_rate is None else rate / self._ar_rate,
         )
 
-    def _decode(self, row: Row, backbone: Backbone, options: DecodeOptions) -> list[Decoded]:
+    def _decode(
+        self, row: Row, subject: Subject, prompts: Sequence[Prompt], options: DecodeOptions
+    ) -> list[Decoded]:
         decoded: list[Decoded] = []
-        for start in range(0, len(self._prompts), _BATCH):
-            decoded += row.decode(backbone, self._batch(self._prompts[start : start + _BATCH]), options)
+        for start in range(0, len(prompts), _BATCH):
+            decoded += row.decode(subject.backbone, _batch(prompts[start : start + _BATCH], subject), options)
         return decoded
 
-    def _rate(self, row: Row, backbone: Backbone, options: DecodeOptions) -> float:
+    def _rate(self, row: Row, subject: Subject, prompts: Sequence[Prompt], options: DecodeOptions) -> float:
         """Median tokens per second, batch 1, prefill included, without the vision tower."""
         rates = []
-        for prompt in [self._prompts[0], *self._prompts[:_TIMED]]:
-            batch = self._batch([prompt])
+        for prompt in [prompts[0], *prompts[:_TIMED]]:
+            batch = _batch([prompt], subject)
             started = self._clock()
             with torch.inference_mode():
-                backbone.encode_images(batch.pixel_values, batch.grid_thw)
+                subject.backbone.encode_images(batch.pixel_values, batch.grid_thw)
             vision = self._clock() - started
             started = self._clock()
-            report = row.decode(backbone, batch, options)[0]
+            report = row.decode(subject.backbone, batch, options)[0]
             rates.append(report.length / max(self._clock() - started - vision, 1e-9))
         return statistics.median(rates[1:])
 
-    def _perplexity(self, decoded: Sequence[Decoded]) -> float | None:
+    def _perplexity(self, decoded: Sequence[Decoded], prompts: Sequence[Prompt]) -> float | None:
         """Perplexity of the drafts under the AR network, end token included."""
         if self._ar is None:
             return None
         eos = self._ar.config.eos_token_id
         answers = [[*report.tokens, eos] for report in decoded]
         batches = [
-            (self._batch(self._prompts[s : s + _BATCH]), answers[s : s + _BATCH])
+            (_batch(prompts[s : s + _BATCH], self._ar), answers[s : s + _BATCH])
             for s in range(0, len(answers), _BATCH)
         ]
         return perplexity(self._ar.backbone, batches)
 
-    def _batch(self, prompts: Sequence[Prompt]) -> PromptBatch:
-        return collate_prompts(prompts, self._subjects.shipped.config, self._tokenizer.pad_id)
+
+def _batch(prompts: Sequence[Prompt], subject: Subject) -> PromptBatch:
+    return collate_prompts(prompts, subject.config, subject.tokenizer.pad_id)

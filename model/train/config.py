@@ -87,7 +87,7 @@ class RolloutConfig(Section):
 
 class DcdConfig(StageConfig):
     freeze_vision: bool = True
-    trajectories: str = "rollout"
+    trajectories: str = "rollout"  # or the folder of another run's
     step_weights: bool = True
     eos_weight: float = 0.1
     divergence: Literal["forward", "reverse"] = "forward"
@@ -110,6 +110,7 @@ class TrainingConfig(Section):
     run: Path
     network: dict[str, int] | None = None  # sizes of a new small network; None: `start` names a checkpoint
     start: Path | None = None
+    vocabulary: Literal["kept", "fresh"] = "kept"  # of AR's start; fresh: learnt anew from the data
     block_size: int = 8
     data: DataConfig
     distillation: DataConfig | None = (
@@ -132,13 +133,19 @@ def load_training_config(path: Path) -> TrainingConfig:
     """
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TrainingConfig.model_validate(loaded)
     except OSError as error:
         raise TrainingConfigError(
             f"{path}: cannot be read ({error.strerror}); name an existing YAML file"
         ) from error
     except yaml.YAMLError as error:
         raise TrainingConfigError(f"{path}: not valid YAML: {error}") from error
+    return parse_training_config(loaded, str(path))
+
+
+def parse_training_config(loaded: object, source: str) -> TrainingConfig:
+    """Validates a recipe. Raises: TrainingConfigError with every problem and its place in `source`."""
+    try:
+        return TrainingConfig.model_validate(loaded)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise TrainingConfigError(f"{path}: {problems}") from error
+        raise TrainingConfigError(f"{source}: {problems}") from error

@@ -12,12 +12,13 @@ from model.findings.types import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One study: its images (frontal first) and its report. `truth` is known of phantoms alone."""
+    """One study: its images and its report; `truth` and `dictated` are known of phantoms alone."""
 
     id: str
-    images: tuple[NDArray[np.uint8], ...]  # each [H, W], bright = dense
+    images: tuple[NDArray[np.uint8], ...]  # frontal first, each [H, W], bright = dense
     views: tuple[str, ...]
     answer: str  # "Findings: … Impression: …"
     indication: str | None = None
     comparison: str | None = None
     truth: tuple[Finding, ...] | None = None
+    dictated: str | None = None  # the same in free words

@@ -113,10 +113,10 @@ class Recipe:
         elif name == "rad" and config.rad is not None:
             stage = RadStage(materials, config.rad)
         elif name == "dcd" and config.dcd is not None:
-            stage = DcdStage(materials, config.dcd, self._trajectories(config.dcd.trajectories))
+            stage = DcdStage(materials, config.dcd, self._trajectories(config.dcd.trajectories, materials))
         else:
             assert config.t3d is not None
-            stage = T3dStage(materials, config.t3d, self._trajectories(config.t3d.trajectories))
+            stage = T3dStage(materials, config.t3d, self._trajectories(config.t3d.trajectories, materials))
         folder = self.folder(name)
         train(stage, section, folder, clock=self._clock, report=self._report)
         draw_curves(folder / "log.jsonl", folder / "curves.png")
@@ -127,11 +127,15 @@ class Recipe:
         materials = self.materials(section.teacher, "rollout")
         collect(materials, section, self.folder("rollout"), report=self._report)
 
-    def _trajectories(self, name: str) -> StoredTrajectories:
-        folder = self.folder(name)
+    def _trajectories(self, name: str, materials: Materials) -> StoredTrajectories:
+        folder = self._named(name)
         if not (folder / "done").exists():
             raise TrainingConfigError(f"{folder} holds no trajectories; run the stage 'rollout' first")
-        return StoredTrajectories.load(folder)
+        return StoredTrajectories.load(folder, len(materials.examples))
+
+    def _named(self, name: str) -> Path:
+        """A stage's folder, or another run's by its path."""
+        return self.folder(name) if name in STAGES or not Path(name).exists() else Path(name)
 
     def _start(self, start: str | None, stage: str) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         """The checkpoint that a stage starts from: named, the stage before it, or a fresh network."""
@@ -141,13 +145,23 @@ class Recipe:
             start = "rad" if stage in ("dcd", "t3d") else (earlier[-1] if earlier else None)
         if start is None:
             return self._fresh() if self._config.start is None else self._loaded(self._config.start)
-        folder = self.folder(start) if start in STAGES or not Path(start).exists() else Path(start)
-        return self._loaded(folder)
+        if stage == "ar" and self._config.vocabulary == "fresh":
+            return self._with_new_words(self._named(start))
+        return self._loaded(self._named(start))
 
     def _loaded(self, folder: Path) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         checkpoint = load_checkpoint(folder)
         config = replace(checkpoint.config, block_size=self._config.block_size)
         return checkpoint.backbone, config, checkpoint.tokenizer
+
+    def _with_new_words(self, folder: Path) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
+        """A checkpoint's layers under a vocabulary of these data; only what belongs to words is new."""
+        backbone, config, tokenizer = self._fresh()
+        known = load_checkpoint(folder).backbone.network.state_dict()
+        fresh = backbone.network.state_dict()
+        fitting = {name: value for name, value in known.items() if value.shape == fresh[name].shape}
+        backbone.network.load_state_dict({**fresh, **fitting})
+        return backbone, config, tokenizer
 
     def _fresh(self) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         """A new small network and a vocabulary from the reports of the data."""

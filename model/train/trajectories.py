@@ -31,9 +31,9 @@ class StoredTrajectories:
         self.kept: Tensor = tensors["kept"]  # bool [N]: the rollout may be trained on
 
     @classmethod
-    def load(cls, folder: Path) -> StoredTrajectories:
-        """Opens what `collect` has written."""
-        return cls(load_file(folder / _FILE))
+    def load(cls, folder: Path, count: int) -> StoredTrajectories:
+        """Opens what `collect` has written: the first `count` studies of it."""
+        return cls({name: tensor[:count] for name, tensor in load_file(folder / _FILE).items()})
 
     def __len__(self) -> int:
         return len(self.kept)

@@ -25,7 +25,7 @@ def _ignore(_: Mapping[str, float | int | str]) -> None:
 
 def _collected(materials: Materials, folder: Path) -> StoredTrajectories:
     collect(materials, RolloutConfig(examples=24, batch=8, top=4, legal_only=False), folder, report=_ignore)
-    return StoredTrajectories.load(folder)
+    return StoredTrajectories.load(folder, 24)
 
 
 def test_rollouts_say_what_the_plain_multistep_decoder_says(
