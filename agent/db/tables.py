@@ -276,13 +276,15 @@ class Delivery(Base):
         Index("ix_deliveries_claim", "destination", "state", "priority", "run_after", "id"),
         Index("ix_deliveries_lease", "state", "lease_until"),
         Index("ix_deliveries_job", "job_id"),
+        # What is stored and waits for commitment, among millions that wait for nothing (null).
+        Index("ix_deliveries_commit", "destination", "commit_at"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     destination: Mapped[str] = mapped_column(String(64))
-    # PENDING -> SENDING -> STORED -> COMMITTED, aside DEAD and CANCELED (`agent.queue.states`).
+    # PENDING -> SENDING -> STORED -> COMMITTED, aside UNCOMMITTED, DEAD, CANCELED (`agent.queue.states`).
     state: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int] = mapped_column(Integer, default=50)
     run_after: Mapped[datetime]
@@ -297,6 +299,26 @@ class Delivery(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     stored_at: Mapped[datetime | None]
+    # When the next step towards commitment is due; null where none is wanted or none is left.
+    commit_at: Mapped[datetime | None]
+    # The transaction (`commitments`) that the latest request for commitment belongs to.
+    commitment_uid: Mapped[str | None] = mapped_column(String(64))
+    commit_attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    committed_at: Mapped[datetime | None]
+    # How often the destination has lost the document after it had stored it.
+    losses: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+
+
+class Commitment(Base):
+    """One request for storage commitment; written before it is sent, so that no report is ever unknown."""
+
+    __tablename__ = "commitments"
+
+    transaction_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    destination: Mapped[str] = mapped_column(String(64))
+    requested_at: Mapped[datetime]
+    # The first report; a repeated one changes nothing.
+    reported_at: Mapped[datetime | None]
 
 
 class Worker(Base):

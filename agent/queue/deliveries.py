@@ -24,7 +24,7 @@ from agent.queue.states import DeliveryState, JobState, check_delivery_step, mov
 
 _RECLAIM_BATCH = 100
 _OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
-_HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value)
+_HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
 _IN_DELIVERY = (JobState.DRAFTED.value, JobState.DELIVERING.value)
 
 
@@ -96,7 +96,7 @@ def claim(
         claims = []
         for delivery, document in session.execute(due).all():
             token = str(uuid.uuid4())
-            _set(delivery, DeliveryState.SENDING, now)
+            set_state(delivery, DeliveryState.SENDING, now)
             delivery.attempts += 1
             delivery.lease_owner, delivery.lease_token = owner, token
             delivery.lease_until = now + timedelta(seconds=lease_s)
@@ -136,8 +136,10 @@ def heartbeat(database: Database, claims: Sequence[DeliveryClaim], lease_s: floa
     return prolong(database, Delivery, {one.delivery_id: one.token for one in claims}, lease_s)
 
 
-def stored(database: Database, claim: DeliveryClaim, *, actor: str = "") -> None:
+def stored(database: Database, claim: DeliveryClaim, *, actor: str = "", commit: bool = False) -> None:
     """The destination has answered success: STORED, and DELIVERED for the job when it was the last.
+
+    With `commit` the destination is to be asked for storage commitment (`agent.queue.commitments`).
 
     Raises:
         LeaseLost: another deliverer has this document now; the destination answers it the same.
@@ -145,8 +147,10 @@ def stored(database: Database, claim: DeliveryClaim, *, actor: str = "") -> None
     with database.transaction() as session:
         now = database_now(session)
         job, delivery = _fenced(session, claim)
-        _set(delivery, DeliveryState.STORED, now)
+        set_state(delivery, DeliveryState.STORED, now)
         delivery.stored_at = now
+        delivery.commit_at = now if commit else None
+        delivery.commitment_uid, delivery.commit_attempts = None, 0
         settle(session, job, now, actor)
 
 
@@ -175,7 +179,7 @@ def fail(
         again = now + timedelta(seconds=wait_s)
         over = not failure.retryable or again > delivery.give_up_at
         to = DeliveryState.DEAD if over else DeliveryState.PENDING
-        _set(delivery, to, now, failure)
+        set_state(delivery, to, now, failure)
         if to is DeliveryState.PENDING:
             delivery.run_after = again
         settle(session, job, now, actor)
@@ -189,7 +193,7 @@ def postpone(database: Database, claims: Sequence[DeliveryClaim], wait_s: float,
             with database.transaction() as session:
                 now = database_now(session)
                 _job, delivery = _fenced(session, one)
-                _set(delivery, DeliveryState.PENDING, now, reason)
+                set_state(delivery, DeliveryState.PENDING, now, reason)
                 delivery.attempts -= 1
                 delivery.run_after = now + timedelta(seconds=wait_s)
         except LeaseLost:
@@ -222,7 +226,7 @@ def reclaim_expired(
                 delivery.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
             )
             over = now + timedelta(seconds=wait_s) > delivery.give_up_at
-            _set(delivery, DeliveryState.DEAD if over else DeliveryState.PENDING, now, silent)
+            set_state(delivery, DeliveryState.DEAD if over else DeliveryState.PENDING, now, silent)
             delivery.run_after = now + timedelta(seconds=wait_s)
             settle(session, job, now, actor)
             reclaimed += 1
@@ -253,7 +257,7 @@ def give_up(database: Database, *, actor: str = "") -> int:
             delivery = session.get_one(Delivery, delivery_id, populate_existing=True, with_for_update=True)
             if delivery.state != DeliveryState.PENDING.value or delivery.give_up_at >= now:
                 continue
-            _set(delivery, DeliveryState.DEAD, now, late)
+            set_state(delivery, DeliveryState.DEAD, now, late)
             settle(session, job, now, actor)
             given_up += 1
     return given_up
@@ -267,8 +271,8 @@ def revive(session: Session, job_id: int, *, now: datetime, give_up_after_s: flo
     )
     deliveries = session.scalars(stopped).all()
     for delivery in deliveries:
-        _set(delivery, DeliveryState.PENDING, now)
-        delivery.attempts, delivery.run_after = 0, now
+        set_state(delivery, DeliveryState.PENDING, now)
+        delivery.attempts, delivery.losses, delivery.run_after = 0, 0, now
         delivery.give_up_at = now + timedelta(seconds=give_up_after_s)
     return len(deliveries)
 
@@ -279,7 +283,7 @@ def cancel_open(session: Session, job_id: int, *, now: datetime) -> int:
         select(Delivery).where(Delivery.job_id == job_id, Delivery.state.in_(_OPEN))
     ).all()
     for delivery in deliveries:
-        _set(delivery, DeliveryState.CANCELED, now)
+        set_state(delivery, DeliveryState.CANCELED, now)
     return len(deliveries)
 
 
@@ -301,7 +305,12 @@ def _fenced(session: Session, claim: DeliveryClaim) -> tuple[Job, Delivery]:
     return job, delivery
 
 
-def _set(delivery: Delivery, to: DeliveryState, now: datetime, failure: Failure | None = None) -> None:
+def set_state(delivery: Delivery, to: DeliveryState, now: datetime, failure: Failure | None = None) -> None:
+    """Bring a delivery into its next state, with the reason where there is one; only SENDING has a lease.
+
+    Raises:
+        InvalidTransition: the present state does not lead there; nothing was changed.
+    """
     check_delivery_step(delivery.state, to)
     delivery.state, delivery.updated_at = to.value, now
     delivery.code = failure.code if failure else None

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from agent.db.session import Database, database_now
 from agent.db.tables import Delivery, Draft, Job
 from agent.errors import InvalidTransition
+from agent.queue.commitments import ask_again
 from agent.queue.deliveries import cancel_open, revive
 from agent.queue.states import JobState, move
 
@@ -15,12 +16,16 @@ from agent.queue.states import JobState, move
 def retry(database: Database, job_id: int, *, give_up_after_s: float, actor: str) -> JobState:
     """Bring a stopped job back: its dead or canceled deliveries if it has a draft, else the drafting.
 
+    Documents that are stored but not committed are asked for again; a delivered job has nothing else.
+
     Raises:
         InvalidTransition: there is no such job, or it has not stopped.
     """
     with database.transaction() as session:
         now = database_now(session)
         job = _locked(session, job_id)
+        if ask_again(session, job_id, now=now) and job.state == JobState.DELIVERED.value:
+            return JobState.DELIVERED
         revived = revive(session, job_id, now=now, give_up_after_s=give_up_after_s)
         drafted = session.scalar(
             select(Draft.id).where(Draft.job_id == job_id, Draft.outcome == "drafted").limit(1)

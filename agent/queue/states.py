@@ -37,6 +37,7 @@ class DeliveryState(StrEnum):
     SENDING = "SENDING"
     STORED = "STORED"
     COMMITTED = "COMMITTED"
+    UNCOMMITTED = "UNCOMMITTED"
     DEAD = "DEAD"
     CANCELED = "CANCELED"
 
@@ -74,6 +75,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     _step(_J.DRAFTED, _J.DEAD, "every delivery was refused before it was tried"),
     _step(_J.DRAFTED, _J.CANCELED, "a person stopped it before anything was sent"),
     _step(_J.DELIVERING, _J.DELIVERED, "every destination stored every document"),
+    _step(_J.DELIVERED, _J.DELIVERING, "a destination has lost a document (storage commitment)"),
     _step(_J.DELIVERING, _J.DEAD, "a destination refused for good, or the retries ran out"),
     _step(_J.DELIVERING, _J.CANCELED, "a person stopped what was still to be sent"),
     _step(_J.SKIPPED, _J.QUEUED, "a person overruled the rule"),
@@ -97,6 +99,12 @@ DELIVERY_TRANSITIONS: tuple[Transition, ...] = (
     _step(_D.SENDING, _D.CANCELED, "a person stopped it"),
     _step(_D.STORED, _D.COMMITTED, "the destination took responsibility for it (storage commitment)"),
     _step(_D.STORED, _D.PENDING, "storage commitment failed: the destination has lost it"),
+    _step(_D.STORED, _D.UNCOMMITTED, "no answer to requests for commitment; a person should look"),
+    _step(_D.STORED, _D.DEAD, "lost again and again, or the destination holds something else under its UID"),
+    _step(_D.UNCOMMITTED, _D.COMMITTED, "the destination answered after all"),
+    _step(_D.UNCOMMITTED, _D.PENDING, "the destination answered after all: it has lost it"),
+    _step(_D.UNCOMMITTED, _D.DEAD, "the destination answered after all: it will not keep it"),
+    _step(_D.UNCOMMITTED, _D.STORED, "a person had it asked for again"),
     _step(_D.DEAD, _D.PENDING, "a person revived it"),
     _step(_D.CANCELED, _D.PENDING, "a person revived it"),
 )
@@ -172,4 +180,6 @@ def _lettered(title: str, steps: tuple[Transition, ...]) -> str:
 
 
 def _letter(index: int) -> str:
-    return chr(ord("a") + index)
+    """Return a, b, … z, aa, ab, …"""
+    first = _letter(index // 26 - 1) if index >= 26 else ""
+    return first + chr(ord("a") + index % 26)

@@ -34,9 +34,9 @@ def test_states_are_all_reachable() -> None:
     assert reachable(tuple((step.before, step.after) for step in DELIVERY_TRANSITIONS)) == set(DeliveryState)
 
 
-def test_states_delivered_is_the_end() -> None:
-    """Nothing leads out of DELIVERED: a new image makes a new revision, with a job of its own."""
-    assert [step for step in TRANSITIONS if step.before == JobState.DELIVERED] == []
+def test_states_delivered_ends_unless_a_document_is_lost() -> None:
+    """Only a loss leads out of DELIVERED: a new image makes a new revision, with a job of its own."""
+    assert [step.after for step in TRANSITIONS if step.before == JobState.DELIVERED] == [JobState.DELIVERING]
 
 
 def test_states_every_stop_can_be_undone_by_a_person() -> None:

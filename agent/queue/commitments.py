@@ -1,0 +1,305 @@
+"""Storage commitment in the outbox: for which stored documents to ask, and what an answer makes of them.
+
+A request's transaction UID is committed before the request is sent, so that whichever process the report
+reaches knows it. `commit_at` is when a document's next step is due; taking it moves that time into the
+future, which keeps other deliverers away without a lease. Source: PS3.4 annex J.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import Random
+
+from pydicom.uid import generate_uid
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from agent.audit import Action, Event, record
+from agent.db.session import Database, database_now
+from agent.db.tables import Commitment, Delivery, Document, Draft, Job, Study
+from agent.queue import deliveries
+from agent.queue.commitment_values import Answer, Item, Reception, Report, Request, Rule, Word
+from agent.queue.retry import Failure, backoff_s
+from agent.queue.states import DeliveryState, JobState, move
+
+# Documents in one request.
+LIMIT = 100
+_ANSWERABLE = (DeliveryState.STORED.value, DeliveryState.UNCOMMITTED.value)
+
+
+def request(database: Database, destination: str, *, timeout_s: float, limit: int = LIMIT) -> Request | None:
+    """Put the documents that were not asked for yet into one transaction; None where there are none.
+
+    timeout_s: how long its report may take.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        rows = session.execute(_due(destination, now, limit).where(Delivery.commitment_uid.is_(None))).all()
+        if not rows:
+            return None
+        commitment = Commitment(
+            transaction_uid=str(generate_uid(prefix=None)), destination=destination, requested_at=now
+        )
+        session.add(commitment)
+        for delivery, _document, _study in rows:
+            delivery.commitment_uid = commitment.transaction_uid
+            delivery.commit_attempts += 1
+            delivery.commit_at = now + timedelta(seconds=timeout_s)
+        return Request(transaction_uid=commitment.transaction_uid, items=tuple(_item(*row) for row in rows))
+
+
+def overdue(
+    database: Database, destination: str, *, hold_s: float, asked: bool = True, limit: int = LIMIT
+) -> tuple[Item, ...]:
+    """Take the documents whose report has not come; nobody else takes them in the next `hold_s` seconds.
+
+    With `asked=False`: the due ones of a destination that takes no requests, each counted as an attempt.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        known = Delivery.commitment_uid.is_not(None) if asked else Delivery.commitment_uid.is_(None)
+        rows = session.execute(_due(destination, now, limit).where(known)).all()
+        for delivery, _document, _study in rows:
+            delivery.commit_at = now + timedelta(seconds=hold_s)
+            if not asked:
+                delivery.commit_attempts += 1
+        return tuple(_item(*row) for row in rows)
+
+
+def answer(
+    database: Database,
+    answers: Iterable[tuple[Item, Answer]],
+    rule: Rule,
+    *,
+    chance: Random,
+    actor: str,
+) -> None:
+    """Do what was found out about documents; one that has got another answer meanwhile is left alone."""
+    by_id = {item.delivery_id: (item, said) for item, said in answers}
+    with database.transaction() as session:
+        now = database_now(session)
+        for job, delivery in _locked(session, by_id, (DeliveryState.STORED.value,)):
+            item, said = by_id[delivery.id]
+            if delivery.commitment_uid == item.transaction_uid:
+                _apply(session, job, delivery, said, rule, now, chance, actor)
+
+
+def put_off(database: Database, items: Sequence[Item], why: Failure, rule: Rule, *, wait_s: float) -> None:
+    """Ask again in `wait_s` seconds: the destination was not reached, which does not count as an attempt.
+
+    What was stored longer ago than `give_up_after_s` becomes UNCOMMITTED.
+    """
+    by_id = {item.delivery_id: item for item in items}
+    with database.transaction() as session:
+        now = database_now(session)
+        for _job, delivery in _locked(session, by_id, (DeliveryState.STORED.value,)):
+            if delivery.commitment_uid != by_id[delivery.id].transaction_uid:
+                continue
+            stored = delivery.stored_at or now
+            if now > stored + timedelta(seconds=rule.give_up_after_s):
+                _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
+                continue
+            delivery.commitment_uid, delivery.commit_at = None, now + timedelta(seconds=wait_s)
+            delivery.commit_attempts -= 1
+            delivery.code, delivery.reason, delivery.updated_at = why.code, why.reason, now
+
+
+def report(
+    database: Database,
+    said: Report,
+    peer: frozenset[str],
+    rules: Mapping[str, Rule],
+    *,
+    chance: Random,
+    actor: str,
+) -> Reception:
+    """Take a report from the peer that the destinations `peer` are; the same again changes nothing.
+
+    A transaction speaks of the documents that were stored when it was requested: what was sent again since
+    waits for a report of its own.
+    """
+    with database.transaction() as session:
+        now = database_now(session)
+        commitment = session.scalar(
+            select(Commitment).where(Commitment.transaction_uid == said.transaction_uid).with_for_update()
+        )
+        if commitment is None:
+            return Reception.UNKNOWN
+        if commitment.destination not in peer or commitment.destination not in rules:
+            return Reception.WRONG_PEER
+        named = (
+            select(Delivery.id, Document.sop_class_uid, Document.sop_instance_uid)
+            .join(Document, Document.id == Delivery.document_id)
+            .where(
+                Delivery.destination == commitment.destination,
+                Delivery.stored_at <= commitment.requested_at,
+                Document.sop_instance_uid.in_(sorted(uid for _class, uid in said.answers)),
+            )
+        )
+        keys = {row.id: (row.sop_class_uid, row.sop_instance_uid) for row in session.execute(named)}
+        rule = rules[commitment.destination]
+        for job, delivery in _locked(session, keys, _ANSWERABLE):
+            one = said.answers.get(keys[delivery.id])
+            # An older transaction's failure says nothing about the latest request.
+            latest = delivery.commitment_uid == said.transaction_uid
+            if one is not None and (latest or one.word is Word.COMMITTED):
+                _apply(session, job, delivery, one, rule, now, chance, actor)
+        if commitment.reported_at is not None:
+            return Reception.REPEATED
+        commitment.reported_at = now
+        return Reception.TAKEN
+
+
+def ask_again(session: Session, job_id: int, *, now: datetime) -> int:
+    """Have a job's uncommitted documents asked for again, return how many."""
+    rows = session.scalars(
+        select(Delivery).where(Delivery.job_id == job_id, Delivery.state == DeliveryState.UNCOMMITTED.value)
+    ).all()
+    for delivery in rows:
+        deliveries.set_state(delivery, DeliveryState.STORED, now)
+        delivery.commitment_uid, delivery.commit_at, delivery.commit_attempts = None, now, 0
+    return len(rows)
+
+
+def _due(destination: str, now: datetime, limit: int) -> Select[Delivery, Document, str]:
+    return (
+        select(Delivery, Document, Study.study_instance_uid)
+        .join(Document, Document.id == Delivery.document_id)
+        .join(Draft, Draft.id == Document.draft_id)
+        .join(Study, Study.id == Draft.study_id)
+        .where(
+            Delivery.destination == destination,
+            Delivery.commit_at <= now,
+            Delivery.state == DeliveryState.STORED.value,
+        )
+        .order_by(Delivery.commit_at, Delivery.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Delivery)
+    )
+
+
+def _item(delivery: Delivery, document: Document, study_instance_uid: str) -> Item:
+    return Item(
+        delivery_id=delivery.id,
+        transaction_uid=delivery.commitment_uid,
+        attempts=delivery.commit_attempts,
+        sop_class_uid=document.sop_class_uid,
+        sop_instance_uid=document.sop_instance_uid,
+        series_instance_uid=document.series_instance_uid,
+        study_instance_uid=study_instance_uid,
+    )
+
+
+def _locked(session: Session, ids: Iterable[int], states: Sequence[str]) -> Sequence[tuple[Job, Delivery]]:
+    """Lock jobs, then their deliveries that are in one of these states; both in order."""
+    wanted = sorted(ids)
+    job_ids = select(Delivery.job_id).where(Delivery.id.in_(wanted))
+    jobs = {
+        job.id: job
+        for job in session.scalars(select(Job).where(Job.id.in_(job_ids)).order_by(Job.id).with_for_update())
+    }
+    rows = session.scalars(
+        select(Delivery)
+        .where(Delivery.id.in_(wanted), Delivery.state.in_(states))
+        .order_by(Delivery.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    return [(jobs[one.job_id], one) for one in rows]
+
+
+def _apply(
+    session: Session,
+    job: Job,
+    delivery: Delivery,
+    said: Answer,
+    rule: Rule,
+    now: datetime,
+    chance: Random,
+    actor: str,
+) -> None:
+    word, why = said.word, said.why
+    if word is Word.COMMITTED:
+        deliveries.set_state(delivery, DeliveryState.COMMITTED, now, why)
+        delivery.committed_at, delivery.commit_at = now, None
+    elif word is Word.LATER:
+        if delivery.state == DeliveryState.UNCOMMITTED.value:
+            return
+        if delivery.commit_attempts >= rule.attempts:
+            _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
+        else:
+            _ask_later(delivery, now, why, _wait_s(delivery.commit_attempts, rule, chance))
+            return
+    elif word is Word.SILENT:
+        if delivery.state == DeliveryState.UNCOMMITTED.value:
+            return
+        _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
+    elif word is Word.REFUSED or delivery.losses >= rule.resends:
+        _stop(delivery, DeliveryState.DEAD, now, why)
+        _reopen(session, job, delivery, now, actor)
+    elif job.state == JobState.CANCELED.value:  # nobody wants it sent any more
+        _stop(delivery, DeliveryState.DEAD, now, why)
+    else:
+        _send_again(delivery, now, why, rule, _wait_s(delivery.losses + 1, rule, chance))
+        _reopen(session, job, delivery, now, actor)
+    _note(session, job, delivery, actor)
+
+
+def _wait_s(attempt: int, rule: Rule, chance: Random) -> float:
+    jitter = (1.0 + chance.random()) / 2.0
+    return backoff_s(attempt, jitter, first_s=rule.policy.first_s, longest_s=rule.policy.longest_s)
+
+
+def _stop(delivery: Delivery, state: DeliveryState, now: datetime, why: Failure | None) -> None:
+    deliveries.set_state(delivery, state, now, why)
+    delivery.commit_at = None
+
+
+def _ask_later(delivery: Delivery, now: datetime, why: Failure | None, wait_s: float) -> None:
+    delivery.commitment_uid, delivery.commit_at = None, now + timedelta(seconds=wait_s)
+    delivery.code, delivery.reason = (why.code, why.reason) if why else (None, None)
+    delivery.updated_at = now
+
+
+def _send_again(delivery: Delivery, now: datetime, why: Failure | None, rule: Rule, wait_s: float) -> None:
+    deliveries.set_state(delivery, DeliveryState.PENDING, now, why)
+    delivery.losses += 1
+    delivery.attempts = delivery.commit_attempts = 0
+    delivery.commitment_uid = delivery.commit_at = delivery.stored_at = None
+    delivery.run_after = now + timedelta(seconds=wait_s)
+    delivery.give_up_at = now + timedelta(seconds=rule.give_up_after_s)
+
+
+def _reopen(session: Session, job: Job, delivery: Delivery, now: datetime, actor: str) -> None:
+    """A job that was delivered no longer is; what is DEAD ends it again."""
+    if job.state == JobState.DELIVERED.value:
+        move(
+            session,
+            job,
+            JobState.DELIVERING,
+            now=now,
+            code=delivery.code,
+            reason=delivery.reason,
+            actor=actor,
+        )
+    deliveries.settle(session, job, now, actor)
+
+
+def _note(session: Session, job: Job, delivery: Delivery, actor: str) -> None:
+    """Put the destination's word on record."""
+    record(
+        session,
+        Event(
+            action=Action.COMMITMENT,
+            actor=actor,
+            succeeded=delivery.state == DeliveryState.COMMITTED.value,
+            study_id=job.study_id,
+            details={
+                "destination": delivery.destination,
+                "document": delivery.document_id,
+                "code": delivery.code,
+                "count": 1,
+            },
+        ),
+    )
