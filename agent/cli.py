@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands import admin, demo, draft, inspect, queue, run, sr, web
+from agent.commands import admin, database, dead, demo, draft, inspect, queue, run, sr, web
 from agent.commands.common import ClearErrors
 
 ABOUT = "Drafts chest X-ray reports for a PACS: studies come in, drafts go back as Structured Reports."
@@ -45,11 +45,12 @@ def _group(text: str) -> typer.Typer:
 
 
 queue_app = _group("Look at jobs and act on them.")
+dead_app = _group("What has stopped until a person acts: why, what to do, another try.")
 study_app = _group("Look at one study.")
 sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
 config_app = _group("Check and show the configuration.")
-db_app = _group("The database.")
+db_app = _group("The database: its schema, copies of it, the way back.")
 
 app.command("demo")(demo.demo)
 app.command("serve")(run.serve)
@@ -59,6 +60,7 @@ app.command("deliver")(run.deliver)
 app.command("web")(web.web)
 app.command("draft")(draft.draft)
 app.command("status")(inspect.status)
+app.command("metrics")(inspect.metrics)
 app.command("doctor")(inspect.doctor)
 
 queue_app.command("list")(queue.list_jobs)
@@ -66,6 +68,9 @@ queue_app.command("show")(queue.show)
 queue_app.command("retry")(queue.retry)
 queue_app.command("cancel")(queue.cancel)
 queue_app.command("prioritise")(queue.prioritise)
+dead_app.command("list")(dead.dead_list)
+dead_app.command("show")(dead.dead_show)
+dead_app.command("retry")(dead.dead_retry)
 study_app.command("show")(queue.show_study)
 sr_app.command("validate")(sr.validate)
 sr_app.command("show")(sr.show)
@@ -74,9 +79,12 @@ config_app.command("show")(admin.config_show)
 config_app.command("reference")(admin.config_reference)
 user_app.command("add")(web.user_add)
 user_app.command("passwd")(web.user_passwd)
-db_app.command("upgrade")(admin.db_upgrade)
+db_app.command("upgrade")(database.db_upgrade)
+db_app.command("backup")(database.db_backup)
+db_app.command("restore")(database.db_restore)
 
 app.add_typer(queue_app, name="queue")
+app.add_typer(dead_app, name="dead")
 app.add_typer(study_app, name="study")
 app.add_typer(sr_app, name="sr")
 app.add_typer(config_app, name="config")

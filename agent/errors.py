@@ -167,3 +167,16 @@ class VerdictRefused(AgentError):
     """A verdict cannot be given as asked, such as a rejection without a reason."""
 
     code = "verdict-refused"
+
+
+class AuditUndelivered(AgentError):
+    """An audit destination does not take messages: they wait in the database and are sent again."""
+
+    code = "audit-undelivered"
+    retryable = True
+
+
+class BackupFailed(AgentError):
+    """A copy of the database could not be written, or put back; the message says why."""
+
+    code = "backup-failed"

@@ -104,7 +104,7 @@ def _jobs(status: Status) -> Iterator[Problem]:
                 level=Level.WARNING,
                 code=f"jobs-{state.value.lower()}",
                 text=f"{count} {'study' if count == 1 else 'studies'} {state.value}: "
-                f"`echo-agent queue list --state {state.value}` says why, `queue retry JOB` tries again",
+                f"`echo-agent dead list` says why and what to do, `dead retry JOB` tries again",
             )
 
 
@@ -115,8 +115,16 @@ def _destinations(status: Status) -> Iterator[Problem]:
             yield Problem(
                 level=Level.WARNING,
                 code="deliveries-dead",
-                text=f"{dead} documents were not taken by {destination.name}: `echo-agent queue list --state "
-                "DEAD` shows the studies, `queue retry JOB` sends them again",
+                text=f"{dead} documents were not taken by {destination.name}: `echo-agent dead list` shows "
+                "the studies and what to do, `dead retry JOB` sends them again",
+            )
+        answer = destination.answer
+        if answer is not None and not answer.reachable:
+            yield Problem(
+                level=Level.WARNING,
+                code="destination-unreachable",
+                text=f"{destination.name}: {answer.words}. Drafts wait here and go by themselves when it is "
+                "back; `echo-agent doctor` says what to check",
             )
         age = destination.oldest_waiting_s
         if age is not None and age > WAITING_WARNING_S:

@@ -92,12 +92,16 @@ class StudyHistory:
     jobs: Sequence[JobHistory]
 
 
-def list_jobs(database: Database, *, state: JobState | None, limit: int) -> tuple[JobLine, ...]:
-    """Return the newest jobs, of one state or of all."""
+def list_jobs(
+    database: Database, *, state: JobState | None, limit: int, code: str | None = None
+) -> tuple[JobLine, ...]:
+    """Return the newest jobs, of one state and one code or of all."""
     with database.reading() as session:
         chosen = select(Job, Study.study_instance_uid).join(Study, Study.id == Job.study_id)
         if state is not None:
             chosen = chosen.where(Job.state == state.value)
+        if code is not None:
+            chosen = chosen.where(Job.code == code)
         rows = session.execute(chosen.order_by(Job.updated_at.desc()).limit(limit))
         return tuple(_line(job, study_instance_uid) for job, study_instance_uid in rows)
 

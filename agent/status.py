@@ -11,18 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import func, literal, select, text, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
+from agent.advice import advice_for
 from agent.db.session import Database, database_now
 from agent.db.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.queue.states import DeliveryState, JobState
 from agent.settings import Settings
+from agent.throughput import Throughput, read_throughput
 
 COUNT_CAP = 10_000
 LIST_CAP = 2_000
@@ -52,28 +55,44 @@ class Latency:
     drafts: int
     last_image_to_drafted_p50: float | None
     last_image_to_drafted_p95: float | None
+    last_image_to_drafted_p99: float | None
     last_image_to_stored_p50: float | None
     last_image_to_stored_p95: float | None
+    last_image_to_stored_p99: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a destination answered when it was asked whether it is there (C-ECHO, DICOMweb), and when."""
+
+    reachable: bool
+    words: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationStatus:
-    """What waits for one PACS; `oldest_waiting_s` is the age (s) of the longest waiting document."""
+    """What waits for one PACS; `oldest_waiting_s` is the age (s) of the longest waiting document.
+
+    `answer` is None where nobody has asked it yet.
+    """
 
     name: str
     deliveries: Mapping[str, int]
     oldest_waiting_s: float | None
     last_code: str | None
+    answer: Answer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """A job that stopped, and why."""
+    """A job that stopped, why, and what to do about it."""
 
     job_id: int
     state: str
     code: str | None
     reason: str | None
+    advice: str
     at: datetime
 
 
@@ -82,7 +101,9 @@ class Status:
     """The service at one moment. A count of `COUNT_CAP` means that many or more."""
 
     at: datetime
+    version: str
     database: str
+    database_mb: float | None
     jobs: Mapping[str, int]
     oldest_queued_s: float | None
     oldest_receiving_s: float | None
@@ -92,6 +113,8 @@ class Status:
     destinations: Sequence[DestinationStatus]
     last_hour: Latency
     last_day: Latency
+    throughput_last_hour: Throughput
+    throughput_last_day: Throughput
     troubles: Sequence[Trouble]
     disk_free_mb: float | None
 
@@ -104,18 +127,25 @@ def read_status(database: Database, settings: Settings) -> Status:
     """
     with database.reading() as session:
         now = database_now(session)
+        hour, day = now - timedelta(hours=1), now - timedelta(days=1)
+        throughput_hour, throughput_day = read_throughput(session, hour=hour, day=day)
+        processes = _processes(session, now)
         return Status(
             at=now,
+            version=version("echo-agent"),
             database=database.engine.dialect.name,
+            database_mb=_size_mb(session),
             jobs=_counts(session, Job.state, JobState),
             oldest_queued_s=_age(session, now, Job.run_after, Job.state == JobState.QUEUED.value),
             oldest_receiving_s=_age(session, now, Job.created_at, Job.state == JobState.RECEIVING.value),
             skipped_last_day=_skipped(session, now),
             quarantined_last_day=_quarantined(session, now),
-            processes=_processes(session, now),
-            destinations=_destinations(session, now, settings),
-            last_hour=_latency(session, now - timedelta(hours=1)),
-            last_day=_latency(session, now - timedelta(days=1)),
+            processes=processes,
+            destinations=_destinations(session, now, settings, processes),
+            last_hour=_latency(session, hour),
+            last_day=_latency(session, day),
+            throughput_last_hour=throughput_hour,
+            throughput_last_day=throughput_day,
             troubles=_troubles(session),
             disk_free_mb=free_mb(settings.storage.path),
         )
@@ -130,6 +160,25 @@ def free_mb(path: Path) -> float | None:
         return shutil.disk_usage(present).free / 1e6
     except OSError:
         return None
+
+
+def living_processes(database: Database) -> tuple[str, ...]:
+    """Return the names of the processes that have given a sign of life lately.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with database.reading() as session:
+        return tuple(one.id for one in _processes(session, database_now(session)) if one.alive)
+
+
+def _size_mb(session: Session) -> float | None:
+    if session.get_bind().dialect.name == "sqlite":
+        query = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    else:
+        query = "SELECT pg_database_size(current_database())"
+    size: int | None = session.execute(text(query)).scalar()
+    return None if size is None else round(size / 1e6, 1)
 
 
 def _counts(
@@ -185,11 +234,29 @@ def _process(worker: Worker, now: datetime) -> ProcessStatus:
     )
 
 
-def _destinations(session: Session, now: datetime, settings: Settings) -> tuple[DestinationStatus, ...]:
-    return tuple(_destination(session, now, one.name) for one in settings.destinations)
+def _destinations(
+    session: Session, now: datetime, settings: Settings, processes: Sequence[ProcessStatus]
+) -> tuple[DestinationStatus, ...]:
+    answers = _answers(processes)
+    return tuple(_destination(session, now, one.name, answers.get(one.name)) for one in settings.destinations)
 
 
-def _destination(session: Session, now: datetime, name: str) -> DestinationStatus:
+def _answers(processes: Sequence[ProcessStatus]) -> dict[str, Answer]:
+    """Return what the living deliverers heard last from each destination."""
+    found: dict[str, Answer] = {}
+    for process in processes:
+        if process.role != "deliverer" or not process.alive:
+            continue
+        for name, said in process.about.get("answers", {}).items():
+            answer = Answer(
+                reachable=said["reachable"], words=said["words"], at=datetime.fromisoformat(said["at"])
+            )
+            if name not in found or found[name].at < answer.at:
+                found[name] = answer
+    return found
+
+
+def _destination(session: Session, now: datetime, name: str, answer: Answer | None) -> DestinationStatus:
     here = Delivery.destination == name
     waiting = Delivery.state == DeliveryState.PENDING.value
     last = (
@@ -203,6 +270,7 @@ def _destination(session: Session, now: datetime, name: str) -> DestinationStatu
         deliveries=_counts(session, Delivery.state, DeliveryState, here),
         oldest_waiting_s=_age(session, now, Delivery.created_at, here & waiting),
         last_code=session.execute(last).scalar(),
+        answer=answer,
     )
 
 
@@ -220,8 +288,10 @@ def _latency(session: Session, since: datetime) -> Latency:
         drafts=len(rows),
         last_image_to_drafted_p50=percentile(to_draft, 50),
         last_image_to_drafted_p95=percentile(to_draft, 95),
+        last_image_to_drafted_p99=percentile(to_draft, 99),
         last_image_to_stored_p50=percentile(to_store, 50),
         last_image_to_stored_p95=percentile(to_store, 95),
+        last_image_to_stored_p99=percentile(to_store, 99),
     )
 
 
@@ -243,6 +313,13 @@ def _troubles(session: Session) -> tuple[Trouble, ...]:
         found.extend(session.scalars(newest))
     found.sort(key=lambda job: job.updated_at, reverse=True)
     return tuple(
-        Trouble(job_id=job.id, state=job.state, code=job.code, reason=job.reason, at=job.updated_at)
+        Trouble(
+            job_id=job.id,
+            state=job.state,
+            code=job.code,
+            reason=job.reason,
+            advice=advice_for(job.code),
+            at=job.updated_at,
+        )
         for job in found[:PROBLEMS_SHOWN]
     )

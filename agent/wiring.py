@@ -73,7 +73,12 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     intake = Intake(database, settings.studies)
     found = reconcile(database, store, intake)
     get_logger("listener").info("reconciled", count=found.ingested + found.quarantined + found.missing)
-    scp = StorageScp(settings.listener, store, intake)
+    scp = StorageScp(
+        settings.listener,
+        store,
+        intake,
+        prior_ae_title=settings.priors.move_destination if settings.priors.enabled else None,
+    )
     housekeeper = Housekeeper(database, settings, store, Random())
     port = scp.start()
 
@@ -109,13 +114,26 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
         "weights_sha256": identity.weights_sha256,
         "demonstration": identity.demonstration,
         "block_size": identity.block_size,
+        "device": str(reporter.device.device),
+        "device_reason": reporter.device.reason,
         "slots": settings.worker.slots,
     }
     worker = Worker(database, open_store(settings), settings, reporter, owner=lifecycle.id)
-    with Presence(database, "worker", lifecycle.id, lambda: about):
+    with Presence(database, "worker", lifecycle.id, lambda: {**about, **_gpu_memory(reporter)}):
         lifecycle.ready()
         worker.run(lifecycle.stop)
     database.close()
+
+
+def _gpu_memory(reporter: Reporter) -> dict[str, Any]:
+    """Return the GPU's memory (bytes) in use, by us and by others, and in all; nothing of a CPU."""
+    import torch
+
+    device = reporter.device.device
+    if device.type != "cuda":
+        return {}
+    free, total = torch.cuda.mem_get_info(device)
+    return {"gpu_memory_used": total - free, "gpu_memory_total": total}
 
 
 def _warm_up(reporter: Reporter) -> None:
@@ -130,10 +148,11 @@ def _warm_up(reporter: Reporter) -> None:
 def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
     """Send until asked to stop; then finish what is in hand."""
     from agent.delivery import Deliverer
+    from agent.probe import Watch
 
-    about = {"destinations": [one.name for one in settings.destinations]}
     deliverer = Deliverer(database, settings, owner=lifecycle.id)
-    with Presence(database, "deliverer", lifecycle.id, lambda: about):
+    watch = Watch(settings.destinations)
+    with watch, Presence(database, "deliverer", lifecycle.id, watch.about):
         lifecycle.ready()
         deliverer.run(lifecycle.stop)
     database.close()

@@ -1,4 +1,4 @@
-"""The configuration and the database."""
+"""The configuration: whether it is right, and what is in force."""
 
 from __future__ import annotations
 
@@ -29,22 +29,3 @@ def config_reference() -> None:
     from agent.settings_reference import reference
 
     print(reference(), end="")
-
-
-def db_upgrade(config: ConfigOption = None) -> None:
-    """Bring the database to the schema of this version; a SQLite file is copied first."""
-    from agent import migrate
-    from agent.log import configure_logging
-    from agent.wiring import open_database
-
-    settings = settings_of(config)
-    configure_logging(settings.log)
-    database = open_database(settings)
-    done = migrate.upgrade(database)
-    database.close()
-    if done.before == done.after:
-        print(f"the database is up to date (revision {done.after})")
-    else:
-        print(f"the database went from revision {done.before or 'none'} to {done.after}")
-    if done.backup is not None:
-        print(f"its state before is kept in {done.backup}")

@@ -34,6 +34,15 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(int(level))
 
 
+def metrics(config: ConfigOption = None) -> None:
+    """Print the metrics as /metrics of the web page has them, for a collector that reads a file."""
+    from agent.metrics import exposition
+    from agent.status import read_status
+
+    settings = settings_of(config)
+    print(exposition(read_status(database_of(settings), settings), settings).decode(), end="")
+
+
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check this machine and the configuration; every check says how to mend. Exit status 1: one fails."""
     from rich.markup import escape

@@ -52,10 +52,10 @@ def list_jobs(
         table.add_row(
             str(line.job_id),
             line.state,
-            _time(line.updated_at),
+            shown_time(line.updated_at),
             str(line.priority),
             str(line.attempts),
-            _why(line),
+            why_stopped(line),
             line.study_instance_uid,
         )
     console().print(table if lines else "no jobs")
@@ -69,7 +69,7 @@ def show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = Fa
     if as_json:
         print_json(found)
     else:
-        _print_job(found)
+        print_job(found)
 
 
 def retry(job: JobArgument, config: ConfigOption = None) -> None:
@@ -125,32 +125,35 @@ def show_study(
     for one in found.instances:
         size = f"{one.size_bytes / 1e6:.1f} MB"
         kind = f"{one.modality or '?'} {one.view_position}".strip()
-        print(f"  {_time(one.received_at)}  image {one.sop_instance_uid}  {kind}, {size}")
+        print(f"  {shown_time(one.received_at)}  image {one.sop_instance_uid}  {kind}, {size}")
     for job in found.jobs:
         print()
-        _print_job(job)
+        print_job(job)
 
 
-def _print_job(found: JobHistory) -> None:
+def print_job(found: JobHistory) -> None:
+    """Print one job's life."""
     job = found.job
-    print(f"job {job.job_id}, revision {job.revision}: {job.state} {_why(job)}".rstrip())
+    print(f"job {job.job_id}, revision {job.revision}: {job.state} {why_stopped(job)}".rstrip())
     for step in found.steps:
         why = " ".join(part for part in (step.code, step.reason) if part)
         print(
-            f"  {_time(step.at)}  {step.from_state or '*':>10} -> {step.to_state:<10}  "
+            f"  {shown_time(step.at)}  {step.from_state or '*':>10} -> {step.to_state:<10}  "
             f"{step.actor}  {why}".rstrip()
         )
     for one in found.deliveries:
         why = " ".join(part for part in (one.code, one.reason) if part)
-        when = _time(one.stored_at) if one.stored_at is not None else f"next {_time(one.run_after)}"
+        when = shown_time(one.stored_at) if one.stored_at is not None else f"next {shown_time(one.run_after)}"
         print(f"  {one.destination}: {one.role} {one.state}, {one.attempts} attempts, {when}  {why}".rstrip())
     if found.text:
         print(f"\n{found.model_name}:\n{found.text}")
 
 
-def _why(line: JobLine) -> str:
+def why_stopped(line: JobLine) -> str:
+    """Return why a job stands where it stands."""
     return ": ".join(part for part in (line.code, line.reason) if part)
 
 
-def _time(moment: datetime) -> str:
+def shown_time(moment: datetime) -> str:
+    """Return a moment in the machine's own time zone."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

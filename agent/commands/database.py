@@ -1,0 +1,86 @@
+"""The database: its schema, copies of it, and the way back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.commands.common import ConfigOption, settings_of
+
+
+def db_upgrade(config: ConfigOption = None) -> None:
+    """Bring the database to the schema of this version; a SQLite file is copied first."""
+    from agent import migrate
+    from agent.log import configure_logging
+    from agent.wiring import open_database
+
+    settings = settings_of(config)
+    configure_logging(settings.log)
+    database = open_database(settings)
+    done = migrate.upgrade(database)
+    database.close()
+    if done.before == done.after:
+        print(f"the database is up to date (revision {done.after})")
+    else:
+        print(f"the database went from revision {done.before or 'none'} to {done.after}")
+    if done.backup is not None:
+        print(f"its state before is kept in {done.backup}")
+
+
+def db_backup(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Where to; it must not be there yet. Without it: `backups/` beside `storage.path`, "
+            "named by the time.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the database to a file. The service may run meanwhile.
+
+    The file holds patients' names. The received images are not in it: back up `storage.path` with it.
+    """
+    from agent.backup import back_up, backup_name
+    from agent.wiring import open_database
+
+    settings = settings_of(config)
+    database = open_database(settings)
+    if file is None:
+        file = settings.storage.path.parent / "backups" / backup_name(database, datetime.now(UTC))
+    made = back_up(database, file)
+    database.close()
+    print(f"{made.path} ({made.size_bytes / 1e6:.1f} MB); `echo-agent db restore` puts it back")
+
+
+def db_restore(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file of `db backup`.")],
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Make the database what it was when the file was written. Stop the service first.
+
+    All that came since then is gone from the database; at its start the listener enters the received
+    images again that have no row, and they are drafted anew.
+    """
+    from agent import migrate
+    from agent.backup import restore
+    from agent.errors import BackupFailed
+    from agent.status import living_processes
+    from agent.wiring import open_database
+
+    database = open_database(settings_of(config))
+    if migrate.current_revision(database) is not None:
+        living = living_processes(database)
+        if living:
+            raise BackupFailed(
+                f"{', '.join(living)} still run: stop the service; what was killed counts as gone after 45 s"
+            )
+    if not yes:
+        typer.confirm("All that came since the backup will be gone from the database. Go on?", abort=True)
+    restore(database, file)
+    print(f"the database is that of {file}; `echo-agent db upgrade` brings it to this version")
