@@ -26,6 +26,8 @@ STAT_PRIORITY, HIGH_PRIORITY, ROUTINE_PRIORITY = 0, 20, 50
 # A deflated dataset may not grow beyond this (bytes), so that a few kilobytes cannot fill the memory.
 MAXIMUM_INFLATED = 64 * 1024 * 1024
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+# Our file meta information is far shorter (bytes).
+_LONGEST_META = 1024
 _inflating = threading.Lock()
 
 # The attributes that are kept, by keyword; those inside a sequence are of its first item.
@@ -45,6 +47,7 @@ _TAGS = {
     "PatientID": (0x00100020,),
     "IssuerOfPatientID": (0x00100021,),
     "PatientBirthDate": (0x00100030,),
+    "PatientSex": (0x00100040,),
     "BodyPartExamined": (0x00180015,),
     "ProtocolName": (0x00181030,),
     "ViewPosition": (0x00185101,),
@@ -81,6 +84,7 @@ class Header:
     issuer_of_patient_id: str = ""
     patient_name: str = ""
     patient_birth_date: str = ""
+    patient_sex: str = ""
     accession_number: str = ""
     study_date: str = ""
     study_time: str = ""
@@ -121,6 +125,19 @@ def read_stored(path: Path) -> Header:
         raise InstanceMissing("an instance's file is gone: resend the study") from error
     except ValueError as error:
         raise UnreadableInstance("the stored file is empty") from error
+
+
+def is_prior(path: Path) -> bool:
+    """Whether a file of the instance store was fetched as an earlier study: it names the AE title for those.
+
+    Raises:
+        InstanceMissing, UnreadableInstance: as `read_stored`.
+    """
+    try:
+        with path.open("rb") as file:
+            return bool(scan_file_meta(file.read(_LONGEST_META)).receiving_ae_title)
+    except FileNotFoundError as error:
+        raise InstanceMissing("an instance's file is gone: resend the study") from error
 
 
 def _scan(data: Buffer, transfer_syntax_uid: str) -> Scan:
@@ -167,6 +184,7 @@ def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
         issuer_of_patient_id=text["IssuerOfPatientID"],
         patient_name=text["PatientName"],
         patient_birth_date=text["PatientBirthDate"],
+        patient_sex=text["PatientSex"],
         accession_number=text["AccessionNumber"],
         study_date=text["StudyDate"],
         study_time=text["StudyTime"],

@@ -39,12 +39,16 @@ class Scan:
     has_pixel_data: bool
 
 
+_TRANSFER_SYNTAX, _RECEIVING_AE_TITLE = 0x00020010, 0x00020018
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMeta:
-    """Where a Part 10 file's dataset begins (byte) and how it is encoded."""
+    """Where a Part 10 file's dataset begins (byte), how it is encoded, and to which AE title it was sent."""
 
     dataset_at: int
     transfer_syntax_uid: str
+    receiving_ae_title: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,21 +105,25 @@ def scan_file_meta(data: Buffer) -> FileMeta:
     with memoryview(data).cast("B") as view:
         if bytes(view[128:132]) != b"DICM":
             raise UnreadableInstance("the file has no DICM prefix")
-        at, syntax = 132, ""
+        at, named = 132, {_TRANSFER_SYNTAX: "", _RECEIVING_AE_TITLE: ""}
         try:
             while at < len(view) and bytes(view[at : at + 2]) == b"\x02\x00":
                 tag, _, length, value_at = _explicit_header(view, at, little=True)
                 if value_at + length > len(view):
                     raise UnreadableInstance("the file meta information is cut off")
-                if tag == 0x00020010:
+                if tag in named:
                     raw = bytes(view[value_at : value_at + min(length, 64)])
-                    syntax = raw.rstrip(b"\0 ").decode("ascii", errors="replace")
+                    named[tag] = raw.strip(b"\0 ").decode("ascii", errors="replace")
                 at = value_at + length
         except struct.error as error:
             raise UnreadableInstance("the file meta information is cut off") from error
-    if not syntax:
+    if not named[_TRANSFER_SYNTAX]:
         raise UnreadableInstance("the file names no transfer syntax")
-    return FileMeta(dataset_at=at, transfer_syntax_uid=syntax)
+    return FileMeta(
+        dataset_at=at,
+        transfer_syntax_uid=named[_TRANSFER_SYNTAX],
+        receiving_ae_title=named[_RECEIVING_AE_TITLE],
+    )
 
 
 def _step(walk: _Walk) -> None:

@@ -120,7 +120,7 @@ def _hashes(session: Session, study_id: int) -> tuple[str, ...]:
     """Return the newest content of each SOP Instance of a study, in the order of arrival."""
     rows = session.execute(
         select(Instance.sop_instance_uid, Instance.sha256)
-        .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
+        .where(Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_(None))
         .order_by(Instance.id)
     )
     return tuple({row.sop_instance_uid: row.sha256 for row in rows}.values())

@@ -4,6 +4,10 @@ What makes a new revision: an image that comes after its study was queued, or a 
 again with other bytes. The revision's job is created with its first image. A job that no worker has taken
 yet is canceled as superseded, so that the incomplete set is never drafted; its `force_at` goes over to the
 new job, so that a trickle of late images cannot put a draft off for ever.
+
+An earlier study that was fetched to compare with makes rows and nothing else: no job, no revision, no
+conflict, no change of a study that was sent to be drafted. When such a study is sent to be drafted after
+all, it begins as if nothing of it had been here.
 """
 
 from __future__ import annotations
@@ -61,14 +65,20 @@ class Intake:
         # SQLite has one writer; waiting here is fair, waiting for its file lock is not.
         self._writer = threading.Lock() if database.is_sqlite else nullcontext()
 
-    def receive(self, header: Header, file: StoredFile, calling_ae_title: str) -> Receipt:
+    def receive(
+        self, header: Header, file: StoredFile, calling_ae_title: str, *, prior: bool = False
+    ) -> Receipt:
         """Enter one instance whose file is durable, and its study's job, in one transaction.
+
+        prior: it was fetched to compare with; it gets no job. One that is here already is a DUPLICATE,
+        whatever its bytes.
 
         Raises:
             DatabaseUnavailable: nothing was entered; the sender must be asked to retry.
         """
         with self._writer, self._database.transaction() as session:
-            return self._receive(session, header, file, calling_ae_title)
+            receive = self._receive_prior if prior else self._receive
+            return receive(session, header, file, calling_ae_title)
 
     def quarantine(self, file: StoredFile, code: str, calling_ae_title: str) -> None:
         """Enter bytes that are no usable instance, once for the same bytes.
@@ -128,9 +138,13 @@ class Intake:
             return Receipt(outcome=Outcome.OURS, revision=0)
         now = database_now(session)
         study = self._study(session, header, calling_ae_title, now)
+        if study.prior:
+            _begin_anew(study, header, calling_ae_title, now)
         known = set(
             session.scalars(
-                select(Instance.sha256).where(Instance.sop_instance_uid == header.sop_instance_uid)
+                select(Instance.sha256).where(
+                    Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False)
+                )
             )
         )
         if file.sha256 in known:
@@ -151,9 +165,39 @@ class Intake:
             conflict=study.conflict,
         )
 
-    def _study(self, session: Session, header: Header, calling_ae_title: str, now: datetime) -> Study:
+    def _receive_prior(
+        self, session: Session, header: Header, file: StoredFile, calling_ae_title: str
+    ) -> Receipt:
+        if _is_ours(session, header):
+            return Receipt(outcome=Outcome.OURS, revision=0)
+        now = database_now(session)
+        study = self._study(session, header, calling_ae_title, now, prior=True)
+        rows = session.scalars(select(Instance).where(Instance.sop_instance_uid == header.sop_instance_uid))
+        held = {row.sha256: row for row in rows}
+        if file.sha256 in held:
+            held[file.sha256].purged_at = None  # its file is back
+        if any(row.purged_at is None for row in held.values()):
+            return Receipt(outcome=Outcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
+        if study.prior:
+            if _names_another_patient(study, header):
+                study.conflict = PATIENT_CONFLICT
+            _complete(study, header)
+        session.add(_instance(study, header, file, now, prior=True))
+        session.flush()
+        return Receipt(outcome=Outcome.NEW, revision=study.revision, conflict=study.conflict)
+
+    def _study(
+        self,
+        session: Session,
+        header: Header,
+        calling_ae_title: str,
+        now: datetime,
+        *,
+        prior: bool = False,
+    ) -> Study:
         values = {
             "study_instance_uid": header.study_instance_uid,
+            "prior": prior,
             "calling_ae_title": calling_ae_title[:16],
             "revision": 1,
             "first_received_at": now,
@@ -227,6 +271,14 @@ def _is_ours(session: Session, header: Header) -> bool:
     return session.execute(statement).first() is not None
 
 
+def _begin_anew(study: Study, header: Header, calling_ae_title: str, now: datetime) -> None:
+    """Make an ordinary study of one that was only fetched: what its sender says of it is what counts."""
+    study.prior, study.conflict, study.revision = False, None, 1
+    study.calling_ae_title, study.first_received_at = calling_ae_title[:16], now
+    for column in _STUDY_COLUMNS:
+        setattr(study, column, getattr(header, column))
+
+
 def _complete(study: Study, header: Header) -> None:
     """Fill what the study's earlier images left empty; a conflicting patient adds nothing."""
     if study.conflict == PATIENT_CONFLICT:
@@ -255,7 +307,9 @@ def _plain_name(name: str) -> str:
     return name.split("=")[0].rstrip("^ ").casefold()
 
 
-def _instance(study: Study, header: Header, file: StoredFile, now: datetime) -> Instance:
+def _instance(
+    study: Study, header: Header, file: StoredFile, now: datetime, *, prior: bool = False
+) -> Instance:
     return Instance(
         study_id=study.id,
         sop_instance_uid=header.sop_instance_uid,
@@ -268,5 +322,6 @@ def _instance(study: Study, header: Header, file: StoredFile, now: datetime) -> 
         sha256=file.sha256,
         size_bytes=file.size_bytes,
         revision=study.revision,
+        prior=prior,
         received_at=now,
     )

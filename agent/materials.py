@@ -109,6 +109,7 @@ def candidates(
             .where(
                 Instance.study_id == claim.study_id,
                 Instance.revision <= claim.revision,
+                Instance.prior.is_(False),
                 Instance.purged_at.is_(None),
             )
             .order_by(Instance.id)

@@ -126,6 +126,7 @@ class Notices:
                 .where(
                     Instance.study_id == study_id,
                     Instance.revision <= revision,
+                    Instance.prior.is_(False),
                     Instance.purged_at.is_(None),
                 )
                 .order_by(Instance.id)

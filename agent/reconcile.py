@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from agent.db.session import Database
 from agent.db.tables import Instance, Study
 from agent.errors import InstanceMissing, UnreadableInstance
-from agent.header import read_stored
+from agent.header import is_prior, read_stored
 from agent.intake import Intake
 from agent.log import get_logger, study_ref
 from agent.store import InstanceStore, StoredFile
@@ -70,14 +70,14 @@ def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:
     path = store.open(sha256)
     try:
         file = StoredFile(sha256=sha256, size_bytes=path.stat().st_size, new=False)
-        header = read_stored(path)
+        header, prior = read_stored(path), is_prior(path)
     except (FileNotFoundError, InstanceMissing):
         return False  # purged since the listing
     except UnreadableInstance as error:
         store.move_to_quarantine(sha256)
         intake.quarantine(file, error.code, "")
         return False
-    intake.receive(header, file, "")
+    intake.receive(header, file, "", prior=prior)
     return True
 
 

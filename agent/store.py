@@ -34,8 +34,13 @@ class StoredFile:
     new: bool
 
 
-def part10_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """Return preamble, prefix and file meta information (PS3.10 section 7.1) for a received dataset."""
+def part10_head(
+    sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, *, receiving_ae_title: str = ""
+) -> bytes:
+    """Return preamble, prefix and file meta information (PS3.10 section 7.1) for a received dataset.
+
+    receiving_ae_title: given for an earlier study alone, so that the file itself says that it is one.
+    """
     elements = b"".join(
         (
             struct.pack("<HH2sHI", 2, 0x0001, b"OB", 0, 2) + b"\x00\x01",
@@ -44,6 +49,7 @@ def part10_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: 
             _uid_element(0x0010, transfer_syntax_uid),
             _uid_element(0x0012, IMPLEMENTATION_CLASS_UID),
             struct.pack("<HH2sH", 2, 0x0013, b"SH", 10) + IMPLEMENTATION_VERSION_NAME.encode(),
+            _receiver_element(receiving_ae_title),
         )
     )
     return _PREFIX + struct.pack("<HH2sHI", 2, 0x0000, b"UL", 4, len(elements)) + elements
@@ -53,6 +59,12 @@ def _uid_element(element: int, uid: str) -> bytes:
     value = uid.encode("ascii", errors="replace")[:64]
     value += b"\0" * (len(value) % 2)
     return struct.pack("<HH2sH", 2, element, b"UI", len(value)) + value
+
+
+def _receiver_element(ae_title: str) -> bytes:
+    value = ae_title.encode("ascii", errors="replace")
+    value += b" " * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, 0x0018, b"AE", len(value)) + value if value else b""
 
 
 class InstanceStore:

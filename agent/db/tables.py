@@ -80,6 +80,8 @@ class Study(Base):
     revision: Mapped[int] = mapped_column(Integer, default=1)
     # Set when images of one study name different patients, or one UID came with two contents.
     conflict: Mapped[str | None] = mapped_column(String(64))
+    # Known only as an earlier study of some patient (`agent.priors`): no job, no draft, no line anywhere.
+    prior: Mapped[bool] = mapped_column(Boolean, default=False)
     first_received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]
 
@@ -92,6 +94,8 @@ class Instance(Base):
         UniqueConstraint("sop_instance_uid", "sha256"),
         Index("ix_instances_study", "study_id"),
         Index("ix_instances_sha256", "sha256"),
+        # What is still here (null), study by study: the purge walks it.
+        Index("ix_instances_purged", "purged_at", "study_id"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -107,6 +111,8 @@ class Instance(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     # The study's revision that this instance first belongs to.
     revision: Mapped[int] = mapped_column(Integer, default=1)
+    # Fetched to compare with; never drafted, whatever else comes of its study.
+    prior: Mapped[bool] = mapped_column(Boolean, default=False)
     received_at: Mapped[datetime]
     purged_at: Mapped[datetime | None]
 
@@ -122,6 +128,7 @@ class Quarantined(Base):
     calling_ae_title: Mapped[str] = mapped_column(String(16), default="")
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     received_at: Mapped[datetime] = mapped_column(index=True)
+    purged_at: Mapped[datetime | None]
 
 
 class Job(Base):
@@ -167,7 +174,8 @@ class JobEvent(Base):
     """Every transition of a job, in order: the history that `study show` prints."""
 
     __tablename__ = "job_events"
-    __table_args__ = (Index("ix_job_events_job", "job_id"), Index("ix_job_events_at", "at"))
+    # The second one answers by itself how many jobs went how far in a day.
+    __table_args__ = (Index("ix_job_events_job", "job_id"), Index("ix_job_events_at", "at", "to_state"))
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
@@ -177,6 +185,37 @@ class JobEvent(Base):
     code: Mapped[str | None] = mapped_column(String(64))
     reason: Mapped[str | None] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(String(128), default="")
+
+
+class PriorSearch(Base):
+    """The search for earlier studies that a job waits for, at most until `deadline` (`agent.priors`)."""
+
+    __tablename__ = "prior_searches"
+    __table_args__ = (Index("ix_prior_searches_open", "ended_at", "deadline"),)
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    deadline: Mapped[datetime]
+    # Who searches; nobody takes it over, because the job does not wait longer than the deadline anyway.
+    owner: Mapped[str | None] = mapped_column(String(128))
+    # priors-found | priors-none | priors-late | why it failed.
+    code: Mapped[str | None] = mapped_column(String(64))
+    ended_at: Mapped[datetime | None]
+
+
+class PriorLink(Base):
+    """One earlier study that a job's study is compared with, and what its report says."""
+
+    __tablename__ = "priors"
+    __table_args__ = (UniqueConstraint("job_id", "prior_id"), Index("ix_priors_study", "study_id", "job_id"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    prior_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    # The text of its report, shortened; empty where there is none.
+    report: Mapped[str] = mapped_column(Text, default="")
+    # ours (verified here) | archive | empty
+    report_from: Mapped[str] = mapped_column(String(16), default="")
 
 
 class Draft(Base):
@@ -394,17 +433,34 @@ class Verdict(Base):
 
 
 class AuditEvent(Base):
-    """Who looked at or did what in the worklist. Rows are added, never changed."""
+    """Who did what, and with whose images (`agent.audit`). Rows are added, never changed."""
 
     __tablename__ = "audit_events"
     __table_args__ = (Index("ix_audit_events_at", "at"), Index("ix_audit_events_study", "study_id"))
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[datetime]
-    # sign-in | sign-out | list | view | image | verdict
+    # One of `agent.audit.Action`.
     action: Mapped[str] = mapped_column(String(32))
     succeeded: Mapped[bool] = mapped_column(Boolean, default=True)
     actor: Mapped[str] = mapped_column(String(128))
     address: Mapped[str] = mapped_column(String(64), default="")
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"))
     details: Mapped[dict[str, Any]]
+
+
+class AuditCursor(Base):
+    """How far one destination of audit messages has come (`agent.audit_export`)."""
+
+    __tablename__ = "audit_cursors"
+
+    # file | syslog
+    sink: Mapped[str] = mapped_column(String(16), primary_key=True)
+    # The last event that it has, and the earlier numbers of which no event had appeared: {number: since}.
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    gaps: Mapped[dict[str, Any]]
+    lease_token: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime | None]
+    # Why the last batch was not taken; null when it was.
+    code: Mapped[str | None] = mapped_column(String(64))
+    updated_at: Mapped[datetime]

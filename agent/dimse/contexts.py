@@ -1,7 +1,8 @@
 """What the listener offers: SOP classes and transfer syntaxes, listed one by one.
 
 The unrestricted storage service of pynetdicom stays off. No Structured Report class is offered, so our own
-drafts, sent back by an archive's auto-routing, find no context (loop guard).
+drafts, sent back by an archive's auto-routing, find no context (loop guard). The AE title for earlier studies
+offers them, because the report of an earlier study is what is wanted of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
 DX_IMAGE_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 IMAGE_CLASSES = (CR_IMAGE, DX_IMAGE_FOR_PRESENTATION)
+REPORT_CLASSES: tuple[str, ...] = (
+    uid.BasicTextSRStorage,
+    uid.EnhancedSRStorage,
+    uid.ComprehensiveSRStorage,
+    uid.Comprehensive3DSRStorage,
+)
 
 # Where a peer offers several in one context, the first one here that it names is taken.
 TRANSFER_SYNTAXES: tuple[str, ...] = (
@@ -40,3 +47,8 @@ def supported_contexts(accept_secondary_capture: bool) -> list[PresentationConte
         build_context(VERIFICATION),
         *(build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in classes),
     ]
+
+
+def report_contexts() -> list[PresentationContext]:
+    """Return the presentation contexts that the AE title for earlier studies offers besides."""
+    return [build_context(sop_class, list(TRANSFER_SYNTAXES[:4])) for sop_class in REPORT_CLASSES]

@@ -40,8 +40,9 @@ class Caller:
 class PeerPolicy:
     """The allow-list."""
 
-    def __init__(self, settings: ListenerSettings) -> None:
+    def __init__(self, settings: ListenerSettings, prior_ae_title: str | None = None) -> None:
         self._settings = settings
+        self._prior_ae_title = None if prior_ae_title is None else prior_ae_title.strip()
 
     def knows_address(self, address: str) -> bool:
         """Whether any peer at this address may send at all."""
@@ -52,9 +53,14 @@ class PeerPolicy:
         if not any(_is_peer(peer, caller) for peer in self._peers(caller.address)):
             return Verdict.UNKNOWN_CALLER
         called = caller.called_ae_title.strip()
-        if self._settings.require_called_ae_title and called != self._settings.ae_title.strip():
+        ours = called == self._settings.ae_title.strip() or self.is_prior(called)
+        if self._settings.require_called_ae_title and not ours:
             return Verdict.UNKNOWN_CALLED
         return Verdict.ACCEPT
+
+    def is_prior(self, called_ae_title: str) -> bool:
+        """Whether what comes under this called AE title are earlier studies, which are never drafted."""
+        return self._prior_ae_title is not None and called_ae_title.strip() == self._prior_ae_title
 
     def _peers(self, address: str) -> tuple[AllowedPeer | None, ...]:
         """The entries to compare with; None stands for "anyone on this machine"."""

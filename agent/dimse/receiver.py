@@ -36,6 +36,8 @@ class Command:
     context_class_uid: str
     transfer_syntax_uid: str
     calling_ae_title: str
+    # The AE title that an earlier study was sent to; empty for what is to be drafted.
+    prior_ae_title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,12 @@ class Receiver:
         if command.sop_class_uid != command.context_class_uid:
             return Answer(status=Status.CLASS_NOT_SUPPORTED, code="class-not-negotiated")
         pieces = (
-            part10_head(command.sop_class_uid, command.sop_instance_uid, command.transfer_syntax_uid),
+            part10_head(
+                command.sop_class_uid,
+                command.sop_instance_uid,
+                command.transfer_syntax_uid,
+                receiving_ae_title=command.prior_ae_title,
+            ),
             dataset,
         )
         try:
@@ -77,10 +84,14 @@ class Receiver:
             return Answer(status=Status.MISMATCH if mismatch else Status.CANNOT_UNDERSTAND, code=error.code)
         file = self._store.put(pieces)
         failpoint("receiver.before-row")
-        receipt = self._intake.receive(header, file, command.calling_ae_title)
-        if receipt.outcome is Outcome.OURS and file.new:
+        prior = bool(command.prior_ae_title)
+        receipt = self._intake.receive(header, file, command.calling_ae_title, prior=prior)
+        if file.new and (receipt.outcome is Outcome.OURS or (prior and receipt.outcome is Outcome.DUPLICATE)):
             self._store.discard(file.sha256)
         failpoint("receiver.before-answer")
+        if prior:
+            # It names no study: an earlier study keeps none waiting.
+            return Answer(status=Status.SUCCESS, code="prior")
         return Answer(
             status=Status.SUCCESS,
             code=None if receipt.outcome is Outcome.NEW else receipt.outcome.value,

@@ -13,7 +13,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from agent.dimse.association import BoundedAssociation
-from agent.dimse.contexts import supported_contexts
+from agent.dimse.contexts import report_contexts, supported_contexts
 from agent.dimse.ledger import ConnectionLedger
 from agent.dimse.messages import InFlight
 from agent.dimse.peers import Caller, PeerPolicy, Verdict
@@ -35,11 +35,19 @@ _MEGABYTE = 1_000_000
 class StorageScp:
     """Listens for objects; `start` returns at once, `stop` waits for what is arriving."""
 
-    def __init__(self, settings: ListenerSettings, store: InstanceStore, intake: Intake) -> None:
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        store: InstanceStore,
+        intake: Intake,
+        *,
+        prior_ae_title: str | None = None,
+    ) -> None:
+        """Be ready; what is called to `prior_ae_title` are earlier studies, which are never drafted."""
         self._settings = settings
         self._intake = intake
         self._receiver = Receiver(store, intake)
-        self._policy = PeerPolicy(settings)
+        self._policy = PeerPolicy(settings, prior_ae_title)
         self._ledger = ConnectionLedger(
             settings.maximum_associations,
             settings.maximum_associations_per_peer,
@@ -52,6 +60,8 @@ class StorageScp:
         # The study that each association is sending.
         self._sending: dict[BoundedAssociation, str] = {}
         self._admitted: set[BoundedAssociation] = set()
+        # The associations that bring earlier studies, by the AE title that they called.
+        self._priors: dict[BoundedAssociation, str] = {}
         self._server: BoundedServer | None = None
         self._draining_since: float | None = None
         self._stopped = threading.Event()
@@ -169,6 +179,9 @@ class StorageScp:
             verdict = Verdict.FULL
         if verdict is Verdict.ACCEPT:
             self._admitted.add(association)
+            if self._policy.is_prior(caller.called_ae_title):
+                self._priors[association] = caller.called_ae_title.strip()
+                association.acceptor.supported_contexts += report_contexts()
             self._count("accepted")
             return
         self._count(f"rejected-{verdict.reason_code}")
@@ -209,6 +222,7 @@ class StorageScp:
             context_class_uid=str(event.context.abstract_syntax),
             transfer_syntax_uid=str(event.context.transfer_syntax),
             calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
+            prior_ae_title=self._priors.get(cast(BoundedAssociation, event.assoc), ""),
         )
         try:
             with request.DataSet.getbuffer() as dataset:
@@ -240,6 +254,7 @@ class StorageScp:
         violation = association.violation
         self._sending.pop(association, None)
         self._admitted.discard(association)
+        self._priors.pop(association, None)
         if violation is not None:
             self._count(violation)
             self._log.warning("association_cut", reason_code=violation)
