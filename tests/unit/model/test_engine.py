@@ -214,7 +214,10 @@ def test_plain_decoder_in_batches_survives_a_full_memory(
             queue.submit(prompt)
         found: dict[int, tuple[int, ...]] = {}
         while queue.busy:
-            found |= {ticket: decoded.tokens for ticket, decoded in queue.advance()}
+            for ticket, decoded in queue.advance():
+                if isinstance(decoded, OutOfMemoryError):
+                    raise decoded
+                found[ticket] = decoded.tokens
         return found
 
     assert decode_all(tight) == decode_all(backbone)
