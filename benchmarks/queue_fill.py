@@ -61,10 +61,11 @@ def fill(database: Database, count: int, waiting: int) -> None:
 
 
 def _let_sequences_follow(database: Database) -> None:
-    """The ids were given by hand; the next ones must come after them. Statistics as autovacuum keeps them."""
+    """The ids were given by hand; the next ones must come after them. Tables as autovacuum keeps them."""
     with database.transaction() as session:
         for table in ("studies", "jobs", "drafts", "documents"):
             session.execute(
                 text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
             )
-        session.execute(text("ANALYZE"))
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))

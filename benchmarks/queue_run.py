@@ -20,7 +20,7 @@ from agent import migrate
 from agent.db.session import Database, database_now, open_engine
 from agent.demo.postgres import running_postgres
 from agent.queue import jobs
-from agent.settings import Settings
+from agent.settings import DestinationSettings, Settings
 from agent.status import read_status
 from benchmarks.queue_fill import fill
 
@@ -91,6 +91,9 @@ def measure(database: Database, kind: str, size: int, rounds: int) -> Row:
     fill(database, size, WAITING)
     fill_s = perf_counter() - begun
     claimed: list[jobs.Claim] = []
+    settings = Settings(
+        destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),)
+    )
 
     def claim() -> None:
         claimed.extend(jobs.claim(database, "benchmark", 3600, 1))
@@ -100,7 +103,7 @@ def measure(database: Database, kind: str, size: int, rounds: int) -> Row:
             jobs.finish(session, claimed.pop(), now=database_now(session))
 
     def status() -> None:
-        read_status(database, Settings())
+        read_status(database, settings)
 
     claims, claim_cpu = timed(claim, rounds)
     finishes, _ = timed(finish, rounds)
