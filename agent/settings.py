@@ -21,6 +21,8 @@ from agent.settings_base import Port, Seconds, Section
 from agent.settings_delivery import ClientTlsSettings as ClientTlsSettings
 from agent.settings_delivery import DeliverySettings as DeliverySettings
 from agent.settings_delivery import DestinationSettings as DestinationSettings
+from agent.settings_keeping import AuditSettings as AuditSettings
+from agent.settings_keeping import RetentionSettings as RetentionSettings
 from agent.settings_rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
 from agent.settings_rules import DEFAULT_URGENCY as DEFAULT_URGENCY
 from agent.settings_rules import EligibilityRule as EligibilityRule
@@ -204,6 +206,8 @@ class Settings(BaseSettings):
     destinations: tuple[DestinationSettings, ...] = Field((), description="Where drafts go.")
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
+    retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("destinations")
