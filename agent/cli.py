@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands import admin, database, dead, demo, draft, inspect, queue, run, sr, web
+from agent.commands import admin, database, dead, demo, draft, inspect, queue, run, sr, status, web
 from agent.commands.common import ClearErrors
 
 ABOUT = "Drafts chest X-ray reports for a PACS: studies come in, drafts go back as Structured Reports."
@@ -59,7 +59,7 @@ app.command("work")(run.work)
 app.command("deliver")(run.deliver)
 app.command("web")(web.web)
 app.command("draft")(draft.draft)
-app.command("status")(inspect.status)
+app.command("status")(status.status)
 app.command("metrics")(inspect.metrics)
 app.command("doctor")(inspect.doctor)
 

@@ -3,57 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from agent.cli import app
 from agent.db.session import Database
 from agent.db.tables import Worker
-from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration whose data lie in the test's folder, where `database` lies too."""
-    for name in [one for one in os.environ if one.startswith("ECHO_AGENT_")]:
-        monkeypatch.delenv(name)
-    path = tmp_path / "config.yaml"
-    path.write_text(
-        f"database: {{url: 'sqlite:///{tmp_path / 'agent.db'}'}}\n"
-        f"storage: {{path: {tmp_path / 'instances'}, min_free_mb: 0}}\n",
-        encoding="utf-8",
-    )
-    return path
-
-
-@pytest.fixture
-def run(config: Path) -> Run:
-    """Run a command with that configuration."""
-
-    def call(*arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, "--config", str(config)])
-
-    return call
-
-
-@pytest.fixture
-def job(database: Database) -> int:
-    """A job that is DEAD because the PACS refused its document."""
-    at = now_of(database)
-    with database.transaction() as session:
-        found = add_job(session, add_study(session, "1.2.3", at=at), "DEAD", at=at, code="delivery-refused")
-        add_draft(session, found, at=at, stored_after_s=None, delivery_state="DEAD")
-        return found.id
+from tests.unit.agent.commands.conftest import Run
+from tests.unit.agent.rows import add_job, add_study, now_of
 
 
 def test_help_takes_less_than_half_a_second() -> None:

@@ -1,0 +1,114 @@
+"""How the service is, in one screen, for people and for monitoring."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.commands.common import ConfigOption, JsonOption, console, database_of, print_json, settings_of
+
+if TYPE_CHECKING:
+    from agent.db.session import Database
+    from agent.health import Problem
+    from agent.settings import Settings
+    from agent.status import Status
+
+
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=1, help="With --watch: pause in seconds.")] = 5.0,
+    echo: Annotated[
+        bool, typer.Option(help="Ask each destination now (C-ECHO); else what the deliverer heard last.")
+    ] = True,
+) -> None:
+    """Show how the service is. Exit status: 0 well, 1 look at it, 2 it does not work.
+
+    The first line says it in a word; every problem says what to do. What matters most to a reader is the time
+    from a study's last image to its draft in the PACS.
+    """
+    if not watch:
+        raise typer.Exit(_show(config, as_json=as_json, echo=echo))
+    from rich.live import Live
+
+    screen = console()
+    try:
+        if as_json:
+            while True:
+                _show(config, as_json=True, echo=echo)
+                time.sleep(every)
+        with Live(console=screen, auto_refresh=False, screen=screen.is_terminal) as live:
+            while True:
+                live.update(_picture(config, echo=echo, every_s=every), refresh=True)
+                time.sleep(every)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _show(config: Any, *, as_json: bool, echo: bool) -> int:
+    from agent.commands.as_json import plain
+    from agent.commands.status_screen import screen_of
+    from agent.errors import DatabaseUnavailable, SchemaOutdated
+    from agent.health import Level
+
+    settings = settings_of(config)
+    try:
+        found, problems, level = look(settings, database_of(settings), echo=echo)
+    except (DatabaseUnavailable, SchemaOutdated) as error:
+        if not as_json:
+            raise
+        # A program that reads the answer gets one, whatever is wrong.
+        problem = {"level": Level.CRITICAL, "code": error.code, "text": str(error)}
+        print_json({"level": Level.CRITICAL, "problems": [problem]})
+        return int(Level.CRITICAL)
+    if as_json:
+        print_json({"level": level, "problems": problems, **plain(found)})
+    else:
+        console().print(screen_of(found, problems, settings))
+    return int(level)
+
+
+def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
+    from agent.commands.status_screen import failure_of, screen_of
+    from agent.errors import DatabaseUnavailable, SchemaOutdated
+
+    settings = settings_of(config)
+    try:
+        database = database_of(settings)
+        try:
+            found, problems, _ = look(settings, database, echo=echo)
+        finally:
+            database.close()
+    except (DatabaseUnavailable, SchemaOutdated) as error:
+        return failure_of(error)
+    return screen_of(found, problems, settings, every_s=every_s)
+
+
+def look(settings: Settings, database: Database, *, echo: bool) -> tuple[Status, tuple[Problem, ...], int]:
+    """Read the status, ask the destinations if `echo`, and judge."""
+    from agent.health import judge, worst
+    from agent.status import read_status
+
+    found = read_status(database, settings)
+    if echo and settings.destinations:
+        from agent.log import configure_logging
+        from agent.probe import ask_all
+
+        # Before pynetdicom is imported: its loggers and warnings quote what peers say.
+        configure_logging(settings.log.model_copy(update={"level": "error"}))
+        answers = ask_all(settings.destinations)
+        found = dataclasses.replace(
+            found,
+            destinations=tuple(
+                dataclasses.replace(one, answer=answers.get(one.name, one.answer))
+                for one in found.destinations
+            ),
+        )
+    problems = judge(found, settings)
+    return found, problems, worst(problems)
