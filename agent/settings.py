@@ -165,6 +165,10 @@ class WebSettings(Section):
         "", description="Organization of the verifying observers; the image's institution when empty."
     )
 
+    metrics_token: str = Field(
+        "", description="Bearer token for /metrics; when empty, only this machine may read them."
+    )
+
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the page."""

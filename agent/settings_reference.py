@@ -45,8 +45,9 @@ def masked(settings: Settings) -> dict[str, Any]:
     values["database"]["url"] = url.render_as_string(hide_password=True)
     if values["log"]["hash_key"]:
         values["log"]["hash_key"] = "***"
-    if values["web"]["session_key"]:
-        values["web"]["session_key"] = "***"
+    for secret in ("session_key", "metrics_token"):
+        if values["web"][secret]:
+            values["web"][secret] = "***"
     return values
 
 

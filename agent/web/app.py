@@ -24,6 +24,7 @@ from agent.web import pages_list, pages_study
 from agent.web.accounts import any_user
 from agent.web.films import Films
 from agent.web.gate import Gate
+from agent.web.operations import Operations
 from agent.web.sessions import Sessions
 from agent.web.site import Site, make_templates
 from agent.web.throttle import Throttle
@@ -60,7 +61,7 @@ def create_app(
             Route("/studies/{study_id:int}/verdict", pages_study.judge, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(Gate, site=site)],
+        middleware=[Middleware(Operations, site=site), Middleware(Gate, site=site)],
         exception_handlers={HTTPException: _on_http, AgentError: _on_error},
     )
     app.state.site = site
