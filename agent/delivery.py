@@ -15,9 +15,12 @@ from functools import partial
 from random import Random
 from time import monotonic
 
+from agent.audit import Recorder
 from agent.breaker import Breaker
+from agent.commitment import Confirmer, Way
 from agent.db.session import Database
 from agent.dimse.storage_scu import Connection, ConnectionLost, open_connection
+from agent.dimse.tls import client_context
 from agent.errors import AgentError, DatabaseUnavailable, DeliveryRefused, LeaseLost
 from agent.failpoints import failpoint
 from agent.leases import LeaseKeeper
@@ -60,11 +63,13 @@ class Deliverer:
         owner: str | None = None,
         chance: Random | None = None,
         connect: Connect = open_way,
+        ask: Way | None = None,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._destinations = settings.destinations
         self._delivery = settings.delivery
+        self._asked = frozenset(one.name for one in settings.destinations if one.commitment)
         self._owner = owner or f"deliverer@{socket.gethostname()}:{os.getpid()}"
         self._chance = chance or Random()
         self._connect = connect
@@ -77,14 +82,40 @@ class Deliverer:
         self._keeper: LeaseKeeper[DeliveryClaim] = LeaseKeeper(
             partial(deliveries.heartbeat, database, lease_s=lease_s), lease_s
         )
+        self._recorder = Recorder(database, "deliverer")
+        self._confirmers = [
+            Confirmer(
+                database,
+                settings,
+                one,
+                self._recorder,
+                owner=self._owner,
+                chance=self._chance,
+                way=ask,
+                seconds=seconds,
+            )
+            for one in settings.destinations
+            if one.commitment
+        ]
         self._log = get_logger("deliverer")
 
     def run(self, stop: threading.Event) -> None:
-        """Send until `stop` is set; then end with the document in hand."""
-        with self._keeper:
+        """Send until `stop` is set; then end with the document in hand.
+
+        Raises:
+            SettingsError: the TLS files of a destination are missing or do not fit; nothing was sent.
+        """
+        for one in self._destinations:
+            if one.tls is not None:
+                client_context(one.tls)
+        with self._recorder, self._keeper:
             threads = [
                 threading.Thread(target=self._serve, args=(one, stop), name=f"to-{one.name}", daemon=True)
                 for one in self._destinations
+            ]
+            threads += [
+                threading.Thread(target=one.run, args=(stop,), name="commitment", daemon=True)
+                for one in self._confirmers
             ]
             for thread in threads:
                 thread.start()
@@ -98,14 +129,18 @@ class Deliverer:
                 thread.join()
 
     def run_once(self) -> int:
-        """Send one batch to each destination; return how many documents were dealt with.
+        """Send one batch to each destination, then ask for commitment; return how many documents were sent.
 
         Raises:
             DatabaseUnavailable: leases run out by themselves, and the documents are sent again.
         """
         self.upkeep()
         with self._keeper:
-            return sum(self._deliver(one) for one in self._destinations)
+            sent = sum(self._deliver(one) for one in self._destinations)
+        for confirmer in self._confirmers:
+            confirmer.step()
+        self._recorder.flush()
+        return sent
 
     def upkeep(self) -> None:
         """Take back what a dead deliverer held, and give up what has waited too long.
@@ -183,7 +218,9 @@ class Deliverer:
 
     def _stored(self, claim: DeliveryClaim) -> None:
         try:
-            deliveries.stored(self._database, claim, actor=self._owner)
+            deliveries.stored(
+                self._database, claim, actor=self._owner, commit=claim.destination in self._asked
+            )
         except LeaseLost as error:
             self._log.warning("result_discarded", delivery_id=claim.delivery_id, code=error.code)
             return

@@ -180,3 +180,16 @@ class BackupFailed(AgentError):
     """A copy of the database could not be written, or put back; the message says why."""
 
     code = "backup-failed"
+
+
+class CommitmentFailed(AgentError):
+    """The destination did not take the request for storage commitment this time; it is asked again."""
+
+    code = "commitment-failed"
+    retryable = True
+
+
+class CommitmentUnsupported(AgentError):
+    """The destination offers no storage commitment, or no query: it does not say what it keeps."""
+
+    code = "commitment-unsupported"

@@ -1,12 +1,13 @@
-"""Sending by DICOMweb (STOW-RS): one request a document, the stored file as its body.
+"""DICOMweb: sending (STOW-RS), one request a document with the stored file as its body; and asking (QIDO-RS).
 
-Source: PS3.18 10.5 (Store transaction). A password comes from the user's netrc file, never from a URL.
+Source: PS3.18 10.5 (Store transaction), 10.6 (Search transaction). A password comes from the user's
+netrc file, never from a URL.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +17,8 @@ from pydicom import Dataset
 
 from agent.dimse.statuses import Verdict, store_status
 from agent.dimse.storage_scu import ConnectionLost, Sendable
-from agent.errors import DeliveryFailed, DeliveryRefused
+from agent.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
+from agent.queue.commitment_values import Item
 from agent.settings import DestinationSettings
 
 # Its log lines hold UIDs and answers.
@@ -24,6 +26,7 @@ logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
 # What the server will say of the same file tomorrow too: bad request, unsupported media or payload type.
 _FOR_GOOD = frozenset({400, 405, 406, 410, 413, 415, 422})
 _CONFLICT = 409
+_NOT_THERE = (404, 410)
 
 
 class StowConnection:
@@ -62,13 +65,19 @@ class StowConnection:
 @contextmanager
 def open_stow(destination: DestinationSettings) -> Iterator[StowConnection]:
     """Open a session; the first document finds out whether the server is there."""
+    with _client(destination) as client:
+        yield StowConnection(client)
+
+
+@contextmanager
+def _client(destination: DestinationSettings) -> Iterator[_FileClient]:
     with requests.Session() as session:
         client = _FileClient(
             url=(destination.stow_url or "").rstrip("/"), session=session, timeout=destination.timeout_s
         )
         # Trying again is the outbox's business.
         client.set_http_retry_params(retry=False)
-        yield StowConnection(client)
+        yield client
 
 
 def reachable(destination: DestinationSettings) -> bool:
@@ -83,6 +92,41 @@ def reachable(destination: DestinationSettings) -> bool:
     except requests.RequestException:
         return False
     return answer.status_code < 400
+
+
+def holds(destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
+    """Return the SOP Instance UIDs of those documents that the server says it holds (QIDO-RS).
+
+    Raises:
+        CommitmentFailed: it did not answer the query with success.
+        ConnectionLost: no connection, or no answer in time.
+    """
+    with _client(destination) as client:
+        return frozenset(item.sop_instance_uid for item in items if _found(client, item))
+
+
+def _found(client: _FileClient, item: Item) -> bool:
+    try:
+        answers = client.search_for_instances(
+            study_instance_uid=item.study_instance_uid,
+            series_instance_uid=item.series_instance_uid,
+            search_filters={"SOPInstanceUID": item.sop_instance_uid},
+        )
+    except requests.HTTPError as error:
+        code = 0 if error.response is None else error.response.status_code
+        if code in _NOT_THERE:
+            return False
+        raise CommitmentFailed(f"the DICOMweb server answered the query {code}") from error
+    except (requests.RequestException, OSError) as error:
+        raise ConnectionLost("the DICOMweb server cannot be reached, or did not answer in time") from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise CommitmentFailed("the DICOMweb server's answer to the query cannot be read") from error
+    # An answer that ignores the filter names the instance or not, all the same.
+    return any(_uid_of(one) == item.sop_instance_uid for one in answers)
+
+
+def _uid_of(answer: Any) -> str:
+    return str(Dataset.from_json(answer).get("SOPInstanceUID", ""))
 
 
 class _FileClient(DICOMwebClient):  # type: ignore[misc]

@@ -64,34 +64,44 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
         PortUnavailable: the address and port cannot be bound.
         DatabaseUnavailable: the start-up's comparison of files and rows could not be made.
     """
+    from agent.audit import Recorder
+    from agent.dimse.commitment_reports import CommitmentReports
     from agent.dimse.storage_scp import StorageScp
     from agent.housekeeping import Housekeeper
     from agent.intake import Intake
+    from agent.prior_fetch import PriorFetcher
     from agent.reconcile import reconcile
 
     store = open_store(settings)
     intake = Intake(database, settings.studies)
     found = reconcile(database, store, intake)
     get_logger("listener").info("reconciled", count=found.ingested + found.quarantined + found.missing)
+    recorder = Recorder(database, "listener")
+    reports = CommitmentReports(database, settings, actor=lifecycle.id, chance=Random(), note=recorder.note)
     scp = StorageScp(
         settings.listener,
         store,
         intake,
         prior_ae_title=settings.priors.move_destination if settings.priors.enabled else None,
+        reports=reports if any(one.commitment for one in settings.destinations) else None,
+        note=recorder.note,
     )
     housekeeper = Housekeeper(database, settings, store, Random())
+    priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
     port = scp.start()
 
     def about() -> dict[str, Any]:
         return {"ae_title": settings.listener.ae_title, "port": port, **scp.about()}
 
     try:
-        with Presence(database, "listener", lifecycle.id, about):
+        with recorder, Presence(database, "listener", lifecycle.id, about):
             housekeeper.start()
+            priors.start()
             lifecycle.ready()
             lifecycle.stop.wait()
             scp.stop()
             housekeeper.stop()
+            priors.stop()
     finally:
         scp.stop(0.0)
         database.close()

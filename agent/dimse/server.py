@@ -47,10 +47,10 @@ class BoundedServer(ThreadedAssociationServer):
         in_flight: InFlight,
         request_timeout_s: float,
         handshake_timeout_s: float,
-        on_event: Callable[[str], None],
+        on_event: Callable[[str, str], None],
         on_end: Callable[[BoundedAssociation], None],
     ) -> None:
-        """Listen at `address`; `on_event` hears what failed, `on_end` each association's end."""
+        """Listen at `address`; `on_event` hears what failed and where, `on_end` each association's end."""
         self.ledger = ledger
         self.bounds = bounds
         self.in_flight = in_flight
@@ -88,18 +88,18 @@ class BoundedServer(ThreadedAssociationServer):
             handler = _Handler(active, client_address, self)
             handler.serve(connection, first)
         except ssl.SSLError:
-            self._on_event("tls-failed")
+            self._on_event("tls-failed", str(client_address[0]))
         except OSError:
-            self._on_event("no-request")
+            self._on_event("no-request", str(client_address[0]))
         except Exception:  # noqa: BLE001 - outermost: a peer may break pynetdicom, never the listener
-            self._on_event("association-failed")
+            self._on_event("association-failed", str(client_address[0]))
         finally:
             self.ledger.close(connection)
             self.shutdown_request(active)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Count a connection that failed before its thread began; the base class would print it."""
-        self._on_event("connection-failed")
+        self._on_event("connection-failed", str(client_address[0]))
 
     def service_actions(self) -> None:
         """Nothing: the base class runs a full garbage collection here, which stops every association."""

@@ -1,12 +1,16 @@
-"""What a PACS's answer to C-STORE means for the delivery, as data.
+"""What a PACS's answers mean for the delivery, as data: to C-STORE, and about storage commitment.
 
-Source: PS3.4 table B.2-1 (storage service), PS3.7 annex C (general statuses).
+Source: PS3.4 table B.2-1 (storage service), J.3.2 and J.3.3 (storage commitment), PS3.3 C.14 (failure
+reasons), PS3.7 annex C (general statuses).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+
+from agent.queue.commitment_values import Answer, Word
+from agent.queue.retry import Failure
 
 
 class Verdict(Enum):
@@ -49,3 +53,80 @@ STORE_STATUSES: tuple[StoreStatus, ...] = (
 def store_status(code: int) -> StoreStatus:
     """Return what a status code means; an unknown one is a failure that is tried again."""
     return next(one for one in STORE_STATUSES if one.first <= code <= one.last or one is STORE_STATUSES[-1])
+
+
+class ActionVerdict(Enum):
+    """What becomes of a request for commitment."""
+
+    TAKEN = "taken"
+    UNSUPPORTED = "unsupported"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionStatus:
+    """A status of N-ACTION, with its meaning in the operator's words; None stands for every other code."""
+
+    code: int | None
+    verdict: ActionVerdict
+    meaning: str
+
+
+ACTION_STATUSES: tuple[ActionStatus, ...] = (
+    ActionStatus(code=0x0000, verdict=ActionVerdict.TAKEN, meaning="success"),
+    ActionStatus(code=0x0118, verdict=ActionVerdict.UNSUPPORTED, meaning="no such SOP class"),
+    ActionStatus(code=0x0122, verdict=ActionVerdict.UNSUPPORTED, meaning="SOP class not supported"),
+    ActionStatus(code=0x0123, verdict=ActionVerdict.UNSUPPORTED, meaning="no such action type"),
+    ActionStatus(code=0x0211, verdict=ActionVerdict.UNSUPPORTED, meaning="unrecognized operation"),
+    ActionStatus(code=0x0124, verdict=ActionVerdict.LATER, meaning="refused: not authorised"),
+    ActionStatus(code=0x0213, verdict=ActionVerdict.LATER, meaning="resource limitation"),
+    ActionStatus(code=None, verdict=ActionVerdict.LATER, meaning="failure"),
+)
+
+
+def action_status(code: int) -> ActionStatus:
+    """Return what a status of N-ACTION means; an unknown one is a failure that is tried again."""
+    return next(one for one in ACTION_STATUSES if one.code in (code, None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureReason:
+    """Why a document is not committed; the reason None stands for every other."""
+
+    reason: int | None
+    word: Word
+    code: str
+    meaning: str
+
+
+FAILURE_REASONS: tuple[FailureReason, ...] = (
+    FailureReason(reason=0x0112, word=Word.LOST, code="commitment-lost", meaning="it has no such object"),
+    FailureReason(
+        reason=0x0119,
+        word=Word.REFUSED,
+        code="commitment-refused",
+        meaning="it holds an object of another SOP class under this UID",
+    ),
+    FailureReason(
+        reason=0x0122,
+        word=Word.SILENT,
+        code="commitment-unsupported",
+        meaning="it commits to no object of this SOP class",
+    ),
+    FailureReason(
+        reason=0x0131, word=Word.LATER, code="commitment-failed", meaning="duplicate transaction UID"
+    ),
+    FailureReason(reason=0x0213, word=Word.LATER, code="commitment-failed", meaning="resource limitation"),
+    FailureReason(reason=None, word=Word.LATER, code="commitment-failed", meaning="processing failure"),
+)
+
+
+def failure_reason(reason: int) -> Answer:
+    """Return what a failure reason of a commitment report means; an unknown one is asked about again."""
+    found = next(one for one in FAILURE_REASONS if one.reason in (reason, None))
+    why = Failure(
+        code=found.code,
+        reason=f"the destination reported 0x{reason:04X}, {found.meaning}",
+        retryable=found.word is not Word.REFUSED,
+    )
+    return Answer(word=found.word, why=why)

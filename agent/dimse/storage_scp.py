@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, cast
 
 from pydicom.uid import UID
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from agent.audit import Action, Event
 from agent.dimse.association import BoundedAssociation
+from agent.dimse.commitment_reports import CommitmentReports, ReportStatus, report_context
 from agent.dimse.contexts import report_contexts, supported_contexts
 from agent.dimse.ledger import ConnectionLedger
 from agent.dimse.messages import InFlight
@@ -42,8 +46,15 @@ class StorageScp:
         intake: Intake,
         *,
         prior_ae_title: str | None = None,
+        reports: CommitmentReports | None = None,
+        note: Callable[[Event], None] = lambda _event: None,
     ) -> None:
-        """Be ready; what is called to `prior_ae_title` are earlier studies, which are never drafted."""
+        """Be ready.
+
+        prior_ae_title: what is called to this AE title are earlier studies, which are never drafted.
+        reports: takes reports of storage commitment; none are taken when left out.
+        note: takes audit events; it must not wait.
+        """
         self._settings = settings
         self._intake = intake
         self._receiver = Receiver(store, intake)
@@ -62,6 +73,8 @@ class StorageScp:
         self._admitted: set[BoundedAssociation] = set()
         # The associations that bring earlier studies, by the AE title that they called.
         self._priors: dict[BoundedAssociation, str] = {}
+        self._reports = reports
+        self._note = note
         self._server: BoundedServer | None = None
         self._draining_since: float | None = None
         self._stopped = threading.Event()
@@ -137,12 +150,17 @@ class StorageScp:
             ae,
             (settings.host, settings.port),
             settings.ae_title,
-            supported_contexts(settings.accept_secondary_capture),
+            [
+                *supported_contexts(settings.accept_secondary_capture),
+                *([report_context()] if self._reports is not None else []),
+            ],
             server_context(settings.tls) if settings.tls else None,
             [
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_C_ECHO, self._on_echo),
                 (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_N_EVENT_REPORT, self._on_report),
+                (evt.EVT_N_ACTION, self._on_action),
             ],
             ledger=self._ledger,
             bounds=Bounds(
@@ -153,7 +171,7 @@ class StorageScp:
             in_flight=self._in_flight,
             request_timeout_s=settings.acse_timeout_s,
             handshake_timeout_s=settings.tls.handshake_timeout_s if settings.tls else 0.0,
-            on_event=self._count,
+            on_event=self._on_event,
             on_end=self._on_end,
         )
         ae._servers.append(server)  # where its shutdown() expects to be listed
@@ -183,9 +201,11 @@ class StorageScp:
                 self._priors[association] = caller.called_ae_title.strip()
                 association.acceptor.supported_contexts += report_contexts()
             self._count("accepted")
+            self._note(_association_event(Action.ASSOCIATION, caller))
             return
         self._count(f"rejected-{verdict.reason_code}")
         self._log.warning("association_rejected", reason_code=verdict.reason_code, host=caller.address)
+        self._note(_association_event(Action.REFUSED, caller, verdict.reason_code))
         association.acse.send_reject(*verdict.value)
         association.kill()
 
@@ -194,6 +214,28 @@ class StorageScp:
         association.messages.served()
         self._count("echo")
         return Status.SUCCESS if association in self._admitted else Status.NOT_AUTHORIZED
+
+    def _on_report(self, event: evt.Event) -> tuple[int, None]:
+        """Take a report of storage commitment."""
+        association = cast(BoundedAssociation, event.assoc)
+        status = ReportStatus.NOT_AUTHORIZED
+        try:
+            if association in self._admitted and self._reports is not None:
+                ae_title = _calling(association)
+                peer = self._reports.destinations_of(ae_title)
+                status, _uid = self._reports.take(
+                    event, peer, ae_title=ae_title, address=_address(association)
+                )
+        finally:
+            association.messages.served()
+        self._count(f"report-{status:04X}")
+        return int(status), None
+
+    def _on_action(self, event: evt.Event) -> tuple[int, None]:
+        """Refuse a request for commitment: what is received here is not kept for ever."""
+        cast(BoundedAssociation, event.assoc).messages.served()
+        self._count(f"action-{ReportStatus.UNRECOGNIZED:04X}")
+        return int(ReportStatus.UNRECOGNIZED), None
 
     def _on_store(self, event: evt.Event) -> int:
         started = time.monotonic()
@@ -221,7 +263,7 @@ class StorageScp:
             sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
             context_class_uid=str(event.context.abstract_syntax),
             transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
+            calling_ae_title=_calling(event.assoc),
             prior_ae_title=self._priors.get(cast(BoundedAssociation, event.assoc), ""),
         )
         try:
@@ -240,6 +282,8 @@ class StorageScp:
         self._count(f"status-{answer.status:04X}")
         if answer.code is not None:
             self._count(answer.code)
+        if answer.status is not Status.SUCCESS:
+            self._note_failure(association, f"{answer.status:04X}", answer.code)
         level = self._log.info if answer.status is Status.SUCCESS else self._log.warning
         level(
             "object",
@@ -258,6 +302,35 @@ class StorageScp:
         if violation is not None:
             self._count(violation)
             self._log.warning("association_cut", reason_code=violation)
+            self._note(
+                Event(
+                    action=Action.FAULT,
+                    actor=_calling(association),
+                    address=_address(association),
+                    succeeded=False,
+                    details={"reason_code": violation},
+                )
+            )
+
+    def _on_event(self, name: str, address: str) -> None:
+        """Count a connection that came to no association; one without the right key is on record."""
+        self._count(name)
+        if name == "tls-failed":
+            details = {"reason_code": name}
+            self._note(
+                Event(action=Action.REFUSED, actor="", address=address, succeeded=False, details=details)
+            )
+
+    def _note_failure(self, association: BoundedAssociation, status: str, code: str | None) -> None:
+        self._note(
+            Event(
+                action=Action.NOT_TAKEN,
+                actor=_calling(association),
+                address=_address(association),
+                succeeded=False,
+                details={"status": status, "code": code},
+            )
+        )
 
     def _hold_studies(self) -> None:
         """Keep the studies of open associations from counting as complete."""
@@ -271,3 +344,26 @@ class StorageScp:
     def _count(self, name: str) -> None:
         with self._counting:
             self._counts[name] += 1
+
+
+def _calling(association: Association) -> str:
+    return str(association.requestor.ae_title).strip()
+
+
+def _address(association: Association) -> str:
+    return str(association.requestor.address or "")
+
+
+def _association_event(action: Action, caller: Caller, reason_code: str | None = None) -> Event:
+    details = {
+        "called": caller.called_ae_title.strip(),
+        "certificate": caller.certificate_sha256,
+        "reason_code": reason_code,
+    }
+    return Event(
+        action=action,
+        actor=caller.calling_ae_title.strip(),
+        address=caller.address,
+        succeeded=action is Action.ASSOCIATION,
+        details={key: value for key, value in details.items() if value is not None},
+    )

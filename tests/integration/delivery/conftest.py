@@ -30,6 +30,7 @@ class Letter:
 
     sop_class_uid: str
     sop_instance_uid: str
+    series_instance_uid: str
     content: bytes
 
 
@@ -122,6 +123,7 @@ def letters() -> Callable[[int], tuple[Letter, Letter]]:
             Letter(
                 sop_class_uid=str(dataset.SOPClassUID),
                 sop_instance_uid=str(dataset.SOPInstanceUID),
+                series_instance_uid=str(dataset.SeriesInstanceUID),
                 content=encode(dataset),
             )
             for dataset in (pair.findings, pair.report)

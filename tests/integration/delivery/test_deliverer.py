@@ -6,28 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
-from random import Random
 from typing import Any
 
 import pytest
 from pynetdicom import evt
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Document, Draft, Job, Study
-from agent.delivery import Deliverer
-from agent.queue import deliveries, jobs
-from agent.queue.states import JobState, move
-from agent.settings import DeliverySettings, DestinationSettings, Settings
+from agent.db.tables import Delivery
+from agent.settings import DestinationSettings
+from tests.integration.delivery.outbox import outbox, running, state_of, wait_for
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
 MakePacs = Callable[..., Any]
-QUICK = DeliverySettings(first_retry_s=0.05, longest_retry_s=0.1, poll_s=0.05, lease_s=30)
 
 PROGRAM = """
 import sys, threading
@@ -38,77 +32,6 @@ destination = DestinationSettings(name="pacs", host="127.0.0.1", port=int(sys.ar
 settings = Settings(destinations=(destination,), delivery=DeliverySettings(poll_s=0.05))
 Deliverer(Database(open_engine(sys.argv[1])), settings, owner="doomed").run(threading.Event())
 """
-
-
-def outbox(database: Database, letters: Any, number: int, *destinations: str) -> int:
-    """A drafted job whose documents wait for each destination; return its id."""
-    with database.transaction() as session:
-        now = database_now(session)
-        study = Study(study_instance_uid=f"1.2.{number}", first_received_at=now, last_received_at=now)
-        session.add(study)
-        session.flush()
-        job = jobs.enqueue(session, study, now=now, revision=1)
-        assert job is not None
-        for state in (JobState.QUEUED, JobState.GENERATING, JobState.DRAFTED):
-            move(session, job, state, now=now)
-        draft = Draft(
-            study_id=study.id,
-            job_id=job.id,
-            revision=1,
-            model_digest="m",
-            model_name="m",
-            demonstration=False,
-            text="t",
-            content={},
-            created_at=now,
-        )
-        session.add(draft)
-        session.flush()
-        for role, letter in zip(("findings", "report"), letters, strict=True):
-            document = Document(
-                draft_id=draft.id,
-                role=role,
-                variant="v",
-                sop_class_uid=letter.sop_class_uid,
-                sop_instance_uid=letter.sop_instance_uid,
-                series_instance_uid="1.2",
-                sha256="0",
-                content=letter.content,
-            )
-            session.add(document)
-            session.flush()
-            for name in destinations:
-                deliveries.add(session, document, job, name, now=now, give_up_after_s=3600, priority=50)
-        return job.id
-
-
-def state_of(database: Database, job_id: int) -> str:
-    """A job's state."""
-    with database.reading() as session:
-        return str(session.scalar(select(Job.state).where(Job.id == job_id)))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def running(database: Database, *destinations: DestinationSettings) -> Callable[[], None]:
-    """Run a deliverer in a thread; return what stops it."""
-    settings = Settings(destinations=destinations, delivery=QUICK)
-    stop = threading.Event()
-    deliverer = Deliverer(database, settings, owner="d", chance=Random(1))
-    thread = threading.Thread(target=deliverer.run, args=(stop,))
-    thread.start()
-
-    def end() -> None:
-        stop.set()
-        thread.join()
-
-    return end
 
 
 def test_deliverer_sends_while_another_destination_is_dead(

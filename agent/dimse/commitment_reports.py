@@ -1,0 +1,179 @@
+"""N-EVENT-REPORT: what a PACS reports of storage commitment, on whichever association it comes.
+
+Source: PS3.4 J.3.3 (operations), PS3.7 10.1.1 and annex C (statuses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import IntEnum
+from random import Random
+from typing import Any
+
+from pydicom import Dataset
+from pynetdicom import evt
+from pynetdicom.presentation import PresentationContext, build_context
+
+from agent.audit import Action, Event
+from agent.db.session import Database
+from agent.dimse.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
+from agent.dimse.scu import SYNTAXES
+from agent.dimse.statuses import failure_reason
+from agent.errors import DatabaseUnavailable
+from agent.log import get_logger
+from agent.queue import commitments
+from agent.queue.commitment_values import Answer, Reception, Report, Rule, Word
+from agent.queue.retry import RetryPolicy
+from agent.settings import DestinationSettings, Settings
+
+_SUCCESS, _WITH_FAILURES = 1, 2
+# A report of a full request (100 documents) has about 20 kB.
+_LONGEST = 1_000_000
+_MOST_ITEMS = 10 * commitments.LIMIT
+
+
+class ReportStatus(IntEnum):
+    """What a report is answered. Source: PS3.7 10.1.1.1.8 and annex C."""
+
+    SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110  # something that nobody foresaw
+    NO_SUCH_INSTANCE = 0x0112  # not the well-known instance of storage commitment
+    NO_SUCH_EVENT = 0x0113  # neither event type 1 nor 2
+    NO_SUCH_ARGUMENT = 0x0114  # no transaction UID
+    INVALID_ARGUMENT = 0x0115  # not our transaction, not this peer's, or unreadable
+    NOT_AUTHORIZED = 0x0124  # the association was not admitted
+    UNRECOGNIZED = 0x0211  # a request for commitment: we are no storage commitment SCP
+    RESOURCE_LIMITATION = 0x0213  # too long, or the database is down: report again later
+
+
+class _Refused(Exception):
+    """A report that is not taken; `code` names why in counts, log and audit."""
+
+    def __init__(self, status: ReportStatus, code: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+
+
+def rule_of(destination: DestinationSettings, settings: Settings) -> Rule:
+    """Return the bounds that the settings set for a destination."""
+    delivery = settings.delivery
+    return Rule(
+        attempts=destination.commitment_attempts,
+        resends=destination.commitment_resends,
+        give_up_after_s=delivery.give_up_after_s,
+        policy=RetryPolicy(first_s=delivery.first_retry_s, longest_s=delivery.longest_retry_s),
+    )
+
+
+def report_context() -> PresentationContext:
+    """Return the context in which a peer may report: it is the SCP of storage commitment, we are the SCU.
+
+    In pynetdicom's words: the requestor's proposal to be SCP is accepted, its proposal to be SCU is not.
+    """
+    context = build_context(STORAGE_COMMITMENT, list(SYNTAXES))
+    context.scu_role, context.scp_role = False, True
+    return context
+
+
+class CommitmentReports:
+    """Takes reports; one of these serves the listener, and one each deliverer."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        actor: str,
+        chance: Random,
+        note: Callable[[Event], None],
+    ) -> None:
+        """Be ready; `note` takes the audit event of a report that was refused."""
+        self._database = database
+        self._destinations = settings.destinations
+        self._rules: Mapping[str, Rule] = {one.name: rule_of(one, settings) for one in settings.destinations}
+        self._actor = actor
+        self._chance = chance
+        self._note = note
+        self._log = get_logger("commitment")
+
+    def destinations_of(self, ae_title: str) -> frozenset[str]:
+        """Return the names of the destinations that this AE title is."""
+        return frozenset(one.name for one in self._destinations if one.ae_title.strip() == ae_title.strip())
+
+    def take(
+        self, event: evt.Event, peer: frozenset[str], *, ae_title: str, address: str
+    ) -> tuple[ReportStatus, str | None]:
+        """Take a report from the peer that the destinations `peer` are.
+
+        Returns the status to answer, and the transaction's UID where the report was taken.
+        """
+        try:
+            report = _read(event)
+            reception = commitments.report(
+                self._database, report, peer, self._rules, chance=self._chance, actor=self._actor
+            )
+            if reception in (Reception.UNKNOWN, Reception.WRONG_PEER):
+                # The same answer to both: a stranger learns nothing about transactions that exist.
+                raise _Refused(ReportStatus.INVALID_ARGUMENT, reception.value)
+        except _Refused as refused:
+            return self._refuse(refused.status, refused.code, ae_title, address), None
+        except DatabaseUnavailable as error:
+            return self._refuse(ReportStatus.RESOURCE_LIMITATION, error.code, ae_title, address), None
+        except Exception as error:  # noqa: BLE001 - outermost: the peer must hear a status, whatever broke
+            self._log.error("unexpected", error_type=type(error).__name__)
+            return self._refuse(ReportStatus.PROCESSING_FAILURE, "unexpected", ae_title, address), None
+        failed = sum(one.word is not Word.COMMITTED for one in report.answers.values())
+        self._log.info("commitment_report", code=reception.value, count=len(report.answers), failed=failed)
+        return ReportStatus.SUCCESS, report.transaction_uid
+
+    def _refuse(self, status: ReportStatus, code: str, ae_title: str, address: str) -> ReportStatus:
+        self._log.warning("commitment_report_refused", status=f"{status:04X}", code=code, host=address)
+        self._note(
+            Event(
+                action=Action.COMMITMENT,
+                actor=ae_title,
+                address=address,
+                succeeded=False,
+                details={"code": code, "status": f"{status:04X}"},
+            )
+        )
+        return status
+
+
+def _read(event: evt.Event) -> Report:
+    """Return what an N-EVENT-REPORT says; nothing in it is believed to be well-formed."""
+    request: Any = event.request
+    if str(request.AffectedSOPInstanceUID or "") != WELL_KNOWN_INSTANCE:
+        raise _Refused(ReportStatus.NO_SUCH_INSTANCE, "no-such-instance")
+    if request.EventTypeID not in (_SUCCESS, _WITH_FAILURES):
+        raise _Refused(ReportStatus.NO_SUCH_EVENT, "no-such-event")
+    if request.EventInformation is None:
+        raise _Refused(ReportStatus.NO_SUCH_ARGUMENT, "no-transaction")
+    if request.EventInformation.getbuffer().nbytes > _LONGEST:
+        raise _Refused(ReportStatus.RESOURCE_LIMITATION, "report-too-long")
+    try:
+        information = event.event_information
+        transaction_uid = str(information.get("TransactionUID") or "")
+        answers = {}
+        for key in _keys(information.get("ReferencedSOPSequence")):
+            answers[key] = Answer(word=Word.COMMITTED)
+        # What is in both lists has failed.
+        for item in information.get("FailedSOPSequence") or ():
+            answers[_key(item)] = failure_reason(int(item.get("FailureReason") or 0x0110))
+    except Exception as error:  # pydicom raises whatever the bytes of a stranger make it raise
+        raise _Refused(ReportStatus.INVALID_ARGUMENT, "report-unreadable") from error
+    if not transaction_uid:
+        raise _Refused(ReportStatus.NO_SUCH_ARGUMENT, "no-transaction")
+    if len(answers) > _MOST_ITEMS:
+        raise _Refused(ReportStatus.RESOURCE_LIMITATION, "report-too-long")
+    return Report(transaction_uid=transaction_uid[:64], answers=answers)
+
+
+def _keys(sequence: Any) -> Iterator[tuple[str, str]]:
+    for item in sequence or ():
+        yield _key(item)
+
+
+def _key(item: Dataset) -> tuple[str, str]:
+    return str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID)
