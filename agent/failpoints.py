@@ -11,7 +11,7 @@ import signal
 import threading
 
 VARIABLE = "ECHO_AGENT_FAILPOINT"
-# Who passes them: the listener, the worker, the deliverer. In each group in the order of the work.
+# Who passes them: the listener, the worker, the deliverer, the purge. In each group in the order of the work.
 RECEIVING = (
     "store.before-rename",
     "store.before-folder-flush",
@@ -21,7 +21,8 @@ RECEIVING = (
 )
 DRAFTING = ("worker.after-claim", "worker.before-write", "outbox.before-commit", "worker.after-write")
 SENDING = ("delivery.after-claim", "delivery.before-send", "delivery.before-row", "delivery.after-row")
-NAMES = RECEIVING + DRAFTING + SENDING
+PURGING = ("purge.before-rows", "purge.after-rows", "purge.after-file")
+NAMES = RECEIVING + DRAFTING + SENDING + PURGING
 
 
 class Failpoint:

@@ -1,4 +1,5 @@
-"""The ticks: studies that have gone quiet are completed, and what a silent owner holds is taken back.
+"""The ticks: quiet studies are completed, what a silent owner holds is taken back, files that may go are
+purged, and audit messages are sent out.
 
 APScheduler only ticks. When something is due stands in the database, so a missed or a doubled tick, or a
 second housekeeper, changes nothing.
@@ -9,28 +10,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from agent.audit_export import AuditExporter
 from agent.db.session import Database, database_now
 from agent.db.tables import Instance, Job, Study
 from agent.eligibility import Selection, select_images
-from agent.errors import AgentError, InstanceMissing, PatientConflict, UnreadableInstance
+from agent.errors import (
+    AgentError,
+    AuditUndelivered,
+    InstanceMissing,
+    PatientConflict,
+    UnreadableInstance,
+)
 from agent.header import read_stored
 from agent.intake import PATIENT_CONFLICT
 from agent.log import get_logger, study_ref
 from agent.queue import deliveries, jobs
 from agent.queue.retry import RetryPolicy
 from agent.queue.states import JobState, move
+from agent.retention_purge import Purge
 from agent.settings import Settings
+from agent.status import free_mb
 from agent.store import InstanceStore
 
 ACTOR = "housekeeping"
 _BATCH = 50
 _RECLAIM_EVERY_S = 5.0
+_EXPORT_EVERY_S = 5.0
+_PURGE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +90,9 @@ def complete_due_studies(
             forced = job.due_at is not None and job.due_at > moment
             if forced and not (job.force_at is not None and job.force_at <= moment):
                 continue
-            job.incomplete, job.run_after = forced, moment
+            # A late image after the purge of the others: its draft cannot know what they showed.
+            job.incomplete = forced or _lacks_files(session, job.study_id)
+            job.run_after = moment
             move(session, job, state, now=moment, code=code, reason=reason, actor=ACTOR)
         done.append(
             Completed(
@@ -126,6 +141,13 @@ def _hashes(session: Session, study_id: int) -> tuple[str, ...]:
     return tuple({row.sop_instance_uid: row.sha256 for row in rows}.values())
 
 
+def _lacks_files(session: Session, study_id: int) -> bool:
+    purged = select(Instance.id).where(
+        Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_not(None)
+    )
+    return session.execute(purged.limit(1)).first() is not None
+
+
 def _verdict(due: _Due, settings: Settings, store: InstanceStore) -> tuple[JobState, str | None, str | None]:
     if due.conflict == PATIENT_CONFLICT:
         return JobState.FAILED, PatientConflict.code, PatientConflict.__doc__
@@ -148,6 +170,9 @@ class Housekeeper:
         self._store = store
         self._chance = chance
         self._log = get_logger(ACTOR)
+        self._exporter = AuditExporter(database, settings)
+        self._undelivered = False
+        self._purge = Purge(database, settings, store, partial(free_mb, settings.storage.path), actor=ACTOR)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -158,6 +183,10 @@ class Housekeeper:
         shortest = min(studies.quiet_time_s, studies.stat_quiet_time_s)
         self._every(min(max(shortest / 4, 0.1), 1.0), self.complete)
         self._every(_RECLAIM_EVERY_S, self.reclaim)
+        if self._exporter.wanted:
+            self._every(_EXPORT_EVERY_S, self.export)
+        if self._purge.wanted:
+            self._every(_PURGE_EVERY_S, self.purge)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -192,6 +221,25 @@ class Housekeeper:
         )
         if count:
             self._log.warning("leases_reclaimed", count=count)
+
+    def export(self) -> None:
+        """Send out the audit messages that are new; a destination that is down is told of once."""
+        try:
+            self._exporter.run_once()
+        except AuditUndelivered as error:
+            if not self._undelivered:
+                self._log.warning("audit_waits", code=error.code)
+            self._undelivered = True
+            return
+        if self._undelivered:
+            self._log.info("audit_delivered")
+        self._undelivered = False
+
+    def purge(self) -> None:
+        """Remove image files that need not be kept any longer."""
+        done = self._purge.tick()
+        if done.files or done.quarantined:
+            self._log.info("purged", count=done.files + done.quarantined, size_bytes=done.size_bytes)
 
     def _every(self, seconds: float, tick: Callable[[], None]) -> None:
         self._scheduler.add_job(

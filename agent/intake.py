@@ -43,6 +43,7 @@ class Outcome(StrEnum):
 
     NEW = "new"
     DUPLICATE = "duplicate"  # the same bytes were here: no work
+    RESTORED = "restored"  # the same bytes, whose file had been purged: no work, but its file is needed again
     CHANGED = "changed"  # a known SOP Instance with other bytes: both are kept
     OURS = "ours"  # one of our own documents came back: dropped
 
@@ -97,7 +98,11 @@ class Intake:
                     size_bytes=file.size_bytes,
                     received_at=database_now(session),
                 )
-                .on_conflict_do_nothing(index_elements=["sha256"])
+                .on_conflict_do_update(
+                    index_elements=["sha256"],
+                    set_={"purged_at": None, "received_at": database_now(session)},
+                    where=Quarantined.purged_at.is_not(None),
+                )
             )
 
     def hold(self, study_instance_uids: Sequence[str], seconds: float) -> None:
@@ -148,7 +153,7 @@ class Intake:
             )
         )
         if file.sha256 in known:
-            return Receipt(outcome=Outcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
+            return _repeated(session, study, header, file, now)
         if study.conflict != PATIENT_CONFLICT and _names_another_patient(study, header):
             study.conflict = PATIENT_CONFLICT
         elif known and study.conflict is None:
@@ -175,7 +180,7 @@ class Intake:
         rows = session.scalars(select(Instance).where(Instance.sop_instance_uid == header.sop_instance_uid))
         held = {row.sha256: row for row in rows}
         if file.sha256 in held:
-            held[file.sha256].purged_at = None  # its file is back
+            return _repeated(session, study, header, file, now)
         if any(row.purged_at is None for row in held.values()):
             return Receipt(outcome=Outcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
         if study.prior:
@@ -264,6 +269,26 @@ _STUDY_COLUMNS = (
     "study_time",
     "study_description",
 )
+
+
+def _repeated(session: Session, study: Study, header: Header, file: StoredFile, now: datetime) -> Receipt:
+    """Take bytes that were here before; under the lock of their rows, which a purge of the file takes too."""
+    rows = session.scalars(
+        select(Instance)
+        .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    purged = [row for row in rows if row.purged_at is not None]
+    for row in purged:
+        row.purged_at = None
+    if purged:
+        study.last_received_at = now
+    return Receipt(
+        outcome=Outcome.RESTORED if purged else Outcome.DUPLICATE,
+        revision=study.revision,
+        conflict=study.conflict,
+    )
 
 
 def _is_ours(session: Session, header: Header) -> bool:

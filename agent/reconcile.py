@@ -2,7 +2,7 @@
 
 A file without a row was durable but not acknowledged, or its row was lost with a restored database: it is
 ingested again. A row without a file is a loss that only the archive can mend: an alarm, and a mark on the
-study that every view shows.
+study that every view shows. A purged row needs no file; one that a purge left behind is removed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from agent.errors import InstanceMissing, UnreadableInstance
 from agent.header import is_prior, read_stored
 from agent.intake import Intake
 from agent.log import get_logger, study_ref
+from agent.retention_purge import erase
 from agent.store import InstanceStore, StoredFile
 
 INSTANCE_MISSING = "instance-missing"
@@ -30,7 +31,10 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """Counts: files entered again, put into quarantine, left-overs removed; rows whose file is gone."""
+    """Counts: files entered again, put into quarantine, left-overs removed; rows whose file is gone.
+
+    removed: what a crash left unfinished, and files of which every row is purged.
+    """
 
     ingested: int
     quarantined: int
@@ -46,6 +50,7 @@ def reconcile(database: Database, store: InstanceStore, intake: Intake) -> Recon
     """
     removed = store.remove_unfinished(UNFINISHED_AGE_S, time.time())
     ingested = quarantined = 0
+    removed += _erase_purged(database, store)
     for sha256 in _without_row(database, store.files()):
         if _ingest(store, intake, sha256):
             ingested += 1
@@ -64,6 +69,19 @@ def _without_row(database: Database, names: Iterator[str]) -> Iterator[str]:
         with database.transaction() as session:
             known = set(session.scalars(select(Instance.sha256).where(Instance.sha256.in_(batch))))
         yield from (name for name in batch if name not in known)
+
+
+def _erase_purged(database: Database, store: InstanceStore) -> int:
+    erased = 0
+    for batch in _batches(store.files()):
+        with database.reading() as session:
+            purged = session.scalars(
+                select(Instance.sha256)
+                .where(Instance.sha256.in_(batch), Instance.purged_at.is_not(None))
+                .distinct()
+            ).all()
+        erased += erase(database, store, purged)
+    return erased
 
 
 def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:

@@ -88,6 +88,9 @@ class Receiver:
         receipt = self._intake.receive(header, file, command.calling_ae_title, prior=prior)
         if file.new and (receipt.outcome is Outcome.OURS or (prior and receipt.outcome is Outcome.DUPLICATE)):
             self._store.discard(file.sha256)
+        if receipt.outcome is Outcome.RESTORED and not self._store.open(file.sha256).exists():
+            # A purge took the file away between the two; now that a row needs it again, none does.
+            self._store.put(pieces)
         failpoint("receiver.before-answer")
         if prior:
             # It names no study: an earlier study keeps none waiting.
