@@ -159,8 +159,10 @@ def draft_record(
         impression_sentences=[sentence.text for sentence in draft.impression_sentences],
         flags=[flag.text for flag in flags],
         urgency=None if urgency is None else Urgency(level=urgency.level, reason=urgency.reason),
+        prior_procedures=material.priors.procedures,
+        previous_findings=material.priors.findings,
     )
-    study = SourceStudy(images=material.headers)
+    study = SourceStudy(images=material.headers, priors=material.priors.headers)
     documents: dict[str, DocumentPair] = {
         variant: build_draft(
             study,
@@ -179,7 +181,9 @@ def draft_record(
         demonstration=algorithm.demonstration,
         outcome="drafted",
         text=draft.text,
-        content=_content(draft, flags, urgency) | {"algorithm": _plain(algorithm)},
+        content=_content(draft, flags, urgency)
+        | {"algorithm": _plain(algorithm)}
+        | ({} if material.priors.kept is None else {"priors": dict(material.priors.kept)}),
         urgency=ROUTINE if urgency is None else urgency.priority,
         seconds=draft.seconds,
         documents=documents,

@@ -182,6 +182,26 @@ class BackupFailed(AgentError):
     code = "backup-failed"
 
 
+class ArchiveUnavailable(AgentError):
+    """The archive cannot be reached, or broke off: check the section `archive`, and the archive itself."""
+
+    code = "archive-unavailable"
+    retryable = True
+
+
+class ArchiveRefused(AgentError):
+    """The archive refuses to be asked or to send: it must know our AE titles, and allow C-FIND and C-MOVE."""
+
+    code = "archive-refused"
+
+
+class ArchiveLate(AgentError):
+    """The archive did not end in time: it is slow, or the time budget is too short for it."""
+
+    code = "archive-late"
+    retryable = True
+
+
 class CommitmentFailed(AgentError):
     """The destination did not take the request for storage commitment this time; it is asked again."""
 
@@ -193,3 +213,16 @@ class CommitmentUnsupported(AgentError):
     """The destination offers no storage commitment, or no query: it does not say what it keeps."""
 
     code = "commitment-unsupported"
+
+
+class StudyMixedUp(AgentError):
+    """The images of a draft are not of its job's study: nothing was written; report it to the makers."""
+
+    code = "study-mixed-up"
+
+
+class NetworkFailed(AgentError):
+    """The network fails at every study: the worker ends, its jobs go back, and a new process tries."""
+
+    code = "network-failed"
+    retryable = True

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import Dataset
 from sqlalchemy import select
 
+from agent.comparison import Comparison, comparison_for
 from agent.db.session import Database
 from agent.db.tables import Instance
 from agent.eligibility import select_images
@@ -42,12 +43,22 @@ class Remark:
     text: str
 
 
+# The flag of a draft that earlier studies were wanted for, and are not there.
+PRIORS_UNAVAILABLE = "priors_unavailable"
 NO_LATERAL = Remark(code="missing_lateral", text="Drafted from the frontal view alone: no lateral view.")
 NO_FRONTAL = Remark(code="missing_frontal", text="Drafted from the lateral view alone: no frontal view.")
 UNKNOWN_VIEW = Remark(code="unknown_view", text="The image does not state its view; it was read as frontal.")
 INCOMPLETE = Remark(
     code="incomplete_study", text="Drafted before the study was complete: later images are not included."
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What is known besides the pixels; empty means unknown."""
+
+    indication: str = ""
+    comparison: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +68,15 @@ class Material:
     images: tuple[StudyImage, ...]
     indication: str
     remarks: tuple[Remark, ...]
+    # What is known of earlier studies, in words for the network; empty when nothing is.
+    comparison: str = ""
+    # The same for the documents, with the images of those studies.
+    priors: Comparison = field(default_factory=Comparison)
+
+    @property
+    def context(self) -> Context:
+        """What the network is told besides the images."""
+        return Context(indication=self.indication, comparison=self.comparison)
 
     @property
     def headers(self) -> tuple[Dataset, ...]:
@@ -86,10 +106,17 @@ def gather(
     """
     chosen = choose(candidates(database, store, rules, claim))
     images = tuple(load_image(one.path) for one in chosen)
+    headers = [image.header for image in images]
+    priors = comparison_for(database, store, claim, headers)
+    remarks = remarks_on(tuple(image.view for image in images), incomplete=claim.incomplete)
+    if priors.warning:
+        remarks = (*remarks, Remark(code=PRIORS_UNAVAILABLE, text=priors.warning))
     return Material(
         images=images,
-        indication=indication_of([image.header for image in images]),
-        remarks=remarks_on(tuple(image.view for image in images), incomplete=claim.incomplete),
+        indication=indication_of(headers),
+        remarks=remarks,
+        comparison=priors.text,
+        priors=priors,
     )
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import SettingsError
+from agent.settings_archive import ArchiveSettings as ArchiveSettings
+from agent.settings_archive import PriorSettings as PriorSettings
 from agent.settings_base import AeTitle as AeTitle
 from agent.settings_base import Port, Seconds, Section
 from agent.settings_delivery import ClientTlsSettings as ClientTlsSettings
@@ -109,6 +111,11 @@ class StudySettings(Section):
     force_after_s: Seconds = Field(
         1800, description="A study still receiving after this time (s) is drafted and marked incomplete."
     )
+    reconcile_with: Literal["archive"] | None = Field(
+        None,
+        description="Ask `archive` how many images of a quiet study it holds, and wait for those that are "
+        "missing here, at most until `force_after_s`.",
+    )
 
 
 class ModelSettings(Section):
@@ -132,6 +139,10 @@ class WorkerSettings(Section):
     slots: int = Field(4, ge=1, le=256, description="Studies drafted together.")
     lease_s: Seconds = Field(60, description="A worker silent for this long (s) loses its jobs.")
     maximum_attempts: int = Field(3, ge=1, description="Attempts before a job is DEAD.")
+    first_retry_s: Seconds = Field(
+        5, description="Longest wait (s) after the first failed attempt; each further one doubles it."
+    )
+    longest_retry_s: Seconds = Field(900, description="Longest wait (s) after any failed attempt.")
     poll_s: Seconds = Field(1.0, description="Longest wait (s) before the queue is looked at again.")
     report_skipped: bool = Field(
         False, description="Send a 'no draft was produced' document for skipped studies too."
@@ -199,6 +210,8 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     listener: ListenerSettings = ListenerSettings()
     studies: StudySettings = StudySettings()
+    archive: ArchiveSettings | None = None
+    priors: PriorSettings = PriorSettings()
     eligibility: tuple[EligibilityRule, ...] = Field(
         DEFAULT_ELIGIBILITY, description="First match decides; an image that no rule matches is skipped."
     )
@@ -224,6 +237,17 @@ class Settings(BaseSettings):
         if twice:
             raise ValueError(f"two destinations have the name {twice[0]!r}: each needs one of its own")
         return value
+
+    @model_validator(mode="after")
+    def _fit_the_archive(self) -> Self:
+        if self.archive is None and (self.priors.enabled or self.studies.reconcile_with is not None):
+            raise ValueError("`priors.enabled` and `studies.reconcile_with` need the section `archive`")
+        if self.priors.enabled and self.priors.move_destination.strip() == self.listener.ae_title.strip():
+            raise ValueError(
+                "`priors.move_destination` must differ from `listener.ae_title`: it tells earlier studies "
+                "from new ones"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -21,6 +21,8 @@ IMAGING_MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement R
 DIAGNOSTIC_IMAGING_REPORT: Final = Code("18748-4", "LN", "Diagnostic Imaging Report")
 SUMMARY_SECTION: Final = Code("55112-7", "LN", "Summary")
 FINDINGS_SECTION: Final = Code("59776-5", "LN", "Findings")
+PRIOR_PROCEDURES_SECTION: Final = Code("55114-3", "LN", "Prior Procedure Descriptions")
+PREVIOUS_FINDINGS_SECTION: Final = Code("18834-2", "LN", "Previous Findings")
 IMPRESSIONS_SECTION: Final = Code("19005-8", "LN", "Impressions")
 IMAGE_LIBRARY: Final = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP: Final = Code("126200", "DCM", "Image Library Group")
@@ -51,6 +53,8 @@ ALGORITHM_PARAMETERS: Final = Code("111002", "DCM", "Algorithm Parameters")
 
 # Narrative and group content
 FINDING: Final = Code("121071", "DCM", "Finding")
+PROCEDURE_DESCRIPTION: Final = Code("121065", "DCM", "Procedure Description")
+PREVIOUS_FINDING: Final = Code("121069", "DCM", "Previous Finding")
 IMPRESSION: Final = Code("121073", "DCM", "Impression")
 COMMENT: Final = Code("121106", "DCM", "Comment")
 TRACKING_IDENTIFIER: Final = Code("112039", "DCM", "Tracking Identifier")

@@ -117,14 +117,24 @@ def build_draft(
     summary = labels.summary_lines(algorithm, content, revision, frame.header.notes)
     findings_sentences = _sentences(content.findings_sentences)
     impression = _sentences(content.impression_sentences)
-    narrative = Narrative(comments=summary, findings=findings_sentences, impression=impression)
+    procedures, previous = _sentences(content.prior_procedures), _sentences(content.previous_findings)
+    narrative = Narrative(
+        comments=(*summary, *procedures, *previous), findings=findings_sentences, impression=impression
+    )
     findings = _Written(
         tree=findings_tree(frame.context, content.findings, content.scores, narrative),
         description=labels.findings_description(algorithm, content.urgency),
         state=DocumentState(completion="COMPLETE", completion_description=labels.FINDINGS_COMPLETION),
     )
     report = _Written(
-        tree=report_tree(frame.context, summary, findings_sentences, impression),
+        tree=report_tree(
+            frame.context,
+            summary,
+            findings_sentences,
+            impression,
+            prior_procedures=procedures,
+            previous_findings=previous,
+        ),
         description=labels.report_description(algorithm, content.urgency),
         state=DocumentState(completion="PARTIAL", completion_description=labels.REPORT_COMPLETION),
     )

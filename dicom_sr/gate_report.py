@@ -12,6 +12,8 @@ from dicom_sr.terminology import code_key
 
 _SECTIONS = [
     code_key(codes.SUMMARY_SECTION),
+    code_key(codes.PRIOR_PROCEDURES_SECTION),
+    code_key(codes.PREVIOUS_FINDINGS_SECTION),
     code_key(codes.FINDINGS_SECTION),
     code_key(codes.IMPRESSIONS_SECTION),
 ]
@@ -19,7 +21,7 @@ _CONTEXT = (codes.PROCEDURE_REPORTED, codes.LANGUAGE, codes.OBSERVER_TYPE)
 
 
 def report_problems(document: Dataset) -> Iterator[Problem]:
-    """TID 2000 in its order: context, Summary, then Findings and Impressions where there are any."""
+    """TID 2000 in its order: context, Summary, then the other sections where there are any."""
     if tree.name(document) != code_key(codes.DIAGNOSTIC_IMAGING_REPORT):
         yield _problem("title", "ConceptNameCodeSequence", "must be (18748-4, LN, Diagnostic Imaging Report)")
     templates = tree.items(document, "ContentTemplateSequence")
@@ -35,7 +37,8 @@ def report_problems(document: Dataset) -> Iterator[Problem]:
     if not sections or sections[0] != _SECTIONS[0]:
         yield _problem("summary", "ContentSequence", "must have a Summary as its first section")
     if sections != [section for section in _SECTIONS if section in sections]:
-        yield _problem("sections", "ContentSequence", "must be Summary, Findings, Impressions in this order")
+        order = "Summary, Prior Procedure Descriptions, Previous Findings, Findings, Impressions"
+        yield _problem("sections", "ContentSequence", f"must be {order} in this order")
     for container in containers:
         if not tree.children(container):
             yield _problem("sections", "ContentSequence", "has an empty section")

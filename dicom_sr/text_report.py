@@ -1,7 +1,8 @@
 """Document B: the draft for a reader, a Basic Diagnostic Imaging Report (TID 2000).
 
 The template is not extensible and its order matters: procedure reported, language, observer, then
-the sections Summary, Findings, Impressions with one TEXT item per sentence.
+the sections Summary, Prior Procedure Descriptions, Previous Findings, Findings, Impressions with one TEXT
+item per sentence.
 
 Source: PS3.16 TID 2000, 1204, 1001; CID 7000, 7001, 7002.
 """
@@ -23,13 +24,20 @@ def report_tree(
     summary: Sequence[str],
     findings: Sequence[str],
     impression: Sequence[str],
+    *,
+    prior_procedures: Sequence[str] = (),
+    previous_findings: Sequence[str] = (),
 ) -> Item:
     """The tree of a draft; a section without sentences is left out, the Summary never is."""
     sections = [_section(codes.SUMMARY_SECTION, codes.SUMMARY_SECTION, summary)]
-    if findings:
-        sections.append(_section(codes.FINDINGS_SECTION, codes.FINDING, findings))
-    if impression:
-        sections.append(_section(codes.IMPRESSIONS_SECTION, codes.IMPRESSION, impression))
+    for heading, element, sentences in (
+        (codes.PRIOR_PROCEDURES_SECTION, codes.PROCEDURE_DESCRIPTION, prior_procedures),
+        (codes.PREVIOUS_FINDINGS_SECTION, codes.PREVIOUS_FINDING, previous_findings),
+        (codes.FINDINGS_SECTION, codes.FINDING, findings),
+        (codes.IMPRESSIONS_SECTION, codes.IMPRESSION, impression),
+    ):
+        if sentences:
+            sections.append(_section(heading, element, sentences))
     children: list[Item] = [
         content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, Relationship.CONCEPT_MOD),
         content.language(context.language),

@@ -43,6 +43,9 @@ class DraftContent:
 
     `scores` are *calibrated* probabilities in [0, 1] that a finding is present, one (or None) per
     finding, or empty: a number that the model merely wrote does not belong here.
+
+    `prior_procedures` and `previous_findings` are sentences on earlier studies and on their reports; they
+    stand in sections of their own, apart from the draft's own findings.
     """
 
     findings: Sequence[Finding]
@@ -51,6 +54,8 @@ class DraftContent:
     flags: Sequence[str] = ()
     urgency: Urgency | None = None
     scores: Sequence[float | None] = ()
+    prior_procedures: Sequence[str] = ()
+    previous_findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
