@@ -55,7 +55,7 @@ def enter(session: Session, draft: Draft) -> None:
     if entered is None:
         return
     tags = set(tags_of(draft.outcome, draft.content, demonstration=draft.demonstration))
-    if draft.outcome == "drafted" and _was_verified(session, draft):
+    if SHELVES[draft.outcome] in (OPEN, NONE) and _was_verified(session, draft):
         tags.add(AFTER_VERIFICATION)
     session.execute(delete(ListingTag).where(ListingTag.study_id == study.id))
     session.add_all(ListingTag(study_id=study.id, tag=tag) for tag in sorted(tags))
@@ -88,7 +88,13 @@ def tags_of(outcome: str, content: Mapping[str, Any], *, demonstration: bool) ->
 
 
 def _was_verified(session: Session, draft: Draft) -> bool:
-    before = select(Draft.id).where(
-        Draft.study_id == draft.study_id, Draft.outcome == "verified", Draft.id < draft.id
+    """Whether the last verdict before a draft was one that verified a report."""
+    judged = (
+        select(Draft.outcome)
+        .where(
+            Draft.study_id == draft.study_id, Draft.outcome.in_(("verified", "rejected")), Draft.id < draft.id
+        )
+        .order_by(Draft.id.desc())
+        .limit(1)
     )
-    return session.scalar(before.limit(1)) is not None
+    return session.scalar(judged) == "verified"

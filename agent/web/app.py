@@ -57,6 +57,8 @@ def create_app(
             Route("/sign-out", pages_list.sign_out, methods=["POST"]),
             Route("/findings", pages_study.findings, methods=["POST"]),
             Route("/studies/{study_id:int}", pages_study.study),
+            Route("/studies/{study_id:int}/state", pages_study.state),
+            Route("/studies/{study_id:int}/compare", pages_study.comparison),
             Route("/studies/{study_id:int}/films/{instance_id:int}", pages_study.film),
             Route("/studies/{study_id:int}/verdict", pages_study.judge, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),

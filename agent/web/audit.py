@@ -1,4 +1,4 @@
-"""The audit of the worklist: who saw which patient and did what. Rows are only ever added."""
+"""The audit of the worklist: who saw which patient and did what, before it is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
+from agent.audit import Action, Event
+from agent.audit import record as record_event
+from agent.db.session import Database
 from agent.db.tables import AuditEvent
 
 
@@ -49,16 +51,16 @@ def add(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one event inside the caller's transaction."""
-    session.add(
-        AuditEvent(
-            at=database_now(session),
-            action=action,
-            succeeded=succeeded,
+    record_event(
+        session,
+        Event(
+            action=Action(action),
             actor=actor.name[:128],
             address=actor.address[:64],
+            succeeded=succeeded,
             study_id=study_id,
             details=dict(details or {}),
-        )
+        ),
     )
 
 

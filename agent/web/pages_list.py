@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlencode
 
 from sqlalchemy import func, select
 from sse_starlette import EventSourceResponse
@@ -18,10 +17,11 @@ from agent.web import audit
 from agent.web.accounts import check_password
 from agent.web.findings import Line, chips
 from agent.web.gate import cookie
+from agent.web.query import FLAGS, findings, query_of
 from agent.web.report import finding_of
 from agent.web.site import SESSION_COOKIE, Site, aside, form_of, page, person_of, site_of
 from agent.web.statistics import read_statistics
-from agent.web.worklist import Page, Query, Row, query_of, read_page
+from agent.web.worklist import Page, Row, read_page
 
 LIVE_EVERY_S = 1.0
 
@@ -35,17 +35,18 @@ async def worklist(request: Request) -> Response:
         await aside(audit.record, site.database, person_of(request).actor, "list", studies=seen)
     template = "rows.html" if request.headers.get("hx-request") else "worklist.html"
     return await page(
-        request, template, found=found, query=query, chips_of=_chips, address=_address(query, found)
+        request,
+        template,
+        found=found,
+        query=query,
+        chips_of=_chips,
+        all_findings=findings(),
+        all_flags=FLAGS,
     )
 
 
 def _chips(row: Row) -> list[Line]:
     return chips([finding_of(one) for one in row.content.get("findings", ())])
-
-
-def _address(query: Query, found: Page) -> str:
-    values = {"show": query.show, "urgent": query.urgent, "order": query.order, "q": query.search}
-    return "/?" + urlencode(values | {"after": found.cursor})
 
 
 async def live(request: Request) -> Response:
@@ -86,6 +87,7 @@ async def audited(request: Request) -> Response:
     """Who looked at what."""
     if not person_of(request).may_see_audit:
         return await page(request, "refused.html", 403, message="This page is for admins.")
+    await aside(audit.record, site_of(request).database, person_of(request).actor, "audit-read")
     events = await aside(audit.latest, site_of(request).database)
     return await page(request, "audit.html", events=events)
 

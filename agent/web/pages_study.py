@@ -6,15 +6,23 @@ import json
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from agent.errors import AgentError, StaleEdit
 from agent.web import audit, verdict
+from agent.web.compare import compare
 from agent.web.films import FULL_PX, SCREEN_PX
 from agent.web.findings import table_of
-from agent.web.report import Report, drafted_report, finding_of, read_findings, report_of
+from agent.web.report import (
+    Report,
+    doubtful_sentences,
+    drafted_report,
+    finding_of,
+    read_findings,
+    report_of,
+)
 from agent.web.site import aside, form_of, page, person_of, site_of
-from agent.web.study import StudyView, find_film, read_study
+from agent.web.study import StudyView, find_film, read_revisions, read_state, read_study
 from dicom_sr.errors import StructuredReportError
 
 
@@ -50,6 +58,7 @@ async def _study_page(
         kept=kept,
         report=report or kept,
         table=table_of(findings),
+        doubtful=doubtful_sentences({} if draft is None else draft.content),
         message=message,
         reason=reason,
         observer=observer,
@@ -62,6 +71,25 @@ async def findings(request: Request) -> Response:
     report = report_of(fields.get("findings", ""), fields.get("impression", ""))
     table = table_of(await aside(read_findings, report))
     return await page(request, "findings.html", table=table)
+
+
+async def state(request: Request) -> Response:
+    """The newest draft and revision of a study: an open page asks whether it is still the newest."""
+    draft_id, revision = await aside(read_state, site_of(request).database, request.path_params["study_id"])
+    return JSONResponse({"draft": draft_id, "revision": revision})
+
+
+async def comparison(request: Request) -> Response:
+    """Two revisions of a study, word by word."""
+    site, study_id = site_of(request), request.path_params["study_id"]
+    chosen = [_number(request.query_params.get(name, "")) for name in ("before", "after")]
+    before, after = await aside(read_revisions, site.database, study_id, *chosen)
+    await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
+    sections = await aside(
+        compare, drafted_report(before.content, before.text), drafted_report(after.content, after.text)
+    )
+    template = "comparison.html" if request.headers.get("hx-request") else "compare.html"
+    return await page(request, template, before=before, after=after, sections=sections, study_id=study_id)
 
 
 async def film(request: Request) -> Response:

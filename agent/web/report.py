@@ -51,6 +51,15 @@ def drafted_report(content: Mapping[str, Any], text: str) -> Report:
     return kept if not kept.empty else Report(findings=_lines(text), impression=())
 
 
+def doubtful_sentences(content: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return by section the sentences of a draft that the network is not sure of."""
+    sentences = content.get("sentences") or {}
+    return {
+        section: [one["text"] for one in sentences.get(section, ()) if one.get("doubtful")]
+        for section in ("findings", "impression")
+    }
+
+
 def read_findings(report: Report) -> tuple[Finding, ...]:
     """Return what the report says, read anew."""
     parts = ("Findings:", *report.findings, "", "Impression:", *report.impression)

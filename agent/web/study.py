@@ -6,24 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from agent.db.session import Database, database_now
 from agent.db.tables import Delivery, Draft, Instance, Job, Study, Verdict
 from agent.errors import NotFound
-
-MOST_PRIORS = 5
-_IMAGE_MODALITIES = ("CR", "DX", "DR", "OT", "SC", "RG", "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilmLine:
-    """One image that can be shown."""
-
-    instance_id: int
-    view_position: str
-    modality: str
+from agent.web.priors import FilmLine, Prior, films_of, read_priors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +30,16 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prior:
-    """An earlier study of the same patient."""
-
-    study_id: int
-    study_date: str
-    study_description: str
-    text: str
-    films: Sequence[FilmLine]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
-    """A study with its newest draft, the software's draft that it goes back to, and its history."""
+    """A study with its newest draft, the software's draft that it goes back to, and its history.
+
+    `standing` is the verified report that stands although newer images have come: until the next verdict.
+    """
 
     study: Study
     draft: Draft | None
     drafted: Draft | None
+    standing: Revision | None
     films: Sequence[FilmLine]
     priors: Sequence[Prior]
     history: Sequence[Revision]
@@ -83,13 +65,15 @@ def read_study(database: Database, study_id: int) -> StudyView:
                 Job.study_id == study_id, Job.state.in_(("RECEIVING", "QUEUED", "GENERATING"))
             )
         )
+        history = _history(session, study_id, drafts)
         return StudyView(
             study=study,
             draft=draft,
             drafted=next((one for one in reversed(drafts) if one.outcome == "drafted"), None),
-            films=_films(session, study_id),
-            priors=_priors(session, study),
-            history=_history(session, study_id, drafts),
+            films=films_of(session, study_id),
+            priors=read_priors(session, study),
+            standing=_standing(history, newer_images=study.revision > (draft.revision if draft else 0)),
+            history=history,
             under_way=under_way is not None,
             now=database_now(session),
         )
@@ -108,49 +92,43 @@ def find_film(database: Database, study_id: int, instance_id: int) -> str:
         return row.sha256
 
 
-def _films(session: Session, study_id: int) -> list[FilmLine]:
-    rows = session.scalars(
-        select(Instance)
-        .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
-        .order_by(Instance.id)
-    ).all()
-    newest = {row.sop_instance_uid: row for row in rows if row.modality in _IMAGE_MODALITIES}
-    films = [
-        FilmLine(instance_id=row.id, view_position=row.view_position, modality=row.modality)
-        for row in newest.values()
-    ]
-    return sorted(films, key=lambda film: film.view_position.upper() not in ("PA", "AP"))
+def _standing(history: Sequence[Revision], *, newer_images: bool) -> Revision | None:
+    """Return the last verdict's report where newer images, or a draft of them, wait for the next verdict."""
+    for place, one in enumerate(history):
+        if one.outcome == "verified":
+            return one if place > 0 or newer_images else None
+        if one.outcome == "rejected":
+            return None
+    return None
 
 
-def _priors(session: Session, study: Study) -> list[Prior]:
-    if not study.patient_id:
-        return []
-    earlier = session.scalars(
-        select(Study)
-        .where(
-            Study.patient_id == study.patient_id,
-            Study.issuer_of_patient_id == study.issuer_of_patient_id,
-            Study.patient_birth_date == study.patient_birth_date,
-            Study.id != study.id,
-            Study.study_date != "",
-            Study.study_date + Study.study_time < study.study_date + study.study_time,
-        )
-        .order_by(Study.study_date.desc(), Study.study_time.desc())
-        .limit(MOST_PRIORS)
-    ).all()
-    return [
-        Prior(
-            study_id=one.id,
-            study_date=one.study_date,
-            study_description=one.study_description,
-            text=session.scalar(
-                select(Draft.text).where(Draft.study_id == one.id).order_by(Draft.id.desc()).limit(1)
-            )
-            or "",
-            films=_films(session, one.id),
-        )
-        for one in earlier
-    ]
+def read_state(database: Database, study_id: int) -> tuple[int, int]:
+    """Return a study's newest draft (0: none) and its revision: what a verdict must have been given on.
+
+    Raises:
+        NotFound: there is no such study.
+        DatabaseUnavailable: the database does not answer.
+    """
+    with database.reading() as session:
+        revision = session.scalar(select(Study.revision).where(Study.id == study_id))
+        if revision is None:
+            raise NotFound("there is no such study")
+        return session.scalar(select(func.max(Draft.id)).where(Draft.study_id == study_id)) or 0, revision
+
+
+def read_revisions(database: Database, study_id: int, before: int, after: int) -> tuple[Draft, Draft]:
+    """Return two drafts or reports of a study.
+
+    Raises:
+        NotFound: the study has no such draft.
+        DatabaseUnavailable: the database does not answer.
+    """
+    with database.reading() as session:
+        rows = {one: session.get(Draft, one) for one in (before, after)}
+        first, second = rows[before], rows[after]
+        if first is None or second is None or {first.study_id, second.study_id} != {study_id}:
+            raise NotFound("the study has no such revision")
+        return first, second
 
 
 def _history(session: Session, study_id: int, drafts: Sequence[Draft]) -> list[Revision]:

@@ -1,59 +1,41 @@
 """The list: the newest draft of each study, filtered, in one of a few orders, a page at a time.
 
-Every order walks an index from the last row shown (a keyset), so that the hundredth page of 100,000
-studies costs what the first does. Study rows are joined for the rows of one page only, except in a search.
+Every order walks an index of `listings` from the last row shown (a keyset), so that the hundredth page of
+100,000 studies costs what the first does; drafts and studies are read for the rows of one page only.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
+from agent import listing
 from agent.db.session import Database, database_now
-from agent.db.tables import Draft, Job, Study
+from agent.db.tables import Draft, Job, Listing, ListingTag, Study, UtcDateTime
 from agent.queue.states import JobState
 from agent.urgency import ROUTINE
+from agent.web.query import Order, Place, Query, cursor_of, place_of
 
-Show = Literal["open", "verified", "rejected", "none"]
-Order = Literal["urgency", "newest", "oldest"]
-Urgent = Literal["any", "urgent", "critical"]
-SHOWS: tuple[Show, ...] = get_args(Show)
-ORDERS: tuple[Order, ...] = get_args(Order)
-URGENTS: tuple[Urgent, ...] = get_args(Urgent)
-PAGE = 50
-LONGEST_PAGE = 500
 COUNT_CAP = 1000
-# A search looks at the newest so many matching studies.
-SEARCH_CAP = 2000
 CRITICAL_BELOW = 10
-_OUTCOMES: Mapping[Show, tuple[str, ...]] = {
-    "open": ("drafted",),
-    "verified": ("verified",),
-    "rejected": ("rejected",),
-    "none": ("failed", "not_attempted"),
-}
+MOST_WORDS = 5
 _UNDER_WAY = (JobState.RECEIVING.value, JobState.QUEUED.value, JobState.GENERATING.value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What the list shows: `after` is the cursor of the last row that is already shown."""
-
-    show: Show = "open"
-    urgent: Urgent = "any"
-    order: Order = "urgency"
-    search: str = ""
-    after: str = ""
-    limit: int = PAGE
+_SHELVES = (listing.OPEN, listing.VERIFIED, listing.REJECTED, listing.NONE)
+Keys = tuple[InstrumentedAttribute[Any], ...]
+# By what each order sorts, and whether downwards. Of equally urgent drafts the longest waiting is first.
+_KEYS: Mapping[Order, tuple[Keys, bool]] = {
+    "urgency": ((Listing.urgency, Listing.drafted_at, Listing.study_id), False),
+    "waiting": ((Listing.arrived_at, Listing.study_id), False),
+    "arrival": ((Listing.arrived_at, Listing.study_id), True),
+    "patient": ((Listing.patient, Listing.study_id), False),
+    "study": ((Listing.taken, Listing.study_id), True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +43,6 @@ class Row:
     """One study with its newest draft."""
 
     study_id: int
-    draft_id: int
     patient_name: str
     patient_id: str
     patient_birth_date: str
@@ -71,12 +52,13 @@ class Row:
     study_description: str
     revision: int
     newer_images: bool
+    after_verification: bool
     conflict: str | None
     outcome: str
-    urgency: int
     demonstration: bool
     content: Mapping[str, Any]
     created_at: datetime
+    arrived_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,108 +72,81 @@ class Page:
     now: datetime
 
 
-def query_of(values: Mapping[str, str]) -> Query:
-    """Return what an address asks for; what it says wrongly counts as not said."""
-    show, urgent, order = values.get("show", ""), values.get("urgent", ""), values.get("order", "")
-    return Query(
-        show=next((one for one in SHOWS if one == show), "open"),
-        urgent=next((one for one in URGENTS if one == urgent), "any"),
-        order=next((one for one in ORDERS if one == order), "urgency"),
-        search=values.get("q", "").strip()[:100],
-        after=values.get("after", "")[:200],
-        limit=_limit(values.get("limit", "")),
-    )
-
-
-def _limit(text: str) -> int:
-    asked = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else PAGE
-    return min(max(asked, PAGE), LONGEST_PAGE)
-
-
 def read_page(database: Database, query: Query) -> Page:
-    """Read one page.
+    """Read one page; `count` counts from the cursor on.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
     with database.reading() as session:
-        where = _conditions(query)
-        found = _ordered(select(Draft, Study).join(Study, Study.id == Draft.study_id).where(*where), query)
-        rows = session.execute(found.limit(query.limit + 1)).all()
-        some = select(Draft.id).where(*where).limit(COUNT_CAP).subquery()
-        shown = [_row(draft, study) for draft, study in rows[: query.limit]]
+        places = _places(session, query)
+        shown = places[: query.limit]
         return Page(
-            rows=shown,
-            cursor=_cursor(shown[-1]) if len(rows) > query.limit else "",
-            count=session.execute(select(func.count()).select_from(some)).scalar_one(),
+            rows=_rows(session, [int(place[-1]) for place in shown]),  # type: ignore[arg-type]
+            cursor=cursor_of(shown[-1]) if len(places) > len(shown) else "",
+            count=min(len(places), COUNT_CAP),
             under_way=_under_way(session),
             now=database_now(session),
         )
 
 
+def _places(session: Session, query: Query) -> list[Place]:
+    """Return the keys of the rows that fit, in order: those of this page, and as many as are counted."""
+    keys, down = _KEYS[query.order]
+    most = max(query.limit, COUNT_CAP) + 1 if not query.after else query.limit + 1
+    shelves = _SHELVES if query.show == "all" else (query.show,)
+    found: list[Place] = []
+    for shelf in shelves:
+        statement = select(*keys).where(Listing.shelf == shelf, *_conditions(query))
+        found += [tuple(row) for row in session.execute(_ordered(statement, query, most))]
+    if len(shelves) > 1:
+        found.sort(reverse=down)
+    return found[:most]
+
+
+def _ordered(statement: Select[Any], query: Query, most: int) -> Select[Any]:
+    keys, down = _KEYS[query.order]
+    kinds = [datetime if isinstance(key.type, UtcDateTime) else key.type.python_type for key in keys]
+    place = place_of(query.after, kinds)
+    if place is not None:
+        last = tuple_(*(literal(value, key.type) for value, key in zip(place, keys, strict=True)))
+        statement = statement.where(tuple_(*keys) < last if down else tuple_(*keys) > last)
+    return statement.order_by(*(key.desc() if down else key for key in keys)).limit(most)
+
+
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
-    newer = aliased(Draft)
-    outcomes = _OUTCOMES[query.show]
-    where: list[ColumnElement[bool]] = [
-        Draft.outcome == outcomes[0] if len(outcomes) == 1 else Draft.outcome.in_(outcomes),
-        ~select(newer.id).where(newer.study_id == Draft.study_id, newer.id > Draft.id).exists(),
-    ]
+    where: list[ColumnElement[bool]] = []
     if query.urgent != "any":
-        where.append(Draft.urgency < (CRITICAL_BELOW if query.urgent == "critical" else ROUTINE))
-    words = query.search.split()[:5]
-    if words:
-        matches = select(Study.id).where(*(_has(word) for word in words))
-        where.append(Draft.study_id.in_(matches.order_by(Study.id.desc()).limit(SEARCH_CAP)))
-    return where
+        where.append(Listing.urgency < (CRITICAL_BELOW if query.urgent == "critical" else ROUTINE))
+    tags = [query.finding] if query.finding else []
+    if query.flag == "conflict":
+        where.append(Listing.study_id.in_(select(Study.id).where(Study.conflict.is_not(None))))
+    elif query.flag:
+        tags.append(f"flag:{query.flag}")
+    where += [Listing.study_id.in_(select(ListingTag.study_id).where(ListingTag.tag == tag)) for tag in tags]
+    # A NUL stands in no row, and PostgreSQL refuses it.
+    words = query.search.replace("\0", "\N{REPLACEMENT CHARACTER}").casefold().split()[:MOST_WORDS]
+    return where + [Listing.search.contains(word, autoescape=True) for word in words]
 
 
-def _has(word: str) -> ColumnElement[bool]:
-    """Whether a word stands in a study's name, identifiers or description, in any case."""
-    columns = (Study.patient_name, Study.patient_id, Study.accession_number, Study.study_description)
-    return or_(*(column.icontains(word, autoescape=True) for column in columns))
-
-
-def _ordered(statement: Select[Draft, Study], query: Query) -> Select[Draft, Study]:
-    after = _position(query.after)
-    if query.order == "urgency":
-        if after is not None:
-            urgency, at, number = after
-            statement = statement.where(
-                Draft.urgency >= urgency,
-                or_(
-                    Draft.urgency > urgency,
-                    Draft.created_at > at,
-                    and_(Draft.created_at == at, Draft.id > number),
-                ),
+def _rows(session: Session, study_ids: Sequence[int]) -> list[Row]:
+    if not study_ids:
+        return []
+    found = session.execute(
+        select(Listing, Draft, Study)
+        .join(Draft, Draft.id == Listing.draft_id)
+        .join(Study, Study.id == Listing.study_id)
+        .where(Listing.study_id.in_(study_ids))
+    )
+    late = set(
+        session.scalars(
+            select(ListingTag.study_id).where(
+                ListingTag.tag == listing.AFTER_VERIFICATION, ListingTag.study_id.in_(study_ids)
             )
-        # Of equally urgent drafts the one that has waited longest comes first.
-        return statement.order_by(Draft.urgency, Draft.created_at, Draft.id)
-    if query.order == "newest":
-        if after is not None:
-            _urgency, at, number = after
-            statement = statement.where(Draft.created_at <= at, or_(Draft.created_at < at, Draft.id < number))
-        return statement.order_by(Draft.created_at.desc(), Draft.id.desc())
-    if after is not None:
-        _urgency, at, number = after
-        statement = statement.where(Draft.created_at >= at, or_(Draft.created_at > at, Draft.id > number))
-    return statement.order_by(Draft.created_at, Draft.id)
-
-
-def _cursor(row: Row) -> str:
-    place = json.dumps([row.urgency, row.created_at.isoformat(), row.draft_id])
-    return base64.urlsafe_b64encode(place.encode()).decode()
-
-
-def _position(cursor: str) -> tuple[int, datetime, int] | None:
-    """Return where a cursor stands; None for one that we did not make."""
-    if not cursor:
-        return None
-    try:
-        urgency, at, number = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        moment = datetime.fromisoformat(at)
-        return (int(urgency), moment, int(number)) if moment.tzinfo is not None else None
-    except (ValueError, TypeError, binascii.Error):
-        return None
+        )
+    )
+    rows = {line.study_id: _row(draft, study, late=study.id in late) for line, draft, study in found}
+    return [rows[number] for number in study_ids if number in rows]
 
 
 def _under_way(session: Session) -> int:
@@ -202,10 +157,10 @@ def _under_way(session: Session) -> int:
     return count
 
 
-def _row(draft: Draft, study: Study) -> Row:
+def _row(draft: Draft, study: Study, *, late: bool) -> Row:
+    newer = study.revision > draft.revision
     return Row(
         study_id=study.id,
-        draft_id=draft.id,
         patient_name=study.patient_name,
         patient_id=study.patient_id,
         patient_birth_date=study.patient_birth_date,
@@ -214,11 +169,12 @@ def _row(draft: Draft, study: Study) -> Row:
         study_time=study.study_time,
         study_description=study.study_description,
         revision=draft.revision,
-        newer_images=study.revision > draft.revision,
+        newer_images=newer and draft.outcome != "verified",
+        after_verification=late or (newer and draft.outcome == "verified"),
         conflict=study.conflict,
         outcome=draft.outcome,
-        urgency=draft.urgency,
         demonstration=draft.demonstration,
         content=draft.content,
         created_at=draft.created_at,
+        arrived_at=study.first_received_at,
     )

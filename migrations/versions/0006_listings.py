@@ -29,8 +29,8 @@ LINES = sa.text(
 OLD = sa.text(
     "SELECT l.study_id, d.outcome, d.demonstration, d.content, s.patient_name, s.patient_id, "
     "s.accession_number, s.study_description, s.study_date, s.study_time, "
-    "EXISTS (SELECT 1 FROM drafts v "
-    "WHERE v.study_id = s.id AND v.outcome = 'verified' AND v.id < d.id) AS late "
+    "(SELECT v.outcome FROM drafts v WHERE v.study_id = s.id AND v.outcome IN ('verified', 'rejected') "
+    "AND v.id < d.id ORDER BY v.id DESC LIMIT 1) AS judged "
     "FROM listings l JOIN drafts d ON d.id = l.draft_id JOIN studies s ON s.id = l.study_id "
     "WHERE l.study_id > :after ORDER BY l.study_id LIMIT :batch"
 )
@@ -111,7 +111,7 @@ def _tags(row: Mapping[Any, Any]) -> Iterator[str]:
         yield f"flag:{flag['code']}"[:64]
     if row["demonstration"]:
         yield "flag:demonstration"
-    if row["late"] and row["outcome"] == "drafted":
+    if row["judged"] == "verified" and row["outcome"] not in ("verified", "rejected"):
         yield "flag:after_verification"
 
 

@@ -22,15 +22,35 @@ if (list) {
   let chosen = "";
   const rows = () => [...list.querySelectorAll("tr.study")];
   const mark = () => rows().forEach((row) => row.classList.toggle("chosen", row.dataset.study === chosen));
-  const live = new EventSource("/live");
-  live.addEventListener("changed", () => {
+  let focused = "";
+  document.addEventListener("htmx:beforeSwap", () => {
+    focused = document.activeElement.closest?.("tr.study")?.dataset.study || "";
+  });
+  const refresh = () => {
     // Rows that were asked for by "Show more" stay: as many are asked for again.
     const shown = Math.min(500, Math.max(50, rows().length));
     htmx.ajax("GET", "/", { target: "#list", source: "#filters", values: { limit: shown } });
     document.getElementById("news").textContent = "The list has been updated.";
+  };
+  // A browser has six connections for us; a list that nobody looks at holds none of them.
+  let live = null;
+  const listen = () => {
+    if (document.hidden) { live?.close(); live = null; return; }
+    if (live) return;
+    const again = list.dataset.listened === "yes";
+    live = new EventSource("/live");
+    live.addEventListener("changed", refresh);
+    list.dataset.listened = "yes";
+    if (again) refresh();
+  };
+  listen();
+  document.addEventListener("visibilitychange", listen);
+  window.addEventListener("pagehide", () => { live?.close(); live = null; });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+  document.addEventListener("htmx:afterSwap", () => {
+    mark();
+    if (focused) list.querySelector(`tr.study[data-study="${focused}"] a`)?.focus({ preventScroll: true });
   });
-  window.addEventListener("pagehide", () => live.close());
-  document.addEventListener("htmx:afterSwap", mark);
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches("input, select, textarea");
     if (event.key === "Escape" && typing) event.target.blur();
@@ -48,6 +68,14 @@ if (list) {
     next.scrollIntoView({ block: "nearest" });
   });
   document.addEventListener("click", (event) => {
+    const chip = event.target.closest("a.chip");
+    if (chip && !event.ctrlKey && !event.metaKey) {
+      const choice = document.querySelector("#filters [name=finding]");
+      event.preventDefault();
+      choice.value = chip.dataset.finding;
+      choice.dispatchEvent(new Event("change", { bubbles: true }));
+      return;
+    }
     const row = event.target.closest("tr.study");
     if (row && !event.target.closest("a, button")) location.href = row.querySelector("a").href;
   });

@@ -2,6 +2,7 @@
 "use strict";
 const editors = [...document.querySelectorAll(".editor")];
 const plain = (text) => text.replace(/\s+/g, " ").trim();
+const doubted = new Set([...document.querySelectorAll(".doubtful li")].map((one) => plain(one.dataset.sentence)));
 let marked = "";
 function paint() {
   for (const editor of editors) {
@@ -11,8 +12,12 @@ function paint() {
       one.textContent = line || "\u200b";
       const words = plain(line);
       if (marked && words && (words.includes(marked) || marked.includes(words))) one.className = "evidence";
+      if (doubted.has(words)) one.classList.add("doubted");
       return one;
     }));
+    // A doubtful sentence that was changed or taken out is no longer the network's.
+    const lines = new Set(text.split("\n").map(plain));
+    for (const one of editor.nextElementSibling.children) one.hidden = !lines.has(plain(one.dataset.sentence));
   }
   const accept = document.getElementById("accept");
   if (!accept) return;
@@ -39,3 +44,15 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "e") { event.preventDefault(); document.getElementById("text-findings")?.focus(); }
 });
 paint();
+/* Whether this is still the newest revision: asked for now and then, while somebody looks. */
+const outdated = document.getElementById("outdated");
+async function look() {
+  if (document.hidden || !outdated.hidden) return;
+  const answer = await fetch(outdated.dataset.state);
+  if (!answer.ok || answer.redirected) return;
+  const now = await answer.json();
+  outdated.hidden = String(now.draft) === outdated.dataset.draft && String(now.revision) === outdated.dataset.revision;
+}
+const tick = () => look().catch(() => {});
+setInterval(tick, 10000);
+document.addEventListener("visibilitychange", tick);

@@ -3,7 +3,7 @@
 class Viewer {
   constructor(canvas) {
     this.canvas = canvas;
-    this.output = canvas.parentElement.querySelector("output");
+    this.output = canvas.parentElement.querySelector(".window");
     this.image = document.createElement("canvas");
     this.inverted = false;
     this.full = false;
@@ -13,7 +13,14 @@ class Viewer {
     canvas.addEventListener("pointerup", () => { this.from = null; });
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     canvas.addEventListener("dblclick", () => this.reset());
+    canvas.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(canvas);
+    this.show();
+  }
+  /* A film that nobody looks at (a prior's) is not fetched, nor audited as seen. */
+  show() {
+    if (this.asked || this.canvas.closest("[hidden]")) return;
+    this.asked = true;
     this.load("").catch(() => { this.output.textContent = "this image cannot be shown"; });
   }
   async load(query) {
@@ -75,7 +82,17 @@ class Viewer {
     if (!this.from || !this.about) return;
     const dx = event.clientX - this.from[0], dy = event.clientY - this.from[1];
     this.from = [event.clientX, event.clientY];
-    if (this.panning) { this.x += dx; this.y += dy; this.draw(); return; }
+    this.shift(dx, dy, this.panning);
+  }
+  key(event) {
+    const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
+    const factor = { "+": 1.25, "=": 1.25, "-": 0.8 }[event.key];
+    if (!this.about || event.ctrlKey || event.metaKey || event.altKey || !(step || factor)) return;
+    event.preventDefault();
+    if (factor) this.scale(factor); else this.shift(...step, event.shiftKey);
+  }
+  shift(dx, dy, panning) {
+    if (panning) { this.x += dx; this.y += dy; this.draw(); return; }
     // To the right widens the window, upwards makes the image brighter.
     const level = (this.low + this.high) / 2 + dy * 100;
     const width = Math.max(200, this.high - this.low + dx * 150);
@@ -85,9 +102,10 @@ class Viewer {
   }
   wheel(event) {
     event.preventDefault();
-    if (!this.about) return;
-    const before = this.zoom || this.fit();
-    this.zoom = Math.min(20, Math.max(this.fit() / 2, before * Math.exp(-event.deltaY / 500)));
+    if (this.about) this.scale(Math.exp(-event.deltaY / 500));
+  }
+  scale(factor) {
+    this.zoom = Math.min(20, Math.max(this.fit() / 2, (this.zoom || this.fit()) * factor));
     this.draw();
     // Beyond the reduced film's own pixels the whole one is worth fetching, once.
     if (this.zoom > 1.2 && !this.full && Math.max(this.image.width, this.image.height) >= 1536) {
@@ -96,15 +114,21 @@ class Viewer {
     }
   }
 }
+function choosePrior() {
+  const shown = document.querySelector("[data-do=prior]").getAttribute("aria-pressed") === "true";
+  const chosen = document.getElementById("which-prior").value;
+  for (const prior of document.querySelectorAll(".prior")) prior.hidden = !shown || prior.dataset.prior !== chosen;
+  for (const viewer of viewers) viewer.show();
+}
 const viewers = [...document.querySelectorAll("canvas[data-film]")].map((canvas) => new Viewer(canvas));
 const chosenViewers = () => (document.activeElement.viewer ? [document.activeElement.viewer] : viewers);
 const acts = {
   invert: () => chosenViewers().forEach((viewer) => viewer.about && viewer.invert()),
   reset: () => chosenViewers().forEach((viewer) => viewer.about && viewer.reset()),
   prior: () => {
-    for (const prior of document.querySelectorAll(".prior")) prior.hidden = !prior.hidden;
     const button = document.querySelector("[data-do=prior]");
-    if (button) button.setAttribute("aria-pressed", String(!document.querySelector(".prior").hidden));
+    button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+    choosePrior();
   },
 };
 for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", acts[button.dataset.do]);
@@ -112,4 +136,8 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
   const name = { i: "invert", r: "reset", p: "prior" }[event.key];
   if (name && (name !== "prior" || document.querySelector(".prior"))) acts[name]();
+});
+document.getElementById("which-prior")?.addEventListener("change", () => {
+  document.querySelector("[data-do=prior]").setAttribute("aria-pressed", "true");
+  choosePrior();
 });

@@ -21,30 +21,10 @@ from agent.web.accounts import Role, add_user, set_password
 from agent.web.app import check_protected
 from dicom_sr.validate import validate
 
-from .conftest import FINDINGS, IMPRESSION, fields_of
+from .conftest import PASSWORD, fields_of, judge, sign_in
 
+pytestmark = pytest.mark.integration
 Receive = Callable[..., int]
-PASSWORD = "correct horse battery"
-
-
-def judge(client: TestClient, study_id: int, **changes: str) -> tuple[int, str]:
-    """Open a study and give a verdict on it; return status and page."""
-    fields = fields_of(client.get(f"/studies/{study_id}").text)
-    fields |= {
-        "findings": "\n".join(FINDINGS),
-        "impression": "\n".join(IMPRESSION),
-        "verdict": "accept",
-        "observer": "Roe^Richard",
-    }
-    answer = client.post(f"/studies/{study_id}/verdict", data=fields | changes)
-    return answer.status_code, answer.text
-
-
-def sign_in(client: TestClient, name: str, password: str = PASSWORD) -> int:
-    """Sign in; return the status."""
-    token = fields_of(client.get("/sign-in").text)["form_token"]
-    fields = {"form_token": token, "name": name, "password": password}
-    return client.post("/sign-in", data=fields).status_code
 
 
 def test_list_shows_urgency_with_its_reason_patient_and_flags(client: TestClient, drafted: Receive) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from agent import outbox
 from agent.composition import draft_record
 from agent.db.session import Database, database_now
-from agent.db.tables import Job, Study
+from agent.db.tables import Instance, Job, Study
 from agent.header import read_stored
 from agent.intake import Intake
 from agent.materials import Material
@@ -36,6 +36,13 @@ ALGORITHM = Algorithm(
 )
 FINDINGS = ("There is a large left pneumothorax.", "No pleural effusion.")
 IMPRESSION = ("Left pneumothorax.",)
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def database(both_databases: Database) -> Database:
+    """An empty database, once of each kind: the pages do the same on both."""
+    return both_databases
 
 
 @pytest.fixture
@@ -108,22 +115,35 @@ def receive(database: Database, store: InstanceStore, settings: Settings) -> Rec
 def drafted(receive: Receive, database: Database, store: InstanceStore, settings: Settings) -> Receive:
     """Receive a film and draft its study as the worker does: `drafted(uid, **attributes)`."""
 
-    def run(uid: str, **attributes: object) -> int:
+    def run(
+        uid: str,
+        *,
+        findings: Sequence[str] = FINDINGS,
+        impression: Sequence[str] = IMPRESSION,
+        **attributes: object,
+    ) -> int:
         study_id = receive(uid, **attributes)
-        write_draft(database, store, settings, study_id)
+        write_draft(database, store, settings, study_id, findings=findings, impression=impression)
         return study_id
 
     return run
 
 
-def write_draft(database: Database, store: InstanceStore, settings: Settings, study_id: int) -> None:
-    """Write the draft of a study's newest job."""
-    findings, impression = FINDINGS, IMPRESSION
+def write_draft(
+    database: Database,
+    store: InstanceStore,
+    settings: Settings,
+    study_id: int,
+    *,
+    findings: Sequence[str] = FINDINGS,
+    impression: Sequence[str] = IMPRESSION,
+) -> None:
+    """Write the draft of a study's newest job; its impression is doubtful."""
     text = f"Findings: {' '.join(findings)} Impression: {' '.join(impression)}"
     answer = DraftText(
         findings_sentences=tuple(DraftSentence(text=one, confidence=0.9, doubtful=False) for one in findings),
         impression_sentences=tuple(
-            DraftSentence(text=one, confidence=0.9, doubtful=False) for one in impression
+            DraftSentence(text=one, confidence=0.4, doubtful=True) for one in impression
         ),
         text=text,
         findings=extract_findings(text),
@@ -133,8 +153,6 @@ def write_draft(database: Database, store: InstanceStore, settings: Settings, st
         blocks=1,
         seconds=0.1,
     )
-    from agent.db.tables import Instance
-
     with database.transaction() as session:
         digests = session.scalars(select(Instance.sha256).where(Instance.study_id == study_id)).all()
         job = session.scalars(
@@ -164,3 +182,23 @@ def write_draft(database: Database, store: InstanceStore, settings: Settings, st
 def fields_of(html: str) -> dict[str, str]:
     """Return the hidden fields of the report's form."""
     return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', html))
+
+
+def judge(client: TestClient, study_id: int, **changes: str) -> tuple[int, str]:
+    """Open a study and give a verdict on it; return status and page."""
+    fields = fields_of(client.get(f"/studies/{study_id}").text)
+    fields |= {
+        "findings": "\n".join(FINDINGS),
+        "impression": "\n".join(IMPRESSION),
+        "verdict": "accept",
+        "observer": "Roe^Richard",
+    }
+    answer = client.post(f"/studies/{study_id}/verdict", data=fields | changes)
+    return answer.status_code, answer.text
+
+
+def sign_in(client: TestClient, name: str, password: str = PASSWORD) -> int:
+    """Sign in; return the status."""
+    token = fields_of(client.get("/sign-in").text)["form_token"]
+    fields = {"form_token": token, "name": name, "password": password}
+    return client.post("/sign-in", data=fields).status_code

@@ -1,0 +1,44 @@
+"""Two texts of a report, word by word: what was taken out and what was put in. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+from agent.web.report import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Words that both texts have, or that only the later (added) or only the earlier one (removed) has."""
+
+    kind: Literal["same", "added", "removed"]
+    text: str
+
+
+def compare(before: Report, after: Report) -> dict[str, Sequence[Piece]]:
+    """Return by section the pieces that make up both texts, a line for each sentence."""
+    return {
+        "Findings": list(_pieces("\n".join(before.findings), "\n".join(after.findings))),
+        "Impression": list(_pieces("\n".join(before.impression), "\n".join(after.impression))),
+    }
+
+
+def _pieces(before: str, after: str) -> Iterator[Piece]:
+    old, new = _words(before), _words(after)
+    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            yield Piece(kind="same", text="".join(old[i1:i2]))
+            continue
+        if i2 > i1:
+            yield Piece(kind="removed", text="".join(old[i1:i2]))
+        if j2 > j1:
+            yield Piece(kind="added", text="".join(new[j1:j2]))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words, each with the spaces after it, and each line's end as a word of its own."""
+    return re.findall(r"[^\s]+[^\S\n]*|\n", text)

@@ -1,0 +1,108 @@
+"""Earlier studies of the same patient, for a study's page: what its draft saw, and what else is here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.db.tables import Draft, Instance, Study
+from agent.errors import PatientConflict
+from agent.priors import ARCHIVE, PriorStudy, priors_of
+
+MOST_PRIORS = 5
+_IMAGE_MODALITIES = ("CR", "DX", "DR", "OT", "SC", "RG", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmLine:
+    """One image that can be shown."""
+
+    instance_id: int
+    view_position: str
+    modality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """An earlier study of the same patient; `origin` says in words what its text is."""
+
+    study_id: int
+    study_date: str
+    study_description: str
+    text: str
+    origin: str
+    verified: bool
+    films: Sequence[FilmLine]
+
+
+def films_of(session: Session, study_id: int) -> list[FilmLine]:
+    """Return a study's images that are still here, frontal views first; of two versions the newer one."""
+    rows = session.scalars(
+        select(Instance)
+        .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
+        .order_by(Instance.id)
+    ).all()
+    newest = {row.sop_instance_uid: row for row in rows if row.modality in _IMAGE_MODALITIES}
+    films = [
+        FilmLine(instance_id=row.id, view_position=row.view_position, modality=row.modality)
+        for row in newest.values()
+    ]
+    return sorted(films, key=lambda film: film.view_position.upper() not in ("PA", "AP"))
+
+
+def read_priors(session: Session, study: Study) -> list[Prior]:
+    """Return the earlier studies, the newest first: those that the draft saw, and others that are here."""
+    used = {one.study_id: one for one in priors_of(session, study)}
+    rows = {one.id: one for one in _earlier(session, study)}
+    for number in used:
+        if number not in rows:
+            rows[number] = session.get_one(Study, number)
+    newest = sorted(rows.values(), key=lambda one: (one.study_date, one.study_time), reverse=True)
+    return [_prior(session, one, used.get(one.id)) for one in newest[:MOST_PRIORS]]
+
+
+def _earlier(session: Session, study: Study) -> Sequence[Study]:
+    if not study.patient_id:
+        return ()
+    return session.scalars(
+        select(Study)
+        .where(
+            Study.patient_id == study.patient_id,
+            Study.issuer_of_patient_id == study.issuer_of_patient_id,
+            Study.patient_birth_date == study.patient_birth_date,
+            Study.id != study.id,
+            Study.study_date != "",
+            Study.study_date + Study.study_time < study.study_date + study.study_time,
+            Study.conflict.is_distinct_from(PatientConflict.code),
+        )
+        .order_by(Study.study_date.desc(), Study.study_time.desc())
+        .limit(MOST_PRIORS)
+    ).all()
+
+
+def _prior(session: Session, study: Study, used: PriorStudy | None) -> Prior:
+    """The last report that somebody verified counts more than a newer draft, and a draft more than none."""
+    ours = session.scalars(
+        select(Draft)
+        .where(Draft.study_id == study.id, Draft.outcome.in_(("verified", "drafted")))
+        .order_by(Draft.outcome.desc(), Draft.id.desc())
+        .limit(1)
+    ).first()
+    verified = ours is not None and ours.outcome == "verified"
+    text, origin = (
+        ("", "") if ours is None else (ours.text, "verified here" if verified else "unverified draft")
+    )
+    if not verified and used is not None and used.report and used.report_from == ARCHIVE:
+        text, origin = used.report, "report from the archive"
+    return Prior(
+        study_id=study.id,
+        study_date=study.study_date,
+        study_description=study.study_description,
+        text=text,
+        origin=origin,
+        verified=verified,
+        films=films_of(session, study.id),
+    )

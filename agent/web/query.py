@@ -1,0 +1,130 @@
+"""What an address asks of the list: which studies, in which order, from where on. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, get_args
+from urllib.parse import urlencode
+
+from agent.listing import NORMAL
+from model.findings.vocabulary import load_vocabulary
+
+Show = Literal["open", "verified", "rejected", "none", "all"]
+Order = Literal["urgency", "waiting", "arrival", "patient", "study"]
+Urgent = Literal["any", "urgent", "critical"]
+SHOWS: tuple[Show, ...] = get_args(Show)
+ORDERS: tuple[Order, ...] = get_args(Order)
+URGENTS: tuple[Urgent, ...] = get_args(Urgent)
+PAGE = 50
+LONGEST_PAGE = 500
+# What a draft can be marked with, and in which words the page asks for it.
+FLAGS: Mapping[str, str] = {
+    "after_verification": "new images after verification",
+    "low_confidence": "low confidence",
+    "contradiction": "contradiction",
+    "garbled": "garbled",
+    "truncated": "truncated",
+    "incomplete_study": "incomplete study",
+    "missing_lateral": "no lateral view",
+    "missing_frontal": "no frontal view",
+    "unknown_view": "view not stated",
+    "priors_unavailable": "priors not available",
+    "conflict": "conflict of patient or image",
+    "demonstration": "demonstration model",
+}
+Place = tuple[str | int | datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What the list shows: `after` is the cursor of the last row that is already shown."""
+
+    show: Show = "open"
+    urgent: Urgent = "any"
+    order: Order = "urgency"
+    finding: str = ""
+    flag: str = ""
+    search: str = ""
+    after: str = ""
+    limit: int = PAGE
+
+    def address(self, **changes: str) -> str:
+        """Return the list's address with some of it changed, from the top unless `after` says otherwise."""
+        query = replace(self, **({"after": ""} | changes))  # type: ignore[arg-type]
+        plain = Query()
+        names = {"search": "q"}
+        values = {
+            names.get(name, name): getattr(query, name)
+            for name in ("show", "urgent", "order", "finding", "flag", "search", "after")
+            if getattr(query, name) != getattr(plain, name)
+        }
+        return "/?" + urlencode(values) if values else "/"
+
+
+def query_of(values: Mapping[str, str]) -> Query:
+    """Return what an address asks for; what it says wrongly counts as not said."""
+    show, urgent, order = values.get("show", ""), values.get("urgent", ""), values.get("order", "")
+    finding, flag = values.get("finding", ""), values.get("flag", "")
+    return Query(
+        show=next((one for one in SHOWS if one == show), "open"),
+        urgent=next((one for one in URGENTS if one == urgent), "any"),
+        order=next((one for one in ORDERS if one == order), "urgency"),
+        finding=finding if finding in dict(findings()) else "",
+        flag=flag if flag in FLAGS else "",
+        search=values.get("q", "").strip()[:100],
+        after=values.get("after", "")[:400],
+        limit=_limit(values.get("limit", "")),
+    )
+
+
+def findings() -> Sequence[tuple[str, str]]:
+    """Return what can be asked for as a finding, with its name, in alphabetical order."""
+    concepts = load_vocabulary().concepts
+    named = sorted((one.name, key) for key, one in concepts.items() if key != "no_finding")
+    return [(NORMAL, "none positive"), *((key, name) for name, key in named)]
+
+
+def cursor_of(place: Place) -> str:
+    """Return the place of a row as an address carries it."""
+    plain = [one.isoformat() if isinstance(one, datetime) else one for one in place]
+    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
+
+
+def place_of(cursor: str, kinds: Sequence[type]) -> Place | None:
+    """Return the place that a cursor stands for, its parts of these kinds; None for one that is not ours."""
+    if not cursor:
+        return None
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if not isinstance(parts, list) or len(parts) != len(kinds):
+            return None
+        place = tuple(_part(part, kind) for part, kind in zip(parts, kinds, strict=True))
+    except (ValueError, TypeError, binascii.Error):
+        return None
+    return place
+
+
+def _part(value: object, kind: type) -> str | int | datetime:
+    if kind is datetime:
+        moment = datetime.fromisoformat(str(value))
+        if moment.tzinfo is None:
+            raise ValueError("a cursor of ours has a zone")
+        return moment
+    if kind is int:
+        if not isinstance(value, int) or abs(value) >= 1 << 63:
+            raise ValueError("no row has this number")
+        return value
+    text = str(value)
+    if "\0" in text:
+        raise ValueError("no text of ours holds a NUL")
+    return text
+
+
+def _limit(text: str) -> int:
+    asked = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else PAGE
+    return min(max(asked, PAGE), LONGEST_PAGE)
