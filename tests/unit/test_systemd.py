@@ -9,23 +9,46 @@ from pathlib import Path
 
 import pytest
 
-UNITS = ("echo-agent-listener.service", "echo-agent-worker@.service", "echo-agent-deliverer.service")
+COMMANDS = {
+    "echo-agent-listener.service": "listen",
+    "echo-agent-worker@.service": "work",
+    "echo-agent-deliverer.service": "deliver",
+    "echo-agent-housekeeping.service": "housekeep",
+    "echo-agent-web.service": "web",
+}
+TARGET = "echo-agent.target"
 PROGRAM = "/opt/echo-agent/bin/echo-agent"
 # Tenths; 10.0 is wide open.
 MOST_EXPOSED = 30
 
 
+def text_of(repository: Path, name: str) -> str:
+    """Read a unit."""
+    return (repository / "systemd" / name).read_text(encoding="utf-8")
+
+
+def test_every_unit_is_tested(repository: Path) -> None:
+    """No unit is left out of this file, nor of the target."""
+    assert {path.name for path in (repository / "systemd").glob("*.service")} == set(COMMANDS)
+    wanted = " ".join(
+        line.removeprefix("Wants=")
+        for line in text_of(repository, TARGET).splitlines()
+        if line.startswith("Wants=")
+    ).split()
+    assert set(wanted) == {name.replace("@.", "@1.") for name in COMMANDS}
+
+
 def test_units_verify(repository: Path, tmp_path: Path, program: Callable[[str], str]) -> None:
     """systemd finds nothing to say of the units, once the program that they start is there."""
-    for name in (*UNITS, "echo-agent.target"):
-        text = (repository / "systemd" / name).read_text(encoding="utf-8")
+    for name in (*COMMANDS, TARGET):
+        text = text_of(repository, name)
         (tmp_path / name).write_text(text.replace(PROGRAM, sys.executable), encoding="utf-8")
-    names = [str(tmp_path / name.replace("@.", "@1.")) for name in (*UNITS, "echo-agent.target")]
+    names = [str(tmp_path / name.replace("@.", "@1.")) for name in (*COMMANDS, TARGET)]
     done = subprocess.run([program("systemd-analyze"), "verify", *names], capture_output=True, text=True)
     assert (done.stderr.strip(), done.returncode) == ("", 0)
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_units_are_hardened(name: str, repository: Path, program: Callable[[str], str]) -> None:
     """No unit is more exposed than it has to be."""
     unit = str(repository / "systemd" / name)
@@ -34,9 +57,33 @@ def test_units_are_hardened(name: str, repository: Path, program: Callable[[str]
     assert done.returncode == 0, done.stdout[-300:]
 
 
-@pytest.mark.parametrize(("name", "command"), list(zip(UNITS, ("listen", "work", "deliver"), strict=True)))
+@pytest.mark.parametrize(("name", "command"), COMMANDS.items())
 def test_units_start_commands_that_there_are(name: str, command: str, repository: Path) -> None:
-    """Each unit starts its own command, and waits for it to say that it is ready."""
-    text = (repository / "systemd" / name).read_text(encoding="utf-8")
-    assert f"ExecStart={PROGRAM} {command} --config /etc/echo-agent/config.yaml" in text
-    assert "Type=notify" in text
+    """Each unit starts its own command, waits for it to say that it is ready, and restarts one that hangs."""
+    lines = text_of(repository, name).splitlines()
+    assert f"ExecStart={PROGRAM} {command} --config /etc/echo-agent/config.yaml" in lines
+    assert {"Type=notify", "WatchdogSec=60", "Restart=on-failure", "PartOf=echo-agent.target"} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    ("program_name", "file"), [("systemd-sysusers", "sysusers"), ("systemd-tmpfiles", "tmpfiles")]
+)
+def test_users_and_folders_can_be_made(
+    program_name: str, file: str, repository: Path, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    """systemd itself reads both files and would make the user and the folders, in a root of our own."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "passwd").write_text("echo-agent:x:990:990::/var/lib/echo-agent:/usr/sbin/nologin\n")
+    (tmp_path / "etc" / "group").write_text("echo-agent:x:990:\n")
+    command = [program(program_name), f"--root={tmp_path}"]
+    if file == "tmpfiles":
+        command.append("--create")
+    path = str(repository / "systemd" / f"echo-agent.{file}.conf")
+    done = subprocess.run([*command, path], capture_output=True, text=True)
+    # Only root may give folders to another user; whoever is not root hears of that and of nothing else.
+    complaints = [
+        line for line in done.stderr.splitlines() if "permitted" not in line and "chown" not in line
+    ]
+    assert complaints == []
+    if file == "tmpfiles":
+        assert (tmp_path / "var/lib/echo-agent/instances").is_dir()
