@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands import admin, database, dead, demo, draft, inspect, queue, run, sr, status, web
+from agent.commands import admin, database, dead, demo, draft, inspect, purge, queue, run, sr, status, web
 from agent.commands.common import ClearErrors
 
 ABOUT = "Drafts chest X-ray reports for a PACS: studies come in, drafts go back as Structured Reports."
@@ -57,11 +57,13 @@ app.command("serve")(run.serve)
 app.command("listen")(run.listen)
 app.command("work")(run.work)
 app.command("deliver")(run.deliver)
+app.command("housekeep")(run.housekeep)
 app.command("web")(web.web)
 app.command("draft")(draft.draft)
 app.command("status")(status.status)
 app.command("metrics")(inspect.metrics)
 app.command("doctor")(inspect.doctor)
+app.command("purge")(purge.purge)
 
 queue_app.command("list")(queue.list_jobs)
 queue_app.command("show")(queue.show)

@@ -101,6 +101,9 @@ class ListenerSettings(Section):
         20, description="At a stop, open associations have this long (s) to finish their object."
     )
     tls: TlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
+    keep_house: bool = Field(
+        True, description="Keep house in this process; false where `echo-agent housekeep` runs beside it."
+    )
 
 
 class StudySettings(Section):

@@ -5,6 +5,7 @@ Only `load_reporter` imports the network's libraries, so the listener never does
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -94,13 +95,16 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
         return {"ae_title": settings.listener.ae_title, "port": port, **scp.about()}
 
     try:
-        with recorder, Presence(database, "listener", lifecycle.id, about):
-            housekeeper.start()
+        audited = _audited(settings, database, "listener", lifecycle)
+        with audited, recorder, Presence(database, "listener", lifecycle.id, about):
+            if settings.listener.keep_house:
+                housekeeper.start()
             priors.start()
             lifecycle.ready()
             lifecycle.stop.wait()
             scp.stop()
-            housekeeper.stop()
+            if settings.listener.keep_house:
+                housekeeper.stop()
             priors.stop()
     finally:
         scp.stop(0.0)
@@ -129,7 +133,8 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
         "slots": settings.worker.slots,
     }
     worker = Worker(database, open_store(settings), settings, reporter, owner=lifecycle.id)
-    with Presence(database, "worker", lifecycle.id, lambda: {**about, **_gpu_memory(reporter)}):
+    audited = _audited(settings, database, "worker", lifecycle)
+    with audited, Presence(database, "worker", lifecycle.id, lambda: {**about, **_gpu_memory(reporter)}):
         lifecycle.ready()
         worker.run(lifecycle.stop)
     database.close()
@@ -162,10 +167,37 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
 
     deliverer = Deliverer(database, settings, owner=lifecycle.id)
     watch = Watch(settings.destinations)
-    with watch, Presence(database, "deliverer", lifecycle.id, watch.about):
+    audited = _audited(settings, database, "deliverer", lifecycle)
+    with audited, watch, Presence(database, "deliverer", lifecycle.id, watch.about):
         lifecycle.ready()
         deliverer.run(lifecycle.stop)
     database.close()
+
+
+def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Keep house until asked to stop; beside another housekeeper it changes nothing that is not due."""
+    from agent.housekeeping import Housekeeper
+
+    housekeeper = Housekeeper(database, settings, open_store(settings), Random())
+    about = {
+        "retention": settings.retention.purges,
+        "audit": bool(settings.audit.file or settings.audit.syslog),
+    }
+    audited = _audited(settings, database, "housekeeping", lifecycle)
+    with audited, Presence(database, "housekeeping", lifecycle.id, lambda: about):
+        housekeeper.start()
+        lifecycle.ready()
+        lifecycle.stop.wait()
+        housekeeper.stop()
+    database.close()
+
+
+def _audited(
+    settings: Settings, database: Database, role: str, lifecycle: Lifecycle
+) -> AbstractContextManager[None]:
+    from agent.audit_process import audited
+
+    return audited(database, settings, role, lifecycle.id, lambda: lifecycle.restart)
 
 
 def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
@@ -193,7 +225,8 @@ def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> Non
             lifecycle.ready()
 
     threading.Thread(target=announce, daemon=True).start()
-    with Presence(database, "web", lifecycle.id, lambda: about):
+    audited = _audited(settings, database, "web", lifecycle)
+    with audited, Presence(database, "web", lifecycle.id, lambda: about):
         serve(app, settings, lifecycle.stop, started)
     if not started.is_set():
         raise PortUnavailable(f"the web page cannot bind {settings.web.host}:{settings.web.port}")

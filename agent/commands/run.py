@@ -73,6 +73,15 @@ def deliver(config: ConfigOption = None, end_with_parent: WithParent = False) ->
     lifecycle.finish()
 
 
+def housekeep(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
+    """Keep house in a process of its own: complete studies, take back leases, purge, send audit messages."""
+    from agent.wiring import run_housekeeper
+
+    settings, lifecycle = begin("housekeeping", config, end_with_parent=end_with_parent)
+    run_housekeeper(settings, database_of(settings), lifecycle)
+    lifecycle.finish()
+
+
 def begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> tuple[Settings, Lifecycle]:
     """Load the settings and set up logs and signals, as every long-running command does first."""
     from agent.log import configure_logging
