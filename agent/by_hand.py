@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.clock import Clock, SystemClock
 from agent.composition import algorithm_of, draft_record
@@ -17,10 +18,12 @@ from agent.pixels import load_header, load_image
 from agent.projection import view_of
 from agent.settings import Settings
 from agent.wiring import load_reporter
-from agent.worker import Context, Reporter
 from dicom_sr.document import encode
 from dicom_sr.errors import StructuredReportError
 from model.findings.types import Presence
+
+if TYPE_CHECKING:
+    from model.reporter import Reporter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,7 @@ def _draft(
     accepted = {id(header) for header in selection.accepted}
     try:
         material = _material([path for path, header in files if id(header) in accepted])
-        (draft,) = reporter.draft_many([(material.images, Context(indication=material.indication))])
+        (draft,) = reporter.draft_many([(material.images, material.context)])
         record = draft_record(
             draft,
             material,

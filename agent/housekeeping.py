@@ -31,6 +31,7 @@ from agent.errors import (
 from agent.header import read_stored
 from agent.intake import PATIENT_CONFLICT
 from agent.log import get_logger, study_ref
+from agent.priors import begin_search
 from agent.queue import deliveries, jobs
 from agent.queue.retry import RetryPolicy
 from agent.queue.states import JobState, move
@@ -94,6 +95,8 @@ def complete_due_studies(
             job.incomplete = forced or _lacks_files(session, job.study_id)
             job.run_after = moment
             move(session, job, state, now=moment, code=code, reason=reason, actor=ACTOR)
+            if state is JobState.QUEUED:
+                begin_search(session, job, settings.priors, moment)
         done.append(
             Completed(
                 job_id=due.job_id,
@@ -207,9 +210,14 @@ class Housekeeper:
     def reclaim(self) -> None:
         """Take back the jobs and deliveries whose owner has gone silent."""
         delivery = self._settings.delivery
+        worker = self._settings.worker
         count = jobs.reclaim_expired(
             self._database,
-            RetryPolicy(maximum_attempts=self._settings.worker.maximum_attempts),
+            RetryPolicy(
+                maximum_attempts=worker.maximum_attempts,
+                first_s=worker.first_retry_s,
+                longest_s=worker.longest_retry_s,
+            ),
             chance=self._chance,
             actor=ACTOR,
         )

@@ -29,6 +29,7 @@ from agent.settings_rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
 from agent.settings_rules import DEFAULT_URGENCY as DEFAULT_URGENCY
 from agent.settings_rules import EligibilityRule as EligibilityRule
 from agent.settings_rules import UrgencyRule as UrgencyRule
+from agent.settings_web import OidcSettings as OidcSettings
 
 
 class DatabaseSettings(Section):
@@ -174,6 +175,9 @@ class WebSettings(Section):
     )
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Names by which browsers may call us, besides `host` and the loopback names."
+    )
+    oidc: OidcSettings | None = Field(
+        None, description="Sign-in at an OpenID provider, beside the local users; none when left out."
     )
     organization: str = Field(
         "", description="Organization of the verifying observers; the image's institution when empty."

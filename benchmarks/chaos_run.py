@@ -92,7 +92,7 @@ def _configure(folder: Path, pacs: PacsProcess, chaotic: ChaosDatabase, disk: Di
             "database": {"url": chaotic.url},
             "storage": {"min_free_mb": 0},
             # A worker that dies over a study is no fault of the study here, however often.
-            "worker": {"lease_s": 4, "maximum_attempts": 1000},
+            "worker": {"lease_s": 4, "maximum_attempts": 1000, "longest_retry_s": 2},
             "delivery": {"lease_s": 4, "longest_retry_s": 2},
         },
     )

@@ -24,6 +24,7 @@ from agent.intake import Intake
 from agent.queue.states import JobState, move
 from agent.settings import DestinationSettings, Settings
 from agent.store import InstanceStore
+from model.errors import ModelError
 from model.findings.types import Finding, Laterality, Presence
 
 LOOPBACK = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
@@ -89,17 +90,37 @@ def draft(mean: float) -> FakeDraft:
 
 @dataclass(kw_only=True)
 class FakeReporter:
-    """Answers at once, and does what `before` says first."""
+    """Answers one study after the other, and does what `before` says first.
+
+    An error of the model that `before` raises is the study's; any other breaks the stream, as a device does.
+    choose: which of the studies in hand is done next.
+    """
 
     identity: FakeIdentity = field(default_factory=FakeIdentity)
-    before: Callable[[Sequence[Any]], None] = lambda studies: None
+    before: Callable[[Any], None] = lambda study: None
+    choose: Callable[[Sequence[Any]], int] = lambda hand: 0
+    slots: int = 4
     asked: list[Any] = field(default_factory=list)
 
-    def draft_many(self, studies: Sequence[Any]) -> list[FakeDraft]:
-        """Draft."""
-        self.before(studies)
-        self.asked.extend(studies)
-        return [draft(float(images[0].pixels.mean())) for images, _context in studies]
+    def draft_stream(self, source: Any, *, ahead: int | None = None) -> Iterator[tuple[Any, Any]]:
+        """Draft what the source has."""
+        hand: list[Any] = []
+        more = True
+        while more or hand:
+            if more:
+                taken = source.take(self.slots + (ahead or 0) - len(hand), idle=not hand)
+                more = taken is not None
+                hand.extend(taken or ())
+            if not hand:
+                continue
+            study = hand.pop(self.choose(hand))
+            try:
+                self.before(study)
+            except ModelError as error:
+                yield study.key, error
+                continue
+            self.asked.append(study)
+            yield study.key, draft(float(study.images[0].pixels.mean()))
 
 
 def image(study: int, number: int = 1, **attributes: object) -> Dataset:

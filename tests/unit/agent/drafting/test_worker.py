@@ -15,7 +15,8 @@ from sqlalchemy import select, update
 
 from agent.db.session import Database
 from agent.db.tables import Delivery, Document, Draft, Job, JobEvent
-from agent.errors import DatabaseUnavailable
+from agent.errors import DatabaseUnavailable, NetworkFailed
+from agent.materials import gather
 from agent.queue import jobs
 from agent.settings import DestinationSettings, ModelSettings, Settings, WorkerSettings
 from agent.worker import Worker
@@ -66,10 +67,10 @@ def test_worker_shows_the_network_frontal_then_lateral(
         film(1, 3, AcquisitionDate="20260101", AcquisitionTime="1205"),
     )
     worker(house, settings, reporter).run_once()
-    ((images, context),) = reporter.asked
-    assert [str(one.header.SOPInstanceUID) for one in images] == ["1.2.3.1.1.3", "1.2.3.1.1.1"]
-    assert [one.view for one in images] == ["frontal", "lateral"]
-    assert context.indication == ""
+    (study,) = reporter.asked
+    assert [str(one.header.SOPInstanceUID) for one in study.images] == ["1.2.3.1.1.3", "1.2.3.1.1.1"]
+    assert [one.view for one in study.images] == ["frontal", "lateral"]
+    assert study.context.indication == ""
 
 
 def test_worker_flags_what_the_reader_must_know(
@@ -148,7 +149,7 @@ def test_worker_model_failure_is_tried_again_then_dead(
 ) -> None:
     """A retryable error waits in the queue; when the attempts are used up, the job is DEAD."""
 
-    def out_of_memory(_studies: object) -> None:
+    def out_of_memory(_study: object) -> None:
         raise OutOfMemoryError
 
     reporter.before = out_of_memory
@@ -161,19 +162,80 @@ def test_worker_model_failure_is_tried_again_then_dead(
     assert (house.job(job_id).attempts, house.job(job_id).code) == (3, "out_of_memory")
 
 
-def test_worker_poison_study_does_not_take_its_batch_along(
-    house: Any, settings: Settings, reporter: Any, film: Film
-) -> None:
-    """When a batch fails, each study is asked for alone; only the one at fault fails."""
+def of(study: Any) -> str:
+    """The Study Instance UID of what the network is shown."""
+    return str(study.images[0].header.StudyInstanceUID)
 
-    def refuse_the_second(studies: Any) -> None:
-        if any(str(images[0].header.StudyInstanceUID) == "1.2.3.2" for images, _context in studies):
-            raise PromptError("no")
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(PromptError("no"), "FAILED"), (ZeroDivisionError("no"), "QUEUED")]
+)
+def test_worker_poison_study_takes_no_other_along(
+    house: Any, settings: Settings, reporter: Any, film: Film, error: Exception, state: str
+) -> None:
+    """One study's own error, and one that breaks the whole stream, are both that study's alone."""
+
+    def refuse_the_second(study: Any) -> None:
+        if of(study) == "1.2.3.2":
+            raise error
 
     reporter.before = refuse_the_second
     ids = [house.queued(film(number)) for number in (1, 2, 3)]
     worker(house, settings, reporter).run_once()
-    assert [house.job(job_id).state for job_id in ids] == ["DRAFTED", "FAILED", "DRAFTED"]
+    assert [house.job(job_id).state for job_id in ids] == ["DRAFTED", state, "DRAFTED"]
+
+
+def test_worker_with_a_broken_network_ends_and_spares_the_queue(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """After three failures in a row it is not the studies: the rest goes back without an attempt."""
+
+    def break_down(_study: object) -> None:
+        raise ZeroDivisionError
+
+    reporter.before = break_down
+    ids = [house.queued(film(number)) for number in range(1, 5)]
+    with pytest.raises(NetworkFailed):
+        worker(house, settings, reporter).run_once()
+    assert [house.job(job_id).state for job_id in ids] == ["QUEUED"] * 4
+    assert sorted(house.job(job_id).attempts for job_id in ids) == [0, 0, 1, 1]
+
+
+def test_worker_never_mixes_studies_whatever_is_done_first(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """Each job gets the draft of its own pixels, whatever the order in which the network is done."""
+    chance = Random(7)
+    reporter.choose = lambda hand: chance.randrange(len(hand))
+    reporter.slots = 5
+    bright = {number: chance.random() < 0.5 for number in range(1, 21)}
+    ids = {
+        number: house.queued(film(number, PixelData=(b"\xff" * (900 if white else 124)).ljust(1024, b"\0")))
+        for number, white in bright.items()
+    }
+    mine = worker(house, settings.model_copy(update={"worker": WorkerSettings(slots=20)}), reporter)
+    assert mine.run_once() + mine.run_once() == 20
+    assert [of(study) for study in reporter.asked] != [f"1.2.3.{number}" for number in sorted(bright)]
+    drafts = {draft.job_id: draft for draft in rows(house.database, Draft)}
+    documents = {one.draft_id: one for one in rows(house.database, Document) if one.role == "findings"}
+    for number, job_id in ids.items():
+        written = dcmread(io.BytesIO(documents[drafts[job_id].id].content))
+        side = "left" if bright[number] else "right"
+        assert side in drafts[job_id].text
+        assert (written.StudyInstanceUID, written.PatientID) == (f"1.2.3.{number}", f"P{number}")
+
+
+def test_worker_refuses_to_write_under_another_study(
+    house: Any, settings: Settings, reporter: Any, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the images another study's than the job's, nothing is written: the last look before it is."""
+    house.queued(film(1))
+    wrong = gather(house.database, house.store, settings.eligibility, *jobs.claim(house.database, "x", 60, 1))
+    job_id = house.queued(film(2))
+    monkeypatch.setattr("agent.worker.gather", lambda *_arguments: wrong)
+    worker(house, settings, reporter).run_once()
+    assert (house.job(job_id).state, house.job(job_id).code) == ("FAILED", "study-mixed-up")
+    assert rows(house.database, Draft) == []
 
 
 def test_worker_foreign_exception_keeps_only_its_type(
@@ -181,7 +243,7 @@ def test_worker_foreign_exception_keeps_only_its_type(
 ) -> None:
     """A library's message may quote the patient, so that only the exception's name is stored."""
 
-    def explode(_studies: object) -> None:
+    def explode(_study: object) -> None:
         raise ZeroDivisionError("CANARY^PATIENT")
 
     reporter.before = explode
@@ -199,7 +261,7 @@ def test_worker_that_lost_its_lease_writes_nothing(
     """Another worker took the job over while the network ran: this result is discarded."""
     job_id = house.queued(film(1))
 
-    def lose_the_lease(_studies: object) -> None:
+    def lose_the_lease(_study: object) -> None:
         with house.database.transaction() as session:
             session.execute(update(Job).values(lease_until=Job.created_at))
         jobs.reclaim_expired(house.database)
@@ -260,7 +322,7 @@ def test_worker_heartbeat_outlives_a_blocked_network(
     """A model call longer than the lease does not lose it: the heartbeat has a thread of its own."""
     short = settings.model_copy(update={"worker": WorkerSettings(lease_s=0.3)})
 
-    def block(_studies: object) -> None:
+    def block(_study: object) -> None:
         end = time.monotonic() + 0.9
         while time.monotonic() < end:
             sum(range(1000))
@@ -276,7 +338,7 @@ def test_worker_heartbeat_outlives_a_blocked_network(
 
     thread = threading.Thread(target=other_worker)
     mine = worker(house, short, reporter)
-    reporter.before = lambda studies: (thread.start(), block(studies))  # type: ignore[func-returns-value]
+    reporter.before = lambda study: (thread.start(), block(study))  # type: ignore[func-returns-value]
     mine.run_once()
     done.set()
     thread.join()
@@ -284,24 +346,70 @@ def test_worker_heartbeat_outlives_a_blocked_network(
     assert house.job(job_id).state == "DRAFTED"
 
 
-def test_worker_run_drafts_all_and_gives_back_at_the_end(
+def test_worker_run_finishes_what_is_in_hand_and_gives_back_the_rest(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """The loop drafts batch after batch; asked to stop, it leaves no job leased."""
+    """Asked to stop, the network's studies are drafted, and no job stays leased or loses an attempt."""
     two_slots = settings.model_copy(update={"worker": WorkerSettings(slots=2, poll_s=0.05)})
-    ids = [house.queued(film(number)) for number in range(1, 8)]
+    ids = [house.queued(film(number)) for number in range(1, 9)]
     stop = threading.Event()
+    reporter.slots = 2
 
-    def stop_after_five(_studies: object) -> None:
-        if len(reporter.asked) >= 4:
+    def stop_after_four(_study: object) -> None:
+        if len(reporter.asked) == 4:
             stop.set()
 
-    reporter.before = stop_after_five
+    reporter.before = stop_after_four
     worker(house, two_slots, reporter).run(stop)
     found = [house.job(job_id) for job_id in ids]
-    assert sorted(job.state for job in found) == ["DRAFTED"] * 6 + ["QUEUED"]
-    assert [job.attempts for job in found if job.state == "QUEUED"] == [0]
+    states = [job.state for job in found]
+    assert set(states) == {"DRAFTED", "QUEUED"}
+    assert 5 <= states.count("DRAFTED") == len(reporter.asked) <= 7
+    assert {job.attempts for job in found if job.state == "QUEUED"} == {0}
     assert all(job.lease_token is None for job in found)
+
+
+def test_worker_writes_each_draft_when_it_is_done(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A study that takes long keeps no other one's draft back."""
+    ids = [house.queued(film(number)) for number in (1, 2, 3)]
+    states: list[str] = []
+    reporter.choose = lambda hand: len(hand) - 1 if len(hand) > 1 else 0
+
+    def look_before_the_last(_study: object) -> None:
+        if len(reporter.asked) == 2:
+            end = time.monotonic() + 60
+            while sorted(states) != ["DRAFTED", "DRAFTED", "GENERATING"] and time.monotonic() < end:
+                states[:] = [house.job(job_id).state for job_id in ids]
+
+    reporter.before = look_before_the_last
+    worker(house, settings, reporter).run_once()
+    assert sorted(states) == ["DRAFTED", "DRAFTED", "GENERATING"]
+    assert {house.job(job_id).state for job_id in ids} == {"DRAFTED"}
+
+
+def test_worker_takes_no_more_jobs_than_it_has_room_for(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """What waits stays in the queue for other workers: slots, and half as many made ready."""
+    four_slots = settings.model_copy(update={"worker": WorkerSettings(slots=4, poll_s=0.05)})
+    for number in range(1, 21):
+        house.queued(film(number))
+    held: list[int] = []
+    stop = threading.Event()
+
+    def count(_study: object) -> None:
+        with house.database.reading() as session:
+            states = list(session.scalars(select(Job.state)))
+        held.append(states.count("GENERATING"))
+        if len(held) == 12:
+            stop.set()
+
+    reporter.before = count
+    worker(house, four_slots, reporter).run(stop)
+    # Those that are done count too until they are written.
+    assert max(held) <= 4 + 2 + 2 * 4
 
 
 def test_worker_outlives_an_outage_of_the_database(
@@ -317,7 +425,7 @@ def test_worker_outlives_an_outage_of_the_database(
             raise DatabaseUnavailable("away")
         return healthy(database)
 
-    reporter.before = lambda _studies: monkeypatch.setattr(Database, "transaction", away)
+    reporter.before = lambda _study: monkeypatch.setattr(Database, "transaction", away)
     stop = threading.Event()
     quick = settings.model_copy(update={"worker": short})
     thread = threading.Thread(target=worker(house, quick, reporter).run, args=(stop,))
