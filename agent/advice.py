@@ -18,6 +18,8 @@ ADVICE: Mapping[str, str] = {
     "then `queue retry`",
     "delivery-refused": "check in the PACS that it accepts our SOP classes and AE title, then `dead retry`",
     "delivery-failed": "nothing yet: it is retried for `delivery.give_up_after_s`; `doctor` tests the way",
+    "commitment-lost": "look at the PACS's storage and its rules for deleting reports, then `dead retry`",
+    "commitment-refused": "look in the PACS at the object that has our document's UID, then `dead retry`",
     "gave-up": "mend the way to the PACS (`doctor` tests it), then `dead retry`",
     "lease-expired": "look at the worker's log for what killed it, then `dead retry`",
     "unexpected": "look at the log for its place and type, then `dead retry`; tell the makers",

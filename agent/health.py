@@ -118,6 +118,14 @@ def _destinations(status: Status) -> Iterator[Problem]:
                 text=f"{dead} documents were not taken by {destination.name}: `echo-agent dead list` shows "
                 "the studies and what to do, `dead retry JOB` sends them again",
             )
+        silent = destination.deliveries[DeliveryState.UNCOMMITTED.value]
+        if silent:
+            yield Problem(
+                level=Level.WARNING,
+                code="deliveries-uncommitted",
+                text=f"{destination.name} stored {silent} documents but does not say that it keeps them: "
+                "look at its storage commitment and query; `queue retry JOB` has a study's asked for again",
+            )
         answer = destination.answer
         if answer is not None and not answer.reachable:
             yield Problem(

@@ -161,4 +161,8 @@ def _sent(states: Sequence[str]) -> str:
         return "kept here"
     if "DEAD" in states:
         return "not delivered"
-    return "in the PACS" if all(one in ("STORED", "COMMITTED") for one in states) else "being sent"
+    return (
+        "in the PACS"
+        if all(one in ("STORED", "COMMITTED", "UNCOMMITTED") for one in states)
+        else "being sent"
+    )
