@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -81,8 +82,10 @@ class Event:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def record(session: Session, event: Event) -> None:
+def record(session: Session, event: Event, *, at: datetime | None = None) -> None:
     """Write one event in the caller's transaction: it commits, or vanishes, with what it tells of.
+
+    at: the database's time, where the caller has just asked for it.
 
     Raises:
         ValueError: a detail that is not in `DETAILS`.
@@ -92,7 +95,7 @@ def record(session: Session, event: Event) -> None:
         raise ValueError(f"an audit event has no detail called {unknown[0]}")
     session.execute(
         insert(AuditEvent).values(
-            at=database_now(session),
+            at=at or database_now(session),
             action=event.action.value,
             succeeded=event.succeeded,
             actor=event.actor[:128],

@@ -38,7 +38,7 @@ GAP_PATIENCE_S = 5.0
 GAP_MEMORY = timedelta(days=1)
 _MOST_GAPS = 1000
 _LEASE_S = 120.0
-_MERGED = frozenset({Action.RECEIVED.value, Action.IMAGE.value, Action.PRIORS.value})
+_MERGED = frozenset({Action.RECEIVED.value, Action.IMAGE.value, Action.PRIORS.value, Action.SENT.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,8 @@ def _counted(occurrence: Occurrence) -> Occurrence:
 
 def _same(first: Occurrence, second: Occurrence) -> bool:
     def key(one: Occurrence) -> tuple[Any, ...]:
-        return one.action, one.actor, one.address, one.succeeded, one.subjects, one.details.get("code")
+        details = one.details.get("code"), one.details.get("destination")
+        return one.action, one.actor, one.address, one.succeeded, one.subjects, details
 
     return key(first) == key(second)
 

@@ -23,6 +23,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from agent.audit import Action, Event, record
 from agent.db.session import Database, database_now
 from agent.db.tables import Document, Instance, Job, Quarantined, Study
 from agent.failpoints import failpoint
@@ -67,19 +68,26 @@ class Intake:
         self._writer = threading.Lock() if database.is_sqlite else nullcontext()
 
     def receive(
-        self, header: Header, file: StoredFile, calling_ae_title: str, *, prior: bool = False
+        self,
+        header: Header,
+        file: StoredFile,
+        calling_ae_title: str,
+        *,
+        prior: bool = False,
+        address: str = "",
     ) -> Receipt:
         """Enter one instance whose file is durable, and its study's job, in one transaction.
 
         prior: it was fetched to compare with; it gets no job. One that is here already is a DUPLICATE,
-        whatever its bytes.
+        whatever its bytes. address: the sender's, for the audit.
 
         Raises:
             DatabaseUnavailable: nothing was entered; the sender must be asked to retry.
         """
         with self._writer, self._database.transaction() as session:
-            receive = self._receive_prior if prior else self._receive
-            return receive(session, header, file, calling_ae_title)
+            if prior:
+                return self._receive_prior(session, header, file, calling_ae_title)
+            return self._receive(session, header, file, calling_ae_title, address)
 
     def quarantine(self, file: StoredFile, code: str, calling_ae_title: str) -> None:
         """Enter bytes that are no usable instance, once for the same bytes.
@@ -138,7 +146,9 @@ class Intake:
     def _quiet_time_s(self, priority: int) -> float:
         return self._studies.stat_quiet_time_s if priority == STAT_PRIORITY else self._studies.quiet_time_s
 
-    def _receive(self, session: Session, header: Header, file: StoredFile, calling_ae_title: str) -> Receipt:
+    def _receive(
+        self, session: Session, header: Header, file: StoredFile, calling_ae_title: str, address: str
+    ) -> Receipt:
         if _is_ours(session, header):
             return Receipt(outcome=Outcome.OURS, revision=0)
         now = database_now(session)
@@ -163,6 +173,14 @@ class Intake:
         self._job(session, study, header, changed=bool(known), now=now)
         session.add(_instance(study, header, file, now))
         session.flush()
+        event = Event(
+            action=Action.RECEIVED,
+            actor=calling_ae_title,
+            address=address,
+            study_id=study.id,
+            details={"sop_classes": [header.sop_class_uid]},
+        )
+        record(session, event, at=now)
         failpoint("intake.before-commit")
         return Receipt(
             outcome=Outcome.CHANGED if known else Outcome.NEW,

@@ -38,6 +38,8 @@ class Command:
     calling_ae_title: str
     # The AE title that an earlier study was sent to; empty for what is to be drafted.
     prior_ae_title: str = ""
+    # The sender's IP address, for the audit.
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,9 @@ class Receiver:
         file = self._store.put(pieces)
         failpoint("receiver.before-row")
         prior = bool(command.prior_ae_title)
-        receipt = self._intake.receive(header, file, command.calling_ae_title, prior=prior)
+        receipt = self._intake.receive(
+            header, file, command.calling_ae_title, prior=prior, address=command.address
+        )
         if file.new and (receipt.outcome is Outcome.OURS or (prior and receipt.outcome is Outcome.DUPLICATE)):
             self._store.discard(file.sha256)
         if receipt.outcome is Outcome.RESTORED and not self._store.open(file.sha256).exists():

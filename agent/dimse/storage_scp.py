@@ -265,6 +265,7 @@ class StorageScp:
             transfer_syntax_uid=str(event.context.transfer_syntax),
             calling_ae_title=_calling(event.assoc),
             prior_ae_title=self._priors.get(cast(BoundedAssociation, event.assoc), ""),
+            address=_address(cast(BoundedAssociation, event.assoc)),
         )
         try:
             with request.DataSet.getbuffer() as dataset:

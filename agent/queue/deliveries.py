@@ -15,6 +15,7 @@ from random import Random
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from agent.audit import Action, Event, record
 from agent.db.session import Database, database_now
 from agent.db.tables import Delivery, Document, Draft, Job
 from agent.errors import LeaseLost
@@ -101,7 +102,7 @@ def claim(
             delivery.lease_owner, delivery.lease_token = owner, token
             delivery.lease_until = now + timedelta(seconds=lease_s)
             claims.append(_claim_of(delivery, document, token))
-        _start_jobs(session, {one.job_id for one in claims}, now, owner)
+        _start_jobs(session, {one.job_id for one in claims}, now, owner, destination)
         return claims
 
 
@@ -120,7 +121,9 @@ def _claim_of(delivery: Delivery, document: Document, token: str) -> DeliveryCla
     )
 
 
-def _start_jobs(session: Session, job_ids: Iterable[int], now: datetime, actor: str) -> None:
+def _start_jobs(
+    session: Session, job_ids: Iterable[int], now: datetime, actor: str, destination: str
+) -> None:
     drafted = (
         select(Job)
         .where(Job.id.in_(sorted(job_ids)), Job.state == JobState.DRAFTED.value)
@@ -129,6 +132,9 @@ def _start_jobs(session: Session, job_ids: Iterable[int], now: datetime, actor: 
     )
     for job in session.scalars(drafted):
         move(session, job, JobState.DELIVERING, now=now, actor=actor)
+        details = {"destination": destination, "revision": job.revision}
+        begin = Event(action=Action.SENDING, actor=actor, study_id=job.study_id, details=details)
+        record(session, begin, at=now)
 
 
 def heartbeat(database: Database, claims: Sequence[DeliveryClaim], lease_s: float) -> frozenset[int]:
@@ -151,6 +157,7 @@ def stored(database: Database, claim: DeliveryClaim, *, actor: str = "", commit:
         delivery.stored_at = now
         delivery.commit_at = now if commit else None
         delivery.commitment_uid, delivery.commit_attempts = None, 0
+        _audit(session, Action.SENT, job, delivery, now, actor, claim.sop_class_uid)
         settle(session, job, now, actor)
 
 
@@ -182,6 +189,8 @@ def fail(
         set_state(delivery, to, now, failure)
         if to is DeliveryState.PENDING:
             delivery.run_after = again
+        else:
+            _audit(session, Action.NOT_SENT, job, delivery, now, actor, claim.sop_class_uid)
         settle(session, job, now, actor)
     return to
 
@@ -228,6 +237,8 @@ def reclaim_expired(
             over = now + timedelta(seconds=wait_s) > delivery.give_up_at
             set_state(delivery, DeliveryState.DEAD if over else DeliveryState.PENDING, now, silent)
             delivery.run_after = now + timedelta(seconds=wait_s)
+            if over:
+                _audit(session, Action.NOT_SENT, job, delivery, now, actor)
             settle(session, job, now, actor)
             reclaimed += 1
     return reclaimed
@@ -258,6 +269,7 @@ def give_up(database: Database, *, actor: str = "") -> int:
             if delivery.state != DeliveryState.PENDING.value or delivery.give_up_at >= now:
                 continue
             set_state(delivery, DeliveryState.DEAD, now, late)
+            _audit(session, Action.NOT_SENT, job, delivery, now, actor)
             settle(session, job, now, actor)
             given_up += 1
     return given_up
@@ -285,6 +297,30 @@ def cancel_open(session: Session, job_id: int, *, now: datetime) -> int:
     for delivery in deliveries:
         set_state(delivery, DeliveryState.CANCELED, now)
     return len(deliveries)
+
+
+def _audit(
+    session: Session,
+    action: Action,
+    job: Job,
+    delivery: Delivery,
+    now: datetime,
+    actor: str,
+    sop_class_uid: str = "",
+) -> None:
+    details = {"destination": delivery.destination, "revision": job.revision}
+    if sop_class_uid:
+        details["sop_classes"] = [sop_class_uid]
+    if delivery.code:
+        details["code"] = delivery.code
+    event = Event(
+        action=action,
+        actor=actor,
+        succeeded=action is Action.SENT,
+        study_id=job.study_id,
+        details=details,
+    )
+    record(session, event, at=now)
 
 
 def _lock_job(session: Session, job_id: int) -> Job:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from agent.audit import Action, Event, record
 from agent.db.tables import Job, JobEvent
 from agent.errors import InvalidTransition
 
@@ -145,6 +146,22 @@ def move(
             job_id=job.id, at=now, from_state=before, to_state=to.value, code=code, reason=reason, actor=actor
         )
     )
+    if before == JobState.GENERATING and to is JobState.DRAFTED:
+        _audit(session, job, Action.DRAFT, now, actor)
+    elif to in (JobState.FAILED, JobState.DEAD) and before in (JobState.RECEIVING, JobState.GENERATING):
+        _audit(session, job, Action.NO_DRAFT, now, actor)
+
+
+def _audit(session: Session, job: Job, action: Action, now: datetime, actor: str) -> None:
+    """Record that a study's images were read, with or without a draft."""
+    event = Event(
+        action=action,
+        actor=actor,
+        succeeded=action is Action.DRAFT,
+        study_id=job.study_id,
+        details={"revision": job.revision, "code": job.code},
+    )
+    record(session, event, at=now)
 
 
 def check_job_step(before: str | None, after: str) -> None:
