@@ -5,14 +5,17 @@ Source: PS3.4 annex J (Storage Commitment Push Model), C.4.1 (C-FIND, Study Root
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu import P_DATA_TF
 
 from agent.dimse.scu import ConnectionLost, Handlers, NoContext, Peer, associated
@@ -44,10 +47,30 @@ def ask(
     handlers: Handlers = [(evt.EVT_N_EVENT_REPORT, exchange.report), (evt.EVT_PDU_SENT, exchange.sent)]
     try:
         with associated(peer, [STORAGE_COMMITMENT], handlers=handlers) as association:
+            association.dimse.msg_queue = _Messages(association)
             _send(association, request)
             exchange.wait(association, wait_s)
     except NoContext as error:
         raise CommitmentUnsupported("the destination offers no storage commitment") from error
+
+
+class _Messages(queue.Queue[Any]):
+    """Serves a report as soon as it is there, also one that comes before the answer to the request.
+
+    pynetdicom would take that one for the answer, and abort.
+    """
+
+    def __init__(self, association: Association) -> None:
+        super().__init__()
+        self._association = association
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Serve a report in the thread that has read it; queue whatever else comes."""
+        context_id, message = item
+        if isinstance(message, N_EVENT_REPORT) and message.is_valid_request:
+            self._association._serve_request(message, context_id)
+        else:
+            super().put(item, block, timeout)
 
 
 class _Exchange:

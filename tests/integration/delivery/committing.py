@@ -30,7 +30,8 @@ class CommittingPacs(ScriptedPacs):
 
     commits: bool = True
     queries: bool = True
-    # "same" association, "new" association (to `listener_port`), or "never".
+    # "same" association, "early" (the same, before the request is answered), "new" association (to
+    # `listener_port`), or "never".
     style: str = "same"
     listener_port: int = 0
     loses: list[str] = field(default_factory=list)
@@ -38,6 +39,7 @@ class CommittingPacs(ScriptedPacs):
     requests: list[Dataset] = field(default_factory=list)
     reported: list[int] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
+    _owed: dict[Any, Dataset] = field(default_factory=dict)
 
     def start(self, port: int = 0, **values: Any) -> DestinationSettings:
         """Listen; return the destination that this is."""
@@ -53,10 +55,14 @@ class CommittingPacs(ScriptedPacs):
             (evt.EVT_C_STORE, self._keep),
             (evt.EVT_N_ACTION, self._action),
             (evt.EVT_C_FIND, self._find),
+            (evt.EVT_PDU_SENT, self._sent),
         ]
         self.server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         self.port = self.server.socket.getsockname()[1]
-        settings = {"commitment": True, "commitment_wait_s": 30 if self.style == "same" else 0} | values
+        settings = {
+            "commitment": True,
+            "commitment_wait_s": 30 if self.style in ("same", "early") else 0,
+        } | values
         return DestinationSettings(
             name="pacs", host="127.0.0.1", port=self.port, ae_title="PACS", timeout_s=20, **settings
         )
@@ -97,11 +103,19 @@ class CommittingPacs(ScriptedPacs):
         if answer == 0x0000:
             request = event.action_information
             self.requests.append(request)
-            if self.style != "never":
-                threading.Thread(target=self._report_later, args=(event.assoc, request)).start()
+            if self.style == "early":
+                self._report(event.assoc, request)
+            elif self.style != "never":
+                self._owed[event.assoc] = request
         return int(answer), None
 
-    def _report_later(self, association: Any, request: Dataset) -> None:
+    def _sent(self, event: evt.Event) -> None:
+        """Report once the request is answered, in a thread of its own."""
+        request = self._owed.pop(event.assoc, None)
+        if request is not None:
+            threading.Thread(target=self._report, args=(event.assoc, request)).start()
+
+    def _report(self, association: Any, request: Dataset) -> None:
         if self.style == "new":
             self.reported.append(self.report(request))
             return

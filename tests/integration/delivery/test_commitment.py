@@ -88,11 +88,12 @@ def until_states(
         end()
 
 
+@pytest.mark.parametrize("style", ["same", "early"])
 def test_commitment_report_on_the_same_association(
-    both_databases: Database, archive: MakePacs, letters: Letters
+    both_databases: Database, archive: MakePacs, letters: Letters, style: str
 ) -> None:
-    """One request for both documents; the report comes before we hang up, and is answered success."""
-    peer = archive()
+    """The report comes before we hang up, or even before the request is answered; it is answered success."""
+    peer = archive(style=style)
     job_id = outbox(both_databases, letters(1), 1, "pacs")
     until_states(both_databases, BOTH_COMMITTED, peer.start())
     wait_for(lambda: bool(peer.reported))
@@ -202,7 +203,7 @@ def test_commitment_lost_documents_are_sent_again(
 def test_commitment_lost_for_ever_is_dead(
     both_databases: Database, archive: MakePacs, letters: Letters
 ) -> None:
-    """A PACS that keeps nothing is not sent to for ever: the job is DEAD, with the code; it can be revived."""
+    """A PACS that keeps nothing is not sent to for ever: the job is DEAD, and a person can revive it."""
     findings, report = letters(1)
     peer = archive(loses=[findings.sop_instance_uid] * 9)
     destination = peer.start(commitment_resends=1)
