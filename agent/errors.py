@@ -157,6 +157,19 @@ class AccountInvalid(AgentError):
     code = "account-invalid"
 
 
+class OpenIdRefused(AgentError):
+    """Nobody was signed in: the OpenID provider refused, or its answer is not to be believed."""
+
+    code = "openid-refused"
+
+
+class OpenIdUnavailable(AgentError):
+    """The OpenID provider does not answer, or is not the one of `web.oidc.issuer`."""
+
+    code = "openid-unavailable"
+    retryable = True
+
+
 class StaleEdit(AgentError):
     """The study has another revision than the one that was judged: nothing was written; look again."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from sqlalchemy.engine import make_url
@@ -83,13 +83,21 @@ def _is_list(field: FieldInfo) -> bool:
 
 def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
-        names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+        names = {
+            "str": "text",
+            "SecretStr": "text",
+            "int": "whole number",
+            "float": "number",
+            "bool": "true or false",
+        }
         return names.get(annotation.__name__, annotation.__name__.lower())
     parts = [part for part in get_args(annotation) if part is not type(None) and part is not Ellipsis]
     if parts and all(isinstance(part, str) for part in parts):
         return "one of " + ", ".join(f"`{part}`" for part in parts)
     if getattr(annotation, "__origin__", None) in (tuple, list):
         return f"list of {_type_name(parts[0])}"
+    if getattr(annotation, "__origin__", None) is dict:
+        return f"{_type_name(parts[0])} to {_type_name(parts[1])}"
     return " or ".join(_type_name(part) for part in parts)
 
 
@@ -102,6 +110,6 @@ def _default_cell(field: FieldInfo) -> str:
     if field.is_required():
         return "needed"
     value = field.get_default(call_default_factory=True)
-    if value is None or value in ((), ""):
+    if value is None or value in ((), "") or value == SecretStr(""):
         return "empty"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -111,6 +112,38 @@ def check_password(database: Database, name: str, password: str) -> Account | No
         with database.transaction() as session:
             session.get_one(User, user.id).password_hash = _hasher.hash(password)
     return account_of(user)
+
+
+def enter_subject(
+    database: Database, subject: str, name: str, person_name: str, role: Role
+) -> Account | None:
+    """Return the account of somebody whom the OpenID provider knows, made or brought up to date.
+
+    The provider's subject decides who it is, never the name: `openid:` before it keeps it apart from the
+    local users' names. None where an administrator has disabled the account.
+    """
+    digest = hashlib.sha256(subject.encode()).hexdigest()[:8]
+    with database.transaction() as session:
+        now = database_now(session)
+        user = session.scalar(select(User).where(User.subject == subject))
+        if user is None:
+            login = f"openid:{name}"[:48]
+            if session.scalar(select(User.id).where(User.name == login)) is not None:
+                login = f"{login}#{digest}"
+            user = User(name=login, subject=subject, password_hash=None, disabled=False, created_at=now)
+            session.add(user)
+        if user.disabled:
+            return None
+        user.person_name, user.role, user.changed_at = person_name, role.value, now
+        session.flush()
+        return account_of(user)
+
+
+def end_subject(database: Database, subject: str) -> None:
+    """End the sessions of somebody to whom the OpenID provider gives no role any longer."""
+    with database.transaction() as session:
+        known = select(User.id).where(User.subject == subject)
+        session.execute(delete(WebSession).where(WebSession.user_id.in_(known)))
 
 
 def any_user(database: Database) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -18,15 +20,16 @@ from starlette.staticfiles import StaticFiles
 from agent.clock import Clock, SystemClock
 from agent.db.session import Database
 from agent.errors import AgentError, DatabaseUnavailable, NotFound, WebUnprotected
-from agent.settings import Settings
+from agent.settings import Settings, WebSettings
 from agent.store import InstanceStore
-from agent.web import pages_list, pages_study
+from agent.web import pages_list, pages_sign_in, pages_study
 from agent.web.accounts import any_user
 from agent.web.films import Films
 from agent.web.gate import Gate
+from agent.web.openid import OpenId
 from agent.web.operations import Operations
 from agent.web.sessions import Sessions
-from agent.web.site import Site, make_templates
+from agent.web.site import OPENID_COOKIE, Site, make_templates
 from agent.web.throttle import Throttle
 
 STATIC = Path(__file__).parent / "static"
@@ -37,14 +40,16 @@ def create_app(
 ) -> Starlette:
     """Return the application."""
     web = settings.web
+    key = web.session_key or secrets.token_urlsafe(32)
     site = Site(
         settings=settings,
         database=database,
         store=store,
         films=Films(store),
-        sessions=Sessions(database, web.session_key, hours=web.session_hours, idle_minutes=web.idle_minutes),
+        sessions=Sessions(database, key, hours=web.session_hours, idle_minutes=web.idle_minutes),
         throttle=Throttle(clock or SystemClock()),
         templates=make_templates(),
+        openid=None if web.oidc is None else OpenId(web.oidc),
     )
     app = Starlette(
         routes=[
@@ -52,9 +57,10 @@ def create_app(
             Route("/live", pages_list.live),
             Route("/statistics", pages_list.statistics),
             Route("/audit", pages_list.audited),
-            Route("/sign-in", pages_list.sign_in_form),
-            Route("/sign-in", pages_list.sign_in, methods=["POST"]),
-            Route("/sign-out", pages_list.sign_out, methods=["POST"]),
+            Route("/sign-in", pages_sign_in.sign_in_form),
+            Route("/sign-in", pages_sign_in.sign_in, methods=["POST"]),
+            Route("/sign-out", pages_sign_in.sign_out, methods=["POST"]),
+            _openid_routes(web, key),
             Route("/findings", pages_study.findings, methods=["POST"]),
             Route("/studies/{study_id:int}", pages_study.study),
             Route("/studies/{study_id:int}/state", pages_study.state),
@@ -68,6 +74,24 @@ def create_app(
     )
     app.state.site = site
     return app
+
+
+def _openid_routes(web: WebSettings, key: str) -> Mount:
+    """The way to the provider and back, with a session of ten minutes for what must come back with it.
+
+    Its cookie is Lax: coming back from another site the browser sends no Strict one.
+    """
+    short = Middleware(
+        SessionMiddleware,
+        secret_key=f"openid {key}",
+        session_cookie=OPENID_COOKIE,
+        path="/sign-in/openid",
+        max_age=600,
+        same_site="lax",
+        https_only=web.tls_certificate is not None or web.behind_proxy,
+    )
+    routes = [Route("/", pages_sign_in.openid_begin), Route("/back", pages_sign_in.openid_back)]
+    return Mount("/sign-in/openid", routes=routes, middleware=[short])
 
 
 def _on_http(_request: Request, error: Any) -> Response:
@@ -88,7 +112,7 @@ def check_protected(settings: Settings, database: Database) -> None:
     web = settings.web
     if web.loopback:
         return
-    if not any_user(database):
+    if web.oidc is None and not any_user(database):
         raise WebUnprotected("nobody could sign in: make a user with `echo-agent user add`, or use loopback")
     if not web.behind_proxy and (web.tls_certificate is None or web.tls_key is None):
         raise WebUnprotected("passwords would go in clear: set web.tls_certificate and web.tls_key")

@@ -37,7 +37,7 @@ class Gate:
         self._site = site
         web = site.settings.web
         self._names: Collection[str] = {*LOCAL_NAMES, web.host.lower(), *map(str.lower, web.allowed_hosts)}
-        self._must_sign_in = web.require_sign_in or not web.loopback
+        self._must_sign_in = web.require_sign_in or not web.loopback or web.oidc is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request."""
@@ -98,7 +98,9 @@ class _Answer:
             headers["cache-control"] = "public, max-age=3600" if self._static else "no-store"
             if self._secure:
                 headers["strict-transport-security"] = "max-age=31536000"
-            if self._visitor:
+            # At sign-in the page itself gives another one.
+            given = any(one.startswith(f"{VISITOR_COOKIE}=") for one in headers.getlist("set-cookie"))
+            if self._visitor and not given:
                 headers.append("set-cookie", cookie(VISITOR_COOKIE, self._visitor, secure=self._secure))
         await self._send(message)
 

@@ -1,4 +1,4 @@
-"""The list, its live updates, statistics, audit, and sign-in."""
+"""The list, its live updates, statistics and audit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Any
 from sqlalchemy import func, select
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from agent.db.tables import Draft, JobEvent
 from agent.errors import DatabaseUnavailable
 from agent.web import audit
-from agent.web.accounts import check_password
 from agent.web.findings import Line, chips
-from agent.web.gate import cookie
 from agent.web.query import FLAGS, findings, query_of
 from agent.web.report import finding_of
-from agent.web.site import SESSION_COOKIE, Site, aside, form_of, page, person_of, site_of
+from agent.web.site import Site, aside, page, person_of, site_of
 from agent.web.statistics import read_statistics
 from agent.web.worklist import Page, Row, read_page
 
@@ -90,45 +88,3 @@ async def audited(request: Request) -> Response:
     await aside(audit.record, site_of(request).database, person_of(request).actor, "audit-read")
     events = await aside(audit.latest, site_of(request).database)
     return await page(request, "audit.html", events=events)
-
-
-async def sign_in_form(request: Request) -> Response:
-    """Ask for name and password."""
-    return await page(request, "sign_in.html", message="", name="")
-
-
-async def sign_in(request: Request) -> Response:
-    """Check name and password."""
-    site, actor = site_of(request), person_of(request).actor
-    fields = await form_of(request)
-    name, password = fields.get("name", "").strip().lower()[:64], fields.get("password", "")
-    wait_s = site.throttle.wait_s(name, actor.address)
-    if wait_s > 0:
-        message = f"Too many failed attempts: try again in {int(wait_s // 60) + 1} minutes."
-        answer = await page(request, "sign_in.html", 429, message=message, name=name)
-        answer.headers["retry-after"] = str(int(wait_s) + 1)
-        return answer
-    account = await aside(check_password, site.database, name, password)
-    who = audit.Actor(name=name, address=actor.address)
-    await aside(audit.record, site.database, who, "sign-in", succeeded=account is not None)
-    if account is None:
-        site.throttle.failed(name, actor.address)
-        message = "Name or password is wrong."
-        return await page(request, "sign_in.html", 401, message=message, name=name)
-    site.throttle.succeeded(name)
-    answer = RedirectResponse("/", 303)
-    value = await aside(site.sessions.begin, account)
-    secure = request.url.scheme == "https"
-    answer.headers.append("set-cookie", cookie(SESSION_COOKIE, value, secure=secure))
-    return answer
-
-
-async def sign_out(request: Request) -> Response:
-    """End the session."""
-    site = site_of(request)
-    await form_of(request)
-    await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
-    await aside(audit.record, site.database, person_of(request).actor, "sign-out")
-    answer = RedirectResponse("/sign-in", 303)
-    answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
-    return answer

@@ -19,11 +19,13 @@ from agent.store import InstanceStore
 from agent.web.accounts import Account, Role, shown_name
 from agent.web.audit import Actor
 from agent.web.films import Films
+from agent.web.openid import OpenId
 from agent.web.sessions import Sessions
 from agent.web.throttle import Throttle
 
 SESSION_COOKIE = "echo_session"
 VISITOR_COOKIE = "echo_visitor"
+OPENID_COOKIE = "echo_openid"
 THEME_COOKIE = "echo_theme"
 LONGEST_FORM = 200_000
 
@@ -63,7 +65,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """The live objects behind the pages."""
+    """The live objects behind the pages; `openid` where a provider is configured."""
 
     settings: Settings
     database: Database
@@ -72,6 +74,7 @@ class Site:
     sessions: Sessions
     throttle: Throttle
     templates: Environment
+    openid: OpenId | None
 
 
 def make_templates() -> Environment:

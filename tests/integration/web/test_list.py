@@ -119,7 +119,7 @@ def test_new_images_after_verification_are_said_and_the_report_stands(
     store: InstanceStore,
     settings: Settings,
 ) -> None:
-    """The study comes back to the list with its mark; its page shows the verified report until the verdict."""
+    """The study comes back to the list with a mark; its page shows the verified report until the verdict."""
     study_id = drafted("1.2.3")
     assert judge(client, study_id, findings="Verified words.", impression="Verified too.")[0] == 303
     assert names(client, "/?show=verified") == ["JANE DOE"]

@@ -1,0 +1,139 @@
+"""Sign-in by name and password or at an OpenID provider, and sign-out."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from agent.errors import OpenIdRefused, OpenIdUnavailable
+from agent.web import audit
+from agent.web.accounts import Account, check_password, end_subject, enter_subject
+from agent.web.gate import cookie
+from agent.web.openid import Identity, OpenId
+from agent.web.site import SESSION_COOKIE, VISITOR_COOKIE, aside, form_of, page, person_of, site_of
+
+BACK = "/sign-in/openid/back"
+
+
+async def sign_in_form(request: Request) -> Response:
+    """Ask for name and password, or for the way to the provider."""
+    return await _form(request, 200)
+
+
+async def _form(request: Request, status: int, message: str = "", name: str = "") -> Response:
+    openid = site_of(request).openid
+    label = "" if openid is None else openid.label
+    return await page(request, "sign_in.html", status, message=message, name=name, openid=label)
+
+
+async def _waits(request: Request, wait_s: float, name: str = "") -> Response:
+    message = f"Too many failed attempts: try again in {int(wait_s // 60) + 1} minutes."
+    answer = await _form(request, 429, message, name)
+    answer.headers["retry-after"] = str(int(wait_s) + 1)
+    return answer
+
+
+async def sign_in(request: Request) -> Response:
+    """Check name and password."""
+    site, actor = site_of(request), person_of(request).actor
+    fields = await form_of(request)
+    name, password = fields.get("name", "").strip().lower()[:64], fields.get("password", "")
+    wait_s = site.throttle.wait_s(name, actor.address)
+    if wait_s > 0:
+        return await _waits(request, wait_s, name)
+    account = await aside(check_password, site.database, name, password)
+    who = audit.Actor(name=name, address=actor.address)
+    await aside(audit.record, site.database, who, "sign-in", succeeded=account is not None)
+    if account is None:
+        site.throttle.failed(name, actor.address)
+        return await _form(request, 401, "Name or password is wrong.", name)
+    site.throttle.succeeded(name)
+    return await _begin(request, account, RedirectResponse("/", 303))
+
+
+async def _begin(request: Request, account: Account, answer: Response) -> Response:
+    """Begin a session: a cookie that nobody had before, and another visitor's cookie for the forms."""
+    site = site_of(request)
+    await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
+    value = await aside(site.sessions.begin, account)
+    secure = request.url.scheme == "https"
+    answer.headers.append("set-cookie", cookie(SESSION_COOKIE, value, secure=secure))
+    answer.headers.append("set-cookie", cookie(VISITOR_COOKIE, site.sessions.new_visitor(), secure=secure))
+    return answer
+
+
+async def openid_begin(request: Request) -> Response:
+    """Send the browser to the provider."""
+    openid, _ = _provider(request)
+    wait_s = _wait_s(request)
+    if wait_s > 0:
+        return await _waits(request, wait_s)
+    try:
+        return await openid.begin(request, f"{request.url.scheme}://{request.url.netloc}{BACK}")
+    except OpenIdUnavailable as error:
+        return await _form(request, 503, f"Not signed in: {error}.")
+
+
+async def openid_back(request: Request) -> Response:
+    """Take what the provider says of who signed in."""
+    openid, address = _provider(request)
+    wait_s = _wait_s(request)
+    if wait_s > 0:
+        return await _waits(request, wait_s)
+    site = site_of(request)
+    try:
+        identity = await openid.finish(request)
+    except OpenIdUnavailable as error:
+        return await _form(request, 503, f"Not signed in: {error}.")
+    except OpenIdRefused as error:
+        return await _refused(request, "openid", f"Not signed in: {error}.")
+    account = await aside(_account, request, identity)
+    name = f"openid:{identity.name}" if account is None else account.name
+    if account is None:
+        return await _refused(request, name, "Not signed in: this account has no role here.")
+    who = audit.Actor(name=name, address=address)
+    await aside(audit.record, site.database, who, "sign-in")
+    # No redirect: coming from another site, the browser would leave out the cookie that it just got.
+    return await _begin(request, account, await page(request, "signed_in.html"))
+
+
+def _account(request: Request, identity: Identity) -> Account | None:
+    database = site_of(request).database
+    if identity.role is None:
+        end_subject(database, identity.subject)
+        return None
+    return enter_subject(database, identity.subject, identity.name, identity.person_name, identity.role)
+
+
+async def _refused(request: Request, name: str, message: str) -> Response:
+    site, address = site_of(request), person_of(request).address
+    who = audit.Actor(name=name, address=address)
+    await aside(audit.record, site.database, who, "sign-in", succeeded=False)
+    site.throttle.failed(f"openid from {address}", address)
+    return await _form(request, 403, message)
+
+
+def _wait_s(request: Request) -> float:
+    """All who sign in at the provider share one count for each address; no name is known before."""
+    address = person_of(request).address
+    return site_of(request).throttle.wait_s(f"openid from {address}", address)
+
+
+def _provider(request: Request) -> tuple[OpenId, str]:
+    openid = site_of(request).openid
+    if openid is None:
+        raise HTTPException(404)
+    return openid, person_of(request).address
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    site = site_of(request)
+    await form_of(request)
+    await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
+    await aside(audit.record, site.database, person_of(request).actor, "sign-out")
+    answer = RedirectResponse("/sign-in", 303)
+    secure = request.url.scheme == "https"
+    answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict", secure=secure)
+    return answer
