@@ -148,9 +148,31 @@ def _open(peer: Peer, sop_class_uids: list[str], syntaxes: Sequence[str], handle
     except (OSError, RuntimeError, ValueError) as error:
         raise ConnectionLost("the destination's host name cannot be resolved") from error
     if association.is_established:
+        _keep_answers(association)
         return association
     entity.close_socket()
     raise _failure(association, secure)
+
+
+def _keep_answers(association: Association) -> None:
+    """Let the association's own thread take requests alone, never an answer.
+
+    pynetdicom pauses that thread during a request of ours. Between two requests in quick succession the
+    pause may come too late on a busy machine, and the answer to the second one was thrown away.
+    """
+    provider = association.dimse
+    take = provider.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        if not block:  # only that thread does not wait
+            waiting = provider.msg_queue
+            with waiting.mutex:
+                first = waiting.queue[0][1] if waiting.queue else None
+            if first is not None and not first.is_valid_request:
+                return None, None
+        return take(block)
+
+    provider.get_msg = get_msg  # type: ignore[method-assign]
 
 
 def _tls(peer: Peer) -> ClientContext | None:

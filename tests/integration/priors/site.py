@@ -1,0 +1,259 @@
+"""What the tests of earlier studies work on: an agent without a network, and archives, real and awkward."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+from sqlalchemy import func, select
+
+from agent.db.session import Database, database_now
+from agent.db.tables import AuditEvent, Job, JobEvent, Listing, PriorSearch, Study
+from agent.demo.orthanc import free_ports
+from agent.demo.sending import parcel_of, send
+from agent.dimse.storage_scp import StorageScp
+from agent.housekeeping import Completed, complete_due_studies
+from agent.intake import Intake
+from agent.materials import Material, gather
+from agent.prior_fetch import PriorFetcher
+from agent.queue import jobs
+from agent.queue.jobs import Claim
+from agent.settings import ArchiveSettings, ListenerSettings, PriorSettings, Settings, StudySettings
+from agent.store import InstanceStore
+from tests.unit.agent.drafting.conftest import image
+
+PRIORS = "ECHO_PRIORS"
+
+
+def film(name: str, number: int = 1, **attributes: object) -> Dataset:
+    """A chest film of a study of this name: the name makes the UIDs and the patient."""
+    study = generate_uid(entropy_srcs=[name])
+    values: dict[str, object] = {
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": generate_uid(entropy_srcs=[name, str(number)]),
+        "SOPInstanceUID": generate_uid(entropy_srcs=[name, str(number), "image"]),
+        "PatientID": name.split("/")[0],
+        "PatientName": "CANARY^PATIENT",
+        "PatientSex": "F",
+        "ViewPosition": "PA" if number == 1 else "LL",
+    }
+    return with_meta(image(1, number, **(values | attributes)))
+
+
+def report(of: Dataset, *sentences: str, **attributes: object) -> Dataset:
+    """A Basic Text SR as some other system writes it."""
+    dataset = Dataset()
+    for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
+        setattr(dataset, keyword, of.get(keyword))
+    dataset.StudyDate, dataset.StudyTime = of.StudyDate, of.StudyTime
+    dataset.AccessionNumber, dataset.StudyID, dataset.ReferringPhysicianName = "", "", ""
+    dataset.SOPClassUID = BasicTextSRStorage
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[*sentences, "series", of.StudyInstanceUID])
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[*sentences, "report", of.StudyInstanceUID])
+    dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "SR", 1, 1
+    dataset.ContentDate, dataset.ContentTime = of.StudyDate, "130000"
+    dataset.CompletionFlag, dataset.VerificationFlag = "COMPLETE", "UNVERIFIED"
+    dataset.ValueType, dataset.ContinuityOfContent = "CONTAINER", "SEPARATE"
+    dataset.ConceptNameCodeSequence = [_code("18748-4", "LN", "Diagnostic Imaging Report")]
+    dataset.ContentSequence = [_sentence(one) for one in sentences]
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return with_meta(dataset)
+
+
+def _sentence(words: str) -> Dataset:
+    item = Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "TEXT"
+    item.ConceptNameCodeSequence = [_code("121071", "DCM", "Finding")]
+    item.TextValue = words
+    return item
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code
+
+
+def with_meta(dataset: Dataset) -> Dataset:
+    """Add the file meta information that sending needs."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta = meta
+    return dataset
+
+
+@dataclass(kw_only=True)
+class Site:
+    """A listener with its database, and the part that fetches earlier studies."""
+
+    database: Database
+    store: InstanceStore
+    settings: Settings
+    port: int
+    fetcher: PriorFetcher
+
+    def receive(self, *datasets: Dataset, called: str = "ECHO_AGENT") -> list[int | None]:
+        """Send objects to the listener, and return the statuses."""
+        parcels = [parcel_of(dataset, "object") for dataset in datasets]
+        sent = send(parcels, host="127.0.0.1", port=self.port, called=called, calling="CR_ROOM_1")
+        return [one.status for one in sent]
+
+    def complete(self) -> list[Completed]:
+        """Let every study that is receiving be due, and complete it."""
+        with self.database.transaction() as session:
+            for job in session.scalars(select(Job).where(Job.state == "RECEIVING")):
+                job.due_at = database_now(session) - timedelta(seconds=1)
+        return complete_due_studies(self.database, self.settings, self.store)
+
+    def queue(self, *datasets: Dataset) -> int:
+        """Receive and complete a study; return its job."""
+        assert self.receive(*datasets) == [0] * len(datasets)
+        (done,) = self.complete()
+        assert done.state == "QUEUED"
+        return done.job_id
+
+    def search_of(self, job_id: int) -> PriorSearch:
+        """The search of a job."""
+        with self.database.reading() as session:
+            return session.get_one(PriorSearch, job_id)
+
+    def told(self, job_id: int) -> list[str | None]:
+        """The codes of a job's history."""
+        with self.database.reading() as session:
+            events = select(JobEvent.code).where(JobEvent.job_id == job_id).order_by(JobEvent.id)
+            return list(session.scalars(events))
+
+    def claim(self) -> list[Claim]:
+        """Take what a worker may take now."""
+        return jobs.claim(self.database, "worker", 60, 10)
+
+    def material(self, claim: Claim) -> Material:
+        """What a draft is made from."""
+        return gather(self.database, self.store, self.settings.eligibility, claim)
+
+    def counts(self) -> dict[str, int]:
+        """What a study that was sent to be drafted leaves behind."""
+        with self.database.reading() as session:
+            return {
+                table.__tablename__: session.scalar(select(func.count()).select_from(table)) or 0
+                for table in (Study, Job, Listing)
+            }
+
+    def audited(self) -> list[tuple[str, bool, Any]]:
+        """The audit events on earlier studies: action, success and code."""
+        with self.database.reading() as session:
+            rows = session.scalars(
+                select(AuditEvent)
+                .where(AuditEvent.action.in_(("query", "priors-fetched")))
+                .order_by(AuditEvent.id)
+            )
+            return [(row.action, row.succeeded, row.details.get("code")) for row in rows]
+
+
+@contextmanager
+def running_site(
+    database: Database, store: InstanceStore, archive: ArchiveSettings, port: int, **priors: Any
+) -> Iterator[Site]:
+    """Start a listener, and be ready to fetch from this archive."""
+    settings = Settings(
+        listener=ListenerSettings(port=port),
+        studies=StudySettings(quiet_time_s=60),
+        archive=archive,
+        priors=PriorSettings(**({"enabled": True, "time_budget_s": 20} | priors)),
+    )
+    scp = StorageScp(settings.listener, store, Intake(database, settings.studies), prior_ae_title=PRIORS)
+    scp.start()
+    fetcher = PriorFetcher(database, store, settings)
+    try:
+        yield Site(database=database, store=store, settings=settings, port=port, fetcher=fetcher)
+    finally:
+        fetcher.stop()
+        scp.stop(2)
+
+
+@dataclass(kw_only=True)
+class FakeArchive:
+    """An archive that answers as it is told: what it names, and what it sends when it is asked for it."""
+
+    answers: Sequence[Dataset] = ()
+    sends: Sequence[Dataset] = ()
+    to: int = 0
+    find_status: int = 0x0000
+    knows_us: bool = True
+    before_find: Callable[[], None] = lambda: None
+    before_move: Callable[[], None] = lambda: None
+    moves: list[str] = field(default_factory=list)
+
+    def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        """Answer a C-FIND: studies as they are, series of the objects."""
+        self.before_find()
+        if self.find_status:
+            yield self.find_status, None
+            return
+        query = event.identifier
+        for one in self.answers:
+            answer = Dataset()
+            answer.QueryRetrieveLevel = query.QueryRetrieveLevel
+            for element in query:
+                if element.keyword not in ("QueryRetrieveLevel", "SpecificCharacterSet"):
+                    setattr(answer, element.keyword, one.get(element.keyword))
+            if query.QueryRetrieveLevel == "STUDY":
+                answer.ModalitiesInStudy = one.Modality
+            elif one.StudyInstanceUID != query.StudyInstanceUID:
+                continue
+            yield 0xFF00, answer
+
+    def move(self, event: evt.Event) -> Iterator[Any]:
+        """Answer a C-MOVE."""
+        self.moves.append(event.move_destination)
+        self.before_move()
+        if not self.knows_us:
+            yield None, None  # answered 0xA801, move destination unknown
+            return
+        yield "127.0.0.1", self.to
+        yield len(self.sends)
+        for dataset in self.sends:
+            yield 0xFF00, dataset
+
+    @contextmanager
+    def running(self, *, offers: bool = True) -> Iterator[ArchiveSettings]:
+        """Listen; with query and retrieval, or with neither."""
+        entity = AE("FAKE")
+        entity.add_supported_context(Verification)
+        if offers:
+            entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+            entity.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
+        for uid in {one.SOPClassUID for one in self.sends}:
+            entity.add_requested_context(uid, ExplicitVRLittleEndian)
+        handlers: list[Any] = [(evt.EVT_C_FIND, self.find), (evt.EVT_C_MOVE, self.move)]
+        port = free_ports(1)[0]
+        server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+        assert server is not None
+        try:
+            yield ArchiveSettings(host="127.0.0.1", port=port, ae_title="FAKE", timeout_s=20)
+        finally:
+            server.shutdown()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something that happens in its own time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

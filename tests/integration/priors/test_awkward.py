@@ -1,0 +1,208 @@
+"""Archives that misbehave: no draft waits beyond its budget, none is made of somebody else's images."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from agent.db.session import database_now
+from agent.db.tables import Job, PriorSearch
+from agent.demo.orthanc import free_ports
+from agent.settings import ArchiveSettings
+from tests.integration.priors.site import FakeArchive, Site, film
+
+pytestmark = pytest.mark.integration
+SiteWith = Callable[..., Site]
+
+
+def outcome(site: Site, job_id: int) -> tuple[str | None, str | None, str]:
+    """How a search ended: its code, the history's last code, and what the draft's reader is told."""
+    (claim,) = site.claim()
+    assert claim.job_id == job_id
+    material = site.material(claim)
+    assert material.priors.procedures == ()
+    return site.search_of(job_id).code, site.told(job_id)[-2], material.priors.warning
+
+
+UNAVAILABLE = "Drafted without earlier studies: the archive did not deliver them in time."
+MISMATCH = "Drafted without earlier studies: those in the archive may be of another patient."
+
+
+def test_archive_that_is_down_costs_no_time(site_with: SiteWith) -> None:
+    """A refused connection ends the search at once; the draft says so."""
+    site = site_with(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
+    job_id = site.queue(film("DOWN/now"))
+    site.fetcher.run_once()
+    assert outcome(site, job_id) == ("archive-unavailable", "archive-unavailable", UNAVAILABLE)
+    assert site.audited() == [("query", False, None)]
+
+
+def test_silent_archive_costs_no_more_than_the_budget(site_with: SiteWith) -> None:
+    """An archive that takes the question and never answers is left at the deadline."""
+    free = threading.Event()
+    archive = FakeArchive(before_find=lambda: free.wait(30) and None)
+    site = site_with(archive, time_budget_s=1)
+    try:
+        job_id = site.queue(film("SILENT/now"))
+        site.fetcher.run_once()
+        assert outcome(site, job_id) == ("archive-late", "archive-late", UNAVAILABLE)
+    finally:
+        free.set()
+
+
+def test_job_goes_on_at_its_deadline_without_anybody(site_with: SiteWith) -> None:
+    """Where nothing fetches at all, the deadline passes and the worker drafts without."""
+    site = site_with(FakeArchive(), time_budget_s=0.2, stat_time_budget_s=0.1)
+    job_id = site.queue(film("NOBODY/now", RequestedProcedurePriority="STAT"))
+    with site.database.reading() as session:
+        job = session.get_one(Job, job_id)
+        search = session.get_one(PriorSearch, job_id)
+        assert job.run_after == search.deadline
+        assert search.deadline - job.updated_at == timedelta(seconds=0.1)
+    threading.Event().wait(0.25)
+    (claim,) = site.claim()
+    assert site.material(claim).priors.warning == UNAVAILABLE
+    site.fetcher.run_once()
+    assert (site.search_of(job_id).code, site.told(job_id)[-1]) == ("priors-late", "priors-late")
+
+
+def test_archive_that_moves_nothing(site_with: SiteWith) -> None:
+    """Success without an object is no earlier study."""
+    prior = film("EMPTY/before", StudyDate="20250101")
+    site = site_with(FakeArchive(answers=[prior]))
+    job_id = site.queue(film("EMPTY/now"))
+    site.fetcher.run_once()
+    assert outcome(site, job_id) == ("priors-not-received", "priors-not-received", UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        FakeArchive(find_status=0xA700),
+        FakeArchive(answers=[film("REFUSED/before", StudyDate="20250101")], knows_us=False),
+    ],
+)
+def test_archive_that_refuses(site_with: SiteWith, archive: FakeArchive) -> None:
+    """A failure status of C-FIND or C-MOVE ends the search, and is told by its code."""
+    site = site_with(archive)
+    job_id = site.queue(film("REFUSED/now"))
+    site.fetcher.run_once()
+    assert outcome(site, job_id) == ("archive-refused", "archive-refused", UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientID": "OTHER"},
+        {"PatientBirthDate": "19500102"},
+        {"PatientSex": "M"},
+    ],
+)
+def test_answers_of_another_patient_are_not_even_fetched(
+    site_with: SiteWith, changes: dict[str, str]
+) -> None:
+    """A patient ID, birth date or sex that differs in the answer: nothing is asked for, and it is audited."""
+    archive = FakeArchive(answers=[film("WRONG/before", StudyDate="20250101", **changes)])
+    site = site_with(archive)
+    job_id = site.queue(film("WRONG/now"))
+    site.fetcher.run_once()
+    assert outcome(site, job_id) == ("patient-mismatch", "patient-mismatch", MISMATCH)
+    assert archive.moves == []
+    assert site.audited() == [("query", True, None), ("priors-fetched", False, "patient-mismatch")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientID": "OTHER"},
+        {"PatientID": ""},
+        {"PatientBirthDate": "19500102"},
+        {"PatientSex": "M"},
+    ],
+)
+def test_images_of_another_patient_are_never_used(site_with: SiteWith, changes: dict[str, str]) -> None:
+    """An archive that names the right patient and sends the wrong images: one of them spoils the study."""
+    answer = film("SWAPPED/before", StudyDate="20250101")
+    wrong = film("SWAPPED/before", 2, StudyDate="20250101", **changes)
+    site = site_with(FakeArchive(answers=[answer], sends=[answer, wrong]))
+    job_id = site.queue(film("SWAPPED/now"))
+    site.fetcher.run_once()
+    assert outcome(site, job_id) == ("patient-mismatch", "patient-mismatch", MISMATCH)
+    assert site.audited()[-1] == ("priors-fetched", False, "patient-mismatch")
+    assert site.counts() == {"studies": 2, "jobs": 1, "listings": 0}
+
+
+def test_images_of_another_study_are_not_used(site_with: SiteWith) -> None:
+    """What the archive sends of its own accord makes no job and no comparison."""
+    answer = film("STRAY/before", StudyDate="20250101")
+    stray = film("STRAY/other", StudyDate="20240101")
+    site = site_with(FakeArchive(answers=[answer], sends=[stray]))
+    job_id = site.queue(film("STRAY/now"))
+    site.fetcher.run_once()
+    assert outcome(site, job_id) == ("priors-not-received", "priors-not-received", UNAVAILABLE)
+    assert site.counts() == {"studies": 2, "jobs": 1, "listings": 0}
+
+
+def test_interrupted_retrieval_uses_what_has_come(site_with: SiteWith) -> None:
+    """Of two earlier studies the first is here when the archive falls silent: it is compared with."""
+    free = threading.Event()
+    calls: list[int] = []
+
+    def second_is_silent() -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            free.wait(30)
+            archive.knows_us = False  # the one who asked has gone
+
+    first, second = (film(f"HALF/{year}", StudyDate=f"{year}0101") for year in (2025, 2024))
+    archive = FakeArchive(answers=[first, second], sends=[first], before_move=second_is_silent)
+    site = site_with(archive, time_budget_s=3)
+    try:
+        job_id = site.queue(film("HALF/now"))
+        site.fetcher.run_once()
+        (claim,) = site.claim()
+        material = site.material(claim)
+        assert site.search_of(job_id).code == "priors-found"
+        assert material.priors.procedures == ("Earlier radiograph of 2025-01-01, 1 image.",)
+    finally:
+        free.set()
+
+
+def test_archive_that_fails_again_and_again_is_left_alone(site_with: SiteWith) -> None:
+    """After some failures in a row no study waits for it, for a while."""
+    site = site_with(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
+    for number in range(4):
+        site.queue(film(f"DEAD-{number}/now"))
+        site.fetcher.run_once()
+    with site.database.reading() as session:
+        codes = session.scalars(select(PriorSearch.code)).all()
+    assert list(codes) == ["archive-unavailable"] * 4
+    assert site.audited() == [("query", False, None)] * 4
+
+
+@pytest.mark.parametrize("changes", [{"PatientID": ""}, {"StudyDate": ""}])
+def test_study_that_names_nobody_asks_nobody(site_with: SiteWith, changes: dict[str, str]) -> None:
+    """Without a patient ID or a date there is no question; that is no failure."""
+    site = site_with(FakeArchive())
+    job_id = site.queue(film("UNKNOWN/now", **changes))
+    site.fetcher.run_once()
+    assert outcome(site, job_id) == ("priors-not-asked", "priors-not-asked", "")
+    assert site.audited() == []
+
+
+def test_late_result_does_not_disturb_a_job_that_has_gone_on(site_with: SiteWith) -> None:
+    """What ends after the deadline is told, and changes nothing of the job."""
+    site = site_with(FakeArchive(), time_budget_s=0.2)
+    job_id = site.queue(film("AFTER/now"))
+    threading.Event().wait(0.25)
+    (claim,) = site.claim()
+    site.fetcher.run_once()
+    with site.database.transaction() as session:
+        job = session.get_one(Job, job_id)
+        assert (job.state, job.lease_token) == ("GENERATING", claim.token)
+        assert job.lease_until is not None
+        assert job.lease_until > database_now(session)
