@@ -15,50 +15,8 @@ from agent.db.session import Database, database_now
 from agent.db.tables import Draft, Job, Listing, ListingTag, Study
 
 BATCH = 2000
-FAMILY = [
-    "Miller",
-    "Şahin",
-    "Nowak",
-    "García",
-    "Müller",
-    "Rossi",
-    "Ivanova",
-    "Tanaka",
-    "Okafor",
-    "Haddad",
-    "Svensson",
-    "Dupont",
-    "Kowalska",
-    "Papadopoulos",
-    "Silva",
-    "Novák",
-    "Horváth",
-    "Ito",
-    "Chen",
-    "Kim",
-]
-GIVEN = [
-    "Anna",
-    "Ben",
-    "Carla",
-    "David",
-    "Elif",
-    "Farid",
-    "Greta",
-    "Hugo",
-    "Ines",
-    "Jan",
-    "Kenji",
-    "Lea",
-    "Marek",
-    "Nina",
-    "Omar",
-    "Petra",
-    "Quentin",
-    "Rosa",
-    "Sven",
-    "Tina",
-]
+FAMILY = ("Miller", "Şahin", "Nowak", "García", "Müller", "Rossi", "Tanaka", "Okafor", "Haddad", "Silva")
+GIVEN = ("Anna", "Ben", "Carla", "David", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jan", "Kenji", "Lea")
 SOME_NAME, SOME_ACCESSION = "nowak", "A00054321"
 # Share of the studies in which each is seen.
 SHARES = {
