@@ -10,7 +10,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help setup demo demo-model table-models serve test chaos check format reference clean
+.PHONY: help setup demo demo-model table-models serve test chaos check format reference install upgrade roll-back clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,18 @@ format: $(STAMP) ## Format the code
 
 reference: $(STAMP) ## Rewrite the documents that are made from the code
 	$(BIN)/echo-agent config reference > docs/settings.md
+
+# PREFIX, DESTDIR, PYTHON and WHEELS are explained in scripts/deploy and docs/operations.md.
+install: ## Install the service: make install [PREFIX=/opt/echo-agent] [DESTDIR=]
+	@PYTHON=$(PYTHON) scripts/deploy install
+
+upgrade: ## Back up the database, bring an installation to this version, migrate, restart
+	@PYTHON=$(PYTHON) scripts/deploy upgrade
+
+roll-back: ## Back to the version and the database of before the last upgrade
+	@PYTHON=$(PYTHON) scripts/deploy roll-back
+
+export PREFIX DESTDIR WHEELS SHARE
 
 clean: ## Remove what was built; keeps var/ (the data)
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

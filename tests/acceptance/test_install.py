@@ -1,0 +1,145 @@
+"""`make install` into an empty root, the installed agent, the upgrade and the way back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+WITHIN_S = 280
+
+
+def deploy(repository: Path, action: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a target of the Makefile; the libraries are those of this environment, to save the download."""
+    return subprocess.run(
+        ["make", "--no-print-directory", action, *(f"{name}={value}" for name, value in variables.items()),
+         f"PYTHON={sys.executable}", f"SHARE={sys.prefix}"],
+        cwd=repository, capture_output=True, text=True, timeout=WITHIN_S, env=clean_environment(),
+    )  # fmt: skip
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of a user who has set nothing."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("ECHO_AGENT_", "MAKE"))}
+
+
+@pytest.fixture(scope="module")
+def prefix(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation in a prefix of its own."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    place = tmp_path_factory.mktemp("install") / "echo"
+    done = deploy(repository, "install", PREFIX=str(place))
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def run(prefix: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the installed program."""
+    return subprocess.run(
+        [str(prefix / "bin" / "echo-agent"), *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=WITHIN_S, env=clean_environment(),
+    )  # fmt: skip
+
+
+def test_installed_agent_runs_the_demo(prefix: Path, tmp_path: Path) -> None:
+    """The whole chain, from the installed files and from nowhere else."""
+    done = run(prefix, "demo", "--studies", "1", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["studies"], result["delivered"], result["failed"]) == (1, 1, 0)
+
+
+def test_installed_agent_is_the_installed_one(prefix: Path, repository: Path) -> None:
+    """It imports nothing from the folder that somebody stands in, be it the checkout."""
+    (prefix / "lib" / "echo-agent" / "venv" / "bin" / "python").resolve(strict=True)
+    code = "import agent, os; print(os.path.dirname(agent.__file__))"
+    done = subprocess.run(
+        [str(prefix / "lib/echo-agent/venv/bin/python"), "-P", "-c", code],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()).is_relative_to(prefix)
+    assert "PYTHONSAFEPATH=1" in (prefix / "bin" / "echo-agent").read_text("utf-8")
+
+
+def test_configuration_keeps_the_data_under_the_prefix(prefix: Path, tmp_path: Path) -> None:
+    """What is written lies where the installation is; the configuration is right as it is."""
+    config = prefix / "etc" / "echo-agent" / "config.yaml"
+    values = yaml.safe_load(config.read_text("utf-8"))
+    assert values["storage"]["path"] == str(prefix / "var/lib/echo-agent/instances")
+    assert run(prefix, "config", "check", "--config", str(config), cwd=tmp_path).returncode == 0
+
+
+def test_upgrade_keeps_a_backup_and_can_be_taken_back(prefix: Path, repository: Path, tmp_path: Path) -> None:
+    """The configuration stays, the database is copied first, and what was then is there again afterwards."""
+    config = prefix / "etc" / "echo-agent" / "config.yaml"
+    config.write_text(config.read_text("utf-8") + "# mine\n", "utf-8")
+    assert run(prefix, "db", "upgrade", "--config", str(config), cwd=tmp_path).returncode == 0
+    before = (prefix / "lib/echo-agent/venv").stat().st_ino
+
+    done = deploy(repository, "upgrade", PREFIX=str(prefix))
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert config.read_text("utf-8").endswith("# mine\n")
+    assert config.with_suffix(".yaml.new").is_file()
+    assert (prefix / "lib/echo-agent/venv").stat().st_ino != before
+    (backup,) = (prefix / "var/lib/echo-agent/backups").iterdir()
+    assert backup.stat().st_mode & 0o077 == 0
+
+    with closing(sqlite3.connect(prefix / "var/lib/echo-agent/echo-agent.db")) as database:
+        database.execute("CREATE TABLE of_a_later_version (id INTEGER)")
+        database.commit()
+    done = deploy(repository, "roll-back", PREFIX=str(prefix))
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert (prefix / "lib/echo-agent/venv").stat().st_ino == before
+    with closing(sqlite3.connect(prefix / "var/lib/echo-agent/echo-agent.db")) as database:
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    assert ("studies" in names, "of_a_later_version" in names) == (True, False)
+    assert deploy(repository, "roll-back", PREFIX=str(prefix)).returncode != 0
+
+
+def test_upgrade_changes_nothing_when_the_configuration_is_refused(prefix: Path, repository: Path) -> None:
+    """A key that the new version does not know is found before anything stops."""
+    config = prefix / "etc" / "echo-agent" / "config.yaml"
+    right = config.read_text("utf-8")
+    before = (prefix / "lib/echo-agent/venv").stat().st_ino
+    config.write_text(right + "nonsense: 1\n", "utf-8")
+    done = deploy(repository, "upgrade", PREFIX=str(prefix))
+    config.write_text(right, "utf-8")
+    assert done.returncode != 0
+    assert "nothing was changed" in done.stderr
+    assert (prefix / "lib/echo-agent/venv").stat().st_ino == before
+
+
+def test_install_into_an_image_can_be_moved(
+    repository: Path, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    """Everything lies under DESTDIR with the paths of the final place; the program runs wherever it lies."""
+    first = tmp_path / "first"
+    done = deploy(repository, "install", PREFIX="/opt/echo-agent", DESTDIR=str(first))
+    assert done.returncode == 0, done.stderr
+    root = first.rename(tmp_path / "second")
+    assert run(root / "opt/echo-agent", "--version", cwd=tmp_path).stdout.startswith("echo-agent ")
+    unit = (root / "etc/systemd/system/echo-agent-listener.service").read_text("utf-8")
+    assert "ExecStart=/opt/echo-agent/bin/echo-agent listen --config /etc/echo-agent/config.yaml" in unit
+    values = yaml.safe_load((root / "etc/echo-agent/config.yaml").read_text("utf-8"))
+    assert values["database"]["url"] == "sqlite:////var/lib/echo-agent/echo-agent.db"
+    for path in ("usr/lib/sysusers.d/echo-agent.conf", "usr/lib/tmpfiles.d/echo-agent.conf"):
+        assert (root / path).is_file()
+    verified = subprocess.run(
+        [program("systemd-analyze"), "verify", f"--root={root}", "echo-agent.target"],
+        capture_output=True,
+        text=True,
+    )
+    assert [line for line in verified.stderr.splitlines() if "echo-agent" in line] == []
