@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from agent.audit import Action
@@ -132,10 +133,9 @@ class AuditExporter:
                 return None
         with self._database.transaction() as session:
             now = database_now(session)
-            cursor = session.get(AuditCursor, name, with_for_update=True)
-            if cursor is None:
-                cursor = AuditCursor(sink=name, last_id=0, gaps={}, updated_at=now)
-                session.add(cursor)
+            if known is None:
+                self._begin(session, name, now)
+            cursor = session.get_one(AuditCursor, name, with_for_update=True)
             if cursor.lease_until is not None and cursor.lease_until > now:
                 return None
             late, events, last_id, gaps = _next(session, cursor, now)
@@ -145,6 +145,15 @@ class AuditExporter:
             cursor.lease_token, cursor.lease_until = token, now + timedelta(seconds=_LEASE_S)
             occurrences = self._occurrences(session, [*late, *events])
         return _Taken(token=token, occurrences=occurrences, last_id=last_id, gaps=gaps)
+
+    def _begin(self, session: Session, name: str, now: datetime) -> None:
+        """Make the sink's cursor; another exporter may do so at the same moment."""
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        session.execute(
+            insert(AuditCursor)
+            .values(sink=name, last_id=0, gaps={}, updated_at=now)
+            .on_conflict_do_nothing(index_elements=["sink"])
+        )
 
     def _end(self, name: str, taken: _Taken, code: str | None = None) -> None:
         with self._database.transaction() as session:

@@ -141,6 +141,8 @@ def candidates(
             )
             .order_by(Instance.id)
         ).all()
+    if not rows:
+        raise InstanceMissing("the images of the study were purged: resend it, then try again")
     newest = {row.sop_instance_uid: row for row in rows}
     found = []
     for row in sorted(newest.values(), key=lambda one: one.id):

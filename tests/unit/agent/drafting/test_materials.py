@@ -93,6 +93,15 @@ def test_choice_of_a_lost_file_is_an_error(house: Any, film: Film) -> None:
         gather(house.database, house.store, DEFAULT_ELIGIBILITY, claim)
 
 
+def test_choice_after_the_purge_says_that_the_images_were_purged(house: Any, film: Film) -> None:
+    """Another try of an old job is no question of the rules: the study has to come again."""
+    house.queued(film(1))
+    with house.database.transaction() as session:
+        session.execute(update(Instance).values(purged_at=Instance.received_at))
+    with pytest.raises(InstanceMissing, match="purged"):
+        chosen(house)
+
+
 @pytest.mark.parametrize(
     ("views", "incomplete", "remarks"),
     [
