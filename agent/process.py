@@ -43,11 +43,16 @@ class Lifecycle:
         """End in order when standard input closes: the supervisor holds its other end, however it dies."""
         threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
 
-    def ready(self) -> None:
-        """Say that the process does its work now, and keep the watchdog content until it stops."""
+    def ready(self, *threads: str) -> None:
+        """Say that the process does its work now, and keep the watchdog content until it stops.
+
+        The watchdog is fed only while the named threads live, each from the moment at which it is first seen:
+        without them the process would look well and do nothing, and systemd starts it anew instead.
+        """
         _notify("READY=1")
         self._log.info("ready", pid=os.getpid())
-        threading.Thread(target=self._feed_watchdog, name="watchdog", daemon=True).start()
+        feed = threading.Thread(target=self._feed_watchdog, args=(set(threads),), name="watchdog", daemon=True)
+        feed.start()
 
     def finish(self) -> None:
         """Say that the process stops; where a restart was asked for, become the new process."""
@@ -76,8 +81,15 @@ class Lifecycle:
             pass
         self.stop.set()
 
-    def _feed_watchdog(self) -> None:
+    def _feed_watchdog(self, needed: set[str]) -> None:
+        seen: set[str] = set()
         while not self.stop.wait(WATCHDOG_EVERY_S):
+            living = {thread.name for thread in threading.enumerate()}
+            seen |= needed & living
+            gone = sorted(seen - living)
+            if gone:
+                self._log.error("thread_died", what=",".join(gone))
+                return
             _notify("WATCHDOG=1")
 
 

@@ -100,7 +100,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
-            lifecycle.ready()
+            lifecycle.ready("listener", "listener-holds", "APScheduler")
             lifecycle.stop.wait()
             scp.stop()
             if settings.listener.keep_house:
@@ -169,7 +169,7 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
     watch = Watch(settings.destinations)
     audited = _audited(settings, database, "deliverer", lifecycle)
     with audited, watch, Presence(database, "deliverer", lifecycle.id, watch.about):
-        lifecycle.ready()
+        lifecycle.ready(*(f"to-{one.name}" for one in settings.destinations))
         deliverer.run(lifecycle.stop)
     database.close()
 

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,37 @@ def test_lifecycle_tells_systemd_that_it_is_ready(tmp_path: Path, monkeypatch: p
         lifecycle.stop.set()
         lifecycle.finish()
         assert notify.recv(100) == b"STOPPING=1"
+
+
+@pytest.fixture
+def notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """systemd's end of the notification socket, and a watchdog that is fed all the time."""
+    monkeypatch.setattr("agent.process.WATCHDOG_EVERY_S", 0.01)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(str(tmp_path / "notify"))
+        end.settimeout(30)
+        yield end
+
+
+def test_lifecycle_feeds_the_watchdog(notify: socket.socket) -> None:
+    """WATCHDOG=1 is sent again and again, until the process is asked to stop."""
+    lifecycle = Lifecycle("worker", lambda: None)
+    lifecycle.ready()
+    assert [notify.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    lifecycle.stop.set()
+
+
+def test_lifecycle_lets_the_watchdog_starve_when_a_thread_has_died(notify: socket.socket) -> None:
+    """A listener whose accepting thread is gone would look well for ever: systemd has to start it anew."""
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait, name="accepting", daemon=True)
+    thread.start()
+    lifecycle = Lifecycle("listener", lambda: None)
+    lifecycle.ready("accepting", "never-started")
+    assert [notify.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+    end.set()
+    thread.join()
+    feeding = next(one for one in threading.enumerate() if one.name == "watchdog")
+    feeding.join(30)
+    assert (feeding.is_alive(), lifecycle.stop.is_set()) == (False, False)
