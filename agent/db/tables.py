@@ -269,7 +269,7 @@ class Listing(Base):
 
 
 class ListingTag(Base):
-    """What a study is found by in the worklist: a positive finding's concept, or `flag:` and a flag's code."""
+    """What a study is found by in the worklist: a positive finding's concept, or `flag:` and a code."""
 
     __tablename__ = "listing_tags"
 

@@ -34,14 +34,14 @@ class Recipe:
     """One configuration's runs; every stage leaves a checkpoint (or its trajectories) in its own folder."""
 
     def __init__(self, config: TrainingConfig, *, clock: Callable[[], float], report: Report) -> None:
-        self._config = config
+        self.config = config
         self._clock = clock
         self._report = report
         self._opened: dict[DataConfig, ExampleSet] = {}
 
     def folder(self, stage: str) -> Path:
         """Where a stage's results are."""
-        return self._config.run / stage
+        return self.config.run / stage
 
     def done(self, stage: str) -> bool:
         """Whether a stage has been run to its end."""
@@ -49,11 +49,11 @@ class Recipe:
 
     def stages(self) -> list[str]:
         """The stages that the configuration names, in order."""
-        return [stage for stage in STAGES if getattr(self._config, stage) is not None]
+        return [stage for stage in STAGES if getattr(self.config, stage) is not None]
 
     def note_commit(self, commit: str) -> list[str]:
         """Remembers which code a run was made with; returns every commit that had a part in it."""
-        file = self._config.run / "commits"
+        file = self.config.run / "commits"
         known = file.read_text(encoding="utf-8").split() if file.exists() else []
         if commit not in known:
             known.append(commit)
@@ -72,14 +72,14 @@ class Recipe:
 
         Raises: TrainingConfigError where the configuration has no such section or its start is missing.
         """
-        section = getattr(self._config, stage, None)
+        section = getattr(self.config, stage, None)
         if section is None:
             raise TrainingConfigError(f"the configuration has no section {stage!r}; it has {self.stages()}")
         started = self._clock()
         if stage == "rollout":
             self._roll_out()
         else:
-            torch.manual_seed(self._config.seed)
+            torch.manual_seed(self.config.seed)
             self._train(stage, section)
         record = {"seconds": round(self._clock() - started, 1)}  # of the run that finished it
         (self.folder(stage) / "done").write_text(json.dumps(record) + "\n", encoding="utf-8")
@@ -98,12 +98,12 @@ class Recipe:
             config=config,
             tokenizer=tokenizer,
             examples=self._open(self._data_of(stage)),
-            validation=self._open(self._config.validation),
-            seed=self._config.seed,
+            validation=self._open(self.config.validation),
+            seed=self.config.seed,
         )
 
     def _train(self, name: str, section: StageConfig) -> None:
-        config = self._config
+        config = self.config
         materials = self.materials(section.start, name)
         stage: LabelsStage | ArStage | RadStage | DcdStage | T3dStage
         if name == "labels" and config.labels is not None:
@@ -122,7 +122,7 @@ class Recipe:
         draw_curves(folder / "log.jsonl", folder / "curves.png")
 
     def _roll_out(self) -> None:
-        section = self._config.rollout
+        section = self.config.rollout
         assert section is not None
         materials = self.materials(section.teacher, "rollout")
         collect(materials, section, self.folder("rollout"), report=self._report)
@@ -144,14 +144,16 @@ class Recipe:
             earlier = earlier[: earlier.index(stage)] if stage in earlier else earlier
             start = "rad" if stage in ("dcd", "t3d") else (earlier[-1] if earlier else None)
         if start is None:
-            return self._fresh() if self._config.start is None else self._loaded(self._config.start)
-        if stage == "ar" and self._config.vocabulary == "fresh":
+            return self._fresh() if self.config.start is None else self._loaded(self.config.start)
+        if stage == "ar" and self.config.vocabulary == "fresh":
             return self._with_new_words(self._named(start))
         return self._loaded(self._named(start))
 
     def _loaded(self, folder: Path) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         checkpoint = load_checkpoint(folder)
-        config = replace(checkpoint.config, block_size=self._config.block_size)
+        size = self.config.block_size
+        steps = min(checkpoint.config.denoising_steps, size)
+        config = replace(checkpoint.config, block_size=size, denoising_steps=steps)
         return checkpoint.backbone, config, checkpoint.tokenizer
 
     def _with_new_words(self, folder: Path) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
@@ -165,38 +167,38 @@ class Recipe:
 
     def _fresh(self) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         """A new small network and a vocabulary from the reports of the data."""
-        examples, phantoms = self._open(self._config.data), self._config.data.phantoms
+        examples, phantoms = self._open(self.config.data), self.config.data.phantoms
         texts = [examples[i].answer for i in range(min(_TOKENIZER_TEXTS, len(examples)))]
         tokenizer = train_tokenizer(texts, required=PROMPT_WORDS)
         ids = {"image_token_id": tokenizer.special(IMAGE_PAD), "eos_token_id": tokenizer.eos_id}
-        network = tiny_network(vocab_size=tokenizer.vocab_size, **ids, **(self._config.network or {}))
+        network = tiny_network(vocab_size=tokenizer.vocab_size, **ids, **(self.config.network or {}))
         for part in ("text_config", "vision_config"):
             # transformers' 0.02 suits wide layers; a narrow one would start almost silent.
             network[part]["initializer_range"] = network[part]["hidden_size"] ** -0.5
         config = tiny_config(
             vocab_size=tokenizer.vocab_size,
             mask_token_id=tokenizer.special(MASK),
-            block_size=self._config.block_size,
+            block_size=self.config.block_size,
             stage=Stage.AR,
             network=network,
-            name=self._config.name,
+            name=self.config.name,
             canonical=phantoms is not None and phantoms.text == "normalised",
             reads_context=phantoms is None,
-            image_size=_image_size(self._config.data),
+            image_size=_image_size(self.config.data),
             **ids,
         )
-        torch.manual_seed(self._config.seed)
+        torch.manual_seed(self.config.seed)
         return Backbone.from_config(network), config, tokenizer
 
     def _data_of(self, stage: str) -> DataConfig:
         """The distillations may have their own studies: on those that it knows a teacher is never unsure."""
-        if stage in _DISTILLATIONS and self._config.distillation is not None:
-            return self._config.distillation
-        return self._config.data
+        if stage in _DISTILLATIONS and self.config.distillation is not None:
+            return self.config.distillation
+        return self.config.data
 
     def _open(self, data: DataConfig) -> ExampleSet:
         if data not in self._opened:
-            self._opened[data] = open_data(data, self._config.run)
+            self._opened[data] = open_data(data, self.config.run)
         return self._opened[data]
 
 

@@ -73,6 +73,25 @@ def test_recipe_runs_from_nothing_to_a_published_checkpoint(
     assert "from commit abc123" in (tmp_path / "shipped" / "README.md").read_text()
 
 
+def test_another_block_size_starts_from_a_finished_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Smaller blocks go on from a Base of larger ones, in as many steps as a block has tokens."""
+    monkeypatch.setattr(phantoms, "CHUNK", 4)
+    recipe = _recipe(tmp_path)
+    base = recipe.run("labels").rename(tmp_path / "base")
+    save = json.loads((base / "echo_config.json").read_text()) | {"stage": "base", "denoising_steps": 8}
+    (base / "echo_config.json").write_text(json.dumps(save))
+    smaller = recipe.config.model_copy(
+        update={"block_size": 4, "rad": recipe.config.rad.model_copy(update={"start": str(base)})}  # type: ignore[union-attr]
+    )
+
+    folder = Recipe(smaller, clock=lambda: 0.0, report=_ignore).run("rad")
+
+    found = load_checkpoint(folder).config
+    assert (found.block_size, found.denoising_steps) == (4, 4)
+
+
 def test_every_commit_of_a_run_is_remembered_once(tmp_path: Path) -> None:
     """A run that was resumed with other code says so in its card."""
     recipe = _recipe(tmp_path)
