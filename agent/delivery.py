@@ -29,6 +29,7 @@ from agent.queue import deliveries
 from agent.queue.deliveries import DeliveryClaim
 from agent.queue.retry import Failure, RetryPolicy, describe
 from agent.settings import DestinationSettings, Settings
+from agent.wakeup import DELIVERIES, Waker
 
 Connect = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Connection]]
 UPKEEP_EVERY_S = 15.0
@@ -78,6 +79,7 @@ class Deliverer:
             first_s=settings.delivery.first_retry_s, longest_s=settings.delivery.longest_retry_s
         )
         self._breakers = {one.name: Breaker() for one in settings.destinations}
+        self._news = {one.name: threading.Event() for one in settings.destinations}
         lease_s = settings.delivery.lease_s
         self._keeper: LeaseKeeper[DeliveryClaim] = LeaseKeeper(
             partial(deliveries.heartbeat, database, lease_s=lease_s), lease_s
@@ -119,12 +121,14 @@ class Deliverer:
             ]
             for thread in threads:
                 thread.start()
-            while not stop.is_set():
-                try:
-                    self.upkeep()
-                except DatabaseUnavailable as error:
-                    self._log.warning("database_unavailable", code=error.code)
-                stop.wait(UPKEEP_EVERY_S)
+            with Waker(self._database, DELIVERIES, self._wake):
+                while not stop.is_set():
+                    try:
+                        self.upkeep()
+                    except DatabaseUnavailable as error:
+                        self._log.warning("database_unavailable", code=error.code)
+                    stop.wait(UPKEEP_EVERY_S)
+            self._wake()
             for thread in threads:
                 thread.join()
 
@@ -159,7 +163,13 @@ class Deliverer:
                 self._log.warning("database_unavailable", code=error.code)
                 dealt_with = 0
             if not dealt_with:
-                stop.wait(self._delivery.poll_s)
+                self._news[destination.name].wait(self._delivery.poll_s)
+                self._news[destination.name].clear()
+
+    def _wake(self) -> None:
+        """Look at the outbox now, without waiting for the next poll. From any thread."""
+        for news in self._news.values():
+            news.set()
 
     def _deliver(self, destination: DestinationSettings, stop: threading.Event | None = None) -> int:
         breaker = self._breakers[destination.name]

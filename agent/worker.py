@@ -33,6 +33,7 @@ from agent.results import Results
 from agent.settings import Settings
 from agent.store import InstanceStore
 from agent.tray import Case, Tray, study_of
+from agent.wakeup import JOBS, Waker
 
 if TYPE_CHECKING:
     from model.stream import StudySource
@@ -99,7 +100,8 @@ class Worker:
         Raises:
             NetworkFailed: the network fails at every study; a new process may do better.
         """
-        self._work(stop, impatient=stop)
+        with Waker(self._database, JOBS, self._wake):
+            self._work(stop, impatient=stop)
 
     def run_once(self) -> int:
         """Claim once, draft what was claimed, and return how many jobs that were.
@@ -118,7 +120,7 @@ class Worker:
         self._write_notices()
         return taken
 
-    def wake(self) -> None:
+    def _wake(self) -> None:
         """Look at the queue now, without waiting for the next poll. From any thread."""
         tray = self._tray
         if tray is not None:

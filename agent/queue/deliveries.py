@@ -22,6 +22,7 @@ from agent.errors import LeaseLost
 from agent.queue.lease import prolong
 from agent.queue.retry import Failure, RetryPolicy, backoff_s
 from agent.queue.states import DeliveryState, JobState, check_delivery_step, move
+from agent.wakeup import DELIVERIES, notify
 
 _RECLAIM_BATCH = 100
 _OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
@@ -73,6 +74,8 @@ def add(
         updated_at=now,
     )
     session.add(delivery)
+    if state is DeliveryState.PENDING:
+        notify(session, DELIVERIES)
     return delivery
 
 
@@ -286,6 +289,7 @@ def revive(session: Session, job_id: int, *, now: datetime, give_up_after_s: flo
         set_state(delivery, DeliveryState.PENDING, now)
         delivery.attempts, delivery.losses, delivery.run_after = 0, 0, now
         delivery.give_up_at = now + timedelta(seconds=give_up_after_s)
+    notify(session, DELIVERIES)
     return len(deliveries)
 
 

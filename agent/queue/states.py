@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from agent.audit import Action, Event, record
 from agent.db.tables import Job, JobEvent
 from agent.errors import InvalidTransition
+from agent.wakeup import JOBS, notify
 
 
 class JobState(StrEnum):
@@ -146,6 +147,8 @@ def move(
             job_id=job.id, at=now, from_state=before, to_state=to.value, code=code, reason=reason, actor=actor
         )
     )
+    if to is JobState.QUEUED:
+        notify(session, JOBS)
     if before == JobState.GENERATING and to is JobState.DRAFTED:
         _audit(session, job, Action.DRAFT, now, actor)
     elif to in (JobState.FAILED, JobState.DEAD) and before in (JobState.RECEIVING, JobState.GENERATING):

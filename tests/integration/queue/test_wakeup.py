@@ -1,0 +1,189 @@
+"""LISTEN/NOTIFY on a real PostgreSQL: work is taken long before the next poll. SQLite polls, and no more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from agent.db.session import Database, database_now, open_engine
+from agent.db.tables import Document, Draft, Job, Study
+from agent.delivery import Deliverer
+from agent.demo.postgres import PostgresServer
+from agent.materials import Material
+from agent.queue import deliveries, jobs
+from agent.queue.deliveries import DeliveryClaim
+from agent.queue.states import JobState, move
+from agent.settings import DeliverySettings, DestinationSettings, Settings
+from agent.tray import Tray
+from agent.wakeup import JOBS, Waker, notify
+
+pytestmark = pytest.mark.integration
+
+# Nothing here waits for this: a test that needs a poll would run into its own time limit.
+POLL_S = 3600.0
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, postgres_template: str) -> Iterator[Database]:
+    """An empty PostgreSQL database with the newest schema."""
+    opened = Database(open_engine(postgres.url(postgres.create(postgres_template))))
+    yield opened
+    opened.close()
+
+
+def queue(database: Database) -> None:
+    """Queue a study."""
+    with database.transaction() as session:
+        now = database_now(session)
+        study = Study(study_instance_uid="1.2.3", first_received_at=now, last_received_at=now)
+        session.add(study)
+        session.flush()
+        job = jobs.enqueue(session, study, now=now, revision=1)
+        assert job is not None
+        move(session, job, JobState.QUEUED, now=now)
+
+
+def test_waker_hears_what_is_committed_and_nothing_else(database: Database) -> None:
+    """A transaction that is taken back wakes nobody; one that is committed wakes, once it is."""
+    heard = threading.Event()
+    with Waker(database, JOBS, heard.set):
+        # The first call says that it listens now.
+        assert heard.wait(PATIENCE_S)
+        heard.clear()
+        with database.transaction() as session:
+            notify(session, JOBS)
+            session.rollback()
+        assert not heard.wait(1.0)
+        with database.transaction() as session:
+            notify(session, JOBS)
+        assert heard.wait(PATIENCE_S)
+
+
+def test_waker_survives_the_loss_of_its_connection(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends the connection: it listens again, and wakes for what it may have missed."""
+    monkeypatch.setattr("agent.wakeup.AGAIN_AFTER_S", 0.05)
+    heard = threading.Event()
+    with Waker(database, JOBS, heard.set):
+        assert heard.wait(PATIENCE_S)
+        heard.clear()
+        with database.transaction() as session:
+            session.connection().exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert heard.wait(PATIENCE_S)
+
+
+def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
+    """An idle tray that looked a moment ago and would look again in an hour takes the job now."""
+    looked, taken, stop = threading.Event(), threading.Event(), threading.Event()
+
+    def claim(room: int) -> list[jobs.Claim]:
+        claims = jobs.claim(database, "w", 60, room)
+        (taken if claims else looked).set()
+        return claims
+
+    def prepare(_claim: jobs.Claim) -> Material:
+        return Material(images=(), indication="", remarks=())
+
+    tray = Tray(claim, prepare, lambda _job, _error: None, stop=stop, poll_s=POLL_S, decoders=1)
+    found: list[object] = []
+    with tray:
+        waiting = threading.Thread(target=lambda: found.append(tray.take(4, idle=True)))
+        with Waker(database, JOBS, tray.wake):
+            waiting.start()
+            assert looked.wait(PATIENCE_S)
+            queue(database)
+            assert taken.wait(PATIENCE_S)
+            waiting.join(PATIENCE_S)
+        stop.set()
+    assert [len(studies) for studies in found] == [1]  # type: ignore[arg-type]
+
+
+class Pacs:
+    """A destination that takes everything."""
+
+    def __init__(self) -> None:
+        self.has_it = threading.Event()
+
+    @contextmanager
+    def _connect(self) -> Iterator[Pacs]:
+        yield self
+
+    def __call__(
+        self, _destination: DestinationSettings, _sop_class_uids: Iterable[str]
+    ) -> AbstractContextManager[Pacs]:
+        """Open a connection."""
+        return self._connect()
+
+    def store(self, _claim: DeliveryClaim) -> None:
+        """Take a document."""
+        self.has_it.set()
+
+
+def test_document_is_sent_long_before_the_next_poll(database: Database) -> None:
+    """A deliverer that found nothing a moment ago sends what comes into the outbox now."""
+    settings = Settings(
+        destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
+        delivery=DeliverySettings(poll_s=POLL_S),
+    )
+    pacs, stop = Pacs(), threading.Event()
+    thread = threading.Thread(target=Deliverer(database, settings, owner="d", connect=pacs).run, args=(stop,))
+    thread.start()
+    queue(database)
+    (claim,) = jobs.claim(database, "w", 60, 1)
+    with database.transaction() as session:
+        now = database_now(session)
+        job = jobs.finish(session, claim, now=now)
+        deliveries.add(
+            session, _document(session, job), job, "pacs", now=now, give_up_after_s=3600, priority=50
+        )
+    assert pacs.has_it.wait(PATIENCE_S)
+    stop.set()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
+def _document(session: Session, job: Job) -> Document:
+    draft = Draft(
+        study_id=job.study_id,
+        job_id=job.id,
+        revision=1,
+        model_digest="m",
+        model_name="m",
+        demonstration=False,
+        text="t",
+        content={},
+        created_at=job.updated_at,
+    )
+    session.add(draft)
+    session.flush()
+    document = Document(
+        draft_id=draft.id,
+        role="report",
+        variant="v",
+        sop_class_uid="1.2",
+        sop_instance_uid="1.2.9",
+        series_instance_uid="1.2",
+        sha256="0",
+        content=b"bytes",
+    )
+    session.add(document)
+    session.flush()
+    return document
+
+
+def test_sqlite_has_no_listener(tmp_path: Path) -> None:
+    """The embedded database cannot notify: nobody listens, and nothing breaks."""
+    opened = Database(open_engine(f"sqlite:///{tmp_path}/agent.db"))
+    with Waker(opened, JOBS, lambda: None), opened.transaction() as session:
+        notify(session, JOBS)
+    opened.close()
