@@ -51,7 +51,9 @@ class Lifecycle:
         """
         _notify("READY=1")
         self._log.info("ready", pid=os.getpid())
-        feed = threading.Thread(target=self._feed_watchdog, args=(set(threads),), name="watchdog", daemon=True)
+        feed = threading.Thread(
+            target=self._feed_watchdog, args=(set(threads),), name="watchdog", daemon=True
+        )
         feed.start()
 
     def finish(self) -> None:
