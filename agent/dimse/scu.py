@@ -91,19 +91,25 @@ def associated(
         NoContext: the peer accepts none of the SOP classes.
         ConnectionLost: no connection, no answer, a failed TLS handshake, or a rejection; the text says which.
     """
-    association = _open(peer, sorted(set(sop_class_uids)), transfer_syntaxes, handlers)
+    secure = _tls(peer)
+    entity = _Entity(ae_title=peer.calling_ae_title)
+    association: Association | None = None
     try:
+        association = _open(entity, peer, secure, handlers, sorted(set(sop_class_uids)), transfer_syntaxes)
         yield association
     finally:
-        if association.is_established:
+        if association is not None and association.is_established:
             association.release()
+        entity.close_socket()
+        if secure is not None and secure.connection is not None:
+            secure.connection.close()
 
 
 class _Entity(AE):
     """An application entity that holds on to its socket.
 
-    pynetdicom leaves the socket of a refused connection open, and leaves Nagle's algorithm on, which held
-    each small document back for an acknowledgement.
+    pynetdicom leaves the socket of a connection that was refused or cut open, and leaves Nagle's algorithm
+    on, which held each small document back for an acknowledgement.
     """
 
     _socket: socket.socket | None = None
@@ -121,13 +127,18 @@ class _Entity(AE):
             self._socket.close()
 
 
-def _open(peer: Peer, sop_class_uids: list[str], syntaxes: Sequence[str], handlers: Handlers) -> Association:
-    entity = _Entity(ae_title=peer.calling_ae_title)
+def _open(
+    entity: _Entity,
+    peer: Peer,
+    secure: ClientContext | None,
+    handlers: Handlers,
+    sop_class_uids: Iterable[str],
+    syntaxes: Sequence[str],
+) -> Association:
     entity.connection_timeout = entity.acse_timeout = peer.timeout_s
     entity.dimse_timeout = entity.network_timeout = peer.timeout_s
     for uid in sop_class_uids:
         entity.add_requested_context(uid, list(syntaxes))
-    secure = _tls(peer)
     name = (peer.tls.server_name if peer.tls is not None else None) or peer.host
 
     def limit_reads(event: evt.Event) -> None:
@@ -150,7 +161,6 @@ def _open(peer: Peer, sop_class_uids: list[str], syntaxes: Sequence[str], handle
     if association.is_established:
         _keep_answers(association)
         return association
-    entity.close_socket()
     raise _failure(association, secure)
 
 
@@ -191,7 +201,7 @@ def _failure(association: Association, secure: ClientContext | None) -> Delivery
         return ConnectionLost(f"the destination rejects the association: {why}")
     if answer is not None and answer.result == 0x00:
         return NoContext(NO_CONTEXT)
-    if secure is not None and isinstance(secure.failure, ssl.SSLError):
+    if secure is not None and secure.failure is not None:
         return ConnectionLost(f"the TLS handshake with the destination failed: {_handshake(secure.failure)}")
     return ConnectionLost("the destination cannot be reached: no connection, or no answer in time")
 

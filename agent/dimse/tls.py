@@ -33,33 +33,35 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 class ClientContext(ssl.SSLContext):
-    """A context for one connection, which keeps the error that pynetdicom would only log."""
+    """A context for one connection: keeps its socket, and the error that pynetdicom would only log."""
 
-    failure: OSError | None = None
+    failure: ssl.SSLError | None = None
+    connection: ssl.SSLSocket | None = None
 
 
 class _ClientSocket(ssl.SSLSocket):
-    """A socket that tells its context why it failed, and is closed when it could not be connected."""
+    """A socket that tells its context of itself, and why it failed."""
 
     def connect(self, addr: Any) -> None:
         """Connect and shake hands."""
+        if isinstance(self.context, ClientContext):
+            self.context.connection = self
         try:
             super().connect(addr)
-        except OSError as error:
+        except ssl.SSLError as error:
             self._note(error)
-            self.close()
             raise
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Read; in TLS 1.3 a server that refuses our certificate says so only here."""
         try:
             return super().recv(buflen, flags)
-        except OSError as error:
+        except ssl.SSLError as error:
             self._note(error)
             raise
 
-    def _note(self, error: OSError) -> None:
-        if isinstance(self.context, ClientContext) and self.context.failure is None:
+    def _note(self, error: ssl.SSLError) -> None:
+        if isinstance(self.context, ClientContext):
             self.context.failure = error
 
 

@@ -47,6 +47,8 @@ class ScriptedPacs:
     nodelay: list[int] = field(default_factory=list)
     associations: int = 0
     port: int = 0
+    # A TLS context; plain TCP when None.
+    tls: Any = None
     server: Any = None
 
     def start(self, port: int = 0) -> DestinationSettings:
@@ -57,7 +59,9 @@ class ScriptedPacs:
         for uid in self.classes:
             entity.add_supported_context(uid, list(self.syntaxes))
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ESTABLISHED, self._count)]
-        self.server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+        self.server = entity.start_server(
+            ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=self.tls
+        )
         self.port = self.server.socket.getsockname()[1]
         return DestinationSettings(
             name="pacs", host="127.0.0.1", port=self.port, ae_title="PACS", timeout_s=20
