@@ -21,6 +21,8 @@ from model.errors import ModelError
 
 # More than this (s) between the machine's clock and the database's mixes up times in reports and logs.
 CLOCK_SKEW_S = 5.0
+# A PACS that needs longer (s) for a C-ECHO is as good as gone.
+ECHO_WITHIN_S = 5.0
 
 
 class Verdict(StrEnum):
@@ -229,15 +231,18 @@ def _destination(destination: DestinationSettings) -> Check:
             return _right(name, "its DICOMweb server answers")
         return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
-    if answers(
-        destination.host, destination.port, called=destination.ae_title, calling=destination.calling_ae_title
-    ):
-        return _right(name, f"{where} answers C-ECHO")
-    return _wrong(
-        name,
-        f"{where} does not answer C-ECHO",
-        f"check host, port and AE title; the PACS must know {destination.calling_ae_title} and this address",
-    )
+    from agent.dimse.storage_scu import echo
+
+    try:
+        echo(destination.model_copy(update={"timeout_s": min(destination.timeout_s, ECHO_WITHIN_S)}))
+    except AgentError as error:
+        return _wrong(
+            name,
+            f"{where}: {error}",
+            "check host, port, AE title and TLS; the PACS must know "
+            f"{destination.calling_ae_title} and this address",
+        )
+    return _right(name, f"{where} answers C-ECHO{' over TLS' if destination.tls is not None else ''}")
 
 
 def answers(host: str, port: int, *, called: str, calling: str, timeout_s: float = 5.0) -> bool:
