@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from agent.db.tables import Job, JobEvent, Quarantined, Study
 from agent.dimse.contexts import CR_IMAGE
+from agent.errors import DatabaseUnavailable
 from agent.intake import Intake
 from agent.log import configure_logging
 from agent.settings import LogSettings
@@ -20,6 +21,7 @@ from tests.integration.receive.peer import (
     encoded,
     read_pdu,
     request_pdu,
+    status_of,
     store_command,
 )
 
@@ -63,7 +65,7 @@ def test_marked_patient_is_seen_in_no_output(
     send(store_command(CR_IMAGE.encode(), b"1.2.3.1.2"), other_patient)
     send(command[:30] + CANARY.encode() + command[40:], good)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ValueError(f"{CANARY} in a foreign error")
 
     with monkeypatch.context() as patch:
@@ -83,3 +85,40 @@ def test_marked_patient_is_seen_in_no_output(
             rows = session.execute(select(*table.__table__.columns)).all()
             assert CANARY not in repr(rows)
         assert session.scalars(select(Study.patient_id)).one() == CANARY
+
+
+def test_marked_patient_is_seen_in_no_output_of_a_full_disk_or_a_dead_database(
+    start: Callable[..., Listener], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders are asked to retry; what is said about it names no patient."""
+    listener = start(min_free_mb=1e12)
+    good = encoded(chest(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY))
+    command = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")
+
+    def send(to: Listener) -> int:
+        connection = to.connect()
+        connection.sendall(request_pdu())
+        assert read_pdu(connection)[0] == 2
+        connection.sendall(data_pdus(1, True, command) + data_pdus(1, False, good))
+        status = status_of(read_pdu(connection)[1])
+        connection.close()
+        return status
+
+    assert send(listener) == 0xA700
+    other = start()
+
+    def away(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable(f"the database quotes {CANARY}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "receive", away)
+        assert send(other) == 0xA700
+    for one in (listener, other):
+        one.scp.stop(1)
+        assert CANARY not in repr(one.scp.about())
+    output = "".join(capfd.readouterr())
+    assert ("storage-full" in output, "database-unavailable" in output, CANARY in output) == (
+        True,
+        True,
+        False,
+    )
