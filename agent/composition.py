@@ -26,6 +26,8 @@ from dicom_sr.values import Outcome as NoticeOutcome
 from model.findings.types import Finding
 
 MANUFACTURER = "ECHO Agent"
+# The flag of a draft whose study has a verified report already.
+AFTER_VERIFICATION = "after_verification"
 
 
 class Identity(Protocol):
@@ -145,14 +147,18 @@ def draft_record(
     revision: int,
     created: datetime,
     predecessors: Mapping[FindingsSopClass, DocumentPairReference | None],
+    standing: str = "",
 ) -> Record:
     """Return the record of a draft, with one pair of documents for each variant in `predecessors`.
+
+    standing: in words, the verified report that the draft does not replace; empty where there is none.
 
     Raises:
         StructuredReportError: the study or the draft cannot be encoded.
     """
     urgency = assess(tuple(draft.findings), rules)
-    flags = _each_once((*draft.flags, *material.remarks))
+    verified = (Remark(code=AFTER_VERIFICATION, text=standing),) if standing else ()
+    flags = _each_once((*draft.flags, *material.remarks, *verified))
     content = DraftContent(
         findings=tuple(draft.findings),
         findings_sentences=[sentence.text for sentence in draft.findings_sentences],

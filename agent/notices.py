@@ -99,18 +99,15 @@ class Notices:
         reason = _NO_CHEST if outcome == "not_attempted" else _REASONS.get(code or "", _FAILED)
         with self._database.reading() as session:
             created = database_now(session).astimezone()
-            before = {
-                variant: outbox.predecessors(session, study_id, study_instance_uid, variant)
-                for variant in outbox.variants(self._settings.destinations)
-            }
+            before = outbox.before_draft(session, study_id, study_instance_uid, self._settings.destinations)
         record = notice_record(
             SourceStudy(images=self._headers(study_id, revision)),
             self._algorithm,
             outcome,
-            reason,
+            f"{reason}. {before.standing}" if before.standing else reason,
             revision=revision,
             created=created,
-            predecessors=before,
+            predecessors=before.pairs,
         )
         with self._database.transaction() as session:
             job = session.get_one(Job, job_id, with_for_update=True)

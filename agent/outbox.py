@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent import listing
-from agent.db.tables import Document, Draft, Job, Study
+from agent.db.tables import Document, Draft, Job, Study, Verdict
 from agent.errors import DemonstrationModelRefused
 from agent.failpoints import failpoint
 from agent.queue import deliveries
@@ -49,6 +49,14 @@ class Record:
     urgency: int
     seconds: float
     documents: Mapping[str, DocumentPair]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What the next documents of a study follow: their predecessors by variant, and what stands, in words."""
+
+    pairs: Mapping[FindingsSopClass, DocumentPairReference | None]
+    standing: str
 
 
 def variants(destinations: Sequence[DestinationSettings]) -> tuple[FindingsSopClass, ...]:
@@ -148,14 +156,52 @@ def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair)
     return rows
 
 
+def before_draft(
+    session: Session, study_id: int, study_instance_uid: str, destinations: Sequence[DestinationSettings]
+) -> Before:
+    """Return what the next documents of a study follow when no person has judged them.
+
+    A report that a radiologist verified is not replaced by software: the next draft names it in words, and
+    has no predecessor. Only a radiologist's next verdict replaces it.
+    """
+    standing = _standing(session, study_id)
+    return Before(
+        pairs={
+            variant: None if standing else predecessors(session, study_id, study_instance_uid, variant)
+            for variant in variants(destinations)
+        },
+        standing=standing,
+    )
+
+
+def _standing(session: Session, study_id: int) -> str:
+    """Return in words which verified report of a study stands; empty where there is none."""
+    found = session.execute(
+        select(Verdict.observer_name, Verdict.at, Document.sop_instance_uid)
+        .join(Draft, Draft.id == Verdict.result_id)
+        .join(Document, Document.draft_id == Draft.id)
+        .where(Draft.study_id == study_id, Draft.outcome == "verified", Document.role == "report")
+        .order_by(Draft.id.desc(), Document.id)
+        .limit(1)
+    ).first()
+    if found is None:
+        return ""
+    name = " ".join(part for part in found.observer_name.split("=")[0].split("^") if part)
+    return (
+        f"Images came after {name} had verified the report of this study on {found.at:%Y-%m-%d}. That report "
+        f"stands until a radiologist verifies a newer one (SOP Instance UID {found.sop_instance_uid})."
+    )
+
+
 def predecessors(
-    session: Session, study_id: int, study_instance_uid: str, variant: str
+    session: Session, study_id: int, study_instance_uid: str, variant: str, *, outcome: str | None = None
 ) -> DocumentPairReference | None:
-    """Return the documents that the next ones of a study replace: the latest pair of the same variant."""
+    """Return the latest documents of a study in one variant, of drafts with this outcome or with any."""
+    wanted = [] if outcome is None else [Draft.outcome == outcome]
     latest = session.scalar(
         select(Document.draft_id)
         .join(Draft, Draft.id == Document.draft_id)
-        .where(Draft.study_id == study_id, Document.variant == variant)
+        .where(Draft.study_id == study_id, Document.variant == variant, *wanted)
         .order_by(Draft.id.desc())
         .limit(1)
     )

@@ -137,10 +137,9 @@ class Results:
         _check_identity(case)
         with self._database.reading() as session:
             created = database_now(session).astimezone()
-            before = {
-                variant: outbox.predecessors(session, claim.study_id, claim.study_instance_uid, variant)
-                for variant in outbox.variants(self._settings.destinations)
-            }
+            before = outbox.before_draft(
+                session, claim.study_id, claim.study_instance_uid, self._settings.destinations
+            )
         record = draft_record(
             draft,
             case.material,
@@ -148,7 +147,8 @@ class Results:
             self._settings.urgency,
             revision=claim.revision,
             created=created,
-            predecessors=before,
+            predecessors=before.pairs,
+            standing=before.standing,
         )
         failpoint("worker.before-write")
         with self._database.transaction() as session:

@@ -138,7 +138,8 @@ def build_draft(
         description=labels.report_description(algorithm, content.urgency),
         state=DocumentState(completion="PARTIAL", completion_description=labels.REPORT_COMPLETION),
     )
-    return _pair(frame, findings, report, revision, predecessors, findings_sop_class)
+    before = [] if predecessors is None else [predecessors]
+    return _pair(frame, findings, report, revision, before, findings_sop_class)
 
 
 def build_verified(
@@ -150,11 +151,14 @@ def build_verified(
     revision: int,
     created: datetime.datetime,
     predecessors: DocumentPairReference,
+    also_replaces: DocumentPairReference | None = None,
     findings_sop_class: FindingsSopClass = "comprehensive3d",
     locale: str = "en",
     terminology: Terminology | None = None,
 ) -> DocumentPair:
     """Documents A and B that a person verified: complete, final, with the verifying observer.
+
+    `also_replaces` is the pair that was verified before, where `predecessors` is a newer draft.
 
     Flags, urgency and scores of the content are the draft's matter and are not carried on; where the
     person edited the draft, no finding is said to be the algorithm's.
@@ -183,7 +187,8 @@ def build_verified(
         description=labels.verified_report_description(algorithm),
         state=state,
     )
-    return _pair(frame, findings, report, revision, predecessors, findings_sop_class)
+    replaced = [predecessors] if also_replaces is None else [predecessors, also_replaces]
+    return _pair(frame, findings, report, revision, replaced, findings_sop_class)
 
 
 def build_rejection(
@@ -222,7 +227,8 @@ def build_rejection(
         description=labels.rejection_report_description(algorithm, outcome),
         state=DocumentState(completion="PARTIAL", completion_description=labels.NO_DRAFT_COMPLETION),
     )
-    return _pair(frame, findings, report, revision, predecessors, findings_sop_class)
+    before = [] if predecessors is None else [predecessors]
+    return _pair(frame, findings, report, revision, before, findings_sop_class)
 
 
 def _pair(
@@ -230,7 +236,7 @@ def _pair(
     findings: _Written,
     report: _Written,
     revision: int,
-    predecessors: DocumentPairReference | None,
+    predecessors: Sequence[DocumentPairReference],
     findings_sop_class: FindingsSopClass,
 ) -> DocumentPair:
     """A first, because B names it; series numbers grow with the revision."""
@@ -242,7 +248,7 @@ def _pair(
             tree=findings.tree,
             state=findings.state,
             series=SeriesPlace(number=number + 1, description=findings.description),
-            predecessors=[] if predecessors is None else [predecessors.findings],
+            predecessors=[one.findings for one in predecessors],
         ),
     )
     document_b = assemble(
@@ -253,7 +259,7 @@ def _pair(
             state=report.state,
             series=SeriesPlace(number=number, description=report.description),
             also_evidence=[reference_to(document_a)],
-            predecessors=[] if predecessors is None else [predecessors.report],
+            predecessors=[one.report for one in predecessors],
         ),
     )
     return DocumentPair(findings=document_a, report=document_b)

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent import outbox
+from agent.composition import AFTER_VERIFICATION
 from agent.db.session import Database, database_now
 from agent.db.tables import Document, Draft, Instance, Job, Study, Verdict
 from agent.errors import InstanceMissing, NotFound, StaleEdit, VerdictRefused
@@ -75,6 +76,8 @@ class _Basis:
     drafted: Draft
     headers: Sequence[Dataset]
     before: Mapping[FindingsSopClass, DocumentPairReference | None]
+    # The report that was verified before, which an acceptance replaces too.
+    verified: Mapping[FindingsSopClass, DocumentPairReference | None]
     created: datetime
 
 
@@ -169,10 +172,15 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
             raise NotFound("the study has no draft to judge")
         digests = _evidence(session, drafted)
         created = database_now(session).astimezone()
-        before = {
-            variant: outbox.predecessors(session, study.id, study.study_instance_uid, variant)
-            for variant in outbox.variants(settings.destinations)
-        }
+        before, verified = (
+            {
+                variant: outbox.predecessors(
+                    session, study.id, study.study_instance_uid, variant, outcome=outcome
+                )
+                for variant in outbox.variants(settings.destinations)
+            }
+            for outcome in (None, "verified")
+        )
     paths = [store.open(digest) for digest in digests]
     if not paths or not all(path.is_file() for path in paths):
         raise InstanceMissing("an image of the study is gone: restore it, or resend the study")
@@ -181,6 +189,7 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
         drafted=drafted,
         headers=[load_header(path) for path in paths],
         before=before,
+        verified=verified,
         created=created,
     )
 
@@ -208,7 +217,11 @@ def _evidence(session: Session, drafted: Draft) -> list[str]:
     }
     rows = session.execute(
         select(Instance.sop_instance_uid, Instance.sha256)
-        .where(Instance.study_id == drafted.study_id, Instance.revision <= drafted.revision)
+        .where(
+            Instance.study_id == drafted.study_id,
+            Instance.revision <= drafted.revision,
+            Instance.prior.is_(False),
+        )
         .order_by(Instance.id)
     ).all()
     newest = {row.sop_instance_uid: row.sha256 for row in rows if row.sop_instance_uid in named}
@@ -262,9 +275,11 @@ def _record(
                 verified_at=basis.created,
                 edited=changed,
             ),
+            also_replaces=basis.verified[variant] if basis.verified[variant] != before else None,
             **named,
         )
-    kept = {"algorithm": drafted.content.get("algorithm"), "flags": drafted.content.get("flags", [])}
+    flags = [one for one in drafted.content.get("flags", ()) if one["code"] != AFTER_VERIFICATION]
+    kept = {"algorithm": drafted.content.get("algorithm"), "flags": flags}
     return Record(
         model_digest=drafted.model_digest,
         model_name=drafted.model_name,

@@ -221,7 +221,7 @@ class FakeArchive:
 
     def move(self, event: evt.Event) -> Iterator[Any]:
         """Answer a C-MOVE."""
-        self.moves.append(event.move_destination)
+        self.moves.append(event.move_destination or "")
         self.before_move()
         if not self.knows_us:
             yield None, None  # answered 0xA801, move destination unknown
