@@ -26,6 +26,8 @@ NEEDED_ROLES = {
     "listener": "no listener runs: nothing can be received; start `echo-agent listen` (or `serve`)",
     "worker": "no worker runs: nothing is drafted; start `echo-agent work` (or `serve`)",
     "deliverer": "no deliverer runs: drafts stay here; start `echo-agent deliver` (or `serve`)",
+    "housekeeping": "nobody keeps house: no study is completed; start `echo-agent housekeep`, or set "
+    "`listener.keep_house: true`",
 }
 
 
@@ -43,6 +45,7 @@ def judge(status: Status, settings: Settings) -> tuple[Problem, ...]:
     problems = [
         *_processes(status, settings),
         *_disk(status, settings),
+        *_audit(status),
         *_jobs(status),
         *_destinations(status),
         *_quarantine(status),
@@ -60,8 +63,21 @@ def _processes(status: Status, settings: Settings) -> Iterator[Problem]:
     for role, text in NEEDED_ROLES.items():
         if role == "deliverer" and not settings.destinations:
             continue
+        if role == "housekeeping" and settings.listener.keep_house:
+            continue
         if role not in alive:
             yield Problem(level=Level.CRITICAL, code=f"no-{role}", text=text)
+
+
+def _audit(status: Status) -> Iterator[Problem]:
+    for name, place in status.audit.items():
+        if place.code is not None:
+            yield Problem(
+                level=Level.WARNING,
+                code=place.code,
+                text=f"the audit's {name} takes no messages: {place.waiting} wait and will go out by themselves; "
+                "check `audit` and what is at its other end",
+            )
 
 
 def _disk(status: Status, settings: Settings) -> Iterator[Problem]:

@@ -103,6 +103,29 @@ def test_judge_needs_no_deliverer_without_a_destination(database: Database, sett
     assert judge(read_status(database, alone), alone) == ()
 
 
+def test_judge_wants_somebody_to_keep_house(database: Database, settings: Settings) -> None:
+    """Where the listener does not keep house, a process of its own must: else no study is ever completed."""
+    add_processes(database, "listener", "worker", "deliverer")
+    listener = settings.listener.model_copy(update={"keep_house": False})
+    alone = settings.model_copy(update={"listener": listener})
+    (problem,) = judge(read_status(database, alone), alone)
+    assert (problem.level, problem.code) == (Level.CRITICAL, "no-housekeeping")
+    add_processes(database, "housekeeping")
+    assert judge(read_status(database, alone), alone) == ()
+
+
+def test_judge_tells_of_documents_that_nobody_commits_to(database: Database, settings: Settings) -> None:
+    """A PACS that took documents and never says that it keeps them is worth a look."""
+    add_processes(database, "listener", "worker", "deliverer")
+    at = now_of(database)
+    with database.transaction() as session:
+        job = add_job(session, add_study(session, "1.1", at=at), "DELIVERED", at=at)
+        add_draft(session, job, at=at, stored_after_s=2, delivery_state="UNCOMMITTED")
+    assert [one.code for one in judge(read_status(database, settings), settings)] == [
+        "deliveries-uncommitted"
+    ]
+
+
 def test_judge_warns_of_what_waits_and_what_died(database: Database, settings: Settings) -> None:
     """An old queue, dead jobs, a PACS that takes nothing and unreadable objects are each a warning."""
     add_processes(database, "listener", "worker", "deliverer")
