@@ -42,7 +42,6 @@ from agent.settings import (
 )
 from agent.wiring import open_store, run_worker
 from model.backbone import Backbone
-from model.batching import BatchQueue
 from model.engine import Engine
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -172,7 +171,6 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
         (Backbone, "encode_images", "vision", None),
         (Engine, "_prefill", "prefill and vision", None),
         (Engine, "advance", "network", None),
-        (BatchQueue, "advance", "network", None),
         (agent.results, "draft_record", "documents", None),
         (agent.results.Results, "settle", "settle", count),
     )

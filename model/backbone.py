@@ -30,6 +30,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from model.cache import KeyValueStore
 from model.config import NetworkShape
+from model.inference import InferenceDecoder, MakeLinear, choose_linear, replace_linears
 from model.positions import mrope_positions
 from model.vision import WindowPlan, plan_windows
 
@@ -44,6 +45,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network
         self.shape = NetworkShape.of(network.config.to_dict())
+        self._decoder: InferenceDecoder | None = None
 
     @classmethod
     def from_config(
@@ -77,16 +79,28 @@ class Backbone(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.network.lm_head.weight.device  # type: ignore[no-any-return]
+        return self.network.model.language_model.embed_tokens.weight.device  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> torch.dtype:
         """The weights' type, and that of keys and values."""
-        return self.network.lm_head.weight.dtype  # type: ignore[no-any-return]
+        return self.network.model.language_model.embed_tokens.weight.dtype  # type: ignore[no-any-return]
 
     def freeze_vision(self) -> None:
         """Stops the training of the vision tower and its projector (RAD and DCD)."""
         self.network.model.visual.requires_grad_(False)
+
+    def prepare_for_inference(self, make: MakeLinear | None = None) -> None:
+        """Moves the weights into the form that decodes fastest; no training and no saving after this.
+
+        make: what becomes of a matrix; by default what suits the device.
+        """
+        make = make or choose_linear(self.device)
+        model = self.network.model
+        self._decoder = InferenceDecoder(
+            model.language_model, self.network.lm_head, make, tied=self.shape.tied
+        )
+        replace_linears(model.visual, make)
 
     # ---- input ----
 
@@ -137,6 +151,8 @@ class Backbone(nn.Module):
         or, with a cache, what the cache gives back. rows: a slice of q, giving `[S, len, V]`; a bool
         mask `[S, q]` or an int index `[n]` into the flattened `S*q`, giving `[n, V]`; None is all rows.
         """
+        if self._decoder is not None and isinstance(rows, slice):
+            return self.head(self._decoder.hidden(embeds, positions, mask, cache, rows))
         hidden = self.hidden(embeds, positions, mask, cache)  # [S, q, D]
         if isinstance(rows, slice):
             hidden = hidden[:, rows]
@@ -148,6 +164,8 @@ class Backbone(nn.Module):
         self, embeds: Tensor, positions: Tensor, mask: Tensor, cache: KeyValueStore | None = None
     ) -> Tensor:
         """The last layer's normalised states `[S, q, D]`; arguments as in `forward`."""
+        if self._decoder is not None:
+            return self._decoder.hidden(embeds, positions, mask, cache)
         text = self.network.model.language_model
         rotary = text.rotary_emb(embeds, positions)
         if mask.shape[-1] > 2 * mask.shape[-2]:  # few rows against a long cache: see _grouped_attention
@@ -167,7 +185,8 @@ class Backbone(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `[..., V]` of states `[..., D]`."""
-        logits: Tensor = self.network.lm_head(hidden)
+        head = self.network.lm_head if self._decoder is None else self._decoder.head
+        logits: Tensor = head(hidden)
         return logits
 
     # ---- vision tower ----
@@ -225,7 +244,7 @@ def _vision_attention(
     if plan is not None:
         # [images, heads, patches, .] -> [images * windows, heads, size, .]
         q, k, v = (t[:, :, plan.members].permute(0, 2, 1, 3, 4).flatten(0, 1) for t in (q, k, v))
-        if not plan.present.all():
+        if plan.present is not None:
             mask = plan.present[:, None, None, :].repeat(images, 1, 1, 1)
     out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     out = out.transpose(1, 2).reshape(images, -1, attention.dim)  # [images, patches or windows * size, d]

@@ -1,9 +1,10 @@
 """Continuous batching: many reports through a fixed number of slots, one forward of fixed shape at a time.
 
-Every forward takes for each slot the clean block n-1 and the current block n, 2B rows: the commit of the
-one and a denoising step of the other. Slots are at different places of their reports, and may need
-different numbers of steps per block; a block that needs more steps is simply run again beside the same
-clean block. A slot whose report has ended takes in the next prompt, whose prefill carries the first block.
+Every step takes for each slot the clean block n-1 and the current block n, 2B rows: the commit of the
+one and a denoising step of the other (`model.steps` has other ways too). Slots are at different places of
+their reports, and may need different numbers of steps per block; a block that needs more steps is simply
+run again beside the same clean block. A slot whose report has ended takes in the next prompt, whose
+prefill carries the first block.
 Tokens are those of `decode_fused`, whatever the batch, the order of arrival and the slot.
 
 On a GPU the forward is a CUDA graph, and whether a report has ended is read from a copy that is one step
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from torch import Tensor
 from model.backbone import Backbone
 from model.batching import NO_ROOM
 from model.cache import BlockCache
-from model.config import ModelConfig
+from model.config import BlockAnchor, ModelConfig, Stage
 from model.decode.encode import encode_prompts
 from model.decode.options import Decoded, DecodeOptions
 from model.decode.transcript import report
@@ -30,6 +31,7 @@ from model.errors import DecodingError, OutOfMemoryError
 from model.graphs import capture
 from model.prompt import Prompt, collate_prompts
 from model.slots import Slots
+from model.steps import STEPS, Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,9 @@ class Engine:
     """Decodes reports of one model.
 
     slots: reports in decoding at once. longest_prompt, longest_report: tokens that a slot has room for.
-    pad_id: the token that pads prompts of one prefill to one length. graphs: whether the forward is
-    replayed as a CUDA graph; by default on a CUDA device.
+    pad_id: the token that pads prompts of one prefill to one length. method: how it decodes, by default as
+    the model's stage allows. graphs: whether the step is replayed as a CUDA graph; by default on a CUDA
+    device.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class Engine:
         slots: int,
         longest_prompt: int,
         longest_report: int | None = None,
+        method: Method | None = None,
         graphs: bool | None = None,
     ) -> None:
         self._backbone, self._config, self._pad_id = backbone, config, pad_id
-        self._options = DecodeOptions.of(config)
+        self._method = method or (Method.AUTOREGRESSIVE if config.stage is Stage.AR else Method.FUSED)
+        self._options = self._suited(DecodeOptions.of(config))
         self._longest_prompt = longest_prompt
         self._longest_report = longest_report or config.max_tokens
         self._graphs_wanted = backbone.device.type == "cuda" if graphs is None else graphs
@@ -85,7 +90,7 @@ class Engine:
 
         options: the model's own where left out; block size, mask and end token must be the model's.
         """
-        options = options or self._options
+        options = self._suited(options) if options else self._options
         prompt_tokens, report_tokens = len(prompt.input_ids), len(prompt.answer) + options.max_tokens
         if prompt_tokens > self._longest_prompt or report_tokens > self._longest_report:
             raise DecodingError(
@@ -135,6 +140,13 @@ class Engine:
             return []
         return self._harvest(self._snapshots.popleft())
 
+    def _suited(self, options: DecodeOptions) -> DecodeOptions:
+        """Token by token, a block is one token, in one step."""
+        if self._method is not Method.AUTOREGRESSIVE:
+            return options
+        response = BlockAnchor.RESPONSE
+        return replace(options, block_size=1, steps=1, threshold=None, block_anchor=response)
+
     # ---- slots ----
 
     def _allocate(self, slots: int) -> None:
@@ -181,7 +193,6 @@ class Engine:
         slots = torch.tensor([slot for slot, _ in entering], device=device)
         batch = collate_prompts([request.prompt for _, request in entering], self._config, self._pad_id)
         encoded = encode_prompts(self._backbone, batch, self._options)
-        logits = encoded.prefill_block(self._backbone, self._cache, slots)  # [n, B, V]
 
         part = Slots.empty(len(entering), self._longest_report, self._options, device)
         part.block.copy_(encoded.block)
@@ -194,44 +205,36 @@ class Engine:
         part.threshold.copy_(torch.tensor([rule.least_confidence for rule in rules]))
         part.limit.copy_(torch.tensor([rule.max_tokens for rule in rules]))
         part.running.fill_(True)
-        part.advance(logits, self._options)
+        if self._method is Method.FUSED:
+            part.advance(encoded.prefill_block(self._backbone, self._cache, slots), self._options)
+        elif self._method is Method.AUTOREGRESSIVE:
+            logits = encoded.prefill_logits(self._backbone, self._cache, slots)  # [n, V]
+            part.advance(logits[:, None], self._options)
+        else:
+            encoded.prefill(self._backbone, self._cache, slots)
+            part.forwards.fill_(1)
         self._state.put(slots, part)
 
     # ---- the step ----
 
     def _step(self) -> None:
-        """One forward over the slots in use, counted up to a power of two so that few shapes occur."""
+        """One step of the slots in use; as a graph, of a power of two of them, so that few are recorded."""
         used = 1 + max(
             (slot for slot, request in enumerate(self._requests) if request is not None), default=-1
         )
         if used == 0:
             return
-        width = min(self.slots, 1 << (used - 1).bit_length())
         if not self._graphs_wanted:
-            self._forward(width)
+            self._forward(used)
             return
+        width = min(self.slots, 1 << (used - 1).bit_length())
         if width not in self._graphs:
             self._graphs[width] = capture(lambda: self._forward(width), self._state.first(width))
         self._graphs[width]()
 
     def _forward(self, width: int) -> None:
-        """Clean and current blocks of the first `width` slots: `[width, 2B]` rows against the cache."""
-        state, size = self._state.first(width), self._options.block_size
-        offset = torch.arange(size, device=state.start.device)
-        current = state.start[:, None] + offset  # [width, B]
-        clean = torch.where(state.has_clean[:, None], current - size, self._room + offset)
-        visible = torch.stack([state.start, state.start + size], dim=1).repeat_interleave(size, dim=1)
-        key = torch.arange(self._cache.capacity, device=state.start.device)
-        place = state.position[:, None] + offset
-        positions = torch.cat([place - size, place], dim=1).expand(3, -1, -1)  # [3, width, 2B]
-        logits: Tensor = self._backbone(
-            self._backbone.embed(torch.cat([state.clean, state.block], dim=1)),
-            positions,
-            key < visible[..., None],  # [width, 2B, capacity]
-            self._cache.at(torch.cat([clean, current], dim=1)),
-            rows=slice(size, None),
-        )
-        state.advance(logits, self._options)
+        state = self._state.first(width)
+        STEPS[self._method](self._backbone, self._cache, state, self._options, self._room)
 
     def _harvest(self, snapshot: _Snapshot) -> list[tuple[int, Decoded | OutOfMemoryError]]:
         """The reports that had ended when the snapshot was taken; their slots are free now."""
@@ -247,7 +250,7 @@ class Engine:
         state, size = self._state, self._options.block_size
         written = slice(size, 2 * size + int(state.place[slot]))
         return report(
-            request.options,
+            replace(request.options, block_size=self._config.block_size),
             state.tokens[slot, written].tolist(),
             state.confidences[slot, written].tolist(),
             tail=self._options.tail(len(request.prompt.input_ids) + len(request.prompt.answer)),

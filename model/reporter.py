@@ -19,10 +19,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from model.batching import BatchQueue, ReportQueue
+from model.batching import ReportQueue
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, Stage
-from model.decode import Decoded, DecodeOptions, decode_autoregressive
+from model.decode import Decoded, DecodeOptions
 from model.device import DeviceChoice, DeviceName, select_device
 from model.draft import DraftFlag, DraftSentence, DraftText, FlagCode
 from model.engine import Engine
@@ -133,7 +133,7 @@ class Reporter:
         """
         choice = select_device(device)
         checkpoint = load_checkpoint(directory, device=choice.device, dtype=choice.dtype)
-        queue = _queue_for(checkpoint, choice, slots, memory_fraction)
+        queue = _engine_for(checkpoint, choice, slots, memory_fraction)
         return cls(checkpoint, choice, queue, vocabulary=vocabulary)
 
     @property
@@ -224,10 +224,8 @@ class _Desk:
         return dataclasses.replace(better, report=dataclasses.replace(better.report, forwards=cost))
 
 
-def _queue_for(
-    checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory_fraction: float
-) -> ReportQueue:
-    """The engine, or for a model that knows no blocks the autoregressive decoder in batches."""
+def _engine_for(checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory_fraction: float) -> Engine:
+    """An engine with as many slots as fit into the memory."""
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     prompt_tokens = longest_prompt(tokenizer, config)
     room = affordable_slots(
@@ -239,10 +237,14 @@ def _queue_for(
         fraction=memory_fraction,
         most=slots,
     )
-    pad = tokenizer.pad_id
-    if config.stage is Stage.AR:
-        return BatchQueue(decode_autoregressive, checkpoint.backbone, config, pad_id=pad, batch=room)
-    return Engine(checkpoint.backbone, config, pad_id=pad, slots=room, longest_prompt=prompt_tokens)
+    checkpoint.backbone.prepare_for_inference()
+    return Engine(
+        checkpoint.backbone,
+        config,
+        pad_id=tokenizer.pad_id,
+        slots=room,
+        longest_prompt=prompt_tokens,
+    )
 
 
 def _choose(images: Sequence[Image]) -> list[Image]:

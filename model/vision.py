@@ -21,7 +21,7 @@ class WindowPlan:
     order: int `[tokens]`, the merged token at each place of window order; inverse: its inverse.
     places: int `[patches, 2]`, row and column of each patch, in window order.
     members: int `[windows, size]`, the patches (in window order) of each window, padded with 0.
-    present: bool `[windows, size]`, False on that padding.
+    present: bool `[windows, size]`, False on that padding; None where there is none.
     source: int `[patches]`, where in the flattened `members` each patch stands.
     """
 
@@ -29,7 +29,7 @@ class WindowPlan:
     inverse: Tensor
     places: Tensor
     members: Tensor
-    present: Tensor
+    present: Tensor | None
     source: Tensor
 
 
@@ -63,6 +63,6 @@ def _plan_windows(rows: int, columns: int, merge: int, window: int, device: torc
         inverse=order.argsort().to(device),
         places=grid[order].reshape(-1, 2).to(device),
         members=members.to(device),
-        present=present.to(device),
+        present=None if bool(present.all()) else present.to(device),
         source=present.flatten().nonzero().squeeze(1).to(device),
     )

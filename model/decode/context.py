@@ -47,9 +47,7 @@ class DecodeContext:
 
     def prefill_logits(self) -> Tensor:
         """The prompts alone, and the logits behind their last token: `[S, V]` (autoregressive decoding)."""
-        hidden = self._prompts.prefill(self._backbone, self.cache, slice(None))
-        last = hidden[torch.arange(len(hidden), device=hidden.device), self.starts - 1]
-        return self._backbone.head(last)
+        return self._prompts.prefill_logits(self._backbone, self.cache, slice(None))
 
     def prefill_block(self) -> Tensor:
         """Prompts and first block in one forward: the logits `[S, B, V]` of `self.block`."""

@@ -47,6 +47,11 @@ class EncodedPrompts:
         mask = prompt_mask(self.valid, self.attention, self.block.shape[1], self.answered)
         return backbone.hidden(self.embeds, self.positions, mask, cache.prefill(slots, self.columns))
 
+    def prefill_logits(self, backbone: Backbone, cache: BlockCache, slots: Tensor | slice) -> Tensor:
+        """As `prefill`: the logits `[S, V]` behind each prompt's last token."""
+        hidden = self.prefill(backbone, cache, slots)
+        return backbone.head(hidden[torch.arange(len(hidden), device=hidden.device), self.starts - 1])
+
     def prefill_block(self, backbone: Backbone, cache: BlockCache, slots: Tensor | slice) -> Tensor:
         """As `prefill`, with the first block in the same forward: the logits `[S, B, V]` of `block`.
 

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from model.backbone import Backbone
-from model.batching import BatchQueue
-from model.config import BlockAnchor, ModelConfig, PromptAttention, Stage
-from model.decode import Decoded, DecodeOptions, decode_autoregressive, decode_fused
+from model.config import BlockAnchor, ModelConfig, PromptAttention
+from model.decode import Decoded, DecodeOptions, decode_fused
 from model.engine import Engine
 from model.errors import DecodingError, OutOfMemoryError
 from model.prompt import Prompt, ReportContext, build_prompt, collate_prompts
@@ -195,35 +194,6 @@ def test_memory_for_not_even_one_report_is_an_error(
     with pytest.raises(OutOfMemoryError, match="does not hold one report") as caught:
         an_engine(tight, config, tokenizer).decode(make_studies(config, 1))
     assert caught.value.retryable
-
-
-def test_plain_decoder_in_batches_survives_a_full_memory(
-    make_config: Make,
-    make_backbone: MakeBackbone,
-    make_studies: Callable[..., list[Prompt]],
-    tokenizer: ReportTokenizer,
-) -> None:
-    """The queue for models without blocks halves its batch likewise, and gives up at one."""
-    config = make_config(stage=Stage.AR, max_tokens=10)
-    backbone, prompts = make_backbone(config, 41), make_studies(config, 5)
-    tight = Exhausted(backbone.network)
-
-    def decode_all(network: Backbone) -> dict[int, tuple[int, ...]]:
-        queue = BatchQueue(decode_autoregressive, network, config, pad_id=tokenizer.pad_id, batch=4)
-        for prompt in prompts:
-            queue.submit(prompt)
-        found: dict[int, tuple[int, ...]] = {}
-        while queue.busy:
-            for ticket, decoded in queue.advance():
-                if isinstance(decoded, OutOfMemoryError):
-                    raise decoded
-                found[ticket] = decoded.tokens
-        return found
-
-    assert decode_all(tight) == decode_all(backbone)
-    tight.fits = 0
-    with pytest.raises(OutOfMemoryError, match="does not hold one report"):
-        decode_all(tight)
 
 
 def test_prompt_without_room_is_refused(

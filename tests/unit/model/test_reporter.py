@@ -11,14 +11,13 @@ import pytest
 import torch
 
 from model.backbone import Backbone
-from model.batching import BatchQueue
 from model.checkpoint import Checkpoint, save_checkpoint
 from model.config import ModelConfig, Stage
 from model.decode import Decoded, DecodeOptions
 from model.device import select_device
 from model.draft import FlagCode
 from model.errors import CheckpointError, PromptError
-from model.prompt import PromptBatch, ReportContext
+from model.prompt import Prompt, PromptBatch, ReportContext, collate_prompts
 from model.reporter import Reporter, ReporterImage, Study, StudyList, View
 from model.tokenizer import ReportTokenizer, train_tokenizer
 
@@ -54,6 +53,37 @@ class Script:
         )
 
 
+class ScriptQueue:
+    """Serves a queue with a script, two prompts of one rule at a time."""
+
+    slots = 2
+
+    def __init__(self, script: Script, backbone: Backbone, config: ModelConfig) -> None:
+        self._script, self._backbone, self._config = script, backbone, config
+        self._waiting: list[tuple[int, Prompt, DecodeOptions]] = []
+        self._tickets = 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
+        self._tickets += 1
+        self._waiting.append((self._tickets, prompt, options or DecodeOptions.of(self._config)))
+        return self._tickets
+
+    def clear(self) -> None:
+        self._waiting.clear()
+
+    def advance(self) -> list[tuple[int, Any]]:
+        rule = self._waiting[0][2]
+        batch = [entry for entry in self._waiting[: self.slots] if entry[2] == rule]
+        self._waiting = [entry for entry in self._waiting if entry not in batch]
+        prompts = collate_prompts([prompt for _, prompt, _ in batch], self._config, TOKENIZER.pad_id)
+        reports = self._script(self._backbone, prompts, rule)
+        return [(ticket, decoded) for (ticket, _, _), decoded in zip(batch, reports, strict=True)]
+
+
 @pytest.fixture
 def make_reporter(make_config: Make, make_backbone: MakeBackbone) -> Callable[..., Reporter]:
     """A reporter whose decoder is the given script."""
@@ -63,7 +93,7 @@ def make_reporter(make_config: Make, make_backbone: MakeBackbone) -> Callable[..
         checkpoint = Checkpoint(
             backbone=make_backbone(config, 1), config=config, tokenizer=TOKENIZER, weights_sha256="ab" * 32
         )
-        queue = BatchQueue(script, checkpoint.backbone, config, pad_id=TOKENIZER.pad_id, batch=2)
+        queue = ScriptQueue(script, checkpoint.backbone, config)
         ticks = iter(range(100))
         return Reporter(checkpoint, select_device("cpu"), queue, clock=lambda: float(next(ticks)))
 

@@ -1,0 +1,122 @@
+"""One step of all slots, in three ways: a token, a block in two forwards, a block in one.
+
+Each takes the slots as tensors and the cache, and does nothing but arithmetic of fixed shape: no value is
+read by the host, nothing is copied but the new keys and values into their columns. So a step can be
+recorded as a CUDA graph, and costs the same at a report's first block and at its last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from model.backbone import Backbone
+from model.cache import BlockCache
+from model.decode.options import DecodeOptions
+from model.slots import Slots
+
+
+class Method(StrEnum):
+    """How the engine decodes.
+
+    FUSED: the commit of a block and a step of the next one are one forward, and the first block rides in
+    the prefill. FUSED_APART: likewise, but the prefill is a forward of its own. UNFUSED: commit and step
+    are two forwards. AUTOREGRESSIVE: one token a forward, for a model that knows no blocks.
+    """
+
+    FUSED = "fused"
+    FUSED_APART = "fused_apart"
+    UNFUSED = "unfused"
+    AUTOREGRESSIVE = "autoregressive"
+
+
+# backbone, cache, slots, options, first of the B spare columns behind every slot's room
+Step = Callable[[Backbone, BlockCache, Slots, DecodeOptions, int], None]
+
+
+def fused_step(
+    backbone: Backbone, cache: BlockCache, state: Slots, options: DecodeOptions, spare: int
+) -> None:
+    """The clean block's commit and a step of the current one in one forward of `[N, 2B]` rows."""
+    size = options.block_size
+    clean, current = _columns(state, size, spare)
+    visible = torch.stack([state.start, state.start + size], dim=1).repeat_interleave(size, dim=1)
+    place = _places(state, size)
+    logits = _forward(
+        backbone,
+        cache,
+        tokens=torch.cat([state.clean, state.block], dim=1),
+        columns=torch.cat([clean, current], dim=1),
+        positions=torch.cat([place - size, place], dim=1),
+        visible=visible,
+        rows=slice(size, None),
+    )
+    state.advance(logits, options)
+
+
+def unfused_step(
+    backbone: Backbone, cache: BlockCache, state: Slots, options: DecodeOptions, spare: int
+) -> None:
+    """The commit of the clean block, `[N, B]` rows, then a step of the current one, `[N, B]` rows."""
+    size = options.block_size
+    clean, current = _columns(state, size, spare)
+    place = _places(state, size)
+    start = state.start[:, None].expand(-1, size)
+    _forward(backbone, cache, state.clean, clean, place - size, start, slice(0, 0))
+    state.forwards.add_(state.has_clean & state.running)
+    logits = _forward(backbone, cache, state.block, current, place, start + size, slice(None))
+    state.advance(logits, options)
+
+
+def token_step(
+    backbone: Backbone, cache: BlockCache, state: Slots, options: DecodeOptions, spare: int
+) -> None:
+    """The last token's forward, `[N, 1]` rows: what stands there says which one follows. Blocks of one."""
+    last = state.start[:, None] - 1
+    position = state.position[:, None] - 1
+    logits = _forward(backbone, cache, state.clean, last, position, state.start[:, None], slice(None))
+    state.advance(logits, options)
+
+
+STEPS: dict[Method, Step] = {
+    Method.FUSED: fused_step,
+    Method.FUSED_APART: fused_step,
+    Method.UNFUSED: unfused_step,
+    Method.AUTOREGRESSIVE: token_step,
+}
+
+
+def _columns(state: Slots, size: int, spare: int) -> tuple[Tensor, Tensor]:
+    """Cache columns `[N, B]` of the clean block (spare ones where there is none) and of the current one."""
+    offset = torch.arange(size, device=state.start.device)
+    current = state.start[:, None] + offset
+    return torch.where(state.has_clean[:, None], current - size, spare + offset), current
+
+
+def _places(state: Slots, size: int) -> Tensor:
+    """Positions `[N, B]` of the current block's tokens."""
+    return state.position[:, None] + torch.arange(size, device=state.position.device)
+
+
+def _forward(
+    backbone: Backbone,
+    cache: BlockCache,
+    tokens: Tensor,
+    columns: Tensor,
+    positions: Tensor,
+    visible: Tensor,
+    rows: slice,
+) -> Tensor:
+    """Logits of `rows`; all int `[N, q]`, `visible` being how many columns from the first a row sees."""
+    key = torch.arange(cache.capacity, device=columns.device)
+    logits: Tensor = backbone(
+        backbone.embed(tokens),
+        positions.expand(3, -1, -1),
+        key < visible[..., None],  # [N, q, capacity]
+        cache.at(columns),
+        rows=rows,
+    )
+    return logits
