@@ -83,6 +83,12 @@ def _service(status: Status, settings: Settings) -> Iterator[Metric]:
         _bytes(settings.storage.min_free_mb),
     )
     yield _single("database_bytes", "Size of the database.", _bytes(status.database_mb))
+    yield _gauge(
+        "audit_waiting",
+        "Audit events that a destination has not got.",
+        ("destination",),
+        (((name,), float(place.waiting)) for name, place in status.audit.items()),
+    )
 
 
 def _queue(status: Status) -> Iterator[Metric]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from agent.advice import advice_for
+from agent.audit_export import AuditPlace, read_places
 from agent.db.session import Database, database_now
 from agent.db.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.queue.states import DeliveryState, JobState
@@ -117,6 +118,8 @@ class Status:
     throughput_last_day: Throughput
     troubles: Sequence[Trouble]
     disk_free_mb: float | None
+    # By destination of audit messages: file, syslog.
+    audit: Mapping[str, AuditPlace] = field(default_factory=dict)
 
 
 def read_status(database: Database, settings: Settings) -> Status:
@@ -148,6 +151,7 @@ def read_status(database: Database, settings: Settings) -> Status:
             throughput_last_day=throughput_day,
             troubles=_troubles(session),
             disk_free_mb=free_mb(settings.storage.path),
+            audit=read_places(session, settings),
         )
 
 

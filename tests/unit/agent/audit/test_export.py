@@ -17,7 +17,9 @@ from agent.audit_sinks import FileSink, Line, SyslogSink
 from agent.db.session import Database, database_now
 from agent.db.tables import AuditCursor, AuditEvent, Study
 from agent.errors import AuditUndelivered
+from agent.health import judge
 from agent.settings import Settings
+from agent.status import read_status
 
 
 class Recording:
@@ -215,3 +217,22 @@ def test_json_file_holds_a_message_a_line(database: Database, tmp_path: Path) ->
     settings = Settings(audit={"file": path, "file_format": "json"})
     assert AuditExporter(database, settings, host="echo1").run_once() == {"file": 1}
     assert path.read_text(encoding="utf-8").startswith('{"EventIdentification": [{"EventActionCode": "E"')
+
+
+def test_destination_that_takes_nothing_is_seen_in_the_status(database: Database, tmp_path: Path) -> None:
+    """How much waits, since when nothing was taken, and that a person should look."""
+    settings = Settings(
+        audit={"file": tmp_path / "audit.xml", "syslog": "udp://127.0.0.1:514"}, storage={"path": tmp_path}
+    )
+    write(database, "a", "b")
+    syslog, file = Recording("syslog"), Recording("file")
+    syslog.down = True
+    with pytest.raises(AuditUndelivered):
+        AuditExporter(database, settings, [syslog, file], host="echo1").run_once()
+    status = read_status(database, settings)
+    assert {name: (one.waiting, one.code) for name, one in status.audit.items()} == {
+        "file": (0, None),
+        "syslog": (2, "audit-undelivered"),
+    }
+    assert "the audit's syslog takes no messages: 2 wait" in str(judge(status, settings))
+    assert read_status(database, Settings()).audit == {}
