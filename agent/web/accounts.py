@@ -147,9 +147,16 @@ def end_subject(database: Database, subject: str) -> None:
 
 
 def any_user(database: Database) -> bool:
-    """Whether anybody could sign in."""
+    """Whether there is a user, disabled or not: from then on nobody is let in without sign-in."""
     with database.reading() as session:
-        return session.scalar(select(User.id).where(User.disabled.is_(False)).limit(1)) is not None
+        return session.scalar(select(User.id).limit(1)) is not None
+
+
+def any_user_may_sign_in(database: Database) -> bool:
+    """Whether anybody could sign in with a password."""
+    able = (User.disabled.is_(False), User.password_hash.is_not(None))
+    with database.reading() as session:
+        return session.scalar(select(User.id).where(*able).limit(1)) is not None
 
 
 def account_of(user: User) -> Account:

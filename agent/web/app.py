@@ -23,7 +23,7 @@ from agent.errors import AgentError, DatabaseUnavailable, NotFound, WebUnprotect
 from agent.settings import Settings, WebSettings
 from agent.store import InstanceStore
 from agent.web import pages_list, pages_sign_in, pages_study
-from agent.web.accounts import any_user
+from agent.web.accounts import any_user_may_sign_in
 from agent.web.films import Films
 from agent.web.gate import Gate
 from agent.web.openid import OpenId
@@ -112,7 +112,7 @@ def check_protected(settings: Settings, database: Database) -> None:
     web = settings.web
     if web.loopback:
         return
-    if web.oidc is None and not any_user(database):
+    if web.oidc is None and not any_user_may_sign_in(database):
         raise WebUnprotected("nobody could sign in: make a user with `echo-agent user add`, or use loopback")
     if not web.behind_proxy and (web.tls_certificate is None or web.tls_key is None):
         raise WebUnprotected("passwords would go in clear: set web.tls_certificate and web.tls_key")

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent.errors import AgentError, StaleEdit
+from agent.errors import AgentError, NotFound, StaleEdit
 from agent.web import audit, verdict
 from agent.web.compare import compare
 from agent.web.films import FULL_PX, SCREEN_PX
@@ -28,7 +28,7 @@ from dicom_sr.errors import StructuredReportError
 
 async def study(request: Request) -> Response:
     """The study's page."""
-    site, study_id = site_of(request), request.path_params["study_id"]
+    site, study_id = site_of(request), _row(request, "study_id")
     view: StudyView = await aside(read_study, site.database, study_id)
     await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
     return await _study_page(request, view)
@@ -75,13 +75,13 @@ async def findings(request: Request) -> Response:
 
 async def state(request: Request) -> Response:
     """The newest draft and revision of a study: an open page asks whether it is still the newest."""
-    draft_id, revision = await aside(read_state, site_of(request).database, request.path_params["study_id"])
+    draft_id, revision = await aside(read_state, site_of(request).database, _row(request, "study_id"))
     return JSONResponse({"draft": draft_id, "revision": revision})
 
 
 async def comparison(request: Request) -> Response:
     """Two revisions of a study, word by word."""
-    site, study_id = site_of(request), request.path_params["study_id"]
+    site, study_id = site_of(request), _row(request, "study_id")
     chosen = [_number(request.query_params.get(name, "")) for name in ("before", "after")]
     before, after = await aside(read_revisions, site.database, study_id, *chosen)
     await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
@@ -95,7 +95,7 @@ async def comparison(request: Request) -> Response:
 async def film(request: Request) -> Response:
     """One film's values."""
     site = site_of(request)
-    study_id, instance_id = request.path_params["study_id"], request.path_params["instance_id"]
+    study_id, instance_id = _row(request, "study_id"), _row(request, "instance_id")
     sha256 = await aside(find_film, site.database, study_id, instance_id)
     full = request.query_params.get("size") == "full"
     found = await aside(site.films.get, sha256, FULL_PX if full else SCREEN_PX)
@@ -119,7 +119,7 @@ async def judge(request: Request) -> Response:
     """Take a verdict; what cannot be taken comes back with the text as it was sent."""
     site, person = site_of(request), person_of(request)
     fields = await form_of(request)
-    study_id: int = request.path_params["study_id"]
+    study_id = _row(request, "study_id")
     if not person.may_judge:
         await aside(audit.record, site.database, person.actor, "verdict", study_id=study_id, succeeded=False)
         return await page(request, "refused.html", 403, message="Only a radiologist may accept or reject.")
@@ -162,3 +162,11 @@ async def _again(
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
+
+
+def _row(request: Request, name: str) -> int:
+    """Return a row's number from the address; no database has a row of a number beyond 63 bits."""
+    number: int = request.path_params[name]
+    if number >= 1 << 63:
+        raise NotFound("there is no such study")
+    return number
