@@ -114,6 +114,24 @@ def console() -> Console:
     return screen
 
 
+def audited(database: Database, action: str, *, study: str | None = None, **details: Any) -> None:
+    """Record an audit event of whoever gives the command; `study` is a Study Instance UID.
+
+    Raises:
+        DatabaseUnavailable: nothing was recorded; what was to be shown must not be.
+    """
+    from sqlalchemy import select
+
+    from agent.audit import Action, Event, record
+    from agent.db.tables import Study
+
+    with database.transaction() as session:
+        found = None
+        if study is not None:
+            found = session.scalar(select(Study.id).where(Study.study_instance_uid == study))
+        record(session, Event(action=Action(action), actor=actor(), study_id=found, details=details))
+
+
 def actor() -> str:
     """Return who gives the command, for the history of a job."""
     import getpass

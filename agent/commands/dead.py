@@ -10,6 +10,7 @@ from agent.commands.common import (
     ConfigOption,
     JsonOption,
     actor,
+    audited,
     console,
     database_of,
     print_json,
@@ -56,7 +57,9 @@ def dead_show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption
     from agent import history
     from agent.advice import advice_for
 
-    found = history.job_history(database_of(settings_of(config)), job)
+    database = database_of(settings_of(config))
+    found = history.job_history(database, job)
+    audited(database, "view", study=found.job.study_instance_uid)
     if as_json:
         print_json({"history": found, "advice": advice_for(found.job.code)})
         return

@@ -11,6 +11,7 @@ from agent.commands.common import (
     ConfigOption,
     JsonOption,
     actor,
+    audited,
     console,
     database_of,
     print_json,
@@ -65,7 +66,9 @@ def show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = Fa
     """Show one job: its steps, its draft and its deliveries."""
     from agent import history
 
-    found = history.job_history(database_of(settings_of(config)), job)
+    database = database_of(settings_of(config))
+    found = history.job_history(database, job)
+    audited(database, "view", study=found.job.study_instance_uid)
     if as_json:
         print_json(found)
     else:
@@ -115,7 +118,9 @@ def show_study(
     """Show the whole history of one study: images, jobs, drafts and deliveries."""
     from agent import history
 
-    found = history.study_history(database_of(settings_of(config)), study)
+    database = database_of(settings_of(config))
+    found = history.study_history(database, study)
+    audited(database, "view", study=study)
     if as_json:
         print_json(found)
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.common import ConfigOption, database_of, settings_of
+from agent.commands.common import ConfigOption, audited, database_of, settings_of
 from agent.commands.run import WithParent, begin
 
 
@@ -39,6 +39,7 @@ def user_add(
         raise AccountInvalid("a role is one of reader, radiologist, admin")
     database = database_of(settings_of(config), create=True)
     add_user(database, name, person_name, Role(role), _password(password_stdin))
+    audited(database, "user-change", user=name, role=role, kind="added")
     print(f"{name} may sign in as {role}")
 
 
@@ -52,7 +53,9 @@ def user_passwd(
     """Give a user a new password; all sessions of that user end."""
     from agent.web.accounts import set_password
 
-    set_password(database_of(settings_of(config)), name, _password(password_stdin))
+    database = database_of(settings_of(config))
+    set_password(database, name, _password(password_stdin))
+    audited(database, "user-change", user=name, kind="password")
     print(f"{name} has a new password")
 
 

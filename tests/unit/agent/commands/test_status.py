@@ -118,7 +118,7 @@ def test_status_shows_everything_on_one_screen(run: Run) -> None:
     for part in (
         "last image → PACS   hour 6.0 s median, 6.0 s p95, 6.0 s p99",
         "last hour           ",
-        "QUEUED 1, DELIVERED 1, DEAD 1; oldest queued for 60.",
+        "QUEUED 1, DELIVERED 1, DEAD 1; oldest queued for ",
         "ECHO_AGENT port 11112, 2 associations",
         "net 1 on cuda:0, DEMONSTRATION MODEL, GPU memory 30 of 80 GB, 4 slots",
         "→ gone              ! the destination cannot be reached",
