@@ -58,6 +58,18 @@ def select_images(rules: Sequence[EligibilityRule], headers: Sequence[Header]) -
     return Selection(decisions=tuple(_decide(rules, header) for header in headers))
 
 
+def may_accept(rules: Sequence[EligibilityRule], modality: str) -> bool:
+    """Whether an image of which only the modality is known may be accepted."""
+    for rule in rules:
+        if not _one_of(rule.modality, modality):
+            continue
+        if rule.decision == "accept":
+            return True
+        if rule == EligibilityRule(name=rule.name, decision="skip", modality=rule.modality):
+            return False  # it skips the modality whole
+    return False
+
+
 def _decide(rules: Sequence[EligibilityRule], header: Header) -> Decision:
     for rule in rules:
         if _matches(rule, header):

@@ -42,6 +42,12 @@ class StorageFull(AgentError):
     retryable = True
 
 
+class StoreUnavailable(StorageFull):
+    """The bucket of `storage.url` does not answer or did not keep an object: it is tried again."""
+
+    code = "store-unavailable"
+
+
 class InstanceMissing(AgentError):
     """A row names an instance whose file is gone: restore it from the archive or resend the study."""
 

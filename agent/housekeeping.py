@@ -8,160 +8,31 @@ second housekeeper, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
 
 from agent.audit_export import AuditExporter
-from agent.db.session import Database, database_now
-from agent.db.tables import Instance, Job, Study
-from agent.eligibility import Selection, select_images
+from agent.completeness import ArchiveCount
+from agent.completion import ACTOR, complete_due_studies
+from agent.db.session import Database
 from agent.errors import (
     AgentError,
     AuditUndelivered,
-    InstanceMissing,
-    PatientConflict,
-    UnreadableInstance,
 )
-from agent.header import read_stored
-from agent.intake import PATIENT_CONFLICT
 from agent.log import get_logger, study_ref
-from agent.priors import begin_search
 from agent.queue import deliveries, jobs
 from agent.queue.retry import RetryPolicy
-from agent.queue.states import JobState, move
 from agent.retention_purge import Purge
 from agent.settings import Settings
 from agent.status import free_mb
 from agent.store import InstanceStore
 
-ACTOR = "housekeeping"
-_BATCH = 50
 _RECLAIM_EVERY_S = 5.0
 _EXPORT_EVERY_S = 5.0
 _PURGE_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
-    """What a tick did with one study's job: the state that it went to, and why."""
-
-    job_id: int
-    study_instance_uid: str
-    state: JobState
-    code: str | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Due:
-    """A job that is due, with what was there when it was looked at."""
-
-    job_id: int
-    study_id: int
-    study_instance_uid: str
-    conflict: str | None
-    sha256s: tuple[str, ...]
-
-
-def complete_due_studies(
-    database: Database, settings: Settings, store: InstanceStore, now: datetime | None = None
-) -> list[Completed]:
-    """Bring each due job on: QUEUED, SKIPPED by a rule, or FAILED; `now` is the database's time if left out.
-
-    Due is a job in RECEIVING whose quiet time has passed, or its `force_at`: then it is queued as
-    incomplete, never dropped. A job that received another image meanwhile waits for the next tick.
-
-    Raises:
-        DatabaseUnavailable: what was done before it is done.
-    """
-    done = []
-    for due in _due(database, now):
-        state, code, reason = _verdict(due, settings, store)
-        with database.transaction() as session:
-            moment = now or database_now(session)
-            job = session.scalars(select(Job).where(Job.id == due.job_id).with_for_update()).one()
-            if job.state != JobState.RECEIVING or _hashes(session, job.study_id) != due.sha256s:
-                continue
-            forced = job.due_at is not None and job.due_at > moment
-            if forced and not (job.force_at is not None and job.force_at <= moment):
-                continue
-            # A late image after the purge of the others: its draft cannot know what they showed.
-            job.incomplete = forced or _lacks_files(session, job.study_id)
-            job.run_after = moment
-            move(session, job, state, now=moment, code=code, reason=reason, actor=ACTOR)
-            if state is JobState.QUEUED:
-                begin_search(session, job, settings.priors, moment)
-        done.append(
-            Completed(
-                job_id=due.job_id,
-                study_instance_uid=due.study_instance_uid,
-                state=state,
-                code=code,
-                reason=reason,
-            )
-        )
-    return done
-
-
-def _due(database: Database, now: datetime | None) -> list[_Due]:
-    with database.reading() as session:
-        moment = now or database_now(session)
-        rows = session.execute(
-            select(Job.id, Job.study_id, Study.study_instance_uid, Study.conflict)
-            .join(Study, Study.id == Job.study_id)
-            .where(
-                Job.state == JobState.RECEIVING.value,
-                or_(Job.due_at <= moment, Job.force_at <= moment),
-            )
-            .order_by(Job.priority, Job.due_at)
-            .limit(_BATCH)
-        ).all()
-        return [
-            _Due(
-                job_id=row.id,
-                study_id=row.study_id,
-                study_instance_uid=row.study_instance_uid,
-                conflict=row.conflict,
-                sha256s=_hashes(session, row.study_id),
-            )
-            for row in rows
-        ]
-
-
-def _hashes(session: Session, study_id: int) -> tuple[str, ...]:
-    """Return the newest content of each SOP Instance of a study, in the order of arrival."""
-    rows = session.execute(
-        select(Instance.sop_instance_uid, Instance.sha256)
-        .where(Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_(None))
-        .order_by(Instance.id)
-    )
-    return tuple({row.sop_instance_uid: row.sha256 for row in rows}.values())
-
-
-def _lacks_files(session: Session, study_id: int) -> bool:
-    purged = select(Instance.id).where(
-        Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_not(None)
-    )
-    return session.execute(purged.limit(1)).first() is not None
-
-
-def _verdict(due: _Due, settings: Settings, store: InstanceStore) -> tuple[JobState, str | None, str | None]:
-    if due.conflict == PATIENT_CONFLICT:
-        return JobState.FAILED, PatientConflict.code, PatientConflict.__doc__
-    try:
-        headers = [read_stored(store.open(sha256)) for sha256 in due.sha256s]
-    except (InstanceMissing, UnreadableInstance) as error:
-        return JobState.FAILED, error.code, str(error)
-    selection: Selection = select_images(settings.eligibility, headers)
-    if not selection.accepted:
-        return JobState.SKIPPED, selection.skipping_rule, selection.reason
-    return JobState.QUEUED, None, selection.reason
 
 
 class Housekeeper:
@@ -172,6 +43,8 @@ class Housekeeper:
         self._settings = settings
         self._store = store
         self._chance = chance
+        asks = settings.studies.reconcile_with is not None
+        self._archive = ArchiveCount(settings, chance) if asks else None
         self._log = get_logger(ACTOR)
         self._exporter = AuditExporter(database, settings)
         self._undelivered = False
@@ -198,7 +71,7 @@ class Housekeeper:
 
     def complete(self) -> None:
         """Complete the studies that are due."""
-        for done in complete_due_studies(self._database, self._settings, self._store):
+        for done in complete_due_studies(self._database, self._settings, self._store, archive=self._archive):
             self._log.info(
                 "study_complete",
                 job_id=done.job_id,

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
@@ -20,12 +21,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from sqlalchemy import func, select
 
+from agent.completion import Completed, complete_due_studies
 from agent.db.session import Database, database_now
 from agent.db.tables import AuditEvent, Job, JobEvent, Listing, PriorSearch, Study
 from agent.demo.orthanc import free_ports
 from agent.demo.sending import parcel_of, send
 from agent.dimse.storage_scp import StorageScp
-from agent.housekeeping import Completed, complete_due_studies
 from agent.intake import Intake
 from agent.materials import Material, gather
 from agent.prior_fetch import PriorFetcher
@@ -96,6 +97,13 @@ def with_meta(dataset: Dataset) -> Dataset:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta = meta
     return dataset
+
+
+def stored_bytes(dataset: Dataset) -> bytes:
+    """The object as a file."""
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 @dataclass(kw_only=True)

@@ -148,7 +148,7 @@ def test_housekeeper_outlives_a_failing_tick(site: Site, monkeypatch: pytest.Mon
     """A tick that fails is logged; the next one comes."""
     calls: list[int] = []
 
-    def failing(*_: object) -> list[Any]:
+    def failing(*_: object, **__: object) -> list[Any]:
         calls.append(1)
         raise ValueError("a foreign error")
 

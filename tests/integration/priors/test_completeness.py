@@ -1,0 +1,168 @@
+"""A study of which the archive holds more images waits for them, but never for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import BasicTextSRStorage
+from sqlalchemy import select
+
+from agent.completeness import ArchiveCount
+from agent.completion import complete_due_studies
+from agent.db.session import Database, database_now
+from agent.db.tables import AuditEvent, Job, JobEvent
+from agent.demo.orthanc import Orthanc, free_ports
+from agent.header import read_stored
+from agent.intake import Intake
+from agent.settings import ArchiveSettings, Settings, StudySettings
+from agent.store import InstanceStore
+from tests.integration.priors.site import FakeArchive, film, report, stored_bytes
+
+pytestmark = pytest.mark.integration
+Keep = Callable[..., None]
+
+
+@dataclass(kw_only=True)
+class Ward:
+    """A store and a database, and an archive that is asked."""
+
+    database: Database
+    store: InstanceStore
+    settings: Settings
+    archive: ArchiveCount
+
+    def receive(self, *datasets: Dataset) -> None:
+        """Enter images as the listener does."""
+        intake = Intake(self.database, self.settings.studies)
+        for dataset in datasets:
+            file = self.store.put([stored_bytes(dataset)])
+            intake.receive(read_stored(self.store.open(file.sha256)), file, "CR")
+
+    def tick(self, *, after_s: float = 61.0) -> list[tuple[str, str | None]]:
+        """Complete what is due some seconds from now."""
+        with self.database.reading() as session:
+            now = database_now(session) + timedelta(seconds=after_s)
+        done = complete_due_studies(self.database, self.settings, self.store, now, archive=self.archive)
+        return [(one.state.value, one.reason) for one in done]
+
+    def job(self) -> Job:
+        """The newest job."""
+        with self.database.reading() as session:
+            return session.scalars(select(Job).order_by(Job.id.desc()).limit(1)).one()
+
+    def events(self) -> list[tuple[str, str | None]]:
+        """The newest job's history."""
+        with self.database.reading() as session:
+            rows = session.scalars(
+                select(JobEvent).where(JobEvent.job_id == self.job().id).order_by(JobEvent.id)
+            )
+            return [(row.to_state, row.code) for row in rows]
+
+
+@pytest.fixture
+def ward(database: Database, tmp_path: Path) -> Callable[[ArchiveSettings], Ward]:
+    """Make a ward whose archive is this one."""
+
+    def make(archive: ArchiveSettings) -> Ward:
+        settings = Settings(
+            studies=StudySettings(quiet_time_s=60, force_after_s=600, reconcile_with="archive"),
+            archive=archive,
+        )
+        store = InstanceStore(tmp_path / "instances", 0)
+        count = ArchiveCount(settings, Random(1))
+        return Ward(database=database, store=store, settings=settings, archive=count)
+
+    return make
+
+
+@pytest.fixture
+def beside_orthanc(ward: Any, orthanc: Orthanc) -> Ward:
+    """A ward whose archive is a real Orthanc."""
+    orthanc.put("/modalities/agent", ["ECHO_AGENT", "127.0.0.1", free_ports(1)[0]])
+    made: Ward = ward(ArchiveSettings(host=orthanc.host, port=orthanc.port, ae_title=orthanc.ae_title))
+    return made
+
+
+def test_study_waits_for_what_orthanc_holds_more(beside_orthanc: Ward, archived: Keep) -> None:
+    """One of two images is here: the study stays RECEIVING, says why once, and goes on with the second."""
+    frontal, lateral = film("COUNT-1/now"), film("COUNT-1/now", 2)
+    archived(frontal, lateral)
+    beside_orthanc.receive(frontal)
+    assert beside_orthanc.tick() == []
+    assert beside_orthanc.tick(after_s=130) == []
+    assert beside_orthanc.events() == [("RECEIVING", None), ("RECEIVING", "archive-holds-more")]
+    beside_orthanc.receive(lateral)
+    assert beside_orthanc.tick(after_s=200) == [("QUEUED", "2 image(s) taken by rule 'chest-body-part'")]
+    assert beside_orthanc.job().incomplete is False
+
+
+def test_forced_study_says_what_the_archive_holds_more(beside_orthanc: Ward, archived: Keep) -> None:
+    """At force_at the study is drafted as incomplete."""
+    frontal, lateral = film("COUNT-2/now"), film("COUNT-2/now", 2)
+    archived(frontal, lateral)
+    beside_orthanc.receive(frontal)
+    assert beside_orthanc.tick() == []
+    reason = "1 image(s) taken by rule 'chest-body-part'; the archive holds 1 more"
+    assert beside_orthanc.tick(after_s=601) == [("QUEUED", reason)]
+    assert (beside_orthanc.job().incomplete, beside_orthanc.job().code) == (True, None)
+
+
+def test_reports_in_the_archive_are_not_waited_for(beside_orthanc: Ward, archived: Keep) -> None:
+    """Only images that a rule may accept count: our own report in the archive does not."""
+    frontal = film("COUNT-3/now")
+    archived(frontal, report(frontal, "Clear."))
+    beside_orthanc.receive(frontal)
+    assert beside_orthanc.tick() == [("QUEUED", "1 image(s) taken by rule 'chest-body-part'")]
+
+
+def test_study_that_the_archive_does_not_know_goes_on(beside_orthanc: Ward) -> None:
+    """A modality may send to us first."""
+    beside_orthanc.receive(film("COUNT-4/now"))
+    assert [state for state, _ in beside_orthanc.tick()] == ["QUEUED"]
+
+
+def test_archive_that_is_down_holds_nothing_up(ward: Any) -> None:
+    """The study goes on, its history says that nobody was asked; after some failures nobody asks."""
+    place = ward(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
+    reason = (
+        "1 image(s) taken by rule 'chest-body-part'; the archive could not be asked for more: "
+        "archive-unavailable"
+    )
+    for number in range(4):
+        place.receive(film(f"COUNT-5-{number}/now"))
+        assert place.tick() == [("QUEUED", reason)]
+
+
+def test_skipped_study_asks_nobody(ward: Any) -> None:
+    """A hip is skipped, however many images of it there are."""
+    place = ward(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
+    place.receive(film("COUNT-6/now", BodyPartExamined="HIP"))
+    assert place.tick() == [("SKIPPED", "1 image(s) skipped by rule 'other-body-part'")]
+
+
+def test_image_of_a_class_that_is_not_taken_is_not_waited_for(ward: Any) -> None:
+    """What the listener would refuse will never come."""
+    frontal, other = film("COUNT-7/now"), film("COUNT-7/now", 2, SOPClassUID=BasicTextSRStorage)
+    with FakeArchive(answers=[frontal, other]).running() as settings:
+        place = ward(settings)
+        place.receive(frontal)
+        assert [state for state, _ in place.tick()] == ["QUEUED"]
+
+
+def test_wait_is_audited_as_a_query(ward: Any) -> None:
+    """Asking the archive about a patient's study leaves a trace."""
+    frontal, lateral = film("COUNT-8/now"), film("COUNT-8/now", 2)
+    with FakeArchive(answers=[frontal, lateral]).running() as settings:
+        place = ward(settings)
+        place.receive(frontal)
+        assert place.tick() == []
+    with place.database.reading() as session:
+        (event,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "query")).all()
+    assert event.details == {"query": "IMAGE", "count": 1}
