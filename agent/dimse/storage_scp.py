@@ -247,6 +247,8 @@ class StorageScp:
                 answer = Answer(status=Status.NOT_AUTHORIZED, code="not-admitted")
             elif self._draining_since is not None and association.messages.began_at > self._draining_since:
                 answer = Answer(status=Status.OUT_OF_RESOURCES, code="stopping")
+            elif association.messages.dropped:
+                answer = Answer(status=Status.OUT_OF_RESOURCES, code="too-much-in-flight")
             else:
                 answer = self._receive(event)
         finally:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.audit import Event
 from agent.db.session import Database
 from agent.dimse.storage_scp import StorageScp
 from agent.intake import Intake
@@ -26,8 +27,11 @@ def start(database: Database, tmp_path: Path) -> Iterator[Start]:
     def make(*, min_free_mb: float = 0, **values: Any) -> Listener:
         settings = ListenerSettings(**({"port": 0, "pdu_timeout_s": 2, "acse_timeout_s": 2} | values))
         store = InstanceStore(tmp_path / "instances", min_free_mb)
-        scp = StorageScp(settings, store, Intake(database, StudySettings()))
-        listener = Listener(scp=scp, store=store, database=database, port=scp.start(), settings=settings)
+        noted: list[Event] = []
+        scp = StorageScp(settings, store, Intake(database, StudySettings()), note=noted.append)
+        listener = Listener(
+            scp=scp, store=store, database=database, port=scp.start(), settings=settings, noted=noted
+        )
         started.append(listener)
         return listener
 

@@ -17,6 +17,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from sqlalchemy import func, select
 
+from agent.audit import Event
 from agent.db.session import Database
 from agent.db.tables import Instance, Job, Quarantined
 from agent.dimse.contexts import CR_IMAGE, DX_IMAGE_FOR_PRESENTATION, SECONDARY_CAPTURE, VERIFICATION
@@ -67,6 +68,8 @@ class Listener:
     database: Database
     port: int
     settings: ListenerSettings
+    # What it has put on record.
+    noted: list[Event] = field(default_factory=list)
     _opened: list[socket.socket] = field(default_factory=list)
 
     def connect(self) -> socket.socket:

@@ -24,6 +24,7 @@ from tests.integration.receive.peer import (
     encoded,
     read_pdu,
     request_pdu,
+    status_of,
     store_command,
 )
 
@@ -200,17 +201,34 @@ def test_object_beyond_the_bound_ends_its_association(start: Start) -> None:
 
 
 def test_objects_in_flight_are_bounded_together(start: Start) -> None:
-    """Many large objects at once are cut before the memory is; then there is room again."""
+    """What is too much beside the others is dropped; its sender hears 0xA700, then there is room."""
     listener = start(maximum_in_flight_mb=0.2)
     first, second = established(listener), established(listener)
-    unfinished = data_pdus(1, False, bytes(150_000))[:-20_000]
-    first.sendall(data_pdus(1, True, COMMAND) + unfinished)
+    whole = data_pdus(1, False, bytes(150_000))
+    first.sendall(data_pdus(1, True, COMMAND) + whole[:-20_000])
     listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 100_000)
-    second.sendall(data_pdus(1, True, COMMAND) + unfinished)
-    assert is_cut(second, 3)
+    second.sendall(data_pdus(1, True, COMMAND) + whole)
+    kind, body = read_pdu(second)
+    assert (kind, status_of(body)) == (4, 0xA700)
+    assert listener.scp.about()["in_flight_bytes"] < 150_000
     first.close()
+    listener.until(lambda: listener.scp.about()["in_flight_bytes"] == 0)
+    second.sendall(data_pdus(1, True, COMMAND) + whole)
+    kind, body = read_pdu(second)
+    assert (kind, status_of(body)) == (4, 0xC000)
+    assert (listener.count("too-much-in-flight"), listener.quarantined()) == (1, 1)
+
+
+def test_dropped_objects_are_bounded_too(start: Start) -> None:
+    """A peer that goes on for ever, though nothing of it is kept, is cut at the bound of one object."""
+    listener = start(maximum_in_flight_mb=0.05, maximum_object_mb=1)
+    connection = established(listener)
+    fragment = data_pdus(1, False, bytes(16000), 16000)
+    connection.sendall(data_pdus(1, True, COMMAND))
+    with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
+        flood(connection, fragment[:11] + b"\x00" + fragment[12:])
     listener.until(lambda: nothing_is_left(listener))
-    assert listener.count("too-much-in-flight") == 1
+    assert listener.count("object-too-large") == 1
 
 
 def test_endless_command_is_cut(start: Start) -> None:
