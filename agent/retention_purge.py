@@ -210,7 +210,7 @@ class Purge:
                 details = {"kind": "quarantine", "purged_files": len(old)}
                 record(session, Event(action=Action.PURGE, actor=self._actor, details=details))
         for row in old:
-            self._store.open_quarantined(row.sha256).unlink(missing_ok=True)
+            self._store.discard_quarantined(row.sha256)
         return len(old)
 
 

@@ -41,10 +41,37 @@ class DatabaseSettings(Section):
 class StorageSettings(Section):
     """Where received objects lie."""
 
-    path: Path = Field(Path("var/instances"), description="Directory of the received objects.")
+    path: Path = Field(
+        Path("var/instances"),
+        description="Directory of the received objects; several machines may share it. With `url` it holds "
+        "what is on its way and in use.",
+    )
+    url: str | None = Field(
+        None,
+        pattern=r"^(s3|file)://.+",
+        description="`s3://bucket/prefix` keeps the objects there, for several machines; `file:///directory` "
+        "is the same as `path`.",
+    )
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://.+", description="Address of an S3-compatible store that is not Amazon's."
+    )
+    cache_mb: float = Field(
+        10_000, gt=0, description="What `path` may hold (MB) of the objects that lie in the bucket."
+    )
     min_free_mb: float = Field(
         1024, ge=0, description="Free space (MB) below which senders are answered 0xA700, to retry later."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _directory(cls, values: Any) -> Any:
+        """A file URL is a directory, as `path` is."""
+        url = values.get("url") if isinstance(values, dict) else None
+        if isinstance(url, str) and url.startswith("file://"):
+            if "path" in values:
+                raise ValueError("`storage.path` and a file URL in `storage.url` name two directories")
+            return values | {"path": Path(url.removeprefix("file://")), "url": None}
+        return values
 
 
 class AllowedPeer(Section):

@@ -22,7 +22,7 @@ from agent.failpoints import failpoint
 IMPLEMENTATION_CLASS_UID = "2.25.126711443003779431292327943258443368459"
 IMPLEMENTATION_VERSION_NAME = "ECHO_AGENT"
 _PREFIX = bytes(128) + b"DICM"
-_SHARDS = tuple(f"{number:02x}" for number in range(256))
+SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class InstanceStore:
         self._min_free = int(min_free_mb * 1_000_000)
         self._incoming = path / "incoming"
         self._quarantine = path / "quarantine"
-        for folder in (self._incoming, self._quarantine, *(path / shard for shard in _SHARDS)):
+        for folder in (self._incoming, self._quarantine, *(path / shard for shard in SHARDS)):
             folder.mkdir(parents=True, exist_ok=True)
         _flush_folder(path)
 
@@ -116,6 +116,10 @@ class InstanceStore:
         """Remove an object that is not to be kept."""
         self.open(sha256).unlink(missing_ok=True)
 
+    def discard_quarantined(self, sha256: str) -> None:
+        """Remove quarantined bytes that are not to be kept."""
+        self.open_quarantined(sha256).unlink(missing_ok=True)
+
     def move_to_quarantine(self, sha256: str) -> None:
         """Take an object out of the store, durably, because it proved to be no usable instance."""
         os.replace(self.open(sha256), self.open_quarantined(sha256))
@@ -124,7 +128,7 @@ class InstanceStore:
 
     def files(self, changed_since: float = 0.0) -> Iterator[str]:
         """Yield the sha256 of each file in a folder that gained one since `changed_since` (epoch seconds)."""
-        for shard in _SHARDS:
+        for shard in SHARDS:
             folder = self.path / shard
             if folder.stat().st_mtime < changed_since:
                 continue

@@ -28,9 +28,20 @@ def open_database(settings: Settings) -> Database:
 
 def open_store(settings: Settings) -> InstanceStore:
     """Open the store of received objects."""
+    storage = settings.storage
+    if storage.url is not None:
+        from agent.store_remote import open_remote
+
+        return open_remote(
+            storage.url,
+            storage.path,
+            storage.min_free_mb,
+            endpoint_url=storage.endpoint_url,
+            cache_mb=storage.cache_mb,
+        )
     from agent.store import InstanceStore
 
-    return InstanceStore(settings.storage.path, settings.storage.min_free_mb)
+    return InstanceStore(storage.path, storage.min_free_mb)
 
 
 def checkpoint_of(settings: Settings) -> Path:

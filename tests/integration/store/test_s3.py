@@ -1,0 +1,87 @@
+"""The store in a bucket of a real S3 server on loopback, shared by two machines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+
+from agent.errors import StoreUnavailable
+from agent.store_remote import RemoteStore, open_remote
+
+pytestmark = [
+    pytest.mark.integration,
+    # The client's own library still asks for the time in a way that newer Pythons advise against.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore.*"),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of an S3 server."""
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def url(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The URL of a store in an empty bucket, with credentials where the client looks for them."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]}"
+    s3fs.S3FileSystem(endpoint_url=server, skip_instance_cache=True).mkdir(bucket)
+    return f"s3://{bucket}/echo"
+
+
+@pytest.fixture
+def here(url: str, server: str, tmp_path: Path) -> RemoteStore:
+    """The store as one machine has it."""
+    return open_remote(url, tmp_path / "here", 0, endpoint_url=server, cache_mb=100)
+
+
+@pytest.fixture
+def there(url: str, server: str, tmp_path: Path) -> RemoteStore:
+    """The store as another machine has it."""
+    return open_remote(url, tmp_path / "there", 0, endpoint_url=server, cache_mb=100)
+
+
+def test_object_stored_here_is_read_there(here: RemoteStore, there: RemoteStore) -> None:
+    """Ten megabytes, confirmed by the server's own MD5, arrive whole on the other machine."""
+    content = bytes(range(256)) * 40_000
+    stored = here.put((content[:100], memoryview(content)[100:]))
+    assert (stored.sha256, stored.new) == (hashlib.sha256(content).hexdigest(), True)
+    assert there.open(stored.sha256).read_bytes() == content
+    assert list(there.files()) == [stored.sha256]
+    assert not there.put((content,)).new
+
+
+def test_quarantine_and_discard_reach_the_bucket(here: RemoteStore, there: RemoteStore) -> None:
+    """What one machine takes out of the store is out of it for the other one."""
+    bad, unwanted = here.put((b"bad",)), here.put((b"unwanted",))
+    here.move_to_quarantine(bad.sha256)
+    here.discard(unwanted.sha256)
+    here.discard(unwanted.sha256)
+    assert list(there.files()) == []
+    assert there.open_quarantined(bad.sha256).read_bytes() == b"bad"
+    assert not there.open(unwanted.sha256).exists()
+
+
+def test_bucket_that_is_not_there_keeps_nothing(server: str, url: str, tmp_path: Path) -> None:
+    """A wrong bucket, or a server that is down, is no success: the sender is asked to retry."""
+    del url  # for the credentials
+    for address in (server, "http://127.0.0.1:9"):
+        store = open_remote("s3://nowhere/echo", tmp_path / "x", 0, endpoint_url=address, cache_mb=1)
+        with pytest.raises(StoreUnavailable):
+            store.put((b"x",))
