@@ -92,8 +92,8 @@ class Receiver:
         )
         if file.new and (receipt.outcome is Outcome.OURS or (prior and receipt.outcome is Outcome.DUPLICATE)):
             self._store.discard(file.sha256)
-        if receipt.outcome is Outcome.RESTORED and not self._store.open(file.sha256).exists():
-            # A purge took the file away between the two; now that a row needs it again, none does.
+        if receipt.outcome is Outcome.RESTORED:
+            # A purge may have taken the file away between the two; now that a row needs it, none will.
             self._store.put(pieces)
         failpoint("receiver.before-answer")
         if prior:

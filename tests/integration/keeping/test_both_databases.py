@@ -17,13 +17,15 @@ from agent.audit_export import AuditExporter
 from agent.audit_sinks import Line
 from agent.db.session import Database, database_now
 from agent.db.tables import AuditCursor, AuditEvent, Instance, Job, Study
-from agent.header import Header
+from agent.dimse.contexts import CR_IMAGE
+from agent.dimse.receiver import Answer, Command, Receiver
 from agent.housekeeping import Housekeeper
-from agent.intake import Intake, Outcome
+from agent.intake import Intake
 from agent.reconcile import reconcile
 from agent.retention_purge import Purge
 from agent.settings import Settings, StudySettings
 from agent.store import InstanceStore
+from tests.integration.receive.peer import EXPLICIT, chest, encoded
 from tests.unit.agent.rows import add_draft
 
 pytestmark = pytest.mark.integration
@@ -43,26 +45,18 @@ class Recording:
         self.users += [str(fromstring(one.text).find("ActiveParticipant").get("UserID")) for one in lines]
 
 
-def header(number: int) -> Header:
-    """The header of the one image of a study."""
-    return Header(
-        study_instance_uid=f"1.2.{number}",
-        series_instance_uid=f"1.2.{number}.1",
-        sop_instance_uid=f"1.2.{number}.1.1",
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.1",
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        modality="CR",
-    )
-
-
-def take(database: Database, store: InstanceStore, number: int) -> Outcome:
+def take(database: Database, store: InstanceStore, number: int) -> Answer:
     """Receive the image of a study, as the listener does."""
-    content = (f"{number}".encode() * 1000,)
-    file = store.put(content)
-    outcome = Intake(database, StudySettings()).receive(header(number), file, "CR1").outcome
-    if outcome is Outcome.RESTORED and not store.open(file.sha256).exists():
-        store.put(content)
-    return outcome
+    uid = f"1.2.{number}.1.1"
+    dataset = encoded(chest(SOPInstanceUID=uid, StudyInstanceUID=f"1.2.{number}"))
+    command = Command(
+        sop_class_uid=CR_IMAGE,
+        sop_instance_uid=uid,
+        context_class_uid=CR_IMAGE,
+        transfer_syntax_uid=EXPLICIT,
+        calling_ae_title="CR1",
+    )
+    return Receiver(store, Intake(database, StudySettings())).receive(command, memoryview(dataset))
 
 
 def grow_old(database: Database, *numbers: int) -> None:
@@ -94,6 +88,8 @@ def test_purge_obeys_the_same_rules(both_databases: Database, tmp_path: Path) ->
     ]  # fmt: skip
     done = purge(both_databases, store).run()
     assert (done.studies, done.files, len(list(store.files()))) == (3, 3, 2)
+    assert take(both_databases, store, 1).code == "restored"
+    assert take(both_databases, store, 1).code == "duplicate"
     found = reconcile(both_databases, store, Intake(both_databases, StudySettings()))
     assert (found.missing, found.removed, found.ingested) == (0, 0, 0)
     with both_databases.reading() as session:
