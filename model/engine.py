@@ -130,7 +130,7 @@ class Engine:
         is lost. One that does not fit even alone comes back as an error, and the others go on.
         """
         try:
-            self._admit()
+            self.admit()
             self._step()
         except torch.OutOfMemoryError:
             return self._shrink()
@@ -179,7 +179,8 @@ class Engine:
         self._allocate(fewer)
         return [(request.ticket, OutOfMemoryError(NO_ROOM)) for request in failed]
 
-    def _admit(self) -> None:
+    @torch.inference_mode()
+    def admit(self) -> None:
         """Gives free slots to waiting reports; those with equally many images share one prefill."""
         free = [slot for slot, request in enumerate(self._requests) if request is None]
         taken = [(slot, self._waiting.popleft()) for slot in free[: len(self._waiting)]]

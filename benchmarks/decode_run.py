@@ -1,0 +1,330 @@
+"""The decoders of `benchmarks/decode.py`, each timed from prompts to tokens, and the rows made of it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import psutil
+import torch
+from transformers import GenerationConfig
+
+from benchmarks.decode_models import Workload
+from benchmarks.decode_roofline import Forward, Machine, floor_seconds, synchronise
+from model.decode import decode_multistep
+from model.decode.context import DecodeContext
+from model.engine import Engine
+from model.errors import OutOfMemoryError
+from model.prompt import Prompt, collate_prompts
+from model.steps import Method
+
+GENERATE, MULTISTEP = "generate", "multi-step"
+NAMES = {
+    Method.AUTOREGRESSIVE: "autoregressive",
+    Method.UNFUSED: "one-step unfused",
+    Method.FUSED_APART: "fused",
+    Method.FUSED: "fused, first block in prefill",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One run of a batch, in seconds: vision and prefill, then decoding. forwards: those of the latter."""
+
+    front: float
+    decode: float
+    forwards: int
+    tokens: tuple[tuple[int, ...], ...]
+
+
+class Contestant(Protocol):
+    """A decoder of a batch of prompts."""
+
+    name: str
+
+    def run(self, prompts: Sequence[Prompt], tokens: int) -> Timing:
+        """Decodes `tokens` tokens for each prompt."""
+
+    def forward(self) -> Forward:
+        """The size of one decoding forward, for its floor."""
+
+
+class EngineContestant:
+    """The engine, in one of its ways."""
+
+    def __init__(self, work: Workload, method: Method, batch: int, longest_prompt: int) -> None:
+        self.name, self._method, self._work, self._batch = NAMES[method], method, work, batch
+        self.engine = Engine(
+            work.backbone,
+            work.config,
+            pad_id=work.tokenizer.pad_id,
+            slots=batch,
+            longest_prompt=longest_prompt,
+            method=method,
+        )
+        self._columns = longest_prompt + work.scale.report_tokens / 2
+
+    def run(self, prompts: Sequence[Prompt], tokens: int) -> Timing:
+        """Vision and prefill are what the engine does before its first step."""
+        device, options = self._work.backbone.device, replace(self._work.options, max_tokens=tokens)
+        synchronise(device)
+        started = time.perf_counter()
+        for prompt in prompts:
+            self.engine.submit(prompt, options)
+        self.engine.admit()
+        synchronise(device)
+        admitted = time.perf_counter()
+        reports = {}
+        while self.engine.busy:
+            for ticket, report in self.engine.advance():
+                if isinstance(report, OutOfMemoryError):
+                    raise report
+                reports[ticket] = report
+        ended = time.perf_counter()
+        ordered = [reports[ticket] for ticket in sorted(reports)]
+        return Timing(
+            front=admitted - started,
+            decode=ended - admitted,
+            forwards=ordered[0].forwards - 1,
+            tokens=tuple(report.tokens for report in ordered),
+        )
+
+    def forward(self) -> Forward:
+        """2B rows fused, B and B unfused, one token."""
+        size = self._work.scale.block_size
+        rows = {Method.AUTOREGRESSIVE: 1, Method.UNFUSED: size}.get(self._method, 2 * size)
+        return Forward(
+            rows=self._batch * rows,
+            head_rows=self._batch * min(rows, size),
+            slots=self._batch,
+            columns=self._columns,
+        )
+
+
+class MultistepContestant:
+    """The published way of the base model: B / 2 steps a block, and a commit."""
+
+    name = MULTISTEP
+
+    def __init__(self, work: Workload, batch: int, longest_prompt: int) -> None:
+        self._work, self._batch, self._longest = work, batch, longest_prompt
+
+    def run(self, prompts: Sequence[Prompt], tokens: int) -> Timing:
+        """The front is timed by itself, and taken off the whole."""
+        work = self._work
+        batch = collate_prompts(prompts, work.config, work.tokenizer.pad_id)
+        options = replace(work.options, steps=work.scale.block_size // 2, max_tokens=tokens)
+        front, _ = timed(lambda: DecodeContext(work.backbone, batch, options).prefill(), work)
+        whole, reports = timed(lambda: decode_multistep(work.backbone, batch, options), work)
+        return Timing(
+            front=front,
+            decode=whole - front,
+            forwards=reports[0].forwards - 1,
+            tokens=tuple(report.tokens for report in reports),
+        )
+
+    def forward(self) -> Forward:
+        """B rows."""
+        rows = self._batch * self._work.scale.block_size
+        columns = self._longest + self._work.scale.report_tokens / 2
+        return Forward(rows=rows, head_rows=rows, slots=self._batch, columns=columns)
+
+
+class GenerateContestant:
+    """transformers' own `generate`, greedy, with its own cache."""
+
+    name = GENERATE
+
+    def __init__(self, work: Workload, batch: int, longest_prompt: int) -> None:
+        self._work, self._batch, self._longest = work, batch, longest_prompt
+
+    def run(self, prompts: Sequence[Prompt], tokens: int) -> Timing:
+        """One token is the front; the others are decoding."""
+        work = self._work
+        front, _ = timed(lambda: self._generate(prompts, 1), work)
+        whole, written = timed(lambda: self._generate(prompts, tokens), work)
+        return Timing(
+            front=front,
+            decode=whole - front,
+            forwards=tokens - 1,
+            tokens=tuple(tuple(row[-tokens:]) for row in written.tolist()),
+        )
+
+    def _generate(self, prompts: Sequence[Prompt], tokens: int) -> Any:
+        work = self._work
+        network = work.reference.network
+        batch = collate_prompts(prompts, work.config, work.tokenizer.pad_id).to(work.reference.device)
+        return network.generate(
+            input_ids=batch.input_ids,
+            attention_mask=batch.valid.long(),
+            pixel_values=batch.pixel_values,
+            image_grid_thw=batch.grid_thw.to(batch.input_ids.device),
+            mm_token_type_ids=(batch.input_ids == work.config.shape.image_token_id).int(),
+            generation_config=GenerationConfig(
+                do_sample=False, max_new_tokens=tokens, pad_token_id=work.tokenizer.pad_id
+            ),
+        )
+
+    def forward(self) -> Forward:
+        """One token."""
+        columns = self._longest + self._work.scale.report_tokens / 2
+        return Forward(rows=self._batch, head_rows=self._batch, slots=self._batch, columns=columns)
+
+
+def timed(work: Callable[[], Any], workload: Workload) -> tuple[float, Any]:
+    """Seconds and result of some work without gradients."""
+    device = workload.backbone.device
+    synchronise(device)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        result = work()
+    synchronise(device)
+    return time.perf_counter() - started, result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One decoder at one batch size; the times are medians. forwards_per_report: prefill included.
+
+    report_ms: a report from its pixels to its tokens, the batch's time shared out. floor_ms: the least
+    time of one forward on this machine; roofline: the share of it that was reached, in 0..1 (more where
+    the floor was measured at a worse moment). memory_mb: of the device; on a CPU of the whole process.
+    """
+
+    decoder: str
+    batch: int
+    runs: int
+    forwards_per_report: int
+    ms_per_forward: float
+    tokens_per_second: float
+    pixels_ms: float
+    vision_ms: float
+    prefill_ms: float
+    decode_ms: float
+    report_ms: float
+    reports_per_second: float
+    memory_mb: float
+    floor_ms: float
+    roofline: float
+
+
+def contestants(work: Workload, batch: int, longest_prompt: int) -> list[Contestant]:
+    """All decoders, the slowest first."""
+    return [
+        GenerateContestant(work, batch, longest_prompt),
+        EngineContestant(work, Method.AUTOREGRESSIVE, batch, longest_prompt),
+        MultistepContestant(work, batch, longest_prompt),
+        EngineContestant(work, Method.UNFUSED, batch, longest_prompt),
+        EngineContestant(work, Method.FUSED_APART, batch, longest_prompt),
+        EngineContestant(work, Method.FUSED, batch, longest_prompt),
+    ]
+
+
+def measure_batch(
+    work: Workload,
+    machine: Machine,
+    batch: int,
+    *,
+    runs: int,
+    seconds: float,
+    weight_bytes: float,
+    said: Callable[[str], None],
+) -> tuple[list[Row], float]:
+    """Rows of one batch size, the decoders taking turns; and how far fused and unfused tokens agree.
+
+    runs: turns at most; fewer, but one, when `seconds` are over.
+    """
+    films = work.films(batch)
+    started = time.perf_counter()
+    prompts = [work.prompt(study) for study in films]
+    pixels = (time.perf_counter() - started) / batch
+    longest = max(len(prompt.input_ids) for prompt in prompts)
+    racing = contestants(work, batch, longest)
+    for one in racing:
+        said(f"batch {batch}: warming up {one.name}")
+        one.run(prompts, 2 * work.scale.block_size)
+    images = collate_prompts(prompts, work.config, work.tokenizer.pad_id).to(work.backbone.device)
+    vision: list[float] = []
+    timings: dict[str, list[Timing]] = {one.name: [] for one in racing}
+    memory: dict[str, float] = {}
+    begun = time.perf_counter()
+    for turn in range(runs):
+        if turn and time.perf_counter() - begun > seconds * turn / (turn + 1):
+            break
+        vision.append(
+            timed(lambda: work.backbone.encode_images(images.pixel_values, images.grid_thw), work)[0]
+        )
+        for one in racing:
+            said(f"batch {batch}: turn {turn + 1} of {runs}, {one.name}")
+            before = _start_memory(work)
+            timings[one.name].append(one.run(prompts, work.scale.report_tokens))
+            memory[one.name] = _peak_memory(work, before)
+    look = statistics.median(vision)
+    rows = [
+        _row(work, machine, one, batch, timings[one.name], pixels, look, memory[one.name], weight_bytes)
+        for one in racing
+    ]
+    last = {name: found[-1].tokens for name, found in timings.items()}
+    return rows, agreement(last[NAMES[Method.FUSED]], last[NAMES[Method.UNFUSED]])
+
+
+def agreement(some: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> float:
+    """The share of places at which two batches have the same token."""
+    pairs = [pair for one, other in zip(some, others, strict=True) for pair in zip(one, other, strict=True)]
+    return sum(a == b for a, b in pairs) / len(pairs)
+
+
+def _row(
+    work: Workload,
+    machine: Machine,
+    one: Contestant,
+    batch: int,
+    timings: Sequence[Timing],
+    pixels: float,
+    vision: float,
+    memory: float,
+    weight_bytes: float,
+) -> Row:
+    front = statistics.median(timing.front for timing in timings)
+    decode = statistics.median(timing.decode for timing in timings)
+    whole = statistics.median(timing.front + timing.decode for timing in timings) / batch + pixels
+    forwards = timings[0].forwards
+    floor = floor_seconds(machine, one.forward(), weight_bytes)
+    if one.name == NAMES[Method.UNFUSED]:  # every other forward is a commit, which needs no head
+        commit = floor_seconds(machine, replace(one.forward(), head_rows=0), weight_bytes)
+        floor = (floor + commit) / 2
+    return Row(
+        decoder=one.name,
+        batch=batch,
+        runs=len(timings),
+        forwards_per_report=forwards + 1,
+        ms_per_forward=1e3 * decode / forwards,
+        tokens_per_second=batch * work.scale.report_tokens / decode,
+        pixels_ms=1e3 * pixels,
+        vision_ms=1e3 * vision / batch,
+        prefill_ms=1e3 * max(0.0, front - vision) / batch,
+        decode_ms=1e3 * decode / batch,
+        report_ms=1e3 * whole,
+        reports_per_second=1 / whole,
+        memory_mb=memory,
+        floor_ms=1e3 * floor,
+        roofline=floor * forwards / decode,
+    )
+
+
+def _start_memory(work: Workload) -> float:
+    if work.backbone.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    return 0.0
+
+
+def _peak_memory(work: Workload, before: float) -> float:
+    """MiB: on a GPU one copy of the weights and what the run took beside all that was there before it."""
+    if work.backbone.device.type == "cuda":
+        weights = sum(p.numel() * p.element_size() for p in work.reference.parameters())
+        return (weights + torch.cuda.max_memory_allocated() - before) / 2**20
+    return float(psutil.Process().memory_info().rss) / 2**20
