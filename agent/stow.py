@@ -112,6 +112,8 @@ def _found(client: _FileClient, item: Item) -> bool:
             series_instance_uid=item.series_instance_uid,
             search_filters={"SOPInstanceUID": item.sop_instance_uid},
         )
+        # An answer that ignores the filter names the instance or not, all the same.
+        return any(_uid_of(one) == item.sop_instance_uid for one in answers)
     except requests.HTTPError as error:
         code = 0 if error.response is None else error.response.status_code
         if code in _NOT_THERE:
@@ -121,8 +123,6 @@ def _found(client: _FileClient, item: Item) -> bool:
         raise ConnectionLost("the DICOMweb server cannot be reached, or did not answer in time") from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise CommitmentFailed("the DICOMweb server's answer to the query cannot be read") from error
-    # An answer that ignores the filter names the instance or not, all the same.
-    return any(_uid_of(one) == item.sop_instance_uid for one in answers)
 
 
 def _uid_of(answer: Any) -> str:

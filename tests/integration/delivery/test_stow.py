@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from agent.db.session import Database
 from agent.delivery import open_way
 from agent.demo.orthanc import Orthanc
 from agent.dimse.storage_scu import ConnectionLost
-from agent.errors import DeliveryFailed, DeliveryRefused
+from agent.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
+from agent.queue.commitment_values import Item
 from agent.settings import DestinationSettings
-from agent.stow import reachable
+from agent.stow import holds, reachable
+from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -44,12 +47,18 @@ def serve() -> Iterator[Serve]:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self._answer()
+
+            def _answer(self) -> None:
                 content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/dicom+json")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
+
+            def do_GET(self) -> None:
+                self._answer()
 
             def log_message(self, *_arguments: object) -> None:
                 """Say nothing."""
@@ -149,3 +158,64 @@ def test_stow_server_is_reachable_or_not(orthanc: Orthanc, free_port: int) -> No
 def test_stow_url_counts_for_the_demonstration_models_refusal(values: dict[str, Any], loopback: bool) -> None:
     """A web address elsewhere is elsewhere."""
     assert DestinationSettings(name="x", **values).loopback == loopback
+
+
+def item_of(letter: Any, number: int) -> Item:
+    """A stored document to ask about."""
+    return Item(
+        delivery_id=1,
+        transaction_uid=None,
+        attempts=1,
+        sop_class_uid=letter.sop_class_uid,
+        sop_instance_uid=letter.sop_instance_uid,
+        series_instance_uid=letter.series_instance_uid,
+        study_instance_uid=f"1.2.840.99.{number}",
+    )
+
+
+def instance(uid: str) -> dict[str, Any]:
+    """One answer of a search."""
+    return {"00080018": {"vr": "UI", "Value": [uid]}}
+
+
+def test_stow_server_is_asked_what_it_holds(serve: Serve, letters: Letters) -> None:
+    """An answer counts only for the instance that it names, whatever filter the server heeds."""
+    findings, _report = letters(1)
+    held, _bodies = serve(200, [instance("1.2.3"), instance(findings.sop_instance_uid)])
+    others, _bodies = serve(200, [instance("1.2.3")])
+    nothing, _bodies = serve(200, [])
+    gone, _bodies = serve(404, {})
+    item = item_of(findings, 1)
+    assert holds(held, [item]) == {findings.sop_instance_uid}
+    assert [holds(one, [item]) for one in (others, nothing, gone)] == [frozenset()] * 3
+
+
+def test_stow_search_that_fails_is_asked_again(serve: Serve, letters: Letters, free_port: int) -> None:
+    """A server's error says nothing about what it holds."""
+    item = item_of(letters(1)[0], 1)
+    failing, _bodies = serve(500, {})
+    with pytest.raises(CommitmentFailed, match="500"):
+        holds(failing, [item])
+    odd, _bodies = serve(200, {"00080018": 1})
+    with pytest.raises(CommitmentFailed):
+        holds(odd, [item])
+    with pytest.raises(ConnectionLost):
+        holds(destination(f"http://127.0.0.1:{free_port}"), [item])
+
+
+def test_stow_commitment_by_search_with_a_real_orthanc(
+    both_databases: Database, orthanc: Orthanc, letters: Letters
+) -> None:
+    """Sent by STOW-RS and found by QIDO-RS: COMMITTED."""
+    if not orthanc.dicomweb:
+        pytest.skip("Orthanc's DICOMweb plugin is not installed")
+    number = 8000 if both_databases.is_sqlite else 8001
+    where = destination(f"{orthanc.url}/dicom-web").model_copy(update={"commitment": True})
+    job_id = outbox(both_databases, letters(number), number, "web")
+    end = running(both_databases, where)
+    try:
+        wait_for(lambda: delivery_states(both_databases) == ["COMMITTED", "COMMITTED"], 120)
+    finally:
+        end()
+    assert state_of(both_databases, job_id) == "DELIVERED"
+    assert set(orthanc.documents(f"1.2.840.99.{number}")) == {one.content for one in letters(number)}
