@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,27 @@ def test_statement_names_identity_and_bounds(statement: str) -> None:
     assert f"({HALF_OPEN_PER_STRANGER} where no entry" in statement
     assert f"`{PATIENT_CONFLICT}`" in statement
     assert f"`{INSTANCE_CONFLICT}`" in statement
+
+
+def test_statement_has_the_form_of_the_standard(statement: str) -> None:
+    """The sections of PS3.2 stand in their order, and none is empty."""
+    titles = re.findall(r"^#+ (\d[\d.]*) ", statement, re.MULTILINE)
+    assert [one.rstrip(".") for one in titles if one.count(".") <= 1 and one.endswith(".")] == list(
+        "12345678"
+    )
+    for title in ("4.1.1", "4.1.2", "4.1.3", "4.2.1", "4.2.2", "4.3", "4.4"):
+        assert title in titles
+    for annex in range(1, 7):
+        assert f"**8.{annex} " in statement
+    for _, body in re.findall(r"^(## [^\n]*)\n(.*?)(?=^## |\Z)", statement, re.MULTILINE | re.DOTALL):
+        assert body.strip()
+
+
+def test_statement_links_lead_to_its_sections(statement: str) -> None:
+    """The table of contents names headings that there are."""
+    anchors = {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in statement.splitlines()
+        if line.startswith("#")
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", statement)) <= anchors
