@@ -68,6 +68,7 @@ class House:
         """The purge under these settings."""
         settings = Settings(
             retention={"keep_days": 30} | retention,
+            storage={"min_free_mb": 0},
             destinations=[{"name": "pacs", "host": "127.0.0.1", "commitment": True}],
         )
         return Purge(self.database, settings, self.store, lambda: self.free_mb, actor="test")
@@ -150,6 +151,7 @@ def test_full_disk_takes_the_oldest_until_enough_is_free(house: House) -> None:
         house.database,
         Settings(
             retention={"free_space_mb": 1000},
+            storage={"min_free_mb": 0},
             destinations=[{"name": "pacs", "host": "127.0.0.1", "commitment": True}],
         ),
         house.store,

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from agent.queue.states import DeliveryState, JobState
 from agent.retention import PURGES, WORDS, Facts, Reason, Rules, judge
+from agent.settings import Settings
 from agent.settings_keeping import RetentionSettings
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -158,3 +160,14 @@ def test_every_reason_has_words() -> None:
     """The table explains each line."""
     assert set(WORDS) == set(Reason)
     assert set(Reason) > PURGES
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [({"min_free_mb": 5000}, "must be above"), ({"url": "s3://bucket/echo"}, "a bucket")],
+)
+def test_space_that_cannot_help_is_a_settings_error(storage: dict[str, Any], words: str) -> None:
+    """Below the senders' limit the purge would come too late; a bucket has no free space to look at."""
+    with pytest.raises(ValidationError, match=words):
+        Settings(storage=storage, retention={"free_space_mb": 5000})
+    assert Settings(storage={"min_free_mb": 4999}, retention={"free_space_mb": 5000}).retention.purges
