@@ -287,7 +287,9 @@ class Settings(BaseSettings):
     def _purge_before_senders_wait(self) -> Self:
         wanted = self.retention.free_space_mb
         if wanted is not None and self.storage.url is not None:
-            raise ValueError("`retention.free_space_mb` is for a disk; in a bucket (`storage.url`) ages count")
+            raise ValueError(
+                "`retention.free_space_mb` is for a disk; in a bucket (`storage.url`) ages count"
+            )
         if wanted is not None and wanted <= self.storage.min_free_mb:
             raise ValueError(
                 "`retention.free_space_mb` must be above `storage.min_free_mb`, below which senders are told "
