@@ -1,0 +1,62 @@
+"""Searches on SQLite and PostgreSQL: found alike, and run by one process alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from agent.db.session import Database
+from agent.db.tables import PriorLink, PriorSearch
+from agent.prior_fetch import PriorFetcher
+from agent.store import InstanceStore
+from tests.integration.priors.site import FakeArchive, Site, film, report, running_site
+
+pytestmark = pytest.mark.integration
+PRIOR = film("BOTH/before", StudyDate="20250101")
+
+
+@pytest.fixture
+def site(both_databases: Database, tmp_path: Path, free_port: int) -> Iterator[Site]:
+    """A site on either database, with an archive that has one earlier study and its report."""
+    archive = FakeArchive(answers=[PRIOR], sends=[PRIOR, report(PRIOR, "Clear.")], to=free_port)
+    store = InstanceStore(tmp_path / "instances", 0)
+    with archive.running() as settings, running_site(both_databases, store, settings, free_port) as running:
+        yield running
+
+
+def test_earlier_study_is_found_and_used(site: Site) -> None:
+    """Search, retrieval, link, event and the job's release."""
+    job_id = site.queue(film("BOTH/now"))
+    assert site.claim() == []
+    site.fetcher.run_once()
+    (claim,) = site.claim()
+    material = site.material(claim)
+    assert (site.search_of(job_id).code, len(material.priors.headers)) == ("priors-found", 1)
+    assert material.priors.findings == ("Report of 2025-01-01: Finding: Clear.",)
+    assert "priors-found" in site.told(job_id)
+
+
+def test_two_processes_run_a_search_once(site: Site) -> None:
+    """Each search has one owner, whoever looks first."""
+    site.queue(film("BOTH/now"))
+    other = PriorFetcher(site.database, site.store, site.settings, owner="other")
+    assert (other.run_once(), site.fetcher.run_once()) == (1, 0)
+    other.stop()
+    with site.database.reading() as session:
+        assert session.scalars(select(PriorSearch.owner)).all() == ["other"]
+        assert len(session.scalars(select(PriorLink.id)).all()) == 1
+
+
+def test_each_revision_has_a_search_of_its_own(site: Site) -> None:
+    """A late image's draft is compared too; what is here is not fetched again."""
+    first = site.queue(film("BOTH/now"))
+    site.fetcher.run_once()
+    second = site.queue(film("BOTH/now", 2))
+    site.fetcher.run_once()
+    assert [site.search_of(job_id).code for job_id in (first, second)] == ["priors-found"] * 2
+    (claim,) = site.claim()
+    assert (claim.revision, len(site.material(claim).priors.headers)) == (2, 1)
+    assert site.counts() == {"studies": 2, "jobs": 2, "listings": 0}
