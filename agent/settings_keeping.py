@@ -81,7 +81,9 @@ class AuditSettings(Section):
         "by keyed hashes of them (`log.hash_key`). A patient's name is never written.",
     )
     keep_days: float | None = Field(
-        None, gt=0, description="Remove exported events from the database after this time (days)."
+        None,
+        gt=0,
+        description="Remove events from the database after this time (days), once each destination has them.",
     )
 
     @model_validator(mode="after")
