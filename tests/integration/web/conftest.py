@@ -1,42 +1,22 @@
-"""The web application on an empty database, and a study that has a draft."""
+"""The web application on an empty database of each kind, studies that have a draft, and a browser."""
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-from pydicom import Dataset, dcmwrite
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
-from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from agent import outbox
-from agent.composition import draft_record
-from agent.db.session import Database, database_now
-from agent.db.tables import Instance, Job, Study
-from agent.header import read_stored
-from agent.intake import Intake
-from agent.materials import Material
-from agent.pixels import load_image
-from agent.queue.states import JobState, move
+from agent.db.session import Database
 from agent.settings import DestinationSettings, Settings
 from agent.store import InstanceStore
 from agent.web.app import create_app
-from dicom_sr.document import Algorithm
-from model.findings.extract import extract_findings
-from model.reporter import DraftFlag, DraftSentence, DraftText
+from tests.support.worklist import FINDINGS, IMPRESSION, receive_film, write_draft
 
-ALGORITHM = Algorithm(
-    name="test", version="1", manufacturer="ECHO Agent", weights_sha256="0" * 64, demonstration=True
-)
-FINDINGS = ("There is a large left pneumothorax.", "No pleural effusion.")
-IMPRESSION = ("Left pneumothorax.",)
 PASSWORD = "correct horse battery"
+Receive = Callable[..., int]
 
 
 @pytest.fixture
@@ -66,47 +46,12 @@ def client(settings: Settings, database: Database, store: InstanceStore) -> Test
     )
 
 
-def film(uid: str, **attributes: object) -> Dataset:
-    """A small chest film."""
-    dataset = Dataset()
-    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, f"{uid}.1"
-    dataset.SOPInstanceUID = f"{uid}.1.1"
-    dataset.PatientID, dataset.PatientName = "P1", "DOE^JANE"
-    dataset.PatientBirthDate, dataset.PatientSex = "19500101", "O"
-    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = "20260101", "120000", "1"
-    dataset.AccessionNumber, dataset.ReferringPhysicianName = "A1", ""
-    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "DX", "CHEST", "PA"
-    dataset.Rows = dataset.Columns = 32
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = (np.arange(1024, dtype=np.uint16) * 4).tobytes()
-    for keyword, value in attributes.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-Receive = Callable[..., int]
-
-
 @pytest.fixture
 def receive(database: Database, store: InstanceStore, settings: Settings) -> Receive:
     """Receive one film: `receive(uid, **attributes)`; returns the study's id."""
 
     def run(uid: str, **attributes: object) -> int:
-        dataset = film(uid, **attributes)
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-        meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.file_meta = meta
-        buffer = io.BytesIO()
-        dcmwrite(buffer, dataset, enforce_file_format=True)
-        file = store.put([buffer.getvalue()])
-        Intake(database, settings.studies).receive(read_stored(store.open(file.sha256)), file, "MODALITY")
-        with database.reading() as session:
-            return session.scalars(select(Study.id).where(Study.study_instance_uid == uid)).one()
+        return receive_film(database, store, settings, uid, **attributes)
 
     return run
 
@@ -127,56 +72,6 @@ def drafted(receive: Receive, database: Database, store: InstanceStore, settings
         return study_id
 
     return run
-
-
-def write_draft(
-    database: Database,
-    store: InstanceStore,
-    settings: Settings,
-    study_id: int,
-    *,
-    findings: Sequence[str] = FINDINGS,
-    impression: Sequence[str] = IMPRESSION,
-) -> None:
-    """Write the draft of a study's newest job; its impression is doubtful."""
-    text = f"Findings: {' '.join(findings)} Impression: {' '.join(impression)}"
-    answer = DraftText(
-        findings_sentences=tuple(DraftSentence(text=one, confidence=0.9, doubtful=False) for one in findings),
-        impression_sentences=tuple(
-            DraftSentence(text=one, confidence=0.4, doubtful=True) for one in impression
-        ),
-        text=text,
-        findings=extract_findings(text),
-        flags=(DraftFlag(code="low_confidence", text="Parts of the draft are doubtful."),),
-        tokens=8,
-        forwards=1,
-        blocks=1,
-        seconds=0.1,
-    )
-    with database.transaction() as session:
-        digests = session.scalars(select(Instance.sha256).where(Instance.study_id == study_id)).all()
-        job = session.scalars(
-            select(Job).where(Job.study_id == study_id, Job.kind == "draft").order_by(Job.id.desc()).limit(1)
-        ).one()
-        study = session.get_one(Study, study_id)
-        now = database_now(session)
-        images = tuple(load_image(store.open(one)) for one in digests)
-        before = {
-            variant: outbox.predecessors(session, study_id, study.study_instance_uid, variant)
-            for variant in outbox.variants(settings.destinations)
-        }
-        record = draft_record(
-            answer,
-            Material(images=images, indication="", remarks=()),
-            ALGORITHM,
-            settings.urgency,
-            revision=job.revision,
-            created=now,
-            predecessors=before,
-        )
-        for state in (JobState.QUEUED, JobState.GENERATING, JobState.DRAFTED):
-            move(session, job, state, now=now)
-        outbox.write(session, job, record, ALGORITHM, settings, now=now)
 
 
 def fields_of(html: str) -> dict[str, str]:

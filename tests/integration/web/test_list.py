@@ -15,8 +15,9 @@ from agent.db.session import Database, database_now
 from agent.db.tables import Draft, Job, Listing, ListingTag, Study
 from agent.settings import Settings
 from agent.store import InstanceStore
+from tests.support.worklist import write_draft
 
-from .conftest import judge, write_draft
+from .conftest import judge
 
 pytestmark = pytest.mark.integration
 Receive = Callable[..., int]

@@ -1,0 +1,101 @@
+"""Workers as processes, and what the database says of their jobs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+
+from agent.db.session import Database, database_now
+from agent.db.tables import Job, JobEvent, Study
+from agent.queue import jobs
+from agent.queue.retry import RetryPolicy
+from agent.queue.states import JobState, move
+
+PROGRAM = Path(__file__).with_name("queue_worker.py")
+PATIENCE_S = 240
+# Long enough that only what a test does on purpose outlasts it.
+LONG_S = 600.0
+
+
+def fill(database: Database, count: int, *, priority: int = 50) -> None:
+    """Queue `count` jobs."""
+    with database.transaction() as session:
+        now = database_now(session)
+        for number in range(count):
+            study = Study(
+                study_instance_uid=f"1.2.{priority}.{number}", first_received_at=now, last_received_at=now
+            )
+            session.add(study)
+            session.flush()
+            job = jobs.enqueue(session, study, now=now, revision=1, priority=priority)
+            assert job is not None
+            move(session, job, JobState.QUEUED, now=now)
+
+
+@contextmanager
+def started(
+    url: str, owner: str, mode: str = "work", *, lease_s: float = LONG_S, limit: int = 3
+) -> Iterator[subprocess.Popen[str]]:
+    """A worker process; killed at the end if it still runs."""
+    command = [sys.executable, str(PROGRAM), url, owner, mode, str(lease_s), str(limit)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """The next line that it prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def ended(process: subprocess.Popen[str], line: str = "") -> list[str]:
+    """Send a line, wait for the end, and return what it printed from now on."""
+    output, error = process.communicate(line, timeout=PATIENCE_S)
+    assert error == "", error
+    return output.split()
+
+
+def finishes(database: Database) -> Counter[int]:
+    """How often each job became DRAFTED."""
+    with database.reading() as session:
+        return Counter(
+            session.scalars(select(JobEvent.job_id).where(JobEvent.to_state == JobState.DRAFTED.value))
+        )
+
+
+def attempts(database: Database) -> list[int]:
+    """The attempts of all jobs."""
+    with database.reading() as session:
+        return list(session.scalars(select(Job.attempts).order_by(Job.id)))
+
+
+def states(database: Database) -> list[str]:
+    """The states of all jobs."""
+    with database.reading() as session:
+        return list(session.scalars(select(Job.state).order_by(Job.id)))
+
+
+def expire(database: Database) -> None:
+    """Let every lease run out, as time does."""
+    with database.transaction() as session:
+        past = database_now(session) - timedelta(seconds=1)
+        session.execute(update(Job).where(Job.lease_until.is_not(None)).values(lease_until=past))
+
+
+def taken_over(database: Database) -> None:
+    """Take the expired jobs back and let them be due."""
+    assert jobs.reclaim_expired(database, RetryPolicy(first_s=0.001, longest_s=0.001)) > 0
+    time.sleep(0.01)
