@@ -50,6 +50,11 @@ class Orthanc:
         request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(body).encode(), method="PUT")
         urllib.request.urlopen(request, timeout=30).close()
 
+    def delete(self, path: str) -> None:
+        """DELETE."""
+        request = urllib.request.Request(f"{self.url}{path}", method="DELETE")
+        urllib.request.urlopen(request, timeout=30).close()
+
     def documents(self, study_instance_uid: str) -> tuple[bytes, ...]:
         """Return the Structured Reports of a study, as the Part 10 files that Orthanc would hand out."""
         query = {"Level": "Series", "Query": {"StudyInstanceUID": study_instance_uid, "Modality": "SR"}}

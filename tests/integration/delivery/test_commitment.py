@@ -332,23 +332,28 @@ def test_commitment_killed_between_request_and_report(
 def test_commitment_of_a_real_orthanc(
     both_databases: Database, orthanc: Orthanc, letters: Letters, hear: Hear
 ) -> None:
-    """Orthanc reports over a new association, for what it has and for what was deleted in it."""
+    """Orthanc reports over a new association; what was deleted there after storing is sent again."""
     destination = DestinationSettings(
-        name="orthanc",
-        host=orthanc.host,
-        port=orthanc.port,
-        ae_title=orthanc.ae_title,
-        commitment=True,
-        commitment_wait_s=0,
+        name="orthanc", host=orthanc.host, port=orthanc.port, ae_title=orthanc.ae_title, commitment_wait_s=0
     )
-    heard = hear(both_databases, destination)
+    asked = destination.model_copy(update={"commitment": True})
+    heard = hear(both_databases, asked)
     number = 7000 + heard.port
     orthanc.put(
         "/modalities/echo",
         {"AET": "ECHO_AGENT", "Host": "127.0.0.1", "Port": heard.port, "AllowStorageCommitment": True},
     )
-    job_id = outbox(both_databases, letters(number), number, "orthanc")
-    until_states(both_databases, BOTH_COMMITTED, destination)
+    findings, report = letters(number)
+    job_id = outbox(both_databases, (findings, report), number, "orthanc")
+    until_states(both_databases, ["STORED", "STORED"], destination)
+    query = {"Level": "Instance", "Query": {"SOPInstanceUID": findings.sop_instance_uid}}
+    orthanc.delete(f"/instances/{orthanc.post('/tools/find', query)[0]}")
+    with both_databases.transaction() as session:
+        session.execute(update(Delivery).values(commit_at=database_now(session)))
+    until_states(both_databases, BOTH_COMMITTED, asked)
     assert state_of(both_databases, job_id) == "DELIVERED"
-    assert heard.count("report-0000") >= 1
+    assert heard.count("report-0000") >= 2
+    with both_databases.reading() as session:
+        losses = session.scalars(select(Delivery.losses).order_by(Delivery.id)).all()
+    assert losses == [1, 0]
     assert len(orthanc.documents(f"1.2.840.99.{number}")) == 2

@@ -16,8 +16,9 @@ from sqlalchemy import update
 
 from agent.db.session import Database, database_now
 from agent.db.tables import Delivery
+from agent.queue import operator
 from agent.settings import DestinationSettings
-from tests.integration.delivery.outbox import outbox, running, state_of, wait_for
+from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -100,3 +101,47 @@ def test_deliverer_killed_before_it_could_note_the_answer(
     assert peer.uids.count(first) == 2
     assert peer.uids.count(second) == 1
     assert len(set(peer.received)) == 2
+
+
+@pytest.mark.parametrize("fault", ["drops", "busy", "hangs-up-after-storing"])
+def test_deliverer_faults_of_one_moment_lose_and_double_nothing(
+    both_databases: Database, pacs: MakePacs, letters: Letters, fault: str
+) -> None:
+    """An association that breaks before or after storing, or 0xA700: each document is there, as itself."""
+
+    def drop(event: evt.Event) -> int:
+        event.assoc.abort()
+        return 0xA700
+
+    def store_and_drop(event: evt.Event) -> int:
+        event.assoc.abort()
+        return 0x0000
+
+    answers = {"drops": [drop], "busy": [0xA700], "hangs-up-after-storing": [store_and_drop]}
+    peer = pacs(answers=answers[fault])
+    job_id = outbox(both_databases, letters(1), 1, "pacs")
+    end = running(both_databases, peer.start())
+    try:
+        wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED", 120)
+    finally:
+        end()
+    assert set(peer.uids) == {letter.sop_instance_uid for letter in letters(1)}
+    assert len(set(peer.received)) == 2
+
+
+def test_deliverer_final_refusal_ends_one_document_only(
+    both_databases: Database, pacs: MakePacs, letters: Letters
+) -> None:
+    """0x0122 for the findings: DEAD at once, while the report is stored; revived, it arrives."""
+    peer = pacs(answers=[0x0122])
+    destination = peer.start()
+    job_id = outbox(both_databases, letters(1), 1, "pacs")
+    end = running(both_databases, destination)
+    try:
+        wait_for(lambda: state_of(both_databases, job_id) == "DEAD", 120)
+        assert delivery_states(both_databases) == ["DEAD", "STORED"]
+        operator.retry(both_databases, job_id, give_up_after_s=3600, actor="me")
+        wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED", 120)
+    finally:
+        end()
+    assert sorted(peer.uids) == sorted(letter.sop_instance_uid for letter in letters(1))

@@ -14,7 +14,7 @@ import pytest
 
 from agent.db.session import Database
 from agent.delivery import Deliverer
-from agent.demo.orthanc import free_ports
+from agent.demo.orthanc import free_ports, running_orthanc
 from agent.dimse.scu import ConnectionLost
 from agent.dimse.storage_scu import echo, open_connection
 from agent.errors import SettingsError
@@ -173,3 +173,24 @@ def test_tls_with_dcmtk(
     assert len([one for one in tmp_path.iterdir() if one.name.startswith("SR")]) == 2
     with pytest.raises(ConnectionLost, match="refuses us"):
         echo(at(dcmtk_pacs, keys.ours("stranger")))
+
+
+def test_tls_with_orthanc(
+    tmp_path: Path, keys: Certificates, letters: Letters, program: Callable[[str], str]
+) -> None:
+    """A real archive with the settings of the documents takes both; a stranger does not get in."""
+    certificate, key = keys.of("pacs")
+    extra = {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": certificate,
+        "DicomTlsPrivateKey": key,
+        "DicomTlsTrustedCertificates": str(keys.folder / "ca.pem"),
+    }
+    with running_orthanc(tmp_path, program("Orthanc"), extra=extra) as orthanc:
+        plain = DestinationSettings(
+            name="orthanc", host=orthanc.host, port=orthanc.port, ae_title=orthanc.ae_title
+        )
+        assert send(at(plain, keys.ours()), *letters(79)) == ["0x0000, success"] * 2
+        assert len(orthanc.documents("1.2.840.99.79")) == 2
+        with pytest.raises(ConnectionLost, match="refuses us"):
+            echo(at(plain, keys.ours("stranger")))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.dimse.commitment_reports import ReportStatus
 from agent.dimse.contexts import supported_contexts
 from agent.dimse.ledger import HALF_OPEN_PER_ADDRESS, HALF_OPEN_PER_STRANGER
 from agent.dimse.receiver import Status
+from agent.dimse.statuses import ACTION_STATUSES, ActionVerdict
 from agent.dimse.wire import DATA, longest
 from agent.intake import INSTANCE_CONFLICT, PATIENT_CONFLICT
 from agent.store import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -33,6 +35,15 @@ def test_statement_names_every_status(statement: str) -> None:
     """What a sender can hear is stated."""
     for status in Status:
         assert f"| 0x{status:04X} |" in statement
+
+
+def test_statement_names_every_answer_to_a_report(statement: str) -> None:
+    """What a PACS that reports on storage commitment can hear is stated."""
+    own = [one for one in ReportStatus if one not in (ReportStatus.NOT_AUTHORIZED, ReportStatus.UNRECOGNIZED)]
+    assert [one for one in own if f"| 0x{one:04X} |" not in statement] == []
+    assert f"answered 0x{ReportStatus.UNRECOGNIZED:04X}" in statement
+    for one in ACTION_STATUSES:
+        assert one.verdict is not ActionVerdict.UNSUPPORTED or f"0x{one.code:04X}" in statement
 
 
 def test_statement_names_identity_and_bounds(statement: str) -> None:
