@@ -7,7 +7,7 @@ import io
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,12 @@ def content() -> DraftContent:
     )
 
 
+PRIOR_SENTENCES: dict[str, Any] = {
+    "prior_procedures": ("Earlier radiograph of 2025-01-01 (Thorax p.a. – Röntgen), 2 images.",),
+    "previous_findings": ("Report of 2025-01-01: Kein Erguss ≥ 5 mm.",),
+}
+
+
 @pytest.fixture
 def draft_of(
     make_study: Callable[[Case], SourceStudy], algorithm: Algorithm, content: DraftContent
@@ -181,8 +187,9 @@ def draft_of(
     """The draft of a case."""
 
     def build(case: Case, **options: Any) -> DocumentPair:
+        said = replace(content, **PRIOR_SENTENCES) if case.has_prior else content
         return build_draft(
-            make_study(case), content, algorithm, **{"revision": 1, "created": CREATED, **options}
+            make_study(case), said, algorithm, **{"revision": 1, "created": CREATED, **options}
         )
 
     return build

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.eligibility import NO_IMAGE, NO_RULE, select_images
+from agent.eligibility import NO_IMAGE, NO_RULE, may_accept, select_images
 from agent.header import Header
 from agent.settings import DEFAULT_ELIGIBILITY, EligibilityRule
 
@@ -89,3 +89,20 @@ def test_without_rules_nothing_is_eligible() -> None:
     """Deny by default."""
     selection = select_images((), [CHEST])
     assert (selection.accepted, selection.skipping_rule) == ((), NO_RULE)
+
+
+@pytest.mark.parametrize(
+    ("modality", "expected"), [("CR", True), ("DX", True), ("CT", False), ("SR", False), ("", False)]
+)
+def test_modality_alone_tells_what_can_never_be_accepted(modality: str, expected: bool) -> None:
+    """What a rule skips whole, or no rule takes, is not waited for."""
+    assert may_accept(DEFAULT_ELIGIBILITY, modality) is expected
+
+
+def test_rule_with_another_condition_skips_no_modality_whole() -> None:
+    """A later rule may take what this one lets pass."""
+    rules = (
+        EligibilityRule(name="laterals", decision="skip", modality=("DX",), view_position=("LL",)),
+        EligibilityRule(name="all", decision="accept"),
+    )
+    assert may_accept(rules, "DX") is True

@@ -82,3 +82,15 @@ def test_left_over_of_a_crash_is_removed(database: Database, store: InstanceStor
     os.utime(leftover, (0, 0))
     assert reconcile(database, store, intake).removed == 1
     assert not leftover.exists()
+
+
+def test_file_of_an_earlier_study_makes_no_job(
+    database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
+) -> None:
+    """The file itself says that it was fetched: a crash before its row cannot make a study to draft of it."""
+    head = part10_head(CR, "1.2.3.1.1", EXPLICIT, receiving_ae_title="ECHO_PRIORS")
+    store.put((head, chest_bytes()))
+    assert reconcile(database, store, intake).ingested == 1
+    with database.transaction() as session:
+        assert session.scalars(select(Instance.prior)).all() == [True]
+        assert session.scalars(select(Job.id)).all() == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from agent.errors import SettingsError
 from agent.settings import DestinationSettings, Settings, load_settings
@@ -86,3 +89,23 @@ def test_shown_settings_hide_secrets(tmp_path: Path) -> None:
 def test_reference_document_is_the_generated_one(repository: Path) -> None:
     """docs/settings.md is what `echo-agent config reference` prints."""
     assert (repository / "docs" / "settings.md").read_text(encoding="utf-8") == reference()
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"priors": {"enabled": True}}, "need the section `archive`"),
+        ({"studies": {"reconcile_with": "archive"}}, "need the section `archive`"),
+        (
+            {
+                "archive": {"host": "pacs"},
+                "priors": {"enabled": True, "move_destination": "ECHO_AGENT"},
+            },
+            "must differ from `listener.ae_title`",
+        ),
+    ],
+)
+def test_settings_of_an_archive_fit_together(values: dict[str, Any], problem: str) -> None:
+    """Nobody can be asked without an archive, nor told apart under one title."""
+    with pytest.raises(ValidationError, match=re.escape(problem)):
+        Settings(**values)

@@ -97,3 +97,13 @@ def test_unknown_caller_is_rejected_for_good_and_a_full_house_for_now() -> None:
     assert Verdict.UNKNOWN_CALLED.value == (1, 1, 7)
     assert Verdict.FULL.value[0] == Verdict.STOPPING.value[0] == 2
     assert Verdict.FULL.reason_code == "full"
+
+
+def test_title_for_earlier_studies_is_ours_too() -> None:
+    """It is accepted beside our own, told apart from it, and unknown where nobody fetches earlier studies."""
+    settings = ListenerSettings(allow=(AllowedPeer(ae_title="CR1"),))
+    fetching, not_fetching = PeerPolicy(settings, "ECHO_PRIORS "), PeerPolicy(settings)
+    who = caller(called="ECHO_PRIORS")
+    assert [one.judge(who) for one in (fetching, not_fetching)] == [Verdict.ACCEPT, Verdict.UNKNOWN_CALLED]
+    assert [fetching.is_prior(title) for title in (" ECHO_PRIORS", "ECHO_AGENT", "")] == [True, False, False]
+    assert [not_fetching.is_prior(title) for title in ("ECHO_PRIORS", "ECHO_AGENT", "")] == [False] * 3
