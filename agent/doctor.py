@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent import migrate
+from agent.certificates import our_certificates
+from agent.clock import SystemClock
 from agent.db.session import Database, database_now
 from agent.errors import AgentError
 from agent.settings import DestinationSettings, Settings
@@ -21,6 +23,8 @@ from model.errors import ModelError
 
 # More than this (s) between the machine's clock and the database's mixes up times in reports and logs.
 CLOCK_SKEW_S = 5.0
+# A certificate that ends sooner than this (days) is to be renewed now.
+RENEW_DAYS = 30
 # A PACS that needs longer (s) for a C-ECHO is as good as gone.
 ECHO_WITHIN_S = 5.0
 
@@ -50,6 +54,8 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     yield _decoders()
     yield _listener(settings)
     yield _peers(settings)
+    yield from _certificates(settings)
+    yield from _web(settings, open_database)
     yield _model(settings)
     if not settings.destinations:
         yield Check(
@@ -87,8 +93,6 @@ def _database(open_database: Callable[[], Database]) -> Iterator[Check]:
 
 
 def _clock(database: Database) -> Check:
-    from agent.clock import SystemClock
-
     with database.reading() as session:
         skew = abs((SystemClock().now() - database_now(session)).total_seconds())
     if skew > CLOCK_SKEW_S:
@@ -194,6 +198,47 @@ def _peers(settings: Settings) -> Check:
             mend="set `listener.host` to 0.0.0.0 or to an address of this machine",
         )
     return _right("peers", f"{len(listener.allow)} allowed" if listener.allow else "this machine only")
+
+
+def _certificates(settings: Settings) -> Iterator[Check]:
+    now = SystemClock().now()
+    for one in our_certificates(settings):
+        name = f"certificate {one.path.name}"
+        renew = f"renew it, put it where {one.setting} names it, and `systemctl reload` the unit"
+        if one.ends is None:
+            yield _wrong(name, f"{one.path} cannot be read", f"mend {one.setting}; the service must read it")
+            continue
+        days = (one.ends - now).days
+        if days < 0:
+            yield _wrong(name, f"has ended {-days} days ago: peers refuse it", renew)
+        elif days < RENEW_DAYS:
+            yield Check(name=name, verdict=Verdict.LOOK, found=f"ends in {days} days", mend=renew)
+        else:
+            yield _right(name, f"good for {days} days")
+
+
+def _web(settings: Settings, open_database: Callable[[], Database]) -> Iterator[Check]:
+    from agent.web.app import check_protected
+
+    web = settings.web
+    where = f"{web.host}:{web.port}"
+    if web.loopback:
+        yield _right("worklist", f"{where}, for this machine only")
+        return
+    try:
+        database = open_database()
+        try:
+            check_protected(settings, database)
+        finally:
+            database.close()
+    except AgentError as error:
+        yield _wrong(
+            "worklist",
+            str(error),
+            "see [web-unprotected] in docs/operations.md, or keep `web.host` on loopback",
+        )
+        return
+    yield _right("worklist", f"{where}, with sign-in and encryption")
 
 
 def _model(settings: Settings) -> Check:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gc
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.db.session import Database, open_engine
 from agent.demo.pacs import running_pacs
@@ -19,6 +24,7 @@ from agent.settings import (
     ListenerSettings,
     Settings,
     StorageSettings,
+    WebSettings,
 )
 from model.errors import CheckpointError
 
@@ -128,3 +134,36 @@ def test_doctor_compares_peers_and_address(
 ) -> None:
     """Allowing peers without listening to them, or the other way round, is worth a look."""
     assert checks_of(settings.model_copy(update={"listener": listener}))["peers"].verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(400, Verdict.RIGHT), (10, Verdict.LOOK), (-2, Verdict.WRONG), (None, Verdict.WRONG)],
+)
+def test_doctor_reads_when_certificates_end(
+    database: Database, settings: Settings, tmp_path: Path, days: int | None, expected: Verdict
+) -> None:
+    """One that ends soon is to be renewed, one that has ended or cannot be read is wrong."""
+    path = tmp_path / "agent.pem"
+    path.write_bytes(b"no certificate" if days is None else certificate(days))
+    web = WebSettings(tls_certificate=path, tls_key=path)
+    assert checks_of(settings.model_copy(update={"web": web}))["certificate agent.pem"].verdict is expected
+
+
+def test_doctor_sees_an_open_worklist(database: Database, settings: Settings) -> None:
+    """Reachable from other machines without users or TLS is wrong; on loopback it is right."""
+    opened = settings.model_copy(update={"web": WebSettings(host="0.0.0.0")})
+    assert checks_of(opened)["worklist"].verdict is Verdict.WRONG
+    assert checks_of(settings)["worklist"].verdict is Verdict.RIGHT
+
+
+def certificate(days: int) -> bytes:
+    """Make a certificate that ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "agent")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=9))
+    # Half a day, so that a slow test does not change the count.
+    signed = builder.not_valid_after(now + timedelta(days=days, hours=12)).sign(key, hashes.SHA256())
+    return signed.public_bytes(Encoding.PEM)
