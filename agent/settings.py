@@ -159,6 +159,10 @@ class ModelSettings(Section):
     memory_fraction: float = Field(
         0.8, gt=0, le=1, description="Share of the device's free memory that the network may use."
     )
+    quantization: Literal["none", "int8"] = Field(
+        "none",
+        description="int8: weights in half the memory; refused at the start where the drafts would change.",
+    )
     allow_demonstration: bool = Field(
         False, description="Let drafts of a demonstration model leave this machine."
     )

@@ -66,6 +66,7 @@ def load_reporter(settings: Settings) -> Reporter:
         settings.model.device,
         slots=settings.worker.slots,
         memory_fraction=settings.model.memory_fraction,
+        quantization=settings.model.quantization,
     )
 
 

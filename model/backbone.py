@@ -93,14 +93,15 @@ class Backbone(nn.Module):
     def prepare_for_inference(self, make: MakeLinear | None = None) -> None:
         """Moves the weights into the form that decodes fastest; no training and no saving after this.
 
-        make: what becomes of a matrix; by default what suits the device.
+        make: what becomes of a matrix of layers and head; by default, and for the vision tower always,
+        what suits the device.
         """
-        make = make or choose_linear(self.device)
-        model = self.network.model
+        suited = choose_linear(self.device)
+        make, model = make or suited, self.network.model
         self._decoder = InferenceDecoder(
             model.language_model, self.network.lm_head, make, tied=self.shape.tied
         )
-        replace_linears(model.visual, make)
+        replace_linears(model.visual, suited)
 
     # ---- input ----
 

@@ -49,6 +49,12 @@ class DecodingError(ModelError):
     code = "decoding"
 
 
+class QuantizationError(ModelError):
+    """With weights in int8 the model writes other reports. Set `model.quantization: none`."""
+
+    code = "quantization"
+
+
 class OutOfMemoryError(ModelError):
     """Not even one report fits into the device's memory; free memory or choose a smaller model."""
 

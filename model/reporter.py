@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from model.errors import PromptError
 from model.findings.vocabulary import Vocabulary, load_vocabulary
 from model.memory import affordable_slots, free_memory
 from model.prompt import Prompt, ReportContext, build_prompt, longest_prompt
+from model.quantization import quantize
 from model.review import Review, review
 from model.stream import Context, Image, Key, Outcome, Stream, Study, StudyList, StudySource, View
 from model.tokenizer import ReportTokenizer
@@ -123,16 +124,22 @@ class Reporter:
         *,
         slots: int = 8,
         memory_fraction: float = 0.8,
+        quantization: Literal["none", "int8"] = "none",
         vocabulary: Vocabulary | None = None,
     ) -> Self:
         """Loads a checkpoint and makes room for decoding.
 
         slots: the most reports in decoding at once; fewer where they do not fit into `memory_fraction`
-        (0..1) of the memory that is free once the weights are loaded.
-        Raises: CheckpointError, DeviceError, OutOfMemoryError.
+        (0..1) of the memory that is free once the weights are loaded. quantization: `int8` halves the
+        memory that the weights take, if the model then still writes the same.
+        Raises: CheckpointError, DeviceError, QuantizationError, OutOfMemoryError.
         """
         choice = select_device(device)
         checkpoint = load_checkpoint(directory, device=choice.device, dtype=choice.dtype)
+        if quantization == "int8":
+            quantize(checkpoint)
+        else:
+            checkpoint.backbone.prepare_for_inference()
         queue = _engine_for(checkpoint, choice, slots, memory_fraction)
         return cls(checkpoint, choice, queue, vocabulary=vocabulary)
 
@@ -237,7 +244,6 @@ def _engine_for(checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory
         fraction=memory_fraction,
         most=slots,
     )
-    checkpoint.backbone.prepare_for_inference()
     return Engine(
         checkpoint.backbone,
         config,

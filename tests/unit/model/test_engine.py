@@ -9,14 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.backbone import Backbone
 from model.config import BlockAnchor, ModelConfig, PromptAttention
-from model.decode import Decoded, DecodeOptions, decode_fused
+from model.decode import (
+    Decoded,
+    DecodeOptions,
+    Decoder,
+    decode_autoregressive,
+    decode_fused,
+    decode_onestep,
+)
 from model.engine import Engine
 from model.errors import DecodingError, OutOfMemoryError
 from model.prompt import Prompt, ReportContext, build_prompt, collate_prompts
 from model.slots import Slots
+from model.steps import Method
 from model.tokenizer import ReportTokenizer
 
 Make = Callable[..., ModelConfig]
@@ -97,6 +106,127 @@ def test_engine_equals_the_plain_decoder(
     engine = an_engine(backbone, config, tokenizer, slots=slots)
     assert [facts(r) for r in engine.decode(prompts)] == expected
     assert [facts(r) for r in engine.decode(prompts[::-1])] == expected[::-1]
+
+
+@pytest.mark.parametrize(
+    ("method", "decoder"),
+    [
+        (Method.AUTOREGRESSIVE, decode_autoregressive),
+        (Method.UNFUSED, decode_onestep),
+        (Method.FUSED_APART, decode_fused),
+    ],
+)
+def test_other_methods_equal_their_plain_decoders(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+    method: Method,
+    decoder: Decoder,
+) -> None:
+    """Token by token, in two forwards, or with the prefill apart: same tokens, and the forwards it takes."""
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=22)
+    backbone, prompts = make_backbone(config, 23), make_studies(config, 4)
+    end = ending(config, backbone, tokenizer.pad_id, prompts)
+    config = replace(config, eos_token_id=end)
+    backbone.prepare_for_inference()
+    options = DecodeOptions.of(config)
+    expected = []
+    for prompt in prompts:
+        (one,) = decoder(backbone, collate_prompts([prompt], config, tokenizer.pad_id), options)
+        expected.append((one.tokens, one.stopped, one.forwards + (method is Method.FUSED_APART), one.blocks))
+    engine = an_engine(backbone, config, tokenizer, method=method)
+    assert [facts(report) for report in engine.decode(prompts)] == expected
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_order_of_arrival_changes_no_token(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+    seed: int,
+) -> None:
+    """Studies that arrive at random moments in random order, into whatever slot: each report is its own."""
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
+    backbone, prompts = make_backbone(config, 23), make_studies(config, 9)
+    end = ending(config, backbone, tokenizer.pad_id, prompts)
+    config = replace(config, eos_token_id=end)
+    backbone.prepare_for_inference()
+    options = DecodeOptions.of(config)
+    expected = [facts(alone(backbone, config, tokenizer.pad_id, p, options)) for p in prompts]
+
+    rng = np.random.default_rng(seed)
+    engine = an_engine(backbone, config, tokenizer, slots=int(rng.integers(2, 5)))
+    coming = [int(row) for row in rng.permutation(len(prompts))]
+    rows: dict[int, int] = {}
+    reports: dict[int, Decoded] = {}
+    while coming or engine.busy:
+        for _ in range(min(len(coming), int(rng.integers(0, 3)))):
+            row = coming.pop()
+            rows[engine.submit(prompts[row])] = row
+        reports |= {rows[ticket]: report for ticket, report in engine.advance()}
+    assert [facts(reports[row]) for row in range(len(prompts))] == expected
+
+
+def tensors_in(values: Any) -> list[torch.Tensor]:
+    """The tensors of an operation's arguments or results; matrices in oneDNN's order have no storage."""
+    flat = values if isinstance(values, tuple | list) else [values]
+    nested = [one for value in flat for one in (value if isinstance(value, tuple | list) else [value])]
+    return [one for one in nested if isinstance(one, torch.Tensor) and one.layout is torch.strided]
+
+
+class Watch(TorchDispatchMode):
+    """Writes down each operation with the size of what it makes anew, and those that make the host wait."""
+
+    waits = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[str, int]] = []
+        self.waited: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func._schema.name.removeprefix("aten::")
+        known = {one.untyped_storage().data_ptr() for one in tensors_in(args)}
+        fresh = [one.numel() for one in tensors_in(result) if one.untyped_storage().data_ptr() not in known]
+        self.made.append((name, sum(fresh)))
+        if name.startswith(self.waits):
+            self.waited.append(name)
+        return result
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_step_neither_waits_nor_grows(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+    method: Method,
+) -> None:
+    """Block 40 takes the operations and memory of block 2; the host reads no value; the cache stays put."""
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=180)
+    config = replace(config, eos_token_id=config.shape.image_token_id)  # which is never chosen
+    backbone, prompts = make_backbone(config, 23), make_studies(config, 2)
+    backbone.prepare_for_inference()
+    engine = an_engine(backbone, config, tokenizer, slots=2, method=method)
+    for prompt in prompts:
+        engine.submit(prompt)
+    engine.admit()
+    cache = engine._cache
+    places = cache.keys.data_ptr(), cache.values.data_ptr()
+    watches = []
+    for _ in range(42):
+        with torch.inference_mode(), Watch() as watch:
+            engine._step()
+        watches.append(watch)
+    assert watches[39].made == watches[1].made
+    assert [watch.waited for watch in watches] == [[]] * 42
+    assert (cache.keys.data_ptr(), cache.values.data_ptr()) == places
+    one_layer = cache.keys[0].numel()
+    copies = [(name, size) for name, size in watches[39].made if size >= one_layer]
+    assert copies == []
 
 
 def test_reports_of_one_batch_follow_their_own_rules(
