@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
 from pydicom import dcmread
 
 from agent.demo.orthanc import Orthanc, free_ports
@@ -24,27 +21,15 @@ from agent.demo.sending import parcel_of, send
 from agent.demo.service import running_service, write_config
 from dicom_sr.validate import validate
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-PATIENCE_MS = 90_000
+from .chromium import PATIENCE_MS, Reading, chromium, open_page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A radiologist's browser beside a running agent; `complaints` is what its console said."""
+class Agent:
+    """A running agent with its page, opened in Chromium."""
 
-    page: Page
-    url: str
+    reading: Reading
     port: int
-    complaints: list[str] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
 
     def send(self, study: PhantomStudy) -> None:
         """Send a study by C-STORE."""
@@ -52,40 +37,16 @@ class Reading:
         sent = send(parcels, host="127.0.0.1", port=self.port, called="ECHO_AGENT")
         assert all(one.accepted for one in sent)
 
-    def picture(self, name: str) -> None:
-        """Keep a screenshot, where the environment names a folder for them."""
-        folder = os.environ.get("ECHO_TEST_SCREENSHOTS")
-        if folder:
-            self.page.screenshot(path=Path(folder) / f"{name}.png")
-
 
 @pytest.fixture(scope="module")
-def reading(
-    tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, orthanc: Orthanc
-) -> Iterator[Reading]:
+def served(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, orthanc: Orthanc) -> Iterator[Agent]:
     """Serve the agent with its web page, and open the list in Chromium."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed; `make setup` installs it where it may")
     folder = tmp_path_factory.mktemp("reading")
     dicom_port, web_port = free_ports(2)
     web: dict[str, Any] = {"enabled": True, "port": web_port}
     config = write_config(folder, orthanc, port=dicom_port, checkpoint=checkpoint, changes={"web": web})
-    url = f"http://127.0.0.1:{web_port}"
-    with running_service(folder, orthanc, config=config), sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page = browser.new_context(viewport={"width": 1500, "height": 940}).new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        one = Reading(page=page, url=url, port=dicom_port)
-        page.on("console", lambda said: one.complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: one.complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith((url, "data:")) else one.elsewhere.append(asked.url),
-        )
-        page.goto(url)
-        yield one
-        browser.close()
+    with chromium() as browser, running_service(folder, orthanc, config=config):
+        yield Agent(reading=open_page(browser, f"http://127.0.0.1:{web_port}"), port=dicom_port)
 
 
 def verified(orthanc: Orthanc, study: PhantomStudy, flag: str, count: int) -> list[Any]:
@@ -107,14 +68,15 @@ def _read(content: bytes) -> Any:
     return dcmread(BytesIO(content))
 
 
-def test_study_arrives_is_read_edited_and_accepted(reading: Reading, orthanc: Orthanc) -> None:
+def test_study_arrives_is_read_edited_and_accepted(served: Agent, orthanc: Orthanc) -> None:
     """It appears without a reload; the viewer, the evidence and the findings follow; the PACS gets the SR."""
+    reading = served.reading
     page, study = reading.page, phantom_study(7, number=0, taken=datetime.now(UTC), size=512)
     page.evaluate("window.stayed = true")
-    reading.send(study)
+    served.send(study)
     page.wait_for_selector("tr.study")
     assert page.evaluate("window.stayed") is True
-    reading.send(phantom_study(11, number=1, taken=datetime.now(UTC), size=512))
+    served.send(phantom_study(11, number=1, taken=datetime.now(UTC), size=512))
     page.locator("tr.study").nth(1).wait_for()
     reading.picture("worklist-list-dark")
     page.click("#theme")
@@ -152,11 +114,12 @@ def test_study_arrives_is_read_edited_and_accepted(reading: Reading, orthanc: Or
     assert all("PredecessorDocumentsSequence" in one for one in found)
 
 
-def test_rejection_reaches_the_pacs(reading: Reading, orthanc: Orthanc) -> None:
+def test_rejection_reaches_the_pacs(served: Agent, orthanc: Orthanc) -> None:
     """With its reason, and without any finding."""
+    reading = served.reading
     page, study = reading.page, phantom_study(13, number=2, taken=datetime.now(UTC), size=256)
     page.goto(reading.url)
-    reading.send(study)
+    served.send(study)
     page.click(f"tr.study:has-text('{shown(study)}') a")
     page.fill("input[name=observer]", "Roe^Richard")
     page.click("text=Reject…")
@@ -166,11 +129,12 @@ def test_rejection_reaches_the_pacs(reading: Reading, orthanc: Orthanc) -> None:
     assert len(verified(orthanc, study, "UNVERIFIED", 4)) == 4
 
 
-def test_stale_edit_is_refused_and_keeps_the_text(reading: Reading) -> None:
+def test_stale_edit_is_refused_and_keeps_the_text(served: Agent) -> None:
     """A second window has accepted meanwhile: the first is told, and its text is still there."""
+    reading = served.reading
     page, study = reading.page, phantom_study(17, number=3, taken=datetime.now(UTC), size=256)
     page.goto(reading.url)
-    reading.send(study)
+    served.send(study)
     page.click(f"tr.study:has-text('{shown(study)}') a")
     page.fill("#text-findings", "A sentence that must not be lost.")
     page.fill("input[name=observer]", "Roe^Richard")
@@ -188,8 +152,9 @@ def test_stale_edit_is_refused_and_keeps_the_text(reading: Reading) -> None:
     reading.complaints[:] = [one for one in reading.complaints if "409" not in one]
 
 
-def test_browser_has_no_complaint_and_asks_nobody_else(reading: Reading) -> None:
+def test_browser_has_no_complaint_and_asks_nobody_else(served: Agent) -> None:
     """No console error in all of the above, and no request that left for another server."""
+    reading = served.reading
     assert (reading.complaints, reading.elsewhere) == ([], [])
     with urllib.request.urlopen(f"{reading.url}/static/vendor/htmx.min.js", timeout=30) as answer:
         assert answer.status == 200

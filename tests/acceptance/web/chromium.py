@@ -1,0 +1,85 @@
+"""A real Chromium, and what it complains of: its console, requests to elsewhere, barriers for a reader."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 90_000
+SIZE: Any = {"width": 1500, "height": 940}
+# Deque's axe-core, with its licence (MPL 2.0) beside it; for these tests only.
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser of the Debian package; skip where it is missing (fail where CI=true)."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        reason = "Chromium is not installed; `make setup` installs it where it may"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A page of a site; `complaints` is what its console said, `elsewhere` what it asked of others."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def picture(self, name: str) -> None:
+        """Keep a screenshot, where the environment names a folder for them."""
+        folder = os.environ.get("ECHO_TEST_SCREENSHOTS")
+        if folder:
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+    def barriers(self) -> list[str]:
+        """Return what axe-core finds on the page as it is: WCAG 2.2 A and AA, and its best practices."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run({resultTypes: ['violations']})")
+        assert len(found["passes"]) > 10, "axe-core looked at next to nothing"
+        return [
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
+            for one in found["violations"]
+            for node in one["nodes"]
+        ]
+
+
+def open_page(browser: Browser, url: str) -> Reading:
+    """Open a page in a context of its own, as of somebody who has never been here."""
+    page = browser.new_context(viewport=SIZE).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    one = Reading(page=page, url=url)
+    page.on("console", lambda said: one.complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: one.complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda asked: None if asked.url.startswith((url, "data:")) else one.elsewhere.append(asked.url),
+    )
+    page.goto(url)
+    return one

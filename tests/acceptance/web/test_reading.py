@@ -1,0 +1,278 @@
+"""Reading in a real Chromium: keys, marks, comparison, priors, roles, OpenID, and a screen reader's needs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from agent import migrate
+from agent.db.session import Database, open_engine
+from agent.demo.orthanc import free_ports
+from agent.settings import DestinationSettings, OidcSettings, Settings, WebSettings
+from agent.store import InstanceStore
+from agent.web.accounts import Role, add_user
+from agent.web.app import create_app, serve
+from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
+from tests.support.worklist import receive_film, write_draft
+
+from .chromium import Reading, chromium, open_page
+
+PASSWORD = "correct horse battery"
+HOSTILE = "<script>window.run++</script>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A served worklist with a database of its own."""
+
+    url: str
+    database: Database
+    store: InstanceStore
+    settings: Settings
+
+    def draft(self, uid: str, *, text: tuple[str, ...] = (), **attributes: object) -> int:
+        """Receive a film and draft its study; return the study's row."""
+        study_id = receive_film(self.database, self.store, self.settings, uid, **attributes)
+        words = {"findings": text, "impression": text} if text else {}
+        write_draft(self.database, self.store, self.settings, study_id, **words)
+        return study_id
+
+
+@contextmanager
+def serving(folder: Path, oidc: OidcSettings | None = None) -> Iterator[Site]:
+    """Serve the worklist from a thread."""
+    port = free_ports(1)[0]
+    here = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
+    settings = Settings(destinations=(here,), web=WebSettings(port=port, oidc=oidc))
+    database = Database(open_engine(f"sqlite:///{folder / 'agent.db'}"))
+    migrate.upgrade(database)
+    store = InstanceStore(folder / "instances", 0)
+    stop, started = threading.Event(), threading.Event()
+    app = create_app(settings, database, store)
+    thread = threading.Thread(target=serve, args=(app, settings, stop, started), name="site")
+    thread.start()
+    assert started.wait(60)
+    yield Site(url=f"http://127.0.0.1:{port}", database=database, store=store, settings=settings)
+    stop.set()
+    thread.join(30)
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file."""
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A worklist that asks nobody to sign in, with four studies; JANE DOE has a prior."""
+    with serving(tmp_path_factory.mktemp("site")) as one:
+        one.draft("1.2.1", StudyDate="20250101", text=("There is a right pleural effusion.",))
+        one.draft("1.2.2")
+        one.draft("1.2.3", PatientID="P2", PatientName="ROE^RICHARD", text=("The lungs are clear.",))
+        one.draft("1.2.4", PatientID=HOSTILE, PatientName=HOSTILE, StudyDescription=HOSTILE)
+        yield one
+
+
+@pytest.fixture
+def reading(browser: Browser, site: Site) -> Iterator[Reading]:
+    """The list in a window of its own; afterwards it must have had nothing to complain of."""
+    one = open_page(browser, site.url)
+    yield one
+    one.page.context.close()
+    assert (one.complaints, one.elsewhere) == ([], [])
+
+
+def test_list_and_study_are_read_with_keys_alone(reading: Reading) -> None:
+    """Down, open, window and level, invert, prior, text, and back, without a mouse."""
+    page = reading.page
+    page.locator("tr.study").first.wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    chosen = page.locator("tr.study.chosen")
+    assert chosen.count() == 1
+    assert page.evaluate("document.activeElement.closest('tr').classList.contains('chosen')") is True
+    page.keyboard.press("/")
+    page.keyboard.type("jane 20")
+    page.locator("p.count:has-text('0')").wait_for()
+    page.fill("#search", "jane")
+    page.locator("p.count strong:text-is('2')").wait_for()
+    page.keyboard.press("Escape")
+    page.select_option("select[name=order]", "study")
+    page.locator("tr.study").first.locator("td:has-text('2026-01-01')").wait_for()
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    canvas = page.locator("canvas[data-ready=yes]").first
+    canvas.wait_for()
+    before = canvas.get_attribute("data-window")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("+")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.wait_for_selector(f"canvas[data-ready=yes]:not([data-window='{before}'])")
+    page.keyboard.press("r")
+    page.wait_for_selector(f"canvas[data-window='{before}']")
+    page.keyboard.press("p")
+    page.locator(".prior:not([hidden]) canvas[data-ready=yes]").wait_for()
+    assert "right pleural effusion" in (page.text_content(".prior:not([hidden])") or "")
+    page.keyboard.press("p")
+    assert page.locator(".prior:not([hidden])").count() == 0
+    page.keyboard.press("e")
+    assert page.evaluate("document.activeElement.id") == "text-findings"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.locator("tr.study").first.wait_for()
+
+
+def test_finding_is_a_filter(reading: Reading) -> None:
+    """A click on a finding shows the studies that have it, and the choice above says so."""
+    page = reading.page
+    page.locator("a.chip:has-text('pleural effusion')").click()
+    page.locator("p.count strong:text-is('1')").wait_for()
+    assert page.input_value("select[name=finding]") == "pleural_effusion"
+    page.select_option("select[name=finding]", "normal")
+    page.locator("tr.study:has-text('RICHARD ROE')").wait_for()
+    page.locator("p.count a:has-text('show all')").click()
+    page.locator("p.count strong:text-is('4')").wait_for()
+
+
+def test_doubtful_sentence_is_named_until_it_is_changed(reading: Reading) -> None:
+    """Marked in the text and said in words; a sentence that was typed is nobody's doubt."""
+    page = reading.page
+    page.goto(f"{reading.url}/studies/2")
+    label = page.locator("#doubtful-impression li")
+    assert (label.is_visible(), label.text_content()) == (True, "Doubtful: Left pneumothorax.")
+    assert page.locator(".mirror .doubted").text_content() == "Left pneumothorax."
+    assert page.get_attribute("#text-impression", "aria-describedby") == "doubtful-impression"
+    page.locator("tr[data-evidence]:has-text('pneumothorax')").first.hover()
+    assert page.locator(".mirror .evidence").count() == 1
+    page.fill("#text-impression", "No pneumothorax.")
+    label.wait_for(state="hidden")
+    assert page.locator(".mirror .doubted").count() == 0
+    assert page.text_content("#accept") == "Accept with changes"
+
+
+def test_markup_in_a_name_is_read_and_not_run(reading: Reading) -> None:
+    """On the list, on the study and in its title."""
+    page = reading.page
+    page.locator(f"tr.study:has-text('{HOSTILE}')").locator("th a").click()
+    page.locator("canvas[data-ready=yes]").first.wait_for()
+    assert HOSTILE in page.title()
+    assert page.evaluate("typeof window.run") == "undefined"
+
+
+def test_nothing_bars_a_reader_who_cannot_see_or_sits_in_the_dark(reading: Reading, site: Site) -> None:
+    """axe-core finds nothing on any page, dark and light: names, roles, order, contrast."""
+    page = reading.page
+    found = {}
+    for theme in ("dark", "light"):
+        for address in ("/", "/?show=verified", "/studies/2", "/statistics", "/audit", "/sign-in"):
+            page.goto(f"{site.url}{address}")
+            if page.get_attribute("html", "data-theme") != theme:
+                page.click("#theme")
+            if address.startswith("/studies"):
+                page.locator("canvas[data-ready=yes]").first.wait_for()
+                page.click("[data-do=prior]")
+                page.click("text=Reject…")
+            found[theme, address] = reading.barriers()
+    assert {place: barriers for place, barriers in found.items() if barriers} == {}
+
+
+def test_new_images_are_said_while_the_study_is_open_and_after_the_verdict(
+    reading: Reading, site: Site
+) -> None:
+    """The open page says that it is old, the refused text stays; the verified report stands until judged."""
+    page = reading.page
+    study_id = site.draft("1.2.9", PatientID="P9", PatientName="LATE^LUCY")
+    page.goto(f"{site.url}/studies/{study_id}")
+    page.fill("input[name=observer]", "Roe^Richard")
+    page.fill("#text-findings", "First report.")
+    page.click("#accept")
+    page.wait_for_selector(".flag.good:has-text('verified')")
+    attributes = {"PatientID": "P9", "PatientName": "LATE^LUCY", "SOPInstanceUID": "1.2.9.1.2"}
+    receive_film(site.database, site.store, site.settings, "1.2.9", **attributes)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector("#outdated:not([hidden])")
+    write_draft(site.database, site.store, site.settings, study_id)
+    page.goto(site.url)
+    page.locator("tr.study:has-text('LUCY LATE'):has-text('new images after verification')").wait_for()
+    page.goto(f"{site.url}/studies/{study_id}")
+    assert "First report." in (page.text_content(".standing") or "")
+    assert page.input_value("#text-impression") == "Left pneumothorax."
+    page.select_option("select[name=before]", label="revision 2, verified")
+    page.select_option("select[name=after]", label="revision 3, drafted")
+    page.click(".compare button")
+    page.locator("#comparison del:has-text('First report.')").wait_for()
+    assert "There is a large left pneumothorax." in (page.text_content("#comparison .words ins") or "")
+    assert reading.barriers() == []
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    """An OpenID provider."""
+    with running_provider() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Site]:
+    """A worklist with a local reader, and a provider at which Rod Roe is a radiologist."""
+    roles = {"rad": "radiologist"}
+    oidc = OidcSettings(issuer=provider.url, client_id=CLIENT_ID, client_secret=SECRET, roles=roles)
+    with serving(tmp_path_factory.mktemp("closed"), oidc) as one:
+        one.draft("1.2.1")
+        add_user(one.database, "rita", "Reader^Rita", Role.READER, PASSWORD)
+        yield one
+
+
+def test_reader_cannot_accept_whatever_he_sends(browser: Browser, closed: Site) -> None:
+    """No button, a text that cannot be changed, and a refusal of the form that was made by hand."""
+    reading = open_page(browser, closed.url)
+    page = reading.page
+    page.fill("input[name=name]", "rita")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button.accept")
+    page.locator("tr.study th a").click()
+    page.locator("canvas[data-ready=yes]").first.wait_for()
+    assert page.locator("#accept").count() == 0
+    assert page.get_attribute("#text-findings", "readonly") is not None
+    assert reading.complaints == []
+    status = page.evaluate(
+        "fetch(document.getElementById('report').action, {method: 'POST', body: new URLSearchParams("
+        "[...new FormData(document.getElementById('report')), ['verdict', 'accept']])}).then(a => a.status)"
+    )
+    assert status == 403
+    assert page.goto(f"{closed.url}/statistics").status == 403  # type: ignore[union-attr]
+    page.click("text=Sign out")
+    page.wait_for_selector("input[name=password]")
+    page.go_back()
+    page.goto(f"{closed.url}/studies/1")
+    assert page.url == f"{closed.url}/sign-in"
+    page.context.close()
+
+
+def test_hospital_account_leads_to_the_list(browser: Browser, closed: Site, provider: Provider) -> None:
+    """To the provider and back in a real browser, whose cookies are strict; then a verdict in that name."""
+    reading = open_page(browser, closed.url)
+    page = reading.page
+    assert reading.barriers() == []
+    page.click("a.openid")
+    page.locator("tr.study th a").click()
+    page.locator("text=Rod Roe · radiologist").wait_for()
+    assert page.locator("input[name=observer]").count() == 0
+    page.click("#accept")
+    page.wait_for_selector(".flag.good:has-text('verified')")
+    assert "by Rod Roe" in (page.text_content(".history") or "")
+    assert {url.split("/authorize")[0] for url in reading.elsewhere} == {provider.url}
+    assert reading.complaints == []
+    page.context.close()
