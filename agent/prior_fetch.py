@@ -29,6 +29,7 @@ from agent.priors import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH, Patient
 from agent.queue.states import JobState
 from agent.settings import Settings
 from agent.store import InstanceStore
+from agent.wakeup import JOBS, notify
 
 ACTOR = "priors"
 POLL_S = 0.25
@@ -122,7 +123,11 @@ class PriorFetcher:
             select(PriorSearch, Study)
             .join(Job, Job.id == PriorSearch.job_id)
             .join(Study, Study.id == Job.study_id)
-            .where(PriorSearch.ended_at.is_(None), PriorSearch.owner.is_(None))
+            .where(
+                PriorSearch.ended_at.is_(None),
+                PriorSearch.owner.is_(None),
+                Job.state == JobState.QUEUED.value,
+            )
             .order_by(Job.priority, PriorSearch.deadline)
             .limit(limit)
         )
@@ -226,6 +231,7 @@ class PriorFetcher:
                 and now < job.run_after
             ):
                 job.run_after = now
+                notify(session, JOBS)
             for link in result.links:
                 prior_id = session.scalars(
                     select(Study.id).where(Study.study_instance_uid == link.study_instance_uid)
