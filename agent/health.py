@@ -75,17 +75,6 @@ def _audit(status: Status) -> Iterator[Problem]:
             yield Problem(
                 level=Level.WARNING,
                 code=place.code,
-                text=f"the audit's {name} takes no messages: {place.waiting} wait and will go out by themselves; "
-                "check `audit` and what is at its other end",
-            )
-
-
-def _audit(status: Status) -> Iterator[Problem]:
-    for name, place in status.audit.items():
-        if place.code is not None:
-            yield Problem(
-                level=Level.WARNING,
-                code=place.code,
                 text=f"the audit's {name} takes no messages: {place.waiting} wait and go out by themselves "
                 "when it does; check `audit` and what is at its other end",
             )
