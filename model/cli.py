@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 _Config = Annotated[Path, typer.Option("--config", help="The recipe, a YAML file.", show_default=False)]
+DEMO_RECIPES = ("demo", "demo-second")
 _SHIPPED = Path(str(resources.files("model") / "demo_checkpoint"))
 _Json = Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")]
 _Threads = Annotated[int, typer.Option("--threads", help="Threads of the CPU; 0 leaves torch's choice.")]
@@ -61,7 +62,7 @@ def rollout(config: _Config, threads: _Threads = 0) -> None:
 @app.command("demo-model")
 def demo_model(
     config: Annotated[
-        Path | None, typer.Option("--config", help="Another recipe than the shipped one.")
+        list[Path] | None, typer.Option("--config", help="Other recipes than the shipped two, in order.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", help="Where the finished checkpoint goes.")] = Path(
         "model/demo_checkpoint"
@@ -71,10 +72,13 @@ def demo_model(
     """Makes the demonstration checkpoint from nothing: every stage on procedural phantoms, resumable."""
     from model.train.publish import publish_demo
 
-    recipe = _recipe(config or packaged_recipe("demo"), threads)
-    commits = recipe.note_commit(_commit())
-    recipe.run_all()
-    publish_demo(recipe, output, commit=", ".join(commits))
+    recipes = [_recipe(file, threads) for file in config or map(packaged_recipe, DEMO_RECIPES)]
+    commits: dict[str, None] = {}
+    for recipe in recipes:
+        noted = recipe.note_commit(_commit())
+        recipe.run_all()
+        commits |= dict.fromkeys(noted)
+    publish_demo(recipes, output, commit=", ".join(commits))
     typer.echo(f"demonstration checkpoint: {output}")
 
 

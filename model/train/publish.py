@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ The measurements and what did not work are in `docs/model-card.md`.
 
 
 def publish_demo(
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     target: Path,
     *,
     stage: str = "dcd",
@@ -39,14 +40,14 @@ def publish_demo(
     """Writes a stage's checkpoint to `target`.
 
     Args:
-        recipe: whose runs.
+        recipes: run one after the other; the last one's stage ships.
         target: the directory that ships.
         stage: the stage to ship.
         steps: the most forwards that a block may take.
         threshold: with it, a step commits every token that is at least that confident.
         commit: of the code that trained it; the card names it.
     """
-    source = recipe.folder(stage)
+    source = recipes[-1].folder(stage)
     checkpoint = load_checkpoint(source)
     config = replace(
         checkpoint.config,
@@ -65,13 +66,13 @@ def publish_demo(
         for key, value in json.loads(records[-1]).items()
         if key.startswith("validation_")
     }
-    seconds = recipe.seconds()
+    seconds = [item for recipe in recipes for item in recipe.seconds().items()]
     card = _CARD.format(
-        stages=", ".join(seconds),
+        stages=", ".join(name for name, _ in seconds),
         commit=commit,
-        minutes=sum(seconds.values()) / 60,
+        minutes=sum(value for _, value in seconds) / 60,
         cores=os.cpu_count(),
-        each=", ".join(f"{name} {value / 60:.0f}" for name, value in seconds.items()),
+        each=", ".join(f"{name} {value / 60:.0f}" for name, value in seconds),
         last=", ".join(f"{key} {value}" for key, value in last.items()),
     )
     (target / "README.md").write_text(card, encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.cli import packaged_recipe
+from model.cli import DEMO_RECIPES, packaged_recipe
 from model.train.config import TrainingConfigError, load_training_config
 
 
@@ -16,6 +16,20 @@ def test_shipped_recipe_is_valid() -> None:
 
     assert recipe.block_size == 8
     assert recipe.data.phantoms is not None
+
+
+def test_second_round_has_phantoms_of_its_own() -> None:
+    """The second round's phantoms are in none of the first's sets, and it goes on from the first's DCD."""
+    first, second = (load_training_config(packaged_recipe(name)) for name in DEMO_RECIPES)
+    sets = [data.phantoms for data in (first.data, first.distillation, first.validation) if data]
+    own = second.data.phantoms
+    assert own is not None
+    assert second.dcd is not None
+
+    others = [range(one.first_seed, one.first_seed + one.count) for one in sets if one]
+
+    assert not any(own.first_seed in one or own.first_seed + own.count - 1 in one for one in others)
+    assert second.dcd.start == str(first.run / "dcd")
 
 
 def test_shipped_recipe_never_trains_on_held_out_seeds() -> None:

@@ -62,7 +62,7 @@ def test_recipe_runs_from_nothing_to_a_published_checkpoint(
     recipe.run_all()
     log = (recipe.folder("ar") / "log.jsonl").read_text()
     recipe.run_all()
-    publish_demo(recipe, tmp_path / "shipped", commit="abc123")
+    publish_demo([recipe], tmp_path / "shipped", commit="abc123")
 
     assert (recipe.folder("ar") / "log.jsonl").read_text() == log
     assert [json.loads(line)["step"] for line in log.splitlines()] == [1]
