@@ -20,6 +20,16 @@ from tests.integration.priors.site import PRIORS, FakeArchive, Site, running_sit
 Keep = Callable[..., None]
 
 
+@pytest.fixture(autouse=True)
+def no_patient_in_the_logs(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """Whatever an archive does, nothing that is printed or logged holds the patient's name."""
+    yield
+    said = capfd.readouterr()
+    assert "CANARY" not in said.out + said.err + caplog.text
+
+
 @pytest.fixture
 def archived(orthanc: Orthanc) -> Keep:
     """Put objects into Orthanc."""
