@@ -55,6 +55,8 @@ class DeliveryLine:
     reason: str | None
     run_after: datetime
     stored_at: datetime | None
+    committed_at: datetime | None
+    losses: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +200,8 @@ def _delivery(delivery: Delivery, document: Document) -> DeliveryLine:
         reason=delivery.reason,
         run_after=delivery.run_after,
         stored_at=delivery.stored_at,
+        committed_at=delivery.committed_at,
+        losses=delivery.losses,
     )
 
 

@@ -149,6 +149,10 @@ def print_job(found: JobHistory) -> None:
     for one in found.deliveries:
         why = " ".join(part for part in (one.code, one.reason) if part)
         when = shown_time(one.stored_at) if one.stored_at is not None else f"next {shown_time(one.run_after)}"
+        if one.committed_at is not None:
+            when = f"{when}, committed {shown_time(one.committed_at)}"
+        if one.losses:
+            when = f"{when}, lost there {one.losses} times"
         print(f"  {one.destination}: {one.role} {one.state}, {one.attempts} attempts, {when}  {why}".rstrip())
     if found.text:
         print(f"\n{found.model_name}:\n{found.text}")
