@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.db.session import Database
 from agent.db.tables import Quarantined, Worker
 from agent.metrics import exposition
-from agent.settings import DestinationSettings, Settings, StorageSettings
+from agent.settings import AuditSettings, DestinationSettings, Settings, StorageSettings
 from agent.status import read_status
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
@@ -32,6 +32,7 @@ def metrics(database: Database, tmp_path: Path) -> dict[str, list[dict[str, str]
     settings = Settings(
         storage=StorageSettings(path=tmp_path, min_free_mb=1),
         destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=1, ae_title="PACS"),),
+        audit=AuditSettings(file=tmp_path / "audit.xml"),
     )
     now = now_of(database)
     at = now - timedelta(minutes=1)
