@@ -10,6 +10,7 @@ from model.backbone import Backbone
 from model.config import Stage, tiny_config
 from model.engine import Engine
 from model.prompt import PROMPT_WORDS, build_prompt
+from model.steps import Method
 from model.tokenizer import train_tokenizer
 
 pytestmark = [
@@ -18,8 +19,9 @@ pytestmark = [
 ]
 
 
+@pytest.mark.parametrize("method", list(Method))
 @pytest.mark.parametrize("steps", [1, 2])
-def test_replayed_steps_equal_eager_steps(steps: int) -> None:
+def test_replayed_steps_equal_eager_steps(steps: int, method: Method) -> None:
     """Graph and eager give the same tokens in float32, with fewer slots than reports."""
     tokenizer = train_tokenizer(["No pneumothorax."] * 3, required=PROMPT_WORDS)
     assert tokenizer.mask_id is not None
@@ -35,6 +37,7 @@ def test_replayed_steps_equal_eager_steps(steps: int) -> None:
     torch.manual_seed(0)
     with torch.device("cuda"):
         backbone = Backbone.from_config(config.network).eval()
+    backbone.prepare_for_inference()
     rng = np.random.default_rng(0)
     prompts = [
         build_prompt(tokenizer, config, [rng.integers(0, 256, (90, 90), np.uint8)] * (1 + number % 2))
@@ -42,7 +45,15 @@ def test_replayed_steps_equal_eager_steps(steps: int) -> None:
     ]
 
     def decode(graphs: bool) -> list[tuple[int, ...]]:
-        engine = Engine(backbone, config, pad_id=tokenizer.pad_id, slots=3, longest_prompt=160, graphs=graphs)
+        engine = Engine(
+            backbone,
+            config,
+            pad_id=tokenizer.pad_id,
+            slots=3,
+            longest_prompt=160,
+            method=method,
+            graphs=graphs,
+        )
         return [report.tokens for report in engine.decode(prompts)]
 
     assert decode(graphs=True) == decode(graphs=False)
