@@ -17,6 +17,14 @@ from agent.errors import DatabaseUnavailable
 
 _READS = "echo_agent_reads"
 _RELAXED = "echo_agent_relaxed"
+# A cut cable is noticed within half a minute; by default a write would wait a quarter of an hour for it.
+_POSTGRES_LINE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 # Pages of the write-ahead log after which a durable commit copies it into the database.
 _CHECKPOINT_PAGES = 1000
 
@@ -30,7 +38,9 @@ def open_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         driver = parsed.set(drivername="postgresql+psycopg") if "+" not in parsed.drivername else parsed
-        return create_engine(driver, pool_pre_ping=True, pool_size=10, max_overflow=40)
+        return create_engine(
+            driver, pool_pre_ping=True, pool_size=10, max_overflow=40, connect_args=_POSTGRES_LINE
+        )
     _prepare_sqlite_folder(parsed)
     engine = create_engine(parsed, connect_args={"timeout": 30.0, "check_same_thread": False})
     event.listen(engine, "connect", _on_sqlite_connect)

@@ -1,86 +1,41 @@
-"""Several workers on one queue, as processes: each job once, whoever dies."""
+"""Several workers on one queue, as processes: each job once, whoever dies, hangs or wakes up too late."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
-from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Job, JobEvent, Study
+from agent.db.session import Database
+from agent.db.tables import Job, JobEvent
 from agent.queue import jobs
-from agent.queue.retry import RetryPolicy
-from agent.queue.states import JobState, move
+from agent.queue.states import JobState
+from tests.support.queue_processes import (
+    PATIENCE_S,
+    attempts,
+    ended,
+    expire,
+    fill,
+    finishes,
+    line_of,
+    started,
+    states,
+    taken_over,
+)
 
 pytestmark = pytest.mark.integration
-
-# Claims and finishes until the queue is empty; `hang` claims and then waits to be killed.
-PROGRAM = """
-import sys, time
-from agent.db.session import Database, database_now, open_engine
-from agent.errors import LeaseLost
-from agent.queue import jobs
-url, owner, mode, lease_s = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])
-database = Database(open_engine(url))
-while claims := jobs.claim(database, owner, lease_s, 3):
-    print(len(claims), flush=True)
-    if mode == "hang":
-        time.sleep(600)
-    for claim in claims:
-        try:
-            with database.transaction() as session:
-                jobs.finish(session, claim, now=database_now(session), actor=owner)
-        except LeaseLost:
-            print("lost", flush=True)
-"""
-
-
-def fill(database: Database, count: int) -> None:
-    """Queue `count` jobs."""
-    with database.transaction() as session:
-        now = database_now(session)
-        for number in range(count):
-            study = Study(study_instance_uid=f"1.2.{number}", first_received_at=now, last_received_at=now)
-            session.add(study)
-            session.flush()
-            job = jobs.enqueue(session, study, now=now, revision=1)
-            assert job is not None
-            move(session, job, JobState.QUEUED, now=now)
-
-
-def start(url: str, owner: str, mode: str = "work", lease_s: float = 60) -> subprocess.Popen[str]:
-    """Start a worker process."""
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, url, owner, mode, str(lease_s)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finishes(database: Database) -> Counter[int]:
-    """How often each job became DRAFTED."""
-    with database.reading() as session:
-        return Counter(
-            session.scalars(select(JobEvent.job_id).where(JobEvent.to_state == JobState.DRAFTED.value))
-        )
 
 
 def test_processes_share_the_queue_and_finish_each_job_once(
     both_databases: Database, database_url: str
 ) -> None:
-    """Four processes on sixty jobs: nothing twice, nothing left, no error."""
+    """Three processes on sixty jobs: nothing twice, nothing left, no error."""
     fill(both_databases, 60)
-    processes = [start(database_url, f"w{number}") for number in range(4)]
-    outputs = [process.communicate(timeout=240) for process in processes]
-    assert [error for _output, error in outputs] == [""] * 4
-    assert sum(int(line) for output, _error in outputs for line in output.split()) == 60
+    with started(database_url, "a") as a, started(database_url, "b") as b, started(database_url, "c") as c:
+        outputs = [ended(process) for process in (a, b, c)]
+    assert sum(output.count("done") for output in outputs) == 60
     found = finishes(both_databases)
     assert (len(found), set(found.values())) == (60, {1})
     with both_databases.reading() as session:
@@ -90,19 +45,79 @@ def test_processes_share_the_queue_and_finish_each_job_once(
 def test_process_killed_with_its_jobs_is_replaced(both_databases: Database, database_url: str) -> None:
     """`kill -9` in the middle: the leases run out, and another process finishes the same jobs once."""
     fill(both_databases, 3)
-    doomed = start(database_url, "doomed", "hang", 600)
-    assert doomed.stdout is not None
-    assert doomed.stdout.readline() == "3\n"
-    doomed.send_signal(signal.SIGKILL)
-    doomed.communicate(timeout=30)
+    with started(database_url, "doomed", "hold") as doomed:
+        assert line_of(doomed) == "3"
+        doomed.send_signal(signal.SIGKILL)
+        doomed.communicate(timeout=PATIENCE_S)
     assert jobs.claim(both_databases, "w", 60, 9) == []
-    with both_databases.transaction() as session:
-        past = database_now(session) - timedelta(seconds=1)
-        session.execute(update(Job).values(lease_until=past))
-    assert jobs.reclaim_expired(both_databases, RetryPolicy(first_s=0.001)) == 3
-    time.sleep(0.01)
-    output, error = start(database_url, "w2").communicate(timeout=120)
-    assert (output, error) == ("3\n", "")
+    expire(both_databases)
+    taken_over(both_databases)
+    with started(database_url, "w2") as second:
+        assert ended(second) == ["3", "done", "done", "done"]
     assert set(finishes(both_databases).values()) == {1}
+    assert attempts(both_databases) == [2, 2, 2]
+
+
+def test_process_that_wakes_up_too_late_writes_nothing(both_databases: Database, database_url: str) -> None:
+    """A worker is paused until its lease has run out and another one is done: its result is refused."""
+    fill(both_databases, 1)
+    with started(database_url, "paused", "hold") as paused:
+        assert line_of(paused) == "1"
+        paused.send_signal(signal.SIGSTOP)
+        expire(both_databases)
+        taken_over(both_databases)
+        with started(database_url, "w2") as second:
+            assert ended(second) == ["1", "done"]
+        paused.send_signal(signal.SIGCONT)
+        assert ended(paused, "go\n") == ["lost"]
+    assert (states(both_databases), attempts(both_databases)) == (["DRAFTED"], [2])
+    assert set(finishes(both_databases).values()) == {1}
+
+
+def test_process_that_is_blocked_keeps_its_job(both_databases: Database, database_url: str) -> None:
+    """A call several times as long as the lease loses nothing: the heartbeat has its own thread."""
+    fill(both_databases, 1)
+    lease_s = 6.0
+    with started(database_url, "blocked", "block", lease_s=lease_s) as blocked:
+        assert line_of(blocked) == "1"
+        assert blocked.stdin is not None
+        blocked.stdin.write(f"{2.5 * lease_s}\n")
+        blocked.stdin.flush()
+        end = time.monotonic() + 2 * lease_s
+        while time.monotonic() < end:
+            assert jobs.claim(both_databases, "thief", 60, 1) == []
+            time.sleep(lease_s / 8)
+        assert ended(blocked) == ["done"]
+    assert (states(both_databases), attempts(both_databases)) == (["DRAFTED"], [1])
+
+
+def test_study_that_kills_its_processes_dies(both_databases: Database, database_url: str) -> None:
+    """Three workers die of it one after the other; it is DEAD, and the next worker goes on with the rest."""
+    fill(both_databases, 1, priority=0)
+    for number in range(3):
+        with started(database_url, f"victim{number}", "poison") as victim:
+            assert line_of(victim) == "1"
+            victim.wait(timeout=PATIENCE_S)
+        expire(both_databases)
+        taken_over(both_databases)
+    fill(both_databases, 2)
+    with started(database_url, "survivor") as survivor:
+        assert ended(survivor) == ["2", "done", "done"]
+    assert states(both_databases) == ["DEAD", "DRAFTED", "DRAFTED"]
+    assert attempts(both_databases) == [3, 1, 1]
+
+
+def test_processes_take_urgent_jobs_first(both_databases: Database, database_url: str) -> None:
+    """Whoever asks, a STAT study is taken before every routine one."""
+    fill(both_databases, 8)
+    fill(both_databases, 4, priority=0)
+    with started(database_url, "a", limit=1) as a, started(database_url, "b", limit=1) as b:
+        assert sum(ended(process).count("done") for process in (a, b)) == 12
     with both_databases.reading() as session:
-        assert set(session.scalars(select(Job.attempts))) == {2}
+        order = session.scalars(
+            select(Job.priority)
+            .join(JobEvent, JobEvent.job_id == Job.id)
+            .where(JobEvent.to_state == JobState.GENERATING.value)
+            .order_by(JobEvent.id)
+        ).all()
+    assert list(order[:4]) == [0] * 4
