@@ -111,6 +111,8 @@ def test_list_and_study_are_read_with_keys_alone(reading: Reading) -> None:
     page.locator("tr.study").first.locator("td:has-text('2026-01-01')").wait_for()
     page.keyboard.press("k")
     page.keyboard.press("Enter")
+    page.wait_for_url("**/studies/*")
+    page.goto(f"{reading.url}/studies/2")
     canvas = page.locator("canvas[data-ready=yes]").first
     canvas.wait_for()
     before = canvas.get_attribute("data-window")
