@@ -110,7 +110,7 @@ class TrainingConfig(Section):
     run: Path
     network: dict[str, int] | None = None  # sizes of a new small network; None: `start` names a checkpoint
     start: Path | None = None
-    vocabulary: Literal["kept", "fresh"] = "kept"  # of AR's start; fresh: learnt anew from the data
+    vocabulary: Literal["kept", "fresh"] = "kept"  # of the first stage's start; or learnt anew
     block_size: int = 8
     data: DataConfig
     distillation: DataConfig | None = (

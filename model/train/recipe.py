@@ -145,7 +145,7 @@ class Recipe:
             start = "rad" if stage in ("dcd", "t3d") else (earlier[-1] if earlier else None)
         if start is None:
             return self._fresh() if self.config.start is None else self._loaded(self.config.start)
-        if stage == "ar" and self.config.vocabulary == "fresh":
+        if stage == self.stages()[0] and self.config.vocabulary == "fresh":
             return self._with_new_words(self._named(start))
         return self._loaded(self._named(start))
 
