@@ -190,7 +190,7 @@ def test_dead_database_asks_the_sender_to_retry(start: Start, monkeypatch: pytes
     listener = start()
     receive = Intake.receive
 
-    def down(*_: object) -> None:
+    def down(*_: object, **__: object) -> None:
         raise DatabaseUnavailable("down")
 
     monkeypatch.setattr(Intake, "receive", down)
