@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system-packages
 CONFIG ?= config.yaml
 ARGS ?=
+# Test processes; a file's tests stay in one. 0: none beside pytest itself, e.g. for a debugger.
+WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -43,7 +45,7 @@ serve: setup ## Run the service with config.yaml
 	@$(BIN)/echo-agent serve --config $(CONFIG) $(ARGS)
 
 test: setup ## All tests; options: make test ARGS="-k listener"
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 chaos: setup ## Kill the processes again and again; options: make chaos ARGS="--kills 200 --json"
 	@$(BIN)/python benchmarks/chaos.py $(ARGS)
