@@ -5,6 +5,7 @@ Skipped with the reason where namespaces may not be made. Nothing leaves this ma
 
 from __future__ import annotations
 
+import itertools
 import os
 import selectors
 import shutil
@@ -41,6 +42,8 @@ pytestmark = pytest.mark.integration
 
 # TEST-NET-2, which no real network should use (RFC 5737).
 NETWORK = "198.51.100."
+# A cable's addresses are used once: what a pulled cable leaves behind may hold them for minutes.
+_cables = itertools.count()
 
 
 def _cannot(reason: str) -> NoReturn:
@@ -95,7 +98,8 @@ def hosts() -> Iterator[list[Host]]:
     try:
         for number in range(3):
             mark = f"ea{os.getpid() % 100_000}h{number}"
-            host = Host(name=mark, cable=f"{mark}a", gateway=f"{NETWORK}{4 * number + 1}")
+            first = 4 * next(_cables)
+            host = Host(name=mark, cable=f"{mark}a", gateway=f"{NETWORK}{first + 1}")
             try:
                 _ip("netns", "add", host.name)
                 made.append(host)
@@ -104,7 +108,7 @@ def hosts() -> Iterator[list[Host]]:
                 _cannot(error.stderr.decode(errors="replace").strip())
             _ip("address", "add", f"{host.gateway}/30", "dev", host.cable)
             _ip("link", "set", host.cable, "up")
-            _ip("-n", host.name, "address", "add", f"{NETWORK}{4 * number + 2}/30", "dev", "eth0")
+            _ip("-n", host.name, "address", "add", f"{NETWORK}{first + 2}/30", "dev", "eth0")
             _ip("-n", host.name, "link", "set", "eth0", "up")
         yield made
     finally:

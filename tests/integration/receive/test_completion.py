@@ -148,7 +148,7 @@ def test_association_that_never_ends_is_overruled_at_force_at(listener: Listener
     with listener.database.transaction() as session:
         job = session.scalars(select(Job)).one()
         job.due_at = database_now(session) + timedelta(hours=1)
-    assert complete(listener, 119) == []
+    assert complete(listener, 60) == []
     assert [(uid, state) for uid, state, _ in complete(listener, 121)] == [("1.2.3.1", "QUEUED")]
     association.release()
     (job,) = rows(listener, Job)
