@@ -113,9 +113,7 @@ class TrainingConfig(Section):
     vocabulary: Literal["kept", "fresh"] = "kept"  # of the first stage's start; or learnt anew
     block_size: int = 8
     data: DataConfig
-    distillation: DataConfig | None = (
-        None  # of rollout, DCD and T3D; None: `data`, which the teacher knows by heart
-    )
+    distillation: DataConfig | None = None  # of rollout, DCD and T3D; None: `data`
     validation: DataConfig
     labels: LabelsConfig | None = None
     ar: StageConfig | None = None
@@ -131,15 +129,19 @@ def load_training_config(path: Path) -> TrainingConfig:
     Raises:
         TrainingConfigError: with every problem and its place in the file.
     """
+    return parse_training_config(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> object:
+    """Reads a YAML file. Raises: TrainingConfigError where it cannot be read or is no YAML."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainingConfigError(
             f"{path}: cannot be read ({error.strerror}); name an existing YAML file"
         ) from error
     except yaml.YAMLError as error:
         raise TrainingConfigError(f"{path}: not valid YAML: {error}") from error
-    return parse_training_config(loaded, str(path))
 
 
 def parse_training_config(loaded: object, source: str) -> TrainingConfig:

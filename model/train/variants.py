@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from model.train.config import TrainingConfig, TrainingConfigError, parse_training_config
+from model.train.config import TrainingConfig, TrainingConfigError, parse_training_config, read_yaml
 
 
 def load_variants(path: Path) -> dict[str, TrainingConfig]:
@@ -16,10 +13,7 @@ def load_variants(path: Path) -> dict[str, TrainingConfig]:
     Raises:
         TrainingConfigError: with every problem and its place in the file.
     """
-    try:
-        loaded: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise TrainingConfigError(f"{path}: cannot be read as YAML; name an existing file") from error
+    loaded = read_yaml(path)
     if not isinstance(loaded, dict) or set(loaded) != {"common", "variants"}:
         raise TrainingConfigError(f"{path}: needs the sections 'common' and 'variants', and no other")
     common = loaded["common"]
