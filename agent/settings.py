@@ -7,7 +7,7 @@ reported at once, each with its path in the file.
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,7 +19,7 @@ from agent.errors import SettingsError
 from agent.settings_archive import ArchiveSettings as ArchiveSettings
 from agent.settings_archive import PriorSettings as PriorSettings
 from agent.settings_base import AeTitle as AeTitle
-from agent.settings_base import Port, Seconds, Section
+from agent.settings_base import Port, Seconds, Section, is_loopback
 from agent.settings_delivery import ClientTlsSettings as ClientTlsSettings
 from agent.settings_delivery import DeliverySettings as DeliverySettings
 from agent.settings_delivery import DestinationSettings as DestinationSettings
@@ -221,10 +221,7 @@ class WebSettings(Section):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the page."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
 
 class LogSettings(Section):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from agent.settings_base import AeTitle, Port, Seconds, Section
+from agent.settings_base import AeTitle, Port, Seconds, Section, is_loopback
 
 
 class ClientTlsSettings(Section):
@@ -87,7 +86,7 @@ class DestinationSettings(Section):
     @property
     def loopback(self) -> bool:
         """Whether the destination is this machine, whichever of its two addresses is used."""
-        return all(_is_loopback(host) for host in self._hosts)
+        return all(is_loopback(host) for host in self._hosts)
 
     @property
     def _hosts(self) -> tuple[str, ...]:
@@ -104,10 +103,3 @@ class DeliverySettings(Section):
     lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
     poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is looked at again.")
     batch: int = Field(16, ge=1, description="Documents sent over one association.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

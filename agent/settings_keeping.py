@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from agent.settings_base import Section
+from agent.settings_base import Section, is_loopback
 
 _PORTS = {"tls": 6514, "tcp": 601, "udp": 514}
 
@@ -91,7 +90,7 @@ class AuditSettings(Section):
         if self.syslog is None:
             return self
         scheme, host, _port = self.syslog_address
-        if scheme != "tls" and not _is_loopback(host):
+        if scheme != "tls" and not is_loopback(host):
             raise ValueError(f"`syslog` to another machine must be tls://, not {scheme}://")
         if (self.syslog_certificate is None) != (self.syslog_key is None):
             raise ValueError("`syslog_certificate` and `syslog_key` go together")
@@ -102,10 +101,3 @@ class AuditSettings(Section):
         """Scheme (tls, tcp or udp), host and port of `syslog`."""
         parts = urlsplit(self.syslog or "")
         return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from agent.settings_base import Section
+from agent.settings_base import Section, is_loopback
 
 
 class OidcSettings(Section):
@@ -48,7 +47,7 @@ class OidcSettings(Section):
         parts = urlsplit(value)
         if parts.query or parts.fragment or "@" in parts.netloc or not parts.hostname:
             raise ValueError("an issuer is https://HOST with a path at most")
-        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
             raise ValueError("an issuer is reached by https; http is for a provider on this machine alone")
         return value.rstrip("/")
 
@@ -64,10 +63,3 @@ class OidcSettings(Section):
         if self.client_secret.get_secret_value() and self.client_secret_file is not None:
             raise ValueError("give `client_secret` or `client_secret_file`, not both")
         return self
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
