@@ -16,6 +16,8 @@ from torch import Tensor
 from model.backbone import Backbone
 from model.cache import BlockCache
 from model.decode.options import DecodeOptions
+from model.masks import block_mask, fused_mask
+from model.positions import text_positions
 from model.slots import Slots
 
 
@@ -42,16 +44,13 @@ def fused_step(
 ) -> None:
     """The clean block's commit and a step of the current one in one forward of `[N, 2B]` rows."""
     size = options.block_size
-    clean, current = _columns(state, size, spare)
-    visible = torch.stack([state.start, state.start + size], dim=1).repeat_interleave(size, dim=1)
-    place = _places(state, size)
     logits = _forward(
         backbone,
         cache,
         tokens=torch.cat([state.clean, state.block], dim=1),
-        columns=torch.cat([clean, current], dim=1),
-        positions=torch.cat([place - size, place], dim=1),
-        visible=visible,
+        columns=torch.cat(_columns(state, size, spare), dim=1),
+        position=state.position - size,
+        mask=fused_mask(state.start - size, size, cache.capacity),
         rows=slice(size, None),
     )
     state.advance(logits, options)
@@ -63,11 +62,10 @@ def unfused_step(
     """The commit of the clean block, `[N, B]` rows, then a step of the current one, `[N, B]` rows."""
     size = options.block_size
     clean, current = _columns(state, size, spare)
-    place = _places(state, size)
-    start = state.start[:, None].expand(-1, size)
-    _forward(backbone, cache, state.clean, clean, place - size, start, slice(0, 0))
+    committed, seen = (block_mask(start, size, cache.capacity) for start in (state.start - size, state.start))
+    _forward(backbone, cache, state.clean, clean, state.position - size, committed, slice(0, 0))
     state.forwards.add_(state.has_clean & state.running)
-    logits = _forward(backbone, cache, state.block, current, place, start + size, slice(None))
+    logits = _forward(backbone, cache, state.block, current, state.position, seen, slice(None))
     state.advance(logits, options)
 
 
@@ -75,9 +73,9 @@ def token_step(
     backbone: Backbone, cache: BlockCache, state: Slots, options: DecodeOptions, spare: int
 ) -> None:
     """The last token's forward, `[N, 1]` rows: what stands there says which one follows. Blocks of one."""
-    last = state.start[:, None] - 1
-    position = state.position[:, None] - 1
-    logits = _forward(backbone, cache, state.clean, last, position, state.start[:, None], slice(None))
+    last = state.start - 1
+    mask = block_mask(last, 1, cache.capacity)
+    logits = _forward(backbone, cache, state.clean, last[:, None], state.position - 1, mask, slice(None))
     state.advance(logits, options)
 
 
@@ -96,27 +94,16 @@ def _columns(state: Slots, size: int, spare: int) -> tuple[Tensor, Tensor]:
     return torch.where(state.has_clean[:, None], current - size, spare + offset), current
 
 
-def _places(state: Slots, size: int) -> Tensor:
-    """Positions `[N, B]` of the current block's tokens."""
-    return state.position[:, None] + torch.arange(size, device=state.position.device)
-
-
 def _forward(
     backbone: Backbone,
     cache: BlockCache,
     tokens: Tensor,
     columns: Tensor,
-    positions: Tensor,
-    visible: Tensor,
+    position: Tensor,
+    mask: Tensor,
     rows: slice,
 ) -> Tensor:
-    """Logits of `rows`; all int `[N, q]`, `visible` being how many columns from the first a row sees."""
-    key = torch.arange(cache.capacity, device=columns.device)
-    logits: Tensor = backbone(
-        backbone.embed(tokens),
-        positions.expand(3, -1, -1),
-        key < visible[..., None],  # [N, q, capacity]
-        cache.at(columns),
-        rows=rows,
-    )
+    """Logits of `rows`; tokens, columns: int `[N, q]`; position: int `[N]`, that of the first token."""
+    embeds, positions = backbone.embed(tokens), text_positions(position, tokens.shape[1])
+    logits: Tensor = backbone(embeds, positions, mask, cache.at(columns), rows=rows)
     return logits
