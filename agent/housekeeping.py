@@ -18,10 +18,7 @@ from agent.audit_export import AuditExporter
 from agent.completeness import ArchiveCount
 from agent.completion import ACTOR, complete_due_studies
 from agent.db.session import Database
-from agent.errors import (
-    AgentError,
-    AuditUndelivered,
-)
+from agent.errors import AgentError, AuditUndelivered
 from agent.log import get_logger, study_ref
 from agent.queue import deliveries, jobs
 from agent.queue.retry import RetryPolicy
@@ -55,9 +52,7 @@ class Housekeeper:
 
     def start(self) -> None:
         """Begin to tick; the first ticks come at once."""
-        studies = self._settings.studies
-        shortest = min(studies.quiet_time_s, studies.stat_quiet_time_s)
-        self._every(min(max(shortest / 4, 0.1), 1.0), self.complete)
+        self._every(min(max(self._settings.studies.shortest_quiet_time_s / 4, 0.1), 1.0), self.complete)
         self._every(_RECLAIM_EVERY_S, self.reclaim)
         if self._exporter.wanted:
             self._every(_EXPORT_EVERY_S, self.export)

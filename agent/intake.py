@@ -141,10 +141,10 @@ class Intake:
     @property
     def shortest_quiet_time_s(self) -> float:
         """The shortest quiet time (s) that a study may have."""
-        return min(self._studies.quiet_time_s, self._studies.stat_quiet_time_s)
+        return self._studies.shortest_quiet_time_s
 
     def _quiet_time_s(self, priority: int) -> float:
-        return self._studies.stat_quiet_time_s if priority == STAT_PRIORITY else self._studies.quiet_time_s
+        return self._studies.quiet_for_s(stat=priority == STAT_PRIORITY)
 
     def _receive(
         self, session: Session, header: Header, file: StoredFile, calling_ae_title: str, address: str

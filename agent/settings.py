@@ -148,6 +148,15 @@ class StudySettings(Section):
         "missing here, at most until `force_after_s`.",
     )
 
+    @property
+    def shortest_quiet_time_s(self) -> float:
+        """The shortest quiet time (s) that a study may have."""
+        return min(self.quiet_time_s, self.stat_quiet_time_s)
+
+    def quiet_for_s(self, *, stat: bool) -> float:
+        """Return the quiet time (s) of a study whose request says STAT, or does not."""
+        return self.stat_quiet_time_s if stat else self.quiet_time_s
+
 
 class ModelSettings(Section):
     """The network that drafts."""
