@@ -17,7 +17,7 @@ from agent.audit import Action, Event, record
 from agent.completeness import Answer, ArchiveCount, Held
 from agent.db.session import Database, database_now
 from agent.db.tables import Instance, Job, JobEvent, Study
-from agent.eligibility import Selection, select_images
+from agent.eligibility import select_images
 from agent.errors import InstanceMissing, PatientConflict, StoreUnavailable, UnreadableInstance
 from agent.header import STAT_PRIORITY, read_stored
 from agent.intake import PATIENT_CONFLICT
@@ -45,16 +45,27 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Images:
+    """What came of a study.
+
+    sha256s: the newest content of each SOP Instance that is still here, in the order of arrival.
+    sop_instance_uids: all that ever came, whether it is still here or not.
+    purged: whether something that came is not here any more.
+    """
+
+    sha256s: tuple[str, ...]
+    sop_instance_uids: frozenset[str]
+    purged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Due:
     """A job that is due, with what was there when it was looked at."""
 
     job_id: int
-    study_id: int
     study_instance_uid: str
     conflict: str | None
-    sha256s: tuple[str, ...]
-    # All that ever came, whether it is still here or not.
-    sop_instance_uids: frozenset[str]
+    images: _Images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +118,7 @@ def _ask(archive: ArchiveCount | None, judged: Sequence[tuple[_Due, _Verdict]]) 
         return {}
     return archive.ask(
         [
-            Held(study_instance_uid=due.study_instance_uid, sop_instance_uids=due.sop_instance_uids)
+            Held(study_instance_uid=due.study_instance_uid, sop_instance_uids=due.images.sop_instance_uids)
             for due, verdict in judged
             if verdict.state is JobState.QUEUED
         ]
@@ -127,7 +138,8 @@ def _complete(
     with database.transaction() as session:
         moment = now or database_now(session)
         job = session.scalars(select(Job).where(Job.id == due.job_id).with_for_update()).one()
-        if job.state != JobState.RECEIVING or _hashes(session, job.study_id) != due.sha256s:
+        images = _images(session, job.study_id)
+        if job.state != JobState.RECEIVING or images.sha256s != due.images.sha256s:
             return None
         over = job.force_at is not None and job.force_at <= moment
         receiving = job.due_at is not None and job.due_at > moment
@@ -137,7 +149,7 @@ def _complete(
             _wait_on(session, settings, job, answer, moment)
             return None
         # A late image after the purge of the others: its draft cannot know what they showed.
-        job.incomplete = receiving or answer.missing > 0 or _lacks_files(session, job.study_id)
+        job.incomplete = receiving or answer.missing > 0 or images.purged
         job.run_after = moment
         if answer.missing:
             reason = f"{reason}; the archive holds {answer.missing} more"
@@ -157,8 +169,7 @@ def _complete(
 
 def _wait_on(session: Session, settings: Settings, job: Job, answer: Answer, now: datetime) -> None:
     """Look at a job again after another quiet time; its history tells once why it waits."""
-    studies = settings.studies
-    quiet_s = studies.stat_quiet_time_s if job.priority == STAT_PRIORITY else studies.quiet_time_s
+    quiet_s = settings.studies.quiet_for_s(stat=job.priority == STAT_PRIORITY)
     job.due_at = now + timedelta(seconds=quiet_s)
     if job.code == ARCHIVE_HOLDS_MORE:
         return
@@ -205,46 +216,37 @@ def _due(database: Database, now: datetime | None) -> list[_Due]:
         return [
             _Due(
                 job_id=row.id,
-                study_id=row.study_id,
                 study_instance_uid=row.study_instance_uid,
                 conflict=row.conflict,
-                sha256s=_hashes(session, row.study_id),
-                sop_instance_uids=_known(session, row.study_id),
+                images=_images(session, row.study_id),
             )
             for row in rows
         ]
 
 
-def _hashes(session: Session, study_id: int) -> tuple[str, ...]:
-    """Return the newest content of each SOP Instance of a study, in the order of arrival."""
+def _images(session: Session, study_id: int) -> _Images:
+    """Return what came of a study to be drafted."""
     rows = session.execute(
-        select(Instance.sop_instance_uid, Instance.sha256)
-        .where(Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_(None))
+        select(Instance.sop_instance_uid, Instance.sha256, Instance.purged_at)
+        .where(Instance.study_id == study_id, Instance.prior.is_(False))
         .order_by(Instance.id)
+    ).all()
+    here = {row.sop_instance_uid: row.sha256 for row in rows if row.purged_at is None}
+    return _Images(
+        sha256s=tuple(here.values()),
+        sop_instance_uids=frozenset(row.sop_instance_uid for row in rows),
+        purged=any(row.purged_at is not None for row in rows),
     )
-    return tuple({row.sop_instance_uid: row.sha256 for row in rows}.values())
-
-
-def _known(session: Session, study_id: int) -> frozenset[str]:
-    rows = select(Instance.sop_instance_uid).where(Instance.study_id == study_id, Instance.prior.is_(False))
-    return frozenset(session.scalars(rows))
-
-
-def _lacks_files(session: Session, study_id: int) -> bool:
-    purged = select(Instance.id).where(
-        Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_not(None)
-    )
-    return session.execute(purged.limit(1)).first() is not None
 
 
 def _verdict(due: _Due, settings: Settings, store: InstanceStore) -> _Verdict:
     if due.conflict == PATIENT_CONFLICT:
         return _Verdict(state=JobState.FAILED, code=PatientConflict.code, reason=PatientConflict.__doc__)
     try:
-        headers = [read_stored(store.open(sha256)) for sha256 in due.sha256s]
+        headers = [read_stored(store.open(sha256)) for sha256 in due.images.sha256s]
     except (InstanceMissing, UnreadableInstance) as error:
         return _Verdict(state=JobState.FAILED, code=error.code, reason=str(error))
-    selection: Selection = select_images(settings.eligibility, headers)
+    selection = select_images(settings.eligibility, headers)
     if not selection.accepted:
         return _Verdict(state=JobState.SKIPPED, code=selection.skipping_rule, reason=selection.reason)
     return _Verdict(state=JobState.QUEUED, code=None, reason=selection.reason)
