@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -18,15 +17,14 @@ def capture(forward: Callable[[], None], state: Slots) -> Callable[[], None]:
     state: the tensors that `forward` changes in place. The warm-up moves every slot on, so they are put
     back afterwards; what it leaves in the key-value cache lies behind the committed tokens.
     """
-    kept = {field.name: getattr(state, field.name).clone() for field in dataclasses.fields(state)}
+    kept = state.copy()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(_WARM_UP_RUNS):
             forward()
     torch.cuda.current_stream().wait_stream(stream)
-    for name, tensor in kept.items():
-        getattr(state, name).copy_(tensor)
+    state.put(slice(None), kept)
 
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):

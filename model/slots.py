@@ -79,12 +79,12 @@ class Slots:
         """The first `count` slots, as views: what is written to them is written here."""
         return self._map(lambda tensor: tensor[:count])
 
-    def take(self, slots: Tensor) -> Self:
-        """Copies of the slots int `[n]`."""
-        return self._map(lambda tensor: tensor[slots])
+    def copy(self) -> Self:
+        """The same slots in memory of their own."""
+        return self._map(Tensor.clone)
 
-    def put(self, slots: Tensor, part: Slots) -> None:
-        """Writes `part` to the slots int `[n]`."""
+    def put(self, slots: Tensor | slice, part: Slots) -> None:
+        """Writes `part` to the slots, int `[n]` or a slice."""
         for field in dataclasses.fields(self):
             getattr(self, field.name)[slots] = getattr(part, field.name)
 
