@@ -182,7 +182,7 @@ class Confirmer:
             longest_s=self._rule.policy.longest_s,
         )
         self._log.warning("destination_unreachable", destination=self._destination.name, code=why.code)
-        commitments.put_off(self._database, items, why, self._rule, wait_s=0.0)
+        commitments.put_off(self._database, items, why, self._rule)
 
     def _answer(self, answers: Sequence[tuple[Item, Answer]]) -> None:
         commitments.answer(self._database, answers, self._rule, chance=self._chance, actor=self._owner)

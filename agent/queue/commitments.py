@@ -85,8 +85,8 @@ def answer(
                 _apply(session, job, delivery, said, rule, now, chance, actor)
 
 
-def put_off(database: Database, items: Sequence[Item], why: Failure, rule: Rule, *, wait_s: float) -> None:
-    """Ask again in `wait_s` seconds: the destination was not reached, which does not count as an attempt.
+def put_off(database: Database, items: Sequence[Item], why: Failure, rule: Rule) -> None:
+    """Ask again as soon as it may be: the destination was not reached, which does not count as an attempt.
 
     What was stored longer ago than `give_up_after_s` becomes UNCOMMITTED.
     """
@@ -100,9 +100,8 @@ def put_off(database: Database, items: Sequence[Item], why: Failure, rule: Rule,
             if now > stored + timedelta(seconds=rule.give_up_after_s):
                 _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
                 continue
-            delivery.commitment_uid, delivery.commit_at = None, now + timedelta(seconds=wait_s)
             delivery.commit_attempts -= 1
-            delivery.code, delivery.reason, delivery.updated_at = why.code, why.reason, now
+            _ask_later(delivery, now, why, 0.0)
 
 
 def report(
@@ -220,20 +219,16 @@ def _apply(
     actor: str,
 ) -> None:
     word, why = said.word, said.why
+    undecided = word in (Word.LATER, Word.SILENT)
+    if undecided and delivery.state == DeliveryState.UNCOMMITTED.value:
+        return
+    if word is Word.LATER and delivery.commit_attempts < rule.attempts:
+        _ask_later(delivery, now, why, _wait_s(delivery.commit_attempts, rule, chance))
+        return
     if word is Word.COMMITTED:
-        deliveries.set_state(delivery, DeliveryState.COMMITTED, now, why)
-        delivery.committed_at, delivery.commit_at = now, None
-    elif word is Word.LATER:
-        if delivery.state == DeliveryState.UNCOMMITTED.value:
-            return
-        if delivery.commit_attempts >= rule.attempts:
-            _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
-        else:
-            _ask_later(delivery, now, why, _wait_s(delivery.commit_attempts, rule, chance))
-            return
-    elif word is Word.SILENT:
-        if delivery.state == DeliveryState.UNCOMMITTED.value:
-            return
+        _stop(delivery, DeliveryState.COMMITTED, now, why)
+        delivery.committed_at = now
+    elif undecided:
         _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
     elif word is Word.REFUSED or delivery.losses >= rule.resends:
         _stop(delivery, DeliveryState.DEAD, now, why)
@@ -243,7 +238,7 @@ def _apply(
     else:
         _send_again(delivery, now, why, rule, _wait_s(delivery.losses + 1, rule, chance))
         _reopen(session, job, delivery, now, actor)
-    _note(session, job, delivery, actor)
+    _note(session, job, delivery, now, actor)
 
 
 def _wait_s(attempt: int, rule: Rule, chance: Random) -> float:
@@ -286,7 +281,7 @@ def _reopen(session: Session, job: Job, delivery: Delivery, now: datetime, actor
     deliveries.settle(session, job, now, actor)
 
 
-def _note(session: Session, job: Job, delivery: Delivery, actor: str) -> None:
+def _note(session: Session, job: Job, delivery: Delivery, now: datetime, actor: str) -> None:
     """Put the destination's word on record."""
     record(
         session,
@@ -302,4 +297,5 @@ def _note(session: Session, job: Job, delivery: Delivery, actor: str) -> None:
                 "count": 1,
             },
         ),
+        at=now,
     )
