@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from agent.queue.states import DeliveryState, JobState
+from agent.queue.states import ENDED, DeliveryState, JobState
 from agent.settings_keeping import RetentionSettings
 
 
@@ -50,9 +50,6 @@ WORDS = {
     Reason.NOT_DELIVERED: "its draft was delivered nowhere (`retention.without_commitment`)",
 }
 PURGES = frozenset({Reason.OLD, Reason.SPACE})
-_UNFINISHED = frozenset(
-    {JobState.RECEIVING, JobState.QUEUED, JobState.GENERATING, JobState.DELIVERING, JobState.DRAFTED}
-)
 _STOPPED = frozenset({JobState.FAILED, JobState.DEAD})
 _WITHOUT_DRAFT = frozenset({JobState.SKIPPED, JobState.CANCELED})
 _OPEN = frozenset({DeliveryState.PENDING, DeliveryState.SENDING})
@@ -128,8 +125,8 @@ def _keeps(facts: Facts, rules: Rules, now: datetime) -> Reason | None:
     if not facts.jobs or any(state in _OPEN for _, state in facts.deliveries):
         return Reason.UNFINISHED
     # A draft for which there is no destination at all stays DRAFTED for ever.
-    resting = {JobState.DRAFTED} if not facts.deliveries else set()
-    if any(state in _UNFINISHED - resting for state in facts.jobs):
+    resting = ENDED if facts.deliveries else ENDED | {JobState.DRAFTED}
+    if any(state not in resting for state in facts.jobs):
         return Reason.UNFINISHED
     if any(state in _STOPPED for state in facts.jobs):
         return None if rules.settings.failed_keep_days is not None else Reason.STOPPED

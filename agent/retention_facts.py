@@ -10,10 +10,8 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from agent.db.tables import Delivery, Draft, Instance, Job, PriorLink, Quarantined, Study
-from agent.queue.states import DeliveryState, JobState
+from agent.queue.states import ENDED, DeliveryState, JobState
 from agent.retention import Facts
-
-_ENDED = (JobState.DELIVERED, JobState.SKIPPED, JobState.FAILED, JobState.DEAD, JobState.CANCELED)
 
 
 def next_studies(session: Session, after_id: int, limit: int) -> list[int]:
@@ -133,7 +131,7 @@ def _needed(session: Session, study_ids: Sequence[int]) -> frozenset[int]:
     its own age.
     """
     held = aliased(Instance)
-    unfinished = Job.state.not_in([state.value for state in _ENDED])
+    unfinished = Job.state.not_in([state.value for state in ENDED])
     still_here = exists().where(
         held.study_id == PriorLink.study_id, held.purged_at.is_(None), held.prior.is_(False)
     )

@@ -14,11 +14,10 @@ from sqlalchemy.orm import Session
 from agent.db.session import Database
 from agent.db.tables import Delivery, Draft, Job, JobEvent, Study
 from agent.demo.sending import Sent
-from agent.queue.states import JobState
+from agent.queue.states import ENDED, JobState
 from agent.status import percentile
 from model.findings.types import Finding, Presence
 
-ENDED = frozenset({JobState.DELIVERED, JobState.SKIPPED, JobState.FAILED, JobState.DEAD, JobState.CANCELED})
 FAILED = frozenset({JobState.FAILED, JobState.DEAD})
 
 

@@ -32,6 +32,10 @@ class JobState(StrEnum):
     CANCELED = "CANCELED"
 
 
+# The work on it is over, until a person or a destination that has lost a document brings it back.
+ENDED = frozenset({JobState.DELIVERED, JobState.SKIPPED, JobState.FAILED, JobState.DEAD, JobState.CANCELED})
+
+
 class DeliveryState(StrEnum):
     """Where one document on its way to one destination stands."""
 
