@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from agent.breaker import Breaker
-from agent.dimse.contexts import IMAGE_CLASSES, SECONDARY_CAPTURE
+from agent.dimse.contexts import image_classes
 from agent.dimse.query import Archive, open_archive
 from agent.eligibility import may_accept
 from agent.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
@@ -44,9 +44,7 @@ class ArchiveCount:
         self._settings = settings
         self._chance = chance
         self._breaker = Breaker()
-        self._classes = {*IMAGE_CLASSES}
-        if settings.listener.accept_secondary_capture:
-            self._classes.add(SECONDARY_CAPTURE)
+        self._classes = image_classes(settings.listener.accept_secondary_capture)
 
     def ask(self, studies: Sequence[Held]) -> Mapping[str, Answer]:
         """Return the answer on each study, by its UID; all of it takes at most `archive.timeout_s`."""

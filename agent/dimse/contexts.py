@@ -40,12 +40,19 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
 )
 
 
+def image_classes(accept_secondary_capture: bool) -> tuple[str, ...]:
+    """Return the SOP classes of images that are taken."""
+    return (*IMAGE_CLASSES, SECONDARY_CAPTURE) if accept_secondary_capture else IMAGE_CLASSES
+
+
 def supported_contexts(accept_secondary_capture: bool) -> list[PresentationContext]:
     """Return the presentation contexts of the Verification and Storage SCP."""
-    classes = (*IMAGE_CLASSES, SECONDARY_CAPTURE) if accept_secondary_capture else IMAGE_CLASSES
     return [
         build_context(VERIFICATION),
-        *(build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in classes),
+        *(
+            build_context(sop_class, list(TRANSFER_SYNTAXES))
+            for sop_class in image_classes(accept_secondary_capture)
+        ),
     ]
 
 

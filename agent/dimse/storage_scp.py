@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydicom.uid import UID
@@ -286,7 +286,8 @@ class StorageScp:
         if answer.code is not None:
             self._count(answer.code)
         if answer.status is not Status.SUCCESS:
-            self._note_failure(association, f"{answer.status:04X}", answer.code)
+            details = {"status": f"{answer.status:04X}", "code": answer.code}
+            self._note_failure(Action.NOT_TAKEN, association, details)
         level = self._log.info if answer.status is Status.SUCCESS else self._log.warning
         level(
             "object",
@@ -305,15 +306,7 @@ class StorageScp:
         if violation is not None:
             self._count(violation)
             self._log.warning("association_cut", reason_code=violation)
-            self._note(
-                Event(
-                    action=Action.FAULT,
-                    actor=_calling(association),
-                    address=_address(association),
-                    succeeded=False,
-                    details={"reason_code": violation},
-                )
-            )
+            self._note_failure(Action.FAULT, association, {"reason_code": violation})
 
     def _on_event(self, name: str, address: str) -> None:
         """Count a connection that came to no association; one without the right key is on record."""
@@ -324,14 +317,16 @@ class StorageScp:
                 Event(action=Action.REFUSED, actor="", address=address, succeeded=False, details=details)
             )
 
-    def _note_failure(self, association: BoundedAssociation, status: str, code: str | None) -> None:
+    def _note_failure(
+        self, action: Action, association: BoundedAssociation, details: Mapping[str, Any]
+    ) -> None:
         self._note(
             Event(
-                action=Action.NOT_TAKEN,
+                action=action,
                 actor=_calling(association),
                 address=_address(association),
                 succeeded=False,
-                details={"status": status, "code": code},
+                details=details,
             )
         )
 
