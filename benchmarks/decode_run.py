@@ -164,7 +164,10 @@ class GenerateContestant:
             image_grid_thw=batch.grid_thw.to(batch.input_ids.device),
             mm_token_type_ids=(batch.input_ids == work.config.shape.image_token_id).int(),
             generation_config=GenerationConfig(
-                do_sample=False, max_new_tokens=tokens, pad_token_id=work.tokenizer.pad_id
+                do_sample=False,
+                min_new_tokens=tokens,  # the network's own end token would end a report before the others'
+                max_new_tokens=tokens,
+                pad_token_id=work.tokenizer.pad_id,
             ),
         )
 

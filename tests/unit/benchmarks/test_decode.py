@@ -11,6 +11,7 @@ import torch
 from benchmarks import decode, decode_roofline
 from benchmarks.decode_models import SCALES, _lingshu, make_workload
 from benchmarks.decode_roofline import Forward, Machine, floor_seconds
+from benchmarks.decode_run import GenerateContestant
 from model.config import NetworkShape, tiny_network
 from model.inference import plain_linear
 from model.prompt import PROMPT_WORDS
@@ -91,3 +92,16 @@ def test_no_decoder_of_the_benchmark_stops_early() -> None:
     work = make_workload("toy", torch.device("cpu"), torch.float32)
     assert work.options.eos_token_id == work.options.image_token_id
     assert work.options.max_tokens == SCALES["toy"].report_tokens
+
+
+def test_generate_writes_as_many_tokens_as_the_others() -> None:
+    """Also where the network's own end token is the likeliest one: it is not chosen."""
+    work = make_workload("toy", torch.device("cpu"), torch.float32)
+    prompts = [work.prompt(work.films(1)[0])]
+    generate = GenerateContestant(work, 1, len(prompts[0].input_ids))
+    (free,) = generate.run(prompts, 12).tokens
+    work.reference.network.generation_config.eos_token_id = free[3]
+    (held,) = generate.run(prompts, 12).tokens
+    assert held[:3] == free[:3]
+    assert free[3] not in held
+    assert len(held) == 12
