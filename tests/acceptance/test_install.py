@@ -143,3 +143,29 @@ def test_install_into_an_image_can_be_moved(
         text=True,
     )
     assert [line for line in verified.stderr.splitlines() if "echo-agent" in line] == []
+
+
+def test_install_at_a_path_too_long_for_a_first_line(repository: Path, tmp_path: Path) -> None:
+    """A kernel reads 127 bytes: beyond that a script names its Python otherwise, and runs all the same."""
+    place = tmp_path / ("long" * 30)
+    done = deploy(repository, "install", PREFIX=str(place))
+    assert done.returncode == 0, done.stderr
+    script = place / "lib" / "echo-agent" / "venv" / "bin" / "echo-agent"
+    shown = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert (shown.returncode, shown.stdout.split()[:1]) == (0, ["echo-agent"]), shown.stderr
+
+
+def test_install_never_fails_without_a_word(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step whose program says nothing is named, with what to do."""
+    silent = tmp_path / "bin" / "mktemp"
+    silent.parent.mkdir()
+    silent.write_text("#!/bin/sh\nexit 1\n", "utf-8")
+    silent.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{silent.parent}:{os.environ['PATH']}")
+    done = deploy(repository, "install", PREFIX=str(tmp_path / "echo"))
+    assert done.returncode != 0
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("deploy: ")]
+    assert "mktemp" in line
+    assert "run this again" in line
