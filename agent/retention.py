@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from agent.queue.states import ENDED, DeliveryState, JobState
+from agent.queue.states import ENDED, UNSENT, DeliveryState, JobState
 from agent.settings_keeping import RetentionSettings
 
 
@@ -52,7 +52,6 @@ WORDS = {
 PURGES = frozenset({Reason.OLD, Reason.SPACE})
 _STOPPED = frozenset({JobState.FAILED, JobState.DEAD})
 _WITHOUT_DRAFT = frozenset({JobState.SKIPPED, JobState.CANCELED})
-_OPEN = frozenset({DeliveryState.PENDING, DeliveryState.SENDING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +121,7 @@ def _keeps(facts: Facts, rules: Rules, now: datetime) -> Reason | None:
         return Reason.COMPARISON
     if facts.prior:
         return None  # a copy: the archive has it
-    if not facts.jobs or any(state in _OPEN for _, state in facts.deliveries):
+    if not facts.jobs or any(state in UNSENT for _, state in facts.deliveries):
         return Reason.UNFINISHED
     # A draft for which there is no destination at all stays DRAFTED for ever.
     resting = ENDED if facts.deliveries else ENDED | {JobState.DRAFTED}

@@ -21,11 +21,10 @@ from agent.db.tables import Delivery, Document, Draft, Job
 from agent.errors import LeaseLost
 from agent.queue.lease import prolong
 from agent.queue.retry import Failure, RetryPolicy, backoff_s
-from agent.queue.states import DeliveryState, JobState, check_delivery_step, move
+from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
 from agent.wakeup import DELIVERIES, notify
 
 _RECLAIM_BATCH = 100
-_OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
 _IN_DELIVERY = (JobState.DRAFTED.value, JobState.DELIVERING.value)
 
@@ -278,31 +277,6 @@ def give_up(database: Database, *, actor: str = "") -> int:
     return given_up
 
 
-def revive(session: Session, job_id: int, *, now: datetime, give_up_after_s: float) -> int:
-    """Make a job's dead and canceled deliveries pending again; return how many."""
-    stopped = select(Delivery).where(
-        Delivery.job_id == job_id,
-        Delivery.state.in_((DeliveryState.DEAD.value, DeliveryState.CANCELED.value)),
-    )
-    deliveries = session.scalars(stopped).all()
-    for delivery in deliveries:
-        set_state(delivery, DeliveryState.PENDING, now)
-        delivery.attempts, delivery.losses, delivery.run_after = 0, 0, now
-        delivery.give_up_at = now + timedelta(seconds=give_up_after_s)
-    notify(session, DELIVERIES)
-    return len(deliveries)
-
-
-def cancel_open(session: Session, job_id: int, *, now: datetime) -> int:
-    """Cancel what is still to be sent of a job; a document in flight loses its lease. Return how many."""
-    deliveries = session.scalars(
-        select(Delivery).where(Delivery.job_id == job_id, Delivery.state.in_(_OPEN))
-    ).all()
-    for delivery in deliveries:
-        set_state(delivery, DeliveryState.CANCELED, now)
-    return len(deliveries)
-
-
 def _audit(
     session: Session,
     action: Action,
@@ -371,7 +345,7 @@ def settle(session: Session, job: Job, now: datetime, actor: str) -> None:
     rows = session.execute(
         select(Delivery.state, Delivery.code, Delivery.reason).where(Delivery.job_id == job.id)
     ).all()
-    if not rows or any(state in _OPEN for state, _code, _reason in rows):
+    if not rows or any(state in UNSENT for state, _code, _reason in rows):
         return
     dead = [row for row in rows if row.state == DeliveryState.DEAD.value]
     if dead:

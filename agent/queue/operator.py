@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -9,8 +11,9 @@ from agent.db.session import Database, database_now
 from agent.db.tables import Delivery, Draft, Job
 from agent.errors import InvalidTransition
 from agent.queue.commitments import ask_again
-from agent.queue.deliveries import cancel_open, revive
-from agent.queue.states import JobState, move
+from agent.queue.deliveries import set_state
+from agent.queue.states import UNSENT, DeliveryState, JobState, move
+from agent.wakeup import DELIVERIES, notify
 
 
 def retry(database: Database, job_id: int, *, give_up_after_s: float, actor: str) -> JobState:
@@ -26,7 +29,7 @@ def retry(database: Database, job_id: int, *, give_up_after_s: float, actor: str
         job = _locked(session, job_id)
         if ask_again(session, job_id, now=now) and job.state == JobState.DELIVERED.value:
             return JobState.DELIVERED
-        revived = revive(session, job_id, now=now, give_up_after_s=give_up_after_s)
+        revived = _revive(session, job_id, now=now, give_up_after_s=give_up_after_s)
         drafted = session.scalar(
             select(Draft.id).where(Draft.job_id == job_id, Draft.outcome == "drafted").limit(1)
         )
@@ -49,7 +52,7 @@ def cancel(database: Database, job_id: int, *, reason: str, actor: str) -> None:
         now = database_now(session)
         job = _locked(session, job_id)
         move(session, job, JobState.CANCELED, now=now, code="canceled", reason=reason, actor=actor)
-        cancel_open(session, job_id, now=now)
+        _cancel_open(session, job_id, now=now)
 
 
 def prioritise(database: Database, job_id: int, priority: int) -> None:
@@ -67,6 +70,30 @@ def prioritise(database: Database, job_id: int, priority: int) -> None:
             .values(priority=priority)
             .execution_options(synchronize_session=False)
         )
+
+
+def _revive(session: Session, job_id: int, *, now: datetime, give_up_after_s: float) -> int:
+    """Make a job's dead and canceled deliveries pending again; return how many."""
+    stopped = select(Delivery).where(
+        Delivery.job_id == job_id,
+        Delivery.state.in_((DeliveryState.DEAD.value, DeliveryState.CANCELED.value)),
+    )
+    deliveries = session.scalars(stopped).all()
+    for delivery in deliveries:
+        set_state(delivery, DeliveryState.PENDING, now)
+        delivery.attempts, delivery.losses, delivery.run_after = 0, 0, now
+        delivery.give_up_at = now + timedelta(seconds=give_up_after_s)
+    notify(session, DELIVERIES)
+    return len(deliveries)
+
+
+def _cancel_open(session: Session, job_id: int, *, now: datetime) -> None:
+    """Cancel what is still to be sent of a job; a document in flight loses its lease."""
+    unsent = select(Delivery).where(
+        Delivery.job_id == job_id, Delivery.state.in_([state.value for state in UNSENT])
+    )
+    for delivery in session.scalars(unsent):
+        set_state(delivery, DeliveryState.CANCELED, now)
 
 
 def _locked(session: Session, job_id: int) -> Job:

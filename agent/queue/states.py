@@ -48,6 +48,10 @@ class DeliveryState(StrEnum):
     CANCELED = "CANCELED"
 
 
+# Still to be sent.
+UNSENT = frozenset({DeliveryState.PENDING, DeliveryState.SENDING})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """One allowed step; `before` is None where a row begins. `why` is what the documentation says."""
