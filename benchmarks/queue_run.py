@@ -10,18 +10,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from time import perf_counter, thread_time
 
 from rich.console import Console
-from rich.table import Table
 
 from agent import migrate
 from agent.db.session import Database, database_now, open_engine
-from agent.demo.postgres import running_postgres
 from agent.queue import jobs
 from agent.settings import DestinationSettings, Settings
 from agent.status import read_status
+from benchmarks.databases import durable_database
+from benchmarks.figures import percentile, table_of
 from benchmarks.queue_fill import fill
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -61,28 +60,23 @@ def main(description: str) -> None:
             with opened(kind) as database:
                 rows.append(measure(database, kind, size, min(arguments.rounds, WAITING)))
             console.print(f"{kind}, {size} studies: done")
-    console.print(table_of(rows))
+    records = [asdict(row) for row in rows]
+    console.print(table_of("Queue, times in ms", records))
     if arguments.json:
-        result = {"rows": [asdict(row) for row in rows], "growth": growth(rows), "load": load}
-        print(json.dumps(result))
+        print(json.dumps({"rows": records, "growth": growth(rows), "load": load}))
 
 
 @contextmanager
 def opened(kind: str) -> Iterator[Database]:
     """An empty, migrated database on this machine's disk."""
-    if kind == "sqlite":
-        with tempfile.TemporaryDirectory(prefix="echo-agent-queue-") as folder:
-            yield from _migrated(f"sqlite:///{Path(folder) / 'agent.db'}")
-    else:
-        with running_postgres(durable=True) as server:
-            yield from _migrated(server.url(server.create()))
-
-
-def _migrated(url: str) -> Iterator[Database]:
-    database = Database(open_engine(url))
-    migrate.upgrade(database)
-    yield database
-    database.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="echo-agent-queue-") as folder,
+        durable_database(kind, folder) as url,
+    ):
+        database = Database(open_engine(url))
+        migrate.upgrade(database)
+        yield database
+        database.close()
 
 
 def measure(database: Database, kind: str, size: int, rounds: int) -> Row:
@@ -137,12 +131,6 @@ def timed(act: Callable[[], None], rounds: int) -> tuple[list[float], list[float
     return durations[warm:], processor[warm:]
 
 
-def percentile(values: list[float], share: float) -> float:
-    """Return the value that `share` of the values do not exceed."""
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
-
-
 def growth(rows: list[Row]) -> dict[str, dict[str, float]]:
     """Return by how much the medians grow from the smallest to the largest size."""
     found = {}
@@ -155,13 +143,3 @@ def growth(rows: list[Row]) -> dict[str, dict[str, float]]:
             "status": round(last.status_p50_ms / first.status_p50_ms, 2),
         }
     return found
-
-
-def table_of(rows: list[Row]) -> Table:
-    """Return the rows as a table for the terminal."""
-    table = Table(title="Queue, times in ms")
-    for name in asdict(rows[0]):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*(str(value) for value in asdict(row).values()))
-    return table

@@ -28,6 +28,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.figures import percentile
 from benchmarks.receive_client import Target, measure
 from benchmarks.receive_servers import dcmtk_storescp, echo_agent, orthanc
 
@@ -93,7 +94,7 @@ def _rows(name: str, parent: Path, quick: bool) -> Iterator[Row]:
                     nodelay=True,
                     seed=seed,
                 )
-        times = sorted(1000 * one for one in result.acknowledgements)
+        times = [1000 * one for one in result.acknowledgements]
         yield Row(
             server=name,
             size_bytes=size,
@@ -103,7 +104,7 @@ def _rows(name: str, parent: Path, quick: bool) -> Iterator[Row]:
             failures=result.failures,
             per_second=round(objects / result.seconds, 2),
             p50_ms=round(statistics.median(times), 2),
-            p99_ms=round(times[min(int(0.99 * len(times)), len(times) - 1)], 2),
+            p99_ms=percentile(times, 0.99, 2),
             rss_mb=round(peak[0] / 1e6, 1),
         )
 

@@ -16,21 +16,19 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
-from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent import migrate
 from agent.db.session import Database, open_engine
-from agent.demo.postgres import running_postgres
+from benchmarks.databases import durable_database
+from benchmarks.figures import percentile, table_of
 from benchmarks.worklist_fill import SOME_ACCESSION, SOME_NAME, fill
 from benchmarks.worklist_server import serving
 
@@ -86,7 +84,7 @@ def main() -> None:
     for kind in arguments.databases:
         with (
             tempfile.TemporaryDirectory(prefix="echo-agent-worklist-") as folder,
-            opened(kind, folder) as url,
+            durable_database(kind, folder) as url,
         ):
             database = Database(open_engine(url))
             migrate.upgrade(database)
@@ -96,19 +94,10 @@ def main() -> None:
             console.print(f"{kind}: {arguments.studies} studies entered in {perf_counter() - begun:.0f} s")
             with serving(Path(folder), url) as port:
                 rows += measure(kind, arguments.studies, port, arguments.rounds)
-    console.print(table_of(rows))
+    records = [asdict(row) for row in rows]
+    console.print(table_of("Worklist, times in ms", records))
     if arguments.json:
-        print(json.dumps({"rows": [asdict(row) for row in rows], "worst": worst(rows), "load": load}))
-
-
-@contextmanager
-def opened(kind: str, folder: str) -> Iterator[str]:
-    """The URL of an empty database on this machine's disk."""
-    if kind == "sqlite":
-        yield f"sqlite:///{Path(folder) / 'agent.db'}"
-        return
-    with running_postgres(durable=True) as server:
-        yield server.url(server.create())
+        print(json.dumps({"rows": records, "worst": worst(rows), "load": load}))
 
 
 def measure(kind: str, studies: int, port: int, rounds: int) -> list[Row]:
@@ -128,10 +117,10 @@ def measure(kind: str, studies: int, port: int, rounds: int) -> list[Row]:
             studies=studies,
             kind=group,
             request=name,
-            first_byte_p50_ms=share([first for first, _ in taken[address]], 0.50),
-            first_byte_p95_ms=share([first for first, _ in taken[address]], 0.95),
-            whole_p50_ms=share([whole for _, whole in taken[address]], 0.50),
-            whole_p95_ms=share([whole for _, whole in taken[address]], 0.95),
+            first_byte_p50_ms=percentile([first for first, _ in taken[address]], 0.50, 1),
+            first_byte_p95_ms=percentile([first for first, _ in taken[address]], 0.95, 1),
+            whole_p50_ms=percentile([whole for _, whole in taken[address]], 0.50, 1),
+            whole_p95_ms=percentile([whole for _, whole in taken[address]], 0.95, 1),
             kilobytes=round(sizes[address] / 1000, 1),
         )
         for group, name, address in REQUESTS
@@ -151,12 +140,6 @@ def ask(connection: HTTPConnection, address: str, *, whole_page: bool) -> tuple[
     return first * 1000, whole * 1000, len(body)
 
 
-def share(values: list[float], part: float) -> float:
-    """Return the value that `part` of the values do not exceed."""
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 1)
-
-
 def worst(rows: list[Row]) -> dict[str, float]:
     """Return the largest p95 of the first byte for each kind of request."""
     kinds = dict.fromkeys(row.kind for row in rows)
@@ -164,16 +147,6 @@ def worst(rows: list[Row]) -> dict[str, float]:
         kind.replace(" ", "_") + "_ms": max(row.first_byte_p95_ms for row in rows if row.kind == kind)
         for kind in kinds
     }
-
-
-def table_of(rows: list[Row]) -> Table:
-    """Return the rows as a table for the terminal."""
-    table = Table(title="Worklist, times in ms")
-    for name in asdict(rows[0]):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*(str(value) for value in asdict(row).values()))
-    return table
 
 
 if __name__ == "__main__":
