@@ -8,7 +8,7 @@ study that every view shows. A purged row needs no file; one that a purge left b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -50,38 +50,26 @@ def reconcile(database: Database, store: InstanceStore, intake: Intake) -> Recon
     """
     removed = store.remove_unfinished(UNFINISHED_AGE_S, time.time())
     ingested = quarantined = 0
-    removed += _erase_purged(database, store)
-    for sha256 in _without_row(database, store.files()):
-        if _ingest(store, intake, sha256):
-            ingested += 1
-        else:
-            quarantined += 1
+    # One listing serves both ways: in a bucket it is the dearest part.
+    present = dict.fromkeys(store.files())
+    for batch in _batches(present):
+        with database.reading() as session:
+            rows = session.execute(
+                select(Instance.sha256, Instance.purged_at).where(Instance.sha256.in_(batch))
+            ).all()
+        removed += erase(database, store, [row.sha256 for row in rows if row.purged_at is not None])
+        known = {row.sha256 for row in rows}
+        for sha256 in (name for name in batch if name not in known):
+            if _ingest(store, intake, sha256):
+                ingested += 1
+            else:
+                quarantined += 1
     return Reconciled(
         ingested=ingested,
         quarantined=quarantined,
         removed=removed,
-        missing=_mark_missing(database, store),
+        missing=_mark_missing(database, store, present),
     )
-
-
-def _without_row(database: Database, names: Iterator[str]) -> Iterator[str]:
-    for batch in _batches(names):
-        with database.transaction() as session:
-            known = set(session.scalars(select(Instance.sha256).where(Instance.sha256.in_(batch))))
-        yield from (name for name in batch if name not in known)
-
-
-def _erase_purged(database: Database, store: InstanceStore) -> int:
-    erased = 0
-    for batch in _batches(store.files()):
-        with database.reading() as session:
-            purged = session.scalars(
-                select(Instance.sha256)
-                .where(Instance.sha256.in_(batch), Instance.purged_at.is_not(None))
-                .distinct()
-            ).all()
-        erased += erase(database, store, purged)
-    return erased
 
 
 def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:
@@ -99,8 +87,7 @@ def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:
     return True
 
 
-def _mark_missing(database: Database, store: InstanceStore) -> int:
-    present = set(store.files())
+def _mark_missing(database: Database, store: InstanceStore, present: Collection[str]) -> int:
     log = get_logger("listener")
     missing = 0
     last_id = 0
