@@ -79,8 +79,8 @@ class Tray:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop the threads; nothing is claimed or prepared after this."""
-        self._clerk.shutdown(cancel_futures=True)
+        """Stop the threads: a look that is under way ends, nothing more is claimed or prepared after this."""
+        self._clerk.shutdown()
         self._decoders.shutdown(cancel_futures=True)
 
     def take(self, room: int, *, idle: bool) -> Sequence[Study[Case]] | None:
@@ -117,7 +117,6 @@ class Tray:
 
     def left_over(self) -> list[Claim]:
         """The jobs that were claimed and have no answer; to be asked once the stream has ended."""
-        self._clerk.shutdown()
         claims = [case.claim for case in self._given_out.values()]
         claims.extend(claim for claim, _future in self._preparing)
         if self._looking is not None and self._looking.exception() is None:
@@ -152,17 +151,17 @@ class Tray:
         if self._looking is None or not self._looking.done():
             return
         looked, self._looking = self._looking, None
-        try:
+        error = looked.exception()
+        if error is None:
             claims = looked.result()
-        except Exception as error:  # noqa: BLE001 - a broken queue is no fault of the network: told apart
-            if not isinstance(error, DatabaseUnavailable) or self._rounds is not None:
-                self.fail(error)
-            else:
-                self._log.warning("database_unavailable", code=error.code)
-            return
-        self._enter(claims)
-        if len(claims) == self._asked:
-            self._look_at = 0.0
+            self._enter(claims)
+            if len(claims) == self._asked:
+                self._look_at = 0.0
+        elif isinstance(error, DatabaseUnavailable) and self._rounds is None:
+            self._log.warning("database_unavailable", code=error.code)
+        else:
+            # Not raised here, in the stream: a broken queue is no fault of the network.
+            self.fail(error)
 
     def _enter(self, claims: Sequence[Claim]) -> None:
         self.claimed += len(claims)
