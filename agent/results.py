@@ -63,7 +63,7 @@ class Results:
         except Exception as error:  # noqa: BLE001 - outermost for one study: it must not stop the others
             self.refuse(case.claim, error)
             return
-        if written:
+        if written is not None:
             self._log.info(
                 "drafted",
                 job_id=case.claim.job_id,
@@ -77,21 +77,16 @@ class Results:
     def refuse(self, claim: Claim, error: Exception) -> None:
         """Write that a job was not drafted, and why: it is tried again, or stops."""
         failure = self._described(claim, error)
-        states: list[JobState] = []
-
-        def fail() -> None:
-            states.append(
-                jobs.fail(
-                    self._database, claim, failure, self._policy, chance=self._chance, actor=self._owner
-                )
-            )
-
-        if self._end(claim, fail):
+        fail = partial(
+            jobs.fail, self._database, claim, failure, self._policy, chance=self._chance, actor=self._owner
+        )
+        state = self._end(claim, fail)
+        if state is not None:
             self._log.warning(
                 "not_drafted",
                 job_id=claim.job_id,
                 study_ref=study_ref(claim.study_instance_uid),
-                state=states[-1].value,
+                state=state.value,
                 code=failure.code,
                 attempts=claim.attempts,
             )
@@ -118,21 +113,20 @@ class Results:
                 if self._impatient.wait(self._settings.worker.poll_s):
                     raise
 
-    def _end(self, claim: Claim, act: Callable[[], None]) -> bool:
-        """Do what ends a claim; whether it did."""
+    def _end(self, claim: Claim, act: Callable[[], T]) -> T | None:
+        """Do what ends a claim, and return its result; None where the claim was not ended."""
         try:
-            self.patiently(act)
+            return self.patiently(act)
         except LeaseLost as error:
             self._log.warning("result_discarded", job_id=claim.job_id, code=error.code)
-            return False
+            return None
         except DatabaseUnavailable:
             # The lease runs out by itself, and the study is drafted again.
-            return False
+            return None
         finally:
             self._keeper.drop([claim])
-        return True
 
-    def _write(self, case: Case, draft: Draft) -> None:
+    def _write(self, case: Case, draft: Draft) -> JobState:
         claim = case.claim
         _check_identity(case)
         with self._database.reading() as session:
@@ -157,6 +151,7 @@ class Results:
             outbox.write(session, job, record, self._algorithm, self._settings, now=now)
             deliveries.settle(session, job, now, self._owner)
         failpoint("worker.after-write")
+        return JobState.DRAFTED
 
     def _described(self, claim: Claim, error: Exception) -> Failure:
         failure = describe(error)
