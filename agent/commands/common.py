@@ -56,7 +56,7 @@ class ClearErrors(typer.core.TyperGroup):
             raise typer.Exit(ERROR_STATUS) from error
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
-        except Exception as error:
+        except Exception as error:  # outermost of the program: a library's text must not reach the screen
             if os.environ.get(DEBUG_VARIABLE):
                 raise
             for frame in traceback.extract_tb(error.__traceback__):
@@ -93,7 +93,11 @@ def database_of(settings: Settings, *, create: bool = False) -> Database:
     from agent.wiring import open_database
 
     database = open_database(settings)
-    migrate.require_current(database, create=create)
+    try:
+        migrate.require_current(database, create=create)
+    except AgentError:
+        database.close()
+        raise
     return database
 
 

@@ -11,8 +11,7 @@ import typer
 from agent.commands.common import ConfigOption, JsonOption, console, database_of, print_json, settings_of
 
 if TYPE_CHECKING:
-    from agent.db.session import Database
-    from agent.health import Problem
+    from agent.health import Level, Problem
     from agent.settings import Settings
     from agent.status import Status
 
@@ -59,7 +58,7 @@ def _show(config: Any, *, as_json: bool, echo: bool) -> int:
 
     settings = settings_of(config)
     try:
-        found, problems, level = look(settings, database_of(settings), echo=echo)
+        found, problems, level = look(settings, echo=echo)
     except (DatabaseUnavailable, SchemaOutdated) as error:
         if not as_json:
             raise
@@ -80,22 +79,23 @@ def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
 
     settings = settings_of(config)
     try:
-        database = database_of(settings)
-        try:
-            found, problems, _ = look(settings, database, echo=echo)
-        finally:
-            database.close()
+        found, problems, _ = look(settings, echo=echo)
     except (DatabaseUnavailable, SchemaOutdated) as error:
         return failure_of(error)
     return screen_of(found, problems, settings, every_s=every_s)
 
 
-def look(settings: Settings, database: Database, *, echo: bool) -> tuple[Status, tuple[Problem, ...], int]:
+def look(settings: Settings, *, echo: bool) -> tuple[Status, tuple[Problem, ...], Level]:
     """Read the status, ask the destinations if `echo`, and judge."""
     from agent.health import judge, worst
     from agent.status import read_status
 
-    found = read_status(database, settings)
+    # Opened for each look, and closed after it: a database that was away may be back at the next one.
+    database = database_of(settings)
+    try:
+        found = read_status(database, settings)
+    finally:
+        database.close()
     if echo and settings.destinations:
         from agent.log import configure_logging
         from agent.probe import ask_all
