@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -53,7 +53,7 @@ def judge(status: Status, settings: Settings) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: -problem.level))
 
 
-def worst(problems: tuple[Problem, ...]) -> Level:
+def worst(problems: Iterable[Problem]) -> Level:
     """Return the level of the whole."""
     return max((problem.level for problem in problems), default=Level.OK)
 

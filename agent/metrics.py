@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from agent.health import Level, judge, worst
+from agent.health import judge, worst
 from agent.settings import Settings
 from agent.status import Latency, Status
 from agent.throughput import Throughput
@@ -73,7 +73,7 @@ def _service(status: Status, settings: Settings) -> Iterator[Metric]:
     yield _single("level", "How it is: 0 well, 1 look at it, 2 it does not work.", float(worst(problems)))
     counts: dict[tuple[str, str], int] = {}
     for problem in problems:
-        key = (problem.code, Level(problem.level).name.lower())
+        key = (problem.code, problem.level.name.lower())
         counts[key] = counts.get(key, 0) + 1
     yield _gauge("problems", "What a person should look at.", ("code", "level"), iter(counts.items()))
     yield _single("disk_free_bytes", "Free space on storage.path.", _bytes(status.disk_free_mb))

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from agent.health import Level
+from agent.health import Level, worst
 from agent.status import COUNT_CAP
 
 if TYPE_CHECKING:
@@ -52,12 +52,11 @@ def failure_of(error: AgentError) -> RenderableType:
 
 
 def _headline(status: Status, problems: Sequence[Problem], every_s: float | None) -> str:
-    level = max((one.level for one in problems), default=Level.OK)
     count = len(problems)
     what = "all is well" if not count else f"{count} {'problem' if count == 1 else 'problems'}"
     again = "" if every_s is None else f", again every {every_s:g} s (Ctrl-C ends)"
     moment = status.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return f"{WORDS[level]} {what}  [dim]ECHO Agent {status.version}, {moment}{again}[/]"
+    return f"{WORDS[worst(problems)]} {what}  [dim]ECHO Agent {status.version}, {moment}{again}[/]"
 
 
 def _rows(status: Status, settings: Settings) -> Iterator[tuple[str, str]]:
