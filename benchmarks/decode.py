@@ -123,7 +123,6 @@ def measure(asked: argparse.Namespace, choice: DeviceChoice, dtype: torch.dtype,
                     batch,
                     runs=2 if asked.quick else RUNS.get(batch, 2),
                     seconds=seconds * (batch + 4) / sum(one + 4 for one in batches),
-                    weight_bytes=dtype.itemsize,
                     said=status.update,
                 )
             except torch.OutOfMemoryError:

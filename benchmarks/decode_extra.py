@@ -5,12 +5,10 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
-import model
-from benchmarks.decode_models import Workload
+from benchmarks.decode_models import SHIPPED, Workload
 from benchmarks.decode_roofline import synchronise
 from model.engine import Engine
 from model.phantom import training_example
@@ -91,8 +89,7 @@ class Repeats:
 
 def measure_repeats(studies: int, device: torch.device) -> Repeats:
     """Drafts phantoms as the worker does, and adds up what the drafts say of themselves."""
-    folder = Path(model.__file__).parent / "demo_checkpoint"
-    reporter = Reporter.load(folder, "cuda" if device.type == "cuda" else "cpu")
+    reporter = Reporter.load(SHIPPED, "cuda" if device.type == "cuda" else "cpu")
     examples = [training_example(_FIRST_SEED + number) for number in range(studies)]
     drafts = reporter.draft_many(
         [

@@ -16,11 +16,11 @@ from model.backbone import Backbone
 from model.checkpoint import load_checkpoint
 from model.config import ModelConfig, Stage, tiny_network
 from model.decode.options import DecodeOptions
-from model.inference import MakeLinear
 from model.prompt import PROMPT_WORDS, Prompt, build_prompt
 from model.tokenizer import ReportTokenizer, train_tokenizer
 
 SEED = 20260409
+SHIPPED = Path(model.__file__).parent / "demo_checkpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,32 @@ SCALES = {
     # The code path of `7b` in a shape that a test can run.
     "toy": Scale(image_size=56, report_tokens=24, film=64, block_size=4),
 }
+SIZES = {
+    # 199 million parameters in layers and head, in about the proportions of the 7B network.
+    "mid": {
+        "vocab_size": 16_384,
+        "hidden": 1024,
+        "layers": 12,
+        "heads": 16,
+        "kv_heads": 4,
+        "ffn": 4096,
+        "vision_hidden": 256,
+        "vision_layers": 4,
+        "vision_heads": 4,
+        "vision_ffn": 768,
+    },
+    "toy": {
+        "hidden": 64,
+        "layers": 2,
+        "heads": 4,
+        "kv_heads": 2,
+        "ffn": 96,
+        "vision_hidden": 32,
+        "vision_layers": 2,
+        "vision_heads": 2,
+        "vision_ffn": 48,
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,7 +76,6 @@ class Workload:
     config: its end token is one that no decoder ever chooses, so that all write equally many tokens.
     """
 
-    name: str
     scale: Scale
     reference: Backbone
     backbone: Backbone
@@ -61,6 +86,10 @@ class Workload:
     def options(self) -> DecodeOptions:
         """One step per block, the whole length."""
         return DecodeOptions.of(self.config, max_tokens=self.scale.report_tokens, steps=1)
+
+    def columns(self, longest_prompt: int) -> float:
+        """Cached tokens that a row sees, on average over a report."""
+        return longest_prompt + self.scale.report_tokens / 2
 
     def films(self, count: int) -> list[list[npt.NDArray[np.uint8]]]:
         """Studies of a frontal and a lateral film, noise alone: what they show costs nothing."""
@@ -73,14 +102,11 @@ class Workload:
         return build_prompt(self.tokenizer, self.config, films)
 
 
-def make_workload(
-    name: str, device: torch.device, dtype: torch.dtype, make: MakeLinear | None = None
-) -> Workload:
-    """Builds or loads the network; make: what becomes of its matrices, by default what suits the device."""
+def make_workload(name: str, device: torch.device, dtype: torch.dtype) -> Workload:
+    """Builds or loads the network."""
     scale = SCALES[name]
     if name == "tiny":
-        shipped = Path(model.__file__).parent / "demo_checkpoint"
-        checkpoint = load_checkpoint(shipped, device=device, dtype=dtype)
+        checkpoint = load_checkpoint(SHIPPED, device=device, dtype=dtype)
         reference, tokenizer, config = checkpoint.backbone, checkpoint.tokenizer, checkpoint.config
     else:
         tokenizer = train_tokenizer(["No pneumothorax."] * 3, required=PROMPT_WORDS)
@@ -91,10 +117,9 @@ def make_workload(
     never = config.shape.image_token_id  # no decoder writes an image's placeholder, so no report ends
     config = replace(config, eos_token_id=never, max_tokens=scale.report_tokens)
     backbone = copy.deepcopy(reference)
-    backbone.prepare_for_inference(make)
+    backbone.prepare_for_inference()
     reference.network.set_attn_implementation("sdpa")
     return Workload(
-        name=name,
         scale=scale,
         reference=reference,
         backbone=backbone,
@@ -105,9 +130,8 @@ def make_workload(
 
 def _config(name: str, tokenizer: ReportTokenizer, scale: Scale) -> ModelConfig:
     assert tokenizer.mask_id is not None
-    build = {"mid": _mid, "7b": _lingshu, "toy": _toy}[name]
     return ModelConfig(
-        network=build(tokenizer),
+        network=_lingshu(tokenizer) if name == "7b" else _small(name, tokenizer),
         block_size=scale.block_size,
         mask_token_id=tokenizer.mask_id,
         eos_token_id=tokenizer.eos_id,
@@ -118,39 +142,9 @@ def _config(name: str, tokenizer: ReportTokenizer, scale: Scale) -> ModelConfig:
     )
 
 
-def _mid(tokenizer: ReportTokenizer) -> dict[str, Any]:
-    """199 million parameters in layers and head, in about the proportions of the 7B network."""
-    return tiny_network(
-        vocab_size=16_384,
-        image_token_id=tokenizer.image_id,
-        eos_token_id=tokenizer.eos_id,
-        hidden=1024,
-        layers=12,
-        heads=16,
-        kv_heads=4,
-        ffn=4096,
-        vision_hidden=256,
-        vision_layers=4,
-        vision_heads=4,
-        vision_ffn=768,
-    )
-
-
-def _toy(tokenizer: ReportTokenizer) -> dict[str, Any]:
-    return tiny_network(
-        vocab_size=tokenizer.vocab_size,
-        image_token_id=tokenizer.image_id,
-        eos_token_id=tokenizer.eos_id,
-        hidden=64,
-        layers=2,
-        heads=4,
-        kv_heads=2,
-        ffn=96,
-        vision_hidden=32,
-        vision_layers=2,
-        vision_heads=2,
-        vision_ffn=48,
-    )
+def _small(name: str, tokenizer: ReportTokenizer) -> dict[str, Any]:
+    sizes = {"vocab_size": tokenizer.vocab_size} | SIZES[name]
+    return tiny_network(image_token_id=tokenizer.image_id, eos_token_id=tokenizer.eos_id, **sizes)
 
 
 def _lingshu(tokenizer: ReportTokenizer) -> dict[str, Any]:

@@ -112,11 +112,8 @@ class Forward:
     columns: float
 
 
-def floor_seconds(machine: Machine, forward: Forward, weight_bytes: float) -> float:
-    """The least time of a forward: for each part the longer of reading its bytes and of its arithmetic.
-
-    weight_bytes: bytes of one weight (2 in bfloat16, 1 in int8).
-    """
+def floor_seconds(machine: Machine, forward: Forward) -> float:
+    """The least time of a forward: for each part the longer of reading its bytes and of its arithmetic."""
     shape = machine.shape
     first, *rest = [one.out * one.into for one in layer_matrices(shape)]
     layer = first + sum(rest)
@@ -130,20 +127,10 @@ def floor_seconds(machine: Machine, forward: Forward, weight_bytes: float) -> fl
     for weights, rows in parts:
         if rows:
             arithmetic = 2.0 * weights * rows / machine.rate(rows)
-            seconds += max(weights * weight_bytes / machine.bandwidth, arithmetic)
+            seconds += max(weights * machine.dtype.itemsize / machine.bandwidth, arithmetic)
     return seconds
 
 
 def makes_to_compare(chosen: MakeLinear) -> tuple[MakeLinear, ...]:
     """The kernel in use and torch's own: the limit is the better one's."""
     return (plain_linear,) if chosen is plain_linear else (chosen, plain_linear)
-
-
-__all__ = [
-    "Forward",
-    "Machine",
-    "best_seconds",
-    "floor_seconds",
-    "makes_to_compare",
-    "synchronise",
-]

@@ -65,7 +65,7 @@ class EngineContestant:
             longest_prompt=longest_prompt,
             method=method,
         )
-        self._columns = longest_prompt + work.scale.report_tokens / 2
+        self._columns = work.columns(longest_prompt)
 
     def run(self, prompts: Sequence[Prompt], tokens: int) -> Timing:
         """Vision and prefill are what the engine does before its first step."""
@@ -129,7 +129,7 @@ class MultistepContestant:
     def forward(self) -> Forward:
         """B rows."""
         rows = self._batch * self._work.scale.block_size
-        columns = self._longest + self._work.scale.report_tokens / 2
+        columns = self._work.columns(self._longest)
         return Forward(rows=rows, head_rows=rows, slots=self._batch, columns=columns)
 
 
@@ -173,7 +173,7 @@ class GenerateContestant:
 
     def forward(self) -> Forward:
         """One token."""
-        columns = self._longest + self._work.scale.report_tokens / 2
+        columns = self._work.columns(self._longest)
         return Forward(rows=self._batch, head_rows=self._batch, slots=self._batch, columns=columns)
 
 
@@ -233,7 +233,6 @@ def measure_batch(
     *,
     runs: int,
     seconds: float,
-    weight_bytes: float,
     said: Callable[[str], None],
 ) -> tuple[list[Row], float]:
     """Rows of one batch size, the decoders taking turns; and how far fused and unfused tokens agree.
@@ -267,8 +266,7 @@ def measure_batch(
             memory[one.name] = _peak_memory(work, before)
     look = statistics.median(vision)
     rows = [
-        _row(work, machine, one, batch, timings[one.name], pixels, look, memory[one.name], weight_bytes)
-        for one in racing
+        _row(work, machine, one, batch, timings[one.name], pixels, look, memory[one.name]) for one in racing
     ]
     last = {name: found[-1].tokens for name, found in timings.items()}
     return rows, agreement(last[NAMES[Method.FUSED]], last[NAMES[Method.UNFUSED]])
@@ -289,15 +287,14 @@ def _row(
     pixels: float,
     vision: float,
     memory: float,
-    weight_bytes: float,
 ) -> Row:
     front = statistics.median(timing.front for timing in timings)
     decode = statistics.median(timing.decode for timing in timings)
     whole = statistics.median(timing.front + timing.decode for timing in timings) / batch + pixels
     forwards = timings[0].forwards
-    floor = floor_seconds(machine, one.forward(), weight_bytes)
+    floor = floor_seconds(machine, one.forward())
     if one.name == NAMES[Method.UNFUSED]:  # every other forward is a commit, which needs no head
-        commit = floor_seconds(machine, replace(one.forward(), head_rows=0), weight_bytes)
+        commit = floor_seconds(machine, replace(one.forward(), head_rows=0))
         floor = (floor + commit) / 2
     return Row(
         decoder=one.name,

@@ -83,8 +83,8 @@ def test_floor_is_the_slower_of_reading_and_arithmetic() -> None:
         limits.bandwidth, limits.rates = bandwidth, {1: rate}
         return limits
 
-    assert floor_seconds(machine(1e9, 1e30), one, 4.0) == pytest.approx(4.0 * weights / 1e9)
-    assert floor_seconds(machine(1e30, 1e9), one, 4.0) == pytest.approx(2.0 * weights / 1e9)
+    assert floor_seconds(machine(1e9, 1e30), one) == pytest.approx(4.0 * weights / 1e9)
+    assert floor_seconds(machine(1e30, 1e9), one) == pytest.approx(2.0 * weights / 1e9)
 
 
 def test_no_decoder_of_the_benchmark_stops_early() -> None:
