@@ -1,0 +1,138 @@
+"""Every way in which a study can fail to be drafted: it is said, and it is that study's alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from agent.db.tables import Draft, Job
+from agent.errors import NetworkFailed
+from agent.materials import gather
+from agent.queue import jobs
+from agent.settings import Settings
+from model.errors import OutOfMemoryError, PromptError
+from tests.unit.agent.drafting.workers import Film, of, rows, worker
+
+
+def test_worker_unreadable_image_fails_visibly(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A study whose image cannot be decoded is FAILED at once, and the others are drafted."""
+    bad, good = house.queued(film(1, BitsStored=4, HighBit=2)), house.queued(film(2))
+    assert worker(house, settings, reporter).run_once() == 2
+    assert (house.job(bad).state, house.job(bad).code) == ("FAILED", "image-unreadable")
+    assert "CANARY" not in str(house.job(bad).reason)
+    assert house.job(good).state == "DRAFTED"
+
+
+def test_worker_missing_file_fails_visibly(house: Any, settings: Settings, reporter: Any, film: Film) -> None:
+    """A row without its file is an alarm, not a crash."""
+    job_id = house.queued(film(1))
+    for path in house.store.path.rglob("*.dcm"):
+        path.unlink()
+    worker(house, settings, reporter).run_once()
+    assert (house.job(job_id).state, house.job(job_id).code) == ("FAILED", "instance-missing")
+
+
+def test_worker_model_failure_is_tried_again_then_dead(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A retryable error waits in the queue; when the attempts are used up, the job is DEAD."""
+
+    def out_of_memory(_study: object) -> None:
+        raise OutOfMemoryError
+
+    reporter.before = out_of_memory
+    job_id = house.queued(film(1))
+    for expected in ("QUEUED", "QUEUED", "DEAD"):
+        with house.database.transaction() as session:
+            session.execute(update(Job).values(run_after=Job.created_at))
+        worker(house, settings, reporter).run_once()
+        assert house.job(job_id).state == expected
+    assert (house.job(job_id).attempts, house.job(job_id).code) == (3, "out_of_memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(PromptError("no"), "FAILED"), (ZeroDivisionError("no"), "QUEUED")]
+)
+def test_worker_poison_study_takes_no_other_along(
+    house: Any, settings: Settings, reporter: Any, film: Film, error: Exception, state: str
+) -> None:
+    """One study's own error, and one that breaks the whole stream, are both that study's alone."""
+
+    def refuse_the_second(study: Any) -> None:
+        if of(study) == "1.2.3.2":
+            raise error
+
+    reporter.before = refuse_the_second
+    ids = [house.queued(film(number)) for number in (1, 2, 3)]
+    worker(house, settings, reporter).run_once()
+    assert [house.job(job_id).state for job_id in ids] == ["DRAFTED", state, "DRAFTED"]
+
+
+def test_worker_with_a_broken_network_ends_and_spares_the_queue(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """After three failures in a row it is not the studies: the rest goes back without an attempt."""
+
+    def break_down(_study: object) -> None:
+        raise ZeroDivisionError
+
+    reporter.before = break_down
+    ids = [house.queued(film(number)) for number in range(1, 5)]
+    with pytest.raises(NetworkFailed):
+        worker(house, settings, reporter).run_once()
+    assert [house.job(job_id).state for job_id in ids] == ["QUEUED"] * 4
+    assert sorted(house.job(job_id).attempts for job_id in ids) == [0, 0, 1, 1]
+
+
+def test_worker_refuses_to_write_under_another_study(
+    house: Any, settings: Settings, reporter: Any, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the images another study's than the job's, nothing is written: the last look before it is."""
+    house.queued(film(1))
+    wrong = gather(house.database, house.store, settings.eligibility, *jobs.claim(house.database, "x", 60, 1))
+    job_id = house.queued(film(2))
+    monkeypatch.setattr("agent.worker.gather", lambda *_arguments: wrong)
+    worker(house, settings, reporter).run_once()
+    assert (house.job(job_id).state, house.job(job_id).code) == ("FAILED", "study-mixed-up")
+    assert rows(house.database, Draft) == []
+
+
+def test_worker_foreign_exception_keeps_only_its_type(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """A library's message may quote the patient, so that only the exception's name is stored."""
+
+    def explode(_study: object) -> None:
+        raise ZeroDivisionError("CANARY^PATIENT")
+
+    reporter.before = explode
+    job_id = house.queued(film(1))
+    worker(house, settings, reporter).run_once()
+    job = house.job(job_id)
+    assert (job.state, job.code) == ("QUEUED", "unexpected")
+    assert "ZeroDivisionError" in str(job.reason)
+    assert "CANARY" not in str(job.reason)
+
+
+def test_worker_that_lost_its_lease_writes_nothing(
+    house: Any, settings: Settings, reporter: Any, film: Film
+) -> None:
+    """Another worker took the job over while the network ran: this result is discarded."""
+    job_id = house.queued(film(1))
+
+    def lose_the_lease(_study: object) -> None:
+        with house.database.transaction() as session:
+            session.execute(update(Job).values(lease_until=Job.created_at))
+        jobs.reclaim_expired(house.database)
+        with house.database.transaction() as session:
+            session.execute(update(Job).values(run_after=Job.created_at))
+        assert len(jobs.claim(house.database, "w2", 60, 1)) == 1
+
+    reporter.before = lose_the_lease
+    worker(house, settings, reporter).run_once()
+    assert rows(house.database, Draft) == []
+    assert (house.job(job_id).state, house.job(job_id).lease_owner) == ("GENERATING", "w2")

@@ -1,0 +1,32 @@
+"""A worker for the tests, and what it has written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from pydicom import Dataset
+from sqlalchemy import select
+
+from agent.db.session import Database
+from agent.settings import Settings
+from agent.worker import Worker
+
+Film = Callable[..., Dataset]
+
+
+def worker(house: Any, settings: Settings, reporter: Any, owner: str = "w1") -> Worker:
+    """A worker."""
+    return Worker(house.database, house.store, settings, reporter, owner=owner, chance=Random(1))
+
+
+def rows(database: Database, table: Any) -> list[Any]:
+    """All rows of a table, in order."""
+    with database.transaction() as session:
+        return list(session.scalars(select(table).order_by(table.id)))
+
+
+def of(study: Any) -> str:
+    """The Study Instance UID of what the network is shown."""
+    return str(study.images[0].header.StudyInstanceUID)
