@@ -66,11 +66,16 @@ def facts(report: Decoded) -> tuple[Any, ...]:
     return report.tokens, report.stopped, report.forwards, report.blocks
 
 
-def ending(config: ModelConfig, backbone: Backbone, pad: int, prompts: list[Prompt]) -> int:
-    """A token that ends some of these reports early and some late: their most common one."""
+def ending(config: ModelConfig, backbone: Backbone, pad: int, prompts: list[Prompt]) -> ModelConfig:
+    """With an end token that ends some of these reports early and some late: their most common one."""
     options = DecodeOptions.of(config)
     tokens = [t for p in prompts for t in alone(backbone, config, pad, p, options).tokens[5:]]
-    return max(set(tokens), key=tokens.count)
+    return replace(config, eos_token_id=max(set(tokens), key=tokens.count))
+
+
+def all_alone(backbone: Backbone, config: ModelConfig, pad: int, prompts: list[Prompt]) -> list[Any]:
+    options = DecodeOptions.of(config)
+    return [facts(alone(backbone, config, pad, prompt, options)) for prompt in prompts]
 
 
 @pytest.mark.parametrize("slots", [1, 3, 5])
@@ -97,10 +102,8 @@ def test_engine_equals_the_plain_decoder(
         block_size=4, block_anchor=anchor, prompt_attention=attention, denoising_steps=steps, max_tokens=30
     )
     backbone, prompts = make_backbone(config, 23), make_studies(config, 8)
-    end = ending(config, backbone, tokenizer.pad_id, prompts)
-    config = replace(config, eos_token_id=end)
-    options = DecodeOptions.of(config)
-    expected = [facts(alone(backbone, config, tokenizer.pad_id, p, options)) for p in prompts]
+    config = ending(config, backbone, tokenizer.pad_id, prompts)
+    expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
     assert len({length for *_, length in expected}) > 1
 
     engine = an_engine(backbone, config, tokenizer, slots=slots)
@@ -127,8 +130,7 @@ def test_other_methods_equal_their_plain_decoders(
     """Token by token, in two forwards, or with the prefill apart: same tokens, and the forwards it takes."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=22)
     backbone, prompts = make_backbone(config, 23), make_studies(config, 4)
-    end = ending(config, backbone, tokenizer.pad_id, prompts)
-    config = replace(config, eos_token_id=end)
+    config = ending(config, backbone, tokenizer.pad_id, prompts)
     backbone.prepare_for_inference()
     options = DecodeOptions.of(config)
     expected = []
@@ -150,11 +152,9 @@ def test_order_of_arrival_changes_no_token(
     """Studies that arrive at random moments in random order, into whatever slot: each report is its own."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
     backbone, prompts = make_backbone(config, 23), make_studies(config, 9)
-    end = ending(config, backbone, tokenizer.pad_id, prompts)
-    config = replace(config, eos_token_id=end)
+    config = ending(config, backbone, tokenizer.pad_id, prompts)
     backbone.prepare_for_inference()
-    options = DecodeOptions.of(config)
-    expected = [facts(alone(backbone, config, tokenizer.pad_id, p, options)) for p in prompts]
+    expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
 
     rng = np.random.default_rng(seed)
     engine = an_engine(backbone, config, tokenizer, slots=int(rng.integers(2, 5)))
@@ -268,9 +268,7 @@ def test_report_can_enter_while_others_are_in_decoding(
     """A study that arrives late changes nobody's tokens and waits for no one."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
     backbone, prompts = make_backbone(config, 31), make_studies(config, 2)
-    expected = [
-        facts(alone(backbone, config, tokenizer.pad_id, p, DecodeOptions.of(config))) for p in prompts
-    ]
+    expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
     engine = an_engine(backbone, config, tokenizer, slots=2)
     first = engine.submit(prompts[0])
     for _ in range(3):
@@ -302,9 +300,7 @@ def test_memory_that_runs_out_halves_the_slots_and_loses_nothing(
     """Every report is decoded all the same."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=16)
     backbone, prompts = make_backbone(config, 37), make_studies(config, 6)
-    expected = [
-        facts(alone(backbone, config, tokenizer.pad_id, p, DecodeOptions.of(config))) for p in prompts
-    ]
+    expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
     tight = Exhausted(backbone.network)
     engine = an_engine(tight, config, tokenizer, slots=4)
     assert [facts(r) for r in engine.decode(prompts)] == expected
