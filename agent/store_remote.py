@@ -132,8 +132,9 @@ class RemoteStore(InstanceStore):
             if self._holds(key, local, size):
                 return False
             self._remote.put_file(str(local), key)
-            if not self._holds(key, local, size):
-                raise StoreUnavailable("the bucket of `storage.url` did not keep an object; it is sent again")
+            kept = self._holds(key, local, size)
+        if not kept:
+            raise StoreUnavailable("the bucket of `storage.url` did not keep an object; it is sent again")
         return True
 
     def _holds(self, key: str, local: Path, size: int) -> bool:
@@ -238,9 +239,9 @@ def _answering() -> Iterator[None]:
     """Whatever the client and its transport raise means that the bucket did not do it."""
     try:
         yield
-    except StorageFull:
-        raise
-    except Exception as error:  # the client's own exceptions have no common root
+    # Outermost for the client, whose exceptions have no common root: s3fs, botocore and aiohttp each have a
+    # tree of their own.
+    except Exception as error:
         raise StoreUnavailable(
             f"the bucket of `storage.url` does not answer ({type(error).__name__}): senders will retry"
         ) from error
