@@ -5,7 +5,7 @@ Source: PS3.4 J.3.3 (operations), PS3.7 10.1.1 and annex C (statuses).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from random import Random
 from typing import Any
@@ -155,24 +155,20 @@ def _read(event: evt.Event) -> Report:
     try:
         information = event.event_information
         transaction_uid = str(information.get("TransactionUID") or "")
-        answers = {}
-        for key in _keys(information.get("ReferencedSOPSequence")):
-            answers[key] = Answer(word=Word.COMMITTED)
+        committed = Answer(word=Word.COMMITTED)
+        answers = {_key(item): committed for item in information.get("ReferencedSOPSequence") or ()}
         # What is in both lists has failed.
         for item in information.get("FailedSOPSequence") or ():
             answers[_key(item)] = failure_reason(int(item.get("FailureReason") or 0x0110))
-    except Exception as error:  # pydicom raises whatever the bytes of a stranger make it raise
+    # Outermost for a stranger's bytes: pydicom raises whatever they make it raise, and the peer must hear
+    # that its report cannot be read, not that we have failed.
+    except Exception as error:
         raise _Refused(ReportStatus.INVALID_ARGUMENT, "report-unreadable") from error
     if not transaction_uid:
         raise _Refused(ReportStatus.NO_SUCH_ARGUMENT, "no-transaction")
     if len(answers) > _MOST_ITEMS:
         raise _Refused(ReportStatus.RESOURCE_LIMITATION, "report-too-long")
     return Report(transaction_uid=transaction_uid[:64], answers=answers)
-
-
-def _keys(sequence: Any) -> Iterator[tuple[str, str]]:
-    for item in sequence or ():
-        yield _key(item)
 
 
 def _key(item: Dataset) -> tuple[str, str]:

@@ -116,7 +116,7 @@ class BoundedUpperLayer(DULServiceProvider):
         try:
             while not self._kill_thread:
                 self._turn()
-        except Exception:  # noqa: BLE001 - the state machine raises on any sequence that it does not know
+        except Exception:  # noqa: BLE001 - outermost: the state machine raises on sequences unknown to it
             self.violation = "protocol-error"
             if self.socket is not None:
                 self.socket.close()
