@@ -14,10 +14,11 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from agent.db.session import Database, database_now
-from agent.db.tables import Job, JobEvent, Study
+from agent.db.tables import Job, JobEvent
 from agent.queue import jobs
 from agent.queue.retry import RetryPolicy
-from agent.queue.states import JobState, move
+from agent.queue.states import JobState
+from tests.support.queue_rows import enter
 
 PROGRAM = Path(__file__).with_name("queue_worker.py")
 PATIENCE_S = 240
@@ -28,16 +29,8 @@ LONG_S = 600.0
 def fill(database: Database, count: int, *, priority: int = 50) -> None:
     """Queue `count` jobs."""
     with database.transaction() as session:
-        now = database_now(session)
         for number in range(count):
-            study = Study(
-                study_instance_uid=f"1.2.{priority}.{number}", first_received_at=now, last_received_at=now
-            )
-            session.add(study)
-            session.flush()
-            job = jobs.enqueue(session, study, now=now, revision=1, priority=priority)
-            assert job is not None
-            move(session, job, JobState.QUEUED, now=now)
+            enter(session, f"1.2.{priority}.{number}", priority=priority)
 
 
 @contextmanager

@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import select
 
 from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Document, Draft, Job, Study
+from agent.db.tables import Delivery, Job
 from agent.delivery import Deliverer
-from agent.queue import deliveries, jobs
+from agent.queue import deliveries
 from agent.queue.states import JobState, move
 from agent.settings import DeliverySettings, DestinationSettings, Settings
+from tests.support.queue_rows import document_of, draft_of, enter
 
 QUICK = DeliverySettings(first_retry_s=0.05, longest_retry_s=0.1, poll_s=0.05, lease_s=30)
 
@@ -23,40 +24,21 @@ QUICK = DeliverySettings(first_retry_s=0.05, longest_retry_s=0.1, poll_s=0.05, l
 def outbox(database: Database, letters: Any, number: int, *destinations: str) -> int:
     """A drafted job whose documents wait for each destination; return its id."""
     with database.transaction() as session:
+        job = enter(session, f"1.2.840.99.{number}")
         now = database_now(session)
-        study = Study(study_instance_uid=f"1.2.840.99.{number}", first_received_at=now, last_received_at=now)
-        session.add(study)
-        session.flush()
-        job = jobs.enqueue(session, study, now=now, revision=1)
-        assert job is not None
-        for state in (JobState.QUEUED, JobState.GENERATING, JobState.DRAFTED):
+        for state in (JobState.GENERATING, JobState.DRAFTED):
             move(session, job, state, now=now)
-        draft = Draft(
-            study_id=study.id,
-            job_id=job.id,
-            revision=1,
-            model_digest="m",
-            model_name="m",
-            demonstration=False,
-            text="t",
-            content={},
-            created_at=now,
-        )
-        session.add(draft)
-        session.flush()
+        draft = draft_of(session, job, at=now)
         for role, letter in zip(("findings", "report"), letters, strict=True):
-            document = Document(
-                draft_id=draft.id,
+            document = document_of(
+                session,
+                draft,
+                letter.sop_instance_uid,
                 role=role,
-                variant="v",
                 sop_class_uid=letter.sop_class_uid,
-                sop_instance_uid=letter.sop_instance_uid,
                 series_instance_uid=letter.series_instance_uid,
-                sha256="0",
                 content=letter.content,
             )
-            session.add(document)
-            session.flush()
             for name in destinations:
                 deliveries.add(session, document, job, name, now=now, give_up_after_s=3600, priority=50)
         return job.id

@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import func, select, update
 
 from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Document, Draft, Job, JobEvent, Study
+from agent.db.tables import Delivery, Draft, Job, JobEvent, Study
 from agent.errors import InvalidTransition, LeaseLost
 from agent.queue import deliveries, jobs, operator
 from agent.queue.retry import Failure, RetryPolicy
 from agent.queue.states import JobState, move
+from tests.support.queue_processes import expire
+from tests.support.queue_rows import drafted, enter
 
 pytestmark = pytest.mark.integration
 
@@ -24,17 +26,9 @@ NEVER = Failure(code="no", reason="it cannot work", retryable=False)
 
 
 def add(database: Database, number: int, *, priority: int = 50, state: JobState = JobState.QUEUED) -> int:
-    """A study with one job in a state."""
+    """A study with one job in a state; return the job's id."""
     with database.transaction() as session:
-        now = database_now(session)
-        study = Study(study_instance_uid=f"1.2.{number}", first_received_at=now, last_received_at=now)
-        session.add(study)
-        session.flush()
-        job = jobs.enqueue(session, study, now=now, revision=1, priority=priority)
-        assert job is not None
-        if state is not JobState.RECEIVING:
-            move(session, job, state, now=now)
-        return job.id
+        return enter(session, f"1.2.{number}", priority=priority, state=state).id
 
 
 def job_of(database: Database, job_id: int) -> Job:
@@ -47,13 +41,6 @@ def shift(database: Database, **values: object) -> None:
     """Overwrite columns of every job."""
     with database.transaction() as session:
         session.execute(update(Job).values(**values))
-
-
-def expire(database: Database) -> None:
-    """Let every lease run out, and every backoff after it."""
-    with database.transaction() as session:
-        past = database_now(session) - timedelta(seconds=1)
-        session.execute(update(Job).where(Job.lease_until.is_not(None)).values(lease_until=past))
 
 
 def test_enqueue_twice_is_one_job(both_databases: Database) -> None:
@@ -207,44 +194,6 @@ def test_move_refuses_an_impossible_step(both_databases: Database) -> None:
     with pytest.raises(InvalidTransition), both_databases.transaction() as session:
         move(session, session.get_one(Job, job_id), JobState.DELIVERED, now=database_now(session))
     assert job_of(both_databases, job_id).state == "QUEUED"
-
-
-def drafted(database: Database, number: int, destinations: tuple[str, ...] = ("a",)) -> int:
-    """A drafted job with one document to each destination."""
-    add(database, number)
-    (claim,) = jobs.claim(database, "w", 60, 1)
-    with database.transaction() as session:
-        now = database_now(session)
-        job = jobs.finish(session, claim, now=now)
-        draft = Draft(
-            study_id=job.study_id,
-            job_id=job.id,
-            revision=1,
-            model_digest="m",
-            model_name="m",
-            demonstration=False,
-            text="t",
-            content={},
-            waited_s=5.0,
-            created_at=now - timedelta(seconds=2),
-        )
-        session.add(draft)
-        session.flush()
-        document = Document(
-            draft_id=draft.id,
-            role="report",
-            variant="v",
-            sop_class_uid="1.2",
-            sop_instance_uid=f"1.2.{number}.9",
-            series_instance_uid="1.2",
-            sha256="0",
-            content=b"bytes",
-        )
-        session.add(document)
-        session.flush()
-        for name in destinations:
-            deliveries.add(session, document, job, name, now=now, give_up_after_s=3600, priority=50)
-        return job.id
 
 
 def test_delivery_roll_up_needs_every_destination(both_databases: Database) -> None:

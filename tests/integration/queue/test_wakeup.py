@@ -8,19 +8,17 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now, open_engine
-from agent.db.tables import Document, Draft, Job, Study
+from agent.db.session import Database, open_engine
 from agent.delivery import Deliverer
 from agent.demo.postgres import PostgresServer
 from agent.materials import Material
-from agent.queue import deliveries, jobs
+from agent.queue import jobs
 from agent.queue.deliveries import DeliveryClaim
-from agent.queue.states import JobState, move
 from agent.settings import DeliverySettings, DestinationSettings, Settings
 from agent.tray import Tray
 from agent.wakeup import JOBS, Waker, notify
+from tests.support.queue_rows import drafted, enter
 
 pytestmark = pytest.mark.integration
 
@@ -35,18 +33,6 @@ def database(postgres: PostgresServer, postgres_template: str) -> Iterator[Datab
     opened = Database(open_engine(postgres.url(postgres.create(postgres_template))))
     yield opened
     opened.close()
-
-
-def queue(database: Database) -> None:
-    """Queue a study."""
-    with database.transaction() as session:
-        now = database_now(session)
-        study = Study(study_instance_uid="1.2.3", first_received_at=now, last_received_at=now)
-        session.add(study)
-        session.flush()
-        job = jobs.enqueue(session, study, now=now, revision=1)
-        assert job is not None
-        move(session, job, JobState.QUEUED, now=now)
 
 
 def test_waker_hears_what_is_committed_and_nothing_else(database: Database) -> None:
@@ -101,7 +87,8 @@ def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
         with Waker(database, JOBS, tray.wake):
             waiting.start()
             assert looked.wait(PATIENCE_S)
-            queue(database)
+            with database.transaction() as session:
+                enter(session, "1.2.3")
             assert taken.wait(PATIENCE_S)
             waiting.join(PATIENCE_S)
         stop.set()
@@ -138,52 +125,25 @@ def test_document_is_sent_long_before_the_next_poll(database: Database) -> None:
     pacs, stop = Pacs(), threading.Event()
     thread = threading.Thread(target=Deliverer(database, settings, owner="d", connect=pacs).run, args=(stop,))
     thread.start()
-    queue(database)
-    (claim,) = jobs.claim(database, "w", 60, 1)
-    with database.transaction() as session:
-        now = database_now(session)
-        job = jobs.finish(session, claim, now=now)
-        deliveries.add(
-            session, _document(session, job), job, "pacs", now=now, give_up_after_s=3600, priority=50
-        )
+    drafted(database, 1, ("pacs",))
     assert pacs.has_it.wait(PATIENCE_S)
     stop.set()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
-def _document(session: Session, job: Job) -> Document:
-    draft = Draft(
-        study_id=job.study_id,
-        job_id=job.id,
-        revision=1,
-        model_digest="m",
-        model_name="m",
-        demonstration=False,
-        text="t",
-        content={},
-        created_at=job.updated_at,
-    )
-    session.add(draft)
-    session.flush()
-    document = Document(
-        draft_id=draft.id,
-        role="report",
-        variant="v",
-        sop_class_uid="1.2",
-        sop_instance_uid="1.2.9",
-        series_instance_uid="1.2",
-        sha256="0",
-        content=b"bytes",
-    )
-    session.add(document)
-    session.flush()
-    return document
+def test_sqlite_has_no_listener(database: Database, tmp_path: Path) -> None:
+    """The embedded database cannot notify: nobody listens, no thread is there, and nothing breaks."""
 
+    def listeners() -> int:
+        return sum(thread.name == "wakeup" for thread in threading.enumerate())
 
-def test_sqlite_has_no_listener(tmp_path: Path) -> None:
-    """The embedded database cannot notify: nobody listens, and nothing breaks."""
+    with Waker(database, JOBS, lambda: None):
+        assert listeners() == 1
     opened = Database(open_engine(f"sqlite:///{tmp_path}/agent.db"))
-    with Waker(opened, JOBS, lambda: None), opened.transaction() as session:
+    heard = threading.Event()
+    with Waker(opened, JOBS, heard.set), opened.transaction() as session:
         notify(session, JOBS)
+        assert listeners() == 0
     opened.close()
+    assert not heard.is_set()
