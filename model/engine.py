@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from model.backbone import Backbone
-from model.batching import NO_ROOM
 from model.cache import BlockCache
 from model.config import BlockAnchor, ModelConfig, Stage
 from model.decode.encode import encode_prompts
@@ -32,6 +31,8 @@ from model.graphs import capture
 from model.prompt import Prompt, collate_prompts
 from model.slots import Slots
 from model.steps import STEPS, Method
+
+_NO_ROOM = "the device's memory does not hold one report in decoding: free memory, or use a smaller model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,7 @@ class Engine:
         if self._backbone.device.type == "cuda":
             torch.cuda.empty_cache()
         self._allocate(fewer)
-        return [(request.ticket, OutOfMemoryError(NO_ROOM)) for request in failed]
+        return [(request.ticket, OutOfMemoryError(_NO_ROOM)) for request in failed]
 
     @torch.inference_mode()
     def admit(self) -> None:

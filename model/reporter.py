@@ -19,7 +19,6 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from model.batching import ReportQueue
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, Stage
 from model.decode import Decoded, DecodeOptions
@@ -32,7 +31,18 @@ from model.memory import affordable_slots, free_memory
 from model.prompt import Prompt, ReportContext, build_prompt, longest_prompt
 from model.quantization import quantize
 from model.review import Review, review
-from model.stream import Context, Image, Key, Outcome, Stream, Study, StudyList, StudySource, View
+from model.stream import (
+    Context,
+    Image,
+    Key,
+    Outcome,
+    ReportQueue,
+    Stream,
+    Study,
+    StudyList,
+    StudySource,
+    View,
+)
 from model.tokenizer import ReportTokenizer
 
 __all__ = [

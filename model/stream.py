@@ -16,9 +16,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from model.batching import ReportQueue
 from model.decode import Decoded, DecodeOptions
-from model.errors import DecodingError
+from model.errors import DecodingError, OutOfMemoryError
 from model.prompt import Prompt
 from model.review import Review
 
@@ -105,6 +104,35 @@ class _Case(Generic[Key]):
     begun: Prompt | None = None
     repeated_blocks: int = 0
     repeat_forwards: int = 0
+
+
+class ReportQueue(Protocol):
+    """Takes prompts at any time and gives reports back as they are done (`model.engine.Engine` is one)."""
+
+    @property
+    def slots(self) -> int:
+        """The most reports in decoding at once; fewer after the memory ran out."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether a report is waiting or in decoding."""
+        ...
+
+    def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
+        """Queues a report and returns its ticket."""
+        ...
+
+    def clear(self) -> None:
+        """Drops everything that is waiting or in decoding."""
+        ...
+
+    def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
+        """Works for a while; returns the reports that are done, with their tickets.
+
+        A report that does not even fit alone into the device's memory comes back as that error.
+        """
+        ...
 
 
 class Desk(Protocol):
