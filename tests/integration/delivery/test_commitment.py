@@ -88,6 +88,18 @@ def until_states(
         end()
 
 
+def committed_by_a_new_association(
+    database: Database, archive: MakePacs, letters: Letters, hear: Hear
+) -> CommittingPacs:
+    """A PACS that has reported over associations of its own that it keeps both documents."""
+    peer = archive(style="new")
+    destination = peer.start()
+    peer.listener_port = hear(database, destination).port
+    outbox(database, letters(1), 1, "pacs")
+    until_states(database, BOTH_COMMITTED, destination)
+    return peer
+
+
 @pytest.mark.parametrize("style", ["same", "early"])
 def test_commitment_report_on_the_same_association(
     both_databases: Database, archive: MakePacs, letters: Letters, style: str
@@ -114,11 +126,7 @@ def test_commitment_report_on_a_new_association(
     both_databases: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
     """The report reaches the listener, another process than the one that asked."""
-    peer = archive(style="new")
-    destination = peer.start()
-    peer.listener_port = hear(both_databases, destination).port
-    outbox(both_databases, letters(1), 1, "pacs")
-    until_states(both_databases, BOTH_COMMITTED, destination)
+    peer = committed_by_a_new_association(both_databases, archive, letters, hear)
     wait_for(lambda: bool(peer.reported))
     assert set(peer.reported) == {0x0000}
 
@@ -127,11 +135,7 @@ def test_commitment_repeated_report_changes_nothing(
     both_databases: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
     """A PACS that did not hear our answer reports again, and hears success again."""
-    peer = archive(style="new")
-    destination = peer.start()
-    peer.listener_port = hear(both_databases, destination).port
-    outbox(both_databases, letters(1), 1, "pacs")
-    until_states(both_databases, BOTH_COMMITTED, destination)
+    peer = committed_by_a_new_association(both_databases, archive, letters, hear)
     peer.held.clear()  # it contradicts itself: the first word counts
     assert [peer.report(one) for one in peer.requests] == [0x0000] * len(peer.requests)
     assert delivery_states(both_databases) == BOTH_COMMITTED
