@@ -6,7 +6,7 @@ Only what is still here, and still names the same patient, is used: the search m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
@@ -48,7 +48,7 @@ class Comparison:
     findings: tuple[str, ...] = ()
     headers: tuple[Dataset, ...] = ()
     warning: str = ""
-    kept: Mapping[str, Any] | None = field(default=None)
+    kept: Mapping[str, Any] | None = None
 
     @property
     def text(self) -> str:

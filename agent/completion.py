@@ -197,6 +197,7 @@ def _wait_on(session: Session, settings: Settings, job: Job, answer: Answer, now
                 study_id=job.study_id,
                 details={"query": "IMAGE", "count": answer.missing},
             ),
+            at=now,
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -25,7 +26,7 @@ from agent.errors import AgentError, ArchiveUnavailable
 from agent.header import read_stored
 from agent.log import get_logger, study_ref
 from agent.prior_search import PriorSearcher, Result, Task
-from agent.priors import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH, Patient
+from agent.priors import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH, patient_of_study
 from agent.queue.states import JobState
 from agent.settings import Settings
 from agent.store import InstanceStore
@@ -149,19 +150,13 @@ class PriorFetcher:
             .order_by(Instance.id)
             .limit(1)
         )
-        patient = Patient(
-            patient_id=study.patient_id,
-            issuer_of_patient_id=study.issuer_of_patient_id,
-            patient_birth_date=study.patient_birth_date,
-            patient_sex=_sex_in(self._store, sha256),
-        )
         return Task(
             job_id=search.job_id,
             study_id=study.id,
             study_instance_uid=study.study_instance_uid,
             study_date=study.study_date,
             study_time=study.study_time,
-            patient=patient,
+            patient=replace(patient_of_study(study), patient_sex=_sex_in(self._store, sha256)),
             budget_s=(search.deadline - now).total_seconds(),
         )
 
@@ -256,9 +251,9 @@ class PriorFetcher:
                     actor=self._owner,
                 )
             )
-            self._audit(session, job.study_id, result)
+            self._audit(session, job.study_id, result, now)
 
-    def _audit(self, session: Session, study_id: int, result: Result) -> None:
+    def _audit(self, session: Session, study_id: int, result: Result, now: datetime) -> None:
         archive = self._settings.archive
         if archive is None or (result.answers is None and result.code in (NOT_ASKED, LATE)):
             return
@@ -272,6 +267,7 @@ class PriorFetcher:
                 study_id=study_id,
                 details={"query": "STUDY", "count": result.answers or 0},
             ),
+            at=now,
         )
         outcomes = [(result.code == FOUND, result.code, len(result.links))] if result.answers else []
         if result.refused and result.code != PATIENT_MISMATCH:
@@ -287,6 +283,7 @@ class PriorFetcher:
                     study_id=study_id,
                     details={"code": code, "count": count},
                 ),
+                at=now,
             )
 
 

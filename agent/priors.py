@@ -74,6 +74,16 @@ def patient_of(header: Header) -> Patient:
     )
 
 
+def patient_of_study(study: Study) -> Patient:
+    """Return the patient that a study's row names; the sex stands in no column."""
+    return Patient(
+        patient_id=study.patient_id,
+        issuer_of_patient_id=study.issuer_of_patient_id,
+        patient_birth_date=study.patient_birth_date,
+        patient_sex="",
+    )
+
+
 def same_patient(one: Patient, other: Patient) -> bool:
     """Whether two may be the same: one known patient ID, and nothing that contradicts.
 
@@ -121,7 +131,7 @@ def priors_of_job(session: Session, study: Study, job_id: int) -> list[PriorStud
         .where(PriorLink.job_id == job_id)
         .order_by(Study.study_date.desc(), Study.study_time.desc())
     ).all()
-    wanted = _patient_of_study(study)
+    wanted = patient_of_study(study)
     return [
         PriorStudy(
             study_id=prior.id,
@@ -134,7 +144,7 @@ def priors_of_job(session: Session, study: Study, job_id: int) -> list[PriorStud
             report_from=link.report_from,
         )
         for link, prior in rows
-        if prior.conflict != PatientConflict.code and same_patient(wanted, _patient_of_study(prior))
+        if prior.conflict != PatientConflict.code and same_patient(wanted, patient_of_study(prior))
     ]
 
 
@@ -169,15 +179,6 @@ def _images(session: Session, study_id: int) -> list[PriorImage]:
         for row in newest.values()
     ]
     return sorted(images, key=lambda one: one.view_position.upper() not in _FRONTAL)
-
-
-def _patient_of_study(study: Study) -> Patient:
-    return Patient(
-        patient_id=study.patient_id,
-        issuer_of_patient_id=study.issuer_of_patient_id,
-        patient_birth_date=study.patient_birth_date,
-        patient_sex="",
-    )
 
 
 def _sex(value: str) -> str:
