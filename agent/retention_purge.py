@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -89,10 +89,7 @@ class Purge:
         """
         freed, after_id = 0.0, 0
         while True:
-            with self._database.reading() as session:
-                now = database_now(session)
-                ids = next_studies(session, after_id, PAGE)
-                found = read_facts(session, ids)
+            now, ids, found = self._read(after_id)
             for facts in found:
                 rules = replace(self._rules, short_of_space=self._is_short(freed))
                 decision = Decision(facts=facts, reason=judge(facts, rules, now))
@@ -137,10 +134,7 @@ class Purge:
 
     def _page(self, total: Counter[str]) -> bool:
         """Look at the next page; return whether there was one."""
-        with self._database.reading() as session:
-            now = database_now(session)
-            ids = next_studies(session, self._after_id, PAGE)
-            found = read_facts(session, ids)
+        now, ids, found = self._read(self._after_id)
         if not ids:
             return False
         for facts in found:
@@ -149,6 +143,12 @@ class Purge:
                 total.update(studies=1, files=facts.files, size_bytes=facts.size_bytes)
         self._after_id = ids[-1]
         return True
+
+    def _read(self, after_id: int) -> tuple[datetime, Sequence[int], Sequence[Facts]]:
+        """Return the database's time, the next page's studies, and what is known of them."""
+        with self._database.reading() as session:
+            ids = next_studies(session, after_id, PAGE)
+            return database_now(session), ids, read_facts(session, ids)
 
     def _is_short(self, freed_mb: float = 0.0) -> bool:
         wanted, free = self._settings.free_space_mb, self._free_mb()
