@@ -22,7 +22,7 @@ from torch import Tensor
 
 from model.backbone import Backbone
 from model.cache import BlockCache
-from model.config import BlockAnchor, ModelConfig, Stage
+from model.config import BlockAnchor, ModelConfig
 from model.decode.encode import encode_prompts
 from model.decode.options import Decoded, DecodeOptions
 from model.decode.transcript import report
@@ -66,7 +66,7 @@ class Engine:
         graphs: bool | None = None,
     ) -> None:
         self._backbone, self._config, self._pad_id = backbone, config, pad_id
-        self._method = method or (Method.AUTOREGRESSIVE if config.stage is Stage.AR else Method.FUSED)
+        self._method = method or Method.of(config.stage)
         self._options = self._suited(DecodeOptions.of(config))
         self._longest_prompt = longest_prompt
         self._longest_report = longest_report or config.max_tokens

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.backbone import Backbone
 from model.cache import BlockCache
+from model.config import Stage
 from model.decode.options import DecodeOptions
 from model.masks import block_mask, fused_mask
 from model.positions import text_positions
@@ -33,6 +34,11 @@ class Method(StrEnum):
     FUSED_APART = "fused_apart"
     UNFUSED = "unfused"
     AUTOREGRESSIVE = "autoregressive"
+
+    @classmethod
+    def of(cls, stage: Stage) -> Method:
+        """The fastest one that a checkpoint can serve; one that has not seen masks goes token by token."""
+        return cls.AUTOREGRESSIVE if stage is Stage.AR else cls.FUSED
 
 
 # backbone, cache, slots, options, first of the B spare columns behind every slot's room

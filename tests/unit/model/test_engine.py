@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.backbone import Backbone
-from model.config import BlockAnchor, ModelConfig, PromptAttention
+from model.config import BlockAnchor, ModelConfig, PromptAttention, Stage
 from model.decode import (
     Decoded,
     DecodeOptions,
@@ -139,6 +139,20 @@ def test_other_methods_equal_their_plain_decoders(
         expected.append((one.tokens, one.stopped, one.forwards + (method is Method.FUSED_APART), one.blocks))
     engine = an_engine(backbone, config, tokenizer, method=method)
     assert [facts(report) for report in engine.decode(prompts)] == expected
+
+
+@pytest.mark.parametrize(
+    ("stage", "method"),
+    [
+        (Stage.AR, Method.AUTOREGRESSIVE),
+        (Stage.BASE, Method.FUSED),
+        (Stage.T3D, Method.FUSED),
+        (Stage.ECHO, Method.FUSED),
+    ],
+)
+def test_choice_of_method_follows_the_stage(stage: Stage, method: Method) -> None:
+    """A checkpoint that knows no masks is decoded token by token; every other one is fused."""
+    assert Method.of(stage) is method
 
 
 @pytest.mark.parametrize("seed", [0, 1])

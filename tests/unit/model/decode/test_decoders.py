@@ -15,7 +15,6 @@ from model.decode import (
     Decoded,
     DecodeOptions,
     Decoder,
-    choose_decoder,
     decode_autoregressive,
     decode_fused,
     decode_multistep,
@@ -245,20 +244,6 @@ def test_mask_and_image_tokens_are_never_chosen(
         backbone.network.lm_head.weight[unwanted] *= 100
     (report,) = decoder(backbone, prompts, DecodeOptions.of(config))
     assert not set(unwanted) & set(report.tokens)
-
-
-@pytest.mark.parametrize(
-    ("stage", "decoder"),
-    [
-        (Stage.AR, decode_autoregressive),
-        (Stage.BASE, decode_fused),
-        (Stage.T3D, decode_fused),
-        (Stage.ECHO, decode_fused),
-    ],
-)
-def test_choice_of_decoder_follows_the_stage(make_config: Make, stage: Stage, decoder: Decoder) -> None:
-    """A checkpoint that knows no masks is decoded token by token; every other one is fused."""
-    assert choose_decoder(make_config(stage=stage)) is decoder
 
 
 @pytest.mark.parametrize(("anchor", "attention"), GRIDS)
