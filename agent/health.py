@@ -80,23 +80,31 @@ def _audit(status: Status) -> Iterator[Problem]:
             )
 
 
+def disk_level(free_mb: float | None, least_mb: float) -> Level:
+    """Return how the free space (MB) is, where senders are told to wait below `least_mb`."""
+    if free_mb is None or free_mb < least_mb:
+        return Level.CRITICAL
+    return Level.WARNING if free_mb < 2 * least_mb else Level.OK
+
+
 def _disk(status: Status, settings: Settings) -> Iterator[Problem]:
     least = settings.storage.min_free_mb
     free = status.disk_free_mb
+    level = disk_level(free, least)
     if free is None:
         yield Problem(
             level=Level.CRITICAL,
             code="storage-unreadable",
             text=f"{settings.storage.path} cannot be read: check the mount and `storage.path`",
         )
-    elif free < least:
+    elif level is Level.CRITICAL:
         yield Problem(
             level=Level.CRITICAL,
             code="storage-full",
             text=f"{free:.0f} MB free, below `storage.min_free_mb` ({least:.0f}): senders are told to wait; "
             "free space or lower the limit",
         )
-    elif free < 2 * least:
+    elif level is Level.WARNING:
         yield Problem(
             level=Level.WARNING,
             code="storage-low",

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from agent.health import Level, worst
+from agent.health import Level, disk_level, worst
 from agent.status import COUNT_CAP
 
 if TYPE_CHECKING:
@@ -161,11 +161,8 @@ def _disk(status: Status, settings: Settings) -> str:
     if status.disk_free_mb is None:
         return f"{MARKS[Level.CRITICAL]} {escape(str(settings.storage.path))} cannot be read"
     least = settings.storage.min_free_mb
-    level = Level.OK if status.disk_free_mb >= 2 * least else Level.WARNING
-    level = level if status.disk_free_mb >= least else Level.CRITICAL
-    return (
-        f"{MARKS[level]} {status.disk_free_mb / 1000:.1f} GB free; senders wait below {least / 1000:.1f} GB"
-    )
+    mark = MARKS[disk_level(status.disk_free_mb, least)]
+    return f"{mark} {status.disk_free_mb / 1000:.1f} GB free; senders wait below {least / 1000:.1f} GB"
 
 
 def _troubles(status: Status) -> Iterator[str]:
