@@ -5,7 +5,8 @@ Nothing in it is a patient's attribute, and no label's value comes from a peer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -48,7 +49,7 @@ class _StatusCollector(Collector):
 
 
 def _gauge(
-    name: str, text: str, labels: Sequence[str], rows: Iterator[tuple[Sequence[str], float | None]]
+    name: str, text: str, labels: Sequence[str], rows: Iterable[tuple[Sequence[str], float | None]]
 ) -> Metric:
     family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
     for values, number in rows:
@@ -58,7 +59,7 @@ def _gauge(
 
 
 def _single(name: str, text: str, number: float | None) -> Metric:
-    return _gauge(name, text, (), iter([((), number)]))
+    return _gauge(name, text, (), [((), number)])
 
 
 def _bytes(megabytes: float | None) -> float | None:
@@ -71,11 +72,8 @@ def _service(status: Status, settings: Settings) -> Iterator[Metric]:
     )
     problems = judge(status, settings)
     yield _single("level", "How it is: 0 well, 1 look at it, 2 it does not work.", float(worst(problems)))
-    counts: dict[tuple[str, str], int] = {}
-    for problem in problems:
-        key = (problem.code, problem.level.name.lower())
-        counts[key] = counts.get(key, 0) + 1
-    yield _gauge("problems", "What a person should look at.", ("code", "level"), iter(counts.items()))
+    counts = Counter((problem.code, problem.level.name.lower()) for problem in problems)
+    yield _gauge("problems", "What a person should look at.", ("code", "level"), counts.items())
     yield _single("disk_free_bytes", "Free space on storage.path.", _bytes(status.disk_free_mb))
     yield _single(
         "disk_needed_bytes",
