@@ -141,24 +141,12 @@ class PriorFetcher:
             rows = session.execute(open_ones.with_for_update(skip_locked=True, of=PriorSearch)).all()
             for search, _study in rows:
                 search.owner = self._owner
-            return [self._task(session, search, study, now) for search, study in rows]
-
-    def _task(self, session: Session, search: PriorSearch, study: Study, now: datetime) -> Task:
-        sha256 = session.scalar(
-            select(Instance.sha256)
-            .where(Instance.study_id == study.id, Instance.prior.is_(False), Instance.purged_at.is_(None))
-            .order_by(Instance.id)
-            .limit(1)
-        )
-        return Task(
-            job_id=search.job_id,
-            study_id=study.id,
-            study_instance_uid=study.study_instance_uid,
-            study_date=study.study_date,
-            study_time=study.study_time,
-            patient=replace(patient_of_study(study), patient_sex=_sex_in(self._store, sha256)),
-            budget_s=(search.deadline - now).total_seconds(),
-        )
+            taken = [(_task(search, study, now), _first_image(session, study.id)) for search, study in rows]
+        # No row is locked while a file is read, which may have to come from a bucket first.
+        return [
+            replace(task, patient=replace(task.patient, patient_sex=_sex_in(self._store, sha256)))
+            for task, sha256 in taken
+        ]
 
     def _search(self, task: Task) -> None:
         """Run one search and write what it has come to."""
@@ -285,6 +273,28 @@ class PriorFetcher:
                 ),
                 at=now,
             )
+
+
+def _task(search: PriorSearch, study: Study, now: datetime) -> Task:
+    return Task(
+        job_id=search.job_id,
+        study_id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        study_date=study.study_date,
+        study_time=study.study_time,
+        patient=patient_of_study(study),
+        budget_s=(search.deadline - now).total_seconds(),
+    )
+
+
+def _first_image(session: Session, study_id: int) -> str | None:
+    """Return the sha256 of the first image of a study that is still here."""
+    return session.scalar(
+        select(Instance.sha256)
+        .where(Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_(None))
+        .order_by(Instance.id)
+        .limit(1)
+    )
 
 
 def _sex_in(store: InstanceStore, sha256: str | None) -> str:
