@@ -27,7 +27,7 @@ class Sessions:
 
     def __init__(self, database: Database, key: str, *, hours: float, idle_minutes: float) -> None:
         self._database = database
-        self._key = (key or secrets.token_urlsafe(32)).encode()
+        self._key = key.encode()
         self._signer = Signer(self._key, salt="session", digest_method=hashlib.sha256)
         self._visitors = Signer(self._key, salt="visitor", digest_method=hashlib.sha256)
         self._life = timedelta(hours=hours)
