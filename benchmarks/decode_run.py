@@ -19,6 +19,7 @@ from model.decode.context import DecodeContext
 from model.engine import Engine
 from model.errors import OutOfMemoryError
 from model.prompt import Prompt, collate_prompts
+from model.quantization import agreement
 from model.steps import Method
 
 GENERATE, MULTISTEP = "generate", "multi-step"
@@ -270,12 +271,6 @@ def measure_batch(
     ]
     last = {name: found[-1].tokens for name, found in timings.items()}
     return rows, agreement(last[NAMES[Method.FUSED]], last[NAMES[Method.UNFUSED]])
-
-
-def agreement(some: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> float:
-    """The share of places at which two batches have the same token."""
-    pairs = [pair for one, other in zip(some, others, strict=True) for pair in zip(one, other, strict=True)]
-    return sum(a == b for a, b in pairs) / len(pairs)
 
 
 def _row(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.checkpoint import Checkpoint
-from model.decode import Decoded, DecodeOptions
+from model.decode import DecodeOptions
 from model.engine import Engine
 from model.errors import QuantizationError
 from model.phantom import training_example
@@ -65,13 +65,9 @@ def quantize(checkpoint: Checkpoint, *, least: float = LEAST_AGREEMENT) -> float
     return same
 
 
-def agreement(some: Sequence[Decoded], others: Sequence[Decoded]) -> float:
-    """The share of places at which two sets of reports have the same token."""
-    pairs = [
-        pair
-        for one, other in zip(some, others, strict=True)
-        for pair in zip_longest(one.tokens, other.tokens)
-    ]
+def agreement(some: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> float:
+    """The share of places at which two sets of reports, given by their tokens, have the same one."""
+    pairs = [pair for one, other in zip(some, others, strict=True) for pair in zip_longest(one, other)]
     return sum(int(a == b) for a, b in pairs) / max(1, len(pairs))
 
 
@@ -80,15 +76,16 @@ def _probes(checkpoint: Checkpoint) -> list[Prompt]:
     return [build_prompt(checkpoint.tokenizer, checkpoint.config, list(one.images)) for one in examples]
 
 
-def _drafts(checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> list[Decoded]:
+def _drafts(checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
+    longest = min(PROBE_TOKENS, checkpoint.config.max_tokens)
     engine = Engine(
         checkpoint.backbone,
         checkpoint.config,
         pad_id=checkpoint.tokenizer.pad_id,
         slots=1,
         longest_prompt=max(len(prompt.input_ids) for prompt in prompts),
-        longest_report=min(PROBE_TOKENS, checkpoint.config.max_tokens),
+        longest_report=longest,
         graphs=False,
     )
-    options = DecodeOptions.of(checkpoint.config, max_tokens=min(PROBE_TOKENS, checkpoint.config.max_tokens))
-    return engine.decode(prompts, options)
+    options = DecodeOptions.of(checkpoint.config, max_tokens=longest)
+    return [report.tokens for report in engine.decode(prompts, options)]

@@ -10,7 +10,6 @@ import torch
 from model.backbone import Backbone
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
-from model.decode import Decoded
 from model.errors import QuantizationError
 from model.inference import plain_linear
 from model.quantization import agreement, int8_linear, quantize
@@ -42,16 +41,10 @@ def test_matrix_of_zeros_stays_zero() -> None:
     assert torch.equal(int8_linear(torch.zeros(3, 4), None)(torch.ones(1, 4)), torch.zeros(1, 3))
 
 
-def a_report(*tokens: int) -> Decoded:
-    return Decoded(
-        tokens=tokens, confidences=(1.0,) * len(tokens), block_confidences=(), stopped=True, forwards=1
-    )
-
-
 def test_agreement_counts_places() -> None:
     """A token more, a token less and another token are all differences."""
-    assert agreement([a_report(1, 2, 3)], [a_report(1, 2, 3)]) == 1.0
-    assert agreement([a_report(1, 2, 3, 4)], [a_report(1, 9, 3)]) == 0.5
+    assert agreement([(1, 2, 3)], [(1, 2, 3)]) == 1.0
+    assert agreement([(1, 2, 3, 4)], [(1, 9, 3)]) == 0.5
 
 
 def test_checkpoint_that_changes_its_mind_is_refused(
