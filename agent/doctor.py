@@ -17,7 +17,8 @@ from agent.certificates import our_certificates
 from agent.clock import SystemClock
 from agent.db.session import Database, database_now
 from agent.errors import AgentError
-from agent.settings import DestinationSettings, Settings
+from agent.settings import ArchiveSettings, DestinationSettings, ListenerSettings, Settings, TlsSettings
+from agent.settings_delivery import ClientTlsSettings
 from agent.status import free_mb
 from model.errors import ModelError
 
@@ -52,7 +53,7 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     yield from _database(open_database)
     yield _storage(settings)
     yield _decoders()
-    yield _listener(settings)
+    yield check_listener(settings.listener)
     yield _peers(settings)
     yield from _certificates(settings)
     yield from _web(settings, open_database)
@@ -66,6 +67,8 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
         )
     for destination in settings.destinations:
         yield _destination(destination)
+    if settings.archive is not None:
+        yield _answers("archive", settings.archive)
 
 
 def _right(name: str, found: str) -> Check:
@@ -152,9 +155,10 @@ def _decoders() -> Check:
     return _right("decoders", f"{len(needed)} compressed syntaxes")
 
 
-def _listener(settings: Settings) -> Check:
-    host, port = settings.listener.host, settings.listener.port
-    where = f"{settings.listener.ae_title} at {host}:{port}"
+def check_listener(listener: ListenerSettings) -> Check:
+    """Whether the listener's port is free, or ours already."""
+    host, port = listener.host, listener.port
+    where = f"{listener.ae_title} at {host}:{port}"
     if port == 0:
         return _right("listener", f"{host}, any free port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -169,8 +173,7 @@ def _listener(settings: Settings) -> Check:
                 "take a port above 1023, or grant CAP_NET_BIND_SERVICE",
             )
         except OSError as error:
-            reach = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-            if answers(reach, port, called=settings.listener.ae_title, calling=settings.listener.ae_title):
+            if _runs(listener):
                 return _right("listener", f"{where} runs and answers")
             return _wrong(
                 "listener",
@@ -178,6 +181,34 @@ def _listener(settings: Settings) -> Check:
                 "stop the other program, or change `listener.host` and `listener.port`",
             )
     return _right("listener", f"{where} is free to use")
+
+
+def _runs(listener: ListenerSettings) -> bool:
+    """Whether it is our own listener that has the port: it answers C-ECHO, asked as itself."""
+    from agent.dimse.storage_scu import echo
+
+    host = "127.0.0.1" if listener.host in ("0.0.0.0", "::") else listener.host
+    us = DestinationSettings(
+        name="listener",
+        host=host,
+        port=listener.port,
+        ae_title=listener.ae_title,
+        calling_ae_title=listener.ae_title,
+        timeout_s=ECHO_WITHIN_S,
+        tls=None if listener.tls is None else _as_client(listener.tls),
+    )
+    try:
+        echo(us)
+    except AgentError:
+        return False
+    return True
+
+
+def _as_client(tls: TlsSettings) -> ClientTlsSettings:
+    """Our own certificate, shown to our own listener; it need not be made out to the loopback."""
+    return ClientTlsSettings(
+        authorities=tls.authorities, certificate=tls.certificate, key=tls.key, verify_host=False
+    )
 
 
 def _peers(settings: Settings) -> Check:
@@ -269,40 +300,27 @@ def _model(settings: Settings) -> Check:
 
 def _destination(destination: DestinationSettings) -> Check:
     name = f"destination {destination.name}"
-    if destination.stow_url is not None:
-        from agent.stow import reachable
+    if destination.stow_url is None:
+        return _answers(name, destination)
+    from agent.stow import reachable
 
-        if reachable(destination):
-            return _right(name, "its DICOMweb server answers")
-        return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
-    where = f"{destination.ae_title} at {destination.host}:{destination.port}"
+    if reachable(destination):
+        return _right(name, "its DICOMweb server answers")
+    return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
+
+
+def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:
+    """Whether an application entity answers C-ECHO as it is configured."""
     from agent.dimse.storage_scu import echo
 
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
     try:
-        echo(destination.model_copy(update={"timeout_s": min(destination.timeout_s, ECHO_WITHIN_S)}))
+        echo(peer.model_copy(update={"timeout_s": min(peer.timeout_s, ECHO_WITHIN_S)}))
     except AgentError as error:
         return _wrong(
             name,
             f"{where}: {error}",
-            "check host, port, AE title and TLS; the PACS must know "
-            f"{destination.calling_ae_title} and this address",
+            f"check host, port, AE title and TLS; the PACS must know {peer.calling_ae_title} "
+            "and this address",
         )
-    return _right(name, f"{where} answers C-ECHO{' over TLS' if destination.tls is not None else ''}")
-
-
-def answers(host: str, port: int, *, called: str, calling: str, timeout_s: float = 5.0) -> bool:
-    """Return whether a Verification SCP answers C-ECHO with success."""
-    from pynetdicom import AE
-    from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-
-    entity = AE(ae_title=calling)
-    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = timeout_s
-    entity.add_requested_context(Verification)
-    association = entity.associate(host, port, ae_title=called)
-    if not association.is_established:
-        return False
-    try:
-        status = association.send_c_echo()
-        return bool(status) and status.Status == 0x0000
-    finally:
-        association.release()
+    return _right(name, f"{where} answers C-ECHO{' over TLS' if peer.tls is not None else ''}")

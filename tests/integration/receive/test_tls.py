@@ -15,6 +15,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from agent.dimse.contexts import VERIFICATION
+from agent.doctor import Verdict, check_listener
 from agent.errors import PortUnavailable, SettingsError
 from agent.settings import AllowedPeer, TlsSettings
 from tests.integration.receive.peer import Listener, request_pdu
@@ -115,6 +116,13 @@ def is_refused(listener: Listener, context: ssl.SSLContext) -> bool:
 def test_trusted_peer_is_served(start: Start, keys: Keys) -> None:
     """A certificate of the configured authority opens the door."""
     assert echo_works(start(tls=keys.settings()), keys.client("peer"))
+
+
+def test_doctor_knows_a_running_listener_over_tls(start: Start, keys: Keys) -> None:
+    """The port is taken by ourselves: `doctor` shows the listener its own certificate."""
+    listener = start(tls=keys.settings())
+    found = check_listener(listener.settings.model_copy(update={"port": listener.port}))
+    assert (found.verdict, found.found.endswith("runs and answers")) == (Verdict.RIGHT, True)
 
 
 @pytest.mark.parametrize("certificate", [None, "stranger"])

@@ -19,6 +19,7 @@ from agent.demo.pacs import running_pacs
 from agent.doctor import Check, Verdict, examine
 from agent.settings import (
     AllowedPeer,
+    ArchiveSettings,
     DatabaseSettings,
     DestinationSettings,
     ListenerSettings,
@@ -87,6 +88,14 @@ def test_doctor_sees_another_program_on_the_port(database: Database, settings: S
     assert (found.verdict, "listener.port" in found.mend) == (Verdict.WRONG, True)
 
 
+def test_doctor_knows_the_listener_that_runs(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """A port that is taken by something that answers C-ECHO under our name is right."""
+    with running_pacs(tmp_path / "pacs") as pacs:
+        ours = ListenerSettings(port=pacs.port, ae_title=pacs.ae_title)
+        found = checks_of(settings.model_copy(update={"listener": ours}))["listener"]
+    assert (found.verdict, found.found.endswith("runs and answers")) == (Verdict.RIGHT, True)
+
+
 def test_doctor_asks_each_destination(database: Database, settings: Settings, tmp_path: Path) -> None:
     """One PACS answers C-ECHO, the other is not there."""
     with running_pacs(tmp_path / "pacs") as pacs:
@@ -95,6 +104,15 @@ def test_doctor_asks_each_destination(database: Database, settings: Settings, tm
         found = checks_of(settings.model_copy(update={"destinations": (there, gone)}))
     assert found["destination there"].verdict is Verdict.RIGHT
     assert found["destination gone"].verdict is Verdict.WRONG
+
+
+def test_doctor_asks_the_archive(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """The archive that is asked for earlier studies must answer C-ECHO too."""
+    with running_pacs(tmp_path / "pacs") as pacs:
+        there = ArchiveSettings(host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
+        gone = there.model_copy(update={"port": 1, "ae_title": "GONE"})
+        found = [checks_of(settings.model_copy(update={"archive": one}))["archive"] for one in (there, gone)]
+    assert [one.verdict for one in found] == [Verdict.RIGHT, Verdict.WRONG]
 
 
 def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
