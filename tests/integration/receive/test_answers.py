@@ -109,8 +109,9 @@ def test_object_that_begins_during_the_stop_is_put_off(start: Start) -> None:
     for connection in (first, late):
         connection.sendall(request_pdu())
         assert read_pdu(connection)[0] == 2
-    content = data_pdus(1, False, encoded(chest()), size=200)
-    first.sendall(data_pdus(1, True, COMMAND) + content[:250])
+    content = data_pdus(1, False, encoded(chest()), size=100)
+    half = len(content) // 2
+    first.sendall(data_pdus(1, True, COMMAND) + content[:half])
     listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 0)
     stopping = threading.Thread(target=listener.scp.stop, args=(20,))
     stopping.start()
@@ -118,7 +119,7 @@ def test_object_that_begins_during_the_stop_is_put_off(start: Start) -> None:
     late.sendall(data_pdus(1, True, COMMAND) + content)
     kind, body = read_pdu(late)
     assert (kind, status_of(body)) == (4, 0xA700)
-    first.sendall(content[250:])
+    first.sendall(content[half:])
     kind, body = read_pdu(first)
     assert (kind, status_of(body)) == (4, 0x0000)
     stopping.join(20)
