@@ -1,6 +1,6 @@
-"""The composition root: settings in, live objects out, and the three processes made of them.
+"""The composition root: settings in, live objects out, and the processes made of them.
 
-Only `load_reporter` imports the network's libraries, so the listener never does.
+Only what the worker needs imports the network's libraries, so the listener never does.
 """
 
 from __future__ import annotations

@@ -104,10 +104,7 @@ def write_draft(
         study = session.get_one(Study, study_id)
         now = database_now(session)
         images = tuple(load_image(store.open(one)) for one in digests)
-        before = {
-            variant: outbox.predecessors(session, study_id, study.study_instance_uid, variant)
-            for variant in outbox.variants(settings.destinations)
-        }
+        before = outbox.before_draft(session, study_id, study.study_instance_uid, settings.destinations)
         record = draft_record(
             answer,
             Material(images=images, indication="", remarks=()),
@@ -115,7 +112,8 @@ def write_draft(
             settings.urgency,
             revision=job.revision,
             created=now,
-            predecessors=before,
+            predecessors=before.pairs,
+            standing=before.standing,
         )
         for state in (JobState.QUEUED, JobState.GENERATING, JobState.DRAFTED):
             move(session, job, state, now=now)

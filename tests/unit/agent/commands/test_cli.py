@@ -27,24 +27,22 @@ def test_help_takes_less_than_half_a_second() -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
+def imported(modules: str, among: set[str]) -> list[str]:
+    """Which of some modules a new interpreter has loaded after the import of others."""
+    code = f"import sys, {modules}; print(*sorted({among} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
 def test_cli_imports_nothing_heavy() -> None:
     """Every command imports what it needs when it is run."""
-    code = (
-        "import sys, agent.cli; heavy = {'torch', 'transformers', 'pydicom', 'sqlalchemy', 'numpy'}; "
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]"
+    assert imported("agent.cli", {"torch", "transformers", "pydicom", "sqlalchemy", "numpy"}) == []
 
 
 def test_listener_is_wired_without_the_network() -> None:
     """What the listener is made of imports neither torch nor transformers nor spaCy."""
-    code = (
-        "import sys, agent.wiring, agent.dimse.storage_scp, agent.housekeeping, agent.reconcile; "
-        "print(sorted({'torch', 'transformers', 'spacy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]"
+    listener = "agent.wiring, agent.dimse.storage_scp, agent.housekeeping, agent.reconcile"
+    assert imported(listener, {"torch", "transformers", "spacy"}) == []
 
 
 def test_our_error_is_one_clear_line_and_status_2(run: Run) -> None:
