@@ -10,10 +10,11 @@ _SERIES = {
     "sqlite": "WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < :count) ",
     "postgresql": "WITH series(n) AS (SELECT generate_series(1, :count)) ",
 }
-# Moment n: one study each 20 s, the last one a moment ago, so that a day holds some thousands.
+# Moment n: one study each 90 s, the last one a moment ago: the last day is full in the smallest size too, so
+# that nothing but the history differs.
 _MOMENT = {
-    "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-' || ((:count - n) * 20 + 60) || ' seconds')",
-    "postgresql": "clock_timestamp() - make_interval(secs => (:count - n) * 20 + 60)",
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-' || ((:count - n) * 90 + 60) || ' seconds')",
+    "postgresql": "clock_timestamp() - make_interval(secs => (:count - n) * 90 + 60)",
 }
 _STATEMENTS = (
     "INSERT INTO studies (id, study_instance_uid, patient_id, issuer_of_patient_id, patient_name, "
