@@ -22,6 +22,7 @@ from agent.dimse import commitment
 from agent.dimse.commitment_reports import CommitmentReports, ReportStatus, rule_of
 from agent.dimse.scu import ConnectionLost
 from agent.errors import AgentError, CommitmentUnsupported, DatabaseUnavailable
+from agent.failpoints import failpoint
 from agent.log import get_logger
 from agent.queue import commitments
 from agent.queue.commitment_values import Answer, Item, Request, Rule, Word
@@ -137,6 +138,7 @@ class Confirmer:
             ae_title=destination.ae_title,
             address=destination.host,
         )
+        failpoint("commitment.before-request")
         try:
             self._way.ask(destination, request, take)
         except CommitmentUnsupported:
@@ -144,6 +146,7 @@ class Confirmer:
         except AgentError as error:
             self._failed(request.items, error)
         else:
+            failpoint("commitment.after-request")
             self._breaker = self._breaker.succeeded()
             self._log.info("commitment_requested", destination=destination.name, count=len(request.items))
         return len(request.items)

@@ -18,9 +18,18 @@ RECEIVING = (
     "receiver.before-row",
     "intake.before-commit",
     "receiver.before-answer",
+    "commitment.before-row",
+    "commitment.before-answer",
 )
 DRAFTING = ("worker.after-claim", "worker.before-write", "outbox.before-commit", "worker.after-write")
-SENDING = ("delivery.after-claim", "delivery.before-send", "delivery.before-row", "delivery.after-row")
+SENDING = (
+    "delivery.after-claim",
+    "delivery.before-send",
+    "delivery.before-row",
+    "delivery.after-row",
+    "commitment.before-request",
+    "commitment.after-request",
+)
 PURGING = ("purge.before-rows", "purge.after-rows", "purge.after-file")
 NAMES = RECEIVING + DRAFTING + SENDING + PURGING
 

@@ -3,10 +3,11 @@
     python benchmarks/chaos.py [--kills N] [--database sqlite|postgresql|both] [--seed N] [--json]
 
 Real processes (`echo-agent listen`, `work`, `deliver`), the shipped network, a PACS that writes down all
-that it is sent, and a modality that sends again until it is acknowledged. Each role is killed with SIGKILL
-at every failpoint in turn and at random moments; in between the PACS and the database are stopped and the
-disk is full. With `--json` the last line is `{kills, acknowledged, lost, duplicates, invisible,
-undelivered, seconds}`. The exit status is 1 unless nothing was lost, doubled, hidden or left undelivered.
+that it is sent and commits to it, and a modality that sends again until it is acknowledged. Each role is
+killed with SIGKILL at every failpoint in turn and at random moments; in between the PACS and the database
+are stopped and the disk is full. With `--json` the last line is `{kills, acknowledged, lost, duplicates,
+invisible, undelivered, uncommitted, seconds}`. The exit status is 1 unless nothing was lost, doubled,
+hidden, left undelivered or uncommitted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.chaos_run import ChaosResult, run
 
 DATABASES = ("sqlite", "postgresql")
+FAULTS = ("lost", "duplicates", "invisible", "undelivered", "uncommitted")
 
 
 def main() -> int:
@@ -46,7 +48,7 @@ def main() -> int:
         results.append(run(kind, share, arguments.seed, folder / kind))
         _print(results[-1])
     total = _total(results)
-    right = not (total["lost"] or total["duplicates"] or total["invisible"] or total["undelivered"])
+    right = not any(total[fault] for fault in FAULTS)
     if right and arguments.keep is None:
         shutil.rmtree(folder)
     elif not right:
@@ -61,10 +63,7 @@ def _total(results: Sequence[ChaosResult]) -> dict[str, float]:
     return {
         "kills": sum(one.killed for one in results),
         "acknowledged": sum(one.acknowledged for one in accounts),
-        "lost": sum(one.lost for one in accounts),
-        "duplicates": sum(one.duplicates for one in accounts),
-        "invisible": sum(one.invisible for one in accounts),
-        "undelivered": sum(one.undelivered for one in accounts),
+        **{fault: sum(getattr(one, fault) for one in accounts) for fault in FAULTS},
         "seconds": round(sum(one.seconds for one in results), 1),
     }
 
@@ -81,7 +80,8 @@ def _print(result: ChaosResult) -> None:
     print(f"  acknowledged {counted.acknowledged}, sent again by the modality {result.refusals}")
     print(
         f"  lost {counted.lost}, duplicates {counted.duplicates}, invisible {counted.invisible}, "
-        f"undelivered {counted.undelivered}; documents sent twice under one UID {counted.copies}",
+        f"undelivered {counted.undelivered}, uncommitted {counted.uncommitted}; documents sent twice under "
+        f"one UID {counted.copies}",
         flush=True,
     )
 

@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from agent.db.session import Database
-from agent.db.tables import Instance
+from agent.db.tables import Delivery, Instance
 from agent.demo.outcome import read_outcomes
+from agent.queue.states import DeliveryState
 from agent.store import InstanceStore
 from benchmarks.chaos_pacs import Arrival
 from benchmarks.chaos_sender import Acknowledged
@@ -22,12 +23,13 @@ DOCUMENTS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Counts. Right is 0 for all of `lost`, `duplicates`, `invisible` and `undelivered`.
+    """Counts. Right is 0 for all of them but `acknowledged` and `copies`.
 
     lost: acknowledged SOP Instances without a row, or without the file with the row's digest.
     duplicates: SOP Instances in the PACS beyond one of each class and study.
     invisible: acknowledged studies without a job, or whose job has come to no end.
     undelivered: acknowledged studies of which the PACS does not hold both documents.
+    uncommitted: documents that the PACS has not committed to.
     copies: documents that were sent again under the same UID, which is no duplicate.
     """
 
@@ -36,6 +38,7 @@ class Account:
     duplicates: int
     invisible: int
     undelivered: int
+    uncommitted: int
     copies: int
 
 
@@ -62,6 +65,13 @@ def unsettled(database: Database, acknowledged: Sequence[Acknowledged]) -> set[s
     return {study for study in studies if study not in outcomes or not outcomes[study].ended}
 
 
+def uncommitted(database: Database) -> int:
+    """Return how many documents the PACS has not committed to, by its report or asked what it holds."""
+    with database.reading() as session:
+        committed = Delivery.state == DeliveryState.COMMITTED.value
+        return session.scalar(select(func.count()).select_from(Delivery).where(~committed)) or 0
+
+
 def account(
     database: Database,
     store: InstanceStore,
@@ -75,6 +85,7 @@ def account(
         duplicates=duplicates(arrivals),
         invisible=len(unsettled(database, acknowledged)),
         undelivered=len({one.study for one in acknowledged} - delivered(arrivals)),
+        uncommitted=uncommitted(database),
         copies=len(arrivals) - len({one.sop_instance for one in arrivals}),
     )
 

@@ -1,8 +1,10 @@
 """The PACS of the chaos run, a process that can be stopped: writes down every SR before it answers.
 
-    python benchmarks/chaos_pacs.py PORT RECORD
+    python benchmarks/chaos_pacs.py PORT RECORD REPORTS
 
-RECORD gets one line of JSON an arrival, copies too: `{study, sop_class, sop_instance}`.
+RECORD gets one line of JSON an arrival, copies too: `{study, sop_class, sop_instance}`. What it has it
+commits to, by a report over an association of its own to the listener at the port REPORTS; a report that
+does not arrive is not repeated, so that it must be asked what it holds (C-FIND).
 """
 
 from __future__ import annotations
@@ -10,15 +12,26 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pynetdicom import AE, evt
+from pydicom import Dataset
+from pydicom.uid import UID
+from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from agent.demo.pacs import AE_TITLE, SR_CLASSES
+from agent.demo.service import AE_TITLE as AGENT
+from agent.dimse.commitment import STORAGE_COMMITMENT, STUDY_ROOT_FIND, WELL_KNOWN_INSTANCE
+
+# Long enough for another process to be killed between the request and its report (s).
+REPORT_AFTER_S = 0.2
+_UNKNOWN_INSTANCE = 0x0112
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,29 +51,82 @@ def read_record(record: Path) -> list[Arrival]:
     return [Arrival(**json.loads(line)) for line in lines if line.endswith("}\n")]
 
 
-def main() -> None:
-    """Serve until killed."""
-    port, record = int(sys.argv[1]), Path(sys.argv[2])
-    lock = threading.Lock()
+class Archive:
+    """What it has, and how it answers for it."""
 
-    def store(event: evt.Event) -> int:
+    def __init__(self, record: Path, reports: int) -> None:
+        self._record, self._reports = record, reports
+        self._held = {one.sop_instance for one in read_record(record)}
+        self._lock = threading.Lock()
+
+    def store(self, event: evt.Event) -> int:
+        """Take one document."""
         dataset = event.dataset
+        sop_instance = str(dataset.SOPInstanceUID)
         line = json.dumps(
             {
                 "study": str(dataset.StudyInstanceUID),
                 "sop_class": str(dataset.SOPClassUID),
-                "sop_instance": str(dataset.SOPInstanceUID),
+                "sop_instance": sop_instance,
             }
         )
-        with lock, record.open("a", encoding="utf-8") as file:
+        with self._lock, self._record.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+            self._held.add(sop_instance)
         return 0x0000
 
+    def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        """Say whether it holds one instance."""
+        if event.identifier.SOPInstanceUID in self._held:
+            found = Dataset()
+            found.QueryRetrieveLevel = "IMAGE"
+            found.SOPInstanceUID = event.identifier.SOPInstanceUID
+            yield 0xFF00, found
+
+    def commit(self, event: evt.Event) -> tuple[int, None]:
+        """Take a request for commitment; the report comes by itself, a little later."""
+        threading.Thread(target=self._report, args=(event.action_information,), daemon=True).start()
+        return 0x0000, None
+
+    def _report(self, request: Dataset) -> None:
+        time.sleep(REPORT_AFTER_S)
+        answer = Dataset()
+        answer.TransactionUID = request.TransactionUID
+        kept: list[Dataset] = []
+        failed: list[Dataset] = []
+        for item in request.ReferencedSOPSequence:
+            here = item.ReferencedSOPInstanceUID in self._held
+            if not here:
+                item.FailureReason = _UNKNOWN_INSTANCE
+            (kept if here else failed).append(item)
+        if kept:
+            answer.ReferencedSOPSequence = kept
+        if failed:
+            answer.FailedSOPSequence = failed
+        entity = AE(ae_title=AE_TITLE)
+        entity.add_requested_context(STORAGE_COMMITMENT)
+        role = build_role(UID(STORAGE_COMMITMENT), scu_role=False, scp_role=True)
+        association = entity.associate("127.0.0.1", self._reports, ae_title=AGENT, ext_neg=[role])
+        if association.is_established:
+            association.send_n_event_report(
+                answer, 2 if failed else 1, UID(STORAGE_COMMITMENT), UID(WELL_KNOWN_INSTANCE)
+            )
+            association.release()
+
+
+def main() -> None:
+    """Serve until killed."""
+    port, record, reports = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    archive = Archive(record, reports)
     entity = AE(ae_title=AE_TITLE)
-    for sop_class in SR_CLASSES:
+    for sop_class in (*SR_CLASSES, STORAGE_COMMITMENT, STUDY_ROOT_FIND, Verification):
         entity.add_supported_context(sop_class)
-    entity.add_supported_context(Verification)
-    entity.start_server(("127.0.0.1", port), block=True, evt_handlers=[(evt.EVT_C_STORE, store)])
+    handlers: list[Any] = [
+        (evt.EVT_C_STORE, archive.store),
+        (evt.EVT_C_FIND, archive.find),
+        (evt.EVT_N_ACTION, archive.commit),
+    ]
+    entity.start_server(("127.0.0.1", port), block=True, evt_handlers=handlers)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from agent.db.session import Database, open_engine
 from agent.demo.orthanc import free_ports
 from agent.demo.service import own_environment, write_config
 from agent.store import InstanceStore
-from benchmarks.chaos_account import Account, account, delivered, unsettled
+from benchmarks.chaos_account import Account, account, delivered, uncommitted, unsettled
 from benchmarks.chaos_process import PATIENCE_S, READY_WITHIN_S, Hunt, Victim
 from benchmarks.chaos_sender import Sender
 from benchmarks.chaos_world import ROOT, ChaosDatabase, Disk, PacsProcess, chaos_database, chaos_disk
@@ -50,8 +50,9 @@ def run(kind: str, kills: int, seed: int, folder: Path) -> ChaosResult:
     began = time.monotonic()
     folder.mkdir()
     with chaos_database(kind, folder) as chaotic, chaos_disk(folder / "instances") as disk:
-        pacs = PacsProcess(folder)
-        config, port = _configure(folder, pacs, chaotic, disk)
+        (port,) = free_ports(1)
+        pacs = PacsProcess(folder, port)
+        config = _configure(folder, pacs, port, chaotic)
         pacs.start()
         victims = {role: Victim(role, config, folder, seed) for role in SHARES}
         database = Database(open_engine(chaotic.url))
@@ -82,12 +83,13 @@ def shares(kills: int) -> dict[str, int]:
     return {"worker": worker, "deliverer": deliverer, "listener": max(1, kills - worker - deliverer)}
 
 
-def _configure(folder: Path, pacs: PacsProcess, chaotic: ChaosDatabase, disk: Disk) -> tuple[Path, int]:
-    (port,) = free_ports(1)
+def _configure(folder: Path, pacs: PacsProcess, port: int, chaotic: ChaosDatabase) -> Path:
     config = write_config(
         folder,
         pacs,
         port=port,
+        # The report comes over an association of its own, or never: then the PACS is asked what it holds.
+        destination={"commitment": True, "commitment_wait_s": 0, "commitment_timeout_s": 3},
         changes={
             "database": {"url": chaotic.url},
             "storage": {"min_free_mb": 0},
@@ -104,7 +106,7 @@ def _configure(folder: Path, pacs: PacsProcess, chaotic: ChaosDatabase, disk: Di
         env=own_environment(),
         timeout=START_WITHIN_S,
     )
-    return config, port
+    return config
 
 
 def _rage(
@@ -164,7 +166,7 @@ def _full(disk: Disk, listener: Victim, hunt: Hunt) -> None:
 
 
 def _settle(victims: dict[str, Victim], sender: Sender, pacs: PacsProcess, database: Database) -> None:
-    """Let everything run unharmed until the last acknowledged study is delivered, or the time is up."""
+    """Let everything run unharmed until the last acknowledged study is committed to, or the time is up."""
     deadline = time.monotonic() + QUIET_WITHIN_S
     ended = False
     while time.monotonic() < deadline:
@@ -173,6 +175,6 @@ def _settle(victims: dict[str, Victim], sender: Sender, pacs: PacsProcess, datab
                 victim.start()
         ended = ended or sender.stop(1.0)
         missing = {one.study for one in sender.acknowledged} - delivered(pacs.arrivals())
-        if ended and not missing and not unsettled(database, sender.acknowledged):
+        if ended and not missing and not (unsettled(database, sender.acknowledged) or uncommitted(database)):
             return
         time.sleep(0.5)

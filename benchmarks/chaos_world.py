@@ -26,8 +26,9 @@ class PacsProcess:
     host = "127.0.0.1"
     ae_title = AE_TITLE
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, listener: int) -> None:
         self.port = free_ports(1)[0]
+        self._listener = listener
         self._record = folder / "pacs.jsonl"
         self._log = folder / "pacs.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +38,9 @@ class PacsProcess:
         program = str(ROOT / "benchmarks" / "chaos_pacs.py")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, program, str(self.port), str(self._record)], stdout=log, stderr=log
+                [sys.executable, program, str(self.port), str(self._record), str(self._listener)],
+                stdout=log,
+                stderr=log,
             )
 
     def stop(self) -> None:

@@ -43,9 +43,13 @@ def write_config(
     port: int,
     checkpoint: Path | None = None,
     quiet_time_s: float = QUIET_TIME_S,
+    destination: dict[str, Any] | None = None,
     changes: dict[str, dict[str, Any]] | None = None,
 ) -> Path:
-    """Write a configuration whose data lie in `folder`; `changes` are merged in, section by section."""
+    """Write a configuration whose data lie in `folder`; `changes` are merged in, section by section.
+
+    destination: what is set of the PACS beyond its address.
+    """
     values: dict[str, Any] = {
         "database": {"url": f"sqlite:///{folder / 'agent.db'}"},
         "storage": {"path": str(folder / "instances"), "min_free_mb": 50},
@@ -58,9 +62,8 @@ def write_config(
     if checkpoint is not None:
         values["model"] = {"checkpoint": str(checkpoint)}
     if pacs is not None:
-        values["destinations"] = [
-            {"name": "pacs", "host": pacs.host, "port": pacs.port, "ae_title": pacs.ae_title}
-        ]
+        address = {"name": "pacs", "host": pacs.host, "port": pacs.port, "ae_title": pacs.ae_title}
+        values["destinations"] = [address | (destination or {})]
     for section, change in (changes or {}).items():
         values[section] = {**values.get(section, {}), **change}
     path = folder / "config.yaml"

@@ -20,6 +20,7 @@ from agent.dimse.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
 from agent.dimse.scu import SYNTAXES
 from agent.dimse.statuses import failure_reason
 from agent.errors import DatabaseUnavailable
+from agent.failpoints import failpoint
 from agent.log import get_logger
 from agent.queue import commitments
 from agent.queue.commitment_values import Answer, Reception, Report, Rule, Word
@@ -110,6 +111,7 @@ class CommitmentReports:
         """
         try:
             report = _read(event)
+            failpoint("commitment.before-row")
             reception = commitments.report(
                 self._database, report, peer, self._rules, chance=self._chance, actor=self._actor
             )
@@ -123,6 +125,7 @@ class CommitmentReports:
         except Exception as error:  # noqa: BLE001 - outermost: the peer must hear a status, whatever broke
             self._log.error("unexpected", error_type=type(error).__name__)
             return self._refuse(ReportStatus.PROCESSING_FAILURE, "unexpected", ae_title, address), None
+        failpoint("commitment.before-answer")
         failed = sum(one.word is not Word.COMMITTED for one in report.answers.values())
         self._log.info("commitment_report", code=reception.value, count=len(report.answers), failed=failed)
         return ReportStatus.SUCCESS, report.transaction_uid

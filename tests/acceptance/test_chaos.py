@@ -32,6 +32,8 @@ def test_short_chaos_loses_doubles_and_hides_nothing(
     )
     assert done.stdout, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
-    faults = {name: result[name] for name in ("lost", "duplicates", "invisible", "undelivered")}
+    faults = {
+        name: result[name] for name in ("lost", "duplicates", "invisible", "undelivered", "uncommitted")
+    }
     assert faults == dict.fromkeys(faults, 0)
     assert (result["kills"] >= KILLS, result["acknowledged"] > 0) == (True, True)
