@@ -344,7 +344,7 @@ def test_commitment_of_a_real_orthanc(
     heard = hear(both_databases, asked)
     number = 7000 + heard.port
     orthanc.put(
-        "/modalities/echo",
+        "/modalities/agent",
         {"AET": "ECHO_AGENT", "Host": "127.0.0.1", "Port": heard.port, "AllowStorageCommitment": True},
     )
     findings, report = letters(number)

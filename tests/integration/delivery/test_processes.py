@@ -63,7 +63,7 @@ def test_processes_reach_commitment_together(
     }
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(values))
-    orthanc.put("/modalities/echo", {"AET": "ECHO_AGENT", "Host": "127.0.0.1", "Port": free_port})
+    orthanc.put("/modalities/agent", {"AET": "ECHO_AGENT", "Host": "127.0.0.1", "Port": free_port})
     outbox(database, letters(number), number, "orthanc")
     start("listen", config)
     log = tmp_path / "listen.log"
