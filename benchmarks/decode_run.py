@@ -194,8 +194,9 @@ class Row:
     """One decoder at one batch size; the times are medians. forwards_per_report: prefill included.
 
     report_ms: a report from its pixels to its tokens, the batch's time shared out. floor_ms: the least
-    time of one forward on this machine; roofline: the share of it that was reached, in 0..1 (more where
-    the floor was measured at a worse moment). memory_mb: of the device; on a CPU of the whole process.
+    time of one forward on this machine, measured at its best moment; roofline: that over the fastest run,
+    in 0..1 (more where the machine was slower while it was measured). memory_mb: of the device; on a CPU
+    of the whole process.
     """
 
     decoder: str
@@ -306,7 +307,7 @@ def _row(
         reports_per_second=1 / whole,
         memory_mb=memory,
         floor_ms=1e3 * floor,
-        roofline=floor * forwards / decode,
+        roofline=floor * forwards / min(timing.decode for timing in timings),
     )
 
 

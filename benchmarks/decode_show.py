@@ -34,6 +34,8 @@ def ratios_of(rows: Sequence[Row]) -> dict[str, float]:
         "fused_vs_generate": generate.decode_ms / fused.decode_ms,
         "step_vs_roofline": fused.roofline,
         "report_vs_strong_ar": ar.report_ms / best.report_ms,
+        "report_vs_unfused": unfused.report_ms / best.report_ms,
+        "from_prefill_vs_unfused": unfused.decode_ms / best.decode_ms,
         "from_prefill_vs_strong_ar": ar.decode_ms / best.decode_ms,
         f"batch_{more}_vs_{least}_reports_per_second": many.reports_per_second / best.reports_per_second,
         f"batch_{more}_vs_{least}_decode": best.decode_ms / many.decode_ms,
