@@ -32,5 +32,6 @@ def test_backup_brings_the_database_back(both_databases: Database, database_url:
     with again.reading() as session:
         assert session.execute(select(func.count()).select_from(Study)).scalar_one() == 1
     assert migrate.current_revision(again) == migrate.head_revision()
-    assert not again.engine.dialect.has_table(again.engine.connect(), "of_a_later_version")
+    with again.engine.connect() as connection:
+        assert not again.engine.dialect.has_table(connection, "of_a_later_version")
     again.close()
