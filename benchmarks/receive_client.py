@@ -53,9 +53,11 @@ def measure(
     template = _Template(size_bytes, min(longest for _, longest in accepted))
 
     def sender(connection: socket.socket) -> None:
+        message = template.copy()
         while next(remaining) < objects:
             try:
-                connection.sendall(template.message(next(numbers)))
+                template.name(message, next(numbers))
+                connection.sendall(message)
                 sent = time.perf_counter()
                 failed = _status(connection) != 0
             except OSError:
@@ -92,13 +94,15 @@ class _Template:
             at = message.find(_MARK, at + 1)
         self._message = message
 
-    def message(self, number: int) -> bytearray:
-        """Return the message of one object, which is a study of its own."""
-        message = bytearray(self._message)
+    def copy(self) -> bytearray:
+        """Return a message of one's own, to be named again and again."""
+        return bytearray(self._message)
+
+    def name(self, message: bytearray, number: int) -> None:
+        """Make a message that of one object, which is a study of its own."""
         uid = _UID.format(number).encode()
         for place in self._places:
             message[place : place + len(uid)] = uid
-        return message
 
 
 def _command() -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import subprocess
 import time
@@ -61,14 +62,19 @@ def _listen(folder: Path, pipe: Connection) -> None:
 
 
 @contextmanager
-def dcmtk_storescp(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
-    """dcmtk's storescp, a process for each association; it flushes nothing to the disk."""
+def dcmtk_storescp(folder: Path, *, nodelay: bool = False) -> Iterator[tuple[Target, psutil.Process]]:
+    """dcmtk's storescp, a process for each association; it flushes nothing to the disk.
+
+    nodelay: without it, as packaged, the second write of each answer waits up to 40 ms for the client's
+    delayed acknowledgement (Nagle's algorithm).
+    """
     program = shutil.which("storescp")
     if program is None:
         raise FileNotFoundError("storescp is not installed: apt-get install dcmtk")
     (port,) = free_ports(1)
     command = [program, "--fork", "--max-pdu", "131072", "--output-directory", str(folder), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "TCP_NODELAY": "1"} if nodelay else None
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     try:
         time.sleep(0.5)
         yield Target(host="127.0.0.1", port=port, ae_title="STORESCP"), psutil.Process(process.pid)
