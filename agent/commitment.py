@@ -39,8 +39,9 @@ _FOUND = Answer(
 _NOT_THERE = Failure(
     code="commitment-lost", reason="asked what it holds, the destination does not have it", retryable=True
 )
-# More than a look-up of a whole batch can take; another deliverer may take over after that (s).
-_HOLD_S = 600.0
+# More than a look-up of a whole batch takes; after that (s) another deliverer may take over, or sooner where
+# `commitment_timeout_s` is shorter: one that dies in the middle holds nothing up for longer.
+_LONGEST_HOLD_S = 600.0
 
 
 class Way(Protocol):
@@ -123,7 +124,8 @@ class Confirmer:
         return self._ask() + self._look_up(self._overdue(asked=True))
 
     def _overdue(self, *, asked: bool) -> tuple[Item, ...]:
-        return commitments.overdue(self._database, self._destination.name, hold_s=_HOLD_S, asked=asked)
+        hold_s = min(_LONGEST_HOLD_S, self._destination.commitment_timeout_s)
+        return commitments.overdue(self._database, self._destination.name, hold_s=hold_s, asked=asked)
 
     def _ask(self) -> int:
         destination = self._destination
