@@ -19,6 +19,7 @@ from sqlalchemy import func, select, update
 from agent.audit import Action
 from agent.db.session import Database, database_now
 from agent.db.tables import AuditEvent, Commitment, Delivery, JobEvent
+from agent.delivery import Deliverer
 from agent.demo.orthanc import Orthanc
 from agent.health import judge
 from agent.queue import operator
@@ -26,7 +27,7 @@ from agent.queue.states import JobState
 from agent.settings import DestinationSettings, Settings
 from agent.status import read_status
 from tests.integration.delivery.committing import CommittingPacs, Hearing, hearing, reference, send_report
-from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
+from tests.integration.delivery.outbox import QUICK, delivery_states, outbox, running, state_of, wait_for
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -236,6 +237,35 @@ def test_commitment_without_a_report_asks_what_is_held(
         codes = session.scalars(select(Delivery.code)).all()
     assert codes == ["found-by-query", "found-by-query"]
     assert peer.uids.count(findings.sop_instance_uid) == 2
+
+
+def test_commitment_look_up_that_was_cut_off_is_taken_over(
+    both_databases: Database, archive: MakePacs, letters: Letters
+) -> None:
+    """Who dies while it asks what is held keeps it from others no longer than a report may take."""
+
+    class Died(Exception):
+        pass
+
+    class Dying:
+        def ask(self, *_anything: object) -> None:
+            """Nobody will report."""
+
+        def look_up(self, *_anything: object) -> frozenset[str]:
+            raise Died
+
+    destination = archive(style="never").start(commitment_timeout_s=0.2)
+    outbox(both_databases, letters(1), 1, "pacs")
+    settings = Settings(destinations=(destination,), delivery=QUICK)
+    doomed = Deliverer(both_databases, settings, owner="doomed", ask=Dying())
+
+    def ask_until_death() -> None:
+        while True:
+            doomed.run_once()
+
+    with pytest.raises(Died):
+        ask_until_death()
+    until_states(both_databases, BOTH_COMMITTED, destination)
 
 
 def test_commitment_that_nobody_gives_is_an_alert(
