@@ -135,13 +135,17 @@ def table(
     ] = None,
     studies: Annotated[int, typer.Option("--studies", help="Held-out phantoms.")] = 500,
     quick: Annotated[bool, typer.Option("--quick", help="96 studies.")] = False,
+    first_seed: Annotated[
+        int, typer.Option("--first-seed", min=700_000, max=708_000, help="Of the first phantom.")
+    ] = 700_000,
     as_json: _Json = False,
     threads: _Threads = 0,
 ) -> None:
     """Measures every stage and decoder on the same held-out phantoms: quality, forwards, speed."""
     from model.evaluate.commands import measure_table
 
-    for line in measure_table(checkpoint, runs, 96 if quick else studies, threads, as_json=as_json):
+    count = 96 if quick else studies
+    for line in measure_table(checkpoint, runs, count, threads, first_seed=first_seed, as_json=as_json):
         typer.echo(line)
 
 

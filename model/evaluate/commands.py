@@ -22,13 +22,13 @@ _HEADER = (
 
 
 def measure_table(
-    checkpoint: Path, runs: Path | None, studies: int, threads: int, *, as_json: bool
+    checkpoint: Path, runs: Path | None, studies: int, threads: int, *, first_seed: int, as_json: bool
 ) -> Iterator[str]:
     """Lines of the table; with `as_json` the last one is {"rows": [...]}."""
     if threads:
         torch.set_num_threads(threads)
     subjects = Subjects(checkpoint, runs)
-    examples = held_out_examples(studies, subjects.shipped.config.image_size)
+    examples = held_out_examples(studies, subjects.shipped.config.image_size, first_seed)
     measured = []
     yield _HEADER
     for row in Table(subjects, examples, time.perf_counter).measure():

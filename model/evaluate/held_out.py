@@ -8,10 +8,10 @@ from model.train.examples import Example
 FIRST_SEED = 700_000
 
 
-def held_out_examples(count: int, image_size: int) -> list[Example]:
-    """The first `count` of them, rendered at `image_size` pixels."""
+def held_out_examples(count: int, image_size: int, first_seed: int = FIRST_SEED) -> list[Example]:
+    """`count` of them from `first_seed` on, rendered at `image_size` pixels."""
     examples = []
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
+    for seed in range(first_seed, first_seed + count):
         phantom = training_example(seed, size=image_size)
         examples.append(
             Example(
