@@ -48,8 +48,10 @@ def train(
     threads: _Threads = 0,
 ) -> None:
     """Runs one stage of a recipe, or goes on where it was interrupted."""
-    recipe = _recipe(config, threads)
-    folder = recipe.run(stage)
+    from model.train.loop import leave_processes
+
+    folder = _recipe(config, threads).run(stage)
+    leave_processes()
     typer.echo(f"{stage}: {folder}")
 
 

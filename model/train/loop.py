@@ -177,3 +177,13 @@ def _rewind_log(log: Path, steps: int) -> None:
         lines = log.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if json.loads(line)["step"] <= steps]
         log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def leave_processes() -> None:
+    """Waits for the other processes, where there are any, and parts from them: for a program's end.
+
+    A process that exits while another one still talks to it breaks that one.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.train.config import StageConfig
-from model.train.loop import Batch, train
+from model.train.loop import Batch, leave_processes, train
 
 
 class Regression(nn.Module):
@@ -49,3 +49,4 @@ class Toy:
 if __name__ == "__main__":
     config = StageConfig(steps=3, batch=5, rate=1e-2, warmup=1)
     train(Toy(), config, Path(sys.argv[1]), clock=lambda: 0.0, report=lambda record: None)
+    leave_processes()
