@@ -113,6 +113,9 @@ def hosts() -> Iterator[list[Host]]:
         yield made
     finally:
         for host in made:
+            # The cable first: with its namespace it goes some time later, and the next test finds its address.
+            with suppress(subprocess.CalledProcessError):
+                _ip("link", "del", host.cable)
             with suppress(subprocess.CalledProcessError):
                 _ip("netns", "del", host.name)
 
