@@ -113,7 +113,7 @@ def hosts() -> Iterator[list[Host]]:
         yield made
     finally:
         for host in made:
-            # The cable first: with its namespace it goes some time later, and the next test finds its address.
+            # The cable first: with its namespace it would go later, and the next test find its address.
             with suppress(subprocess.CalledProcessError):
                 _ip("link", "del", host.cable)
             with suppress(subprocess.CalledProcessError):
