@@ -83,11 +83,15 @@ class RolloutConfig(Section):
     top: int = 8
     legal_only: bool = True
     teacher: str = "rad"
+    student: str | None = None  # whose one-step drafts are the context; None: the teacher's own blocks
 
 
 class DcdConfig(StageConfig):
     freeze_vision: bool = True
     trajectories: str = "rollout"  # or the folder of another run's
+    # Draws per epoch of a study whose teacher was unsure: where it committed a token at less than this.
+    unsure_draws: int = Field(1, ge=1)
+    unsure_below: float = Field(0.7, gt=0, le=1)
     step_weights: bool = True
     eos_weight: float = 0.1
     divergence: Literal["forward", "reverse"] = "forward"

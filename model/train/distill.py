@@ -27,7 +27,9 @@ class DcdStage(TextStage):
     name = "dcd"
 
     def __init__(self, materials: Materials, config: DcdConfig, trajectories: StoredTrajectories) -> None:
-        super().__init__(materials, config, _answers(materials, trajectories))
+        draws = 1 + (config.unsure_draws - 1) * trajectories.unsure(config.unsure_below).long()
+        idle = [0] * (len(materials.examples) - len(trajectories))
+        super().__init__(materials, config, _answers(materials, trajectories), draws.tolist() + idle)
         self._trajectories = trajectories
         self.objective = DcdObjective(
             materials.backbone,

@@ -10,7 +10,7 @@ from torch import Tensor
 from model.backbone import Backbone
 from model.config import ModelConfig
 from model.positions import text_positions
-from model.train.rollout import RolloutCache
+from model.train.reader import RolloutCache
 
 
 @torch.inference_mode()

@@ -89,7 +89,8 @@ class RadObjective(TextObjective):
 class DcdObjective(TextObjective):
     """DCD: the student's one forward against the teacher's trajectory.
 
-    Rows add `steps` [B, R], `top_ids` and `top_probabilities` [B, R, K]; `answer` is the rollout.
+    Rows add `steps` [B, R], `top_ids` and `top_probabilities` [B, R, K], the teacher's choice first;
+    `answer` is what each block's successors see.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class DcdObjective(TextObjective):
         weights = dcd.token_weights(given["steps"], valid, weighted=self._step_weights)[valid]
         loss = (divergence * weights).sum()
         if self._eos_weight > 0:
-            ends = dcd.eos_weights(answer, valid, self.config.eos_token_id)[valid]
-            loss = loss + self._eos_weight * weighted_cross_entropy(logits, answer[valid], ends)
+            said = given["top_ids"][..., 0].long()
+            ends = dcd.eos_weights(said, valid, self.config.eos_token_id)[valid]
+            loss = loss + self._eos_weight * weighted_cross_entropy(logits, said[valid], ends)
         return loss / total

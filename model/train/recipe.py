@@ -125,7 +125,12 @@ class Recipe:
         section = self.config.rollout
         assert section is not None
         materials = self.materials(section.teacher, "rollout")
-        collect(materials, section, self.folder("rollout"), report=self._report)
+        student = None
+        if section.student is not None:
+            student = (
+                load_checkpoint(self._named(section.student)).backbone.to(materials.backbone.device).eval()
+            )
+        collect(materials, section, self.folder("rollout"), report=self._report, student=student)
 
     def _trajectories(self, name: str, materials: Materials) -> StoredTrajectories:
         folder = self._named(name)

@@ -15,49 +15,19 @@ from torch import Tensor
 from model.backbone import Backbone
 from model.config import ModelConfig
 from model.positions import text_positions
+from model.train.reader import Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectories:
     """Rollouts of B studies, padded with end-of-text to one length R."""
 
-    tokens: Tensor  # int [B, R]
+    tokens: Tensor  # int [B, R], what later blocks saw: the teacher's choice or the student's draft
     valid: Tensor  # bool [B, R]; up to the end of the block with the first end-of-text
     steps: Tensor  # int [B, R], from 1; 0 where not valid
-    top_ids: Tensor  # int [B, R, K]
+    top_ids: Tensor  # int [B, R, K], the teacher's choice first
     top_probabilities: Tensor  # [B, R, K]
     forwards: Tensor  # int [B], commits included, prefill excluded
-
-
-class RolloutCache:
-    """Keys and values of rows that are all filled to the same length, written in place."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
-        self.filled = 0
-        self.rows: Tensor | None = None  # the rows that the next forward runs; None: all
-
-    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """Attends to the committed tokens and the new ones; new ones are kept only by `commit`."""
-        stop = self.filled + keys.shape[2]
-        if layer not in self._layers:
-            shape = (keys.shape[0], keys.shape[1], self._capacity, keys.shape[3])
-            self._layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
-        stored = self._layers[layer]
-        if self.rows is None:
-            for store, new in zip(stored, (keys, values), strict=True):
-                store[:, :, self.filled : stop] = new
-            return stored[0][:, :, :stop], stored[1][:, :, :stop]
-        old = (store[self.rows, :, : self.filled] for store in stored)
-        seen_keys, seen_values = (
-            torch.cat([past, new], dim=2) for past, new in zip(old, (keys, values), strict=True)
-        )
-        return seen_keys, seen_values
-
-    def keep(self, rows: Tensor) -> None:
-        """Drops every row but these."""
-        self._layers = {n: (k[rows], v[rows]) for n, (k, v) in self._layers.items()}
 
 
 @torch.inference_mode()
@@ -72,6 +42,7 @@ def roll_out(
     max_tokens: int = 256,
     most_steps: int | None = None,
     tokens_per_step: int = 1,
+    student: Backbone | None = None,
 ) -> Trajectories:
     """Decodes block by block: each step commits the surest and what is at least `threshold` sure.
 
@@ -85,38 +56,35 @@ def roll_out(
         max_tokens: longest answer.
         most_steps: a block's last step commits all that is left (1: naive one-step decoding).
         tokens_per_step: the least that a step commits, the surest first.
+        student: whose one-step drafts are the context instead of the teacher's blocks: on its own broken
+            drafts too it then learns how the teacher would go on.
     """
     size = config.block_size
     batch, prompt = prompts["prompt"].shape
     blocks = -(-max_tokens // size)
-    cache = RolloutCache(prompt + blocks * size)
-    embeds = backbone.embed(prompts["prompt"], features)
-    valid = prompts["prompt_valid"]
-    causal = torch.ones(prompt, prompt, dtype=torch.bool, device=valid.device).tril()
-    itself = torch.eye(prompt, dtype=torch.bool, device=valid.device)
-    backbone.hidden(
-        embeds, prompts["prompt_positions"].transpose(0, 1), (causal & valid[:, None]) | itself, cache
-    )
-    cache.filled = prompt
+    readers = [Reader(one, prompt + blocks * size) for one in (backbone, student) if one is not None]
+    for reader in readers:
+        reader.read_prompts(prompts, features)
+    visible, following = prompts["prompt_valid"], prompts["next"]
     rule = _Rule(threshold, most_steps, tokens_per_step)
-    recorder = _Recorder(batch, blocks * size, top, config.eos_token_id, embeds.device)
-    alive = torch.arange(batch, device=embeds.device)
-    visible, following = valid, prompts["next"]
+    recorder = _Recorder(batch, blocks * size, top, config, visible.device)
+    alive = torch.arange(batch, device=visible.device)
     for block in range(blocks):
         positions = text_positions(following + block * size, size)  # [3, b, size]
         target = _Target(recorder, alive, block * size)
-        tokens = _decode_block(backbone, config, cache, visible, positions, target, rule)
+        tokens = _decode_block(readers[0], config, visible, positions, target, rule)
+        if student is not None:
+            masked = torch.full_like(tokens, config.mask_token_id)
+            tokens = _sayable(readers[1].logits(masked, positions, visible, None), config).argmax(dim=-1)
+        recorder.tokens[alive, block * size : (block + 1) * size] = tokens
         ended = (tokens == config.eos_token_id).any(dim=1)
         alive, kept = alive[~ended], (~ended).nonzero().squeeze(1)
         if not len(alive):
             break
-        cache.rows = None
-        cache.keep(kept)
         visible, following = visible[kept], following[kept]
-        mask = _block_mask(visible, size, size)
-        backbone.hidden(backbone.embed(tokens[kept]), positions[:, kept], mask, cache)
+        for reader in readers:
+            reader.read_block(tokens[kept], positions[:, kept], visible, kept)
         recorder.forwards[alive] += 1
-        cache.filled += size
         prefix = torch.ones(len(kept), size, dtype=torch.bool, device=visible.device)
         visible = torch.cat([visible, prefix], dim=1)
     return recorder.finish(size)
@@ -149,9 +117,9 @@ class _Rule:
 
 
 class _Recorder:
-    def __init__(self, batch: int, length: int, top: int, eos: int, device: torch.device) -> None:
-        self._eos = eos
-        self.tokens = torch.full((batch, length), eos, device=device)
+    def __init__(self, batch: int, length: int, top: int, config: ModelConfig, device: torch.device) -> None:
+        self._eos = config.eos_token_id
+        self.tokens = torch.full((batch, length), self._eos, device=device)
         self.steps = torch.zeros(batch, length, dtype=torch.long, device=device)
         self.top_ids = torch.zeros(batch, length, top, dtype=torch.long, device=device)
         self.top_probabilities = torch.zeros(batch, length, top, device=device)
@@ -159,12 +127,11 @@ class _Recorder:
 
     def finish(self, block_size: int) -> Trajectories:
         """Cuts the batch to its longest answer; everything behind an answer's first end is end-of-text."""
-        ends = (self.tokens == self._eos).cumsum(dim=1)
-        tokens = torch.where(ends > 0, self._eos, self.tokens)
+        ended = (self.tokens == self._eos).cumsum(dim=1) > 0
         valid = self.steps > 0
         length = max(block_size, int(valid.sum(dim=1).max()))
         return Trajectories(
-            tokens=tokens[:, :length],
+            tokens=torch.where(ended, self._eos, self.tokens)[:, :length],
             valid=valid[:, :length],
             steps=self.steps[:, :length],
             top_ids=self.top_ids[:, :length],
@@ -173,16 +140,15 @@ class _Recorder:
         )
 
 
-def _block_mask(visible: Tensor, width: int, size: int) -> Tensor:
-    """A block sees all that is visible and `width` further tokens (itself): bool [b, size, k]."""
-    own = torch.ones(len(visible), width, dtype=torch.bool, device=visible.device)
-    return torch.cat([visible, own], dim=1)[:, None].expand(-1, size, -1)
+def _sayable(logits: Tensor, config: ModelConfig) -> Tensor:
+    """The logits without the tokens that no report holds."""
+    logits[..., [config.mask_token_id, config.shape.image_token_id]] = float("-inf")
+    return logits
 
 
 def _decode_block(
-    backbone: Backbone,
+    teacher: Reader,
     config: ModelConfig,
-    cache: RolloutCache,
     visible: Tensor,
     positions: Tensor,
     target: _Target,
@@ -196,12 +162,8 @@ def _decode_block(
     while bool(open_.any()):
         step += 1
         rows = open_.any(dim=1).nonzero().squeeze(1)
-        cache.rows = rows
-        logits = backbone(
-            backbone.embed(tokens[rows]), positions[:, rows], _block_mask(visible[rows], size, size), cache
-        ).float()
-        logits[..., [config.mask_token_id, config.shape.image_token_id]] = float("-inf")
-        probabilities = logits.softmax(dim=-1)  # [r, size, V]
+        logits = teacher.logits(tokens[rows], positions[:, rows], visible[rows], rows)
+        probabilities = _sayable(logits, config).softmax(dim=-1)  # [r, size, V]
         best, choice = probabilities.max(dim=-1)
         waiting = open_[rows]
         commit = rule.commit(best, waiting, step)
@@ -211,7 +173,6 @@ def _decode_block(
         row, place = commit.nonzero(as_tuple=True)
         source = (target.rows[rows[row]], target.start + place)
         out.steps[source] = step
-        out.tokens[source] = choice[row, place]
         out.top_ids[source] = ids[row, place]
         out.top_probabilities[source] = kept[row, place]
         out.forwards[target.rows[rows]] += 1

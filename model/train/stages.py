@@ -120,7 +120,11 @@ class TextStage:
     objective: nn.Module
 
     def __init__(
-        self, materials: Materials, config: StageConfig, answers: Sequence[Sequence[int]] | None = None
+        self,
+        materials: Materials,
+        config: StageConfig,
+        answers: Sequence[Sequence[int]] | None = None,
+        draws: Sequence[int] | None = None,
     ) -> None:
         self._materials = materials
         self._seed = materials.seed
@@ -128,7 +132,9 @@ class TextStage:
         self._answers = answers or [collator.answer_ids(examples[i]) for i in range(len(examples))]
         images = [examples.image_count(i) for i in range(len(examples))]
         lengths = [len(answer) for answer in self._answers]
-        self._usable = np.flatnonzero(np.asarray(lengths) > 0)
+        # Each study as often as an epoch draws it; those without an answer never.
+        often = np.ones(len(examples), dtype=np.int64) if draws is None else np.asarray(draws)
+        self._usable = np.repeat(np.arange(len(examples)), np.where(np.asarray(lengths) > 0, often, 0))
         self._sampler = Sampler(
             [lengths[i] for i in self._usable],
             [images[i] for i in self._usable],

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
+from model.backbone import Backbone
 from model.evaluate.canonical import read_canonical
 from model.train.config import RolloutConfig
 from model.train.features import FeatureCache
@@ -45,6 +46,14 @@ class StoredTrajectories:
         kept = self.kept.tolist()
         return [row[:length] if keep else [] for row, length, keep in zip(rows, lengths, kept, strict=True)]
 
+    def unsure(self, below: float) -> Tensor:
+        """Whether the teacher committed a token at less than this probability: bool [N].
+
+        It was the surest that it had, so the teacher stood between two readings and chose one.
+        """
+        surest = torch.where(self._tensors["valid"], self._tensors["top_probabilities"][..., 0].float(), 1.0)
+        return surest.amin(dim=1) < below
+
     def rows(self, indices: list[int], length: int) -> dict[str, Tensor]:
         """`steps`, `top_ids` and `top_probabilities` of the studies, cut or padded to `length` tokens."""
         rows = {}
@@ -57,7 +66,14 @@ class StoredTrajectories:
         return rows
 
 
-def collect(materials: Materials, config: RolloutConfig, folder: Path, *, report: Report) -> dict[str, float]:
+def collect(
+    materials: Materials,
+    config: RolloutConfig,
+    folder: Path,
+    *,
+    report: Report,
+    student: Backbone | None = None,
+) -> dict[str, float]:
     """Rolls the teacher out over the training set and stores the trajectories.
 
     Args:
@@ -65,6 +81,7 @@ def collect(materials: Materials, config: RolloutConfig, folder: Path, *, report
         config: how many, in which batches, at which threshold.
         folder: receives the trajectories and `summary.json`.
         report: receives the progress.
+        student: whose drafts are the context; its vision tower is the teacher's.
 
     Returns:
         The summary: studies, share of legal reports, mean steps per block, forwards per report.
@@ -88,6 +105,7 @@ def collect(materials: Materials, config: RolloutConfig, folder: Path, *, report
                 threshold=config.threshold,
                 top=config.top,
                 max_tokens=materials.config.max_tokens,
+                student=student,
             )
             parts.append((group, found))
             done += len(group)

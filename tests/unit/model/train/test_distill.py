@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -71,6 +72,49 @@ def test_a_trajectory_keeps_every_commit(make_materials: Callable[[], Materials]
         assert bool((rows["top_probabilities"][row, :length].sum(dim=1) <= 1.0001).all())
         said = [token for token in answers[index] if token != eos]
         assert said == rows["top_ids"][row, : len(said), 0].tolist()
+
+
+def test_a_students_drafts_are_the_context_of_the_teachers_answers(
+    make_materials: Callable[[], Materials],
+) -> None:
+    """The tokens are the student's one-step report; the shares are what the teacher answers to it."""
+    materials, other = make_materials(), make_materials()
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for weight in other.backbone.network.lm_head.parameters():
+            weight.add_(torch.randn_like(weight) * 0.5)
+    config, collator = materials.config, materials.collator
+    examples = [materials.examples[i] for i in (0, 1, 3)]
+    prompts, seen = collator.prompts(examples), collator.pixels(examples)
+    features = encode_studies(materials.backbone, collator, seen).flatten(0, 1)
+    common = {"threshold": 0.6, "top": 4, "max_tokens": config.max_tokens}
+
+    mixed = roll_out(materials.backbone, config, prompts, features, student=other.backbone, **common)
+    own = roll_out(materials.backbone, config, prompts, features, **common)
+    drafts = roll_out(other.backbone, config, prompts, features, most_steps=1, **common)
+
+    assert torch.equal(mixed.tokens, drafts.tokens)
+    assert not torch.equal(mixed.tokens[:, :4], own.tokens[:, :4])
+    assert torch.equal(mixed.top_ids[:, :4], own.top_ids[:, :4])  # the first block has no context yet
+
+
+def test_studies_that_split_the_teacher_are_drawn_more_often(
+    make_materials: Callable[[], Materials], tmp_path: Path
+) -> None:
+    """An epoch holds a study as often as asked for where the teacher was unsure, the others once."""
+    materials = make_materials()
+    trajectories = _collected(materials, tmp_path)
+    shares = trajectories.rows(list(range(24)), 80)["top_probabilities"][..., 0]
+    surest = torch.where(shares > 0, shares, 1.0).amin(dim=1)
+    below = float(surest.median())
+    config = DcdConfig(steps=1, batch=1, rate=1e-3, unsure_draws=3, unsure_below=below)
+
+    stage = DcdStage(materials, config, trajectories)
+    unsure = {i for i in range(24) if surest[i] < below}
+    drawn = Counter(stage.indices(step)[0] for step in range(24 + 2 * len(unsure)))
+
+    assert 0 < len(unsure) < 24
+    assert {i: 3 if i in unsure else 1 for i in range(24)} == drawn
 
 
 @pytest.mark.parametrize("kind", ["dcd", "dcd-reverse", "t3d"])

@@ -1,0 +1,87 @@
+"""A network that reads many studies side by side: its cache, the prompts, block after block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from model.backbone import Backbone
+
+
+class RolloutCache:
+    """Keys and values of rows that are all filled to the same length, written in place."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self.filled = 0
+        self.rows: Tensor | None = None  # the rows that the next forward runs; None: all
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Attends to the committed tokens and the new ones; new ones are kept only by `commit`."""
+        stop = self.filled + keys.shape[2]
+        if layer not in self._layers:
+            shape = (keys.shape[0], keys.shape[1], self._capacity, keys.shape[3])
+            self._layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
+        stored = self._layers[layer]
+        if self.rows is None:
+            for store, new in zip(stored, (keys, values), strict=True):
+                store[:, :, self.filled : stop] = new
+            return stored[0][:, :, :stop], stored[1][:, :, :stop]
+        old = (store[self.rows, :, : self.filled] for store in stored)
+        seen_keys, seen_values = (
+            torch.cat([past, new], dim=2) for past, new in zip(old, (keys, values), strict=True)
+        )
+        return seen_keys, seen_values
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops every row but these."""
+        self._layers = {n: (k[rows], v[rows]) for n, (k, v) in self._layers.items()}
+
+
+class Reader:
+    """One network with what it has read of B studies that are all read to the same length.
+
+    Args:
+        backbone: the network.
+        capacity: the most tokens it will read, prompt included.
+    """
+
+    def __init__(self, backbone: Backbone, capacity: int) -> None:
+        self._backbone = backbone
+        self._cache = RolloutCache(capacity)
+
+    def read_prompts(self, prompts: Mapping[str, Tensor], features: Tensor) -> None:
+        """Reads `prompt` [B, P], with its `prompt_valid` and `prompt_positions`, and the visual tokens."""
+        valid = prompts["prompt_valid"]
+        length = valid.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
+        itself = torch.eye(length, dtype=torch.bool, device=valid.device)
+        embeds = self._backbone.embed(prompts["prompt"], features)
+        positions = prompts["prompt_positions"].transpose(0, 1)
+        self._backbone.hidden(embeds, positions, (causal & valid[:, None]) | itself, self._cache)
+        self._cache.filled = length
+
+    def logits(self, tokens: Tensor, positions: Tensor, visible: Tensor, rows: Tensor | None) -> Tensor:
+        """What it says to a block [r, size] of the chosen rows (None: all): [r, size, V]. Keeps nothing."""
+        self._cache.rows = rows
+        logits: Tensor = self._backbone(
+            self._backbone.embed(tokens), positions, block_mask(visible, tokens.shape[1]), self._cache
+        )
+        return logits.float()
+
+    def read_block(self, tokens: Tensor, positions: Tensor, visible: Tensor, kept: Tensor) -> None:
+        """Drops every row but `kept` and reads their block [k, size]."""
+        self._cache.rows = None
+        self._cache.keep(kept)
+        embeds = self._backbone.embed(tokens)
+        self._backbone.hidden(embeds, positions, block_mask(visible, tokens.shape[1]), self._cache)
+        self._cache.filled += tokens.shape[1]
+
+
+def block_mask(visible: Tensor, size: int) -> Tensor:
+    """A block sees all that is visible and itself: bool [b, size, k + size] from `visible` [b, k]."""
+    own = torch.ones(len(visible), size, dtype=torch.bool, device=visible.device)
+    return torch.cat([visible, own], dim=1)[:, None].expand(-1, size, -1)
