@@ -51,8 +51,8 @@ def train(
     from model.train.loop import leave_processes
 
     folder = _recipe(config, threads).run(stage)
-    leave_processes()
     typer.echo(f"{stage}: {folder}")
+    leave_processes()
 
 
 @app.command()
