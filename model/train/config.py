@@ -83,7 +83,9 @@ class RolloutConfig(Section):
     top: int = 8
     legal_only: bool = True
     teacher: str = "rad"
-    student: str | None = None  # whose one-step drafts are the context; None: the teacher's own blocks
+    # Whose one-step drafts are the context, for DCD alone, with `legal_only: false`: the broken ones are what
+    # it is for. None: the teacher's own blocks.
+    student: str | None = None
 
 
 class DcdConfig(StageConfig):

@@ -10,7 +10,7 @@ from torch import Tensor
 from model.backbone import Backbone
 from model.config import ModelConfig
 from model.positions import text_positions
-from model.train.reader import RolloutCache
+from model.train.reader import Reader
 
 
 @torch.inference_mode()
@@ -28,16 +28,8 @@ def generate(
     """
     batch, prompt = prompts["prompt"].shape
     valid, following = prompts["prompt_valid"], prompts["next"]
-    cache = RolloutCache(prompt + max_tokens)
-    causal = torch.ones(prompt, prompt, dtype=torch.bool, device=valid.device).tril()
-    itself = torch.eye(prompt, dtype=torch.bool, device=valid.device)
-    hidden = backbone.hidden(
-        backbone.embed(prompts["prompt"], features),
-        prompts["prompt_positions"].transpose(0, 1),
-        (causal & valid[:, None]) | itself,
-        cache,
-    )
-    cache.filled = prompt
+    reader = Reader(backbone, prompt + max_tokens)
+    hidden = reader.read_prompts(prompts, features)
     last = hidden[torch.arange(batch, device=valid.device), valid.sum(dim=1) - 1]  # [B, D]
     ended = torch.zeros(batch, dtype=torch.bool, device=valid.device)
     visible, answer = valid, []
@@ -49,8 +41,6 @@ def generate(
         ended |= token == config.eos_token_id
         if bool(ended.all()):
             break
+        last = reader.read(token[:, None], text_positions(following + place, 1), visible)[:, 0]
         visible = torch.cat([visible, torch.ones_like(visible[:, :1])], dim=1)
-        positions = text_positions(following + place, 1)
-        last = backbone.hidden(backbone.embed(token[:, None]), positions, visible[:, None], cache)[:, 0]
-        cache.filled += 1
     return torch.stack(answer, dim=1)

@@ -20,7 +20,7 @@ class RolloutCache:
         self.rows: Tensor | None = None  # the rows that the next forward runs; None: all
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """Attends to the committed tokens and the new ones; new ones are kept only by `commit`."""
+        """Attends to the committed tokens and the new ones; new ones stay once `filled` counts them."""
         stop = self.filled + keys.shape[2]
         if layer not in self._layers:
             shape = (keys.shape[0], keys.shape[1], self._capacity, keys.shape[3])
@@ -53,16 +53,23 @@ class Reader:
         self._backbone = backbone
         self._cache = RolloutCache(capacity)
 
-    def read_prompts(self, prompts: Mapping[str, Tensor], features: Tensor) -> None:
-        """Reads `prompt` [B, P], with its `prompt_valid` and `prompt_positions`, and the visual tokens."""
+    def read_prompts(self, prompts: Mapping[str, Tensor], features: Tensor) -> Tensor:
+        """Reads `prompt` [B, P], with its `prompt_valid` and `prompt_positions`, and the visual tokens.
+
+        Returns:
+            Hidden states, [B, P, D].
+        """
         valid = prompts["prompt_valid"]
         length = valid.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
         itself = torch.eye(length, dtype=torch.bool, device=valid.device)
         embeds = self._backbone.embed(prompts["prompt"], features)
         positions = prompts["prompt_positions"].transpose(0, 1)
-        self._backbone.hidden(embeds, positions, (causal & valid[:, None]) | itself, self._cache)
+        hidden: Tensor = self._backbone.hidden(
+            embeds, positions, (causal & valid[:, None]) | itself, self._cache
+        )
         self._cache.filled = length
+        return hidden
 
     def logits(self, tokens: Tensor, positions: Tensor, visible: Tensor, rows: Tensor | None) -> Tensor:
         """What it says to a block [r, size] of the chosen rows (None: all): [r, size, V]. Keeps nothing."""
@@ -72,13 +79,17 @@ class Reader:
         )
         return logits.float()
 
-    def read_block(self, tokens: Tensor, positions: Tensor, visible: Tensor, kept: Tensor) -> None:
-        """Drops every row but `kept` and reads their block [k, size]."""
+    def keep(self, rows: Tensor) -> None:
+        """Drops every study but these."""
+        self._cache.keep(rows)
+
+    def read(self, tokens: Tensor, positions: Tensor, visible: Tensor) -> Tensor:
+        """Reads further tokens [B, size] of every study, each of which sees them all: hidden [B, size, D]."""
         self._cache.rows = None
-        self._cache.keep(kept)
-        embeds = self._backbone.embed(tokens)
-        self._backbone.hidden(embeds, positions, block_mask(visible, tokens.shape[1]), self._cache)
+        mask = block_mask(visible, tokens.shape[1])
+        hidden: Tensor = self._backbone.hidden(self._backbone.embed(tokens), positions, mask, self._cache)
         self._cache.filled += tokens.shape[1]
+        return hidden
 
 
 def block_mask(visible: Tensor, size: int) -> Tensor:

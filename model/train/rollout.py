@@ -83,7 +83,8 @@ def roll_out(
             break
         visible, following = visible[kept], following[kept]
         for reader in readers:
-            reader.read_block(tokens[kept], positions[:, kept], visible, kept)
+            reader.keep(kept)
+            reader.read(tokens[kept], positions[:, kept], visible)
         recorder.forwards[alive] += 1
         prefix = torch.ones(len(kept), size, dtype=torch.bool, device=visible.device)
         visible = torch.cat([visible, prefix], dim=1)
