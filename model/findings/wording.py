@@ -101,11 +101,17 @@ def _region_sentences(findings: Sequence[Finding], words: Vocabulary) -> list[st
     return sentences
 
 
+# Of "malpositioned tube at the carina, increased" a reader takes the change for the tube's alone.
+_OF_BOTH = (None, Change.NEW, Change.UNCHANGED)
+
+
 def _merge_malposition(findings: Sequence[Finding], words: Vocabulary) -> tuple[list[Finding], list[str]]:
     """A tube and its malposition are one statement: "Malpositioned endotracheal tube in the …"."""
     left, sentences = list(findings), []
     for wrong in [f for f in findings if f.concept == "malpositioned_device"]:
         if wrong.presence is not Presence.PRESENT or wrong.location is None:
+            continue
+        if wrong.change not in _OF_BOTH:
             continue
         for device in [f for f in left if is_device(f.concept, words)]:
             if replace(device, concept=wrong.concept) == wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.findings.consistency import contradictions
@@ -89,6 +89,12 @@ def legal_finding(draw: st.DrawFn, key: str) -> Finding:
 
 
 @settings(max_examples=150, deadline=None)
+@example(
+    [
+        Finding(concept=concept, presence=Presence.PRESENT, location="carina", change=Change.INCREASED)
+        for concept in ("central_line", "malpositioned_device")
+    ]
+)
 @given(legal_findings())
 def test_canonical_wording_is_read_back_exactly(findings: list[Finding]) -> None:
     """findings → normalised report → findings is the identity, the impression's repeats included."""
