@@ -83,9 +83,10 @@ class RolloutConfig(Section):
     top: int = 8
     legal_only: bool = True
     teacher: str = "rad"
-    # Whose one-step drafts are the context, for DCD alone, with `legal_only: false`: the broken ones are what
-    # it is for. None: the teacher's own blocks.
+    # Whose one-step drafts of the teacher's blocks are kept where they are broken, as DCD's context: who has
+    # seen them goes on behind them. None: the context is the teacher's own blocks.
     student: str | None = None
+    lead: float = Field(0.0, ge=0)  # how much the student's leaning counts beside the teacher's
 
 
 class DcdConfig(StageConfig):
@@ -94,6 +95,8 @@ class DcdConfig(StageConfig):
     # Draws per epoch of a study whose teacher was unsure: where it committed a token at less than this.
     unsure_draws: int = Field(1, ge=1)
     unsure_below: float = Field(0.7, gt=0, le=1)
+    # How much of each target is the teacher's choice alone: 0 its distribution, 1 the token.
+    choice_weight: float = Field(0.0, ge=0, le=1)
     step_weights: bool = True
     eos_weight: float = 0.1
     divergence: Literal["forward", "reverse"] = "forward"

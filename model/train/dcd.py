@@ -2,7 +2,7 @@
 
 For every position the teacher's distribution is kept at the step at which it committed that position,
 conditioned on what was revealed by then, so that all targets of a block belong to one coherent
-trajectory. The context is the teacher's own rollout, never the ground truth.
+trajectory. The context is the teacher's own rollout, or a student's drafts of it: never the ground truth.
 
     L = sum_i w_i KL(P_i || student(. | context, y_<n, [M]^B)) + lambda CE at the end-of-text positions
 

@@ -37,6 +37,7 @@ class DcdStage(TextStage):
             step_weights=config.step_weights,
             eos_weight=config.eos_weight,
             divergence=config.divergence,
+            choice_weight=config.choice_weight,
         )
 
     def batch(self, step: int) -> Batch:

@@ -89,8 +89,9 @@ class RadObjective(TextObjective):
 class DcdObjective(TextObjective):
     """DCD: the student's one forward against the teacher's trajectory.
 
-    Rows add `steps` [B, R], `top_ids` and `top_probabilities` [B, R, K], the teacher's choice first;
-    `answer` is what each block's successors see.
+    Rows add `drafts` and `steps` [B, R], `top_ids` and `top_probabilities` [B, R, K], the teacher's choice
+    first. A block sees the drafts of the blocks before it, and is to say what the teacher says behind its
+    own blocks: a student goes on behind a draft that it has broken.
     """
 
     def __init__(
@@ -101,11 +102,13 @@ class DcdObjective(TextObjective):
         step_weights: bool,
         eos_weight: float,
         divergence: Literal["forward", "reverse"],
+        choice_weight: float = 0.0,
     ) -> None:
         super().__init__(backbone, config)
         self._step_weights = step_weights
         self._eos_weight = eos_weight
         self._divergence = divergence
+        self._choice_weight = choice_weight
 
     def forward(self, part: Batch, total: int) -> Tensor:
         given = part.rows
@@ -113,15 +116,14 @@ class DcdObjective(TextObjective):
         noisy = dcd.all_masked(answer, self.config.mask_token_id)
         clean = given["prompt"].shape[1] + answer.shape[1]
         logits = self.logits(
-            part, torch.cat([answer, noisy], dim=1), 1, functional.pad(valid, (clean, 0))
+            part, torch.cat([given["drafts"], noisy], dim=1), 1, functional.pad(valid, (clean, 0))
         )  # [N, V]
-        divergence = sparse_divergence(
-            logits, given["top_ids"][valid].long(), given["top_probabilities"][valid], self._divergence
-        )
+        target = (1 - self._choice_weight) * given["top_probabilities"][valid]  # [N, K]
+        target[:, 0] += self._choice_weight
+        divergence = sparse_divergence(logits, given["top_ids"][valid].long(), target, self._divergence)
         weights = dcd.token_weights(given["steps"], valid, weighted=self._step_weights)[valid]
         loss = (divergence * weights).sum()
         if self._eos_weight > 0:
-            said = given["top_ids"][..., 0].long()
-            ends = dcd.eos_weights(said, valid, self.config.eos_token_id)[valid]
-            loss = loss + self._eos_weight * weighted_cross_entropy(logits, said[valid], ends)
+            ends = dcd.eos_weights(answer, valid, self.config.eos_token_id)[valid]
+            loss = loss + self._eos_weight * weighted_cross_entropy(logits, answer[valid], ends)
         return loss / total

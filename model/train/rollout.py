@@ -22,10 +22,11 @@ from model.train.reader import Reader
 class Trajectories:
     """Rollouts of B studies, padded with end-of-text to one length R."""
 
-    tokens: Tensor  # int [B, R], what later blocks saw: the teacher's choice or the student's draft
+    tokens: Tensor  # int [B, R], the teacher's choice: what later blocks saw
+    drafts: Tensor  # int [B, R], what the student says to each block in one step; without one, the choice
     valid: Tensor  # bool [B, R]; up to the end of the block with the first end-of-text
     steps: Tensor  # int [B, R], from 1; 0 where not valid
-    top_ids: Tensor  # int [B, R, K], the teacher's choice first
+    top_ids: Tensor  # int [B, R, K]
     top_probabilities: Tensor  # [B, R, K]
     forwards: Tensor  # int [B], commits included, prefill excluded
 
@@ -43,6 +44,7 @@ def roll_out(
     most_steps: int | None = None,
     tokens_per_step: int = 1,
     student: Backbone | None = None,
+    lead: float = 0.0,
 ) -> Trajectories:
     """Decodes block by block: each step commits the surest and what is at least `threshold` sure.
 
@@ -56,8 +58,10 @@ def roll_out(
         max_tokens: longest answer.
         most_steps: a block's last step commits all that is left (1: naive one-step decoding).
         tokens_per_step: the least that a step commits, the surest first.
-        student: whose one-step drafts are the context instead of the teacher's blocks: on its own broken
-            drafts too it then learns how the teacher would go on.
+        student: whose one-step drafts of the blocks, each behind the teacher's, are kept beside them.
+        lead: how much the student's own leaning counts beside the teacher's: its log-probabilities, times
+            this, are added to the teacher's at every step. Between two readings that are one as good as
+            the other the teacher then follows the student's, and never mixes them.
     """
     size = config.block_size
     batch, prompt = prompts["prompt"].shape
@@ -72,11 +76,15 @@ def roll_out(
     for block in range(blocks):
         positions = text_positions(following + block * size, size)  # [3, b, size]
         target = _Target(recorder, alive, block * size)
-        tokens = _decode_block(readers[0], config, visible, positions, target, rule)
+        leaning = None
         if student is not None:
-            masked = torch.full_like(tokens, config.mask_token_id)
-            tokens = _sayable(readers[1].logits(masked, positions, visible, None), config).argmax(dim=-1)
+            masked = torch.full((len(visible), size), config.mask_token_id, device=visible.device)
+            said = _sayable(readers[1].logits(masked, positions, visible, None), config)
+            leaning = lead * said.log_softmax(dim=-1) if lead > 0 else None
+        tokens = _decode_block(readers[0], config, visible, positions, target, rule, leaning)
         recorder.tokens[alive, block * size : (block + 1) * size] = tokens
+        drafts = tokens if student is None else said.argmax(dim=-1)
+        recorder.drafts[alive, block * size : (block + 1) * size] = drafts
         ended = (tokens == config.eos_token_id).any(dim=1)
         alive, kept = alive[~ended], (~ended).nonzero().squeeze(1)
         if not len(alive):
@@ -121,6 +129,7 @@ class _Recorder:
     def __init__(self, batch: int, length: int, top: int, config: ModelConfig, device: torch.device) -> None:
         self._eos = config.eos_token_id
         self.tokens = torch.full((batch, length), self._eos, device=device)
+        self.drafts = self.tokens.clone()
         self.steps = torch.zeros(batch, length, dtype=torch.long, device=device)
         self.top_ids = torch.zeros(batch, length, top, dtype=torch.long, device=device)
         self.top_probabilities = torch.zeros(batch, length, top, device=device)
@@ -133,6 +142,7 @@ class _Recorder:
         length = max(block_size, int(valid.sum(dim=1).max()))
         return Trajectories(
             tokens=torch.where(ended, self._eos, self.tokens)[:, :length],
+            drafts=torch.where(ended, self._eos, self.drafts)[:, :length],
             valid=valid[:, :length],
             steps=self.steps[:, :length],
             top_ids=self.top_ids[:, :length],
@@ -154,8 +164,12 @@ def _decode_block(
     positions: Tensor,
     target: _Target,
     rule: _Rule,
+    leaning: Tensor | None = None,
 ) -> Tensor:
-    """Fills one block of every row, step by step; returns its tokens [b, size]."""
+    """Fills one block of every row, step by step; returns its tokens [b, size].
+
+    `leaning` [b, size, V] is added to the teacher's logits.
+    """
     size, out = config.block_size, target.recorder
     tokens = torch.full((len(visible), size), config.mask_token_id, device=visible.device)
     open_ = torch.ones_like(tokens, dtype=torch.bool)
@@ -164,6 +178,8 @@ def _decode_block(
         step += 1
         rows = open_.any(dim=1).nonzero().squeeze(1)
         logits = teacher.logits(tokens[rows], positions[:, rows], visible[rows], rows)
+        if leaning is not None:
+            logits = logits + leaning[rows]
         probabilities = _sayable(logits, config).softmax(dim=-1)  # [r, size, V]
         best, choice = probabilities.max(dim=-1)
         waiting = open_[rows]

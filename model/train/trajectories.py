@@ -21,7 +21,7 @@ from model.train.stages import Materials
 from model.train.validation import text_of
 
 _FILE = "trajectories.safetensors"
-_KEYS = ("tokens", "valid", "steps", "top_ids", "top_probabilities", "kept")
+_KEYS = ("tokens", "drafts", "valid", "steps", "top_ids", "top_probabilities", "kept")
 
 
 class StoredTrajectories:
@@ -47,17 +47,19 @@ class StoredTrajectories:
         return [row[:length] if keep else [] for row, length, keep in zip(rows, lengths, kept, strict=True)]
 
     def unsure(self, below: float) -> Tensor:
-        """Whether the teacher committed a token at less than this probability: bool [N].
+        """Whether the teacher committed a token at less than this probability, or the draft is broken.
 
-        It was the surest that it had, so the teacher stood between two readings and chose one.
+        It was the surest that it had, so the teacher stood between two readings and chose one; so did the
+        student that mixes two in a draft: bool [N].
         """
         surest = torch.where(self._tensors["valid"], self._tensors["top_probabilities"][..., 0].float(), 1.0)
-        return surest.amin(dim=1) < below
+        broken = (self._tensors["drafts"] != self._tensors["tokens"]).any(dim=1)
+        return (surest.amin(dim=1) < below) | broken
 
     def rows(self, indices: list[int], length: int) -> dict[str, Tensor]:
-        """`steps`, `top_ids` and `top_probabilities` of the studies, cut or padded to `length` tokens."""
+        """`drafts`, `steps`, `top_ids` and `top_probabilities` of the studies, cut or padded to `length`."""
         rows = {}
-        for key in ("steps", "top_ids", "top_probabilities"):
+        for key in ("drafts", "steps", "top_ids", "top_probabilities"):
             value = self._tensors[key][indices]
             missing = length - value.shape[1]
             if missing > 0:
@@ -81,10 +83,12 @@ def collect(
         config: how many, in which batches, at which threshold.
         folder: receives the trajectories and `summary.json`.
         report: receives the progress.
-        student: whose drafts are the context; its vision tower is the teacher's.
+        student: whose one-step drafts are kept beside the teacher's blocks, of the studies where they are
+            broken; its vision tower is the teacher's.
 
     Returns:
-        The summary: studies, share of legal reports, mean steps per block, forwards per report.
+        The summary: studies, shares of legal reports and of studies with legal drafts, mean steps per
+        block, forwards per report.
     """
     count = min(config.examples, len(materials.examples))
     backbone, device = materials.backbone.eval(), materials.backbone.device
@@ -106,18 +110,22 @@ def collect(
                 top=config.top,
                 max_tokens=materials.config.max_tokens,
                 student=student,
+                lead=config.lead,
             )
             parts.append((group, found))
             done += len(group)
             report({"stage": "rollout", "studies": done, "of": count})
     tensors = _merge(parts, count)
     legal = torch.tensor([_is_legal(materials, row) for row in tensors["tokens"]])
+    broken = torch.tensor([not _is_legal(materials, row) for row in tensors["drafts"]])
+    tensors["drafts"] = torch.where(broken[:, None], tensors["drafts"], tensors["tokens"])
     tensors["kept"] = legal if config.legal_only else torch.ones_like(legal)
     blocks = tensors["valid"].sum() / materials.config.block_size
     last = tensors["steps"].reshape(count, -1, materials.config.block_size).amax(dim=2)
     summary = {
         "studies": float(count),
         "legal": float(legal.float().mean()),
+        "legal_drafts": 1 - float(broken.float().mean()),
         "steps_per_block": float(last.sum() / blocks),
         "forwards_per_report": float(torch.cat([found.forwards.float() for _, found in parts]).mean()),
     }
@@ -138,6 +146,7 @@ def _merge(parts: list[tuple[list[int], Trajectories]], count: int) -> dict[str,
     top = first.top_ids.shape[2]
     merged = {
         "tokens": torch.zeros(count, length, dtype=torch.int32),
+        "drafts": torch.zeros(count, length, dtype=torch.int32),
         "valid": torch.zeros(count, length, dtype=torch.bool),
         "steps": torch.zeros(count, length, dtype=torch.int16),
         "top_ids": torch.zeros(count, length, top, dtype=torch.int32),

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from model.backbone import Backbone
 from model.decode import DecodeOptions, decode_multistep
 from model.prompt import build_prompt, collate_prompts
 from model.train.config import DcdConfig, RolloutConfig, T3dConfig
 from model.train.distill import DcdStage, T3dStage
 from model.train.features import encode_studies
+from model.train.loop import Batch
 from model.train.optimizers import build_optimizers
 from model.train.rollout import roll_out
 from model.train.stages import Materials
@@ -74,28 +77,76 @@ def test_a_trajectory_keeps_every_commit(make_materials: Callable[[], Materials]
         assert said == rows["top_ids"][row, : len(said), 0].tolist()
 
 
-def test_a_students_drafts_are_the_context_of_the_teachers_answers(
-    make_materials: Callable[[], Materials],
-) -> None:
-    """The tokens are the student's one-step report; the shares are what the teacher answers to it."""
-    materials, other = make_materials(), make_materials()
+def _student(materials: Materials) -> Backbone:
+    """Another network of the same shape, which says something else."""
     torch.manual_seed(5)
     with torch.no_grad():
-        for weight in other.backbone.network.lm_head.parameters():
+        for weight in materials.backbone.network.lm_head.parameters():
             weight.add_(torch.randn_like(weight) * 0.5)
+    return materials.backbone
+
+
+def test_a_students_drafts_stand_beside_the_teachers_blocks(make_materials: Callable[[], Materials]) -> None:
+    """They are what it says to each block in one step; the path stays the teacher's until it may lead."""
+    materials, student = make_materials(), _student(make_materials())
     config, collator = materials.config, materials.collator
     examples = [materials.examples[i] for i in (0, 1, 3)]
     prompts, seen = collator.prompts(examples), collator.pixels(examples)
     features = encode_studies(materials.backbone, collator, seen).flatten(0, 1)
     common = {"threshold": 0.6, "top": 4, "max_tokens": config.max_tokens}
 
-    mixed = roll_out(materials.backbone, config, prompts, features, student=other.backbone, **common)
     own = roll_out(materials.backbone, config, prompts, features, **common)
-    drafts = roll_out(other.backbone, config, prompts, features, most_steps=1, **common)
+    beside = roll_out(materials.backbone, config, prompts, features, student=student, **common)
+    led = roll_out(materials.backbone, config, prompts, features, student=student, lead=1e3, **common)
+    alone = roll_out(student, config, prompts, features, most_steps=1, **common)
 
-    assert torch.equal(mixed.tokens, drafts.tokens)
-    assert not torch.equal(mixed.tokens[:, :4], own.tokens[:, :4])
-    assert torch.equal(mixed.top_ids[:, :4], own.top_ids[:, :4])  # the first block has no context yet
+    assert torch.equal(own.drafts, own.tokens)
+    assert torch.equal(beside.tokens, own.tokens)
+    assert torch.equal(beside.drafts[:, :4], alone.tokens[:, :4])
+    assert not torch.equal(beside.drafts[:, :4], own.tokens[:, :4])
+    assert torch.equal(led.tokens[:, :4], alone.tokens[:, :4])  # behind them the teacher's path is another
+
+
+def test_broken_drafts_are_kept_and_drawn_more_often(
+    make_materials: Callable[[], Materials], tmp_path: Path
+) -> None:
+    """Where a draft makes a legal report, the teacher's own blocks take its place."""
+    materials, student = make_materials(), _student(make_materials())
+    settings = RolloutConfig(examples=24, batch=8, top=4, legal_only=False)
+    summary = collect(materials, settings, tmp_path, report=_ignore, student=student)
+    trajectories = StoredTrajectories.load(tmp_path, 24)
+    answers = trajectories.answers()
+    drafts = trajectories.rows(list(range(24)), 80)["drafts"]
+    broken = [i for i, said in enumerate(answers) if drafts[i, : len(said)].tolist() != said]
+
+    assert len(broken) == round(24 * (1 - summary["legal_drafts"])) > 0
+    assert bool(trajectories.unsure(0.0)[broken].all())
+    assert not bool(trajectories.unsure(0.0)[[i for i in range(24) if i not in broken]].any())
+
+
+def test_a_broken_draft_is_the_context_and_the_teachers_choice_the_target(
+    make_materials: Callable[[], Materials], tmp_path: Path
+) -> None:
+    """A block's loss hangs on the drafts before it, not on its own; a choice's weight hardens the target."""
+    materials = make_materials()
+    trajectories = _collected(materials, tmp_path)
+    settings = DcdConfig(steps=1, batch=4, rate=1e-3, validation_examples=2, choice_weight=1.0, eos_weight=0)
+    stage = DcdStage(materials, settings, trajectories)
+    batch = stage.batch(0)
+    first, last = batch.rows["drafts"].clone(), batch.rows["drafts"].clone()
+    first[:, 0] = (first[:, 0] + 1) % 50
+    last[:, -1] = (last[:, -1] + 1) % 50
+
+    def loss(**changed: Tensor) -> float:
+        rows = {**batch.rows, **changed}
+        return float(stage.objective(Batch(rows=rows, shared=batch.shared), batch.size).detach())
+
+    only = torch.zeros_like(batch.rows["top_probabilities"])
+    only[..., 0] = 1.0
+
+    assert loss(drafts=first) != loss()
+    assert loss(drafts=last) == loss()
+    assert loss(top_probabilities=only) == loss()
 
 
 def test_studies_that_split_the_teacher_are_drawn_more_often(
