@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from model.backbone import Backbone
 from model.checkpoint import load_checkpoint
@@ -94,7 +95,7 @@ class Recipe:
         """The network that a stage starts from, with the data."""
         backbone, config, tokenizer = self._start(start, stage)
         return Materials(
-            backbone=backbone,
+            backbone=backbone.to(_device()),
             config=config,
             tokenizer=tokenizer,
             examples=self._open(self._data_of(stage)),
@@ -214,6 +215,12 @@ def open_data(data: DataConfig, run: Path) -> ExampleSet:
     if data.json_lines is not None:
         return JsonLinesExamples(data.json_lines.file)
     raise TrainingConfigError("data names neither phantoms nor json_lines")
+
+
+def _device() -> torch.device:
+    """Where this process works: its own GPU, where there are any."""
+    device: torch.device = PartialState(cpu=not torch.cuda.is_available()).device
+    return device
 
 
 def _image_size(data: DataConfig) -> int:
