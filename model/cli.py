@@ -23,7 +23,8 @@ app = typer.Typer(
 )
 
 _Config = Annotated[Path, typer.Option("--config", help="The recipe, a YAML file.", show_default=False)]
-DEMO_RECIPES = ("demo", "demo-second")
+# The recipe of the first round, and the branches that go on from it.
+DEMO_RECIPE, DEMO_BRANCHES = "demo", "demo-branches"
 _SHIPPED = Path(str(resources.files("model") / "demo_checkpoint"))
 _Json = Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")]
 _Threads = Annotated[int, typer.Option("--threads", help="Threads of the CPU; 0 leaves torch's choice.")]
@@ -64,7 +65,10 @@ def rollout(config: _Config, threads: _Threads = 0) -> None:
 @app.command("demo-model")
 def demo_model(
     config: Annotated[
-        list[Path] | None, typer.Option("--config", help="Other recipes than the shipped two, in order.")
+        Path | None, typer.Option("--config", help="Another recipe than the shipped one.")
+    ] = None,
+    branches: Annotated[
+        Path | None, typer.Option("--branches", help="Other variants that go on from it and are averaged.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", help="Where the finished checkpoint goes.")] = Path(
         "model/demo_checkpoint"
@@ -73,14 +77,17 @@ def demo_model(
 ) -> None:
     """Makes the demonstration checkpoint from nothing: every stage on procedural phantoms, resumable."""
     from model.train.publish import publish_demo
+    from model.train.variants import load_variants
 
-    recipes = [_recipe(file, threads) for file in config or map(packaged_recipe, DEMO_RECIPES)]
+    variants = load_variants(branches or packaged_recipe(DEMO_BRANCHES))
+    recipes = [_recipe(config or packaged_recipe(DEMO_RECIPE), threads)]
+    recipes += [_run_of(variant, threads) for variant in variants.values()]
     commits: dict[str, None] = {}
     for recipe in recipes:
         noted = recipe.note_commit(_commit())
         recipe.run_all()
         commits |= dict.fromkeys(noted)
-    publish_demo(recipes, output, commit=", ".join(commits))
+    publish_demo(recipes, output, branches=len(variants), commit=", ".join(commits))
     typer.echo(f"demonstration checkpoint: {output}")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from model.checkpoint import load_checkpoint, save_checkpoint
+from model.checkpoint import save_checkpoint
+from model.train.average import load_mean
 from model.train.recipe import Recipe
 
 VERSION = "1.0.0"
@@ -20,10 +20,15 @@ _CARD = """# Demonstration checkpoint
 **DEMONSTRATION MODEL – NOT FOR CLINICAL USE.** It was trained from nothing on procedural chest
 phantoms and knows nothing about patients.
 
-Made by the recipe of `make demo-model` ({stages}) from commit {commit}, in {minutes:.0f} minutes on
-{cores} CPU cores ({each}). The last validation during
-training, by the plain decoder of the stage, without the reporter's second look at doubtful blocks:
-{last}
+Made by the recipe of `make demo-model` from commit {commit}, in {minutes:.0f} minutes:
+
+{stages}
+
+{shipped} The last validation during training, by the plain decoder of the stage, without the
+reporter's second look at doubtful blocks:
+
+{validations}
+
 The measurements and what did not work are in `docs/model-card.md`.
 """
 
@@ -32,6 +37,7 @@ def publish_demo(
     recipes: Sequence[Recipe],
     target: Path,
     *,
+    branches: int = 1,
     stage: str = "dcd",
     steps: int = 1,
     threshold: float | None = None,
@@ -40,15 +46,16 @@ def publish_demo(
     """Writes a stage's checkpoint to `target`.
 
     Args:
-        recipes: run one after the other; the last one's stage ships.
+        recipes: run one after the other.
         target: the directory that ships.
+        branches: the mean of the weights of so many recipes, the last ones, ships.
         stage: the stage to ship.
         steps: the most forwards that a block may take.
         threshold: with it, a step commits every token that is at least that confident.
         commit: of the code that trained it; the card names it.
     """
-    source = recipes[-1].folder(stage)
-    checkpoint = load_checkpoint(source)
+    last = recipes[-branches:]
+    checkpoint = load_mean([recipe.folder(stage) for recipe in last])
     config = replace(
         checkpoint.config,
         name="echo-demo",
@@ -60,19 +67,26 @@ def publish_demo(
         confidence_threshold=threshold,
     )
     save_checkpoint(target, checkpoint.backbone, config, checkpoint.tokenizer, dtype=torch.bfloat16)
-    records = (source / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    last = {
-        key.removeprefix("validation_"): round(value, 3)
-        for key, value in json.loads(records[-1]).items()
-        if key.startswith("validation_")
-    }
-    seconds = [item for recipe in recipes for item in recipe.seconds().items()]
+    records = [(recipe.config.run, name, record) for recipe in recipes for name, record in recipe.records()]
     card = _CARD.format(
-        stages=", ".join(name for name, _ in seconds),
         commit=commit,
-        minutes=sum(value for _, value in seconds) / 60,
-        cores=os.cpu_count(),
-        each=", ".join(f"{name} {value / 60:.0f}" for name, value in seconds),
-        last=", ".join(f"{key} {value}" for key, value in last.items()),
+        minutes=sum(record.seconds for _, _, record in records) / 60,
+        stages="\n".join(
+            f"- {run.name}/{name}: {record.seconds / 60:.1f} minutes on {record.machine}"
+            for run, name, record in records
+        ),
+        shipped=f"The mean of {branches} branches ships." if branches > 1 else "",
+        validations="\n".join(
+            f"- {recipe.config.run.name}: {_last_validation(recipe.folder(stage))}" for recipe in last
+        ),
     )
     (target / "README.md").write_text(card, encoding="utf-8")
+
+
+def _last_validation(folder: Path) -> str:
+    """The figures of a stage's last validation, one after the other."""
+    last = json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    prefix = "validation_"
+    return ", ".join(
+        f"{key.removeprefix(prefix)} {value:.3f}" for key, value in last.items() if key.startswith(prefix)
+    )

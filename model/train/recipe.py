@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,6 +29,14 @@ from model.train.trajectories import StoredTrajectories, collect
 STAGES = ("labels", "ar", "rad", "rollout", "dcd", "t3d")
 _DISTILLATIONS = ("rollout", "dcd", "t3d")
 _TOKENIZER_TEXTS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecord:
+    """The run that finished a stage: how long it took, rendering included, and on what."""
+
+    seconds: float
+    machine: str
 
 
 class Recipe:
@@ -82,14 +90,14 @@ class Recipe:
         else:
             torch.manual_seed(self.config.seed)
             self._train(stage, section)
-        record = {"seconds": round(self._clock() - started, 1)}  # of the run that finished it
-        (self.folder(stage) / "done").write_text(json.dumps(record) + "\n", encoding="utf-8")
+        record = StageRecord(seconds=round(self._clock() - started, 1), machine=_machine())
+        (self.folder(stage) / "done").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
         return self.folder(stage)
 
-    def seconds(self) -> dict[str, float]:
-        """How long each finished stage took, rendering included: of the run that finished it, s."""
-        finished = {stage: self.folder(stage) / "done" for stage in self.stages() if self.done(stage)}
-        return {stage: json.loads(file.read_text("utf-8"))["seconds"] for stage, file in finished.items()}
+    def records(self) -> list[tuple[str, StageRecord]]:
+        """The finished stages, in order."""
+        finished = [(stage, self.folder(stage) / "done") for stage in self.stages() if self.done(stage)]
+        return [(stage, StageRecord(**json.loads(file.read_text("utf-8")))) for stage, file in finished]
 
     def materials(self, start: str | None, stage: str) -> Materials:
         """The network that a stage starts from, with the data."""
@@ -221,6 +229,10 @@ def _device() -> torch.device:
     """Where this process works: its own GPU, where there are any."""
     device: torch.device = PartialState(cpu=not torch.cuda.is_available()).device
     return device
+
+
+def _machine() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def _image_size(data: DataConfig) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from model.cli import DEMO_RECIPES, packaged_recipe
+from model.cli import DEMO_BRANCHES, DEMO_RECIPE, packaged_recipe
 from model.train.config import TrainingConfigError, load_training_config
+from model.train.variants import load_variants
 
 
 def test_shipped_recipe_is_valid() -> None:
@@ -18,18 +20,18 @@ def test_shipped_recipe_is_valid() -> None:
     assert recipe.data.phantoms is not None
 
 
-def test_second_round_has_phantoms_of_its_own() -> None:
-    """The second round's phantoms are in none of the first's sets, and it goes on from the first's DCD."""
-    first, second = (load_training_config(packaged_recipe(name)) for name in DEMO_RECIPES)
-    sets = [data.phantoms for data in (first.data, first.distillation, first.validation) if data]
-    own = second.data.phantoms
-    assert own is not None
-    assert second.dcd is not None
+def test_branches_have_phantoms_of_their_own() -> None:
+    """No two sets of phantoms overlap, no branch has another's chance, and all go on from the first DCD."""
+    first = load_training_config(packaged_recipe(DEMO_RECIPE))
+    branches = load_variants(packaged_recipe(DEMO_BRANCHES)).values()
+    opened = [first.data, first.distillation, first.validation, *(branch.data for branch in branches)]
+    sets = sorted((one.phantoms.first_seed, one.phantoms.count) for one in opened if one and one.phantoms)
 
-    others = [range(one.first_seed, one.first_seed + one.count) for one in sets if one]
-
-    assert not any(own.first_seed in one or own.first_seed + own.count - 1 in one for one in others)
-    assert second.dcd.start == str(first.run / "dcd")
+    assert len(sets) == 3 + len(branches)
+    assert all(start + count <= after for (start, count), (after, _) in pairwise(sets))
+    assert len({branch.seed for branch in branches}) == len({branch.run for branch in branches}) == 3
+    assert {branch.dcd.start for branch in branches if branch.dcd} == {str(first.run / "dcd")}
+    assert {branch.rollout.student for branch in branches if branch.rollout} == {str(first.run / "dcd")}
 
 
 def test_shipped_recipe_never_trains_on_held_out_seeds() -> None:

@@ -70,7 +70,9 @@ def test_recipe_runs_from_nothing_to_a_published_checkpoint(
     assert stages == {"ar": Stage.AR, "rad": Stage.BASE, "dcd": Stage.ECHO, "t3d": Stage.T3D}
     shipped = load_checkpoint(tmp_path / "shipped").config
     assert (shipped.demonstration, shipped.denoising_steps) == (True, 1)
-    assert "from commit abc123" in (tmp_path / "shipped" / "README.md").read_text()
+    card = (tmp_path / "shipped" / "README.md").read_text()
+    assert "from commit abc123" in card
+    assert all(f"- run/{stage}: 0.0 minutes on " in card for stage in recipe.stages())
 
 
 def test_another_block_size_starts_from_a_finished_base(
