@@ -32,7 +32,7 @@ $(SYSTEM): apt-packages.txt scripts/system-packages | $(STAMP)
 demo: setup ## The whole chain on this machine; options: make demo ARGS="--studies 3 --json"
 	@$(BIN)/echo-agent demo $(ARGS)
 
-demo-model: $(STAMP) ## Train the shipped demonstration checkpoint from nothing (resumable, about 2 hours)
+demo-model: $(STAMP) ## Train the shipped demonstration checkpoint from nothing (resumable, up to 2.5 hours)
 	$(BIN)/echo-model demo-model $(ARGS)
 
 table-models: $(STAMP) ## Train the table's further networks from the runs of demo-model (resumable, about 1.5 hours)

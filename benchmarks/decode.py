@@ -21,6 +21,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +107,8 @@ def measure(asked: argparse.Namespace, choice: DeviceChoice, dtype: torch.dtype,
     """Every batch size in turn, saying what is being done."""
     batches = asked.batch or (QUICK_BATCHES if asked.quick else BATCHES)
     seconds = QUICK_SECONDS if asked.quick else SECONDS
-    with console.status("building the network") as status:
+    with _saying(console) as say:
+        say("building the network")
         work = make_workload(asked.config, choice.device, dtype)
         machine = Machine(
             device=choice.device,
@@ -113,6 +116,7 @@ def measure(asked: argparse.Namespace, choice: DeviceChoice, dtype: torch.dtype,
             shape=work.config.shape,
             makes=makes_to_compare(choose_linear(choice.device)),
         )
+        say("measuring the machine")
         machine.measure_bandwidth()
         rows, agreed = [], []
         for batch in batches:
@@ -123,20 +127,30 @@ def measure(asked: argparse.Namespace, choice: DeviceChoice, dtype: torch.dtype,
                     batch,
                     runs=2 if asked.quick else RUNS.get(batch, 2),
                     seconds=seconds * (batch + 4) / sum(one + 4 for one in batches),
-                    said=status.update,
+                    said=say,
                 )
             except torch.OutOfMemoryError:
                 console.print(f"batch {batch} does not fit into the memory; left out")
                 continue
             rows += found
             agreed.append(same)
-        status.update("a long report")
+        say("a long report")
         flat = measure_flatness(work, 1 if asked.quick else 3)
         repeats = None
         if asked.config == "tiny":
-            status.update("second readings")
+            say("second readings")
             repeats = measure_repeats(8 if asked.quick else 48, choice.device)
     return Result(machine=machine, rows=rows, agreement=min(agreed), flat=flat, repeats=repeats)
+
+
+@contextmanager
+def _saying(console: Console) -> Iterator[Callable[[str], None]]:
+    """Says what is being done: in place on a terminal, as lines of the error output elsewhere."""
+    if console.is_terminal:
+        with console.status("") as status:
+            yield status.update
+    else:
+        yield lambda text: print(text, file=sys.stderr, flush=True)
 
 
 def _as_json(result: Result) -> dict[str, Any]:
