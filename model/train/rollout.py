@@ -76,15 +76,10 @@ def roll_out(
     for block in range(blocks):
         positions = text_positions(following + block * size, size)  # [3, b, size]
         target = _Target(recorder, alive, block * size)
-        leaning = None
-        if student is not None:
-            masked = torch.full((len(visible), size), config.mask_token_id, device=visible.device)
-            said = _sayable(readers[1].logits(masked, positions, visible, None), config)
-            leaning = lead * said.log_softmax(dim=-1) if lead > 0 else None
+        said = None if student is None else _one_step(readers[1], config, visible, positions)
+        leaning = lead * said if said is not None and lead > 0 else None
         tokens = _decode_block(readers[0], config, visible, positions, target, rule, leaning)
-        recorder.tokens[alive, block * size : (block + 1) * size] = tokens
-        drafts = tokens if student is None else said.argmax(dim=-1)
-        recorder.drafts[alive, block * size : (block + 1) * size] = drafts
+        target.put(tokens, tokens if said is None else said.argmax(dim=-1))
         ended = (tokens == config.eos_token_id).any(dim=1)
         alive, kept = alive[~ended], (~ended).nonzero().squeeze(1)
         if not len(alive):
@@ -106,6 +101,12 @@ class _Target:
     recorder: _Recorder
     rows: Tensor
     start: int
+
+    def put(self, tokens: Tensor, drafts: Tensor) -> None:
+        """Notes what the block says [b, size], and what the student says to it in one step."""
+        place = slice(self.start, self.start + tokens.shape[1])
+        self.recorder.tokens[self.rows, place] = tokens
+        self.recorder.drafts[self.rows, place] = drafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,12 @@ def _sayable(logits: Tensor, config: ModelConfig) -> Tensor:
     """The logits without the tokens that no report holds."""
     logits[..., [config.mask_token_id, config.shape.image_token_id]] = float("-inf")
     return logits
+
+
+def _one_step(student: Reader, config: ModelConfig, visible: Tensor, positions: Tensor) -> Tensor:
+    """A student's log-probabilities for a block that is masked whole: [b, size, V]."""
+    masked = torch.full((len(visible), config.block_size), config.mask_token_id, device=visible.device)
+    return _sayable(student.logits(masked, positions, visible, None), config).log_softmax(dim=-1)
 
 
 def _decode_block(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -91,30 +91,11 @@ def collect(
         block, forwards per report.
     """
     count = min(config.examples, len(materials.examples))
-    backbone, device = materials.backbone.eval(), materials.backbone.device
-    features = FeatureCache(materials.backbone, materials.examples, materials.collator, limit=count)
-    images = [materials.examples.image_count(i) for i in range(count)]
-    parts: list[tuple[list[int], Trajectories]] = []
-    done = 0
-    for views in sorted(set(images)):
-        members = [i for i, n in enumerate(images) if n == views]
-        for start in range(0, len(members), config.batch):
-            group = members[start : start + config.batch]
-            prompts = materials.collator.prompts([materials.examples[i] for i in group])
-            found = roll_out(
-                backbone,
-                materials.config,
-                {key: value.to(device) for key, value in prompts.items()},
-                features.rows(group).to(device).flatten(0, 1),
-                threshold=config.threshold,
-                top=config.top,
-                max_tokens=materials.config.max_tokens,
-                student=student,
-                lead=config.lead,
-            )
-            parts.append((group, found))
-            done += len(group)
-            report({"stage": "rollout", "studies": done, "of": count})
+    parts = []
+    for group, found in _roll_out_all(materials, config, count, student):
+        parts.append((group, found))
+        done = sum(len(members) for members, _ in parts)
+        report({"stage": "rollout", "studies": done, "of": count})
     tensors = _merge(parts, count)
     legal = torch.tensor([_is_legal(materials, row) for row in tensors["tokens"]])
     broken = torch.tensor([not _is_legal(materials, row) for row in tensors["drafts"]])
@@ -133,6 +114,34 @@ def collect(
     save_file({key: tensors[key].contiguous() for key in _KEYS}, folder / _FILE)
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
+
+
+def _roll_out_all(
+    materials: Materials, config: RolloutConfig, count: int, student: Backbone | None
+) -> Iterator[tuple[list[int], Trajectories]]:
+    """The first `count` studies in batches of equally many images, each with its rollouts."""
+    backbone, device = materials.backbone.eval(), materials.backbone.device
+    features = FeatureCache(materials.backbone, materials.examples, materials.collator, limit=count)
+    images = [materials.examples.image_count(i) for i in range(count)]
+    for views in sorted(set(images)):
+        members = [i for i, n in enumerate(images) if n == views]
+        for start in range(0, len(members), config.batch):
+            group = members[start : start + config.batch]
+            prompts = materials.collator.prompts([materials.examples[i] for i in group])
+            yield (
+                group,
+                roll_out(
+                    backbone,
+                    materials.config,
+                    {key: value.to(device) for key, value in prompts.items()},
+                    features.rows(group).to(device).flatten(0, 1),
+                    threshold=config.threshold,
+                    top=config.top,
+                    max_tokens=materials.config.max_tokens,
+                    student=student,
+                    lead=config.lead,
+                ),
+            )
 
 
 def _is_legal(materials: Materials, tokens: Tensor) -> bool:
