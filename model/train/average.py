@@ -1,7 +1,7 @@
 """The mean of several networks' weights.
 
 Networks that part from one start and learn from different studies err on different reports; the mean of
-their weights errs on fewer than any of them.
+their weights tends to err on fewer than any of them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ Made by the recipe of `make demo-model` from commit {commit}, in {minutes:.0f} m
 
 {stages}
 
-{shipped} The last validation during training, by the plain decoder of the stage, without the
+{shipped}The last validation during training, by the plain decoder of the stage, without the
 reporter's second look at doubtful blocks:
 
 {validations}
@@ -75,7 +75,7 @@ def publish_demo(
             f"- {run.name}/{name}: {record.seconds / 60:.1f} minutes on {record.machine}"
             for run, name, record in records
         ),
-        shipped=f"The mean of {branches} branches ships." if branches > 1 else "",
+        shipped=f"The mean of {branches} branches ships. " if branches > 1 else "",
         validations="\n".join(
             f"- {recipe.config.run.name}: {_last_validation(recipe.folder(stage))}" for recipe in last
         ),

@@ -98,15 +98,17 @@ def collect(
         report({"stage": "rollout", "studies": done, "of": count})
     tensors = _merge(parts, count)
     legal = torch.tensor([_is_legal(materials, row) for row in tensors["tokens"]])
-    broken = torch.tensor([not _is_legal(materials, row) for row in tensors["drafts"]])
-    tensors["drafts"] = torch.where(broken[:, None], tensors["drafts"], tensors["tokens"])
+    legal_drafts = legal  # without a student the drafts are the tokens
+    if student is not None:
+        legal_drafts = torch.tensor([_is_legal(materials, row) for row in tensors["drafts"]])
+        tensors["drafts"] = torch.where(legal_drafts[:, None], tensors["tokens"], tensors["drafts"])
     tensors["kept"] = legal if config.legal_only else torch.ones_like(legal)
     blocks = tensors["valid"].sum() / materials.config.block_size
     last = tensors["steps"].reshape(count, -1, materials.config.block_size).amax(dim=2)
     summary = {
         "studies": float(count),
         "legal": float(legal.float().mean()),
-        "legal_drafts": 1 - float(broken.float().mean()),
+        "legal_drafts": float(legal_drafts.float().mean()),
         "steps_per_block": float(last.sum() / blocks),
         "forwards_per_report": float(torch.cat([found.forwards.float() for _, found in parts]).mean()),
     }
