@@ -45,7 +45,7 @@ serve: setup ## Run the service with config.yaml
 	@$(BIN)/echo-agent serve --config $(CONFIG) $(ARGS)
 
 test: setup ## All tests; options: make test ARGS="-k listener"
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=25 $(ARGS)
 
 chaos: setup ## Kill the processes again and again; options: make chaos ARGS="--kills 200 --json"
 	@$(BIN)/python benchmarks/chaos.py $(ARGS)
@@ -55,6 +55,7 @@ check: $(STAMP) ## Lint, format, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/python scripts/rooms.py --check
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

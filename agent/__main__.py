@@ -1,5 +1,5 @@
 """`python -m agent` is `echo-agent`; the supervisor starts its children this way."""
 
-from agent.cli import app
+from agent.commands.cli import app
 
 app(prog_name="echo-agent")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from agent.db.session import Database
-from agent.db.tables import Delivery, Instance
-from agent.demo.outcome import read_outcomes
+from agent.commands.demo.outcome import read_outcomes
+from agent.database.session import Database
+from agent.database.tables import Delivery, Instance
+from agent.objects.store import InstanceStore
 from agent.queue.states import DeliveryState
-from agent.store import InstanceStore
 from benchmarks.chaos_pacs import Arrival
 from benchmarks.chaos_sender import Acknowledged
 

@@ -25,9 +25,9 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from agent.demo.pacs import AE_TITLE, SR_CLASSES
-from agent.demo.service import AE_TITLE as AGENT
-from agent.dimse.commitment import STORAGE_COMMITMENT, STUDY_ROOT_FIND, WELL_KNOWN_INSTANCE
+from agent.commands.demo.pacs import AE_TITLE, SR_CLASSES
+from agent.commands.demo.service import AE_TITLE as AGENT
+from agent.network.commitment_scu import STORAGE_COMMITMENT, STUDY_ROOT_FIND, WELL_KNOWN_INSTANCE
 
 # Long enough for another process to be killed between the request and its report (s).
 REPORT_AFTER_S = 0.2

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from random import Random
 
-from agent.demo.service import own_environment
-from agent.failpoints import DRAFTING, RECEIVING, SENDING, VARIABLE
+from agent.commands.demo.service import own_environment
+from agent.foundation.failpoints import DRAFTING, RECEIVING, SENDING, VARIABLE
 
 COMMANDS = {"listener": "listen", "worker": "work", "deliverer": "deliver"}
 FAILPOINTS = {"listener": RECEIVING, "worker": DRAFTING, "deliverer": SENDING}

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.db.session import Database, open_engine
-from agent.demo.orthanc import free_ports
-from agent.demo.service import own_environment, write_config
-from agent.store import InstanceStore
+from agent.commands.demo.orthanc import free_ports
+from agent.commands.demo.service import own_environment, write_config
+from agent.database.session import Database, open_engine
+from agent.objects.store import InstanceStore
 from benchmarks.chaos_account import Account, account, delivered, uncommitted, unsettled
 from benchmarks.chaos_process import PATIENCE_S, READY_WITHIN_S, Hunt, Victim
 from benchmarks.chaos_sender import Sender

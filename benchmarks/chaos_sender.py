@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
-from agent.demo.phantom_study import phantom_study
-from agent.demo.sending import Parcel, parcel_of, send
-from agent.demo.service import AE_TITLE
+from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.sending import Parcel, parcel_of, send
+from agent.commands.demo.service import AE_TITLE
 
 # Pixels on each side: the network scales every film down, so a larger one would only cost time.
 SIZE = 192

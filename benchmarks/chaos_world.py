@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.demo.orthanc import free_ports
-from agent.demo.pacs import AE_TITLE
-from agent.demo.postgres import PostgresServer, running_postgres
+from agent.commands.demo.orthanc import free_ports
+from agent.commands.demo.pacs import AE_TITLE
+from agent.commands.demo.postgres import PostgresServer, running_postgres
 from benchmarks.chaos_pacs import Arrival, read_record
 
 DISK_MB = 128

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.demo.postgres import running_postgres
+from agent.commands.demo.postgres import running_postgres
 
 
 @contextmanager

@@ -37,9 +37,9 @@ from benchmarks.decode_models import make_workload
 from benchmarks.decode_roofline import Machine, makes_to_compare
 from benchmarks.decode_run import Row, measure_batch
 from benchmarks.decode_show import plot, ratios_of, show
-from model.device import DeviceChoice, select_device
 from model.errors import DeviceError
-from model.inference import choose_linear
+from model.network.device import DeviceChoice, select_device
+from model.network.inference import choose_linear
 
 BATCHES = (1, 4, 8, 16, 32)
 QUICK_BATCHES = (1, 8)

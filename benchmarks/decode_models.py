@@ -12,12 +12,12 @@ import numpy.typing as npt
 import torch
 
 import model
-from model.backbone import Backbone
-from model.checkpoint import load_checkpoint
-from model.config import ModelConfig, Stage, tiny_network
 from model.decode.options import DecodeOptions
-from model.prompt import PROMPT_WORDS, Prompt, build_prompt
-from model.tokenizer import ReportTokenizer, train_tokenizer
+from model.network.backbone import Backbone
+from model.network.checkpoint import load_checkpoint
+from model.network.config import ModelConfig, Stage, tiny_network
+from model.network.prompt import PROMPT_WORDS, Prompt, build_prompt
+from model.network.tokenizer import ReportTokenizer, train_tokenizer
 
 SEED = 20260409
 SHIPPED = Path(model.__file__).parent / "demo_checkpoint"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from model.cache import BlockCache
-from model.config import NetworkShape
-from model.inference import MakeLinear, plain_linear
+from model.network.cache import BlockCache
+from model.network.config import NetworkShape
+from model.network.inference import MakeLinear, plain_linear
 
 _BUFFER = 1 << 28  # bytes: far more than any cache holds
 _WORKING_SET = 1 << 28

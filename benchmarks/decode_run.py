@@ -16,11 +16,11 @@ from benchmarks.decode_models import Workload
 from benchmarks.decode_roofline import Forward, Machine, floor_seconds, synchronise
 from model.decode import decode_multistep
 from model.decode.context import DecodeContext
-from model.engine import Engine
+from model.decode.engine import Engine
+from model.decode.steps import Method
 from model.errors import OutOfMemoryError
-from model.prompt import Prompt, collate_prompts
-from model.quantization import agreement
-from model.steps import Method
+from model.network.prompt import Prompt, collate_prompts
+from model.reporting.quantization import agreement
 
 GENERATE, MULTISTEP = "generate", "multi-step"
 NAMES = {

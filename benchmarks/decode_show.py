@@ -11,7 +11,7 @@ from rich.table import Table
 from benchmarks.decode_extra import Flatness, Repeats
 from benchmarks.decode_roofline import Machine
 from benchmarks.decode_run import GENERATE, NAMES, Row
-from model.steps import Method
+from model.decode.steps import Method
 
 AR, UNFUSED = NAMES[Method.AUTOREGRESSIVE], NAMES[Method.UNFUSED]
 FUSED, FROM_PREFILL = NAMES[Method.FUSED_APART], NAMES[Method.FUSED]

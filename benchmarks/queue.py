@@ -4,9 +4,10 @@
 
 Each database is filled with studies that are done, as after years of work; the last day and what waits
 are the same in every size, so that only the history grows. Commits are durable on both, but for a claim's,
-which a power cut may take back (`agent.db.session`). The table goes to the terminal; with `--json` the last
-line is `{rows, growth, load}`: `rows` per database and size in ms, beside what one fsync of this disk took;
-`growth` the ratio of the largest size to the smallest; `load` the machine's load average before the run.
+which a power cut may take back (`agent.database.session`). The table goes to the terminal; with `--json`
+the last line is `{rows, growth, load}`: `rows` per database and size in ms, beside what one fsync of this
+disk took; `growth` the ratio of the largest size to the smallest; `load` the machine's load average before
+the run.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import os
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
+from agent.database.session import Database, database_now
 
 # Studies of the last day, in every size.
 DAY = 1_000

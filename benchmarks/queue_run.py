@@ -14,11 +14,11 @@ from time import perf_counter, thread_time
 
 from rich.console import Console
 
-from agent import migrate
-from agent.db.session import Database, database_now, open_engine
+from agent.database import migrate
+from agent.database.session import Database, database_now, open_engine
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.operations.status import read_status
 from agent.queue import jobs
-from agent.settings import DestinationSettings, Settings
-from agent.status import read_status
 from benchmarks.databases import durable_database
 from benchmarks.figures import percentile, table_of
 from benchmarks.queue_fill import DAY, fill

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import psutil
 
-from agent import migrate
-from agent.db.session import Database, open_engine
-from agent.demo.orthanc import free_ports, running_orthanc
-from agent.dimse.storage_scp import StorageScp
-from agent.intake import Intake
-from agent.log import configure_logging
-from agent.settings import ListenerSettings, LogSettings, StudySettings
-from agent.store import InstanceStore
+from agent.commands.demo.orthanc import free_ports, running_orthanc
+from agent.database import migrate
+from agent.database.session import Database, open_engine
+from agent.foundation.log import configure_logging
+from agent.foundation.settings.tree import ListenerSettings, LogSettings, StudySettings
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.receive.scp import StorageScp
 from benchmarks.receive_client import Target
 
 MAXIMUM_ASSOCIATIONS = 32

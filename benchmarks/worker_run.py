@@ -20,19 +20,15 @@ import torch
 from pydicom import Dataset, dcmwrite
 from sqlalchemy import select
 
-import agent.results
-import agent.worker
-import model.reporter
-from agent import migrate
-from agent.db.session import Database, database_now, open_engine
-from agent.db.tables import Job
-from agent.demo.phantom_study import demo_uid, phantom_study
-from agent.header import read_stored
-from agent.intake import Intake
-from agent.log import configure_logging
-from agent.process import Lifecycle
-from agent.queue.states import JobState, move
-from agent.settings import (
+import agent.drafting.worker
+import agent.drafting.write_results
+import model.reporting.reporter
+from agent.commands.demo.phantom_study import demo_uid, phantom_study
+from agent.database import migrate
+from agent.database.session import Database, database_now, open_engine
+from agent.database.tables import Job
+from agent.foundation.log import configure_logging
+from agent.foundation.settings.tree import (
     DestinationSettings,
     LogSettings,
     ModelSettings,
@@ -40,9 +36,13 @@ from agent.settings import (
     StorageSettings,
     WorkerSettings,
 )
-from agent.wiring import open_store, run_worker
-from model.backbone import Backbone
-from model.engine import Engine
+from agent.objects.header import read_stored
+from agent.queue.states import JobState, move
+from agent.receive.intake import Intake
+from agent.service.lifecycle import Lifecycle
+from agent.service.wiring import open_store, run_worker
+from model.decode.engine import Engine
+from model.network.backbone import Backbone
 
 Device = Literal["auto", "cpu", "cuda"]
 # Drawing a film takes longer than reading it: so many patients, and then the same films under new UIDs.
@@ -161,22 +161,22 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
         if len(watch.settled) == studies:
             lifecycle.stop.set()
 
-    desk = model.reporter._Desk
+    desk = model.reporting.reporter._Desk
     measured: tuple[tuple[Any, str, str, Callable[[], None] | None], ...] = (
-        (agent.worker.Worker, "_look", "claim", None),
-        (agent.worker, "gather", "pixels", None),
+        (agent.drafting.worker.Worker, "_look", "claim", None),
+        (agent.drafting.worker, "gather", "pixels", None),
         (desk, "prompt", "resize", None),
         (desk, "read", "review", None),
         (desk, "better", "review", None),
         (Backbone, "encode_images", "vision", None),
         (Engine, "_prefill", "prefill and vision", None),
         (Engine, "advance", "network", None),
-        (agent.results, "draft_record", "documents", None),
-        (agent.results.Results, "settle", "settle", count),
+        (agent.drafting.write_results, "draft_record", "documents", None),
+        (agent.drafting.write_results.Results, "settle", "settle", count),
     )
-    original = agent.worker.Worker.run
+    original = agent.drafting.worker.Worker.run
 
-    def run_measured(worker: agent.worker.Worker, stop: threading.Event) -> None:
+    def run_measured(worker: agent.drafting.worker.Worker, stop: threading.Event) -> None:
         """The clock begins with the worker's loop: the warm-up before it drafts no study."""
         watch.begun = perf_counter()
         with ExitStack() as stack:
@@ -184,11 +184,11 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
                 stack.enter_context(watch.around(owner, function, name, then))
             original(worker, stop)
 
-    setattr(agent.worker.Worker, "run", run_measured)  # noqa: B010 - the type of a method, replaced for once
+    setattr(agent.drafting.worker.Worker, "run", run_measured)  # noqa: B010 - the type of a method, replaced for once
     try:
         run_worker(settings, database, lifecycle)
     finally:
-        setattr(agent.worker.Worker, "run", original)  # noqa: B010 - as above
+        setattr(agent.drafting.worker.Worker, "run", original)  # noqa: B010 - as above
 
 
 def row_of(watch: Stopwatch, *, studies: int, kind: str, slots: int) -> Row:

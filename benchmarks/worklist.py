@@ -25,8 +25,8 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agent import migrate
-from agent.db.session import Database, open_engine
+from agent.database import migrate
+from agent.database.session import Database, open_engine
 from benchmarks.databases import durable_database
 from benchmarks.figures import percentile, table_of
 from benchmarks.worklist_fill import SOME_ACCESSION, SOME_NAME, fill

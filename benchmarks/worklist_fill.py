@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
-from agent import listing
-from agent.db.session import Database, database_now
-from agent.db.tables import Draft, Job, Listing, ListingTag, Study
+from agent.database.session import Database, database_now
+from agent.database.tables import Draft, Job, Listing, ListingTag, Study
+from agent.reports import worklist_row as listing
 
 BATCH = 2000
 FAMILY = ("Miller", "Şahin", "Nowak", "García", "Müller", "Rossi", "Tanaka", "Okafor", "Haddad", "Silva")

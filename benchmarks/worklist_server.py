@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from agent.demo.orthanc import free_ports
-from agent.demo.service import own_environment
+from agent.commands.demo.orthanc import free_ports
+from agent.commands.demo.service import own_environment
 
 READY_WITHIN_S = 120.0
 

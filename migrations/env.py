@@ -1,4 +1,4 @@
-"""Runs the revisions, on the connection that `agent.migrate` hands over or on the configured database."""
+"""Runs the revisions on the connection from `agent.database.migrate`, or on the configured database."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from alembic import context
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from agent.db.session import open_engine
-from agent.db.tables import Base, UtcDateTime
-from agent.settings import load_settings
+from agent.database.session import open_engine
+from agent.database.tables import Base, UtcDateTime
+from agent.foundation.settings.tree import load_settings
 
 # Two processes that start together must not both migrate; the number only has to be ours.
 POSTGRESQL_LOCK = 0x4543484F

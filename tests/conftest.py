@@ -10,9 +10,9 @@ from typing import NoReturn
 
 import pytest
 
-from agent import migrate
-from agent.db.session import Database, open_engine
-from agent.demo.orthanc import Orthanc, free_ports, running_orthanc
+from agent.commands.demo.orthanc import Orthanc, free_ports, running_orthanc
+from agent.database import migrate
+from agent.database.session import Database, open_engine
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,7 @@ def config_show(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     """Print the settings in force: the file, the environment and the defaults together."""
     import yaml
 
-    from agent.settings_reference import masked
+    from agent.foundation.settings.reference import masked
 
     values = masked(settings_of(config))
     if as_json:
@@ -26,6 +26,6 @@ def config_show(config: ConfigOption = None, as_json: JsonOption = False) -> Non
 
 def config_reference() -> None:
     """Print the reference of all settings (docs/settings.md)."""
-    from agent.settings_reference import reference
+    from agent.foundation.settings.reference import reference
 
     print(reference(), end="")

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from agent.errors import AgentError
+from agent.foundation.errors import AgentError
 from dicom_sr.errors import StructuredReportError
 from model.errors import ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agent.db.session import Database
-    from agent.settings import Settings
+    from agent.database.session import Database
+    from agent.foundation.settings.tree import Settings
 
 DEFAULT_CONFIG = Path("config.yaml")
 ERROR_STATUS = 2
@@ -75,7 +75,7 @@ def settings_of(config: Path | None) -> Settings:
     Raises:
         SettingsError: the file or the environment has problems; all are listed.
     """
-    from agent.settings import load_settings
+    from agent.foundation.settings.tree import load_settings
 
     if config is None and DEFAULT_CONFIG.is_file():
         config = DEFAULT_CONFIG
@@ -89,8 +89,8 @@ def database_of(settings: Settings, *, create: bool = False) -> Database:
         SchemaOutdated: it has another schema than this version needs.
         DatabaseUnavailable: it does not answer.
     """
-    from agent import migrate
-    from agent.wiring import open_database
+    from agent.database import migrate
+    from agent.service.wiring import open_database
 
     database = open_database(settings)
     try:
@@ -126,8 +126,8 @@ def audited(database: Database, action: str, *, study: str | None = None, **deta
     """
     from sqlalchemy import select
 
-    from agent.audit import Action, Event, record
-    from agent.db.tables import Study
+    from agent.audit.record import Action, Event, record
+    from agent.database.tables import Study
 
     with database.transaction() as session:
         found = None

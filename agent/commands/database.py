@@ -13,9 +13,9 @@ from agent.commands.common import ConfigOption, settings_of
 
 def db_upgrade(config: ConfigOption = None) -> None:
     """Bring the database to the schema of this version; a SQLite file is copied first."""
-    from agent import migrate
-    from agent.log import configure_logging
-    from agent.wiring import open_database
+    from agent.database import migrate
+    from agent.foundation.log import configure_logging
+    from agent.service.wiring import open_database
 
     settings = settings_of(config)
     configure_logging(settings.log)
@@ -45,8 +45,8 @@ def db_backup(
 
     The file holds patients' names. The received images are not in it: back up `storage.path` with it.
     """
-    from agent.backup import back_up, backup_name
-    from agent.wiring import open_database
+    from agent.database.backup import back_up, backup_name
+    from agent.service.wiring import open_database
 
     settings = settings_of(config)
     database = open_database(settings)
@@ -67,11 +67,11 @@ def db_restore(
     All that came since then is gone from the database; at its start the listener enters the received
     images again that have no row, and they are drafted anew.
     """
-    from agent import migrate
-    from agent.backup import restore
-    from agent.errors import BackupFailed
-    from agent.status import living_processes
-    from agent.wiring import open_database
+    from agent.database import migrate
+    from agent.database.backup import restore
+    from agent.foundation.errors import BackupFailed
+    from agent.operations.status import living_processes
+    from agent.service.wiring import open_database
 
     database = open_database(settings_of(config))
     if migrate.current_revision(database) is not None:

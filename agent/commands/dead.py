@@ -19,8 +19,8 @@ from agent.commands.common import (
 from agent.commands.queue import JobArgument, print_job, shown_time, why_stopped
 
 if TYPE_CHECKING:
-    from agent.db.session import Database
-    from agent.history import JobLine
+    from agent.database.session import Database
+    from agent.operations.history import JobLine
 
 CodeOption = Annotated[
     str | None, typer.Option(help="Only those that stopped with this code, such as delivery-refused.")
@@ -36,7 +36,7 @@ def dead_list(
     """List what is DEAD or FAILED, why, and what to do about it."""
     from rich.markup import escape
 
-    from agent.advice import advice_for
+    from agent.operations.advice import advice_for
 
     lines = _stopped(database_of(settings_of(config)), code, limit)
     if as_json:
@@ -54,8 +54,8 @@ def dead_list(
 
 def dead_show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show one stopped job: its steps, its deliveries, and what to do."""
-    from agent import history
-    from agent.advice import advice_for
+    from agent.operations import history
+    from agent.operations.advice import advice_for
 
     database = database_of(settings_of(config))
     found = history.job_history(database, job)
@@ -77,7 +77,7 @@ def dead_retry(
     config: ConfigOption = None,
 ) -> None:
     """Try stopped jobs again, once their cause is mended. Exit status 1: one could not be tried."""
-    from agent.errors import AgentError
+    from agent.foundation.errors import AgentError
     from agent.queue import operator
 
     if not jobs and not everything:
@@ -102,7 +102,7 @@ def dead_retry(
 
 
 def _stopped(database: Database, code: str | None, limit: int) -> list[JobLine]:
-    from agent import history
+    from agent.operations import history
     from agent.queue.states import JobState
 
     found = [

@@ -27,8 +27,8 @@ def draft(
 
     Exit status 1 when a study could not be drafted.
     """
-    from agent.by_hand import draft_files
-    from agent.log import configure_logging
+    from agent.commands.draft_files import draft_files
+    from agent.foundation.log import configure_logging
 
     settings = settings_of(config)
     configure_logging(settings.log)

@@ -11,8 +11,8 @@ MARKS = {"right": "[green]✓[/]", "look": "[yellow]![/]", "wrong": "[red]✗[/]
 
 def metrics(config: ConfigOption = None) -> None:
     """Print the metrics as /metrics of the web page has them, for a collector that reads a file."""
-    from agent.metrics import exposition
-    from agent.status import read_status
+    from agent.operations.metrics import exposition
+    from agent.operations.status import read_status
 
     settings = settings_of(config)
     print(exposition(read_status(database_of(settings), settings), settings).decode(), end="")
@@ -22,9 +22,9 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check this machine and the configuration; every check says how to mend. Exit status 1: one fails."""
     from rich.markup import escape
 
-    from agent.doctor import Verdict, examine
-    from agent.log import configure_logging
-    from agent.wiring import open_database
+    from agent.commands.doctor import Verdict, examine
+    from agent.foundation.log import configure_logging
+    from agent.service.wiring import open_database
 
     settings = settings_of(config)
     configure_logging(settings.log)

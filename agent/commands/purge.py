@@ -20,7 +20,7 @@ from agent.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from agent.retention_purge import Decision, Purge, Purged
+    from agent.keeping.purge import Decision, Purge, Purged
 
 SHOWN = 40
 
@@ -44,10 +44,10 @@ def purge(
     """Remove image files that `retention` lets go, oldest first. Rows, drafts and documents stay."""
     from functools import partial
 
-    from agent.log import configure_logging
-    from agent.retention_purge import Purge
-    from agent.status import free_mb
-    from agent.wiring import open_store
+    from agent.foundation.disk import free_mb
+    from agent.foundation.log import configure_logging
+    from agent.keeping.purge import Purge
+    from agent.service.wiring import open_store
 
     settings = settings_of(config)
     configure_logging(settings.log)
@@ -124,7 +124,7 @@ def _print(
 ) -> None:
     from rich.table import Table
 
-    from agent.retention import PURGES, WORDS, Reason
+    from agent.keeping.rules import PURGES, WORDS, Reason
 
     screen = console()
     if done is not None:

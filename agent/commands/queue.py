@@ -19,7 +19,7 @@ from agent.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from agent.history import JobHistory, JobLine
+    from agent.operations.history import JobHistory, JobLine
 
 JobArgument = Annotated[int, typer.Argument(help="Number of the job, as `queue list` shows it.")]
 
@@ -33,7 +33,7 @@ def list_jobs(
     """List the newest jobs."""
     from rich.table import Table
 
-    from agent import history
+    from agent.operations import history
     from agent.queue.states import JobState
 
     chosen = None
@@ -64,7 +64,7 @@ def list_jobs(
 
 def show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show one job: its steps, its draft and its deliveries."""
-    from agent import history
+    from agent.operations import history
 
     database = database_of(settings_of(config))
     found = history.job_history(database, job)
@@ -116,7 +116,7 @@ def show_study(
     as_json: JsonOption = False,
 ) -> None:
     """Show the whole history of one study: images, jobs, drafts and deliveries."""
-    from agent import history
+    from agent.operations import history
 
     database = database_of(settings_of(config))
     found = history.study_history(database, study)

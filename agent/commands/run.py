@@ -12,8 +12,8 @@ import typer
 from agent.commands.common import DEFAULT_CONFIG, ConfigOption, database_of, settings_of
 
 if TYPE_CHECKING:
-    from agent.process import Lifecycle
-    from agent.settings import Settings
+    from agent.foundation.settings.tree import Settings
+    from agent.service.lifecycle import Lifecycle
 
 WithParent = Annotated[
     bool, typer.Option("--end-with-parent", hidden=True, help="End when standard input closes.")
@@ -22,8 +22,8 @@ WithParent = Annotated[
 
 def serve(config: ConfigOption = None) -> None:
     """Run the whole service: listener, worker and deliverer in one process tree."""
-    from agent.errors import ProcessFailed
-    from agent.supervisor import ChildSpec, Supervisor
+    from agent.foundation.errors import ProcessFailed
+    from agent.service.supervisor import ChildSpec, Supervisor
 
     settings, lifecycle = begin("supervisor", config)
     database_of(settings, create=True).close()
@@ -48,7 +48,7 @@ def serve(config: ConfigOption = None) -> None:
 
 def listen(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
     """Receive studies by C-STORE and keep the queue in order."""
-    from agent.wiring import run_listener
+    from agent.service.wiring import run_listener
 
     settings, lifecycle = begin("listener", config, end_with_parent=end_with_parent)
     run_listener(settings, database_of(settings), lifecycle)
@@ -57,7 +57,7 @@ def listen(config: ConfigOption = None, end_with_parent: WithParent = False) -> 
 
 def work(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
     """Draft the studies that are queued."""
-    from agent.wiring import run_worker
+    from agent.service.wiring import run_worker
 
     settings, lifecycle = begin("worker", config, end_with_parent=end_with_parent)
     run_worker(settings, database_of(settings), lifecycle)
@@ -66,7 +66,7 @@ def work(config: ConfigOption = None, end_with_parent: WithParent = False) -> No
 
 def deliver(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
     """Send drafts to their destinations."""
-    from agent.wiring import run_deliverer
+    from agent.service.wiring import run_deliverer
 
     settings, lifecycle = begin("deliverer", config, end_with_parent=end_with_parent)
     run_deliverer(settings, database_of(settings), lifecycle)
@@ -75,7 +75,7 @@ def deliver(config: ConfigOption = None, end_with_parent: WithParent = False) ->
 
 def housekeep(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
     """Keep house in a process of its own: complete studies, take back leases, purge, send audit messages."""
-    from agent.wiring import run_housekeeper
+    from agent.service.wiring import run_housekeeper
 
     settings, lifecycle = begin("housekeeping", config, end_with_parent=end_with_parent)
     run_housekeeper(settings, database_of(settings), lifecycle)
@@ -84,8 +84,8 @@ def housekeep(config: ConfigOption = None, end_with_parent: WithParent = False) 
 
 def begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> tuple[Settings, Lifecycle]:
     """Load the settings and set up logs and signals, as every long-running command does first."""
-    from agent.log import configure_logging
-    from agent.process import Lifecycle
+    from agent.foundation.log import configure_logging
+    from agent.service.lifecycle import Lifecycle
 
     settings = settings_of(config)
     configure_logging(settings.log)

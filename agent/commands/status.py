@@ -11,9 +11,9 @@ import typer
 from agent.commands.common import ConfigOption, JsonOption, console, database_of, print_json, settings_of
 
 if TYPE_CHECKING:
-    from agent.health import Level, Problem
-    from agent.settings import Settings
-    from agent.status import Status
+    from agent.foundation.settings.tree import Settings
+    from agent.operations.health import Level, Problem
+    from agent.operations.status import Status
 
 
 def status(
@@ -53,8 +53,8 @@ def status(
 def _show(config: Any, *, as_json: bool, echo: bool) -> int:
     from agent.commands.as_json import plain
     from agent.commands.status_screen import screen_of
-    from agent.errors import DatabaseUnavailable, SchemaOutdated
-    from agent.health import Level
+    from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
+    from agent.operations.health import Level
 
     settings = settings_of(config)
     try:
@@ -75,7 +75,7 @@ def _show(config: Any, *, as_json: bool, echo: bool) -> int:
 
 def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
     from agent.commands.status_screen import failure_of, screen_of
-    from agent.errors import DatabaseUnavailable, SchemaOutdated
+    from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
 
     settings = settings_of(config)
     try:
@@ -87,8 +87,8 @@ def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
 
 def look(settings: Settings, *, echo: bool) -> tuple[Status, tuple[Problem, ...], Level]:
     """Read the status, ask the destinations if `echo`, and judge."""
-    from agent.health import judge, worst
-    from agent.status import read_status
+    from agent.operations.health import judge, worst
+    from agent.operations.status import read_status
 
     # Opened for each look, and closed after it: a database that was away may be back at the next one.
     database = database_of(settings)
@@ -97,8 +97,8 @@ def look(settings: Settings, *, echo: bool) -> tuple[Status, tuple[Problem, ...]
     finally:
         database.close()
     if echo and settings.destinations:
-        from agent.log import configure_logging
-        from agent.probe import ask_all
+        from agent.foundation.log import configure_logging
+        from agent.operations.probe import ask_all
 
         # Before pynetdicom is imported: its loggers and warnings quote what peers say.
         configure_logging(settings.log.model_copy(update={"level": "error"}))

@@ -9,17 +9,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from agent.health import Level, disk_level, worst
-from agent.status import COUNT_CAP
+from agent.operations.health import Level, disk_level, worst
+from agent.operations.status import COUNT_CAP
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from agent.errors import AgentError
-    from agent.health import Problem
-    from agent.settings import Settings
-    from agent.status import Answer, DestinationStatus, Latency, ProcessStatus, Status
-    from agent.throughput import Throughput
+    from agent.foundation.errors import AgentError
+    from agent.foundation.settings.tree import Settings
+    from agent.operations.health import Problem
+    from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, Status
+    from agent.operations.throughput import Throughput
 
 MARKS = {Level.OK: "[green]✓[/]", Level.WARNING: "[yellow]![/]", Level.CRITICAL: "[red]✗[/]"}
 WORDS = {

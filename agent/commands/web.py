@@ -15,7 +15,7 @@ def web(config: ConfigOption = None, end_with_parent: WithParent = False) -> Non
     """Serve the radiologist's worklist."""
     # The reader of sentences (spaCy) loads torch wherever it finds it; here nothing needs it.
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
-    from agent.wiring import run_web
+    from agent.service.wiring import run_web
 
     settings, lifecycle = begin("web", config, end_with_parent=end_with_parent)
     run_web(settings, database_of(settings), lifecycle)
@@ -32,7 +32,7 @@ def user_add(
     ] = False,
 ) -> None:
     """Make a user of the worklist."""
-    from agent.errors import AccountInvalid
+    from agent.foundation.errors import AccountInvalid
     from agent.web.accounts import Role, add_user
 
     if role not in {one.value for one in Role}:

@@ -15,12 +15,12 @@ from pydicom.uid import generate_uid
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from agent.audit import Action, Event, record
-from agent.db.session import Database, database_now
-from agent.db.tables import Commitment, Delivery, Document, Draft, Job, Study
+from agent.audit.record import Action, Event, record
+from agent.database.session import Database, database_now
+from agent.database.tables import Commitment, Delivery, Document, Draft, Job, Study
+from agent.foundation.failure import Failure, backoff_s
+from agent.network.commitment_terms import Answer, Item, Reception, Report, Request, Rule, Word
 from agent.queue import deliveries
-from agent.queue.commitment_values import Answer, Item, Reception, Report, Request, Rule, Word
-from agent.queue.retry import Failure, backoff_s
 from agent.queue.states import DeliveryState, JobState, move
 
 # Documents in one request.

@@ -15,14 +15,14 @@ from random import Random
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from agent.audit import Action, Event, record
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Document, Draft, Job
-from agent.errors import LeaseLost
+from agent.audit.record import Action, Event, record
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery, Document, Draft, Job
+from agent.database.wakeup import DELIVERIES, notify
+from agent.foundation.errors import LeaseLost
+from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.lease import prolong
-from agent.queue.retry import Failure, RetryPolicy, backoff_s
 from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
-from agent.wakeup import DELIVERIES, notify
 
 _RECLAIM_BATCH = 100
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)

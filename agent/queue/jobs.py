@@ -17,11 +17,11 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Job, Study
-from agent.errors import LeaseLost
+from agent.database.session import Database, database_now
+from agent.database.tables import Job, Study
+from agent.foundation.errors import LeaseLost
+from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.lease import prolong
-from agent.queue.retry import Failure, RetryPolicy, backoff_s
 from agent.queue.states import JobState, move
 
 LEASE_EXPIRED = "lease-expired"

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Job
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery, Job
 
 
 def prolong(

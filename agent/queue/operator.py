@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Draft, Job
-from agent.errors import InvalidTransition
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery, Draft, Job
+from agent.database.wakeup import DELIVERIES, notify
+from agent.foundation.errors import InvalidTransition
 from agent.queue.commitments import ask_again
 from agent.queue.deliveries import set_state
 from agent.queue.states import UNSENT, DeliveryState, JobState, move
-from agent.wakeup import DELIVERIES, notify
 
 
 def retry(database: Database, job_id: int, *, give_up_after_s: float, actor: str) -> JobState:

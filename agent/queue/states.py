@@ -11,10 +11,10 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from agent.audit import Action, Event, record
-from agent.db.tables import Job, JobEvent
-from agent.errors import InvalidTransition
-from agent.wakeup import JOBS, notify
+from agent.audit.record import Action, Event, record
+from agent.database.tables import Job, JobEvent
+from agent.database.wakeup import JOBS, notify
+from agent.foundation.errors import InvalidTransition
 
 
 class JobState(StrEnum):

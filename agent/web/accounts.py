@@ -11,9 +11,9 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import delete, select
 
-from agent.db.session import Database, database_now
-from agent.db.tables import User, WebSession
-from agent.errors import AccountInvalid
+from agent.database.session import Database, database_now
+from agent.database.tables import User, WebSession
+from agent.foundation.errors import AccountInvalid
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256

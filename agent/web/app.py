@@ -17,11 +17,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from agent.clock import Clock, SystemClock
-from agent.db.session import Database
-from agent.errors import AgentError, DatabaseUnavailable, NotFound, WebUnprotected
-from agent.settings import Settings, WebSettings
-from agent.store import InstanceStore
+from agent.database.session import Database
+from agent.foundation.clock import Clock, SystemClock
+from agent.foundation.errors import AgentError, DatabaseUnavailable, NotFound, WebUnprotected
+from agent.foundation.settings.tree import Settings, WebSettings
+from agent.objects.store import InstanceStore
 from agent.web import pages_list, pages_sign_in, pages_study
 from agent.web.accounts import any_user_may_sign_in
 from agent.web.films import Films

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from agent.web.report import Report
+from agent.reports.edited_report import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

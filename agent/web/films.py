@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from agent.errors import InstanceMissing
-from agent.pixels import load_film
-from agent.store import InstanceStore
+from agent.foundation.errors import InstanceMissing
+from agent.objects.pixels import load_film
+from agent.objects.store import InstanceStore
 
 SCREEN_PX = 1536
 FULL_PX = 8192

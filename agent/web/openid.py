@@ -17,8 +17,8 @@ from joserfc.errors import JoseError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agent.errors import OpenIdRefused, OpenIdUnavailable, SettingsError
-from agent.settings_web import OidcSettings
+from agent.foundation.errors import OpenIdRefused, OpenIdUnavailable, SettingsError
+from agent.foundation.settings.web import OidcSettings
 from agent.web.accounts import Role
 
 WELL_KNOWN = "/.well-known/openid-configuration"

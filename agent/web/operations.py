@@ -15,10 +15,10 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent import migrate
-from agent.errors import AgentError
-from agent.metrics import CONTENT_TYPE, exposition
-from agent.status import read_status
+from agent.database import migrate
+from agent.foundation.errors import AgentError
+from agent.operations.metrics import CONTENT_TYPE, exposition
+from agent.operations.status import read_status
 from agent.web.site import Site
 
 PATHS = ("/healthz", "/readyz", "/metrics")

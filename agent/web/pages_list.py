@@ -11,12 +11,12 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agent.db.tables import Draft, JobEvent
-from agent.errors import DatabaseUnavailable
-from agent.web import audit
+from agent.audit import web_actor as audit
+from agent.database.tables import Draft, JobEvent
+from agent.foundation.errors import DatabaseUnavailable
+from agent.reports.edited_report import finding_of
 from agent.web.findings import Line, chips
 from agent.web.query import FLAGS, findings, query_of
-from agent.web.report import finding_of
 from agent.web.site import Site, aside, page, person_of, site_of
 from agent.web.statistics import read_statistics
 from agent.web.worklist import Page, Row, read_page

@@ -8,12 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent.errors import AgentError, NotFound, StaleEdit
-from agent.web import audit, verdict
-from agent.web.compare import compare
-from agent.web.films import FULL_PX, SCREEN_PX
-from agent.web.findings import table_of
-from agent.web.report import (
+from agent.audit import web_actor as audit
+from agent.foundation.errors import AgentError, NotFound, StaleEdit
+from agent.reports import sign_off as verdict
+from agent.reports.edited_report import (
     Report,
     doubtful_sentences,
     drafted_report,
@@ -21,6 +19,9 @@ from agent.web.report import (
     read_findings,
     report_of,
 )
+from agent.web.compare import compare
+from agent.web.films import FULL_PX, SCREEN_PX
+from agent.web.findings import table_of
 from agent.web.site import aside, form_of, page, person_of, site_of
 from agent.web.study import StudyView, find_film, read_revisions, read_state, read_study
 from dicom_sr.errors import StructuredReportError

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.db.tables import Draft, Instance, Study
-from agent.errors import PatientConflict
-from agent.priors import ARCHIVE, PriorStudy, priors_of
+from agent.database.tables import Draft, Instance, Study
+from agent.foundation.errors import PatientConflict
+from agent.priors.links import ARCHIVE, PriorStudy, priors_of
 
 MOST_PRIORS = 5
 _IMAGE_MODALITIES = ("CR", "DX", "DR", "OT", "SC", "RG", "")

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, get_args
 from urllib.parse import urlencode
 
-from agent.listing import NORMAL
+from agent.reports.worklist_row import NORMAL
 from model.findings.vocabulary import load_vocabulary
 
 Show = Literal["open", "verified", "rejected", "none", "all"]

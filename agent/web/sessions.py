@@ -14,8 +14,8 @@ from datetime import timedelta
 from itsdangerous import BadSignature, Signer
 from sqlalchemy import delete
 
-from agent.db.session import Database, database_now
-from agent.db.tables import User, WebSession
+from agent.database.session import Database, database_now
+from agent.database.tables import User, WebSession
 from agent.web.accounts import Account, account_of
 
 # How often a session's last use is written down.

@@ -13,11 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from agent.db.session import Database
-from agent.settings import Settings
-from agent.store import InstanceStore
+from agent.audit.web_actor import Actor
+from agent.database.session import Database
+from agent.foundation.settings.tree import Settings
+from agent.objects.store import InstanceStore
 from agent.web.accounts import Account, Role, shown_name
-from agent.web.audit import Actor
 from agent.web.films import Films
 from agent.web.openid import OpenId
 from agent.web.sessions import Sessions

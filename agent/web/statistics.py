@@ -10,8 +10,8 @@ from statistics import median
 
 from sqlalchemy import select
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Verdict
+from agent.database.session import Database, database_now
+from agent.database.tables import Verdict
 
 SPAN = timedelta(days=90)
 MOST_VERDICTS = 20_000

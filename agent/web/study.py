@@ -9,9 +9,9 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Draft, Instance, Job, Study, Verdict
-from agent.errors import NotFound
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery, Draft, Instance, Job, Study, Verdict
+from agent.foundation.errors import NotFound
 from agent.web.priors import FilmLine, Prior, films_of, read_priors
 
 

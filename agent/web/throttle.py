@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 
-from agent.clock import Clock
+from agent.foundation.clock import Clock
 
 FAILURES_PER_NAME = 5
 FAILURES_PER_ADDRESS = 20

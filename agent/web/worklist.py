@@ -15,11 +15,11 @@ from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from agent import listing
-from agent.db.session import Database, database_now
-from agent.db.tables import Draft, Job, Listing, ListingTag, Study, UtcDateTime
+from agent.database.session import Database, database_now
+from agent.database.tables import Draft, Job, Listing, ListingTag, Study, UtcDateTime
 from agent.queue.states import JobState
-from agent.urgency import ROUTINE
+from agent.reports import worklist_row as listing
+from agent.reports.urgency import ROUTINE
 from agent.web.query import Order, Place, Query, cursor_of, place_of
 
 COUNT_CAP = 1000

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import torch
 
-from model.backbone import Backbone
-from model.config import BlockAnchor
 from model.decode.context import DecodeContext
 from model.decode.options import Decoded, DecodeOptions, Observer
 from model.decode.transcript import Transcript, choose
-from model.prompt import PromptBatch
+from model.network.backbone import Backbone
+from model.network.config import BlockAnchor
+from model.network.prompt import PromptBatch
 
 
 @torch.inference_mode()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone
-from model.cache import BlockCache
 from model.decode.encode import encode_prompts
 from model.decode.options import DecodeOptions
-from model.masks import block_mask, causal_step_mask, fused_mask
-from model.positions import text_positions
-from model.prompt import PromptBatch
+from model.network.backbone import Backbone
+from model.network.cache import BlockCache
+from model.network.masks import block_mask, causal_step_mask, fused_mask
+from model.network.positions import text_positions
+from model.network.prompt import PromptBatch
 
 
 class DecodeContext:

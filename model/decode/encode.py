@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone
-from model.cache import BlockCache
-from model.config import BlockAnchor, PromptAttention
 from model.decode.options import DecodeOptions
 from model.errors import DecodingError
-from model.masks import prefill_block_mask, prompt_mask
-from model.positions import next_positions, text_positions
-from model.prompt import PromptBatch
+from model.network.backbone import Backbone
+from model.network.cache import BlockCache
+from model.network.config import BlockAnchor, PromptAttention
+from model.network.masks import prefill_block_mask, prompt_mask
+from model.network.positions import next_positions, text_positions
+from model.network.prompt import PromptBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,7 +24,7 @@ class EncodedPrompts:
     embeds: `[S, P, D]`; positions: int `[3, S, P]`; valid: bool `[S, P]`. starts: int `[S]`, tokens before
     the first block; next_position: int `[S]`, the position of its first token. block: int `[S, B]`, the
     first block: what of the prompt stands in it (`known`, bool `[S, B]`), then masks. answered: as in
-    `model.masks.prompt_mask`.
+    `model.network.masks.prompt_mask`.
     """
 
     embeds: Tensor

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import torch
 
-from model.backbone import Backbone
 from model.decode.context import DecodeContext
 from model.decode.denoise import blank_state, finish_block, settle
 from model.decode.options import Decoded, DecodeOptions, Observer
 from model.decode.transcript import Transcript
-from model.prompt import PromptBatch
+from model.network.backbone import Backbone
+from model.network.prompt import PromptBatch
 
 
 @torch.inference_mode()

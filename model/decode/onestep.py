@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from model.backbone import Backbone
 from model.decode.multistep import decode_multistep
 from model.decode.options import Decoded, DecodeOptions, Observer
-from model.prompt import PromptBatch
+from model.network.backbone import Backbone
+from model.network.prompt import PromptBatch
 
 
 def decode_onestep(

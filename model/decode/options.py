@@ -8,9 +8,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from model.backbone import Backbone
-from model.config import BlockAnchor, ModelConfig, PromptAttention
-from model.prompt import PromptBatch
+from model.network.backbone import Backbone
+from model.network.config import BlockAnchor, ModelConfig, PromptAttention
+from model.network.prompt import PromptBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from model.evaluate.canonical import CanonicalReading, split_sentences
+from model.findings.canonical import CanonicalReading, split_sentences
 from model.findings.extract import extract_findings
-from model.garble import garble
+from model.network.tokenizer import ReportTokenizer
 from model.phantom.phrases import TECHNIQUE
-from model.tokenizer import ReportTokenizer
+from model.reporting.garble import garble
 
 _TECHNIQUE = frozenset(line.casefold() for lines in TECHNIQUE.values() for line in lines)
 

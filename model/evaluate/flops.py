@@ -17,9 +17,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.backbone import Backbone
-from model.config import NetworkShape
-from model.masks import rad_mask
+from model.network.backbone import Backbone
+from model.network.config import NetworkShape
+from model.network.masks import rad_mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

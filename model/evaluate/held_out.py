@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from model.phantom import training_example
-from model.train.examples import Example
+from model.phantom.studies import Example
 
 FIRST_SEED = 700_000
 

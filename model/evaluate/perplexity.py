@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from model.backbone import Backbone
-from model.masks import causal_mask
-from model.positions import next_positions, text_positions
-from model.prompt import PromptBatch
+from model.network.backbone import Backbone
+from model.network.masks import causal_mask
+from model.network.positions import next_positions, text_positions
+from model.network.prompt import PromptBatch
 
 
 @torch.inference_mode()

@@ -15,8 +15,8 @@ from matplotlib import pyplot
 from model.decode import DecodeOptions
 from model.evaluate.subjects import Subjects
 from model.evaluate.tables import ROWS
-from model.prompt import build_prompt, collate_prompts
-from model.train.examples import Example
+from model.network.prompt import build_prompt, collate_prompts
+from model.phantom.studies import Example
 
 _SHOWN = ("AR", "Naive one-step blk8", "ECHO blk8")
 _STUDIES = 6

@@ -6,11 +6,11 @@ import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.backbone import Backbone
-from model.checkpoint import Checkpoint, load_checkpoint
-from model.config import ModelConfig, Stage
 from model.evaluate.deltas import apply_delta, save_delta
-from model.tokenizer import ReportTokenizer
+from model.network.backbone import Backbone
+from model.network.checkpoint import Checkpoint, load_checkpoint
+from model.network.config import ModelConfig, Stage
+from model.network.tokenizer import ReportTokenizer
 
 BASELINES = "baselines"
 # Where `make demo-model` and `make table-models` leave each network of the table, in `runs`.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 
-from model.config import Stage
 from model.decode import (
     Decoded,
     DecodeOptions,
@@ -18,14 +17,15 @@ from model.decode import (
     decode_multistep,
     decode_onestep,
 )
-from model.evaluate.canonical import read_canonical
 from model.evaluate.dictated import read_dictated
 from model.evaluate.metrics import attribute_accuracy, macro_f1, rouge_l
 from model.evaluate.perplexity import perplexity
 from model.evaluate.subjects import Subject, Subjects
+from model.findings.canonical import read_canonical
 from model.findings.extract import extract_findings
-from model.prompt import Prompt, PromptBatch, build_prompt, collate_prompts
-from model.train.examples import Example
+from model.network.config import Stage
+from model.network.prompt import Prompt, PromptBatch, build_prompt, collate_prompts
+from model.phantom.studies import Example
 
 _BATCH = 32
 _TIMED = 8  # studies decoded one by one for the rate, after one for warming up

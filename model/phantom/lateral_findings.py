@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from model.findings.types import Finding, Laterality
 from model.phantom.canvas import Field, blob, curve, dome, ellipse, lines, smooth_noise, step
 from model.phantom.chest import GRADE, SIDES, affects
+from model.phantom.lateral_side import Side
 from model.phantom.spec import PhantomSpec
-
-if TYPE_CHECKING:
-    from model.phantom.lateral import Side
 
 _FLUID_TOP = (0.075, -0.04, -0.27)  # y of the fluid's surface in front, from the dome, by severity
 _HAZE = (0.22, 0.40, 0.60)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.checkpoint import Checkpoint, load_checkpoint
 from model.errors import ModelError
+from model.network.checkpoint import Checkpoint, load_checkpoint
 
 
 class AverageError(ModelError):

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import ModelConfig
-from model.positions import mrope_positions, next_positions, text_positions
-from model.prompt import ReportContext, patchify, prepare_image, prompt_ids
-from model.tokenizer import ReportTokenizer
-from model.train.examples import Example
+from model.network.config import ModelConfig
+from model.network.positions import mrope_positions, next_positions, text_positions
+from model.network.prompt import ReportContext, patchify, prepare_image, prompt_ids
+from model.network.tokenizer import ReportTokenizer
+from model.phantom.studies import Example
 
 _GROUP = 8  # batches that are sorted by length together
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.backbone import Backbone
-from model.config import ModelConfig, Stage
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig, Stage
 from model.train import t3d
 from model.train.config import DcdConfig, T3dConfig
 from model.train.loop import Batch

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone
+from model.network.backbone import Backbone
 from model.train.batches import Collator, ExampleSet
 
 _AT_ONCE = 64  # studies

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone
-from model.config import ModelConfig
-from model.positions import text_positions
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
+from model.network.positions import text_positions
 from model.train.reader import Reader
 
 

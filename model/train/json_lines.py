@@ -10,8 +10,8 @@ from typing import Any, overload
 import numpy as np
 from PIL import Image
 
+from model.phantom.studies import Example
 from model.train.config import TrainingConfigError
-from model.train.examples import Example
 
 _REQUIRED = ("id", "images", "findings", "impression")
 

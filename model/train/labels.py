@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.backbone import Backbone
-from model.config import ModelConfig
 from model.findings.types import Finding, Laterality, Presence, Severity
-from model.prompt import patchify
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
+from model.network.prompt import patchify
 from model.train.loop import Batch
 
 SIDES = tuple(Laterality)

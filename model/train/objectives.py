@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.backbone import Backbone
-from model.config import ModelConfig
-from model.positions import text_positions
-from model.prompt import patchify
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
+from model.network.positions import text_positions
+from model.network.prompt import patchify
 from model.train import dcd
 from model.train.divergence import sparse_divergence
 from model.train.loop import Batch

@@ -15,8 +15,8 @@ import numpy as np
 
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.phantom.example import training_example
+from model.phantom.studies import Example
 from model.train.config import PhantomData
-from model.train.examples import Example
 
 CHUNK = 500  # phantoms per file
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoint import save_checkpoint
+from model.network.checkpoint import save_checkpoint
 from model.train.average import load_mean
 from model.train.recipe import Recipe
 

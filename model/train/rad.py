@@ -2,7 +2,7 @@
 
     [ prompt P, clean | response R, clean | response R, noisy ( | further noisy copies ) ]
 
-The attention is `model.masks.rad_mask`; a noisy copy reuses the clean copy's position ids; the loss
+The attention is `model.network.masks.rad_mask`; a noisy copy reuses the clean copy's position ids; the loss
 counts the masked noisy positions only. The prompt is stored once: P + 2R tokens where full duplication
 has 2(P + R). Several noisy copies may share one clean copy (complementary masks), which spares the
 prompt and the clean answer again.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone
+from model.network.backbone import Backbone
 
 
 class RolloutCache:

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from model.backbone import Backbone
-from model.checkpoint import load_checkpoint
-from model.config import ModelConfig, Stage, tiny_config, tiny_network
-from model.prompt import PROMPT_WORDS
-from model.tokenizer import IMAGE_PAD, MASK, ReportTokenizer, train_tokenizer
+from model.network.backbone import Backbone
+from model.network.checkpoint import load_checkpoint
+from model.network.config import ModelConfig, Stage, tiny_config, tiny_network
+from model.network.prompt import PROMPT_WORDS
+from model.network.tokenizer import IMAGE_PAD, MASK, ReportTokenizer, train_tokenizer
 from model.train.batches import ExampleSet
 from model.train.config import DataConfig, StageConfig, TrainingConfig, TrainingConfigError
 from model.train.curves import draw_curves

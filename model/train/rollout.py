@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone
-from model.config import ModelConfig
-from model.positions import text_positions
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
+from model.network.positions import text_positions
 from model.train.reader import Reader
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.backbone import Backbone
-from model.checkpoint import save_checkpoint
-from model.config import ModelConfig, Stage
-from model.masks import causal_mask, rad_mask_batch
-from model.tokenizer import ReportTokenizer
+from model.network.backbone import Backbone
+from model.network.checkpoint import save_checkpoint
+from model.network.config import ModelConfig, Stage
+from model.network.masks import causal_mask, rad_mask_batch
+from model.network.tokenizer import ReportTokenizer
+from model.phantom.studies import Example
 from model.train.batches import Collator, ExampleSet, Sampler
 from model.train.config import LabelsConfig, RadConfig, StageConfig
-from model.train.examples import Example
 from model.train.features import FeatureCache
 from model.train.labels import LabelObjective, LabelSpace
 from model.train.loop import Batch

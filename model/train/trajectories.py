@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from model.backbone import Backbone
-from model.evaluate.canonical import read_canonical
+from model.findings.canonical import read_canonical
+from model.network.backbone import Backbone
 from model.train.config import RolloutConfig
 from model.train.features import FeatureCache
 from model.train.loop import Report

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from torch import Tensor
 
-from model.backbone import Backbone
-from model.config import ModelConfig
-from model.evaluate.canonical import read_canonical
 from model.evaluate.metrics import macro_f1
-from model.tokenizer import ReportTokenizer
+from model.findings.canonical import read_canonical
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
+from model.network.tokenizer import ReportTokenizer
+from model.phantom.studies import Example
 from model.train.batches import Collator, ExampleSet
-from model.train.examples import Example
 from model.train.features import encode_studies
 from model.train.generate import generate
 from model.train.rollout import roll_out

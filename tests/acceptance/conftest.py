@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from agent.db.session import Database, open_engine
-from agent.demo.orthanc import free_ports
-from agent.demo.outcome import Outcome, read_outcomes
-from agent.demo.pacs import EmbeddedPacs, running_pacs
-from agent.demo.service import (
+from agent.commands.demo.orthanc import free_ports
+from agent.commands.demo.outcome import Outcome, read_outcomes
+from agent.commands.demo.pacs import EmbeddedPacs, running_pacs
+from agent.commands.demo.service import (
     Service,
     kill_service,
     own_environment,
@@ -26,10 +25,11 @@ from agent.demo.service import (
     stop_service,
     write_config,
 )
-from agent.demo.service import wait_until_ready as wait_for_service
-from agent.errors import ProgramNotReady
-from agent.settings import Settings
-from agent.wiring import checkpoint_of
+from agent.commands.demo.service import wait_until_ready as wait_for_service
+from agent.database.session import Database, open_engine
+from agent.foundation.errors import ProgramNotReady
+from agent.foundation.settings.tree import Settings
+from agent.service.wiring import checkpoint_of
 
 # Long enough for a machine that does other things as well.
 PATIENCE_S = 280.0

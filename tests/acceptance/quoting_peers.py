@@ -14,7 +14,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from agent.demo.pacs import SR_CLASSES
+from agent.commands.demo.pacs import SR_CLASSES
 
 REFUSED, FAILED = 0x0122, 0xC001
 

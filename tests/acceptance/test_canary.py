@@ -19,13 +19,13 @@ import yaml
 from pydicom import Dataset
 from sqlalchemy import text
 
-from agent.db.session import Database, open_engine
-from agent.demo.orthanc import free_ports
-from agent.demo.pacs import running_pacs
-from agent.demo.phantom_study import phantom_study
-from agent.demo.sending import Sent, parcel_of, send
-from agent.demo.service import start_service, stop_service, wait_until_ready, write_config
-from agent.dimse.contexts import CR_IMAGE
+from agent.commands.demo.orthanc import free_ports
+from agent.commands.demo.pacs import running_pacs
+from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.sending import Sent, parcel_of, send
+from agent.commands.demo.service import start_service, stop_service, wait_until_ready, write_config
+from agent.database.session import Database, open_engine
+from agent.network.contexts import CR_IMAGE
 from tests.acceptance.conftest import PATIENCE_S, Agent, run_command
 from tests.acceptance.quoting_peers import failing_archive, refusing_pacs
 from tests.integration.receive.peer import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.demo.service import own_environment
+from agent.commands.demo.service import own_environment
 
 KILLS = 10
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.demo.phantom_study import PhantomStudy, phantom_study
-from agent.demo.sending import parcel_of, send
+from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
+from agent.commands.demo.sending import parcel_of, send
 from tests.acceptance.conftest import PATIENCE_S, Agent, Run
 
 SIZE = 512
@@ -106,12 +106,12 @@ def test_sighup_reloads_only_a_right_configuration(agent: Agent) -> None:
     try:
         agent.config.write_text("listener: [", encoding="utf-8")
         os.kill(agent.service.process.pid, signal.SIGHUP)
-        assert eventually(lambda: agent.log.count('"reload_refused"') == 3)
+        assert eventually(lambda: agent.foundation.log.count('"reload_refused"') == 3)
     finally:
         agent.config.write_text(right, encoding="utf-8")
-    ready = agent.log.count('"event": "ready"')
+    ready = agent.foundation.log.count('"event": "ready"')
     os.kill(agent.service.process.pid, signal.SIGHUP)
-    assert eventually(lambda: agent.log.count('"event": "ready"') == ready + 3)
+    assert eventually(lambda: agent.foundation.log.count('"event": "ready"') == ready + 3)
     study = phantom(12)
     parcels = [parcel_of(one, "image") for one in study.instances]
     send(parcels, host="127.0.0.1", port=agent.port, called="ECHO_AGENT")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from agent.db.session import Database, open_engine
-from agent.db.tables import Delivery, Job
-from agent.demo.orthanc import free_ports, running_orthanc
-from agent.demo.phantom_study import phantom_study
-from agent.demo.service import Service, running_service, write_config
+from agent.commands.demo.orthanc import free_ports, running_orthanc
+from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.service import Service, running_service, write_config
+from agent.database.session import Database, open_engine
+from agent.database.tables import Delivery, Job
 from tests.acceptance.conftest import PATIENCE_S
 
 

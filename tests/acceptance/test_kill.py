@@ -11,8 +11,8 @@ from io import BytesIO
 import pytest
 from pydicom import dcmread
 
-from agent.demo.phantom_study import phantom_study
-from agent.demo.sending import parcel_of, send
+from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.sending import parcel_of, send
 from tests.acceptance.conftest import PATIENCE_S, Agent
 
 STUDIES = 20

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
-from agent.demo.orthanc import running_orthanc
-from agent.demo.phantom_study import phantom_study
-from agent.demo.sending import parcel_of, send
+from agent.commands.demo.orthanc import running_orthanc
+from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.sending import parcel_of, send
 from tests.acceptance.conftest import Agent
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.backbone import Backbone
-from model.config import Stage, tiny_config
-from model.engine import Engine
-from model.prompt import PROMPT_WORDS, build_prompt
-from model.steps import Method
-from model.tokenizer import train_tokenizer
+from model.decode.engine import Engine
+from model.decode.steps import Method
+from model.network.backbone import Backbone
+from model.network.config import Stage, tiny_config
+from model.network.prompt import PROMPT_WORDS, build_prompt
+from model.network.tokenizer import train_tokenizer
 
 pytestmark = [
     pytest.mark.gpu,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import migrate
-from agent.db.session import Database, open_engine
-from agent.demo.postgres import PostgresServer, running_postgres
-from agent.errors import ProgramMissing
+from agent.commands.demo.postgres import PostgresServer, running_postgres
+from agent.database import migrate
+from agent.database.session import Database, open_engine
+from agent.foundation.errors import ProgramMissing
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from agent import migrate
-from agent.backup import SUFFIX, back_up, restore
-from agent.db.session import Database, open_engine
-from agent.db.tables import Study
+from agent.database import migrate
+from agent.database.backup import SUFFIX, back_up, restore
+from agent.database.session import Database, open_engine
+from agent.database.tables import Study
 from tests.unit.agent.rows import add_study, now_of
 
 pytestmark = pytest.mark.integration

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Document, Draft, Job, Study
+from agent.database.session import Database, database_now
+from agent.database.tables import Document, Draft, Job, Study
 from agent.queue import deliveries, jobs
 from agent.queue.states import JobState, move
 

@@ -14,12 +14,12 @@ import sys
 import time
 from functools import partial
 
-from agent.db.session import Database, database_now, open_engine
-from agent.errors import DatabaseUnavailable, LeaseLost
-from agent.leases import LeaseKeeper
+from agent.database.session import Database, database_now, open_engine
+from agent.foundation.errors import DatabaseUnavailable, LeaseLost
+from agent.foundation.failure import RetryPolicy
 from agent.queue import jobs
 from agent.queue.jobs import Claim
-from agent.queue.retry import RetryPolicy
+from agent.queue.lease_keeper import LeaseKeeper
 
 POLICY = RetryPolicy(maximum_attempts=3, first_s=0.01, longest_s=0.01)
 

@@ -11,20 +11,20 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from sqlalchemy import select
 
-from agent import outbox
-from agent.composition import draft_record
-from agent.db.session import Database, database_now
-from agent.db.tables import Instance, Job, Study
-from agent.header import read_stored
-from agent.intake import Intake
-from agent.materials import Material
-from agent.pixels import load_image
+from agent.database.session import Database, database_now
+from agent.database.tables import Instance, Job, Study
+from agent.foundation.settings.tree import Settings
+from agent.objects.header import read_stored
+from agent.objects.pixels import load_image
+from agent.objects.store import InstanceStore
 from agent.queue.states import JobState, move
-from agent.settings import Settings
-from agent.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.reports import publish as outbox
+from agent.reports.compose import draft_record
+from agent.reports.material import Material
 from dicom_sr.document import Algorithm
 from model.findings.extract import extract_findings
-from model.reporter import DraftFlag, DraftSentence, DraftText
+from model.reporting.reporter import DraftFlag, DraftSentence, DraftText
 
 ALGORITHM = Algorithm(
     name="test", version="1", manufacturer="ECHO Agent", weights_sha256="0" * 64, demonstration=True

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from agent import errors
-from agent.cli import app
+from agent.commands.cli import app
+from agent.foundation import errors
 from agent.queue.states import DeliveryState, JobState
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")

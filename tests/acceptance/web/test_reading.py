@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from agent import migrate
-from agent.db.session import Database, open_engine
-from agent.demo.orthanc import free_ports
-from agent.settings import DestinationSettings, OidcSettings, Settings, WebSettings
-from agent.store import InstanceStore
+from agent.commands.demo.orthanc import free_ports
+from agent.database import migrate
+from agent.database.session import Database, open_engine
+from agent.foundation.settings.tree import DestinationSettings, OidcSettings, Settings, WebSettings
+from agent.objects.store import InstanceStore
 from agent.web.accounts import Role, add_user
 from agent.web.app import create_app, serve
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from agent.demo.orthanc import Orthanc, free_ports
-from agent.demo.phantom_study import PhantomStudy, phantom_study
-from agent.demo.sending import parcel_of, send
-from agent.demo.service import running_service, write_config
+from agent.commands.demo.orthanc import Orthanc, free_ports
+from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
+from agent.commands.demo.sending import parcel_of, send
+from agent.commands.demo.service import running_service, write_config
 from dicom_sr.validate import validate
 
 from .chromium import PATIENCE_MS, Reading, chromium, open_page

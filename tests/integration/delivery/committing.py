@@ -13,14 +13,20 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pynetdicom import AE, build_role, evt
 
-from agent.audit import Event
-from agent.db.session import Database
-from agent.dimse.commitment import STORAGE_COMMITMENT, STUDY_ROOT_FIND, WELL_KNOWN_INSTANCE
-from agent.dimse.commitment_reports import CommitmentReports
-from agent.dimse.storage_scp import StorageScp
-from agent.intake import Intake
-from agent.settings import AllowedPeer, DestinationSettings, ListenerSettings, Settings, StudySettings
-from agent.store import InstanceStore
+from agent.audit.record import Event
+from agent.database.session import Database
+from agent.delivery.commitment_reports import CommitmentReports
+from agent.foundation.settings.tree import (
+    AllowedPeer,
+    DestinationSettings,
+    ListenerSettings,
+    Settings,
+    StudySettings,
+)
+from agent.network.commitment_scu import STORAGE_COMMITMENT, STUDY_ROOT_FIND, WELL_KNOWN_INSTANCE
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.receive.scp import StorageScp
 from tests.integration.delivery.conftest import ScriptedPacs
 
 

@@ -19,7 +19,7 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from agent.settings import DestinationSettings
+from agent.foundation.settings.tree import DestinationSettings
 from dicom_sr.document import Algorithm, DraftContent, SourceStudy, build_draft, encode
 from model.findings.types import Finding, Presence
 

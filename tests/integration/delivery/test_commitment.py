@@ -16,16 +16,16 @@ from pydicom.sequence import Sequence as DicomSequence
 from pynetdicom import evt
 from sqlalchemy import func, select, update
 
-from agent.audit import Action
-from agent.db.session import Database, database_now
-from agent.db.tables import AuditEvent, Commitment, Delivery, JobEvent
-from agent.delivery import Deliverer
-from agent.demo.orthanc import Orthanc
-from agent.health import judge
+from agent.audit.record import Action
+from agent.commands.demo.orthanc import Orthanc
+from agent.database.session import Database, database_now
+from agent.database.tables import AuditEvent, Commitment, Delivery, JobEvent
+from agent.delivery.deliverer import Deliverer
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.operations.health import judge
+from agent.operations.status import read_status
 from agent.queue import operator
 from agent.queue.states import JobState
-from agent.settings import DestinationSettings, Settings
-from agent.status import read_status
 from tests.integration.delivery.committing import CommittingPacs, Hearing, hearing, reference, send_report
 from tests.integration.delivery.outbox import QUICK, delivery_states, outbox, running, state_of, wait_for
 
@@ -37,9 +37,9 @@ BOTH_COMMITTED = ["COMMITTED", "COMMITTED"]
 
 PROGRAM = """
 import sys, threading
-from agent.db.session import Database, open_engine
-from agent.delivery import Deliverer
-from agent.settings import DeliverySettings, DestinationSettings, Settings
+from agent.database.session import Database, open_engine
+from agent.delivery.deliverer import Deliverer
+from agent.foundation.settings.tree import DeliverySettings, DestinationSettings, Settings
 destination = DestinationSettings(
     name="pacs", host="127.0.0.1", port=int(sys.argv[2]), ae_title="PACS",
     commitment=True, commitment_wait_s=60,

@@ -14,10 +14,10 @@ import pytest
 from pynetdicom import evt
 from sqlalchemy import update
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery
+from agent.foundation.settings.tree import DestinationSettings
 from agent.queue import operator
-from agent.settings import DestinationSettings
 from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
 
 pytestmark = pytest.mark.integration
@@ -26,9 +26,9 @@ MakePacs = Callable[..., Any]
 
 PROGRAM = """
 import sys, threading
-from agent.db.session import Database, open_engine
-from agent.delivery import Deliverer
-from agent.settings import DeliverySettings, DestinationSettings, Settings
+from agent.database.session import Database, open_engine
+from agent.delivery.deliverer import Deliverer
+from agent.foundation.settings.tree import DeliverySettings, DestinationSettings, Settings
 destination = DestinationSettings(name="pacs", host="127.0.0.1", port=int(sys.argv[2]), ae_title="PACS")
 settings = Settings(destinations=(destination,), delivery=DeliverySettings(poll_s=0.05))
 Deliverer(Database(open_engine(sys.argv[1])), settings, owner="doomed").run(threading.Event())

@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery
-from agent.delivery import Deliverer
-from agent.dimse.scu import ConnectionLost
-from agent.errors import CommitmentUnsupported, DeliveryFailed
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery
+from agent.delivery.deliverer import Deliverer
+from agent.foundation.errors import CommitmentUnsupported, DeliveryFailed
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.network.commitment_terms import Item, Request
+from agent.network.scu import ConnectionLost
 from agent.queue import operator
-from agent.queue.commitment_values import Item, Request
-from agent.settings import DestinationSettings, Settings
 from tests.integration.delivery.outbox import delivery_states, outbox, state_of
 
 pytestmark = pytest.mark.integration

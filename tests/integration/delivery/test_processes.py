@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.db.session import Database
-from agent.demo.orthanc import Orthanc
-from agent.demo.service import own_environment
+from agent.commands.demo.orthanc import Orthanc
+from agent.commands.demo.service import own_environment
+from agent.database.session import Database
 from tests.integration.delivery.outbox import delivery_states, outbox, wait_for
 
 pytestmark = pytest.mark.integration

@@ -13,10 +13,10 @@ from pydicom import dcmread
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from pynetdicom import evt
 
-from agent.demo.orthanc import Orthanc
-from agent.dimse.storage_scu import ConnectionLost, echo, open_connection
-from agent.errors import DeliveryFailed, DeliveryRefused
-from agent.settings import DestinationSettings
+from agent.commands.demo.orthanc import Orthanc
+from agent.foundation.errors import DeliveryFailed, DeliveryRefused
+from agent.foundation.settings.tree import DestinationSettings
+from agent.network.store_scu import ConnectionLost, echo, open_connection
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from agent.db.session import Database
-from agent.delivery import open_way
-from agent.demo.orthanc import Orthanc
-from agent.dimse.storage_scu import ConnectionLost
-from agent.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
-from agent.queue.commitment_values import Item
-from agent.settings import DestinationSettings
-from agent.stow import holds, reachable
+from agent.commands.demo.orthanc import Orthanc
+from agent.database.session import Database
+from agent.delivery.deliverer import open_way
+from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
+from agent.foundation.settings.tree import DestinationSettings
+from agent.network.commitment_terms import Item
+from agent.network.store_scu import ConnectionLost
+from agent.network.stow import holds, reachable
 from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
 
 pytestmark = pytest.mark.integration

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from agent.db.session import Database
-from agent.delivery import Deliverer
-from agent.demo.orthanc import free_ports, running_orthanc
-from agent.dimse.scu import ConnectionLost
-from agent.dimse.storage_scu import echo, open_connection
-from agent.errors import SettingsError
-from agent.settings import ClientTlsSettings, DestinationSettings, Settings
+from agent.commands.demo.orthanc import free_ports, running_orthanc
+from agent.database.session import Database
+from agent.delivery.deliverer import Deliverer
+from agent.foundation.errors import SettingsError
+from agent.foundation.settings.tree import ClientTlsSettings, DestinationSettings, Settings
+from agent.network.scu import ConnectionLost
+from agent.network.store_scu import echo, open_connection
 from tests.integration.delivery import certificates
 from tests.integration.delivery.certificates import Certificates
 from tests.integration.delivery.conftest import ScriptedPacs

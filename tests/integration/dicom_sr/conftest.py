@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from agent.demo.orthanc import Orthanc
+from agent.commands.demo.orthanc import Orthanc
 from dicom_sr.document import Algorithm, DocumentPair, DraftContent, SourceStudy, build_draft, encode
 from dicom_sr.identifiers import derived_uid
 from model.findings.types import Change, Finding, Laterality, Presence, Severity

@@ -27,7 +27,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 
-from agent.demo.orthanc import Orthanc
+from agent.commands.demo.orthanc import Orthanc
 from dicom_sr.document import Algorithm, DraftContent, SourceStudy, build_draft, encode
 
 pytestmark = pytest.mark.integration

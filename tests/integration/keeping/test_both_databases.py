@@ -12,19 +12,19 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from sqlalchemy import select, update
 
-from agent.audit import Action, Event, record
-from agent.audit_export import AuditExporter
-from agent.audit_sinks import Line
-from agent.db.session import Database, database_now
-from agent.db.tables import AuditCursor, AuditEvent, Instance, Job, Study
-from agent.dimse.contexts import CR_IMAGE
-from agent.dimse.receiver import Answer, Command, Receiver
-from agent.housekeeping import Housekeeper
-from agent.intake import Intake
-from agent.reconcile import reconcile
-from agent.retention_purge import Purge
-from agent.settings import Settings, StudySettings
-from agent.store import InstanceStore
+from agent.audit.export import AuditExporter
+from agent.audit.record import Action, Event, record
+from agent.audit.sinks import Line
+from agent.database.session import Database, database_now
+from agent.database.tables import AuditCursor, AuditEvent, Instance, Job, Study
+from agent.foundation.settings.tree import Settings, StudySettings
+from agent.keeping.purge import Purge
+from agent.network.contexts import CR_IMAGE
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.receive.receiver import Answer, Command, Receiver
+from agent.receive.reconcile_files import reconcile
+from agent.service.ticks import Housekeeper
 from tests.integration.receive.peer import EXPLICIT, chest, encoded
 from tests.unit.agent.rows import add_draft
 
@@ -133,7 +133,7 @@ def test_event_that_commits_late_is_exported_late_and_not_lost(
     both_databases: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several writers, one of which is slow: on PostgreSQL its number is smaller than those before it."""
-    monkeypatch.setattr("agent.audit_export.GAP_PATIENCE_S", 0.0)
+    monkeypatch.setattr("agent.audit.export.GAP_PATIENCE_S", 0.0)
     sink = Recording()
     exporter = AuditExporter(both_databases, Settings(), [sink], host="echo1")
 
@@ -162,7 +162,7 @@ def test_rolled_back_event_is_not_waited_for_for_ever(
     both_databases: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number that nobody will ever use holds nobody up."""
-    monkeypatch.setattr("agent.audit_export.GAP_PATIENCE_S", 0.0)
+    monkeypatch.setattr("agent.audit.export.GAP_PATIENCE_S", 0.0)
     sink = Recording()
     with pytest.raises(KeyError), both_databases.transaction() as session:  # noqa: PT012
         record(session, Event(action=Action.SIGN_IN, actor="never"))

@@ -11,11 +11,11 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from agent.audit import Action, Event, record
-from agent.audit_export import AuditExporter
-from agent.db.session import Database
-from agent.errors import AuditUndelivered
-from agent.settings import Settings
+from agent.audit.export import AuditExporter
+from agent.audit.record import Action, Event, record
+from agent.database.session import Database
+from agent.foundation.errors import AuditUndelivered
+from agent.foundation.settings.tree import Settings
 
 pytestmark = pytest.mark.integration
 CONFIGURATION = """

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from agent.db.session import Database
-from agent.demo.orthanc import Orthanc
-from agent.demo.sending import parcel_of, send
-from agent.settings import ArchiveSettings
-from agent.store import InstanceStore
+from agent.commands.demo.orthanc import Orthanc
+from agent.commands.demo.sending import parcel_of, send
+from agent.database.session import Database
+from agent.foundation.settings.tree import ArchiveSettings
+from agent.objects.store import InstanceStore
 from tests.integration.priors.site import PRIORS, FakeArchive, Site, running_site
 
 Keep = Callable[..., None]

@@ -21,19 +21,25 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from sqlalchemy import func, select
 
-from agent.completion import Completed, complete_due_studies
-from agent.db.session import Database, database_now
-from agent.db.tables import AuditEvent, Job, JobEvent, Listing, PriorSearch, Study
-from agent.demo.orthanc import free_ports
-from agent.demo.sending import parcel_of, send
-from agent.dimse.storage_scp import StorageScp
-from agent.intake import Intake
-from agent.materials import Material, gather
-from agent.prior_fetch import PriorFetcher
+from agent.commands.demo.orthanc import free_ports
+from agent.commands.demo.sending import parcel_of, send
+from agent.database.session import Database, database_now
+from agent.database.tables import AuditEvent, Job, JobEvent, Listing, PriorSearch, Study
+from agent.foundation.settings.tree import (
+    ArchiveSettings,
+    ListenerSettings,
+    PriorSettings,
+    Settings,
+    StudySettings,
+)
+from agent.objects.store import InstanceStore
+from agent.priors.fetch import PriorFetcher
 from agent.queue import jobs
 from agent.queue.jobs import Claim
-from agent.settings import ArchiveSettings, ListenerSettings, PriorSettings, Settings, StudySettings
-from agent.store import InstanceStore
+from agent.receive.complete_study import Completed, complete_due_studies
+from agent.receive.intake import Intake
+from agent.receive.scp import StorageScp
+from agent.reports.material import Material, gather
 from tests.unit.agent.drafting.conftest import image
 
 PRIORS = "ECHO_PRIORS"

@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from agent.db.session import database_now
-from agent.db.tables import Job, PriorSearch
-from agent.demo.orthanc import free_ports
-from agent.settings import ArchiveSettings
+from agent.commands.demo.orthanc import free_ports
+from agent.database.session import database_now
+from agent.database.tables import Job, PriorSearch
+from agent.foundation.settings.tree import ArchiveSettings
 from tests.integration.priors.site import FakeArchive, Site, film
 
 pytestmark = pytest.mark.integration

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from agent.db.session import Database
-from agent.db.tables import PriorLink, PriorSearch
-from agent.prior_fetch import PriorFetcher
-from agent.store import InstanceStore
+from agent.database.session import Database
+from agent.database.tables import PriorLink, PriorSearch
+from agent.objects.store import InstanceStore
+from agent.priors.fetch import PriorFetcher
 from tests.integration.priors.site import FakeArchive, Site, film, report, running_site
 
 pytestmark = pytest.mark.integration

@@ -14,15 +14,15 @@ from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage
 from sqlalchemy import select
 
-from agent.completeness import ArchiveCount
-from agent.completion import complete_due_studies
-from agent.db.session import Database, database_now
-from agent.db.tables import AuditEvent, Job, JobEvent
-from agent.demo.orthanc import Orthanc, free_ports
-from agent.header import read_stored
-from agent.intake import Intake
-from agent.settings import ArchiveSettings, Settings, StudySettings
-from agent.store import InstanceStore
+from agent.commands.demo.orthanc import Orthanc, free_ports
+from agent.database.session import Database, database_now
+from agent.database.tables import AuditEvent, Job, JobEvent
+from agent.foundation.settings.tree import ArchiveSettings, Settings, StudySettings
+from agent.objects.header import read_stored
+from agent.objects.store import InstanceStore
+from agent.receive.archive_count import ArchiveCount
+from agent.receive.complete_study import complete_due_studies
+from agent.receive.intake import Intake
 from tests.integration.priors.site import FakeArchive, film, report, stored_bytes
 
 pytestmark = pytest.mark.integration

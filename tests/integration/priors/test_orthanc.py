@@ -11,11 +11,11 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import select
 
-from agent.composition import algorithm_of, draft_record
-from agent.db.session import database_now
-from agent.db.tables import Draft, Instance, Job, Study
-from agent.priors import priors_of
-from agent.settings import DEFAULT_URGENCY
+from agent.database.session import database_now
+from agent.database.tables import Draft, Instance, Job, Study
+from agent.foundation.settings.tree import DEFAULT_URGENCY
+from agent.priors.links import priors_of
+from agent.reports.compose import algorithm_of, draft_record
 from dicom_sr.document import encode
 from dicom_sr.validate import validate_pair
 from tests.integration.priors.site import PRIORS, Site, film, report, until

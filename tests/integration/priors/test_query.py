@@ -7,9 +7,9 @@ import time
 import pytest
 from pynetdicom.dimse_primitives import C_FIND
 
-from agent.dimse.query import FIND, Archive, open_archive
-from agent.dimse.scu import associated
-from agent.errors import ArchiveRefused
+from agent.foundation.errors import ArchiveRefused
+from agent.network.query_scu import FIND, Archive, open_archive
+from agent.network.scu import associated
 from tests.integration.priors.site import FakeArchive, film
 
 pytestmark = pytest.mark.integration
@@ -41,7 +41,7 @@ def test_answers_are_cut_to_plain_values() -> None:
 
 def test_flood_of_answers_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive that answers without end is refused."""
-    monkeypatch.setattr("agent.dimse.query.MOST_ANSWERS", 5)
+    monkeypatch.setattr("agent.network.query_scu.MOST_ANSWERS", 5)
     answers = [film(f"FLOOD/{number}") for number in range(10)]
     with (
         FakeArchive(answers=answers).running() as settings,

@@ -21,9 +21,9 @@ from typing import NoReturn
 import pytest
 from sqlalchemy import select
 
-from agent.db.session import Database, open_engine
-from agent.db.tables import JobEvent
-from agent.demo.postgres import PostgresServer
+from agent.commands.demo.postgres import PostgresServer
+from agent.database.session import Database, open_engine
+from agent.database.tables import JobEvent
 from agent.queue.states import JobState
 from tests.support.queue_processes import (
     LONG_S,

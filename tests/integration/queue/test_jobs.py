@@ -9,11 +9,11 @@ from random import Random
 import pytest
 from sqlalchemy import func, select, update
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Draft, Job, JobEvent, Study
-from agent.errors import InvalidTransition, LeaseLost
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery, Draft, Job, JobEvent, Study
+from agent.foundation.errors import InvalidTransition, LeaseLost
+from agent.foundation.failure import Failure, RetryPolicy
 from agent.queue import deliveries, jobs, operator
-from agent.queue.retry import Failure, RetryPolicy
 from agent.queue.states import JobState, move
 from tests.support.queue_processes import expire
 from tests.support.queue_rows import drafted, enter

@@ -8,8 +8,8 @@ import time
 import pytest
 from sqlalchemy import func, select
 
-from agent.db.session import Database
-from agent.db.tables import Job, JobEvent
+from agent.database.session import Database
+from agent.database.tables import Job, JobEvent
 from agent.queue import jobs
 from agent.queue.states import JobState
 from tests.support.queue_processes import (

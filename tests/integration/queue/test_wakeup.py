@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.db.session import Database, open_engine
-from agent.delivery import Deliverer
-from agent.demo.postgres import PostgresServer
-from agent.materials import Material
+from agent.commands.demo.postgres import PostgresServer
+from agent.database.session import Database, open_engine
+from agent.database.wakeup import JOBS, Waker, notify
+from agent.delivery.deliverer import Deliverer
+from agent.drafting.prefetch import Tray
+from agent.foundation.settings.tree import DeliverySettings, DestinationSettings, Settings
 from agent.queue import jobs
 from agent.queue.deliveries import DeliveryClaim
-from agent.settings import DeliverySettings, DestinationSettings, Settings
-from agent.tray import Tray
-from agent.wakeup import JOBS, Waker, notify
+from agent.reports.material import Material
 from tests.support.queue_rows import drafted, enter
 
 pytestmark = pytest.mark.integration
@@ -55,7 +55,7 @@ def test_waker_survives_the_loss_of_its_connection(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ends the connection: it listens again, and wakes for what it may have missed."""
-    monkeypatch.setattr("agent.wakeup.AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr("agent.database.wakeup.AGAIN_AFTER_S", 0.05)
     heard = threading.Event()
     with Waker(database, JOBS, heard.set):
         assert heard.wait(PATIENCE_S)

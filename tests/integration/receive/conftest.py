@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from agent.audit import Event
-from agent.db.session import Database
-from agent.dimse.storage_scp import StorageScp
-from agent.intake import Intake
-from agent.settings import ListenerSettings, StudySettings
-from agent.store import InstanceStore
+from agent.audit.record import Event
+from agent.database.session import Database
+from agent.foundation.settings.tree import ListenerSettings, StudySettings
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.receive.scp import StorageScp
 from tests.integration.receive.peer import Listener
 
 Start = Callable[..., Listener]

@@ -17,13 +17,13 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from sqlalchemy import func, select
 
-from agent.audit import Event
-from agent.db.session import Database
-from agent.db.tables import Instance, Job, Quarantined
-from agent.dimse.contexts import CR_IMAGE, DX_IMAGE_FOR_PRESENTATION, SECONDARY_CAPTURE, VERIFICATION
-from agent.dimse.storage_scp import StorageScp
-from agent.settings import ListenerSettings
-from agent.store import InstanceStore
+from agent.audit.record import Event
+from agent.database.session import Database
+from agent.database.tables import Instance, Job, Quarantined
+from agent.foundation.settings.tree import ListenerSettings
+from agent.network.contexts import CR_IMAGE, DX_IMAGE_FOR_PRESENTATION, SECONDARY_CAPTURE, VERIFICATION
+from agent.objects.store import InstanceStore
+from agent.receive.scp import StorageScp
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

@@ -10,15 +10,15 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import select
 
-from agent.audit import Action, Recorder
-from agent.db.session import Database
-from agent.db.tables import AuditEvent
-from agent.dimse.contexts import CR_IMAGE, SECONDARY_CAPTURE
-from agent.dimse.peers import PeerPolicy
-from agent.errors import DatabaseUnavailable, StorageFull
-from agent.intake import Intake
-from agent.settings import AllowedPeer
-from agent.store import InstanceStore
+from agent.audit.record import Action, Recorder
+from agent.database.session import Database
+from agent.database.tables import AuditEvent
+from agent.foundation.errors import DatabaseUnavailable, StorageFull
+from agent.foundation.settings.tree import AllowedPeer
+from agent.network.contexts import CR_IMAGE, SECONDARY_CAPTURE
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.receive.peers import PeerPolicy
 from tests.integration.receive.peer import (
     Listener,
     associate,

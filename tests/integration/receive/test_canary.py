@@ -8,12 +8,12 @@ import pytest
 import structlog
 from sqlalchemy import select
 
-from agent.db.tables import Job, JobEvent, Quarantined, Study
-from agent.dimse.contexts import CR_IMAGE
-from agent.errors import DatabaseUnavailable
-from agent.intake import Intake
-from agent.log import configure_logging
-from agent.settings import LogSettings
+from agent.database.tables import Job, JobEvent, Quarantined, Study
+from agent.foundation.errors import DatabaseUnavailable
+from agent.foundation.log import configure_logging
+from agent.foundation.settings.tree import LogSettings
+from agent.network.contexts import CR_IMAGE
+from agent.receive.intake import Intake
 from tests.integration.receive.peer import (
     Listener,
     chest,

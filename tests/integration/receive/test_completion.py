@@ -13,14 +13,14 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import select
 
-from agent.completion import complete_due_studies
-from agent.db.session import Database, database_now
-from agent.db.tables import Instance, Job, Study
-from agent.dimse.storage_scp import StorageScp
-from agent.header import read_stored
-from agent.intake import Intake
-from agent.settings import ListenerSettings, Settings, StudySettings
-from agent.store import InstanceStore
+from agent.database.session import Database, database_now
+from agent.database.tables import Instance, Job, Study
+from agent.foundation.settings.tree import ListenerSettings, Settings, StudySettings
+from agent.objects.header import read_stored
+from agent.objects.store import InstanceStore
+from agent.receive.complete_study import complete_due_studies
+from agent.receive.intake import Intake
+from agent.receive.scp import StorageScp
 from tests.integration.receive.peer import EXPLICIT, Listener, associate, chest
 
 pytestmark = pytest.mark.integration

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from agent.db.session import Database
-from agent.db.tables import Instance, Job, Quarantined, Study
-from agent.dimse.contexts import CR_IMAGE
-from agent.header import Header
-from agent.intake import Intake, Outcome
-from agent.settings import StudySettings
-from agent.store import StoredFile
+from agent.database.session import Database
+from agent.database.tables import Instance, Job, Quarantined, Study
+from agent.foundation.settings.tree import StudySettings
+from agent.network.contexts import CR_IMAGE
+from agent.objects.header import Header
+from agent.objects.store import StoredFile
+from agent.receive.intake import Intake, Outcome
 from tests.integration.receive.peer import EXPLICIT
 
 pytestmark = pytest.mark.integration

@@ -13,14 +13,14 @@ import psutil
 import pytest
 from sqlalchemy import select
 
-from agent.db.session import Database
-from agent.db.tables import Instance, Job, Quarantined
-from agent.dimse.contexts import CR_IMAGE, TRANSFER_SYNTAXES
-from agent.errors import UnreadableInstance
-from agent.header import read_header
-from agent.header_scan import scan_file_meta
-from agent.housekeeping import complete_due_studies
-from agent.settings import Settings
+from agent.database.session import Database
+from agent.database.tables import Instance, Job, Quarantined
+from agent.foundation.errors import UnreadableInstance
+from agent.foundation.settings.tree import Settings
+from agent.network.contexts import CR_IMAGE, TRANSFER_SYNTAXES
+from agent.objects.element_walk import scan_file_meta
+from agent.objects.header import read_header
+from agent.service.ticks import complete_due_studies
 from tests.integration.receive.peer import (
     EXPLICIT,
     Listener,

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.dimse.contexts import CR_IMAGE
-from agent.dimse.ledger import HALF_OPEN_PER_ADDRESS
+from agent.network.contexts import CR_IMAGE
+from agent.receive.ledger import HALF_OPEN_PER_ADDRESS
 from tests.integration.receive.peer import (
     Listener,
     associate,

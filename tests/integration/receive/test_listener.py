@@ -15,11 +15,11 @@ import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
-from agent.db.tables import Instance, Quarantined, Study
-from agent.dimse.contexts import CR_IMAGE, SECONDARY_CAPTURE
-from agent.errors import DatabaseUnavailable
-from agent.intake import Intake
-from agent.settings import AllowedPeer
+from agent.database.tables import Instance, Quarantined, Study
+from agent.foundation.errors import DatabaseUnavailable
+from agent.foundation.settings.tree import AllowedPeer
+from agent.network.contexts import CR_IMAGE, SECONDARY_CAPTURE
+from agent.receive.intake import Intake
 from tests.integration.receive.peer import (
     Listener,
     associate,
@@ -284,7 +284,7 @@ def test_same_study_over_several_associations_is_one_study(start: Start) -> None
 def test_listener_needs_no_torch_and_starts_quickly() -> None:
     """The listener's process never loads the network's libraries, nor what builds reports."""
     code = (
-        "import sys, time; import agent.dimse.storage_scp, agent.reconcile; "
+        "import sys, time; import agent.receive.scp, agent.receive.reconcile_files; "
         "print(sorted({'torch', 'transformers', 'highdicom', 'spacy', 'numpy'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -14,10 +14,10 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from agent.dimse.contexts import VERIFICATION
-from agent.doctor import Verdict, check_listener
-from agent.errors import PortUnavailable, SettingsError
-from agent.settings import AllowedPeer, TlsSettings
+from agent.commands.doctor import Verdict, check_listener
+from agent.foundation.errors import PortUnavailable, SettingsError
+from agent.foundation.settings.tree import AllowedPeer, TlsSettings
+from agent.network.contexts import VERIFICATION
 from tests.integration.receive.peer import Listener, request_pdu
 
 pytestmark = pytest.mark.integration

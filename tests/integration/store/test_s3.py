@@ -10,8 +10,8 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from agent.errors import StoreUnavailable
-from agent.store_remote import RemoteStore, open_remote
+from agent.foundation.errors import StoreUnavailable
+from agent.objects.store_s3 import RemoteStore, open_remote
 
 pytestmark = [
     pytest.mark.integration,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from agent.db.session import Database
-from agent.settings import DestinationSettings, Settings
-from agent.store import InstanceStore
+from agent.database.session import Database
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.objects.store import InstanceStore
 from agent.web.app import create_app
 from tests.support.worklist import FINDINGS, IMPRESSION, receive_film, write_draft
 

@@ -10,11 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
-from agent import listing
-from agent.db.session import Database, database_now
-from agent.db.tables import Draft, Job, Listing, ListingTag, Study
-from agent.settings import Settings
-from agent.store import InstanceStore
+from agent.database.session import Database, database_now
+from agent.database.tables import Draft, Job, Listing, ListingTag, Study
+from agent.foundation.settings.tree import Settings
+from agent.objects.store import InstanceStore
+from agent.reports import worklist_row as listing
 from tests.support.worklist import write_draft
 
 from .conftest import judge

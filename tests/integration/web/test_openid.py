@@ -13,10 +13,10 @@ from joserfc.jwk import RSAKey
 from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
-from agent.db.session import Database
-from agent.db.tables import AuditEvent, User, Verdict
-from agent.settings import OidcSettings, Settings, WebSettings
-from agent.store import InstanceStore
+from agent.database.session import Database
+from agent.database.tables import AuditEvent, User, Verdict
+from agent.foundation.settings.tree import OidcSettings, Settings, WebSettings
+from agent.objects.store import InstanceStore
 from agent.web.accounts import Role, add_user
 from agent.web.app import check_protected, create_app
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider

@@ -13,10 +13,10 @@ from pydicom import dcmread
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from agent.db.session import Database
-from agent.db.tables import AuditEvent, Delivery, Document, Draft, Verdict
-from agent.errors import AccountInvalid, WebUnprotected
-from agent.settings import Settings, WebSettings
+from agent.database.session import Database
+from agent.database.tables import AuditEvent, Delivery, Document, Draft, Verdict
+from agent.foundation.errors import AccountInvalid, WebUnprotected
+from agent.foundation.settings.tree import Settings, WebSettings
 from agent.web.accounts import Role, add_user, set_password
 from agent.web.app import check_protected
 from dicom_sr.validate import validate

@@ -16,8 +16,8 @@ import psutil
 import pytest
 import yaml
 
-from agent.demo.orthanc import free_ports
-from agent.demo.service import own_environment
+from agent.commands.demo.orthanc import free_ports
+from agent.commands.demo.service import own_environment
 
 from .conftest import fields_of
 

@@ -11,10 +11,10 @@ from sqlalchemy import select, update
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from agent.db.session import Database
-from agent.db.tables import AuditEvent, Study, User, WebSession
-from agent.settings import Settings
-from agent.store import InstanceStore
+from agent.database.session import Database
+from agent.database.tables import AuditEvent, Study, User, WebSession
+from agent.foundation.settings.tree import Settings
+from agent.objects.store import InstanceStore
 from agent.web.accounts import Role, add_user
 from agent.web.app import create_app
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from agent.db.session import Database, database_now
-from agent.db.tables import Delivery, Document, Draft, Job, JobEvent, Study
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery, Document, Draft, Job, JobEvent, Study
 
 
 def add_study(session: Session, uid: str, *, at: datetime) -> Study:

@@ -12,10 +12,10 @@ from benchmarks import decode, decode_roofline
 from benchmarks.decode_models import SCALES, _lingshu, make_workload
 from benchmarks.decode_roofline import Forward, Machine, floor_seconds
 from benchmarks.decode_run import GenerateContestant
-from model.config import NetworkShape, tiny_network
-from model.inference import plain_linear
-from model.prompt import PROMPT_WORDS
-from model.tokenizer import train_tokenizer
+from model.network.config import NetworkShape, tiny_network
+from model.network.inference import plain_linear
+from model.network.prompt import PROMPT_WORDS
+from model.network.tokenizer import train_tokenizer
 
 RATIOS = {
     "fused_vs_unfused",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.backbone import Backbone
-from model.config import ModelConfig, Stage, tiny_config, tiny_network
-from model.prompt import PROMPT_WORDS, PromptBatch, ReportContext, build_prompt, collate_prompts
-from model.tokenizer import ReportTokenizer, train_tokenizer
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig, Stage, tiny_config, tiny_network
+from model.network.prompt import PROMPT_WORDS, PromptBatch, ReportContext, build_prompt, collate_prompts
+from model.network.tokenizer import ReportTokenizer, train_tokenizer
 
 SENTENCES = ["Findings: No pneumothorax. The heart is enlarged. Impression: Small left effusion."] * 5
 

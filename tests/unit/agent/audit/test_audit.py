@@ -7,10 +7,10 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import select
 
-from agent.audit import Action, Event, Recorder, record
-from agent.db.session import Database
-from agent.db.tables import AuditEvent
-from agent.errors import DatabaseUnavailable
+from agent.audit.record import Action, Event, Recorder, record
+from agent.database.session import Database
+from agent.database.tables import AuditEvent
+from agent.foundation.errors import DatabaseUnavailable
 
 
 def rows(database: Database) -> list[tuple[str, str, bool, dict[str, object]]]:

@@ -9,16 +9,16 @@ from random import Random
 import pytest
 from sqlalchemy import select
 
-from agent.audit_process import audited
-from agent.db.session import Database
-from agent.db.tables import AuditEvent, Study
-from agent.header import read_stored
-from agent.intake import Intake
+from agent.audit.process import audited
+from agent.database.session import Database
+from agent.database.tables import AuditEvent, Study
+from agent.foundation.failure import Failure, RetryPolicy
+from agent.foundation.settings.tree import Settings, StudySettings
+from agent.objects.header import read_stored
+from agent.objects.store import InstanceStore, part10_head
 from agent.queue import deliveries, jobs
-from agent.queue.retry import Failure, RetryPolicy
 from agent.queue.states import JobState
-from agent.settings import Settings, StudySettings
-from agent.store import InstanceStore, part10_head
+from agent.receive.intake import Intake
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
 CR, EXPLICIT = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.1.2.1"

@@ -11,15 +11,15 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from sqlalchemy import delete, select, update
 
-from agent.audit import Action, Event, record
-from agent.audit_export import AuditExporter, sinks_of
-from agent.audit_sinks import FileSink, Line, SyslogSink
-from agent.db.session import Database, database_now
-from agent.db.tables import AuditCursor, AuditEvent, Study
-from agent.errors import AuditUndelivered
-from agent.health import judge
-from agent.settings import Settings
-from agent.status import read_status
+from agent.audit.export import AuditExporter, sinks_of
+from agent.audit.record import Action, Event, record
+from agent.audit.sinks import FileSink, Line, SyslogSink
+from agent.database.session import Database, database_now
+from agent.database.tables import AuditCursor, AuditEvent, Study
+from agent.foundation.errors import AuditUndelivered
+from agent.foundation.settings.tree import Settings
+from agent.operations.health import judge
+from agent.operations.status import read_status
 
 
 class Recording:
@@ -149,7 +149,7 @@ def test_number_that_is_missing_is_waited_for_then_passed_and_remembered(databas
 
 def test_batches_follow_one_another(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long outage is caught up in one run."""
-    monkeypatch.setattr("agent.audit_export.BATCH", 2)
+    monkeypatch.setattr("agent.audit.export.BATCH", 2)
     sink = Recording()
     write(database, *"abcde")
     assert exporter(database, sink).run_once() == {"syslog": 5}

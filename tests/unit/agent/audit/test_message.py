@@ -13,10 +13,10 @@ import pytest
 from lxml import etree
 from pydicom.sr._concepts_dict import concepts
 
-from agent import audit_kinds
-from agent.audit import Action
-from agent.audit_kinds import KINDS, Code, Kind, Message
-from agent.audit_message import Occurrence, Source, Subject, message, to_plain, to_xml
+from agent.audit import kinds as audit_kinds
+from agent.audit.kinds import KINDS, Code, Kind, Message
+from agent.audit.message import Occurrence, Source, Subject, message, to_plain, to_xml
+from agent.audit.record import Action
 
 SOURCE = Source(ae_title="ECHO_AGENT", host="echo1", source_id="echo-agent-1", site_id="ward")
 SUBJECT = Subject(study_instance_uid="1.2.3", patient_id="P1")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from agent.cli import app
-from agent.db.session import Database
+from agent.commands.cli import app
+from agent.database.session import Database
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
 Run = Callable[..., Result]

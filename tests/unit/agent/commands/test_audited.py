@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from agent.db.session import Database
-from agent.db.tables import AuditEvent, Study
+from agent.database.session import Database
+from agent.database.tables import AuditEvent, Study
 from tests.unit.agent.commands.conftest import Run
 
 PASSWORD = "long enough to be taken"

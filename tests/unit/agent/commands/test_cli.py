@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.cli import app
-from agent.db.session import Database
-from agent.db.tables import Worker
+from agent.commands.cli import app
+from agent.database.session import Database
+from agent.database.tables import Worker
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_job, add_study, now_of
 
@@ -36,12 +36,12 @@ def imported(modules: str, among: set[str]) -> list[str]:
 
 def test_cli_imports_nothing_heavy() -> None:
     """Every command imports what it needs when it is run."""
-    assert imported("agent.cli", {"torch", "transformers", "pydicom", "sqlalchemy", "numpy"}) == []
+    assert imported("agent.commands.cli", {"torch", "transformers", "pydicom", "sqlalchemy", "numpy"}) == []
 
 
 def test_listener_is_wired_without_the_network() -> None:
     """What the listener is made of imports neither torch nor transformers nor spaCy."""
-    listener = "agent.wiring, agent.dimse.storage_scp, agent.housekeeping, agent.reconcile"
+    listener = "agent.service.wiring, agent.receive.scp, agent.service.ticks, agent.receive.reconcile_files"
     assert imported(listener, {"torch", "transformers", "spacy"}) == []
 
 
@@ -60,7 +60,7 @@ def test_unforeseen_error_hides_its_text(run: Run, monkeypatch: pytest.MonkeyPat
     def fail(_settings: object) -> None:
         raise RuntimeError("CANARY^PATIENT")
 
-    monkeypatch.setattr("agent.wiring.open_database", fail)
+    monkeypatch.setattr("agent.service.wiring.open_database", fail)
     result = run("status")
     assert result.exit_code == 70
     assert "RuntimeError" in result.stderr

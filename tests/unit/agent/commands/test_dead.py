@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.advice import ADVICE, OTHERWISE
-from agent.db.session import Database
-from agent.db.tables import Worker
+from agent.database.session import Database
+from agent.database.tables import Worker
+from agent.operations.advice import ADVICE, OTHERWISE
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_job, add_study, now_of
 

@@ -12,7 +12,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from agent.cli import app
+from agent.commands.cli import app
 
 # The bash protocol of completion: the words so far, and the number of the one that is being typed.
 SHELLS = {

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select
 from typer.testing import Result
 
-from agent.db.session import Database
-from agent.db.tables import AuditEvent, Instance
-from agent.store import InstanceStore
+from agent.database.session import Database
+from agent.database.tables import AuditEvent, Instance
+from agent.objects.store import InstanceStore
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
 Run = Callable[..., Result]

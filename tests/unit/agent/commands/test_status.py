@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from agent.db.session import Database
-from agent.db.tables import Worker
-from agent.demo.pacs import running_pacs
-from agent.status import Answer, DestinationStatus, Latency, ProcessStatus, Status, Trouble
-from agent.throughput import Throughput
+from agent.commands.demo.pacs import running_pacs
+from agent.database.session import Database
+from agent.database.tables import Worker
+from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, Status, Trouble
+from agent.operations.throughput import Throughput
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 

@@ -16,14 +16,14 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from sqlalchemy import select
 
-from agent import migrate
-from agent.db.session import Database, database_now, open_engine
-from agent.db.tables import Job, Study
-from agent.header import read_stored
-from agent.intake import Intake
+from agent.database import migrate
+from agent.database.session import Database, database_now, open_engine
+from agent.database.tables import Job, Study
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.objects.header import read_stored
+from agent.objects.store import InstanceStore
 from agent.queue.states import JobState, move
-from agent.settings import DestinationSettings, Settings
-from agent.store import InstanceStore
+from agent.receive.intake import Intake
 from model.errors import ModelError
 from model.findings.types import Finding, Laterality, Presence
 

@@ -11,13 +11,13 @@ import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
-from agent.db.tables import Document, Draft, Listing, ListingTag, Study
+from agent.audit.web_actor import Actor
+from agent.database.tables import Document, Draft, Listing, ListingTag, Study
+from agent.drafting.worker import Worker
+from agent.foundation.settings.tree import Settings
 from agent.queue.states import JobState
-from agent.settings import Settings
-from agent.web.audit import Actor
-from agent.web.report import drafted_report
-from agent.web.verdict import Decision, Observer, give
-from agent.worker import Worker
+from agent.reports.edited_report import drafted_report
+from agent.reports.sign_off import Decision, Observer, give
 
 Film = Callable[..., Dataset]
 Uids = tuple[str, ...]

@@ -12,14 +12,14 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import select, update
 
-from agent.db.session import Database
-from agent.db.tables import Delivery, Document, Job, JobEvent
-from agent.delivery import Deliverer
-from agent.dimse.storage_scu import ConnectionLost
-from agent.errors import DeliveryFailed, DeliveryRefused
+from agent.database.session import Database
+from agent.database.tables import Delivery, Document, Job, JobEvent
+from agent.delivery.deliverer import Deliverer
+from agent.drafting.worker import Worker
+from agent.foundation.errors import DeliveryFailed, DeliveryRefused
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.network.store_scu import ConnectionLost
 from agent.queue import deliveries, operator
-from agent.settings import DestinationSettings, Settings
-from agent.worker import Worker
 
 OTHER = DestinationSettings(name="archive", host="127.0.0.1", port=4243, ae_title="ARCHIVE")
 

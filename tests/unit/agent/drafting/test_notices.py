@@ -11,11 +11,11 @@ import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
-from agent.db.tables import Delivery, Document, Draft
+from agent.database.tables import Delivery, Document, Draft
+from agent.drafting.worker import Worker
+from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import operator
 from agent.queue.states import JobState
-from agent.settings import Settings, WorkerSettings
-from agent.worker import Worker
 
 Film = Callable[..., Dataset]
 BOTH = WorkerSettings(report_skipped=True, report_failed=True)

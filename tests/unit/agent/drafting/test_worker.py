@@ -8,8 +8,8 @@ from typing import Any
 from pydicom import dcmread
 from sqlalchemy import update
 
-from agent.db.tables import Delivery, Document, Draft, Job, JobEvent
-from agent.settings import DestinationSettings, ModelSettings, Settings, WorkerSettings
+from agent.database.tables import Delivery, Document, Draft, Job, JobEvent
+from agent.foundation.settings.tree import DestinationSettings, ModelSettings, Settings, WorkerSettings
 from tests.unit.agent.drafting.workers import Film, rows, worker
 
 ELSEWHERE = DestinationSettings(name="far", host="192.0.2.1", port=104, ae_title="FAR")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from agent.db.tables import Draft, Job
-from agent.errors import NetworkFailed
-from agent.materials import gather
+from agent.database.tables import Draft, Job
+from agent.foundation.errors import NetworkFailed
+from agent.foundation.settings.tree import Settings
 from agent.queue import jobs
-from agent.settings import Settings
+from agent.reports.material import gather
 from model.errors import OutOfMemoryError, PromptError
 from tests.unit.agent.drafting.workers import Film, of, rows, worker
 
@@ -95,7 +95,7 @@ def test_worker_refuses_to_write_under_another_study(
     house.queued(film(1))
     wrong = gather(house.database, house.store, settings.eligibility, *jobs.claim(house.database, "x", 60, 1))
     job_id = house.queued(film(2))
-    monkeypatch.setattr("agent.worker.gather", lambda *_arguments: wrong)
+    monkeypatch.setattr("agent.drafting.worker.gather", lambda *_arguments: wrong)
     worker(house, settings, reporter).run_once()
     assert (house.job(job_id).state, house.job(job_id).code) == ("FAILED", "study-mixed-up")
     assert rows(house.database, Draft) == []

@@ -12,11 +12,11 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import select, update
 
-from agent.db.session import Database
-from agent.db.tables import Document, Draft, Job
-from agent.errors import DatabaseUnavailable
+from agent.database.session import Database
+from agent.database.tables import Document, Draft, Job
+from agent.foundation.errors import DatabaseUnavailable
+from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import jobs
-from agent.settings import Settings, WorkerSettings
 from tests.unit.agent.drafting.workers import Film, of, rows, worker
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from pydicom import Dataset
 from sqlalchemy import select
 
-from agent.db.session import Database
-from agent.settings import Settings
-from agent.worker import Worker
+from agent.database.session import Database
+from agent.drafting.worker import Worker
+from agent.foundation.settings.tree import Settings
 
 Film = Callable[..., Dataset]
 

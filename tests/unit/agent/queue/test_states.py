@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import InvalidTransition
+from agent.foundation.errors import InvalidTransition
 from agent.queue.states import (
     DELIVERY_TRANSITIONS,
     TRANSITIONS,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from agent.reports.edited_report import Report
 from agent.web.compare import compare
-from agent.web.report import Report
 
 
 def told(before: str, after: str) -> list[tuple[str, str]]:

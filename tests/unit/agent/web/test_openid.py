@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.errors import SettingsError
-from agent.settings import OidcSettings, Settings, WebSettings
-from agent.settings_reference import masked
+from agent.foundation.errors import SettingsError
+from agent.foundation.settings.reference import masked
+from agent.foundation.settings.tree import OidcSettings, Settings, WebSettings
 from agent.web.openid import OpenId, identity_of
 
 ROLES = {"rad": "radiologist", "adm": "admin"}

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from model.backbone import Backbone
-from model.config import BlockAnchor, ModelConfig, PromptAttention, Stage
 from model.decode import (
     Decoded,
     DecodeOptions,
@@ -21,10 +19,12 @@ from model.decode import (
     decode_onestep,
 )
 from model.decode.context import DecodeContext
-from model.masks import causal_mask
-from model.positions import next_positions, text_positions
-from model.prompt import PromptBatch, ReportContext, build_prompt, collate_prompts
-from model.tokenizer import ReportTokenizer
+from model.network.backbone import Backbone
+from model.network.config import BlockAnchor, ModelConfig, PromptAttention, Stage
+from model.network.masks import causal_mask
+from model.network.positions import next_positions, text_positions
+from model.network.prompt import PromptBatch, ReportContext, build_prompt, collate_prompts
+from model.network.tokenizer import ReportTokenizer
 
 Make = Callable[..., ModelConfig]
 MakeBackbone = Callable[[ModelConfig, int], Backbone]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from model.evaluate.dictated import read_dictated
 from model.findings.types import Presence
+from model.network.tokenizer import train_tokenizer
 from model.phantom import training_example
-from model.tokenizer import train_tokenizer
 
 
 def test_dictations_themselves_are_read_as_whole() -> None:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from model.backbone import Backbone
-from model.config import ModelConfig
 from model.evaluate.flops import (
     PAPER,
     PAPER_ANSWER,
@@ -20,6 +18,8 @@ from model.evaluate.flops import (
     linear_flops,
     measured_flops,
 )
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
 
 
 def test_formula_agrees_with_torchs_counter(

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.backbone import Backbone
-from model.checkpoint import save_checkpoint
-from model.config import ModelConfig, Stage
 from model.evaluate.subjects import FOLDERS, Subjects, store_baseline
 from model.evaluate.tables import ROWS, Table
-from model.tokenizer import ReportTokenizer
-from model.train.examples import Example
+from model.network.backbone import Backbone
+from model.network.checkpoint import save_checkpoint
+from model.network.config import ModelConfig, Stage
+from model.network.tokenizer import ReportTokenizer
+from model.phantom.studies import Example
 
 Save = Callable[[Path, Stage, int, int], Path]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from model.backbone import Backbone
-from model.config import ModelConfig
-from model.tokenizer import ReportTokenizer
-from model.train.examples import Example
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
+from model.network.tokenizer import ReportTokenizer
+from model.phantom.studies import Example
 from model.train.stages import Materials
 
 REPORTS = (

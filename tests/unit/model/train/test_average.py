@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.config import Stage
+from model.network.config import Stage
 from model.train.average import AverageError, load_mean
 from model.train.stages import Materials
 

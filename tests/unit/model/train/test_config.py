@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.cli import DEMO_BRANCHES, DEMO_RECIPE, packaged_recipe
+from model.commands.cli import DEMO_BRANCHES, DEMO_RECIPE, packaged_recipe
 from model.train.config import TrainingConfigError, load_training_config
 from model.train.variants import load_variants
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone
 from model.decode import DecodeOptions, decode_multistep
-from model.prompt import build_prompt, collate_prompts
+from model.network.backbone import Backbone
+from model.network.prompt import build_prompt, collate_prompts
 from model.train.config import DcdConfig, RolloutConfig, T3dConfig
 from model.train.distill import DcdStage, T3dStage
 from model.train.features import encode_studies

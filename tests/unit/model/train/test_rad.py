@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from model.masks import rad_mask
+from model.network.masks import rad_mask
 from model.train.rad import loss_weights, noisy_tokens, rad_positions, weighted_cross_entropy, with_copies
 
 PROMPT, RESPONSE, BLOCK = 3, 4, 2

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import load_checkpoint
-from model.config import Stage
+from model.network.checkpoint import load_checkpoint
+from model.network.config import Stage
 from model.train import phantoms
 from model.train.config import TrainingConfig, TrainingConfigError
 from model.train.publish import publish_demo

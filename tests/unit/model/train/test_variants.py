@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.cli import packaged_recipe
+from model.commands.cli import packaged_recipe
 from model.evaluate.subjects import FOLDERS
 from model.train.config import TrainingConfigError
 from model.train.variants import load_variants

@@ -1,0 +1,112 @@
+"""Which message of PS3.15 A.5.3 each of our audit actions becomes, and the codes that are in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from agent.audit.record import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A coded value: code, coding scheme, meaning."""
+
+    value: str
+    meaning: str
+    system: str = "DCM"
+
+
+class Message(Enum):
+    """The messages that we write, by their EventID (PS3.16 CID 400)."""
+
+    ACTIVITY = Code(value="110100", meaning="Application Activity")
+    LOG_USED = Code(value="110101", meaning="Audit Log Used")
+    BEGIN = Code(value="110102", meaning="Begin Transferring DICOM Instances")
+    ACCESSED = Code(value="110103", meaning="DICOM Instances Accessed")
+    TRANSFERRED = Code(value="110104", meaning="DICOM Instances Transferred")
+    DELETED = Code(value="110105", meaning="DICOM Study Deleted")
+    EXPORT = Code(value="110106", meaning="Export")
+    QUERY = Code(value="110112", meaning="Query")
+    ALERT = Code(value="110113", meaning="Security Alert")
+    AUTHENTICATION = Code(value="110114", meaning="User Authentication")
+
+
+# Roles of participants (PS3.16 CID 402).
+APPLICATION = Code(value="110150", meaning="Application")
+LAUNCHER = Code(value="110151", meaning="Application Launcher")
+DESTINATION = Code(value="110152", meaning="Destination Role ID")
+SOURCE = Code(value="110153", meaning="Source Role ID")
+DESTINATION_MEDIA = Code(value="110154", meaning="Destination Media")
+# Media (PS3.16 CID 405).
+MEDIA_URI = Code(value="110037", meaning="URI")
+# What an object's identifier is (PS3.16 CID 404 and PS3.15 A.5.1.2.4).
+STUDY_UID = Code(value="110180", meaning="Study Instance UID")
+SOP_CLASS_UID = Code(value="110181", meaning="SOP Class UID")
+NODE_ID = Code(value="110182", meaning="Node ID")
+PATIENT_NUMBER = Code(value="2", meaning="Patient Number", system="RFC-3881")
+SEARCH_CRITERIA = Code(value="10", meaning="Search Criteria", system="RFC-3881")
+URI = Code(value="12", meaning="URI", system="RFC-3881")
+
+# Kinds of events (PS3.16 CID 401 and CID 403).
+_START = Code(value="110120", meaning="Application Start")
+_STOP = Code(value="110121", meaning="Application Stop")
+_LOGIN = Code(value="110122", meaning="Login")
+_LOGOUT = Code(value="110123", meaning="Logout")
+_NODE = Code(value="110126", meaning="Node Authentication")
+_SOFTWARE = Code(value="110131", meaning="Software Configuration")
+_RESTRICTED = Code(value="110132", meaning="Use of Restricted Function")
+_USER = Code(value="110137", meaning="User Security Attributes Changed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How an action is told.
+
+    action_code: C create, R read, U update, D delete, E execute.
+    outgoing: of transfers, whether we are the sender; we_asked: whether we opened the association.
+    instead: the kind that tells of it where no study is known, which the message would have to name.
+    """
+
+    message: Message
+    action_code: str
+    event_type: Code | None = None
+    outgoing: bool = False
+    we_asked: bool = False
+    instead: Kind | None = None
+
+
+_ALERT = Kind(message=Message.ALERT, action_code="E")
+_IN = Kind(message=Message.TRANSFERRED, action_code="C", instead=_ALERT)
+_OUT = Kind(message=Message.TRANSFERRED, action_code="C", outgoing=True, instead=_ALERT)
+_READ = Kind(message=Message.ACCESSED, action_code="R", instead=_ALERT)
+
+KINDS: Mapping[Action, Kind] = {
+    Action.START: Kind(message=Message.ACTIVITY, action_code="E", event_type=_START),
+    Action.STOP: Kind(message=Message.ACTIVITY, action_code="E", event_type=_STOP),
+    Action.CONFIGURATION: Kind(message=Message.ALERT, action_code="E", event_type=_SOFTWARE),
+    Action.USER_CHANGE: Kind(message=Message.ALERT, action_code="E", event_type=_USER),
+    Action.ASSOCIATION: Kind(message=Message.ALERT, action_code="E", event_type=_NODE),
+    Action.REFUSED: Kind(message=Message.ALERT, action_code="E", event_type=_NODE),
+    Action.RECEIVED: _IN,
+    Action.NOT_TAKEN: _IN,
+    Action.DRAFT: _READ,
+    Action.NO_DRAFT: _READ,
+    Action.SENDING: Kind(message=Message.BEGIN, action_code="E", outgoing=True, instead=_ALERT),
+    Action.SENT: _OUT,
+    Action.NOT_SENT: _OUT,
+    Action.COMMITMENT: Kind(message=Message.TRANSFERRED, action_code="R", outgoing=True, instead=_ALERT),
+    Action.QUERY: Kind(message=Message.QUERY, action_code="E"),
+    Action.PRIORS: Kind(message=Message.TRANSFERRED, action_code="C", we_asked=True, instead=_ALERT),
+    Action.PURGE: Kind(message=Message.DELETED, action_code="D", instead=_ALERT),
+    Action.EXPORT: Kind(message=Message.EXPORT, action_code="R", instead=_ALERT),
+    Action.SIGN_IN: Kind(message=Message.AUTHENTICATION, action_code="E", event_type=_LOGIN),
+    Action.SIGN_OUT: Kind(message=Message.AUTHENTICATION, action_code="E", event_type=_LOGOUT),
+    Action.LIST: Kind(message=Message.QUERY, action_code="E"),
+    Action.VIEW: _READ,
+    Action.IMAGE: _READ,
+    Action.VERDICT: Kind(message=Message.ACCESSED, action_code="U", instead=_ALERT),
+    Action.AUDIT_READ: Kind(message=Message.LOG_USED, action_code="R"),
+    Action.FAULT: Kind(message=Message.ALERT, action_code="E", event_type=_RESTRICTED),
+}

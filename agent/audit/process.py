@@ -1,0 +1,45 @@
+"""The start and the stop of each process in the audit, and which configuration is in force."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+from agent.audit.record import Action, Event, record
+from agent.database.session import Database
+from agent.foundation.errors import DatabaseUnavailable
+from agent.foundation.log import get_logger
+from agent.foundation.settings.tree import Settings
+
+
+@contextmanager
+def audited(
+    database: Database, settings: Settings, role: str, actor: str, restarting: Callable[[], bool]
+) -> Iterator[None]:
+    """Record the start now and the stop at the end; and, where the process begins anew, why.
+
+    settings are named by a digest, which differs when any value does.
+
+    Raises:
+        DatabaseUnavailable: the start could not be recorded; nothing has begun.
+    """
+    details = {
+        "role": role,
+        "settings": hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16],
+        "version": version("echo-agent"),
+    }
+    with database.transaction() as session:
+        record(session, Event(action=Action.START, actor=actor, details=details))
+    try:
+        yield
+    finally:
+        try:
+            with database.transaction() as session:
+                if restarting():
+                    record(session, Event(action=Action.CONFIGURATION, actor=actor, details={"role": role}))
+                record(session, Event(action=Action.STOP, actor=actor, details={"role": role}))
+        except DatabaseUnavailable as error:
+            # The process ends all the same; the next start shows that no stop was recorded.
+            get_logger(role).warning("audit_missed", code=error.code)

@@ -1,0 +1,70 @@
+"""The audit of the worklist: who saw which patient and did what, before it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.audit.record import Action, Event
+from agent.audit.record import record as record_event
+from agent.database.session import Database
+from agent.database.tables import AuditEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts: the user's name, and the address that the request came from."""
+
+    name: str
+    address: str
+
+
+def record(
+    database: Database,
+    actor: Actor,
+    action: str,
+    *,
+    study_id: int | None = None,
+    succeeded: bool = True,
+    **details: Any,
+) -> None:
+    """Write one event in a transaction of its own.
+
+    Raises:
+        DatabaseUnavailable: nothing was written; what was to be seen must not be shown.
+    """
+    with database.transaction() as session:
+        add(session, actor, action, study_id=study_id, succeeded=succeeded, details=details)
+
+
+def add(
+    session: Session,
+    actor: Actor,
+    action: str,
+    *,
+    study_id: int | None = None,
+    succeeded: bool = True,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one event inside the caller's transaction."""
+    record_event(
+        session,
+        Event(
+            action=Action(action),
+            actor=actor.name[:128],
+            address=actor.address[:64],
+            succeeded=succeeded,
+            study_id=study_id,
+            details=dict(details or {}),
+        ),
+    )
+
+
+def latest(database: Database, limit: int = 200) -> tuple[AuditEvent, ...]:
+    """Return the newest events, for the administrator's page."""
+    with database.reading() as session:
+        return tuple(session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)))

@@ -1,0 +1,95 @@
+"""`echo-agent`: the commands, and nothing that a command does.
+
+Every command imports what it needs when it is run, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agent.commands import admin, database, dead, draft, inspect, purge, queue, run, sr, status, web
+from agent.commands import demo_command as demo
+from agent.commands.common import ClearErrors
+
+ABOUT = "Drafts chest X-ray reports for a PACS: studies come in, drafts go back as Structured Reports."
+app = typer.Typer(
+    name="echo-agent",
+    cls=ClearErrors,
+    help=ABOUT,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # see ClearErrors
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"echo-agent {version('echo-agent')}")
+        raise typer.Exit
+
+
+@app.callback(help=ABOUT)
+def main(
+    _version_asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
+
+
+def _group(text: str) -> typer.Typer:
+    return typer.Typer(help=text, no_args_is_help=True)
+
+
+queue_app = _group("Look at jobs and act on them.")
+dead_app = _group("What has stopped until a person acts: why, what to do, another try.")
+study_app = _group("Look at one study.")
+sr_app = _group("Check and read Structured Reports.")
+user_app = _group("People who may sign in to the worklist.")
+config_app = _group("Check and show the configuration.")
+db_app = _group("The database: its schema, copies of it, the way back.")
+
+app.command("demo")(demo.demo)
+app.command("serve")(run.serve)
+app.command("listen")(run.listen)
+app.command("work")(run.work)
+app.command("deliver")(run.deliver)
+app.command("housekeep")(run.housekeep)
+app.command("web")(web.web)
+app.command("draft")(draft.draft)
+app.command("status")(status.status)
+app.command("metrics")(inspect.metrics)
+app.command("doctor")(inspect.doctor)
+app.command("purge")(purge.purge)
+
+queue_app.command("list")(queue.list_jobs)
+queue_app.command("show")(queue.show)
+queue_app.command("retry")(queue.retry)
+queue_app.command("cancel")(queue.cancel)
+queue_app.command("prioritise")(queue.prioritise)
+dead_app.command("list")(dead.dead_list)
+dead_app.command("show")(dead.dead_show)
+dead_app.command("retry")(dead.dead_retry)
+study_app.command("show")(queue.show_study)
+sr_app.command("validate")(sr.validate)
+sr_app.command("show")(sr.show)
+config_app.command("check")(admin.config_check)
+config_app.command("show")(admin.config_show)
+config_app.command("reference")(admin.config_reference)
+user_app.command("add")(web.user_add)
+user_app.command("passwd")(web.user_passwd)
+db_app.command("upgrade")(database.db_upgrade)
+db_app.command("backup")(database.db_backup)
+db_app.command("restore")(database.db_restore)
+
+app.add_typer(queue_app, name="queue")
+app.add_typer(dead_app, name="dead")
+app.add_typer(study_app, name="study")
+app.add_typer(sr_app, name="sr")
+app.add_typer(config_app, name="config")
+app.add_typer(user_app, name="user")
+app.add_typer(db_app, name="db")

@@ -1,0 +1,185 @@
+"""The demo from end to end: a PACS, the agent, a modality that sends, and the wait for the results."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from agent.commands.demo import output
+from agent.commands.demo.orthanc import running_orthanc
+from agent.commands.demo.outcome import DemoResult, Outcome, StudyResult, read_model, read_outcomes
+from agent.commands.demo.pacs import Pacs, running_pacs
+from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.sending import Parcel, Sent, by_study, parcel_of, parcels_in, send
+from agent.commands.demo.service import Service, running_service
+from agent.database.session import Database, open_engine
+from agent.database.tables import Instance, Study, Worker
+from agent.objects.store import InstanceStore
+from model.findings.types import Finding
+
+POLL_S = 0.2
+# Nothing has moved for this long (s): the demo stops waiting.
+PATIENCE_S = 180.0
+Report = Callable[[str, Mapping[str, Outcome]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the demo is asked for."""
+
+    studies: int = 5
+    seed: int = 1_000_000
+    source: Path | None = None
+    pacs: str = "embedded"
+    output: Path | None = None
+    size: int = 1024
+    checkpoint: Path | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sending:
+    """What has been sent so far."""
+
+    objects: list[Sent] = field(default_factory=list)
+    truths: dict[str, Sequence[Finding]] = field(default_factory=dict)
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """The studies of which the agent accepted something, in the order of sending."""
+        return tuple(dict.fromkeys(one.study_instance_uid for one in self.objects if one.accepted))
+
+
+def run_demo(options: DemoOptions, report: Report) -> DemoResult:
+    """Run the demo and return what became of every study.
+
+    Args:
+        options: what is asked for.
+        report: called with a stage in words, and the outcomes so far.
+
+    Raises:
+        ProgramMissing: Orthanc was asked for and is not installed.
+        ProgramNotReady: the PACS or the agent did not start.
+        NotOurFolder: the output folder holds something else.
+    """
+    place = output.prepare(options.output or Path("demo-output"))
+    with tempfile.TemporaryDirectory(prefix="echo-agent-demo-") as name:
+        folder = Path(name)
+        report("starting the PACS", {})
+        with _running(options.pacs, folder) as pacs:
+            report("starting the agent", {})
+            with running_service(folder, pacs, checkpoint=options.checkpoint) as service:
+                database = Database(open_engine(service.settings.database.url))
+                sending = _send_all(options, service, database, report)
+                outcomes = _wait(database, sending, report)
+                result = _collect(options, place, service, database, pacs, sending, outcomes)
+                database.close()
+                return result
+
+
+@contextmanager
+def _running(kind: str, folder: Path) -> Iterator[Pacs]:
+    if kind == "orthanc":
+        place = folder / "orthanc"
+        place.mkdir()
+        with running_orthanc(place) as orthanc:
+            yield orthanc
+    else:
+        with running_pacs(folder / "pacs") as pacs:
+            yield pacs
+
+
+def _send_all(options: DemoOptions, service: Service, database: Database, report: Report) -> _Sending:
+    sending = _Sending()
+    for group in _groups(options, sending):
+        listener = service.settings.listener
+        sending.objects.extend(send(group, host=listener.host, port=listener.port, called=listener.ae_title))
+        report("sending", read_outcomes(database, sending.studies))
+    return sending
+
+
+def _groups(options: DemoOptions, sending: _Sending) -> Iterator[Sequence[Parcel]]:
+    if options.source is not None:
+        found = tuple(parcels_in(options.source))
+        sending.objects.extend(one for one in found if isinstance(one, Sent))
+        yield from by_study(one for one in found if isinstance(one, Parcel))
+        return
+    taken = datetime.now(UTC).replace(microsecond=0)
+    for number in range(options.studies):
+        study = phantom_study(options.seed + number, number=number, taken=taken, size=options.size)
+        sending.truths[study.study_instance_uid] = study.truth
+        yield [
+            parcel_of(instance, f"phantom {study.seed}, image {index}")
+            for index, instance in enumerate(study.instances, 1)
+        ]
+
+
+def _wait(database: Database, sending: _Sending, report: Report) -> dict[str, Outcome]:
+    moved, before = time.monotonic(), ""
+    while True:
+        outcomes = read_outcomes(database, sending.studies)
+        report("drafting", outcomes)
+        if len(outcomes) == len(sending.studies) and all(one.ended for one in outcomes.values()):
+            return outcomes
+        now = "|".join(f"{uid}{one.state}" for uid, one in sorted(outcomes.items()))
+        if now != before:
+            moved, before = time.monotonic(), now
+        if time.monotonic() - moved > PATIENCE_S:
+            return outcomes
+        time.sleep(POLL_S)
+
+
+def _collect(
+    options: DemoOptions,
+    place: Path,
+    service: Service,
+    database: Database,
+    pacs: Pacs,
+    sending: _Sending,
+    outcomes: Mapping[str, Outcome],
+) -> DemoResult:
+    results = []
+    store = InstanceStore(service.settings.storage.path, service.settings.storage.min_free_mb)
+    for study in sending.studies:
+        if study not in outcomes:
+            continue
+        if options.output is not None:
+            for path in _images(database, store, study):
+                output.write_image(place, study, path)
+        documents = output.write_documents(
+            place, study, pacs.documents(study), html=options.output is not None
+        )
+        results.append(StudyResult(outcome=outcomes[study], truth=sending.truths.get(study), sr=documents))
+    return DemoResult(
+        results=results,
+        objects=tuple(sending.objects),
+        model=read_model(database, _worker(database), list(outcomes.values())),
+        output=place,
+    )
+
+
+def _images(database: Database, store: InstanceStore, study: str) -> tuple[Path, ...]:
+    with database.reading() as session:
+        hashes = session.scalars(
+            select(Instance.sha256)
+            .join(Study, Study.id == Instance.study_id)
+            .where(Study.study_instance_uid == study)
+            .order_by(Instance.id)
+        ).all()
+    return tuple(store.open(one) for one in hashes)
+
+
+def _worker(database: Database) -> Mapping[str, Any]:
+    """Return what the worker says of itself."""
+    with database.reading() as session:
+        about = session.scalar(
+            select(Worker.about).where(Worker.role == "worker").order_by(Worker.seen_at.desc()).limit(1)
+        )
+    return about or {}

@@ -1,0 +1,332 @@
+"""Checks a machine and a configuration, before the first study or when something is wrong.
+
+Every check tells what it found, and when that is not right, how to mend it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.commands.certificates import our_certificates
+from agent.database import migrate
+from agent.database.session import Database, database_now
+from agent.foundation.clock import SystemClock
+from agent.foundation.disk import free_mb
+from agent.foundation.errors import AgentError
+from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.tree import (
+    ArchiveSettings,
+    DestinationSettings,
+    ListenerSettings,
+    Settings,
+    TlsSettings,
+)
+from model.errors import ModelError
+
+# More than this (s) between the machine's clock and the database's mixes up times in reports and logs.
+CLOCK_SKEW_S = 5.0
+# A certificate that ends sooner than this (days) is to be renewed now.
+RENEW_DAYS = 30
+# A PACS that needs longer (s) for a C-ECHO is as good as gone.
+ECHO_WITHIN_S = 5.0
+
+
+class Verdict(StrEnum):
+    """How a check ended."""
+
+    RIGHT = "right"
+    LOOK = "look"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check: what was found, and how to mend it when it is not right."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    mend: str = ""
+
+
+def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterator[Check]:
+    """Run every check; a check that fails never hides the next one."""
+    yield from _database(open_database)
+    yield _storage(settings)
+    yield _decoders()
+    yield check_listener(settings.listener)
+    yield _peers(settings)
+    yield from _certificates(settings)
+    yield from _web(settings, open_database)
+    yield _model(settings)
+    if not settings.destinations:
+        yield Check(
+            name="destinations",
+            verdict=Verdict.LOOK,
+            found="none: drafts stay here",
+            mend="add your PACS under `destinations` in the configuration",
+        )
+    for destination in settings.destinations:
+        yield _destination(destination)
+    if settings.archive is not None:
+        yield _answers("archive", settings.archive)
+
+
+def _right(name: str, found: str) -> Check:
+    return Check(name=name, verdict=Verdict.RIGHT, found=found)
+
+
+def _wrong(name: str, found: str, mend: str) -> Check:
+    return Check(name=name, verdict=Verdict.WRONG, found=found, mend=mend)
+
+
+def _database(open_database: Callable[[], Database]) -> Iterator[Check]:
+    try:
+        database = open_database()
+        current, head = migrate.current_revision(database), migrate.head_revision()
+    except AgentError as error:
+        yield _wrong("database", str(error), "start the database, or mend `database.url`")
+        return
+    if current != head:
+        found = f"schema revision {current or 'none'}, needed {head}"
+        yield _wrong("database", found, "stop the service and run `echo-agent db upgrade`")
+    else:
+        yield _right("database", f"{database.engine.dialect.name}, schema revision {head}")
+    yield _clock(database)
+    database.close()
+
+
+def _clock(database: Database) -> Check:
+    with database.reading() as session:
+        skew = abs((SystemClock().now() - database_now(session)).total_seconds())
+    if skew > CLOCK_SKEW_S:
+        return _wrong(
+            "clock",
+            f"{skew:.0f} s away from the database's clock",
+            "let both machines follow one time server (NTP)",
+        )
+    return _right("clock", f"{skew:.1f} s away from the database's clock")
+
+
+def _storage(settings: Settings) -> Check:
+    path, least = settings.storage.path, settings.storage.min_free_mb
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return _wrong(
+            "storage",
+            f"{path}: {os.strerror(error.errno or 0)}",
+            "let the service's user write there, or mend `storage.path`",
+        )
+    free = free_mb(path) or 0.0
+    if free < least:
+        return _wrong(
+            "storage", f"{free:.0f} MB free", f"free space, or lower `storage.min_free_mb` ({least:.0f})"
+        )
+    return _right("storage", f"{path}, {free:.0f} MB free")
+
+
+def _decoders() -> Check:
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import (
+        JPEG2000,
+        JPEG2000Lossless,
+        JPEGBaseline8Bit,
+        JPEGExtended12Bit,
+        JPEGLosslessSV1,
+        JPEGLSLossless,
+        RLELossless,
+    )
+
+    needed = (
+        JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, JPEG2000, JPEG2000Lossless,
+        RLELossless,
+    )  # fmt: skip
+    absent = [syntax.name for syntax in needed if not get_decoder(syntax).is_available]
+    if absent:
+        return _wrong(
+            "decoders",
+            f"none for {', '.join(absent)}",
+            "install the service again: pip install -c constraints.txt .",
+        )
+    return _right("decoders", f"{len(needed)} compressed syntaxes")
+
+
+def check_listener(listener: ListenerSettings) -> Check:
+    """Whether the listener's port is free, or ours already."""
+    host, port = listener.host, listener.port
+    where = f"{listener.ae_title} at {host}:{port}"
+    if port == 0:
+        return _right("listener", f"{host}, any free port")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            return _wrong(
+                "listener",
+                f"this user may not use port {port}",
+                "take a port above 1023, or grant CAP_NET_BIND_SERVICE",
+            )
+        except OSError as error:
+            if _runs(listener):
+                return _right("listener", f"{where} runs and answers")
+            return _wrong(
+                "listener",
+                f"{where}: {os.strerror(error.errno or 0)}, and no C-ECHO answer from there",
+                "stop the other program, or change `listener.host` and `listener.port`",
+            )
+    return _right("listener", f"{where} is free to use")
+
+
+def _runs(listener: ListenerSettings) -> bool:
+    """Whether it is our own listener that has the port: it answers C-ECHO, asked as itself."""
+    from agent.network.store_scu import echo
+
+    host = "127.0.0.1" if listener.host in ("0.0.0.0", "::") else listener.host
+    us = DestinationSettings(
+        name="listener",
+        host=host,
+        port=listener.port,
+        ae_title=listener.ae_title,
+        calling_ae_title=listener.ae_title,
+        timeout_s=ECHO_WITHIN_S,
+        tls=None if listener.tls is None else _as_client(listener.tls),
+    )
+    try:
+        echo(us)
+    except AgentError:
+        return False
+    return True
+
+
+def _as_client(tls: TlsSettings) -> ClientTlsSettings:
+    """Our own certificate, shown to our own listener; it need not be made out to the loopback."""
+    return ClientTlsSettings(
+        authorities=tls.authorities, certificate=tls.certificate, key=tls.key, verify_host=False
+    )
+
+
+def _peers(settings: Settings) -> Check:
+    listener = settings.listener
+    loopback = listener.host in ("127.0.0.1", "::1", "localhost")
+    if not loopback and not listener.allow:
+        return Check(
+            name="peers",
+            verdict=Verdict.LOOK,
+            found="no peer is allowed: only this machine can send",
+            mend="list the modalities under `listener.allow`",
+        )
+    if listener.allow and loopback:
+        return Check(
+            name="peers",
+            verdict=Verdict.LOOK,
+            found="peers are allowed, but the listener is bound to this machine only",
+            mend="set `listener.host` to 0.0.0.0 or to an address of this machine",
+        )
+    return _right("peers", f"{len(listener.allow)} allowed" if listener.allow else "this machine only")
+
+
+def _certificates(settings: Settings) -> Iterator[Check]:
+    now = SystemClock().now()
+    for one in our_certificates(settings):
+        name = f"certificate {one.path.name}"
+        renew = f"renew it, put it where {one.setting} names it, and `systemctl reload` the unit"
+        if one.ends is None:
+            yield _wrong(name, f"{one.path} cannot be read", f"mend {one.setting}; the service must read it")
+            continue
+        days = (one.ends - now).days
+        if days < 0:
+            yield _wrong(name, f"has ended {-days} days ago: peers refuse it", renew)
+        elif days < RENEW_DAYS:
+            yield Check(name=name, verdict=Verdict.LOOK, found=f"ends in {days} days", mend=renew)
+        else:
+            yield _right(name, f"good for {days} days")
+
+
+def _web(settings: Settings, open_database: Callable[[], Database]) -> Iterator[Check]:
+    from agent.web.app import check_protected
+
+    web = settings.web
+    where = f"{web.host}:{web.port}"
+    if web.loopback:
+        yield _right("worklist", f"{where}, for this machine only")
+        return
+    try:
+        database = open_database()
+        try:
+            check_protected(settings, database)
+        finally:
+            database.close()
+    except AgentError as error:
+        yield _wrong(
+            "worklist",
+            str(error),
+            "see [web-unprotected] in docs/operations.md, or keep `web.host` on loopback",
+        )
+        return
+    yield _right("worklist", f"{where}, with sign-in and encryption")
+
+
+def _model(settings: Settings) -> Check:
+    from agent.service.wiring import load_reporter
+
+    try:
+        reporter = load_reporter(settings)
+    except (AgentError, ModelError) as error:
+        return _wrong("model", str(error), "mend `model.checkpoint` or `model.device`")
+    identity = reporter.identity
+    found = f"{identity.name} {identity.version}, {identity.stage}, block size {identity.block_size}"
+    if not identity.demonstration:
+        return _right("model", found)
+    outside = [one.name for one in settings.destinations if not one.loopback]
+    if outside and not settings.model.allow_demonstration:
+        return _wrong(
+            "model",
+            f"{found}; DEMONSTRATION MODEL, and its drafts will not be sent to {', '.join(outside)}",
+            "set `model.checkpoint` to a clinical one, or `model.allow_demonstration: true` for a test",
+        )
+    return Check(
+        name="model",
+        verdict=Verdict.LOOK,
+        found=f"{found}; DEMONSTRATION MODEL, not for clinical use",
+        mend="set `model.checkpoint` to a checkpoint whose licence you hold",
+    )
+
+
+def _destination(destination: DestinationSettings) -> Check:
+    name = f"destination {destination.name}"
+    if destination.stow_url is None:
+        return _answers(name, destination)
+    from agent.network.stow import reachable
+
+    if reachable(destination):
+        return _right(name, "its DICOMweb server answers")
+    return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
+
+
+def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:
+    """Whether an application entity answers C-ECHO as it is configured."""
+    from agent.network.store_scu import echo
+
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    try:
+        echo(peer.model_copy(update={"timeout_s": min(peer.timeout_s, ECHO_WITHIN_S)}))
+    except AgentError as error:
+        return _wrong(
+            name,
+            f"{where}: {error}",
+            f"check host, port, AE title and TLS; the PACS must know {peer.calling_ae_title} "
+            "and this address",
+        )
+    return _right(name, f"{where} answers C-ECHO{' over TLS' if peer.tls is not None else ''}")

@@ -1,0 +1,153 @@
+"""Drafts files without receiving, queueing or sending: for a look at a checkpoint, or at one study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.foundation.clock import Clock, SystemClock
+from agent.foundation.errors import AgentError, UnreadableImage, UnreadableInstance
+from agent.foundation.settings.tree import Settings
+from agent.objects.eligibility import select_images
+from agent.objects.header import Header, read_stored
+from agent.objects.pixels import load_header, load_image
+from agent.objects.projection import view_of
+from agent.reports.compose import algorithm_of, draft_record
+from agent.reports.material import Candidate, Material, choose, indication_of, remarks_on
+from agent.service.wiring import load_reporter
+from dicom_sr.document import encode
+from dicom_sr.errors import StructuredReportError
+from model.findings.types import Presence
+
+if TYPE_CHECKING:
+    from model.reporting.reporter import Reporter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """What became of one study: DRAFTED, SKIPPED by a rule, or FAILED."""
+
+    study_instance_uid: str
+    state: str
+    code: str | None = None
+    reason: str | None = None
+    text: str = ""
+    findings: Mapping[str, Sequence[str]]
+    flags: Sequence[str] = ()
+    sr: Sequence[Path] = ()
+
+
+def draft_files(
+    paths: Iterable[Path], settings: Settings, output: Path | None, *, clock: Clock | None = None
+) -> tuple[Drafted, ...]:
+    """Draft every study among the files; a file that is no DICOM image fails alone.
+
+    Raises:
+        ModelError: the checkpoint does not load.
+    """
+    groups, failed = _by_study(_files(paths))
+    reporter = load_reporter(settings)
+    moment = (clock or SystemClock()).now().astimezone()
+    return (
+        *failed,
+        *(_draft(uid, files, settings, reporter, output, moment) for uid, files in groups.items()),
+    )
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(one for one in path.rglob("*") if one.is_file())
+        else:
+            yield path
+
+
+def _by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]]], list[Drafted]]:
+    groups: dict[str, list[tuple[Path, Header]]] = {}
+    failed = []
+    for path in paths:
+        try:
+            header = read_stored(path)
+        except UnreadableInstance as error:
+            failed.append(_failed(path.name, error))
+            continue
+        groups.setdefault(header.study_instance_uid, []).append((path, header))
+    return groups, failed
+
+
+def _draft(
+    uid: str,
+    files: Sequence[tuple[Path, Header]],
+    settings: Settings,
+    reporter: Reporter,
+    output: Path | None,
+    moment: datetime,
+) -> Drafted:
+    selection = select_images(settings.eligibility, [header for _path, header in files])
+    if not selection.accepted:
+        return Drafted(
+            study_instance_uid=uid,
+            state="SKIPPED",
+            code=selection.skipping_rule,
+            reason=selection.reason,
+            findings={},
+        )
+    accepted = {id(header) for header in selection.accepted}
+    try:
+        material = _material([path for path, header in files if id(header) in accepted])
+        (draft,) = reporter.draft_many([(material.images, material.context)])
+        record = draft_record(
+            draft,
+            material,
+            algorithm_of(reporter.identity),
+            settings.urgency,
+            revision=1,
+            created=moment,
+            predecessors={"comprehensive3d": None},
+        )
+    except (AgentError, StructuredReportError) as error:
+        return _failed(uid, error)
+    pair = record.documents["comprehensive3d"]
+    documents = {"findings": encode(pair.findings), "report": encode(pair.report)}
+    return Drafted(
+        study_instance_uid=uid,
+        state="DRAFTED",
+        text=draft.text,
+        findings={
+            presence.value: tuple(
+                dict.fromkeys(one.concept for one in draft.findings if one.presence is presence)
+            )
+            for presence in Presence
+        },
+        flags=tuple(flag["text"] for flag in record.content["flags"]),
+        sr=() if output is None else _write(output / uid, documents),
+    )
+
+
+def _material(paths: Sequence[Path]) -> Material:
+    candidates = []
+    for arrival, path in enumerate(paths):
+        header = load_header(path)
+        candidates.append(Candidate(path=path, header=header, view=view_of(header), arrival=arrival))
+    images = tuple(load_image(one.path) for one in choose(candidates))
+    if not images:
+        raise UnreadableImage("no image of the study can be used")
+    return Material(
+        images=images,
+        indication=indication_of([image.header for image in images]),
+        remarks=remarks_on(tuple(image.view for image in images), incomplete=False),
+    )
+
+
+def _write(folder: Path, documents: Mapping[str, bytes]) -> tuple[Path, ...]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for role, content in documents.items():
+        (folder / f"{role}.dcm").write_bytes(content)
+    return tuple(folder / f"{role}.dcm" for role in documents)
+
+
+def _failed(name: str, error: AgentError | StructuredReportError) -> Drafted:
+    return Drafted(study_instance_uid=name, state="FAILED", code=error.code, reason=str(error), findings={})

@@ -1,0 +1,151 @@
+"""Brings the database to the schema of this version, and says when it is not there.
+
+A SQLite file is copied beside itself before anything in it changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from agent.database.session import Database
+from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upgrade:
+    """What an upgrade did: the revisions before (None: empty) and after, and the copy made before it."""
+
+    before: str | None
+    after: str
+    backup: Path | None
+
+
+def _config() -> Config:
+    # Alembic costs a tenth of a second to import; only the commands that need it pay.
+    from alembic.config import Config
+
+    import migrations
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__path__[0])))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head_revision() -> str:
+    """Return the schema revision that this version of the service needs.
+
+    Raises:
+        SchemaOutdated: the revisions of this installation are not complete.
+    """
+    return _known_revisions()[0]
+
+
+def _known_revisions() -> tuple[str, ...]:
+    """Return the revisions that this installation holds, the newest first."""
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    try:
+        scripts = ScriptDirectory.from_config(_config())
+        known = tuple(script.revision for script in scripts.walk_revisions(head="head"))
+    except CommandError as error:
+        raise SchemaOutdated(
+            "this installation's schema revisions do not fit together; install it again"
+        ) from error
+    if not known:
+        raise SchemaOutdated("this installation holds no schema revisions; install it again")
+    return known
+
+
+def current_revision(database: Database) -> str | None:
+    """Return the database's schema revision, or None for a database without tables of ours.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    try:
+        with database.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            return None if found is None else str(found)
+    except DBAPIError as error:
+        raise DatabaseUnavailable("the database does not answer; check `database.url`") from error
+
+
+def require_current(database: Database, *, create: bool = False) -> str:
+    """Return the schema revision if it is the one needed; an empty database is filled when `create`.
+
+    Raises:
+        SchemaOutdated: the database has another revision (or none).
+        DatabaseUnavailable: the database does not answer.
+    """
+    head, current = head_revision(), current_revision(database)
+    if current is None and create:
+        return upgrade(database).after
+    if current is not None and current not in _known_revisions():
+        raise SchemaOutdated(_written_by_a_newer_version(current))
+    if current != head:
+        raise SchemaOutdated(
+            f"the database has schema revision {current or 'none'}, this version needs {head}: "
+            "stop the service, run `echo-agent db upgrade`, start it again"
+        )
+    return head
+
+
+def upgrade(database: Database) -> Upgrade:
+    """Bring the database to the newest schema revision; does nothing where it is already there.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+        SchemaOutdated: a newer version has written it; going back is restoring a backup.
+    """
+    from alembic import command
+
+    head, before = head_revision(), current_revision(database)
+    if before == head:
+        return Upgrade(before=before, after=head, backup=None)
+    if before is not None and before not in _known_revisions():
+        raise SchemaOutdated(_written_by_a_newer_version(before))
+    backup = _backup(database, before) if before is not None and database.is_sqlite else None
+    config = _config()
+    try:
+        with database.engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise DatabaseUnavailable(
+            f"the upgrade from {before} to {head} failed and was taken back ({type(error).__name__}); "
+            "check `database.url` and that no other process uses the database"
+        ) from error
+    return Upgrade(before=before, after=head, backup=backup)
+
+
+def _written_by_a_newer_version(revision: str) -> str:
+    return (
+        f"the database has schema revision {revision}, which this version does not know: a newer version has "
+        "written it; install that one, or restore the copy that was made before its upgrade"
+    )
+
+
+def _backup(database: Database, revision: str) -> Path | None:
+    file = database.engine.url.database
+    if not file or file == ":memory:":
+        return None
+    copy = Path(f"{file}.before-upgrade-from-{revision}")
+    copy.unlink(missing_ok=True)
+    raw = database.engine.raw_connection()
+    try:
+        raw.execute("VACUUM INTO ?", (str(copy),))
+    finally:
+        raw.close()
+    return copy

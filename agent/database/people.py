@@ -1,0 +1,101 @@
+"""The tables of people and their deeds: who may sign in, what they decided, and the audit trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from agent.database.base import Base, RowId
+
+
+class User(Base):
+    """A person who may sign in to the worklist."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    # DICOM person name (family^given), as it stands in a verified report.
+    person_name: Mapped[str] = mapped_column(String(128))
+    # reader | radiologist | admin
+    role: Mapped[str] = mapped_column(String(16))
+    # argon2; None for somebody who may not sign in here.
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    # Who this is to the OpenID provider: its issuer and subject; None for a local user.
+    subject: Mapped[str | None] = mapped_column(String(512), unique=True, index=True)
+    disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class WebSession(Base):
+    """A browser that is signed in; the cookie holds what this row has the digest of."""
+
+    __tablename__ = "web_sessions"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Verdict(Base):
+    """What a radiologist decided on a draft. Rows are added, never changed."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (Index("ix_verdicts_study", "study_id"), Index("ix_verdicts_at", "at"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    # The software's draft that was judged, and the draft row that holds the result.
+    draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"), index=True)
+    result_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"), unique=True)
+    # accepted | changed | rejected
+    kind: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    observer_name: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+    # Words inserted, deleted or replaced, of so many words of the draft.
+    edited_words: Mapped[int] = mapped_column(Integer, default=0)
+    draft_words: Mapped[int] = mapped_column(Integer, default=0)
+    # {concept: [presence in the draft, presence in the report]}; "" is not mentioned.
+    agreement: Mapped[dict[str, Any]]
+
+
+class AuditEvent(Base):
+    """Who did what, and with whose images (`agent.audit`). Rows are added, never changed."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index("ix_audit_events_at", "at"), Index("ix_audit_events_study", "study_id"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime]
+    # One of `agent.audit.record.Action`.
+    action: Mapped[str] = mapped_column(String(32))
+    succeeded: Mapped[bool] = mapped_column(Boolean, default=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    address: Mapped[str] = mapped_column(String(64), default="")
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"))
+    details: Mapped[dict[str, Any]]
+
+
+class AuditCursor(Base):
+    """How far one destination of audit messages has come (`agent.audit.export`)."""
+
+    __tablename__ = "audit_cursors"
+
+    # file | syslog
+    sink: Mapped[str] = mapped_column(String(16), primary_key=True)
+    # The last event that it has, and the earlier numbers of which no event had appeared: {number: since}.
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    gaps: Mapped[dict[str, Any]]
+    lease_token: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime | None]
+    # Why the last batch was not taken; null when it was.
+    code: Mapped[str | None] = mapped_column(String(64))
+    updated_at: Mapped[datetime]

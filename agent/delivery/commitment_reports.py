@@ -1,0 +1,152 @@
+"""N-EVENT-REPORT: what a PACS reports of storage commitment, on whichever association it comes.
+
+Source: PS3.4 J.3.3 (operations), PS3.7 10.1.1 and annex C (statuses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from pydicom import Dataset
+from pynetdicom import evt
+
+from agent.audit.record import Action, Event
+from agent.database.session import Database
+from agent.foundation.errors import DatabaseUnavailable
+from agent.foundation.failpoints import failpoint
+from agent.foundation.failure import RetryPolicy
+from agent.foundation.log import get_logger
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.network.commitment_scp import ReportStatus
+from agent.network.commitment_scu import WELL_KNOWN_INSTANCE
+from agent.network.commitment_terms import Answer, Reception, Report, Rule, Word
+from agent.network.statuses import failure_reason
+from agent.queue import commitments
+
+_SUCCESS, _WITH_FAILURES = 1, 2
+# A report of a full request (100 documents) has about 20 kB.
+_LONGEST = 1_000_000
+_MOST_ITEMS = 10 * commitments.LIMIT
+
+
+class _Refused(Exception):
+    """A report that is not taken; `code` names why in counts, log and audit."""
+
+    def __init__(self, status: ReportStatus, code: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+
+
+def rule_of(destination: DestinationSettings, settings: Settings) -> Rule:
+    """Return the bounds that the settings set for a destination."""
+    delivery = settings.delivery
+    return Rule(
+        attempts=destination.commitment_attempts,
+        resends=destination.commitment_resends,
+        give_up_after_s=delivery.give_up_after_s,
+        policy=RetryPolicy(first_s=delivery.first_retry_s, longest_s=delivery.longest_retry_s),
+    )
+
+
+class CommitmentReports:
+    """Takes reports; one of these serves the listener, and one each deliverer."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        actor: str,
+        chance: Random,
+        note: Callable[[Event], None],
+    ) -> None:
+        """Be ready; `note` takes the audit event of a report that was refused."""
+        self._database = database
+        self._destinations = settings.destinations
+        self._rules: Mapping[str, Rule] = {one.name: rule_of(one, settings) for one in settings.destinations}
+        self._actor = actor
+        self._chance = chance
+        self._note = note
+        self._log = get_logger("commitment")
+
+    def destinations_of(self, ae_title: str) -> frozenset[str]:
+        """Return the names of the destinations that this AE title is."""
+        return frozenset(one.name for one in self._destinations if one.ae_title.strip() == ae_title.strip())
+
+    def take(
+        self, event: evt.Event, peer: frozenset[str], *, ae_title: str, address: str
+    ) -> tuple[ReportStatus, str | None]:
+        """Take a report from the peer that the destinations `peer` are.
+
+        Returns the status to answer, and the transaction's UID where the report was taken.
+        """
+        try:
+            report = _read(event)
+            failpoint("commitment.before-row")
+            reception = commitments.report(
+                self._database, report, peer, self._rules, chance=self._chance, actor=self._actor
+            )
+            if reception in (Reception.UNKNOWN, Reception.WRONG_PEER):
+                # The same answer to both: a stranger learns nothing about transactions that exist.
+                raise _Refused(ReportStatus.INVALID_ARGUMENT, reception.value)
+        except _Refused as refused:
+            return self._refuse(refused.status, refused.code, ae_title, address), None
+        except DatabaseUnavailable as error:
+            return self._refuse(ReportStatus.RESOURCE_LIMITATION, error.code, ae_title, address), None
+        except Exception as error:  # noqa: BLE001 - outermost: the peer must hear a status, whatever broke
+            self._log.error("unexpected", error_type=type(error).__name__)
+            return self._refuse(ReportStatus.PROCESSING_FAILURE, "unexpected", ae_title, address), None
+        failpoint("commitment.before-answer")
+        failed = sum(one.word is not Word.COMMITTED for one in report.answers.values())
+        self._log.info("commitment_report", code=reception.value, count=len(report.answers), failed=failed)
+        return ReportStatus.SUCCESS, report.transaction_uid
+
+    def _refuse(self, status: ReportStatus, code: str, ae_title: str, address: str) -> ReportStatus:
+        self._log.warning("commitment_report_refused", status=f"{status:04X}", code=code, host=address)
+        self._note(
+            Event(
+                action=Action.COMMITMENT,
+                actor=ae_title,
+                address=address,
+                succeeded=False,
+                details={"code": code, "status": f"{status:04X}"},
+            )
+        )
+        return status
+
+
+def _read(event: evt.Event) -> Report:
+    """Return what an N-EVENT-REPORT says; nothing in it is believed to be well-formed."""
+    request: Any = event.request
+    if str(request.AffectedSOPInstanceUID or "") != WELL_KNOWN_INSTANCE:
+        raise _Refused(ReportStatus.NO_SUCH_INSTANCE, "no-such-instance")
+    if request.EventTypeID not in (_SUCCESS, _WITH_FAILURES):
+        raise _Refused(ReportStatus.NO_SUCH_EVENT, "no-such-event")
+    if request.EventInformation is None:
+        raise _Refused(ReportStatus.NO_SUCH_ARGUMENT, "no-transaction")
+    if request.EventInformation.getbuffer().nbytes > _LONGEST:
+        raise _Refused(ReportStatus.RESOURCE_LIMITATION, "report-too-long")
+    try:
+        information = event.event_information
+        transaction_uid = str(information.get("TransactionUID") or "")
+        committed = Answer(word=Word.COMMITTED)
+        answers = {_key(item): committed for item in information.get("ReferencedSOPSequence") or ()}
+        # What is in both lists has failed.
+        for item in information.get("FailedSOPSequence") or ():
+            answers[_key(item)] = failure_reason(int(item.get("FailureReason") or 0x0110))
+    # Outermost for a stranger's bytes: pydicom raises whatever they make it raise, and the peer must hear
+    # that its report cannot be read, not that we have failed.
+    except Exception as error:
+        raise _Refused(ReportStatus.INVALID_ARGUMENT, "report-unreadable") from error
+    if not transaction_uid:
+        raise _Refused(ReportStatus.NO_SUCH_ARGUMENT, "no-transaction")
+    if len(answers) > _MOST_ITEMS:
+        raise _Refused(ReportStatus.RESOURCE_LIMITATION, "report-too-long")
+    return Report(transaction_uid=transaction_uid[:64], answers=answers)
+
+
+def _key(item: Dataset) -> tuple[str, str]:
+    return str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID)

@@ -1,0 +1,281 @@
+"""The loop that sends: outbox to destinations, one thread a destination, so that a dead PACS holds nobody.
+
+Nothing of a document is made here. Each try sends the bytes that the worker stored, under the same UID, so
+that a document that was stored but whose answer was lost is, at the next try, the same document again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from random import Random
+from time import monotonic
+
+from agent.audit.record import Recorder
+from agent.database.session import Database
+from agent.database.wakeup import DELIVERIES, Waker
+from agent.delivery.confirmer import Confirmer, Way
+from agent.foundation.breaker import Breaker
+from agent.foundation.errors import AgentError, DatabaseUnavailable, DeliveryRefused, LeaseLost
+from agent.foundation.failpoints import failpoint
+from agent.foundation.failure import Failure, RetryPolicy, describe
+from agent.foundation.log import get_logger
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.network.store_scu import Connection, ConnectionLost, open_connection
+from agent.network.tls import client_context
+from agent.queue import deliveries
+from agent.queue.deliveries import DeliveryClaim
+from agent.queue.lease_keeper import LeaseKeeper
+
+Connect = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Connection]]
+UPKEEP_EVERY_S = 15.0
+
+
+@contextmanager
+def open_way(destination: DestinationSettings, sop_class_uids: Iterable[str]) -> Iterator[Connection]:
+    """Open the way that the settings name: STOW-RS where there is a `stow_url`, else C-STORE.
+
+    Raises:
+        DeliveryRefused: the destination accepts none of the SOP classes.
+        ConnectionLost: it cannot be reached.
+    """
+    if destination.stow_url is not None:
+        from agent.network.stow import open_stow  # an HTTP client that a DICOM-only deliverer does not load
+
+        with open_stow(destination) as connection:
+            yield connection
+    else:
+        with open_connection(destination, sop_class_uids) as association:
+            yield association
+
+
+class Deliverer:
+    """Sends what is due, retries with backoff, and leaves a dead destination alone for a while."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        owner: str | None = None,
+        chance: Random | None = None,
+        connect: Connect = open_way,
+        ask: Way | None = None,
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
+        self._database = database
+        self._destinations = settings.destinations
+        self._delivery = settings.delivery
+        self._asked = frozenset(one.name for one in settings.destinations if one.commitment)
+        self._owner = owner or f"deliverer@{socket.gethostname()}:{os.getpid()}"
+        self._chance = chance or Random()
+        self._connect = connect
+        self._seconds = seconds
+        self._policy = RetryPolicy(
+            first_s=settings.delivery.first_retry_s, longest_s=settings.delivery.longest_retry_s
+        )
+        self._breakers = {one.name: Breaker() for one in settings.destinations}
+        self._news = {one.name: threading.Event() for one in settings.destinations}
+        lease_s = settings.delivery.lease_s
+        self._keeper: LeaseKeeper[DeliveryClaim] = LeaseKeeper(
+            partial(deliveries.heartbeat, database, lease_s=lease_s), lease_s
+        )
+        self._recorder = Recorder(database, "deliverer")
+        self._confirmers = [
+            Confirmer(
+                database,
+                settings,
+                one,
+                self._recorder,
+                owner=self._owner,
+                chance=self._chance,
+                way=ask,
+                seconds=seconds,
+            )
+            for one in settings.destinations
+            if one.commitment
+        ]
+        self._log = get_logger("deliverer")
+
+    def run(self, stop: threading.Event) -> None:
+        """Send until `stop` is set; then end with the document in hand.
+
+        Raises:
+            SettingsError: the TLS files of a destination are missing or do not fit; nothing was sent.
+        """
+        for one in self._destinations:
+            if one.tls is not None:
+                client_context(one.tls)
+        with self._recorder, self._keeper:
+            threads = [
+                threading.Thread(target=self._serve, args=(one, stop), name=f"to-{one.name}", daemon=True)
+                for one in self._destinations
+            ]
+            threads += [
+                threading.Thread(target=one.run, args=(stop,), name="commitment", daemon=True)
+                for one in self._confirmers
+            ]
+            for thread in threads:
+                thread.start()
+            with Waker(self._database, DELIVERIES, self._wake):
+                while not stop.is_set():
+                    try:
+                        self.upkeep()
+                    except DatabaseUnavailable as error:
+                        self._log.warning("database_unavailable", code=error.code)
+                    stop.wait(UPKEEP_EVERY_S)
+            self._wake()
+            for thread in threads:
+                thread.join()
+
+    def run_once(self) -> int:
+        """Send one batch to each destination, then ask for commitment; return how many documents were sent.
+
+        Raises:
+            DatabaseUnavailable: leases run out by themselves, and the documents are sent again.
+        """
+        self.upkeep()
+        with self._keeper:
+            sent = sum(self._deliver(one) for one in self._destinations)
+        for confirmer in self._confirmers:
+            confirmer.step()
+        self._recorder.flush()
+        return sent
+
+    def upkeep(self) -> None:
+        """Take back what a dead deliverer held, and give up what has waited too long.
+
+        Raises:
+            DatabaseUnavailable: nothing was done.
+        """
+        deliveries.reclaim_expired(self._database, self._policy, chance=self._chance, actor=self._owner)
+        deliveries.give_up(self._database, actor=self._owner)
+
+    def _serve(self, destination: DestinationSettings, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                dealt_with = self._deliver(destination, stop)
+            except DatabaseUnavailable as error:
+                self._log.warning("database_unavailable", code=error.code)
+                dealt_with = 0
+            if not dealt_with:
+                self._news[destination.name].wait(self._delivery.poll_s)
+                self._news[destination.name].clear()
+
+    def _wake(self) -> None:
+        """Look at the outbox now, without waiting for the next poll. From any thread."""
+        for news in self._news.values():
+            news.set()
+
+    def _deliver(self, destination: DestinationSettings, stop: threading.Event | None = None) -> int:
+        breaker = self._breakers[destination.name]
+        if not breaker.allows(self._seconds()):
+            return 0
+        # After an outage one document finds out whether the destination is back.
+        limit = 1 if breaker.failures else self._delivery.batch
+        claims = deliveries.claim(
+            self._database, self._owner, destination.name, self._delivery.lease_s, limit
+        )
+        if not claims:
+            return 0
+        self._keeper.keep(claims)
+        failpoint("delivery.after-claim")
+        try:
+            self._send(destination, claims, stop)
+        finally:
+            self._keeper.drop(claims)
+        return len(claims)
+
+    def _send(
+        self, destination: DestinationSettings, claims: Sequence[DeliveryClaim], stop: threading.Event | None
+    ) -> None:
+        waiting = list(claims)
+        try:
+            with self._connect(destination, [claim.sop_class_uid for claim in claims]) as connection:
+                while waiting and not (stop and stop.is_set()):
+                    self._store(connection, waiting[0])
+                    waiting.pop(0)
+                    self._breakers[destination.name] = self._breakers[destination.name].succeeded()
+        except ConnectionLost as error:
+            self._trip(destination, error)
+            # The one in hand has failed; the others were not tried.
+            if waiting:
+                self._end(waiting.pop(0), error)
+        except DeliveryRefused as error:
+            while waiting:
+                self._end(waiting.pop(0), error)
+        self._postpone(waiting)
+
+    def _store(self, connection: Connection, claim: DeliveryClaim) -> None:
+        try:
+            failpoint("delivery.before-send")
+            connection.store(claim)
+            failpoint("delivery.before-row")
+        except ConnectionLost:
+            raise
+        except AgentError as error:
+            self._end(claim, error)
+            return
+        except Exception as error:  # noqa: BLE001 - outermost for one document: it must not stop the others
+            self._log.error("unexpected", delivery_id=claim.delivery_id, error_type=type(error).__name__)
+            self._end(claim, error)
+            return
+        self._stored(claim)
+
+    def _stored(self, claim: DeliveryClaim) -> None:
+        try:
+            deliveries.stored(
+                self._database, claim, actor=self._owner, commit=claim.destination in self._asked
+            )
+        except LeaseLost as error:
+            self._log.warning("result_discarded", delivery_id=claim.delivery_id, code=error.code)
+            return
+        failpoint("delivery.after-row")
+        self._log.info(
+            "stored", delivery_id=claim.delivery_id, job_id=claim.job_id, destination=claim.destination
+        )
+
+    def _end(self, claim: DeliveryClaim, error: Exception) -> None:
+        """The document was not taken: it waits, or is DEAD."""
+        failure = describe(error)
+        try:
+            state = deliveries.fail(
+                self._database, claim, failure, self._policy, chance=self._chance, actor=self._owner
+            )
+        except LeaseLost as lost:
+            self._log.warning("result_discarded", delivery_id=claim.delivery_id, code=lost.code)
+            return
+        self._log.warning(
+            "not_stored",
+            delivery_id=claim.delivery_id,
+            job_id=claim.job_id,
+            destination=claim.destination,
+            state=state.value,
+            code=failure.code,
+            attempts=claim.attempts,
+        )
+
+    def _postpone(self, claims: Sequence[DeliveryClaim]) -> None:
+        if claims:
+            untried = Failure(
+                code="not-tried", reason="the association ended before its turn", retryable=True
+            )
+            deliveries.postpone(self._database, claims, 0.0, untried)
+
+    def _trip(self, destination: DestinationSettings, error: ConnectionLost) -> None:
+        self._breakers[destination.name] = self._breakers[destination.name].failed(
+            self._seconds(),
+            self._chance.random(),
+            first_s=self._policy.first_s,
+            longest_s=self._policy.longest_s,
+        )
+        self._log.warning(
+            "destination_unreachable",
+            destination=destination.name,
+            code=error.code,
+            attempts=self._breakers[destination.name].failures,
+        )

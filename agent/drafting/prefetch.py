@@ -1,0 +1,192 @@
+"""What a worker has taken from the queue and is making ready, while the network drafts other studies.
+
+The network's stream takes from here (`model.reporting.stream.StudySource`). One thread claims jobs and a few
+decode their pixels, so that the stream's own thread never waits for the database or for a file while it has
+something to draft. A study and its job travel as one object: no answer can reach another's job.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Self
+
+from agent.foundation.errors import DatabaseUnavailable
+from agent.foundation.log import get_logger
+from agent.queue.jobs import Claim
+from agent.reports.material import Material
+
+if TYPE_CHECKING:
+    from model.reporting.stream import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Case:
+    """A job with what its draft is made from."""
+
+    claim: Claim
+    material: Material
+
+
+def study_of(case: Case) -> Study[Case]:
+    """The case as the stream takes it."""
+    from model.reporting.stream import Study  # torch comes with it: in the worker's process alone
+
+    return Study(key=case, images=case.material.images, context=case.material.context)
+
+
+class Tray:
+    """Claims as many jobs as there is room for, and gives each out when its pixels are decoded.
+
+    claim: takes at most so many jobs. prepare: a job to its material. refuse: is told of a job whose
+    material cannot be had. poll_s: longest wait (s) before the queue is looked at again. decoders: threads.
+    rounds: claims to make in all; without end, until `stop`, when left out.
+    """
+
+    def __init__(
+        self,
+        claim: Callable[[int], Sequence[Claim]],
+        prepare: Callable[[Claim], Material],
+        refuse: Callable[[Claim, Exception], None],
+        *,
+        stop: threading.Event,
+        poll_s: float,
+        decoders: int,
+        rounds: int | None = None,
+    ) -> None:
+        self._claim, self._prepare, self._refuse = claim, prepare, refuse
+        self._stop, self._poll_s, self._rounds = stop, poll_s, rounds
+        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="claims")
+        self._decoders = ThreadPoolExecutor(decoders, thread_name_prefix="pixels")
+        self._looking: Future[Sequence[Claim]] | None = None
+        self._asked = 0
+        self._look_at = 0.0
+        self._preparing: list[tuple[Claim, Future[Material]]] = []
+        self._given_out: dict[str, Case] = {}
+        self._news = threading.Event()
+        self._log = get_logger("worker")
+        # Jobs claimed so far.
+        self.claimed = 0
+        # What must not happen, and ends the stream.
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        """Watch for the end: a wait for studies ends with it."""
+        threading.Thread(target=self._watch, name="stop", daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Stop the threads: a look that is under way ends, nothing more is claimed or prepared after this."""
+        self._clerk.shutdown()
+        self._decoders.shutdown(cancel_futures=True)
+
+    def take(self, room: int, *, idle: bool) -> Sequence[Study[Case]] | None:
+        """At most `room` studies that are ready, the most urgent first; None when no more will come."""
+        while True:
+            self._news.clear()
+            self._file()
+            if self._over():
+                return None
+            self._look(room - len(self._preparing))
+            ready = self._ready(room)
+            if ready or not idle:
+                return ready
+            pending = self._looking is not None or self._preparing
+            self._news.wait(None if pending else max(0.0, self._look_at - monotonic()))
+
+    def wake(self) -> None:
+        """Look at the queue again without waiting: there may be a new job. From any thread."""
+        self._look_at = 0.0
+        self._news.set()
+
+    def fail(self, error: BaseException) -> None:
+        """End the stream because of this. From any thread."""
+        self.error = error
+        self._news.set()
+
+    def done(self, case: Case) -> None:
+        """This case has its answer."""
+        del self._given_out[case.claim.token]
+
+    def given_out(self) -> list[Case]:
+        """The cases that have no answer yet."""
+        return list(self._given_out.values())
+
+    def left_over(self) -> list[Claim]:
+        """The jobs that were claimed and have no answer; to be asked once the stream has ended."""
+        claims = [case.claim for case in self._given_out.values()]
+        claims.extend(claim for claim, _future in self._preparing)
+        if self._looking is not None and self._looking.exception() is None:
+            claims.extend(self._looking.result())
+        self._looking = None
+        self._given_out.clear()
+        self._preparing.clear()
+        return claims
+
+    def _watch(self) -> None:
+        self._stop.wait()
+        self._news.set()
+
+    def _over(self) -> bool:
+        if self._stop.is_set() or self.error is not None:
+            return True
+        return self._rounds == 0 and self._looking is None and not self._preparing
+
+    def _look(self, room: int) -> None:
+        """Let the queue be looked at, unless that is under way or its time has not come."""
+        if room < 1 or self._looking is not None or self._rounds == 0 or monotonic() < self._look_at:
+            return
+        if self._rounds is not None:
+            self._rounds -= 1
+        # Until the answer is here: `wake` in the meantime brings the next look forward again.
+        self._asked, self._look_at = room, monotonic() + self._poll_s
+        self._looking = self._clerk.submit(self._claim, room)
+        self._looking.add_done_callback(self._tell)
+
+    def _file(self) -> None:
+        """Take in what was claimed."""
+        if self._looking is None or not self._looking.done():
+            return
+        looked, self._looking = self._looking, None
+        error = looked.exception()
+        if error is None:
+            claims = looked.result()
+            self._enter(claims)
+            if len(claims) == self._asked:
+                self._look_at = 0.0
+        elif isinstance(error, DatabaseUnavailable) and self._rounds is None:
+            self._log.warning("database_unavailable", code=error.code)
+        else:
+            # Not raised here, in the stream: a broken queue is no fault of the network.
+            self.fail(error)
+
+    def _enter(self, claims: Sequence[Claim]) -> None:
+        self.claimed += len(claims)
+        for claim in claims:
+            future = self._decoders.submit(self._prepare, claim)
+            self._preparing.append((claim, future))
+            future.add_done_callback(self._tell)
+        self._preparing.sort(key=lambda one: one[0].priority)
+
+    def _ready(self, room: int) -> list[Study[Case]]:
+        ready: list[Study[Case]] = []
+        for claim, future in [one for one in self._preparing if one[1].done()]:
+            if len(ready) == room:
+                break
+            self._preparing.remove((claim, future))
+            error = future.exception()
+            if error is None:
+                case = Case(claim=claim, material=future.result())
+                self._given_out[claim.token] = case
+                ready.append(study_of(case))
+            elif isinstance(error, Exception):
+                self._refuse(claim, error)
+            else:
+                raise error
+        return ready
+
+    def _tell(self, _future: object) -> None:
+        self._news.set()

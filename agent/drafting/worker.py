@@ -1,0 +1,255 @@
+"""The loop that drafts: jobs stream into the network, and each draft is written as soon as it is done.
+
+The network never waits: the next jobs are claimed and their pixels decoded meanwhile
+(`agent.drafting.prefetch`), and another thread writes finished drafts (`agent.drafting.write_results`).
+Nothing of a job is written before its end, so that a worker may be killed at any moment: its lease expires,
+and the next worker starts again from the same images.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from agent.database.session import Database
+from agent.database.wakeup import JOBS, Waker
+from agent.drafting.prefetch import Case, Tray, study_of
+from agent.drafting.write_results import Results
+from agent.foundation.errors import NetworkFailed
+from agent.foundation.failpoints import failpoint
+from agent.foundation.failure import RetryPolicy, describe
+from agent.foundation.log import get_logger
+from agent.foundation.settings.tree import Settings
+from agent.objects.store import InstanceStore
+from agent.queue import jobs
+from agent.queue.jobs import Claim
+from agent.queue.lease_keeper import LeaseKeeper
+from agent.reports.compose import Draft, Identity, algorithm_of
+from agent.reports.material import Material, gather
+from agent.reports.notice import Notices
+
+if TYPE_CHECKING:
+    from model.reporting.stream import StudySource
+
+NOTICES_EVERY_S = 5.0
+# A queue that never empties does not put the notices off for longer than this.
+NOTICES_AFTER_S = 60.0
+# Decoding a film costs about 0.2 s of one core; more threads than this would starve the network.
+MAXIMUM_DECODERS = 8
+# After so many failures of the network in a row, whatever the study, it is the device that is broken.
+FAILURES_IN_A_ROW = 3
+
+
+class Reporter(Protocol):
+    """The network's door (`model.reporting.reporter.Reporter`)."""
+
+    @property
+    def identity(self) -> Identity:
+        """Which network this is."""
+
+    def draft_stream(
+        self, source: StudySource[Case], *, ahead: int | None = None
+    ) -> Iterable[tuple[Case, Draft | Exception]]:
+        """Draft what the source has; each study's draft, or its own error, as soon as it is there."""
+
+
+class Worker:
+    """Takes jobs off the queue and puts drafts into the outbox."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: InstanceStore,
+        settings: Settings,
+        reporter: Reporter,
+        *,
+        owner: str | None = None,
+        chance: Random | None = None,
+    ) -> None:
+        self._database, self._store, self._settings, self._reporter = database, store, settings, reporter
+        self._owner = owner or f"worker@{socket.gethostname()}:{os.getpid()}"
+        self._chance = chance or Random()
+        worker = settings.worker
+        self._policy = RetryPolicy(
+            maximum_attempts=worker.maximum_attempts,
+            first_s=worker.first_retry_s,
+            longest_s=worker.longest_retry_s,
+        )
+        self._keeper: LeaseKeeper[Claim] = LeaseKeeper(
+            partial(jobs.heartbeat, database, lease_s=worker.lease_s), worker.lease_s
+        )
+        self._algorithm = algorithm_of(reporter.identity)
+        self._notices = Notices(database, store, settings, self._algorithm)
+        self._notices_at = 0.0
+        # Jobs beyond those in decoding, so that the next one is ready when a report is done.
+        self._ahead = max(1, worker.slots // 2)
+        self._failures = 0
+        self._tray: Tray | None = None
+        self._log = get_logger("worker")
+
+    def run(self, stop: threading.Event) -> None:
+        """Draft until `stop` is set; then finish what the network has, and give back the rest.
+
+        Raises:
+            NetworkFailed: the network fails at every study; a new process may do better.
+        """
+        with Waker(self._database, JOBS, self._wake):
+            self._work(stop, impatient=stop)
+
+    def run_once(self) -> int:
+        """Claim once, draft what was claimed, and return how many jobs that were.
+
+        Raises:
+            DatabaseUnavailable: nothing could be claimed.
+            NetworkFailed: the network fails at every study.
+        """
+        stop, impatient = threading.Event(), threading.Event()
+        impatient.set()
+        try:
+            taken = self._work(stop, impatient=impatient, rounds=1)
+        finally:
+            stop.set()
+        self._notices_at = 0.0
+        self._write_notices()
+        return taken
+
+    def _wake(self) -> None:
+        """Look at the queue now, without waiting for the next poll. From any thread."""
+        tray = self._tray
+        if tray is not None:
+            tray.wake()
+
+    def _work(self, stop: threading.Event, *, impatient: threading.Event, rounds: int | None = None) -> int:
+        worker = self._settings.worker
+        results = Results(
+            self._database,
+            self._settings,
+            self._algorithm,
+            self._keeper,
+            self._policy,
+            owner=self._owner,
+            chance=self._chance,
+            impatient=impatient,
+        )
+        most = worker.slots if rounds is not None else worker.slots + self._ahead
+        tray = Tray(
+            lambda room: self._look(min(room, most)),
+            lambda claim: results.patiently(partial(self._gather, claim)),
+            lambda claim, error: pen.write(results.refuse, claim, error),
+            stop=stop,
+            poll_s=worker.poll_s,
+            decoders=min(most, MAXIMUM_DECODERS, os.cpu_count() or 1),
+            rounds=rounds,
+        )
+        pen = Pen(2 * worker.slots, tray.fail)
+        with self._keeper, pen:
+            self._tray = tray
+            try:
+                with tray:
+                    self._draft_all(tray, results, pen)
+            finally:
+                self._tray = None
+                results.release(tray.left_over())
+        if tray.error is not None:
+            raise tray.error
+        return tray.claimed
+
+    def _draft_all(self, tray: Tray, results: Results, pen: Pen) -> None:
+        """Let the stream run until the tray says that no more will come; where it breaks, begin it anew."""
+        while True:
+            try:
+                for case, answer in self._reporter.draft_stream(tray, ahead=self._ahead):
+                    self._failures = 0
+                    tray.done(case)
+                    pen.write(results.settle, case, answer)
+                return
+            except Exception as error:  # noqa: BLE001 - outermost for the network, which raises what CUDA does
+                in_hand = tray.given_out()
+                self._log.error("model_failed", code=describe(error).code, count=len(in_hand))
+                if not in_hand:
+                    self._count_failure(error)
+            # The one at fault shows when each is drafted alone.
+            for case in in_hand:
+                answer = self._alone(case)
+                tray.done(case)
+                pen.write(results.settle, case, answer)
+
+    def _alone(self, case: Case) -> Draft | Exception:
+        from model.reporting.stream import StudyList  # torch comes with it
+
+        try:
+            ((_case, answer),) = self._reporter.draft_stream(StudyList([study_of(case)]))
+        except Exception as error:  # noqa: BLE001 - outermost for the network, as above
+            self._count_failure(error)
+            return error
+        self._failures = 0
+        return answer
+
+    def _count_failure(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise NetworkFailed(
+                "the network fails at every study: this worker ends, and its jobs go back; look at the device"
+            ) from error
+
+    def _gather(self, claim: Claim) -> Material:
+        return gather(self._database, self._store, self._settings.eligibility, claim)
+
+    def _look(self, room: int) -> list[Claim]:
+        """Claim as many jobs as there is room for, urgent ones first; when there are none, write notices."""
+        if monotonic() >= self._notices_at + NOTICES_AFTER_S:
+            self._write_notices()
+        worker = self._settings.worker
+        claims = jobs.claim(
+            self._database, self._owner, worker.lease_s, room, policy=self._policy, chance=self._chance
+        )
+        self._keeper.keep(claims)
+        if claims:
+            failpoint("worker.after-claim")
+        else:
+            self._write_notices()
+        return claims
+
+    def _write_notices(self) -> None:
+        if monotonic() < self._notices_at:
+            return
+        self._notices_at = monotonic() + NOTICES_EVERY_S
+        self._notices.write_due()
+
+
+class Pen:
+    """One thread that writes. Who is `most` writings ahead of it waits: drafts do not pile up in memory.
+
+    failed: is told of what must not happen, an error that no claim's end has taken care of.
+    """
+
+    def __init__(self, most: int, failed: Callable[[BaseException], None]) -> None:
+        self._room = threading.BoundedSemaphore(most)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._failed = failed
+
+    def __enter__(self) -> Pen:
+        """Nothing to do yet: the thread starts with the first writing."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Let all be written."""
+        self._thread.shutdown()
+
+    def write(self, act: Callable[..., None], *arguments: object) -> None:
+        """Let it be written, after what came before."""
+        self._room.acquire()
+        self._thread.submit(act, *arguments).add_done_callback(self._written)
+
+    def _written(self, done: Future[None]) -> None:
+        self._room.release()
+        error = done.exception()
+        if error is not None:
+            self._failed(error)

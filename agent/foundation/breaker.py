@@ -1,0 +1,38 @@
+"""A circuit breaker: after some failures in a row a destination is left alone for a while. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.foundation.failure import backoff_s
+
+# A single lost connection is no outage.
+TOLERATED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """How often in a row a destination could not be reached, and until when (s) it is left alone."""
+
+    failures: int = 0
+    closed_to_us_until: float = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether the destination may be tried now; after a pause, one try decides."""
+        return now >= self.closed_to_us_until
+
+    def failed(self, now: float, chance: float, *, first_s: float, longest_s: float) -> Breaker:
+        """Return the breaker after one more failure; `chance` is uniform in [0, 1).
+
+        At least half of the backoff is waited, so that the jitter cannot make the pause nothing.
+        """
+        failures = self.failures + 1
+        over = failures - TOLERATED
+        pause = (
+            backoff_s(over, (1.0 + chance) / 2.0, first_s=first_s, longest_s=longest_s) if over > 0 else 0.0
+        )
+        return Breaker(failures=failures, closed_to_us_until=now + pause)
+
+    def succeeded(self) -> Breaker:
+        """Return the breaker after the destination has answered."""
+        return Breaker()

@@ -1,0 +1,349 @@
+"""`config.yaml` and ECHO_AGENT_* variables, validated into one frozen tree of settings.
+
+Every key is listed in `docs/settings.md`. Unknown keys are errors, and all problems of a file are
+reported at once, each with its path in the file.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agent.foundation.errors import SettingsError
+from agent.foundation.settings.archive import ArchiveSettings as ArchiveSettings
+from agent.foundation.settings.archive import PriorSettings as PriorSettings
+from agent.foundation.settings.base import AeTitle as AeTitle
+from agent.foundation.settings.base import Port, Seconds, Section, is_loopback
+from agent.foundation.settings.delivery import ClientTlsSettings as ClientTlsSettings
+from agent.foundation.settings.delivery import DeliverySettings as DeliverySettings
+from agent.foundation.settings.delivery import DestinationSettings as DestinationSettings
+from agent.foundation.settings.keeping import AuditSettings as AuditSettings
+from agent.foundation.settings.keeping import RetentionSettings as RetentionSettings
+from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
+from agent.foundation.settings.rules import DEFAULT_URGENCY as DEFAULT_URGENCY
+from agent.foundation.settings.rules import EligibilityRule as EligibilityRule
+from agent.foundation.settings.rules import UrgencyRule as UrgencyRule
+from agent.foundation.settings.web import OidcSettings as OidcSettings
+
+
+class DatabaseSettings(Section):
+    """Where the queue lives."""
+
+    url: str = Field("sqlite:///var/echo-agent.db", description="SQLAlchemy URL: SQLite file or PostgreSQL.")
+
+
+class StorageSettings(Section):
+    """Where received objects lie."""
+
+    path: Path = Field(
+        Path("var/instances"),
+        description="Directory of the received objects; several machines may share it. With `url` it holds "
+        "what is on its way and in use.",
+    )
+    url: str | None = Field(
+        None,
+        pattern=r"^(s3|file)://.+",
+        description="`s3://bucket/prefix` keeps the objects there, for several machines; `file:///directory` "
+        "is the same as `path`.",
+    )
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://.+", description="Address of an S3-compatible store that is not Amazon's."
+    )
+    cache_mb: float = Field(
+        10_000, gt=0, description="What `path` may hold (MB) of the objects that lie in the bucket."
+    )
+    min_free_mb: float = Field(
+        1024, ge=0, description="Free space (MB) below which senders are answered 0xA700, to retry later."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _directory(cls, values: Any) -> Any:
+        """A file URL is a directory, as `path` is."""
+        url = values.get("url") if isinstance(values, dict) else None
+        if isinstance(url, str) and url.startswith("file://"):
+            if "path" in values:
+                raise ValueError("`storage.path` and a file URL in `storage.url` name two directories")
+            return values | {"path": Path(url.removeprefix("file://")), "url": None}
+        return values
+
+
+class AllowedPeer(Section):
+    """A peer that may open associations."""
+
+    ae_title: AeTitle = Field(description="Calling AE title.")
+    address: str | None = Field(None, description="IP address or CIDR network; any address when left out.")
+    certificate_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 fingerprint (64 hex digits) of the peer's TLS certificate; any trusted one "
+        "when left out.",
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _network(cls, value: str | None) -> str | None:
+        if value is not None:
+            ip_network(value, strict=False)
+        return value
+
+
+class TlsSettings(Section):
+    """TLS with mutual authentication on the listener (PS3.15 B.12)."""
+
+    certificate: Path = Field(description="PEM file: our certificate and its chain.")
+    key: Path = Field(description="PEM file: our private key, readable by the service alone.")
+    authorities: Path = Field(description="PEM file: the authorities that sign the peers' certificates.")
+    handshake_timeout_s: Seconds = Field(5, description="Longest wait (s) for a peer's handshake.")
+
+
+class ListenerSettings(Section):
+    """The Storage and Verification SCP."""
+
+    ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(11112, description="TCP port; 0 takes a free one.")
+    allow: tuple[AllowedPeer, ...] = Field(
+        (), description="Peers that may send. Without an entry only loopback peers may."
+    )
+    require_called_ae_title: bool = Field(True, description="Refuse associations that call another AE title.")
+    accept_secondary_capture: bool = Field(True, description="Offer the Secondary Capture SOP class too.")
+    maximum_associations: int = Field(25, ge=1, description="Associations at the same time, over all peers.")
+    network_timeout_s: Seconds = Field(60, description="Longest silence (s) on an open association.")
+    acse_timeout_s: Seconds = Field(10, description="Longest wait (s) for an association request.")
+    maximum_associations_per_peer: int = Field(
+        10, ge=1, description="Associations at the same time from one address."
+    )
+    pdu_timeout_s: Seconds = Field(30, description="Longest time (s) that one PDU may take to arrive.")
+    maximum_object_mb: float = Field(512, gt=0, description="Largest object (MB) that is taken.")
+    maximum_in_flight_mb: float = Field(
+        1024, gt=0, description="Largest sum (MB) of the objects that are arriving at the same time."
+    )
+    drain_s: Seconds = Field(
+        20, description="At a stop, open associations have this long (s) to finish their object."
+    )
+    tls: TlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
+    keep_house: bool = Field(
+        True, description="Keep house in this process; false where `echo-agent housekeep` runs beside it."
+    )
+
+
+class StudySettings(Section):
+    """When a study counts as complete."""
+
+    quiet_time_s: Seconds = Field(60, description="Silence (s) after the last image that completes a study.")
+    stat_quiet_time_s: Seconds = Field(10, description="The same for a study whose request says STAT.")
+    force_after_s: Seconds = Field(
+        1800, description="A study still receiving after this time (s) is drafted and marked incomplete."
+    )
+    reconcile_with: Literal["archive"] | None = Field(
+        None,
+        description="Ask `archive` how many images of a quiet study it holds, and wait for those that are "
+        "missing here, at most until `force_after_s`.",
+    )
+
+    @property
+    def shortest_quiet_time_s(self) -> float:
+        """The shortest quiet time (s) that a study may have."""
+        return min(self.quiet_time_s, self.stat_quiet_time_s)
+
+    def quiet_for_s(self, *, stat: bool) -> float:
+        """Return the quiet time (s) of a study whose request says STAT, or does not."""
+        return self.stat_quiet_time_s if stat else self.quiet_time_s
+
+
+class ModelSettings(Section):
+    """The network that drafts."""
+
+    checkpoint: Path | None = Field(
+        None, description="Checkpoint directory; the shipped demonstration checkpoint when left out."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network runs.")
+    memory_fraction: float = Field(
+        0.8, gt=0, le=1, description="Share of the device's free memory that the network may use."
+    )
+    quantization: Literal["none", "int8"] = Field(
+        "none",
+        description="int8: weights in half the memory; refused at the start where the drafts would change.",
+    )
+    allow_demonstration: bool = Field(
+        False, description="Let drafts of a demonstration model leave this machine."
+    )
+
+
+class WorkerSettings(Section):
+    """How jobs are taken."""
+
+    slots: int = Field(4, ge=1, le=256, description="Studies drafted together.")
+    lease_s: Seconds = Field(60, description="A worker silent for this long (s) loses its jobs.")
+    maximum_attempts: int = Field(3, ge=1, description="Attempts before a job is DEAD.")
+    first_retry_s: Seconds = Field(
+        5, description="Longest wait (s) after the first failed attempt; each further one doubles it."
+    )
+    longest_retry_s: Seconds = Field(900, description="Longest wait (s) after any failed attempt.")
+    poll_s: Seconds = Field(1.0, description="Longest wait (s) before the queue is looked at again.")
+    report_skipped: bool = Field(
+        False, description="Send a 'no draft was produced' document for skipped studies too."
+    )
+    report_failed: bool = Field(
+        False, description="Send a 'no draft was produced' document for failed studies too."
+    )
+
+
+class WebSettings(Section):
+    """The radiologist's worklist."""
+
+    enabled: bool = Field(False, description="Whether `echo-agent serve` starts the web page too.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8042, description="TCP port; 0 takes a free one.")
+    require_sign_in: bool = Field(
+        False, description="Ask for sign-in on loopback too; once there is a user, it is always asked for."
+    )
+    session_key: str = Field("", description="Key that signs the cookies; drawn at start when empty.")
+    session_hours: float = Field(12, gt=0, le=168, description="Longest session (h).")
+    idle_minutes: float = Field(30, gt=0, description="A session unused for this long (min) ends.")
+    tls_certificate: Path | None = Field(None, description="PEM file: certificate and chain for HTTPS.")
+    tls_key: Path | None = Field(None, description="PEM file: its private key.")
+    behind_proxy: bool = Field(
+        False, description="A proxy in front of us speaks HTTPS; its X-Forwarded headers are believed."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Names by which browsers may call us, besides `host` and the loopback names."
+    )
+    oidc: OidcSettings | None = Field(
+        None, description="Sign-in at an OpenID provider, beside the local users; none when left out."
+    )
+    organization: str = Field(
+        "", description="Organization of the verifying observers; the image's institution when empty."
+    )
+
+    metrics_token: str = Field(
+        "", description="Bearer token for /metrics; when empty, only this machine may read them."
+    )
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return is_loopback(self.host)
+
+
+class LogSettings(Section):
+    """Logging."""
+
+    format: Literal["console", "json"] = Field("console", description="Console lines or JSON lines.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity shown.")
+    hash_key: str = Field(
+        "", description="Key of the hash that stands for a study in logs; drawn at start when empty."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. ECHO_AGENT_LISTENER__PORT=104 overrides `listener.port`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="ECHO_AGENT_", env_nested_delimiter="__"
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    storage: StorageSettings = StorageSettings()
+    listener: ListenerSettings = ListenerSettings()
+    studies: StudySettings = StudySettings()
+    archive: ArchiveSettings | None = None
+    priors: PriorSettings = PriorSettings()
+    eligibility: tuple[EligibilityRule, ...] = Field(
+        DEFAULT_ELIGIBILITY, description="First match decides; an image that no rule matches is skipped."
+    )
+    model: ModelSettings = ModelSettings()
+    worker: WorkerSettings = WorkerSettings()
+    urgency: tuple[UrgencyRule, ...] = Field(
+        DEFAULT_URGENCY, description="What makes a draft urgent; the most urgent rule that matches counts."
+    )
+    destinations: tuple[DestinationSettings, ...] = Field((), description="Where drafts go.")
+    delivery: DeliverySettings = DeliverySettings()
+    web: WebSettings = WebSettings()
+    retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("destinations")
+    @classmethod
+    def _name_destinations_apart(
+        cls, value: tuple[DestinationSettings, ...]
+    ) -> tuple[DestinationSettings, ...]:
+        names = [one.name for one in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two destinations have the name {twice[0]!r}: each needs one of its own")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_the_archive(self) -> Self:
+        if self.archive is None and (self.priors.enabled or self.studies.reconcile_with is not None):
+            raise ValueError("`priors.enabled` and `studies.reconcile_with` need the section `archive`")
+        if self.priors.enabled and self.priors.move_destination.strip() == self.listener.ae_title.strip():
+            raise ValueError(
+                "`priors.move_destination` must differ from `listener.ae_title`: it tells earlier studies "
+                "from new ones"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _purge_before_senders_wait(self) -> Self:
+        wanted = self.retention.free_space_mb
+        if wanted is not None and self.storage.url is not None:
+            raise ValueError(
+                "`retention.free_space_mb` is for a disk; in a bucket (`storage.url`) ages count"
+            )
+        if wanted is not None and wanted <= self.storage.min_free_mb:
+            raise ValueError(
+                "`retention.free_space_mb` must be above `storage.min_free_mb`, below which senders are told "
+                "to wait: else nothing is purged before"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, so that a secret can stay out of it."""
+        return env_settings, init_settings
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read a configuration file and the environment.
+
+    Relative paths in the file are relative to the working directory. Without a file the defaults hold.
+
+    Raises:
+        SettingsError: the file is missing, is no YAML, or has problems; all of them are listed.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{path} is no valid YAML: {error}") from error
+        if loaded is not None and not isinstance(loaded, dict):
+            raise SettingsError(f"{path} must hold sections such as 'listener:' at its top level")
+        values = loaded or {}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise SettingsError("\n".join([f"{path or 'environment'}: mend these settings:", *lines])) from error

@@ -1,0 +1,75 @@
+"""The values of storage commitment: what is asked, what is answered, and within which bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.foundation.failure import Failure, RetryPolicy
+
+
+class Word(StrEnum):
+    """What a destination says of one document that it has stored."""
+
+    COMMITTED = "committed"  # it takes responsibility
+    LOST = "lost"  # it does not have it: send it again
+    LATER = "later"  # it cannot say at the moment: ask again
+    SILENT = "silent"  # it will never say: a person should look
+    REFUSED = "refused"  # it will not keep it: DEAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A word, and why, where there is something to say."""
+
+    word: Word
+    why: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A destination's bounds: requests, resends, and seconds until a document is given up."""
+
+    attempts: int
+    resends: int
+    give_up_after_s: float
+    policy: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A stored document; `transaction_uid` is that of its latest request, None before the first."""
+
+    delivery_id: int
+    transaction_uid: str | None
+    attempts: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request for commitment, on record and ready to be sent."""
+
+    transaction_uid: str
+    items: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a report says, by (SOP Class UID, SOP Instance UID)."""
+
+    transaction_uid: str
+    answers: Mapping[tuple[str, str], Answer]
+
+
+class Reception(StrEnum):
+    """How a report was taken."""
+
+    TAKEN = "taken"
+    REPEATED = "repeated"
+    UNKNOWN = "unknown-transaction"
+    WRONG_PEER = "wrong-peer"

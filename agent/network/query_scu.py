@@ -1,0 +1,257 @@
+"""Our side as a Query/Retrieve SCU: what an archive knows of a patient or a study, and having it sent to us.
+
+Every wait ends at the deadline that the caller gives, whatever the archive does. What it answers is cut to
+plain values and trusted for nothing: whether a study is the same patient's, the caller decides.
+
+Source: PS3.4 annex C (study root), PS3.7 sections 9.1.2 and 9.1.4.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.uid import UID
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
+from agent.foundation.settings.tree import ArchiveSettings
+from agent.network.scu import ConnectionLost, NoContext, Peer, associated
+from dicom_sr.source import text
+
+# More answers than this to one question are no answer.
+MOST_ANSWERS = 1000
+FIND = UID(StudyRootQueryRetrieveInformationModelFind)
+MOVE = UID(StudyRootQueryRetrieveInformationModelMove)
+_PENDING = (0xFF00, 0xFF01)
+# Some sub-operations failed: what has arrived counts (PS3.4 table C.4-2).
+_PARTLY = 0xB000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundStudy:
+    """A study as the archive describes it; empty text where it says nothing, None for an unknown count."""
+
+    study_instance_uid: str
+    study_date: str
+    study_time: str
+    study_description: str
+    modalities: tuple[str, ...]
+    instances: int | None
+    patient_id: str
+    issuer_of_patient_id: str
+    patient_birth_date: str
+    patient_sex: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSeries:
+    """A series as the archive describes it."""
+
+    series_instance_uid: str
+    modality: str
+    instances: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundInstance:
+    """An instance as the archive describes it."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+
+
+class Archive:
+    """An open association with an archive."""
+
+    def __init__(self, association: Association, timeout_s: float, deadline: float) -> None:
+        self._association = association
+        self._timeout_s = timeout_s
+        self._deadline = deadline
+
+    def studies(
+        self, *, patient_id: str, issuer_of_patient_id: str, since: str, until: str
+    ) -> list[FoundStudy]:
+        """Return the studies of a patient whose Study Date is in a range (DA values, both included).
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+        query = _study_query()
+        query.PatientID, query.IssuerOfPatientID = patient_id, issuer_of_patient_id
+        query.StudyDate = f"{since}-{until}"
+        return [_study(answer) for answer in self._find(query)]
+
+    def study(self, study_instance_uid: str) -> FoundStudy | None:
+        """Return what the archive says of one study, None where it has none of it.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+        query = _study_query()
+        query.StudyInstanceUID = study_instance_uid
+        answers = [_study(answer) for answer in self._find(query)]
+        return next((one for one in answers if one.study_instance_uid == study_instance_uid), None)
+
+    def series(self, study_instance_uid: str) -> list[FoundSeries]:
+        """Return the series of a study.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+        query = _query("SERIES", StudyInstanceUID=study_instance_uid)
+        query.SeriesInstanceUID = query.Modality = ""
+        query.NumberOfSeriesRelatedInstances = None
+        return [
+            FoundSeries(
+                series_instance_uid=text(answer, "SeriesInstanceUID"),
+                modality=text(answer, "Modality"),
+                instances=_number(answer, "NumberOfSeriesRelatedInstances"),
+            )
+            for answer in self._find(query)
+        ]
+
+    def instances(self, study_instance_uid: str, series_instance_uid: str) -> list[FoundInstance]:
+        """Return the instances of a series.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+        query = _query("IMAGE", StudyInstanceUID=study_instance_uid, SeriesInstanceUID=series_instance_uid)
+        query.SOPInstanceUID = query.SOPClassUID = ""
+        return [
+            FoundInstance(
+                sop_instance_uid=text(answer, "SOPInstanceUID"), sop_class_uid=text(answer, "SOPClassUID")
+            )
+            for answer in self._find(query)
+        ]
+
+    def move(self, study_instance_uid: str, series_instance_uid: str, destination: str) -> None:
+        """Have a series sent to an AE title that the archive knows; return when it says that it has.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not, or not all of it, sent.
+        """
+        query = _query("SERIES", StudyInstanceUID=study_instance_uid, SeriesInstanceUID=series_instance_uid)
+        self._arm()
+        try:
+            for status, _ in self._association.send_c_move(query, destination, MOVE):
+                if not self._pending(status, "move", also=_PARTLY):
+                    return
+                self._arm()
+        except (RuntimeError, ValueError) as error:
+            raise ArchiveRefused("the archive does not offer retrieval (C-MOVE, study root)") from error
+        raise ArchiveUnavailable("the archive broke off the association during a C-MOVE")
+
+    def _find(self, query: Dataset) -> list[Dataset]:
+        found: list[Dataset] = []
+        self._arm()
+        try:
+            for status, identifier in self._association.send_c_find(query, FIND):
+                if not self._pending(status, "find"):
+                    return found
+                if identifier is not None:
+                    found.append(identifier)
+                if len(found) > MOST_ANSWERS:
+                    self._association.abort()
+                    raise ArchiveRefused(f"the archive gave more than {MOST_ANSWERS} answers to one question")
+                self._arm()
+        except (RuntimeError, ValueError) as error:
+            raise ArchiveRefused("the archive does not offer queries (C-FIND, study root)") from error
+        raise ArchiveUnavailable("the archive broke off the association during a C-FIND")
+
+    def _pending(self, status: Dataset, what: str, also: int | None = None) -> bool:
+        """Whether more responses follow."""
+        if "Status" not in status:
+            if time.monotonic() >= self._deadline:
+                raise ArchiveLate(f"the archive did not end its C-{what.upper()} in time")
+            raise ArchiveUnavailable(f"the archive did not answer the C-{what.upper()}, or broke off")
+        code = int(status.Status)
+        if code in _PENDING:
+            return True
+        if code not in (0x0000, also):
+            raise ArchiveRefused(f"the archive answered the C-{what.upper()} with 0x{code:04X}")
+        return False
+
+    def _arm(self) -> None:
+        """Let the next wait end at the deadline."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            self._association.abort()
+            raise ArchiveLate("the archive did not answer in time")
+        self._association.dimse_timeout = min(self._timeout_s, left)
+
+
+@contextmanager
+def open_archive(settings: ArchiveSettings, budget_s: float) -> Iterator[Archive]:
+    """Open an association for questions and retrieval, all of which end after `budget_s` seconds.
+
+    Raises:
+        ArchiveUnavailable: no connection, or a rejection; the text says which.
+        ArchiveRefused: it offers neither queries nor retrieval.
+    """
+    deadline = time.monotonic() + budget_s
+    peer: Peer = settings.model_copy(update={"timeout_s": min(settings.timeout_s, max(budget_s, 0.1))})
+    try:
+        with associated(peer, [FIND, MOVE]) as association:
+            # A retrieval may be silent until all is sent; it is the deadline that ends it.
+            association.network_timeout = None
+            yield Archive(association, settings.timeout_s, deadline)
+    except NoContext as error:
+        raise ArchiveRefused("the archive offers no query or retrieval (study root)") from error
+    except ConnectionLost as error:
+        raise ArchiveUnavailable(str(error).replace("the destination", "the archive")) from error
+
+
+def _query(level: str, **keys: str) -> Dataset:
+    query = Dataset()
+    query.SpecificCharacterSet = "ISO_IR 192"
+    query.QueryRetrieveLevel = level
+    for keyword, value in keys.items():
+        setattr(query, keyword, value)
+    return query
+
+
+def _study_query() -> Dataset:
+    query = _query("STUDY")
+    for keyword in (
+        "PatientID",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyTime",
+        "StudyDescription",
+        "ModalitiesInStudy",
+        "NumberOfStudyRelatedInstances",
+    ):
+        setattr(query, keyword, None if keyword.startswith("NumberOf") else "")
+    return query
+
+
+def _study(answer: Dataset) -> FoundStudy:
+    return FoundStudy(
+        study_instance_uid=text(answer, "StudyInstanceUID"),
+        study_date=text(answer, "StudyDate"),
+        study_time=text(answer, "StudyTime"),
+        study_description=text(answer, "StudyDescription"),
+        modalities=tuple(one for one in text(answer, "ModalitiesInStudy").split("\\") if one),
+        instances=_number(answer, "NumberOfStudyRelatedInstances"),
+        patient_id=text(answer, "PatientID"),
+        issuer_of_patient_id=text(answer, "IssuerOfPatientID"),
+        patient_birth_date=text(answer, "PatientBirthDate"),
+        patient_sex=text(answer, "PatientSex"),
+    )
+
+
+def _number(answer: Dataset, keyword: str) -> int | None:
+    value = text(answer, keyword)
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None

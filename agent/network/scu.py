@@ -1,0 +1,222 @@
+"""The way out: one association that we open, over TCP or TLS, with the errors in an administrator's words.
+
+Whatever we ask of another application entity (C-STORE, C-ECHO, C-FIND, storage commitment) goes through
+`associated`.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.transport import AssociationSocket
+
+from agent.foundation.errors import DeliveryFailed, DeliveryRefused, SettingsError
+from agent.foundation.settings.tree import ClientTlsSettings
+from agent.network.tls import ClientContext, client_context
+
+# Larger PDUs mean fewer turns of the state machine.
+MAXIMUM_PDU = 131072
+# Our documents are Explicit VR Little Endian; Implicit is what every archive must take (PS3.5 10.1).
+SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+# Reject reasons of PS3.8 table 9-21 that an administrator can do something about: (source, reason).
+_REJECTIONS = {
+    (1, 3): "it does not know our AE title (`calling_ae_title`)",
+    (1, 7): "it does not answer to the AE title of the settings (`ae_title`)",
+    (3, 1): "it is congested",
+    (3, 2): "it has too many associations",
+}
+NO_CONTEXT = (
+    "the destination accepts no presentation context for this SOP class; "
+    "choose another `findings_sop_class` or enable the class in the PACS"
+)
+Handlers = Sequence[tuple[evt.EventType, Callable[..., Any]]]
+
+
+class Peer(Protocol):
+    """Another application entity, and how we call it; `timeout_s` bounds every single wait (s)."""
+
+    @property
+    def host(self) -> str:
+        """Host name or address."""
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+
+    @property
+    def ae_title(self) -> str:
+        """Its AE title."""
+
+    @property
+    def calling_ae_title(self) -> str:
+        """Ours."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest wait (s) for a connection, a handshake or an answer."""
+
+    @property
+    def tls(self) -> ClientTlsSettings | None:
+        """TLS; plain TCP when None."""
+
+
+class ConnectionLost(DeliveryFailed):
+    """The destination broke off, or did not answer in time; the delivery is retried with backoff."""
+
+
+class NoContext(DeliveryRefused):
+    """The peer accepts none of the presentation contexts that we propose."""
+
+
+@contextmanager
+def associated(
+    peer: Peer,
+    sop_class_uids: Iterable[str],
+    *,
+    transfer_syntaxes: Sequence[str] = SYNTAXES,
+    handlers: Handlers = (),
+) -> Iterator[Association]:
+    """Open an association that proposes the SOP classes, and release it at the end.
+
+    handlers: pynetdicom's, for what the peer asks of us over the same association.
+
+    Raises:
+        NoContext: the peer accepts none of the SOP classes.
+        ConnectionLost: no connection, no answer, a failed TLS handshake, or a rejection; the text says which.
+    """
+    secure = _tls(peer)
+    entity = _Entity(ae_title=peer.calling_ae_title)
+    association: Association | None = None
+    try:
+        association = _open(entity, peer, secure, handlers, sorted(set(sop_class_uids)), transfer_syntaxes)
+        yield association
+    finally:
+        if association is not None and association.is_established:
+            association.release()
+        entity.close_socket()
+        if secure is not None and secure.connection is not None:
+            secure.connection.close()
+
+
+class _Entity(AE):
+    """An application entity that holds on to its socket.
+
+    pynetdicom leaves the socket of a connection that was refused or cut open, and leaves Nagle's algorithm
+    on, which held each small document back for an acknowledgement.
+    """
+
+    _socket: socket.socket | None = None
+
+    def _create_socket(self, *arguments: Any) -> AssociationSocket:
+        made = super()._create_socket(*arguments)
+        self._socket = made.socket
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def close_socket(self) -> None:
+        """Close what pynetdicom may have left open."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def _open(
+    entity: _Entity,
+    peer: Peer,
+    secure: ClientContext | None,
+    handlers: Handlers,
+    sop_class_uids: Iterable[str],
+    syntaxes: Sequence[str],
+) -> Association:
+    entity.connection_timeout = entity.acse_timeout = peer.timeout_s
+    entity.dimse_timeout = entity.network_timeout = peer.timeout_s
+    for uid in sop_class_uids:
+        entity.add_requested_context(uid, list(syntaxes))
+    name = (peer.tls.server_name if peer.tls is not None else None) or peer.host
+
+    def limit_reads(event: evt.Event) -> None:
+        # pynetdicom waits for ever for the rest of a PDU that has begun.
+        transport = event.assoc.dul.socket
+        if transport is not None and transport.socket is not None:
+            transport.socket.settimeout(peer.timeout_s)
+
+    try:
+        association = entity.associate(
+            peer.host,
+            peer.port,
+            ae_title=peer.ae_title,
+            max_pdu=MAXIMUM_PDU,
+            tls_args=None if secure is None else (secure, name),
+            evt_handlers=[(evt.EVT_CONN_OPEN, limit_reads), *handlers],
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConnectionLost("the destination's host name cannot be resolved") from error
+    if association.is_established:
+        _keep_answers(association)
+        return association
+    raise _failure(association, secure)
+
+
+def _keep_answers(association: Association) -> None:
+    """Let the association's own thread take requests alone, never an answer.
+
+    pynetdicom pauses that thread during a request of ours. Between two requests in quick succession the
+    pause may come too late on a busy machine, and the answer to the second one was thrown away.
+    """
+    provider = association.dimse
+    take = provider.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        if not block:  # only that thread does not wait
+            waiting = provider.msg_queue
+            with waiting.mutex:
+                first = waiting.queue[0][1] if waiting.queue else None
+            if first is not None and not first.is_valid_request:
+                return None, None
+        return take(block)
+
+    provider.get_msg = get_msg  # type: ignore[method-assign]
+
+
+def _tls(peer: Peer) -> ClientContext | None:
+    try:
+        return client_context(peer.tls) if peer.tls is not None else None
+    except SettingsError as error:  # the files were good at the start: somebody is changing them
+        raise ConnectionLost(str(error)) from error
+
+
+def _failure(association: Association, secure: ClientContext | None) -> DeliveryFailed | DeliveryRefused:
+    """Return why there is no association."""
+    answer = association.acceptor.primitive
+    if association.is_rejected:
+        key = (getattr(answer, "result_source", 0), getattr(answer, "diagnostic", 0))
+        why = _REJECTIONS.get(key, f"source and reason {key}")
+        return ConnectionLost(f"the destination rejects the association: {why}")
+    if answer is not None and answer.result == 0x00:
+        return NoContext(NO_CONTEXT)
+    if secure is not None and secure.failure is not None:
+        return ConnectionLost(f"the TLS handshake with the destination failed: {_handshake(secure.failure)}")
+    return ConnectionLost("the destination cannot be reached: no connection, or no answer in time")
+
+
+def _handshake(error: ssl.SSLError) -> str:
+    """Return what went wrong, and what to mend; only codes and fixed words of the library are quoted."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if "ostname mismatch" in error.verify_message or "IP address mismatch" in error.verify_message:
+            return (
+                "its certificate is made out to another name (`tls.server_name`, or `tls.verify_host: false`)"
+            )
+        return f"its certificate is not trusted, {error.verify_message} (`tls.authorities`)"
+    reason = (error.reason or "no reason given").lower().replace("_", " ")
+    if "alert" in reason:
+        return f"it refuses us, {reason} (`tls.certificate` and `tls.key`)"
+    if "wrong version number" in reason or "record layer failure" in reason:
+        return "it does not speak TLS at this port"
+    return reason

@@ -1,0 +1,161 @@
+"""DICOMweb: sending (STOW-RS), one request a document with the stored file as its body; and asking (QIDO-RS).
+
+Source: PS3.18 10.5 (Store transaction), 10.6 (Search transaction). A password comes from the user's
+netrc file, never from a URL.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from dicomweb_client.api import DICOMwebClient
+from pydicom import Dataset
+
+from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
+from agent.foundation.settings.tree import DestinationSettings
+from agent.network.commitment_terms import Item
+from agent.network.statuses import Verdict, store_status
+from agent.network.store_scu import ConnectionLost, Sendable
+
+# Its log lines hold UIDs and answers.
+logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
+# What the server will say of the same file tomorrow too: bad request, unsupported media or payload type.
+_FOR_GOOD = frozenset({400, 405, 406, 410, 413, 415, 422})
+_CONFLICT = 409
+_NOT_THERE = (404, 410)
+
+
+class StowConnection:
+    """A session with one DICOMweb server."""
+
+    def __init__(self, client: _FileClient) -> None:
+        self._client = client
+
+    def store(self, document: Sendable) -> str:
+        """Send one document and return the meaning of the answer.
+
+        Raises:
+            DeliveryRefused: the server will never take this document.
+            DeliveryFailed: it did not take it this time.
+            ConnectionLost: no connection, or no answer in time.
+        """
+        try:
+            answer = self._client.store_file(document.content)
+        except requests.HTTPError as error:
+            response = error.response
+            code = 0 if response is None else response.status_code
+            if code == _CONFLICT and response is not None:
+                return _judge(_failed_items(response))
+            if code in _FOR_GOOD:
+                raise DeliveryRefused(f"the DICOMweb server answered {code}") from error
+            raise DeliveryFailed(f"the DICOMweb server answered {code}") from error
+        except (requests.RequestException, OSError) as error:
+            raise ConnectionLost(
+                "the DICOMweb server cannot be reached, or did not answer in time"
+            ) from error
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise DeliveryFailed("the DICOMweb server's answer cannot be read") from error
+        return _judge(answer.get("FailedSOPSequence") or ())
+
+
+@contextmanager
+def open_stow(destination: DestinationSettings) -> Iterator[StowConnection]:
+    """Open a session; the first document finds out whether the server is there."""
+    with _client(destination) as client:
+        yield StowConnection(client)
+
+
+@contextmanager
+def _client(destination: DestinationSettings) -> Iterator[_FileClient]:
+    with requests.Session() as session:
+        client = _FileClient(
+            url=(destination.stow_url or "").rstrip("/"), session=session, timeout=destination.timeout_s
+        )
+        # Trying again is the outbox's business.
+        client.set_http_retry_params(retry=False)
+        yield client
+
+
+def reachable(destination: DestinationSettings) -> bool:
+    """Return whether anything answers at the DICOMweb root that is no server error."""
+    try:
+        answer = requests.get(
+            f"{(destination.stow_url or '').rstrip('/')}/studies",
+            params={"limit": "1"},
+            headers={"Accept": "application/dicom+json"},
+            timeout=destination.timeout_s,
+        )
+    except requests.RequestException:
+        return False
+    return answer.status_code < 400
+
+
+def holds(destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
+    """Return the SOP Instance UIDs of those documents that the server says it holds (QIDO-RS).
+
+    Raises:
+        CommitmentFailed: it did not answer the query with success.
+        ConnectionLost: no connection, or no answer in time.
+    """
+    with _client(destination) as client:
+        return frozenset(item.sop_instance_uid for item in items if _found(client, item))
+
+
+def _found(client: _FileClient, item: Item) -> bool:
+    try:
+        answers = client.search_for_instances(
+            study_instance_uid=item.study_instance_uid,
+            series_instance_uid=item.series_instance_uid,
+            search_filters={"SOPInstanceUID": item.sop_instance_uid},
+        )
+        # An answer that ignores the filter names the instance or not, all the same.
+        return any(_uid_of(one) == item.sop_instance_uid for one in answers)
+    except requests.HTTPError as error:
+        code = 0 if error.response is None else error.response.status_code
+        if code in _NOT_THERE:
+            return False
+        raise CommitmentFailed(f"the DICOMweb server answered the query {code}") from error
+    except (requests.RequestException, OSError) as error:
+        raise ConnectionLost("the DICOMweb server cannot be reached, or did not answer in time") from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise CommitmentFailed("the DICOMweb server's answer to the query cannot be read") from error
+
+
+def _uid_of(answer: Any) -> str:
+    return str(Dataset.from_json(answer).get("SOPInstanceUID", ""))
+
+
+class _FileClient(DICOMwebClient):  # type: ignore[misc]
+    """Sends files as they are: the library's own method would encode the dataset anew."""
+
+    def store_file(self, content: bytes) -> Dataset:
+        """Store one Part 10 file; return the answer's attributes."""
+        answer: Dataset = self._http_post_multipart_application_dicom(f"{self.base_url}/studies", [content])
+        return answer
+
+
+def _judge(failed: Any) -> str:
+    """Return success, or raise what the first failed item's reason means."""
+    for item in failed:
+        status = store_status(int(item.get("FailureReason") or 0x0110))
+        words = f"0x{int(item.get('FailureReason') or 0x0110):04X}, {status.meaning}"
+        if status.verdict is Verdict.NEVER:
+            raise DeliveryRefused(f"the DICOMweb server answered {words}")
+        if status.verdict is Verdict.AGAIN:
+            raise DeliveryFailed(f"the DICOMweb server answered {words}")
+    return "success"
+
+
+def _failed_items(response: requests.Response) -> Any:
+    """Return the failed items of a 409 answer; one general failure where it cannot be read."""
+    general = Dataset()
+    general.FailureReason = 0x0110
+    try:
+        answer = Dataset.from_json(response.content.decode())
+        return answer.get("FailedSOPSequence") or (general,)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return (general,)

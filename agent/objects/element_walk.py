@@ -1,0 +1,252 @@
+"""A walk over the element headers of an encoded dataset: no value is decoded, every length is checked.
+
+The walk keeps its own stack, so a dataset can exhaust neither Python's recursion nor, since nothing is
+copied but the wanted values, the memory.
+Source: PS3.5 sections 7.1 (element structure), 7.5 (sequences), A.4 (encapsulated pixel data);
+PS3.10 section 7.1 (file meta information).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from agent.foundation.errors import UnreadableInstance
+
+Buffer = bytes | bytearray | memoryview
+# Tags from the dataset down to the value: (tag,) or (sequence's tag, tag).
+Path = tuple[int, ...]
+
+UNDEFINED = 0xFFFFFFFF
+MAXIMUM_DEPTH = 64
+MAXIMUM_VALUE = 1024
+PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_SHORT_VRS = frozenset(
+    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH"}
+    | {b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
+)
+_FRAGMENT_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV"})
+_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """The wanted values as they stand in the bytes (at most 1,024 of each), and whether pixels are there."""
+
+    values: dict[Path, bytes]
+    has_pixel_data: bool
+
+
+_TRANSFER_SYNTAX, _RECEIVING_AE_TITLE = 0x00020010, 0x00020018
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMeta:
+    """Where a Part 10 file's dataset begins (byte), how it is encoded, and to which AE title it was sent."""
+
+    dataset_at: int
+    transfer_syntax_uid: str
+    receiving_ae_title: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Frame:
+    """A dataset, a sequence or a run of fragments that the walk is inside of."""
+
+    kind: str  # "elements", "items" or "fragments"
+    end: int  # with a defined length it ends here; otherwise it may not go beyond
+    defined: bool
+    implicit: bool
+    little: bool
+    path: Path | None  # None: nothing in here is wanted
+    items: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    data: memoryview
+    wanted: AbstractSet[Path]
+    sequences: AbstractSet[int]
+    values: dict[Path, bytes] = field(default_factory=dict)
+    has_pixel_data: bool = False
+    stack: list[_Frame] = field(default_factory=list)
+    at: int = 0
+
+
+def scan_dataset(data: Buffer, *, implicit: bool, little: bool, wanted: AbstractSet[Path]) -> Scan:
+    """Walk over a dataset and return the wanted values.
+
+    Raises:
+        UnreadableInstance: the structure is damaged, cut off, or nested more than 64 deep.
+    """
+    with memoryview(data).cast("B") as view:
+        walk = _Walk(
+            data=view, wanted=wanted, sequences=frozenset(path[0] for path in wanted if len(path) == 2)
+        )
+        walk.stack.append(
+            _Frame(kind="elements", end=len(view), defined=True, implicit=implicit, little=little, path=())
+        )
+        try:
+            while walk.stack:
+                _step(walk)
+        except struct.error as error:
+            raise UnreadableInstance("the dataset is cut off") from error
+        return Scan(values=walk.values, has_pixel_data=walk.has_pixel_data)
+
+
+def scan_file_meta(data: Buffer) -> FileMeta:
+    """Read the preamble and group 0002 of a Part 10 file.
+
+    Raises:
+        UnreadableInstance: it is no Part 10 file, or names no transfer syntax.
+    """
+    with memoryview(data).cast("B") as view:
+        if bytes(view[128:132]) != b"DICM":
+            raise UnreadableInstance("the file has no DICM prefix")
+        at, named = 132, {_TRANSFER_SYNTAX: "", _RECEIVING_AE_TITLE: ""}
+        try:
+            while at < len(view) and bytes(view[at : at + 2]) == b"\x02\x00":
+                tag, _, length, value_at = _explicit_header(view, at, little=True)
+                if value_at + length > len(view):
+                    raise UnreadableInstance("the file meta information is cut off")
+                if tag in named:
+                    raw = bytes(view[value_at : value_at + min(length, 64)])
+                    named[tag] = raw.strip(b"\0 ").decode("ascii", errors="replace")
+                at = value_at + length
+        except struct.error as error:
+            raise UnreadableInstance("the file meta information is cut off") from error
+    if not named[_TRANSFER_SYNTAX]:
+        raise UnreadableInstance("the file names no transfer syntax")
+    return FileMeta(
+        dataset_at=at,
+        transfer_syntax_uid=named[_TRANSFER_SYNTAX],
+        receiving_ae_title=named[_RECEIVING_AE_TITLE],
+    )
+
+
+def _step(walk: _Walk) -> None:
+    frame = walk.stack[-1]
+    if walk.at >= frame.end:
+        if not frame.defined or walk.at > frame.end:
+            raise UnreadableInstance("a sequence or item does not end where it should")
+        walk.stack.pop()
+    elif frame.kind == "elements":
+        _step_element(walk, frame)
+    else:
+        _step_item(walk, frame)
+
+
+def _step_element(walk: _Walk, frame: _Frame) -> None:
+    at = walk.at
+    if frame.end - at < 8 and len(walk.stack) == 1 and not any(walk.data[at:]):
+        walk.at = frame.end  # a few zero bytes of padding after the last element
+        return
+    tag, vr, length, value_at = (_implicit_header if frame.implicit else _explicit_header)(
+        walk.data, at, little=frame.little
+    )
+    if tag == _ITEM_END and not frame.defined:
+        walk.at = at + 8
+        walk.stack.pop()
+        return
+    if tag >> 16 in (0x0000, 0xFFFE):
+        raise UnreadableInstance("a delimiter or command element stands where a data element should")
+    if tag in PIXEL_DATA and len(walk.stack) == 1:
+        walk.has_pixel_data = True
+    if length == UNDEFINED:
+        _enter(walk, frame, tag, vr, end=frame.end, defined=False, at=value_at)
+        return
+    if value_at + length > frame.end:
+        raise UnreadableInstance("an element is longer than what is left of the dataset")
+    if len(walk.stack) == 1 and tag in walk.sequences and (vr == b"SQ" or frame.implicit):
+        _enter(walk, frame, tag, vr, end=value_at + length, defined=True, at=value_at)
+        return
+    if frame.path is not None and (path := (*frame.path, tag)) in walk.wanted:
+        walk.values.setdefault(path, bytes(walk.data[value_at : value_at + min(length, MAXIMUM_VALUE)]))
+    walk.at = value_at + length
+
+
+def _enter(walk: _Walk, frame: _Frame, tag: int, vr: bytes, *, end: int, defined: bool, at: int) -> None:
+    if vr in _FRAGMENT_VRS and not frame.implicit:
+        kind = "fragments"
+    elif frame.implicit or vr in (b"SQ", b"UN"):
+        kind = "items"
+    else:
+        raise UnreadableInstance("an element that is no sequence has no length")
+    # An unknown element of undefined length is Implicit VR Little Endian inside (PS3.5 6.2.2 note 7).
+    unknown = vr == b"UN" and not frame.implicit
+    wanted_inside = len(walk.stack) == 1 and tag in walk.sequences
+    _push(
+        walk,
+        _Frame(
+            kind=kind,
+            end=end,
+            defined=defined,
+            implicit=frame.implicit or unknown,
+            little=frame.little or unknown,
+            path=(tag,) if wanted_inside else None,
+        ),
+    )
+    walk.at = at
+
+
+def _step_item(walk: _Walk, frame: _Frame) -> None:
+    tag, _, length, value_at = _implicit_header(walk.data, walk.at, little=frame.little)
+    if tag == _SEQUENCE_END and not frame.defined:
+        walk.at = value_at
+        walk.stack.pop()
+        return
+    if tag != _ITEM:
+        raise UnreadableInstance("something that is no item stands in a sequence")
+    frame.items += 1
+    if length == UNDEFINED:
+        if frame.kind == "fragments":
+            raise UnreadableInstance("a fragment of the pixel data has no length")
+        end = frame.end
+    else:
+        end = value_at + length
+        if end > frame.end:
+            raise UnreadableInstance("an item is longer than what is left of its sequence")
+    walk.at = value_at
+    if frame.kind == "fragments":
+        walk.at = end
+        return
+    path = frame.path if frame.items == 1 else None
+    _push(
+        walk,
+        _Frame(
+            kind="elements",
+            end=end,
+            defined=length != UNDEFINED,
+            implicit=frame.implicit,
+            little=frame.little,
+            path=path,
+        ),
+    )
+
+
+def _push(walk: _Walk, frame: _Frame) -> None:
+    if len(walk.stack) >= MAXIMUM_DEPTH:
+        raise UnreadableInstance("the dataset is nested more than 64 deep")
+    walk.stack.append(frame)
+
+
+def _implicit_header(data: memoryview, at: int, *, little: bool) -> tuple[int, bytes, int, int]:
+    group, element, length = struct.unpack_from("<HHI" if little else ">HHI", data, at)
+    return group << 16 | element, b"", length, at + 8
+
+
+def _explicit_header(data: memoryview, at: int, *, little: bool) -> tuple[int, bytes, int, int]:
+    order = "<" if little else ">"
+    group, element = struct.unpack_from(order + "HH", data, at)
+    tag = group << 16 | element
+    if group == 0xFFFE:
+        return tag, b"", struct.unpack_from(order + "I", data, at + 4)[0], at + 8
+    vr = bytes(data[at + 4 : at + 6])
+    if vr in _SHORT_VRS:
+        return tag, vr, struct.unpack_from(order + "H", data, at + 6)[0], at + 8
+    if len(vr) != 2 or not _LETTERS.issuperset(vr):
+        raise UnreadableInstance("an element has no value representation: the encoding is not as declared")
+    # Any VR that the standard may add has a length of four bytes (PS3.5 7.1.2).
+    return tag, vr, struct.unpack_from(order + "I", data, at + 8)[0], at + 12

@@ -1,0 +1,232 @@
+"""What routing needs of a received dataset, read from its bytes; and whether those bytes are whole.
+
+The listener never decodes a dataset. It walks over the elements' headers (`agent.objects.element_walk`),
+which also proves that every length fits, and keeps the few values that intake and eligibility ask for.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.charset import decode_bytes, python_encoding
+
+from agent.foundation.errors import InstanceMissing, UnreadableInstance
+from agent.objects.element_walk import Buffer, Scan, scan_dataset, scan_file_meta
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+DEFLATED_LITTLE = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+STAT_PRIORITY, HIGH_PRIORITY, ROUTINE_PRIORITY = 0, 20, 50
+
+# A deflated dataset may not grow beyond this (bytes), so that a few kilobytes cannot fill the memory.
+MAXIMUM_INFLATED = 64 * 1024 * 1024
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+# Our file meta information is far shorter (bytes).
+_LONGEST_META = 1024
+_inflating = threading.Lock()
+
+# The attributes that are kept, by keyword; those inside a sequence are of its first item.
+_TAGS = {
+    "SpecificCharacterSet": (0x00080005,),
+    "SOPClassUID": (0x00080016,),
+    "SOPInstanceUID": (0x00080018,),
+    "StudyDate": (0x00080020,),
+    "StudyTime": (0x00080030,),
+    "AccessionNumber": (0x00080050,),
+    "Modality": (0x00080060,),
+    "PresentationIntentType": (0x00080068,),
+    "StudyDescription": (0x00081030,),
+    "SeriesDescription": (0x0008103E,),
+    "AnatomicRegion": (0x00082218, 0x00080100),
+    "PatientName": (0x00100010,),
+    "PatientID": (0x00100020,),
+    "IssuerOfPatientID": (0x00100021,),
+    "PatientBirthDate": (0x00100030,),
+    "PatientSex": (0x00100040,),
+    "BodyPartExamined": (0x00180015,),
+    "ProtocolName": (0x00181030,),
+    "ViewPosition": (0x00185101,),
+    "StudyInstanceUID": (0x0020000D,),
+    "SeriesInstanceUID": (0x0020000E,),
+    "NumberOfFrames": (0x00280008,),
+    "StudyPriorityID": (0x0032000C,),
+    "RequestedProcedurePriority": (0x00401003,),
+    "RequestPriority": (0x00400275, 0x00401003),
+}
+WANTED = frozenset(_TAGS.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """A dataset's identity and what the eligibility rules look at; empty text where it says nothing."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    transfer_syntax_uid: str
+    series_instance_uid: str = ""
+    modality: str = ""
+    body_part_examined: str = ""
+    view_position: str = ""
+    anatomic_region: str = ""
+    presentation_intent_type: str = ""
+    study_description: str = ""
+    series_description: str = ""
+    protocol_name: str = ""
+    number_of_frames: int = 1
+    has_pixel_data: bool = True
+    patient_id: str = ""
+    issuer_of_patient_id: str = ""
+    patient_name: str = ""
+    patient_birth_date: str = ""
+    patient_sex: str = ""
+    accession_number: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    # 0 STAT, 20 high, 50 routine.
+    priority: int = ROUTINE_PRIORITY
+
+
+def read_header(data: Buffer, transfer_syntax_uid: str) -> Header:
+    """Read the header of an encoded dataset (no preamble, no file meta) and check that it is whole.
+
+    Raises:
+        UnreadableInstance: a length that does not fit, an unknown structure, a deflated dataset of more
+            than 64 MB, or no valid SOP Class, SOP Instance or Study Instance UID.
+    """
+    if transfer_syntax_uid == DEFLATED_LITTLE:
+        with _inflating:
+            return _header_of(_scan(_inflate(data), transfer_syntax_uid), transfer_syntax_uid)
+    return _header_of(_scan(data, transfer_syntax_uid), transfer_syntax_uid)
+
+
+def read_stored(path: Path) -> Header:
+    """Read the header of a file of the instance store.
+
+    Raises:
+        InstanceMissing: the file is not there.
+        UnreadableInstance: it is no whole DICOM file.
+    """
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as view,
+        ):
+            meta = scan_file_meta(view)
+            with view[meta.dataset_at :] as dataset:
+                return read_header(dataset, meta.transfer_syntax_uid)
+    except FileNotFoundError as error:
+        raise InstanceMissing("an instance's file is gone: resend the study") from error
+    except ValueError as error:
+        raise UnreadableInstance("the stored file is empty") from error
+
+
+def is_prior(path: Path) -> bool:
+    """Whether a file of the instance store was fetched as an earlier study: it names the AE title for those.
+
+    Raises:
+        InstanceMissing, UnreadableInstance: as `read_stored`.
+    """
+    try:
+        with path.open("rb") as file:
+            return bool(scan_file_meta(file.read(_LONGEST_META)).receiving_ae_title)
+    except FileNotFoundError as error:
+        raise InstanceMissing("an instance's file is gone: resend the study") from error
+
+
+def _scan(data: Buffer, transfer_syntax_uid: str) -> Scan:
+    return scan_dataset(
+        data,
+        implicit=transfer_syntax_uid == IMPLICIT_LITTLE,
+        little=transfer_syntax_uid != EXPLICIT_BIG,
+        wanted=WANTED,
+    )
+
+
+def _inflate(data: Buffer) -> bytes:
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(data, MAXIMUM_INFLATED)
+    except zlib.error as error:
+        raise UnreadableInstance("the deflated dataset is damaged") from error
+    if not inflater.eof:
+        raise UnreadableInstance("the deflated dataset is cut off, or larger than 64 MB")
+    return inflated
+
+
+def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
+    raw = {keyword: scan.values.get(path, b"") for keyword, path in _TAGS.items()}
+    encodings = _encodings(raw["SpecificCharacterSet"])
+    text = {keyword: _text(value, encodings) for keyword, value in raw.items()}
+    return Header(
+        sop_class_uid=_uid(raw, "SOPClassUID"),
+        sop_instance_uid=_uid(raw, "SOPInstanceUID"),
+        study_instance_uid=_uid(raw, "StudyInstanceUID"),
+        transfer_syntax_uid=transfer_syntax_uid,
+        series_instance_uid=text["SeriesInstanceUID"][:64],
+        modality=text["Modality"],
+        body_part_examined=text["BodyPartExamined"],
+        view_position=text["ViewPosition"],
+        anatomic_region=text["AnatomicRegion"],
+        presentation_intent_type=text["PresentationIntentType"],
+        study_description=text["StudyDescription"],
+        series_description=text["SeriesDescription"],
+        protocol_name=text["ProtocolName"],
+        number_of_frames=_number(text["NumberOfFrames"]),
+        has_pixel_data=scan.has_pixel_data,
+        patient_id=text["PatientID"],
+        issuer_of_patient_id=text["IssuerOfPatientID"],
+        patient_name=text["PatientName"],
+        patient_birth_date=text["PatientBirthDate"],
+        patient_sex=text["PatientSex"],
+        accession_number=text["AccessionNumber"],
+        study_date=text["StudyDate"],
+        study_time=text["StudyTime"],
+        priority=_priority(
+            text["RequestedProcedurePriority"], text["RequestPriority"], text["StudyPriorityID"]
+        ),
+    )
+
+
+def _uid(raw: dict[str, bytes], keyword: str) -> str:
+    value = raw[keyword].rstrip(b"\0 ").decode("ascii", errors="replace").strip()
+    if len(value) > 64 or not _UID.fullmatch(value):
+        # The value itself is not told: it may be a misplaced attribute of the patient.
+        raise UnreadableInstance(f"{keyword} is missing or not a UID")
+    return value
+
+
+def _encodings(value: bytes) -> list[str]:
+    terms = value.rstrip(b"\0 ").decode("ascii", errors="replace").split("\\")
+    return [python_encoding.get(term.strip(), "iso8859") for term in terms]
+
+
+def _text(value: bytes, encodings: list[str]) -> str:
+    value = value.rstrip(b"\0 ")
+    try:
+        if 0x1B in value:
+            decoded = decode_bytes(value, encodings, {0x0D, 0x0A, 0x09, 0x0C})
+        else:
+            decoded = value.decode(encodings[0] or "iso8859", errors="replace")
+    except (LookupError, ValueError, UserWarning):
+        # A wrong character set is no reason to refuse an image (PS3.4 B.2.3: store what was sent).
+        decoded = value.decode("latin-1")
+    # Control characters mean nothing here, and PostgreSQL cannot keep a NUL.
+    return "".join(character for character in decoded if character.isprintable()).strip()
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else 1
+
+
+def _priority(*values: str) -> int:
+    words = {value.upper() for value in values}
+    if "STAT" in words:
+        return STAT_PRIORITY
+    return HIGH_PRIORITY if "HIGH" in words else ROUTINE_PRIORITY

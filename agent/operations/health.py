@@ -1,0 +1,179 @@
+"""Judges a status: what is wrong, how badly, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from agent.foundation.settings.tree import Settings
+from agent.operations.status import Status
+from agent.queue.states import DeliveryState, JobState
+
+
+class Level(IntEnum):
+    """The exit code of `echo-agent status`, by the Nagios convention."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+# A queue that is older than this (s) has stopped or is too slow.
+QUEUE_WARNING_S = 600.0
+WAITING_WARNING_S = 600.0
+NEEDED_ROLES = {
+    "listener": "no listener runs: nothing can be received; start `echo-agent listen` (or `serve`)",
+    "worker": "no worker runs: nothing is drafted; start `echo-agent work` (or `serve`)",
+    "deliverer": "no deliverer runs: drafts stay here; start `echo-agent deliver` (or `serve`)",
+    "housekeeping": "nobody keeps house: no study is completed; start `echo-agent housekeep`, or set "
+    "`listener.keep_house: true`",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that a person should look at; the text says what to do."""
+
+    level: Level
+    code: str
+    text: str
+
+
+def judge(status: Status, settings: Settings) -> tuple[Problem, ...]:
+    """Return what is wrong, the worst first."""
+    problems = [
+        *_processes(status, settings),
+        *_disk(status, settings),
+        *_audit(status),
+        *_jobs(status),
+        *_destinations(status),
+        *_quarantine(status),
+    ]
+    return tuple(sorted(problems, key=lambda problem: -problem.level))
+
+
+def worst(problems: Iterable[Problem]) -> Level:
+    """Return the level of the whole."""
+    return max((problem.level for problem in problems), default=Level.OK)
+
+
+def _processes(status: Status, settings: Settings) -> Iterator[Problem]:
+    alive = {process.role for process in status.processes if process.alive}
+    for role, text in NEEDED_ROLES.items():
+        if role == "deliverer" and not settings.destinations:
+            continue
+        if role == "housekeeping" and settings.listener.keep_house:
+            continue
+        if role not in alive:
+            yield Problem(level=Level.CRITICAL, code=f"no-{role}", text=text)
+
+
+def _audit(status: Status) -> Iterator[Problem]:
+    for name, place in status.audit.items():
+        if place.code is not None:
+            yield Problem(
+                level=Level.WARNING,
+                code=place.code,
+                text=f"the audit's {name} takes no messages: {place.waiting} wait and go out by themselves "
+                "when it does; check `audit` and what is at its other end",
+            )
+
+
+def disk_level(free_mb: float | None, least_mb: float) -> Level:
+    """Return how the free space (MB) is, where senders are told to wait below `least_mb`."""
+    if free_mb is None or free_mb < least_mb:
+        return Level.CRITICAL
+    return Level.WARNING if free_mb < 2 * least_mb else Level.OK
+
+
+def _disk(status: Status, settings: Settings) -> Iterator[Problem]:
+    least = settings.storage.min_free_mb
+    free = status.disk_free_mb
+    level = disk_level(free, least)
+    if free is None:
+        yield Problem(
+            level=Level.CRITICAL,
+            code="storage-unreadable",
+            text=f"{settings.storage.path} cannot be read: check the mount and `storage.path`",
+        )
+    elif level is Level.CRITICAL:
+        yield Problem(
+            level=Level.CRITICAL,
+            code="storage-full",
+            text=f"{free:.0f} MB free, below `storage.min_free_mb` ({least:.0f}): senders are told to wait; "
+            "free space or lower the limit",
+        )
+    elif level is Level.WARNING:
+        yield Problem(
+            level=Level.WARNING,
+            code="storage-low",
+            text=f"{free:.0f} MB free; at {least:.0f} MB senders will be told to wait",
+        )
+
+
+def _jobs(status: Status) -> Iterator[Problem]:
+    age = status.oldest_queued_s
+    if age is not None and age > QUEUE_WARNING_S:
+        yield Problem(
+            level=Level.WARNING,
+            code="queue-old",
+            text=f"a study has been queued for {age / 60:.0f} min: look at the worker's log, add a worker, "
+            "or raise `worker.slots`",
+        )
+    for state in (JobState.DEAD, JobState.FAILED):
+        count = status.jobs[state.value]
+        if count:
+            yield Problem(
+                level=Level.WARNING,
+                code=f"jobs-{state.value.lower()}",
+                text=f"{count} {'study' if count == 1 else 'studies'} {state.value}: "
+                f"`echo-agent dead list` says why and what to do, `dead retry JOB` tries again",
+            )
+
+
+def _destinations(status: Status) -> Iterator[Problem]:
+    for destination in status.destinations:
+        dead = destination.deliveries[DeliveryState.DEAD.value]
+        if dead:
+            yield Problem(
+                level=Level.WARNING,
+                code="deliveries-dead",
+                text=f"{dead} documents were not taken by {destination.name}: `echo-agent dead list` shows "
+                "the studies and what to do, `dead retry JOB` sends them again",
+            )
+        silent = destination.deliveries[DeliveryState.UNCOMMITTED.value]
+        if silent:
+            yield Problem(
+                level=Level.WARNING,
+                code="deliveries-uncommitted",
+                text=f"{destination.name} stored {silent} documents but does not say that it keeps them: "
+                "look at its storage commitment and query; `queue retry JOB` has a study's asked for again",
+            )
+        answer = destination.answer
+        if answer is not None and not answer.reachable:
+            yield Problem(
+                level=Level.WARNING,
+                code="destination-unreachable",
+                text=f"{destination.name}: {answer.words}. Drafts wait here and go by themselves when it is "
+                "back; `echo-agent doctor` says what to check",
+            )
+        age = destination.oldest_waiting_s
+        if age is not None and age > WAITING_WARNING_S:
+            yield Problem(
+                level=Level.WARNING,
+                code="destination-waiting",
+                text=f"{destination.name} has taken nothing for {age / 60:.0f} min "
+                f"({destination.last_code or 'not tried yet'}): `echo-agent doctor` tests the connection",
+            )
+
+
+def _quarantine(status: Status) -> Iterator[Problem]:
+    count = sum(status.quarantined_last_day.values())
+    if count:
+        yield Problem(
+            level=Level.WARNING,
+            code="quarantine",
+            text=f"{count} received objects of the last day are unreadable and were set aside: "
+            "look at the sender's export",
+        )

@@ -1,0 +1,80 @@
+"""Signs of life: every process keeps one row in `workers` that says who it is and what it does."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.database.session import Database, database_now
+from agent.database.tables import Worker
+from agent.foundation.errors import DatabaseUnavailable
+from agent.foundation.log import get_logger
+
+EVERY_S = 5.0
+
+
+class Presence:
+    """Writes this process's row at once, every few seconds from a thread, and removes it at the end."""
+
+    def __init__(
+        self, database: Database, role: str, owner: str, about: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._database = database
+        self._role = role
+        self._owner = owner
+        self._about = about
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
+        self._log = get_logger(role)
+
+    def __enter__(self) -> Presence:
+        """Write the first sign of life and start the thread."""
+        self.write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Stop the thread and remove the row: an orderly end is no loss."""
+        self._stop.set()
+        self._thread.join()
+        try:
+            with self._database.transaction() as session:
+                row = session.get(Worker, self._owner)
+                if row is not None:
+                    session.delete(row)
+        except DatabaseUnavailable as error:
+            self._log.warning("presence_missed", code=error.code)
+
+    def write(self) -> None:
+        """Write one sign of life.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with self._database.transaction() as session:
+            now = database_now(session)
+            row = session.get(Worker, self._owner)
+            if row is None:
+                row = Worker(
+                    id=self._owner,
+                    role=self._role,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    about={},
+                    started_at=now,
+                    seen_at=now,
+                )
+                session.add(row)
+            row.about = dict(self._about())
+            row.seen_at = now
+
+    def _beat(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                self.write()
+            except DatabaseUnavailable as error:
+                # The next beat tries again; the process itself meets the same trouble and says so.
+                self._log.warning("presence_missed", code=error.code)

@@ -1,0 +1,95 @@
+"""Asks each destination whether it is there: C-ECHO, or a small DICOMweb request.
+
+`status` asks at once. The deliverer asks every minute and leaves the answers with its sign of life, so that
+the metrics have them without a connection of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from agent.foundation.clock import Clock, SystemClock
+from agent.foundation.errors import AgentError, DeliveryFailed
+from agent.foundation.settings.tree import DestinationSettings
+from agent.network.store_scu import echo
+from agent.operations.status import Answer
+
+EVERY_S = 60.0
+# A PACS that needs longer than this for a C-ECHO is as good as gone for whoever waits at the screen.
+PATIENCE_S = 4.0
+AT_ONCE = 16
+
+Ask = Callable[[DestinationSettings], None]
+
+
+def ask(destination: DestinationSettings) -> None:
+    """Return when the destination answers.
+
+    Raises:
+        AgentError: it does not; the text says why.
+    """
+    hurried = destination.model_copy(update={"timeout_s": min(destination.timeout_s, PATIENCE_S)})
+    if destination.stow_url is None:
+        echo(hurried)
+        return
+    from agent.network.stow import reachable  # an HTTP client that a DICOM-only site does not load
+
+    if not reachable(hurried):
+        raise DeliveryFailed("its DICOMweb server does not answer, or refuses us")
+
+
+def ask_all(
+    destinations: Sequence[DestinationSettings], ask_one: Ask = ask, clock: Clock | None = None
+) -> dict[str, Answer]:
+    """Ask all destinations at the same time; return the answers by the destinations' names."""
+    if not destinations:
+        return {}
+    clock = clock or SystemClock()
+
+    def one(destination: DestinationSettings) -> Answer:
+        try:
+            ask_one(destination)
+        except AgentError as error:
+            return Answer(reachable=False, words=str(error), at=clock.now())
+        return Answer(reachable=True, words="answers", at=clock.now())
+
+    with ThreadPoolExecutor(min(AT_ONCE, len(destinations)), "probe") as pool:
+        return dict(zip((each.name for each in destinations), pool.map(one, destinations), strict=True))
+
+
+class Watch:
+    """Asks the destinations again and again, from a thread; `about` is what they answered last."""
+
+    def __init__(self, destinations: Sequence[DestinationSettings], ask_one: Ask = ask) -> None:
+        self._destinations = destinations
+        self._ask = ask_one
+        self._answers: Mapping[str, Answer] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="probe", daemon=True)
+
+    def __enter__(self) -> Watch:
+        """Begin to ask."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End; a question that is on its way is not waited for."""
+        self._stop.set()
+
+    def about(self) -> dict[str, Any]:
+        """Return the answers in the form of a sign of life."""
+        return {
+            "destinations": [each.name for each in self._destinations],
+            "answers": {
+                name: {"reachable": one.reachable, "words": one.words, "at": one.at.isoformat()}
+                for name, one in self._answers.items()
+            },
+        }
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._answers = ask_all(self._destinations, self._ask)
+            self._stop.wait(EVERY_S)

@@ -1,0 +1,317 @@
+"""One read model of the whole service, for the CLI, the web page and the metrics.
+
+Every query is bounded: counts stop at `COUNT_CAP`, lists at `LIST_CAP`, so that the answer takes as long
+with a million studies as with a thousand. Nothing in it is a patient's attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from importlib.metadata import version
+from statistics import quantiles
+from typing import Any
+
+from sqlalchemy import func, literal, select, text, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.elements import ColumnElement
+
+from agent.audit.export import AuditPlace, read_places
+from agent.database.session import Database, database_now
+from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
+from agent.foundation.disk import free_mb
+from agent.foundation.settings.tree import Settings
+from agent.operations.advice import advice_for
+from agent.operations.throughput import Throughput, read_throughput
+from agent.queue.states import DeliveryState, JobState
+
+COUNT_CAP = 10_000
+LIST_CAP = 2_000
+PROBLEMS_SHOWN = 10
+# A process writes a sign of life every few seconds; after this silence it counts as gone.
+ALIVE_WITHIN_S = 45.0
+TROUBLE = (JobState.FAILED, JobState.DEAD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStatus:
+    """A process of the service: `silent_s` is the time (s) since its last sign of life."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    silent_s: float
+    alive: bool
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Drafts of a time span, and the seconds from a study's last image to its draft and to its storing."""
+
+    drafts: int
+    last_image_to_drafted_p50: float | None
+    last_image_to_drafted_p95: float | None
+    last_image_to_drafted_p99: float | None
+    last_image_to_stored_p50: float | None
+    last_image_to_stored_p95: float | None
+    last_image_to_stored_p99: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a destination answered when it was asked whether it is there (C-ECHO, DICOMweb), and when."""
+
+    reachable: bool
+    words: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationStatus:
+    """What waits for one PACS; `oldest_waiting_s` is the age (s) of the longest waiting document.
+
+    `answer` is None where nobody has asked it yet.
+    """
+
+    name: str
+    deliveries: Mapping[str, int]
+    oldest_waiting_s: float | None
+    last_code: str | None
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A job that stopped, why, and what to do about it."""
+
+    job_id: int
+    state: str
+    code: str | None
+    reason: str | None
+    advice: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The service at one moment. A count of `COUNT_CAP` means that many or more."""
+
+    at: datetime
+    version: str
+    database: str
+    database_mb: float | None
+    jobs: Mapping[str, int]
+    oldest_queued_s: float | None
+    oldest_receiving_s: float | None
+    skipped_last_day: Mapping[str, int]
+    quarantined_last_day: Mapping[str, int]
+    processes: Sequence[ProcessStatus]
+    destinations: Sequence[DestinationStatus]
+    last_hour: Latency
+    last_day: Latency
+    throughput_last_hour: Throughput
+    throughput_last_day: Throughput
+    troubles: Sequence[Trouble]
+    disk_free_mb: float | None
+    # By destination of audit messages: file, syslog.
+    audit: Mapping[str, AuditPlace] = field(default_factory=dict)
+
+
+def read_status(database: Database, settings: Settings) -> Status:
+    """Read the status in one short transaction that takes no write lock.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with database.reading() as session:
+        now = database_now(session)
+        hour, day = now - timedelta(hours=1), now - timedelta(days=1)
+        throughput_hour, throughput_day = read_throughput(session, hour=hour, day=day)
+        processes = _processes(session, now)
+        return Status(
+            at=now,
+            version=version("echo-agent"),
+            database=database.engine.dialect.name,
+            database_mb=_size_mb(session),
+            jobs=_counts(session, Job.state, JobState),
+            oldest_queued_s=_age(session, now, Job.run_after, Job.state == JobState.QUEUED.value),
+            oldest_receiving_s=_age(session, now, Job.created_at, Job.state == JobState.RECEIVING.value),
+            skipped_last_day=_skipped(session, now),
+            quarantined_last_day=_quarantined(session, now),
+            processes=processes,
+            destinations=_destinations(session, now, settings, processes),
+            last_hour=_latency(session, hour),
+            last_day=_latency(session, day),
+            throughput_last_hour=throughput_hour,
+            throughput_last_day=throughput_day,
+            troubles=_troubles(session),
+            disk_free_mb=free_mb(settings.storage.path),
+            audit=read_places(session, settings),
+        )
+
+
+def living_processes(database: Database) -> tuple[str, ...]:
+    """Return the names of the processes that have given a sign of life lately.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with database.reading() as session:
+        return tuple(one.id for one in _processes(session, database_now(session)) if one.alive)
+
+
+def _size_mb(session: Session) -> float | None:
+    if session.get_bind().dialect.name == "sqlite":
+        query = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    else:
+        query = "SELECT pg_database_size(current_database())"
+    size: int | None = session.execute(text(query)).scalar()
+    return None if size is None else round(size / 1e6, 1)
+
+
+def _counts(
+    session: Session,
+    column: InstrumentedAttribute[str],
+    states: Iterable[StrEnum],
+    *where: ColumnElement[bool],
+) -> dict[str, int]:
+    """Count the rows of each state, up to `COUNT_CAP`, in one question to the database."""
+    parts = []
+    for state in states:
+        some = select(column).where(*where, column == state.value).limit(COUNT_CAP).subquery()
+        parts.append(select(literal(state.value).label("state"), func.count()).select_from(some))
+    return {str(state): count for state, count in session.execute(union_all(*parts))}
+
+
+def _age(session: Session, now: datetime, column: Any, where: ColumnElement[bool]) -> float | None:
+    some = select(column.label("moment")).where(where).limit(COUNT_CAP).subquery()
+    oldest: datetime | None = session.execute(select(func.min(some.c.moment))).scalar()
+    return None if oldest is None else max(0.0, (now - oldest).total_seconds())
+
+
+def _grouped(session: Session, code: Any, *where: ColumnElement[bool]) -> dict[str, int]:
+    some = select(func.coalesce(code, literal("-")).label("code")).where(*where).limit(COUNT_CAP).subquery()
+    rows = session.execute(select(some.c.code, func.count()).group_by(some.c.code).order_by(some.c.code))
+    return {str(name): count for name, count in rows}
+
+
+def _skipped(session: Session, now: datetime) -> dict[str, int]:
+    recent = Job.updated_at >= now - timedelta(days=1)
+    return _grouped(session, Job.code, recent, Job.state == JobState.SKIPPED.value)
+
+
+def _quarantined(session: Session, now: datetime) -> dict[str, int]:
+    return _grouped(session, Quarantined.code, Quarantined.received_at >= now - timedelta(days=1))
+
+
+def _processes(session: Session, now: datetime) -> tuple[ProcessStatus, ...]:
+    seen = select(Worker).where(Worker.seen_at >= now - timedelta(days=1)).order_by(Worker.role, Worker.id)
+    return tuple(_process(worker, now) for worker in session.scalars(seen.limit(LIST_CAP)))
+
+
+def _process(worker: Worker, now: datetime) -> ProcessStatus:
+    silent_s = max(0.0, (now - worker.seen_at).total_seconds())
+    return ProcessStatus(
+        id=worker.id,
+        role=worker.role,
+        host=worker.host,
+        pid=worker.pid,
+        silent_s=round(silent_s, 1),
+        alive=silent_s <= ALIVE_WITHIN_S,
+        about=worker.about,
+    )
+
+
+def _destinations(
+    session: Session, now: datetime, settings: Settings, processes: Sequence[ProcessStatus]
+) -> tuple[DestinationStatus, ...]:
+    answers = _answers(processes)
+    return tuple(_destination(session, now, one.name, answers.get(one.name)) for one in settings.destinations)
+
+
+def _answers(processes: Sequence[ProcessStatus]) -> dict[str, Answer]:
+    """Return what the living deliverers heard last from each destination."""
+    found: dict[str, Answer] = {}
+    for process in processes:
+        if process.role != "deliverer" or not process.alive:
+            continue
+        for name, said in process.about.get("answers", {}).items():
+            answer = Answer(
+                reachable=said["reachable"], words=said["words"], at=datetime.fromisoformat(said["at"])
+            )
+            if name not in found or found[name].at < answer.at:
+                found[name] = answer
+    return found
+
+
+def _destination(session: Session, now: datetime, name: str, answer: Answer | None) -> DestinationStatus:
+    here = Delivery.destination == name
+    waiting = Delivery.state == DeliveryState.PENDING.value
+    last = (
+        select(Delivery.code)
+        .where(here, waiting, Delivery.code.is_not(None))
+        .order_by(Delivery.priority, Delivery.run_after)
+        .limit(1)
+    )
+    return DestinationStatus(
+        name=name,
+        deliveries=_counts(session, Delivery.state, DeliveryState, here),
+        oldest_waiting_s=_age(session, now, Delivery.created_at, here & waiting),
+        last_code=session.execute(last).scalar(),
+        answer=answer,
+    )
+
+
+def _latency(session: Session, since: datetime) -> Latency:
+    # An index holds both durations: no row of a draft, with its long text, is touched.
+    rows = session.execute(
+        select(Draft.waited_s, Draft.delivered_s)
+        .where(Draft.created_at >= since, Draft.outcome == "drafted")
+        .order_by(Draft.created_at.desc())
+        .limit(LIST_CAP)
+    ).all()
+    to_draft = [waited for waited, _ in rows if waited is not None]
+    to_store = [delivered for _, delivered in rows if delivered is not None]
+    return Latency(
+        drafts=len(rows),
+        last_image_to_drafted_p50=percentile(to_draft, 50),
+        last_image_to_drafted_p95=percentile(to_draft, 95),
+        last_image_to_drafted_p99=percentile(to_draft, 99),
+        last_image_to_stored_p50=percentile(to_store, 50),
+        last_image_to_stored_p95=percentile(to_store, 95),
+        last_image_to_stored_p99=percentile(to_store, 99),
+    )
+
+
+def percentile(values: Sequence[float], rank: int) -> float | None:
+    """Return the `rank`-th percentile (1 to 99), rounded to milliseconds; None of nothing."""
+    if not values:
+        return None
+    if len(values) == 1:
+        return round(values[0], 3)
+    return round(quantiles(values, n=100, method="inclusive")[rank - 1], 3)
+
+
+def _troubles(session: Session) -> tuple[Trouble, ...]:
+    found: list[Job] = []
+    for state in TROUBLE:
+        newest = (
+            select(Job).where(Job.state == state.value).order_by(Job.updated_at.desc()).limit(PROBLEMS_SHOWN)
+        )
+        found.extend(session.scalars(newest))
+    found.sort(key=lambda job: job.updated_at, reverse=True)
+    return tuple(
+        Trouble(
+            job_id=job.id,
+            state=job.state,
+            code=job.code,
+            reason=job.reason,
+            advice=advice_for(job.code),
+            at=job.updated_at,
+        )
+        for job in found[:PROBLEMS_SHOWN]
+    )

@@ -1,0 +1,77 @@
+"""Which of the studies that an archive names are earlier ones of the same patient. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agent.network.query_scu import FoundStudy
+from agent.priors.links import Patient, same_patient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Studies to compare with, the newest first, and how many answers may be another patient's."""
+
+    studies: tuple[FoundStudy, ...]
+    refused: int
+
+
+def choose(
+    found: Sequence[FoundStudy],
+    patient: Patient,
+    *,
+    uid: str,
+    before: str,
+    modalities: Sequence[str],
+) -> Choice:
+    """Choose among an archive's answers.
+
+    uid: the new study's, which is none of its own earlier ones.
+    before: its date and time, as DA and TM values in one; of the same day counts what has an earlier time.
+    modalities: an earlier study that names its modalities has one of these.
+
+    An archive whose answers name several issuers for a patient ID of which we know none may mean several
+    patients: then none of them is chosen.
+    """
+    others = [one for one in found if one.study_instance_uid and one.study_instance_uid != uid]
+    issuers = {one.issuer_of_patient_id for one in others if one.issuer_of_patient_id}
+    if not patient.issuer_of_patient_id and len(issuers) > 1:
+        return Choice(studies=(), refused=len(others))
+    theirs = [one for one in others if same_patient(patient, _patient(one))]
+    wanted = {one.upper() for one in modalities}
+    earlier = {
+        one.study_instance_uid: one
+        for one in theirs
+        if _is_earlier(one, before) and (not one.modalities or wanted & {m.upper() for m in one.modalities})
+    }
+    newest_first = sorted(earlier.values(), key=lambda one: (one.study_date, one.study_time), reverse=True)
+    return Choice(studies=tuple(newest_first), refused=len(others) - len(theirs))
+
+
+def earliest(study_date: str, maximum_age_days: int) -> str:
+    """Return the first day (DA) of which studies are wanted, for a valid day; else the day itself."""
+    try:
+        day = datetime.strptime(study_date, "%Y%m%d")
+        return (day - timedelta(days=maximum_age_days)).strftime("%Y%m%d").rjust(8, "0")
+    except (ValueError, OverflowError):
+        return study_date
+
+
+def _is_earlier(one: FoundStudy, before: str) -> bool:
+    day, time = before[:8], before[8:]
+    if len(one.study_date) != 8 or one.study_date > day:
+        return False
+    # Fractions and seconds may be left out: what both say is compared.
+    digits = min(len(one.study_time), len(time))
+    return one.study_date < day or one.study_time[:digits] < time[:digits]
+
+
+def _patient(one: FoundStudy) -> Patient:
+    return Patient(
+        patient_id=one.patient_id,
+        issuer_of_patient_id=one.issuer_of_patient_id,
+        patient_birth_date=one.patient_birth_date,
+        patient_sex=one.patient_sex,
+    )

@@ -1,0 +1,185 @@
+"""Earlier studies of the same patient: whose they are, which of them a study is compared with, what is known.
+
+An earlier study is an ordinary row in `studies`, marked `prior` as long as nobody has sent it to be drafted.
+Nothing here asks the archive (`agent.priors.fetch` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.tables import Draft, Instance, Job, PriorLink, PriorSearch, Study
+from agent.foundation.errors import PatientConflict
+from agent.foundation.settings.tree import PriorSettings
+from agent.objects.header import STAT_PRIORITY, Header
+from dicom_sr.narrative import shortened
+
+FOUND, NONE_FOUND, NOT_ASKED, LATE = "priors-found", "priors-none", "priors-not-asked", "priors-late"
+# What is no failure: there was nothing to find, or nothing to ask by.
+ENDED_WELL = frozenset({FOUND, NONE_FOUND, NOT_ASKED})
+PATIENT_MISMATCH, NOT_RECEIVED = "patient-mismatch", "priors-not-received"
+OURS, ARCHIVE = "ours", "archive"
+LONGEST_REPORT = 1500
+REPORT_MODALITY = "SR"
+_FRONTAL = ("PA", "AP")
+_KNOWN_SEXES = ("M", "F", "O")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """What tells patients apart; empty text where nothing is said."""
+
+    patient_id: str
+    issuer_of_patient_id: str
+    patient_birth_date: str
+    patient_sex: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorImage:
+    """An image of an earlier study."""
+
+    instance_id: int
+    sha256: str
+    view_position: str
+    modality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorStudy:
+    """An earlier study that a study is compared with; `report_from` is ours, archive, or empty."""
+
+    study_id: int
+    study_instance_uid: str
+    study_date: str
+    study_time: str
+    study_description: str
+    images: Sequence[PriorImage]
+    report: str
+    report_from: str
+
+
+def patient_of(header: Header) -> Patient:
+    """Return the patient that an image names."""
+    return Patient(
+        patient_id=header.patient_id,
+        issuer_of_patient_id=header.issuer_of_patient_id,
+        patient_birth_date=header.patient_birth_date,
+        patient_sex=header.patient_sex,
+    )
+
+
+def patient_of_study(study: Study) -> Patient:
+    """Return the patient that a study's row names; the sex stands in no column."""
+    return Patient(
+        patient_id=study.patient_id,
+        issuer_of_patient_id=study.issuer_of_patient_id,
+        patient_birth_date=study.patient_birth_date,
+        patient_sex="",
+    )
+
+
+def same_patient(one: Patient, other: Patient) -> bool:
+    """Whether two may be the same: one known patient ID, and nothing that contradicts.
+
+    Names decide nothing: they change, and are corrected.
+    """
+    if not one.patient_id or one.patient_id != other.patient_id:
+        return False
+    pairs = [
+        (one.issuer_of_patient_id, other.issuer_of_patient_id),
+        (one.patient_birth_date, other.patient_birth_date),
+        (_sex(one.patient_sex), _sex(other.patient_sex)),
+    ]
+    return all(first == second for first, second in pairs if first and second)
+
+
+def begin_search(session: Session, job: Job, settings: PriorSettings, now: datetime) -> None:
+    """Let a job that has just been queued wait for its earlier studies, at most for the time budget."""
+    if not settings.enabled:
+        return
+    stat = job.priority == STAT_PRIORITY
+    budget_s = settings.stat_time_budget_s if stat else settings.time_budget_s
+    deadline = now + timedelta(seconds=budget_s)
+    search = session.get(PriorSearch, job.id)
+    if search is None:
+        session.add(PriorSearch(job_id=job.id, deadline=deadline))
+        job.run_after = deadline
+
+
+def priors_of(session: Session, study: Study) -> list[PriorStudy]:
+    """Return the earlier studies that a study is compared with, the newest first."""
+    job_id = session.scalar(
+        select(PriorLink.job_id)
+        .where(PriorLink.study_id == study.id)
+        .order_by(PriorLink.job_id.desc())
+        .limit(1)
+    )
+    return [] if job_id is None else priors_of_job(session, study, job_id)
+
+
+def priors_of_job(session: Session, study: Study, job_id: int) -> list[PriorStudy]:
+    """Return the earlier studies that one job's draft is compared with, the newest first."""
+    rows = session.execute(
+        select(PriorLink, Study)
+        .join(Study, Study.id == PriorLink.prior_id)
+        .where(PriorLink.job_id == job_id)
+        .order_by(Study.study_date.desc(), Study.study_time.desc())
+    ).all()
+    wanted = patient_of_study(study)
+    return [
+        PriorStudy(
+            study_id=prior.id,
+            study_instance_uid=prior.study_instance_uid,
+            study_date=prior.study_date,
+            study_time=prior.study_time,
+            study_description=prior.study_description,
+            images=_images(session, prior.id),
+            report=link.report,
+            report_from=link.report_from,
+        )
+        for link, prior in rows
+        if prior.conflict != PatientConflict.code and same_patient(wanted, patient_of_study(prior))
+    ]
+
+
+def our_report(session: Session, study_instance_uid: str) -> str:
+    """Return the text of a study's report that a radiologist verified here; empty where there is none."""
+    text = session.scalar(
+        select(Draft.text)
+        .join(Study, Study.id == Draft.study_id)
+        .where(Study.study_instance_uid == study_instance_uid, Draft.outcome == "verified")
+        .order_by(Draft.id.desc())
+        .limit(1)
+    )
+    return shortened(" ".join((text or "").split()), LONGEST_REPORT)
+
+
+def spoken_date(value: str) -> str:
+    """Return a DA value as it is written: 2026-01-31."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:8]}"
+
+
+def _images(session: Session, study_id: int) -> list[PriorImage]:
+    rows = session.scalars(
+        select(Instance)
+        .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
+        .order_by(Instance.id)
+    )
+    newest = {row.sop_instance_uid: row for row in rows if row.modality != REPORT_MODALITY}
+    images = [
+        PriorImage(
+            instance_id=row.id, sha256=row.sha256, view_position=row.view_position, modality=row.modality
+        )
+        for row in newest.values()
+    ]
+    return sorted(images, key=lambda one: one.view_position.upper() not in _FRONTAL)
+
+
+def _sex(value: str) -> str:
+    return value.upper() if value.upper() in _KNOWN_SEXES else ""

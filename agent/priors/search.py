@@ -1,0 +1,242 @@
+"""One search for earlier studies: ask the archive, have them sent, see what came and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom import dcmread
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from agent.database.session import Database
+from agent.database.tables import Instance, Study
+from agent.foundation.errors import AgentError, ArchiveLate, ArchiveRefused, ArchiveUnavailable
+from agent.foundation.settings.tree import ArchiveSettings, PriorSettings
+from agent.network.query_scu import Archive, FoundSeries, open_archive
+from agent.objects.header import read_stored
+from agent.objects.store import InstanceStore
+from agent.priors.choice import Choice, choose, earliest
+from agent.priors.links import (
+    ARCHIVE,
+    FOUND,
+    LONGEST_REPORT,
+    NONE_FOUND,
+    NOT_RECEIVED,
+    OURS,
+    PATIENT_MISMATCH,
+    REPORT_MODALITY,
+    Patient,
+    our_report,
+    patient_of,
+    same_patient,
+)
+from dicom_sr.errors import StructuredReportError
+from dicom_sr.narrative import Narrative, narrative
+
+# Reports of one earlier study that are fetched: the last ones that the archive names.
+MOST_REPORTS = 5
+_UNREADABLE = (StructuredReportError, OSError, ValueError, TypeError, KeyError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A search: for which job and study, of which patient, and how long (s) it may take."""
+
+    job_id: int
+    study_id: int
+    study_instance_uid: str
+    study_date: str
+    study_time: str
+    patient: Patient
+    budget_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """An earlier study to compare with, and its report."""
+
+    study_instance_uid: str
+    report: str
+    report_from: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a search has come to.
+
+    answers: studies that the archive named, None where it did not answer.
+    refused: how many of them may be another patient's.
+    outage: whether the archive itself was the trouble.
+    """
+
+    code: str
+    reason: str
+    links: tuple[Link, ...] = ()
+    answers: int | None = None
+    refused: int = 0
+    outage: bool = False
+
+
+class PriorSearcher:
+    """Runs searches; holds nothing from one to the next."""
+
+    def __init__(
+        self, database: Database, store: InstanceStore, archive: ArchiveSettings, settings: PriorSettings
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._archive = archive
+        self._settings = settings
+
+    def search(self, task: Task) -> Result:
+        """Ask, fetch and judge; whatever the archive does, this ends about when the budget does.
+
+        Raises:
+            DatabaseUnavailable: nothing is known of what came.
+        """
+        trouble: AgentError | None = None
+        choice, answers = Choice(studies=(), refused=0), None
+        try:
+            with open_archive(self._archive, task.budget_s) as archive:
+                found = archive.studies(
+                    patient_id=task.patient.patient_id,
+                    issuer_of_patient_id=task.patient.issuer_of_patient_id,
+                    since=earliest(task.study_date, self._settings.maximum_age_days),
+                    until=task.study_date,
+                )
+                answers = len(found)
+                choice = choose(
+                    found,
+                    task.patient,
+                    uid=task.study_instance_uid,
+                    before=task.study_date + task.study_time,
+                    modalities=self._settings.modalities,
+                )
+                trouble = self._fetch_some(archive, choice)
+        except (ArchiveUnavailable, ArchiveLate, ArchiveRefused) as error:
+            trouble = error
+        # Of an interrupted retrieval, what has arrived counts.
+        links, refused = self._judge([one.study_instance_uid for one in choice.studies], task.patient)
+        code, reason = _outcome(links, choice, choice.refused + refused, trouble)
+        return Result(
+            code=code,
+            reason=reason,
+            links=links,
+            answers=answers,
+            refused=choice.refused + refused,
+            outage=isinstance(trouble, ArchiveUnavailable | ArchiveLate),
+        )
+
+    def _fetch_some(self, archive: Archive, choice: Choice) -> ArchiveRefused | None:
+        """Fetch as many studies as are wanted; return the last refusal.
+
+        Raises:
+            ArchiveUnavailable, ArchiveLate: the archive is of no more use.
+        """
+        refusal, fetched = None, 0
+        for study in choice.studies:
+            if fetched == self._settings.maximum:
+                break
+            try:
+                fetched += self._fetch(archive, study.study_instance_uid)
+            except ArchiveRefused as error:  # the next one may be better
+                refusal = error
+        return refusal
+
+    def _fetch(self, archive: Archive, study_instance_uid: str) -> bool:
+        """Have the images and reports of one study sent; return False where it has no image of use.
+
+        Raises:
+            ArchiveRefused: none of the images was sent.
+            ArchiveUnavailable, ArchiveLate: the archive is of no more use.
+        """
+        series = archive.series(study_instance_uid)
+        wanted = {one.upper() for one in self._settings.modalities}
+        images = [one for one in series if one.modality.upper() in wanted]
+        reports = [one for one in series if one.modality.upper() == REPORT_MODALITY][-MOST_REPORTS:]
+        if not images:
+            return False
+        refusals = []
+        for one in self._missing((*images, *reports)):
+            try:
+                archive.move(study_instance_uid, one.series_instance_uid, self._settings.move_destination)
+            except ArchiveRefused as error:
+                refusals.append((one, error))
+        if len([one for one, _error in refusals if one in images]) == len(images):
+            raise refusals[0][1]
+        return True
+
+    def _missing(self, series: Sequence[FoundSeries]) -> list[FoundSeries]:
+        """Return the series of which not all is here."""
+        with self._database.reading() as session:
+            return [
+                one
+                for one in series
+                if one.instances is None or _held(session, one.series_instance_uid) < one.instances
+            ]
+
+    def _judge(self, uids: Sequence[str], patient: Patient) -> tuple[tuple[Link, ...], int]:
+        """Return the studies that are here and the patient's, and how many are somebody else's."""
+        links: list[Link] = []
+        refused = 0
+        for uid in uids:
+            with self._database.reading() as session:
+                rows = session.execute(
+                    select(Instance.sha256, Instance.modality)
+                    .join(Study, Study.id == Instance.study_id)
+                    .where(Study.study_instance_uid == uid, Instance.purged_at.is_(None))
+                ).all()
+                report = our_report(session, uid)
+            try:
+                headers = [read_stored(self._store.open(row.sha256)) for row in rows]
+            except AgentError:
+                continue  # a file is gone or damaged: not to be compared with
+            if not all(same_patient(patient, patient_of(header)) for header in headers):
+                refused += 1
+                continue
+            if all(row.modality == REPORT_MODALITY for row in rows):
+                continue
+            source = OURS if report else ARCHIVE
+            report = report or self._newest_report([r.sha256 for r in rows if r.modality == REPORT_MODALITY])
+            links.append(Link(study_instance_uid=uid, report=report, report_from=source if report else ""))
+        return tuple(links[: self._settings.maximum]), refused
+
+    def _newest_report(self, digests: Sequence[str]) -> str:
+        """Return the text of the newest finished report; one that a person verified wins."""
+        read: list[Narrative] = []
+        for digest in digests:
+            try:
+                one = narrative(dcmread(self._store.open(digest)), LONGEST_REPORT)
+            except _UNREADABLE:
+                continue  # whatever somebody else's report is made of: no report is what remains
+            if one.final and one.text:
+                read.append(one)
+        return max(read, key=lambda one: (one.verified, one.written)).text if read else ""
+
+
+def _outcome(
+    links: Sequence[Link], choice: Choice, refused: int, trouble: AgentError | None
+) -> tuple[str, str]:
+    """Return the code and the words for what a search has come to."""
+    if links:
+        with_report = sum(bool(link.report) for link in links)
+        return FOUND, f"{len(links)} earlier study(s) to compare with, {with_report} with a report"
+    if trouble is not None:
+        return trouble.code, str(trouble)
+    if refused:
+        reason = f"{refused} study(s) of the archive may be another patient's and were not used"
+        return PATIENT_MISMATCH, reason
+    if choice.studies:
+        return NOT_RECEIVED, "the archive has earlier studies, but sent nothing that can be used"
+    return NONE_FOUND, "the archive has no earlier study of this patient"
+
+
+def _held(session: Session, series_instance_uid: str) -> int:
+    """Count the instances of a series that are here."""
+    count = session.scalar(
+        select(func.count(Instance.sop_instance_uid.distinct())).where(
+            Instance.series_instance_uid == series_instance_uid, Instance.purged_at.is_(None)
+        )
+    )
+    return count or 0

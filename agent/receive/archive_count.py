@@ -1,0 +1,84 @@
+"""Is a quiet study complete? The archive may hold images of it that have not come here.
+
+Asked only when the settings say so (`studies.reconcile_with: archive`). An archive that does not answer holds
+nothing up: the study goes on as it is, and its history says that nobody was asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from agent.foundation.breaker import Breaker
+from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
+from agent.foundation.settings.tree import Settings
+from agent.network.contexts import image_classes
+from agent.network.query_scu import Archive, open_archive
+from agent.objects.eligibility import may_accept
+
+_BREAKER_S = (5.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A study and the SOP Instances of it that are here."""
+
+    study_instance_uid: str
+    sop_instance_uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How many eligible images the archive has beyond ours, or the code of why that is not known."""
+
+    missing: int = 0
+    code: str | None = None
+
+
+class ArchiveCount:
+    """Asks the archive about studies; thread-safe it is not: one tick asks at a time."""
+
+    def __init__(self, settings: Settings, chance: Random) -> None:
+        self._settings = settings
+        self._chance = chance
+        self._breaker = Breaker()
+        self._classes = image_classes(settings.listener.accept_secondary_capture)
+
+    def ask(self, studies: Sequence[Held]) -> Mapping[str, Answer]:
+        """Return the answer on each study, by its UID; all of it takes at most `archive.timeout_s`."""
+        archive = self._settings.archive
+        if archive is None or not studies:
+            return {}
+        answers: dict[str, Answer] = {}
+        code = ArchiveUnavailable.code
+        if self._breaker.allows(time.monotonic()):
+            try:
+                with open_archive(archive, archive.timeout_s) as opened:
+                    for study in studies:
+                        answers[study.study_instance_uid] = self._missing(opened, study)
+                self._breaker = self._breaker.succeeded()
+            except (ArchiveUnavailable, ArchiveLate, ArchiveRefused) as error:
+                code = error.code
+                first_s, longest_s = _BREAKER_S
+                self._breaker = self._breaker.failed(
+                    time.monotonic(), self._chance.random(), first_s=first_s, longest_s=longest_s
+                )
+        return {one.study_instance_uid: Answer(code=code) for one in studies} | answers
+
+    def _missing(self, archive: Archive, study: Held) -> Answer:
+        found = archive.study(study.study_instance_uid)
+        held = study.sop_instance_uids
+        # As many as here, or none at all: a modality may send to us first.
+        if found is None or (found.instances is not None and found.instances <= len(held)):
+            return Answer()
+        missing = {
+            instance.sop_instance_uid
+            for series in archive.series(study.study_instance_uid)
+            if may_accept(self._settings.eligibility, series.modality)
+            for instance in archive.instances(study.study_instance_uid, series.series_instance_uid)
+            if instance.sop_instance_uid not in held
+            and (not instance.sop_class_uid or instance.sop_class_uid in self._classes)
+        }
+        return Answer(missing=len(missing))

@@ -1,0 +1,370 @@
+"""From a durable file to rows: one transaction an instance, before its sender hears "success".
+
+What makes a new revision: an image that comes after its study was queued, or a SOP Instance that comes
+again with other bytes. The revision's job is created with its first image. A job that no worker has taken
+yet is canceled as superseded, so that the incomplete set is never drafted; its `force_at` goes over to the
+new job, so that a trickle of late images cannot put a draft off for ever.
+
+An earlier study that was fetched to compare with makes rows and nothing else: no job, no revision, no
+conflict, no change of a study that was sent to be drafted. When such a study is sent to be drafted after
+all, it begins as if nothing of it had been here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from agent.audit.record import Action, Event, record
+from agent.database.session import Database, database_now
+from agent.database.tables import Document, Instance, Job, Quarantined, Study
+from agent.foundation.failpoints import failpoint
+from agent.foundation.settings.tree import StudySettings
+from agent.objects.header import STAT_PRIORITY, Header
+from agent.objects.store import StoredFile
+from agent.queue import jobs
+from agent.queue.states import JobState, move
+
+PATIENT_CONFLICT = "patient-conflict"
+INSTANCE_CONFLICT = "instance-conflict"
+SUPERSEDED = "superseded"
+ACTOR = "listener"
+
+
+class Outcome(StrEnum):
+    """What an instance turned out to be."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"  # the same bytes were here: no work
+    RESTORED = "restored"  # the same bytes, whose file had been purged: no work, but its file is needed again
+    CHANGED = "changed"  # a known SOP Instance with other bytes: both are kept
+    OURS = "ours"  # one of our own documents came back: dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What intake made of an instance; `revision` is the study's, 0 for what was dropped."""
+
+    outcome: Outcome
+    revision: int
+    conflict: str | None = None
+
+
+class Intake:
+    """Writes received instances into the database."""
+
+    def __init__(self, database: Database, studies: StudySettings) -> None:
+        self._database = database
+        self._studies = studies
+        # SQLite has one writer; waiting here is fair, waiting for its file lock is not.
+        self._writer = threading.Lock() if database.is_sqlite else nullcontext()
+
+    def receive(
+        self,
+        header: Header,
+        file: StoredFile,
+        calling_ae_title: str,
+        *,
+        prior: bool = False,
+        address: str = "",
+    ) -> Receipt:
+        """Enter one instance whose file is durable, and its study's job, in one transaction.
+
+        prior: it was fetched to compare with; it gets no job. One that is here already is a DUPLICATE,
+        whatever its bytes. address: the sender's, for the audit.
+
+        Raises:
+            DatabaseUnavailable: nothing was entered; the sender must be asked to retry.
+        """
+        with self._writer, self._database.transaction() as session:
+            if prior:
+                return self._receive_prior(session, header, file, calling_ae_title)
+            return self._receive(session, header, file, calling_ae_title, address)
+
+    def quarantine(self, file: StoredFile, code: str, calling_ae_title: str) -> None:
+        """Enter bytes that are no usable instance, once for the same bytes.
+
+        Raises:
+            DatabaseUnavailable: nothing was entered.
+        """
+        with self._writer, self._database.transaction() as session:
+            insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+            session.execute(
+                insert(Quarantined)
+                .values(
+                    sha256=file.sha256,
+                    code=code,
+                    calling_ae_title=calling_ae_title[:16],
+                    size_bytes=file.size_bytes,
+                    received_at=database_now(session),
+                )
+                .on_conflict_do_update(
+                    index_elements=["sha256"],
+                    set_={"purged_at": None, "received_at": database_now(session)},
+                    where=Quarantined.purged_at.is_not(None),
+                )
+            )
+
+    def hold(self, study_instance_uids: Sequence[str], seconds: float) -> None:
+        """Keep studies that an open association is sending from completing in the next `seconds`.
+
+        `force_at` still holds.
+
+        Raises:
+            DatabaseUnavailable: nothing was held.
+        """
+        if not study_instance_uids:
+            return
+        with self._writer, self._database.transaction() as session:
+            until = database_now(session) + timedelta(seconds=seconds)
+            session.execute(
+                update(Job)
+                .where(
+                    Job.study_id.in_(
+                        select(Study.id).where(Study.study_instance_uid.in_(study_instance_uids))
+                    ),
+                    Job.state == JobState.RECEIVING.value,
+                    Job.due_at < until,
+                )
+                .values(due_at=until)
+                .execution_options(synchronize_session=False)
+            )
+
+    @property
+    def shortest_quiet_time_s(self) -> float:
+        """The shortest quiet time (s) that a study may have."""
+        return self._studies.shortest_quiet_time_s
+
+    def _quiet_time_s(self, priority: int) -> float:
+        return self._studies.quiet_for_s(stat=priority == STAT_PRIORITY)
+
+    def _receive(
+        self, session: Session, header: Header, file: StoredFile, calling_ae_title: str, address: str
+    ) -> Receipt:
+        if _is_ours(session, header):
+            return Receipt(outcome=Outcome.OURS, revision=0)
+        now = database_now(session)
+        study = self._study(session, header, calling_ae_title, now)
+        if study.prior:
+            _begin_anew(study, header, calling_ae_title, now)
+        known = set(
+            session.scalars(
+                select(Instance.sha256).where(
+                    Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False)
+                )
+            )
+        )
+        if file.sha256 in known:
+            return _repeated(session, study, header, file, now)
+        if study.conflict != PATIENT_CONFLICT and _names_another_patient(study, header):
+            study.conflict = PATIENT_CONFLICT
+        elif known and study.conflict is None:
+            study.conflict = INSTANCE_CONFLICT
+        _complete(study, header)
+        study.last_received_at = now
+        self._job(session, study, header, changed=bool(known), now=now)
+        session.add(_instance(study, header, file, now))
+        session.flush()
+        event = Event(
+            action=Action.RECEIVED,
+            actor=calling_ae_title,
+            address=address,
+            study_id=study.id,
+            details={"sop_classes": [header.sop_class_uid]},
+        )
+        record(session, event, at=now)
+        failpoint("intake.before-commit")
+        return Receipt(
+            outcome=Outcome.CHANGED if known else Outcome.NEW,
+            revision=study.revision,
+            conflict=study.conflict,
+        )
+
+    def _receive_prior(
+        self, session: Session, header: Header, file: StoredFile, calling_ae_title: str
+    ) -> Receipt:
+        if _is_ours(session, header):
+            return Receipt(outcome=Outcome.OURS, revision=0)
+        now = database_now(session)
+        study = self._study(session, header, calling_ae_title, now, prior=True)
+        rows = session.scalars(select(Instance).where(Instance.sop_instance_uid == header.sop_instance_uid))
+        held = {row.sha256: row for row in rows}
+        if file.sha256 in held:
+            return _repeated(session, study, header, file, now)
+        if any(row.purged_at is None for row in held.values()):
+            return Receipt(outcome=Outcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
+        if study.prior:
+            if _names_another_patient(study, header):
+                study.conflict = PATIENT_CONFLICT
+            _complete(study, header)
+        session.add(_instance(study, header, file, now, prior=True))
+        session.flush()
+        return Receipt(outcome=Outcome.NEW, revision=study.revision, conflict=study.conflict)
+
+    def _study(
+        self,
+        session: Session,
+        header: Header,
+        calling_ae_title: str,
+        now: datetime,
+        *,
+        prior: bool = False,
+    ) -> Study:
+        values = {
+            "study_instance_uid": header.study_instance_uid,
+            "prior": prior,
+            "calling_ae_title": calling_ae_title[:16],
+            "revision": 1,
+            "first_received_at": now,
+            "last_received_at": now,
+        } | {column: getattr(header, column) for column in _STUDY_COLUMNS}
+        found = self._locked_study(session, header.study_instance_uid)
+        if found is not None:
+            return found
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        session.execute(
+            insert(Study).values(values).on_conflict_do_nothing(index_elements=["study_instance_uid"])
+        )
+        # Two associations may begin one study at once; either way the row is there now.
+        study = self._locked_study(session, header.study_instance_uid)
+        if study is None:  # pragma: no cover - the insert above made it or found it
+            raise LookupError("a study vanished inside its own transaction")
+        return study
+
+    def _locked_study(self, session: Session, study_instance_uid: str) -> Study | None:
+        return session.scalars(
+            select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
+        ).one_or_none()
+
+    def _job(self, session: Session, study: Study, header: Header, *, changed: bool, now: datetime) -> None:
+        job = session.scalars(
+            select(Job)
+            .where(Job.study_id == study.id, Job.revision == study.revision)
+            .order_by(Job.id.desc())
+            .limit(1)
+            .with_for_update()
+        ).first()
+        if job is not None and job.state == JobState.RECEIVING and not changed:
+            job.priority = min(job.priority, header.priority)
+            job.due_at = now + timedelta(seconds=self._quiet_time_s(job.priority))
+            job.updated_at = now
+            return
+        priority, force_at = header.priority, now + timedelta(seconds=self._studies.force_after_s)
+        if job is not None:
+            study.revision += 1
+            # A forced job stays queued: its study has waited long enough for a draft.
+            if job.state == JobState.RECEIVING or (job.state == JobState.QUEUED and not job.incomplete):
+                priority, force_at = min(priority, job.priority), job.force_at or force_at
+                reason = f"revision {study.revision} takes its images and a later one"
+                move(session, job, JobState.CANCELED, now=now, code=SUPERSEDED, reason=reason, actor=ACTOR)
+        jobs.enqueue(
+            session,
+            study,
+            now=now,
+            revision=study.revision,
+            priority=priority,
+            due_at=now + timedelta(seconds=self._quiet_time_s(priority)),
+            force_at=force_at,
+            actor=ACTOR,
+        )
+
+
+_STUDY_COLUMNS = (
+    "patient_id",
+    "issuer_of_patient_id",
+    "patient_name",
+    "patient_birth_date",
+    "accession_number",
+    "study_date",
+    "study_time",
+    "study_description",
+)
+
+
+def _repeated(session: Session, study: Study, header: Header, file: StoredFile, now: datetime) -> Receipt:
+    """Take bytes that were here before; under the lock of their rows, which a purge of the file takes too."""
+    rows = session.scalars(
+        select(Instance)
+        .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    purged = [row for row in rows if row.purged_at is not None]
+    for row in purged:
+        row.purged_at = None
+    if purged:
+        study.last_received_at = now
+    return Receipt(
+        outcome=Outcome.RESTORED if purged else Outcome.DUPLICATE,
+        revision=study.revision,
+        conflict=study.conflict,
+    )
+
+
+def _is_ours(session: Session, header: Header) -> bool:
+    statement = select(Document.id).where(Document.sop_instance_uid == header.sop_instance_uid)
+    return session.execute(statement).first() is not None
+
+
+def _begin_anew(study: Study, header: Header, calling_ae_title: str, now: datetime) -> None:
+    """Make an ordinary study of one that was only fetched: what its sender says of it is what counts."""
+    study.prior, study.conflict, study.revision = False, None, 1
+    study.calling_ae_title, study.first_received_at = calling_ae_title[:16], now
+    for column in _STUDY_COLUMNS:
+        setattr(study, column, getattr(header, column))
+
+
+def _complete(study: Study, header: Header) -> None:
+    """Fill what the study's earlier images left empty; a conflicting patient adds nothing."""
+    if study.conflict == PATIENT_CONFLICT:
+        return
+    for column in _STUDY_COLUMNS:
+        if not getattr(study, column) and getattr(header, column):
+            setattr(study, column, getattr(header, column))
+
+
+def _names_another_patient(study: Study, header: Header) -> bool:
+    """Whether an image's patient cannot be the study's: an identifier or birth date that both have differs.
+
+    Names decide only where one side has no patient ID, because a name is corrected more often than an ID.
+    """
+    pairs = [
+        (study.patient_id, header.patient_id),
+        (study.issuer_of_patient_id, header.issuer_of_patient_id),
+        (study.patient_birth_date, header.patient_birth_date),
+    ]
+    if not (study.patient_id and header.patient_id):
+        pairs.append((_plain_name(study.patient_name), _plain_name(header.patient_name)))
+    return any(first != second for first, second in pairs if first and second)
+
+
+def _plain_name(name: str) -> str:
+    return name.split("=")[0].rstrip("^ ").casefold()
+
+
+def _instance(
+    study: Study, header: Header, file: StoredFile, now: datetime, *, prior: bool = False
+) -> Instance:
+    return Instance(
+        study_id=study.id,
+        sop_instance_uid=header.sop_instance_uid,
+        sop_class_uid=header.sop_class_uid,
+        series_instance_uid=header.series_instance_uid,
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        modality=header.modality,
+        body_part_examined=header.body_part_examined,
+        view_position=header.view_position,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        revision=study.revision,
+        prior=prior,
+        received_at=now,
+    )

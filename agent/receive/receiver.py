@@ -1,0 +1,113 @@
+"""What happens between the last byte of an object and the status that its sender hears.
+
+Check -> file on the disk -> row committed -> status. The dataset's bytes are kept exactly as they came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from agent.foundation.errors import ObjectMismatch, UnreadableInstance
+from agent.foundation.failpoints import failpoint
+from agent.objects.header import Header, read_header
+from agent.objects.store import InstanceStore, part10_head
+from agent.receive.intake import Intake, Outcome
+
+
+class Status(IntEnum):
+    """The statuses of a C-STORE response that we give. Source: PS3.4 table B.2-1, PS3.7 annex C."""
+
+    SUCCESS = 0x0000  # durable and committed
+    PROCESSING_FAILURE = 0x0110  # something that nobody foresaw
+    CLASS_NOT_SUPPORTED = 0x0122
+    NOT_AUTHORIZED = 0x0124
+    OUT_OF_RESOURCES = 0xA700  # retry later: disk, database, stopping
+    MISMATCH = 0xA900  # dataset and command name different classes or instances
+    CANNOT_UNDERSTAND = 0xC000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a C-STORE request says of its dataset; `context_class_uid` is what was negotiated for it."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    context_class_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+    # The AE title that an earlier study was sent to; empty for what is to be drafted.
+    prior_ae_title: str = ""
+    # The sender's IP address, for the audit.
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The status, why it is no success, and the study that the object belongs to where that is known."""
+
+    status: Status
+    code: str | None = None
+    study_instance_uid: str | None = None
+
+
+class Receiver:
+    """Makes one object durable and known."""
+
+    def __init__(self, store: InstanceStore, intake: Intake) -> None:
+        self._store = store
+        self._intake = intake
+
+    def receive(self, command: Command, dataset: memoryview) -> Answer:
+        """Take one object.
+
+        Raises:
+            StorageFull: nothing was kept; the sender must be asked to retry.
+            DatabaseUnavailable: the same; a file that is on the disk already is found at a restart.
+        """
+        if command.sop_class_uid != command.context_class_uid:
+            return Answer(status=Status.CLASS_NOT_SUPPORTED, code="class-not-negotiated")
+        pieces = (
+            part10_head(
+                command.sop_class_uid,
+                command.sop_instance_uid,
+                command.transfer_syntax_uid,
+                receiving_ae_title=command.prior_ae_title,
+            ),
+            dataset,
+        )
+        try:
+            header = read_header(dataset, command.transfer_syntax_uid)
+            _check_identity(header, command)
+        except (UnreadableInstance, ObjectMismatch) as error:
+            quarantined = self._store.quarantine(pieces)
+            self._intake.quarantine(quarantined, error.code, command.calling_ae_title)
+            mismatch = isinstance(error, ObjectMismatch)
+            return Answer(status=Status.MISMATCH if mismatch else Status.CANNOT_UNDERSTAND, code=error.code)
+        file = self._store.put(pieces)
+        failpoint("receiver.before-row")
+        prior = bool(command.prior_ae_title)
+        receipt = self._intake.receive(
+            header, file, command.calling_ae_title, prior=prior, address=command.address
+        )
+        if file.new and (receipt.outcome is Outcome.OURS or (prior and receipt.outcome is Outcome.DUPLICATE)):
+            self._store.discard(file.sha256)
+        if receipt.outcome is Outcome.RESTORED:
+            # A purge may have taken the file away between the two; now that a row needs it, none will.
+            self._store.put(pieces)
+        failpoint("receiver.before-answer")
+        if prior:
+            # It names no study: an earlier study keeps none waiting.
+            return Answer(status=Status.SUCCESS, code="prior")
+        return Answer(
+            status=Status.SUCCESS,
+            code=None if receipt.outcome is Outcome.NEW else receipt.outcome.value,
+            study_instance_uid=header.study_instance_uid,
+        )
+
+
+def _check_identity(header: Header, command: Command) -> None:
+    if header.sop_class_uid != command.sop_class_uid:
+        raise ObjectMismatch("the dataset is of another SOP class than the command says")
+    if header.sop_instance_uid != command.sop_instance_uid:
+        raise ObjectMismatch("the dataset is another SOP instance than the command says")

@@ -1,0 +1,126 @@
+"""Start-up's comparison of files and rows, both ways.
+
+A file without a row was durable but not acknowledged, or its row was lost with a restored database: it is
+ingested again. A row without a file is a loss that only the archive can mend: an alarm, and a mark on the
+study that every view shows. A purged row needs no file; one that a purge left behind is removed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy import select, update
+
+from agent.database.session import Database
+from agent.database.tables import Instance, Study
+from agent.database.unneeded_files import erase
+from agent.foundation.errors import InstanceMissing, UnreadableInstance
+from agent.foundation.log import get_logger, study_ref
+from agent.objects.header import is_prior, read_stored
+from agent.objects.store import InstanceStore, StoredFile
+from agent.receive.intake import Intake
+
+INSTANCE_MISSING = "instance-missing"
+# An unfinished file younger than this (s) may belong to another listener on the same folder.
+UNFINISHED_AGE_S = 3600.0
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """Counts: files entered again, put into quarantine, left-overs removed; rows whose file is gone.
+
+    removed: what a crash left unfinished, and files of which every row is purged.
+    """
+
+    ingested: int
+    quarantined: int
+    removed: int
+    missing: int
+
+
+def reconcile(database: Database, store: InstanceStore, intake: Intake) -> Reconciled:
+    """Compare the whole store with the whole database; safe beside a running listener.
+
+    Raises:
+        DatabaseUnavailable: the comparison is incomplete and must run again.
+    """
+    removed = store.remove_unfinished(UNFINISHED_AGE_S, time.time())
+    ingested = quarantined = 0
+    # One listing serves both ways: in a bucket it is the dearest part.
+    present = dict.fromkeys(store.files())
+    for batch in _batches(present):
+        with database.reading() as session:
+            rows = session.execute(
+                select(Instance.sha256, Instance.purged_at).where(Instance.sha256.in_(batch))
+            ).all()
+        removed += erase(database, store.discard, [row.sha256 for row in rows if row.purged_at is not None])
+        known = {row.sha256 for row in rows}
+        for sha256 in (name for name in batch if name not in known):
+            if _ingest(store, intake, sha256):
+                ingested += 1
+            else:
+                quarantined += 1
+    return Reconciled(
+        ingested=ingested,
+        quarantined=quarantined,
+        removed=removed,
+        missing=_mark_missing(database, store, present),
+    )
+
+
+def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:
+    path = store.open(sha256)
+    try:
+        file = StoredFile(sha256=sha256, size_bytes=path.stat().st_size, new=False)
+        header, prior = read_stored(path), is_prior(path)
+    except (FileNotFoundError, InstanceMissing):
+        return False  # purged since the listing
+    except UnreadableInstance as error:
+        store.move_to_quarantine(sha256)
+        intake.quarantine(file, error.code, "")
+        return False
+    intake.receive(header, file, "", prior=prior)
+    return True
+
+
+def _mark_missing(database: Database, store: InstanceStore, present: Collection[str]) -> int:
+    log = get_logger("listener")
+    missing = 0
+    last_id = 0
+    while True:
+        with database.transaction() as session:
+            rows = session.execute(
+                select(Instance.id, Instance.sha256, Instance.study_id)
+                .where(Instance.id > last_id, Instance.purged_at.is_(None))
+                .order_by(Instance.id)
+                .limit(_BATCH * 10)
+            ).all()
+        if not rows:
+            return missing
+        last_id = rows[-1].id
+        # A file may have come after the listing: ask the disk before the alarm.
+        lost = [row for row in rows if row.sha256 not in present and not store.open(row.sha256).exists()]
+        for study_id in {row.study_id for row in lost}:
+            log.error(INSTANCE_MISSING, code=INSTANCE_MISSING, study_ref=_mark(database, study_id))
+        missing += len(lost)
+
+
+def _mark(database: Database, study_id: int) -> str:
+    with database.transaction() as session:
+        session.execute(
+            update(Study)
+            .where(Study.id == study_id, Study.conflict.is_(None))
+            .values(conflict=INSTANCE_MISSING)
+        )
+        uid = session.scalars(select(Study.study_instance_uid).where(Study.id == study_id)).one()
+    return study_ref(uid)
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(names)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch

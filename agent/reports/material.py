@@ -1,0 +1,206 @@
+"""A claimed job to what the network is asked: at most one frontal and one lateral image, and the context.
+
+The rule of choice: of the study's eligible images the newest frontal one (where none says that it is
+frontal, the newest that says nothing), and the newest lateral one. "Newest" is by acquisition time, then
+by arrival: a film that was taken again replaces the first. When the same SOP Instance came with two
+contents, the later content counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import Dataset
+from sqlalchemy import select
+
+from agent.database.session import Database
+from agent.database.tables import Instance
+from agent.foundation.errors import InstanceMissing, NotAChestStudy, UnreadableImage, UnreadableInstance
+from agent.foundation.settings.tree import EligibilityRule
+from agent.objects.eligibility import select_images
+from agent.objects.header import read_stored
+from agent.objects.pixels import StudyImage, load_header, load_image
+from agent.objects.projection import View, view_of
+from agent.objects.store import InstanceStore
+from agent.priors.comparison import Comparison, comparison_for
+from agent.queue.jobs import Claim
+from dicom_sr.source import text
+
+LONGEST_INDICATION = 500
+# Why the study was asked for, the closest to the question first.
+_INDICATION = ("ReasonForTheRequestedProcedure", "ReasonForStudy", "AdmittingDiagnosesDescription")
+_HISTORY = "AdditionalPatientHistory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that the reader must know of the draft, in words for a radiologist."""
+
+    code: str
+    text: str
+
+
+# The flag of a draft that earlier studies were wanted for, and are not there.
+PRIORS_UNAVAILABLE = "priors_unavailable"
+NO_LATERAL = Remark(code="missing_lateral", text="Drafted from the frontal view alone: no lateral view.")
+NO_FRONTAL = Remark(code="missing_frontal", text="Drafted from the lateral view alone: no frontal view.")
+UNKNOWN_VIEW = Remark(code="unknown_view", text="The image does not state its view; it was read as frontal.")
+INCOMPLETE = Remark(
+    code="incomplete_study", text="Drafted before the study was complete: later images are not included."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What is known besides the pixels; empty means unknown."""
+
+    indication: str = ""
+    comparison: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """What one draft is made from; the frontal image comes first."""
+
+    images: tuple[StudyImage, ...]
+    indication: str
+    remarks: tuple[Remark, ...]
+    # What is known of earlier studies, in words for the network; empty when nothing is.
+    comparison: str = ""
+    # The same for the documents, with the images of those studies.
+    priors: Comparison = field(default_factory=Comparison)
+
+    @property
+    def context(self) -> Context:
+        """What the network is told besides the images."""
+        return Context(indication=self.indication, comparison=self.comparison)
+
+    @property
+    def headers(self) -> tuple[Dataset, ...]:
+        """The headers of the images, which the documents name as evidence."""
+        return tuple(image.header for image in self.images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """An eligible image before its pixels are decoded; `arrival` grows with the time of receipt."""
+
+    path: Path
+    header: Dataset
+    view: View
+    arrival: int
+
+
+def gather(
+    database: Database, store: InstanceStore, rules: Sequence[EligibilityRule], claim: Claim
+) -> Material:
+    """Choose and decode the images of a job.
+
+    Raises:
+        NotAChestStudy: no image is eligible under the rules as they are now.
+        UnreadableImage: a chosen image cannot be decoded; the study is not drafted from the rest.
+        InstanceMissing: a file is gone.
+    """
+    chosen = choose(candidates(database, store, rules, claim))
+    images = tuple(load_image(one.path) for one in chosen)
+    headers = [image.header for image in images]
+    priors = comparison_for(database, store, claim, headers)
+    remarks = remarks_on(tuple(image.view for image in images), incomplete=claim.incomplete)
+    if priors.warning:
+        remarks = (*remarks, Remark(code=PRIORS_UNAVAILABLE, text=priors.warning))
+    return Material(
+        images=images,
+        indication=indication_of(headers),
+        remarks=remarks,
+        comparison=priors.text,
+        priors=priors,
+    )
+
+
+def candidates(
+    database: Database, store: InstanceStore, rules: Sequence[EligibilityRule], claim: Claim
+) -> list[Candidate]:
+    """Return the eligible images of a job's study, up to its revision, in the order of arrival.
+
+    Raises:
+        NotAChestStudy: there is none.
+        UnreadableImage: an image's header cannot be read.
+        InstanceMissing: a file is gone.
+    """
+    with database.reading() as session:
+        rows = session.execute(
+            select(Instance.id, Instance.sop_instance_uid, Instance.sha256)
+            .where(
+                Instance.study_id == claim.study_id,
+                Instance.revision <= claim.revision,
+                Instance.prior.is_(False),
+                Instance.purged_at.is_(None),
+            )
+            .order_by(Instance.id)
+        ).all()
+    if not rows:
+        raise InstanceMissing("the images of the study were purged: resend it, then try again")
+    newest = {row.sop_instance_uid: row for row in rows}
+    found = []
+    for row in sorted(newest.values(), key=lambda one: one.id):
+        path = store.open(row.sha256)
+        if not path.is_file():
+            raise InstanceMissing("the file of an image is gone: restore it, or resend the study")
+        try:
+            eligible = bool(select_images(rules, [read_stored(path)]).accepted)
+        except UnreadableInstance as error:
+            raise UnreadableImage("an image's header cannot be read; resend the study") from error
+        if eligible:
+            header = load_header(path)
+            found.append(Candidate(path=path, header=header, view=view_of(header), arrival=row.id))
+    if not found:
+        raise NotAChestStudy("no image of the study is eligible under the rules of `eligibility`")
+    return found
+
+
+def choose(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Choose the newest frontal and the newest lateral image; the frontal one comes first."""
+    frontal = _newest(found, "frontal") or _newest(found, "unknown")
+    lateral = _newest(found, "lateral")
+    return tuple(one for one in (frontal, lateral) if one is not None)
+
+
+def remarks_on(views: Sequence[View], *, incomplete: bool) -> tuple[Remark, ...]:
+    """Return what the reader must know of the choice of images."""
+    remarks = []
+    if "frontal" not in views:
+        remarks.append(UNKNOWN_VIEW if "unknown" in views else NO_FRONTAL)
+    if "lateral" not in views:
+        remarks.append(NO_LATERAL)
+    if incomplete:
+        remarks.append(INCOMPLETE)
+    return tuple(remarks)
+
+
+def indication_of(headers: Sequence[Dataset]) -> str:
+    """Return the clinical question that the headers state, as one line of at most 500 characters."""
+    for keyword in (*_INDICATION, _HISTORY):
+        for header in headers:
+            items = (header, *(header.get("RequestAttributesSequence") or ()))
+            for item in items:
+                words = re.sub(r"\s+", " ", text(item, keyword)).strip()
+                if words:
+                    return words[:LONGEST_INDICATION]
+    return ""
+
+
+def _newest(found: Sequence[Candidate], view: View) -> Candidate | None:
+    of_view = [one for one in found if one.view == view]
+    return max(of_view, key=lambda one: (_taken(one.header), one.arrival), default=None)
+
+
+def _taken(header: Dataset) -> str:
+    """Return the acquisition's date and time as digits that sort by time; empty where unknown."""
+    for date, time in (("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime")):
+        digits = re.sub(r"\D", "", text(header, date)), re.sub(r"\D", "", text(header, time))
+        if len(digits[0]) == 8 and digits[1]:
+            return digits[0] + digits[1]
+    return ""

@@ -1,0 +1,222 @@
+"""A draft, or the notice that there is none, to rows: draft, documents, deliveries. All in one transaction.
+
+Documents are built before the transaction, and their bytes are kept: every try to send, and every
+destination of one variant, gets the same bytes under the same UID.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.tables import Document, Draft, Job, Study, Verdict
+from agent.foundation.errors import DemonstrationModelRefused
+from agent.foundation.failpoints import failpoint
+from agent.foundation.failure import Failure
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.queue import deliveries
+from agent.reports import worklist_row as listing
+from dicom_sr.document import (
+    Algorithm,
+    DocumentPair,
+    DocumentPairReference,
+    DocumentReference,
+    encode,
+)
+from dicom_sr.values import FindingsSopClass
+
+DEFAULT_VARIANT: FindingsSopClass = "comprehensive3d"
+# What stands for the model's digest in the draft row of a notice, which no model wrote.
+NO_MODEL = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is written of one job: the values of the draft's row, and its documents by variant."""
+
+    model_digest: str
+    model_name: str
+    demonstration: bool
+    outcome: str
+    text: str
+    content: Mapping[str, Any]
+    urgency: int
+    seconds: float
+    documents: Mapping[str, DocumentPair]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What the next documents of a study follow: their predecessors by variant, and what stands, in words."""
+
+    pairs: Mapping[FindingsSopClass, DocumentPairReference | None]
+    standing: str
+
+
+def variants(destinations: Sequence[DestinationSettings]) -> tuple[FindingsSopClass, ...]:
+    """Return the SOP class variants that the destinations need; one when there is no destination."""
+    return tuple(dict.fromkeys(one.findings_sop_class for one in destinations)) or (DEFAULT_VARIANT,)
+
+
+def refusal(algorithm: Algorithm, destination: DestinationSettings, settings: Settings) -> Failure | None:
+    """Return why a destination may not have this algorithm's documents, or None when it may."""
+    if not algorithm.demonstration or destination.loopback or settings.model.allow_demonstration:
+        return None
+    return Failure(
+        code=DemonstrationModelRefused.code,
+        reason=(
+            "drafts of the demonstration model leave this machine only with model.allow_demonstration: true"
+        ),
+        retryable=False,
+    )
+
+
+def write(
+    session: Session,
+    job: Job,
+    record: Record,
+    algorithm: Algorithm,
+    settings: Settings,
+    *,
+    now: datetime,
+) -> Draft:
+    """Write a record with all that hangs on it; the caller's transaction also moves the job."""
+    draft = Draft(
+        study_id=job.study_id,
+        job_id=job.id,
+        revision=job.revision,
+        model_digest=record.model_digest,
+        model_name=record.model_name,
+        demonstration=record.demonstration,
+        outcome=record.outcome,
+        text=record.text,
+        content=dict(record.content),
+        urgency=record.urgency,
+        seconds=record.seconds,
+        waited_s=_waited_s(session, job, record, now),
+        created_at=now,
+    )
+    session.add(draft)
+    session.flush()
+    listing.enter(session, draft)
+    documents = {
+        variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
+    }
+    for destination in settings.destinations:
+        for document in documents[destination.findings_sop_class]:
+            deliveries.add(
+                session,
+                document,
+                job,
+                destination.name,
+                now=now,
+                give_up_after_s=settings.delivery.give_up_after_s,
+                priority=min(job.priority, record.urgency),
+                refused=refusal(algorithm, destination, settings),
+            )
+    session.flush()
+    failpoint("outbox.before-commit")
+    return draft
+
+
+def _waited_s(session: Session, job: Job, record: Record, now: datetime) -> float | None:
+    """Seconds since the study's last image; a later one's arrival says nothing about this revision."""
+    arrived, revision = session.execute(
+        select(Study.last_received_at, Study.revision).where(Study.id == job.study_id)
+    ).one()
+    if record.outcome != "drafted" or revision != job.revision:
+        return None
+    return max(0.0, (now - arrived).total_seconds())
+
+
+def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair) -> list[Document]:
+    """Write a pair; A comes first, so that B's evidence is there when B arrives."""
+    rows = []
+    for role, dataset in (("findings", pair.findings), ("report", pair.report)):
+        content = encode(dataset)
+        row = Document(
+            draft_id=draft.id,
+            role=role,
+            variant=variant,
+            sop_class_uid=str(dataset.SOPClassUID),
+            sop_instance_uid=str(dataset.SOPInstanceUID),
+            series_instance_uid=str(dataset.SeriesInstanceUID),
+            sha256=hashlib.sha256(content).hexdigest(),
+            content=content,
+        )
+        session.add(row)
+        session.flush()
+        rows.append(row)
+    return rows
+
+
+def before_draft(
+    session: Session, study_id: int, study_instance_uid: str, destinations: Sequence[DestinationSettings]
+) -> Before:
+    """Return what the next documents of a study follow when no person has judged them.
+
+    A report that a radiologist verified is not replaced by software: the next draft names it in words, and
+    has no predecessor. Only a radiologist's next verdict replaces it.
+    """
+    standing = _standing(session, study_id)
+    return Before(
+        pairs={
+            variant: None if standing else predecessors(session, study_id, study_instance_uid, variant)
+            for variant in variants(destinations)
+        },
+        standing=standing,
+    )
+
+
+def _standing(session: Session, study_id: int) -> str:
+    """Return in words which verified report of a study stands; empty where there is none."""
+    found = session.execute(
+        select(Verdict.observer_name, Verdict.at, Document.sop_instance_uid)
+        .join(Draft, Draft.id == Verdict.result_id)
+        .join(Document, Document.draft_id == Draft.id)
+        .where(Draft.study_id == study_id, Draft.outcome == "verified", Document.role == "report")
+        .order_by(Draft.id.desc(), Document.id)
+        .limit(1)
+    ).first()
+    if found is None:
+        return ""
+    name = " ".join(part for part in found.observer_name.split("=")[0].split("^") if part)
+    return (
+        f"Images came after {name} had verified the report of this study on {found.at:%Y-%m-%d}. That report "
+        f"stands until a radiologist verifies a newer one (SOP Instance UID {found.sop_instance_uid})."
+    )
+
+
+def predecessors(
+    session: Session, study_id: int, study_instance_uid: str, variant: str, *, outcome: str | None = None
+) -> DocumentPairReference | None:
+    """Return the latest documents of a study in one variant, of drafts with this outcome or with any."""
+    wanted = [] if outcome is None else [Draft.outcome == outcome]
+    latest = session.scalar(
+        select(Document.draft_id)
+        .join(Draft, Draft.id == Document.draft_id)
+        .where(Draft.study_id == study_id, Document.variant == variant, *wanted)
+        .order_by(Draft.id.desc())
+        .limit(1)
+    )
+    if latest is None:
+        return None
+    rows = session.scalars(
+        select(Document).where(Document.draft_id == latest, Document.variant == variant)
+    ).all()
+    named = {
+        row.role: DocumentReference(
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=row.series_instance_uid,
+            sop_class_uid=row.sop_class_uid,
+            sop_instance_uid=row.sop_instance_uid,
+        )
+        for row in rows
+    }
+    return DocumentPairReference(findings=named["findings"], report=named["report"])

@@ -1,0 +1,132 @@
+"""The ticks: quiet studies are completed, what a silent owner holds is taken back, files that may go are
+purged, and audit messages are sent out.
+
+APScheduler only ticks. When something is due stands in the database, so a missed or a doubled tick, or a
+second housekeeper, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from random import Random
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from agent.audit.export import AuditExporter
+from agent.database.session import Database
+from agent.foundation.disk import free_mb
+from agent.foundation.errors import AgentError, AuditUndelivered
+from agent.foundation.failure import RetryPolicy
+from agent.foundation.log import get_logger, study_ref
+from agent.foundation.settings.tree import Settings
+from agent.keeping.purge import Purge
+from agent.objects.store import InstanceStore
+from agent.queue import deliveries, jobs
+from agent.receive.archive_count import ArchiveCount
+from agent.receive.complete_study import ACTOR, complete_due_studies
+
+_RECLAIM_EVERY_S = 5.0
+_EXPORT_EVERY_S = 5.0
+_PURGE_EVERY_S = 60.0
+
+
+class Housekeeper:
+    """Runs the ticks in threads of its own between `start` and `stop`."""
+
+    def __init__(self, database: Database, settings: Settings, store: InstanceStore, chance: Random) -> None:
+        self._database = database
+        self._settings = settings
+        self._store = store
+        self._chance = chance
+        asks = settings.studies.reconcile_with is not None
+        self._archive = ArchiveCount(settings, chance) if asks else None
+        self._log = get_logger(ACTOR)
+        self._exporter = AuditExporter(database, settings)
+        self._undelivered = False
+        self._purge = Purge(database, settings, store, partial(free_mb, settings.storage.path), actor=ACTOR)
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+
+    def start(self) -> None:
+        """Begin to tick; the first ticks come at once."""
+        self._every(min(max(self._settings.studies.shortest_quiet_time_s / 4, 0.1), 1.0), self.complete)
+        self._every(_RECLAIM_EVERY_S, self.reclaim)
+        if self._exporter.wanted:
+            self._every(_EXPORT_EVERY_S, self.export)
+        if self._purge.wanted:
+            self._every(_PURGE_EVERY_S, self.purge)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End after the ticks that are running."""
+        self._scheduler.shutdown(wait=True)
+
+    def complete(self) -> None:
+        """Complete the studies that are due."""
+        for done in complete_due_studies(self._database, self._settings, self._store, archive=self._archive):
+            self._log.info(
+                "study_complete",
+                job_id=done.job_id,
+                study_ref=study_ref(done.study_instance_uid),
+                state=done.state.value,
+                code=done.code,
+            )
+
+    def reclaim(self) -> None:
+        """Take back the jobs and deliveries whose owner has gone silent."""
+        delivery = self._settings.delivery
+        worker = self._settings.worker
+        count = jobs.reclaim_expired(
+            self._database,
+            RetryPolicy(
+                maximum_attempts=worker.maximum_attempts,
+                first_s=worker.first_retry_s,
+                longest_s=worker.longest_retry_s,
+            ),
+            chance=self._chance,
+            actor=ACTOR,
+        )
+        count += deliveries.reclaim_expired(
+            self._database,
+            RetryPolicy(first_s=delivery.first_retry_s, longest_s=delivery.longest_retry_s),
+            chance=self._chance,
+            actor=ACTOR,
+        )
+        if count:
+            self._log.warning("leases_reclaimed", count=count)
+
+    def export(self) -> None:
+        """Send out the audit messages that are new; a destination that is down is told of once."""
+        try:
+            self._exporter.run_once()
+        except AuditUndelivered as error:
+            if not self._undelivered:
+                self._log.warning("audit_waits", code=error.code)
+            self._undelivered = True
+            return
+        if self._undelivered:
+            self._log.info("audit_delivered")
+        self._undelivered = False
+
+    def purge(self) -> None:
+        """Remove image files that need not be kept any longer."""
+        done = self._purge.tick()
+        if done.files or done.quarantined:
+            self._log.info("purged", count=done.files + done.quarantined, size_bytes=done.size_bytes)
+
+    def _every(self, seconds: float, tick: Callable[[], None]) -> None:
+        self._scheduler.add_job(
+            self._guarded, "interval", (tick,), seconds=seconds, next_run_time=datetime.now(UTC)
+        )
+
+    def _guarded(self, tick: Callable[[], None]) -> None:
+        """Run a tick; what it raises ends this tick, not the ticking."""
+        try:
+            tick()
+        except AgentError as error:
+            self._log.error("tick_failed", code=error.code, retryable=error.retryable)
+        except Exception as error:  # noqa: BLE001 - outermost: the next tick must come
+            self._log.error("tick_failed", code="unexpected", error_type=type(error).__name__)

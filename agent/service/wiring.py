@@ -1,0 +1,256 @@
+"""The composition root: settings in, live objects out, and the processes made of them.
+
+Only what the worker needs imports the network's libraries, so the listener never does.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from agent.database.session import Database, open_engine
+from agent.foundation.log import get_logger
+from agent.foundation.settings.tree import Settings
+from agent.operations.heartbeat import Presence
+from agent.service.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from agent.objects.store import InstanceStore
+    from model.reporting.reporter import Reporter
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database; nothing is sent to it yet."""
+    return Database(open_engine(settings.database.url))
+
+
+def open_store(settings: Settings) -> InstanceStore:
+    """Open the store of received objects."""
+    storage = settings.storage
+    if storage.url is not None:
+        from agent.objects.store_s3 import open_remote
+
+        return open_remote(
+            storage.url,
+            storage.path,
+            storage.min_free_mb,
+            endpoint_url=storage.endpoint_url,
+            cache_mb=storage.cache_mb,
+        )
+    from agent.objects.store import InstanceStore
+
+    return InstanceStore(storage.path, storage.min_free_mb)
+
+
+def checkpoint_of(settings: Settings) -> Path:
+    """Return the checkpoint's directory: the configured one, or the shipped demonstration model's."""
+    if settings.model.checkpoint is not None:
+        return settings.model.checkpoint
+    import model
+
+    return Path(model.__path__[0]) / "demo_checkpoint"
+
+
+def load_reporter(settings: Settings) -> Reporter:
+    """Load the network.
+
+    Raises:
+        ModelError: the checkpoint does not load, or the device that was asked for is not there.
+    """
+    from model.reporting.reporter import Reporter
+
+    return Reporter.load(
+        checkpoint_of(settings),
+        settings.model.device,
+        slots=settings.worker.slots,
+        memory_fraction=settings.model.memory_fraction,
+        quantization=settings.model.quantization,
+        probes=_probes,
+    )
+
+
+def _probes(size: int) -> list[NDArray[np.uint8]]:
+    """Return images on which int8 is compared with full precision; seeds far from those of the training."""
+    from model.phantom import training_example
+
+    return [image for n in range(8) for image in training_example(8_000_000 + n, size).images[:1]]
+
+
+def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Receive and keep house until asked to stop; then let what is arriving arrive.
+
+    Raises:
+        PortUnavailable: the address and port cannot be bound.
+        DatabaseUnavailable: the start-up's comparison of files and rows could not be made.
+    """
+    from agent.audit.record import Recorder
+    from agent.delivery.commitment_reports import CommitmentReports
+    from agent.priors.fetch import PriorFetcher
+    from agent.receive.intake import Intake
+    from agent.receive.reconcile_files import reconcile
+    from agent.receive.scp import StorageScp
+    from agent.service.ticks import Housekeeper
+
+    store = open_store(settings)
+    intake = Intake(database, settings.studies)
+    found = reconcile(database, store, intake)
+    get_logger("listener").info("reconciled", count=found.ingested + found.quarantined + found.missing)
+    recorder = Recorder(database, "listener")
+    reports = CommitmentReports(database, settings, actor=lifecycle.id, chance=Random(), note=recorder.note)
+    scp = StorageScp(
+        settings.listener,
+        store,
+        intake,
+        prior_ae_title=settings.priors.move_destination if settings.priors.enabled else None,
+        reports=reports if any(one.commitment for one in settings.destinations) else None,
+        note=recorder.note,
+    )
+    housekeeper = Housekeeper(database, settings, store, Random())
+    priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
+    port = scp.start()
+
+    def about() -> dict[str, Any]:
+        return {"ae_title": settings.listener.ae_title, "port": port, **scp.about()}
+
+    try:
+        audited = _audited(settings, database, "listener", lifecycle)
+        with audited, recorder, Presence(database, "listener", lifecycle.id, about):
+            if settings.listener.keep_house:
+                housekeeper.start()
+            priors.start()
+            lifecycle.ready("listener", "listener-holds", "APScheduler")
+            lifecycle.stop.wait()
+            scp.stop()
+            if settings.listener.keep_house:
+                housekeeper.stop()
+            priors.stop()
+    finally:
+        scp.stop(0.0)
+        database.close()
+
+
+def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Draft until asked to stop; then finish what is in hand.
+
+    Raises:
+        ModelError: the checkpoint does not load, or the device that was asked for is not there.
+    """
+    from agent.drafting.worker import Worker
+
+    reporter = load_reporter(settings)
+    identity = reporter.identity
+    _warm_up(reporter)
+    about = {
+        "model": identity.name,
+        "version": identity.version,
+        "weights_sha256": identity.weights_sha256,
+        "demonstration": identity.demonstration,
+        "block_size": identity.block_size,
+        "device": str(reporter.device.device),
+        "device_reason": reporter.device.reason,
+        "slots": settings.worker.slots,
+    }
+    worker = Worker(database, open_store(settings), settings, reporter, owner=lifecycle.id)
+    audited = _audited(settings, database, "worker", lifecycle)
+    with audited, Presence(database, "worker", lifecycle.id, lambda: {**about, **_gpu_memory(reporter)}):
+        lifecycle.ready()
+        worker.run(lifecycle.stop)
+    database.close()
+
+
+def _gpu_memory(reporter: Reporter) -> dict[str, Any]:
+    """Return the GPU's memory (bytes) in use, by us and by others, and in all; nothing of a CPU."""
+    import torch
+
+    device = reporter.device.device
+    if device.type != "cuda":
+        return {}
+    free, total = torch.cuda.mem_get_info(device)
+    return {"gpu_memory_used": total - free, "gpu_memory_total": total}
+
+
+def _warm_up(reporter: Reporter) -> None:
+    """Draft a black image: what is loaded at the first draft is loaded now, and a broken device shows."""
+    import numpy as np
+
+    from model.reporting.reporter import ReporterImage
+
+    reporter.draft([ReporterImage(pixels=np.zeros((64, 64), np.uint8), view="frontal")])
+
+
+def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Send until asked to stop; then finish what is in hand."""
+    from agent.delivery.deliverer import Deliverer
+    from agent.operations.probe import Watch
+
+    deliverer = Deliverer(database, settings, owner=lifecycle.id)
+    watch = Watch(settings.destinations)
+    audited = _audited(settings, database, "deliverer", lifecycle)
+    with audited, watch, Presence(database, "deliverer", lifecycle.id, watch.about):
+        lifecycle.ready(*(f"to-{one.name}" for one in settings.destinations))
+        deliverer.run(lifecycle.stop)
+    database.close()
+
+
+def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Keep house until asked to stop; beside another housekeeper it changes nothing that is not due."""
+    from agent.service.ticks import Housekeeper
+
+    housekeeper = Housekeeper(database, settings, open_store(settings), Random())
+    about = {
+        "retention": settings.retention.purges,
+        "audit": bool(settings.audit.file or settings.audit.syslog),
+    }
+    audited = _audited(settings, database, "housekeeping", lifecycle)
+    with audited, Presence(database, "housekeeping", lifecycle.id, lambda: about):
+        housekeeper.start()
+        lifecycle.ready()
+        lifecycle.stop.wait()
+        housekeeper.stop()
+    database.close()
+
+
+def _audited(
+    settings: Settings, database: Database, role: str, lifecycle: Lifecycle
+) -> AbstractContextManager[None]:
+    from agent.audit.process import audited
+
+    return audited(database, settings, role, lifecycle.id, lambda: lifecycle.restart)
+
+
+def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Serve the worklist until asked to stop.
+
+    Raises:
+        WebUnprotected: other machines could reach it without sign-in or encryption.
+        PortUnavailable: the address and port cannot be bound.
+    """
+    import threading
+
+    from agent.foundation.errors import PortUnavailable
+    from agent.reports.edited_report import read_findings, report_of
+    from agent.web.app import check_protected, create_app, serve
+
+    check_protected(settings, database)
+    app = create_app(settings, database, open_store(settings))
+    # The reader of sentences takes seconds to load: before the first edit, not during it.
+    threading.Thread(target=read_findings, args=(report_of("No effusion.", ""),), daemon=True).start()
+    started = threading.Event()
+    about = {"host": settings.web.host, "port": settings.web.port}
+
+    def announce() -> None:
+        if started.wait(60):
+            lifecycle.ready()
+
+    threading.Thread(target=announce, daemon=True).start()
+    audited = _audited(settings, database, "web", lifecycle)
+    with audited, Presence(database, "web", lifecycle.id, lambda: about):
+        serve(app, settings, lifecycle.stop, started)
+    if not started.is_set():
+        raise PortUnavailable(f"the web page cannot bind {settings.web.host}:{settings.web.port}")
+    database.close()

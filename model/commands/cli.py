@@ -1,0 +1,217 @@
+"""`echo-model`: train, evaluate and inspect drafting models. Torch is imported only inside commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.commands.findings import evaluate_findings_command, findings_command, normalise_command
+from model.errors import ModelError
+
+if TYPE_CHECKING:
+    from model.train.config import TrainingConfig
+    from model.train.recipe import Recipe
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=True, help="Train, evaluate and inspect drafting models."
+)
+
+_Config = Annotated[Path, typer.Option("--config", help="The recipe, a YAML file.", show_default=False)]
+# The recipe of the first round, and the branches that go on from it.
+DEMO_RECIPE, DEMO_BRANCHES = "demo", "demo-branches"
+_SHIPPED = Path(str(resources.files("model") / "demo_checkpoint"))
+_Json = Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")]
+_Threads = Annotated[int, typer.Option("--threads", help="Threads of the CPU; 0 leaves torch's choice.")]
+app.command("findings")(findings_command)
+app.command("evaluate-findings")(evaluate_findings_command)
+app.command("normalise")(normalise_command)
+
+
+def main() -> None:
+    """Entry point: an expected error is one message, never a traceback."""
+    try:
+        app()
+    except ModelError as error:
+        typer.secho(f"{error.code}: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+@app.command()
+def train(
+    stage: Annotated[str, typer.Argument(help="labels, ar, rad, rollout, dcd or t3d.")],
+    config: _Config,
+    threads: _Threads = 0,
+) -> None:
+    """Runs one stage of a recipe, or goes on where it was interrupted."""
+    from model.train.loop import leave_processes
+
+    folder = _recipe(config, threads).run(stage)
+    typer.echo(f"{stage}: {folder}")
+    leave_processes()
+
+
+@app.command()
+def rollout(config: _Config, threads: _Threads = 0) -> None:
+    """Collects the teacher's trajectories that DCD and T3D learn from."""
+    train("rollout", config, threads)
+
+
+@app.command("demo-model")
+def demo_model(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Another recipe than the shipped one.")
+    ] = None,
+    branches: Annotated[
+        Path | None, typer.Option("--branches", help="Other variants that go on from it and are averaged.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", help="Where the finished checkpoint goes.")] = Path(
+        "model/demo_checkpoint"
+    ),
+    threads: _Threads = 0,
+) -> None:
+    """Makes the demonstration checkpoint from nothing: every stage on procedural phantoms, resumable."""
+    from model.train.publish import publish_demo
+    from model.train.variants import load_variants
+
+    variants = load_variants(branches or packaged_recipe(DEMO_BRANCHES))
+    recipes = [_recipe(config or packaged_recipe(DEMO_RECIPE), threads)]
+    recipes += [_run_of(variant, threads) for variant in variants.values()]
+    commits: dict[str, None] = {}
+    for recipe in recipes:
+        noted = recipe.note_commit(_commit())
+        recipe.run_all()
+        commits |= dict.fromkeys(noted)
+    publish_demo(recipes, output, branches=len(variants), commit=", ".join(commits))
+    typer.echo(f"demonstration checkpoint: {output}")
+
+
+@app.command("table-models")
+def table_models(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Other variants than the table's own.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="These variants alone.")] = None,
+    threads: _Threads = 0,
+) -> None:
+    """Trains the table's further networks from the runs of demo-model: every variant, resumable."""
+    from model.train.config import TrainingConfigError
+    from model.train.variants import load_variants
+
+    variants = load_variants(config or packaged_recipe("table"))
+    unknown = sorted(set(only or ()) - variants.keys())
+    if unknown:
+        raise TrainingConfigError(f"there is no variant {unknown[0]!r}; there are {sorted(variants)}")
+    for name in only or variants:
+        typer.echo(f"variant {name}")
+        _run_of(variants[name], threads).run_all()
+
+
+@app.command()
+def inspect(directory: Annotated[Path, typer.Argument(help="A checkpoint's directory.")]) -> None:
+    """Says what a checkpoint is, whether it loads, and what is wrong with it."""
+    from model.network.checkpoint import inspect_checkpoint
+
+    typer.echo(inspect_checkpoint(directory))
+
+
+@app.command()
+def flops(
+    directory: Annotated[Path, typer.Option("--checkpoint", help="Whose shape is counted.")] = _SHIPPED,
+    prompt: Annotated[int, typer.Option(help="Prompt tokens.")] = 97,
+    answer: Annotated[int, typer.Option(help="Answer tokens, a multiple of the block size.")] = 72,
+    as_json: _Json = False,
+) -> None:
+    """Counts what RAD spares against full duplication, at a checkpoint's shape and at the paper's."""
+    from model.evaluate.flops import count_shapes, table_of
+    from model.network.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(directory)
+    counts = count_shapes(checkpoint.backbone, prompt, answer, checkpoint.config.block_size)
+    typer.echo(json.dumps(counts) if as_json else table_of(counts))
+
+
+@app.command()
+def table(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="A recipe's runs, instead of baselines.")
+    ] = None,
+    studies: Annotated[int, typer.Option("--studies", help="Held-out phantoms.")] = 500,
+    quick: Annotated[bool, typer.Option("--quick", help="96 studies.")] = False,
+    first_seed: Annotated[
+        int, typer.Option("--first-seed", min=700_000, max=708_000, help="Of the first phantom.")
+    ] = 700_000,
+    as_json: _Json = False,
+    threads: _Threads = 0,
+) -> None:
+    """Measures every stage and decoder on the same held-out phantoms: quality, forwards, speed."""
+    from model.commands.evaluate import measure_table
+
+    count = 96 if quick else studies
+    for line in measure_table(checkpoint, runs, count, threads, first_seed=first_seed, as_json=as_json):
+        typer.echo(line)
+
+
+@app.command()
+def baseline(
+    other: Annotated[Path, typer.Argument(help="A checkpoint of the same recipe.")],
+    name: Annotated[str, typer.Argument(help="Its name in the table: ar, base, t3d, echo-blk4 …")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+) -> None:
+    """Keeps a checkpoint beside the shipped one, as the small file of what it differs by."""
+    from model.evaluate.subjects import store_baseline
+
+    typer.echo(str(store_baseline(checkpoint, other, name)))
+
+
+@app.command()
+def drafts(
+    output: Annotated[Path, typer.Option("--output", help="The PNG.")] = Path("docs/drafts.png"),
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="A recipe's runs, instead of baselines.")
+    ] = None,
+) -> None:
+    """Draws a page of drafts: image, truth, AR, naive one-step and ECHO side by side."""
+    from model.commands.evaluate import draw_drafts
+
+    typer.echo(str(draw_drafts(checkpoint, runs, output)))
+
+
+def _commit() -> str:
+    """The commit of the code that runs, where it is a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def packaged_recipe(name: str) -> Path:
+    """A recipe of the package."""
+    return Path(str(resources.files("model.train") / "configs" / f"{name}.yaml"))
+
+
+def _recipe(config: Path, threads: int) -> Recipe:
+    from model.train.config import load_training_config
+
+    return _run_of(load_training_config(config), threads)
+
+
+def _run_of(config: TrainingConfig, threads: int) -> Recipe:
+    import time
+
+    from model.train.progress import Progress
+    from model.train.recipe import Recipe
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    return Recipe(config, clock=time.monotonic, report=Progress(sys.stderr))

@@ -1,0 +1,201 @@
+"""What a checkpoint is and what would keep it from working, from everything but its weights' values."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.errors import ConfigError
+from model.network.backbone import Backbone
+from model.network.config import ModelConfig
+from model.network.tokenizer import ReportTokenizer
+from model.network.weights import FLOAT_TYPES, StoredWeights, scan_weights, weights_sha256
+
+CONFIG, SIDECAR, TOKENIZER = "config.json", "echo_config.json", "tokenizer.json"
+# The tensors that grow with the vocabulary.
+_VOCABULARY = ("model.language_model.embed_tokens.weight", "lm_head.weight")
+_SHOWN = 5  # names that a message lists before it says how many more there are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What a checkpoint is and whether it loads; `str()` of it is the report for a person.
+
+    types: how many tensors are stored in which type. notes: what loading will do besides reading.
+    """
+
+    directory: Path
+    config: ModelConfig | None
+    tokenizer: ReportTokenizer | None
+    weights: StoredWeights
+    types: Mapping[str, int]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def loads(self) -> bool:
+        """Whether `load_checkpoint` will succeed."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        lines = [f"{self.directory}: {'loads' if self.loads else 'DOES NOT LOAD'}"]
+        if self.config is not None:
+            lines += _describe(self.config)
+        stored = ", ".join(f"{count} tensors in {kind}" for kind, count in sorted(self.types.items()))
+        size = f"{self.weights.parameters:,} in {len(self.weights.files)} file(s)"
+        lines.append(f"  weights         {size}: {stored or '-'}")
+        if self.weights.files:
+            lines.append(f"  sha256          {weights_sha256(self.weights.files)}")
+        lines += [f"  note            {note}" for note in self.notes]
+        lines += [f"  PROBLEM         {problem}" for problem in self.problems]
+        return "\n".join(lines)
+
+
+def inspect_checkpoint(directory: Path, sidecar: Mapping[str, Any] | None = None) -> Inspection:
+    """Looks at everything but the weights' values; never raises for what it finds.
+
+    sidecar: the content of `echo_config.json`, for a directory that has none (an autoregressive base).
+    """
+    problems: list[str] = []
+    config = _read_config(directory, sidecar, problems)
+    tokenizer = _read_tokenizer(directory, problems)
+    weights = scan_weights(directory)
+    problems += weights.problems
+    notes: list[str] = []
+    if config is not None:
+        problems += _tensor_problems(config, weights, notes)
+        problems += _token_problems(config, tokenizer)
+        if not config.licence and not config.demonstration:
+            problems.append(
+                f"{SIDECAR} states no `licence`: name the one under which you may use these weights"
+            )
+    return Inspection(
+        directory=directory,
+        config=config,
+        tokenizer=tokenizer,
+        weights=weights,
+        types=Counter(tensor.kind for tensor in weights.tensors.values()),
+        notes=tuple(notes),
+        problems=tuple(problems),
+    )
+
+
+def _describe(config: ModelConfig) -> list[str]:
+    shape = config.shape
+    threshold = config.confidence_threshold
+    steps = f"{config.denoising_steps} per block" + (f" or confidence {threshold}" if threshold else "")
+    return [
+        f"  model           {config.name} {config.version}"
+        + (" (DEMONSTRATION)" if config.demonstration else ""),
+        f"  licence         {config.licence or '-'}",
+        f"  stage           {config.stage}",
+        f"  blocks          {config.block_size} tokens, anchored at the {config.block_anchor}; {steps}",
+        f"  mask / end      token {config.mask_token_id} / token {config.eos_token_id}",
+        f"  decoder         {shape.layers} layers x {shape.hidden}, {shape.heads}/{shape.kv_heads} heads, "
+        f"vocabulary {shape.vocab_size}",
+        f"  vision          {shape.vision_layers} layers x {shape.vision_hidden}, {config.image_size} px = "
+        f"{config.image_tokens} tokens",
+    ]
+
+
+def _read_config(
+    directory: Path, sidecar: Mapping[str, Any] | None, problems: list[str]
+) -> ModelConfig | None:
+    parts: list[Mapping[str, Any]] = []
+    for name in (CONFIG, SIDECAR):
+        if name == SIDECAR and sidecar is not None:
+            parts.append(sidecar)
+            continue
+        try:
+            content = json.loads((directory / name).read_text())
+        except FileNotFoundError:
+            problems.append(f"{name} is missing")
+            continue
+        except (ValueError, OSError):
+            problems.append(f"{name} cannot be read as JSON")
+            continue
+        if isinstance(content, dict):
+            parts.append(content)
+        else:
+            problems.append(f"{name} must be a JSON object")
+    if len(parts) < 2:
+        return None
+    try:
+        return ModelConfig.from_sidecar(*parts)
+    except ConfigError as error:
+        problems.append(str(error))
+        return None
+
+
+def _read_tokenizer(directory: Path, problems: list[str]) -> ReportTokenizer | None:
+    try:
+        return ReportTokenizer.load(directory / TOKENIZER)
+    except ConfigError as error:
+        problems.append(str(error))
+        return None
+
+
+def _tensor_problems(config: ModelConfig, weights: StoredWeights, notes: list[str]) -> list[str]:
+    expected = Backbone.tensor_shapes(config.network)
+    stored = weights.tensors
+    problems = []
+    missing = [name for name in expected if name not in stored]
+    extra = [
+        name for name in stored if name not in expected and not (config.shape.tied and name in _VOCABULARY)
+    ]
+    if missing:
+        problems.append(f"{len(missing)} tensors are missing: {_listed(missing)}")
+    if extra:
+        problems.append(f"{len(extra)} tensors belong to no part of this network: {_listed(extra)}")
+    foreign = [f"{name} ({tensor.kind})" for name, tensor in stored.items() if tensor.kind not in FLOAT_TYPES]
+    if foreign:
+        problems.append(f"{len(foreign)} tensors are not fp32, bf16 or fp16: {_listed(foreign)}")
+    wrong = []
+    for name, shape in expected.items():
+        if name not in stored or stored[name].shape == tuple(shape):
+            continue
+        if _mask_token_is_added(config, name, stored[name].shape, shape):
+            notes.append(f"{name} grows from {stored[name].shape[0]} to {shape[0]} rows for the mask token")
+        else:
+            wrong.append(f"{name} is {list(stored[name].shape)}, not {list(shape)}")
+    if wrong:
+        problems.append(f"{len(wrong)} tensors have another size than config.json says: {_listed(wrong)}")
+    return problems
+
+
+def _mask_token_is_added(
+    config: ModelConfig, name: str, stored: tuple[int, ...], expected: tuple[int, ...]
+) -> bool:
+    """Whether a vocabulary tensor lacks only last rows, among them the mask token's."""
+    return (
+        name in _VOCABULARY and stored[1:] == expected[1:] and stored[0] <= config.mask_token_id < expected[0]
+    )
+
+
+def _token_problems(config: ModelConfig, tokenizer: ReportTokenizer | None) -> list[str]:
+    if tokenizer is None:
+        return []
+    mask, image = config.mask_token_id, config.shape.image_token_id
+    word = tokenizer.decode([mask])
+    checks = {
+        f"the tokenizer has {tokenizer.vocab_size} tokens, the network only {config.shape.vocab_size}": (
+            tokenizer.vocab_size <= config.shape.vocab_size
+        ),
+        f"mask_token_id is {mask}, but the tokenizer's mask token is {tokenizer.mask_id}": (
+            tokenizer.mask_id in (None, mask)
+        ),
+        f"mask_token_id {mask} is a token of ordinary text: {word!r}": not word,
+        f"image_token_id is {image}, but the tokenizer's image token is {tokenizer.image_id}": (
+            tokenizer.image_id == image
+        ),
+    }
+    return [problem for problem, holds in checks.items() if not holds]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

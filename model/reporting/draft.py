@@ -1,0 +1,134 @@
+"""A draft as a value: sentences with their confidence, findings, and what a radiologist must know of it."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Literal
+
+from model.decode import Decoded
+from model.findings.types import Finding
+from model.network.tokenizer import ReportTokenizer
+
+Section = Literal["findings", "impression"]
+_HEADING = re.compile(r"\b(Findings|Impression):\s*", re.IGNORECASE)
+_END = re.compile(r"[.!?](?=\s|$)|\n+")
+
+
+class FlagCode(StrEnum):
+    """Why a draft deserves more than the usual distrust."""
+
+    GARBLED = "garbled"
+    CONTRADICTION = "contradiction"
+    LOW_CONFIDENCE = "low_confidence"
+    INCOMPLETE_STUDY = "incomplete_study"
+    MISSING_LATERAL = "missing_lateral"
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftFlag:
+    """One caution, in words for a radiologist."""
+
+    code: FlagCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftSentence:
+    """One sentence; confidence: the least probability in 0..1 of its tokens (not calibrated).
+
+    doubtful: it reads as broken, or its confidence is low, also after it was decoded again.
+    """
+
+    text: str
+    confidence: float
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftText:
+    """A draft report.
+
+    tokens: generated, the end token included; forwards: what they cost, prefills and repeats included;
+    blocks: of the report as it stands; seconds: wall-clock from the study's taking to the finished draft,
+    others being decoded beside it. repeated_blocks: decoded a second time because the first reading was
+    doubtful; repeat_forwards: what that cost, part of `forwards`.
+    """
+
+    findings_sentences: tuple[DraftSentence, ...]
+    impression_sentences: tuple[DraftSentence, ...]
+    text: str
+    findings: tuple[Finding, ...]
+    flags: tuple[DraftFlag, ...]
+    tokens: int
+    forwards: int
+    blocks: int
+    seconds: float
+    repeated_blocks: int = 0
+    repeat_forwards: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpokenSentence:
+    """A sentence as decoded: its words, section, first token, and its tokens' least probability."""
+
+    text: str
+    section: Section
+    first_token: int
+    confidence: float
+
+
+def spoken_sentences(report: Decoded, tokenizer: ReportTokenizer) -> tuple[SpokenSentence, ...]:
+    """The sentences of a report with the tokens that say them; headings divide and are no sentences.
+
+    What stands before any heading counts as findings; a last sentence without its full stop is one too.
+    """
+    text = tokenizer.decode(report.tokens)
+    starts = _token_starts(report.tokens, tokenizer)
+    found = []
+    for section, start, end in _sections(text):
+        for left, right in _split(text, start, end):
+            first = bisect_right(starts, left) - 1
+            last = bisect_right(starts, right - 1)
+            found.append(
+                SpokenSentence(
+                    text=text[left:right],
+                    section=section,
+                    first_token=first,
+                    confidence=min(report.confidences[first:last]),
+                )
+            )
+    return tuple(found)
+
+
+def _token_starts(tokens: Sequence[int], tokenizer: ReportTokenizer) -> list[int]:
+    """At which character of the text each token begins (a token may hold part of a character only)."""
+    return [len(tokenizer.decode(tokens[:count])) for count in range(len(tokens))]
+
+
+def _sections(text: str) -> list[tuple[Section, int, int]]:
+    headings = list(_HEADING.finditer(text))
+    sections: list[tuple[Section, int, int]] = [
+        ("findings", 0, headings[0].start() if headings else len(text))
+    ]
+    ends = [heading.start() for heading in headings[1:]] + [len(text)]
+    for heading, end in zip(headings, ends, strict=False):
+        name: Section = "impression" if heading.group(1).lower() == "impression" else "findings"
+        sections.append((name, heading.end(), end))
+    return sections
+
+
+def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Bounds of the sentences in `text[start:end]`, without the space around them."""
+    edges = [start, *(match.end() for match in _END.finditer(text, start, end)), end]
+    spans = []
+    for left, right in pairwise(edges):
+        piece = text[left:right]
+        if piece.strip():
+            spans.append((left + len(piece) - len(piece.lstrip()), left + len(piece.rstrip())))
+    return spans

@@ -1,0 +1,324 @@
+"""The package's door: a study's images and context in, a draft report out.
+
+One-step output breaks now and then, and mostly on abnormal findings. So every draft is read over: what
+reads as broken, contradicts itself or was said with little confidence is decoded again, from its first
+doubtful block on and one token at a time. What stays doubtful is flagged in the draft.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import NDArray
+
+from model.decode import Decoded, DecodeOptions
+from model.decode.engine import Engine
+from model.errors import PromptError
+from model.findings.vocabulary import Vocabulary, load_vocabulary
+from model.network.checkpoint import Checkpoint, load_checkpoint
+from model.network.config import ModelConfig, Stage
+from model.network.device import DeviceChoice, DeviceName, select_device
+from model.network.memory import affordable_slots, free_memory
+from model.network.prompt import Prompt, ReportContext, build_prompt, longest_prompt
+from model.network.tokenizer import ReportTokenizer
+from model.reporting.draft import DraftFlag, DraftSentence, DraftText, FlagCode
+from model.reporting.quantization import quantize
+from model.reporting.review import Review, review
+from model.reporting.stream import (
+    Context,
+    Image,
+    Key,
+    Outcome,
+    ReportQueue,
+    Stream,
+    Study,
+    StudyList,
+    StudySource,
+    View,
+)
+
+__all__ = [
+    "Context",
+    "DraftFlag",
+    "DraftSentence",
+    "DraftText",
+    "FlagCode",
+    "Image",
+    "ModelIdentity",
+    "ReportContext",
+    "Reporter",
+    "ReporterImage",
+    "Study",
+    "StudyList",
+    "StudySource",
+    "View",
+]
+
+# When a doubtful block is decoded again: a step commits one token, and every other this sure of itself.
+_AGAIN_THRESHOLD = 0.9
+
+_FRONTAL_ALONE = DraftFlag(
+    code=FlagCode.MISSING_LATERAL, text="Drafted from the frontal view alone: no lateral view."
+)
+_LATERAL_ALONE = DraftFlag(
+    code=FlagCode.INCOMPLETE_STUDY, text="Drafted from the lateral view alone: no frontal view."
+)
+_VIEW_UNKNOWN = DraftFlag(
+    code=FlagCode.INCOMPLETE_STUDY, text="The image does not state its view; it was read as frontal."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReporterImage:
+    """One image: uint8 `[H, W]`, bright is dense."""
+
+    pixels: npt.NDArray[np.uint8]
+    view: View = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model writes the drafts: what a report's algorithm identification names."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    demonstration: bool
+    licence: str
+    block_size: int
+    stage: Stage
+
+
+class Reporter:
+    """Drafts reports with one checkpoint on one device.
+
+    queue: what decodes. clock: seconds, for the drafts' `seconds`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        choice: DeviceChoice,
+        queue: ReportQueue,
+        *,
+        vocabulary: Vocabulary | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        config = checkpoint.config
+        self._queue, self._clock = queue, clock
+        self._desk = _Desk(config, checkpoint.tokenizer, vocabulary or load_vocabulary())
+        self.device = choice
+        self.identity = ModelIdentity(
+            name=config.name,
+            version=config.version,
+            weights_sha256=checkpoint.weights_sha256,
+            demonstration=config.demonstration,
+            licence=config.licence,
+            block_size=config.block_size,
+            stage=config.stage,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        directory: Path,
+        device: DeviceName = "auto",
+        *,
+        slots: int = 8,
+        memory_fraction: float = 0.8,
+        quantization: Literal["none", "int8"] = "none",
+        probes: Callable[[int], Sequence[NDArray[np.uint8]]] | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> Self:
+        """Loads a checkpoint and makes room for decoding.
+
+        slots: the most reports in decoding at once; fewer where they do not fit into `memory_fraction`
+        (0..1) of the memory that is free once the weights are loaded. quantization: `int8` halves the
+        memory that the weights take, if the model then still writes the same about the images that `probes`
+        makes of a size (px).
+        Raises: CheckpointError, DeviceError, QuantizationError, OutOfMemoryError.
+        """
+        choice = select_device(device)
+        checkpoint = load_checkpoint(directory, device=choice.device, dtype=choice.dtype)
+        if quantization == "int8":
+            images = () if probes is None else probes(checkpoint.config.image_size)
+            quantize(checkpoint, images)
+        else:
+            checkpoint.backbone.prepare_for_inference()
+        queue = _engine_for(checkpoint, choice, slots, memory_fraction)
+        return cls(checkpoint, choice, queue, vocabulary=vocabulary)
+
+    @property
+    def slots(self) -> int:
+        """The most reports in decoding at once."""
+        return self._queue.slots
+
+    def draft(self, images: Sequence[Image], context: Context | None = None) -> DraftText:
+        """Drafts one study. Raises: PromptError, OutOfMemoryError."""
+        return self.draft_many([(images, context or ReportContext())])[0]
+
+    def draft_many(self, studies: Sequence[tuple[Sequence[Image], Context]]) -> list[DraftText]:
+        """Drafts several studies together: one draft each, in order, as if each were alone.
+
+        Raises: PromptError, OutOfMemoryError for the first study that cannot be drafted.
+        """
+        source = StudyList(
+            Study(key=row, images=images, context=context) for row, (images, context) in enumerate(studies)
+        )
+        drafts: dict[int, DraftText] = {}
+        with closing(self.draft_stream(source)) as stream:
+            for row, draft in stream:
+                if isinstance(draft, Exception):
+                    raise draft
+                drafts[row] = draft
+        return [drafts[row] for row in range(len(studies))]
+
+    def draft_stream(
+        self, source: StudySource[Key], *, ahead: int | None = None
+    ) -> Generator[tuple[Key, DraftText | Exception]]:
+        """Drafts what the source has, and gives back each draft as soon as it is done.
+
+        ahead: studies that are prepared while others are decoded, beyond `slots`; as many again where left
+        out. A study that cannot be drafted comes back with its error, and the others go on. An exception
+        that is raised is the device's: what was taken and not given back is undone, as it is when the
+        stream is closed early; the next stream starts afresh. One stream at a time.
+        """
+        ahead = self._queue.slots if ahead is None else ahead
+        with ThreadPoolExecutor(1, thread_name_prefix="studies") as helper:
+            stream = Stream(source, self._queue, self._desk, helper, ahead=ahead, clock=self._clock)
+            with closing(stream.run()) as outcomes:
+                for study, outcome in outcomes:
+                    if isinstance(outcome.result, Exception):
+                        yield study.key, outcome.result
+                    else:
+                        yield study.key, _compose(outcome.result, _view_flags(study.images), outcome)
+
+
+class _Desk:
+    """How this checkpoint's prompts are made, and how its reports are judged."""
+
+    def __init__(self, config: ModelConfig, tokenizer: ReportTokenizer, vocabulary: Vocabulary) -> None:
+        self._config, self._tokenizer, self._vocabulary = config, tokenizer, vocabulary
+        self._options = DecodeOptions.of(config)
+
+    def prompt(self, images: Sequence[Image], context: Context | None) -> Prompt:
+        """One frontal and one lateral image, and the context for a model that reads it."""
+        chosen = _choose(images)
+        known = ReportContext()
+        if context is not None and self._config.reads_context:
+            known = ReportContext(indication=context.indication, comparison=context.comparison)
+        return build_prompt(self._tokenizer, self._config, [image.pixels for image in chosen], known)
+
+    def read(self, report: Decoded) -> Review:
+        """The report, read over."""
+        return review(report, self._tokenizer, self._vocabulary, canonical=self._config.canonical)
+
+    def again(self, prompt: Prompt, found: Review) -> tuple[Prompt, DecodeOptions] | None:
+        """A doubtful report from its first doubtful block on; one decoded token by token stays as it is."""
+        hasty = self._config.stage is not Stage.AR and self._options.steps < self._config.block_size
+        doubtful = found.first_doubtful_token
+        if doubtful is None or not hasty:
+            return None
+        kept = self._options.block_start(doubtful, len(prompt.input_ids))
+        careful = dataclasses.replace(
+            self._options,
+            steps=self._config.block_size,
+            threshold=_AGAIN_THRESHOLD,
+            max_tokens=self._options.max_tokens - kept,
+        )
+        return dataclasses.replace(prompt, answer=found.report.tokens[:kept]), careful
+
+    def better(self, first: Review, begun: Prompt, rest: Decoded) -> Review:
+        """The better of the first reading and the one that ends in `rest`, with the cost of both."""
+        second = self.read(_joined(first.report, len(begun.answer), rest, self._options))
+        cost = first.report.forwards + rest.forwards
+        better = min(first, second, key=lambda found: found.badness)
+        return dataclasses.replace(better, report=dataclasses.replace(better.report, forwards=cost))
+
+
+def _engine_for(checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory_fraction: float) -> Engine:
+    """An engine with as many slots as fit into the memory."""
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    prompt_tokens = longest_prompt(tokenizer, config)
+    room = affordable_slots(
+        config,
+        choice.dtype,
+        longest_prompt=prompt_tokens,
+        longest_report=config.max_tokens,
+        free=free_memory(choice.device),
+        fraction=memory_fraction,
+        most=slots,
+    )
+    return Engine(
+        checkpoint.backbone,
+        config,
+        pad_id=tokenizer.pad_id,
+        slots=room,
+        longest_prompt=prompt_tokens,
+    )
+
+
+def _choose(images: Sequence[Image]) -> list[Image]:
+    """What the model was trained to see: one frontal image, then one lateral one, the first of each."""
+    if not images:
+        raise PromptError("a study needs at least one image")
+    frontal = [image for image in images if image.view == "frontal"]
+    unknown = [image for image in images if image.view == "unknown"]
+    lateral = [image for image in images if image.view == "lateral"]
+    return [*(frontal or unknown)[:1], *lateral[:1]]
+
+
+def _view_flags(images: Sequence[Image]) -> list[DraftFlag]:
+    views = [image.view for image in _choose(images)]
+    flags = []
+    if "lateral" not in views:
+        flags.append(_FRONTAL_ALONE)
+    if "unknown" in views:
+        flags.append(_VIEW_UNKNOWN)
+    if views == ["lateral"]:
+        flags.append(_LATERAL_ALONE)
+    left_out = len(images) - len(views)
+    if left_out:
+        text = f"Drafted from {len(views)} of the study's {len(images)} images; the others were not read."
+        flags.append(DraftFlag(code=FlagCode.INCOMPLETE_STUDY, text=text))
+    return flags
+
+
+def _joined(report: Decoded, kept: int, rest: Decoded, options: DecodeOptions) -> Decoded:
+    """A report's first `kept` tokens, whole blocks, and the continuation that replaces what followed."""
+    blocks = -(-kept // options.block_size)
+    return dataclasses.replace(
+        rest,
+        tokens=report.tokens[:kept] + rest.tokens,
+        confidences=report.confidences[:kept] + rest.confidences,
+        block_confidences=report.block_confidences[:blocks] + rest.block_confidences,
+    )
+
+
+def _compose(found: Review, view_flags: Sequence[DraftFlag], outcome: Outcome) -> DraftText:
+    sentences = {"findings": list[DraftSentence](), "impression": list[DraftSentence]()}
+    for spoken, doubtful in zip(found.sentences, found.doubtful, strict=True):
+        sentence = DraftSentence(text=spoken.text, confidence=spoken.confidence, doubtful=doubtful)
+        sentences[spoken.section].append(sentence)
+    return DraftText(
+        findings_sentences=tuple(sentences["findings"]),
+        impression_sentences=tuple(sentences["impression"]),
+        text=found.text,
+        findings=found.findings,
+        flags=(*found.flags, *view_flags),
+        tokens=found.report.length,
+        forwards=found.report.forwards,
+        blocks=found.report.blocks,
+        seconds=outcome.seconds,
+        repeated_blocks=outcome.repeated_blocks,
+        repeat_forwards=outcome.repeat_forwards,
+    )

@@ -1,0 +1,106 @@
+"""Reading a decoded report over: its sentences, its findings, and what is doubtful about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.decode import Decoded
+from model.findings.consistency import Contradiction, contradictions
+from model.findings.extract import extract_findings
+from model.findings.types import Finding
+from model.findings.vocabulary import Vocabulary
+from model.network.tokenizer import ReportTokenizer
+from model.reporting.draft import DraftFlag, FlagCode, SpokenSentence, spoken_sentences
+from model.reporting.garble import garble
+
+# A sentence with a token less likely than this is flagged: the model saw another word as likely.
+LOW_CONFIDENCE = 0.5
+_SHOWN = 3  # sentences that one flag quotes
+_LONGEST_QUOTE = 120  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A report and what reading it over has found.
+
+    garbles: for each sentence what is wrong with it, empty if nothing is.
+    """
+
+    report: Decoded
+    text: str
+    sentences: tuple[SpokenSentence, ...]
+    garbles: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    contradictions: tuple[Contradiction, ...]
+
+    @property
+    def doubtful(self) -> tuple[bool, ...]:
+        """Which sentences read as broken, contradict others, or were said with little confidence."""
+        disputed = {end.evidence for pair in self.contradictions for end in (pair.first, pair.second)}
+        return tuple(
+            bool(wrong) or sentence.text in disputed or sentence.confidence < LOW_CONFIDENCE
+            for sentence, wrong in zip(self.sentences, self.garbles, strict=True)
+        )
+
+    @property
+    def first_doubtful_token(self) -> int | None:
+        """Where a second decoding should begin; None if the report reads well."""
+        if not self.sentences:
+            return 0
+        places = [s.first_token for s, d in zip(self.sentences, self.doubtful, strict=True) if d]
+        return min(places, default=None)
+
+    @property
+    def badness(self) -> tuple[float, ...]:
+        """Orders reports of one study, the better first: readable, consistent, complete, confident."""
+        return (
+            float(not self.sentences),
+            float(sum(bool(wrong) for wrong in self.garbles)),
+            float(len(self.contradictions)),
+            float(not self.report.stopped),
+            float(sum(self.doubtful)),
+            -min((sentence.confidence for sentence in self.sentences), default=0.0),
+        )
+
+    @property
+    def flags(self) -> tuple[DraftFlag, ...]:
+        """What a radiologist must know of this text."""
+        flags = []
+        if not self.sentences:
+            flags.append(DraftFlag(code=FlagCode.GARBLED, text="The model wrote no sentence."))
+        broken = [(s, wrong) for s, wrong in zip(self.sentences, self.garbles, strict=True) if wrong]
+        if broken:
+            quoted = [f"“{_short(sentence.text)}” ({wrong})" for sentence, wrong in broken]
+            flags.append(_quoting(FlagCode.GARBLED, "The draft may be garbled here", quoted))
+        flags += [DraftFlag(code=FlagCode.CONTRADICTION, text=pair.text) for pair in self.contradictions]
+        unsure = [f"“{_short(s.text)}”" for s in self.sentences if s.confidence < LOW_CONFIDENCE]
+        if unsure:
+            flags.append(_quoting(FlagCode.LOW_CONFIDENCE, "The model was unsure of", unsure))
+        if not self.report.stopped:
+            text = "The draft was cut off at its greatest length; its end is missing."
+            flags.append(DraftFlag(code=FlagCode.TRUNCATED, text=text))
+        return tuple(flags)
+
+
+def review(report: Decoded, tokenizer: ReportTokenizer, vocabulary: Vocabulary, *, canonical: bool) -> Review:
+    """Reads a decoded report over; `canonical` as in `model.reporting.garble.garble`."""
+    text = tokenizer.decode(report.tokens).strip()
+    sentences = spoken_sentences(report, tokenizer)
+    findings = extract_findings(text, vocabulary)
+    return Review(
+        report=report,
+        text=text,
+        sentences=sentences,
+        garbles=tuple(garble(sentence.text, tokenizer, canonical=canonical) for sentence in sentences),
+        findings=findings,
+        contradictions=contradictions(findings, vocabulary),
+    )
+
+
+def _quoting(code: FlagCode, words: str, quoted: list[str]) -> DraftFlag:
+    more = f" and {len(quoted) - _SHOWN} more" if len(quoted) > _SHOWN else ""
+    return DraftFlag(code=code, text=f"{words}: {', '.join(quoted[:_SHOWN])}{more}.")
+
+
+def _short(sentence: str) -> str:
+    return sentence if len(sentence) <= _LONGEST_QUOTE else sentence[:_LONGEST_QUOTE] + "…"

@@ -1,0 +1,281 @@
+"""Studies in, reports out, one by one: what lies between a source of studies and the decoder's queue.
+
+A study's images are prepared in a helper thread while others are decoded. Its report is decoded, read
+over, and where that finds something doubtful decoded once more, carefully. It is given back as soon as it
+is done, and its place is offered to the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from model.decode import Decoded, DecodeOptions
+from model.errors import DecodingError, OutOfMemoryError
+from model.network.prompt import Prompt
+from model.reporting.review import Review
+
+Key = TypeVar("Key")
+_Value = TypeVar("_Value")
+View = Literal["frontal", "lateral", "unknown"]
+
+
+class Image(Protocol):
+    """An image as the reporter takes it: uint8 `[H, W]`, bright is dense, and its view."""
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]: ...
+
+    @property
+    def view(self) -> View: ...
+
+
+class Context(Protocol):
+    """What is known besides the pixels; empty means unknown."""
+
+    @property
+    def indication(self) -> str: ...
+
+    @property
+    def comparison(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study(Generic[Key]):
+    """A study to draft; key: what its owner knows it by."""
+
+    key: Key
+    images: Sequence[Image]
+    context: Context | None = None
+
+
+class StudySource(Protocol[Key]):
+    """Where a stream takes its studies from, while it is busy with others."""
+
+    def take(self, room: int, *, idle: bool) -> Sequence[Study[Key]] | None:
+        """At most `room` studies; none where there are none now; None where no more will come.
+
+        Called between two forwards, by the thread that iterates over the stream, and not any more after
+        None. idle: nothing is in hand, so the source may wait for a study; otherwise the network waits
+        for the answer.
+        """
+        ...
+
+
+class StudyList(Generic[Key]):
+    """The source that is known beforehand: a list, or anything to iterate over."""
+
+    def __init__(self, studies: Iterable[Study[Key]]) -> None:
+        self._studies = iter(studies)
+
+    def take(self, room: int, *, idle: bool) -> Sequence[Study[Key]] | None:
+        """The next `room` studies; None at the end."""
+        return list(islice(self._studies, room)) or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A study's report as it was read over, or the error that prevented it.
+
+    seconds: from its taking. repeated_blocks, repeat_forwards: blocks that were decoded a second time,
+    and what that cost.
+    """
+
+    result: Review | Exception
+    seconds: float
+    repeated_blocks: int = 0
+    repeat_forwards: int = 0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Case(Generic[Key]):
+    """A study in hand."""
+
+    study: Study[Key]
+    taken: float
+    prompt: Prompt | None = None
+    first: Review | None = None
+    begun: Prompt | None = None
+    repeated_blocks: int = 0
+    repeat_forwards: int = 0
+
+
+class ReportQueue(Protocol):
+    """Takes prompts at any time and returns reports as they finish; `model.decode.engine.Engine` is one."""
+
+    @property
+    def slots(self) -> int:
+        """The most reports in decoding at once; fewer after the memory ran out."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether a report is waiting or in decoding."""
+        ...
+
+    def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
+        """Queues a report and returns its ticket."""
+        ...
+
+    def clear(self) -> None:
+        """Drops everything that is waiting or in decoding."""
+        ...
+
+    def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
+        """Works for a while; returns the reports that are done, with their tickets.
+
+        A report that does not even fit alone into the device's memory comes back as that error.
+        """
+        ...
+
+
+class Desk(Protocol):
+    """How a study becomes a prompt, and what is made of the decoder's answer; called from any thread."""
+
+    def prompt(self, images: Sequence[Image], context: Context | None) -> Prompt:
+        """The study as the decoder takes it. Raises: PromptError."""
+        ...
+
+    def read(self, report: Decoded) -> Review:
+        """The report, read over."""
+        ...
+
+    def again(self, prompt: Prompt, found: Review) -> tuple[Prompt, DecodeOptions] | None:
+        """How to decode a doubtful report once more, its sound beginning kept; None: it stays as it is."""
+        ...
+
+    def better(self, first: Review, begun: Prompt, rest: Decoded) -> Review:
+        """The better of the first reading and the one that ends in `rest`."""
+        ...
+
+
+class Stream(Generic[Key]):
+    """One run over a source.
+
+    helper: prepares and reads over while the queue decodes. ahead: studies in hand beyond those in
+    decoding. clock: seconds.
+    """
+
+    def __init__(
+        self,
+        source: StudySource[Key],
+        queue: ReportQueue,
+        desk: Desk,
+        helper: Executor,
+        *,
+        ahead: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._source, self._queue, self._desk, self._helper = source, queue, desk, helper
+        self._ahead, self._clock = ahead, clock
+        self._open = True
+        self._preparing: dict[Future[Prompt], _Case[Key]] = {}
+        self._decoding: dict[int, _Case[Key]] = {}
+        self._reading: dict[Future[Review], _Case[Key]] = {}
+
+    def run(self) -> Generator[tuple[Study[Key], Outcome]]:
+        """Each study with its outcome, in the order in which they are done.
+
+        An exception that is raised, not given back, is the device's and no study's: all in hand is lost.
+        """
+        try:
+            while self._open or self._in_hand:
+                self._take()
+                yield from self._submit()
+                yield from self._advance()
+                yield from self._collect()
+        finally:  # left early, there is something to drop
+            pending: list[Future[Any]] = [*self._preparing, *self._reading]
+            for future in pending:
+                future.cancel()
+            self._queue.clear()
+
+    @property
+    def _in_hand(self) -> int:
+        return len(self._preparing) + len(self._decoding) + len(self._reading)
+
+    def _take(self) -> None:
+        room = self._queue.slots + self._ahead - self._in_hand
+        if not self._open or room < 1:
+            return
+        studies = self._source.take(room, idle=not self._in_hand)
+        self._open = studies is not None
+        for study in studies or ():
+            case = _Case(study=study, taken=self._clock())
+            self._preparing[self._helper.submit(self._desk.prompt, study.images, study.context)] = case
+
+    def _submit(self) -> Iterator[tuple[Study[Key], Outcome]]:
+        """Prepared studies enter the queue; where nothing else is to be done, the next one is waited for."""
+        if not self._queue.busy:
+            pending: list[Future[Any]] = [*self._preparing, *self._reading]
+            wait(pending, return_when=FIRST_COMPLETED)
+        for future in [future for future in self._preparing if future.done()]:
+            case = self._preparing.pop(future)
+            prompt = _result(future)
+            if isinstance(prompt, Exception):
+                yield self._outcome(case, prompt)
+                continue
+            case.prompt = prompt
+            error = self._enqueue(case, prompt, None)
+            if error is not None:
+                yield self._outcome(case, error)
+
+    def _enqueue(self, case: _Case[Key], prompt: Prompt, options: DecodeOptions | None) -> Exception | None:
+        try:
+            self._decoding[self._queue.submit(prompt, options)] = case
+        except DecodingError as error:
+            return error
+        return None
+
+    def _advance(self) -> Iterator[tuple[Study[Key], Outcome]]:
+        for ticket, report in self._queue.advance() if self._queue.busy else ():
+            case = self._decoding.pop(ticket)
+            if isinstance(report, Exception):
+                yield self._outcome(case, case.first or report)
+            elif case.first is None or case.begun is None:
+                self._reading[self._helper.submit(self._desk.read, report)] = case
+            else:
+                case.repeated_blocks, case.repeat_forwards = report.blocks, report.forwards
+                self._reading[self._helper.submit(self._desk.better, case.first, case.begun, report)] = case
+
+    def _collect(self) -> Iterator[tuple[Study[Key], Outcome]]:
+        """What has been read over is done, or enters the queue once more."""
+        for future in [future for future in self._reading if future.done()]:
+            case = self._reading.pop(future)
+            found = _result(future)
+            if isinstance(found, Exception) or not self._repeat(case, found):
+                yield self._outcome(case, found)
+
+    def _repeat(self, case: _Case[Key], found: Review) -> bool:
+        """Whether the report goes back to the decoder: once, where it is doubtful."""
+        if case.begun is not None or case.prompt is None:
+            return False
+        again = self._desk.again(case.prompt, found)
+        if again is None:
+            return False
+        case.first, (case.begun, options) = found, again
+        return self._enqueue(case, case.begun, options) is None
+
+    def _outcome(self, case: _Case[Key], result: Review | Exception) -> tuple[Study[Key], Outcome]:
+        return case.study, Outcome(
+            result=result,
+            seconds=self._clock() - case.taken,
+            repeated_blocks=case.repeated_blocks,
+            repeat_forwards=case.repeat_forwards,
+        )
+
+
+def _result(future: Future[_Value]) -> _Value | Exception:
+    """What a finished future holds."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, Exception):
+        return error
+    raise error

@@ -1,0 +1,118 @@
+"""The rooms of the code: which folder imports which, and whether any imports run in a circle.
+
+A room is a folder directly below `agent/` or `model/`. Files beside the folders (`errors.py`,
+`__main__.py`) are the ground that every room stands on; imports of them are no pair.
+
+    python scripts/rooms.py            prints rooms, cross-room edges and circles
+    python scripts/rooms.py --check    prints a line for each package; exit status 1 if a rule is broken
+    python scripts/rooms.py --draw     writes docs/rooms.svg
+
+The rules: no two rooms import each other, no circle of files in any package, and at most the number of
+cross-room pairs that `MOST_PAIRS` allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("agent", "model", "dicom_sr")
+MOST_PAIRS = {"agent": 80, "model": 20}
+GROUND = "(ground)"
+
+Edges = dict[str, set[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One package: its rooms with their files, the pairs of rooms, and what breaks a rule."""
+
+    package: str
+    files: dict[str, int]
+    pairs: dict[tuple[str, str], int]  # (importing room, imported room) -> number of imports
+    two_way: list[tuple[str, str]]
+    circle: list[str]  # files of one circle, empty where there is none
+
+    @property
+    def faults(self) -> list[str]:
+        """Return each broken rule in words."""
+        found = [f"{one} and {other} import each other" for one, other in self.two_way]
+        if self.circle:
+            found.append("files import each other in a circle: " + " -> ".join(self.circle))
+        most = MOST_PAIRS.get(self.package)
+        if most is not None and len(self.pairs) > most:
+            found.append(f"{len(self.pairs)} cross-room pairs; at most {most} are allowed")
+        return found
+
+
+def room_of(module: str) -> str:
+    """Return the room of a dotted module name: `agent.queue.jobs` -> `queue`."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 2 else GROUND
+
+
+def _circle(edges: Edges) -> list[str]:
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def survey(package: str, graph: grimp.ImportGraph) -> Plan:
+    """Return the plan of one package; imports under `if TYPE_CHECKING:` count like any other."""
+    modules = {name for name in graph.modules if name.split(".")[0] == package}
+    packages = {name for name in modules if any(other.startswith(f"{name}.") for other in modules)}
+    edges: Edges = {name: graph.find_modules_directly_imported_by(name) & modules for name in modules}
+    files: dict[str, int] = defaultdict(int)
+    for name in modules - packages:
+        files[room_of(name)] += 1
+    # An __init__.py belongs to its room.
+    home = {
+        name: name.split(".")[1] if name in packages and "." in name else room_of(name) for name in modules
+    }
+    pairs: dict[tuple[str, str], int] = defaultdict(int)
+    for importer, imported in edges.items():
+        for one in imported:
+            if GROUND not in (home[importer], home[one]) and home[importer] != home[one]:
+                pairs[home[importer], home[one]] += 1
+    two_way = sorted((a, b) for a, b in pairs if a < b and (b, a) in pairs)
+    return Plan(package=package, files=dict(files), pairs=dict(pairs), two_way=two_way, circle=_circle(edges))
+
+
+def report(plan: Plan) -> str:
+    """Return a package's rooms, pairs and faults as text."""
+    lines = [f"{plan.package}: {len(plan.files)} rooms, {len(plan.pairs)} cross-room pairs"]
+    for room in sorted(plan.files):
+        below = sorted((other, count) for (one, other), count in plan.pairs.items() if one == room)
+        targets = ", ".join(f"{other} {count}" for other, count in below)
+        lines.append(f"  {room} ({plan.files[room]} files) -> {targets or 'nothing'}")
+    lines += [f"  FAULT: {fault}" for fault in plan.faults]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Print or check every package."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    arguments.add_argument("--check", action="store_true", help="one line a package; status 1 on a fault")
+    chosen = arguments.parse_args()
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    plans = [survey(package, graph) for package in PACKAGES]
+    for plan in plans:
+        if chosen.check:
+            state = "; ".join(plan.faults) or "no two-way pair, no circle"
+            print(f"{plan.package}: {len(plan.files)} rooms, {len(plan.pairs)} cross-room pairs; {state}")
+        else:
+            print(report(plan))
+    return 1 if any(plan.faults for plan in plans) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The doctor names what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import gc
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from agent.commands.demo.pacs import running_pacs
+from agent.commands.doctor import Check, Verdict, examine
+from agent.database.session import Database, open_engine
+from agent.foundation.settings.tree import (
+    AllowedPeer,
+    ArchiveSettings,
+    DatabaseSettings,
+    DestinationSettings,
+    ListenerSettings,
+    Settings,
+    StorageSettings,
+    WebSettings,
+)
+from model.errors import CheckpointError
+
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demonstration model that loads at once."""
+    identity = SimpleNamespace(name="m", version="1", stage="echo", block_size=8, demonstration=True)
+    monkeypatch.setattr(
+        "agent.service.wiring.load_reporter", lambda _settings: SimpleNamespace(identity=identity)
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings that are right, on a free port, with the test's database."""
+    return Settings(
+        database=DatabaseSettings(url=f"sqlite:///{tmp_path / 'agent.db'}"),
+        storage=StorageSettings(path=tmp_path / "instances", min_free_mb=0),
+        listener=ListenerSettings(port=0),
+    )
+
+
+def checks_of(settings: Settings) -> dict[str, Check]:
+    """Run all checks; every one that is not right says how to mend."""
+    found = list(examine(settings, lambda: Database(open_engine(settings.database.url))))
+    gc.collect()
+    assert [one.name for one in found if one.verdict is not Verdict.RIGHT and not one.mend] == []
+    return {one.name: one for one in found}
+
+
+def test_doctor_finds_nothing_wrong_on_a_right_machine(database: Database, settings: Settings) -> None:
+    """Only the demonstration model and the missing destination ask for a look."""
+    found = checks_of(settings)
+    assert {one.name for one in found.values() if one.verdict is Verdict.WRONG} == set()
+    assert {one.name for one in found.values() if one.verdict is Verdict.LOOK} == {"model", "destinations"}
+
+
+def test_doctor_names_the_command_for_a_database_without_tables(settings: Settings) -> None:
+    """A new machine needs `db upgrade`; the other checks run all the same."""
+    found = checks_of(settings)
+    assert found["database"].verdict is Verdict.WRONG
+    assert "echo-agent db upgrade" in found["database"].mend
+    assert found["storage"].verdict is Verdict.RIGHT
+
+
+def test_doctor_sees_a_full_disk(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """Less free space than the reserve is wrong."""
+    full = settings.model_copy(update={"storage": StorageSettings(path=tmp_path, min_free_mb=1e12)})
+    assert checks_of(full)["storage"].verdict is Verdict.WRONG
+
+
+def test_doctor_sees_another_program_on_the_port(database: Database, settings: Settings) -> None:
+    """A port that something else has, which does not answer C-ECHO."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        taken = settings.model_copy(update={"listener": ListenerSettings(port=other.getsockname()[1])})
+        found = checks_of(taken)["listener"]
+    assert (found.verdict, "listener.port" in found.mend) == (Verdict.WRONG, True)
+
+
+def test_doctor_knows_the_listener_that_runs(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """A port that is taken by something that answers C-ECHO under our name is right."""
+    with running_pacs(tmp_path / "pacs") as pacs:
+        ours = ListenerSettings(port=pacs.port, ae_title=pacs.ae_title)
+        found = checks_of(settings.model_copy(update={"listener": ours}))["listener"]
+    assert (found.verdict, found.found.endswith("runs and answers")) == (Verdict.RIGHT, True)
+
+
+def test_doctor_asks_each_destination(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """One PACS answers C-ECHO, the other is not there."""
+    with running_pacs(tmp_path / "pacs") as pacs:
+        there = DestinationSettings(name="there", host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
+        gone = DestinationSettings(name="gone", host="127.0.0.1", port=1, ae_title="GONE")
+        found = checks_of(settings.model_copy(update={"destinations": (there, gone)}))
+    assert found["destination there"].verdict is Verdict.RIGHT
+    assert found["destination gone"].verdict is Verdict.WRONG
+
+
+def test_doctor_asks_the_archive(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """The archive that is asked for earlier studies must answer C-ECHO too."""
+    with running_pacs(tmp_path / "pacs") as pacs:
+        there = ArchiveSettings(host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
+        gone = there.model_copy(update={"port": 1, "ae_title": "GONE"})
+        found = [checks_of(settings.model_copy(update={"archive": one}))["archive"] for one in (there, gone)]
+    assert [one.verdict for one in found] == [Verdict.RIGHT, Verdict.WRONG]
+
+
+def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
+    database: Database, settings: Settings
+) -> None:
+    """Its drafts would be refused at a PACS on another machine."""
+    outside = DestinationSettings(name="pacs", host="192.0.2.1", port=1, ae_title="P", timeout_s=0.1)
+    asked = settings.model_copy(update={"destinations": (outside,)})
+    found = next(one for one in examine(asked, lambda: database) if one.name == "model")
+    assert (found.verdict, "allow_demonstration" in found.mend) == (Verdict.WRONG, True)
+
+
+def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint's own problems are shown."""
+
+    def refuse(_settings: Settings) -> None:
+        raise CheckpointError("here", ["no tokenizer"])
+
+    monkeypatch.setattr("agent.service.wiring.load_reporter", refuse)
+    found = checks_of(settings)["model"]
+    assert (found.verdict, "no tokenizer" in found.found) == (Verdict.WRONG, True)
+
+
+@pytest.mark.parametrize(
+    ("listener", "expected"),
+    [
+        (ListenerSettings(port=0), Verdict.RIGHT),
+        (ListenerSettings(port=0, host="0.0.0.0"), Verdict.LOOK),
+        (ListenerSettings(port=0, allow=(AllowedPeer(ae_title="A"),)), Verdict.LOOK),
+        (ListenerSettings(port=0, host="0.0.0.0", allow=(AllowedPeer(ae_title="A"),)), Verdict.RIGHT),
+    ],
+)
+def test_doctor_compares_peers_and_address(
+    database: Database, settings: Settings, listener: ListenerSettings, expected: Verdict
+) -> None:
+    """Allowing peers without listening to them, or the other way round, is worth a look."""
+    assert checks_of(settings.model_copy(update={"listener": listener}))["peers"].verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(400, Verdict.RIGHT), (10, Verdict.LOOK), (-2, Verdict.WRONG), (None, Verdict.WRONG)],
+)
+def test_doctor_reads_when_certificates_end(
+    database: Database, settings: Settings, tmp_path: Path, days: int | None, expected: Verdict
+) -> None:
+    """One that ends soon is to be renewed, one that has ended or cannot be read is wrong."""
+    path = tmp_path / "agent.pem"
+    path.write_bytes(b"no certificate" if days is None else certificate(days))
+    web = WebSettings(tls_certificate=path, tls_key=path)
+    assert checks_of(settings.model_copy(update={"web": web}))["certificate agent.pem"].verdict is expected
+
+
+def test_doctor_sees_an_open_worklist(database: Database, settings: Settings) -> None:
+    """Reachable from other machines without users or TLS is wrong; on loopback it is right."""
+    opened = settings.model_copy(update={"web": WebSettings(host="0.0.0.0")})
+    assert checks_of(opened)["worklist"].verdict is Verdict.WRONG
+    assert checks_of(settings)["worklist"].verdict is Verdict.RIGHT
+
+
+def certificate(days: int) -> bytes:
+    """Make a certificate that ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "agent")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=9))
+    # Half a day, so that a slow test does not change the count.
+    signed = builder.not_valid_after(now + timedelta(days=days, hours=12)).sign(key, hashes.SHA256())
+    return signed.public_bytes(Encoding.PEM)

@@ -1,0 +1,110 @@
+"""A backup holds the whole database, only its owner can read it, and it can be put back."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from agent.database import migrate
+from agent.database.backup import back_up, backup_name, restore
+from agent.database.session import Database, open_engine
+from agent.database.tables import Study
+from agent.foundation.errors import BackupFailed
+from tests.unit.agent.rows import add_study, now_of
+
+
+def studies(database: Database) -> int:
+    """Count the studies."""
+    with database.reading() as session:
+        return session.execute(select(func.count()).select_from(Study)).scalar_one()
+
+
+def receive(database: Database, uid: str) -> None:
+    """Add a study."""
+    with database.transaction() as session:
+        add_study(session, uid, at=now_of(database))
+
+
+def test_backup_can_be_put_back(database: Database, tmp_path: Path) -> None:
+    """What came after the backup is gone, what was there is there again, and the schema is known."""
+    receive(database, "1.1")
+    made = back_up(database, tmp_path / "backups" / "one.db")
+    receive(database, "1.2")
+    restore(database, made.path)
+    again = Database(open_engine(str(database.engine.url)))
+    assert (studies(again), migrate.current_revision(again)) == (1, migrate.head_revision())
+    again.close()
+
+
+def test_backup_is_for_its_owner_alone(database: Database, tmp_path: Path) -> None:
+    """It holds patients' names."""
+    made = back_up(database, tmp_path / "backups" / "one.db")
+    assert made.path.stat().st_mode & 0o077 == 0
+    assert made.path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_backup_waits_for_no_writer(database: Database, tmp_path: Path) -> None:
+    """An open write transaction neither stops the backup nor is in it."""
+    opened, go_on = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with database.transaction() as session:
+            at = datetime.now(UTC)
+            add_study(session, "1.1", at=at)
+            opened.set()
+            go_on.wait(30)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    opened.wait(30)
+    try:
+        made = back_up(database, tmp_path / "one.db")
+    finally:
+        go_on.set()
+        writer.join()
+    copy = sqlite3.connect(made.path)
+    assert copy.execute("SELECT count(*) FROM studies").fetchone() == (0,)
+    copy.close()
+    assert studies(database) == 1
+
+
+def test_backup_overwrites_nothing(database: Database, tmp_path: Path) -> None:
+    """A file of that name stays as it is."""
+    (tmp_path / "one.db").write_bytes(b"mine")
+    with pytest.raises(BackupFailed):
+        back_up(database, tmp_path / "one.db")
+    assert (tmp_path / "one.db").read_bytes() == b"mine"
+
+
+def test_backup_that_fails_leaves_nothing(database: Database, tmp_path: Path) -> None:
+    """A folder that cannot be made is one clear error."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(BackupFailed, match="check the folder"):
+        back_up(database, tmp_path / "file" / "one.db")
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, None])
+def test_restore_refuses_what_is_no_backup(database: Database, tmp_path: Path, content: bytes | None) -> None:
+    """A foreign file, or a database of something else, changes nothing."""
+    receive(database, "1.1")
+    source = tmp_path / "other.db"
+    if content is None:
+        with sqlite3.connect(source) as other:
+            other.execute("CREATE TABLE other (id)")
+        other.close()
+    else:
+        source.write_bytes(content)
+    with pytest.raises(BackupFailed):
+        restore(database, source)
+    assert studies(database) == 1
+
+
+def test_backup_names_sort_by_time(database: Database) -> None:
+    """The newest stands last in a listing."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert backup_name(database, moment) == "echo-agent-20260102T030405Z.db"

@@ -1,0 +1,68 @@
+"""Backoff and failures."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from agent.foundation.errors import DeliveryFailed, UnreadableImage
+from agent.foundation.failure import Failure, RetryPolicy, backoff_s, describe
+from agent.queue.jobs import after_failure
+from agent.queue.states import JobState
+from model.errors import OutOfMemoryError
+
+
+@pytest.mark.parametrize(
+    ("attempt", "ceiling"), [(0, 5), (1, 5), (2, 10), (3, 20), (8, 640), (9, 900), (10, 900), (100000, 900)]
+)
+def test_backoff_ceiling_doubles_to_its_bound(attempt: int, ceiling: float) -> None:
+    """5 s, doubled each time, at most 15 min; no attempt number overflows."""
+    assert backoff_s(attempt, 1.0, first_s=5, longest_s=900) == ceiling
+
+
+def test_backoff_jitter_is_full() -> None:
+    """The wait is uniform between nothing and the ceiling."""
+    chance = Random(3)
+    waits = [backoff_s(4, chance.random(), first_s=5, longest_s=900) for _ in range(2000)]
+    assert min(waits) < 1.0
+    assert 39.0 < max(waits) < 40.0
+    assert 19.0 < sum(waits) / len(waits) < 21.0
+
+
+def test_describe_keeps_our_own_words() -> None:
+    """An exception of our trees says what happened and whether trying again can help."""
+    assert describe(UnreadableImage("two frames")) == Failure(
+        code="image-unreadable", reason="two frames", retryable=False
+    )
+    assert describe(DeliveryFailed("busy")).retryable
+    assert describe(OutOfMemoryError("full")).code == "out_of_memory"
+
+
+def test_describe_falls_back_to_the_docstring() -> None:
+    """An exception without a text still tells the operator something."""
+    assert "The destination did not take the object this time" in describe(DeliveryFailed()).reason
+
+
+def test_describe_never_quotes_a_foreign_exception() -> None:
+    """Libraries quote values; only the type's name is kept."""
+    failure = describe(KeyError("CANARY^PATIENT"))
+    assert (failure.code, failure.retryable) == ("unexpected", True)
+    assert "KeyError" in failure.reason
+    assert "CANARY" not in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("retryable", "attempts", "state"),
+    [
+        (False, 1, JobState.FAILED),
+        (True, 1, JobState.QUEUED),
+        (True, 2, JobState.QUEUED),
+        (True, 3, JobState.DEAD),
+        (True, 4, JobState.DEAD),
+    ],
+)
+def test_failure_leads_to_queue_failed_or_dead(retryable: bool, attempts: int, state: JobState) -> None:
+    """The kind of the failure and the number of the attempt decide."""
+    failure = Failure(code="x", reason="y", retryable=retryable)
+    assert after_failure(failure, attempts, RetryPolicy(maximum_attempts=3)) is state

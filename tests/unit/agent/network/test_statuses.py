@@ -1,0 +1,88 @@
+"""What answers to C-STORE mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.network.commitment_terms import Word
+from agent.network.statuses import (
+    ACTION_STATUSES,
+    FAILURE_REASONS,
+    ActionVerdict,
+    Verdict,
+    action_status,
+    failure_reason,
+    store_status,
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        (0x0000, Verdict.STORED),
+        (0xB000, Verdict.STORED),
+        (0xB006, Verdict.STORED),
+        (0xB007, Verdict.STORED),
+        (0x0111, Verdict.STORED),
+        (0x0122, Verdict.NEVER),
+        (0xA900, Verdict.NEVER),
+        (0xA9FF, Verdict.NEVER),
+        (0x0124, Verdict.AGAIN),
+        (0xA700, Verdict.AGAIN),
+        (0xC001, Verdict.AGAIN),
+        (0x0110, Verdict.AGAIN),
+        (0x4242, Verdict.AGAIN),
+    ],
+)
+def test_status_has_the_verdict_of_its_clause(code: int, verdict: Verdict) -> None:
+    """Success and warnings are stored, two failures are final, every other one is tried again."""
+    assert store_status(code).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        (0x0000, ActionVerdict.TAKEN),
+        (0x0118, ActionVerdict.UNSUPPORTED),
+        (0x0122, ActionVerdict.UNSUPPORTED),
+        (0x0123, ActionVerdict.UNSUPPORTED),
+        (0x0211, ActionVerdict.UNSUPPORTED),
+        (0x0124, ActionVerdict.LATER),
+        (0x0213, ActionVerdict.LATER),
+        (0x0110, ActionVerdict.LATER),
+        (0x4242, ActionVerdict.LATER),
+    ],
+)
+def test_request_for_commitment_is_taken_unsupported_or_put_off(code: int, verdict: ActionVerdict) -> None:
+    """Only success is success; four failures say that the service is not there."""
+    assert action_status(code).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("reason", "word", "code"),
+    [
+        (0x0112, Word.LOST, "commitment-lost"),
+        (0x0119, Word.REFUSED, "commitment-refused"),
+        (0x0122, Word.SILENT, "commitment-unsupported"),
+        (0x0131, Word.LATER, "commitment-failed"),
+        (0x0213, Word.LATER, "commitment-failed"),
+        (0x0110, Word.LATER, "commitment-failed"),
+        (0x4242, Word.LATER, "commitment-failed"),
+    ],
+)
+def test_failure_reason_says_what_becomes_of_the_document(reason: int, word: Word, code: str) -> None:
+    """Lost, refused, silent or later, with the reason in the operator's words."""
+    answer = failure_reason(reason)
+    assert answer.why is not None
+    assert (answer.word, answer.why.code) == (word, code)
+    assert f"0x{reason:04X}" in answer.why.reason
+
+
+def test_reasons_with_a_fate_of_their_own_are_documented(repository: Path) -> None:
+    """Each reason that is not simply tried again stands in the page about the queue."""
+    page = (repository / "docs" / "queue.md").read_text(encoding="utf-8")
+    own = [one.reason for one in FAILURE_REASONS if one.reason is not None and one.word is not Word.LATER]
+    assert [f"0x{one:04X}" for one in own if f"0x{one:04X}" not in page] == []
+    assert ACTION_STATUSES[-1].code is None

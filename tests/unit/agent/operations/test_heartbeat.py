@@ -1,0 +1,30 @@
+"""Signs of life in the database."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from agent.database.session import Database
+from agent.database.tables import Worker
+from agent.operations.heartbeat import Presence
+
+
+def rows(database: Database) -> list[tuple[str, str, dict[str, object]]]:
+    """Return who is there."""
+    with database.reading() as session:
+        return [(row.id, row.role, row.about) for row in session.scalars(select(Worker))]
+
+
+def test_presence_is_seen_while_the_process_lives_and_not_after(database: Database) -> None:
+    """The row is there at once, and an orderly end takes it away."""
+    with Presence(database, "worker", "worker@here", lambda: {"model": "m"}):
+        assert rows(database) == [("worker@here", "worker", {"model": "m"})]
+    assert rows(database) == []
+
+
+def test_presence_tells_what_the_process_does_now(database: Database) -> None:
+    """Each sign of life asks the process anew."""
+    counts = iter([1, 2])
+    with Presence(database, "listener", "listener@here", lambda: {"count": next(counts)}) as presence:
+        presence.write()
+        assert rows(database) == [("listener@here", "listener", {"count": 2})]

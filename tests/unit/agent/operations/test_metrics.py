@@ -1,0 +1,91 @@
+"""The metrics say what the status says, and name no patient."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.database.session import Database
+from agent.database.tables import Study, Worker
+from agent.foundation.settings.tree import DestinationSettings, Settings, StorageSettings
+from agent.operations.metrics import exposition
+from agent.operations.status import read_status
+from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with one destination."""
+    return Settings(
+        storage=StorageSettings(path=tmp_path, min_free_mb=1),
+        destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=1, ae_title="PACS"),),
+    )
+
+
+def samples(database: Database, settings: Settings) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Read the metrics as Prometheus does."""
+    text = exposition(read_status(database, settings), settings).decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of(**labels: str) -> frozenset[tuple[str, str]]:
+    """Return labels as a key."""
+    return frozenset(labels.items())
+
+
+def test_metrics_hold_the_headline_and_the_queue(database: Database, settings: Settings) -> None:
+    """Latency by window and quantile, jobs and documents by state, throughput, reachability."""
+    at = now_of(database) - timedelta(minutes=1)
+    heard = {"answers": {"pacs": {"reachable": True, "words": "answers", "at": at.isoformat()}}}
+    with database.transaction() as session:
+        job = add_job(session, add_study(session, "1.1", at=at), "DELIVERED", at=at)
+        add_draft(session, job, at=at + timedelta(seconds=4), stored_after_s=2)
+        session.add(
+            Worker(
+                id="d",
+                role="deliverer",
+                host="h",
+                pid=1,
+                about=heard,
+                started_at=at,
+                seen_at=now_of(database),
+            )
+        )
+    found = samples(database, settings)
+    assert found["echo_agent_last_image_to_stored_seconds", of(window="1h", quantile="0.95")] == 6.0
+    assert found["echo_agent_jobs", of(state="DELIVERED")] == 1.0
+    assert found["echo_agent_deliveries", of(destination="pacs", state="STORED")] == 1.0
+    assert found["echo_agent_studies", of(window="1d", state="delivered")] == 1.0
+    assert found["echo_agent_destination_up", of(destination="pacs")] == 1.0
+    assert found["echo_agent_level", of()] == 2.0
+    assert found["echo_agent_problems", of(code="no-worker", level="critical")] == 1.0
+
+
+def test_metrics_leave_out_what_nobody_knows(database: Database, settings: Settings) -> None:
+    """A destination that was never asked is neither up nor down."""
+    names = {name for name, _ in samples(database, settings)}
+    assert "echo_agent_destination_up" not in names
+    assert "echo_agent_last_image_to_stored_seconds" not in names
+
+
+def test_metrics_name_no_patient(database: Database, settings: Settings) -> None:
+    """Neither a patient's attribute nor a study's UID becomes a label."""
+    at = now_of(database)
+    with database.transaction() as session:
+        session.add(
+            Study(
+                study_instance_uid="1.2.999", patient_name="CANARY^PATIENT", patient_id="CANARY",
+                first_received_at=at, last_received_at=at,
+            )
+        )  # fmt: skip
+        session.flush()
+        add_job(session, add_study(session, "1.2.998", at=at), "FAILED", at=at, code="c", reason="CANARY")
+    text = exposition(read_status(database, settings), settings).decode()
+    assert [word for word in ("CANARY", "1.2.99") if word in text] == []

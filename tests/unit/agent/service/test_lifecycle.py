@@ -1,0 +1,119 @@
+"""What every process does with signals, and with the end of its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.foundation.errors import SettingsError
+from agent.service.lifecycle import Lifecycle
+
+
+@pytest.fixture
+def _signals() -> object:
+    """Put the signal handlers back after the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals")
+def test_lifecycle_stops_on_sigterm() -> None:
+    """SIGTERM asks for an orderly end, not for a restart."""
+    lifecycle = Lifecycle("listener", lambda: None)
+    lifecycle.take_signals()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (lifecycle.stop.is_set(), lifecycle.restart) == (True, False)
+
+
+@pytest.mark.usefixtures("_signals")
+def test_lifecycle_restarts_on_sighup_with_a_right_configuration() -> None:
+    """SIGHUP ends the process for a restart once the configuration has been checked."""
+    lifecycle = Lifecycle("listener", lambda: None)
+    lifecycle.take_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert (lifecycle.stop.is_set(), lifecycle.restart) == (True, True)
+
+
+@pytest.mark.usefixtures("_signals")
+def test_lifecycle_ignores_sighup_with_a_wrong_configuration() -> None:
+    """A typing mistake in the file never takes a running service down."""
+
+    def refuse() -> None:
+        raise SettingsError("wrong")
+
+    lifecycle = Lifecycle("listener", refuse)
+    lifecycle.take_signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert (lifecycle.stop.is_set(), lifecycle.restart) == (False, False)
+
+
+def test_lifecycle_ends_with_its_parent() -> None:
+    """When standard input closes, however the supervisor died, the process ends in order."""
+    code = (
+        "from agent.service.lifecycle import Lifecycle\n"
+        "life = Lifecycle('worker', lambda: None)\n"
+        "life.end_with_parent()\n"
+        "raise SystemExit(0 if life.stop.wait(20) else 1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=30) == 0
+
+
+def test_lifecycle_tells_systemd_that_it_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readiness goes to the socket that the environment names."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        lifecycle = Lifecycle("worker", lambda: None)
+        lifecycle.ready()
+        assert notify.recv(100) == b"READY=1"
+        lifecycle.stop.set()
+        lifecycle.finish()
+        assert notify.recv(100) == b"STOPPING=1"
+
+
+@pytest.fixture
+def notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """systemd's end of the notification socket, and a watchdog that is fed all the time."""
+    monkeypatch.setattr("agent.service.lifecycle.WATCHDOG_EVERY_S", 0.01)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(str(tmp_path / "notify"))
+        end.settimeout(30)
+        yield end
+
+
+def test_lifecycle_feeds_the_watchdog(notify: socket.socket) -> None:
+    """WATCHDOG=1 is sent again and again, until the process is asked to stop."""
+    lifecycle = Lifecycle("worker", lambda: None)
+    lifecycle.ready()
+    assert [notify.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    lifecycle.stop.set()
+
+
+def test_lifecycle_lets_the_watchdog_starve_when_a_thread_has_died(notify: socket.socket) -> None:
+    """A listener whose accepting thread is gone would look well for ever: systemd has to start it anew."""
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait, name="accepting", daemon=True)
+    thread.start()
+    lifecycle = Lifecycle("listener", lambda: None)
+    lifecycle.ready("accepting", "never-started")
+    assert [notify.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+    end.set()
+    thread.join()
+    feeding = next(one for one in threading.enumerate() if one.name == "watchdog")
+    feeding.join(30)
+    assert (feeding.is_alive(), lifecycle.stop.is_set()) == (False, False)

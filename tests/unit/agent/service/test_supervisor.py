@@ -1,0 +1,103 @@
+"""The supervisor starts, restarts and ends its children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.foundation.errors import ProcessFailed
+from agent.service.lifecycle import Lifecycle
+from agent.service.supervisor import ChildSpec, Supervisor, pause_s
+
+# A child that says that it is ready, writes its process id to a file, and ends in order when asked.
+CHILD = """
+import os, pathlib, signal, socket, sys, threading
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+with pathlib.Path(sys.argv[1]).open("a") as file:
+    file.write(f"{os.getpid()}\\n")
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+stop.wait(30)
+"""
+
+
+def child(role: str, file: Path, code: str = CHILD) -> ChildSpec:
+    """Describe a child that runs some code."""
+    return ChildSpec(role=role, command=(sys.executable, "-S", "-c", code, str(file)))
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
+    """Wait for a condition."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def pids(file: Path) -> list[int]:
+    """Return the ids of the processes that have started, oldest first."""
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+@contextmanager
+def running(*specs: ChildSpec) -> Iterator[threading.Event]:
+    """Run a supervisor in a thread until the block ends; the event is set when all children are ready."""
+    lifecycle, ready = Lifecycle("supervisor", lambda: None), threading.Event()
+    supervisor = Supervisor(specs, lifecycle, drain_s=10, on_ready=ready.set)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    try:
+        yield ready
+    finally:
+        lifecycle.stop.set()
+        thread.join()
+
+
+def test_supervisor_is_ready_when_all_its_children_are(tmp_path: Path) -> None:
+    """Readiness is told once, after the last child's."""
+    with running(child("a", tmp_path / "a"), child("b", tmp_path / "b")) as ready:
+        assert ready.wait(20)
+        assert (len(pids(tmp_path / "a")), len(pids(tmp_path / "b"))) == (1, 1)
+
+
+def test_supervisor_ends_its_children_in_order(tmp_path: Path) -> None:
+    """After the end no child lives."""
+    with running(child("a", tmp_path / "a")) as ready:
+        assert ready.wait(20)
+        (pid,) = pids(tmp_path / "a")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_supervisor_restarts_a_child_that_was_killed(tmp_path: Path) -> None:
+    """A worker that dies is there again after a short pause; the others are left alone."""
+    with running(child("a", tmp_path / "a"), child("b", tmp_path / "b")) as ready:
+        assert ready.wait(20)
+        os.kill(pids(tmp_path / "a")[0], signal.SIGKILL)
+        assert eventually(lambda: len(pids(tmp_path / "a")) == 2)
+        assert len(pids(tmp_path / "b")) == 1
+
+
+def test_supervisor_stops_when_a_child_cannot_start(tmp_path: Path) -> None:
+    """A child that ends before it was ready has a reason that a restart cannot mend: all stop."""
+    broken = child("broken", tmp_path / "x", "raise SystemExit(2)")
+    supervisor = Supervisor([broken, child("a", tmp_path / "a")], Lifecycle("supervisor", lambda: None))
+    with pytest.raises(ProcessFailed, match="broken did not start"):
+        supervisor.run()
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(1, 0.5), (2, 1.0), (3, 2.0), (20, 30.0)])
+def test_pause_grows_to_a_limit(failures: int, expected: float) -> None:
+    """A child that dies again and again does not burn the machine."""
+    assert pause_s(failures) == expected

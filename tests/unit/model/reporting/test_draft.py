@@ -1,0 +1,63 @@
+"""From tokens to sentences: sections, bounds and confidences."""
+
+from __future__ import annotations
+
+from model.decode import Decoded
+from model.network.tokenizer import ReportTokenizer
+from model.reporting.draft import SpokenSentence, spoken_sentences
+
+TEXT = "Findings: No pneumothorax. The heart is enlarged. Impression: Small left effusion."
+
+
+def decoded(tokenizer: ReportTokenizer, text: str, low: dict[int, float] | None = None) -> Decoded:
+    tokens = tokenizer.encode(text)
+    confidences = [(low or {}).get(i, 0.9) for i in range(len(tokens))]
+    return Decoded(
+        tokens=tuple(tokens),
+        confidences=tuple(confidences),
+        block_confidences=(min(confidences, default=1.0),),
+        stopped=True,
+        forwards=1,
+    )
+
+
+def test_sentences_know_their_section_and_first_token(tokenizer: ReportTokenizer) -> None:
+    """Headings divide and are no sentences."""
+    found = spoken_sentences(decoded(tokenizer, TEXT), tokenizer)
+    assert [(s.text, s.section) for s in found] == [
+        ("No pneumothorax.", "findings"),
+        ("The heart is enlarged.", "findings"),
+        ("Small left effusion.", "impression"),
+    ]
+    words = [tokenizer.decode([tokenizer.encode(TEXT)[s.first_token]]).strip() for s in found]
+    assert words == ["No", "The", "Small"]
+
+
+def test_sentence_is_as_confident_as_its_weakest_token(tokenizer: ReportTokenizer) -> None:
+    """A weak token counts for its own sentence, not for its neighbours or the heading."""
+    ids = tokenizer.encode(TEXT)
+    weak = ids.index(tokenizer.encode(" heart")[0])
+    heading = 0
+    found = spoken_sentences(decoded(tokenizer, TEXT, {weak: 0.2, heading: 0.1}), tokenizer)
+    assert [s.confidence for s in found] == [0.9, 0.2, 0.9]
+
+
+def test_text_without_headings_is_findings(tokenizer: ReportTokenizer) -> None:
+    """An unfinished last sentence is one too; decimals do not end a sentence."""
+    found = spoken_sentences(decoded(tokenizer, "A mass of 3.5 cm. And then"), tokenizer)
+    assert [(s.text, s.section) for s in found] == [
+        ("A mass of 3.5 cm.", "findings"),
+        ("And then", "findings"),
+    ]
+
+
+def test_words_spelt_in_bytes_keep_their_bounds(tokenizer: ReportTokenizer) -> None:
+    """A character of several tokens belongs whole to its sentence."""
+    found = spoken_sentences(decoded(tokenizer, "Größe 漢. No pneumothorax."), tokenizer)
+    assert [s.text for s in found] == ["Größe 漢.", "No pneumothorax."]
+    assert found[1].first_token == len(tokenizer.encode("Größe 漢."))
+
+
+def test_no_text_has_no_sentences(tokenizer: ReportTokenizer) -> None:
+    """A model that ends at once has said nothing."""
+    assert spoken_sentences(decoded(tokenizer, ""), tokenizer) == tuple[SpokenSentence, ...]()

@@ -1,0 +1,49 @@
+"""Broken sentences against sound ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.network.tokenizer import train_tokenizer
+from model.reporting.garble import garble
+
+SOUND = [
+    "No pleural effusion or pneumothorax.",
+    "The cardiac silhouette is normal in size.",
+    "Moderate left pleural effusion.",
+    "The hila are normal.",
+    "No acute cardiopulmonary abnormality.",
+]
+TOKENIZER = train_tokenizer([*SOUND, " large small the right"] * 3)
+
+
+@pytest.mark.parametrize("canonical", [True, False])
+@pytest.mark.parametrize("sentence", SOUND)
+def test_sound_sentences_pass(sentence: str, canonical: bool) -> None:
+    """What the canonical wording says is never called broken."""
+    assert garble(sentence, TOKENIZER, canonical=canonical) == ""
+
+
+@pytest.mark.parametrize("canonical", [True, False])
+@pytest.mark.parametrize(
+    ("sentence", "wrong"),
+    [
+        ("Moderate left left pleural effusion.", "it repeats “left”"),
+        ("Moderate left pleural left pleural effusion.", "it repeats “left pleural”"),
+        ("Moderate left pleural", "it is unfinished"),
+        ("Moderate left pleural effu.", "the word “effu” is unfinished or unknown"),
+        ("The small right large.", "no statement can be read from it"),
+        (".", "no statement can be read from it"),
+    ],
+)
+def test_broken_sentences_are_told_apart(sentence: str, wrong: str, canonical: bool) -> None:
+    """Repeated words, unfinished sentences and words, and sentences that say nothing."""
+    assert garble(sentence, TOKENIZER, canonical=canonical) == wrong
+
+
+def test_other_wording_is_broken_only_for_a_canonical_model() -> None:
+    """A readable sentence in other words is what a canonical model never says on purpose."""
+    sentence = "Pleural effusion, left, moderate."
+    words = train_tokenizer([sentence] * 3)
+    assert garble(sentence, words, canonical=False) == ""
+    assert garble(sentence, words, canonical=True) == "no statement can be read from it"
