@@ -7,8 +7,9 @@ Phantom studies are stored and queued as if they had been received; then the wor
 (`agent.service.wiring.run_worker`, what `echo-agent work` runs) drafts them. What takes how long is
 measured by wrapping functions, and nothing else is changed. The network's thread is the one that counts:
 whatever it does but work in the network, waiting included, is time outside the model. The other threads'
-work runs beside it, and is shown for itself. With `--json` the last line is `{rows: [{studies, database, slots,
-threads, seconds, reports_per_second, outside_share, network_ms, beside_ms}], load}`, times in ms a study.
+work runs beside it, and is shown for itself. With `--json` the last line is `{rows: [{studies, database,
+slots, threads, seconds, reports_per_second, outside_share, network_ms, beside_ms}], load}`, times in ms a
+study.
 """
 
 from __future__ import annotations
