@@ -28,15 +28,8 @@ from agent.database.session import Database, open_engine
 from agent.network.contexts import CR_IMAGE
 from tests.acceptance.conftest import PATIENCE_S, Agent, run_command
 from tests.acceptance.quoting_peers import failing_archive, refusing_pacs
-from tests.integration.receive.peer import (
-    chest,
-    data_pdus,
-    encoded,
-    read_pdu,
-    request_pdu,
-    status_of,
-    store_command,
-)
+from tests.integration.receive.peer import data_pdus, read_pdu, request_pdu, status_of, store_command
+from tests.support.films import bare_film, dataset_bytes
 
 MARKS = ("CANARYNAME", "CANARYID", "19010203", "CANARYACC", "CANARYPHYSICIAN", "CANARYDESCRIPTION")
 # These hold the patient's attributes by design (the worklist's keys for sorting and searching are made of
@@ -138,7 +131,9 @@ def browse(agent: Agent, path: str, form: dict[str, str] | None = None) -> tuple
 
 def send_damaged(agent: Agent) -> None:
     """Send an image of the marked patient that breaks off, and one under another instance's name."""
-    whole = encoded(chest(PatientName="CANARYNAME^X", PatientID="CANARYID", AccessionNumber="CANARYACC"))
+    whole = dataset_bytes(
+        bare_film(PatientName="CANARYNAME^X", PatientID="CANARYID", AccessionNumber="CANARYACC")
+    )
     statuses = []
     for instance, dataset in ((b"1.2.3.1.1", whole[:-5]), (b"1.2.3.1.2", whole)):
         with socket.create_connection(("127.0.0.1", agent.port), timeout=60) as connection:

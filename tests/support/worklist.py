@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from pydicom import Dataset, dcmwrite
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom import Dataset
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
@@ -25,6 +22,7 @@ from agent.reports.material import Material
 from dicom_sr.document import Algorithm
 from model.findings.extract import extract_findings
 from model.reporting.reporter import DraftFlag, DraftSentence, DraftText
+from tests.support.films import chest_film, file_bytes
 
 ALGORITHM = Algorithm(
     name="test", version="1", manufacturer="ECHO Agent", weights_sha256="0" * 64, demonstration=True
@@ -34,39 +32,24 @@ IMPRESSION = ("Left pneumothorax.",)
 
 
 def film(uid: str, **attributes: object) -> Dataset:
-    """A small chest film."""
-    dataset = Dataset()
-    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, f"{uid}.1"
-    dataset.SOPInstanceUID = f"{uid}.1.1"
-    dataset.PatientID, dataset.PatientName = "P1", "DOE^JANE"
-    dataset.PatientBirthDate, dataset.PatientSex = "19500101", "O"
-    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = "20260101", "120000", "1"
-    dataset.AccessionNumber, dataset.ReferringPhysicianName = "A1", ""
-    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "DX", "CHEST", "PA"
-    dataset.Rows = dataset.Columns = 32
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = (np.arange(1024, dtype=np.uint16) * 4).tobytes()
-    for keyword, value in attributes.items():
-        setattr(dataset, keyword, value)
-    return dataset
+    """A small chest film of 12 bits; the study's UID makes those of series and image."""
+    values: dict[str, object] = {
+        "StudyInstanceUID": uid,
+        "SeriesInstanceUID": f"{uid}.1",
+        "SOPInstanceUID": f"{uid}.1.1",
+        "BitsAllocated": 16,
+        "BitsStored": 12,
+        "HighBit": 11,
+        "PixelData": (np.arange(1024, dtype=np.uint16) * 4).tobytes(),
+    }
+    return chest_film(**(values | attributes))
 
 
 def receive_film(
     database: Database, store: InstanceStore, settings: Settings, uid: str, **attributes: object
 ) -> int:
     """Receive one film; return its study's row."""
-    dataset = film(uid, **attributes)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta = meta
-    buffer = io.BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    file = store.put([buffer.getvalue()])
+    file = store.put([file_bytes(film(uid, **attributes))])
     Intake(database, settings.studies).receive(read_stored(store.open(file.sha256)), file, "MODALITY")
     with database.reading() as session:
         return session.scalars(select(Study.id).where(Study.study_instance_uid == uid)).one()

@@ -25,7 +25,8 @@ from agent.receive.intake import Intake
 from agent.receive.receiver import Answer, Command, Receiver
 from agent.receive.reconcile_files import reconcile
 from agent.service.ticks import Housekeeper
-from tests.integration.receive.peer import EXPLICIT, chest, encoded
+from tests.integration.receive.peer import EXPLICIT
+from tests.support.films import bare_film, dataset_bytes
 from tests.unit.agent.rows import add_draft
 
 pytestmark = pytest.mark.integration
@@ -48,7 +49,7 @@ class Recording:
 def take(database: Database, store: InstanceStore, number: int) -> Answer:
     """Receive the image of a study, as the listener does."""
     uid = f"1.2.{number}.1.1"
-    dataset = encoded(chest(SOPInstanceUID=uid, StudyInstanceUID=f"1.2.{number}"))
+    dataset = dataset_bytes(bare_film(SOPInstanceUID=uid, StudyInstanceUID=f"1.2.{number}"))
     command = Command(
         sop_class_uid=CR_IMAGE,
         sop_instance_uid=uid,

@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from io import BytesIO
 from typing import Any
 
-from pydicom import Dataset, dcmwrite
-from pydicom.dataset import FileMetaDataset
+from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -40,7 +38,8 @@ from agent.receive.complete_study import Completed, complete_due_studies
 from agent.receive.intake import Intake
 from agent.receive.scp import StorageScp
 from agent.reports.material import Material, gather
-from tests.unit.agent.drafting.conftest import image
+from tests.support.films import with_meta
+from tests.support.house import image
 
 PRIORS = "ECHO_PRIORS"
 
@@ -93,23 +92,6 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
     return code
-
-
-def with_meta(dataset: Dataset) -> Dataset:
-    """Add the file meta information that sending needs."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta = meta
-    return dataset
-
-
-def stored_bytes(dataset: Dataset) -> bytes:
-    """The object as a file."""
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 @dataclass(kw_only=True)

@@ -23,7 +23,8 @@ from agent.objects.store import InstanceStore
 from agent.receive.archive_count import ArchiveCount
 from agent.receive.complete_study import complete_due_studies
 from agent.receive.intake import Intake
-from tests.integration.priors.site import FakeArchive, film, report, stored_bytes
+from tests.integration.priors.site import FakeArchive, film, report
+from tests.support.films import file_bytes
 
 pytestmark = pytest.mark.integration
 Keep = Callable[..., None]
@@ -42,7 +43,7 @@ class Ward:
         """Enter images as the listener does."""
         intake = Intake(self.database, self.settings.studies)
         for dataset in datasets:
-            file = self.store.put([stored_bytes(dataset)])
+            file = self.store.put([file_bytes(dataset)])
             intake.receive(read_stored(self.store.open(file.sha256)), file, "CR")
 
     def tick(self, *, after_s: float = 61.0) -> list[tuple[str, str | None]]:

@@ -19,7 +19,7 @@ from agent.reports.compose import algorithm_of, draft_record
 from dicom_sr.document import encode
 from dicom_sr.validate import validate_pair
 from tests.integration.priors.site import PRIORS, Site, film, report, until
-from tests.unit.agent.drafting.conftest import FakeIdentity, draft
+from tests.support.house import FakeIdentity, draft
 
 pytestmark = pytest.mark.integration
 Keep = Callable[..., None]

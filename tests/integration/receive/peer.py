@@ -7,12 +7,8 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 
-from pydicom import Dataset
-from pydicom.filebase import DicomIO
-from pydicom.filewriter import write_dataset
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from sqlalchemy import func, select
@@ -26,37 +22,6 @@ from agent.objects.store import InstanceStore
 from agent.receive.scp import StorageScp
 
 EXPLICIT = "1.2.840.10008.1.2.1"
-
-
-def chest(**changes: Any) -> Dataset:
-    """A small chest radiograph."""
-    dataset = Dataset()
-    values: dict[str, Any] = {
-        "SOPClassUID": CR_IMAGE,
-        "SOPInstanceUID": "1.2.3.1.1",
-        "StudyInstanceUID": "1.2.3",
-        "SeriesInstanceUID": "1.2.3.1",
-        "Modality": "CR",
-        "BodyPartExamined": "CHEST",
-        "PatientID": "P1",
-        "PatientName": "DOE^JANE",
-    } | changes
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    dataset.Rows = dataset.Columns = 4
-    dataset.BitsAllocated = 16
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = bytes(32)
-    dataset["PixelData"].VR = "OW"
-    return dataset
-
-
-def encoded(dataset: Dataset) -> bytes:
-    """The dataset's bytes in Explicit VR Little Endian."""
-    target = DicomIO(BytesIO())
-    target.is_implicit_VR, target.is_little_endian = False, True
-    write_dataset(target, dataset)
-    return target.parent.getvalue()  # type: ignore[no-any-return]
 
 
 @dataclass(kw_only=True)

@@ -22,15 +22,14 @@ from agent.receive.peers import PeerPolicy
 from tests.integration.receive.peer import (
     Listener,
     associate,
-    chest,
     data_pdus,
     echo_works,
-    encoded,
     read_pdu,
     request_pdu,
     status_of,
     store_command,
 )
+from tests.support.films import bare_film, dataset_bytes
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Listener]
@@ -39,7 +38,7 @@ COMMAND = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")
 
 def answer(listener: Listener, command: bytes = COMMAND, dataset: Dataset | bytes | None = None) -> int:
     """Send one object by hand; the status."""
-    content = dataset if isinstance(dataset, bytes) else encoded(dataset or chest())
+    content = dataset if isinstance(dataset, bytes) else dataset_bytes(dataset or bare_film())
     connection = listener.connect()
     connection.sendall(request_pdu())
     assert read_pdu(connection)[0] == 2
@@ -109,7 +108,7 @@ def test_object_that_begins_during_the_stop_is_put_off(start: Start) -> None:
     for connection in (first, late):
         connection.sendall(request_pdu())
         assert read_pdu(connection)[0] == 2
-    content = data_pdus(1, False, encoded(chest()), size=100)
+    content = data_pdus(1, False, dataset_bytes(bare_film()), size=100)
     half = len(content) // 2
     first.sendall(data_pdus(1, True, COMMAND) + content[:half])
     listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 0)
@@ -129,13 +128,13 @@ def test_object_that_begins_during_the_stop_is_put_off(start: Start) -> None:
 @pytest.mark.parametrize(
     ("command", "dataset", "status", "code"),
     [
-        (store_command(CR_IMAGE.encode(), b"1.2.3.9"), chest(), 0xA900, "object-mismatch"),
-        (COMMAND, chest(SOPClassUID=SECONDARY_CAPTURE), 0xA900, "object-mismatch"),
-        (COMMAND, encoded(chest())[:-7], 0xC000, "instance-unreadable"),
-        (COMMAND, chest(StudyInstanceUID=""), 0xC000, "instance-unreadable"),
+        (store_command(CR_IMAGE.encode(), b"1.2.3.9"), bare_film(), 0xA900, "object-mismatch"),
+        (COMMAND, bare_film(SOPClassUID=SECONDARY_CAPTURE), 0xA900, "object-mismatch"),
+        (COMMAND, dataset_bytes(bare_film())[:-7], 0xC000, "instance-unreadable"),
+        (COMMAND, bare_film(StudyInstanceUID=""), 0xC000, "instance-unreadable"),
         (
             store_command(SECONDARY_CAPTURE.encode(), b"1.2.3.1.1"),
-            chest(SOPClassUID=SECONDARY_CAPTURE),
+            bare_film(SOPClassUID=SECONDARY_CAPTURE),
             0x0122,
             "class-not-negotiated",
         ),

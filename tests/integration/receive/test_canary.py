@@ -16,14 +16,13 @@ from agent.network.contexts import CR_IMAGE
 from agent.receive.intake import Intake
 from tests.integration.receive.peer import (
     Listener,
-    chest,
     data_pdus,
-    encoded,
     read_pdu,
     request_pdu,
     status_of,
     store_command,
 )
+from tests.support.films import bare_film, dataset_bytes
 
 pytestmark = pytest.mark.integration
 CANARY = "CANARYBIRD"
@@ -42,9 +41,9 @@ def test_marked_patient_is_seen_in_no_output(
 ) -> None:
     """Success and every failure with a marked patient: the mark stands in `studies` and nowhere else."""
     listener = start()
-    marked = chest(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY)
-    good = encoded(marked)
-    other_patient = encoded(chest(SOPInstanceUID="1.2.3.1.2", PatientID=f"{CANARY}2"))
+    marked = bare_film(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY)
+    good = dataset_bytes(marked)
+    other_patient = dataset_bytes(bare_film(SOPInstanceUID="1.2.3.1.2", PatientID=f"{CANARY}2"))
     command = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")
 
     def send(connection_command: bytes, dataset: bytes) -> None:
@@ -70,7 +69,7 @@ def test_marked_patient_is_seen_in_no_output(
 
     with monkeypatch.context() as patch:
         patch.setattr(Intake, "receive", broken)
-        send(command, encoded(chest(PatientName=CANARY)))
+        send(command, dataset_bytes(bare_film(PatientName=CANARY)))
     rejected = listener.connect()
     rejected.sendall(request_pdu(called="WRONG"))
     assert read_pdu(rejected)[0] == 3
@@ -92,7 +91,7 @@ def test_marked_patient_is_seen_in_no_output_of_a_full_disk_or_a_dead_database(
 ) -> None:
     """Senders are asked to retry; what is said about it names no patient."""
     listener = start(min_free_mb=1e12)
-    good = encoded(chest(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY))
+    good = dataset_bytes(bare_film(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY))
     command = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")
 
     def send(to: Listener) -> int:

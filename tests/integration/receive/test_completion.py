@@ -21,7 +21,8 @@ from agent.objects.store import InstanceStore
 from agent.receive.complete_study import complete_due_studies
 from agent.receive.intake import Intake
 from agent.receive.scp import StorageScp
-from tests.integration.receive.peer import EXPLICIT, Listener, associate, chest
+from tests.integration.receive.peer import EXPLICIT, Listener, associate
+from tests.support.films import bare_film
 
 pytestmark = pytest.mark.integration
 SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, force_after_s=120))
@@ -48,7 +49,7 @@ def image(study: int, number: int, **changes: Any) -> Dataset:
         "SOPInstanceUID": f"1.2.3.{study}.{number}.1",
         "PatientID": f"P{study}",
     }
-    dataset = chest(**(values | changes))
+    dataset = bare_film(**(values | changes))
     dataset.ensure_file_meta()
     dataset.file_meta.TransferSyntaxUID = EXPLICIT
     return dataset

@@ -18,15 +18,14 @@ from agent.receive.ledger import HALF_OPEN_PER_ADDRESS
 from tests.integration.receive.peer import (
     Listener,
     associate,
-    chest,
     data_pdus,
     echo_works,
-    encoded,
     read_pdu,
     request_pdu,
     status_of,
     store_command,
 )
+from tests.support.films import bare_film, dataset_bytes
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Listener]
@@ -247,7 +246,7 @@ def test_peer_that_never_waits_is_cut(start: Start) -> None:
     """Nobody negotiated asynchronous operations: a pipeline of objects ends."""
     listener = start()
     connection = established(listener)
-    one = data_pdus(1, True, COMMAND) + data_pdus(1, False, encoded(chest()))
+    one = data_pdus(1, True, COMMAND) + data_pdus(1, False, dataset_bytes(bare_film()))
     try:
         for _ in range(300):
             connection.sendall(one * 10)
@@ -266,7 +265,10 @@ def test_damaged_streams_never_stop_the_listener(start: Start, shared_data: Path
     chance = random.Random(20260101)
     streams = [path.read_bytes() for path in sorted((shared_data / "08_net_raw").iterdir())]
     streams.append(
-        request_pdu() + data_pdus(1, True, COMMAND) + data_pdus(1, False, encoded(chest())) + RELEASE
+        request_pdu()
+        + data_pdus(1, True, COMMAND)
+        + data_pdus(1, False, dataset_bytes(bare_film()))
+        + RELEASE
     )
     threads = psutil.Process().num_threads()
     for _ in range(120):

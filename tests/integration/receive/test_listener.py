@@ -23,15 +23,14 @@ from agent.receive.intake import Intake
 from tests.integration.receive.peer import (
     Listener,
     associate,
-    chest,
     data_pdus,
     echo_works,
-    encoded,
     read_pdu,
     request_pdu,
     status_of,
     store_command,
 )
+from tests.support.films import bare_film, dataset_bytes
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Listener]
@@ -67,13 +66,13 @@ def send_raw(
 def test_stored_object_is_the_bytes_that_were_sent(start: Start) -> None:
     """Success means: file, row and job are there, and the dataset's bytes are untouched."""
     listener = start()
-    assert send(listener, chest()) == [0x0000]
+    assert send(listener, bare_film()) == [0x0000]
     with listener.database.transaction() as session:
         instance = session.scalars(select(Instance)).one()
     path = listener.store.open(instance.sha256)
     content = path.read_bytes()
     assert hashlib.sha256(content).hexdigest() == instance.sha256
-    assert content.endswith(encoded(chest()))
+    assert content.endswith(dataset_bytes(bare_film()))
     assert str(dcmread(path).file_meta.TransferSyntaxUID) == "1.2.840.10008.1.2.1"
     assert listener.job_states() == ["RECEIVING"]
 
@@ -81,19 +80,21 @@ def test_stored_object_is_the_bytes_that_were_sent(start: Start) -> None:
 def test_identical_repeat_succeeds_without_work(start: Start) -> None:
     """A sender that repeats itself hears success, and nothing is entered twice."""
     listener = start()
-    assert send(listener, chest(), chest()) == [0x0000, 0x0000]
-    assert send(listener, chest()) == [0x0000]
+    assert send(listener, bare_film(), bare_film()) == [0x0000, 0x0000]
+    assert send(listener, bare_film()) == [0x0000]
     assert (listener.instances(), listener.count("duplicate")) == (1, 2)
 
 
 def test_dataset_of_another_class_or_instance_is_a_mismatch(start: Start) -> None:
     """What the command names must be what the dataset is; the bytes are quarantined."""
     listener = start()
-    other_instance = send_raw(listener, store_command(CR_IMAGE.encode(), b"1.2.3.9"), encoded(chest()))
+    other_instance = send_raw(
+        listener, store_command(CR_IMAGE.encode(), b"1.2.3.9"), dataset_bytes(bare_film())
+    )
     other_class = send_raw(
         listener,
         store_command(CR_IMAGE.encode(), b"1.2.3.1.1"),
-        encoded(chest(SOPClassUID=SECONDARY_CAPTURE)),
+        dataset_bytes(bare_film(SOPClassUID=SECONDARY_CAPTURE)),
     )
     assert (other_instance, other_class) == (0xA900, 0xA900)
     assert (listener.instances(), listener.quarantined()) == (0, 2)
@@ -104,18 +105,18 @@ def test_class_that_was_not_negotiated_for_the_context_is_not_supported(start: S
     listener = start()
     report = "1.2.840.10008.5.1.4.1.1.88.11"
     command = store_command(report.encode(), b"1.2.3.1.1")
-    assert send_raw(listener, command, encoded(chest(SOPClassUID=report))) == 0x0122
+    assert send_raw(listener, command, dataset_bytes(bare_film(SOPClassUID=report))) == 0x0122
     assert (listener.instances(), listener.quarantined()) == (0, 0)
 
 
 @pytest.mark.parametrize(
     "dataset",
     [
-        encoded(chest())[:-7],
-        encoded(chest())[:3],
+        dataset_bytes(bare_film())[:-7],
+        dataset_bytes(bare_film())[:3],
         b"",
         bytes(100),
-        encoded(chest(StudyInstanceUID="")),
+        dataset_bytes(bare_film(StudyInstanceUID="")),
     ],
     ids=["cut-in-pixels", "cut-in-header", "empty", "zeros", "no-study"],
 )
@@ -179,10 +180,10 @@ def test_full_house_rejects_for_now_and_takes_the_next(start: Start) -> None:
 def test_low_disk_asks_the_sender_to_retry(start: Start) -> None:
     """Backpressure: 0xA700, nothing kept, and the next object is welcome when there is space."""
     listener = start(min_free_mb=1e9)
-    assert send(listener, chest()) == [0xA700]
+    assert send(listener, bare_film()) == [0xA700]
     assert (listener.instances(), list(listener.store.files())) == (0, [])
     listener.store._min_free = 0
-    assert send(listener, chest()) == [0x0000]
+    assert send(listener, bare_film()) == [0x0000]
 
 
 def test_dead_database_asks_the_sender_to_retry(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,9 +195,9 @@ def test_dead_database_asks_the_sender_to_retry(start: Start, monkeypatch: pytes
         raise DatabaseUnavailable("down")
 
     monkeypatch.setattr(Intake, "receive", down)
-    assert send(listener, chest()) == [0xA700]
+    assert send(listener, bare_film()) == [0xA700]
     monkeypatch.setattr(Intake, "receive", receive)
-    assert send(listener, chest()) == [0x0000]
+    assert send(listener, bare_film()) == [0x0000]
     assert listener.instances() == 1
 
 
@@ -210,7 +211,7 @@ def test_unforeseen_error_is_a_processing_failure(start: Start, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(Intake, "receive", broken)
         association = associate(listener)
-        dataset = chest()
+        dataset = bare_film()
         dataset.ensure_file_meta()
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
         assert association.send_c_store(dataset).Status == 0x0110
@@ -224,7 +225,7 @@ def test_stop_finishes_the_object_that_is_arriving(start: Start) -> None:
     connection = listener.connect()
     connection.sendall(request_pdu())
     assert read_pdu(connection)[0] == 2
-    parts = data_pdus(1, False, encoded(chest()), size=200)
+    parts = data_pdus(1, False, dataset_bytes(bare_film()), size=200)
     connection.sendall(data_pdus(1, True, store_command(CR_IMAGE.encode(), b"1.2.3.1.1")) + parts[:250])
     time.sleep(0.1)
     stopping = threading.Thread(target=listener.scp.stop, args=(5,))
@@ -255,7 +256,7 @@ def test_open_association_holds_its_study_open(start: Start) -> None:
     """While a peer that sent an image stays, its study does not complete; other studies do."""
     listener = start()
     association = associate(listener)
-    dataset = chest()
+    dataset = bare_film()
     dataset.ensure_file_meta()
     dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
     association.send_c_store(dataset)
@@ -269,7 +270,7 @@ def test_same_study_over_several_associations_is_one_study(start: Start) -> None
     listener = start()
 
     def sender(number: int) -> None:
-        send(listener, *(chest(SOPInstanceUID=f"1.2.3.{number}.{image}") for image in range(3)))
+        send(listener, *(bare_film(SOPInstanceUID=f"1.2.3.{number}.{image}") for image in range(3)))
 
     threads = [threading.Thread(target=sender, args=(number,)) for number in range(4)]
     for thread in threads:

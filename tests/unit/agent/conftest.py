@@ -1,15 +1,19 @@
-"""Small encoded objects for the tests of the service."""
+"""What the tests of the service share: encoded films, and a house: a database, a store and a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
-from typing import Any
+from pathlib import Path
 
 import pytest
 from pydicom import Dataset
-from pydicom.filebase import DicomIO
-from pydicom.filewriter import write_dataset
+
+from agent.database.session import Database
+from agent.foundation.settings.tree import Settings
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from tests.support.films import bare_film, dataset_bytes
+from tests.support.house import LOOPBACK, FakeIdentity, FakeReporter, House, image
 
 ChestBytes = Callable[..., bytes]
 
@@ -17,29 +21,36 @@ ChestBytes = Callable[..., bytes]
 @pytest.fixture(scope="session")
 def chest_bytes() -> ChestBytes:
     """Make the dataset of a small chest radiograph in Explicit VR Little Endian; keywords change it."""
+    return lambda **changes: dataset_bytes(bare_film(**changes))
 
-    def make(**changes: Any) -> bytes:
-        dataset = Dataset()
-        values: dict[str, Any] = {
-            "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1",
-            "SOPInstanceUID": "1.2.3.1.1",
-            "StudyInstanceUID": "1.2.3",
-            "SeriesInstanceUID": "1.2.3.1",
-            "Modality": "CR",
-            "BodyPartExamined": "CHEST",
-            "PatientID": "P1",
-            "PatientName": "DOE^JANE",
-        } | changes
-        for keyword, value in values.items():
-            setattr(dataset, keyword, value)
-        dataset.Rows = dataset.Columns = 4
-        dataset.BitsAllocated = 16
-        dataset.PixelRepresentation = 0
-        dataset.PixelData = bytes(32)
-        dataset["PixelData"].VR = "OW"
-        target = DicomIO(BytesIO())
-        target.is_implicit_VR, target.is_little_endian = False, True
-        write_dataset(target, dataset)
-        return target.parent.getvalue()  # type: ignore[no-any-return]
 
-    return make
+@pytest.fixture
+def house(database: Database, tmp_path: Path) -> House:
+    """An empty database and store."""
+    settings = Settings()
+    store = InstanceStore(tmp_path / "instances", 0)
+    return House(database=database, store=store, intake=Intake(database, settings.studies))
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings with one destination on this machine."""
+    return Settings(destinations=(LOOPBACK,))
+
+
+@pytest.fixture
+def film() -> Callable[..., Dataset]:
+    """Make a small chest film: `film(study, number, **attributes)`."""
+    return image
+
+
+@pytest.fixture
+def reporter() -> FakeReporter:
+    """A network that is none."""
+    return FakeReporter()
+
+
+@pytest.fixture
+def demonstration_reporter() -> FakeReporter:
+    """The same, as a demonstration model."""
+    return FakeReporter(identity=FakeIdentity(demonstration=True))

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-from pydicom import Dataset, dcmwrite
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom import Dataset
 from sqlalchemy import select
 
-from agent.database import migrate
-from agent.database.session import Database, database_now, open_engine
+from agent.database.session import Database, database_now
 from agent.database.tables import Job, Study
-from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.foundation.settings.tree import DestinationSettings
 from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore
 from agent.queue.states import JobState, move
 from agent.receive.intake import Intake
 from model.errors import ModelError
 from model.findings.types import Finding, Laterality, Presence
+from tests.support.films import chest_film, file_bytes
 
 LOOPBACK = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
 
@@ -124,25 +117,16 @@ class FakeReporter:
 
 
 def image(study: int, number: int = 1, **attributes: object) -> Dataset:
-    """A small chest film."""
-    dataset = Dataset()
-    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = f"1.2.3.{study}.1.{number}"
-    dataset.StudyInstanceUID = f"1.2.3.{study}"
-    dataset.SeriesInstanceUID = f"1.2.3.{study}.{number}"
-    dataset.PatientID, dataset.PatientName = f"P{study}", "CANARY^PATIENT"
-    dataset.PatientBirthDate, dataset.PatientSex = "19500101", "O"
-    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = "20260101", "120000", "1"
-    dataset.AccessionNumber, dataset.ReferringPhysicianName = f"A{study}", ""
-    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "DX", "CHEST", "PA"
-    dataset.Rows = dataset.Columns = 32
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit, dataset.PixelRepresentation = 7, 0
-    dataset.PixelData = np.arange(1024, dtype=np.uint16).astype(np.uint8).tobytes()
-    for keyword, value in attributes.items():
-        setattr(dataset, keyword, value)
-    return dataset
+    """A chest film that is number `number` of a study of a patient of its own."""
+    values: dict[str, object] = {
+        "SOPInstanceUID": f"1.2.3.{study}.1.{number}",
+        "StudyInstanceUID": f"1.2.3.{study}",
+        "SeriesInstanceUID": f"1.2.3.{study}.{number}",
+        "PatientID": f"P{study}",
+        "PatientName": "CANARY^PATIENT",
+        "AccessionNumber": f"A{study}",
+    }
+    return chest_film(**(values | attributes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,14 +139,7 @@ class House:
 
     def receive(self, dataset: Dataset) -> int:
         """Receive one image; return the id of the job that it belongs to."""
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-        meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.file_meta = meta
-        buffer = io.BytesIO()
-        dcmwrite(buffer, dataset, enforce_file_format=True)
-        file = self.store.put([buffer.getvalue()])
+        file = self.store.put([file_bytes(dataset)])
         self.intake.receive(read_stored(self.store.open(file.sha256)), file, "MODALITY")
         with self.database.reading() as session:
             return int(
@@ -191,54 +168,3 @@ class House:
         """A job as it is now."""
         with self.database.relaxed() as session:
             return session.get_one(Job, job_id)
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database to copy: migrating anew for each test takes longer than the tests."""
-    path = tmp_path_factory.mktemp("template") / "agent.db"
-    opened = Database(open_engine(f"sqlite:///{path}"))
-    migrate.upgrade(opened)
-    opened.close()
-    return path
-
-
-@pytest.fixture
-def database(template: Path, tmp_path: Path) -> Iterator[Database]:
-    """An empty SQLite database with the newest schema."""
-    shutil.copy(template, tmp_path / "agent.db")
-    opened = Database(open_engine(f"sqlite:///{tmp_path / 'agent.db'}"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def house(database: Database, tmp_path: Path) -> House:
-    """An empty database and store."""
-    settings = Settings()
-    store = InstanceStore(tmp_path / "instances", 0)
-    return House(database=database, store=store, intake=Intake(database, settings.studies))
-
-
-@pytest.fixture
-def settings() -> Settings:
-    """Settings with one destination on this machine."""
-    return Settings(destinations=(LOOPBACK,))
-
-
-@pytest.fixture
-def film() -> Callable[..., Dataset]:
-    """Make a small chest film: `film(study, number, **attributes)`."""
-    return image
-
-
-@pytest.fixture
-def reporter() -> FakeReporter:
-    """A network that is none."""
-    return FakeReporter()
-
-
-@pytest.fixture
-def demonstration_reporter() -> FakeReporter:
-    """The same, as a demonstration model."""
-    return FakeReporter(identity=FakeIdentity(demonstration=True))
