@@ -71,7 +71,7 @@ def _resolution(
         )
         if found != reference:
             yield _problem("evidence_mismatch", "evidence", "study, series or SOP Class differ at the source")
-        if tree.words(source, "PatientID") != patient:
+        if tree.words(source, "PatientID") not in ("", patient):
             yield _problem("evidence_patient", "PatientID", "evidence is of another patient")
 
 

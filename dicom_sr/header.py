@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydicom.dataset import Dataset
 
+from dicom_sr.header_request import authority_items, patient_identifiers, requests
 from dicom_sr.observer import algorithm_uid, serial_number
 from dicom_sr.source import ImageReference, StudyHeader
 from dicom_sr.values import Algorithm, DocumentReference, Verification
@@ -59,7 +60,7 @@ def new_document(
     _stamps(document, header, created)
     _legal_state(document, state)
     document.AuthorObserverSequence = [_device_author(algorithm)]
-    document.ReferencedRequestSequence = [_request(header)]
+    document.ReferencedRequestSequence = requests(header)
     document.PerformedProcedureCodeSequence = []
     return document
 
@@ -110,8 +111,7 @@ def add_evidence(
 def _patient_and_study(document: Dataset, header: StudyHeader) -> None:
     document.PatientName = header.patient_name
     document.PatientID = header.patient_id
-    if header.issuer_of_patient_id:
-        document.IssuerOfPatientID = header.issuer_of_patient_id
+    patient_identifiers(document, header)
     document.PatientBirthDate = header.patient_birth_date
     document.PatientSex = header.patient_sex
     document.StudyInstanceUID = header.study_instance_uid
@@ -119,7 +119,9 @@ def _patient_and_study(document: Dataset, header: StudyHeader) -> None:
     document.StudyTime = header.study_time
     document.ReferringPhysicianName = header.referring_physician_name
     document.StudyID = header.study_id
-    document.AccessionNumber = header.order.accession_number
+    document.AccessionNumber = header.orders.accession_number
+    if header.orders.accession_issuer is not None and header.orders.accession_number:
+        document.IssuerOfAccessionNumberSequence = authority_items(header.orders.accession_issuer)
     if header.study_description:
         document.StudyDescription = header.study_description
 
@@ -155,19 +157,6 @@ def _device_author(algorithm: Algorithm) -> Dataset:
     author.InstitutionName = ""
     author.InstitutionCodeSequence = []
     return author
-
-
-def _request(header: StudyHeader) -> Dataset:
-    item = Dataset()
-    item.StudyInstanceUID = header.study_instance_uid
-    item.ReferencedStudySequence = []
-    item.AccessionNumber = header.order.accession_number
-    item.PlacerOrderNumberImagingServiceRequest = header.order.placer_order_number
-    item.FillerOrderNumberImagingServiceRequest = header.order.filler_order_number
-    item.RequestedProcedureID = header.order.requested_procedure_id
-    item.RequestedProcedureDescription = header.order.requested_procedure_description
-    item.RequestedProcedureCodeSequence = []
-    return item
 
 
 def _study_item(study: str, series: dict[str, list[Dataset]]) -> Dataset:

@@ -27,6 +27,7 @@ from agent.objects.projection import View, view_of
 from agent.objects.store import InstanceStore
 from agent.priors.comparison import Comparison, comparison_for
 from agent.queue.jobs import Claim
+from dicom_sr.orders import orders_of
 from dicom_sr.source import text
 
 LONGEST_INDICATION = 500
@@ -181,15 +182,16 @@ def remarks_on(views: Sequence[View], *, incomplete: bool) -> tuple[Remark, ...]
 
 
 def indication_of(headers: Sequence[Dataset]) -> str:
-    """Return the clinical question that the headers state, as one line of at most 500 characters."""
-    for keyword in (*_INDICATION, _HISTORY):
-        for header in headers:
-            items = (header, *(header.get("RequestAttributesSequence") or ()))
-            for item in items:
-                words = re.sub(r"\s+", " ", text(item, keyword)).strip()
-                if words:
-                    return words[:LONGEST_INDICATION]
-    return ""
+    """Return the clinical question that the headers state, as one line of at most 500 characters.
+
+    The question of the order that the images belong to; where that is not certain, or asks nothing, what the
+    images themselves say. The question of another order is never used.
+    """
+    leading = orders_of(headers).leading
+    stated = ["" if leading is None else leading.clinical_question]
+    stated.extend(text(header, keyword) for keyword in (*_INDICATION, _HISTORY) for header in headers)
+    lines = (re.sub(r"\s+", " ", words).strip() for words in stated)
+    return next((line for line in lines if line), "")[:LONGEST_INDICATION]
 
 
 def _newest(found: Sequence[Candidate], view: View) -> Candidate | None:

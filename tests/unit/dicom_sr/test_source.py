@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from dicom_sr.authority import PatientIdentifier, Qualifiers
 from dicom_sr.errors import MixedStudyError, SourceIdentityError
 from dicom_sr.source import image_references, prior_references, study_header
 from dicom_sr.values import SourceStudy
@@ -33,7 +34,7 @@ def test_header_carries_patient_study_and_order(make_image: MakeImage) -> None:
         header.study_date,
         header.study_time,
         header.study_id,
-        header.order.accession_number,
+        header.orders.accession_number,
         header.referring_physician_name,
     ) == ("1.2.826.1", "20260304", "040500", "S1", "ACC-1", "Arzt^Anna")
     assert header.notes == ()
@@ -43,7 +44,7 @@ def test_header_takes_the_first_image_that_says_something(make_image: MakeImage)
     """One image without a birth date does not hide the other's."""
     images = [make_image(1, PatientBirthDate=None, AccessionNumber=None), make_image(2)]
     header = study_header(images)
-    assert (header.patient_birth_date, header.order.accession_number) == ("19500102", "ACC-1")
+    assert (header.patient_birth_date, header.orders.accession_number) == ("19500102", "ACC-1")
 
 
 def test_header_of_an_image_without_optional_attributes_is_empty(make_image: MakeImage) -> None:
@@ -59,7 +60,7 @@ def test_header_of_an_image_without_optional_attributes_is_empty(make_image: Mak
         header.study_date,
         header.study_time,
         header.study_id,
-        header.order.accession_number,
+        header.orders.accession_number,
         header.referring_physician_name,
     }
 
@@ -67,7 +68,7 @@ def test_header_of_an_image_without_optional_attributes_is_empty(make_image: Mak
 def test_long_accession_number_is_never_shortened(make_image: MakeImage) -> None:
     """Half an accession number may be another order's: it moves into the text, whole."""
     header = study_header([lenient(make_image(), AccessionNumber="A" * 56)])
-    assert header.order.accession_number == ""
+    assert header.orders.accession_number == ""
     assert len(header.notes) == 1
     assert "A" * 56 in header.notes[0]
 
@@ -89,7 +90,7 @@ def test_long_accession_number_is_never_shortened(make_image: MakeImage) -> None
         ("PatientName", "A\\B", "patient_name", "A B"),
         ("TimezoneOffsetFromUTC", "+0130", "timezone_offset", "+0130"),
         ("TimezoneOffsetFromUTC", "CET", "timezone_offset", ""),
-        ("StudyDescription", "Д" * 40, "study_description", "Д" * 30 + "…"),
+        ("StudyDescription", "Д" * 40, "study_description", "Д" * 30 + "..."),
     ],
 )
 def test_odd_value_is_mended_or_left_empty(
@@ -133,7 +134,8 @@ def test_order_is_read_from_request_attributes(make_image: MakeImage) -> None:
     request.RequestedProcedureDescription = "Röntgen Thorax"
     request.AccessionNumber = "ACC-9"
     image = make_image(AccessionNumber=None, RequestAttributesSequence=Sequence([request]))
-    order = study_header([image]).order
+    order = study_header([image]).orders.leading
+    assert order is not None
     assert (
         order.accession_number,
         order.requested_procedure_id,
@@ -176,3 +178,42 @@ def lenient(image: Dataset, **raw: str) -> Dataset:
         encoded = value.encode()
         image[tag] = RawDataElement(tag, dictionary_VR(tag), len(encoded), encoded, 0, False, True)
     return image
+
+
+def test_issuer_is_counted_in_characters(make_image: MakeImage) -> None:
+    """64 Cyrillic letters are 128 bytes and one authority."""
+    image = make_image(SpecificCharacterSet="ISO_IR 192", IssuerOfPatientID="Б" * 64)
+    assert study_header([image]).issuer_of_patient_id == "Б" * 64
+
+
+def test_identifier_that_is_too_long_is_left_out_with_a_note(make_image: MakeImage) -> None:
+    """Never a shortened authority: the note quotes it whole."""
+    header = study_header([lenient(make_image(), IssuerOfPatientID="I" * 65, StudyID="S" * 17)])
+    assert (header.issuer_of_patient_id, header.study_id) == ("", "")
+    assert ["I" * 65 in header.notes[0], "S" * 17 in header.notes[1]] == [True, True]
+
+
+def test_issuers_and_other_identifiers_are_carried_whole(make_image: MakeImage) -> None:
+    """The qualifiers of the Patient ID, and the patient's other identifiers with theirs."""
+    qualifier = Dataset()
+    qualifier.UniversalEntityID, qualifier.UniversalEntityIDType = "1.2.3", "ISO"
+    qualifier.IdentifierTypeCode = "MR"
+    other = Dataset()
+    other.PatientID, other.TypeOfPatientID, other.IssuerOfPatientID = "OLD-1", "TEXT", "ADT"
+    header = study_header(
+        [
+            make_image(
+                IssuerOfPatientIDQualifiersSequence=Sequence([qualifier]),
+                OtherPatientIDsSequence=Sequence([other]),
+            )
+        ]
+    )
+    assert header.issuer_qualifiers == Qualifiers(
+        universal="1.2.3", universal_type="ISO", identifier_type="MR"
+    )
+    assert header.other_patient_ids == (PatientIdentifier(patient_id="OLD-1", issuer="ADT", kind="TEXT"),)
+
+
+def test_image_without_a_patient_id_contradicts_nobody(make_image: MakeImage) -> None:
+    """An empty Patient ID is no other patient; the one that is stated counts."""
+    assert study_header([make_image(1, PatientID=None), make_image(2)]).patient_id == "PID-1"
