@@ -11,8 +11,9 @@ import torch
 from benchmarks.decode_models import SHIPPED, Workload
 from benchmarks.decode_roofline import synchronise
 from model.decode.engine import Engine
+from model.drafts.study import ReportContext
 from model.phantom import training_example
-from model.reporting.reporter import ReportContext, Reporter, ReporterImage
+from model.reporting.reporter import Reporter, ReporterImage
 
 EARLY, LATE = 2, 40
 _AROUND = 1  # blocks on either side that count too

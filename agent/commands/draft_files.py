@@ -16,7 +16,8 @@ from agent.objects.header import Header, read_stored
 from agent.objects.pixels import load_header, load_image
 from agent.objects.projection import view_of
 from agent.reports.compose import algorithm_of, draft_record
-from agent.reports.material import Candidate, Material, choose, indication_of, remarks_on
+from agent.reports.flags import view_flags
+from agent.reports.material import Candidate, Material, choose, indication_of
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
 from dicom_sr.errors import StructuredReportError
@@ -138,7 +139,7 @@ def _material(paths: Sequence[Path]) -> Material:
     return Material(
         images=images,
         indication=indication_of([image.header for image in images]),
-        remarks=remarks_on(tuple(image.view for image in images), incomplete=False),
+        flags=view_flags([image.view for image in images], incomplete=False),
     )
 
 

@@ -1,6 +1,6 @@
 """What a worker has taken from the queue and is making ready, while the network drafts other studies.
 
-The network's stream takes from here (`model.reporting.stream.StudySource`). One thread claims jobs and a few
+The network's stream takes from here (`model.drafts.study.StudySource`). One thread claims jobs and a few
 decode their pixels, so that the stream's own thread never waits for the database or for a file while it has
 something to draft. A study and its job travel as one object: no answer can reach another's job.
 """
@@ -12,15 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import get_logger
 from agent.queue.jobs import Claim
 from agent.reports.material import Material
-
-if TYPE_CHECKING:
-    from model.reporting.stream import Study
+from model.drafts.study import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,8 +31,6 @@ class Case:
 
 def study_of(case: Case) -> Study[Case]:
     """The case as the stream takes it."""
-    from model.reporting.stream import Study  # torch comes with it: in the worker's process alone
-
     return Study(key=case, images=case.material.images, context=case.material.context)
 
 

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from random import Random
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from agent.database.session import Database
 from agent.database.wakeup import JOBS, Waker
@@ -31,12 +31,11 @@ from agent.objects.store import InstanceStore
 from agent.queue import jobs
 from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
-from agent.reports.compose import Draft, Identity, algorithm_of
+from agent.reports.compose import algorithm_of
 from agent.reports.material import Material, gather
 from agent.reports.notice import Notices
-
-if TYPE_CHECKING:
-    from model.reporting.stream import StudySource
+from model.drafts.draft import DraftText, ModelIdentity
+from model.drafts.study import StudyList, StudySource
 
 NOTICES_EVERY_S = 5.0
 # A queue that never empties does not put the notices off for longer than this.
@@ -51,12 +50,12 @@ class Reporter(Protocol):
     """The network's door (`model.reporting.reporter.Reporter`)."""
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> ModelIdentity:
         """Which network this is."""
 
     def draft_stream(
         self, source: StudySource[Case], *, ahead: int | None = None
-    ) -> Iterable[tuple[Case, Draft | Exception]]:
+    ) -> Iterable[tuple[Case, DraftText | Exception]]:
         """Draft what the source has; each study's draft, or its own error, as soon as it is there."""
 
 
@@ -181,9 +180,7 @@ class Worker:
                 tray.done(case)
                 pen.write(results.settle, case, answer)
 
-    def _alone(self, case: Case) -> Draft | Exception:
-        from model.reporting.stream import StudyList  # torch comes with it
-
+    def _alone(self, case: Case) -> DraftText | Exception:
         try:
             ((_case, answer),) = self._reporter.draft_stream(StudyList([study_of(case)]))
         except Exception as error:  # noqa: BLE001 - outermost for the network, as above

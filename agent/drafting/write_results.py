@@ -24,8 +24,9 @@ from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
 from agent.queue.states import JobState
 from agent.reports import publish as outbox
-from agent.reports.compose import Draft, draft_record
+from agent.reports.compose import draft_record
 from dicom_sr.document import Algorithm
+from model.drafts.draft import DraftText
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class Results:
         self._owner, self._chance, self._impatient = owner, chance, impatient
         self._log = get_logger("worker")
 
-    def settle(self, case: Case, answer: Draft | Exception) -> None:
+    def settle(self, case: Case, answer: DraftText | Exception) -> None:
         """Write a study's draft, or what kept it from being drafted."""
         if isinstance(answer, Exception):
             self.refuse(case.claim, answer)
@@ -126,7 +127,7 @@ class Results:
         finally:
             self._keeper.drop([claim])
 
-    def _write(self, case: Case, draft: Draft) -> JobState:
+    def _write(self, case: Case, draft: DraftText) -> JobState:
         claim = case.claim
         _check_identity(case)
         with self._database.reading() as session:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused, SettingsError
+from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.settings.tree import ClientTlsSettings
 from agent.network.tls import ClientContext, client_context
 
@@ -106,13 +107,17 @@ def associated(
 
 
 class _Entity(AE):
-    """An application entity that holds on to its socket.
+    """An application entity that identifies our implementation, and holds on to its socket.
 
     pynetdicom leaves the socket of a connection that was refused or cut open, and leaves Nagle's algorithm
     on, which held each small document back for an acknowledgement.
     """
 
-    _socket: socket.socket | None = None
+    def __init__(self, ae_title: str) -> None:
+        super().__init__(ae_title)
+        self._socket: socket.socket | None = None
+        self.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+        self.implementation_version_name = IMPLEMENTATION_VERSION_NAME
 
     def _create_socket(self, *arguments: Any) -> AssociationSocket:
         made = super()._create_socket(*arguments)

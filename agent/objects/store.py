@@ -16,11 +16,8 @@ from pathlib import Path
 
 from agent.foundation.errors import StorageFull
 from agent.foundation.failpoints import failpoint
+from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-# Derived once (UUIDv5 of 'echo-agent:listener:1'). Both are constant, so that the same dataset gives the
-# same bytes, and the same name, in every version of ours.
-IMPLEMENTATION_CLASS_UID = "2.25.126711443003779431292327943258443368459"
-IMPLEMENTATION_VERSION_NAME = "ECHO_AGENT"
 _PREFIX = bytes(128) + b"DICM"
 # The disk gets so many bytes at once, while the next ones are still being hashed.
 _PORTION = 2 * 1024 * 1024

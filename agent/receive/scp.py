@@ -16,12 +16,13 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from agent.audit.record import Action, Event
 from agent.foundation.errors import AgentError, DatabaseUnavailable, PortUnavailable, StorageFull
+from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import ListenerSettings
 from agent.network.commitment_scp import ReportStatus, ReportTaker, report_context
 from agent.network.contexts import report_contexts, supported_contexts
 from agent.network.tls import fingerprint, server_context
-from agent.objects.store import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, InstanceStore
+from agent.objects.store import InstanceStore
 from agent.receive.association import BoundedAssociation
 from agent.receive.intake import Intake
 from agent.receive.ledger import ConnectionLedger

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from agent.foundation.settings.tree import UrgencyRule
-from agent.reports.material import Material, Remark
+from agent.reports.flags import AFTER_VERIFICATION, each_code_once
+from agent.reports.material import Material
 from agent.reports.publish import NO_MODEL, Record
 from agent.reports.urgency import ROUTINE, Assessment, assess
 from dicom_sr.document import (
@@ -23,110 +24,12 @@ from dicom_sr.document import (
 )
 from dicom_sr.values import FindingsSopClass
 from dicom_sr.values import Outcome as NoticeOutcome
-from model.findings.types import Finding
+from model.drafts.draft import DraftFlag, DraftText, ModelIdentity
 
 MANUFACTURER = "ECHO Agent"
-# The flag of a draft whose study has a verified report already.
-AFTER_VERIFICATION = "after_verification"
 
 
-class Identity(Protocol):
-    """Which network a reporter holds (`model.reporting.reporter.ModelIdentity`)."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    @property
-    def version(self) -> str:
-        """The model's version."""
-
-    @property
-    def weights_sha256(self) -> str:
-        """Digest of the weights."""
-
-    @property
-    def demonstration(self) -> bool:
-        """Whether it is for demonstration only."""
-
-    @property
-    def block_size(self) -> int:
-        """Tokens a block."""
-
-    @property
-    def stage(self) -> str:
-        """The training stage that it came from."""
-
-
-class Sentence(Protocol):
-    """One sentence of a draft (`model.reporting.reporter.DraftSentence`)."""
-
-    @property
-    def text(self) -> str:
-        """The sentence."""
-
-    @property
-    def confidence(self) -> float:
-        """The decoder's confidence in [0, 1]; not calibrated."""
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether the reader should doubt it."""
-
-
-class Flag(Protocol):
-    """Something that is wrong with a draft (`model.reporting.reporter.DraftFlag`)."""
-
-    @property
-    def code(self) -> str:
-        """A stable word."""
-
-    @property
-    def text(self) -> str:
-        """The same for a radiologist."""
-
-
-class Draft(Protocol):
-    """A draft as the network wrote it (`model.reporting.reporter.DraftText`)."""
-
-    @property
-    def findings_sentences(self) -> Sequence[Sentence]:
-        """The sentences under Findings."""
-
-    @property
-    def impression_sentences(self) -> Sequence[Sentence]:
-        """The sentences under Impression."""
-
-    @property
-    def text(self) -> str:
-        """The whole text."""
-
-    @property
-    def findings(self) -> Sequence[Finding]:
-        """What was read in the text."""
-
-    @property
-    def flags(self) -> Sequence[Flag]:
-        """What is wrong with it."""
-
-    @property
-    def tokens(self) -> int:
-        """Length in tokens."""
-
-    @property
-    def forwards(self) -> int:
-        """Passes through the network."""
-
-    @property
-    def blocks(self) -> int:
-        """Blocks decoded."""
-
-    @property
-    def seconds(self) -> float:
-        """Time in the network."""
-
-
-def algorithm_of(identity: Identity) -> Algorithm:
+def algorithm_of(identity: ModelIdentity) -> Algorithm:
     """Return the network as the documents name it."""
     return Algorithm(
         name=identity.name,
@@ -139,7 +42,7 @@ def algorithm_of(identity: Identity) -> Algorithm:
 
 
 def draft_record(
-    draft: Draft,
+    draft: DraftText,
     material: Material,
     algorithm: Algorithm,
     rules: Sequence[UrgencyRule],
@@ -157,8 +60,8 @@ def draft_record(
         StructuredReportError: the study or the draft cannot be encoded.
     """
     urgency = assess(tuple(draft.findings), rules)
-    verified = (Remark(code=AFTER_VERIFICATION, text=standing),) if standing else ()
-    flags = _each_once((*draft.flags, *material.remarks, *verified))
+    verified = (DraftFlag(code=AFTER_VERIFICATION, text=standing),) if standing else ()
+    flags = each_code_once((*draft.flags, *material.flags, *verified))
     content = DraftContent(
         findings=tuple(draft.findings),
         findings_sentences=[sentence.text for sentence in draft.findings_sentences],
@@ -242,12 +145,7 @@ def _plain(algorithm: Algorithm) -> dict[str, Any]:
     return dataclasses.asdict(algorithm) | {"parameters": dict(algorithm.parameters)}
 
 
-def _each_once(flags: Sequence[Flag | Remark]) -> tuple[Flag | Remark, ...]:
-    """Drop what is said twice: the network and the choice of images may remark on the same thing."""
-    return tuple({flag.text: flag for flag in reversed(flags)}.values())[::-1]
-
-
-def _content(draft: Draft, flags: Sequence[Flag | Remark], urgency: Assessment | None) -> dict[str, Any]:
+def _content(draft: DraftText, flags: Sequence[DraftFlag], urgency: Assessment | None) -> dict[str, Any]:
     return {
         "findings": [dataclasses.asdict(finding) for finding in draft.findings],
         "flags": [{"code": flag.code, "text": flag.text} for flag in flags],

@@ -27,39 +27,16 @@ from agent.objects.projection import View, view_of
 from agent.objects.store import InstanceStore
 from agent.priors.comparison import Comparison, comparison_for
 from agent.queue.jobs import Claim
+from agent.reports.flags import PRIORS_UNAVAILABLE, view_flags
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text
+from model.drafts.draft import DraftFlag
+from model.drafts.study import ReportContext
 
 LONGEST_INDICATION = 500
 # Why the study was asked for, the closest to the question first.
 _INDICATION = ("ReasonForTheRequestedProcedure", "ReasonForStudy", "AdmittingDiagnosesDescription")
 _HISTORY = "AdditionalPatientHistory"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
-    """Something that the reader must know of the draft, in words for a radiologist."""
-
-    code: str
-    text: str
-
-
-# The flag of a draft that earlier studies were wanted for, and are not there.
-PRIORS_UNAVAILABLE = "priors_unavailable"
-NO_LATERAL = Remark(code="missing_lateral", text="Drafted from the frontal view alone: no lateral view.")
-NO_FRONTAL = Remark(code="missing_frontal", text="Drafted from the lateral view alone: no frontal view.")
-UNKNOWN_VIEW = Remark(code="unknown_view", text="The image does not state its view; it was read as frontal.")
-INCOMPLETE = Remark(
-    code="incomplete_study", text="Drafted before the study was complete: later images are not included."
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What is known besides the pixels; empty means unknown."""
-
-    indication: str = ""
-    comparison: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,16 +45,16 @@ class Material:
 
     images: tuple[StudyImage, ...]
     indication: str
-    remarks: tuple[Remark, ...]
+    flags: tuple[DraftFlag, ...]
     # What is known of earlier studies, in words for the network; empty when nothing is.
     comparison: str = ""
     # The same for the documents, with the images of those studies.
     priors: Comparison = field(default_factory=Comparison)
 
     @property
-    def context(self) -> Context:
+    def context(self) -> ReportContext:
         """What the network is told besides the images."""
-        return Context(indication=self.indication, comparison=self.comparison)
+        return ReportContext(indication=self.indication, comparison=self.comparison)
 
     @property
     def headers(self) -> tuple[Dataset, ...]:
@@ -109,13 +86,13 @@ def gather(
     images = tuple(load_image(one.path) for one in chosen)
     headers = [image.header for image in images]
     priors = comparison_for(database, store, claim, headers)
-    remarks = remarks_on(tuple(image.view for image in images), incomplete=claim.incomplete)
+    flags = view_flags([image.view for image in images], incomplete=claim.incomplete)
     if priors.warning:
-        remarks = (*remarks, Remark(code=PRIORS_UNAVAILABLE, text=priors.warning))
+        flags = (*flags, DraftFlag(code=PRIORS_UNAVAILABLE, text=priors.warning))
     return Material(
         images=images,
         indication=indication_of(headers),
-        remarks=remarks,
+        flags=flags,
         comparison=priors.text,
         priors=priors,
     )
@@ -167,18 +144,6 @@ def choose(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
     frontal = _newest(found, "frontal") or _newest(found, "unknown")
     lateral = _newest(found, "lateral")
     return tuple(one for one in (frontal, lateral) if one is not None)
-
-
-def remarks_on(views: Sequence[View], *, incomplete: bool) -> tuple[Remark, ...]:
-    """Return what the reader must know of the choice of images."""
-    remarks = []
-    if "frontal" not in views:
-        remarks.append(UNKNOWN_VIEW if "unknown" in views else NO_FRONTAL)
-    if "lateral" not in views:
-        remarks.append(NO_LATERAL)
-    if incomplete:
-        remarks.append(INCOMPLETE)
-    return tuple(remarks)
 
 
 def indication_of(headers: Sequence[Dataset]) -> str:

@@ -27,7 +27,6 @@ from agent.queue import deliveries
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import JobState, move
 from agent.reports import publish as outbox
-from agent.reports.compose import AFTER_VERIFICATION
 from agent.reports.edited_report import (
     Report,
     agreement,
@@ -36,6 +35,7 @@ from agent.reports.edited_report import (
     finding_of,
     read_findings,
 )
+from agent.reports.flags import AFTER_VERIFICATION
 from agent.reports.publish import Record
 from dicom_sr.document import (
     Algorithm,

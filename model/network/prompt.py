@@ -32,14 +32,6 @@ _STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportContext:
-    """What is known besides the pixels; empty means unknown."""
-
-    indication: str = ""
-    comparison: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """One study: token ids with one placeholder per visual token, and its prepared images `[n, S, S]`.
 
@@ -115,15 +107,20 @@ def patchify(images: Tensor, config: ModelConfig) -> tuple[Tensor, Tensor]:
 
 
 def prompt_ids(
-    tokenizer: ReportTokenizer, images: int, image_tokens: int, context: ReportContext | None = None
+    tokenizer: ReportTokenizer,
+    images: int,
+    image_tokens: int,
+    *,
+    indication: str = "",
+    comparison: str = "",
 ) -> tuple[int, ...]:
     """One user turn, images first (frontal first, then lateral), then the instruction and what is known.
 
-    images: how many; image_tokens: visual tokens of each. The turn of the assistant is opened, so the
+    images: how many; image_tokens: visual tokens of each. indication, comparison: what is known besides the
+    pixels; empty means unknown. The turn of the assistant is opened, so the
     next token is the first of the report.
     """
-    context = context or ReportContext()
-    known = {"Indication": context.indication.strip(), "Comparison": context.comparison.strip()}
+    known = {"Indication": indication.strip(), "Comparison": comparison.strip()}
     parts = [tokenizer.encode(f" {name}: {text}")[:LONGEST_CONTEXT] for name, text in known.items() if text]
     image = [
         tokenizer.special(VISION_START),
@@ -153,16 +150,18 @@ def build_prompt(
     tokenizer: ReportTokenizer,
     config: ModelConfig,
     images: Sequence[npt.NDArray[np.uint8]],
-    context: ReportContext | None = None,
+    *,
+    indication: str = "",
+    comparison: str = "",
 ) -> Prompt:
     """A study's prompt from its images uint8 `[H, W]`, frontal first. Raises: PromptError without images."""
     if not images:
         raise PromptError("a study needs at least one image")
     prepared = torch.stack([prepare_image(pixels, config.image_size) for pixels in images])
-    return Prompt(
-        input_ids=prompt_ids(tokenizer, len(images), config.image_tokens, context),
-        images=prepared,
+    ids = prompt_ids(
+        tokenizer, len(images), config.image_tokens, indication=indication, comparison=comparison
     )
+    return Prompt(input_ids=ids, images=prepared)
 
 
 def collate_prompts(prompts: Sequence[Prompt], config: ModelConfig, pad_id: int) -> PromptBatch:

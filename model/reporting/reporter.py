@@ -22,59 +22,22 @@ from numpy.typing import NDArray
 
 from model.decode import Decoded, DecodeOptions
 from model.decode.engine import Engine
+from model.drafts.draft import DraftSentence, DraftText, ModelIdentity
+from model.drafts.study import Image, Key, ReportContext, Study, StudyList, StudySource, View
 from model.errors import PromptError
 from model.findings.vocabulary import Vocabulary, load_vocabulary
 from model.network.checkpoint import Checkpoint, load_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.device import DeviceChoice, DeviceName, select_device
 from model.network.memory import affordable_slots, free_memory
-from model.network.prompt import Prompt, ReportContext, build_prompt, longest_prompt
+from model.network.prompt import Prompt, build_prompt, longest_prompt
 from model.network.tokenizer import ReportTokenizer
-from model.reporting.draft import DraftFlag, DraftSentence, DraftText, FlagCode
 from model.reporting.quantization import quantize
 from model.reporting.review import Review, review
-from model.reporting.stream import (
-    Context,
-    Image,
-    Key,
-    Outcome,
-    ReportQueue,
-    Stream,
-    Study,
-    StudyList,
-    StudySource,
-    View,
-)
-
-__all__ = [
-    "Context",
-    "DraftFlag",
-    "DraftSentence",
-    "DraftText",
-    "FlagCode",
-    "Image",
-    "ModelIdentity",
-    "ReportContext",
-    "Reporter",
-    "ReporterImage",
-    "Study",
-    "StudyList",
-    "StudySource",
-    "View",
-]
+from model.reporting.stream import Outcome, ReportQueue, Stream
 
 # When a doubtful block is decoded again: a step commits one token, and every other this sure of itself.
 _AGAIN_THRESHOLD = 0.9
-
-_FRONTAL_ALONE = DraftFlag(
-    code=FlagCode.MISSING_LATERAL, text="Drafted from the frontal view alone: no lateral view."
-)
-_LATERAL_ALONE = DraftFlag(
-    code=FlagCode.INCOMPLETE_STUDY, text="Drafted from the lateral view alone: no frontal view."
-)
-_VIEW_UNKNOWN = DraftFlag(
-    code=FlagCode.INCOMPLETE_STUDY, text="The image does not state its view; it was read as frontal."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,19 +46,6 @@ class ReporterImage:
 
     pixels: npt.NDArray[np.uint8]
     view: View = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelIdentity:
-    """Which model writes the drafts: what a report's algorithm identification names."""
-
-    name: str
-    version: str
-    weights_sha256: str
-    demonstration: bool
-    licence: str
-    block_size: int
-    stage: Stage
 
 
 class Reporter:
@@ -162,11 +112,11 @@ class Reporter:
         """The most reports in decoding at once."""
         return self._queue.slots
 
-    def draft(self, images: Sequence[Image], context: Context | None = None) -> DraftText:
+    def draft(self, images: Sequence[Image], context: ReportContext | None = None) -> DraftText:
         """Drafts one study. Raises: PromptError, OutOfMemoryError."""
         return self.draft_many([(images, context or ReportContext())])[0]
 
-    def draft_many(self, studies: Sequence[tuple[Sequence[Image], Context]]) -> list[DraftText]:
+    def draft_many(self, studies: Sequence[tuple[Sequence[Image], ReportContext]]) -> list[DraftText]:
         """Drafts several studies together: one draft each, in order, as if each were alone.
 
         Raises: PromptError, OutOfMemoryError for the first study that cannot be drafted.
@@ -200,7 +150,7 @@ class Reporter:
                     if isinstance(outcome.result, Exception):
                         yield study.key, outcome.result
                     else:
-                        yield study.key, _compose(outcome.result, _view_flags(study.images), outcome)
+                        yield study.key, _compose(outcome.result, outcome)
 
 
 class _Desk:
@@ -210,13 +160,17 @@ class _Desk:
         self._config, self._tokenizer, self._vocabulary = config, tokenizer, vocabulary
         self._options = DecodeOptions.of(config)
 
-    def prompt(self, images: Sequence[Image], context: Context | None) -> Prompt:
-        """One frontal and one lateral image, and the context for a model that reads it."""
-        chosen = _choose(images)
-        known = ReportContext()
-        if context is not None and self._config.reads_context:
-            known = ReportContext(indication=context.indication, comparison=context.comparison)
-        return build_prompt(self._tokenizer, self._config, [image.pixels for image in chosen], known)
+    def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
+        """The study as the decoder takes it, and the context for a model that reads it."""
+        ordered = _ordered(images)
+        known = context if context is not None and self._config.reads_context else ReportContext()
+        return build_prompt(
+            self._tokenizer,
+            self._config,
+            [image.pixels for image in ordered],
+            indication=known.indication,
+            comparison=known.comparison,
+        )
 
     def read(self, report: Decoded) -> Review:
         """The report, read over."""
@@ -267,30 +221,19 @@ def _engine_for(checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory
     )
 
 
-def _choose(images: Sequence[Image]) -> list[Image]:
-    """What the model was trained to see: one frontal image, then one lateral one, the first of each."""
+def _ordered(images: Sequence[Image]) -> list[Image]:
+    """The images in the order of the training: the frontal one (or one of unknown view), then the lateral.
+
+    Which images of a study are read, and what the reader is told of that, is the caller's choice.
+    Raises: PromptError for no image, or for two of one kind.
+    """
     if not images:
         raise PromptError("a study needs at least one image")
-    frontal = [image for image in images if image.view == "frontal"]
-    unknown = [image for image in images if image.view == "unknown"]
     lateral = [image for image in images if image.view == "lateral"]
-    return [*(frontal or unknown)[:1], *lateral[:1]]
-
-
-def _view_flags(images: Sequence[Image]) -> list[DraftFlag]:
-    views = [image.view for image in _choose(images)]
-    flags = []
-    if "lateral" not in views:
-        flags.append(_FRONTAL_ALONE)
-    if "unknown" in views:
-        flags.append(_VIEW_UNKNOWN)
-    if views == ["lateral"]:
-        flags.append(_LATERAL_ALONE)
-    left_out = len(images) - len(views)
-    if left_out:
-        text = f"Drafted from {len(views)} of the study's {len(images)} images; the others were not read."
-        flags.append(DraftFlag(code=FlagCode.INCOMPLETE_STUDY, text=text))
-    return flags
+    frontal = [image for image in images if image.view != "lateral"]
+    if len(frontal) > 1 or len(lateral) > 1:
+        raise PromptError("the model reads one frontal and one lateral image: choose before drafting")
+    return [*frontal, *lateral]
 
 
 def _joined(report: Decoded, kept: int, rest: Decoded, options: DecodeOptions) -> Decoded:
@@ -304,7 +247,7 @@ def _joined(report: Decoded, kept: int, rest: Decoded, options: DecodeOptions) -
     )
 
 
-def _compose(found: Review, view_flags: Sequence[DraftFlag], outcome: Outcome) -> DraftText:
+def _compose(found: Review, outcome: Outcome) -> DraftText:
     sentences = {"findings": list[DraftSentence](), "impression": list[DraftSentence]()}
     for spoken, doubtful in zip(found.sentences, found.doubtful, strict=True):
         sentence = DraftSentence(text=spoken.text, confidence=spoken.confidence, doubtful=doubtful)
@@ -314,7 +257,7 @@ def _compose(found: Review, view_flags: Sequence[DraftFlag], outcome: Outcome) -
         impression_sentences=tuple(sentences["impression"]),
         text=found.text,
         findings=found.findings,
-        flags=(*found.flags, *view_flags),
+        flags=found.flags,
         tokens=found.report.length,
         forwards=found.report.forwards,
         blocks=found.report.blocks,

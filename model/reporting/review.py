@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.decode import Decoded
+from model.drafts.draft import DraftFlag, FlagCode
 from model.findings.consistency import Contradiction, contradictions
 from model.findings.extract import extract_findings
 from model.findings.types import Finding
 from model.findings.vocabulary import Vocabulary
 from model.network.tokenizer import ReportTokenizer
-from model.reporting.draft import DraftFlag, FlagCode, SpokenSentence, spoken_sentences
 from model.reporting.garble import garble
+from model.reporting.sentences import SpokenSentence, spoken_sentences
 
 # A sentence with a token less likely than this is flagged: the model saw another word as likely.
 LOW_CONFIDENCE = 0.5

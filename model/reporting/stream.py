@@ -7,76 +7,18 @@ is done, and its place is offered to the source.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Generic, Literal, Protocol, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Generic, Protocol, TypeVar
 
 from model.decode import Decoded, DecodeOptions
+from model.drafts.study import Image, Key, ReportContext, Study, StudySource
 from model.errors import DecodingError, OutOfMemoryError
 from model.network.prompt import Prompt
 from model.reporting.review import Review
 
-Key = TypeVar("Key")
 _Value = TypeVar("_Value")
-View = Literal["frontal", "lateral", "unknown"]
-
-
-class Image(Protocol):
-    """An image as the reporter takes it: uint8 `[H, W]`, bright is dense, and its view."""
-
-    @property
-    def pixels(self) -> npt.NDArray[np.uint8]: ...
-
-    @property
-    def view(self) -> View: ...
-
-
-class Context(Protocol):
-    """What is known besides the pixels; empty means unknown."""
-
-    @property
-    def indication(self) -> str: ...
-
-    @property
-    def comparison(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Study(Generic[Key]):
-    """A study to draft; key: what its owner knows it by."""
-
-    key: Key
-    images: Sequence[Image]
-    context: Context | None = None
-
-
-class StudySource(Protocol[Key]):
-    """Where a stream takes its studies from, while it is busy with others."""
-
-    def take(self, room: int, *, idle: bool) -> Sequence[Study[Key]] | None:
-        """At most `room` studies; none where there are none now; None where no more will come.
-
-        Called between two forwards, by the thread that iterates over the stream, and not any more after
-        None. idle: nothing is in hand, so the source may wait for a study; otherwise the network waits
-        for the answer.
-        """
-        ...
-
-
-class StudyList(Generic[Key]):
-    """The source that is known beforehand: a list, or anything to iterate over."""
-
-    def __init__(self, studies: Iterable[Study[Key]]) -> None:
-        self._studies = iter(studies)
-
-    def take(self, room: int, *, idle: bool) -> Sequence[Study[Key]] | None:
-        """The next `room` studies; None at the end."""
-        return list(islice(self._studies, room)) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +80,7 @@ class ReportQueue(Protocol):
 class Desk(Protocol):
     """How a study becomes a prompt, and what is made of the decoder's answer; called from any thread."""
 
-    def prompt(self, images: Sequence[Image], context: Context | None) -> Prompt:
+    def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
         """The study as the decoder takes it. Raises: PromptError."""
         ...
 

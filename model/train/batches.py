@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.network.config import ModelConfig
 from model.network.positions import mrope_positions, next_positions, text_positions
-from model.network.prompt import ReportContext, patchify, prepare_image, prompt_ids
+from model.network.prompt import patchify, prepare_image, prompt_ids
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
 
@@ -95,7 +95,8 @@ class Collator:
                 self.tokenizer,
                 len(example.images),
                 self.config.image_tokens,
-                ReportContext(indication=example.indication or "", comparison=example.comparison or ""),
+                indication=example.indication or "",
+                comparison=example.comparison or "",
             )
             for example in examples
         ]

@@ -16,6 +16,7 @@ from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore
 from agent.queue.states import JobState, move
 from agent.receive.intake import Intake
+from model.drafts.draft import DraftFlag, DraftSentence, DraftText, FlagCode, ModelIdentity
 from model.errors import ModelError
 from model.findings.types import Finding, Laterality, Presence
 from tests.support.films import chest_film, file_bytes
@@ -23,61 +24,39 @@ from tests.support.films import chest_film, file_bytes
 LOOPBACK = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeSentence:
-    """A sentence."""
-
-    text: str
-    confidence: float = 0.9
-    doubtful: bool = False
+# Every draft of the fake network carries a flag, as those of a real one may.
+UNSURE = DraftFlag(code=FlagCode.LOW_CONFIDENCE, text="The model was unsure of “Pneumothorax.”.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeFlag:
-    """A flag."""
-
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeDraft:
-    """A draft."""
-
-    findings_sentences: tuple[FakeSentence, ...]
-    impression_sentences: tuple[FakeSentence, ...]
-    text: str
-    findings: tuple[Finding, ...]
-    flags: tuple[FakeFlag, ...] = ()
-    tokens: int = 16
-    forwards: int = 2
-    blocks: int = 2
-    seconds: float = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeIdentity:
+def identity(*, demonstration: bool = False) -> ModelIdentity:
     """A network's identity."""
+    return ModelIdentity(
+        name="fake",
+        version="1",
+        weights_sha256="0" * 64,
+        demonstration=demonstration,
+        licence="none",
+        block_size=8,
+        stage="echo",
+    )
 
-    name: str = "fake"
-    version: str = "1"
-    weights_sha256: str = "0" * 64
-    demonstration: bool = False
-    block_size: int = 8
-    stage: str = "echo"
 
-
-def draft(mean: float) -> FakeDraft:
+def draft(mean: float) -> DraftText:
     """A draft that depends on the pixels."""
     side = Laterality.LEFT if mean > 127 else Laterality.RIGHT
     sentence = f"There is a {side} pneumothorax."
-    return FakeDraft(
-        findings_sentences=(FakeSentence(text=sentence),),
-        impression_sentences=(FakeSentence(text="Pneumothorax."),),
+    return DraftText(
+        findings_sentences=(DraftSentence(text=sentence, confidence=0.9),),
+        impression_sentences=(DraftSentence(text="Pneumothorax.", confidence=0.4, doubtful=True),),
         text=f"Findings: {sentence} Impression: Pneumothorax.",
         findings=(
             Finding(concept="pneumothorax", presence=Presence.PRESENT, laterality=side, evidence=sentence),
         ),
+        flags=(UNSURE,),
+        tokens=16,
+        forwards=2,
+        blocks=2,
+        seconds=0.01,
     )
 
 
@@ -89,7 +68,7 @@ class FakeReporter:
     choose: which of the studies in hand is done next.
     """
 
-    identity: FakeIdentity = field(default_factory=FakeIdentity)
+    identity: ModelIdentity = field(default_factory=identity)
     before: Callable[[Any], None] = lambda study: None
     choose: Callable[[Sequence[Any]], int] = lambda hand: 0
     slots: int = 4

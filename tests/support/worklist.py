@@ -20,8 +20,8 @@ from agent.reports import publish as outbox
 from agent.reports.compose import draft_record
 from agent.reports.material import Material
 from dicom_sr.document import Algorithm
+from model.drafts.draft import DraftFlag, DraftSentence, DraftText
 from model.findings.extract import extract_findings
-from model.reporting.reporter import DraftFlag, DraftSentence, DraftText
 from tests.support.films import chest_film, file_bytes
 
 ALGORITHM = Algorithm(
@@ -90,7 +90,7 @@ def write_draft(
         before = outbox.before_draft(session, study_id, study.study_instance_uid, settings.destinations)
         record = draft_record(
             answer,
-            Material(images=images, indication="", remarks=()),
+            Material(images=images, indication="", flags=()),
             ALGORITHM,
             settings.urgency,
             revision=job.revision,

@@ -19,7 +19,7 @@ from agent.reports.compose import algorithm_of, draft_record
 from dicom_sr.document import encode
 from dicom_sr.validate import validate_pair
 from tests.integration.priors.site import PRIORS, Site, film, report, until
-from tests.support.house import FakeIdentity, draft
+from tests.support.house import draft, identity
 
 pytestmark = pytest.mark.integration
 Keep = Callable[..., None]
@@ -67,7 +67,7 @@ def test_documents_name_the_earlier_study_and_pass_the_gate(site: Site, archived
     record = draft_record(
         draft(0.0),
         material,
-        algorithm_of(FakeIdentity()),
+        algorithm_of(identity()),
         DEFAULT_URGENCY,
         revision=1,
         created=datetime(2026, 1, 2, tzinfo=UTC),
@@ -113,7 +113,7 @@ def test_patient_without_earlier_studies_is_drafted_at_once(site: Site, archived
     (claim,) = site.claim()
     material = site.material(claim)
     assert (material.comparison, material.priors.warning) == ("", "")
-    assert [remark.code for remark in material.remarks] == ["missing_lateral"]
+    assert [flag.code for flag in material.flags] == ["missing_lateral"]
 
 
 def test_prior_that_is_sent_for_real_later_makes_a_job(site: Site, archived: Keep) -> None:

@@ -78,7 +78,7 @@ def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
         return claims
 
     def prepare(_claim: jobs.Claim) -> Material:
-        return Material(images=(), indication="", remarks=())
+        return Material(images=(), indication="", flags=())
 
     tray = Tray(claim, prepare, lambda _job, _error: None, stop=stop, poll_s=POLL_S, decoders=1)
     found: list[object] = []

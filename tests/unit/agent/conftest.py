@@ -13,7 +13,7 @@ from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
 from tests.support.films import bare_film, dataset_bytes
-from tests.support.house import LOOPBACK, FakeIdentity, FakeReporter, House, image
+from tests.support.house import LOOPBACK, FakeReporter, House, identity, image
 
 ChestBytes = Callable[..., bytes]
 
@@ -53,4 +53,4 @@ def reporter() -> FakeReporter:
 @pytest.fixture
 def demonstration_reporter() -> FakeReporter:
     """The same, as a demonstration model."""
-    return FakeReporter(identity=FakeIdentity(demonstration=True))
+    return FakeReporter(identity=identity(demonstration=True))

@@ -10,7 +10,7 @@ import torch
 
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig, Stage, tiny_config, tiny_network
-from model.network.prompt import PROMPT_WORDS, PromptBatch, ReportContext, build_prompt, collate_prompts
+from model.network.prompt import PROMPT_WORDS, PromptBatch, build_prompt, collate_prompts
 from model.network.tokenizer import ReportTokenizer, train_tokenizer
 
 SENTENCES = ["Findings: No pneumothorax. The heart is enlarged. Impression: Small left effusion."] * 5
@@ -83,7 +83,7 @@ def make_prompts(tokenizer: ReportTokenizer) -> Callable[..., PromptBatch]:
                 tokenizer,
                 config,
                 [rng.integers(0, 256, (60, 50 + row), dtype=np.uint8) for _ in range(count)],
-                ReportContext(indication="cough " * row),
+                indication="cough " * row,
             )
             for row, count in enumerate(images)
         ]

@@ -25,7 +25,11 @@ def test_worker_writes_draft_documents_and_deliveries(
     assert (job.state, job.attempts, job.lease_token) == ("DRAFTED", 1, None)
     (draft,) = rows(house.database, Draft)
     assert draft.text.startswith("Findings: There is a")
-    assert (draft.outcome, draft.urgency, draft.content["flags"]) == ("drafted", 5, [])
+    assert (
+        draft.outcome,
+        draft.urgency,
+        [flag["code"] for flag in draft.content["flags"]],
+    ) == ("drafted", 5, ["low_confidence"])
     assert 0.0 <= draft.waited_s < 300.0
     assert draft.delivered_s is None
     assert [one.role for one in rows(house.database, Document)] == ["findings", "report"]
@@ -60,7 +64,8 @@ def test_worker_flags_what_the_reader_must_know(
         session.execute(update(Job).where(Job.id == job_id).values(incomplete=True))
     worker(house, settings, reporter).run_once()
     (draft,) = rows(house.database, Draft)
-    assert [flag["code"] for flag in draft.content["flags"]] == ["missing_lateral", "incomplete_study"]
+    codes = [flag["code"] for flag in draft.content["flags"]]
+    assert codes == ["low_confidence", "missing_lateral", "incomplete_study"]
     assert b"no lateral view" in rows(house.database, Document)[1].content
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.network.commitment_scp import ReportStatus
 from agent.network.contexts import supported_contexts
 from agent.network.statuses import ACTION_STATUSES, ActionVerdict
-from agent.objects.store import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.receive.intake import INSTANCE_CONFLICT, PATIENT_CONFLICT
 from agent.receive.ledger import HALF_OPEN_PER_ADDRESS, HALF_OPEN_PER_STRANGER
 from agent.receive.receiver import Status

@@ -12,19 +12,8 @@ from sqlalchemy import update
 from agent.database.tables import Instance
 from agent.foundation.errors import InstanceMissing, NotAChestStudy
 from agent.foundation.settings.tree import DEFAULT_ELIGIBILITY
-from agent.objects.projection import View
 from agent.queue import jobs
-from agent.reports.material import (
-    INCOMPLETE,
-    LONGEST_INDICATION,
-    NO_FRONTAL,
-    NO_LATERAL,
-    UNKNOWN_VIEW,
-    Remark,
-    gather,
-    indication_of,
-    remarks_on,
-)
+from agent.reports.material import LONGEST_INDICATION, gather, indication_of
 
 Film = Callable[..., Dataset]
 
@@ -100,23 +89,6 @@ def test_choice_after_the_purge_says_that_the_images_were_purged(house: Any, fil
         session.execute(update(Instance).values(purged_at=Instance.received_at))
     with pytest.raises(InstanceMissing, match="purged"):
         chosen(house)
-
-
-@pytest.mark.parametrize(
-    ("views", "incomplete", "remarks"),
-    [
-        (("frontal", "lateral"), False, ()),
-        (("frontal",), False, (NO_LATERAL,)),
-        (("lateral",), True, (NO_FRONTAL, INCOMPLETE)),
-        (("unknown", "lateral"), False, (UNKNOWN_VIEW,)),
-        (("unknown",), False, (UNKNOWN_VIEW, NO_LATERAL)),
-    ],
-)
-def test_remarks_say_what_is_missing(
-    views: tuple[View, ...], incomplete: bool, remarks: tuple[Remark, ...]
-) -> None:
-    """Whatever the draft could not see is said."""
-    assert remarks_on(views, incomplete=incomplete) == remarks
 
 
 def test_indication_is_the_closest_to_the_question(film: Film) -> None:

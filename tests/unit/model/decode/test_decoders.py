@@ -23,7 +23,7 @@ from model.network.backbone import Backbone
 from model.network.config import BlockAnchor, ModelConfig, PromptAttention, Stage
 from model.network.masks import causal_mask
 from model.network.positions import next_positions, text_positions
-from model.network.prompt import PromptBatch, ReportContext, build_prompt, collate_prompts
+from model.network.prompt import PromptBatch, build_prompt, collate_prompts
 from model.network.tokenizer import ReportTokenizer
 
 Make = Callable[..., ModelConfig]
@@ -261,7 +261,7 @@ def test_a_report_can_be_continued_from_any_block(
     backbone = make_backbone(config, 19)
     rng = np.random.default_rng(3)
     images = [rng.integers(0, 256, (40, 40), dtype=np.uint8) for _ in range(2)]
-    prompts = [build_prompt(tokenizer, config, images[:n], ReportContext(indication="x" * n)) for n in (1, 2)]
+    prompts = [build_prompt(tokenizer, config, images[:n], indication="x" * n) for n in (1, 2)]
     options = DecodeOptions.of(config, steps=2)
     whole = decoder(backbone, collate_prompts(prompts, config, tokenizer.pad_id), options)
     tail = [len(p.input_ids) % 4 if anchor is BlockAnchor.SEQUENCE else 0 for p in prompts]

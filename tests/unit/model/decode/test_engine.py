@@ -25,7 +25,7 @@ from model.decode.steps import Method
 from model.errors import DecodingError, OutOfMemoryError
 from model.network.backbone import Backbone
 from model.network.config import BlockAnchor, ModelConfig, PromptAttention, Stage
-from model.network.prompt import Prompt, ReportContext, build_prompt, collate_prompts
+from model.network.prompt import Prompt, build_prompt, collate_prompts
 from model.network.tokenizer import ReportTokenizer
 
 Make = Callable[..., ModelConfig]
@@ -43,7 +43,7 @@ def make_studies(tokenizer: ReportTokenizer) -> Callable[..., list[Prompt]]:
                 tokenizer,
                 config,
                 [rng.integers(0, 256, (40, 40), np.uint8) for _ in range(1 + number % 2)],
-                ReportContext(indication="cough " * (number % 3)),
+                indication="cough " * (number % 3),
             )
             for number in range(count)
         ]

@@ -12,7 +12,6 @@ from model.errors import PromptError
 from model.network.config import ModelConfig
 from model.network.prompt import (
     INSTRUCTION,
-    ReportContext,
     build_prompt,
     collate_prompts,
     longest_prompt,
@@ -65,7 +64,7 @@ def test_patches_are_in_the_order_of_qwen(make_config: Make) -> None:
 def test_prompt_names_what_is_known(tokenizer: ReportTokenizer) -> None:
     """Images first, then the instruction; unknown context leaves no trace."""
     bare = prompt_ids(tokenizer, 2, 4)
-    known = prompt_ids(tokenizer, 2, 4, ReportContext(indication="cough", comparison=" 2020 "))
+    known = prompt_ids(tokenizer, 2, 4, indication="cough", comparison=" 2020 ")
     assert f"user\n{INSTRUCTION}\nassistant\n" == tokenizer.decode(bare)
     assert f"user\n{INSTRUCTION} Indication: cough Comparison: 2020\nassistant\n" == tokenizer.decode(known)
     assert bare.count(tokenizer.image_id) == 8
@@ -104,8 +103,7 @@ def test_prompts_are_padded_on_the_right(tokenizer: ReportTokenizer, make_config
 def test_long_context_is_cut(tokenizer: ReportTokenizer, make_config: Make) -> None:
     """An indication that goes on and on leaves the prompt within its greatest length."""
     config = make_config(reads_context=True)
-    context = ReportContext(indication="cough " * 200, comparison="zebra " * 200)
-    ids = prompt_ids(tokenizer, 2, config.image_tokens, context)
+    ids = prompt_ids(tokenizer, 2, config.image_tokens, indication="cough " * 200, comparison="zebra " * 200)
     assert len(ids) == longest_prompt(tokenizer, config)
     assert ids[-4:] == prompt_ids(tokenizer, 2, config.image_tokens)[-4:]
     bare = make_config(reads_context=False)

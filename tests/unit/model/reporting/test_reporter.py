@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from model.decode import Decoded, DecodeOptions
+from model.drafts.draft import FlagCode
+from model.drafts.study import ReportContext, Study, StudyList, View
 from model.errors import CheckpointError, PromptError
 from model.network.backbone import Backbone
 from model.network.checkpoint import Checkpoint, save_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.device import select_device
-from model.network.prompt import Prompt, PromptBatch, ReportContext, collate_prompts
+from model.network.prompt import Prompt, PromptBatch, collate_prompts
 from model.network.tokenizer import ReportTokenizer, train_tokenizer
-from model.reporting.draft import FlagCode
-from model.reporting.reporter import Reporter, ReporterImage, Study, StudyList, View
+from model.reporting.reporter import Reporter, ReporterImage
 
 Make = Callable[..., ModelConfig]
 MakeBackbone = Callable[[ModelConfig, int], Backbone]
@@ -195,21 +196,19 @@ def test_careful_checkpoints_are_not_decoded_again(make_reporter: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("views", "seen", "flags"),
+    ("views", "seen"),
     [
-        (["lateral", "frontal"], [50, 100], []),
-        (["frontal"], [50], ["missing_lateral"]),
-        (["lateral"], [100], ["incomplete_study"]),
-        (["unknown", "lateral"], [150, 100], ["incomplete_study"]),
-        (["unknown", "frontal", "lateral"], [50, 100], ["incomplete_study"]),
-        (["unknown"], [150], ["missing_lateral", "incomplete_study"]),
-        (["frontal", "frontal", "lateral", "lateral"], [50, 100], ["incomplete_study"]),
+        (["lateral", "frontal"], [50, 100]),
+        (["frontal"], [50]),
+        (["lateral"], [100]),
+        (["unknown", "lateral"], [150, 100]),
+        (["unknown"], [150]),
     ],
 )
 def test_one_frontal_and_one_lateral_image_are_read(
-    make_reporter: Callable[..., Reporter], views: list[View], seen: list[int], flags: list[str]
+    make_reporter: Callable[..., Reporter], views: list[View], seen: list[int]
 ) -> None:
-    """Frontal first; what was missing or left out is said."""
+    """The frontal image comes first; the views are the caller's to remark on."""
     script = Script(FIRST + LAST)
     draft = make_reporter(script).draft(study(*views))
     batch = script.asked[0][0]
@@ -217,7 +216,18 @@ def test_one_frontal_and_one_lateral_image_are_read(
     shades = [batch.pixel_values[i * patches, 0].item() for i in range(len(batch.grid_thw))]
     expected = [(shade / 255 - 0.48145466) / 0.26862954 for shade in seen]
     assert shades == pytest.approx(expected, abs=1e-5)
-    assert codes(draft.flags) == flags
+    assert draft.flags == ()
+
+
+@pytest.mark.parametrize(
+    "views", [["frontal", "frontal"], ["lateral", "lateral"], ["unknown", "frontal"], ["unknown", "unknown"]]
+)
+def test_two_images_of_one_kind_are_refused(
+    make_reporter: Callable[..., Reporter], views: list[View]
+) -> None:
+    """Which image is read is the caller's choice, so that what it tells the reader is true."""
+    with pytest.raises(PromptError, match="choose before drafting"):
+        make_reporter(Script()).draft(study(*views))
 
 
 @pytest.mark.parametrize(("reads", "words"), [(True, "Indication: cough"), (False, "the impression.\n")])
@@ -290,7 +300,7 @@ def test_broken_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_stream_gives_each_draft_under_its_key(make_reporter: Callable[..., Reporter]) -> None:
-    """Drafts carry the flags of their own images; a study without images comes back as its error."""
+    """Drafts carry their own text; a study without images comes back as its error."""
     source = StudyList(
         [
             Study(key="both", images=study("frontal", "lateral")),
@@ -298,10 +308,10 @@ def test_stream_gives_each_draft_under_its_key(make_reporter: Callable[..., Repo
             Study(key="one", images=study("frontal"), context=ReportContext(indication="cough")),
         ]
     )
-    drafts = dict(make_reporter(Script(FIRST + LAST, FIRST + LAST)).draft_stream(source, ahead=0))
+    drafts = dict(make_reporter(Script(FIRST + LAST, FIRST)).draft_stream(source, ahead=0))
     assert isinstance(drafts["none"], PromptError)
-    assert codes(drafts["both"].flags) == []
-    assert codes(drafts["one"].flags) == [FlagCode.MISSING_LATERAL]
+    assert drafts["both"].text == FIRST + LAST
+    assert drafts["one"].text == FIRST
 
 
 def test_repeated_blocks_and_their_cost_stand_in_the_draft(make_reporter: Callable[..., Reporter]) -> None:

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from model.decode import Decoded, DecodeOptions
+from model.drafts.study import Study, StudyList
 from model.errors import DecodingError, OutOfMemoryError, PromptError
 from model.network.prompt import Prompt
 from model.reporting.review import Review
-from model.reporting.stream import Outcome, Stream, Study, StudyList
+from model.reporting.stream import Outcome, Stream
 
 
 def a_report(number: int, forwards: int = 1) -> Decoded:

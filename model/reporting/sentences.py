@@ -1,4 +1,4 @@
-"""A draft as a value: sentences with their confidence, findings, and what a radiologist must know of it."""
+"""A decoded report to its sentences, with the section and the confidence of each."""
 
 from __future__ import annotations
 
@@ -6,71 +6,15 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import Literal
 
 from model.decode import Decoded
-from model.findings.types import Finding
 from model.network.tokenizer import ReportTokenizer
 
 Section = Literal["findings", "impression"]
 _HEADING = re.compile(r"\b(Findings|Impression):\s*", re.IGNORECASE)
 _END = re.compile(r"[.!?](?=\s|$)|\n+")
-
-
-class FlagCode(StrEnum):
-    """Why a draft deserves more than the usual distrust."""
-
-    GARBLED = "garbled"
-    CONTRADICTION = "contradiction"
-    LOW_CONFIDENCE = "low_confidence"
-    INCOMPLETE_STUDY = "incomplete_study"
-    MISSING_LATERAL = "missing_lateral"
-    TRUNCATED = "truncated"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftFlag:
-    """One caution, in words for a radiologist."""
-
-    code: FlagCode
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftSentence:
-    """One sentence; confidence: the least probability in 0..1 of its tokens (not calibrated).
-
-    doubtful: it reads as broken, or its confidence is low, also after it was decoded again.
-    """
-
-    text: str
-    confidence: float
-    doubtful: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftText:
-    """A draft report.
-
-    tokens: generated, the end token included; forwards: what they cost, prefills and repeats included;
-    blocks: of the report as it stands; seconds: wall-clock from the study's taking to the finished draft,
-    others being decoded beside it. repeated_blocks: decoded a second time because the first reading was
-    doubtful; repeat_forwards: what that cost, part of `forwards`.
-    """
-
-    findings_sentences: tuple[DraftSentence, ...]
-    impression_sentences: tuple[DraftSentence, ...]
-    text: str
-    findings: tuple[Finding, ...]
-    flags: tuple[DraftFlag, ...]
-    tokens: int
-    forwards: int
-    blocks: int
-    seconds: float
-    repeated_blocks: int = 0
-    repeat_forwards: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

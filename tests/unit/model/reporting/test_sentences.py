@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model.decode import Decoded
 from model.network.tokenizer import ReportTokenizer
-from model.reporting.draft import SpokenSentence, spoken_sentences
+from model.reporting.sentences import SpokenSentence, spoken_sentences
 
 TEXT = "Findings: No pneumothorax. The heart is enlarged. Impression: Small left effusion."
 

@@ -1,0 +1,76 @@
+"""A draft report as a value, and which network wrote it. Nothing here loads torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from model.findings.types import Finding
+
+
+class FlagCode(StrEnum):
+    """What is wrong with a text, as the network's own review sees it."""
+
+    GARBLED = "garbled"
+    CONTRADICTION = "contradiction"
+    LOW_CONFIDENCE = "low_confidence"
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftFlag:
+    """One caution: a stable code (a `FlagCode`, or one of the service's), and words for a radiologist."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftSentence:
+    """One sentence; confidence: the least probability in 0..1 of its tokens (not calibrated).
+
+    doubtful: it reads as broken, or its confidence is low, also after it was decoded again.
+    """
+
+    text: str
+    confidence: float
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftText:
+    """A draft report.
+
+    tokens: generated, the end token included; forwards: what they cost, prefills and repeats included;
+    blocks: of the report as it stands; seconds: wall-clock from the study's taking to the finished draft,
+    others being decoded beside it. repeated_blocks: decoded a second time because the first reading was
+    doubtful; repeat_forwards: what that cost, part of `forwards`.
+    """
+
+    findings_sentences: tuple[DraftSentence, ...]
+    impression_sentences: tuple[DraftSentence, ...]
+    text: str
+    findings: tuple[Finding, ...]
+    flags: tuple[DraftFlag, ...]
+    tokens: int
+    forwards: int
+    blocks: int
+    seconds: float
+    repeated_blocks: int = 0
+    repeat_forwards: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model writes the drafts: what a report's algorithm identification names.
+
+    weights_sha256: 64 hexadecimal digits. stage: how far it was trained (`model.network.config.Stage`).
+    """
+
+    name: str
+    version: str
+    weights_sha256: str
+    demonstration: bool
+    licence: str
+    block_size: int
+    stage: str

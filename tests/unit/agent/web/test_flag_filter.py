@@ -1,0 +1,46 @@
+"""The list's filter by flag finds the drafts that carry it, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+
+from agent.foundation.settings.tree import Settings
+from agent.reports import flags
+from agent.web.query import FLAGS, Query
+from agent.web.worklist import read_page
+from model.drafts.draft import DraftFlag, FlagCode
+from tests.unit.agent.drafting.workers import worker
+
+Film = Callable[..., Dataset]
+
+
+def test_list_offers_every_flag_that_a_draft_can_carry() -> None:
+    """No flag is set that the list cannot ask for."""
+    made = {one.code for one in vars(flags).values() if isinstance(one, DraftFlag)}
+    made |= {flags.PRIORS_UNAVAILABLE, flags.AFTER_VERIFICATION, *FlagCode}
+    assert made - set(FLAGS) == set()
+
+
+@pytest.mark.parametrize(
+    ("views", "found"),
+    [
+        (("PA", "LL"), {"low_confidence"}),
+        (("PA",), {"low_confidence", "missing_lateral"}),
+        (("LL",), {"low_confidence", "missing_frontal"}),
+        (("", "LL"), {"low_confidence", "unknown_view"}),
+        (("",), {"low_confidence", "unknown_view", "missing_lateral"}),
+        (("PA", "AP", "LL"), {"low_confidence"}),
+    ],
+)
+def test_list_finds_a_draft_by_each_of_its_flags_and_by_no_other(
+    house: Any, settings: Settings, reporter: Any, film: Film, views: tuple[str, ...], found: set[str]
+) -> None:
+    """What the worker drafted is found under the flags that its images call for."""
+    house.queued(*(film(1, number, ViewPosition=view) for number, view in enumerate(views, 1)))
+    worker(house, settings, reporter).run_once()
+    listed = {flag for flag in FLAGS if read_page(house.database, Query(flag=flag)).count}
+    assert found == listed

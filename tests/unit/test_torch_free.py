@@ -1,0 +1,39 @@
+"""Only what runs the network loads torch: listener, page and deliverer start without its time and memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "transformers", "tokenizers", "safetensors")
+# Commands load the network for what they are told to do; every other room, a new one too, may not.
+FREE_TO_LOAD = "commands"
+MODEL = ("drafts", "findings")
+PROGRAM = """
+import importlib, pkgutil, sys
+for name in sys.argv[1].split(","):
+    package = importlib.import_module(name)
+    for one in pkgutil.walk_packages(package.__path__, f"{name}."):
+        importlib.import_module(one.name)
+print(",".join(name for name in sys.argv[2].split(",") if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize("package", ["agent", "model"])
+def test_rooms_load_no_torch(repository: Path, package: str) -> None:
+    """Importing every file of the torch-free rooms loads no network, whatever imports it on the way."""
+    rooms = sorted(one.parent.name for one in (repository / "agent").glob("*/__init__.py"))
+    torch_free = MODEL if package == "model" else [room for room in rooms if room != FREE_TO_LOAD]
+    names = [f"{package}.{room}" for room in torch_free]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, ",".join(names), ",".join(HEAVY)],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == ""
