@@ -49,10 +49,11 @@ class ClearErrors(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        as_json = "--json" in (*getattr(ctx, "_protected_args", ()), *ctx.args)
         try:
             return super().invoke(ctx)
         except (AgentError, ModelError, StructuredReportError) as error:
-            print(f"echo-agent: {error} [{error.code}]", file=sys.stderr)
+            _print_error(error, as_json=as_json)
             raise typer.Exit(ERROR_STATUS) from error
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
@@ -67,6 +68,17 @@ class ClearErrors(typer.core.TyperGroup):
                 file=sys.stderr,
             )
             raise typer.Exit(UNEXPECTED_STATUS) from None
+
+
+def _print_error(error: AgentError | ModelError | StructuredReportError, *, as_json: bool) -> None:
+    """Print an error for people, and with `--json` for programs too: text, code and hint are the same."""
+    hint = error.hint if isinstance(error, AgentError) else ""
+    print(f"echo-agent: {error} [{error.code}]", file=sys.stderr)
+    if hint:
+        print(f"  -> {hint}", file=sys.stderr)
+    if as_json:
+        said = {"code": error.code, "text": str(error), "hint": hint, "retryable": error.retryable}
+        print_json({"error": said})
 
 
 def settings_of(config: Path | None) -> Settings:

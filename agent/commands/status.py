@@ -53,13 +53,13 @@ def status(
 def _show(config: Any, *, as_json: bool, echo: bool) -> int:
     from agent.commands.as_json import plain
     from agent.commands.status_screen import screen_of
-    from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
+    from agent.foundation.errors import DatabaseUnavailable
     from agent.operations.health import Level
 
     settings = settings_of(config)
     try:
         found, problems, level = look(settings, echo=echo)
-    except (DatabaseUnavailable, SchemaOutdated) as error:
+    except DatabaseUnavailable as error:
         if not as_json:
             raise
         # A program that reads the answer gets one, whatever is wrong.
@@ -75,12 +75,12 @@ def _show(config: Any, *, as_json: bool, echo: bool) -> int:
 
 def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
     from agent.commands.status_screen import failure_of, screen_of
-    from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
+    from agent.foundation.errors import DatabaseUnavailable
 
     settings = settings_of(config)
     try:
         found, problems, _ = look(settings, echo=echo)
-    except (DatabaseUnavailable, SchemaOutdated) as error:
+    except DatabaseUnavailable as error:
         return failure_of(error)
     return screen_of(found, problems, settings, every_s=every_s)
 

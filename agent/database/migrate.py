@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from agent.database.causes import cause_of
 from agent.database.session import Database
 from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
 
@@ -79,7 +80,10 @@ def current_revision(database: Database) -> str | None:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
             return None if found is None else str(found)
     except DBAPIError as error:
-        raise DatabaseUnavailable("the database does not answer; check `database.url`") from error
+        cause = cause_of(error)
+        if cause is None:
+            raise
+        raise cause from error
 
 
 def require_current(database: Database, *, create: bool = False) -> str:

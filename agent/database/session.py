@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from agent.foundation.errors import DatabaseUnavailable
+from agent.database.causes import cause_of
 
 _READS = "echo_agent_reads"
 _RELAXED = "echo_agent_relaxed"
@@ -94,7 +94,7 @@ class Database:
         """Open a session that commits at the end and rolls back on any error.
 
         Raises:
-            DatabaseUnavailable: the database does not answer; nothing was written.
+            DatabaseUnavailable: the database does not answer, or refuses for good; nothing was written.
         """
         with _translated(), self._sessions.begin() as session:
             yield session
@@ -108,7 +108,7 @@ class Database:
         one is refused.
 
         Raises:
-            DatabaseUnavailable: the database does not answer; nothing was written.
+            DatabaseUnavailable: the database does not answer, or refuses for good; nothing was written.
         """
         with _translated(), self._relaxed.begin() as session:
             yield session
@@ -136,9 +136,10 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated or type(error).__name__ == "OperationalError":
-            raise DatabaseUnavailable("the database does not answer; check `database.url`") from error
-        raise
+        cause = cause_of(error)
+        if cause is None:
+            raise
+        raise cause from error
 
 
 def database_now(session: Session) -> datetime:

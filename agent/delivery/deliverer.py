@@ -126,6 +126,9 @@ class Deliverer:
                     try:
                         self.upkeep()
                     except DatabaseUnavailable as error:
+                        if not error.retryable:  # the next start refuses, and says what to do
+                            stop.set()
+                            raise
                         self._log.warning("database_unavailable", code=error.code)
                     stop.wait(UPKEEP_EVERY_S)
             self._wake()

@@ -153,7 +153,7 @@ class Tray:
             self._enter(claims)
             if len(claims) == self._asked:
                 self._look_at = 0.0
-        elif isinstance(error, DatabaseUnavailable) and self._rounds is None:
+        elif isinstance(error, DatabaseUnavailable) and error.retryable and self._rounds is None:
             self._log.warning("database_unavailable", code=error.code)
         else:
             # Not raised here, in the stream: a broken queue is no fault of the network.

@@ -111,7 +111,7 @@ class Results:
                 return act()
             except DatabaseUnavailable as error:
                 self._log.warning("database_unavailable", code=error.code)
-                if self._impatient.wait(self._settings.worker.poll_s):
+                if not error.retryable or self._impatient.wait(self._settings.worker.poll_s):
                     raise
 
     def _end(self, claim: Claim, act: Callable[[], T]) -> T | None:

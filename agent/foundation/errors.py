@@ -1,7 +1,8 @@
-"""The service's exceptions: one root, each with a stable code and whether trying again can help.
+"""The service's exceptions: one root, each with a stable code, a hint, and whether trying again can help.
 
-An exception's text is written for the operator: what happened and what to do. It never holds a
-patient's attribute, because it is stored beside the job and shown in `echo-agent status`.
+An exception's text says what happened, for the operator. Its hint says what to do, and is the same on the
+screen, in JSON and in docs/operations.md. Neither ever holds a patient's attribute: both are stored beside the
+job and shown in `echo-agent status`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ class AgentError(Exception):
 
     code: ClassVar[str] = "agent-error"
     retryable: ClassVar[bool] = False
+    # What to do, as the end of a sentence; empty where the text itself says it.
+    hint: ClassVar[str] = ""
 
 
 class SettingsError(AgentError):
@@ -23,16 +26,30 @@ class SettingsError(AgentError):
 
 
 class DatabaseUnavailable(AgentError):
-    """The database does not answer, or its schema is not the one that this version needs."""
+    """The database does not answer now; a class below it says that waiting will not help."""
 
     code = "database-unavailable"
     retryable = True
+    hint = "start the database, check `database.url`; senders are asked to retry meanwhile"
 
 
-class SchemaOutdated(AgentError):
-    """The database has another schema revision: run `echo-agent db upgrade`."""
+class DatabaseRefused(DatabaseUnavailable):
+    """The database refuses for good: wrong user, password, name or permissions, or a damaged file."""
+
+    code = "database-refused"
+    retryable = False
+    hint = (
+        "correct `database.url`, or the owner and permissions of the database's file and folder; "
+        "put a damaged file back with `echo-agent db restore`"
+    )
+
+
+class SchemaOutdated(DatabaseUnavailable):
+    """The database has another schema revision than this version needs."""
 
     code = "schema-outdated"
+    retryable = False
+    hint = "stop the service, run `echo-agent db upgrade`, start it again"
 
 
 class StorageFull(AgentError):
@@ -40,30 +57,38 @@ class StorageFull(AgentError):
 
     code = "storage-full"
     retryable = True
+    hint = "free space on `storage.path`; senders retry by themselves"
 
 
 class StoreUnavailable(StorageFull):
     """The bucket of `storage.url` does not answer or did not keep an object: it is tried again."""
 
     code = "store-unavailable"
+    hint = "check the address of `storage.url`, its credentials and its space; it is tried again"
 
 
 class InstanceMissing(AgentError):
     """A row names an instance whose file is gone: restore it from the archive or resend the study."""
 
     code = "instance-missing"
+    hint = "restore the file, or let the PACS send the study again"
 
 
 class UnreadableInstance(AgentError):
     """A received object's dataset cannot be parsed; it is quarantined and its sender should be looked at."""
 
     code = "instance-unreadable"
+    hint = "look at the sender's export; the object is in quarantine"
 
 
 class UnreadableImage(AgentError):
     """Pixel data that cannot be decoded to an image; the study fails visibly and is never drafted."""
 
     code = "image-unreadable"
+    hint = (
+        "let the PACS send the study again in another transfer syntax, then `queue retry`; "
+        "a study is never drafted from the rest of its images"
+    )
 
 
 class ObjectMismatch(AgentError):
@@ -76,12 +101,14 @@ class NotAChestStudy(AgentError):
     """No image of the study is eligible under the rules of `eligibility`."""
 
     code = "not-eligible"
+    hint = "nothing, if no image shows a chest; otherwise correct `eligibility`, then `queue retry`"
 
 
 class PatientConflict(AgentError):
     """Images of one Study Instance UID name different patients: no draft until a person has resolved it."""
 
     code = "patient-conflict"
+    hint = "correct the patient in the PACS, send the study again"
 
 
 class LeaseLost(AgentError):
@@ -100,12 +127,14 @@ class DemonstrationModelRefused(AgentError):
     """Drafts of the demonstration model leave this machine only with `model.allow_demonstration: true`."""
 
     code = "demonstration-model-refused"
+    hint = "set `model.checkpoint`, or for a test `model.allow_demonstration: true`, then `queue retry`"
 
 
 class DeliveryRefused(AgentError):
     """The destination refused the object for good: the delivery is dead until a person revives it."""
 
     code = "delivery-refused"
+    hint = "check in the PACS that it accepts our SOP classes and AE title, then `dead retry`"
 
 
 class DeliveryFailed(AgentError):
@@ -113,6 +142,7 @@ class DeliveryFailed(AgentError):
 
     code = "delivery-failed"
     retryable = True
+    hint = "nothing yet: it is retried for `delivery.give_up_after_s`; `doctor` tests the connection"
 
 
 class PortUnavailable(AgentError):
@@ -235,7 +265,7 @@ class CommitmentUnsupported(AgentError):
 
 
 class StudyMixedUp(AgentError):
-    """The images of a draft are not of its job's study: nothing was written; report it to the makers."""
+    """The images of a draft are not of its job's study: nothing was written; report it to the developers."""
 
     code = "study-mixed-up"
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from agent.commands.cli import app
 from agent.database.session import Database
 from agent.database.tables import Worker
+from agent.foundation.errors import SchemaOutdated
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_job, add_study, now_of
 
@@ -69,6 +70,14 @@ def test_our_error_is_one_clear_line_and_status_2(run: Run) -> None:
     assert result.stderr.startswith("echo-agent: the database has schema revision none")
     assert "echo-agent db upgrade" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_hint_is_the_same_for_people_and_for_programs(run: Run) -> None:
+    """An error says what to do, on the screen and in JSON alike."""
+    hint = SchemaOutdated.hint
+    assert f"-> {hint}" in run("queue", "list").stderr
+    said = json.loads(run("queue", "list", "--json").stdout)["error"]
+    assert ("schema-outdated", hint, False) == (said["code"], said["hint"], said["retryable"])
 
 
 def test_unforeseen_error_hides_its_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
