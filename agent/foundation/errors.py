@@ -1,8 +1,8 @@
 """The service's exceptions: one root, each with a stable code, a hint, and whether trying again can help.
 
 An exception's text says what happened, for the operator. Its hint says what to do, and is the same on the
-screen, in JSON and in docs/operations.md. Neither ever holds a patient's attribute: both are stored beside the
-job and shown in `echo-agent status`.
+screen, in JSON and in docs/operations.md. Neither ever holds a patient's attribute: both are stored beside
+the job and shown in `echo-agent status`.
 """
 
 from __future__ import annotations
