@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -19,18 +19,3 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the present time, aware, in UTC."""
         return datetime.now(UTC)
-
-
-class ManualClock:
-    """A clock that moves only when told to; for tests and simulations."""
-
-    def __init__(self, start: datetime) -> None:
-        self._now = start
-
-    def now(self) -> datetime:
-        """Return the time that the clock stands at."""
-        return self._now
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock by `seconds`."""
-        self._now += timedelta(seconds=seconds)

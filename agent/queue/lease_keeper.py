@@ -60,11 +60,6 @@ class LeaseKeeper(Generic[T]):
             for one in claims:
                 self._held.pop(one.token, None)
 
-    def clear(self) -> None:
-        """Prolong nothing more of what is held now."""
-        with self._lock:
-            self._held.clear()
-
     def beat(self) -> None:
         """Prolong all leases once."""
         with self._lock:

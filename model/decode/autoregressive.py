@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import torch
 
+from model.decode.commit import choose
 from model.decode.context import DecodeContext
 from model.decode.options import Decoded, DecodeOptions, Observer
-from model.decode.transcript import Transcript, choose
+from model.decode.transcript import Transcript
 from model.network.backbone import Backbone
 from model.network.config import BlockAnchor
 from model.network.prompt import PromptBatch
@@ -26,7 +27,7 @@ def decode_autoregressive(
     transcript = Transcript(options, context.known.sum(dim=1))
     logits = context.prefill_logits()  # [S, V]
     for number in range(options.max_tokens):
-        token, confidence, probabilities = choose(logits[:, None], options)  # [S, 1]
+        token, confidence, probabilities = choose(logits[:, None], options.never)  # [S, 1]
         if observe is not None:
             observe(number, 0, torch.ones_like(token, dtype=torch.bool), token, probabilities)
         transcript.count(1)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.decode.commit import accept, choose
 from model.decode.context import DecodeContext
 from model.decode.options import DecodeOptions, Observer
-from model.decode.transcript import choose
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,17 +30,6 @@ def blank_state(context: DecodeContext, *, first: bool) -> BlockState:
     )
 
 
-def accept(confidence: Tensor, settled: Tensor, commits: Tensor | int, threshold: Tensor | float) -> Tensor:
-    """Which positions a step commits: the most confident open ones, and all above the threshold.
-
-    confidence: float32 `[S, B]`; settled: bool `[S, B]`; commits: the least number of tokens to commit, one
-    for all or int `[S, 1]`; threshold: likewise, above 1 for none. Returns bool `[S, B]`, no settled one.
-    """
-    open_confidence = confidence.masked_fill(settled, -1.0)
-    rank = open_confidence.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    return ((rank < commits) | (confidence >= threshold)) & ~settled
-
-
 def settle(
     state: BlockState,
     logits: Tensor,
@@ -50,7 +39,7 @@ def settle(
     observe: Observer | None,
 ) -> BlockState:
     """One denoising step of block `number`: commits what `accept` says from `logits` `[S, B, V]`."""
-    token, confidence, probabilities = choose(logits, options)
+    token, confidence, probabilities = choose(logits, options.never)
     accepted = accept(confidence, state.settled, options.commits, options.least_confidence)
     if observe is not None:
         observe(number, step, accepted, token, probabilities)

@@ -65,6 +65,11 @@ class DecodeOptions:
         return max(0, (token + tail) // self.block_size * self.block_size - tail)
 
     @property
+    def never(self) -> tuple[int, ...]:
+        """The tokens that no report can contain: `model.decode.commit.sayable`."""
+        return (self.mask_token_id, self.image_token_id)
+
+    @property
     def commits(self) -> int:
         """The least number of tokens that one step settles."""
         return -(-self.block_size // self.steps)

@@ -14,9 +14,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from model.decode.denoise import accept
+from model.decode.commit import accept, choose
 from model.decode.options import DecodeOptions
-from model.decode.transcript import choose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,7 +93,7 @@ class Slots:
         Writes in place and without a host synchronisation, so that a CUDA graph can hold it.
         """
         size = options.block_size
-        token, confidence, _ = choose(logits, options)
+        token, confidence, _ = choose(logits, options.never)
         accepted = accept(confidence, self.settled, self.commits[:, None], self.threshold[:, None])
         self.block.copy_(torch.where(accepted, token, self.block))
         self.confidence.copy_(torch.where(accepted, confidence, self.confidence))

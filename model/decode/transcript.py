@@ -10,21 +10,6 @@ from torch import Tensor
 from model.decode.options import Decoded, DecodeOptions
 
 
-def choose(logits: Tensor, options: DecodeOptions) -> tuple[Tensor, Tensor, Tensor]:
-    """The most probable token of each position, its probability, and all probabilities.
-
-    logits: `[..., V]`, changed in place. The mask token and the placeholder of images are never chosen:
-    a report cannot contain them.
-    Returns int `[...]`, float32 `[...]` in 0..1, float32 `[..., V]`.
-    """
-    logits = logits.float()
-    for never in (options.mask_token_id, options.image_token_id):
-        logits[..., never] = -torch.inf
-    probabilities = logits.softmax(dim=-1)
-    confidence, token = probabilities.max(dim=-1)
-    return token, confidence, probabilities
-
-
 class Transcript:
     """Collects what the slots of a batch commit, until each has ended.
 

@@ -18,11 +18,11 @@ from model.decode import (
     decode_onestep,
 )
 from model.evaluate.dictated import read_dictated
-from model.evaluate.metrics import attribute_accuracy, macro_f1, rouge_l
 from model.evaluate.perplexity import perplexity
 from model.evaluate.subjects import Subject, Subjects
 from model.findings.canonical import read_canonical
 from model.findings.extract import extract_findings
+from model.findings.metrics import attribute_accuracy, macro_f1, rouge_l
 from model.network.config import Stage
 from model.network.prompt import Prompt, PromptBatch, build_prompt, collate_prompts
 from model.phantom.studies import Example

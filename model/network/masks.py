@@ -111,6 +111,15 @@ def block_mask(starts: Tensor, width: int, capacity: int) -> Tensor:
     return sees[:, None, :].expand(-1, width, -1)
 
 
+def visible_block_mask(visible: Tensor, width: int) -> Tensor:
+    """As `block_mask` for rows that are all filled to one length k, some of it padding.
+
+    visible: bool `[S, k]`, what of it a block may see beside itself. Returns bool `[S, width, k + width]`.
+    """
+    own = torch.ones(len(visible), width, dtype=torch.bool, device=visible.device)
+    return torch.cat([visible, own], dim=1)[:, None].expand(-1, width, -1)
+
+
 def causal_step_mask(starts: Tensor, width: int, capacity: int) -> Tensor:
     """As `block_mask`, but the `width` new tokens see each other causally: bool `[S, width, capacity]`."""
     key = torch.arange(capacity, device=starts.device)

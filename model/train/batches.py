@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.network.config import ModelConfig
-from model.network.positions import mrope_positions, next_positions, text_positions
+from model.network.positions import mrope_positions, next_positions
 from model.network.prompt import patchify, prepare_image, prompt_ids
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
@@ -137,8 +137,3 @@ class Collator:
     def patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Patches and grid of prepared images [B, n, S, S]."""
         return patchify(pixels.flatten(0, 1), self.config)
-
-
-def answer_positions(first: Tensor, length: int) -> Tensor:
-    """Positions [3, B, R] of answers that start at `first` [B]."""
-    return text_positions(first, length)

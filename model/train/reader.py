@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from model.network.backbone import Backbone
+from model.network.masks import causal_mask, visible_block_mask
 
 
 class RolloutCache:
@@ -60,22 +61,17 @@ class Reader:
             Hidden states, [B, P, D].
         """
         valid = prompts["prompt_valid"]
-        length = valid.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
-        itself = torch.eye(length, dtype=torch.bool, device=valid.device)
         embeds = self._backbone.embed(prompts["prompt"], features)
         positions = prompts["prompt_positions"].transpose(0, 1)
-        hidden: Tensor = self._backbone.hidden(
-            embeds, positions, (causal & valid[:, None]) | itself, self._cache
-        )
-        self._cache.filled = length
+        hidden: Tensor = self._backbone.hidden(embeds, positions, causal_mask(valid), self._cache)
+        self._cache.filled = valid.shape[1]
         return hidden
 
     def logits(self, tokens: Tensor, positions: Tensor, visible: Tensor, rows: Tensor | None) -> Tensor:
         """What it says to a block [r, size] of the chosen rows (None: all): [r, size, V]. Keeps nothing."""
         self._cache.rows = rows
         logits: Tensor = self._backbone(
-            self._backbone.embed(tokens), positions, block_mask(visible, tokens.shape[1]), self._cache
+            self._backbone.embed(tokens), positions, visible_block_mask(visible, tokens.shape[1]), self._cache
         )
         return logits.float()
 
@@ -86,13 +82,7 @@ class Reader:
     def read(self, tokens: Tensor, positions: Tensor, visible: Tensor) -> Tensor:
         """Reads further tokens [B, size] of every study, each of which sees them all: hidden [B, size, D]."""
         self._cache.rows = None
-        mask = block_mask(visible, tokens.shape[1])
+        mask = visible_block_mask(visible, tokens.shape[1])
         hidden: Tensor = self._backbone.hidden(self._backbone.embed(tokens), positions, mask, self._cache)
         self._cache.filled += tokens.shape[1]
         return hidden
-
-
-def block_mask(visible: Tensor, size: int) -> Tensor:
-    """A block sees all that is visible and itself: bool [b, size, k + size] from `visible` [b, k]."""
-    own = torch.ones(len(visible), size, dtype=torch.bool, device=visible.device)
-    return torch.cat([visible, own], dim=1)[:, None].expand(-1, size, -1)

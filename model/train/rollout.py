@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.decode.commit import accept, choose, sayable
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig
 from model.network.positions import text_positions
@@ -121,9 +122,7 @@ class _Rule:
         """bool [r, size], from the highest probabilities and the positions that wait."""
         if self.most_steps is not None and step >= self.most_steps:
             return waiting
-        surest = torch.where(waiting, best, -1.0).topk(self.tokens_per_step, dim=1).indices
-        commit = waiting & (best >= self.threshold)
-        return commit | (torch.zeros_like(commit).scatter(1, surest, True) & waiting)
+        return accept(best, ~waiting, self.tokens_per_step, self.threshold)
 
 
 class _Recorder:
@@ -152,16 +151,15 @@ class _Recorder:
         )
 
 
-def _sayable(logits: Tensor, config: ModelConfig) -> Tensor:
-    """The logits without the tokens that no report holds."""
-    logits[..., [config.mask_token_id, config.shape.image_token_id]] = float("-inf")
-    return logits
+def _never(config: ModelConfig) -> tuple[int, ...]:
+    return (config.mask_token_id, config.shape.image_token_id)
 
 
 def _one_step(student: Reader, config: ModelConfig, visible: Tensor, positions: Tensor) -> Tensor:
     """A student's log-probabilities for a block that is masked whole: [b, size, V]."""
     masked = torch.full((len(visible), config.block_size), config.mask_token_id, device=visible.device)
-    return _sayable(student.logits(masked, positions, visible, None), config).log_softmax(dim=-1)
+    logits = student.logits(masked, positions, visible, None)
+    return sayable(logits, _never(config)).log_softmax(dim=-1)
 
 
 def _decode_block(
@@ -187,8 +185,7 @@ def _decode_block(
         logits = teacher.logits(tokens[rows], positions[:, rows], visible[rows], rows)
         if leaning is not None:
             logits = logits + leaning[rows]
-        probabilities = _sayable(logits, config).softmax(dim=-1)  # [r, size, V]
-        best, choice = probabilities.max(dim=-1)
+        choice, best, probabilities = choose(logits, _never(config))  # [r, size], [r, size], [r, size, V]
         waiting = open_[rows]
         commit = rule.commit(best, waiting, step)
         tokens[rows] = torch.where(commit, choice, tokens[rows])

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from model.evaluate.metrics import macro_f1
 from model.findings.canonical import read_canonical
+from model.findings.metrics import macro_f1
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig
 from model.network.tokenizer import ReportTokenizer

@@ -23,21 +23,6 @@ def macro_f1(drafted: Sequence[Findings], truth: Sequence[Findings]) -> float:
     return float(f1_score(true, said, average="macro", zero_division=0.0))
 
 
-def concept_f1(drafted: Sequence[Findings], truth: Sequence[Findings]) -> dict[str, float]:
-    """F1 of *present* for each concept that is ever truly present."""
-    concepts = sorted({f.concept for findings in truth for f in findings if f.presence is Presence.PRESENT})
-    return {
-        concept: float(
-            f1_score(
-                [concept in _present(findings) for findings in truth],
-                [concept in _present(findings) for findings in drafted],
-                zero_division=0.0,
-            )
-        )
-        for concept in concepts
-    }
-
-
 def attribute_accuracy(drafted: Sequence[Findings], truth: Sequence[Findings]) -> dict[str, float]:
     """Share of right sides, severities and places among true findings that the draft has found.
 
