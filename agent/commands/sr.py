@@ -51,12 +51,15 @@ def show(
 
 
 def _read(path: Path) -> Dataset:
-    from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
+    from agent.foundation.errors import UnreadableInstance
+    from agent.objects.guarded_read import read_whole
     from dicom_sr.errors import NotStructuredReportError
 
     try:
-        return dcmread(path)
+        return read_whole(path)
+    except UnreadableInstance as error:
+        raise NotStructuredReportError(f"{path}: {error}") from error
     except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError) as error:
         raise NotStructuredReportError(f"{path} is no DICOM file that can be read") from error

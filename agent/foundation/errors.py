@@ -81,6 +81,12 @@ class UnreadableInstance(AgentError):
     hint = "look at the sender's export; the object is in quarantine"
 
 
+class ObjectOverBudget(UnreadableInstance):
+    """An object has more elements, items or levels than a radiograph needs; parsing it would fill memory."""
+
+    code = "object-over-budget"
+
+
 class UnreadableImage(AgentError):
     """Pixel data that cannot be decoded to an image; the study fails visibly and is never drafted."""
 

@@ -1,7 +1,8 @@
 """A walk over the element headers of an encoded dataset: no value is decoded, every length is checked.
 
-The walk keeps its own stack, so a dataset can exhaust neither Python's recursion nor, since nothing is
-copied but the wanted values, the memory.
+The walk keeps its own stack and copies nothing but the wanted values, so a dataset can exhaust neither
+Python's recursion nor the memory. It also counts: a dataset with more elements, items or levels than its
+budget is refused there and then, because a parser needs kilobytes of memory for each of them.
 Source: PS3.5 sections 7.1 (element structure), 7.5 (sequences), A.4 (encapsulated pixel data);
 PS3.10 section 7.1 (file meta information).
 """
@@ -12,7 +13,9 @@ import struct
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from agent.foundation.errors import UnreadableInstance
+from pydicom._dicom_dict import DicomDictionary
+
+from agent.foundation.errors import ObjectOverBudget, UnreadableInstance
 
 Buffer = bytes | bytearray | memoryview
 # Tags from the dataset down to the value: (tag,) or (sequence's tag, tag).
@@ -32,11 +35,42 @@ _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a dataset may consist of at all levels together; the fragments of pixel data count as items."""
+
+    elements: int
+    items: int
+
+
+# A radiograph has a few hundred elements. A structured report, which comes as the report of an earlier
+# study, has about ten elements and three items for each of its content items.
+BUDGET = Budget(elements=150_000, items=30_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Where a top-level element stands in the bytes: its header from `start`, its value up to `end`.
+
+    Of an element of undefined length `end` is behind its delimiter. `vr` is empty in an implicit dataset.
+    """
+
+    vr: bytes
+    start: int
+    value_at: int
+    end: int
+    undefined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The wanted values as they stand in the bytes (at most 1,024 of each), and whether pixels are there."""
+    """The wanted values as they stand in the bytes (at most 1,024 of each), and whether pixels are there.
+
+    spans: the top-level elements by their tags; of a tag that occurs twice, the first, as in `values`.
+    """
 
     values: dict[Path, bytes]
     has_pixel_data: bool
+    spans: dict[int, Span]
 
 
 _TRANSFER_SYNTAX, _RECEIVING_AE_TITLE = 0x00020010, 0x00020018
@@ -62,38 +96,89 @@ class _Frame:
     little: bool
     path: Path | None  # None: nothing in here is wanted
     items: int = 0
+    # Whether the walk may go on behind it when its inside is damaged: its length is known.
+    skippable: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class _Walk:
     data: memoryview
+    budget: Budget
     wanted: AbstractSet[Path]
     sequences: AbstractSet[int]
     values: dict[Path, bytes] = field(default_factory=dict)
     has_pixel_data: bool = False
     stack: list[_Frame] = field(default_factory=list)
     at: int = 0
+    elements: int = 0
+    items: int = 0
+    # Of each top-level element: tag, VR, start, value's start, and whether its length is undefined.
+    heads: list[tuple[int, bytes, int, int, bool]] = field(default_factory=list)
+    # Where the last top-level element ends, so far.
+    ended: int = 0
+
+    def spans(self) -> dict[int, Span]:
+        """Return the first span of each tag."""
+        ends = [*(head[2] for head in self.heads[1:]), self.ended]
+        found: dict[int, Span] = {}
+        for (tag, vr, start, value_at, undefined), end in zip(self.heads, ends, strict=False):
+            found.setdefault(tag, Span(vr=vr, start=start, value_at=value_at, end=end, undefined=undefined))
+        return found
 
 
-def scan_dataset(data: Buffer, *, implicit: bool, little: bool, wanted: AbstractSet[Path]) -> Scan:
+def scan_dataset(
+    data: Buffer, *, implicit: bool, little: bool, wanted: AbstractSet[Path], budget: Budget = BUDGET
+) -> Scan:
     """Walk over a dataset and return the wanted values.
 
+    Sequences that nobody asks for are counted too; damage inside one whose length is known is passed over,
+    because an optional attribute is no reason to refuse an image.
+
     Raises:
-        UnreadableInstance: the structure is damaged, cut off, or nested more than 64 deep.
+        ObjectOverBudget: more elements or items than the budget allows, or nested more than 64 deep.
+        UnreadableInstance: the structure is damaged or cut off.
     """
     with memoryview(data).cast("B") as view:
         walk = _Walk(
-            data=view, wanted=wanted, sequences=frozenset(path[0] for path in wanted if len(path) == 2)
+            data=view,
+            budget=budget,
+            wanted=wanted,
+            sequences=frozenset(path[0] for path in wanted if len(path) == 2),
         )
         walk.stack.append(
             _Frame(kind="elements", end=len(view), defined=True, implicit=implicit, little=little, path=())
         )
-        try:
-            while walk.stack:
+        while walk.stack:
+            try:
                 _step(walk)
-        except struct.error as error:
-            raise UnreadableInstance("the dataset is cut off") from error
-        return Scan(values=walk.values, has_pixel_data=walk.has_pixel_data)
+            except ObjectOverBudget:
+                raise
+            except struct.error as error:
+                if not _skip(walk):
+                    raise UnreadableInstance("the dataset is cut off") from error
+            except UnreadableInstance:
+                if not _skip(walk):
+                    raise
+        return Scan(values=walk.values, has_pixel_data=walk.has_pixel_data, spans=walk.spans())
+
+
+def _leave(walk: _Walk) -> None:
+    """End the innermost frame; at the top level it was an element's value."""
+    walk.stack.pop()
+    if len(walk.stack) == 1:
+        walk.ended = walk.at
+
+
+def _skip(walk: _Walk) -> bool:
+    """Go on behind the innermost damaged sequence whose length is known; whether there is one."""
+    for depth in range(len(walk.stack) - 1, -1, -1):
+        frame = walk.stack[depth]
+        if frame.skippable:
+            del walk.stack[depth + 1 :]
+            walk.at = frame.end
+            _leave(walk)
+            return True
+    return False
 
 
 def scan_file_meta(data: Buffer) -> FileMeta:
@@ -131,7 +216,7 @@ def _step(walk: _Walk) -> None:
     if walk.at >= frame.end:
         if not frame.defined or walk.at > frame.end:
             raise UnreadableInstance("a sequence or item does not end where it should")
-        walk.stack.pop()
+        _leave(walk)
     elif frame.kind == "elements":
         _step_element(walk, frame)
     else:
@@ -139,8 +224,8 @@ def _step(walk: _Walk) -> None:
 
 
 def _step_element(walk: _Walk, frame: _Frame) -> None:
-    at = walk.at
-    if frame.end - at < 8 and len(walk.stack) == 1 and not any(walk.data[at:]):
+    at, top = walk.at, len(walk.stack) == 1
+    if frame.end - at < 8 and top and not any(walk.data[at:]):
         walk.at = frame.end  # a few zero bytes of padding after the last element
         return
     tag, vr, length, value_at = (_implicit_header if frame.implicit else _explicit_header)(
@@ -148,23 +233,39 @@ def _step_element(walk: _Walk, frame: _Frame) -> None:
     )
     if tag == _ITEM_END and not frame.defined:
         walk.at = at + 8
-        walk.stack.pop()
+        _leave(walk)
         return
     if tag >> 16 in (0x0000, 0xFFFE):
         raise UnreadableInstance("a delimiter or command element stands where a data element should")
-    if tag in PIXEL_DATA and len(walk.stack) == 1:
-        walk.has_pixel_data = True
+    walk.elements += 1
+    if walk.elements > walk.budget.elements:
+        raise ObjectOverBudget(f"the dataset has more than {walk.budget.elements} elements")
+    if top:
+        walk.heads.append((tag, vr, at, value_at, length == UNDEFINED))
+        walk.has_pixel_data = walk.has_pixel_data or tag in PIXEL_DATA
     if length == UNDEFINED:
         _enter(walk, frame, tag, vr, end=frame.end, defined=False, at=value_at)
         return
     if value_at + length > frame.end:
         raise UnreadableInstance("an element is longer than what is left of the dataset")
-    if len(walk.stack) == 1 and tag in walk.sequences and (vr == b"SQ" or frame.implicit):
+    wanted_inside = top and tag in walk.sequences and (vr == b"SQ" or frame.implicit)
+    if length and (wanted_inside or _is_sequence(tag, vr)):
         _enter(walk, frame, tag, vr, end=value_at + length, defined=True, at=value_at)
+        walk.stack[-1].skippable = not wanted_inside
         return
+    if top:
+        walk.ended = value_at + length
     if frame.path is not None and (path := (*frame.path, tag)) in walk.wanted:
         walk.values.setdefault(path, bytes(walk.data[value_at : value_at + min(length, MAXIMUM_VALUE)]))
     walk.at = value_at + length
+
+
+def _is_sequence(tag: int, vr: bytes) -> bool:
+    """Whether an element of known length holds items; where its VR is not told, by the data dictionary."""
+    if vr in (b"", b"UN"):
+        entry = DicomDictionary.get(tag)
+        return entry is not None and entry[0] == "SQ"
+    return vr == b"SQ"
 
 
 def _enter(walk: _Walk, frame: _Frame, tag: int, vr: bytes, *, end: int, defined: bool, at: int) -> None:
@@ -195,11 +296,14 @@ def _step_item(walk: _Walk, frame: _Frame) -> None:
     tag, _, length, value_at = _implicit_header(walk.data, walk.at, little=frame.little)
     if tag == _SEQUENCE_END and not frame.defined:
         walk.at = value_at
-        walk.stack.pop()
+        _leave(walk)
         return
     if tag != _ITEM:
         raise UnreadableInstance("something that is no item stands in a sequence")
     frame.items += 1
+    walk.items += 1
+    if walk.items > walk.budget.items:
+        raise ObjectOverBudget(f"the dataset has more than {walk.budget.items} items")
     if length == UNDEFINED:
         if frame.kind == "fragments":
             raise UnreadableInstance("a fragment of the pixel data has no length")
@@ -228,7 +332,7 @@ def _step_item(walk: _Walk, frame: _Frame) -> None:
 
 def _push(walk: _Walk, frame: _Frame) -> None:
     if len(walk.stack) >= MAXIMUM_DEPTH:
-        raise UnreadableInstance("the dataset is nested more than 64 deep")
+        raise ObjectOverBudget("the dataset is nested more than 64 deep")
     walk.stack.append(frame)
 
 

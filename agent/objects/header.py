@@ -101,7 +101,7 @@ def read_header(data: Buffer, transfer_syntax_uid: str) -> Header:
     """
     if transfer_syntax_uid == DEFLATED_LITTLE:
         with _inflating:
-            return _header_of(_scan(_inflate(data), transfer_syntax_uid), transfer_syntax_uid)
+            return _header_of(_scan(inflate(data), transfer_syntax_uid), transfer_syntax_uid)
     return _header_of(_scan(data, transfer_syntax_uid), transfer_syntax_uid)
 
 
@@ -149,7 +149,12 @@ def _scan(data: Buffer, transfer_syntax_uid: str) -> Scan:
     )
 
 
-def _inflate(data: Buffer) -> bytes:
+def inflate(data: Buffer) -> bytes:
+    """Return the bytes of a deflated dataset.
+
+    Raises:
+        UnreadableInstance: damaged, cut off, or larger than 64 MB.
+    """
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(data, MAXIMUM_INFLATED)

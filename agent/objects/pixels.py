@@ -16,22 +16,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, FileDataset, dcmread
+from pydicom import Dataset, FileDataset
 from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import RLELossless
 
-from agent.foundation.errors import UnreadableImage
+from agent.foundation.errors import UnreadableImage, UnreadableInstance
 from agent.objects.codestream import codestream_size
 from agent.objects.grayscale import brightness_table, is_inverted, modality_values
+from agent.objects.guarded_read import read_used
 from agent.objects.projection import View, hung, view_of
 
 # The largest detectors have 18 million pixels; a header may claim 4 billion.
 MAXIMUM_PIXELS = 50_000_000
-MAXIMUM_INFLATED_BYTES = 256 * 2**20
-_INFLATE_STEP = 2**20
 # Everything that parsers and codecs have been seen to raise on broken files. MemoryError is among them
 # because a codec that trusts a size field asks for too much.
 _FOREIGN_ERRORS = (
@@ -136,28 +134,15 @@ def load_header(path: Path) -> Dataset:
 def _only_unreadable(what: str) -> Iterator[None]:
     try:
         yield
+    except UnreadableInstance as error:  # its text is ours
+        raise UnreadableImage(f"{what}: {error}") from error
     except _FOREIGN_ERRORS as error:
         raise UnreadableImage(f"{what}; look at the object with a DICOM viewer and resend it") from error
 
 
 def _read(path: Path, *, stop_before_pixels: bool = False) -> FileDataset:
     with _only_unreadable("the file cannot be parsed as DICOM"):
-        meta = read_file_meta_info(path)
-        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            _refuse_inflation_bomb(path, 144 + int(meta.FileMetaInformationGroupLength))
-        return dcmread(path, stop_before_pixels=stop_before_pixels)
-
-
-def _refuse_inflation_bomb(path: Path, start: int) -> None:
-    """Inflate a deflated dataset into nothing first: the parser would do it without a bound."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    total = 0
-    with path.open("rb") as file:
-        file.seek(start)
-        while piece := inflater.unconsumed_tail or file.read(_INFLATE_STEP):
-            total += len(inflater.decompress(piece, _INFLATE_STEP))
-            if total > MAXIMUM_INFLATED_BYTES:
-                raise UnreadableImage("the deflated object is larger than any radiograph")
+        return read_used(path, pixels=not stop_before_pixels)
 
 
 def _check(dataset: FileDataset) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom import dcmread
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database
 from agent.database.tables import Instance, Study
-from agent.foundation.errors import AgentError, ArchiveLate, ArchiveRefused, ArchiveUnavailable
+from agent.foundation.errors import (
+    AgentError,
+    ArchiveLate,
+    ArchiveRefused,
+    ArchiveUnavailable,
+    UnreadableInstance,
+)
 from agent.foundation.settings.tree import ArchiveSettings, PriorSettings
 from agent.network.query_scu import Archive, FoundSeries, open_archive
+from agent.objects.guarded_read import read_whole
 from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore
 from agent.priors.choice import Choice, choose, earliest
@@ -36,7 +42,15 @@ from dicom_sr.narrative import Narrative, narrative
 
 # Reports of one earlier study that are fetched: the last ones that the archive names.
 MOST_REPORTS = 5
-_UNREADABLE = (StructuredReportError, OSError, ValueError, TypeError, KeyError, AttributeError)
+_UNREADABLE = (
+    StructuredReportError,
+    UnreadableInstance,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +221,7 @@ class PriorSearcher:
         read: list[Narrative] = []
         for digest in digests:
             try:
-                one = narrative(dcmread(self._store.open(digest)), LONGEST_REPORT)
+                one = narrative(read_whole(self._store.open(digest)), LONGEST_REPORT)
             except _UNREADABLE:
                 continue  # whatever somebody else's report is made of: no report is what remains
             if one.final and one.text:
