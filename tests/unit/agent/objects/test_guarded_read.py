@@ -154,7 +154,10 @@ def test_read_used_takes_the_first_of_a_repeated_element(tmp_path: Path) -> None
 
 
 def test_every_sequence_that_the_code_reads_is_named() -> None:
-    """A sequence of an image that some room reads stands in the list, or it would silently be empty."""
+    """A sequence of an image that some room reads stands in `used_attributes.SEQUENCES`.
+
+    Otherwise it would silently be empty. One that only documents have, or that is nested, goes in here.
+    """
     readers = ("agent/objects", "agent/reports", "agent/priors", "agent/drafting", "dicom_sr")
     used: set[str] = set()
     for folder in readers:
@@ -167,7 +170,8 @@ def test_every_sequence_that_the_code_reads_is_named() -> None:
 # Sequences that only documents have (Structured Reports, key objects), or that stand inside named ones.
 _OF_DOCUMENTS = frozenset(
     {
-        "AuthorObserverSequence", "ConceptCodeSequence", "ConceptNameCodeSequence", "ContentSequence",
+        "AssigningAgencyOrDepartmentCodeSequence", "AssigningFacilitySequence",
+        "AssigningJurisdictionCodeSequence", "AuthorObserverSequence", "ConceptCodeSequence", "ConceptNameCodeSequence", "ContentSequence",
         "ContentTemplateSequence", "CurrentRequestedProcedureEvidenceSequence", "DigitalSignaturesSequence",
         "IconImageSequence", "MeasuredValueSequence", "MeasurementUnitsCodeSequence",
         "NumericValueQualifierCodeSequence", "PerformedProcedureCodeSequence",
