@@ -171,8 +171,9 @@ def test_every_sequence_that_the_code_reads_is_named() -> None:
 _OF_DOCUMENTS = frozenset(
     {
         "AssigningAgencyOrDepartmentCodeSequence", "AssigningFacilitySequence",
-        "AssigningJurisdictionCodeSequence", "AuthorObserverSequence", "ConceptCodeSequence", "ConceptNameCodeSequence", "ContentSequence",
-        "ContentTemplateSequence", "CurrentRequestedProcedureEvidenceSequence", "DigitalSignaturesSequence",
+        "AssigningJurisdictionCodeSequence", "AuthorObserverSequence", "ConceptCodeSequence",
+        "ConceptNameCodeSequence", "ContentSequence", "ContentTemplateSequence",
+        "CurrentRequestedProcedureEvidenceSequence", "DigitalSignaturesSequence",
         "IconImageSequence", "MeasuredValueSequence", "MeasurementUnitsCodeSequence",
         "NumericValueQualifierCodeSequence", "PerformedProcedureCodeSequence",
         "PertinentOtherEvidenceSequence", "PredecessorDocumentsSequence", "ReferencedSOPSequence",
