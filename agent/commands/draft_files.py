@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError, UnreadableImage, UnreadableInstance
 from agent.foundation.settings.tree import Settings
-from agent.objects.eligibility import select_images
 from agent.objects.header import Header, read_stored
 from agent.objects.pixels import load_header, load_image
 from agent.objects.projection import view_of
 from agent.reports.compose import algorithm_of, draft_record
 from agent.reports.flags import view_flags
 from agent.reports.material import Candidate, Material, choose, indication_of
+from agent.routing.rules import router_of
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
 from dicom_sr.errors import StructuredReportError
@@ -87,7 +87,7 @@ def _draft(
     output: Path | None,
     moment: datetime,
 ) -> Drafted:
-    selection = select_images(settings.eligibility, [header for _path, header in files])
+    selection = router_of(settings).select([header for _path, header in files])
     if not selection.accepted:
         return Drafted(
             study_instance_uid=uid,

@@ -18,17 +18,25 @@ from pydicom._dicom_dict import DicomDictionary
 from agent.foundation.errors import ObjectOverBudget, UnreadableInstance
 
 Buffer = bytes | bytearray | memoryview
-# Tags from the dataset down to the value: (tag,) or (sequence's tag, tag).
+# Tags from the dataset down to the value: (tag,), or (sequence's tag, tag) for a sequence's first item and
+# (sequence's tag, tag, n) for its item n, from 1.
 Path = tuple[int, ...]
 
 UNDEFINED = 0xFFFFFFFF
 MAXIMUM_DEPTH = 64
 MAXIMUM_VALUE = 1024
+# Items of a wanted sequence that are read; the others are walked over.
+MAXIMUM_ITEMS = 8
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SHORT_VRS = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH"}
     | {b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
+)
+# Values of these are numbers or structures, never text: a wanted attribute that has one is taken as absent.
+_BINARY_VRS = frozenset(
+    {b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SQ", b"SS", b"SV", b"UL"}
+    | {b"US", b"UV"}
 )
 _FRAGMENT_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV"})
 _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -98,6 +106,7 @@ class _Frame:
     items: int = 0
     # Whether the walk may go on behind it when its inside is damaged: its length is known.
     skippable: bool = False
+    item: int = 0  # which item of its sequence these elements are, from 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -255,7 +264,8 @@ def _step_element(walk: _Walk, frame: _Frame) -> None:
         return
     if top:
         walk.ended = value_at + length
-    if frame.path is not None and (path := (*frame.path, tag)) in walk.wanted:
+    if frame.path is not None and (*frame.path, tag) in walk.wanted and vr not in _BINARY_VRS:
+        path = (*frame.path, tag, frame.item) if frame.item else (*frame.path, tag)
         walk.values.setdefault(path, bytes(walk.data[value_at : value_at + min(length, MAXIMUM_VALUE)]))
     walk.at = value_at + length
 
@@ -316,7 +326,7 @@ def _step_item(walk: _Walk, frame: _Frame) -> None:
     if frame.kind == "fragments":
         walk.at = end
         return
-    path = frame.path if frame.items == 1 else None
+    path = frame.path if frame.items <= MAXIMUM_ITEMS else None
     _push(
         walk,
         _Frame(
@@ -326,6 +336,7 @@ def _step_item(walk: _Walk, frame: _Frame) -> None:
             implicit=frame.implicit,
             little=frame.little,
             path=path,
+            item=frame.items - 1,
         ),
     )
 

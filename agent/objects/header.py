@@ -11,12 +11,13 @@ import re
 import threading
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
 
 from pydicom.charset import decode_bytes, python_encoding
 
 from agent.foundation.errors import InstanceMissing, UnreadableInstance
-from agent.objects.element_walk import Buffer, Scan, scan_dataset, scan_file_meta
+from agent.objects.charset_guess import likeliest
+from agent.objects.element_walk import MAXIMUM_ITEMS, Buffer, Path, Scan, scan_dataset, scan_file_meta
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED_LITTLE = "1.2.840.10008.1.2.1.99"
@@ -42,7 +43,11 @@ _TAGS = {
     "PresentationIntentType": (0x00080068,),
     "StudyDescription": (0x00081030,),
     "SeriesDescription": (0x0008103E,),
-    "AnatomicRegion": (0x00082218, 0x00080100),
+    "AcquisitionDeviceProcessingDescription": (0x00181400,),
+    "RequestedProcedureDescription": (0x00321060,),
+    "PerformedProcedureStepDescription": (0x00400254,),
+    "RequestProcedure": (0x00400275, 0x00321060),
+    "RequestStep": (0x00400275, 0x00400007),
     "PatientName": (0x00100010,),
     "PatientID": (0x00100020,),
     "IssuerOfPatientID": (0x00100021,),
@@ -58,7 +63,30 @@ _TAGS = {
     "RequestedProcedurePriority": (0x00401003,),
     "RequestPriority": (0x00400275, 0x00401003),
 }
-WANTED = frozenset(_TAGS.values())
+# Sequences of codes, of which every item is kept (up to eight).
+_CODES = {
+    "AnatomicRegionSequence": 0x00082218,
+    "PrimaryAnatomicStructureSequence": 0x00082228,
+    "ViewCodeSequence": 0x00540220,
+    "ProcedureCodeSequence": 0x00081032,
+    "RequestedProcedureCodeSequence": 0x00321064,
+    "PerformedProtocolCodeSequence": 0x00400260,
+}
+_VALUE, _SCHEME, _MEANING, _LONG_VALUE = 0x00080100, 0x00080102, 0x00080104, 0x00080119
+WANTED: frozenset[Path] = frozenset(_TAGS.values()) | {
+    (sequence, tag) for sequence in _CODES.values() for tag in (_VALUE, _SCHEME, _MEANING, _LONG_VALUE)
+}
+# Declared character sets that have no letter beyond ASCII.
+_ASCII_ONLY = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """One item of a sequence of codes; empty text where it says nothing."""
+
+    value: str
+    scheme: str
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +101,21 @@ class Header:
     modality: str = ""
     body_part_examined: str = ""
     view_position: str = ""
-    anatomic_region: str = ""
+    anatomic_regions: tuple[Code, ...] = ()
+    primary_structures: tuple[Code, ...] = ()
+    view_codes: tuple[Code, ...] = ()
+    procedure_codes: tuple[Code, ...] = ()
+    protocol_codes: tuple[Code, ...] = ()
     presentation_intent_type: str = ""
     study_description: str = ""
     series_description: str = ""
     protocol_name: str = ""
+    processing_description: str = ""
+    performed_step_description: str = ""
+    # Of the request: its procedure's and its step's descriptions.
+    requested_procedures: tuple[str, ...] = ()
+    # The bytes of texts that are not ASCII and whose character set is not declared, by field.
+    undeclared: tuple[tuple[str, bytes], ...] = ()
     number_of_frames: int = 1
     has_pixel_data: bool = True
     patient_id: str = ""
@@ -90,6 +128,11 @@ class Header:
     study_time: str = ""
     # 0 STAT, 20 high, 50 routine.
     priority: int = ROUTINE_PRIORITY
+
+    @property
+    def anatomic_region(self) -> str:
+        """The first anatomic region's code value."""
+        return self.anatomic_regions[0].value if self.anatomic_regions else ""
 
 
 def read_header(data: Buffer, transfer_syntax_uid: str) -> Header:
@@ -105,7 +148,7 @@ def read_header(data: Buffer, transfer_syntax_uid: str) -> Header:
     return _header_of(_scan(data, transfer_syntax_uid), transfer_syntax_uid)
 
 
-def read_stored(path: Path) -> Header:
+def read_stored(path: FilePath) -> Header:
     """Read the header of a file of the instance store.
 
     Raises:
@@ -127,7 +170,7 @@ def read_stored(path: Path) -> Header:
         raise UnreadableInstance("the stored file is empty") from error
 
 
-def is_prior(path: Path) -> bool:
+def is_prior(path: FilePath) -> bool:
     """Whether a file of the instance store was fetched as an earlier study: it names the AE title for those.
 
     Raises:
@@ -167,8 +210,9 @@ def inflate(data: Buffer) -> bytes:
 
 def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
     raw = {keyword: scan.values.get(path, b"") for keyword, path in _TAGS.items()}
-    encodings = _encodings(raw["SpecificCharacterSet"])
-    text = {keyword: _text(value, encodings) for keyword, value in raw.items()}
+    declared = raw["SpecificCharacterSet"]
+    text = {keyword: _text(value, declared) for keyword, value in raw.items()}
+    codes = {keyword: _codes(scan, sequence, declared) for keyword, sequence in _CODES.items()}
     return Header(
         sop_class_uid=_uid(raw, "SOPClassUID"),
         sop_instance_uid=_uid(raw, "SOPInstanceUID"),
@@ -178,11 +222,23 @@ def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
         modality=text["Modality"],
         body_part_examined=text["BodyPartExamined"],
         view_position=text["ViewPosition"],
-        anatomic_region=text["AnatomicRegion"],
+        anatomic_regions=codes["AnatomicRegionSequence"],
+        primary_structures=codes["PrimaryAnatomicStructureSequence"],
+        view_codes=codes["ViewCodeSequence"],
+        procedure_codes=codes["ProcedureCodeSequence"] + codes["RequestedProcedureCodeSequence"],
+        protocol_codes=codes["PerformedProtocolCodeSequence"],
         presentation_intent_type=text["PresentationIntentType"],
         study_description=text["StudyDescription"],
         series_description=text["SeriesDescription"],
         protocol_name=text["ProtocolName"],
+        processing_description=text["AcquisitionDeviceProcessingDescription"],
+        performed_step_description=text["PerformedProcedureStepDescription"],
+        requested_procedures=tuple(
+            text[keyword]
+            for keyword in ("RequestedProcedureDescription", "RequestProcedure", "RequestStep")
+            if text[keyword]
+        ),
+        undeclared=_undeclared(raw, declared),
         number_of_frames=_number(text["NumberOfFrames"]),
         has_pixel_data=scan.has_pixel_data,
         patient_id=text["PatientID"],
@@ -207,18 +263,65 @@ def _uid(raw: dict[str, bytes], keyword: str) -> str:
     return value
 
 
-def _encodings(value: bytes) -> list[str]:
-    terms = value.rstrip(b"\0 ").decode("ascii", errors="replace").split("\\")
-    return [python_encoding.get(term.strip(), "iso8859") for term in terms]
+def _codes(scan: Scan, sequence: int, declared: bytes) -> tuple[Code, ...]:
+    """Return a sequence's codes; items without any value are left out."""
+    found = []
+    for item in range(MAXIMUM_ITEMS):
+        value, scheme, meaning, long_value = (
+            _text(scan.values.get((sequence, tag, item) if item else (sequence, tag), b""), declared)
+            for tag in (_VALUE, _SCHEME, _MEANING, _LONG_VALUE)
+        )
+        if value or long_value or meaning:
+            found.append(Code(value=value or long_value, scheme=scheme, meaning=meaning))
+    return tuple(found)
 
 
-def _text(value: bytes, encodings: list[str]) -> str:
-    value = value.rstrip(b"\0 ")
+# What routing reads, by the field of `Header`; other texts are guessed once and for all.
+_ROUTED = {
+    "body_part_examined": "BodyPartExamined",
+    "series_description": "SeriesDescription",
+    "protocol_name": "ProtocolName",
+    "processing_description": "AcquisitionDeviceProcessingDescription",
+    "performed_step_description": "PerformedProcedureStepDescription",
+    "study_description": "StudyDescription",
+    "view_position": "ViewPosition",
+}
+
+
+def _undeclared(raw: dict[str, bytes], declared: bytes) -> tuple[tuple[str, bytes], ...]:
+    found = []
+    for field, keyword in _ROUTED.items():
+        value = raw[keyword].rstrip(b"\0 ")
+        if not value.isascii() and b"\x1b" not in value and not _fits(value, _terms(declared)):
+            found.append((field, value))
+    return tuple(found)
+
+
+def _fits(value: bytes, terms: list[str]) -> bool:
+    """Whether a value that is not ASCII is what the declared character set says."""
+    if terms[0] in _ASCII_ONLY:
+        return False
+    try:
+        value.decode(python_encoding.get(terms[0], "ascii"))
+    except (LookupError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _terms(declared: bytes) -> list[str]:
+    return [term.strip() for term in declared.rstrip(b"\0 ").decode("ascii", errors="replace").split("\\")]
+
+
+def _text(value: bytes, declared: bytes) -> str:
+    value, terms = value.rstrip(b"\0 "), _terms(declared)
+    encodings = [python_encoding.get(term, "iso8859") for term in terms]
     try:
         if 0x1B in value:
             decoded = decode_bytes(value, encodings, {0x0D, 0x0A, 0x09, 0x0C})
-        else:
+        elif value.isascii() or _fits(value, terms):
             decoded = value.decode(encodings[0] or "iso8859", errors="replace")
+        else:
+            _encoding, decoded = likeliest(value)
     except (LookupError, ValueError, UserWarning):
         # A wrong character set is no reason to refuse an image (PS3.4 B.2.3: store what was sent).
         decoded = value.decode("latin-1")

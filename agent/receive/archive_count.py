@@ -16,7 +16,7 @@ from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavaila
 from agent.foundation.settings.tree import Settings
 from agent.network.contexts import image_classes
 from agent.network.query_scu import Archive, open_archive
-from agent.objects.eligibility import may_accept
+from agent.routing.rules import router_of
 
 _BREAKER_S = (5.0, 60.0)
 
@@ -43,6 +43,7 @@ class ArchiveCount:
     def __init__(self, settings: Settings, chance: Random) -> None:
         self._settings = settings
         self._chance = chance
+        self._router = router_of(settings)
         self._breaker = Breaker()
         self._classes = image_classes(settings.listener.accept_secondary_capture)
 
@@ -76,7 +77,7 @@ class ArchiveCount:
         missing = {
             instance.sop_instance_uid
             for series in archive.series(study.study_instance_uid)
-            if may_accept(self._settings.eligibility, series.modality)
+            if self._router.may_accept(series.modality)
             for instance in archive.instances(study.study_instance_uid, series.series_instance_uid)
             if instance.sop_instance_uid not in held
             and (not instance.sop_class_uid or instance.sop_class_uid in self._classes)

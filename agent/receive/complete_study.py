@@ -19,13 +19,13 @@ from agent.database.tables import Instance, Job, JobEvent, Study
 from agent.foundation.errors import InstanceMissing, PatientConflict, StoreUnavailable, UnreadableInstance
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
-from agent.objects.eligibility import select_images
 from agent.objects.header import STAT_PRIORITY, read_stored
 from agent.objects.store import InstanceStore
 from agent.priors.links import begin_search
 from agent.queue.states import JobState, move
 from agent.receive.archive_count import Answer, ArchiveCount, Held
 from agent.receive.intake import PATIENT_CONFLICT
+from agent.routing.rules import Router, router_of
 
 ACTOR = "housekeeping"
 ARCHIVE_HOLDS_MORE = "archive-holds-more"
@@ -95,9 +95,10 @@ def complete_due_studies(
         DatabaseUnavailable: what was done before it is done.
     """
     judged: list[tuple[_Due, _Verdict]] = []
+    router = router_of(settings)
     for due in _due(database, now):
         try:
-            judged.append((due, _verdict(due, settings, store)))
+            judged.append((due, _verdict(due, router, store)))
         except StoreUnavailable as error:
             # The study stays RECEIVING, and is looked at again with the next tick.
             get_logger(ACTOR).warning("store_unavailable", code=error.code)
@@ -240,14 +241,14 @@ def _images(session: Session, study_id: int) -> _Images:
     )
 
 
-def _verdict(due: _Due, settings: Settings, store: InstanceStore) -> _Verdict:
+def _verdict(due: _Due, router: Router, store: InstanceStore) -> _Verdict:
     if due.conflict == PATIENT_CONFLICT:
         return _Verdict(state=JobState.FAILED, code=PatientConflict.code, reason=PatientConflict.__doc__)
     try:
         headers = [read_stored(store.open(sha256)) for sha256 in due.images.sha256s]
     except (InstanceMissing, UnreadableInstance) as error:
         return _Verdict(state=JobState.FAILED, code=error.code, reason=str(error))
-    selection = select_images(settings.eligibility, headers)
+    selection = router.select(headers)
     if not selection.accepted:
         return _Verdict(state=JobState.SKIPPED, code=selection.skipping_rule, reason=selection.reason)
     return _Verdict(state=JobState.QUEUED, code=None, reason=selection.reason)

@@ -19,8 +19,6 @@ from sqlalchemy import select
 from agent.database.session import Database
 from agent.database.tables import Instance
 from agent.foundation.errors import InstanceMissing, NotAChestStudy, UnreadableImage, UnreadableInstance
-from agent.foundation.settings.tree import EligibilityRule
-from agent.objects.eligibility import select_images
 from agent.objects.header import read_stored
 from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.projection import View, view_of
@@ -28,6 +26,7 @@ from agent.objects.store import InstanceStore
 from agent.priors.comparison import Comparison, comparison_for
 from agent.queue.jobs import Claim
 from agent.reports.flags import PRIORS_UNAVAILABLE, view_flags
+from agent.routing.rules import Router
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text
 from model.drafts.draft import DraftFlag
@@ -72,9 +71,7 @@ class Candidate:
     arrival: int
 
 
-def gather(
-    database: Database, store: InstanceStore, rules: Sequence[EligibilityRule], claim: Claim
-) -> Material:
+def gather(database: Database, store: InstanceStore, router: Router, claim: Claim) -> Material:
     """Choose and decode the images of a job.
 
     Raises:
@@ -82,7 +79,7 @@ def gather(
         UnreadableImage: a chosen image cannot be decoded; the study is not drafted from the rest.
         InstanceMissing: a file is gone.
     """
-    chosen = choose(candidates(database, store, rules, claim))
+    chosen = choose(candidates(database, store, router, claim))
     images = tuple(load_image(one.path) for one in chosen)
     headers = [image.header for image in images]
     priors = comparison_for(database, store, claim, headers)
@@ -98,9 +95,7 @@ def gather(
     )
 
 
-def candidates(
-    database: Database, store: InstanceStore, rules: Sequence[EligibilityRule], claim: Claim
-) -> list[Candidate]:
+def candidates(database: Database, store: InstanceStore, router: Router, claim: Claim) -> list[Candidate]:
     """Return the eligible images of a job's study, up to its revision, in the order of arrival.
 
     Raises:
@@ -128,7 +123,7 @@ def candidates(
         if not path.is_file():
             raise InstanceMissing("the file of an image is gone: restore it, or resend the study")
         try:
-            eligible = bool(select_images(rules, [read_stored(path)]).accepted)
+            eligible = router.decide(read_stored(path)).accepted
         except UnreadableInstance as error:
             raise UnreadableImage("an image's header cannot be read; resend the study") from error
         if eligible:

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from agent.foundation.settings.base import Section
+
+
+class RoutingSettings(Section):
+    """By which words and modalities an image is recognised as a chest radiograph (`docs/films.md`)."""
+
+    modalities: tuple[str, ...] = Field(
+        ("CR", "DX"),
+        description="Modalities that are drafted; add RG, XR, OT or DR where a site's chest films have those.",
+    )
+    words: dict[str, tuple[str, ...]] = Field(
+        {}, description="A site's own words, by region: `chest: [brustkorb ap]`. They count before ours."
+    )
+    vocabulary: Path | None = Field(
+        None, description="File of further words, of the shape of `agent/routing/vocabulary.yaml`."
+    )
 
 
 class EligibilityRule(Section):
@@ -16,6 +32,17 @@ class EligibilityRule(Section):
     name: str = Field(min_length=1, max_length=64, description="Shown as the reason.")
     decision: Literal["accept", "skip"]
     modality: tuple[str, ...] = Field((), description="Modality is one of these.")
+    drafted_modality: bool | None = Field(
+        None, description="Whether Modality is one of `routing.modalities`."
+    )
+    region: tuple[str, ...] = Field(
+        (),
+        description="What the image shows by its attributes (`docs/films.md`): `chest`, `lungs`, `ribs`, …, "
+        "`several`, `contradiction`, `unrecognised`, `other`, `none`; '*' means any but `none`.",
+    )
+    rank: tuple[Literal["image", "series", "study"], ...] = Field(
+        (), description="Whose attributes say what the image shows."
+    )
     body_part: tuple[str, ...] = Field(
         (), description="BodyPartExamined is one of these; '' means empty, '*' any value."
     )
@@ -50,29 +77,32 @@ DEFAULT_ELIGIBILITY = (
         decision="skip",
         modality=("CT", "MR", "US", "NM", "PT", "XA", "RF", "MG", "SR", "PR", "KO", "SEG", "DOC", "RTPLAN"),
     ),
+    # A chest film of a modality that is not switched on has a name of its own, to be seen in `status`.
     EligibilityRule(
-        name="chest-body-part",
-        decision="accept",
-        modality=("CR", "DX"),
-        body_part=("CHEST", "THORAX", "LUNG"),
+        name="modality-not-drafted", decision="skip", drafted_modality=False, region=("chest", "lungs")
     ),
-    EligibilityRule(name="other-body-part", decision="skip", modality=("CR", "DX"), body_part=("*",)),
+    EligibilityRule(name="no-radiograph-modality", decision="skip", drafted_modality=False),
+    EligibilityRule(name="chest-body-part", decision="accept", region=("chest",), rank=("image",)),
     EligibilityRule(
-        name="chest-anatomic-region",
-        decision="accept",
-        modality=("CR", "DX"),
-        # Thorax, chest and lung in SNOMED CT and in its older form.
-        anatomic_region=("51185008", "T-D3000", "43799004", "39607008", "T-28000"),
+        name="chest-by-description", decision="accept", region=("chest",), rank=("series", "study")
+    ),
+    EligibilityRule(name="lungs", decision="accept", region=("lungs",)),
+    EligibilityRule(name="several-regions", decision="skip", region=("several",)),
+    EligibilityRule(name="chest-and-abdomen", decision="skip", region=("chest_abdomen",)),
+    EligibilityRule(name="babygram", decision="skip", region=("babygram",)),
+    EligibilityRule(name="region-contradiction", decision="skip", region=("contradiction",)),
+    *(
+        EligibilityRule(name=region.replace("_", "-"), decision="skip", region=(region,))
+        for region in ("ribs", "sternum", "mediastinum", "heart", "clavicle", "chest_wall")
+    ),
+    *(
+        EligibilityRule(name=region.replace("_", "-"), decision="skip", region=(region,))
+        for region in ("thoracic_spine", "abdomen", "shoulder", "breast")
     ),
     EligibilityRule(
-        name="other-anatomic-region", decision="skip", modality=("CR", "DX"), anatomic_region=("*",)
+        name="other-body-part", decision="skip", region=("other", "unrecognised"), rank=("image",)
     ),
-    EligibilityRule(
-        name="chest-by-description",
-        decision="accept",
-        modality=("CR", "DX"),
-        text=r"\b(chest|thorax|cxr|lungs?)\b",
-    ),
+    EligibilityRule(name="other-by-description", decision="skip", region=("other",)),
 )
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from agent.objects.eligibility import NO_IMAGE, NO_RULE, may_accept, select_images
 
 from agent.foundation.settings.tree import DEFAULT_ELIGIBILITY, EligibilityRule
-from agent.objects.eligibility import NO_IMAGE, NO_RULE, may_accept, select_images
 from agent.objects.header import Header
 
 CHEST = Header(
