@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands import admin, database, dead, draft, inspect, purge, queue, run, sr, status, web
+from agent.commands import admin, database, dead, draft, inspect, purge, queue, route, run, sr, status, web
 from agent.commands import demo_command as demo
 from agent.commands.common import ClearErrors
 
@@ -48,6 +48,7 @@ def _group(text: str) -> typer.Typer:
 queue_app = _group("Look at jobs and act on them.")
 dead_app = _group("What has stopped until a person acts: why, what to do, another try.")
 study_app = _group("Look at one study.")
+route_app = _group("Why images are drafted or skipped.")
 sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
 config_app = _group("Check and show the configuration.")
@@ -75,6 +76,7 @@ dead_app.command("list")(dead.dead_list)
 dead_app.command("show")(dead.dead_show)
 dead_app.command("retry")(dead.dead_retry)
 study_app.command("show")(queue.show_study)
+route_app.command("explain")(route.explain)
 sr_app.command("validate")(sr.validate)
 sr_app.command("show")(sr.show)
 config_app.command("check")(admin.config_check)
@@ -89,6 +91,7 @@ db_app.command("restore")(database.db_restore)
 app.add_typer(queue_app, name="queue")
 app.add_typer(dead_app, name="dead")
 app.add_typer(study_app, name="study")
+app.add_typer(route_app, name="route")
 app.add_typer(sr_app, name="sr")
 app.add_typer(config_app, name="config")
 app.add_typer(user_app, name="user")

@@ -69,6 +69,11 @@ def _rows(status: Status, settings: Settings) -> Iterator[tuple[str, str]]:
         if groups:
             counts = ", ".join(f"{escape(name)} {_count(count)}" for name, count in groups.items())
             yield title, f"{counts} (last day)"
+    for sender in status.skipped_words:
+        lines = [escape(text) for text in sender.texts]
+        if sender.config_lines:
+            lines.append(f"to accept them: {escape(' '.join(sender.config_lines.split()))}")
+        yield f"words of {escape(sender.sender)}", "\n".join(lines)
     for process in status.processes:
         yield process.role, _process(process)
     for destination in status.destinations:

@@ -106,6 +106,11 @@ class Instance(Base):
     revision: Mapped[int] = mapped_column(Integer, default=1)
     # Fetched to compare with; never drafted, whatever else comes of its study.
     prior: Mapped[bool] = mapped_column(Boolean, default=False)
+    # The eligibility rule that skipped it for the words of its attributes, what was read in them, and those
+    # words; null and empty where it was not skipped for that.
+    skipped_by: Mapped[str | None] = mapped_column(String(64))
+    skipped_region: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    skipped_words: Mapped[str] = mapped_column(String(64), default="", server_default="")
     received_at: Mapped[datetime]
     purged_at: Mapped[datetime | None]
 

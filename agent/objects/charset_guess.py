@@ -35,7 +35,7 @@ def likeliest(raw: bytes) -> tuple[str, str]:
 
 
 def _ordered(raw: bytes) -> tuple[str, ...]:
-    """Latin letters with an accent here and there are few high bytes among many; other scripts are all high."""
+    """Text in Latin letters has few high bytes; in other scripts nearly all letters are high bytes."""
     letters = sum(byte > 0x40 for byte in raw) or 1
     high = sum(byte >= 0x80 for byte in raw)
     if high / letters < 0.4:

@@ -49,6 +49,7 @@ def judge(status: Status, settings: Settings) -> tuple[Problem, ...]:
         *_jobs(status),
         *_destinations(status),
         *_quarantine(status),
+        *_skipped_words(status),
     ]
     return tuple(sorted(problems, key=lambda problem: -problem.level))
 
@@ -176,4 +177,14 @@ def _quarantine(status: Status) -> Iterator[Problem]:
             code="quarantine",
             text=f"{count} received objects of the last day are unreadable and were set aside: "
             "look at the sender's export",
+        )
+
+
+def _skipped_words(status: Status) -> Iterator[Problem]:
+    for sender in status.skipped_words:
+        yield Problem(
+            level=Level.WARNING,
+            code="skipped-for-words",
+            text=f"{sender.sender}: {sender.skipped} of {sender.images} films were skipped for "
+            f"their words ({sender.texts[0]}); if they show chests, add words to `routing` (docs/films.md)",
         )

@@ -24,6 +24,7 @@ from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.foundation.disk import free_mb
 from agent.foundation.settings.tree import Settings
 from agent.operations.advice import advice_for
+from agent.operations.skipped_words import SkippedWords, read_skipped_words
 from agent.operations.throughput import Throughput, read_throughput
 from agent.queue.states import DeliveryState, JobState
 
@@ -119,6 +120,8 @@ class Status:
     disk_free_mb: float | None
     # By destination of audit messages: file, syslog.
     audit: Mapping[str, AuditPlace] = field(default_factory=dict)
+    # Senders of which more than a tenth of the last days' films were skipped for their words.
+    skipped_words: Sequence[SkippedWords] = ()
 
 
 def read_status(database: Database, settings: Settings) -> Status:
@@ -151,6 +154,7 @@ def read_status(database: Database, settings: Settings) -> Status:
             troubles=_troubles(session),
             disk_free_mb=free_mb(settings.storage.path),
             audit=read_places(session, settings),
+            skipped_words=read_skipped_words(session, now),
         )
 
 

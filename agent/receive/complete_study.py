@@ -7,7 +7,7 @@ never waits beyond `force_at`: then it is queued as incomplete.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
@@ -25,7 +25,7 @@ from agent.priors.links import begin_search
 from agent.queue.states import JobState, move
 from agent.receive.archive_count import Answer, ArchiveCount, Held
 from agent.receive.intake import PATIENT_CONFLICT
-from agent.routing.rules import Router, router_of
+from agent.routing.rules import Decision, Router, router_of
 
 ACTOR = "housekeeping"
 ARCHIVE_HOLDS_MORE = "archive-holds-more"
@@ -75,6 +75,8 @@ class _Verdict:
     state: JobState
     code: str | None
     reason: str | None
+    # The decision on each image, by its content's sha256.
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
 
 def complete_due_studies(
@@ -157,6 +159,7 @@ def _complete(
         elif answer.code is not None:
             reason = f"{reason}; the archive could not be asked for more: {answer.code}"
         move(session, job, verdict.state, now=moment, code=verdict.code, reason=reason, actor=ACTOR)
+        _keep_decisions(session, verdict.decisions)
         if verdict.state is JobState.QUEUED:
             begin_search(session, job, settings.priors, moment)
     return Completed(
@@ -249,6 +252,21 @@ def _verdict(due: _Due, router: Router, store: InstanceStore) -> _Verdict:
     except (InstanceMissing, UnreadableInstance) as error:
         return _Verdict(state=JobState.FAILED, code=error.code, reason=str(error))
     selection = router.select(headers)
-    if not selection.accepted:
-        return _Verdict(state=JobState.SKIPPED, code=selection.skipping_rule, reason=selection.reason)
-    return _Verdict(state=JobState.QUEUED, code=None, reason=selection.reason)
+    state = JobState.QUEUED if selection.accepted else JobState.SKIPPED
+    return _Verdict(
+        state=state,
+        code=None if selection.accepted else selection.skipping_rule,
+        reason=selection.reason,
+        decisions=dict(zip(due.images.sha256s, selection.decisions, strict=True)),
+    )
+
+
+def _keep_decisions(session: Session, decisions: Mapping[str, Decision]) -> None:
+    """Keep with each image whether it was skipped for its words: `status` sums that up by sender."""
+    if not decisions:
+        return
+    for row in session.scalars(select(Instance).where(Instance.sha256.in_(list(decisions)))):
+        decision = decisions[row.sha256]
+        row.skipped_by = decision.rule if decision.for_words else None
+        row.skipped_region = decision.region.name if decision.for_words else ""
+        row.skipped_words = decision.words if decision.for_words else ""

@@ -7,6 +7,7 @@ and their older SRT equivalents (PS3.16 Annex L and J).
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
@@ -66,11 +67,12 @@ def _looked_up(value: str, scheme: str, table: dict[str, str]) -> str:
 def _table(cids: tuple[int, ...]) -> dict[str, str]:
     """Return code value to meaning, with the SRT equivalents of the SCT codes."""
     found: dict[str, str] = {}
+    tables: Any = concepts  # pydicom types it as plain objects
     older = mapping["SCT"]
     for cid in cids:
         for scheme, names in cid_concepts[cid].items():
             for name in names:
-                for value, (meaning, members) in concepts[scheme][name].items():
+                for value, (meaning, members) in tables[scheme][name].items():
                     if cid not in members:
                         continue
                     found[value] = meaning

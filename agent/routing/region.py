@@ -35,7 +35,7 @@ class Region:
 
 
 def region_of(evidence: Sequence[Evidence]) -> Region:
-    """Weigh the evidence: the highest rank that names a region decides, unless the next one contradicts it."""
+    """Weigh the evidence: the highest rank that names a region decides, unless the next contradicts it."""
     found = tuple(evidence)
     ranked = [(rank, [one for one in found if one.rank is rank]) for rank in Rank]
     speaking = [(rank, listed) for rank, listed in ranked if any(one.regions for one in listed)]

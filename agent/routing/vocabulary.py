@@ -87,7 +87,7 @@ def load(path: Path | None, words: Mapping[str, Iterable[str]]) -> Vocabulary:
         sources.append(_parsed(path))
     if words:
         sources.append({"regions": {"site": {region: list(listed) for region, listed in words.items()}}})
-    known = set(region for listed in sources[0]["regions"].values() for region in listed)
+    known = {region for listed in sources[0]["regions"].values() for region in listed}
     for source in sources[1:]:
         for listed in source.get("regions", {}).values():
             if wrong := sorted(set(listed) - known):

@@ -1,7 +1,7 @@
 """Text as people and devices write it, to words that can be compared. Pure.
 
-NFKC, case, accents, ligatures and punctuation are folded, so that "TÓRAX_p.a.", "Torax P-A" and "ｔｏｒａｘ PA"
-are the same words. Letters, digits and each script are parted; a run of Han, kana or Hangul stays one word.
+NFKC, case, accents, ligatures and punctuation are folded: "TÓRAX_p.a." and "Torax P-A" are the same words.
+Letters, digits and each script are parted; a run of Han, kana or Hangul stays one word.
 """
 
 from __future__ import annotations

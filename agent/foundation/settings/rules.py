@@ -16,7 +16,7 @@ class RoutingSettings(Section):
 
     modalities: tuple[str, ...] = Field(
         ("CR", "DX"),
-        description="Modalities that are drafted; add RG, XR, OT or DR where a site's chest films have those.",
+        description="Modalities that are drafted; add RG, XR, OT or DR if chest films come with them.",
     )
     words: dict[str, tuple[str, ...]] = Field(
         {}, description="A site's own words, by region: `chest: [brustkorb ap]`. They count before ours."

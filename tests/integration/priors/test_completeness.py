@@ -100,7 +100,7 @@ def test_study_waits_for_what_orthanc_holds_more(beside_orthanc: Ward, archived:
     assert beside_orthanc.tick(after_s=130) == []
     assert beside_orthanc.events() == [("RECEIVING", None), ("RECEIVING", "archive-holds-more")]
     beside_orthanc.receive(lateral)
-    assert beside_orthanc.tick(after_s=200) == [("QUEUED", "2 image(s) taken by rule 'chest-body-part'")]
+    assert beside_orthanc.tick(after_s=200) == [("QUEUED", "2 image(s) accepted by rule 'chest-body-part'")]
     assert beside_orthanc.job().incomplete is False
 
 
@@ -110,7 +110,7 @@ def test_forced_study_says_what_the_archive_holds_more(beside_orthanc: Ward, arc
     archived(frontal, lateral)
     beside_orthanc.receive(frontal)
     assert beside_orthanc.tick() == []
-    reason = "1 image(s) taken by rule 'chest-body-part'; the archive holds 1 more"
+    reason = "1 image(s) accepted by rule 'chest-body-part'; the archive holds 1 more"
     assert beside_orthanc.tick(after_s=601) == [("QUEUED", reason)]
     assert (beside_orthanc.job().incomplete, beside_orthanc.job().code) == (True, None)
 
@@ -120,7 +120,7 @@ def test_reports_in_the_archive_are_not_waited_for(beside_orthanc: Ward, archive
     frontal = film("COUNT-3/now")
     archived(frontal, report(frontal, "Clear."))
     beside_orthanc.receive(frontal)
-    assert beside_orthanc.tick() == [("QUEUED", "1 image(s) taken by rule 'chest-body-part'")]
+    assert beside_orthanc.tick() == [("QUEUED", "1 image(s) accepted by rule 'chest-body-part'")]
 
 
 def test_study_that_the_archive_does_not_know_goes_on(beside_orthanc: Ward) -> None:
@@ -133,7 +133,7 @@ def test_archive_that_is_down_holds_nothing_up(ward: Any) -> None:
     """The study goes on, its history says that nobody was asked; after some failures nobody asks."""
     place = ward(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
     reason = (
-        "1 image(s) taken by rule 'chest-body-part'; the archive could not be asked for more: "
+        "1 image(s) accepted by rule 'chest-body-part'; the archive could not be asked for more: "
         "archive-unavailable"
     )
     for number in range(4):

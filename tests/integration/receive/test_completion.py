@@ -96,7 +96,7 @@ def test_order_and_repetition_over_several_associations_change_nothing(listener:
     assert statuses == [0] * 18
     assert (len(rows(listener, Instance)), len(rows(listener, Job))) == (9, 3)
     assert {(one.revision, one.conflict) for one in rows(listener, Study)} == {(1, None)}
-    reason = "3 image(s) taken by rule 'chest-body-part'"
+    reason = "3 image(s) accepted by rule 'chest-body-part'"
     assert complete(listener, 61) == [(f"1.2.3.{study}", "QUEUED", reason) for study in (1, 2, 3)]
     assert complete(listener, 200) == []
 
@@ -106,7 +106,7 @@ def test_late_image_makes_a_second_job_of_all_images(listener: Listener) -> None
     send(listener, [image(1, 1)])
     assert len(complete(listener, 61)) == 1
     send(listener, [image(1, 2), image(1, 1)], "CR2")
-    assert complete(listener, 61) == [("1.2.3.1", "QUEUED", "2 image(s) taken by rule 'chest-body-part'")]
+    assert complete(listener, 61) == [("1.2.3.1", "QUEUED", "2 image(s) accepted by rule 'chest-body-part'")]
     jobs = [(one.revision, one.state, one.code) for one in rows(listener, Job)]
     assert jobs == [(1, "CANCELED", "superseded"), (2, "QUEUED", None)]
 
@@ -115,7 +115,7 @@ def test_same_uid_with_other_bytes_keeps_both_and_takes_the_later(listener: List
     """The study says that there was a conflict; the later content decides."""
     send(listener, [image(1, 1, BodyPartExamined="HIP")])
     send(listener, [image(1, 1)], "CR2")
-    assert complete(listener, 61) == [("1.2.3.1", "QUEUED", "1 image(s) taken by rule 'chest-body-part'")]
+    assert complete(listener, 61) == [("1.2.3.1", "QUEUED", "1 image(s) accepted by rule 'chest-body-part'")]
     (study,) = rows(listener, Study)
     kept = {
         read_stored(listener.store.open(one.sha256)).body_part_examined for one in rows(listener, Instance)
@@ -129,7 +129,7 @@ def test_two_patients_with_one_accession_number_are_two_studies(listener: Listen
         listener,
         [image(study, number, AccessionNumber="A1") for number in (1, 2) for study in (1, 2)],
     )
-    reason = "2 image(s) taken by rule 'chest-body-part'"
+    reason = "2 image(s) accepted by rule 'chest-body-part'"
     assert complete(listener, 61) == [("1.2.3.1", "QUEUED", reason), ("1.2.3.2", "QUEUED", reason)]
     found = [(one.patient_id, one.accession_number, one.conflict) for one in rows(listener, Study)]
     assert found == [("P1", "A1", None), ("P2", "A1", None)]

@@ -70,7 +70,7 @@ def test_quiet_study_is_queued(site: Site) -> None:
     assert (job.state, job.incomplete, job.reason) == (
         "QUEUED",
         False,
-        "1 image(s) taken by rule 'chest-body-part'",
+        "1 image(s) accepted by rule 'chest-body-part'",
     )
 
 
