@@ -24,7 +24,7 @@ import grimp
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("agent", "model", "dicom_sr")
-MOST_PAIRS = {"agent": 80, "model": 20}
+MOST_PAIRS = {"agent": 87, "model": 20}
 GROUND = "(ground)"
 
 Edges = dict[str, set[str]]

@@ -7,7 +7,7 @@ from agent.commands.common import ConfigOption, JsonOption, print_json, settings
 
 def config_check(config: ConfigOption = None) -> None:
     """Say whether the configuration is right, or everything that is wrong with it."""
-    from agent.routing.rules import router_of
+    from agent.films.routing.rules import router_of
 
     router_of(settings_of(config))
     print("the configuration is right")

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.films.routing.rules import router_of
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError, UnreadableImage, UnreadableInstance
 from agent.foundation.settings.tree import Settings
@@ -17,7 +18,6 @@ from agent.objects.projection import view_of
 from agent.reports.compose import algorithm_of, draft_record
 from agent.reports.flags import view_flags
 from agent.reports.material import Candidate, Material, choose, indication_of
-from agent.routing.rules import router_of
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
 from dicom_sr.errors import StructuredReportError

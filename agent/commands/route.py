@@ -12,8 +12,8 @@ import typer
 from agent.commands.common import ConfigOption, JsonOption, print_json, settings_of
 
 if TYPE_CHECKING:
-    from agent.routing.rules import Decision
-    from agent.routing.summary import Summary
+    from agent.films.routing.rules import Decision
+    from agent.films.routing.summary import Summary
 
 _SHOWN_EACH = 20
 
@@ -62,9 +62,9 @@ def explain(
 
 
 def _explained(paths: Iterable[Path], settings: Any) -> Iterator[_Explained]:
+    from agent.films.routing.rules import router_of
     from agent.foundation.errors import AgentError
     from agent.objects.header import read_stored
-    from agent.routing.rules import router_of
 
     router = router_of(settings)
     for path in _files(paths):
@@ -83,7 +83,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _summary(explained: Iterable[_Explained]) -> Summary:
-    from agent.routing.summary import Skipped, summarise
+    from agent.films.routing.summary import Skipped, summarise
 
     decisions = [one.decision for one in explained if one.decision is not None]
     return summarise(

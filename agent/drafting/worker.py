@@ -34,7 +34,6 @@ from agent.queue.lease_keeper import LeaseKeeper
 from agent.reports.compose import algorithm_of
 from agent.reports.material import Material, gather
 from agent.reports.notice import Notices
-from agent.routing.rules import router_of
 from model.drafts.draft import DraftText, ModelIdentity
 from model.drafts.study import StudyList, StudySource
 
@@ -76,7 +75,6 @@ class Worker:
         self._database, self._store, self._settings, self._reporter = database, store, settings, reporter
         self._owner = owner or f"worker@{socket.gethostname()}:{os.getpid()}"
         self._chance = chance or Random()
-        self._router = router_of(settings)
         worker = settings.worker
         self._policy = RetryPolicy(
             maximum_attempts=worker.maximum_attempts,
@@ -199,7 +197,7 @@ class Worker:
             ) from error
 
     def _gather(self, claim: Claim) -> Material:
-        return gather(self._database, self._store, self._router, claim)
+        return gather(self._database, self._store, self._settings, claim)
 
     def _look(self, room: int) -> list[Claim]:
         """Claim as many jobs as there is room for, urgent ones first; when there are none, write notices."""

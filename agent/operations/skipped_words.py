@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.tables import Instance, Study
-from agent.routing.summary import Skipped, Summary, summarise
+from agent.films.routing.summary import Skipped, Summary, summarise
 
 DAYS = 7
 # The newest images that are looked at: the answer takes as long with a million of them.

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from agent.films.routing.rules import router_of
 from agent.foundation.breaker import Breaker
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
 from agent.foundation.settings.tree import Settings
 from agent.network.contexts import image_classes
 from agent.network.query_scu import Archive, open_archive
-from agent.routing.rules import router_of
 
 _BREAKER_S = (5.0, 60.0)
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import Instance, Job, JobEvent, Study
+from agent.films.routing.rules import Decision, Router, router_of
 from agent.foundation.errors import InstanceMissing, PatientConflict, StoreUnavailable, UnreadableInstance
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
@@ -25,7 +26,6 @@ from agent.priors.links import begin_search
 from agent.queue.states import JobState, move
 from agent.receive.archive_count import Answer, ArchiveCount, Held
 from agent.receive.intake import PATIENT_CONFLICT
-from agent.routing.rules import Decision, Router, router_of
 
 ACTOR = "housekeeping"
 ARCHIVE_HOLDS_MORE = "archive-holds-more"

@@ -18,7 +18,9 @@ from sqlalchemy import select
 
 from agent.database.session import Database
 from agent.database.tables import Instance
+from agent.films.routing.rules import Router, router_of
 from agent.foundation.errors import InstanceMissing, NotAChestStudy, UnreadableImage, UnreadableInstance
+from agent.foundation.settings.tree import Settings
 from agent.objects.header import read_stored
 from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.projection import View, view_of
@@ -26,7 +28,6 @@ from agent.objects.store import InstanceStore
 from agent.priors.comparison import Comparison, comparison_for
 from agent.queue.jobs import Claim
 from agent.reports.flags import PRIORS_UNAVAILABLE, view_flags
-from agent.routing.rules import Router
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text
 from model.drafts.draft import DraftFlag
@@ -71,7 +72,7 @@ class Candidate:
     arrival: int
 
 
-def gather(database: Database, store: InstanceStore, router: Router, claim: Claim) -> Material:
+def gather(database: Database, store: InstanceStore, settings: Settings, claim: Claim) -> Material:
     """Choose and decode the images of a job.
 
     Raises:
@@ -79,7 +80,7 @@ def gather(database: Database, store: InstanceStore, router: Router, claim: Clai
         UnreadableImage: a chosen image cannot be decoded; the study is not drafted from the rest.
         InstanceMissing: a file is gone.
     """
-    chosen = choose(candidates(database, store, router, claim))
+    chosen = choose(candidates(database, store, router_of(settings), claim))
     images = tuple(load_image(one.path) for one in chosen)
     headers = [image.header for image in images]
     priors = comparison_for(database, store, claim, headers)

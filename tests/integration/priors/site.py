@@ -38,7 +38,6 @@ from agent.receive.complete_study import Completed, complete_due_studies
 from agent.receive.intake import Intake
 from agent.receive.scp import StorageScp
 from agent.reports.material import Material, gather
-from agent.routing.rules import router_of
 from tests.support.films import with_meta
 from tests.support.house import image
 
@@ -142,7 +141,7 @@ class Site:
 
     def material(self, claim: Claim) -> Material:
         """What a draft is made from."""
-        return gather(self.database, self.store, router_of(self.settings), claim)
+        return gather(self.database, self.store, self.settings, claim)
 
     def counts(self) -> dict[str, int]:
         """What a study that was sent to be drafted leaves behind."""

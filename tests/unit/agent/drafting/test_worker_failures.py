@@ -12,7 +12,6 @@ from agent.foundation.errors import NetworkFailed
 from agent.foundation.settings.tree import Settings
 from agent.queue import jobs
 from agent.reports.material import gather
-from agent.routing.rules import router_of
 from model.errors import OutOfMemoryError, PromptError
 from tests.unit.agent.drafting.workers import Film, of, rows, worker
 
@@ -94,7 +93,7 @@ def test_worker_refuses_to_write_under_another_study(
 ) -> None:
     """Were the images another study's than the job's, nothing is written: the last look before it is."""
     house.queued(film(1))
-    wrong = gather(house.database, house.store, router_of(settings), *jobs.claim(house.database, "x", 60, 1))
+    wrong = gather(house.database, house.store, settings, *jobs.claim(house.database, "x", 60, 1))
     job_id = house.queued(film(2))
     monkeypatch.setattr("agent.drafting.worker.gather", lambda *_arguments: wrong)
     worker(house, settings, reporter).run_once()

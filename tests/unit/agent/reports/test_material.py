@@ -14,16 +14,15 @@ from agent.foundation.errors import InstanceMissing, NotAChestStudy
 from agent.foundation.settings.tree import Settings
 from agent.queue import jobs
 from agent.reports.material import LONGEST_INDICATION, gather, indication_of
-from agent.routing.rules import router_of
 
-ROUTER = router_of(Settings())
+SETTINGS = Settings()
 Film = Callable[..., Dataset]
 
 
 def chosen(house: Any) -> list[str]:
     """The numbers of the images that the queued job's draft would be made from."""
     (claim,) = jobs.claim(house.database, "w", 60, 1)
-    material = gather(house.database, house.store, ROUTER, claim)
+    material = gather(house.database, house.store, SETTINGS, claim)
     return [str(image.header.SOPInstanceUID).rsplit(".", 1)[1] for image in material.images]
 
 
@@ -61,7 +60,7 @@ def test_choice_takes_the_later_content_of_one_instance(house: Any, film: Film) 
     house.queued(film(1, 1, PhotometricInterpretation="MONOCHROME2"))
     house.queued(film(1, 1, PhotometricInterpretation="MONOCHROME1"))
     (claim,) = jobs.claim(house.database, "w", 60, 1)
-    (image,) = gather(house.database, house.store, ROUTER, claim).images
+    (image,) = gather(house.database, house.store, SETTINGS, claim).images
     assert (claim.revision, image.header.PhotometricInterpretation) == (2, "MONOCHROME1")
 
 
@@ -81,7 +80,7 @@ def test_choice_of_a_lost_file_is_an_error(house: Any, film: Film) -> None:
     for path in house.store.path.rglob("*.dcm"):
         path.unlink()
     with pytest.raises(InstanceMissing):
-        gather(house.database, house.store, ROUTER, claim)
+        gather(house.database, house.store, SETTINGS, claim)
 
 
 def test_choice_after_the_purge_says_that_the_images_were_purged(house: Any, film: Film) -> None:

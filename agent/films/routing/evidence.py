@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from agent.films.routing.codes import region_meaning
+from agent.films.routing.vocabulary import Reading, Vocabulary
 from agent.objects.charset_guess import readings
 from agent.objects.header import Code, Header
-from agent.routing.codes import region_meaning
-from agent.routing.vocabulary import Reading, Vocabulary
 
 
 class Rank(IntEnum):

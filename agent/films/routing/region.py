@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.routing.evidence import Evidence, Rank
+from agent.films.routing.evidence import Evidence, Rank
 
 CHEST, LUNGS, SEVERAL, CHEST_ABDOMEN = "chest", "lungs", "several", "chest_abdomen"
 CONTRADICTION, UNRECOGNISED, OTHER, NONE = "contradiction", "unrecognised", "other", "none"

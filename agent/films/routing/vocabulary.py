@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import yaml
 
+from agent.films.routing.words import WILDCARD, is_unspaced, words_of
 from agent.foundation.errors import SettingsError
-from agent.routing.words import WILDCARD, is_unspaced, words_of
 
 BUILT_IN = Path(__file__).parent / "vocabulary.yaml"
 VERSION = 1

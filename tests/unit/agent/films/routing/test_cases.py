@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.films.routing.rules import router_of
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Code, Header
-from agent.routing.rules import router_of
 
-DATA = Path(__file__).parents[3] / "data" / "films"
+DATA = Path(__file__).parents[4] / "data" / "films"
 ROUTER = router_of(Settings())
 # What the words of the first table mean in rules.
 KINDS = {

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from agent.films.routing.rules import NO_IMAGE, NO_RULE, Router, router_of
 from agent.foundation.settings.tree import EligibilityRule, RoutingSettings, Settings
 from agent.objects.header import Code, Header
-from agent.routing.rules import NO_IMAGE, NO_RULE, Router, router_of
 
 CHEST = Header(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.1",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from agent.routing.region import UNRECOGNISED
-from agent.routing.rules import NO_RULE
+from agent.films.routing.region import UNRECOGNISED
+from agent.films.routing.rules import NO_RULE
 
 MODALITY_RULE = "modality-not-drafted"
 _WORDS_SHOWN = 8

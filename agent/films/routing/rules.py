@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.films.routing import vocabulary as words
+from agent.films.routing.evidence import evidence_of
+from agent.films.routing.region import NONE, Region, region_of
+from agent.films.routing.vocabulary import Vocabulary
 from agent.foundation.settings.rules import EligibilityRule
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header
-from agent.routing import vocabulary as words
-from agent.routing.evidence import evidence_of
-from agent.routing.region import NONE, Region, region_of
-from agent.routing.vocabulary import Vocabulary
 
 NO_RULE = "chest-not-established"
 NO_IMAGE = "no-image"
