@@ -173,6 +173,7 @@ class StorageScp:
             request_timeout_s=settings.acse_timeout_s,
             handshake_timeout_s=settings.tls.handshake_timeout_s if settings.tls else 0.0,
             on_event=self._on_event,
+            on_refused=self._on_refused,
             on_end=self._on_end,
         )
         ae._servers.append(server)  # where its shutdown() expects to be listed
@@ -204,11 +205,23 @@ class StorageScp:
             self._count("accepted")
             self._note(_association_event(Action.ASSOCIATION, caller))
             return
-        self._count(f"rejected-{verdict.reason_code}")
-        self._log.warning("association_rejected", reason_code=verdict.reason_code, host=caller.address)
-        self._note(_association_event(Action.REFUSED, caller, verdict.reason_code))
+        self._refused(verdict.reason_code, caller)
         association.acse.send_reject(*verdict.value)
         association.kill()
+
+    def _on_refused(self, reason_code: str, address: str, calling: str, called: str) -> None:
+        """Put a request on record that was answered before there was an association."""
+        self._refused(reason_code, Caller(address=address, calling_ae_title=calling, called_ae_title=called))
+
+    def _refused(self, reason_code: str, caller: Caller) -> None:
+        self._count(f"rejected-{reason_code}")
+        self._log.warning(
+            "association_rejected",
+            reason_code=reason_code,
+            host=caller.address,
+            ae_title=caller.calling_ae_title.strip(),
+        )
+        self._note(_association_event(Action.REFUSED, caller, reason_code))
 
     def _on_echo(self, event: evt.Event) -> int:
         association = cast(BoundedAssociation, event.assoc)

@@ -20,9 +20,16 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from agent.receive.association import BoundedAssociation
+from agent.receive.association_request import (
+    RequestMalformed,
+    RequestRejected,
+    abort_pdu,
+    clean_request,
+    rejection_pdu,
+)
 from agent.receive.ledger import Connection, ConnectionLedger
 from agent.receive.messages import InFlight
-from agent.receive.wire import Bounds, receive_request
+from agent.receive.wire import Bounds, ProtocolViolation, receive_request
 
 
 class BoundedServer(ThreadedAssociationServer):
@@ -48,9 +55,13 @@ class BoundedServer(ThreadedAssociationServer):
         request_timeout_s: float,
         handshake_timeout_s: float,
         on_event: Callable[[str, str], None],
+        on_refused: Callable[[str, str, str, str], None],
         on_end: Callable[[BoundedAssociation], None],
     ) -> None:
-        """Listen at `address`; `on_event` hears what failed and where, `on_end` each association's end."""
+        """Listen at `address`; `on_event` hears what failed and where, `on_end` each association's end.
+
+        on_refused: hears the reason, the address, and the calling and called AE title of a refused request.
+        """
         self.ledger = ledger
         self.bounds = bounds
         self.in_flight = in_flight
@@ -58,6 +69,7 @@ class BoundedServer(ThreadedAssociationServer):
         self._request_timeout_s = request_timeout_s
         self._handshake_timeout_s = handshake_timeout_s
         self._on_event = on_event
+        self._on_refused = on_refused
         self.on_end = on_end
         self.our_handlers = handlers
         self.open: dict[BoundedAssociation, Connection] = {}
@@ -84,9 +96,9 @@ class BoundedServer(ThreadedAssociationServer):
                 connection.close = partial(_cut, active)
                 active.settimeout(self._handshake_timeout_s)
                 active.do_handshake()
-            first = receive_request(active, self._request_timeout_s)
-            handler = _Handler(active, client_address, self)
-            handler.serve(connection, first)
+            request_pdu = self._take_request(active, str(client_address[0]))
+            if request_pdu is not None:
+                _Handler(active, client_address, self).serve(connection, request_pdu)
         except ssl.SSLError:
             self._on_event("tls-failed", str(client_address[0]))
         except OSError:
@@ -96,6 +108,27 @@ class BoundedServer(ThreadedAssociationServer):
         finally:
             self.ledger.close(connection)
             self.shutdown_request(active)
+
+    def _take_request(self, connection: socket.socket, address: str) -> bytes | None:
+        """Read the first PDU and return it cleaned; a request that cannot be negotiated is answered here.
+
+        Raises:
+            OSError: nothing came, or not in time.
+        """
+        try:
+            return clean_request(receive_request(connection, self._request_timeout_s)).pdu
+        except RequestRejected as rejection:
+            answer = rejection_pdu(*rejection.answer)
+            self._on_refused(rejection.reason_code, address, rejection.calling, rejection.called)
+        except ProtocolViolation as violation:
+            answer = abort_pdu()
+            self._on_refused(str(violation), address, "", "")
+        except RequestMalformed as error:
+            answer = abort_pdu()
+            self._on_refused(error.reason_code, address, "", "")
+        connection.settimeout(self._request_timeout_s)
+        connection.sendall(answer)
+        return None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Count a connection that failed before its thread began; the base class would print it."""

@@ -67,18 +67,21 @@ def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
     """Read the first PDU of a connection, which must be an A-ASSOCIATE-RQ, and return its bytes.
 
     Raises:
-        OSError: it is something else, longer than 256 kB, cut off, or not there in time.
+        ProtocolViolation: it is something else, longer than 256 kB, or cut off; its text is a reason code.
+        OSError: nothing came, or not in time.
     """
     deadline = time.monotonic() + timeout_s
     header = receive_exactly(connection, HEADER.size, deadline)
+    if not header:
+        raise ConnectionAbortedError("closed without a word")
     if len(header) < HEADER.size:
-        raise ProtocolViolation("closed without an association request")
+        raise ProtocolViolation("request-cut-off")
     kind, length = HEADER.unpack(header)
     if kind != REQUEST or length > MAXIMUM_REQUEST:
-        raise ProtocolViolation("the first PDU is no association request")
+        raise ProtocolViolation("no-association-request")
     body = receive_exactly(connection, length, deadline)
     if len(body) < length:
-        raise ProtocolViolation("the association request is cut off")
+        raise ProtocolViolation("request-cut-off")
     return bytes(header + body)
 
 

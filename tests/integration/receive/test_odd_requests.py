@@ -1,0 +1,81 @@
+"""Association requests as the field sends them, at a running listener: raw sockets and dcmtk."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from agent.audit.record import Action
+from agent.receive.association_request import NEVER_SUPPORTED
+from tests.integration.receive.peer import Listener, echo_works
+from tests.unit.agent.receive.test_association_request import context, item, request
+
+ACCEPT, REJECT, ABORT = 2, 3, 7
+
+
+@pytest.fixture
+def listener(start: Callable[..., Listener]) -> Listener:
+    """A listener that insists on its own AE title."""
+    return start(require_called_ae_title=True)
+
+
+def answer(listener: Listener, sent: bytes) -> bytes:
+    """Send a first PDU; return the PDU that comes back."""
+    connection = listener.connect()
+    connection.sendall(sent)
+    head = connection.recv(6, 0x100)  # MSG_WAITALL
+    return head + connection.recv(struct.unpack(">BxI", head)[1], 0x100)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        request(calling=b"CR1\0\0\0", called=b"ECHO_AGENT\0"),
+        request(calling=b"  cr 1", version=0x0003),
+        request(user=item(0x99, b"whatever")),
+        request(extra=item(0x11, b"unknown")),
+        request(user=item(0x58, b"\x02\x01\0\x04name\0\0")),
+        request(user=item(0x55, b"A_NAME_OF_MORE_THAN_16_CHARACTERS\0")),
+        request(contexts=context(1) + context(3, syntaxes=()) + context(5, b"chest") + context(7)),
+        request(contexts=context(1) + context(7, syntaxes=(NEVER_SUPPORTED.encode(),))),
+    ],
+)
+def test_odd_request_is_accepted(listener: Listener, odd: bytes) -> None:
+    """What is odd but clear is negotiated, and the readable context is accepted."""
+    got = answer(listener, odd)
+    assert got[0] == ACCEPT
+    # Result 0 of context 1 (PS3.8 9.3.3.2).
+    assert item(0x21, bytes([1, 0, 0, 0]) + item(0x40, b"1.2.840.10008.1.2.1")) in got
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "diagnosis", "reason_code", "title"),
+    [
+        (request(version=2), REJECT, (1, 2, 2), "protocol-version", "CR1"),
+        (request(name=b"1.2.3"), REJECT, (1, 1, 2), "application-context", "CR1"),
+        (request(calling=b"\0" * 16), REJECT, (1, 1, 3), "unknown-caller", ""),
+        (request(contexts=b""), REJECT, (1, 2, 1), "no-context-proposed", "CR1"),
+        (request(called=b"ELSEWHERE"), REJECT, (1, 1, 7), "unknown-called", "CR1"),
+        (request(extra=b"\x11\0\xff\xff"), ABORT, (0, 2, 6), "request-malformed", ""),
+        (b"GET / HTTP/1.1\r\n\r\n", ABORT, (0, 2, 6), "no-association-request", ""),
+    ],
+)
+def test_refusal_is_answered_and_on_record(
+    listener: Listener, bad: bytes, kind: int, diagnosis: tuple[int, int, int], reason_code: str, title: str
+) -> None:
+    """The sender hears result, source and reason; audit and counters know who, whence and why."""
+    got = answer(listener, bad)
+    assert (got[0], tuple(got[7:10])) == (kind, diagnosis)
+    listener.until(lambda: listener.count(f"rejected-{reason_code}") == 1)
+    (noted,) = [one for one in listener.noted if one.action is Action.REFUSED]
+    assert (noted.actor, noted.address, noted.details["reason_code"]) == (title, "127.0.0.1", reason_code)
+    assert echo_works(listener)
+
+
+def test_silent_connection_is_no_refusal(listener: Listener) -> None:
+    """A load balancer that connects and closes is counted, and on no record."""
+    listener.connect().close()
+    listener.until(lambda: listener.count("no-request") == 1)
+    assert not [one for one in listener.noted if one.action is Action.REFUSED]
