@@ -137,7 +137,7 @@ def queue(database: Database, settings: Settings, studies: int, size: int) -> No
             intake.receive(read_stored(store.open(file.sha256)), file, "MODALITY")
     with database.transaction() as session:
         for job in session.scalars(select(Job)):
-            move(session, job, JobState.QUEUED, now=database_now(session))
+            move(session, job, JobState.QUEUED, now=database_now(session), admitted=True)
 
 
 def _renamed(instance: Dataset, number: int) -> Dataset:

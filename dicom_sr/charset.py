@@ -33,8 +33,21 @@ def source_codecs(dataset: Dataset) -> tuple[str, ...]:
     The escape sequences name the sets that they switch to; the others matter for senders that left
     the escapes out.
     """
-    terms = [_normalised_term(str(term)) for term in _raw_values(dataset.get_item(_CHARACTER_SET_TAG))]
-    known = [term for term in terms if term in python_encoding] or [""]
+    return _codecs(str(term) for term in _raw_values(dataset.get_item(_CHARACTER_SET_TAG)))
+
+
+def encoded_codecs(character_set: bytes) -> tuple[str, ...]:
+    """The same, from the encoded value of Specific Character Set."""
+    return _codecs(character_set.decode("ascii", errors="ignore").split("\\"))
+
+
+def decoded(value: bytes, codecs: tuple[str, ...], *, is_name: bool = False) -> str:
+    """An encoded text value as Unicode; control characters are still in it."""
+    return _decode(value, codecs, _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
+
+
+def _codecs(terms: Iterable[str]) -> tuple[str, ...]:
+    known = [one for one in map(_normalised_term, terms) if one in python_encoding] or [""]
     return tuple(_ASCII if term in _DEFAULT_REPERTOIRE else _codec(term) for term in known)
 
 

@@ -106,6 +106,8 @@ KINDS: Mapping[Action, Kind] = {
     Action.LIST: Kind(message=Message.QUERY, action_code="E"),
     Action.VIEW: _READ,
     Action.IMAGE: _READ,
+    Action.RESOLVED: Kind(message=Message.ACCESSED, action_code="U", instead=_ALERT),
+    Action.WITHDRAWN: Kind(message=Message.ACCESSED, action_code="U", instead=_ALERT),
     Action.VERDICT: Kind(message=Message.ACCESSED, action_code="U", instead=_ALERT),
     Action.AUDIT_READ: Kind(message=Message.LOG_USED, action_code="R"),
     Action.FAULT: Kind(message=Message.ALERT, action_code="E", event_type=_RESTRICTED),

@@ -49,6 +49,8 @@ class Action(StrEnum):
     LIST = "list"  # Query: the worklist was shown
     VIEW = "view"  # DICOM Instances Accessed: a study was opened
     IMAGE = "image"  # DICOM Instances Accessed: an image was shown
+    RESOLVED = "conflict-resolved"  # DICOM Instances Accessed: a person decided on the patient
+    WITHDRAWN = "draft-withdrawn"  # DICOM Instances Accessed: a draft of another patient is taken back
     VERDICT = "verdict"  # DICOM Instances Accessed: a radiologist decided
     AUDIT_READ = "audit-read"  # Audit Log Used
     FAULT = "fault"  # Security Alert: something that a security officer should know
@@ -58,8 +60,8 @@ class Action(StrEnum):
 DETAILS = frozenset(
     {
         "association", "called", "certificate", "code", "count", "destination", "document", "instance_id",
-        "kind", "purged_bytes", "purged_files", "query", "reason_code", "revision", "role", "settings",
-        "sop_classes", "status", "studies", "user", "version",
+        "kind", "purged_bytes", "purged_files", "query", "reason", "reason_code", "revision", "role",
+        "settings", "sop_classes", "status", "studies", "user", "version",
     }
 )  # fmt: skip
 

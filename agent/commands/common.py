@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from agent.database.session import Database
     from agent.foundation.settings.tree import Settings
+    from agent.queue.operator import Bench
 
 DEFAULT_CONFIG = Path("config.yaml")
 ERROR_STATUS = 2
@@ -111,6 +112,18 @@ def database_of(settings: Settings, *, create: bool = False) -> Database:
         database.close()
         raise
     return database
+
+
+def bench_of(settings: Settings) -> Bench:
+    """Open what an operator's commands on jobs work on: the database, the images and the settings.
+
+    Raises:
+        SchemaOutdated, DatabaseUnavailable: as `database_of`.
+    """
+    from agent.queue.operator import Bench
+    from agent.service.wiring import open_store
+
+    return Bench(database=database_of(settings), store=open_store(settings), settings=settings)
 
 
 def print_json(value: Any) -> None:

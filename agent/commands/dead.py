@@ -11,6 +11,7 @@ from agent.commands.common import (
     JsonOption,
     actor,
     audited,
+    bench_of,
     console,
     database_of,
     print_json,
@@ -76,21 +77,18 @@ def dead_retry(
     code: CodeOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Try stopped jobs again, once their cause is mended. Exit status 1: one could not be tried."""
+    """Try stopped jobs again, once their cause is corrected. Exit status 1: one could not be tried."""
     from agent.foundation.errors import AgentError
     from agent.queue import operator
 
     if not jobs and not everything:
         raise typer.BadParameter("name jobs, or say --all")
-    settings = settings_of(config)
-    database = database_of(settings)
-    numbers = jobs or [line.job_id for line in _stopped(database, code, 10_000)]
+    bench = bench_of(settings_of(config))
+    numbers = jobs or [line.job_id for line in _stopped(bench.database, code, 10_000)]
     failed = 0
     for number in numbers:
         try:
-            state = operator.retry(
-                database, number, give_up_after_s=settings.delivery.give_up_after_s, actor=actor()
-            )
+            state = operator.retry(bench, number, actor=actor())
             print(f"job {number} is {state} again")
         except AgentError as error:
             failed += 1

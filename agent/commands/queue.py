@@ -12,6 +12,7 @@ from agent.commands.common import (
     JsonOption,
     actor,
     audited,
+    bench_of,
     console,
     database_of,
     print_json,
@@ -79,10 +80,7 @@ def retry(job: JobArgument, config: ConfigOption = None) -> None:
     """Try a stopped job again: send its draft, or draft it anew where it has none."""
     from agent.queue import operator
 
-    settings = settings_of(config)
-    state = operator.retry(
-        database_of(settings), job, give_up_after_s=settings.delivery.give_up_after_s, actor=actor()
-    )
+    state = operator.retry(bench_of(settings_of(config)), job, actor=actor())
     print(f"job {job} is {state} again")
 
 
@@ -134,6 +132,22 @@ def show_study(
     for job in found.jobs:
         print()
         print_job(job)
+
+
+def resolve(
+    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    patient_of: Annotated[
+        str,
+        typer.Option(help="SOP Instance UID of an image that names the right patient (`study show`)."),
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for the audit. No patient's data, please.")],
+    config: ConfigOption = None,
+) -> None:
+    """Decide whose study it is when its images name different patients; the others are left out."""
+    from agent.queue import operator
+
+    state = operator.resolve(bench_of(settings_of(config)), study, patient_of, reason=reason, actor=actor())
+    print(f"the study is {state.value}")
 
 
 def print_job(found: JobHistory) -> None:

@@ -20,6 +20,9 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     # DICOM person name (family^given), as it stands in a verified report.
     person_name: Mapped[str] = mapped_column(String(128))
+    # The person's code in the hospital, and its coding scheme, as a verified report names the observer.
+    identification: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    identification_scheme: Mapped[str] = mapped_column(String(16), default="", server_default="")
     # reader | radiologist | admin
     role: Mapped[str] = mapped_column(String(16))
     # argon2; None for somebody who may not sign in here.

@@ -73,6 +73,9 @@ class Study(Base):
     revision: Mapped[int] = mapped_column(Integer, default=1)
     # Set when images of one study name different patients, or one UID came with two contents.
     conflict: Mapped[str | None] = mapped_column(String(64))
+    # The content (sha256) whose patient is the study's by a person's decision, where images contradict each
+    # other; it lapses when that image comes again with another content.
+    patient_content: Mapped[str | None] = mapped_column(String(64))
     # Known only as an earlier study of some patient (`agent.priors`): no job, no draft, no line anywhere.
     prior: Mapped[bool] = mapped_column(Boolean, default=False)
     first_received_at: Mapped[datetime]
@@ -233,7 +236,7 @@ class Draft(Base):
     model_digest: Mapped[str] = mapped_column(String(64))
     model_name: Mapped[str] = mapped_column(Text)
     demonstration: Mapped[bool] = mapped_column(Boolean)
-    # drafted | not_attempted | failed | verified | rejected: what the documents say.
+    # drafted | not_attempted | failed | verified | rejected | withdrawn: what the documents say.
     outcome: Mapped[str] = mapped_column(String(16), default="drafted")
     text: Mapped[str] = mapped_column(Text)
     # {findings: [...], flags: [...], sentences: [...], urgency: {...}, statistics: {...}}
@@ -245,6 +248,8 @@ class Draft(Base):
     # Seconds from the same image until every destination had stored every document.
     delivered_s: Mapped[float | None] = mapped_column(Float)
     created_at: Mapped[datetime] = mapped_column(index=True)
+    # due | done: its documents name a patient who is no longer the study's (`agent.queue.withdrawal`).
+    withdrawal: Mapped[str | None] = mapped_column(String(8), index=True)
 
 
 class Listing(Base):

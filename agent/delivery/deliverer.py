@@ -20,7 +20,13 @@ from agent.database.session import Database
 from agent.database.wakeup import DELIVERIES, Waker
 from agent.delivery.confirmer import Confirmer, Way
 from agent.foundation.breaker import Breaker
-from agent.foundation.errors import AgentError, DatabaseUnavailable, DeliveryRefused, LeaseLost
+from agent.foundation.errors import (
+    AgentError,
+    DatabaseUnavailable,
+    DeliveryRefused,
+    DemonstrationModelRefused,
+    LeaseLost,
+)
 from agent.foundation.failpoints import failpoint
 from agent.foundation.failure import Failure, RetryPolicy, describe
 from agent.foundation.log import get_logger
@@ -29,6 +35,7 @@ from agent.network.store_scu import Connection, ConnectionLost, open_connection
 from agent.network.tls import client_context
 from agent.queue import deliveries
 from agent.queue.deliveries import DeliveryClaim
+from agent.queue.gate import refused_destination
 from agent.queue.lease_keeper import LeaseKeeper
 
 Connect = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Connection]]
@@ -67,7 +74,7 @@ class Deliverer:
         ask: Way | None = None,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
-        self._database = database
+        self._database, self._settings = database, settings
         self._destinations = settings.destinations
         self._delivery = settings.delivery
         self._asked = frozenset(one.name for one in settings.destinations if one.commitment)
@@ -198,7 +205,10 @@ class Deliverer:
     ) -> None:
         waiting = list(claims)
         try:
-            with self._connect(destination, [claim.sop_class_uid for claim in claims]) as connection:
+            waiting = self._allowed(destination, waiting)
+            if not waiting:
+                return
+            with self._connect(destination, [claim.sop_class_uid for claim in waiting]) as connection:
                 while waiting and not (stop and stop.is_set()):
                     self._store(connection, waiting[0])
                     waiting.pop(0)
@@ -212,6 +222,21 @@ class Deliverer:
             while waiting:
                 self._end(waiting.pop(0), error)
         self._postpone(waiting)
+
+    def _allowed(
+        self, destination: DestinationSettings, claims: Sequence[DeliveryClaim]
+    ) -> list[DeliveryClaim]:
+        """Ask the gate again: the settings may have changed since a document was written."""
+        allowed = []
+        for claim in claims:
+            refused = refused_destination(
+                demonstration=claim.demonstration, destination=destination, settings=self._settings
+            )
+            if refused is None:
+                allowed.append(claim)
+            else:
+                self._end(claim, DemonstrationModelRefused(refused.reason))
+        return allowed
 
     def _store(self, connection: Connection, claim: DeliveryClaim) -> None:
         try:

@@ -19,10 +19,11 @@ from agent.foundation.failpoints import failpoint
 from agent.foundation.failure import Failure, RetryPolicy, describe
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
-from agent.queue import deliveries, jobs
+from agent.queue import deliveries, gate, jobs
 from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
 from agent.queue.states import JobState
+from agent.queue.withdrawal import patient_named
 from agent.reports import publish as outbox
 from agent.reports.compose import draft_record
 from dicom_sr.document import Algorithm
@@ -146,8 +147,10 @@ class Results:
             standing=before.standing,
         )
         failpoint("worker.before-write")
+        patients = [patient_named(header) for header in case.material.headers]
         with self._database.transaction() as session:
             now = database_now(session)
+            gate.check_draft(session, claim.study_id, patients)
             job = jobs.finish(session, claim, JobState.DRAFTED, now=now, actor=self._owner)
             outbox.write(session, job, record, self._algorithm, self._settings, now=now)
             deliveries.settle(session, job, now, self._owner)

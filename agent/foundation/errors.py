@@ -111,10 +111,26 @@ class NotAChestStudy(AgentError):
 
 
 class PatientConflict(AgentError):
-    """Images of one Study Instance UID name different patients: no draft until a person has resolved it."""
+    """Images of one Study Instance UID name different patients: nothing is drafted or sent meanwhile."""
 
     code = "patient-conflict"
-    hint = "correct the patient in the PACS, send the study again"
+    hint = (
+        "correct the patient in the PACS and send the study again: the newest content of each image counts; "
+        "or decide by hand with `study resolve`"
+    )
+
+
+class StudyChanged(AgentError):
+    """Another image of the study came while it was judged: nothing was changed; try again."""
+
+    code = "study-changed"
+    retryable = True
+
+
+class DraftWithdrawn(AgentError):
+    """The draft names a patient who is no longer the study's: it is never sent again."""
+
+    code = "draft-withdrawn"
 
 
 class LeaseLost(AgentError):

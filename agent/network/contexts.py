@@ -14,6 +14,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
 DX_IMAGE_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# Taken for its rejection notes (IHE IOCM); any other Key Object Selection is dropped.
+KEY_OBJECT_SELECTION: str = uid.KeyObjectSelectionDocumentStorage
 IMAGE_CLASSES = (CR_IMAGE, DX_IMAGE_FOR_PRESENTATION)
 REPORT_CLASSES: tuple[str, ...] = (
     uid.BasicTextSRStorage,
@@ -53,6 +55,7 @@ def supported_contexts(accept_secondary_capture: bool) -> list[PresentationConte
             build_context(sop_class, list(TRANSFER_SYNTAXES))
             for sop_class in image_classes(accept_secondary_capture)
         ),
+        build_context(KEY_OBJECT_SELECTION, list(TRANSFER_SYNTAXES[:4])),
     ]
 
 

@@ -18,6 +18,7 @@ from pydicom.charset import decode_bytes, python_encoding
 from agent.foundation.errors import InstanceMissing, UnreadableInstance
 from agent.objects.charset_guess import likeliest
 from agent.objects.element_walk import MAXIMUM_ITEMS, Buffer, Path, Scan, scan_dataset, scan_file_meta
+from dicom_sr.charset import decoded, encoded_codecs
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED_LITTLE = "1.2.840.10008.1.2.1.99"
@@ -62,6 +63,7 @@ _TAGS = {
     "StudyPriorityID": (0x0032000C,),
     "RequestedProcedurePriority": (0x00401003,),
     "RequestPriority": (0x00400275, 0x00401003),
+    "DocumentTitle": (0x0040A043, 0x00080100),
 }
 # Sequences of codes, of which every item is kept (up to eight).
 _CODES = {
@@ -72,6 +74,7 @@ _CODES = {
     "RequestedProcedureCodeSequence": 0x00321064,
     "PerformedProtocolCodeSequence": 0x00400260,
 }
+_PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID")
 _VALUE, _SCHEME, _MEANING, _LONG_VALUE = 0x00080100, 0x00080102, 0x00080104, 0x00080119
 WANTED: frozenset[Path] = frozenset(_TAGS.values()) | {
     (sequence, tag) for sequence in _CODES.values() for tag in (_VALUE, _SCHEME, _MEANING, _LONG_VALUE)
@@ -126,6 +129,8 @@ class Header:
     accession_number: str = ""
     study_date: str = ""
     study_time: str = ""
+    # The code of a document's title (Concept Name Code Sequence); empty for an image.
+    document_title: str = ""
     # 0 STAT, 20 high, 50 routine.
     priority: int = ROUTINE_PRIORITY
 
@@ -212,6 +217,11 @@ def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
     raw = {keyword: scan.values.get(path, b"") for keyword, path in _TAGS.items()}
     declared = raw["SpecificCharacterSet"]
     text = {keyword: _text(value, declared) for keyword, value in raw.items()}
+    # Who the patient is, is read as the documents read it.
+    codecs = encoded_codecs(declared)
+    for keyword in _PATIENT:
+        value = decoded(raw[keyword], codecs, is_name=keyword == "PatientName")
+        text[keyword] = "".join(character for character in value if character.isprintable()).strip()
     codes = {keyword: _codes(scan, sequence, declared) for keyword, sequence in _CODES.items()}
     return Header(
         sop_class_uid=_uid(raw, "SOPClassUID"),
@@ -249,6 +259,7 @@ def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
         accession_number=text["AccessionNumber"],
         study_date=text["StudyDate"],
         study_time=text["StudyTime"],
+        document_title=text["DocumentTitle"],
         priority=_priority(
             text["RequestedProcedurePriority"], text["RequestPriority"], text["StudyPriorityID"]
         ),
@@ -317,16 +328,16 @@ def _text(value: bytes, declared: bytes) -> str:
     encodings = [python_encoding.get(term, "iso8859") for term in terms]
     try:
         if 0x1B in value:
-            decoded = decode_bytes(value, encodings, {0x0D, 0x0A, 0x09, 0x0C})
+            words = decode_bytes(value, encodings, {0x0D, 0x0A, 0x09, 0x0C})
         elif value.isascii() or _fits(value, terms):
-            decoded = value.decode(encodings[0] or "iso8859", errors="replace")
+            words = value.decode(encodings[0] or "iso8859", errors="replace")
         else:
-            _encoding, decoded = likeliest(value)
+            _encoding, words = likeliest(value)
     except (LookupError, ValueError, UserWarning):
         # A wrong character set is no reason to refuse an image (PS3.4 B.2.3: store what was sent).
-        decoded = value.decode("latin-1")
+        words = value.decode("latin-1")
     # Control characters mean nothing here, and PostgreSQL cannot keep a NUL.
-    return "".join(character for character in decoded if character.isprintable()).strip()
+    return "".join(character for character in words if character.isprintable()).strip()
 
 
 def _number(text: str) -> int:

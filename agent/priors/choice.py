@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.network.query_scu import FoundStudy
-from agent.priors.links import Patient, same_patient
+from agent.objects.identity import Patient, same_patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

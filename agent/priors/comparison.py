@@ -14,6 +14,7 @@ from pydicom import Dataset
 from agent.database.session import Database
 from agent.database.tables import PriorSearch, Study
 from agent.foundation.errors import UnreadableImage
+from agent.objects.identity import same_patient
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
 from agent.priors.links import (
@@ -25,8 +26,8 @@ from agent.priors.links import (
     spoken_date,
 )
 from agent.queue.jobs import Claim
+from agent.queue.withdrawal import patient_named
 from dicom_sr.errors import StructuredReportError
-from dicom_sr.source import patient_id
 
 # Images of one earlier study that a document names.
 MOST_IMAGES = 4
@@ -107,7 +108,7 @@ def _headers(store: InstanceStore, prior: PriorStudy, current: Sequence[Dataset]
 
 
 def _same(one: Dataset, other: Dataset) -> bool:
-    return bool(patient_id(one)) and patient_id(one) == patient_id(other)
+    return same_patient(patient_named(one), patient_named(other))
 
 
 def _procedure(prior: PriorStudy) -> str:

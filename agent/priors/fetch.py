@@ -28,8 +28,9 @@ from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore
-from agent.priors.links import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH, patient_of_study
+from agent.priors.links import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH
 from agent.priors.search import PriorSearcher, Result, Task
+from agent.queue.gate import patient_of_study
 from agent.queue.states import JobState
 
 ACTOR = "priors"

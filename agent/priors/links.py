@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 from agent.database.tables import Draft, Instance, Job, PriorLink, PriorSearch, Study
 from agent.foundation.errors import PatientConflict
 from agent.foundation.settings.tree import PriorSettings
-from agent.objects.header import STAT_PRIORITY, Header
+from agent.objects.header import STAT_PRIORITY
+from agent.objects.identity import same_patient
+from agent.queue.gate import patient_of_study
 from dicom_sr.narrative import shortened
 
 FOUND, NONE_FOUND, NOT_ASKED, LATE = "priors-found", "priors-none", "priors-not-asked", "priors-late"
@@ -27,17 +29,6 @@ OURS, ARCHIVE = "ours", "archive"
 LONGEST_REPORT = 1500
 REPORT_MODALITY = "SR"
 _FRONTAL = ("PA", "AP")
-_KNOWN_SEXES = ("M", "F", "O")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patient:
-    """What tells patients apart; empty text where nothing is said."""
-
-    patient_id: str
-    issuer_of_patient_id: str
-    patient_birth_date: str
-    patient_sex: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,41 +53,6 @@ class PriorStudy:
     images: Sequence[PriorImage]
     report: str
     report_from: str
-
-
-def patient_of(header: Header) -> Patient:
-    """Return the patient that an image names."""
-    return Patient(
-        patient_id=header.patient_id,
-        issuer_of_patient_id=header.issuer_of_patient_id,
-        patient_birth_date=header.patient_birth_date,
-        patient_sex=header.patient_sex,
-    )
-
-
-def patient_of_study(study: Study) -> Patient:
-    """Return the patient that a study's row names; the sex stands in no column."""
-    return Patient(
-        patient_id=study.patient_id,
-        issuer_of_patient_id=study.issuer_of_patient_id,
-        patient_birth_date=study.patient_birth_date,
-        patient_sex="",
-    )
-
-
-def same_patient(one: Patient, other: Patient) -> bool:
-    """Whether two may be the same: one known patient ID, and nothing that contradicts.
-
-    Names decide nothing: they change, and are corrected.
-    """
-    if not one.patient_id or one.patient_id != other.patient_id:
-        return False
-    pairs = [
-        (one.issuer_of_patient_id, other.issuer_of_patient_id),
-        (one.patient_birth_date, other.patient_birth_date),
-        (_sex(one.patient_sex), _sex(other.patient_sex)),
-    ]
-    return all(first == second for first, second in pairs if first and second)
 
 
 def begin_search(session: Session, job: Job, settings: PriorSettings, now: datetime) -> None:
@@ -179,7 +135,3 @@ def _images(session: Session, study_id: int) -> list[PriorImage]:
         for row in newest.values()
     ]
     return sorted(images, key=lambda one: one.view_position.upper() not in _FRONTAL)
-
-
-def _sex(value: str) -> str:
-    return value.upper() if value.upper() in _KNOWN_SEXES else ""

@@ -21,6 +21,7 @@ from agent.foundation.settings.tree import ArchiveSettings, PriorSettings
 from agent.network.query_scu import Archive, FoundSeries, open_archive
 from agent.objects.guarded_read import read_whole
 from agent.objects.header import read_stored
+from agent.objects.identity import Patient, patient_of, same_patient
 from agent.objects.store import InstanceStore
 from agent.priors.choice import Choice, choose, earliest
 from agent.priors.links import (
@@ -32,10 +33,7 @@ from agent.priors.links import (
     OURS,
     PATIENT_MISMATCH,
     REPORT_MODALITY,
-    Patient,
     our_report,
-    patient_of,
-    same_patient,
 )
 from dicom_sr.errors import StructuredReportError
 from dicom_sr.narrative import Narrative, narrative
@@ -196,11 +194,14 @@ class PriorSearcher:
         refused = 0
         for uid in uids:
             with self._database.reading() as session:
-                rows = session.execute(
-                    select(Instance.sha256, Instance.modality)
+                received = session.execute(
+                    select(Instance.sop_instance_uid, Instance.sha256, Instance.modality)
                     .join(Study, Study.id == Instance.study_id)
                     .where(Study.study_instance_uid == uid, Instance.purged_at.is_(None))
+                    .order_by(Instance.id)
                 ).all()
+                # What was corrected since names nobody any more.
+                rows = list({row.sop_instance_uid: row for row in received}.values())
                 report = our_report(session, uid)
             try:
                 headers = [read_stored(self._store.open(row.sha256)) for row in rows]

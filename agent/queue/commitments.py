@@ -22,6 +22,7 @@ from agent.foundation.failure import Failure, backoff_s
 from agent.network.commitment_terms import Answer, Item, Reception, Report, Request, Rule, Word
 from agent.queue import deliveries
 from agent.queue.states import DeliveryState, JobState, move
+from agent.queue.withdrawal import is_withdrawn
 
 # Documents in one request.
 LIMIT = 100
@@ -233,7 +234,7 @@ def _apply(
     elif word is Word.REFUSED or delivery.losses >= rule.resends:
         _stop(delivery, DeliveryState.DEAD, now, why)
         _reopen(session, job, delivery, now, actor)
-    elif job.state == JobState.CANCELED.value:  # nobody wants it sent any more
+    elif job.state == JobState.CANCELED.value or is_withdrawn(session, job.id):  # not to be sent again
         _stop(delivery, DeliveryState.DEAD, now, why)
     else:
         _send_again(delivery, now, why, rule, _wait_s(delivery.losses + 1, rule, chance))

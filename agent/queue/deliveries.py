@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
-from agent.database.tables import Delivery, Document, Draft, Job
+from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
-from agent.foundation.errors import LeaseLost
+from agent.foundation.errors import LeaseLost, PatientConflict
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.lease import prolong
 from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
+from agent.queue.withdrawal import STATING
 
 _RECLAIM_BATCH = 100
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
@@ -43,6 +44,7 @@ class DeliveryClaim:
     sop_class_uid: str
     sop_instance_uid: str
     content: bytes
+    demonstration: bool = False
 
 
 def add(
@@ -85,30 +87,38 @@ def claim(
     with database.relaxed() as session:
         now = database_now(session)
         due = (
-            select(Delivery, Document)
+            select(Delivery, Document, Draft.demonstration)
             .join(Document, Document.id == Delivery.document_id)
+            .join(Draft, Draft.id == Document.draft_id)
+            .join(Study, Study.id == Draft.study_id)
             .where(
                 Delivery.destination == destination,
                 Delivery.state == DeliveryState.PENDING.value,
                 Delivery.run_after <= now,
+                # A draft waits while it is in doubt whose study it is; what states no finding does not.
+                or_(
+                    Draft.outcome.not_in(STATING),
+                    func.coalesce(Study.conflict, "") != PatientConflict.code,
+                ),
+                or_(Draft.outcome.not_in(STATING), Draft.withdrawal.is_(None)),
             )
             .order_by(Delivery.priority, Delivery.run_after, Delivery.id)
             .limit(limit)
             .with_for_update(skip_locked=True, of=Delivery)
         )
         claims = []
-        for delivery, document in session.execute(due).all():
+        for delivery, document, demonstration in session.execute(due).all():
             token = str(uuid.uuid4())
             set_state(delivery, DeliveryState.SENDING, now)
             delivery.attempts += 1
             delivery.lease_owner, delivery.lease_token = owner, token
             delivery.lease_until = now + timedelta(seconds=lease_s)
-            claims.append(_claim_of(delivery, document, token))
+            claims.append(_claim_of(delivery, document, token, demonstration=demonstration))
         _start_jobs(session, {one.job_id for one in claims}, now, owner, destination)
         return claims
 
 
-def _claim_of(delivery: Delivery, document: Document, token: str) -> DeliveryClaim:
+def _claim_of(delivery: Delivery, document: Document, token: str, *, demonstration: bool) -> DeliveryClaim:
     return DeliveryClaim(
         delivery_id=delivery.id,
         job_id=delivery.job_id,
@@ -120,6 +130,7 @@ def _claim_of(delivery: Delivery, document: Document, token: str) -> DeliveryCla
         sop_class_uid=document.sop_class_uid,
         sop_instance_uid=document.sop_instance_uid,
         content=document.content,
+        demonstration=demonstration,
     )
 
 

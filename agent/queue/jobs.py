@@ -21,6 +21,7 @@ from agent.database.session import Database, database_now
 from agent.database.tables import Job, Study
 from agent.foundation.errors import LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
+from agent.queue.gate import readmit
 from agent.queue.lease import prolong
 from agent.queue.states import JobState, move
 
@@ -147,6 +148,8 @@ def finish(
 ) -> Job:
     """End a claim inside the caller's transaction, which also holds the result.
 
+    Back to QUEUED means through the gate: the job's state afterwards is the one that counts.
+
     Raises:
         LeaseLost: the token is not the job's any more; the caller's transaction must be rolled back.
     """
@@ -163,7 +166,10 @@ def finish(
     if changed.rowcount != 1:  # type: ignore[attr-defined]
         raise LeaseLost(f"job {claim.job_id} belongs to another worker now; this result is discarded")
     job = session.get_one(Job, claim.job_id, populate_existing=True)
-    move(session, job, to, now=now, code=code, reason=reason, actor=actor)
+    if to is JobState.QUEUED:
+        readmit(session, job, now=now, code=code, reason=reason, actor=actor)
+    else:
+        move(session, job, to, now=now, code=code, reason=reason, actor=actor)
     return job
 
 
@@ -192,7 +198,7 @@ def fail(
                 claim.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
             )
             job.run_after = now + timedelta(seconds=wait_s)
-    return to
+        return JobState(job.state)
 
 
 def after_failure(failure: Failure, attempts: int, policy: RetryPolicy) -> JobState:
@@ -242,7 +248,10 @@ def _reclaim(session: Session, now: datetime, policy: RetryPolicy, chance: Rando
     for job in jobs:
         silent = Failure(code=LEASE_EXPIRED, reason="the worker went silent", retryable=True)
         to = after_failure(silent, job.attempts, policy)
-        move(session, job, to, now=now, code=silent.code, reason=silent.reason, actor=actor)
+        if to is JobState.QUEUED:
+            readmit(session, job, now=now, code=silent.code, reason=silent.reason, actor=actor)
+        else:
+            move(session, job, to, now=now, code=silent.code, reason=silent.reason, actor=actor)
         wait_s = backoff_s(job.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s)
         job.run_after = now + timedelta(seconds=wait_s)
     return len(jobs)

@@ -1,45 +1,160 @@
-"""What a person may do to a job: try it again, stop it, or let it overtake."""
+"""What a person may do to a job: try it again, stop it, change its priority, or decide a patient conflict.
+
+No command goes around the gate: what a person asks for is judged as what a sender sends.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
-from agent.database.tables import Delivery, Draft, Job
+from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
-from agent.foundation.errors import InvalidTransition
+from agent.films.routing.rules import router_of
+from agent.foundation.errors import (
+    DemonstrationModelRefused,
+    DraftWithdrawn,
+    InvalidTransition,
+    NotFound,
+    PatientConflict,
+    StudyChanged,
+)
+from agent.foundation.settings.tree import Settings
+from agent.objects.store import InstanceStore
+from agent.queue import gate
 from agent.queue.commitments import ask_again
+from agent.queue.contents import contents_of
 from agent.queue.deliveries import set_state
-from agent.queue.states import UNSENT, DeliveryState, JobState, move
+from agent.queue.states import UNSENT, DeliveryState, JobState, check_job_step, move
+from agent.queue.withdrawal import is_withdrawn
+
+BY_A_PERSON = "asked for by a person"
+LONGEST_REASON = 500
 
 
-def retry(database: Database, job_id: int, *, give_up_after_s: float, actor: str) -> JobState:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What an operator's commands work on: the queue, the images, and the rules as they are now."""
+
+    database: Database
+    store: InstanceStore
+    settings: Settings
+
+
+def retry(bench: Bench, job_id: int, *, actor: str) -> JobState:
     """Bring a stopped job back: its dead or canceled deliveries if it has a draft, else the drafting.
 
-    Documents that are stored but not committed are asked for again; a delivered job has nothing else.
+    Everything passes the gate (`agent.queue.gate`): what may not be drafted or sent now stays where it is.
+    Documents that are stored but not committed are asked about again; a delivered job has nothing else.
 
     Raises:
-        InvalidTransition: there is no such job, or it has not stopped.
+        InvalidTransition: there is no such job, it has not stopped, or it is not the study's newest revision.
+        PatientConflict, NotAChestStudy, InstanceMissing, UnreadableInstance: the study may not be drafted.
+        DraftWithdrawn: the draft names a patient who is no longer the study's.
+        DemonstrationModelRefused: none of its destinations may have this model's drafts.
     """
-    with database.transaction() as session:
+    with bench.database.transaction() as session:
         now = database_now(session)
         job = _locked(session, job_id)
-        if ask_again(session, job_id, now=now) and job.state == JobState.DELIVERED.value:
-            return JobState.DELIVERED
-        revived = _revive(session, job_id, now=now, give_up_after_s=give_up_after_s)
-        drafted = session.scalar(
-            select(Draft.id).where(Draft.job_id == job_id, Draft.outcome == "drafted").limit(1)
+        drafted = select(Draft.id).where(Draft.job_id == job_id, Draft.outcome.in_(("drafted", "verified")))
+        has_draft = session.scalar(drafted.limit(1)) is not None
+        if has_draft or job.kind != "draft":
+            return _send_again(bench, session, job, now=now, actor=actor)
+        check_job_step(job.state, JobState.QUEUED)
+        # The notice that there is no draft may go out again, whatever the gate says.
+        _revive(session, job, bench.settings, now=now)
+        study_id = job.study_id
+    return _draft_again(bench, study_id, job_id, actor=actor)
+
+
+def resolve(
+    bench: Bench, study_instance_uid: str, sop_instance_uid: str, *, reason: str, actor: str
+) -> JobState:
+    """End a study's patient conflict by a person's decision: the study is the patient's whom one image names.
+
+    Images that name another patient are left out of the draft. The decision and its reason are audited; it
+    lapses when the image that it rests on comes again with another content.
+
+    Raises:
+        NotFound: there is no such study, or no such image in it.
+        InvalidTransition: the study has no patient conflict, or the reason is empty.
+        NotAChestStudy, InstanceMissing, UnreadableInstance: the remaining images may not be drafted.
+    """
+    if not reason.strip():
+        raise InvalidTransition("a decision needs a reason, which is audited")
+    with bench.database.transaction() as session:
+        study = session.scalar(
+            select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
         )
-        to = JobState.DELIVERING if drafted is not None else JobState.QUEUED
-        if drafted is not None and not revived:
-            raise InvalidTransition(f"job {job_id} has nothing that could be sent again")
-        move(session, job, to, now=now, code="retry", reason="asked for by a person", actor=actor)
-        if to is JobState.QUEUED:
-            job.attempts, job.run_after = 0, now
-        return to
+        if study is None:
+            raise NotFound("there is no such study")
+        here = {one.sop_instance_uid: one.sha256 for one in contents_of(session, study.id).here}
+        if sop_instance_uid not in here:
+            raise NotFound("the study has no such image, or its file was purged")
+        if study.conflict != gate.PATIENT_CONFLICT:
+            raise InvalidTransition("the study has no patient conflict that could be decided")
+        study.patient_content = here[sop_instance_uid]
+        event = Event(
+            action=Action.RESOLVED,
+            actor=actor,
+            study_id=study.id,
+            details={"kind": "patient", "reason": reason.strip()[:LONGEST_REASON]},
+        )
+        record(session, event)
+        newest = select(Job.id).where(Job.study_id == study.id, Job.kind == "draft")
+        job_id = session.scalars(newest.order_by(Job.revision.desc()).limit(1)).one()
+        study_id, state = study.id, session.get_one(Job, job_id).state
+    # A study that is still arriving is judged with the decision when it has gone quiet.
+    if state == JobState.RECEIVING.value:
+        return JobState.RECEIVING
+    return _draft_again(bench, study_id, job_id, actor=actor)
+
+
+def _draft_again(bench: Bench, study_id: int, job_id: int, *, actor: str) -> JobState:
+    """Judge a study and let its stopped job into the queue; again, when an image comes meanwhile."""
+    router = router_of(bench.settings)
+    for last in (False, False, True):
+        judgement = gate.judge(bench.database, bench.store, router, study_id)
+        try:
+            with bench.database.transaction() as session:
+                now = database_now(session)
+                study = session.get_one(Study, study_id, with_for_update=True)
+                job = _locked(session, job_id)
+                to = gate.enter(
+                    session, study, job, judgement, now=now, actor=actor, code="retry", reason=BY_A_PERSON
+                )
+                job.attempts, job.run_after = 0, now
+                return to
+        except StudyChanged:
+            if last:
+                raise
+    raise AssertionError("the last try either returns or raises")
+
+
+def _send_again(bench: Bench, session: Session, job: Job, *, now: datetime, actor: str) -> JobState:
+    """Have the documents of a stopped job sent, as far as their destinations may have them now."""
+    if is_withdrawn(session, job.id):
+        raise DraftWithdrawn("the draft names a patient who is no longer the study's: it is not sent again")
+    conflict = session.scalar(select(Study.conflict).where(Study.id == job.study_id))
+    if conflict == gate.PATIENT_CONFLICT and job.kind == "draft":
+        raise PatientConflict("the images of the study name different patients: resolve that first")
+    if ask_again(session, job.id, now=now) and job.state == JobState.DELIVERED.value:
+        return JobState.DELIVERED
+    check_job_step(job.state, JobState.DELIVERING)
+    revived, refused = _revive(session, job, bench.settings, now=now)
+    if refused and not revived:
+        raise DemonstrationModelRefused(
+            f"job {job.id}: its destinations may not have drafts of a demonstration model"
+        )
+    if not revived:
+        raise InvalidTransition(f"job {job.id} has nothing that could be sent again")
+    move(session, job, JobState.DELIVERING, now=now, code="retry", reason=BY_A_PERSON, actor=actor)
+    return JobState.DELIVERING
 
 
 def cancel(database: Database, job_id: int, *, reason: str, actor: str) -> None:
@@ -72,19 +187,35 @@ def prioritise(database: Database, job_id: int, priority: int) -> None:
         )
 
 
-def _revive(session: Session, job_id: int, *, now: datetime, give_up_after_s: float) -> int:
-    """Make a job's dead and canceled deliveries pending again; return how many."""
-    stopped = select(Delivery).where(
-        Delivery.job_id == job_id,
-        Delivery.state.in_((DeliveryState.DEAD.value, DeliveryState.CANCELED.value)),
+def _revive(session: Session, job: Job, settings: Settings, *, now: datetime) -> tuple[int, int]:
+    """Make a job's dead and canceled deliveries pending again, where their destination may have them.
+
+    Return how many, and how many may not be sent.
+    """
+    stopped = (
+        select(Delivery, Draft.demonstration)
+        .join(Document, Document.id == Delivery.document_id)
+        .join(Draft, Draft.id == Document.draft_id)
+        .where(
+            Delivery.job_id == job.id,
+            Delivery.state.in_((DeliveryState.DEAD.value, DeliveryState.CANCELED.value)),
+        )
     )
-    deliveries = session.scalars(stopped).all()
-    for delivery in deliveries:
+    destinations = {one.name: one for one in settings.destinations}
+    revived = refused = 0
+    for delivery, demonstration in session.execute(stopped).all():
+        destination = destinations.get(delivery.destination)
+        if destination is not None and gate.refused_destination(
+            demonstration=demonstration, destination=destination, settings=settings
+        ):
+            refused += 1
+            continue
         set_state(delivery, DeliveryState.PENDING, now)
         delivery.attempts, delivery.losses, delivery.run_after = 0, 0, now
-        delivery.give_up_at = now + timedelta(seconds=give_up_after_s)
+        delivery.give_up_at = now + timedelta(seconds=settings.delivery.give_up_after_s)
+        revived += 1
     notify(session, DELIVERIES)
-    return len(deliveries)
+    return revived, refused
 
 
 def _cancel_open(session: Session, job_id: int, *, now: datetime) -> None:

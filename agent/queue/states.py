@@ -78,23 +78,23 @@ TRANSITIONS: tuple[Transition, ...] = (
     _step(_J.QUEUED, _J.CANCELED, "a person, or a newer revision, stopped it"),
     _step(_J.GENERATING, _J.DRAFTED, "draft, documents and deliveries were committed together"),
     _step(_J.GENERATING, _J.QUEUED, "a retryable error, a worker that stopped, or an expired lease"),
-    _step(_J.GENERATING, _J.FAILED, "an error that trying again cannot mend, such as unreadable pixels"),
+    _step(_J.GENERATING, _J.FAILED, "an error that trying again cannot fix, such as unreadable pixels"),
     _step(_J.GENERATING, _J.DEAD, "the attempts are used up: a poison study stops here"),
     _step(_J.GENERATING, _J.CANCELED, "a person stopped it; the worker's result will be discarded"),
     _step(_J.DRAFTED, _J.DELIVERING, "a deliverer took the first of its documents"),
     _step(_J.DRAFTED, _J.DEAD, "every delivery was refused before it was tried"),
-    _step(_J.DRAFTED, _J.CANCELED, "a person stopped it before anything was sent"),
+    _step(_J.DRAFTED, _J.CANCELED, "a person, or a corrected patient, stopped it before anything was sent"),
     _step(_J.DELIVERING, _J.DELIVERED, "every destination stored every document"),
     _step(_J.DELIVERED, _J.DELIVERING, "a destination has lost a document (storage commitment)"),
     _step(_J.DELIVERING, _J.DEAD, "a destination refused for good, or the retries ran out"),
-    _step(_J.DELIVERING, _J.CANCELED, "a person stopped what was still to be sent"),
-    _step(_J.SKIPPED, _J.QUEUED, "a person overruled the rule"),
-    _step(_J.FAILED, _J.QUEUED, "a person asked for another try"),
-    _step(_J.DEAD, _J.QUEUED, "a person asked for another try; no draft existed"),
+    _step(_J.DELIVERING, _J.CANCELED, "a person, or a corrected patient, stopped what was still to be sent"),
+    _step(_J.SKIPPED, _J.QUEUED, "a person asked for another try, and the rules accept an image now"),
+    _step(_J.FAILED, _J.QUEUED, "a person asked for another try, and the gate is open now"),
+    _step(_J.DEAD, _J.QUEUED, "a person asked for another try, and the gate is open; no draft existed"),
     _step(_J.DEAD, _J.DELIVERING, "a person revived the deliveries of an existing draft"),
-    _step(_J.CANCELED, _J.QUEUED, "a person asked for it after all; no draft existed"),
+    _step(_J.CANCELED, _J.QUEUED, "a person asked for it after all, and the gate is open; no draft existed"),
     _step(_J.CANCELED, _J.DELIVERING, "a person asked for the existing draft to be sent after all"),
-    _step(None, _J.DRAFTED, "a radiologist's verdict was committed with its documents"),
+    _step(None, _J.DRAFTED, "a radiologist's verdict, or a withdrawal, was committed with its documents"),
 )
 
 DELIVERY_TRANSITIONS: tuple[Transition, ...] = (
@@ -132,8 +132,11 @@ def move(
     code: str | None = None,
     reason: str | None = None,
     actor: str = "",
+    admitted: bool = False,
 ) -> None:
     """Bring a job into its next state and write the step to its history.
+
+    admitted: that the gate (`agent.queue.gate`) has let it into QUEUED; nothing else may say so.
 
     The caller holds the row: on SQLite the transaction does, on PostgreSQL `FOR UPDATE`. A new row is
     one whose `state` is still None. Outside GENERATING a job has no lease, so leaving it clears the lease.
@@ -143,6 +146,8 @@ def move(
     """
     before: str | None = job.state
     check_job_step(before, to)
+    if to is JobState.QUEUED and not admitted:
+        raise InvalidTransition("only the gate lets a job into the queue (agent.queue.gate)")
     job.state = to.value
     job.code, job.reason, job.updated_at = code, reason, now
     if to is not JobState.GENERATING:

@@ -1,13 +1,17 @@
-"""From a durable file to rows: one transaction an instance, before its sender hears "success".
+"""From a durable file to rows: one transaction for each instance, before its sender hears "success".
 
-What makes a new revision: an image that comes after its study was queued, or a SOP Instance that comes
-again with other bytes. The revision's job is created with its first image. A job that no worker has taken
-yet is canceled as superseded, so that the incomplete set is never drafted; its `force_at` goes over to the
-new job, so that a trickle of late images cannot put a draft off for ever.
+A new revision is made by an image that arrives after its study was queued, by a SOP Instance that arrives
+again with other bytes, and by a rejection note (IHE IOCM), which takes images back. The revision's job is
+created with its first object. A job that no worker has taken yet is canceled as superseded, so that the
+incomplete set is never drafted; the new job inherits its `force_at`, so that a trickle of late images cannot
+postpone a draft for ever.
 
-An earlier study that was fetched to compare with makes rows and nothing else: no job, no revision, no
-conflict, no change of a study that was sent to be drafted. When such a study is sent to be drafted after
-all, it begins as if nothing of it had been here.
+An image whose patient contradicts the study's row marks the study with a patient conflict: nothing of it is
+written or sent until the gate (`agent.queue.gate`) has judged the newest content of all its images.
+
+An earlier study that was fetched for comparison makes rows and nothing else: no job, no revision, no
+conflict, no change to a study that was sent to be drafted. If it is sent to be drafted later, it starts as
+if nothing of it had been here.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -29,29 +33,31 @@ from agent.database.tables import Document, Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import STAT_PRIORITY, Header
+from agent.objects.identity import contradicts, patient_of
+from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
 from agent.queue import jobs
+from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS, patient_of_study
 from agent.queue.states import JobState, move
 
-PATIENT_CONFLICT = "patient-conflict"
-INSTANCE_CONFLICT = "instance-conflict"
 SUPERSEDED = "superseded"
 ACTOR = "listener"
 
 
 class Outcome(StrEnum):
-    """What an instance turned out to be."""
+    """How a received instance was classified."""
 
     NEW = "new"
-    DUPLICATE = "duplicate"  # the same bytes were here: no work
-    RESTORED = "restored"  # the same bytes, whose file had been purged: no work, but its file is needed again
+    DUPLICATE = "duplicate"  # the same bytes are known: no work
+    RESTORED = "restored"  # the same bytes, whose file was purged: no work, but the file is needed again
     CHANGED = "changed"  # a known SOP Instance with other bytes: both are kept
     OURS = "ours"  # one of our own documents came back: dropped
+    UNUSED = "unused"  # a Key Object Selection that takes nothing of a known study back: dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What intake made of an instance; `revision` is the study's, 0 for what was dropped."""
+    """How an instance was entered; `revision` is the study's, 0 for what was dropped."""
 
     outcome: Outcome
     revision: int
@@ -64,7 +70,7 @@ class Intake:
     def __init__(self, database: Database, studies: StudySettings) -> None:
         self._database = database
         self._studies = studies
-        # SQLite has one writer; waiting here is fair, waiting for its file lock is not.
+        # SQLite allows one writer; this lock is fair to its waiters, SQLite's file lock is not.
         self._writer = threading.Lock() if database.is_sqlite else nullcontext()
 
     def receive(
@@ -78,7 +84,7 @@ class Intake:
     ) -> Receipt:
         """Enter one instance whose file is durable, and its study's job, in one transaction.
 
-        prior: it was fetched to compare with; it gets no job. One that is here already is a DUPLICATE,
+        prior: it was fetched for comparison and gets no job; if it is here already, it is a DUPLICATE,
         whatever its bytes. address: the sender's, for the audit.
 
         Raises:
@@ -90,7 +96,7 @@ class Intake:
             return self._receive(session, header, file, calling_ae_title, address)
 
     def quarantine(self, file: StoredFile, code: str, calling_ae_title: str) -> None:
-        """Enter bytes that are no usable instance, once for the same bytes.
+        """Enter bytes that are not a usable instance; the same bytes are entered once.
 
         Raises:
             DatabaseUnavailable: nothing was entered.
@@ -114,9 +120,9 @@ class Intake:
             )
 
     def hold(self, study_instance_uids: Sequence[str], seconds: float) -> None:
-        """Keep studies that an open association is sending from completing in the next `seconds`.
+        """Keep studies that an open association is sending from being completed in the next `seconds`.
 
-        `force_at` still holds.
+        `force_at` still applies.
 
         Raises:
             DatabaseUnavailable: nothing was held.
@@ -151,20 +157,24 @@ class Intake:
     ) -> Receipt:
         if _is_ours(session, header):
             return Receipt(outcome=Outcome.OURS, revision=0)
+        if is_key_object(header) and not _takes_back(session, header):
+            return Receipt(outcome=Outcome.UNUSED, revision=0)
         now = database_now(session)
         study = self._study(session, header, calling_ae_title, now)
         if study.prior:
             _begin_anew(study, header, calling_ae_title, now)
-        known = set(
-            session.scalars(
-                select(Instance.sha256).where(
-                    Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False)
-                )
-            )
-        )
+        known = session.scalars(
+            select(Instance.sha256)
+            .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False))
+            .order_by(Instance.id)
+        ).all()
+        another_patient = not is_key_object(header) and _names_another_patient(study, header)
         if file.sha256 in known:
-            return _repeated(session, study, header, file, now)
-        if study.conflict != PATIENT_CONFLICT and _names_another_patient(study, header):
+            if file.sha256 == known[-1] or not another_patient:
+                return _repeated(session, study, header, file, now)
+            # A correction is taken back: the earlier content comes last again, in a new row.
+            _forget(session, header, file)
+        if study.conflict != PATIENT_CONFLICT and another_patient:
             study.conflict = PATIENT_CONFLICT
         elif known and study.conflict is None:
             study.conflict = INSTANCE_CONFLICT
@@ -225,7 +235,7 @@ class Intake:
             "revision": 1,
             "first_received_at": now,
             "last_received_at": now,
-        } | {column: getattr(header, column) for column in _STUDY_COLUMNS}
+        } | {column: getattr(header, column) for column in STUDY_COLUMNS}
         found = self._locked_study(session, header.study_instance_uid)
         if found is not None:
             return found
@@ -260,7 +270,7 @@ class Intake:
         priority, force_at = header.priority, now + timedelta(seconds=self._studies.force_after_s)
         if job is not None:
             study.revision += 1
-            # A forced job stays queued: its study has waited long enough for a draft.
+            # A forced job stays queued: its study has waited long enough for its draft.
             if job.state == JobState.RECEIVING or (job.state == JobState.QUEUED and not job.incomplete):
                 priority, force_at = min(priority, job.priority), job.force_at or force_at
                 reason = f"revision {study.revision} takes its images and a later one"
@@ -277,20 +287,8 @@ class Intake:
         )
 
 
-_STUDY_COLUMNS = (
-    "patient_id",
-    "issuer_of_patient_id",
-    "patient_name",
-    "patient_birth_date",
-    "accession_number",
-    "study_date",
-    "study_time",
-    "study_description",
-)
-
-
 def _repeated(session: Session, study: Study, header: Header, file: StoredFile, now: datetime) -> Receipt:
-    """Take bytes that were here before; under the lock of their rows, which a purge of the file takes too."""
+    """Enter bytes that are known, under the lock of their rows, which a purge of the file takes too."""
     rows = session.scalars(
         select(Instance)
         .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256)
@@ -314,40 +312,45 @@ def _is_ours(session: Session, header: Header) -> bool:
     return session.execute(statement).first() is not None
 
 
+def _takes_back(session: Session, header: Header) -> bool:
+    """Whether a Key Object Selection takes back images of a study that was sent to be drafted."""
+    if not is_rejection_note(header):
+        return False
+    known = select(Study.id).where(
+        Study.study_instance_uid == header.study_instance_uid, Study.prior.is_(False)
+    )
+    return session.scalar(known) is not None
+
+
+def _forget(session: Session, header: Header, file: StoredFile) -> None:
+    """Remove the row of an earlier content, which is about to be entered again as the newest."""
+    session.execute(
+        delete(Instance).where(
+            Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256
+        )
+    )
+
+
 def _begin_anew(study: Study, header: Header, calling_ae_title: str, now: datetime) -> None:
-    """Make an ordinary study of one that was only fetched: what its sender says of it is what counts."""
-    study.prior, study.conflict, study.revision = False, None, 1
+    """Turn a study that was only fetched into an ordinary one: what its sender says of it now counts."""
+    study.prior, study.conflict, study.revision, study.patient_content = False, None, 1, None
     study.calling_ae_title, study.first_received_at = calling_ae_title[:16], now
-    for column in _STUDY_COLUMNS:
+    for column in STUDY_COLUMNS:
         setattr(study, column, getattr(header, column))
 
 
 def _complete(study: Study, header: Header) -> None:
-    """Fill what the study's earlier images left empty; a conflicting patient adds nothing."""
-    if study.conflict == PATIENT_CONFLICT:
+    """Fill what the study's earlier images left empty; an object in conflict adds nothing."""
+    if study.conflict == PATIENT_CONFLICT or is_key_object(header):
         return
-    for column in _STUDY_COLUMNS:
+    for column in STUDY_COLUMNS:
         if not getattr(study, column) and getattr(header, column):
             setattr(study, column, getattr(header, column))
 
 
 def _names_another_patient(study: Study, header: Header) -> bool:
-    """Whether an image's patient cannot be the study's: an identifier or birth date that both have differs.
-
-    Names decide only where one side has no patient ID, because a name is corrected more often than an ID.
-    """
-    pairs = [
-        (study.patient_id, header.patient_id),
-        (study.issuer_of_patient_id, header.issuer_of_patient_id),
-        (study.patient_birth_date, header.patient_birth_date),
-    ]
-    if not (study.patient_id and header.patient_id):
-        pairs.append((_plain_name(study.patient_name), _plain_name(header.patient_name)))
-    return any(first != second for first, second in pairs if first and second)
-
-
-def _plain_name(name: str) -> str:
-    return name.split("=")[0].rstrip("^ ").casefold()
+    """Whether an image's patient cannot be the one in the study's row."""
+    return contradicts(patient_of_study(study), patient_of(header))
 
 
 def _instance(

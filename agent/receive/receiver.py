@@ -90,7 +90,8 @@ class Receiver:
         receipt = self._intake.receive(
             header, file, command.calling_ae_title, prior=prior, address=command.address
         )
-        if file.new and (receipt.outcome is Outcome.OURS or (prior and receipt.outcome is Outcome.DUPLICATE)):
+        dropped = receipt.outcome in (Outcome.OURS, Outcome.UNUSED)
+        if file.new and (dropped or (prior and receipt.outcome is Outcome.DUPLICATE)):
             self._store.discard(file.sha256)
         if receipt.outcome is Outcome.RESTORED:
             # A purge may have taken the file away between the two; now that a row needs it, none will.

@@ -1,9 +1,9 @@
-"""A claimed job to what the network is asked: at most one frontal and one lateral image, and the context.
+"""From a claimed job to the network's input: at most one frontal and one lateral image, and the context.
 
-The rule of choice: of the study's eligible images the newest frontal one (where none says that it is
-frontal, the newest that says nothing), and the newest lateral one. "Newest" is by acquisition time, then
-by arrival: a film that was taken again replaces the first. When the same SOP Instance came with two
-contents, the later content counts.
+The gate judges the study again first. The rule of choice: of the eligible images the newest frontal one
+(where none states that it is frontal, the newest that states no view), and the newest lateral one. "Newest"
+is by acquisition time, then by arrival: a repeated film replaces the first. When one SOP Instance arrived
+with two contents, the later content counts.
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import Dataset
-from sqlalchemy import select
 
 from agent.database.session import Database
-from agent.database.tables import Instance
 from agent.films.routing.rules import Router, router_of
-from agent.foundation.errors import InstanceMissing, NotAChestStudy, UnreadableImage, UnreadableInstance
 from agent.foundation.settings.tree import Settings
-from agent.objects.header import read_stored
 from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.projection import View, view_of
 from agent.objects.store import InstanceStore
 from agent.priors.comparison import Comparison, comparison_for
+from agent.queue import gate
 from agent.queue.jobs import Claim
 from agent.reports.flags import PRIORS_UNAVAILABLE, view_flags
 from dicom_sr.orders import orders_of
@@ -76,6 +73,7 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
     """Choose and decode the images of a job.
 
     Raises:
+        PatientConflict: the images name different patients.
         NotAChestStudy: no image is eligible under the rules as they are now.
         UnreadableImage: a chosen image cannot be decoded; the study is not drafted from the rest.
         InstanceMissing: a file is gone.
@@ -100,38 +98,19 @@ def candidates(database: Database, store: InstanceStore, router: Router, claim: 
     """Return the eligible images of a job's study, up to its revision, in the order of arrival.
 
     Raises:
+        PatientConflict: the images name different patients.
         NotAChestStudy: there is none.
         UnreadableImage: an image's header cannot be read.
         InstanceMissing: a file is gone.
     """
-    with database.reading() as session:
-        rows = session.execute(
-            select(Instance.id, Instance.sop_instance_uid, Instance.sha256)
-            .where(
-                Instance.study_id == claim.study_id,
-                Instance.revision <= claim.revision,
-                Instance.prior.is_(False),
-                Instance.purged_at.is_(None),
-            )
-            .order_by(Instance.id)
-        ).all()
-    if not rows:
-        raise InstanceMissing("the images of the study were purged: resend it, then try again")
-    newest = {row.sop_instance_uid: row for row in rows}
+    judgement = gate.images_to_draft(database, store, router, claim.study_id, claim.revision)
     found = []
-    for row in sorted(newest.values(), key=lambda one: one.id):
-        path = store.open(row.sha256)
-        if not path.is_file():
-            raise InstanceMissing("the file of an image is gone: restore it, or resend the study")
-        try:
-            eligible = router.decide(read_stored(path)).accepted
-        except UnreadableInstance as error:
-            raise UnreadableImage("an image's header cannot be read; resend the study") from error
-        if eligible:
-            header = load_header(path)
-            found.append(Candidate(path=path, header=header, view=view_of(header), arrival=row.id))
-    if not found:
-        raise NotAChestStudy("no image of the study is eligible under the rules of `eligibility`")
+    for one in judgement.images:
+        if one.content.sha256 not in judgement.accepted:
+            continue
+        path = store.open(one.content.sha256)
+        header = load_header(path)
+        found.append(Candidate(path=path, header=header, view=view_of(header), arrival=one.content.arrival))
     return found
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from pydicom import Dataset
 from sqlalchemy import exists, select
+from sqlalchemy.orm import aliased
 
 from agent.database.session import Database, database_now
 from agent.database.tables import Draft, Instance, Job, Study
@@ -63,6 +64,8 @@ class Notices:
         """Write the notices of stopped jobs that have none; return how many."""
         if not self.wanted:
             return 0
+        # What became of a revision matters no more when there is a newer one.
+        later = aliased(Job)
         with self._database.reading() as session:
             due = session.execute(
                 select(Job.id, Job.state, Job.code, Job.revision, Job.study_id, Study.study_instance_uid)
@@ -71,6 +74,9 @@ class Notices:
                     Job.updated_at > database_now(session) - LOOK_BACK,
                     Job.state.in_([state.value for state in self.wanted]),
                     ~exists().where(Draft.job_id == Job.id),
+                    ~exists().where(
+                        later.study_id == Job.study_id, later.kind == Job.kind, later.revision > Job.revision
+                    ),
                     Job.id.not_in(self._hopeless),
                 )
                 .order_by(Job.updated_at)

@@ -16,11 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.tables import Document, Draft, Job, Study, Verdict
-from agent.foundation.errors import DemonstrationModelRefused
 from agent.foundation.failpoints import failpoint
-from agent.foundation.failure import Failure
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries
+from agent.queue.gate import refused_destination
 from agent.reports import worklist_row as listing
 from dicom_sr.document import (
     Algorithm,
@@ -64,19 +63,6 @@ def variants(destinations: Sequence[DestinationSettings]) -> tuple[FindingsSopCl
     return tuple(dict.fromkeys(one.findings_sop_class for one in destinations)) or (DEFAULT_VARIANT,)
 
 
-def refusal(algorithm: Algorithm, destination: DestinationSettings, settings: Settings) -> Failure | None:
-    """Return why a destination may not have this algorithm's documents, or None when it may."""
-    if not algorithm.demonstration or destination.loopback or settings.model.allow_demonstration:
-        return None
-    return Failure(
-        code=DemonstrationModelRefused.code,
-        reason=(
-            "drafts of the demonstration model leave this machine only with model.allow_demonstration: true"
-        ),
-        retryable=False,
-    )
-
-
 def write(
     session: Session,
     job: Job,
@@ -118,7 +104,9 @@ def write(
                 now=now,
                 give_up_after_s=settings.delivery.give_up_after_s,
                 priority=min(job.priority, record.urgency),
-                refused=refusal(algorithm, destination, settings),
+                refused=refused_destination(
+                    demonstration=algorithm.demonstration, destination=destination, settings=settings
+                ),
             )
     session.flush()
     failpoint("outbox.before-commit")

@@ -135,7 +135,8 @@ class House:
         """Bring a job into a state."""
         with self.database.transaction() as session:
             job = session.get_one(Job, job_id)
-            move(session, job, state, now=database_now(session), code=code)
+            admitted = state is JobState.QUEUED
+            move(session, job, state, now=database_now(session), code=code, admitted=admitted)
 
     def queued(self, *datasets: Dataset) -> int:
         """Receive a study's images and queue its job."""

@@ -22,7 +22,7 @@ def enter(session: Session, uid: str, *, priority: int = 50, state: JobState = J
     job = jobs.enqueue(session, study, now=now, revision=1, priority=priority)
     assert job is not None
     if state is not JobState.RECEIVING:
-        move(session, job, state, now=now)
+        move(session, job, state, now=now, admitted=state is JobState.QUEUED)
     return job
 
 

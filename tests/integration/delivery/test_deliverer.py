@@ -19,6 +19,7 @@ from agent.database.tables import Delivery
 from agent.foundation.settings.tree import DestinationSettings
 from agent.queue import operator
 from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
+from tests.support.bench import bench_of
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -140,7 +141,7 @@ def test_deliverer_final_refusal_ends_one_document_only(
     try:
         wait_for(lambda: state_of(both_databases, job_id) == "DEAD", 120)
         assert delivery_states(both_databases) == ["DEAD", "STORED"]
-        operator.retry(both_databases, job_id, give_up_after_s=3600, actor="me")
+        operator.retry(bench_of(both_databases), job_id, actor="me")
         wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED", 120)
     finally:
         end()

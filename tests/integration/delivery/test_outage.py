@@ -22,6 +22,7 @@ from agent.network.commitment_terms import Item, Request
 from agent.network.scu import ConnectionLost
 from agent.queue import operator
 from tests.integration.delivery.outbox import delivery_states, outbox, state_of
+from tests.support.bench import bench_of
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -164,7 +165,7 @@ def test_outage_beyond_the_day_is_dead_and_can_be_revived(
     assert delivery_states(both_databases) == ["DEAD", "DEAD"]
     assert state_of(both_databases, job_id) == "DEAD"
     pacs.down = None
-    operator.retry(both_databases, job_id, give_up_after_s=HOUR, actor="me")
+    operator.retry(bench_of(both_databases), job_id, actor="me")
     pass_hours(sender, day, 1)
     assert delivery_states(both_databases) == ["COMMITTED", "COMMITTED"]
     assert pacs.kept == {one.sop_instance_uid: one.content for one in letters(1)}

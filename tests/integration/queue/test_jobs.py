@@ -15,6 +15,7 @@ from agent.foundation.errors import InvalidTransition, LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy
 from agent.queue import deliveries, jobs, operator
 from agent.queue.states import JobState, move
+from tests.support.bench import bench_of
 from tests.support.queue_processes import expire
 from tests.support.queue_rows import drafted, enter
 
@@ -271,30 +272,12 @@ def test_delivery_heartbeat_and_reclaim(both_databases: Database) -> None:
         assert session.execute(select(Delivery.state, Delivery.attempts)).one() == ("PENDING", 1)
 
 
-@pytest.mark.parametrize("how", ["failed", "dead", "canceled", "skipped"])
-def test_operator_retry_brings_a_stopped_job_back(both_databases: Database, how: str) -> None:
-    """A stopped job without a draft begins anew, with all of its attempts."""
-    states = {"skipped": JobState.RECEIVING}
-    job_id = add(both_databases, 1, state=states.get(how, JobState.QUEUED))
-    if how == "skipped":
-        with both_databases.transaction() as session:
-            move(session, session.get_one(Job, job_id), JobState.SKIPPED, now=database_now(session))
-    elif how == "canceled":
-        operator.cancel(both_databases, job_id, reason="test", actor="admin")
-    else:
-        (claim,) = jobs.claim(both_databases, "w", 60, 1)
-        policy = RetryPolicy(maximum_attempts=1)
-        jobs.fail(both_databases, claim, AGAIN if how == "dead" else NEVER, policy, chance=Random(1))
-    assert operator.retry(both_databases, job_id, give_up_after_s=60, actor="admin") is JobState.QUEUED
-    assert job_of(both_databases, job_id).attempts == 0
-
-
 def test_operator_retry_revives_dead_deliveries(both_databases: Database) -> None:
     """A job with a draft is not drafted again: its documents are sent again."""
     job_id = drafted(both_databases, 1)
     (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     deliveries.fail(both_databases, claim, NEVER, POLICY, chance=Random(1))
-    assert operator.retry(both_databases, job_id, give_up_after_s=60, actor="admin") is JobState.DELIVERING
+    assert operator.retry(bench_of(both_databases), job_id, actor="admin") is JobState.DELIVERING
     (again,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     assert (again.attempts, again.content) == (1, b"bytes")
 
@@ -302,7 +285,7 @@ def test_operator_retry_revives_dead_deliveries(both_databases: Database) -> Non
 @pytest.mark.parametrize(
     "act",
     [
-        lambda database, job_id: operator.retry(database, job_id, give_up_after_s=60, actor="a"),
+        lambda database, job_id: operator.retry(bench_of(database), job_id, actor="a"),
         lambda database, job_id: operator.cancel(database, job_id + 1, reason="r", actor="a"),
         lambda database, job_id: operator.prioritise(database, job_id + 1, 0),
     ],

@@ -20,6 +20,7 @@ from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network.store_scu import ConnectionLost
 from agent.queue import deliveries, operator
+from tests.support.bench import bench_of
 
 OTHER = DestinationSettings(name="archive", host="127.0.0.1", port=4243, ae_title="ARCHIVE")
 
@@ -208,7 +209,7 @@ def test_delivery_gives_up_after_its_time(
     sender.upkeep()
     assert states(house.database) == ["DEAD", "DEAD"]
     assert (house.job(job_id).state, house.job(job_id).code) == ("DEAD", "gave-up")
-    operator.retry(house.database, job_id, give_up_after_s=60, actor="admin")
+    operator.retry(bench_of(house.database, house.store, settings), job_id, actor="admin")
     pacs.down, watch.now = None, 1000.0
     for _ in range(3):
         sender.run_once()

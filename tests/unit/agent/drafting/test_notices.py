@@ -16,6 +16,7 @@ from agent.drafting.worker import Worker
 from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import operator
 from agent.queue.states import JobState
+from tests.support.bench import bench_of
 
 Film = Callable[..., Dataset]
 BOTH = WorkerSettings(report_skipped=True, report_failed=True)
@@ -78,7 +79,7 @@ def test_notice_is_replaced_by_the_draft_that_comes_after_all(
         path.with_suffix(".gone").rename(path)
     work(house, wanted, reporter)
     assert len(documents(house)) == 2
-    operator.retry(house.database, job_id, give_up_after_s=60, actor="admin")
+    operator.retry(bench_of(house.database, house.store, settings), job_id, actor="admin")
     work(house, wanted, reporter)
     found = documents(house)
     assert len(found) == 4

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agent.network.query_scu import FoundStudy
+from agent.objects.identity import Patient, same_patient
 from agent.priors.choice import Choice, choose, earliest
-from agent.priors.links import Patient, same_patient
 
 PATIENT = Patient(patient_id="P1", issuer_of_patient_id="", patient_birth_date="19700101", patient_sex="F")
 

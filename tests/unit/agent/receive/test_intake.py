@@ -71,7 +71,7 @@ def put_in_state(database: Database, *states: JobState, **values: Any) -> None:
     with database.transaction() as session:
         job = session.scalars(select(Job).order_by(Job.id.desc()).limit(1)).one()
         for state in states:
-            move(session, job, state, now=database_now(session))
+            move(session, job, state, now=database_now(session), admitted=state is JobState.QUEUED)
         for name, value in values.items():
             setattr(job, name, value)
 

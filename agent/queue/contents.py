@@ -1,0 +1,99 @@
+"""What a study consists of now: the newest content of each SOP Instance, without what was taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.tables import Instance
+from agent.objects.header import Header, read_stored
+from agent.objects.rejection_note import is_key_object, is_rejection_note, rejected_instances
+from agent.objects.store import InstanceStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """The newest content of one SOP Instance; `arrival` grows with the time of receipt."""
+
+    sop_instance_uid: str
+    sha256: str
+    arrival: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What came of a study to be drafted, up to some revision.
+
+    here: the newest content of each SOP Instance whose file is still here, in the order of arrival.
+    arrived: every SOP Instance that ever came.
+    purged: whether the newest content of one is not here any more.
+    changed: whether one came with several contents.
+    """
+
+    here: tuple[Content, ...]
+    arrived: frozenset[str]
+    purged: bool
+    changed: bool
+
+    @property
+    def sha256s(self) -> tuple[str, ...]:
+        """The digests of what is here."""
+        return tuple(one.sha256 for one in self.here)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One content with its header."""
+
+    content: Content
+    header: Header
+
+
+def contents_of(session: Session, study_id: int, *, up_to_revision: int | None = None) -> Contents:
+    """Return what came of a study to be drafted; what was only fetched for comparison is none of it."""
+    wanted = [Instance.study_id == study_id, Instance.prior.is_(False)]
+    if up_to_revision is not None:
+        wanted.append(Instance.revision <= up_to_revision)
+    rows = session.execute(
+        select(Instance.id, Instance.sop_instance_uid, Instance.sha256, Instance.purged_at)
+        .where(*wanted)
+        .order_by(Instance.id)
+    ).all()
+    newest = {row.sop_instance_uid: row for row in rows}
+    return Contents(
+        here=tuple(
+            Content(sop_instance_uid=row.sop_instance_uid, sha256=row.sha256, arrival=row.id)
+            for row in sorted(newest.values(), key=lambda row: row.id)
+            if row.purged_at is None
+        ),
+        arrived=frozenset(newest),
+        purged=any(row.purged_at is not None for row in newest.values()),
+        changed=len(rows) > len(newest),
+    )
+
+
+def images_in(contents: Contents, store: InstanceStore) -> tuple[Image, ...]:
+    """Read the headers of a study's objects, without the documents among them and what those take back.
+
+    A rejection note takes back what came before it; the same instance sent again afterwards counts.
+
+    Raises:
+        InstanceMissing: a file is gone.
+        UnreadableInstance: a file is no whole DICOM object.
+        StoreUnavailable: the bucket does not answer.
+    """
+    read = [Image(content=one, header=read_stored(store.open(one.sha256))) for one in contents.here]
+    taken_back = {
+        uid: one.content.arrival
+        for one in read
+        if is_rejection_note(one.header)
+        for uid in rejected_instances(store.open(one.content.sha256))
+    }
+    return tuple(
+        one
+        for one in read
+        if not is_key_object(one.header)
+        and one.content.arrival > taken_back.get(one.content.sop_instance_uid, 0)
+    )

@@ -1,0 +1,101 @@
+"""Documents that went out under a patient who is no longer the study's: they are to be withdrawn.
+
+This marks drafts and stops what was not sent yet, in the transaction that learns of the correction.
+`agent.reports.withdraw` writes the documents that tell the archive.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+from enum import StrEnum
+
+from pydicom import Dataset, dcmread
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from agent.audit.record import Action, Event, record
+from agent.database.tables import Delivery, Document, Draft, Job, Study
+from agent.objects.identity import Patient, contradicts
+from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
+from dicom_sr.elements import text
+
+WITHDRAWN = "withdrawn"
+_REASON = "the patient of the study was corrected"
+# Drafts whose documents state findings of a patient.
+STATING = ("drafted", "verified")
+
+
+class Withdrawal(StrEnum):
+    """How far the withdrawal of a draft has come; a draft that stands has none."""
+
+    DUE = "due"
+    DONE = "done"
+
+
+def withdraw_others(
+    session: Session, study: Study, patient: Patient | None, *, now: datetime, actor: str
+) -> int:
+    """Withdraw the study's drafts whose documents name another patient, all of them where there is none left.
+
+    Return how many.
+    """
+    drafts = session.scalars(
+        select(Draft).where(
+            Draft.study_id == study.id, Draft.outcome.in_(STATING), Draft.withdrawal.is_(None)
+        )
+    ).all()
+    withdrawn = 0
+    for draft in drafts:
+        named = _named_in(session, draft)
+        if named is None or (patient is not None and not contradicts(patient, named)):
+            continue
+        _withdraw(session, draft, now=now, actor=actor)
+        withdrawn += 1
+    return withdrawn
+
+
+def is_withdrawn(session: Session, job_id: int) -> bool:
+    """Whether a job's draft was withdrawn: its documents must not be sent, or sent again."""
+    return bool(session.scalar(select(exists().where(Draft.job_id == job_id, Draft.withdrawal.is_not(None)))))
+
+
+def patient_named(dataset: Dataset) -> Patient:
+    """Return the patient that an image or one of our own documents names."""
+    return Patient(
+        patient_id=text(dataset, "PatientID"),
+        issuer_of_patient_id=text(dataset, "IssuerOfPatientID"),
+        patient_birth_date=text(dataset, "PatientBirthDate"),
+        patient_name=text(dataset, "PatientName", is_name=True),
+    )
+
+
+def _named_in(session: Session, draft: Draft) -> Patient | None:
+    content = session.scalar(select(Document.content).where(Document.draft_id == draft.id).limit(1))
+    return None if content is None else patient_named(dcmread(io.BytesIO(content)))
+
+
+def _withdraw(session: Session, draft: Draft, *, now: datetime, actor: str) -> None:
+    """Mark a draft, and stop what is still to be sent of it; what may have been sent is withdrawn later."""
+    job = session.get_one(Job, draft.job_id, with_for_update=True)
+    draft.withdrawal = Withdrawal.DUE.value
+    unsent = select(Delivery).where(
+        Delivery.job_id == job.id, Delivery.state.in_([state.value for state in UNSENT])
+    )
+    for delivery in session.scalars(unsent):
+        check_delivery_step(delivery.state, DeliveryState.CANCELED)
+        delivery.state, delivery.code, delivery.reason = DeliveryState.CANCELED.value, WITHDRAWN, _REASON
+        delivery.updated_at = now
+        delivery.lease_owner = delivery.lease_token = delivery.lease_until = None
+    if job.state in (JobState.DRAFTED.value, JobState.DELIVERING.value):
+        move(session, job, JobState.CANCELED, now=now, code=WITHDRAWN, reason=_REASON, actor=actor)
+    record(
+        session,
+        Event(
+            action=Action.WITHDRAWN,
+            actor=actor,
+            study_id=draft.study_id,
+            details={"revision": draft.revision, "code": WITHDRAWN},
+        ),
+        at=now,
+    )

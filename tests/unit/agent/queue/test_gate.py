@@ -1,0 +1,297 @@
+"""The gate before the queue: no way into QUEUED goes around it, whoever sends a job there."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from sqlalchemy import select, update
+
+import agent
+from agent.database.session import database_now
+from agent.database.tables import AuditEvent, Draft, Job, JobEvent, Study
+from agent.drafting.worker import Worker
+from agent.films.routing.rules import router_of
+from agent.foundation.errors import (
+    AgentError,
+    InvalidTransition,
+    NotAChestStudy,
+    NotFound,
+    PatientConflict,
+)
+from agent.foundation.failure import Failure, RetryPolicy
+from agent.foundation.settings.tree import Settings
+from agent.queue import jobs, operator
+from agent.queue.states import TRANSITIONS, JobState, move
+from agent.receive.complete_study import complete_due_studies
+from tests.support.bench import bench_of
+from tests.support.house import FakeReporter, House, image
+
+UID = "1.2.3.1"
+AGAIN = Failure(code="oops", reason="it did not work", retryable=True)
+
+
+def alpha(**attributes: object) -> Dataset:
+    """A frontal film of patient PA."""
+    return image(1, 1, **{"PatientID": "PA", "PatientName": "Alpha^A"} | attributes)
+
+
+def beta(**attributes: object) -> Dataset:
+    """A frontal film of patient PB, in the same study."""
+    return image(1, 2, **{"PatientID": "PB", "PatientName": "Beta^B"} | attributes)
+
+
+def put(house: House, job_id: int, state: JobState) -> None:
+    """Put a job into a state behind the gate's back, as an older version may have left it."""
+    with house.database.transaction() as session:
+        now = database_now(session)
+        values: dict[str, object] = {"state": state.value, "attempts": 1, "run_after": now}
+        if state is JobState.GENERATING:
+            values |= {"lease_owner": "w", "lease_token": "t", "lease_until": now - timedelta(seconds=1)}
+        session.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+def complete(house: House) -> None:
+    """Complete every study that is here, as housekeeping does after the quiet time."""
+    with house.database.reading() as session:
+        later = database_now(session) + timedelta(hours=1)
+    complete_due_studies(house.database, Settings(), house.store, later)
+
+
+def retry(house: House, job_id: int) -> None:
+    """Ask for another try, as every command and page does."""
+    try:
+        operator.retry(bench_of(house.database, house.store), job_id, actor="admin")
+    except AgentError as error:
+        assert error.code == "patient-conflict"  # noqa: PT017 - any other refusal would prove nothing
+
+
+def claim_of(house: House, job_id: int) -> jobs.Claim:
+    """The claim that a worker holds."""
+    with house.database.reading() as session:
+        job = session.get_one(Job, job_id)
+        return jobs.Claim(
+            job_id=job.id,
+            token="t",
+            study_id=job.study_id,
+            study_instance_uid=UID,
+            revision=job.revision,
+            priority=50,
+            attempts=1,
+            incomplete=False,
+        )
+
+
+def fail(house: House, job_id: int) -> None:
+    """A retryable error."""
+    jobs.fail(house.database, claim_of(house, job_id), AGAIN, RetryPolicy(), chance=Random(1))
+
+
+WAYS: dict[str, list[Callable[[House, int], object]]] = {
+    "RECEIVING": [lambda house, _job: complete(house)],
+    "GENERATING": [
+        fail,
+        lambda house, job_id: jobs.release(house.database, [claim_of(house, job_id)]),
+        lambda house, _job: jobs.reclaim_expired(house.database),
+        lambda house, _job: jobs.claim(house.database, "other", 60, 1),
+    ],
+    "SKIPPED": [retry],
+    "FAILED": [retry],
+    "DEAD": [retry],
+    "CANCELED": [retry],
+}
+
+
+def test_gate_has_a_test_of_every_transition_into_the_queue() -> None:
+    """Whoever adds a way into QUEUED has to name it here."""
+    assert {step.before for step in TRANSITIONS if step.after == JobState.QUEUED} == set(WAYS)
+
+
+@pytest.mark.parametrize(
+    ("before", "way"), [(before, way) for before, ways in WAYS.items() for way in range(len(ways))]
+)
+def test_gate_lets_no_study_of_two_patients_into_the_queue(house: House, before: str, way: int) -> None:
+    """From no state, on no way: one Study UID, PA/Alpha and PB/Beta."""
+    house.receive(alpha())
+    job_id = house.receive(beta())
+    put(house, job_id, JobState(before))
+    WAYS[before][way](house, job_id)
+    with house.database.reading() as session:
+        assert session.get_one(Job, job_id).state in {"FAILED", before} - {"QUEUED", "GENERATING"}
+        entered = session.scalars(select(JobEvent.to_state).where(JobEvent.job_id == job_id)).all()
+    assert "QUEUED" not in entered
+
+
+def test_gate_is_asked_again_before_a_draft(house: House) -> None:
+    """A job that lies in the queue, however it came there, is judged when a worker takes it."""
+    house.receive(alpha())
+    job_id = house.receive(beta())
+    put(house, job_id, JobState.QUEUED)
+    worker = Worker(house.database, house.store, Settings(), FakeReporter())  # type: ignore[arg-type]
+    worker.run_once()
+    job = house.job(job_id)
+    assert (job.state, job.code) == ("FAILED", "patient-conflict")
+    with house.database.reading() as session:
+        assert session.scalars(select(Draft.id)).all() == []
+
+
+def test_gate_is_asked_again_before_a_draft_is_written(house: House) -> None:
+    """A correction that comes while the network drafts makes that draft void."""
+    job_id = house.queued(alpha())
+    reporter = FakeReporter(before=lambda study: house.receive(alpha(PatientID="PB", PatientName="Beta^B")))
+    Worker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
+    assert (house.job(job_id).state, house.job(job_id).code) == ("FAILED", "patient-conflict")
+    with house.database.reading() as session:
+        assert session.scalars(select(Draft.id)).all() == []
+
+
+def test_move_into_the_queue_needs_the_gate(house: House) -> None:
+    """The one function that changes states refuses whoever does not come through the gate."""
+    job_id = house.receive(alpha())
+    with house.database.transaction() as session, pytest.raises(InvalidTransition):
+        move(session, session.get_one(Job, job_id), JobState.QUEUED, now=database_now(session))
+
+
+def test_only_the_gate_says_that_a_job_is_admitted() -> None:
+    """No other file of the service passes `admitted`, and none writes the state by itself."""
+    root = Path(agent.__path__[0])
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if _admits(node)
+    }
+    assert found == {"queue/gate.py"}
+
+
+def _admits(node: ast.AST) -> bool:
+    """Whether a call passes `admitted`, or `state="QUEUED"` in any spelling."""
+    if not isinstance(node, ast.Call):
+        return False
+    named = {one.arg: ast.unparse(one.value) for one in node.keywords}
+    return "admitted" in named or ("QUEUED" in named.get("state", "") and "values" in ast.unparse(node.func))
+
+
+@pytest.mark.parametrize("how", ["FAILED", "DEAD", "CANCELED", "SKIPPED"])
+def test_retry_of_a_study_that_may_be_drafted_brings_its_job_back(house: House, how: str) -> None:
+    """A stopped job without a draft begins anew, with all of its attempts."""
+    job_id = house.receive(alpha())
+    put(house, job_id, JobState(how))
+    assert operator.retry(bench_of(house.database, house.store), job_id, actor="me") is JobState.QUEUED
+    assert (house.job(job_id).state, house.job(job_id).attempts) == ("QUEUED", 0)
+
+
+def test_retry_of_a_study_that_is_not_eligible_stays_shut(house: House) -> None:
+    """A person's wish is no rule of eligibility."""
+    job_id = house.receive(alpha(BodyPartExamined="HIP"))
+    complete(house)
+    with pytest.raises(NotAChestStudy):
+        operator.retry(bench_of(house.database, house.store), job_id, actor="me")
+    assert house.job(job_id).state == "SKIPPED"
+
+
+def test_retry_of_an_older_revision_is_refused(house: House) -> None:
+    """The content of an older revision may be another patient's: only the newest is drafted."""
+    first = house.receive(alpha())
+    house.receive(beta())
+    complete(house)
+    newest = house.receive(beta(PatientID="PA", PatientName="Alpha^A"))
+    complete(house)
+    assert (house.job(first).state, house.job(newest).state) == ("FAILED", "QUEUED")
+    with pytest.raises(InvalidTransition, match="newer"):
+        operator.retry(bench_of(house.database, house.store), first, actor="me")
+
+
+def test_conflict_ends_with_a_correction(house: House) -> None:
+    """The newest content of each instance counts: resent with the right patient, the study is drafted."""
+    house.receive(alpha())
+    job_id = house.receive(beta())
+    complete(house)
+    assert house.job(job_id).code == "patient-conflict"
+    newest = house.receive(alpha(PatientID="PB", PatientName="Beta^B"))
+    complete(house)
+    with house.database.reading() as session:
+        study = session.scalars(select(Study)).one()
+    assert (house.job(newest).state, study.patient_id, study.conflict) == (
+        "QUEUED",
+        "PB",
+        "instance-conflict",
+    )
+
+
+def test_conflict_is_decided_by_a_person_with_a_reason(house: House) -> None:
+    """Only the images of the chosen patient are drafted, and who decided it, and why, is on record."""
+    house.receive(alpha())
+    job_id = house.receive(beta())
+    complete(house)
+    bench = bench_of(house.database, house.store)
+    with pytest.raises(InvalidTransition, match="reason"):
+        operator.resolve(bench, UID, "1.2.3.1.1.2", reason=" ", actor="cli:me")
+    with pytest.raises(NotFound):
+        operator.resolve(bench, UID, "1.2.9", reason="typed", actor="cli:me")
+    state = operator.resolve(bench, UID, "1.2.3.1.1.2", reason="worklist mix-up", actor="cli:me")
+    assert state is JobState.QUEUED
+    reporter = FakeReporter()
+    Worker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
+    assert [len(study.images) for study in reporter.asked] == [1]
+    assert house.job(job_id).state == "DRAFTED"
+    with house.database.reading() as session:
+        study = session.scalars(select(Study)).one()
+        event = session.scalars(select(AuditEvent).where(AuditEvent.action == "conflict-resolved")).one()
+    assert (study.patient_id, study.conflict) == ("PB", None)
+    assert (event.actor, event.details["reason"]) == ("cli:me", "worklist mix-up")
+
+
+def test_decision_lapses_with_the_content_that_it_rests_on(house: House) -> None:
+    """The chosen image comes again under a third patient: somebody must decide again."""
+    house.receive(alpha())
+    house.receive(beta())
+    complete(house)
+    bench = bench_of(house.database, house.store)
+    operator.resolve(bench, UID, "1.2.3.1.1.2", reason="mix-up", actor="me")
+    job_id = house.receive(beta(PatientID="PC", PatientName="Gamma^C"))
+    complete(house)
+    assert house.job(job_id).code == "patient-conflict"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"PatientBirthDate": "19700102"}, {"PatientBirthDate": "1970.01.02"}),
+        ({"IssuerOfPatientID": ""}, {"IssuerOfPatientID": "HOSP"}),
+        ({"IssuerOfPatientID": "HOSP"}, {"IssuerOfPatientID": "hosp "}),
+        ({"PatientID": "PA "}, {"PatientID": " PA"}),
+        ({"PatientID": "", "PatientName": "Müller^Ä"}, {"PatientName": "MUELLER^AE^^^"}),
+        ({"PatientID": ""}, {"PatientName": "Alpha^A=亜^亜"}),
+    ],
+)
+def test_notation_makes_no_second_patient(
+    house: House, first: dict[str, object], second: dict[str, object]
+) -> None:
+    """Values are compared as DICOM values: padding, case, dates and writing systems carry no meaning."""
+    both = {"SpecificCharacterSet": "ISO_IR 192", "PatientID": "PA", "PatientName": "Alpha^A"}
+    with disable_value_validation():
+        house.receive(alpha(**both | first))
+        job_id = house.receive(beta(**both | second))
+    complete(house)
+    assert (house.job(job_id).state, house.job(job_id).code) == ("QUEUED", None)
+
+
+def test_judgement_names_the_images_that_may_be_drafted(house: House) -> None:
+    """A refusal holds its error, its state and its words; the values are frozen."""
+    from agent.queue import gate
+
+    house.receive(alpha())
+    house.receive(beta())
+    judgement = gate.judge(house.database, house.store, router_of(Settings()), 1)
+    assert judgement.refusal is not None
+    assert isinstance(judgement.refusal.error, PatientConflict)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        judgement.refusal = None  # type: ignore[misc]
