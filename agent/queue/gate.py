@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from agent.database.session import Database
 from agent.database.tables import Instance, Job, Study
-from agent.films.routing.rules import Decision, Router, Selection
+from agent.films.routing.rules import Decision, Router, Selection, router_of
 from agent.foundation.errors import (
     AgentError,
     DemonstrationModelRefused,
@@ -116,7 +116,7 @@ CHECKS: Sequence[Callable[[Facts], Refusal | None]] = (eligible,)
 def judge(
     database: Database,
     store: InstanceStore,
-    router: Router,
+    settings: Settings,
     study_id: int,
     *,
     up_to_revision: int | None = None,
@@ -129,7 +129,7 @@ def judge(
     with database.reading() as session:
         contents = contents_of(session, study_id, up_to_revision=up_to_revision)
         decided = session.scalar(select(Study.patient_content).where(Study.id == study_id))
-    return judge_contents(contents, decided, router, store)
+    return judge_contents(contents, decided, router_of(settings), store)
 
 
 def judge_contents(
@@ -290,7 +290,7 @@ def patient_of_study(study: Study) -> Patient:
 def images_to_draft(
     database: Database,
     store: InstanceStore,
-    router: Router,
+    settings: Settings,
     study_id: int,
     revision: int,
 ) -> Judgement:
@@ -300,7 +300,7 @@ def images_to_draft(
         PatientConflict, NotAChestStudy, InstanceMissing: the study may not be drafted.
         UnreadableImage: an image's header cannot be read.
     """
-    judgement = judge(database, store, router, study_id, up_to_revision=revision)
+    judgement = judge(database, store, settings, study_id, up_to_revision=revision)
     if not judgement.contents.here:
         raise InstanceMissing("the images of the study were purged: resend it, then try again")
     if judgement.refusal is not None:

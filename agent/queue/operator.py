@@ -15,7 +15,6 @@ from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
-from agent.films.routing.rules import router_of
 from agent.foundation.errors import (
     DemonstrationModelRefused,
     DraftWithdrawn,
@@ -117,9 +116,8 @@ def resolve(
 
 def _draft_again(bench: Bench, study_id: int, job_id: int, *, actor: str) -> JobState:
     """Judge a study and let its stopped job into the queue; again, when an image comes meanwhile."""
-    router = router_of(bench.settings)
     for last in (False, False, True):
-        judgement = gate.judge(bench.database, bench.store, router, study_id)
+        judgement = gate.judge(bench.database, bench.store, bench.settings, study_id)
         try:
             with bench.database.transaction() as session:
                 now = database_now(session)

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import Job, JobEvent, Study
-from agent.films.routing.rules import router_of
 from agent.foundation.errors import StoreUnavailable
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
@@ -73,10 +72,9 @@ def complete_due_studies(
         DatabaseUnavailable: the jobs before it are completed, the others wait for the next tick.
     """
     judged: list[_Due] = []
-    router = router_of(settings)
     for job_id, study_id, uid in _due(database, now):
         try:
-            judgement = gate.judge(database, store, router, study_id)
+            judgement = gate.judge(database, store, settings, study_id)
         except StoreUnavailable as error:
             # The study stays RECEIVING, and is judged again at the next tick.
             get_logger(ACTOR).warning("store_unavailable", code=error.code)

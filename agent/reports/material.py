@@ -16,7 +16,6 @@ from pathlib import Path
 from pydicom import Dataset
 
 from agent.database.session import Database
-from agent.films.routing.rules import Router, router_of
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.projection import View, view_of
@@ -78,7 +77,7 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
         UnreadableImage: a chosen image cannot be decoded; the study is not drafted from the rest.
         InstanceMissing: a file is gone.
     """
-    chosen = choose(candidates(database, store, router_of(settings), claim))
+    chosen = choose(candidates(database, store, settings, claim))
     images = tuple(load_image(one.path) for one in chosen)
     headers = [image.header for image in images]
     priors = comparison_for(database, store, claim, headers)
@@ -94,7 +93,7 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
     )
 
 
-def candidates(database: Database, store: InstanceStore, router: Router, claim: Claim) -> list[Candidate]:
+def candidates(database: Database, store: InstanceStore, settings: Settings, claim: Claim) -> list[Candidate]:
     """Return the eligible images of a job's study, up to its revision, in the order of arrival.
 
     Raises:
@@ -103,7 +102,7 @@ def candidates(database: Database, store: InstanceStore, router: Router, claim: 
         UnreadableImage: an image's header cannot be read.
         InstanceMissing: a file is gone.
     """
-    judgement = gate.images_to_draft(database, store, router, claim.study_id, claim.revision)
+    judgement = gate.images_to_draft(database, store, settings, claim.study_id, claim.revision)
     found = []
     for one in judgement.images:
         if one.content.sha256 not in judgement.accepted:

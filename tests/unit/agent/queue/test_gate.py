@@ -18,7 +18,6 @@ import agent
 from agent.database.session import database_now
 from agent.database.tables import AuditEvent, Draft, Job, JobEvent, Study
 from agent.drafting.worker import Worker
-from agent.films.routing.rules import router_of
 from agent.foundation.errors import (
     AgentError,
     InvalidTransition,
@@ -290,7 +289,7 @@ def test_judgement_names_the_images_that_may_be_drafted(house: House) -> None:
 
     house.receive(alpha())
     house.receive(beta())
-    judgement = gate.judge(house.database, house.store, router_of(Settings()), 1)
+    judgement = gate.judge(house.database, house.store, Settings(), 1)
     assert judgement.refusal is not None
     assert isinstance(judgement.refusal.error, PatientConflict)
     with pytest.raises(dataclasses.FrozenInstanceError):
