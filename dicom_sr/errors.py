@@ -11,7 +11,7 @@ class StructuredReportError(Exception):
 
 
 class SourceIdentityError(StructuredReportError):
-    """An image's patient or study cannot be named in a document: mend the identifier at its source.
+    """An image's patient or study cannot be named in a document: correct the identifier at its source.
 
     A document that lands under another patient or study is worse than none, so identifiers are
     never shortened or guessed.
@@ -30,6 +30,12 @@ class ContentError(StructuredReportError):
     """The content cannot be encoded: the text names the field and what it must be."""
 
     code = "content"
+
+
+class ReadBackError(StructuredReportError):
+    """Another reader reads something else in a document than was meant: it is not stored; report it."""
+
+    code = "read_back"
 
 
 class NotStructuredReportError(StructuredReportError):

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from dicom_sr import tree
 from dicom_sr.charset import clean
+from dicom_sr.independent import measured
 from dicom_sr.source import text
 
 # Headings by the words with which their meanings begin (CID 7001, its DCM forms, and what others write).
@@ -23,6 +24,8 @@ _NOT_RESULTS = (
     "current proc",
     "prior",
 )
+# The texts of a measurement group name and track it; what it states are its codes and numbers.
+_GROUP = "measurement group"
 _DEEPEST = 20
 
 
@@ -43,7 +46,8 @@ class Narrative:
 def narrative(document: Dataset, longest: int) -> Narrative:
     """Read a report; its text is cut to `longest` characters, at a word.
 
-    Findings, impression and the like where it has such sections, else all of its text.
+    Findings, impression and the like where it has such sections, else all of its text; of a document without
+    any text what its measurement groups state.
 
     Raises:
         NotStructuredReportError: the object has no content tree.
@@ -52,11 +56,12 @@ def narrative(document: Dataset, longest: int) -> Narrative:
     items = list(_texts(document, "", 0))
     results = [(heading, words) for heading, words in items if heading.startswith(_RESULTS)]
     rest = [(heading, words) for heading, words in items if not heading.startswith(_NOT_RESULTS)]
+    plain = [(heading, words) for heading, words in rest if not heading.startswith(_GROUP)]
     verified = text(document, "VerificationFlag").upper() == "VERIFIED"
     preliminary = text(document, "PreliminaryFlag").upper() == "PRELIMINARY"
     complete = text(document, "CompletionFlag").upper() == "COMPLETE"
     return Narrative(
-        text=shortened(_joined(results or rest), longest),
+        text=shortened(_joined(results or plain) or "; ".join(measured(document)) or _joined(rest), longest),
         verified=verified,
         final=not preliminary and (verified or complete),
         written=text(document, "ContentDate") + text(document, "ContentTime"),

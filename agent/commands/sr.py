@@ -45,9 +45,15 @@ def show(
     ],
 ) -> None:
     """Print any Structured Report as a tree."""
+    from dicom_sr.independent import measured
     from dicom_sr.outline import outline
 
-    print(outline(_read(file)))
+    document = _read(file)
+    print(outline(document))
+    if lines := measured(document):
+        print("\nMeasurement groups, as highdicom reads them")
+        for line in lines:
+            print(f"  {line}")
 
 
 def _read(path: Path) -> Dataset:

@@ -11,6 +11,7 @@ from agent.foundation.settings.tree import UrgencyRule
 from agent.reports.flags import AFTER_VERIFICATION, each_code_once
 from agent.reports.material import Material
 from agent.reports.publish import NO_MODEL, Record
+from agent.reports.read_back import checked
 from agent.reports.urgency import ROUTINE, Assessment, assess
 from dicom_sr.document import (
     Algorithm,
@@ -95,7 +96,7 @@ def draft_record(
         | ({} if material.priors.kept is None else {"priors": dict(material.priors.kept)}),
         urgency=ROUTINE if urgency is None else urgency.priority,
         seconds=draft.seconds,
-        documents=documents,
+        documents=checked(documents, draft.findings),
     )
 
 
@@ -136,7 +137,7 @@ def notice_record(
         content={"reason": reason},
         urgency=ROUTINE,
         seconds=0.0,
-        documents=documents,
+        documents=checked(documents, ()),
     )
 
 

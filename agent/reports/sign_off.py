@@ -37,6 +37,7 @@ from agent.reports.edited_report import (
 )
 from agent.reports.flags import AFTER_VERIFICATION
 from agent.reports.publish import Record
+from agent.reports.read_back import checked
 from dicom_sr.document import (
     Algorithm,
     DocumentPair,
@@ -296,7 +297,7 @@ def _record(
         content=kept | ({"reason": decision.reason.strip()} if report is None else _said(report, findings)),
         urgency=drafted.urgency,
         seconds=0.0,
-        documents=documents,
+        documents=checked(documents, findings if report is not None else ()),
     )
 
 

@@ -1,0 +1,132 @@
+"""Our documents and those of others as highdicom reads them: a TID 1500 reader that shares no code with ours.
+
+What a document says is decided by its readers. Before a findings document is stored, `read_back` has
+highdicom read its bytes and compares what it sees, group by group, with the findings that were meant.
+`measured` gives what the measurement groups of a foreign document state (PS3.16 TID 1411, 1501).
+
+highdicom is imported when it is first needed: it takes a third of a second, which the listener never pays.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from dicom_sr import codes
+from dicom_sr.errors import ReadBackError
+from dicom_sr.terminology import NO_FINDING, CodeKey, Terminology, code_key, default_terminology
+from model.findings.types import Finding, Presence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What one measurement group states, by codes; `finding` is None where nothing is stated as present."""
+
+    finding: CodeKey | None
+    site: CodeKey
+    side: CodeKey | None
+    place: CodeKey | None
+    answers: frozenset[tuple[CodeKey, CodeKey]]
+
+
+def read_back(document: bytes, findings: Sequence[Finding], terminology: Terminology | None = None) -> None:
+    """Check that highdicom reads out of a document's bytes exactly the findings that were meant.
+
+    Raises:
+        ReadBackError: it cannot read the document, or reads something else.
+    """
+    terms = terminology or default_terminology()
+    meant = [_meant(finding, terms) for finding in dict.fromkeys(findings)]
+    try:
+        seen = [_seen(group) for group in _groups(_report(pydicom.dcmread(io.BytesIO(document))))]
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError) as error:
+        raise ReadBackError(
+            f"highdicom cannot read the findings document ({type(error).__name__})"
+        ) from error
+    if seen != meant:
+        wrong = sum(one != other for one, other in zip(seen, meant, strict=False)) + abs(
+            len(seen) - len(meant)
+        )
+        raise ReadBackError(
+            f"highdicom reads {len(seen)} findings where {len(meant)} were meant; {wrong} of them differ"
+        )
+
+
+def measured(document: Dataset) -> tuple[str, ...]:
+    """Return what the measurement groups of a TID 1500 document state, a line each; empty for any other.
+
+    Values are in the document's own words and units, such as `Nodule, Lung: Diameter 12 mm`.
+    """
+    try:
+        return tuple(line for group in _groups(_report(document)) if (line := _line(group)))
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, OSError):
+        return ()  # no Structured Report that highdicom knows, or a damaged one
+
+
+def _report(document: Dataset) -> Any:
+    from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, EnhancedSR
+
+    classes: dict[str, Any] = {
+        EnhancedSRStorage: EnhancedSR,
+        ComprehensiveSRStorage: ComprehensiveSR,
+        Comprehensive3DSRStorage: Comprehensive3DSR,
+    }
+    # A copy, because highdicom turns what it reads into its own classes.
+    return classes[document.SOPClassUID].from_dataset(document, copy=True)
+
+
+def _groups(report: Any) -> Iterator[Any]:
+    content = report.content
+    for name in (
+        "get_image_measurement_groups",
+        "get_planar_roi_measurement_groups",
+        "get_volumetric_roi_measurement_groups",
+    ):
+        yield from getattr(content, name, list)()
+
+
+def _seen(group: Any) -> Statement:
+    (site,) = group.finding_sites
+    finding, side, place = group.finding_type, site.laterality, site.topographical_modifier
+    return Statement(
+        finding=None if finding is None else code_key(finding),
+        site=code_key(site.value),
+        side=None if side is None else code_key(side),
+        place=None if place is None else code_key(place),
+        answers=frozenset(
+            (code_key(one.name), code_key(one.value)) for one in group.get_qualitative_evaluations()
+        ),
+    )
+
+
+def _meant(finding: Finding, terms: Terminology) -> Statement:
+    term = terms.term(finding)
+    answers = {(code_key(term.code), code_key(codes.PRESENCE[finding.presence]))}
+    if finding.severity is not None and finding.presence is not Presence.ABSENT:
+        answers.add((code_key(codes.SEVERITY), code_key(codes.GRADE[finding.severity])))
+    if finding.change is not None:
+        answers.add((code_key(codes.DESCRIPTION_OF_CHANGE), code_key(codes.CHANGE[finding.change])))
+    present = finding.presence is Presence.PRESENT and term.key != NO_FINDING
+    return Statement(
+        finding=code_key(term.code) if present else None,
+        site=code_key(term.site),
+        side=None if finding.laterality is None else code_key(codes.SIDE[finding.laterality]),
+        place=None if finding.location is None else code_key(terms.location(finding.location)),
+        answers=frozenset(answers),
+    )
+
+
+def _line(group: Any) -> str:
+    """One group in words; empty where it states nothing but references."""
+    finding, sites = group.finding_type, group.finding_sites
+    subject = [] if finding is None else [finding.meaning]
+    subject += [site.value.meaning for site in sites]
+    stated = [f"{one.name.meaning} {one.value.meaning}" for one in group.get_qualitative_evaluations()]
+    stated += [f"{one.name.meaning} {one.value:g} {one.unit.value}" for one in group.get_measurements()]
+    return ": ".join(part for part in (", ".join(subject), ", ".join(stated)) if part)

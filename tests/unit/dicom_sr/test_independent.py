@@ -1,0 +1,112 @@
+"""Documents as highdicom reads them: ours say what was meant, and a difference is found."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from dicom_sr.document import DocumentPair, DraftContent, encode
+from dicom_sr.errors import ReadBackError
+from dicom_sr.independent import measured, read_back
+from dicom_sr.narrative import narrative
+from model.findings.types import Change, Finding, Laterality, Presence, Severity
+from model.findings.vocabulary import load_vocabulary
+
+MakeDraft = Callable[..., DocumentPair]
+
+FULL = Finding(
+    concept="pleural_effusion",
+    presence=Presence.PRESENT,
+    laterality=Laterality.LEFT,
+    location="base",
+    severity=Severity.MODERATE,
+    change=Change.INCREASED,
+    evidence="Moderate left pleural effusion at the base, larger than before.",
+)
+PLAIN = Finding(concept="pneumothorax", presence=Presence.ABSENT, evidence="No pneumothorax.")
+DOUBT = Finding(concept="consolidation", presence=Presence.INDETERMINATE, laterality=Laterality.RIGHT)
+
+
+def document(make_draft: MakeDraft, content: DraftContent, *findings: Finding, **changed: Any) -> bytes:
+    """A findings document's bytes."""
+    return encode(make_draft(content=replace(content, findings=findings), **changed).findings)
+
+
+@pytest.mark.parametrize("variant", ["comprehensive3d", "comprehensive", "enhanced"])
+def test_every_variant_is_read_back_as_it_was_meant(
+    make_draft: MakeDraft, content: DraftContent, variant: str
+) -> None:
+    """Concept, presence, side, place, grade and change, in every SOP class that we write."""
+    data = document(make_draft, content, FULL, PLAIN, DOUBT, findings_sop_class=variant)
+    assert pydicom.dcmread(io.BytesIO(data)).SOPClassUID in {
+        Comprehensive3DSRStorage,
+        ComprehensiveSRStorage,
+        EnhancedSRStorage,
+    }
+    read_back(data, (FULL, PLAIN, DOUBT))
+
+
+def test_every_concept_is_read_back(make_draft: MakeDraft, content: DraftContent) -> None:
+    """No concept of the vocabulary has a code that another reader takes for something else."""
+    findings = [Finding(concept=one, presence=Presence.PRESENT) for one in load_vocabulary().concepts]
+    read_back(document(make_draft, content, *findings), findings)
+
+
+def test_document_without_findings_is_read_back(make_draft: MakeDraft, content: DraftContent) -> None:
+    """A notice has no group at all."""
+    read_back(document(make_draft, content), ())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"presence": Presence.ABSENT},
+        {"presence": Presence.INDETERMINATE},
+        {"laterality": Laterality.RIGHT},
+        {"laterality": None},
+        {"location": None},
+        {"severity": Severity.SEVERE},
+        {"change": Change.DECREASED},
+        {"concept": "pneumothorax"},
+    ],
+)
+def test_difference_to_what_was_meant_is_found(
+    make_draft: MakeDraft, content: DraftContent, change: dict[str, Any]
+) -> None:
+    """A finding turned round between the draft and its document never leaves."""
+    data = document(make_draft, content, FULL, PLAIN)
+    with pytest.raises(ReadBackError, match="2 findings where 2 were meant; 1 of them"):
+        read_back(data, (replace(FULL, **change), PLAIN))
+
+
+def test_missing_finding_is_found(make_draft: MakeDraft, content: DraftContent) -> None:
+    """Neither may a document say more or less than the draft."""
+    with pytest.raises(ReadBackError, match="1 findings where 2 were meant"):
+        read_back(document(make_draft, content, FULL), (FULL, PLAIN))
+
+
+def test_damaged_document_is_no_document(make_draft: MakeDraft, content: DraftContent) -> None:
+    """What highdicom cannot read is not stored either."""
+    with pytest.raises(ReadBackError, match="cannot read"):
+        read_back(document(make_draft, content, FULL)[:900], (FULL,))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_measurements_of_a_foreign_document_are_its_text(shared_data: Path) -> None:
+    """An earlier report that holds nothing but measurement groups still says something."""
+    foreign = pydicom.dcmread(shared_data / "06_sr" / "dcmqi_tid1500_sr.dcm")
+    (line,) = measured(foreign)
+    assert line.startswith("Neoplasm, Primary, pharyngeal tonsil (adenoid): SUVbw 6.01529")
+    assert "Volume 33.5824 ml" in narrative(foreign, 1500).text
+
+
+def test_document_of_another_kind_has_no_measurements(make_draft: MakeDraft) -> None:
+    """A Basic Text SR, or an image, has none."""
+    assert measured(make_draft().report) == ()
