@@ -44,7 +44,8 @@ def read_back(document: bytes, findings: Sequence[Finding], terminology: Termino
     terms = terminology or default_terminology()
     meant = [_meant(finding, terms) for finding in dict.fromkeys(findings)]
     try:
-        seen = [_seen(group) for group in _groups(_report(pydicom.dcmread(io.BytesIO(document))))]
+        report = _report(pydicom.dcmread(io.BytesIO(document)), copy=False)
+        seen = [_seen(group) for group in report.content.get_image_measurement_groups()]
     except (ValueError, TypeError, AttributeError, LookupError, RuntimeError) as error:
         raise ReadBackError(
             f"highdicom cannot read the findings document ({type(error).__name__})"
@@ -64,12 +65,13 @@ def measured(document: Dataset) -> tuple[str, ...]:
     Values are in the document's own words and units, such as `Nodule, Lung: Diameter 12 mm`.
     """
     try:
-        return tuple(line for group in _groups(_report(document)) if (line := _line(group)))
+        return tuple(line for group in _groups(_report(document, copy=True)) if (line := _line(group)))
     except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, OSError):
         return ()  # no Structured Report that highdicom knows, or a damaged one
 
 
-def _report(document: Dataset) -> Any:
+def _report(document: Dataset, *, copy: bool) -> Any:
+    """Return highdicom's view of a document; without a copy the data set is turned into its classes."""
     from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, EnhancedSR
 
     classes: dict[str, Any] = {
@@ -77,8 +79,7 @@ def _report(document: Dataset) -> Any:
         ComprehensiveSRStorage: ComprehensiveSR,
         Comprehensive3DSRStorage: Comprehensive3DSR,
     }
-    # A copy, because highdicom turns what it reads into its own classes.
-    return classes[document.SOPClassUID].from_dataset(document, copy=True)
+    return classes[document.SOPClassUID].from_dataset(document, copy=copy)
 
 
 def _groups(report: Any) -> Iterator[Any]:
