@@ -16,7 +16,6 @@ from agent.audit.record import Action, Event
 from agent.database.session import Database
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.failpoints import failpoint
-from agent.foundation.failure import RetryPolicy
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network.commitment_scp import ReportStatus
@@ -48,7 +47,7 @@ def rule_of(destination: DestinationSettings, settings: Settings) -> Rule:
         attempts=destination.commitment_attempts,
         resends=destination.commitment_resends,
         give_up_after_s=delivery.give_up_after_s,
-        policy=RetryPolicy(first_s=delivery.first_retry_s, longest_s=delivery.longest_retry_s),
+        policy=delivery.retry,
     )
 
 

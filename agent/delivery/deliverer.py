@@ -28,7 +28,7 @@ from agent.foundation.errors import (
     LeaseLost,
 )
 from agent.foundation.failpoints import failpoint
-from agent.foundation.failure import Failure, RetryPolicy, describe
+from agent.foundation.failure import Failure, describe
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network.store_scu import Connection, ConnectionLost, open_connection
@@ -82,9 +82,7 @@ class Deliverer:
         self._chance = chance or Random()
         self._connect = connect
         self._seconds = seconds
-        self._policy = RetryPolicy(
-            first_s=settings.delivery.first_retry_s, longest_s=settings.delivery.longest_retry_s
-        )
+        self._policy = settings.delivery.retry
         self._breakers = {one.name: Breaker() for one in settings.destinations}
         self._news = {one.name: threading.Event() for one in settings.destinations}
         lease_s = settings.delivery.lease_s

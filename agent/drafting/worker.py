@@ -24,7 +24,7 @@ from agent.drafting.prefetch import Case, Tray, study_of
 from agent.drafting.write_results import Results
 from agent.foundation.errors import NetworkFailed
 from agent.foundation.failpoints import failpoint
-from agent.foundation.failure import RetryPolicy, describe
+from agent.foundation.failure import describe
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
@@ -76,11 +76,7 @@ class Worker:
         self._owner = owner or f"worker@{socket.gethostname()}:{os.getpid()}"
         self._chance = chance or Random()
         worker = settings.worker
-        self._policy = RetryPolicy(
-            maximum_attempts=worker.maximum_attempts,
-            first_s=worker.first_retry_s,
-            longest_s=worker.longest_retry_s,
-        )
+        self._policy = worker.retry
         self._keeper: LeaseKeeper[Claim] = LeaseKeeper(
             partial(jobs.heartbeat, database, lease_s=worker.lease_s), worker.lease_s
         )

@@ -18,7 +18,6 @@ from agent.audit.export import AuditExporter
 from agent.database.session import Database
 from agent.foundation.disk import free_mb
 from agent.foundation.errors import AgentError, AuditUndelivered
-from agent.foundation.failure import RetryPolicy
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.keeping.purge import Purge
@@ -77,21 +76,15 @@ class Housekeeper:
 
     def reclaim(self) -> None:
         """Take back the jobs and deliveries whose owner has gone silent."""
-        delivery = self._settings.delivery
-        worker = self._settings.worker
         count = jobs.reclaim_expired(
             self._database,
-            RetryPolicy(
-                maximum_attempts=worker.maximum_attempts,
-                first_s=worker.first_retry_s,
-                longest_s=worker.longest_retry_s,
-            ),
+            self._settings.worker.retry,
             chance=self._chance,
             actor=ACTOR,
         )
         count += deliveries.reclaim_expired(
             self._database,
-            RetryPolicy(first_s=delivery.first_retry_s, longest_s=delivery.longest_retry_s),
+            self._settings.delivery.retry,
             chance=self._chance,
             actor=ACTOR,
         )

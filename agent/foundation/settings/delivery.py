@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.base import AeTitle, Port, Seconds, Section, is_loopback
 
 
@@ -103,3 +104,8 @@ class DeliverySettings(Section):
     lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
     poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is looked at again.")
     batch: int = Field(16, ge=1, description="Documents sent over one association.")
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a document is sent again; `give_up_after_s` ends it, not a number of attempts."""
+        return RetryPolicy(first_s=self.first_retry_s, longest_s=self.longest_retry_s)

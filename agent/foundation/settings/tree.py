@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.foundation.errors import SettingsError
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.archive import ArchiveSettings as ArchiveSettings
 from agent.foundation.settings.archive import PriorSettings as PriorSettings
 from agent.foundation.settings.base import AeTitle as AeTitle
@@ -195,6 +196,15 @@ class WorkerSettings(Section):
     report_failed: bool = Field(
         False, description="Send a 'no draft was produced' document for failed studies too."
     )
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a job is tried again."""
+        return RetryPolicy(
+            maximum_attempts=self.maximum_attempts,
+            first_s=self.first_retry_s,
+            longest_s=self.longest_retry_s,
+        )
 
 
 class WebSettings(Section):
