@@ -20,7 +20,10 @@ from pynetdicom.transport import AssociationSocket
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused, SettingsError
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.settings.tree import ClientTlsSettings
+from agent.network.timers import use_monotonic_timers
 from agent.network.tls import ClientContext, client_context
+
+use_monotonic_timers()
 
 # Larger PDUs mean fewer turns of the state machine.
 MAXIMUM_PDU = 131072

@@ -20,6 +20,7 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
+from agent.network.timers import MonotonicTimer
 from agent.receive.wire import DATA, HEADER, BoundedSocket, Bounds, longest
 
 _KNOWN_PDUS = frozenset(range(0x01, 0x08))
@@ -103,6 +104,7 @@ class BoundedUpperLayer(DULServiceProvider):
     def __init__(self, assoc: Association, bounds: Bounds, on_primitive: Callable[[], None]) -> None:
         super().__init__(assoc)
         self.daemon = True
+        self._idle_timer, self.artim_timer = MonotonicTimer(60), MonotonicTimer(30)
         self._bounds = bounds
         self._wake = Wake()
         self.to_provider_queue = SignallingQueue(self._wake.set)

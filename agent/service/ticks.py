@@ -8,11 +8,8 @@ second housekeeper, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from random import Random
-
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from agent.audit.export import AuditExporter
 from agent.database.session import Database
@@ -20,11 +17,13 @@ from agent.foundation.disk import free_mb
 from agent.foundation.errors import AgentError, AuditUndelivered
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
+from agent.keeping.clock_steps import undo_clock_steps
 from agent.keeping.purge import Purge
 from agent.objects.store import InstanceStore
 from agent.queue import deliveries, jobs
 from agent.receive.archive_count import ArchiveCount
 from agent.receive.complete_study import ACTOR, complete_due_studies
+from agent.service.ticker import Ticker
 
 _RECLAIM_EVERY_S = 5.0
 _EXPORT_EVERY_S = 5.0
@@ -45,23 +44,22 @@ class Housekeeper:
         self._exporter = AuditExporter(database, settings)
         self._undelivered = False
         self._purge = Purge(database, settings, store, partial(free_mb, settings.storage.path), actor=ACTOR)
-        self._scheduler = BackgroundScheduler(
-            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        )
+        self._ticker = Ticker()
 
     def start(self) -> None:
         """Begin to tick; the first ticks come at once."""
         self._every(min(max(self._settings.studies.shortest_quiet_time_s / 4, 0.1), 1.0), self.complete)
         self._every(_RECLAIM_EVERY_S, self.reclaim)
+        self._every(_RECLAIM_EVERY_S, self.undo_clock_steps)
         if self._exporter.wanted:
             self._every(_EXPORT_EVERY_S, self.export)
         if self._purge.wanted:
             self._every(_PURGE_EVERY_S, self.purge)
-        self._scheduler.start()
+        self._ticker.start()
 
     def stop(self) -> None:
         """End after the ticks that are running."""
-        self._scheduler.shutdown(wait=True)
+        self._ticker.stop()
 
     def complete(self) -> None:
         """Complete the studies that are due."""
@@ -91,6 +89,12 @@ class Housekeeper:
         if count:
             self._log.warning("leases_reclaimed", count=count)
 
+    def undo_clock_steps(self) -> None:
+        """Let nothing wait for the time by which the clock was set back."""
+        count = undo_clock_steps(self._database, self._settings)
+        if count:
+            self._log.warning("clock_set_back", count=count)
+
     def export(self) -> None:
         """Send out the audit messages that are new; a destination that is down is told of once."""
         try:
@@ -111,9 +115,7 @@ class Housekeeper:
             self._log.info("purged", count=done.files + done.quarantined, size_bytes=done.size_bytes)
 
     def _every(self, seconds: float, tick: Callable[[], None]) -> None:
-        self._scheduler.add_job(
-            self._guarded, "interval", (tick,), seconds=seconds, next_run_time=datetime.now(UTC)
-        )
+        self._ticker.every(seconds, partial(self._guarded, tick))
 
     def _guarded(self, tick: Callable[[], None]) -> None:
         """Run a tick; what it raises ends this tick, not the ticking."""
