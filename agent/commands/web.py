@@ -13,7 +13,7 @@ from agent.commands.run import WithParent, begin
 
 def web(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
     """Serve the radiologist's worklist."""
-    # The reader of sentences (spaCy) loads torch wherever it finds it; here nothing needs it.
+    # A library that loads torch wherever it finds it would cost its memory; here nothing needs it.
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
     from agent.service.wiring import run_web
 

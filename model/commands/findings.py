@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,7 +16,8 @@ from rich.table import Table
 from model.findings.errors import FindingsError, InputError
 from model.findings.evaluate import Evaluation, Row, evaluate
 from model.findings.examples import format_of, json_lines, read_examples
-from model.findings.extract import MAX_CHARACTERS, chexpert_classes, extract_findings, stronger
+from model.findings.extract import MAX_CHARACTERS, ReportReading, chexpert_classes, read_report, stronger
+from model.findings.merge import Read
 from model.findings.normalise import Policy, normalise
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
@@ -29,16 +31,42 @@ _Extension = Annotated[
 ]
 
 
-def findings_command(file: _File, vocabulary: _Extension = None) -> None:
+def findings_command(
+    file: _File,
+    vocabulary: _Extension = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Adds for each mention the cue, the scope and the rule that decided."),
+    ] = False,
+) -> None:
     """Reads reports and writes their findings, one JSON line for each report."""
     try:
         known = load_vocabulary(vocabulary)
         for number, record in json_lines(_lines(file)):
-            found = extract_findings(record["text"], known)
+            reading = read_report(record["text"], known)
             _warn_if_cut(file, number, record["text"])
-            _write({"id": record.get("id", number), **findings_record(found, known)})
+            for passage, reason in reading.refused:
+                typer.echo(f"{file}:{number}: not read: {reason} ({len(passage)} characters)", err=True)
+            reasons = {"explained": [_explained(read) for read in reading.reads]} if explain else {}
+            _write({"id": record.get("id", number), **reading_record(reading, known), **reasons})
     except FindingsError as error:
         _fail(file, error)
+
+
+def reading_record(reading: ReportReading, vocabulary: Vocabulary) -> dict[str, Any]:
+    """What `findings` writes of a report beside its id, with its language and what was refused."""
+    refused = [{"passage": passage, "reason": reason} for passage, reason in reading.refused]
+    return {**findings_record(reading.findings, vocabulary), "language": reading.language, "refused": refused}
+
+
+def _explained(read: Read) -> dict[str, Any]:
+    """A mention with what decided it; its presence is null where it states nothing."""
+    why, finding = read.why, read.finding
+    return {
+        "presence": None if finding is None else finding.presence.value,
+        **({} if why is None else asdict(why)),
+        "evidence": "" if finding is None else finding.evidence,
+    }
 
 
 def evaluate_findings_command(
@@ -132,6 +160,7 @@ def findings_record(found: Sequence[Finding], vocabulary: Vocabulary) -> dict[st
                 "severity": f.severity,
                 "change": f.change,
                 "evidence": f.evidence,
+                "span": f.span,
             }
             for f in found
         ],

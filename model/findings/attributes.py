@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from model.findings.lexicon import load_cues
+from model.findings.scope.other_films import is_of_prior
 from model.findings.spans import Marked, Span
+from model.findings.speech.directions import is_direction
 from model.findings.territory import Territory, joined
 from model.findings.types import Change, Laterality, Severity
 
@@ -25,10 +26,6 @@ class Attributes:
     change: Change | None = None
 
 
-_JOINS = frozenset(("and", ",", "/"))
-_COPULAS = load_cues().words["copulas"]
-_NOT_AT = load_cues().words["not_at"]
-_COMPARATIVES = load_cues().words["comparatives"]
 # Places of devices, never of findings; the sides in their names are not the finding's.
 _FIXED = frozenset(
     (
@@ -68,7 +65,11 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> lis
     for index in pairs:  # what stands before the pair
         first, second = shared[index], shared[index + 1]
         if second.laterality is None and second.location is None:
-            slashed = marked.words[found[index][0].end] in ("/", "or") if second != first else False
+            slashed = (
+                marked.words[found[index][0].end] in marked.pack.words["alternatives"]
+                if second != first
+                else False
+            )
             place = first.location if slashed else None
             second = replace(second, laterality=first.laterality, location=place)
         if second.change is None and first.change in (Change.UNCHANGED, Change.NEW):
@@ -82,6 +83,10 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> lis
             first = replace(first, change=second.change)
         shared[index] = first
     return shared
+
+
+def _joining(marked: Marked) -> frozenset[str]:
+    return marked.pack.words["and"] | marked.pack.words["comma"]
 
 
 def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, Severity], ...]:
@@ -103,6 +108,7 @@ def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
         if s.key != "either"
         and (territory.holds(s) or mention.start <= s.start < mention.end)
         and not any(p.start <= s.start < p.end for p in fixed)
+        and not is_direction(marked, s, mention)
     ]
     before = [s for s in sides if s.start < mention.end]
     keys = {s.key for s in (before or sides)}
@@ -110,7 +116,7 @@ def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
         return None
     if before and keys == {"left", "right"}:
         gap = marked.words[before[-2].end : before[-1].start]
-        if not {"and", "/", ",", "or"} & set(gap):
+        if not (_joining(marked) | marked.pack.words["alternatives"]) & set(gap):
             keys = {before[-1].key}
     if "bilateral" in keys or keys == {"left", "right"}:
         return Laterality.BILATERAL
@@ -120,12 +126,17 @@ def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
 def _location(marked: Marked, territory: Territory, device: bool) -> str | None:
     places = [p for p in marked.places if territory.holds(p)]
     if device:
-        places = [p for p in places if not _NOT_AT & set(marked.words[max(0, p.start - 3) : p.start])]
+        places = [
+            p
+            for p in places
+            if not marked.pack.words["not_at"] & set(marked.words[max(0, p.start - 3) : p.start])
+        ]
         return places[-1].key if places else None
     places = [p for p in places if p.key not in _FIXED]
     before = [p for p in places if p.start < territory.mention.start]
     places = before or places
-    if len({p.key for p in places}) > 1 and _JOINS & set(marked.words[places[0].end : places[-1].start]):
+    between = set(marked.words[places[0].end : places[-1].start]) if places else set()
+    if len({p.key for p in places}) > 1 and _joining(marked) & between:
         return None  # several places: none of them is the finding's
     if before:
         return before[-1].key
@@ -138,7 +149,9 @@ def _severity(marked: Marked, territory: Territory) -> Severity | None:
     grades = [
         s
         for s in marked.severities
-        if (s.start, s.end) not in own and not _grades_a_change(marked, s, mention)
+        if (s.start, s.end) not in own
+        and not _grades_a_change(marked, s, mention)
+        and not (s.start and marked.words[s.start - 1] == "non")  # "non-tension pneumothorax"
     ]
     near = [s for s in grades if territory.left <= s.start and 0 <= mention.start - s.end <= 7]
     if near:
@@ -146,7 +159,7 @@ def _severity(marked: Marked, territory: Territory) -> Severity | None:
     for span in grades:
         if mention.start <= span.start and span.end <= mention.end:
             return Severity(span.key)
-        linked = _COPULAS & set(marked.words[mention.end : span.start])
+        linked = marked.pack.words["copulas"] & set(marked.words[mention.end : span.start])
         if (
             mention.end <= span.start
             and span.end <= territory.right
@@ -163,7 +176,7 @@ def _grades_a_change(marked: Marked, span: Span, mention: Span) -> bool:
         return False  # "mildly increased heart size": the next word is the finding's own
     follows = marked.words[span.end] if span.end < len(marked.words) else ""
     inside = any(c.start <= span.start and span.end <= c.end for c in marked.changes)
-    return inside or follows in _COMPARATIVES
+    return inside or follows in marked.pack.words["comparatives"]
 
 
 def _change(marked: Marked, territory: Territory) -> Change | None:
@@ -177,4 +190,17 @@ def _change(marked: Marked, territory: Territory) -> Change | None:
             or (mention.kind == "statement" and mention.start < c.start and c.end < mention.end)
         )
     }
+    if not said and _was_not_there(marked, territory):
+        return Change.NEW
     return next((change for change in _BY_WEIGHT if change in said), None)
+
+
+def _was_not_there(marked: Marked, territory: Territory) -> bool:
+    """ "Not seen on the prior": new since then. A year says only that it has come since that year."""
+    return any(
+        cue.kind == "after:negated"
+        and cue.start >= territory.mention.end
+        and marked.pack.words["not"].intersection(marked.words[cue.start : cue.end])
+        and is_of_prior(marked, cue)
+        for cue in marked.cues
+    )

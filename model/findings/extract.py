@@ -1,23 +1,46 @@
-"""From an English chest report to its findings: concept, presence, side, place, severity, change, evidence.
+"""From a chest report to its findings: concept, presence, side, place, severity, change, evidence.
 
-The report is cut into sentences (`sentences`), each is read on its own (`reading`), and what they say is
-merged (`merge`). What no sentence states is not mentioned: no finding is ever made from silence, and
-every finding carries its sentence.
+The characters are made plain (`text.characters`), the language is told (`languages`), the report is cut into
+sections and sentences (`text.sentences`), each is read on its own (`reading`), and what they say is merged
+(`merge`). What no sentence states is not mentioned: no finding is ever made from silence, and every finding
+carries its sentence, as it stands in the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from model.findings.detect import Language, foreign_sentence, language_of
 from model.findings.merge import Read, merged
-from model.findings.reading import NO_FINDING, read_sentence
-from model.findings.sentences import sentences_of
-from model.findings.spans import reader_for
+from model.findings.reading import NO_FINDING, explained
+from model.findings.spans import Reader, reader_for
+from model.findings.speech.repairs import takes_back
+from model.findings.text.characters import Plain, plain
+from model.findings.text.sentences import Sentence, sentences_of
+from model.findings.text.tokens import words_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
 
 MAX_CHARACTERS = 40_000  # a longer text is no chest report; the rest is not read
 SURVEY = 3  # denied classes that make a report a survey of the chest
+_TAKEN_BACK = 3  # sentences before a correction that it can be of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReading:
+    """What a report states, and what of it could not be read.
+
+    `language` is the code of the language that the report was read in, "" if it was refused. `reads` are
+    all mentions with the rule that decided, also those that state nothing. `refused` are passages that
+    were not read, with the reason; nothing is guessed from them.
+    """
+
+    findings: tuple[Finding, ...]
+    language: str
+    reads: tuple[Read, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def extract_findings(text: str, vocabulary: Vocabulary | None = None) -> tuple[Finding, ...]:
@@ -25,14 +48,77 @@ def extract_findings(text: str, vocabulary: Vocabulary | None = None) -> tuple[F
 
     Findings of one concept and presence whose attributes agree become one, with the most specific
     attributes; left and right stay apart. A concept that is not mentioned has no finding. Any text is
-    answered; of a text longer than `MAX_CHARACTERS` the beginning is read.
+    answered; of a text longer than `MAX_CHARACTERS` the beginning is read, and of a text in a language
+    without a pack nothing.
     """
+    return read_report(text, vocabulary).findings
+
+
+def read_report(text: str, vocabulary: Vocabulary | None = None) -> ReportReading:
+    """As `extract_findings`, with the language, the reasons, and what was not read."""
     vocabulary = vocabulary or load_vocabulary()
-    reader = reader_for(vocabulary)
-    found: list[Read] = []
-    for sentence in sentences_of(text[:MAX_CHARACTERS]):
-        found += read_sentence(reader, sentence.text)
-    return merged(found, vocabulary)
+    source = plain(text[:MAX_CHARACTERS])
+    language = language_of(source.text, vocabulary)
+    if not language.pack:
+        reason = f"the report is in another language ({language.name}) than {_names(vocabulary)}"
+        return ReportReading(findings=(), language="", refused=((text.strip()[:200], reason),))
+    reader = reader_for(vocabulary, language.pack)
+    return _read(source, reader, language)
+
+
+def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
+    vocabulary, pack = reader.vocabulary, reader.pack
+    reads: list[list[Read]] = []
+    refused: list[tuple[str, str]] = []
+    unread: list[str] = []
+    for sentence in sentences_of(source.text, pack.headings, pack.body_openers, reader.joins):
+        start, end = source.passage(sentence.start, sentence.end)
+        evidence = source.original[start:end]
+        if reason := foreign_sentence(sentence.text, language, vocabulary):
+            refused.append((evidence, reason))
+            continue
+        taken = takes_back(words_of(sentence.text[:40]), pack)
+        if taken == "all" and reads:  # "Scratch that."
+            reads[-1] = []
+        found = list(_placed(_read_sentence(reader, sentence), evidence, (start, end)))
+        if not found:
+            unread.append(evidence)
+        reads.append(found)
+        if taken == "same":
+            _correct(reads)
+    listed = [read for found in reads for read in found]
+    return ReportReading(
+        findings=merged(listed, vocabulary),
+        language=language.pack,
+        reads=tuple(listed),
+        refused=tuple(refused),
+        unread=tuple(unread),
+    )
+
+
+def _read_sentence(reader: Reader, sentence: Sentence) -> list[Read]:
+    dropped = tuple((a - sentence.start, b - sentence.start) for a, b in sentence.dropped)
+    return explained(reader, sentence.text, dropped, sentence.label)
+
+
+def _placed(found: Iterable[Read], evidence: str, span: tuple[int, int]) -> Iterator[Read]:
+    """Evidence is the passage of the text as it was given, not as it was made plain."""
+    for read in found:
+        finding = read.finding
+        placed = None if finding is None else replace(finding, evidence=evidence, span=span)
+        yield replace(read, finding=placed)
+
+
+def _correct(reads: list[list[Read]]) -> None:
+    """ "Correction: left pneumothorax." replaces what was said of the same concept just before."""
+    concepts = {read.finding.concept for read in reads[-1] if read.finding is not None}
+    for index in range(max(0, len(reads) - 1 - _TAKEN_BACK), len(reads) - 1):
+        reads[index] = [r for r in reads[index] if r.finding is None or r.finding.concept not in concepts]
+
+
+def _names(vocabulary: Vocabulary) -> str:
+    names = [pack.name for pack in vocabulary.packs.values()]
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
 def chexpert_classes(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
-from model.findings.context import Status, context_of, scopes_of
+from model.findings.scope.rules import Status, context_of
+from model.findings.scope.scopes import scopes_of
 from model.findings.spans import Reader, Span, reader_for
 from model.findings.types import Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
@@ -29,7 +28,7 @@ def presence_of(sentence: str, concept_text: str, vocabulary: Vocabulary | None 
         for scope in scopes_of(marked, mentions)
         if scope.kind in ("negated", "uncertain") and scope.cue.start not in range(mention.start, mention.end)
     ]
-    status = context_of(mention, scopes, mentions).status
+    status = context_of(marked, mention, scopes, mentions).status
     if status is Status.NEGATED:
         return Presence.ABSENT
     return Presence.INDETERMINATE if status is Status.UNCERTAIN else Presence.PRESENT
@@ -37,15 +36,20 @@ def presence_of(sentence: str, concept_text: str, vocabulary: Vocabulary | None 
 
 def locate(reader: Reader, sentence: str, concept_text: str) -> Span | None:
     """The tokens of a sentence that are the concept's words; `None` if they are not there."""
-    text, wanted = reader.clean(sentence), reader.clean(concept_text)
-    if not wanted:
+    wanted = [token.word for token in reader.tokens(concept_text)]
+    tokens = reader.tokens(sentence)
+    found = [
+        start
+        for start in range(len(tokens) - len(wanted) + 1)
+        if wanted and _begin_alike([token.word for token in tokens[start : start + len(wanted)]], wanted)
+    ]
+    capitals = [s for s in found if sentence[tokens[s].start : tokens[s + len(wanted) - 1].end].isupper()]
+    if not found:
         return None
-    pattern = r"\W+".join(re.escape(word) for word in re.findall(r"\w+|[^\w\s]+", wanted))
-    pattern = pattern.replace(r"\W+", r"\s*")
-    match = re.search(pattern.upper().replace(r"\S*", r"\s*"), text) or re.search(
-        pattern, text, re.IGNORECASE
-    )
-    if match is None:
-        return None
-    start = len(reader.tokens(text[: match.start()]))
-    return Span("given", concept_text, start, start + max(1, len(reader.tokens(match[0]))))
+    start = (capitals or found)[0]
+    return Span("given", concept_text, start, start + len(wanted))
+
+
+def _begin_alike(words: list[str], wanted: list[str]) -> bool:
+    """Whether words are the wanted ones; the last may go on, as where a space was lost behind it."""
+    return words[:-1] == wanted[:-1] and words[-1].startswith(wanted[-1])

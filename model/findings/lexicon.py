@@ -1,22 +1,52 @@
-"""The cue words of `cues.yaml`, as checked values."""
+"""Language packs: the cue words, headings and terms of one language, read from a file and checked.
+
+A pack is data: `languages/en.yaml` says at its head what each section does. A hospital adds words to a pack,
+or a whole language, in its vocabulary file.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
+from model.findings.text.headings import HeadingWords, Kind
+
+SHIPPED = ("en", "zh", "de", "es")
+STATUSES = ("negated", "uncertain", "historical", "hypothetical")
+WORDS = (
+    "walls", "joins", "shares", "copulas", "not_at", "comparatives", "verbs", "single_hedges",
+    "openers", "generic_devices", "tips", "between", "alternatives", "links", "list", "state_walls",
+    "and", "with", "old", "purposes", "prior_films", "other_views", "this_film", "seen", "at", "motion",
+    "towards", "repairs", "retractions", "elided", "nouns_follow_not", "answers_no", "comma", "not",
+    "none", "one", "clear", "through_lists", "explains",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Cues:
-    """Phrases by what they do; see the comments of `cues.yaml`."""
+class Terms:
+    """A language's words for what the vocabulary knows; English ones stand in the vocabulary itself."""
 
+    concepts: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    locations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    structures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    denials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pack:
+    """One language: phrases by what they do; the comments of `languages/en.yaml` explain each section."""
+
+    language: str
+    name: str
     before: Mapping[str, tuple[str, ...]]  # negated, uncertain, historical, hypothetical
-    after: Mapping[str, tuple[str, ...]]  # negated, uncertain
+    after: Mapping[str, tuple[str, ...]]
     not_negated: tuple[str, ...]
     ends: tuple[str, ...]
     new_statement: frozenset[str]
@@ -25,35 +55,78 @@ class Cues:
     severity: Mapping[str, tuple[str, ...]]
     change: Mapping[str, tuple[str, ...]]
     laterality: Mapping[str, tuple[str, ...]]
-    headings: Mapping[str, tuple[str, ...]]
+    headings: HeadingWords
+    body_openers: re.Pattern[str]
     words: Mapping[str, frozenset[str]]
+    abbreviations: Mapping[str, str]
+    letters: Mapping[str, str]
+    function_words: frozenset[str]
+    terms: Terms
+    wording: Mapping[str, Any]
 
 
-@lru_cache(maxsize=1)
-def load_cues() -> Cues:
-    """The lexicon that is shipped beside this module."""
-    data: dict[str, Any] = yaml.safe_load(
-        files("model.findings").joinpath("cues.yaml").read_text(encoding="utf-8")
+@lru_cache(maxsize=8)
+def shipped_data(language: str) -> dict[str, Any]:
+    """The data of a shipped pack."""
+    path = files("model.findings").joinpath("languages").joinpath(f"{language}.yaml")
+    data: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    return data
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def pack_of(data: Mapping[str, Any]) -> Pack:
+    """A pack from data that `lexicon_check.pack_problems` has found right."""
+
+    def phrases(section: str) -> dict[str, tuple[str, ...]]:
+        return {key: tuple(map(str, listed)) for key, listed in data.get(section, {}).items()}
+
+    headings = data.get("headings", {})
+    names: dict[str, Kind] = {str(name): kind for kind, listed in headings.items() for name in listed}
+    single: dict[str, Kind] = {
+        str(w): kind for kind, listed in data.get("heading_words", {}).items() for w in listed
+    }
+    openers = "|".join(re.escape(str(word)) for word in data.get("body_openers", ())) or r"(?!)"
+    words = {key: frozenset(map(str, listed)) for key, listed in data.get("words", {}).items()}
+    return Pack(
+        language=str(data["language"]),
+        name=str(data["name"]),
+        before={s: tuple(data.get(s, {}).get("before", ())) for s in STATUSES},
+        after={s: tuple(data.get(s, {}).get("after", ())) for s in STATUSES},
+        not_negated=tuple(data.get("not_negated", ())),
+        ends=tuple(data.get("ends", ())),
+        new_statement=frozenset(map(str, data.get("new_statement", ()))),
+        exceptions=tuple(data.get("exceptions", ())),
+        states=phrases("states"),
+        severity=phrases("severity"),
+        change=phrases("change"),
+        laterality=phrases("laterality"),
+        headings=HeadingWords(
+            names=names, words=single, bare=frozenset(map(str, data.get("bare_headings", ())))
+        ),
+        body_openers=re.compile(rf"(?:{openers})(?!\w)", re.IGNORECASE),
+        words={key: words.get(key, frozenset()) for key in WORDS},
+        abbreviations={str(k).lower(): str(v) for k, v in data.get("abbreviations", {}).items()},
+        letters={str(k): str(v) for k, v in data.get("letters", {}).items()},
+        function_words=frozenset(map(str, data.get("function_words", ()))),
+        terms=_terms(data.get("terms", {})),
+        wording=data.get("wording", {}),
     )
-    before, after = {}, {}
-    for kind in ("negated", "uncertain", "historical", "hypothetical"):
-        before[kind] = tuple(data[kind]["before"])
-        after[kind] = tuple(data[kind].get("after", ()))
 
-    def words(section: str) -> dict[str, tuple[str, ...]]:
-        return {key: tuple(phrases) for key, phrases in data[section].items()}
 
-    return Cues(
-        before=before,
-        after=after,
-        not_negated=tuple(data["not_negated"]),
-        ends=tuple(data["ends"]),
-        new_statement=frozenset(data["new_statement"]),
-        exceptions=tuple(data["exceptions"]),
-        states=words("states"),
-        severity=words("severity"),
-        change=words("change"),
-        laterality=words("laterality"),
-        headings=words("headings"),
-        words={key: frozenset(entries) for key, entries in data["words"].items()},
+def _terms(data: Mapping[str, Any]) -> Terms:
+    def listed(section: str) -> dict[str, tuple[str, ...]]:
+        return {key: tuple(words) for key, words in data.get(section, {}).items()}
+
+    concepts = {
+        key: {name: tuple(words) for name, words in entry.items()}
+        for key, entry in data.get("concepts", {}).items()
+    }
+    return Terms(
+        concepts=concepts,
+        locations=listed("locations"),
+        structures=listed("structures"),
+        denials=listed("denials"),
+        ignore=tuple(data.get("ignore", ())),
     )

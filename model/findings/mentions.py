@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from model.findings.lexicon import load_cues
 from model.findings.spans import Marked, Span
 from model.findings.statements import Statement, statements_of
 from model.findings.vocabulary import Vocabulary
@@ -61,7 +60,7 @@ def _of_statement(statement: Statement) -> Mention:
 
 def _without_generic(marked: Marked, found: Sequence[Mention], vocabulary: Vocabulary) -> list[Mention]:
     """Leave out "catheter" and its like where the sentence names a device: "port with catheter tip …"."""
-    generic = load_cues().words["generic_devices"]
+    generic = marked.pack.words["generic_devices"]
     named = any(
         any(vocabulary.concepts[key].device for key in m.concepts) and marked.text(m.span) not in generic
         for m in found

@@ -16,29 +16,45 @@ from model.findings.vocabulary import Vocabulary
 _ATTRIBUTES = ("laterality", "location", "severity", "change")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why a mention was read as it was: its words, its status, and the rule, cue and scope that decided."""
+
+    concept: str = ""
+    mention: str
+    status: str
+    rule: str
+    cue: str = ""
+    scope: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A finding as one sentence states it; `weak` if it is only a hint or follows from a policy."""
+    """A mention as one sentence states it: a finding, or `None` for one that states nothing.
 
-    finding: Finding
+    `weak` if it is only a hint or follows from a policy.
+    """
+
+    finding: Finding | None
     weak: bool = False
+    why: Why | None = None
 
 
 def merged(found: Sequence[Read], vocabulary: Vocabulary) -> tuple[Finding, ...]:
     """The findings of a report, in the order of their first statement."""
+    stated = [(read.finding, read.weak) for read in found if read.finding is not None]
     plain: dict[str, set[Presence]] = {}
-    for read in found:
-        if not read.weak:
-            plain.setdefault(read.finding.concept, set()).add(read.finding.presence)
+    for finding, weak in stated:
+        if not weak:
+            plain.setdefault(finding.concept, set()).add(finding.presence)
     # A hint still adds its side to a plain statement that agrees: "blunted on the right, ?effusion".
     kept = [
-        read.finding
-        for read in found
-        if not read.weak or read.finding.presence in plain.get(read.finding.concept, {read.finding.presence})
+        (finding, weak)
+        for finding, weak in stated
+        if not weak or finding.presence in plain.get(finding.concept, {finding.presence})
     ]
-    kept = _policy_gives_way(kept, found, vocabulary)
     result: list[Finding] = []
-    for finding in kept:
+    for finding in _policy_gives_way(kept, vocabulary):
         for index, other in enumerate(result):
             if _agree(other, finding):
                 result[index] = _union(other, finding)
@@ -48,24 +64,25 @@ def merged(found: Sequence[Read], vocabulary: Vocabulary) -> tuple[Finding, ...]
     return tuple(dict.fromkeys(result))
 
 
-def _policy_gives_way(
-    kept: Sequence[Finding], found: Sequence[Read], vocabulary: Vocabulary
-) -> list[Finding]:
-    """A policy negative says nothing if the report states the class, or a kind of it, as present."""
-    weak = {id(read.finding) for read in found if read.weak}
-    stated = {
-        vocabulary.concepts[read.finding.concept].chexpert
-        for read in found
-        if read.finding.presence is not Presence.ABSENT
-    }
+def _policy_gives_way(kept: Sequence[tuple[Finding, bool]], vocabulary: Vocabulary) -> list[Finding]:
+    """A policy negative says nothing if the report states the class, or a kind of it, as present there."""
+    stated = [
+        (vocabulary.concepts[finding.concept].chexpert, finding.laterality)
+        for finding, _ in kept
+        if finding.presence is not Presence.ABSENT
+    ]
+
+    def gives_way(finding: Finding) -> bool:
+        own = vocabulary.concepts[finding.concept].chexpert
+        return own is not None and any(
+            own == other and (None in (side, finding.laterality) or side == finding.laterality)
+            for other, side in stated
+        )
+
     return [
         finding
-        for finding in kept
-        if not (
-            id(finding) in weak
-            and finding.presence is Presence.ABSENT
-            and vocabulary.concepts[finding.concept].chexpert in stated - {None}
-        )
+        for finding, weak in kept
+        if not (weak and finding.presence is Presence.ABSENT and gives_way(finding))
     ]
 
 
@@ -82,5 +99,5 @@ def _union(first: Finding, second: Finding) -> Finding:
         for name in _ATTRIBUTES
     }
     said = [sum(getattr(f, name) is not None for name in _ATTRIBUTES) for f in (first, second)]
-    evidence = second.evidence if said[1] > said[0] else first.evidence
-    return replace(first, **values, evidence=evidence)
+    source = second if said[1] > said[0] else first
+    return replace(first, **values, evidence=source.evidence, span=source.span)

@@ -12,9 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from model.findings.extract import extract_findings
+from model.findings.extract import read_report
 from model.findings.reading import NO_FINDING
-from model.findings.sentences import sentences_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
 from model.findings.wording import NormalisedReport, normalised_report
@@ -48,13 +47,12 @@ def normalise(text: str, policy: Policy, vocabulary: Vocabulary | None = None) -
     ('The cardiac silhouette is normal in size.', 'Small left pleural effusion.')
     """
     vocabulary = vocabulary or load_vocabulary()
-    stated = extract_findings(text, vocabulary)
+    reading = read_report(text, vocabulary)
+    stated = reading.findings
     added = silent_normals(stated, vocabulary) if policy is Policy.STATE_NORMAL else ()
-    read = {finding.evidence for finding in stated}
-    unread = tuple(
-        s.text for s in sentences_of(text) if s.text not in read and not _states(s.text, vocabulary)
-    )
-    return Normalised(report=normalised_report((*stated, *added)), stated=stated, added=added, unread=unread)
+    refused = tuple(passage for passage, _ in reading.refused)
+    report = normalised_report((*stated, *added), vocabulary)
+    return Normalised(report=report, stated=stated, added=added, unread=(*reading.unread, *refused))
 
 
 def silent_normals(stated: Iterable[Finding], vocabulary: Vocabulary) -> tuple[Finding, ...]:
@@ -77,7 +75,3 @@ def silent_normals(stated: Iterable[Finding], vocabulary: Vocabulary) -> tuple[F
     if not abnormal and NO_FINDING not in concepts:
         added.append(Finding(concept=NO_FINDING, presence=Presence.PRESENT))
     return tuple(added)
-
-
-def _states(sentence: str, vocabulary: Vocabulary) -> bool:
-    return bool(extract_findings(sentence, vocabulary))

@@ -1,7 +1,8 @@
 """What one sentence states.
 
-Mark terms and cues (`spans`), find what could state a concept (`mentions`), decide what is denied,
-hedged, historical or only asked for (`context`), read the attributes (`attributes`).
+Take corrections and elided subjects into account (`speech`), mark terms and cues (`spans`), find what could
+state a concept (`mentions`), decide what is denied, hedged, historical or only asked for (`scope`), read
+the attributes (`attributes`).
 """
 
 from __future__ import annotations
@@ -10,27 +11,66 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from model.findings.attributes import Attributes, attributes_of, share, sides_with_severities
-from model.findings.context import Context, Scope, Status, context_of, scopes_of
-from model.findings.lexicon import load_cues
+from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
-from model.findings.merge import Read
+from model.findings.merge import Read, Why
+from model.findings.scope.rules import Context, Status, context_of
+from model.findings.scope.scopes import Scope, scopes_of
+from model.findings.scope.unchanged import is_unchanged
+from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
+from model.findings.speech.contrast import without_excluded_side
+from model.findings.speech.ellipsis import with_subjects
+from model.findings.speech.repairs import repaired
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
 from model.findings.types import Change, Finding, Laterality, Presence
 from model.findings.vocabulary import Concept, Vocabulary
 
 NO_FINDING = "no_finding"
-MALPOSITION = "malpositioned_device"
 _WEIGHT = (Presence.PRESENT, Presence.INDETERMINATE, Presence.ABSENT)
 
 
-def read_sentence(reader: Reader, sentence: str) -> list[Read]:
-    """The findings that a sentence states, in its order; the sentence is their evidence."""
-    marked, vocabulary = reader.mark(sentence), reader.vocabulary
-    mentions = mentions_of(marked, vocabulary)
+def read_sentence(
+    reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = (), label: str = ""
+) -> list[Read]:
+    """The findings that a sentence states, in its order; the sentence is their evidence.
+
+    dropped: places in the sentence that are not read; label: under which it stands ("LEFT LUNG").
+    """
+    return [read for read in explained(reader, sentence, dropped, label) if read.finding is not None]
+
+
+def explained(
+    reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = (), label: str = ""
+) -> list[Read]:
+    """As `read_sentence`, and also the mentions that state nothing, each with the rule that decided."""
+    marked = heard(reader, sentence, dropped)
+    mentions = mentions_of(marked, reader.vocabulary)
     if not mentions:
         return []
+    read = _sentence_reads(marked, mentions, reader.vocabulary, sentence)
+    side = _side_of_label(reader, label) if label else None
+    if side is not None:
+        read = [replace(r, finding=_on_side(r.finding, side, reader.vocabulary)) for r in read]
+    stated = [r for r in read if r.finding is not None]
+    silent = [r for r in read if r.finding is None]
+    return [*with_malposition(marked, _without_outweighed(stated), reader.vocabulary), *silent]
+
+
+def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
+    """A sentence's marks after corrections, contrasts and elided subjects."""
+    marked = reader.mark(sentence, dropped)
+    for step in (repaired, without_excluded_side, with_subjects):
+        tokens = step(marked)
+        if tokens is not None:
+            marked = reader.mark_tokens(tokens)
+    return marked
+
+
+def _sentence_reads(
+    marked: Marked, mentions: Sequence[Mention], vocabulary: Vocabulary, sentence: str
+) -> list[Read]:
     governed = [t for t in marked.terms if t.kind != "structure"]
     governed += [m.span for m in mentions if m.statement is not None]
     scopes = scopes_of(marked, governed)
@@ -38,20 +78,69 @@ def read_sentence(reader: Reader, sentence: str) -> list[Read]:
     attributes = share(marked, _attributes(marked, mentions, areas, vocabulary))
     found: list[Read] = []
     for mention, attribute in zip(mentions, attributes, strict=True):
-        context = _context(mention, scopes, governed)
-        if context.status is Status.AFFIRMED and _is_alternative(marked, mention, mentions):
-            context = Context(Status.UNCERTAIN)
+        area = areas[mention.span]
+        context = _context(marked, mention, scopes, governed, vocabulary)
+        unchanged = is_unchanged(marked, mention.span)
+        if unchanged and attribute.change is None:
+            attribute = replace(attribute, change=Change.UNCHANGED)
+        if context.status is Status.AFFIRMED and not unchanged and _is_alternative(marked, mention, mentions):
+            context = Context(Status.UNCERTAIN, rule="alternative")
+        if is_elsewhere(marked, mention, area, vocabulary):
+            context = Context(Status.HISTORICAL, rule="other-site")
+        if is_artefact(marked, mention, area, vocabulary) and context.status is not Status.NEGATED:
+            hedged = bool(marked.pack.words["single_hedges"].intersection(marked.words[mention.span.end :]))
+            context = Context(Status.UNCERTAIN if hedged else Status.HISTORICAL, rule="artefact")
         presence = _presence(marked, mention, context)
-        for key in mention.concepts if presence is not None else ():
-            area = areas[mention.span]
+        why = _why(marked, mention, context)
+        if presence is None:
+            found += (Read(None, why=replace(why, concept=key)) for key in mention.concepts)
+            continue
+        for key in mention.concepts:
             concept = _refined(marked, vocabulary, key, area)
-            finding = _finding(mention, concept, presence, attribute, sentence)  # type: ignore[arg-type]
-            found += _by_side(marked, area, concept, Read(finding, mention.only_hints))
-    return _with_malposition(marked, _without_outweighed(found), vocabulary)
+            finding = _finding(mention, concept, presence, attribute, sentence)
+            read = Read(finding, mention.only_hints, why=replace(why, concept=concept.key))
+            found += _by_side(marked, area, concept, read)
+    return found
 
 
-def _context(mention: Mention, scopes: Sequence[Scope], governed: Sequence[Span]) -> Context:
-    return context_of(mention.core, scopes, [g for g in governed if g != mention.span])
+def _why(marked: Marked, mention: Mention, context: Context) -> Why:
+    scope = context.scope
+    return Why(
+        mention=marked.text(mention.span),
+        status=context.status.value,
+        rule=_STATED.get(mention.kind, context.rule) if context.status is Status.AFFIRMED else context.rule,
+        cue="" if context.cue is None else marked.text(context.cue) or context.cue.key,
+        scope="" if scope is None else " ".join(marked.words[scope.start : scope.end]),
+    )
+
+
+_STATED = {
+    "normal": "normal-state", "weak_normal": "normal-state", "state": "state", "weak_state": "state-hint",
+    "weak": "hint",
+}  # fmt: skip
+
+
+def _side_of_label(reader: Reader, label: str) -> Laterality | None:
+    sides = {s.key for s in reader.mark(label).sides} & {"left", "right"}
+    return Laterality(sides.pop()) if len(sides) == 1 else None
+
+
+def _on_side(finding: Finding | None, side: Laterality, vocabulary: Vocabulary) -> Finding | None:
+    if finding is None or finding.laterality is not None or not vocabulary.concepts[finding.concept].sided:
+        return finding
+    return replace(finding, laterality=side)
+
+
+def _context(
+    marked: Marked,
+    mention: Mention,
+    scopes: Sequence[Scope],
+    governed: Sequence[Span],
+    vocabulary: Vocabulary,
+) -> Context:
+    others = [g for g in governed if g != mention.span]
+    passes = all(vocabulary.concepts[key].passes for key in mention.concepts)
+    return context_of(marked, mention.core, scopes, others, passes=passes)
 
 
 def _attributes(
@@ -72,7 +161,10 @@ def _is_alternative(marked: Marked, mention: Mention, mentions: Sequence[Mention
         first, second = sorted((mention.span, other.span), key=lambda s: s.start)
         gap = marked.words[first.end : second.start]
         apart = any(first.end <= m.span.start and m.span.end <= second.start for m in mentions)
-        joins = gap[:1] == ("or",) or gap[:2] == (",", "or")
+        alternatives = marked.pack.words["alternatives"] - marked.pack.words["comma"]
+        joins = bool(alternatives.intersection(gap[:1])) or (
+            gap[:1] == (",",) and bool(alternatives.intersection(gap[1:2]))
+        )
         if second.start >= first.end and joins and not apart and len(gap) <= 4:
             return True
     return False
@@ -134,9 +226,10 @@ def _finding(
 def _by_side(marked: Marked, area: Territory, concept: Concept, read: Read) -> list[Read]:
     """Two findings for "small left and moderate right effusions", else the one."""
     pairs = sides_with_severities(marked, area) if concept.sided else ()
-    if not pairs or read.finding.presence is Presence.ABSENT:
+    finding = read.finding
+    if not pairs or finding is None or finding.presence is Presence.ABSENT:
         return [read]
-    return [Read(replace(read.finding, laterality=side, severity=grade), read.weak) for side, grade in pairs]
+    return [replace(read, finding=replace(finding, laterality=side, severity=grade)) for side, grade in pairs]
 
 
 def _without_outweighed(found: Sequence[Read]) -> list[Read]:
@@ -145,32 +238,15 @@ def _without_outweighed(found: Sequence[Read]) -> list[Read]:
     "No pneumothorax other than a small apical one"; "opacity … or infiltrate". Sides are kept apart.
     """
 
-    def outweighed(read: Read) -> bool:
-        finding = read.finding
+    pairs = [(read, read.finding) for read in found if read.finding is not None]
+
+    def outweighed(read: Read, finding: Finding) -> bool:
         return any(
-            other.finding.concept == finding.concept
-            and _WEIGHT.index(other.finding.presence) < _WEIGHT.index(finding.presence)
-            and None in (finding.laterality, other.finding.laterality)
-            and (read.weak or not other.weak)
-            for other in found
+            other.concept == finding.concept
+            and _WEIGHT.index(other.presence) < _WEIGHT.index(finding.presence)
+            and None in (finding.laterality, other.laterality)
+            and (read.weak or not by.weak)
+            for by, other in pairs
         )
 
-    return [read for read in found if not outweighed(read)]
-
-
-def _with_malposition(marked: Marked, found: Sequence[Read], vocabulary: Vocabulary) -> list[Read]:
-    """Add the malposition that a device's place means where the sentence speaks of the device's tip."""
-    stated = {read.finding.concept for read in found}
-    if MALPOSITION in stated or not load_cues().words["tips"] & set(marked.words):
-        return list(found)
-    wrong = [
-        read.finding
-        for read in found
-        if read.finding.presence is Presence.PRESENT
-        and read.finding.location in vocabulary.malposition.get(read.finding.concept, ())
-    ]
-    added = [
-        Finding(concept=MALPOSITION, presence=f.presence, location=f.location, evidence=f.evidence)
-        for f in wrong
-    ]
-    return [*found, *(Read(finding) for finding in added)]
+    return [read for read, finding in pairs if not outweighed(read, finding)]

@@ -1,4 +1,4 @@
-"""Finding the vocabulary's terms and the cue words in a sentence: spaCy's tokeniser and phrase matcher.
+"""Finding the vocabulary's terms and a language's cue words in a sentence.
 
 Each family of phrases (terms, context cues, severities, …) is matched on its own, the longest phrase
 winning inside a family; families may overlap, as "left" inside "left lung base" does.
@@ -6,18 +6,19 @@ winning inside a family; families may overlap, as "left" inside "left lung base"
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Protocol
 
-from model.findings.lexicon import Cues, load_cues
+from model.findings.lexicon import STATUSES, Pack
+from model.findings.text.glued import unglued
+from model.findings.text.labels import labelled
+from model.findings.text.phrases import PhraseTree
+from model.findings.text.tokens import Shorthand, Token, expanded, tokens_of, words_of
 from model.findings.variants import variants
 from model.findings.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from spacy.tokens import Doc
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
-    """A sentence's tokens in lower case with all spans that were found, each family in order."""
+    """A sentence's tokens in lower case with all spans that were found, each family in order.
 
+    `pack` is the language whose words they are; `places_of` tells where a span stands in the text.
+    """
+
+    pack: Pack
+    tokens: tuple[Token, ...]
     words: tuple[str, ...]
     terms: tuple[Span, ...]  # synonym, weak, inverse, denial, structure
     cues: tuple[Span, ...]  # before:…, after:…, end, pseudo
@@ -49,73 +55,88 @@ class Marked:
         return " ".join(self.words[span.start : span.end])
 
 
-_FAMILIES = ("terms", "cues", "states", "severities", "changes", "sides", "places", "exceptions")
-_SPACE = re.compile(r"[\s\u00a0]+")
-_DASH = re.compile(r"(?<=[A-Za-z])[-‐‑–_](?=[A-Za-z])")
-_NOISE = re.compile(r"[\\|]+|_{2,}|\*{2,}|x{4,}", re.IGNORECASE)
+FAMILIES = ("terms", "cues", "states", "severities", "changes", "sides", "places", "exceptions")
 
 
-_SIDE = re.compile(r"(?<![\w.-])[LR](?= [A-Za-z]{3})")  # "L effusion", never "L2" or "right L."
+class Adder(Protocol):
+    """Adds phrases of one family, with their regular forms if `inflect`."""
+
+    def __call__(
+        self, family: str, kind: str, key: str, words: Iterable[str], *, inflect: bool = False
+    ) -> None: ...
 
 
 class Reader:
-    """Marks sentences with the terms of one vocabulary. Build once: `reader_for`."""
+    """Marks sentences with the terms of one vocabulary in one language. Build once: `reader_for`."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        import spacy  # takes two seconds: paid by whoever reads text, not by every command's --help
-        from spacy.matcher import PhraseMatcher
-
+    def __init__(self, vocabulary: Vocabulary, pack: Pack) -> None:
         self.vocabulary = vocabulary
-        self._nlp = spacy.blank("en")
-        tokenizer: Any = self._nlp.tokenizer  # compiled, without types
-        # The language's own abbreviations ("Mass." is a state) would hide the last word of a sentence.
-        tokenizer.rules = {word: rule for word, rule in tokenizer.rules.items() if not word.endswith(".")}
-        self._shorthand = _shorthand(vocabulary.abbreviations)
-        self._labels: dict[int, tuple[tuple[str, str, str], ...]] = {}
-        self._matcher = PhraseMatcher(self._nlp.vocab, attr="LOWER")
-        self._add_all(_phrases(vocabulary, load_cues()))
+        self.pack = pack
+        self._shorthand = Shorthand({**pack.abbreviations, **_english(vocabulary, pack)}.items())
+        contractions = Shorthand((k, v) for k, v in pack.abbreviations.items() if "'" in k or k == "cannot")
+        self._tree = PhraseTree()
+        for phrase, labels in _phrases(vocabulary, pack).items():
+            words = [token.word for token in expanded(tokens_of(phrase), contractions)]
+            self._tree.add(words, labels)
+        self._pairs = frozenset(_pairs_of_terms(vocabulary, pack))
 
-    def clean(self, sentence: str) -> str:
-        """The sentence as it is read: one space between words, no hyphens inside them, no shorthand."""
-        text = sentence.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no tokens
-        text = _SPACE.sub(" ", _NOISE.sub(" ", text))
-        text = _SIDE.sub(lambda m: "left" if m[0] == "L" else "right", text)
-        text = self._shorthand[0].sub(lambda m: self._shorthand[1][m[0].lower()], text)
-        text = _DASH.sub(" ", text)
-        text = text.replace("/", " / ")
-        return _SPACE.sub(" ", text).strip()
+    @property
+    def known_words(self) -> set[str]:
+        """Every word of a phrase that is known."""
+        return self._tree.words
 
-    def mark(self, sentence: str) -> Marked:
-        """Tokenise a sentence and find everything that is known in it."""
-        doc = self._nlp.make_doc(self.clean(sentence))
-        families: dict[str, list[Span]] = {family: [] for family in _FAMILIES}
-        for label, start, end in self._matcher(doc):
-            for family, kind, key in self._labels[label]:
+    def joins(self, line: str, following: str) -> bool:
+        """Whether the last word of a line and the first of the next stand together in a term."""
+        last, first = words_of(line[-40:])[-1:], words_of(following[:40])[:1]
+        return (*last, *first) in self._pairs
+
+    def tokens(self, text: str, dropped: Sequence[tuple[int, int]] = ()) -> list[Token]:
+        """The tokens of a sentence as it is read: shorthand written out, label signs as colons."""
+        found = tokens_of(text)
+        if dropped:
+            found = [t for t in found if not any(a <= t.start < b for a, b in dropped)]
+        if self.pack.letters:
+            found = [self._letter(text, found, i) for i in range(len(found))]
+        found = unglued(found, self._tree.words, self.pack.words["none"])
+        return labelled(expanded(found, self._shorthand))
+
+    def mark(self, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
+        """Tokenise a sentence and find everything that is known in it; dropped: places that are not read."""
+        return self.mark_tokens(self.tokens(sentence, dropped))
+
+    def mark_tokens(self, tokens: Sequence[Token]) -> Marked:
+        """Find everything that is known in a list of tokens."""
+        words = tuple(token.word for token in tokens)
+        families: dict[str, list[Span]] = {family: [] for family in FAMILIES}
+        for start, end, labels in self._tree.matches(words):
+            for family, kind, key in labels:
                 families[family].append(Span(kind, key, start, end))
         longest = {family: _longest(spans) for family, spans in families.items()}
-        return Marked(words=tuple(token.lower_ for token in doc), **longest)
+        return Marked(pack=self.pack, tokens=tuple(tokens), words=words, **longest)
 
-    def tokens(self, text: str) -> tuple[str, ...]:
-        """The lower-case tokens of a text, as `mark` makes them."""
-        return tuple(token.lower_ for token in self._nlp.make_doc(self.clean(text)))
-
-    def _add_all(self, phrases: Mapping[str, set[tuple[str, str, str]]]) -> None:
-        for phrase, labels in phrases.items():
-            label = f"phrase {phrase}"
-            self._matcher.add(label, [self._pattern(phrase)])
-            self._labels[self._nlp.vocab.strings[label]] = tuple(sorted(labels))
-
-    def _pattern(self, phrase: str) -> Doc:
-        return self._nlp.make_doc(_SPACE.sub(" ", _DASH.sub(" ", phrase)))
+    def _letter(self, text: str, tokens: Sequence[Token], index: int) -> Token:
+        """ "L" and "R" alone are sides: "L effusion", "(R)", never "L2", "2 L" or "r"."""
+        token = tokens[index]
+        if token.end - token.start != 1 or text[token.start] not in self.pack.letters:
+            return token
+        before = tokens[index - 1].word if index else ""
+        after = tokens[index + 1].word if index + 1 < len(tokens) else ""
+        if before[:1].isdigit() or before in ("/", "'") or after[:1].isdigit() or after == "/":
+            return token
+        return Token(self.pack.letters[text[token.start]], token.start, token.end)
 
 
-@lru_cache(maxsize=4)
-def reader_for(vocabulary: Vocabulary) -> Reader:
-    """The reader of a vocabulary, built once (about 0.3 s)."""
-    return Reader(vocabulary)
+@lru_cache(maxsize=16)
+def reader_for(vocabulary: Vocabulary, language: str = "en") -> Reader:
+    """The reader of a vocabulary in a language, built once (about 0.1 s)."""
+    return Reader(vocabulary, vocabulary.packs[language])
 
 
-def _phrases(vocabulary: Vocabulary, cues: Cues) -> dict[str, set[tuple[str, str, str]]]:
+def _english(vocabulary: Vocabulary, pack: Pack) -> Mapping[str, str]:
+    return vocabulary.abbreviations if pack.language == "en" else {}
+
+
+def _phrases(vocabulary: Vocabulary, pack: Pack) -> dict[str, set[tuple[str, str, str]]]:
     """phrase → {(family, kind, key)}."""
     phrases: dict[str, set[tuple[str, str, str]]] = {}
 
@@ -124,34 +145,83 @@ def _phrases(vocabulary: Vocabulary, cues: Cues) -> dict[str, set[tuple[str, str
             for form in variants(word) if inflect else (word,):
                 phrases.setdefault(form.lower(), set()).add((family, kind, key))
 
-    for concept in vocabulary.concepts.values():
-        name = () if concept.inverse else (concept.name,)  # "no abnormality" may be of one place only
-        add("terms", "synonym", concept.key, (*name, *concept.synonyms), inflect=True)
-        add("terms", "weak", concept.key, concept.weak, inflect=True)
-        add("terms", "inverse", concept.key, concept.inverse, inflect=True)
-    for key, words in vocabulary.denials.items():
-        add("terms", "denial", key, words, inflect=True)
-    for structure in vocabulary.structures.values():
-        add("terms", "structure", structure.key, structure.terms, inflect=True)
-    add("terms", "ignore", "", vocabulary.ignore, inflect=True)
-    for location in vocabulary.locations.values():
-        add("places", "place", location.key, (location.name, *location.terms), inflect=True)
-    for kind in ("negated", "uncertain", "historical", "hypothetical"):
-        add("cues", f"before:{kind}", kind, cues.before[kind])
-        add("cues", f"after:{kind}", kind, cues.after[kind])
+    _add_terms(add, vocabulary, pack)
+    for kind in STATUSES:
+        add("cues", f"before:{kind}", kind, pack.before[kind])
+        add("cues", f"after:{kind}", kind, pack.after[kind])
     # Phrases of change that hold a negative word ("partial resolution of") must not be read as one.
-    add("cues", "pseudo", "", (*cues.not_negated, *cues.change["decreased"], *cues.change["unchanged"]))
-    add("cues", "end", "", cues.ends)
-    for family, table in (("states", cues.states), ("severities", cues.severity), ("changes", cues.change),
-                          ("sides", cues.laterality)):  # fmt: skip
+    silent = (*pack.change.get("decreased", ()), *pack.change.get("unchanged", ()))
+    add("cues", "pseudo", "", (*pack.not_negated, *silent))
+    add("cues", "end", "", pack.ends)
+    for family, table in (("states", pack.states), ("severities", pack.severity), ("changes", pack.change),
+                          ("sides", pack.laterality)):  # fmt: skip
         for key, words in table.items():
             add(family, family, key, words)
-    add("exceptions", "exception", "", cues.exceptions)
+    add("exceptions", "exception", "", pack.exceptions)
     return phrases
+
+
+def _add_terms(add: Adder, vocabulary: Vocabulary, pack: Pack) -> None:
+    """The vocabulary's own words for an English pack, the pack's words for another language."""
+    own = pack.language == "en"
+    for concept in vocabulary.concepts.values():
+        words = pack.terms.concepts.get(concept.key, {})
+        name = () if concept.inverse or not own else (concept.name,)  # "no abnormality" may be of one place
+        synonyms = (*name, *concept.synonyms) if own else ()
+        add("terms", "synonym", concept.key, (*synonyms, *words.get("synonyms", ())), inflect=own)
+        add(
+            "terms",
+            "weak",
+            concept.key,
+            (*(concept.weak if own else ()), *words.get("weak", ())),
+            inflect=own,
+        )
+        inverse = concept.inverse if own else ()
+        add("terms", "inverse", concept.key, (*inverse, *words.get("inverse", ())), inflect=own)
+    for key in {*vocabulary.denials, *pack.terms.denials}:
+        listed = vocabulary.denials.get(key, ()) if own else ()
+        add("terms", "denial", key, (*listed, *pack.terms.denials.get(key, ())), inflect=own)
+    for structure in vocabulary.structures.values():
+        listed = structure.terms if own else ()
+        add(
+            "terms",
+            "structure",
+            structure.key,
+            (*listed, *pack.terms.structures.get(structure.key, ())),
+            inflect=own,
+        )
+    add("terms", "ignore", "", (*(vocabulary.ignore if own else ()), *pack.terms.ignore), inflect=own)
+    for location in vocabulary.locations.values():
+        listed = (location.name, *location.terms) if own else ()
+        add(
+            "places",
+            "place",
+            location.key,
+            (*listed, *pack.terms.locations.get(location.key, ())),
+            inflect=own,
+        )
+
+
+def _pairs_of_terms(vocabulary: Vocabulary, pack: Pack) -> Iterable[tuple[str, str]]:
+    """The neighbours inside the terms of a language."""
+    listed: list[str] = [
+        name for entry in pack.terms.concepts.values() for words in entry.values() for name in words
+    ]
+    if pack.language == "en":
+        for concept in vocabulary.concepts.values():
+            listed += (concept.name, *concept.synonyms, *concept.weak, *concept.inverse)
+        listed += (term for structure in vocabulary.structures.values() for term in structure.terms)
+        listed += (term for place in vocabulary.locations.values() for term in place.terms)
+    for phrase in listed:
+        for form in variants(phrase):
+            words = words_of(form)
+            yield from pairwise(words)
 
 
 def _longest(spans: list[Span]) -> tuple[Span, ...]:
     """Spans without those that overlap a longer (or equally long, earlier) one; equal spans all stay."""
+    if len(spans) < 2:
+        return tuple(spans)
     kept: list[Span] = []
     taken: dict[int, tuple[int, int]] = {}
     for span in sorted(spans, key=lambda s: (s.start - s.end, s.start)):
@@ -160,8 +230,3 @@ def _longest(spans: list[Span]) -> tuple[Span, ...]:
             kept.append(span)
             taken.update(dict.fromkeys(range(span.start, span.end), (span.start, span.end)))
     return tuple(sorted(kept, key=lambda s: (s.start, s.kind, s.key)))
-
-
-def _shorthand(table: Mapping[str, str]) -> tuple[re.Pattern[str], Mapping[str, str]]:
-    names = "|".join(re.escape(name) for name in sorted(table, key=len, reverse=True))
-    return re.compile(rf"(?<![\w/])(?:{names})(?![\w/])", re.IGNORECASE), table

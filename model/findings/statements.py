@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from model.findings.lexicon import load_cues
 from model.findings.spans import Marked, Span
 from model.findings.vocabulary import Structure
 
@@ -30,9 +29,6 @@ class Statement:
     concepts: tuple[str, ...]
 
 
-_LINKS = load_cues().words["links"]
-_LIST = load_cues().words["list"]
-_WALLS = load_cues().words["state_walls"]
 _FAR = 9
 _WEAK_STATES = frozenset(("borderline", "blunted"))
 
@@ -70,44 +66,59 @@ def _parts_of(marked: Marked, state: Span, parts: Sequence[Span], taken: Set[Spa
     beside = any(p.end == state.start and p not in taken for p in parts)  # "heart normal lungs clear"
     if following and not beside:
         return following
-    before = [p for p in parts if p.end <= state.start and _reaches(marked, p, state, parts)]
+    if _describes_another(marked, state, parts):
+        return []
+    before = [p for p in parts if p.end <= state.start and _reaches(marked, p, state)]
     if not before:
         return []
+    words = marked.pack.words
     group = [before[-1]]
     for part in reversed(before[:-1]):
         gap = set(marked.words[part.end : group[-1].start])
-        if (
-            gap
-            and gap <= _LIST | {"is", "are"}
-            and gap & {"and", ",", "/", "or", "nor", "&"}
-            and not gap & {"is"}
-        ):
+        parted = words["and"] | words["comma"] | words["alternatives"]
+        if gap and gap <= words["list"] and gap & parted:
             group.append(part)
     return group
 
 
+def _describes_another(marked: Marked, state: Span, parts: Sequence[Span]) -> bool:
+    """Whether a state stands before a noun that is no known part: "a prominent aortic knob"."""
+    follows = marked.pack.words["nouns_follow_not"]
+    if not follows or state.end - state.start > 1 or state.end >= len(marked.words):
+        return False
+    word = marked.words[state.end]
+    if not word.isalpha() or word in follows or any(p.start == state.end for p in parts):
+        return False
+    known = (*marked.cues, *marked.changes, *marked.severities, *marked.states, *marked.sides)
+    return not any(span.start == state.end for span in known)
+
+
 def _following(marked: Marked, state: Span, parts: Sequence[Span]) -> list[Span]:
     """ "normal heart size and mediastinal contours": the parts that the state stands before."""
+    words = marked.pack.words
     group: list[Span] = []
     edge = state.end
     for part in (p for p in parts if p.start >= state.end):
         gap = set(marked.words[edge : part.start])
-        if len(gap) > 4 or not gap <= (_LIST if group else _LINKS):
+        if len(gap) > 4 or not gap <= (words["list"] if group else words["links"]):
             break
         after = marked.words[part.end] if part.end < len(marked.words) else ""
-        if after in ("is", "are", "appears", "appear", "remains", "remain", ":"):
+        if after == ":" or after in words["copulas"] - words["comma"] - {"("}:
             break
         group.append(part)
         edge = part.end
     return group
 
 
-def _reaches(marked: Marked, part: Span, state: Span, parts: Sequence[Span]) -> bool:
+def _reaches(marked: Marked, part: Span, state: Span) -> bool:
+    words = marked.pack.words
     gap = marked.words[part.end : state.start]
-    if len(gap) > _FAR + 12 * ("and" in gap or "," in gap) or _WALLS & set(gap):
+    listed = bool((words["and"] | words["comma"]).intersection(gap))
+    if len(gap) > _FAR + 12 * listed or words["state_walls"].intersection(gap):
         return False
     concepts = [t for t in marked.terms if t.kind in ("synonym", "ignore")]
-    return not any(part.end <= t.start and t.end <= state.start for t in concepts)
+    between = any(part.end <= t.start and t.end <= state.start for t in concepts)
+    return not between or gap[0] in words["and"]  # "heart size and vascular engorgement are normal"
 
 
 def is_quiet(marked: Marked, statement: Statement) -> bool:
@@ -122,6 +133,6 @@ def is_quiet(marked: Marked, statement: Statement) -> bool:
         return True
     return any(
         statement.span.end <= e.start <= statement.span.end + 3
-        and marked.text(e) not in ("but", "not", "n't")
+        and marked.text(e) not in marked.pack.words["not"] | marked.pack.words["walls"]
         for e in marked.exceptions
     )

@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.findings.lexicon import load_cues
 from model.findings.spans import Marked, Span
 
-_JOINS = load_cues().words["joins"]
-_WALLS = load_cues().words["walls"]
-_SHARES = load_cues().words["shares"]
 _PLACES_GO_ON = frozenset(("left", "right", "lower", "upper", "middle", "both"))
 
 
@@ -50,36 +46,37 @@ def joined(marked: Marked, first: Span, second: Span) -> bool:
     gap = marked.words[first.end : second.start]
     if second.start < first.end or len(gap) > 4:
         return False
-    return not gap or (set(gap) <= _SHARES and gap[0] in _JOINS)
+    words = marked.pack.words
+    return not gap or (words["shares"].issuperset(gap) and gap[0] in words["joins"])
 
 
 def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
-    words = marked.words
+    words, walls, joins = marked.words, marked.pack.words["walls"], marked.pack.words["joins"]
     begin = 0 if previous is None else previous
     for index in range(start - 1, begin - 1, -1):
-        if words[index] in _WALLS:
+        if words[index] in walls:
             begin = index + 1
             break
     if previous is None:
         return begin
     # "opacity at the left base may represent X": what stands before the hedge is the opacity's.
     hedges = [c.start for c in marked.cues if c.kind == "before:uncertain" and begin <= c.start < start]
-    parts = [i for i in range(begin, start) if words[i] in _JOINS]
+    parts = [i for i in range(begin, start) if words[i] in joins]
     edge = parts[0] + 1 if parts else begin
     return max(edge, hedges[-1]) if hedges else edge
 
 
 def _right_edge(marked: Marked, end: int, following: int | None) -> int:
-    words = marked.words
+    words, walls, joins = marked.words, marked.pack.words["walls"], marked.pack.words["joins"]
     limit = len(words) if following is None else following
     for index in range(end, limit):
-        if words[index] in _WALLS:
+        if words[index] in walls:
             return index
     if following is None:
         return limit
-    for join in (i for i in range(end, limit) if words[i] in _JOINS):
+    for join in (i for i in range(end, limit) if words[i] in joins):
         after = words[join + 1] if join + 1 < len(words) else ""
         rest = words[join + 1 : limit]
-        if after not in _PLACES_GO_ON or not _JOINS & set(rest):
+        if after not in _PLACES_GO_ON or joins.isdisjoint(rest):
             return join
     return limit

@@ -6,7 +6,7 @@ them, the Structured Reports encode them. They know nothing of torch, DICOM or S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -50,7 +50,8 @@ class Finding:
 
     `concept` is a key of `vocabulary.yaml`; `location` a key of its `locations` (a zone or a place,
     such as `lower_zone`); `evidence` the sentence of the report that says so (empty only for the
-    truth of a phantom, which no sentence states).
+    truth of a phantom, which no sentence states). `span` is where the evidence stands in the report,
+    [start, end) in characters of the text as it was given; it does not make two findings different.
     """
 
     concept: str
@@ -60,3 +61,4 @@ class Finding:
     severity: Severity | None = None
     change: Change | None = None
     evidence: str = ""
+    span: tuple[int, int] | None = field(default=None, compare=False)

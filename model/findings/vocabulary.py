@@ -16,9 +16,12 @@ from typing import Any
 import yaml
 
 from model.findings.errors import VocabularyError
-from model.findings.vocabulary_check import merge, problems_of
+from model.findings.lexicon import SHIPPED, Pack, pack_of, shipped_data
+from model.findings.lexicon_check import pack_problems
+from model.findings.vocabulary_check import merge, owned_elsewhere, problems_of
 
 _SHIPPED = "vocabulary.yaml"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +39,9 @@ class Concept:
 
     `chexpert` is the CheXpert class that it rolls up to, `None` where there is none; `region` the part
     of a normalised report that states it; `site` the default finding site; `device` whether it is
-    hardware; `acute` whether "no acute abnormality" contradicts it; `broad`
-    whether it is an umbrella, of which one kind may be present and another absent; `sided` whether a
-    side has meaning.
+    hardware; `acute` whether "no acute abnormality" contradicts it; `broad` whether it is an umbrella, of
+    which one kind may be present and another absent; `sided` whether a side has meaning; `passes` whether
+    an old one ("previous infection") is no finding of this study.
     """
 
     key: str
@@ -51,6 +54,7 @@ class Concept:
     acute: bool = False
     broad: bool = False
     sided: bool = True
+    passes: bool = False
     synonyms: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     inverse: tuple[str, ...] = ()
@@ -86,9 +90,20 @@ class Structure:
     clear: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """Words that, as the site of one of `concepts`, make it a finding of another part: a breast mass."""
+
+    concepts: tuple[str, ...]
+    words: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vocabulary:
-    """All that `vocabulary.yaml` says, checked; `version` is the file's (with `+` and a hospital's)."""
+    """All that `vocabulary.yaml` says, checked; `version` is the file's (with `+` and a hospital's).
+
+    `packs` are the languages that reports are read in, by language code (ISO 639-1).
+    """
 
     version: str
     concepts: Mapping[str, Concept]
@@ -97,8 +112,12 @@ class Vocabulary:
     denials: Mapping[str, tuple[str, ...]]
     state_normal: tuple[str, ...]
     malposition: Mapping[str, tuple[str, ...]]
+    misplaced: Mapping[str, tuple[str, ...]]
+    elsewhere: tuple[Elsewhere, ...]
+    artefacts: tuple[str, ...]
     ignore: tuple[str, ...]
     abbreviations: Mapping[str, str]
+    packs: Mapping[str, Pack]
 
     @property
     def chexpert_classes(self) -> tuple[str, ...]:
@@ -121,23 +140,71 @@ def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Vocabulary:
-    text = files("model.findings").joinpath(_SHIPPED).read_text(encoding="utf-8")
-    return _build(_parse(text, _SHIPPED), _SHIPPED)
+    return _build(_shipped_data(), _SHIPPED, {})
 
 
 @lru_cache(maxsize=4)
 def _extended(path: str, _modified: int) -> Vocabulary:
-    base = _parse(files("model.findings").joinpath(_SHIPPED).read_text(encoding="utf-8"), _SHIPPED)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise VocabularyError(path, [f"cannot be read as UTF-8 text ({type(exc).__name__})"]) from exc
-    return _build(merge(base, _parse(text, path)), path)
+    extra = _parse(text, path)
+    languages = _languages(extra.pop("languages", {}), Path(path))
+    base = _shipped_data()
+    if problems := owned_elsewhere(base, extra):
+        raise VocabularyError(path, problems)
+    return _build(merge(base, extra), path, languages)
+
+
+def _shipped_data() -> dict[str, Any]:
+    return _parse(files("model.findings").joinpath(_SHIPPED).read_text(encoding="utf-8"), _SHIPPED)
+
+
+def _languages(listed: object, beside: Path) -> dict[str, dict[str, Any]]:
+    """The packs of a hospital's file: written in it, or in a file beside it."""
+    if not isinstance(listed, Mapping):
+        raise VocabularyError(str(beside), ["languages: must map a language code to words or to a file"])
+    found: dict[str, dict[str, Any]] = {}
+    for code, entry in listed.items():
+        if isinstance(entry, str):
+            file = beside.parent / entry
+            try:
+                entry = _parse(file.read_text(encoding="utf-8"), str(file))
+            except (OSError, UnicodeDecodeError) as exc:
+                raise VocabularyError(
+                    str(beside), [f"languages.{code}: {entry} cannot be read ({type(exc).__name__})"]
+                ) from exc
+        if not isinstance(entry, Mapping):
+            raise VocabularyError(str(beside), [f"languages.{code}: must be a mapping or a file's name"])
+        found[str(code)] = dict(entry)
+    return found
+
+
+def _packs(
+    languages: Mapping[str, Mapping[str, Any]], concepts: Mapping[str, Any], source: str
+) -> dict[str, Pack]:
+    """The shipped packs and a hospital's, each checked.
+
+    Raises:
+        VocabularyError: a pack cannot be used; every problem is listed.
+    """
+    packs, problems = {}, []
+    for code in dict.fromkeys((*SHIPPED, *languages)):
+        base = shipped_data(code) if code in SHIPPED else {"language": code, "version": "", "name": code}
+        data = merge(base, languages.get(code, {}))
+        found = pack_problems(code, data, concepts)
+        problems += found
+        if not found:
+            packs[code] = pack_of(data)
+    if problems:
+        raise VocabularyError(source, problems)
+    return packs
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, Loader=_LOADER)  # safe, and in C where the library has it
     except yaml.YAMLError as exc:
         raise VocabularyError(source, [f"is not YAML: {' '.join(str(exc).split())}"]) from exc
     if not isinstance(data, dict):
@@ -145,7 +212,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     return data
 
 
-def _build(data: dict[str, Any], source: str) -> Vocabulary:
+def _build(data: dict[str, Any], source: str, languages: Mapping[str, Mapping[str, Any]]) -> Vocabulary:
     problems = problems_of(data)
     if problems:
         raise VocabularyError(source, problems)
@@ -160,7 +227,14 @@ def _build(data: dict[str, Any], source: str) -> Vocabulary:
         denials={key: tuple(words) for key, words in data.get("denials", {}).items()},
         state_normal=tuple(data.get("state_normal", ())),
         malposition={key: tuple(places) for key, places in data.get("malposition", {}).items()},
+        misplaced={key: tuple(words) for key, words in data.get("misplaced", {}).items()},
+        elsewhere=tuple(
+            Elsewhere(concepts=tuple(entry["concepts"]), words=tuple(entry["words"]))
+            for entry in data.get("elsewhere", ())
+        ),
+        artefacts=tuple(data.get("artefacts", ())),
         ignore=tuple(data.get("ignore", ())),
+        packs=_packs(languages, data["concepts"], source),
         abbreviations={str(k).lower(): str(v) for k, v in data.get("abbreviations", {}).items()},
     )
 
@@ -178,6 +252,7 @@ def _concept(key: str, entry: Mapping[str, Any]) -> Concept:
         acute=entry.get("acute", False),
         broad=entry.get("broad", False),
         sided=entry.get("sided", True),
+        passes=entry.get("passes", False),
         synonyms=tuple(entry.get("synonyms", ())),
         weak=tuple(entry.get("weak", ())),
         inverse=tuple(entry.get("inverse", ())),

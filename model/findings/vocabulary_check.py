@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from model.findings.variants import variants
+
 CHEXPERT = (
     "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Lesion", "Lung Opacity", "Edema",
     "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other",
@@ -27,13 +29,16 @@ _SECTIONS = {
     "denials",
     "state_normal",
     "malposition",
+    "misplaced",
+    "elsewhere",
+    "artefacts",
     "ignore",
     "abbreviations",
 }
 _CONCEPT_FIELDS = {
     "name": str, "chexpert": (str, type(None)), "region": str, "code": list, "site": str, "device": bool,
-    "acute": bool, "broad": bool, "sided": bool, "synonyms": list, "weak": list, "inverse": list,
-    "becomes": dict,
+    "acute": bool, "broad": bool, "sided": bool, "passes": bool, "synonyms": list, "weak": list,
+    "inverse": list, "becomes": dict,
 }  # fmt: skip
 
 
@@ -51,6 +56,35 @@ def merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def owned_elsewhere(base: Mapping[str, Any], extra: Mapping[str, Any]) -> list[str]:
+    """A problem for each synonym that a hospital gives to one concept while another concept owns it."""
+    owners: dict[str, set[str]] = {}
+    for source in (base, extra):
+        concepts = source.get("concepts", {})
+        for key, entry in concepts.items() if isinstance(concepts, Mapping) else ():
+            for word in _terms_of(str(key), entry):
+                owners.setdefault(word, set()).add(str(key))
+    problems = []
+    added = extra.get("concepts", {})
+    for key, entry in added.items() if isinstance(added, Mapping) else ():
+        for word in _terms_of(str(key), entry):
+            others = sorted(owners[word] - {str(key)})
+            if others and word not in _terms_of(str(key), base["concepts"].get(key, {})):
+                problems.append(f"concepts.{key}: {word!r} already belongs to {', '.join(others)}")
+    return problems
+
+
+def _terms_of(key: str, entry: object) -> set[str]:
+    """Every form of the words that state a concept."""
+    if not isinstance(entry, Mapping):
+        return set()
+    words = [entry.get("name", key.replace("_", " "))]
+    for name in ("synonyms", "weak", "inverse"):
+        listed = entry.get(name, [])
+        words += listed if isinstance(listed, list) else []
+    return {form.lower() for word in words if isinstance(word, str) for form in variants(word)}
 
 
 def problems_of(data: Mapping[str, Any]) -> list[str]:
@@ -128,10 +162,23 @@ def _rest_problems(data: Mapping[str, Any], concepts: Mapping[str, Any]) -> Iter
             yield f"malposition.{key}: is not a concept"
         for place in places:
             yield from _choice(f"malposition.{key}", place, tuple(data["locations"]))
+    for key, words in data.get("misplaced", {}).items():
+        if key not in concepts:
+            yield f"misplaced.{key}: is not a concept"
+        yield from _word_problems(f"misplaced.{key}", words)
+    for index, entry in enumerate(data.get("elsewhere", ())):
+        if not isinstance(entry, Mapping) or set(entry) != {"concepts", "words"}:
+            yield f"elsewhere.{index}: needs `concepts` and `words`"
+            continue
+        yield from (
+            f"elsewhere.{index}: {key} is not a concept" for key in entry["concepts"] if key not in concepts
+        )
+        yield from _word_problems(f"elsewhere.{index}.words", entry["words"])
     for key in data.get("state_normal", []):
         if key not in concepts:
             yield f"state_normal: {key} is not a concept"
-    yield from _word_problems("ignore", data.get("ignore", []))
+    for section in ("ignore", "artefacts"):
+        yield from _word_problems(section, data.get(section, []))
 
 
 def _word_problems(path: str, words: object) -> Iterator[str]:

@@ -71,5 +71,4 @@ def test_process_reads_findings_without_torch(process: tuple[psutil.Process, str
     assert "pneumothorax" in table
     assert "Positive (1)" in table
     mapped = {Path(one.path).name for one in child.memory_maps()}
-    assert any("spacy" in one.path or "thinc" in one.path for one in child.memory_maps())
     assert {name for name in mapped if name.startswith(("libtorch", "libc10"))} == set()

@@ -58,9 +58,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_listener_is_wired_without_the_network() -> None:
-    """What the listener is made of imports neither torch nor transformers nor spaCy."""
+    """What the listener is made of imports neither torch nor transformers."""
     listener = "agent.service.wiring, agent.receive.scp, agent.service.ticks, agent.receive.reconcile_files"
-    assert imported(listener, {"torch", "transformers", "spacy"}) == []
+    assert imported(listener, {"torch", "transformers"}) == []
 
 
 def test_our_error_is_one_clear_line_and_status_2(run: Run) -> None:

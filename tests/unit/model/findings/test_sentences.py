@@ -1,4 +1,4 @@
-"""Sections and sentences of reports."""
+"""Sections, lines and sentences of reports."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import time
 import pytest
 
 from model.findings.extract import extract_findings
-from model.findings.sentences import sentences_of
+from model.findings.spans import reader_for
+from model.findings.text.sentences import Sentence, sentences_of
+from model.findings.vocabulary import load_vocabulary
+
+
+def read(report: str) -> tuple[Sentence, ...]:
+    """The sentences that are read."""
+    reader = reader_for(load_vocabulary())
+    return sentences_of(report, reader.pack.headings, reader.pack.body_openers, reader.joins)
 
 
 def texts(report: str) -> list[str]:
-    """The sentences that are read."""
-    return [sentence.text for sentence in sentences_of(report)]
+    """Their texts."""
+    return [sentence.text for sentence in read(report)]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +34,11 @@ def texts(report: str) -> list[str]:
         ("HISTORY: Edema.\nFINDINGS: Clear.\nRECOMMENDATION: CT for edema.", ["Clear."]),
         ("LUNGS: Clear.\nHEART: Normal.", ["LUNGS: Clear.", "HEART: Normal."]),
         ("? effusion on the left.", ["? effusion on the left."]),
+        ("CLINICAL HX: CHF.\nIMPRESION: Edema.", ["Edema."]),
+        ("No nodule.SMALL EFFUSION.2.Edema", ["No nodule.", "SMALL EFFUSION.", "Edema"]),
+        ("i) edema ii) effusion", ["edema", "effusion"]),
+        ("Edema: none / Nodule: left", ["Edema: none /", "Nodule: left"]),
+        ("no edema\nsmall effusion", ["no edema", "small effusion"]),
         ("", []),
     ],
 )
@@ -34,17 +47,34 @@ def test_sentences_of_cuts_where_a_reader_would(report: str, expected: list[str]
     assert expected == texts(report)
 
 
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        ("DIAGNOSIS: Pneumonia.\nFINDINGS: Effusion.", ["Effusion."]),
+        ("FINDINGS: Effusion.\nDIAGNOSIS: Pneumonia.", ["Effusion.", "Pneumonia."]),
+    ],
+)
+def test_diagnosis_is_read_behind_findings_only(report: str, expected: list[str]) -> None:
+    """Before the findings it is the reason of the request, behind them the conclusion."""
+    assert expected == texts(report)
+
+
 def test_sentences_are_passages_of_the_text() -> None:
     """start and end give the sentence back, and the conclusion is known as such."""
     report = "FINDINGS:  Edema. \n IMPRESSION: No change."
-    found = sentences_of(report)
+    found = read(report)
     assert [report[s.start : s.end] for s in found] == ["Edema.", "No change."]
     assert [s.impression for s in found] == [False, True]
 
 
 @pytest.mark.parametrize(
-    "text", [" " * 40_000, "no " * 13_000, "? " * 20_000, "FINDINGS " * 4_000, "\n" * 40_000]
-)
+    "text",
+    [
+        " " * 40_000, "no " * 13_000, "? " * 20_000, "FINDINGS " * 4_000, "\n" * 40_000, "a: " * 13_000,
+        "<" * 40_000, "&#" * 20_000, "[ ] " * 10_000, "1) " * 13_000, "\\.br\\" * 8_000, "n\u043e" * 20_000,
+        "- - " * 10_000, ".2." * 13_000, "I mean " * 6_000,
+    ],
+)  # fmt: skip
 def test_endless_text_is_read_in_linear_time(text: str) -> None:
     """A page of nothing costs seconds at most, never its square."""
     begin = time.process_time()

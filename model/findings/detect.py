@@ -1,0 +1,123 @@
+"""In which language is a report? Without the network: by script, by known words, then by a language model.
+
+A report that is read in the wrong language turns findings round ("Kein Pneumothorax" is a denial). What no
+pack can read is refused, never read as English.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from functools import lru_cache
+
+from model.findings.spans import reader_for
+from model.findings.vocabulary import Vocabulary
+
+_WORD = re.compile(r"[^\W\d_]{1,40}")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+_OTHER_SCRIPT = re.compile(
+    r"[\u0370-\u03ff\u0400-\u052f\u0530-\u058f\u0590-\u05ff\u0600-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\uac00-\ud7af]"
+)
+_KNOWN = 0.5  # share of words that a pack must know for a text to be in its language
+_SAMPLE = 400  # words of a report that are looked at
+_PLENTY = 4  # words that make a text long enough for the language model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """`pack` is the code of the pack that reads it, "" for none; `name` what it seems to be."""
+
+    pack: str
+    name: str
+
+
+def language_of(text: str, vocabulary: Vocabulary) -> Language:
+    """The language of a report. A text without words is read in the vocabulary's first language."""
+    packs = vocabulary.packs
+    first = next(iter(packs))
+    han, other = len(_HAN.findall(text)), len(_OTHER_SCRIPT.findall(text))
+    words = [word.lower() for word in _WORD.findall(_HAN.sub(" ", text))[:_SAMPLE]]
+    letters = sum(len(word) for word in words)
+    if other > 0.2 * max(1, letters + han):
+        return Language(pack="", name="another script")
+    if han and han * 2 > letters * 0.5:
+        return (
+            Language(pack="zh", name=packs["zh"].name) if "zh" in packs else Language(pack="", name="Chinese")
+        )
+    if not words:
+        return Language(pack=first, name=packs[first].name)
+    return _by_words(words, text, vocabulary)
+
+
+def foreign_sentence(sentence: str, language: Language, vocabulary: Vocabulary) -> str:
+    """Why a sentence of a report is not read: it is in another language than the report; "" if it is not."""
+    if language.pack == "zh":
+        return ""
+    if _HAN.search(sentence) or _OTHER_SCRIPT.search(sentence):
+        return "the sentence is in another script than the report"
+    marks = _foreign_marks(vocabulary, language.pack)
+    words = [word.lower() for word in _WORD.findall(sentence)]
+    foreign = [word for word in words if word in marks]
+    if not foreign:
+        return ""
+    own = vocabulary.packs[language.pack].function_words
+    if sum(word in own for word in words) > len(foreign):
+        return ""
+    return f"the sentence seems to be in another language than the report (“{foreign[0]}”)"
+
+
+def _by_words(words: list[str], text: str, vocabulary: Vocabulary) -> Language:
+    known = {code: _share(words, _words_of(vocabulary, code)) for code in vocabulary.packs if code != "zh"}
+    marks = {code: _share(words, vocabulary.packs[code].function_words) for code in known}
+    best = max(known, key=lambda code: (known[code] + marks[code], code == "en"))
+    foreign = _share(words, _unread_words() - _words_of(vocabulary, best))
+    if known[best] + marks[best] >= _KNOWN and foreign <= marks[best]:
+        return Language(pack=best, name=vocabulary.packs[best].name)
+    code = _classified(text) if len(words) >= _PLENTY else ""
+    if code in known and foreign <= marks[code]:
+        return Language(pack=code, name=vocabulary.packs[code].name)
+    if not code and not foreign:
+        return Language(pack=best, name=vocabulary.packs[best].name)
+    if known[best] + marks[best] > 0.3 and not foreign:
+        return Language(pack=best, name=vocabulary.packs[best].name)
+    return Language(pack="", name=code or "unknown")
+
+
+def _share(words: list[str], known: Set[str]) -> float:
+    return sum(word in known for word in words) / len(words)
+
+
+@lru_cache(maxsize=32)
+def _words_of(vocabulary: Vocabulary, code: str) -> frozenset[str]:
+    """The words of a pack, without those that every language of medicine shares."""
+    pack = vocabulary.packs[code]
+    own = reader_for(vocabulary, code).known_words | set(pack.abbreviations) | pack.function_words
+    return frozenset(own)
+
+
+@lru_cache(maxsize=32)
+def _foreign_marks(vocabulary: Vocabulary, code: str) -> frozenset[str]:
+    """Words that only other languages have: their small words, without any that this one knows."""
+    own = _words_of(vocabulary, code)
+    others = {w for other, pack in vocabulary.packs.items() if other != code for w in pack.function_words}
+    return frozenset((others | _unread_words()) - own)
+
+
+@lru_cache(maxsize=1)
+def _unread_words() -> frozenset[str]:
+    from importlib.resources import files
+
+    import yaml
+
+    text = files("model.findings").joinpath("languages").joinpath("unread.yaml").read_text(encoding="utf-8")
+    listed: Mapping[str, list[str]] = yaml.safe_load(text)
+    return frozenset(word for words in listed.values() for word in words)
+
+
+def _classified(text: str) -> str:
+    """The language that py3langid makes of a text (ISO 639-1)."""
+    import py3langid  # loads its model: only where words have not settled it
+
+    code: str = py3langid.classify(text[:2000])[0]
+    return code

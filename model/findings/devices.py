@@ -1,0 +1,57 @@
+"""Devices in the wrong place: what the place of a device's tip means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.findings.merge import Read, Why
+from model.findings.spans import Marked
+from model.findings.text.tokens import words_of
+from model.findings.types import Finding, Presence
+from model.findings.vocabulary import Vocabulary
+
+MALPOSITION = "malpositioned_device"
+_BACK = 7  # words before a place in which its tip must be named, and not as "above" or "no longer in"
+
+
+def with_malposition(marked: Marked, found: Sequence[Read], vocabulary: Vocabulary) -> list[Read]:
+    """Add the malposition that a device's place means where the sentence speaks of the device's tip."""
+    listed = list(found)
+    stated = [read.finding for read in found if read.finding is not None]
+    if any(f.concept == MALPOSITION for f in stated) or not marked.pack.words["tips"].intersection(
+        marked.words
+    ):
+        return listed
+    for finding in stated:
+        if finding.presence is not Presence.PRESENT:
+            continue
+        by_place = finding.location in vocabulary.malposition.get(finding.concept, ())
+        words = "" if by_place else _wrong_place(marked, finding.concept, vocabulary)
+        if by_place or words:
+            why = Why(
+                concept=MALPOSITION,
+                mention=words or str(finding.location),
+                status="affirmed",
+                rule="tip-out-of-place",
+            )
+            place = finding.location if by_place else None
+            added = Finding(
+                concept=MALPOSITION, presence=Presence.PRESENT, location=place, evidence=finding.evidence
+            )
+            listed.append(Read(added, why=why))
+            break
+    return listed
+
+
+def _wrong_place(marked: Marked, device: str, vocabulary: Vocabulary) -> str:
+    """The words of a place where the device does not belong, if the sentence says that its tip is there."""
+    for phrase in vocabulary.misplaced.get(device, ()):
+        words = words_of(phrase)
+        for start in range(len(marked.words) - len(words) + 1):
+            if marked.words[start : start + len(words)] != words:
+                continue
+            before = marked.words[max(0, start - _BACK) : start]
+            away = marked.pack.words["not_at"] | marked.pack.words["not"] | {"no", "longer"}
+            if marked.pack.words["tips"].intersection(before) and away.isdisjoint(before):
+                return phrase
+    return ""

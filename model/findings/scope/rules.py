@@ -1,0 +1,153 @@
+"""The rules that decide what a sentence makes of a mention, in the order of their priority.
+
+Each rule looks at one mention and the cues that govern it, and decides or passes. The first that decides
+is named in the explanation (`echo-model findings --explain`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from model.findings.scope.scopes import Scope
+from model.findings.spans import Marked, Span
+
+
+class Status(StrEnum):
+    """What the sentence around a mention makes of it."""
+
+    AFFIRMED = "affirmed"
+    NEGATED = "negated"
+    UNCERTAIN = "uncertain"
+    HISTORICAL = "historical"
+    HYPOTHETICAL = "hypothetical"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The status of one mention, the cue that settled it (`None`: affirmed by silence), scope and rule."""
+
+    status: Status
+    cue: Span | None = None
+    scope: Scope | None = None
+    rule: str = "affirmed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One mention with what a rule may look at. `passes`: whether an old one is no finding."""
+
+    marked: Marked
+    mention: Span
+    governing: tuple[Scope, ...]
+    mentions: Sequence[Span]
+    passes: bool = False
+
+
+Rule = Callable[[Case], Context | None]
+
+
+def context_of(
+    marked: Marked, mention: Span, scopes: Sequence[Scope], mentions: Sequence[Span], *, passes: bool = False
+) -> Context:
+    """The status of a mention under the scopes of its sentence. mentions: the other ones."""
+    governing = tuple(s for s in scopes if s.start <= mention.start < s.end and not _overlap(s.cue, mention))
+    case = Case(marked=marked, mention=mention, governing=governing, mentions=mentions, passes=passes)
+    for rule in RULES:
+        if (context := rule(case)) is not None:
+            return context
+    return Context(Status.AFFIRMED)
+
+
+def asked_for(case: Case) -> Context | None:
+    """What is only asked for or advised is no finding, whatever else is said of it."""
+    return _first_of(case, "hypothetical", "asked-for")
+
+
+def once_so(case: Case) -> Context | None:
+    """What was once so is no finding of this study."""
+    return _first_of(case, "historical", "historical")
+
+
+def old_disease(case: Case) -> Context | None:
+    """ "Previous granulomatous infection": an illness that has passed, named by a word before it."""
+    if not case.passes:
+        return None
+    pack, words = case.marked.pack.words, case.marked.words
+    old = pack["old"]
+    stops = pack["and"] | pack["with"] | pack["alternatives"] | pack["verbs"] | pack["walls"]
+    for index in range(case.mention.start - 1, max(-1, case.mention.start - 5), -1):
+        word = words[index]
+        if word in old and not any(s.cue.start <= index < s.cue.end for s in case.governing):
+            return Context(Status.HISTORICAL, Span("old", word, index, index + 1), None, "old-disease")
+        if not word.isalpha() or word in stops:
+            break
+    return None
+
+
+def denied_purpose(case: Case) -> Context | None:
+    """A denial goes on through the purpose of what it denies: "no opacity to suggest pneumonia"."""
+    nearest = _nearest(case)
+    if nearest is None or nearest.kind != "uncertain":
+        return None
+    for scope in case.governing:
+        if scope.kind == "negated" and _denies_hedge(case, scope, nearest):
+            return Context(Status.NEGATED, scope.cue, scope, "denied-purpose")
+    return None
+
+
+def verdict(case: Case) -> Context | None:
+    """A denial behind settles what an adjective before left open: "the queried nodule is not seen"."""
+    open_ = [s for s in case.governing if s.kind == "uncertain" and s.forward]
+    doubted = any(case.marked.text(s.cue) in case.marked.pack.words["single_hedges"] for s in open_)
+    denial = next((s for s in case.governing if s.kind == "negated" and not s.forward), None)
+    if not doubted or denial is None:
+        return None
+    return Context(Status.NEGATED, denial.cue, denial, "verdict")
+
+
+def nearest_cue(case: Case) -> Context | None:
+    """Of the cues that govern a mention the nearest decides."""
+    nearest = _nearest(case)
+    if nearest is None:
+        return None
+    status = Status.UNCERTAIN if nearest.kind == "uncertain" else Status.NEGATED
+    return Context(status, nearest.cue, nearest, "nearest-cue")
+
+
+RULES: tuple[Rule, ...] = (asked_for, once_so, old_disease, denied_purpose, verdict, nearest_cue)
+
+
+def _first_of(case: Case, kind: str, rule: str) -> Context | None:
+    scope = next((s for s in case.governing if s.kind == kind), None)
+    return None if scope is None else Context(Status(kind), scope.cue, scope, rule)
+
+
+def _nearest(case: Case) -> Scope | None:
+    return min(case.governing, key=lambda s: _distance(s, case.mention), default=None)
+
+
+def _denies_hedge(case: Case, denial: Scope, hedge: Scope) -> bool:
+    """Whether a hedge stands under a denial, with no finding between that is more than its reason."""
+    if not denial.forward:
+        return False
+    if not hedge.forward:
+        return True  # "no effusion is suspected"
+    if not denial.cue.end <= hedge.cue.start < denial.end:
+        return False
+    between = [m for m in case.mentions if denial.cue.end <= m.start < hedge.cue.start]
+    if not between:
+        return True
+    if case.marked.text(hedge.cue) not in case.marked.pack.words["purposes"]:
+        return False
+    gap = case.marked.words[max(m.end for m in between) : hedge.cue.start]
+    return not case.marked.pack.words["walls"].intersection(gap) and "," not in gap
+
+
+def _distance(scope: Scope, mention: Span) -> int:
+    return mention.start - scope.cue.end if scope.forward else scope.cue.start - mention.end
+
+
+def _overlap(cue: Span, mention: Span) -> bool:
+    return cue.start < mention.end and mention.start < cue.end

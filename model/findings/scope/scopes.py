@@ -1,0 +1,207 @@
+"""What a cue governs: the scope of denying, hedging, historical and hypothetical words in a sentence.
+
+After the idea of ConText (Harkema, Dowling, Thornblade and Chapman, 2009): a cue governs what stands
+before or behind it until its scope ends. Ours adds where a list ends ("no effusion, small nodule" but
+"no effusion, nodule or mass") and verbs that bound a scope to the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.findings.scope.other_films import says_other_film
+from model.findings.spans import Marked, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Tokens [start, end) that a cue governs; `forward` if they stand behind it."""
+
+    cue: Span
+    kind: str
+    start: int
+    end: int
+    forward: bool
+
+
+_HARD_STOPS = frozenset((";", "."))
+
+
+def scopes_of(marked: Marked, mentions: Sequence[Span]) -> tuple[Scope, ...]:
+    """The scopes of all cues of a sentence. `mentions`: the spans that could be governed."""
+    found = _denies_behind_no_change(marked)
+    for cue in marked.cues:
+        direction, _, kind = cue.kind.partition(":")
+        if direction == "before" and _looks_forward(marked, cue, mentions):
+            found.append(Scope(cue, kind, cue.end, _forward_end(marked, cue, kind, mentions), True))
+        elif direction == "after" and _looks_back(marked, cue, mentions):
+            negates = marked.pack.words["not"].intersection(marked.words[cue.start : cue.end])
+            if kind == "negated" and negates and says_other_film(marked, cue):
+                continue
+            found.append(Scope(cue, kind, _backward_start(marked, cue, mentions), cue.start, False))
+    return tuple(found)
+
+
+def _denies_behind_no_change(marked: Marked) -> list[Scope]:
+    """ "No change or new effusion" denies the effusion; "no change in the effusion" does not."""
+    alternatives = marked.pack.words["alternatives"] - {"/"}
+    found = []
+    for cue in marked.cues:
+        follows = marked.words[cue.end : cue.end + 1]
+        if (
+            cue.kind == "pseudo"
+            and marked.words[cue.start] in marked.pack.words["none"]
+            and alternatives.intersection(follows)
+        ):
+            end = cue.end + len(_rest_of_clause(marked, cue.end))
+            found.append(
+                Scope(Span("before:negated", "negated", cue.start, cue.end), "negated", cue.end, end, True)
+            )
+    return found
+
+
+def _is_both(marked: Marked, cue: Span) -> bool:
+    return {c.kind.partition(":")[0] for c in marked.cues if (c.start, c.end) == (cue.start, cue.end)} >= {
+        "before",
+        "after",
+    }
+
+
+def _looks_forward(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
+    return not _is_both(marked, cue) or not _postposed(marked, cue, mentions)
+
+
+def _looks_back(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
+    if marked.text(cue) in marked.pack.words["single_hedges"] and _goes_on(marked, cue):
+        return False  # "thickening, likely post inflammatory"
+    if not _is_both(marked, cue) or marked.text(cue) in marked.pack.words["between"]:
+        return True
+    return _postposed(marked, cue, mentions)
+
+
+def _goes_on(marked: Marked, cue: Span) -> bool:
+    """Whether words of the same clause follow a cue."""
+    following = marked.words[cue.end : cue.end + 1]
+    return bool(following) and following[0].isalpha() and following[0] not in marked.pack.words["walls"]
+
+
+def _postposed(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
+    """Whether a cue that may stand on either side stands behind what it governs."""
+    text, words = marked.text(cue), marked.words
+    follows = cue.end < len(words) and words[cue.end] not in (",", ";", ".", ")", "/", "(")
+    behind = any(cue.end <= m.start <= cue.end + 6 for m in mentions) and follows
+    before = cue.start > 0 and any(m.end <= cue.start for m in mentions)
+    if text in marked.pack.words["answers_no"]:  # an answer: "Effusion: no"
+        return before and not behind and words[cue.start - 1] in (":", "(")
+    return before and not behind
+
+
+def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span]) -> int:
+    if marked.text(cue) == "non":  # "non-displaced fracture" denies the displacement only
+        return cue.end + 1 if any((m.start, m.end) == (cue.end, cue.end + 1) for m in mentions) else cue.end
+    pack, words = marked.pack.words, marked.words
+    ends = {c.start for c in marked.cues if c.kind == "end" and c.start >= cue.end}
+    openers = {c.start for c in marked.cues if c.kind == "before:negated" and c.start > cue.end}
+    before = words[: cue.start]
+    bracketed = before.count("(") > before.count(")")
+    parting = pack["and"] | pack["with"] | {",", ":"}
+    for index in range(cue.end, len(words)):
+        word = words[index]
+        if index in ends or word in _HARD_STOPS or (word == ")" and bracketed):
+            return index
+        if word in parting and index > cue.end:
+            if kind != "negated" and index + 1 in openers:
+                return index
+            if word in pack["with"] and kind == "negated" and index + 1 not in openers:
+                if not _opens_statement(marked, index):
+                    continue
+                return index
+            if word == ":" or _list_ends(marked, cue, index):
+                return index
+    return len(words)
+
+
+def _list_ends(marked: Marked, cue: Span, index: int) -> bool:
+    """Whether a new statement begins behind the comma or conjunction at `index`."""
+    words, pack = marked.words, marked.pack.words
+    following = index + 1
+    while following < len(words) and (words[following] in pack["and"] or words[following] == "then"):
+        following += 1
+    if following < len(words) and words[following] in pack["alternatives"]:
+        return False
+    rest = _rest_of_clause(marked, following)
+    if marked.text(cue) in pack["through_lists"]:
+        return bool(pack["verbs"].intersection(rest))
+    if words[index] == "," and pack["alternatives"].intersection(rest):
+        return _has_verb_first(marked, rest)
+    single = marked.text(cue) in pack["single_hedges"]
+    if single and (words[index] in pack["and"] or words[index] == ","):
+        return True
+    return _opens_statement(marked, following - 1)
+
+
+def _opens_statement(marked: Marked, index: int) -> bool:
+    return index + 1 < len(marked.words) and marked.words[index + 1] in marked.pack.new_statement
+
+
+def _rest_of_clause(marked: Marked, start: int) -> Sequence[str]:
+    ends = [c.start for c in marked.cues if c.kind == "end" and c.start >= start]
+    ends += [i for i in range(start, len(marked.words)) if marked.words[i] in _HARD_STOPS]
+    return marked.words[start : min(ends, default=len(marked.words))]
+
+
+def _has_verb_first(marked: Marked, rest: Sequence[str]) -> bool:
+    """Whether a verb stands before the list goes on: ", the heart is enlarged or …"."""
+    pack = marked.pack.words
+    for word in rest:
+        if word in pack["alternatives"]:
+            return False
+        if word in pack["verbs"]:
+            return True
+    return False
+
+
+def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
+    words, pack = marked.words, marked.pack.words
+    ended = {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
+    if marked.text(cue) in pack["between"]:
+        return max((m.start for m in mentions if m.end <= cue.start), default=cue.start)
+    if {":", "("} & set(words[max(0, cue.start - 1) : cue.end]):  # an answer governs what it stands behind
+        return _label_start(marked, cue, mentions)
+    parting = pack["and"] | pack["with"] | {","}
+    passed_mention = False
+    for index in range(cue.start - 1, -1, -1):
+        word = words[index]
+        if word in _HARD_STOPS or index in ended:
+            return index + 1
+        if word in pack["verbs"] and passed_mention:
+            return index + 1
+        if word in parting and passed_mention and _statement_before(marked, index):
+            return index + 1
+        passed_mention = passed_mention or any(m.start == index for m in mentions)
+    return 0
+
+
+def _label_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
+    """Where a label begins that an answer governs: "effusion / pneumothorax: none" denies both."""
+    words, start = marked.words, cue.start - (marked.words[cue.start - 1] in (":", "("))
+    while start > 0 and words[start - 1] not in (";", ".", ":") and cue.start - start < 12:
+        start -= 1
+    near = [m.start for m in mentions if cue.start - 3 <= m.end <= cue.start]
+    label = words[start : cue.start]
+    if near and any(word in marked.pack.words["verbs"] for word in label):
+        return max(near)
+    return start if near else cue.start
+
+
+def _statement_before(marked: Marked, index: int) -> bool:
+    """Whether the words left of `index`, up to the last end, are a statement with its own verb or change."""
+    pack = marked.pack.words
+    ends = [c.start for c in marked.cues if c.kind == "end" and c.start < index]
+    begin = max(ends, default=0)
+    before = marked.words[begin:index]
+    terms = [t.end for t in marked.terms if begin <= t.start and t.end <= index]
+    if terms and any(c.end == index and c.start >= terms[0] for c in marked.changes):
+        return True  # "left effusion unchanged, …"
+    return bool(pack["verbs"].intersection(before)) or (bool(before) and before[0] in pack["openers"])

@@ -1,0 +1,74 @@
+"""Is a finding of the chest at all? A breast mass, a fractured wire and a liver lesion are not.
+
+The site of a mention is the nouns directly before it ("chest wall mass") or behind "in", "of" and "at"
+("mass in the right breast").
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from model.findings.mentions import Mention
+from model.findings.spans import Marked
+from model.findings.territory import Territory
+from model.findings.text.tokens import words_of
+from model.findings.vocabulary import Vocabulary
+
+_BEFORE, _BEHIND, _EXPLAINED = 3, 6, 14  # words
+_ARTICLES = frozenset(("a", "an", "the", "overlying", "superimposed", "patient", "left", "right"))
+
+
+def is_elsewhere(marked: Marked, mention: Mention, area: Territory, vocabulary: Vocabulary) -> bool:
+    """Whether the words beside a mention place it outside what its concept is a finding of."""
+    if mention.kind not in ("synonym", "weak", "state", "weak_state"):
+        return False
+    for rule in vocabulary.elsewhere:
+        if set(mention.concepts) <= set(rule.concepts) and _is_at(marked, mention, area, rule.words):
+            return True
+    return False
+
+
+def is_artefact(marked: Marked, mention: Mention, area: Territory, vocabulary: Vocabulary) -> bool:
+    """Whether a sentence explains a mention away: "the apparent nodule is the nipple", "due to rotation"."""
+    end = mention.span.end
+    if mention.kind not in ("synonym", "weak", "state", "weak_state"):
+        return False
+    rest = marked.words[end : end + _EXPLAINED]
+    phrases = _phrases(vocabulary.artefacts)
+    links = marked.pack.words["explains"]
+    for at, word in enumerate(rest):
+        if word in links:
+            after = rest[at + 1 : at + 1 + _BEFORE + 2]
+            return any(
+                after[i : i + len(phrase)] == phrase
+                for i, first in enumerate(after)
+                if all(w in links or not w.isalpha() or w in _ARTICLES for w in after[:i])
+                for phrase in phrases.get(first, ())
+            )
+    return False
+
+
+def _is_at(marked: Marked, mention: Mention, area: Territory, sites: tuple[str, ...]) -> bool:
+    start, end = mention.span.start, mention.span.end
+    before = marked.words[max(area.left, start - _BEFORE) : end]
+    behind = marked.words[end : min(area.right, end + _BEHIND)]
+    at = next((i for i, word in enumerate(behind) if word in marked.pack.words["at"]), None)
+    near = behind[:2] if at is None else behind
+    phrases = _phrases(sites)
+    said = (before, near)
+    return any(
+        words[i : i + len(phrase)] == phrase
+        for words in said
+        for i, word in enumerate(words)
+        for phrase in phrases.get(word, ())
+    )
+
+
+@lru_cache(maxsize=64)
+def _phrases(sites: tuple[str, ...]) -> dict[str, list[tuple[str, ...]]]:
+    """Sites as words, by their first word."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for site in sites:
+        words = words_of(site)
+        found.setdefault(words[0], []).append(words)
+    return found

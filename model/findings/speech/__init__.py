@@ -1,0 +1,1 @@
+"""What a speaker means beyond the words: corrections, elided subjects, sides that are contrasted."""

@@ -1,0 +1,116 @@
+"""Subjects that are not said again: "left effusion unchanged, right resolved", "none on the left".
+
+A segment that names a side and says something of it, but no finding, gets the finding of the segment
+before it, and becomes a statement of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.findings.spans import Marked, Span
+from model.findings.text.tokens import Token
+
+
+def with_subjects(marked: Marked) -> list[Token] | None:
+    """The tokens with each elided subject put in; None if none is missing."""
+    if not any(s.key in ("left", "right") for s in marked.sides):
+        return None
+    parts = _segments(marked)
+    if len(parts) < 2:
+        return None
+    found: list[Token] = []
+    changed = False
+    subject: Span | None = None
+    for start, end in parts:
+        stated = [t for t in marked.terms if start <= t.start < end and t.kind in ("synonym", "weak")]
+        completed = _completed(marked, start, end, subject) if subject is not None else None
+        if completed is None:
+            found += marked.tokens[start:end]
+        else:
+            said = _without_sign(marked, found)
+            if subject is not None and not changed and _is_label(marked, start, subject):
+                said = said[: subject.start]  # "effusions: right small, left none"
+            changed = True
+            found = [*said, _stop(marked.tokens[start]), *completed]
+        if stated:
+            subject = stated[-1]
+        elif any(start <= t.start < end for t in marked.terms):
+            subject = None
+    return found if changed else None
+
+
+def _segments(marked: Marked) -> list[tuple[int, int]]:
+    """Stretches between signs and conjunctions; each sign begins the stretch behind it."""
+    pack = marked.pack.words
+    parting = pack["comma"] | pack["and"] | pack["walls"] | {";", ":"}
+    cuts = [i for i, word in enumerate(marked.words) if word in parting and i]
+    return [*zip([0, *cuts], [*cuts, len(marked.words)], strict=True)]
+
+
+def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> list[Token] | None:
+    """A segment with its subject behind its side; None if it is none that lacks one."""
+    if subject is None or any(start <= t.start < end for t in (*marked.terms, *marked.places)):
+        return None
+    sides = [s for s in marked.sides if start <= s.start and s.end <= end]
+    if len(sides) != 1 or sides[0].key not in ("left", "right") or not _says_something(marked, start, end):
+        return None
+    pack = marked.pack.words
+    words = marked.tokens[subject.start : subject.end]
+    here = list(marked.tokens[start:end])
+    if here and here[0].word in pack["comma"] | pack["and"] | pack["walls"] | {";", ":"}:
+        here = here[1:]
+    if any(token.word in pack["none"] and token.word != "not" for token in here):
+        side = marked.tokens[sides[0].start : sides[0].end]
+        return [_word(side[0], "no"), *side, *words]
+    ones = [i for i, token in enumerate(here) if token.word in pack["one"]]
+    if ones:
+        return [*here[: ones[0]], *words, *here[ones[0] + 1 :]]
+    at = sides[0].end - (end - len(here))
+    while at < len(here) and here[at].word in ("side", "sided", "lung"):
+        at += 1
+    return [*here[:at], *words, *here[at:]]
+
+
+def _says_something(marked: Marked, start: int, end: int) -> bool:
+    """Whether a segment grades, changes or denies, and holds no other content."""
+    pack = marked.pack.words
+    spans = [
+        s
+        for s in (*marked.changes, *marked.severities, *marked.cues)
+        if start <= s.start
+        and s.end <= end
+        and (s.kind in ("changes", "severities") or s.kind.startswith("after:"))
+    ]
+    covered = {i for s in (*spans, *marked.sides) for i in range(s.start, s.end)}
+    light = (
+        pack["elided"] | pack["at"] | pack["none"] | pack["one"] | pack["verbs"] | pack["clear"] | pack["and"]
+    )
+    rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in covered and w.isalpha()]
+    says = bool(spans) or any(
+        w in pack["none"] | pack["one"] | pack["clear"] for w in marked.words[start:end]
+    )
+    return says and all(word in light or word in pack["walls"] for word in rest)
+
+
+def _is_label(marked: Marked, start: int, subject: Span) -> bool:
+    """Whether the subject is only the label of what follows."""
+    return (
+        subject.end == start
+        and marked.words[start] == ":"
+        and set(marked.words[: subject.start]) <= {"the", "pleural"}
+    )
+
+
+def _without_sign(marked: Marked, tokens: Sequence[Token]) -> list[Token]:
+    signs = marked.pack.words["comma"] | {";", ":"}
+    return list(tokens[:-1]) if tokens and tokens[-1].word in signs else list(tokens)
+
+
+def _stop(token: Token) -> Token:
+    return _word(token, ";")
+
+
+def _word(at: Token, word: str) -> Token:
+    """A word that was not said, at the place of the token that it stands before."""
+    return Token(word, at.start, at.start)

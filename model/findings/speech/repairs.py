@@ -1,0 +1,93 @@
+"""Corrections that a speaker makes: "right, I mean left, effusion", "correction: left", "scratch that".
+
+What was corrected is taken out of the sentence; what replaces it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+from model.findings.lexicon import Pack
+from model.findings.spans import Marked, Span
+from model.findings.text.tokens import Token, words_of
+
+_SIGNS = frozenset((",", ":", ";", "-", "(", ")", "."))
+# These words are nouns as well: only between signs are they a correction.
+_NEED_SIGN = frozenset(("correction", "sorry", "apologies"))
+
+
+def repaired(marked: Marked) -> list[Token] | None:
+    """The tokens without what the speaker took back; None if nothing was."""
+    tokens = list(marked.tokens)
+    cue = _cue(marked)
+    if cue is None:
+        return _swapped_side(marked)
+    start, end = cue
+    while end < len(tokens) and tokens[end].word in _SIGNS | {"to", "that", "is"}:
+        end += 1
+    before = start
+    while before and tokens[before - 1].word in _SIGNS:
+        before -= 1
+    if end >= len(tokens):  # "… scratch that.": the sentence is taken back
+        return []
+    if before == 0:
+        return tokens[end:]
+    for family in (marked.sides, marked.severities, marked.places, marked.changes):
+        if any(span.start == end for span in family):
+            replaced = [span for span in family if span.end <= before]
+            if replaced:
+                return [*tokens[: replaced[-1].start], *tokens[end:]]
+    if any(term.start >= end for term in marked.terms):
+        return tokens[end:]
+    return [*tokens[:before], *tokens[end:]]
+
+
+def takes_back(words: Sequence[str], pack: Pack) -> str:
+    """What a sentence's beginning does to what was said before: `all`, `same` concept, or nothing."""
+    if not words or words[0] not in _first_words(pack):
+        return ""
+    for phrase in _phrases(pack):
+        if tuple(words[: len(phrase)]) == phrase:
+            return "all" if " ".join(phrase) in pack.words["retractions"] else "same"
+    return ""
+
+
+@lru_cache(maxsize=16)
+def _phrases(pack: Pack) -> tuple[tuple[str, ...], ...]:
+    listed = pack.words["repairs"] | pack.words["retractions"]
+    return tuple(sorted((words_of(phrase) for phrase in listed), key=lambda w: (-len(w), w)))
+
+
+@lru_cache(maxsize=16)
+def _first_words(pack: Pack) -> frozenset[str]:
+    return frozenset(phrase[0] for phrase in _phrases(pack) if phrase)
+
+
+def _cue(marked: Marked) -> tuple[int, int] | None:
+    firsts, words = _first_words(marked.pack), marked.words
+    for index, word in enumerate(words):
+        if word not in firsts:
+            continue
+        for phrase in _phrases(marked.pack):
+            if words[index : index + len(phrase)] != phrase:
+                continue
+            before = words[index - 1] if index else ","
+            if phrase[0] not in _NEED_SIGN or before in _SIGNS:
+                return index, index + len(phrase)
+    return None
+
+
+def _swapped_side(marked: Marked) -> list[Token] | None:
+    """ "Right, no, left pleural effusion": a side, a denial, the other side."""
+    sides = [s for s in marked.sides if s.key in ("left", "right")]
+    for first, second in pairwise(sides):
+        between = [w for w in marked.words[first.end : second.start] if w != ","]
+        if first.key != second.key and between == ["no"] and not _is_denied(marked, first):
+            return [*marked.tokens[: first.start], *marked.tokens[second.start :]]
+    return None
+
+
+def _is_denied(marked: Marked, side: Span) -> bool:
+    return any(c.kind == "before:negated" and side.start - 3 <= c.end <= side.start for c in marked.cues)

@@ -1,0 +1,1 @@
+"""From the characters of a report to its sentences and tokens: what stands before any reading."""

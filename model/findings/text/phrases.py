@@ -1,0 +1,41 @@
+"""Finding many phrases in a sentence at once: a tree of words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+_LABELS = ""  # no word is empty: the key of what a phrase that ends here is
+
+
+class PhraseTree:
+    """Phrases as sequences of words, each with its labels; matching costs one step a word and phrase."""
+
+    def __init__(self) -> None:
+        self._root: dict[str, Any] = {}
+        self.words: set[str] = set()
+
+    def add(self, words: Sequence[str], labels: Iterable[tuple[str, str, str]]) -> None:
+        """Add a phrase; labels of a phrase that is known already join."""
+        if not words:
+            return
+        self.words.update(words)
+        node = self._root
+        for word in words:
+            node = node.setdefault(word, {})
+        node[_LABELS] = tuple(sorted({*node.get(_LABELS, ()), *labels}))
+
+    def matches(self, words: Sequence[str]) -> Iterator[tuple[int, int, tuple[tuple[str, str, str], ...]]]:
+        """(start, end, labels) of every phrase in a sentence, longer ones beside the shorter."""
+        count = len(words)
+        for start in range(count):
+            node = self._root.get(words[start])
+            end = start + 1
+            while node is not None:
+                labels = node.get(_LABELS)
+                if labels is not None:
+                    yield start, end, labels
+                if end == count:
+                    break
+                node = node.get(words[end])
+                end += 1
