@@ -21,6 +21,7 @@ _OTHER_SCRIPT = re.compile(
 )
 _KNOWN = 0.5  # share of words that a pack must know for a text to be in its language
 _SAMPLE = 400  # words of a report that are looked at
+_MARKS = 3  # words of another language that make a sentence foreign where none of them denies
 _PLENTY = 4  # words that make a text long enough for the language model
 
 
@@ -56,22 +57,23 @@ def foreign_sentence(sentence: str, language: Language, vocabulary: Vocabulary) 
         return ""
     if _HAN.search(sentence) or _OTHER_SCRIPT.search(sentence):
         return "the sentence is in another script than the report"
-    marks = _foreign_marks(vocabulary, language.pack)
     words = [word.lower() for word in _WORD.findall(sentence)]
-    foreign = [word for word in words if word in marks]
-    if not foreign:
-        return ""
-    own = vocabulary.packs[language.pack].function_words
-    if sum(word in own for word in words) > len(foreign):
-        return ""
-    return f"the sentence seems to be in another language than the report (“{foreign[0]}”)"
+    denials, others = _foreign_marks(vocabulary, language.pack)
+    denial = next((word for word in words if word in denials), "")
+    foreign = sum(word in denials or word in others for word in words)
+    own = sum(word in vocabulary.packs[language.pack].function_words for word in words)
+    if (denial and foreign >= own) or (foreign >= _MARKS and foreign > own):
+        quoted = denial or next(word for word in words if word in others)
+        return f"the sentence seems to be in another language than the report (“{quoted}”)"
+    return ""
 
 
 def _by_words(words: list[str], text: str, vocabulary: Vocabulary) -> Language:
     known = {code: _share(words, _words_of(vocabulary, code)) for code in vocabulary.packs if code != "zh"}
     marks = {code: _share(words, vocabulary.packs[code].function_words) for code in known}
     best = max(known, key=lambda code: (known[code] + marks[code], code == "en"))
-    foreign = _share(words, _unread_words() - _words_of(vocabulary, best))
+    denials, others = _unread_words()
+    foreign = _share(words, (denials | others) - _words_of(vocabulary, best))
     if known[best] + marks[best] >= _KNOWN and foreign <= marks[best]:
         return Language(pack=best, name=vocabulary.packs[best].name)
     code = _classified(text) if len(words) >= _PLENTY else ""
@@ -97,22 +99,27 @@ def _words_of(vocabulary: Vocabulary, code: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=32)
-def _foreign_marks(vocabulary: Vocabulary, code: str) -> frozenset[str]:
-    """Words that only other languages have: their small words, without any that this one knows."""
+def _foreign_marks(vocabulary: Vocabulary, code: str) -> tuple[frozenset[str], frozenset[str]]:
+    """(denials, other small words) that only other languages have, without any word that this one knows."""
     own = _words_of(vocabulary, code)
-    others = {w for other, pack in vocabulary.packs.items() if other != code for w in pack.function_words}
-    return frozenset((others | _unread_words()) - own)
+    denials, others = _unread_words()
+    for other, pack in vocabulary.packs.items():
+        if other != code:
+            denials |= {word for word in pack.before["negated"] if word.isalpha() and len(word) > 1}
+            others |= pack.function_words
+    return denials - own, frozenset(word for word in others - denials - own if len(word) > 1)
 
 
 @lru_cache(maxsize=1)
-def _unread_words() -> frozenset[str]:
+def _unread_words() -> tuple[frozenset[str], frozenset[str]]:
     from importlib.resources import files
 
     import yaml
 
     text = files("model.findings").joinpath("languages").joinpath("unread.yaml").read_text(encoding="utf-8")
-    listed: Mapping[str, list[str]] = yaml.safe_load(text)
-    return frozenset(word for words in listed.values() for word in words)
+    listed: Mapping[str, Mapping[str, list[str]]] = yaml.safe_load(text)
+    denials = frozenset(word for entry in listed.values() for word in entry["denials"])
+    return denials, frozenset(word for entry in listed.values() for word in entry["words"])
 
 
 def _classified(text: str) -> str:

@@ -24,7 +24,7 @@ WORDS = (
     "openers", "generic_devices", "tips", "between", "alternatives", "links", "list", "state_walls",
     "and", "with", "old", "purposes", "prior_films", "other_views", "this_film", "seen", "at", "motion",
     "towards", "repairs", "retractions", "elided", "nouns_follow_not", "answers_no", "comma", "not",
-    "none", "one", "clear", "through_lists", "explains",
+    "none", "one", "clear", "through_lists", "explains", "or",
 )  # fmt: skip
 
 

@@ -161,7 +161,7 @@ def _is_alternative(marked: Marked, mention: Mention, mentions: Sequence[Mention
         first, second = sorted((mention.span, other.span), key=lambda s: s.start)
         gap = marked.words[first.end : second.start]
         apart = any(first.end <= m.span.start and m.span.end <= second.start for m in mentions)
-        alternatives = marked.pack.words["alternatives"] - marked.pack.words["comma"]
+        alternatives = marked.pack.words["or"]
         joins = bool(alternatives.intersection(gap[:1])) or (
             gap[:1] == (",",) and bool(alternatives.intersection(gap[1:2]))
         )

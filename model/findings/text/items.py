@@ -26,9 +26,9 @@ INLINE = re.compile(
     r"|\s{1,40}(?=[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u27a2\u25ba]\s)"
 )
 _CONTINUES = re.compile(
-    r"(?:[,:\-/(&]|(?<![:=.] )(?<![:=.])\bno|\b(?:and|or|of|the|a|an|in|at|with|to|for|is|are|was|from|by|on|within|"
-    r"without|versus|vs|left|right|both|bilateral|small|mild|moderate|large|new|than|as|that|which|also|be|not|may|has|been|"
-    r"nor|pleural|pulmonary|lower|upper|middle|lobe|focal))$",
+    r"(?:[,:\-/(&]|(?<![:=.] )(?<![:=.])\bno|\b(?:and|or|of|the|a|an|in|at|with|to|for|is|are|was|from|by|on|"
+    r"within|without|versus|vs|left|right|both|bilateral|small|mild|moderate|large|new|than|as|that|which|also|be|not|may|"
+    r"has|been|nor|pleural|pulmonary|lower|upper|middle|lobe|focal))$",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"(?:and|or|nor|of|in|at|with|to|is|are|was|has|which|that|but|the)\b|[a-z]{0,12}[,;)]")
