@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help setup demo demo-model table-models serve test chaos check format reference install upgrade roll-back clean
+.PHONY: help setup demo demo-model table-models serve test chaos check format reference drawing install upgrade roll-back clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,8 +61,11 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-reference: $(STAMP) ## Rewrite the documents that are made from the code
+reference: $(STAMP) drawing ## Rewrite the documents that are made from the code
 	$(BIN)/echo-agent config reference > docs/settings.md
+
+drawing: $(STAMP) ## Draw the rooms of the code again: docs/rooms.svg
+	$(BIN)/python scripts/rooms.py --draw docs/rooms.svg
 
 # PREFIX, DESTDIR, PYTHON and WHEELS are explained in scripts/deploy and docs/operations.md.
 install: ## Install the service: make install [PREFIX=/opt/echo-agent] [DESTDIR=]

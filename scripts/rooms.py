@@ -5,7 +5,7 @@ A room is a folder directly below `agent/` or `model/`. Files beside the folders
 
     python scripts/rooms.py            prints rooms, cross-room edges and circles
     python scripts/rooms.py --check    prints a line for each package; exit status 1 if a rule is broken
-    python scripts/rooms.py --draw     writes docs/rooms.svg
+    python scripts/rooms.py --draw F   writes the drawing to the file F (docs/rooms.svg: `make drawing`)
 
 The rules: no two rooms import each other, no circle of files in any package, and at most the number of
 cross-room pairs that `MOST_PAIRS` allows.
@@ -14,6 +14,8 @@ cross-room pairs that `MOST_PAIRS` allows.
 from __future__ import annotations
 
 import argparse
+import ast
+import configparser
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import grimp
+from rooms_svg import House, draw
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("agent", "model", "dicom_sr")
@@ -98,13 +101,49 @@ def report(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def floors_of(package: str) -> list[list[str]]:
+    """Return the floors of a package as its import contract has them, from the top down."""
+    contracts = configparser.ConfigParser()
+    contracts.read(REPOSITORY / "setup.cfg")
+    layers = contracts[f"importlinter:contract:{package}-rooms"]["layers"]
+    floors = [[room.strip() for room in line.split("|")] for line in layers.split("\n") if line.strip()]
+    return [rooms for floor in floors if (rooms := [one for one in floor if _is_room(package, one)])]
+
+
+def _is_room(package: str, name: str) -> bool:
+    return (REPOSITORY / package / name).is_dir()
+
+
+def _purpose(package: str, room: str) -> str:
+    """Return the first line of a room's docstring."""
+    text = (REPOSITORY / package / room / "__init__.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
+
+
+def drawing(plans: list[Plan]) -> str:
+    """Return the drawing of all packages that have rooms, as SVG."""
+    houses = []
+    for plan in plans:
+        if plan.pairs:
+            floors = floors_of(plan.package)
+            purposes = {room: _purpose(plan.package, room) for floor in floors for room in floor}
+            houses.append(
+                House(package=plan.package, floors=floors, purposes=purposes, pairs=set(plan.pairs))
+            )
+    return draw(houses)
+
+
 def main() -> int:
-    """Print or check every package."""
+    """Print, check or draw the packages."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("--check", action="store_true", help="one line a package; status 1 on a fault")
+    arguments.add_argument("--draw", type=Path, metavar="FILE", help="write the drawing, an SVG")
     chosen = arguments.parse_args()
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     plans = [survey(package, graph) for package in PACKAGES]
+    if chosen.draw is not None:
+        chosen.draw.write_text(drawing(plans), encoding="utf-8")
+        return 0
     for plan in plans:
         if chosen.check:
             state = "; ".join(plan.faults) or "no two-way pair, no circle"

@@ -1,0 +1,1 @@
+"""Who did what with which study: audit events and their DICOM messages."""

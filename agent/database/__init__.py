@@ -1,0 +1,1 @@
+"""Tables, transactions, the database's time, migrations, backups."""

@@ -1,0 +1,1 @@
+"""The worker: claimed jobs through the network, drafts written as they are done."""

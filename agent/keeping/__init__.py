@@ -1,0 +1,1 @@
+"""How long images are kept, and what is purged."""

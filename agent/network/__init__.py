@@ -1,0 +1,1 @@
+"""Associations and HTTP that we open: storage, query, commitment, STOW-RS; statuses and TLS."""

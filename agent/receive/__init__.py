@@ -1,0 +1,1 @@
+"""The listener: bytes to durable files to rows, and studies that are complete."""

@@ -1,0 +1,1 @@
+"""Settings to live objects to processes."""

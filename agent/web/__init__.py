@@ -1,0 +1,1 @@
+"""What a radiologist sees: list, viewer, verdicts, sign-in."""

@@ -1,0 +1,1 @@
+"""Values that pass between the network and the service; no torch."""

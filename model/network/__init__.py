@@ -1,0 +1,1 @@
+"""The network itself: configuration, weights, tokenizer, masks, cache."""

@@ -1,0 +1,1 @@
+"""A study's images to a draft that was read over."""

@@ -1,0 +1,86 @@
+"""The plan of the rooms: what breaks a rule is found, and the drawing in the documents is current."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import rooms
+from rooms_svg import reduction
+
+
+def graph_of(*imports: str) -> grimp.ImportGraph:
+    """A graph of imports, each written `importer > imported`, as grimp would find it."""
+    graph: Any = grimp.ImportGraph()
+    for one in imports:
+        importer, imported = one.split(" > ")
+        for name in (
+            importer,
+            imported,
+            *(each.rpartition(".")[0] for each in (importer, imported)),
+            "agent",
+        ):
+            graph.add_module(name)
+        graph.add_import(importer=importer, imported=imported)
+    return graph  # type: ignore[no-any-return]
+
+
+def test_rooms_that_import_each_other_are_a_fault() -> None:
+    """A two-way pair has no upper floor."""
+    plan = rooms.survey("agent", graph_of("agent.web.a > agent.queue.b", "agent.queue.c > agent.web.d"))
+    assert plan.faults == ["queue and web import each other"]
+
+
+def test_files_in_a_circle_are_a_fault() -> None:
+    """Inside one room too."""
+    plan = rooms.survey("agent", graph_of("agent.web.a > agent.web.b", "agent.web.b > agent.web.a"))
+    assert any("circle" in fault for fault in plan.faults)
+
+
+def test_pairs_are_counted_by_room() -> None:
+    """Two imports between two rooms are one pair; the ground is no room."""
+    plan = rooms.survey(
+        "agent",
+        graph_of("agent.web.a > agent.queue.b", "agent.web.c > agent.queue.b", "agent.web.a > agent.errors"),
+    )
+    assert (plan.pairs, plan.faults) == ({("web", "queue"): 2}, [])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "left"),
+    [
+        ({("a", "b"), ("b", "c"), ("a", "c")}, {("a", "b"), ("b", "c")}),
+        ({("a", "b"), ("a", "c")}, {("a", "b"), ("a", "c")}),
+        ({("a", "b"), ("b", "c"), ("c", "d"), ("a", "d")}, {("a", "b"), ("b", "c"), ("c", "d")}),
+    ],
+)
+def test_drawing_leaves_out_what_follows(pairs: set[tuple[str, str]], left: set[tuple[str, str]]) -> None:
+    """An arrow that a chain of others implies is not drawn."""
+    assert left == reduction(pairs)
+
+
+def test_drawing_is_current(repository: Path, tmp_path: Path) -> None:
+    """`make drawing` was called after the last change of rooms, floors, purposes or imports between rooms."""
+    drawn = tmp_path / "rooms.svg"
+    script = repository / "scripts" / "rooms.py"
+    subprocess.run(
+        [sys.executable, str(script), "--draw", str(drawn)], check=True, cwd=repository, timeout=120
+    )
+    assert (repository / "docs" / "rooms.svg").read_text("utf-8") == drawn.read_text("utf-8"), (
+        "run: make drawing"
+    )
+
+
+def test_every_room_says_what_it_is_for(repository: Path) -> None:
+    """The first line of the folder's docstring stands in the drawing."""
+    found = [(repository / package).glob("*/__init__.py") for package in ("agent", "model")]
+    folders = [path.parent for paths in found for path in paths]
+    silent = [one.name for one in folders if not rooms._purpose(one.parent.name, one.name)]
+    assert silent == []
