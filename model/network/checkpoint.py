@@ -22,7 +22,14 @@ from model.network.inspection import CONFIG, SIDECAR, TOKENIZER, Inspection, ins
 from model.network.tokenizer import ReportTokenizer
 from model.network.weights import weights_sha256, write_weights
 
-__all__ = ["Checkpoint", "Inspection", "inspect_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "Inspection",
+    "inspect_checkpoint",
+    "load_checkpoint",
+    "save_checkpoint",
+    "write_checkpoint",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +79,25 @@ def save_checkpoint(
     published_names: bool = False,
 ) -> None:
     """Writes a checkpoint that `load_checkpoint` reads; the weights in `dtype`, or as they are."""
-    directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.to(dtype or t.dtype) for name, t in backbone.network.state_dict().items()}
-    if config.shape.tied:
-        del tensors["lm_head.weight"]
+    write_checkpoint(
+        directory, tensors, config, tokenizer, shard_bytes=shard_bytes, published_names=published_names
+    )
+
+
+def write_checkpoint(
+    directory: Path,
+    state: Mapping[str, Tensor],
+    config: ModelConfig,
+    tokenizer: ReportTokenizer,
+    *,
+    shard_bytes: int = 5_000_000_000,
+    published_names: bool = False,
+) -> None:
+    """Writes a network's tensors (canonical names) as a checkpoint that `load_checkpoint` reads."""
+    directory.mkdir(parents=True, exist_ok=True)
+    left_out = "lm_head.weight" if config.shape.tied else None
+    tensors = {name: tensor for name, tensor in state.items() if name != left_out}
     write_weights(directory, tensors, shard_bytes=shard_bytes, published_names=published_names)
     tokenizer.save(directory / TOKENIZER)
     (directory / CONFIG).write_text(json.dumps(dict(config.network), indent=2) + "\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
@@ -29,6 +29,17 @@ class PromptAttention(StrEnum):
     BLOCK = "block"
 
 
+class SizePolicy(StrEnum):
+    """How an image becomes the network's input: padded to a square of `image_size`, or by its own shape.
+
+    `aspect` keeps the shape: both sides are rounded to whole tokens and scaled until the image has between
+    `min_pixels` and `max_pixels` pixels, as the published Qwen2.5-VL weights expect.
+    """
+
+    SQUARE = "square"
+    ASPECT = "aspect"
+
+
 class Stage(StrEnum):
     """How far a checkpoint has been trained: AR, then RAD (`base`), then DCD (`echo`) or T3D."""
 
@@ -36,6 +47,19 @@ class Stage(StrEnum):
     BASE = "base"
     ECHO = "echo"
     T3D = "t3d"
+
+
+INSTRUCTION = "Describe the chest radiograph: findings by region, then the impression."
+VIEWS = ("frontal", "lateral")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptPolicy:
+    """The words around a study's images. Without `chat_template` there are no turns and no `system` text."""
+
+    instruction: str = INSTRUCTION
+    system: str = ""
+    chat_template: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +117,10 @@ class ModelConfig:
     then the most steps that a block may take. `image_size` is the side of the square input in pixels.
     `canonical`: trained on the wording of `model.findings.wording` alone, so that every other sentence
     is a broken one. `reads_context`: indication and comparison were part of its training prompts; a model
-    that never saw any is not given any.
+    that never saw any is not given any. `instructions` are texts by language, `language` names the one in
+    use; `system` is the text of a system turn, if any; `chat_template` puts the prompt into turns.
+    `image_order`: which view comes first. `min_pixels` and `max_pixels` bound an image's size where
+    `size_policy` is `aspect`; `image_size` then has no effect.
     """
 
     network: Mapping[str, Any]
@@ -110,6 +137,14 @@ class ModelConfig:
     demonstration: bool = False
     canonical: bool = False
     reads_context: bool = True
+    instructions: Mapping[str, str] = field(default_factory=lambda: {"en": INSTRUCTION})
+    language: str = "en"
+    system: str = ""
+    chat_template: bool = True
+    size_policy: SizePolicy = SizePolicy.SQUARE
+    min_pixels: int = 56 * 56
+    max_pixels: int = 1_003_520
+    image_order: tuple[str, ...] = VIEWS
     name: str = "unnamed"
     version: str = "0"
     licence: str = ""
@@ -144,6 +179,16 @@ class ModelConfig:
                 self.block_anchor is BlockAnchor.RESPONSE or self.prompt_attention is PromptAttention.BLOCK
             ),
             f"max_tokens {self.max_tokens} must be at least 1": self.max_tokens >= 1,
+            f"language {self.language!r} has no text in instructions": bool(
+                self.instructions.get(self.language, "").strip()
+            ),
+            f"image_order {list(self.image_order)} must name frontal and lateral once each": (
+                sorted(self.image_order) == sorted(VIEWS)
+            ),
+            f"max_pixels {self.max_pixels} must be at least min_pixels and one token of {unit} x {unit}": (
+                self.max_pixels >= max(self.min_pixels, unit * unit)
+            ),
+            "system has no effect without chat_template": self.chat_template or not self.system,
         }
         return [problem for problem, holds in checks.items() if not holds]
 
@@ -153,21 +198,37 @@ class ModelConfig:
         return NetworkShape.of(self.network)
 
     @property
+    def prompt(self) -> PromptPolicy:
+        """The words around the images, in the language in use."""
+        return PromptPolicy(
+            instruction=self.instructions[self.language],
+            system=self.system,
+            chat_template=self.chat_template,
+        )
+
+    @property
     def image_tokens(self) -> int:
-        """Visual tokens per image after merging."""
-        return (self.image_size // (self.shape.patch * self.shape.merge)) ** 2
+        """The most visual tokens of one image after merging; every image has so many in a square."""
+        unit = self.shape.patch * self.shape.merge
+        if self.size_policy is SizePolicy.ASPECT:
+            return self.max_pixels // (unit * unit)
+        return (self.image_size // unit) ** 2
 
     def sidecar(self) -> dict[str, Any]:
         """The content of `echo_config.json`: every field but the network's."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         del fields["network"]
-        return {name: str(value) if isinstance(value, StrEnum) else value for name, value in fields.items()}
+        return {name: _plain(value) for name, value in fields.items()}
 
     @classmethod
     def from_sidecar(cls, network: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Self:
         """Puts the two files together again. Raises: ConfigError, with every problem in one text."""
-        known = {field.name: field for field in dataclasses.fields(cls) if field.name != "network"}
-        required = {name for name, field in known.items() if field.default is dataclasses.MISSING}
+        known = {one.name: one for one in dataclasses.fields(cls) if one.name != "network"}
+        required = {
+            name
+            for name, one in known.items()
+            if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        }
         problems = [f"unknown key {name!r}" for name in sorted(sidecar.keys() - known.keys())]
         problems += [f"missing key {name!r}" for name in sorted(required - sidecar.keys())]
         values = {name: value for name, value in sidecar.items() if name in known}
@@ -175,6 +236,7 @@ class ModelConfig:
             "stage": Stage,
             "block_anchor": BlockAnchor,
             "prompt_attention": PromptAttention,
+            "size_policy": SizePolicy,
         }
         for name, kind in enums.items():
             if name in values:
@@ -182,9 +244,20 @@ class ModelConfig:
                     values[name] = kind(values[name])
                 except ValueError:
                     problems.append(f"{name} is {values[name]!r}, not one of {', '.join(kind)}")
+        if "image_order" in values:
+            values["image_order"] = tuple(values["image_order"])
         if problems:
             raise ConfigError("echo_config.json is wrong: " + "; ".join(problems))
         return cls(network=network, **values)
+
+
+def _plain(value: object) -> object:
+    """A field's JSON form."""
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def tiny_network(

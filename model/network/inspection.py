@@ -11,7 +11,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from model.network.backbone import Backbone
-from model.network.config import ModelConfig
+from model.network.config import ModelConfig, SizePolicy
 from model.network.tokenizer import ReportTokenizer
 from model.network.weights import FLOAT_TYPES, StoredWeights, scan_weights, weights_sha256
 
@@ -97,9 +97,24 @@ def _describe(config: ModelConfig) -> list[str]:
         f"  mask / end      token {config.mask_token_id} / token {config.eos_token_id}",
         f"  decoder         {shape.layers} layers x {shape.hidden}, {shape.heads}/{shape.kv_heads} heads, "
         f"vocabulary {shape.vocab_size}",
-        f"  vision          {shape.vision_layers} layers x {shape.vision_hidden}, {config.image_size} px = "
-        f"{config.image_tokens} tokens",
+        f"  vision          {shape.vision_layers} layers x {shape.vision_hidden}, {_image_policy(config)}",
+        f"  prompt          {_prompt_policy(config)}",
     ]
+
+
+def _image_policy(config: ModelConfig) -> str:
+    """How images are sized, in words."""
+    if config.size_policy is SizePolicy.ASPECT:
+        return f"own shape up to {config.max_pixels:,} px = at most {config.image_tokens} tokens"
+    return f"{config.image_size} px = {config.image_tokens} tokens"
+
+
+def _prompt_policy(config: ModelConfig) -> str:
+    """The order of the images and the instruction, in words."""
+    form = "chat turns" if config.chat_template else "plain text"
+    languages = ", ".join(sorted(config.instructions))
+    order = " before ".join(config.image_order)
+    return f"{form}, {order}, {config.language} (of {languages}): {config.prompt.instruction!r}"
 
 
 def _read_config(

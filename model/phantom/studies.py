@@ -15,7 +15,8 @@ class Example:
     """One study: its images and its report; `truth` and `dictated` are known of phantoms alone."""
 
     id: str
-    images: tuple[NDArray[np.uint8], ...]  # frontal first, each [H, W], bright = dense
+    # Frontal first, each [H, W], bright = dense, 0 to the greatest value of its type.
+    images: tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]
     views: tuple[str, ...]
     answer: str  # "Findings: … Impression: …"
     indication: str | None = None

@@ -162,7 +162,8 @@ class _Desk:
 
     def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
         """The study as the decoder takes it, and the context for a model that reads it."""
-        ordered = _ordered(images)
+        lateral_first = self._config.image_order[0] == "lateral"
+        ordered = sorted(_ordered(images), key=lambda image: (image.view == "lateral") != lateral_first)
         known = context if context is not None and self._config.reads_context else ReportContext()
         return build_prompt(
             self._tokenizer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,12 @@ from torch import Tensor
 
 from model.network.config import ModelConfig
 from model.network.positions import mrope_positions, next_positions
-from model.network.prompt import patchify, prepare_image, prompt_ids
+from model.network.prompt import (
+    chosen_views,
+    fit_image,
+    patchify,
+    prompt_ids,
+)
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
 
@@ -21,13 +27,23 @@ _GROUP = 8  # batches that are sorted by length together
 
 
 class ExampleSet(Protocol):
-    """A sequence of examples that knows the number of a study's images without reading them."""
+    """A sequence of examples that knows how long an answer is without opening an image."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Example: ...
 
-    def image_count(self, index: int) -> int: ...
+    def without_images(self, index: int) -> Example:
+        """A study with its texts alone: no image is opened."""
+        ...
+
+    def answer_length(self, index: int) -> int:
+        """Characters of a study's answer."""
+        ...
+
+    def identity(self) -> str:
+        """What tells this set from every other, for files that are derived from it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,75 +55,97 @@ class Answers:
 
 
 class Sampler:
-    """Which examples make a step: a pure function of the seed and the step.
+    """Which examples make a step: a pure function of the seed and the step, so that a run resumes exactly.
 
-    Each epoch is a permutation; a batch holds studies with the same number of images and answers of
-    similar length, so that little is padded.
+    Each epoch is a permutation; a batch holds answers of similar length, so that little is padded. A set
+    that is smaller than a batch is repeated in it.
     """
 
-    def __init__(self, lengths: Sequence[int], images: Sequence[int], batch: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int] | NDArray[np.int64], batch: int, seed: int) -> None:
         self._lengths = np.asarray(lengths)
-        self._pools = [np.flatnonzero(np.asarray(images) == count) for count in sorted(set(images))]
         self._batch = batch
         self._seed = seed
-        self._per_epoch = sum(max(1, len(pool) // batch) for pool in self._pools)
+        self._per_epoch = max(1, len(self._lengths) // batch)
         self._epoch = -1
         self._plan: list[NDArray[np.int64]] = []
+        self._drawing = threading.Lock()  # several threads prepare steps
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """The examples of 0-based `step`."""
         epoch, place = divmod(step, self._per_epoch)
-        if epoch != self._epoch:
-            self._plan, self._epoch = self._draw(epoch), epoch
-        return self._plan[place]
+        with self._drawing:
+            if epoch != self._epoch:
+                self._plan, self._epoch = self._draw(epoch), epoch
+            return self._plan[place]
 
     def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
         rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._lengths))
+        if len(order) < self._batch:
+            return [np.resize(order, self._batch)]
+        order = order[: self._per_epoch * self._batch]
         plan: list[NDArray[np.int64]] = []
-        for pool in self._pools:
-            order = rng.permutation(pool)
-            for start in range(0, len(order), _GROUP * self._batch):
-                group = order[start : start + _GROUP * self._batch]
-                group = group[np.argsort(self._lengths[group], kind="stable")]
-                whole = len(group) // self._batch * self._batch
-                plan += np.split(group[:whole], whole // self._batch) if whole else []
-            if len(pool) < self._batch:
-                plan.append(order)
+        for start in range(0, len(order), _GROUP * self._batch):
+            group = order[start : start + _GROUP * self._batch]
+            group = group[np.argsort(self._lengths[group], kind="stable")]
+            plan += np.split(group, len(group) // self._batch)
         return [plan[i] for i in rng.permutation(len(plan))]
 
 
 class Collator:
-    """Turns examples into tensors for one checkpoint's tokenizer and sizes."""
+    """Turns examples into tensors for one checkpoint's tokenizer, sizes and prompt policy."""
 
     def __init__(self, config: ModelConfig, tokenizer: ReportTokenizer, block_size: int) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.block_size = block_size
 
-    def answer_ids(self, example: Example) -> list[int]:
-        """The answer's tokens with the end-of-text token."""
-        return [*self.tokenizer.encode(example.answer), self.config.eos_token_id]
+    @property
+    def longest_answer(self) -> int:
+        """The most tokens of an answer, end-of-text included: what decoding has room for."""
+        return self.config.max_tokens
 
-    def prompts(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        """Rows `prompt` [B, P], `prompt_valid` [B, P], `prompt_positions` [B, 3, P], `next` [B]."""
-        rows = [
+    def answer_ids(self, text: str) -> list[int]:
+        """The answer's tokens with the end-of-text token; without it where the answer does not fit.
+
+        An answer that is too long is cut, and a network that learns it does not learn to stop at the cut.
+        """
+        tokens = self.tokenizer.encode(text)
+        return [*tokens, self.config.eos_token_id][: self.longest_answer]
+
+    def images(self, example: Example) -> tuple[Tensor, ...]:
+        """The images that the checkpoint sees of a study, prepared, in its order: float [H, W] each."""
+        return tuple(
+            fit_image(example.images[index], self.config)
+            for index in chosen_views(example.views, self.config)
+        )
+
+    def prompts(
+        self, examples: Sequence[Example], sizes: Sequence[Sequence[tuple[int, int]]]
+    ) -> dict[str, Tensor]:
+        """Rows `prompt` [B, P], `prompt_valid` [B, P], `prompt_positions` [B, 3, P], `next` [B].
+
+        sizes: rows and columns in pixels of each example's prepared images.
+        """
+        unit, known = self.config.shape.patch * self.config.shape.merge, self.config.reads_context
+        prompts = [
             prompt_ids(
                 self.tokenizer,
-                len(example.images),
-                self.config.image_tokens,
-                indication=example.indication or "",
-                comparison=example.comparison or "",
+                [(rows // unit) * (columns // unit) for rows, columns in own],
+                indication=(example.indication or "") if known else "",
+                comparison=(example.comparison or "") if known else "",
+                policy=self.config.prompt,
             )
-            for example in examples
+            for example, own in zip(examples, sizes, strict=True)
         ]
-        length = max(map(len, rows))
-        prompt = torch.full((len(rows), length), self.tokenizer.pad_id)
-        valid = torch.zeros(len(rows), length, dtype=torch.bool)
-        for number, row in enumerate(rows):
+        length = max(map(len, prompts))
+        prompt = torch.full((len(prompts), length), self.tokenizer.pad_id)
+        valid = torch.zeros(len(prompts), length, dtype=torch.bool)
+        for number, row in enumerate(prompts):
             prompt[number, : len(row)] = torch.tensor(row)
             valid[number, : len(row)] = True
-        patches = self.config.image_size // self.config.shape.patch
-        grid = torch.tensor([[1, patches, patches]]).expand(sum(len(e.images) for e in examples), 3)
+        patch = self.config.shape.patch
+        grid = torch.tensor([[1, rows // patch, columns // patch] for own in sizes for rows, columns in own])
         positions = mrope_positions(
             prompt, valid, grid, self.config.shape.image_token_id, self.config.shape.merge
         )
@@ -119,21 +157,20 @@ class Collator:
         }
 
     def answers(self, sequences: Sequence[Sequence[int]]) -> Answers:
-        """Pads answers with end-of-text; the pads of an answer's last block are valid, later ones are not."""
+        """Pads answers with end-of-text; the pads of an answer's last block are valid, later ones are not.
+
+        A cut answer has no end-of-text, and its last block is whole: nothing behind it is valid.
+        """
         block = self.block_size
         needed = [-(-len(sequence) // block) * block for sequence in sequences]
         tokens = torch.full((len(sequences), max(needed)), self.config.eos_token_id)
         valid = torch.zeros(len(sequences), max(needed), dtype=torch.bool)
         for number, sequence in enumerate(sequences):
             tokens[number, : len(sequence)] = torch.tensor(sequence)
-            valid[number, : needed[number]] = True
+            ended = bool(sequence) and sequence[-1] == self.config.eos_token_id
+            valid[number, : needed[number] if ended else len(sequence) // block * block] = True
         return Answers(tokens=tokens, valid=valid)
 
-    def pixels(self, examples: Sequence[Example]) -> Tensor:
-        """Prepared images [B, n, S, S] of studies with equally many images."""
-        size = self.config.image_size
-        return torch.stack([torch.stack([prepare_image(i, size) for i in e.images]) for e in examples])
-
-    def patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches and grid of prepared images [B, n, S, S]."""
-        return patchify(pixels.flatten(0, 1), self.config)
+    def patches(self, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Patches and grid of prepared images."""
+        return patchify(images, self.config)

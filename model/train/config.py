@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.errors import ModelError
 from model.train.schedule import Decay
+
+# The projections that a low-rank adapter changes by default: all of a decoder layer.
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class TrainingConfigError(ModelError):
@@ -27,46 +30,83 @@ class PhantomData(Section):
     """Procedural phantoms: seeds `first_seed` up to `first_seed + count`, rendered once and kept."""
 
     first_seed: int = 0
-    count: int = 8000
+    count: int = Field(8000, gt=0)
     image_size: int = 168
     text: Literal["normalised", "dictated"] = "normalised"
 
 
 class JsonLinesData(Section):
-    """A file of lines {id, images, indication?, comparison?, findings, impression}, with image files."""
+    """A file of the format that docs/training.md describes, with image files.
+
+    bad_lines: `refuse` ends the run before its first step with the number and reason of each bad line,
+    `skip` leaves those lines out and says how many. limit: read only so many lines from the start.
+    """
 
     file: Path
-    image_size: int = 168
+    bad_lines: Literal["refuse", "skip"] = "refuse"
+    limit: int | None = Field(None, gt=0)
 
 
 class DataConfig(Section):
     phantoms: PhantomData | None = None
     json_lines: JsonLinesData | None = None
 
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.phantoms is None) == (self.json_lines is None):
+            raise ValueError("name either phantoms or json_lines")
+        return self
+
+
+class LoraConfig(Section):
+    """Low-rank adapters on the decoder's layers; everything else is frozen. Merged at the end of the stage."""
+
+    rank: int = Field(16, gt=0)
+    alpha: float = Field(32.0, gt=0)
+    targets: tuple[str, ...] = LORA_TARGETS
+
 
 class StageConfig(Section):
-    """One stage: fixed steps, batch and learning rate."""
+    """One stage: fixed steps, batch and learning rate.
+
+    micro_batch: examples of one forward in each process; the whole share of the batch where left out.
+    """
 
     steps: int = Field(gt=0)
     batch: int = Field(gt=0)
-    micro_batch: int | None = None  # None: the whole batch at once
+    micro_batch: int | None = Field(None, gt=0)
     rate: float = Field(gt=0)
     warmup: int = 20
     decay: Decay = "cosine"
     weight_decay: float = 0.05
     clip: float = 1.0
     optimizer: Literal["adamw", "muon"] = "adamw"
-    save_every: int = 200
-    validate_every: int = 200
+    save_every: int = Field(200, gt=0)
+    validate_every: int = Field(200, gt=0)
     validation_examples: int = 64
     freeze_vision: bool = False
+    lora: LoraConfig | None = None
     start: str | None = None  # a stage's name or a checkpoint directory; None: the stage before
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.micro_batch is not None and self.micro_batch > self.batch:
+            raise ValueError(f"micro_batch {self.micro_batch} is larger than batch {self.batch}")
+        if self.lora is not None and not self.freeze_vision:
+            raise ValueError("lora adapts the decoder alone; set freeze_vision: true")
+        return self
 
 
 class LabelsConfig(StageConfig):
     """The vision tower's auxiliary stage; frontal images alone teach it most for their price."""
 
     frontal_only: bool = True
+
+    @model_validator(mode="after")
+    def _trains_the_tower(self) -> Self:
+        if self.freeze_vision or self.lora is not None:
+            raise ValueError("this stage trains the vision tower; freeze_vision and lora have no effect")
+        return self
 
 
 class RadConfig(StageConfig):
@@ -77,16 +117,22 @@ class RadConfig(StageConfig):
 class RolloutConfig(Section):
     """The teacher's trajectories: collected once, kept sparsely."""
 
-    examples: int = 8000
-    batch: int = 128
+    examples: int = Field(8000, gt=0)
+    batch: int = Field(128, gt=0)
     threshold: float = 0.85
-    top: int = 8
+    top: int = Field(8, gt=0)
     legal_only: bool = True
     teacher: str = "rad"
-    # Whose one-step drafts of the teacher's blocks are kept where they are broken, as DCD's context: who has
-    # seen them goes on behind them. None: the context is the teacher's own blocks.
+    # Whose one-step drafts of the teacher's blocks are kept where they are broken, as DCD's context: the
+    # student then learns to continue behind them. None: the context is the teacher's own blocks.
     student: str | None = None
-    lead: float = Field(0.0, ge=0)  # how much the student's leaning counts beside the teacher's
+    lead: float = Field(0.0, ge=0)  # how much the student's preference counts beside the teacher's
+
+    @model_validator(mode="after")
+    def _leads_with_a_student(self) -> Self:
+        if self.lead > 0 and self.student is None:
+            raise ValueError("lead has no effect without student")
+        return self
 
 
 class DcdConfig(StageConfig):
@@ -103,16 +149,24 @@ class DcdConfig(StageConfig):
 
 
 class T3dConfig(StageConfig):
+    """The published settings of T3D (arXiv 2602.12262) are the defaults."""
+
     freeze_vision: bool = True
     trajectories: str = "rollout"
-    beta: float = 1.0
-    alpha: float = 0.1
-    path_weight: float = 1.0
-    tokens_per_step: int = 2
+    beta: float = Field(0.1, gt=0)
+    alpha: float = Field(0.5, ge=0)
+    path_weight: float = Field(0.2, ge=0)
+    tokens_per_step: int = Field(4, gt=0)
 
 
 class TrainingConfig(Section):
-    """A whole recipe. Relative paths are relative to the working directory."""
+    """A whole recipe. Relative paths are relative to the working directory.
+
+    precision: of the forward and backward pass. With bfloat16 what is trained is kept in float32 (sharded
+    over the processes) and what is frozen in bfloat16. features: where the visual tokens of a frozen tower
+    are kept: computed anew in every step (`none`), on disk as mapped bfloat16 (`disk`), or in memory as
+    float32 (`memory`, for small sets). workers: threads that decode images ahead of the network.
+    """
 
     name: str
     seed: int = 1
@@ -120,7 +174,11 @@ class TrainingConfig(Section):
     network: dict[str, int] | None = None  # sizes of a new small network; None: `start` names a checkpoint
     start: Path | None = None
     vocabulary: Literal["kept", "fresh"] = "kept"  # of the first stage's start; or learnt anew
-    block_size: int = 8
+    block_size: int = Field(8, gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_activations: bool = False
+    features: Literal["none", "disk", "memory"] = "memory"
+    workers: int = Field(2, gt=0)
     data: DataConfig
     distillation: DataConfig | None = None  # of rollout, DCD and T3D; None: `data`
     validation: DataConfig
@@ -130,6 +188,16 @@ class TrainingConfig(Section):
     rollout: RolloutConfig | None = None
     dcd: DcdConfig | None = None
     t3d: T3dConfig | None = None
+
+    @model_validator(mode="after")
+    def _settings_have_effect(self) -> Self:
+        if self.network is not None and self.start is not None:
+            raise ValueError("network has no effect beside start: a checkpoint has its own sizes")
+        if self.distillation is not None and not (self.rollout or self.dcd or self.t3d):
+            raise ValueError("distillation has no effect without rollout, dcd or t3d")
+        if self.labels is not None and self.data.json_lines is not None:
+            raise ValueError("labels needs phantoms, whose truth is known; leave it out for json_lines")
+        return self
 
 
 def load_training_config(path: Path) -> TrainingConfig:

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from model.findings.types import Finding, Laterality, Presence, Severity
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig
-from model.network.prompt import patchify
+from model.network.prompt import MOST_IMAGES, patchify
 from model.train.loop import Batch
+from model.train.objectives import tensors
 
 SIDES = tuple(Laterality)
 GRADES = tuple(Severity)
-MOST_IMAGES = 2
 UNKNOWN = -100  # the target that cross-entropy ignores
 
 
@@ -73,18 +74,23 @@ class LabelHeads(nn.Module):
         self.head = nn.Parameter(torch.zeros(len(space.concepts), width, sum(self.sizes)))
         self.bias = nn.Parameter(torch.zeros(len(space.concepts), sum(self.sizes)))
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Visual tokens [B, n, D] to logits [B, C, .] of presence, side, place and severity."""
+    def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Visual tokens [B, n, D] to logits [B, C, .] of presence, side, place and severity.
+
+        present: bool [B, n], False on padding.
+        """
         tokens = self.norm(tokens) + self.place_embedding[: tokens.shape[1]]
         query = self.query.expand(len(tokens), -1, -1)
-        seen, _ = self.attention(query, tokens, tokens, need_weights=False)  # [B, C, D]
+        seen, _ = self.attention(
+            query, tokens, tokens, key_padding_mask=~present, need_weights=False
+        )  # [B, C, D]
         logits = torch.einsum("bcd,cdk->bck", seen + query, self.head) + self.bias
         presence, side, place, severity = torch.split(logits, list(self.sizes), dim=2)
         return presence, side, place, severity
 
 
 class LabelObjective(nn.Module):
-    """Rows: `pixels` [B, images, S, S] and the targets of a label space."""
+    """Rows: `pixels`, [images, S, S] of each study, and the targets of a label space."""
 
     def __init__(self, backbone: Backbone, config: ModelConfig, space: LabelSpace) -> None:
         super().__init__()
@@ -93,14 +99,17 @@ class LabelObjective(nn.Module):
         self._backbone = [backbone]  # in a list: its text layers are no parameters of this stage
         self._config = config
 
-    def tokens(self, pixels: Tensor) -> Tensor:
-        """Visual tokens of each study: [B, n, D]."""
-        features = self._backbone[0].encode_images(*patchify(pixels.flatten(0, 1), self._config))
-        return features.reshape(len(pixels), -1, features.shape[1])
+    def tokens(self, pixels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Visual tokens [B, n, D] of studies' images [images, S, S], padded, and which are real [B, n]."""
+        images = [image for own in pixels for image in own]
+        features = self._backbone[0].encode_images(*patchify(images, self._config))
+        own = torch.split(features, [len(one) * self._config.image_tokens for one in pixels])
+        present = [torch.ones(len(one), dtype=torch.bool, device=features.device) for one in own]
+        return pad_sequence(own, batch_first=True), pad_sequence(present, batch_first=True)
 
-    def forward(self, part: Batch, total: int) -> Tensor:
-        rows = part.rows
-        presence, side, place, severity = self.heads(self.tokens(rows["pixels"]))
+    def forward(self, part: Batch) -> Tensor:
+        rows = tensors(part)
+        presence, side, place, severity = self.heads(*self.tokens(list(part.rows["pixels"])))
         loss: Tensor = (
             functional.binary_cross_entropy_with_logits(
                 presence.squeeze(2), rows["presence"], reduction="sum"
@@ -112,4 +121,4 @@ class LabelObjective(nn.Module):
                 logits.flatten(0, 1), rows[name].flatten(), ignore_index=UNKNOWN, reduction="sum"
             )
             loss = loss + 0.1 * losses
-        return loss / total
+        return loss / part.total

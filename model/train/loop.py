@@ -1,195 +1,280 @@
-"""The training loop: fixed steps, resumable exactly, one process or many through accelerate.
+"""The training loop: fixed steps, resumable exactly, in one process or many.
 
 A stage says what a step's batch is (a pure function of the step) and what the loss of a part of it is;
-the loop does everything that the stages have in common. A batch is built whole by every process and
-then cut, so that the loss and its gradient are those of one process, however many there are.
+the loop does everything that the stages have in common. Each process builds its own share of a batch;
+what the shares must agree about (noise, lengths) is drawn for the whole batch, so that the loss and its
+gradient are those of one process, however many there are.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.optim import Optimizer
 
 from model.train.config import StageConfig
+from model.train.loader import loading
 from model.train.optimizers import build_optimizers
+from model.train.parallel import (
+    ParallelError,
+    Precision,
+    Processes,
+    clip,
+    gathered,
+    leave_processes,
+    load_state,
+    save_state,
+    shard,
+    whole_state,
+)
 from model.train.schedule import rate_factor
 
+__all__ = ["Batch", "Report", "Stage", "leave_processes", "train"]
+
 Report = Callable[[Mapping[str, float | int | str]], None]
+Row = Tensor | list[Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One step's examples. `rows` are cut along dimension 0, `shared` go to every part whole."""
+    """One process's share of a step's examples.
 
-    rows: Mapping[str, Tensor]
+    rows: cut along dimension 0; a list holds one tensor for each example, of its own size. shared: goes to
+    every part whole. total: examples of the whole step. tokens, images: of this share, for the reported
+    rates. cut: answers that were cut to the longest that fits.
+    """
+
+    rows: Mapping[str, Row]
     shared: Mapping[str, Tensor] = field(default_factory=dict)
-    tokens: int = 0  # trained sequence tokens, for the rate that is reported
+    total: int
+    tokens: int = 0
+    images: int = 0
+    cut: int = 0
 
     @property
     def size(self) -> int:
         return len(next(iter(self.rows.values())))
 
     def part(self, start: int, stop: int) -> Batch:
-        return Batch(rows={k: v[start:stop] for k, v in self.rows.items()}, shared=self.shared)
+        rows = {name: row[start:stop] for name, row in self.rows.items()}
+        return Batch(rows=rows, shared=self.shared, total=self.total)
 
     def to(self, device: torch.device) -> Batch:
-        rows = {k: v.to(device) for k, v in self.rows.items()}
-        return Batch(rows=rows, shared={k: v.to(device) for k, v in self.shared.items()}, tokens=self.tokens)
+        return Batch(
+            rows={name: _moved(row, device) for name, row in self.rows.items()},
+            shared={name: row.to(device) for name, row in self.shared.items()},
+            total=self.total,
+        )
+
+
+def _moved(row: Row, device: torch.device) -> Row:
+    return [one.to(device) for one in row] if isinstance(row, list) else row.to(device)
 
 
 class Stage(Protocol):
-    """What differs between the stages. `objective(batch, total)` is the part's share of the step's loss."""
+    """What differs between the stages. `objective(batch)` is the part's share of the step's loss.
+
+    layers: the parts of the objective that are gathered one after the other where it is sharded.
+    """
 
     name: str
     objective: nn.Module
 
-    def batch(self, step: int) -> Batch: ...
+    @property
+    def layers(self) -> Sequence[nn.Module]: ...
 
-    def validate(self) -> Mapping[str, float]: ...
+    def batch(self, step: int, share: range) -> Batch: ...
+
+    def validate(self, processes: Processes) -> Mapping[str, float]: ...
 
     def save(self, state: Mapping[str, Tensor], directory: Path) -> None: ...
 
 
-def train(
-    stage: Stage, config: StageConfig, directory: Path, *, clock: Callable[[], float], report: Report
-) -> None:
-    """Runs a stage to its last step, or goes on where an interrupted run stopped.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """How a run uses its processes; `clock`: monotonic seconds, for rates and the time left."""
+
+    processes: Processes
+    clock: Callable[[], float]
+    precision: Precision = "float32"
+    workers: int = 2
+
+
+def train(stage: Stage, config: StageConfig, directory: Path, *, machine: Machine, report: Report) -> None:
+    """Runs a stage to its last step, or continues where an interrupted run stopped.
 
     Args:
         stage: batches, loss, validation and how to save.
         config: steps, batch, rate and intervals.
         directory: receives `log.jsonl`, `state/` while it runs, and the checkpoint at the end.
-        clock: monotonic seconds, for rates and the time left.
-        report: receives each step's record on the main process.
+        machine: processes, precision, workers.
+        report: receives each step's record in the first process.
+
+    Raises: ParallelError where the batch or the optimiser does not fit the processes.
     """
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    processes = machine.processes
+    share = _share(config, processes, machine.precision)
+    shard(stage.objective, stage.layers, processes, machine.precision)
     optimizers = build_optimizers(stage.objective, config)
-    objective, *prepared = accelerator.prepare(stage.objective, *optimizers)
-    log = directory / "log.jsonl"
-    if accelerator.is_main_process:
+    if processes.first:
         directory.mkdir(parents=True, exist_ok=True)
-    first = _resume(accelerator, directory)
-    if accelerator.is_main_process:
-        _rewind_log(log, first)
-    started = clock()
-    trained_tokens = 0
-    for step in range(first, config.steps):
-        factor = rate_factor(step, steps=config.steps, warmup=config.warmup, decay=config.decay)
-        for optimizer in prepared:
-            for group in optimizer.param_groups:
-                group["lr"] = config.rate * factor
-        batch = stage.batch(step)
-        loss, norm = _step(accelerator, objective, prepared, batch, config)
-        trained_tokens += batch.tokens
-        elapsed = clock() - started
-        record: dict[str, float | int | str] = {
-            "stage": stage.name,
-            "step": step + 1,
-            "loss": loss,
-            "norm": norm,
-            "rate": config.rate * factor,
-            "tokens_per_second": trained_tokens / max(elapsed, 1e-9),
-            "seconds_left": elapsed / (step + 1 - first) * (config.steps - step - 1),
-        }
-        if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
-            record |= {f"validation_{k}": v for k, v in stage.validate().items()}
-        if accelerator.is_main_process:
-            with log.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(record) + "\n")
-            report(record)
-        if (step + 1) % config.save_every == 0 and step + 1 < config.steps:
-            _save_state(accelerator, directory, step + 1)
-    state = accelerator.get_state_dict(objective)
-    if accelerator.is_main_process:
+    first = _resume(stage.objective, optimizers, directory)
+    log = _Log(directory / "log.jsonl", first, machine, report)
+    with loading(
+        lambda s: stage.batch(s, share), range(first, config.steps), machine.workers, machine.clock
+    ) as loader:
+        for step in range(first, config.steps):
+            rate = config.rate * rate_factor(
+                step, steps=config.steps, warmup=config.warmup, decay=config.decay
+            )
+            batch = loader.next()
+            loss, norm = _step(stage.objective, optimizers, batch, config, processes, rate)
+            checked: Mapping[str, float] = {}
+            if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
+                with gathered(stage.objective):
+                    checked = stage.validate(processes)
+            log.add(stage.name, step, config.steps, batch, (loss, norm, rate), loader.seconds_waited, checked)
+            if (step + 1) % config.save_every == 0 and step + 1 < config.steps:
+                _save(stage.objective, optimizers, directory, step + 1, processes)
+    state = whole_state(stage.objective)
+    if processes.first:
         stage.save(state, directory)
         shutil.rmtree(directory / "state", ignore_errors=True)
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
+    processes.wait()
+
+
+def _share(config: StageConfig, processes: Processes, precision: Precision) -> range:
+    """This process's part of every batch."""
+    if config.batch % processes.count:
+        raise ParallelError(
+            f"a batch of {config.batch} cannot be shared equally by {processes.count} processes; "
+            f"make `batch` a multiple of {processes.count}"
+        )
+    if config.optimizer == "muon" and (processes.count > 1 or precision == "bfloat16"):
+        raise ParallelError("muon does not work on sharded weights; set `optimizer: adamw`")
+    return processes.share(config.batch)
 
 
 def _step(
-    accelerator: Accelerator,
     objective: nn.Module,
-    optimizers: list[torch.optim.Optimizer],
+    optimizers: Sequence[Optimizer],
     batch: Batch,
     config: StageConfig,
+    processes: Processes,
+    rate: float,
 ) -> tuple[float, float]:
     """One optimiser step over the whole batch; returns its loss and the gradient's norm."""
-    own = list(_own_parts(batch, accelerator, config.micro_batch))
-    total = torch.zeros((), device=accelerator.device)
-    for number, part in enumerate(own):
-        last = number + 1 == len(own)
-        with accelerator.no_sync(objective) if not last else nullcontext():
-            loss = objective(part.to(accelerator.device), batch.size)
-            # Gradients are averaged over the processes; the loss is a share of one sum.
-            accelerator.backward(loss * accelerator.num_processes)
+    parts = list(_parts(batch, config.micro_batch))
+    total = torch.zeros((), device=processes.device)
+    for number, part in enumerate(parts):
+        if isinstance(objective, FSDPModule):  # gradients are exchanged once a step
+            objective.set_requires_gradient_sync(number + 1 == len(parts))
+        loss = objective(part.to(processes.device))
+        # FSDP averages the gradients over the processes; the loss is a share of one sum.
+        (loss * processes.count).backward()
         total += loss.detach()
-    norm = accelerator.clip_grad_norm_(objective.parameters(), config.clip)
+    norm = clip([p for p in objective.parameters() if p.requires_grad], config.clip)
     for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad()
-    summed = accelerator.reduce(total, reduction="sum")
-    return float(summed), float(norm) if norm is not None else 0.0
+    return processes.sum(total), norm
 
 
-def _own_parts(batch: Batch, accelerator: Accelerator, micro_batch: int | None) -> Iterator[Batch]:
+def _parts(batch: Batch, micro_batch: int | None) -> Iterator[Batch]:
     """This process's share of the batch, in parts of at most `micro_batch` examples."""
-    share = batch.size // accelerator.num_processes
-    start = accelerator.process_index * share
-    stop = batch.size if accelerator.is_last_process else start + share
-    for low in range(start, stop, micro_batch or max(1, stop - start)):
-        yield batch.part(low, min(stop, low + (micro_batch or stop)))
+    size = micro_batch or batch.size
+    for low in range(0, batch.size, size):
+        yield batch.part(low, min(batch.size, low + size))
 
 
-def _save_state(accelerator: Accelerator, directory: Path, step: int) -> None:
+class _Log:
+    """The run's `log.jsonl`: one record a step, rates over this process's time since it started."""
+
+    def __init__(self, file: Path, first: int, machine: Machine, report: Report) -> None:
+        self._file, self._first, self._machine, self._report = file, first, machine, report
+        self._started = machine.clock()
+        self._tokens = self._images = self._cut = 0
+        if machine.processes.first:
+            _rewind(file, first)
+
+    def add(
+        self,
+        name: str,
+        step: int,
+        steps: int,
+        batch: Batch,
+        figures: tuple[float, float, float],
+        waited: float,
+        checked: Mapping[str, float],
+    ) -> None:
+        """Writes the record of 0-based `step`; figures: loss, gradient norm and rate."""
+        count = self._machine.processes.count
+        self._tokens += batch.tokens * count
+        self._images += batch.images * count
+        self._cut += batch.cut * count
+        if not self._machine.processes.first:
+            return
+        elapsed = max(self._machine.clock() - self._started, 1e-9)
+        loss, norm, rate = figures
+        record: dict[str, float | int | str] = {
+            "stage": name,
+            "step": step + 1,
+            "loss": loss,
+            "norm": norm,
+            "rate": rate,
+            "tokens_per_second": self._tokens / elapsed,
+            "images_per_second": self._images / elapsed,
+            "waiting": min(1.0, waited / elapsed),
+            "cut_answers": self._cut,
+            "seconds_left": elapsed / (step + 1 - self._first) * (steps - step - 1),
+        }
+        record |= {f"validation_{key}": value for key, value in checked.items()}
+        with self._file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+        self._report(record)
+
+
+def _save(
+    objective: nn.Module, optimizers: Sequence[Optimizer], directory: Path, step: int, processes: Processes
+) -> None:
     """Writes everything that the next step depends on, whole or not at all."""
-    fresh, kept = directory / "state.new", directory / "state"
-    accelerator.save_state(str(fresh))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
+    fresh, kept = directory / f"state.{step}", directory / "state"
+    save_state(objective, optimizers, fresh)
+    processes.wait()
+    if processes.first:
         (fresh / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
         shutil.rmtree(kept, ignore_errors=True)
         fresh.rename(kept)
-    accelerator.wait_for_everyone()
+    processes.wait()
 
 
-def _resume(accelerator: Accelerator, directory: Path) -> int:
-    """Restores an interrupted run; returns the number of steps already done."""
-    progress = directory / "state" / "step.json"
-    if not progress.exists():
-        return 0
-    accelerator.load_state(str(directory / "state"))
-    return int(json.loads(progress.read_text(encoding="utf-8"))["step"])
+def _resume(objective: nn.Module, optimizers: Sequence[Optimizer], directory: Path) -> int:
+    """Restores an interrupted run; returns the number of steps already done.
 
-
-def _rewind_log(log: Path, steps: int) -> None:
-    """Drops the records of steps that will be run again."""
-    if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] <= steps]
-        log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def leave_processes() -> None:
-    """Ends this process where there are several, after waiting for the others: the last thing a program does.
-
-    A process that exits while another one still talks to it breaks that one; and gloo's threads may outlive
-    their group, upon which the interpreter's own way out aborts. So the process parts here, with success.
+    A state that was complete but not yet in its place, because the run was killed between the two, counts.
     """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    found = [*directory.glob("state.*/step.json"), *directory.glob("state/step.json")]
+    done = {int(json.loads(file.read_text(encoding="utf-8"))["step"]): file.parent for file in found}
+    if not done:
+        return 0
+    load_state(objective, optimizers, done[max(done)])
+    return max(done)
+
+
+def _rewind(log: Path, steps: int) -> None:
+    """Drops the records of steps that will be run again, and a last line that a kill left unfinished."""
+    if log.exists():
+        whole = [
+            line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")
+        ]
+        log.write_text("".join(line for line in whole if json.loads(line)["step"] <= steps), encoding="utf-8")

@@ -12,19 +12,24 @@ from torch.nn import functional
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig
 from model.network.positions import text_positions
-from model.network.prompt import patchify
 from model.train import dcd
 from model.train.divergence import sparse_divergence
-from model.train.loop import Batch
+from model.train.loop import Batch, Row
 from model.train.rad import loss_weights, noisy_tokens, rad_positions, weighted_cross_entropy
+
+
+def tensors(part: Batch) -> dict[str, Tensor]:
+    """The rows that are tensors."""
+    return {name: row for name, row in part.rows.items() if isinstance(row, Tensor)}
 
 
 class TextObjective(nn.Module):
     """What the text stages share: prompt and answer tokens to logits.
 
     Rows of a batch: `prompt` [B, P], `prompt_positions` [B, 3, P], `next` [B], `answer` [B, R], `valid`
-    [B, R], either `features` [B, n, D] (a frozen tower, run once) or `pixels` [B, images, S, S], and the
-    attention mask as row `mask` [B, T, T] or shared `mask` [1, T, T].
+    [B, R]; either `features`, visual tokens [n, D] of each example (a frozen tower, run once), or `patches`
+    and `grid` of each example's images; and the attention mask as row `mask` [B, T, T] or shared `mask`
+    [1, T, T].
     """
 
     def __init__(self, backbone: Backbone, config: ModelConfig) -> None:
@@ -32,17 +37,18 @@ class TextObjective(nn.Module):
         self.backbone = backbone
         self.config = config
 
-    def features(self, rows: Mapping[str, Tensor]) -> Tensor:
+    def features(self, rows: Mapping[str, Row]) -> Tensor:
         """Visual tokens of all rows: [tokens, D]."""
         if "features" in rows:
-            return rows["features"].flatten(0, 1)
-        return self.backbone.encode_images(*patchify(rows["pixels"].flatten(0, 1), self.config))
+            return torch.cat(list(rows["features"]))
+        patches, grid = torch.cat(list(rows["patches"])), torch.cat(list(rows["grid"]))
+        return self.backbone.encode_images(patches, grid)
 
     def logits(self, part: Batch, answers: Tensor, copies: int, rows: Tensor) -> Tensor:
         """Logits [N, V] of the chosen rows of [prompt | answers], answers holding `copies` more copies."""
-        given = part.rows
+        given = tensors(part)
         ids = torch.cat([given["prompt"], answers], dim=1)  # [B, T]
-        embeds = self.backbone.embed(ids, self.features(given))
+        embeds = self.backbone.embed(ids, self.features(part.rows))
         prompt_positions = given["prompt_positions"].transpose(0, 1)  # [3, B, P]
         positions = text_positions(given["next"], given["answer"].shape[1])
         mask = given["mask"] if "mask" in given else part.shared["mask"]
@@ -55,8 +61,8 @@ class TextObjective(nn.Module):
 class ArObjective(TextObjective):
     """Next-token cross-entropy over the answer and its first end-of-text token. Rows add `length` [B]."""
 
-    def forward(self, part: Batch, total: int) -> Tensor:
-        given = part.rows
+    def forward(self, part: Batch) -> Tensor:
+        given = tensors(part)
         answer, prompt = given["answer"], given["prompt"].shape[1]
         batch, response = answer.shape
         sequence = prompt + response
@@ -67,14 +73,14 @@ class ArObjective(TextObjective):
         flat = (before + torch.arange(batch, device=answer.device)[:, None] * sequence)[counted]
         logits = self.logits(part, answer, 0, flat)
         weights = (1.0 / given["length"].float())[:, None].expand(-1, response)[counted]
-        return weighted_cross_entropy(logits, answer[counted], weights) / total
+        return weighted_cross_entropy(logits, answer[counted], weights) / part.total
 
 
 class RadObjective(TextObjective):
     """RAD: cross-entropy at masked positions, weighted 1/p. Rows add `masked` and `weight` [B, C, R]."""
 
-    def forward(self, part: Batch, total: int) -> Tensor:
-        given = part.rows
+    def forward(self, part: Batch) -> Tensor:
+        given = tensors(part)
         answer, masked = given["answer"], given["masked"]
         copies = masked.shape[1]
         noisy = noisy_tokens(answer, masked, self.config.mask_token_id)  # [B, C R]
@@ -83,7 +89,7 @@ class RadObjective(TextObjective):
         counted = functional.pad(weights > 0, (clean, 0))  # bool [B, T]
         logits = self.logits(part, torch.cat([answer, noisy], dim=1), copies, counted)
         targets = answer.repeat(1, copies)[weights > 0]
-        return weighted_cross_entropy(logits, targets, weights[weights > 0]) / total
+        return weighted_cross_entropy(logits, targets, weights[weights > 0]) / part.total
 
 
 class DcdObjective(TextObjective):
@@ -110,8 +116,8 @@ class DcdObjective(TextObjective):
         self._divergence = divergence
         self._choice_weight = choice_weight
 
-    def forward(self, part: Batch, total: int) -> Tensor:
-        given = part.rows
+    def forward(self, part: Batch) -> Tensor:
+        given = tensors(part)
         answer, valid = given["answer"], given["valid"]
         noisy = dcd.all_masked(answer, self.config.mask_token_id)
         clean = given["prompt"].shape[1] + answer.shape[1]
@@ -126,4 +132,4 @@ class DcdObjective(TextObjective):
         if self._eos_weight > 0:
             ends = dcd.eos_weights(answer, valid, self.config.eos_token_id)[valid]
             loss = loss + self._eos_weight * weighted_cross_entropy(logits, answer[valid], ends)
-        return loss / total
+        return loss / part.total

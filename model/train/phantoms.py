@@ -6,7 +6,7 @@ import json
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -27,6 +27,7 @@ class PhantomExamples(Sequence[Example]):
     def __init__(self, data: PhantomData, folder: Path) -> None:
         self._text = data.text
         self._first = data.first_seed
+        self._size = data.image_size
         self._images: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
         self._records: list[dict[str, Any]] = []
         for chunk in _chunks(data):
@@ -51,20 +52,29 @@ class PhantomExamples(Sequence[Example]):
     def __iter__(self) -> Iterator[Example]:
         return (self._example(index) for index in range(len(self)))
 
-    def image_count(self, index: int) -> int:
-        """Images of a study, without reading them."""
-        return len(self._records[index]["views"])
+    def answer_length(self, index: int) -> int:
+        """Characters of a study's answer."""
+        return len(self._records[index][self._text])
 
-    def _example(self, index: int) -> Example:
+    def identity(self) -> str:
+        """Seeds and size: a phantom is the same for ever."""
+        return f"phantoms {self._first} {self._size}"
+
+    def without_images(self, index: int) -> Example:
+        """A study with its texts alone."""
         record = self._records[index]
-        images = self._images[index // CHUNK][index % CHUNK]  # [2, S, S]
         return Example(
             id=f"phantom-{record['seed']}",
-            images=tuple(images[: len(record["views"])]),
+            images=(),
             views=tuple(record["views"]),
             answer=record[self._text],
             truth=tuple(finding_from(value) for value in record["truth"]),
         )
+
+    def _example(self, index: int) -> Example:
+        example = self.without_images(index)
+        images = self._images[index // CHUNK][index % CHUNK]  # [2, S, S]
+        return replace(example, images=tuple(images[: len(example.views)]))
 
 
 def finding_from(value: dict[str, Any]) -> Finding:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 
 from model.network.backbone import Backbone
 from model.network.checkpoint import load_checkpoint
@@ -21,14 +20,16 @@ from model.train.config import DataConfig, StageConfig, TrainingConfig, Training
 from model.train.curves import draw_curves
 from model.train.distill import DcdStage, T3dStage
 from model.train.json_lines import JsonLinesExamples
-from model.train.loop import Report, train
-from model.train.phantoms import render_phantoms
-from model.train.stages import ArStage, LabelsStage, Materials, RadStage
+from model.train.loop import Machine, Report, train
+from model.train.parallel import Processes
+from model.train.phantoms import PhantomExamples, render_phantoms
+from model.train.stages import ArStage, LabelsStage, Materials, RadStage, Setting
 from model.train.trajectories import StoredTrajectories, collect
 
 STAGES = ("labels", "ar", "rad", "rollout", "dcd", "t3d")
 _DISTILLATIONS = ("rollout", "dcd", "t3d")
 _TOKENIZER_TEXTS = 2000
+_SMALL_IMAGE = 168  # px, of a new small network on a user's own images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Recipe:
         self._clock = clock
         self._report = report
         self._opened: dict[DataConfig, ExampleSet] = {}
+        self.processes = Processes.join()
 
     def folder(self, stage: str) -> Path:
         """Where a stage's results are."""
@@ -77,21 +79,25 @@ class Recipe:
                 self.run(stage)
 
     def run(self, stage: str) -> Path:
-        """Runs one stage, or goes on with it; returns its folder.
+        """Runs one stage, or continues it; a finished one is left as it is. Returns its folder.
 
         Raises: TrainingConfigError where the configuration has no such section or its start is missing.
         """
         section = getattr(self.config, stage, None)
         if section is None:
             raise TrainingConfigError(f"the configuration has no section {stage!r}; it has {self.stages()}")
+        if self.done(stage):
+            return self.folder(stage)
         started = self._clock()
         if stage == "rollout":
             self._roll_out()
         else:
             torch.manual_seed(self.config.seed)
             self._train(stage, section)
-        record = StageRecord(seconds=round(self._clock() - started, 1), machine=_machine())
-        (self.folder(stage) / "done").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
+        if self.processes.first:
+            record = StageRecord(seconds=round(self._clock() - started, 1), machine=_machine(self.processes))
+            (self.folder(stage) / "done").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
+        self.processes.wait()
         return self.folder(stage)
 
     def records(self) -> list[tuple[str, StageRecord]]:
@@ -103,32 +109,47 @@ class Recipe:
         """The network that a stage starts from, with the data."""
         backbone, config, tokenizer = self._start(start, stage)
         return Materials(
-            backbone=backbone.to(_device()),
+            backbone=backbone.to(self.processes.device),
             config=config,
             tokenizer=tokenizer,
             examples=self._open(self._data_of(stage)),
             validation=self._open(self.config.validation),
             seed=self.config.seed,
+            setting=Setting(
+                processes=self.processes,
+                precision=self.config.precision,
+                checkpoint_activations=self.config.checkpoint_activations,
+                features=self.config.features,
+                folder=self.config.run.parent / "features",
+            ),
         )
 
     def _train(self, name: str, section: StageConfig) -> None:
-        config = self.config
         materials = self.materials(section.start, name)
-        stage: LabelsStage | ArStage | RadStage | DcdStage | T3dStage
-        if name == "labels" and config.labels is not None:
-            stage = LabelsStage(materials, config.labels)
-        elif name == "ar":
-            stage = ArStage(materials, section)
-        elif name == "rad" and config.rad is not None:
-            stage = RadStage(materials, config.rad)
-        elif name == "dcd" and config.dcd is not None:
-            stage = DcdStage(materials, config.dcd, self._trajectories(config.dcd.trajectories, materials))
-        else:
-            assert config.t3d is not None
-            stage = T3dStage(materials, config.t3d, self._trajectories(config.t3d.trajectories, materials))
         folder = self.folder(name)
-        train(stage, section, folder, clock=self._clock, report=self._report)
-        draw_curves(folder / "log.jsonl", folder / "curves.png")
+        machine = Machine(
+            processes=self.processes,
+            clock=self._clock,
+            precision=self.config.precision,
+            workers=self.config.workers,
+        )
+        train(self.stage(name, materials), section, folder, machine=machine, report=self._report)
+        if self.processes.first:
+            draw_curves(folder / "log.jsonl", folder / "curves.png")
+
+    def stage(self, name: str, materials: Materials) -> AnyStage:
+        """A stage on its materials."""
+        config = self.config
+        if name == "labels" and config.labels is not None:
+            return LabelsStage(materials, config.labels)
+        if name == "ar" and config.ar is not None:
+            return ArStage(materials, config.ar)
+        if name == "rad" and config.rad is not None:
+            return RadStage(materials, config.rad)
+        if name == "dcd" and config.dcd is not None:
+            return DcdStage(materials, config.dcd, self._trajectories(config.dcd.trajectories, materials))
+        assert config.t3d is not None
+        return T3dStage(materials, config.t3d, self._trajectories(config.t3d.trajectories, materials))
 
     def _roll_out(self) -> None:
         section = self.config.rollout
@@ -136,9 +157,7 @@ class Recipe:
         materials = self.materials(section.teacher, "rollout")
         student = None
         if section.student is not None:
-            student = (
-                load_checkpoint(self._named(section.student)).backbone.to(materials.backbone.device).eval()
-            )
+            student = self._loaded(self._named(section.student))[0].to(materials.backbone.device).eval()
         collect(materials, section, self.folder("rollout"), report=self._report, student=student)
 
     def _trajectories(self, name: str, materials: Materials) -> StoredTrajectories:
@@ -164,7 +183,7 @@ class Recipe:
         return self._loaded(self._named(start))
 
     def _loaded(self, folder: Path) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
-        checkpoint = load_checkpoint(folder)
+        checkpoint = load_checkpoint(folder, dtype=getattr(torch, self.config.precision))
         size = self.config.block_size
         steps = min(checkpoint.config.denoising_steps, size)
         config = replace(checkpoint.config, block_size=size, denoising_steps=steps)
@@ -182,7 +201,7 @@ class Recipe:
     def _fresh(self) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
         """A new small network and a vocabulary from the reports of the data."""
         examples, phantoms = self._open(self.config.data), self.config.data.phantoms
-        texts = [examples[i].answer for i in range(min(_TOKENIZER_TEXTS, len(examples)))]
+        texts = [examples.without_images(i).answer for i in range(min(_TOKENIZER_TEXTS, len(examples)))]
         tokenizer = train_tokenizer(texts, required=PROMPT_WORDS)
         ids = {"image_token_id": tokenizer.special(IMAGE_PAD), "eos_token_id": tokenizer.eos_id}
         network = tiny_network(vocab_size=tokenizer.vocab_size, **ids, **(self.config.network or {}))
@@ -198,7 +217,7 @@ class Recipe:
             name=self.config.name,
             canonical=phantoms is not None and phantoms.text == "normalised",
             reads_context=phantoms is None,
-            image_size=_image_size(self.config.data),
+            image_size=_SMALL_IMAGE if phantoms is None else phantoms.image_size,
             **ids,
         )
         torch.manual_seed(self.config.seed)
@@ -212,30 +231,27 @@ class Recipe:
 
     def _open(self, data: DataConfig) -> ExampleSet:
         if data not in self._opened:
-            self._opened[data] = open_data(data, self.config.run)
+            self._opened[data] = open_data(data, self.config.run, self.processes)
         return self._opened[data]
 
 
-def open_data(data: DataConfig, run: Path) -> ExampleSet:
+AnyStage = LabelsStage | ArStage | RadStage | DcdStage | T3dStage
+
+
+def open_data(data: DataConfig, run: Path, processes: Processes) -> ExampleSet:
     """Opens (and, for phantoms, renders) the examples of a configuration."""
     if data.phantoms is not None:
-        return render_phantoms(data.phantoms, run.parent / "phantoms", processes=os.cpu_count() or 1)
-    if data.json_lines is not None:
-        return JsonLinesExamples(data.json_lines.file)
-    raise TrainingConfigError("data names neither phantoms nor json_lines")
+        folder = run.parent / "phantoms"
+        if processes.first:
+            render_phantoms(data.phantoms, folder, processes=os.cpu_count() or 1)
+        processes.wait()
+        return PhantomExamples(data.phantoms, folder)
+    assert data.json_lines is not None
+    return JsonLinesExamples.open(data.json_lines)
 
 
-def _device() -> torch.device:
-    """Where this process works: its own GPU, where there are any."""
-    device: torch.device = PartialState(cpu=not torch.cuda.is_available()).device
-    return device
-
-
-def _machine() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
-
-
-def _image_size(data: DataConfig) -> int:
-    section = data.phantoms or data.json_lines
-    assert section is not None
-    return section.image_size
+def _machine(processes: Processes) -> str:
+    """What a stage ran on, in words."""
+    if processes.device.type == "cuda":
+        return f"{processes.count} x {torch.cuda.get_device_name()}"
+    return f"{os.cpu_count()} CPU cores" + (f", {processes.count} processes" if processes.count > 1 else "")

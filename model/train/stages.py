@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.errors import ModelError
 from model.network.backbone import Backbone
-from model.network.checkpoint import save_checkpoint
+from model.network.checkpoint import write_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.masks import causal_mask, rad_mask_batch
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
 from model.train.batches import Collator, ExampleSet, Sampler
 from model.train.config import LabelsConfig, RadConfig, StageConfig
-from model.train.features import FeatureCache
+from model.train.features import KeptTokens, StoredTokens, VisualTokens, image_sizes
 from model.train.labels import LabelObjective, LabelSpace
-from model.train.loop import Batch
+from model.train.loop import Batch, Row
+from model.train.lora import add_adapters, merged_state
 from model.train.noise import draw_noise
 from model.train.objectives import ArObjective, RadObjective
+from model.train.parallel import Precision, Processes
 from model.train.rad import with_copies
 from model.train.validation import Validator
+
+
+class StageError(ModelError):
+    """A stage has nothing to learn from; the message says why and what to change."""
+
+    code = "stage"
+    retryable = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How the stages of a run work: see `TrainingConfig`. folder: where visual tokens are kept on disk."""
+
+    processes: Processes
+    precision: Precision = "float32"
+    checkpoint_activations: bool = False
+    features: Literal["none", "disk", "memory"] = "memory"
+    folder: Path = Path("features")
 
 
 class Materials:
@@ -39,6 +61,7 @@ class Materials:
         examples: ExampleSet,
         validation: ExampleSet,
         seed: int,
+        setting: Setting,
     ) -> None:
         self.backbone = backbone
         self.config = config
@@ -46,12 +69,26 @@ class Materials:
         self.examples = examples
         self.validation = validation
         self.seed = seed
+        self.setting = setting
         self.collator = Collator(config, tokenizer, config.block_size)
 
-    def save(self, directory: Path, stage: Stage, **fields: object) -> None:
-        """Writes the network as a checkpoint of a stage."""
+    def save(self, state: Mapping[str, Tensor], directory: Path, stage: Stage, **fields: object) -> None:
+        """Writes the tensors of a network (Hugging Face names) as a checkpoint of a stage."""
         config = replace(self.config, stage=stage, **fields)  # type: ignore[arg-type]
-        save_checkpoint(directory, self.backbone, config, self.tokenizer)
+        dtype = getattr(torch, self.setting.precision)
+        stored = {name: tensor.to(dtype) for name, tensor in state.items()}
+        write_checkpoint(directory, stored, config, self.tokenizer)
+
+    def visual_tokens(self) -> VisualTokens | None:
+        """The tokens of the frozen tower on the examples, where they are kept."""
+        setting = self.setting
+        if setting.features == "memory":
+            return KeptTokens(self.backbone, self.examples, self.collator)
+        if setting.features == "disk":
+            return StoredTokens(
+                setting.folder, self.backbone, self.examples, self.collator, setting.processes
+            )
+        return None
 
 
 class LabelsStage:
@@ -67,30 +104,39 @@ class LabelsStage:
         self._space = LabelSpace.of(self._truths)
         self._objective = LabelObjective(materials.backbone, materials.config, self._space)
         self.objective: nn.Module = self._objective
-        images = [1 if config.frontal_only else examples.image_count(i) for i in range(len(examples))]
-        self._sampler = Sampler([0] * len(examples), images, config.batch, materials.seed)
+        self._sampler = Sampler([0] * len(examples), config.batch, materials.seed)
         self._checked = min(config.validation_examples, len(materials.validation))
 
-    def batch(self, step: int) -> Batch:
-        indices = [int(i) for i in self._sampler.indices(step)]
-        pixels = self._materials.collator.pixels([self._seen(self._materials.examples[i]) for i in indices])
-        targets = self._space.targets([self._truths[i] for i in indices])
-        tokens = pixels.shape[0] * pixels.shape[1] * self._materials.config.image_tokens
-        return Batch(rows={"pixels": pixels, **targets}, tokens=tokens)
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """None: the tower is one unit."""
+        return ()
 
-    def _seen(self, example: Example) -> Example:
-        return replace(example, images=example.images[:1]) if self._frontal_only else example
+    def batch(self, step: int, share: range) -> Batch:
+        drawn = [int(i) for i in self._sampler.indices(step)]
+        indices = drawn[share.start : share.stop]
+        pixels = self._pixels([self._materials.examples[i] for i in indices])
+        targets = self._space.targets([self._truths[i] for i in indices])
+        tokens = sum(map(len, pixels)) * self._materials.config.image_tokens
+        images = sum(map(len, pixels))
+        return Batch(rows={"pixels": pixels, **targets}, total=len(drawn), tokens=tokens, images=images)
+
+    def _pixels(self, examples: Sequence[Example]) -> list[Tensor]:
+        """Prepared images [n, S, S] of each study."""
+        seen = [self._materials.collator.images(example) for example in examples]
+        return [torch.stack(own[:1] if self._frontal_only else own) for own in seen]
 
     @torch.inference_mode()
-    def validate(self) -> dict[str, float]:
-        """Macro-F1 of presence and accuracy of the attributes, by the heads."""
-        held_out = [self._seen(self._materials.validation[i]) for i in range(self._checked)]
+    def validate(self, processes: Processes) -> dict[str, float]:
+        """Macro-F1 of presence and accuracy of the attributes, by the heads; every process does it all."""
+        held_out = [self._materials.validation[i] for i in range(self._checked)]
         scores: dict[str, list[Tensor]] = {}
-        for count in sorted({len(e.images) for e in held_out}):
-            group = [e for e in held_out if len(e.images) == count]
+        device = self._materials.backbone.device
+        for start in range(0, len(held_out), 64):
+            group = held_out[start : start + 64]
             targets = self._space.targets([e.truth or () for e in group])
-            pixels = self._materials.collator.pixels(group).to(self._materials.backbone.device)
-            presence, *attributes = self._objective.heads(self._objective.tokens(pixels))
+            pixels = [own.to(device) for own in self._pixels(group)]
+            presence, *attributes = self._objective.heads(*self._objective.tokens(pixels))
             scores.setdefault("said", []).append((presence.squeeze(2) > 0).cpu())
             scores.setdefault("true", []).append(targets["presence"] > 0)
             for name, logits in zip(("side", "place", "severity"), attributes, strict=True):
@@ -108,13 +154,17 @@ class LabelsStage:
         }
 
     def save(self, state: Mapping[str, Tensor], directory: Path) -> None:
-        tower = {k.removeprefix("visual."): v for k, v in state.items() if k.startswith("visual.")}
-        self._objective.visual.load_state_dict(tower)
-        self._materials.save(directory, Stage.AR)
+        network = dict(self._materials.backbone.network.state_dict())
+        network |= {f"model.{name}": v for name, v in state.items() if name.startswith("visual.")}
+        self._materials.save(network, directory, Stage.AR)
 
 
 class TextStage:
-    """What AR, RAD and the distillations share: answers as tokens, prompts, features or pixels."""
+    """What AR, RAD and the distillations share: answers as tokens, prompts, visual tokens or images.
+
+    answers: given as tokens (a teacher's rollouts); those of the examples are read when they are drawn.
+    draws: how often an epoch draws each example.
+    """
 
     name = "text"
     objective: nn.Module
@@ -126,73 +176,124 @@ class TextStage:
         answers: Sequence[Sequence[int]] | None = None,
         draws: Sequence[int] | None = None,
     ) -> None:
-        self._materials = materials
-        self._seed = materials.seed
-        examples, collator = materials.examples, materials.collator
-        self._answers = answers or [collator.answer_ids(examples[i]) for i in range(len(examples))]
-        images = [examples.image_count(i) for i in range(len(examples))]
-        lengths = [len(answer) for answer in self._answers]
+        self._materials, self._config = materials, config
+        self._given = answers
+        examples = materials.examples
+        lengths = np.array(
+            [examples.answer_length(i) for i in range(len(examples))]
+            if answers is None
+            else [len(answer) for answer in answers]
+        )
         # Each study as often as an epoch draws it; those without an answer never.
         often = np.ones(len(examples), dtype=np.int64) if draws is None else np.asarray(draws)
-        self._usable = np.repeat(np.arange(len(examples)), np.where(np.asarray(lengths) > 0, often, 0))
-        self._sampler = Sampler(
-            [lengths[i] for i in self._usable],
-            [images[i] for i in self._usable],
-            config.batch,
-            materials.seed,
-        )
-        self._features: FeatureCache | None = None
-        if config.freeze_vision:
-            materials.backbone.freeze_vision()
-            self._features = FeatureCache(materials.backbone, examples, collator)
+        self._usable = np.repeat(np.arange(len(examples)), np.where(lengths > 0, often, 0))
+        if not len(self._usable):
+            raise StageError(
+                f"{self.name}: none of the {len(examples)} studies has an answer to learn; for a distillation "
+                "see the rollout's summary.json: a teacher whose reports are not legal must be trained longer"
+            )
+        self._sampler = Sampler(lengths[self._usable], config.batch, materials.seed)
+        self._tokens = self._prepare(config)
         self._validator = Validator(materials, config.validation_examples)
 
+    def _prepare(self, config: StageConfig) -> VisualTokens | None:
+        """Freezes and adapts the network as the stage wants it."""
+        backbone, setting = self._materials.backbone, self._materials.setting
+        kept = None
+        if config.freeze_vision:
+            backbone.freeze_vision()
+            kept = self._materials.visual_tokens()
+        if config.lora is not None:
+            add_adapters(backbone, config.lora)
+        if setting.precision == "bfloat16":
+            for parameter in backbone.parameters():
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.bfloat16()
+        text = backbone.network.model.language_model
+        if setting.checkpoint_activations:
+            text.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        backbone.train()
+        return kept
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The decoder's layers."""
+        return list(self._materials.backbone.network.model.language_model.layers)
+
     def indices(self, step: int) -> list[int]:
-        """The examples of a step."""
+        """The examples of a step, in all processes together."""
         return [int(i) for i in self._usable[self._sampler.indices(step)]]
 
-    def base_rows(self, indices: list[int]) -> dict[str, Tensor]:
-        """Prompt, images and answer of the examples."""
+    def answers_of(self, indices: Sequence[int]) -> list[Sequence[int]]:
+        """The answers' tokens, the end-of-text token included where they fit."""
+        if self._given is not None:
+            return [self._given[i] for i in indices]
         materials = self._materials
+        return [materials.collator.answer_ids(materials.examples.without_images(i).answer) for i in indices]
+
+    def cut_in(self, answers: Sequence[Sequence[int]]) -> int:
+        """How many answers lack their end because they do not fit."""
+        return sum(not len(a) or a[-1] != self._materials.config.eos_token_id for a in answers)
+
+    def base_rows(self, indices: Sequence[int]) -> dict[str, Row]:
+        """Prompt and images of the examples."""
+        materials, collator = self._materials, self._materials.collator
+        if self._tokens is not None:
+            examples = [materials.examples.without_images(i) for i in indices]
+            features, sizes = self._tokens.rows(indices)
+            return {**collator.prompts(examples, sizes), "features": features}
         examples = [materials.examples[i] for i in indices]
-        answers = materials.collator.answers([self._answers[i] for i in indices])
-        rows = {**materials.collator.prompts(examples), "answer": answers.tokens, "valid": answers.valid}
-        if self._features is None:
-            rows["pixels"] = materials.collator.pixels(examples)
-        else:
-            rows["features"] = self._features.rows(indices)
-        return rows
+        images = [collator.images(example) for example in examples]
+        patches, grids = zip(*(collator.patches(own) for own in images), strict=True)
+        prompts = collator.prompts(examples, image_sizes(images))
+        return {**prompts, "patches": list(patches), "grid": list(grids)}
 
     def noise_generator(self, step: int) -> torch.Generator:
         """Chance of one step, the same whenever and wherever the step is run."""
-        seed = np.random.SeedSequence([self._seed, step]).generate_state(1)
+        seed = np.random.SeedSequence([self._materials.seed, step]).generate_state(1)
         return torch.Generator().manual_seed(int(seed[0]))
 
-    def validate(self) -> dict[str, float]:
-        return self._validator.multistep()
+    def validate(self, processes: Processes) -> dict[str, float]:
+        return self._validator.multistep(processes)
 
-    def rad_batch(self, rows: dict[str, Tensor], copies: int) -> Batch:
-        """Adds the RAD mask: shared where no prompt is padded."""
+    def rad_batch(
+        self, own: dict[str, Row], whole: Mapping[str, Tensor], share: range, copies: int, cut: int
+    ) -> Batch:
+        """A RAD batch with its mask, which is shared where no prompt is padded.
+
+        own: rows of this process's share; whole: rows of the whole step, `answer` and `valid` among them.
+        """
+        rows = own | {name: row[share.start : share.stop] for name, row in whole.items()}
+        valid, prompts = rows["prompt_valid"], rows["prompt"]
+        assert isinstance(valid, Tensor)
+        assert isinstance(prompts, Tensor)
         size = self._materials.config.block_size
-        prompt, response = rows["prompt"].shape[1], rows["answer"].shape[1]
-        padded = not bool(rows["prompt_valid"].all())
-        # Padding behind an answer needs no mask of its own: nothing valid sees a later block.
-        everywhere = torch.ones_like(rows["valid"])
+        prompt, response = prompts.shape[1], whole["answer"].shape[1]
+        padded = not bool(valid.all())
         pick = slice(None) if padded else slice(0, 1)
-        mask = rad_mask_batch(
-            rows["prompt_valid"][pick], everywhere[pick], size, self._materials.config.prompt_attention
-        )
+        # Padding behind an answer needs no mask of its own: nothing valid sees a later block.
+        everywhere = torch.ones(len(valid[pick]), response, dtype=torch.bool)
+        mask = rad_mask_batch(valid[pick], everywhere, size, self._materials.config.prompt_attention)
         mask = with_copies(mask, prompt, response, copies)
-        tokens = len(rows["prompt"]) * (prompt + (1 + copies) * response)
-        if padded:
-            return Batch(rows={**rows, "mask": mask}, tokens=tokens)
-        return Batch(rows=rows, shared={"mask": mask}, tokens=tokens)
-
-    def _load(self, state: Mapping[str, Tensor]) -> None:
-        prefix = "backbone."
-        self._materials.backbone.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        return Batch(
+            rows={**rows, "mask": mask} if padded else rows,
+            shared={} if padded else {"mask": mask},
+            total=len(whole["answer"]),
+            tokens=len(prompts) * (prompt + (1 + copies) * response),
+            images=_image_count(rows),
+            cut=cut,
         )
+
+    def network_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's tensors out of an objective's state, adapters merged; Hugging Face names."""
+        prefix = "backbone.network."
+        own = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+        return own if self._config.lora is None else merged_state(own, self._config.lora)
+
+
+def _image_count(rows: Mapping[str, Row]) -> int:
+    """Images that were opened for a share; none where their visual tokens were kept."""
+    return sum(len(grid) for grid in rows["grid"]) if "grid" in rows else 0
 
 
 class ArStage(TextStage):
@@ -204,25 +305,35 @@ class ArStage(TextStage):
         super().__init__(materials, config)
         self.objective = ArObjective(materials.backbone, materials.config)
 
-    def batch(self, step: int) -> Batch:
-        indices = self.indices(step)
+    def batch(self, step: int, share: range) -> Batch:
+        drawn = self.indices(step)
+        indices = drawn[share.start : share.stop]
+        answers = self.answers_of(indices)
         rows = self.base_rows(indices)
-        rows["length"] = torch.tensor([len(self._answers[i]) for i in indices])
-        longest = int(rows["length"].max())
-        rows["answer"], rows["valid"] = rows["answer"][:, :longest], rows["valid"][:, :longest]
-        tokens = len(indices) * (rows["prompt"].shape[1] + longest)
-        padded = not bool(rows["prompt_valid"].all())
-        valid = torch.cat([rows["prompt_valid"], torch.ones_like(rows["valid"])], dim=1)
-        if padded:
-            return Batch(rows={**rows, "mask": causal_mask(valid)}, tokens=tokens)
-        return Batch(rows=rows, shared={"mask": causal_mask(valid[:1])}, tokens=tokens)
+        lengths = torch.tensor([len(answer) for answer in answers])
+        longest = int(lengths.max())
+        padded = self._materials.collator.answers(answers)
+        rows |= {"answer": padded.tokens[:, :longest], "valid": padded.valid[:, :longest], "length": lengths}
+        seen = rows["prompt_valid"]
+        assert isinstance(seen, Tensor)
+        everywhere = torch.ones(len(indices), longest, dtype=torch.bool)
+        valid = torch.cat([seen, everywhere], dim=1)
+        alike = bool(seen.all())
+        mask = causal_mask(valid[:1] if alike else valid)
+        return Batch(
+            rows=rows if alike else {**rows, "mask": mask},
+            shared={"mask": mask} if alike else {},
+            total=len(drawn),
+            tokens=valid.numel(),
+            images=_image_count(rows),
+            cut=self.cut_in(answers),
+        )
 
-    def validate(self) -> dict[str, float]:
-        return self._validator.autoregressive()
+    def validate(self, processes: Processes) -> dict[str, float]:
+        return self._validator.autoregressive(processes)
 
     def save(self, state: Mapping[str, Tensor], directory: Path) -> None:
-        self._load(state)
-        self._materials.save(directory, Stage.AR)
+        self._materials.save(self.network_state(state), directory, Stage.AR)
 
 
 class RadStage(TextStage):
@@ -237,19 +348,29 @@ class RadStage(TextStage):
         self._complementary = config.complementary
         self.objective = RadObjective(materials.backbone, materials.config)
 
-    def batch(self, step: int) -> Batch:
-        rows = self.base_rows(self.indices(step))
+    def batch(self, step: int, share: range) -> Batch:
+        drawn = self.indices(step)
+        answers = self.answers_of(drawn)
+        padded = self._materials.collator.answers(answers)
         noise = draw_noise(
-            rows["answer"].shape[0],
-            rows["answer"].shape[1],
+            padded.tokens.shape[0],
+            padded.tokens.shape[1],
             self._materials.config.block_size,
             self.noise_generator(step),
             complementary=self._complementary,
         )
-        rows |= {"masked": noise.masked, "weight": noise.weight}
-        return self.rad_batch(rows, noise.masked.shape[1])
+        whole = {
+            "answer": padded.tokens,
+            "valid": padded.valid,
+            "masked": noise.masked,
+            "weight": noise.weight,
+        }
+        own = self.base_rows(drawn[share.start : share.stop])
+        cut = self.cut_in(answers[share.start : share.stop])
+        return self.rad_batch(own, whole, share, noise.masked.shape[1], cut)
 
     def save(self, state: Mapping[str, Tensor], directory: Path) -> None:
-        self._load(state)
         block = self._materials.config.block_size
-        self._materials.save(directory, Stage.BASE, denoising_steps=block, confidence_threshold=0.85)
+        self._materials.save(
+            self.network_state(state), directory, Stage.BASE, denoising_steps=block, confidence_threshold=0.85
+        )

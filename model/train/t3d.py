@@ -64,13 +64,26 @@ def commit_order(steps: Tensor, confidence: Tensor, block_size: int) -> Tensor:
     return key.argsort(dim=2, stable=True).argsort(dim=2).flatten(1)
 
 
+def sample_means(values: Tensor, masked: Tensor) -> Tensor:
+    """Mean of the values at each sample's masked positions: [B], 0 where a sample has none.
+
+    Args:
+        values: [N], one for each True of `masked`, row by row.
+        masked: bool [B, R].
+    """
+    rows = torch.arange(len(masked), device=masked.device)[:, None].expand_as(masked)[masked]
+    sums = torch.zeros(len(masked), device=values.device).index_add(0, rows, values)
+    return sums / masked.sum(dim=1).clamp(min=1)
+
+
 def discriminative_loss(
     real: Tensor, real_reference: Tensor, fake: Tensor, fake_reference: Tensor, *, beta: float, alpha: float
 ) -> Tensor:
-    """The direct discriminative term, one value per block.
+    """The direct discriminative term, one value per sample.
 
     Args:
-        real, real_reference: [N] log-probabilities of the trajectory's tokens, summed over a block.
+        real, real_reference: [N] log-probabilities of the trajectory's tokens, the mean over a sample's
+            masked tokens.
         fake, fake_reference: [N] the same of the tokens drawn from the reference.
         beta: sharpness.
         alpha: weight of the fake side.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,16 +13,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
+from model.errors import ModelError
 from model.findings.canonical import read_canonical
 from model.network.backbone import Backbone
 from model.train.config import RolloutConfig
-from model.train.features import FeatureCache
+from model.train.features import VisualTokens, encode_studies, image_sizes
 from model.train.loop import Report
 from model.train.rollout import Trajectories, roll_out
 from model.train.stages import Materials
 from model.train.validation import text_of
 
 _FILE = "trajectories.safetensors"
+_TYPES = {
+    "tokens": torch.int32,
+    "drafts": torch.int32,
+    "valid": torch.bool,
+    "steps": torch.int16,
+    "top_ids": torch.int32,
+    "top_probabilities": torch.float32,
+    "forwards": torch.int32,
+}
 _KEYS = ("tokens", "drafts", "valid", "steps", "top_ids", "top_probabilities", "kept")
 
 
@@ -68,6 +80,13 @@ class StoredTrajectories:
         return rows
 
 
+class RolloutError(ModelError):
+    """Nothing can be learnt from a rollout; the message says what the teacher writes and what to change."""
+
+    code = "rollout"
+    retryable = False
+
+
 def collect(
     materials: Materials,
     config: RolloutConfig,
@@ -77,6 +96,9 @@ def collect(
     student: Backbone | None = None,
 ) -> dict[str, float]:
     """Rolls the teacher out over the training set and stores the trajectories.
+
+    The processes share the studies out; a part that is finished is not done again by a run that resumes,
+    with however many processes.
 
     Args:
         materials: the teacher and the examples.
@@ -89,82 +111,146 @@ def collect(
     Returns:
         The summary: studies, shares of legal reports and of studies with legal drafts, mean steps per
         block, forwards per report.
+
+    Raises: RolloutError where not one report may be trained on.
     """
+    processes = materials.setting.processes
     count = min(config.examples, len(materials.examples))
-    parts = []
-    for group, found in _roll_out_all(materials, config, count, student):
-        parts.append((group, found))
-        done = sum(len(members) for members, _ in parts)
-        report({"stage": "rollout", "studies": done, "of": count})
-    tensors = _merge(parts, count)
+    parts = folder / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    _roll_out_parts(materials, config, count, student, parts, report)
+    processes.wait()
+    summary: dict[str, float] = {}
+    if processes.first:
+        tensors = _merge(parts, -(-count // config.batch))
+        summary = _judge(materials, config, tensors, student is not None)
+        save_file({key: tensors[key].contiguous() for key in _KEYS}, folder / _FILE)
+        (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        if not bool(tensors["kept"].any()):
+            raise RolloutError(_nothing_kept(materials, tensors, folder))
+        shutil.rmtree(parts)
+    summary = processes.gather(summary)[0]
+    return summary
+
+
+def _judge(
+    materials: Materials, config: RolloutConfig, tensors: dict[str, Tensor], has_student: bool
+) -> dict[str, float]:
+    """Adds which rollouts are kept, and puts the teacher's blocks in the place of legal drafts."""
     legal = torch.tensor([_is_legal(materials, row) for row in tensors["tokens"]])
     legal_drafts = legal  # without a student the drafts are the tokens
-    if student is not None:
+    if has_student:
         legal_drafts = torch.tensor([_is_legal(materials, row) for row in tensors["drafts"]])
         tensors["drafts"] = torch.where(legal_drafts[:, None], tensors["tokens"], tensors["drafts"])
     tensors["kept"] = legal if config.legal_only else torch.ones_like(legal)
     blocks = tensors["valid"].sum() / materials.config.block_size
-    last = tensors["steps"].reshape(count, -1, materials.config.block_size).amax(dim=2)
-    summary = {
-        "studies": float(count),
+    last = tensors["steps"].reshape(len(legal), -1, materials.config.block_size).amax(dim=2)
+    return {
+        "studies": float(len(legal)),
         "legal": float(legal.float().mean()),
         "legal_drafts": float(legal_drafts.float().mean()),
         "steps_per_block": float(last.sum() / blocks),
-        "forwards_per_report": float(torch.cat([found.forwards.float() for _, found in parts]).mean()),
+        "forwards_per_report": float(tensors["forwards"].float().mean()),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({key: tensors[key].contiguous() for key in _KEYS}, folder / _FILE)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    return summary
 
 
-def _roll_out_all(
-    materials: Materials, config: RolloutConfig, count: int, student: Backbone | None
-) -> Iterator[tuple[list[int], Trajectories]]:
-    """The first `count` studies in batches of equally many images, each with its rollouts."""
-    backbone, device = materials.backbone.eval(), materials.backbone.device
-    features = FeatureCache(materials.backbone, materials.examples, materials.collator, limit=count)
-    images = [materials.examples.image_count(i) for i in range(count)]
-    for views in sorted(set(images)):
-        members = [i for i, n in enumerate(images) if n == views]
-        for start in range(0, len(members), config.batch):
-            group = members[start : start + config.batch]
-            prompts = materials.collator.prompts([materials.examples[i] for i in group])
-            yield (
-                group,
-                roll_out(
-                    backbone,
-                    materials.config,
-                    {key: value.to(device) for key, value in prompts.items()},
-                    features.rows(group).to(device).flatten(0, 1),
-                    threshold=config.threshold,
-                    top=config.top,
-                    max_tokens=materials.config.max_tokens,
-                    student=student,
-                    lead=config.lead,
-                ),
-            )
+def _nothing_kept(materials: Materials, tensors: Mapping[str, Tensor], folder: Path) -> str:
+    first = text_of(materials.tokenizer, materials.config, tensors["tokens"][0])
+    return (
+        f"none of the teacher's {len(tensors['tokens'])} reports is legal, so a student has nothing to learn "
+        f"(the first begins: {first[:80]!r}). Train the teacher for more steps until its validation says "
+        f"legal > 0, or set rollout.legal_only to false; {folder} holds what it wrote"
+    )
+
+
+def _roll_out_parts(
+    materials: Materials,
+    config: RolloutConfig,
+    count: int,
+    student: Backbone | None,
+    folder: Path,
+    report: Report,
+) -> None:
+    """Writes this process's parts, each of `config.batch` consecutive studies, whole or not at all."""
+    processes, size = materials.setting.processes, config.batch
+    backbone = materials.backbone.eval()
+    kept = materials.visual_tokens()
+    for part in range(processes.rank, -(-count // size), processes.count):
+        file = folder / f"{part:06}.safetensors"
+        if file.exists():
+            continue
+        group = list(range(part * size, min((part + 1) * size, count)))
+        prompts, features = _inputs(materials, kept, group)
+        found = roll_out(
+            backbone,
+            materials.config,
+            {key: value.to(backbone.device) for key, value in prompts.items()},
+            features,
+            threshold=config.threshold,
+            top=config.top,
+            max_tokens=materials.config.max_tokens,
+            student=student,
+            lead=config.lead,
+        )
+        fresh = file.with_suffix(".new")
+        save_file(_narrow(found), fresh)
+        fresh.rename(file)
+        if processes.first:
+            report({"stage": "rollout", "studies": min(count, (part + processes.count) * size), "of": count})
+
+
+def _inputs(
+    materials: Materials, kept: VisualTokens | None, group: Sequence[int]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Prompt rows and visual tokens [n, D] of studies."""
+    collator, backbone = materials.collator, materials.backbone
+    if kept is not None:
+        tokens, sizes = kept.rows(group)
+        examples = [materials.examples.without_images(i) for i in group]
+    else:
+        examples = [materials.examples[i] for i in group]
+        images = [collator.images(example) for example in examples]
+        tokens, sizes = encode_studies(backbone, collator, images), image_sizes(images)
+    return collator.prompts(examples, sizes), torch.cat(tokens).to(backbone.device)
+
+
+def _narrow(found: Trajectories) -> dict[str, Tensor]:
+    """A part's tensors as small integers, for the disk."""
+    return {key: getattr(found, key).to(kind).cpu().contiguous() for key, kind in _TYPES.items()}
 
 
 def _is_legal(materials: Materials, tokens: Tensor) -> bool:
-    return read_canonical(text_of(materials.tokenizer, materials.config, tokens)).legal
+    """Whether a report may be learnt from.
+
+    Of a network of canonical wording every sentence must be one. Of any other the report must have ended by
+    itself, with both of its parts, and repeat no phrase.
+    """
+    config = materials.config
+    text = text_of(materials.tokenizer, config, tokens)
+    if config.canonical:
+        return read_canonical(text).legal
+    ended = config.eos_token_id in tokens.tolist()
+    parts = text.lower().partition("impression:")
+    said = parts[0].lower().removeprefix("findings:").strip(), parts[2].strip()
+    return ended and all(said) and not _REPEATED.search(text)
 
 
-def _merge(parts: list[tuple[list[int], Trajectories]], count: int) -> dict[str, Tensor]:
-    """Puts the batches into the order of the examples, as small integers and half-precision shares."""
-    length = max(found.tokens.shape[1] for _, found in parts)
-    first = parts[0][1]
-    top = first.top_ids.shape[2]
-    merged = {
-        "tokens": torch.zeros(count, length, dtype=torch.int32),
-        "drafts": torch.zeros(count, length, dtype=torch.int32),
-        "valid": torch.zeros(count, length, dtype=torch.bool),
-        "steps": torch.zeros(count, length, dtype=torch.int16),
-        "top_ids": torch.zeros(count, length, top, dtype=torch.int32),
-        "top_probabilities": torch.zeros(count, length, top, dtype=torch.float32),
-    }
-    for group, found in parts:
-        width = found.tokens.shape[1]
-        for key, target in merged.items():
-            target[group, :width] = getattr(found, key).to(target.dtype).cpu()
+# One to three words that stand there twice in a row: what broken decoding looks like in any wording.
+_REPEATED = re.compile(r"\b(\w+(?:\W+\w+){0,2})\W+\1\b", re.IGNORECASE)
+
+
+def _merge(folder: Path, parts: int) -> dict[str, Tensor]:
+    """All parts, in the order of the examples, padded to one length."""
+    loaded = [load_file(folder / f"{part:06}.safetensors") for part in range(parts)]
+    length = max(one["tokens"].shape[1] for one in loaded)
+    merged = {}
+    for key in _TYPES:
+        if loaded[0][key].ndim == 1:
+            merged[key] = torch.cat([one[key] for one in loaded])
+            continue
+        padded = []
+        for one in loaded:
+            missing = length - one[key].shape[1]
+            padded.append(functional.pad(one[key], (*(0, 0) * (one[key].ndim - 2), 0, missing)))
+        merged[key] = torch.cat(padded)
     return merged

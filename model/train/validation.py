@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from model.findings.canonical import read_canonical
@@ -14,9 +15,12 @@ from model.network.config import ModelConfig
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
 from model.train.batches import Collator, ExampleSet
-from model.train.features import encode_studies
+from model.train.features import encode_studies, image_sizes
 from model.train.generate import generate
+from model.train.parallel import Processes
 from model.train.rollout import roll_out
+
+_AT_ONCE = 64  # studies decoded together
 
 Decode = Callable[[Mapping[str, Tensor], Tensor], tuple[Tensor, float]]
 
@@ -32,13 +36,13 @@ class Subject(Protocol):
 
 
 class Validator:
-    """Decodes the first held-out examples and scores the texts against the truth or the reports."""
+    """Decodes the first held-out examples, shared out over the processes, and scores the texts."""
 
     def __init__(self, subject: Subject, examples: int) -> None:
         self._subject = subject
-        self._examples = [subject.validation[i] for i in range(min(examples, len(subject.validation)))]
+        self._count = min(examples, len(subject.validation))
 
-    def autoregressive(self) -> dict[str, float]:
+    def autoregressive(self, processes: Processes) -> dict[str, float]:
         """Quality of greedy autoregressive decoding."""
         subject = self._subject
 
@@ -48,10 +52,14 @@ class Validator:
             )
             return tokens, float(tokens.shape[1] * len(tokens))
 
-        return self._score(decode)
+        return self._score(decode, processes)
 
     def multistep(
-        self, threshold: float = 0.85, most_steps: int | None = None, tokens_per_step: int = 1
+        self,
+        processes: Processes,
+        threshold: float = 0.85,
+        most_steps: int | None = None,
+        tokens_per_step: int = 1,
     ) -> dict[str, float]:
         """Quality of block diffusion decoding; `most_steps=1` is one step per block."""
         subject = self._subject
@@ -69,29 +77,33 @@ class Validator:
             )
             return found.tokens, float(found.forwards.sum())
 
-        return self._score(decode)
+        return self._score(decode, processes)
 
-    def onestep(self) -> dict[str, float]:
+    def onestep(self, processes: Processes) -> dict[str, float]:
         """Quality of one forward per block."""
-        return self.multistep(most_steps=1)
+        return self.multistep(processes, most_steps=1)
 
-    def _score(self, decode: Decode) -> dict[str, float]:
-        subject = self._subject
+    def _score(self, decode: Decode, processes: Processes) -> dict[str, float]:
+        subject, device = self._subject, self._subject.backbone.device
+        own = processes.share(self._count)
         texts: list[str] = []
-        references: list[Example] = []
-        forwards = 0.0
+        spent = 0.0
         was_training = subject.backbone.training
         subject.backbone.eval()
-        for count in sorted({len(e.images) for e in self._examples}):
-            group = [e for e in self._examples if len(e.images) == count]
-            prompts = {k: v.to(subject.backbone.device) for k, v in subject.collator.prompts(group).items()}
-            features = encode_studies(subject.backbone, subject.collator, subject.collator.pixels(group))
-            tokens, spent = decode(prompts, features.flatten(0, 1))
-            forwards += spent
+        for start in range(own.start, own.stop, _AT_ONCE):
+            group = [subject.validation[i] for i in range(start, min(start + _AT_ONCE, own.stop))]
+            images = [subject.collator.images(example) for example in group]
+            prompts = subject.collator.prompts(group, image_sizes(images))
+            features = torch.cat(encode_studies(subject.backbone, subject.collator, images))
+            with torch.inference_mode():
+                tokens, forwards = decode({k: v.to(device) for k, v in prompts.items()}, features)
+            spent += forwards
             texts += [text_of(subject.tokenizer, subject.config, row) for row in tokens]
-            references += group
         subject.backbone.train(was_training)
-        return score(texts, references) | {"forwards": forwards / len(texts)}
+        every = processes.gather((texts, spent))
+        texts = [text for found, _ in every for text in found]
+        references = [subject.validation.without_images(i) for i in range(self._count)]
+        return score(texts, references) | {"forwards": sum(s for _, s in every) / max(1, len(texts))}
 
 
 def text_of(tokenizer: ReportTokenizer, config: ModelConfig, tokens: Tensor) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from model.network.backbone import Backbone
 from model.network.config import ModelConfig
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
-from model.train.stages import Materials
+from model.train.loop import Machine
+from model.train.parallel import Processes
+from model.train.stages import Materials, Setting
 
 REPORTS = (
     "Findings: No pneumothorax. Impression: Small left effusion.",
@@ -43,8 +47,26 @@ class ToyExamples:
     def __getitem__(self, index: int, /) -> Example:
         return self._examples[index]
 
-    def image_count(self, index: int) -> int:
-        return len(self._examples[index].images)
+    def without_images(self, index: int) -> Example:
+        return replace(self._examples[index], images=())
+
+    def answer_length(self, index: int) -> int:
+        return len(self._examples[index].answer)
+
+    def identity(self) -> str:
+        return "toys"
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Setting:
+    """One process, whose visual tokens stay in memory."""
+    return Setting(processes=Processes.join(), folder=tmp_path / "features")
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """One process whose clock stands still."""
+    return Machine(processes=Processes.join(), clock=lambda: 0.0)
 
 
 @pytest.fixture
@@ -52,10 +74,11 @@ def make_materials(
     make_config: Callable[..., ModelConfig],
     make_backbone: Callable[[ModelConfig, int], Backbone],
     tokenizer: ReportTokenizer,
-) -> Callable[[], Materials]:
+    alone: Setting,
+) -> Callable[..., Materials]:
     """Materials with equal weights every time, so that two runs can be compared."""
 
-    def make() -> Materials:
+    def make(setting: Setting | None = None) -> Materials:
         config = make_config(block_size=4)
         return Materials(
             backbone=make_backbone(config, 1),
@@ -64,6 +87,7 @@ def make_materials(
             examples=ToyExamples(24),
             validation=ToyExamples(4),
             seed=7,
+            setting=setting or alone,
         )
 
     return make

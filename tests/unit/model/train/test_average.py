@@ -23,7 +23,7 @@ def test_mean_of_branches_is_the_mean_of_every_weight(
     start = {name: value.clone() for name, value in network.state_dict().items()}
     for number, step in enumerate((0.0, 0.3, -0.6)):
         network.load_state_dict({name: value + step for name, value in start.items()})
-        materials.save(tmp_path / str(number), Stage.ECHO)
+        materials.save(network.state_dict(), tmp_path / str(number), Stage.ECHO)
 
     found = load_mean([tmp_path / str(number) for number in range(3)])
 
@@ -37,14 +37,14 @@ def test_networks_of_other_shapes_have_no_mean(
 ) -> None:
     """The error names the one that does not fit."""
     materials = make_materials()
-    materials.save(tmp_path / "one", Stage.ECHO)
+    materials.save(materials.backbone.network.state_dict(), tmp_path / "one", Stage.ECHO)
     layers = materials.backbone.network.model.language_model.layers
     layers.append(copy.deepcopy(layers[0]))
     text = materials.config.network["text_config"]
     text["num_hidden_layers"] += 1
     if "layer_types" in text:
         text["layer_types"] = [*text["layer_types"], text["layer_types"][0]]
-    materials.save(tmp_path / "other", Stage.ECHO)
+    materials.save(materials.backbone.network.state_dict(), tmp_path / "other", Stage.ECHO)
 
     with pytest.raises(AverageError, match="other has other tensors"):
         load_mean([tmp_path / "one", tmp_path / "other"])

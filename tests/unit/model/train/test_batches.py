@@ -10,20 +10,26 @@ from model.train.batches import Sampler
 from model.train.stages import Materials
 
 
-def test_sampler_uses_every_example_once_per_epoch_and_never_mixes_image_counts() -> None:
-    """Within an epoch nothing is drawn twice; a batch's studies have equally many images."""
-    images = [1] * 8 + [2] * 12
-    sampler = Sampler(list(range(20)), images, 4, seed=1)
+def test_sampler_uses_every_example_once_per_epoch() -> None:
+    """Within an epoch nothing is drawn twice."""
+    sampler = Sampler(list(range(20)), 4, seed=1)
 
     epoch = [sampler.indices(step) for step in range(5)]
 
     assert list(range(20)) == sorted(int(i) for batch in epoch for i in batch)
-    assert all(len({images[i] for i in batch}) == 1 for batch in epoch)
+
+
+def test_sampler_repeats_a_set_that_is_smaller_than_a_batch() -> None:
+    """Every batch is whole, so that several processes have equal shares."""
+    sampler = Sampler([1, 2, 3], 8, seed=1)
+
+    assert [0, 1, 2] == sorted({int(i) for i in sampler.indices(5)})
+    assert len(sampler.indices(5)) == 8
 
 
 def test_sampler_is_a_function_of_seed_and_step() -> None:
     """Asked for step 7 first or last, the answer is the same: that is what makes runs resumable."""
-    one, other = (Sampler([1] * 20, [1] * 20, 4, seed=3) for _ in range(2))
+    one, other = (Sampler([1] * 20, 4, seed=3) for _ in range(2))
     in_order = [one.indices(step).tolist() for step in range(12)]
 
     assert in_order[7] == other.indices(7).tolist()
@@ -43,3 +49,16 @@ def test_answers_are_padded_with_labelled_ends_up_to_their_own_last_block(
     assert [[1, 2, eos, eos, eos, eos, eos, eos], [1, 2, 3, 4, 5, eos, eos, eos]] == answers.tokens.tolist()
     assert answers.valid.sum(dim=1).tolist() == [4, 8]
     assert torch.equal(answers.valid[0], torch.arange(8) < 4)
+
+
+def test_an_answer_that_does_not_fit_is_cut_and_not_ended(make_materials: Callable[[], Materials]) -> None:
+    """A network must not learn to stop where a report was cut: no end-of-text, no pads behind it."""
+    collator = make_materials().collator
+    longest = collator.config.max_tokens
+
+    tokens = collator.answer_ids("Findings: " + "No pneumothorax. " * 200)
+    answers = collator.answers([tokens])
+
+    assert len(tokens) == longest
+    assert collator.config.eos_token_id not in tokens
+    assert int(answers.valid.sum()) == longest // 4 * 4

@@ -15,7 +15,7 @@ from model.network.backbone import Backbone
 from model.network.prompt import build_prompt, collate_prompts
 from model.train.config import DcdConfig, RolloutConfig, T3dConfig
 from model.train.distill import DcdStage, T3dStage
-from model.train.features import encode_studies
+from model.train.features import encode_studies, image_sizes
 from model.train.loop import Batch
 from model.train.optimizers import build_optimizers
 from model.train.rollout import roll_out
@@ -39,12 +39,12 @@ def test_rollouts_say_what_the_plain_multistep_decoder_says(
     materials = make_materials()
     examples = [materials.examples[i] for i in (0, 1, 3)]
     config, collator = materials.config, materials.collator
-    features = encode_studies(materials.backbone, collator, collator.pixels(examples))
+    images = [collator.images(example) for example in examples]
     found = roll_out(
         materials.backbone,
         config,
-        collator.prompts(examples),
-        features.flatten(0, 1),
+        collator.prompts(examples, image_sizes(images)),
+        torch.cat(encode_studies(materials.backbone, collator, images)),
         threshold=0.6,
         max_tokens=config.max_tokens,
     )
@@ -91,8 +91,9 @@ def test_a_students_drafts_stand_beside_the_teachers_blocks(make_materials: Call
     materials, student = make_materials(), _student(make_materials())
     config, collator = materials.config, materials.collator
     examples = [materials.examples[i] for i in (0, 1, 3)]
-    prompts, seen = collator.prompts(examples), collator.pixels(examples)
-    features = encode_studies(materials.backbone, collator, seen).flatten(0, 1)
+    seen = [collator.images(example) for example in examples]
+    prompts = collator.prompts(examples, image_sizes(seen))
+    features = torch.cat(encode_studies(materials.backbone, collator, seen))
     common = {"threshold": 0.6, "top": 4, "max_tokens": config.max_tokens}
 
     own = roll_out(materials.backbone, config, prompts, features, **common)
@@ -132,14 +133,14 @@ def test_a_broken_draft_is_the_context_and_the_teachers_choice_the_target(
     trajectories = _collected(materials, tmp_path)
     settings = DcdConfig(steps=1, batch=4, rate=1e-3, validation_examples=2, choice_weight=1.0, eos_weight=0)
     stage = DcdStage(materials, settings, trajectories)
-    batch = stage.batch(0)
+    batch = stage.batch(0, range(4))
     first, last = batch.rows["drafts"].clone(), batch.rows["drafts"].clone()
     first[:, 0] = (first[:, 0] + 1) % 50
     last[:, -1] = (last[:, -1] + 1) % 50
 
     def loss(**changed: Tensor) -> float:
         rows = {**batch.rows, **changed}
-        return float(stage.objective(Batch(rows=rows, shared=batch.shared), batch.size).detach())
+        return float(stage.objective(Batch(rows=rows, shared=batch.shared, total=batch.total)).detach())
 
     only = torch.zeros_like(batch.rows["top_probabilities"])
     only[..., 0] = 1.0
@@ -189,10 +190,10 @@ def test_students_learn_from_the_trajectories(
         )
         stage = DcdStage(materials, direction, trajectories)
     optimizers = build_optimizers(stage.objective, DcdConfig(steps=1, batch=4, rate=1e-4))
-    batch = stage.batch(0)
+    batch = stage.batch(0, range(4))
     losses = []
     for _ in range(6):
-        loss = stage.objective(batch, batch.size)
+        loss = stage.objective(batch)
         loss.backward()
         for optimizer in optimizers:
             optimizer.step()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.train.config import TrainingConfigError
-from model.train.json_lines import JsonLinesExamples
+from model.train.config import JsonLinesData
+from model.train.json_lines import DataError, JsonLinesExamples
 
 
 def _write(folder: Path, *records: dict[str, object]) -> Path:
@@ -30,7 +30,7 @@ def test_a_line_becomes_an_example(tmp_path: Path) -> None:
         "impression": "Normal.",
     }
 
-    example = JsonLinesExamples(_write(tmp_path, record))[0]
+    example = JsonLinesExamples.open(JsonLinesData(file=_write(tmp_path, record)))[0]
 
     assert example.answer == "Findings: No mass. Impression: Normal."
     assert example.views == ("frontal", "lateral")
@@ -42,7 +42,7 @@ def test_a_line_becomes_an_example(tmp_path: Path) -> None:
     ("line", "reason"),
     [
         ("{", "line 1: not JSON"),
-        ('{"id": 1, "images": ["a"], "findings": ""}', "lacks impression"),
+        ('{"id": 1, "images": ["a"], "findings": ""}', "lacks 'impression'"),
         ('{"id": 1, "images": [], "findings": "", "impression": ""}', "names no image"),
     ],
 )
@@ -51,5 +51,5 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
     file = tmp_path / "reports.jsonl"
     file.write_text(line + "\n")
 
-    with pytest.raises(TrainingConfigError, match=reason):
-        JsonLinesExamples(file)
+    with pytest.raises(DataError, match=reason):
+        JsonLinesExamples.open(JsonLinesData(file=file))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from model.train.config import RadConfig
-from model.train.loop import Report, train
+from model.train.loop import Machine, Report, train
 from model.train.stages import Materials, RadStage
 
 CONFIG = RadConfig(
@@ -41,14 +41,14 @@ def _ignore(_: Mapping[str, float | int | str]) -> None:
 
 
 def test_resumed_training_equals_uninterrupted_training(
-    make_materials: Callable[[], Materials], tmp_path: Path
+    make_materials: Callable[[], Materials], machine: Machine, tmp_path: Path
 ) -> None:
     """A run that is killed after a save and started again writes bit for bit the same weights and log."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train(RadStage(make_materials(), CONFIG), CONFIG, whole, clock=lambda: 0.0, report=_ignore)
+    train(RadStage(make_materials(), CONFIG), CONFIG, whole, machine=machine, report=_ignore)
     with pytest.raises(_Stopped):
-        train(RadStage(make_materials(), CONFIG), CONFIG, broken, clock=lambda: 0.0, report=_stop_after(3))
-    train(RadStage(make_materials(), CONFIG), CONFIG, broken, clock=lambda: 0.0, report=_ignore)
+        train(RadStage(make_materials(), CONFIG), CONFIG, broken, machine=machine, report=_stop_after(3))
+    train(RadStage(make_materials(), CONFIG), CONFIG, broken, machine=machine, report=_ignore)
 
     assert _weights(whole) == _weights(broken)
     losses = [
@@ -60,14 +60,14 @@ def test_resumed_training_equals_uninterrupted_training(
 
 
 def test_micro_batches_change_nothing_but_rounding(
-    make_materials: Callable[[], Materials], tmp_path: Path
+    make_materials: Callable[[], Materials], machine: Machine, tmp_path: Path
 ) -> None:
     """Gradients are summed over the parts of a batch."""
     losses = []
     for number, micro in enumerate((None, 1)):
         config = CONFIG.model_copy(update={"micro_batch": micro, "steps": 2})
         folder = tmp_path / str(number)
-        train(RadStage(make_materials(), config), config, folder, clock=lambda: 0.0, report=_ignore)
+        train(RadStage(make_materials(), config), config, folder, machine=machine, report=_ignore)
         losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
 
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

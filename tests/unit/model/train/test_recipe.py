@@ -16,6 +16,7 @@ from model.train.publish import publish_demo
 from model.train.recipe import Recipe
 
 STEP = {"steps": 1, "batch": 2, "rate": 1e-3, "warmup": 1, "validation_examples": 2, "optimizer": "muon"}
+PHANTOMS = {"phantoms": {"first_seed": 0, "count": 4, "image_size": 56}}
 SIZES = {
     "hidden": 48,
     "layers": 1,
@@ -120,7 +121,7 @@ def test_a_stage_without_a_section_is_refused(tmp_path: Path) -> None:
     """The error names the sections that the recipe has."""
     recipe = Recipe(
         TrainingConfig.model_validate(
-            {"name": "x", "run": str(tmp_path), "data": {}, "validation": {}, "ar": STEP}
+            {"name": "x", "run": str(tmp_path), "data": PHANTOMS, "validation": PHANTOMS, "ar": STEP}
         ),
         clock=lambda: 0.0,
         report=_ignore,

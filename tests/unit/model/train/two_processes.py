@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from model.train.config import StageConfig
-from model.train.loop import Batch, leave_processes, train
+from model.train.loop import Batch, Machine, leave_processes, train
+from model.train.parallel import Processes
 
 
 class Regression(nn.Module):
@@ -20,26 +21,27 @@ class Regression(nn.Module):
         super().__init__()
         self.line = nn.Linear(3, 1)
 
-    def forward(self, part: Batch, total: int) -> Tensor:
+    def forward(self, part: Batch) -> Tensor:
         error = self.line(part.rows["x"]).squeeze(1) - part.rows["y"]
-        return (error**2).sum() / total
+        return (error**2).sum() / part.total
 
 
 class Toy:
-    """A stage of five examples a step, so that two processes get unequal shares."""
+    """A stage of six examples a step."""
 
     name = "toy"
+    layers = ()
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.objective: nn.Module = Regression()
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, share: range) -> Batch:
         chance = torch.Generator().manual_seed(step)
-        x = torch.randn(5, 3, generator=chance)
-        return Batch(rows={"x": x, "y": x.sum(dim=1)})
+        x = torch.randn(6, 3, generator=chance)[share.start : share.stop]
+        return Batch(rows={"x": x, "y": x.sum(dim=1)}, total=6)
 
-    def validate(self) -> Mapping[str, float]:
+    def validate(self, processes: Processes) -> Mapping[str, float]:
         return {}
 
     def save(self, state: Mapping[str, Tensor], directory: Path) -> None:
@@ -47,6 +49,7 @@ class Toy:
 
 
 if __name__ == "__main__":
-    config = StageConfig(steps=3, batch=5, rate=1e-2, warmup=1)
-    train(Toy(), config, Path(sys.argv[1]), clock=lambda: 0.0, report=lambda record: None)
+    config = StageConfig(steps=3, batch=6, rate=1e-2, warmup=1)
+    machine = Machine(processes=Processes.join(), clock=lambda: 0.0)
+    train(Toy(), config, Path(sys.argv[1]), machine=machine, report=lambda record: None)
     leave_processes()

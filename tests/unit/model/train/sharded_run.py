@@ -1,0 +1,59 @@
+"""Processes that train a recipe's stages together, forked from one server that has imported torch already.
+
+Importing torch takes seconds; a fork takes none, so a test may start several groups of processes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from model.train.config import load_training_config
+from model.train.parallel import leave_processes
+from model.train.recipe import Recipe
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["model.train.recipe", __name__])
+
+
+def run_stages(recipe: Path, stages: str, processes: int, kill_after: int = 0) -> list[int]:
+    """Runs stages in so many processes and returns their exit codes.
+
+    kill_after: the first process kills itself once it has done so many steps; the others are then killed.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = [
+        _CONTEXT.Process(target=_run, args=(recipe, stages, kill_after, rank, processes, port))
+        for rank in range(processes)
+    ]
+    for process in group:
+        process.start()
+    group[0].join(timeout=250)
+    if group[0].exitcode != 0:
+        for process in group:
+            process.kill()
+    for process in group:
+        process.join(timeout=60)
+    return [int(process.exitcode if process.exitcode is not None else 1) for process in group]
+
+
+def _run(recipe: Path, stages: str, kill_after: int, rank: int, processes: int, port: int) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(processes), "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+    def report(record: Mapping[str, float | int | str]) -> None:
+        if kill_after and record.get("step") == kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for stage in stages.split(","):
+        Recipe(load_training_config(recipe), clock=lambda: 0.0, report=report).run(stage)
+    leave_processes()

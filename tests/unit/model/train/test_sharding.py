@@ -1,0 +1,90 @@
+"""Two processes with sharded weights learn what one process learns, also when they are killed between."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from model.network.checkpoint import load_checkpoint
+from tests.unit.model.train.sharded_run import run_stages
+
+STEP = {"steps": 4, "batch": 4, "rate": 1e-3, "warmup": 1, "validation_examples": 3, "save_every": 2}
+SIZES = {
+    "hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2, "ffn": 64,
+    "vision_hidden": 32, "vision_heads": 2, "vision_layers": 1, "vision_ffn": 48,
+}  # fmt: skip
+REPORTS = ("No pneumothorax.", "The heart is enlarged.", "Small left pleural effusion.", "No mass.")
+
+
+def _data(folder: Path) -> Path:
+    rng = np.random.default_rng(1)
+    lines = []
+    for number in range(8):
+        name = f"{number}.png"
+        Image.fromarray(rng.integers(0, 256, (60, 50), dtype=np.uint8)).save(folder / name)
+        images = [name] if number % 3 else [name, name]
+        report = {"findings": REPORTS[number % 4], "impression": REPORTS[(number + 1) % 4]}
+        lines.append(json.dumps({"id": number, "images": images, "indication": "cough", **report}))
+    file = folder / "data.jsonl"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def _recipe(folder: Path, name: str, data: Path, **changes: Any) -> Path:
+    source = {"json_lines": {"file": str(data)}}
+    recipe = {
+        "name": name,
+        "run": str(folder / name),
+        "network": SIZES,
+        "features": "none",
+        "data": source,
+        "validation": source,
+        "ar": {**STEP, "steps": 2},
+        "rad": {**STEP, "micro_batch": 1},
+        "rollout": {"examples": 8, "batch": 2, "top": 4, "legal_only": False},
+        "dcd": STEP,
+        "t3d": STEP,
+    } | changes
+    file = folder / f"{name}.yaml"
+    file.write_text(yaml.safe_dump(recipe))
+    return file
+
+
+def _losses(run: Path, stage: str) -> list[float]:
+    lines = (run / stage / "log.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def _figures(run: Path, stage: str) -> dict[str, float]:
+    last = json.loads((run / stage / "log.jsonl").read_text().splitlines()[-1])
+    return {key: value for key, value in last.items() if key.startswith("validation_")}
+
+
+@pytest.mark.timeout(600)
+def test_all_stages_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
+    """AR, RAD, rollout, DCD and T3D; RAD is killed after its third step and continues from its second."""
+    data = _data(tmp_path)
+    one, two = (_recipe(tmp_path, name, data) for name in ("one", "two"))
+    assert run_stages(one, "ar,rad,rollout,dcd,t3d", 1) == [0]
+
+    killed = run_stages(two, "ar,rad", 2, kill_after=3)
+    assert killed[0] == -signal.SIGKILL
+    assert not (tmp_path / "two" / "rad" / "done").exists()
+    assert run_stages(two, "rad,rollout,dcd,t3d", 2) == [0, 0]
+
+    for stage in ("ar", "rad", "dcd", "t3d"):
+        expected = _losses(tmp_path / "one", stage)
+        assert _losses(tmp_path / "two", stage) == pytest.approx(expected, rel=1e-4), stage
+        assert len(expected) == (2 if stage == "ar" else 4)
+    assert _figures(tmp_path / "two", "rad").keys() == _figures(tmp_path / "one", "rad").keys()
+    assert (tmp_path / "two" / "rollout" / "summary.json").read_text() == (
+        tmp_path / "one" / "rollout" / "summary.json"
+    ).read_text()
+    assert load_checkpoint(tmp_path / "two" / "dcd").config.denoising_steps == 1
