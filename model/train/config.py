@@ -59,7 +59,7 @@ class DataConfig(Section):
 
 
 class LoraConfig(Section):
-    """Low-rank adapters on the decoder's layers; everything else is frozen. Merged at the end of the stage."""
+    """Low-rank adapters on the decoder's layers, merged when the stage ends; all else is frozen."""
 
     rank: int = Field(16, gt=0)
     alpha: float = Field(32.0, gt=0)

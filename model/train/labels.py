@@ -103,7 +103,8 @@ class LabelObjective(nn.Module):
         """Visual tokens [B, n, D] of studies' images [images, S, S], padded, and which are real [B, n]."""
         images = [image for own in pixels for image in own]
         features = self._backbone[0].encode_images(*patchify(images, self._config))
-        own = torch.split(features, [len(one) * self._config.image_tokens for one in pixels])
+        counts = [len(one) * self._config.image_tokens for one in pixels]
+        own = list(torch.split(features, counts))
         present = [torch.ones(len(one), dtype=torch.bool, device=features.device) for one in own]
         return pad_sequence(own, batch_first=True), pad_sequence(present, batch_first=True)
 

@@ -25,7 +25,7 @@ def add_adapters(backbone: Backbone, config: LoraConfig) -> None:
     layers = backbone.network.model.language_model.layers
     settings = PeftConfig(
         r=config.rank,
-        lora_alpha=config.alpha,  # type: ignore[arg-type]
+        lora_alpha=config.alpha,
         lora_dropout=0.0,
         target_modules=list(config.targets),
     )

@@ -189,7 +189,7 @@ class TextStage:
         self._usable = np.repeat(np.arange(len(examples)), np.where(lengths > 0, often, 0))
         if not len(self._usable):
             raise StageError(
-                f"{self.name}: none of the {len(examples)} studies has an answer to learn; for a distillation "
+                f"{self.name}: none of the {len(examples)} studies has an answer to learn; of a distillation "
                 "see the rollout's summary.json: a teacher whose reports are not legal must be trained longer"
             )
         self._sampler = Sampler(lengths[self._usable], config.batch, materials.seed)
@@ -211,7 +211,7 @@ class TextStage:
                     parameter.data = parameter.data.bfloat16()
         text = backbone.network.model.language_model
         if setting.checkpoint_activations:
-            text.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            text.activation_checkpointing_enable()
         backbone.train()
         return kept
 

@@ -79,7 +79,7 @@ def test_prompt_has_a_placeholder_for_every_visual_token(
     config = make_config(image_size=84)
     prompt = build_prompt(tokenizer, config, [np.zeros((9, 9), np.uint8)])
     assert 9 == config.image_tokens == prompt.input_ids.count(tokenizer.image_id)
-    assert [(84, 84)] == [tuple(image.shape) for image in prompt.images]
+    assert [tuple(image.shape) for image in prompt.images] == [(84, 84)]
 
 
 def test_prompt_without_images_is_refused(tokenizer: ReportTokenizer, make_config: Make) -> None:

@@ -23,7 +23,7 @@ def test_sampler_repeats_a_set_that_is_smaller_than_a_batch() -> None:
     """Every batch is whole, so that several processes have equal shares."""
     sampler = Sampler([1, 2, 3], 8, seed=1)
 
-    assert [0, 1, 2] == sorted({int(i) for i in sampler.indices(5)})
+    assert sorted({int(i) for i in sampler.indices(5)}) == [0, 1, 2]
     assert len(sampler.indices(5)) == 8
 
 

@@ -52,7 +52,8 @@ def test_a_wrong_recipe_is_one_error_with_every_problem(tmp_path: Path) -> None:
     """Each problem stands with its path in the file."""
     file = tmp_path / "recipe.yaml"
     file.write_text(
-        "name: x\nrun: y\ndata: &d {phantoms: {count: 4}}\nvalidation: *d\nar: {steps: 0, batch: 4, rate: 1.0, colour: red}\n"
+        "name: x\nrun: y\n"
+        "data: &d {phantoms: {count: 4}}\nvalidation: *d\nar: {steps: 0, batch: 4, rate: 1.0, colour: red}\n"
     )
 
     with pytest.raises(TrainingConfigError) as caught:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
-from model.network.checkpoint import load_checkpoint
+from model.network.checkpoint import inspect_checkpoint, load_checkpoint
 from tests.unit.model.train.sharded_run import run_stages
 
 STEP = {"steps": 4, "batch": 4, "rate": 1e-3, "warmup": 1, "validation_examples": 3, "save_every": 2}
@@ -88,3 +89,45 @@ def test_all_stages_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> N
         tmp_path / "one" / "rollout" / "summary.json"
     ).read_text()
     assert load_checkpoint(tmp_path / "two" / "dcd").config.denoising_steps == 1
+
+
+@pytest.mark.timeout(600)
+def test_adapters_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
+    """RAD and DCD with LoRA: the same losses, and merged checkpoints that agree."""
+    data = _data(tmp_path)
+    lora = {**STEP, "steps": 2, "freeze_vision": True, "lora": {"rank": 2, "alpha": 4.0}}
+    stages = {"ar": {**STEP, "steps": 1}, "rad": lora, "dcd": lora, "t3d": None, "features": "disk"}
+    runs = {count: _recipe(tmp_path, f"lora-{count}", data, **stages) for count in (1, 2)}
+
+    for count, recipe in runs.items():
+        assert run_stages(recipe, "ar,rad,rollout,dcd", count) == [0] * count
+
+    for stage in ("rad", "dcd"):
+        expected = _losses(tmp_path / "lora-1", stage)
+        assert _losses(tmp_path / "lora-2", stage) == pytest.approx(expected, rel=1e-4), stage
+    one, two = (load_checkpoint(tmp_path / f"lora-{count}" / "dcd").backbone for count in (1, 2))
+    for name, tensor in one.state_dict().items():
+        torch.testing.assert_close(two.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.timeout(600)
+def test_half_precision_trains_with_float32_masters(tmp_path: Path) -> None:
+    """bfloat16 weights, activation checkpointing and adapters: losses near float32's, stored in bfloat16."""
+    data = _data(tmp_path)
+    section = {**STEP, "steps": 2, "freeze_vision": True, "micro_batch": 2}
+    common = {"ar": {**STEP, "steps": 1}, "rollout": None, "dcd": None, "t3d": None}
+    lora = {**section, "lora": {"rank": 2}}
+    half = {"precision": "bfloat16", "checkpoint_activations": True}
+    recipes = {
+        "full": _recipe(tmp_path, "full", data, **common, rad=section),
+        "half": _recipe(tmp_path, "half", data, **common, **half, rad=section),
+        "adapted": _recipe(tmp_path, "adapted", data, **common, **half, rad=lora),
+    }
+    for recipe in recipes.values():
+        assert run_stages(recipe, "ar,rad", 1) == [0]
+
+    expected = _losses(tmp_path / "full", "rad")
+    assert _losses(tmp_path / "half", "rad") == pytest.approx(expected, rel=0.03)
+    assert _losses(tmp_path / "adapted", "rad")[0] == pytest.approx(expected[0], rel=0.03)
+    for name in ("half", "adapted"):
+        assert set(inspect_checkpoint(tmp_path / name / "rad").types) == {"BF16"}

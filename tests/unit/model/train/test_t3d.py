@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from model.train.t3d import commit_order, discriminative_loss, fewer_step_state, state_of
+from model.train.config import T3dConfig
+from model.train.t3d import (
+    commit_order,
+    discriminative_loss,
+    fewer_step_state,
+    sample_means,
+    state_of,
+)
 
 STEPS = torch.tensor([[1, 2, 2, 3, 1, 1, 1, 1]])
 VALID = torch.ones_like(STEPS, dtype=torch.bool)
@@ -44,3 +51,18 @@ def test_discriminative_loss_falls_when_real_gains_and_fake_loses() -> None:
 
     assert float(discriminative_loss(one, zero, zero, zero, beta=1.0, alpha=0.5)) < float(start)
     assert float(discriminative_loss(zero, zero, -one, zero, beta=1.0, alpha=0.5)) < float(start)
+
+
+def test_log_probabilities_are_means_over_a_samples_masked_tokens() -> None:
+    """A long report does not weigh more than a short one; a sample without masked tokens gives 0."""
+    masked = torch.tensor([[True, True, False], [False, False, False], [False, False, True]])
+
+    assert sample_means(torch.tensor([-1.0, -3.0, -5.0]), masked).tolist() == [-2.0, 0.0, -5.0]
+
+
+def test_defaults_are_the_published_settings() -> None:
+    """beta 0.1, alpha 0.5, path weight 0.2, k = 4."""
+    settings = T3dConfig(steps=1, batch=1, rate=1e-3)
+
+    expected = (0.1, 0.5, 0.2, 4)
+    assert expected == (settings.beta, settings.alpha, settings.path_weight, settings.tokens_per_step)

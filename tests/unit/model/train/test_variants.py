@@ -35,7 +35,8 @@ def test_a_wrong_variant_is_named(tmp_path: Path) -> None:
     """The error says which variant of which file holds the problem."""
     file = tmp_path / "v.yaml"
     file.write_text(
-        "common: {name: x, run: r, data: {}, validation: {}}\nvariants: {odd: {dcd: {steps: 0}}}\n"
+        "common: {name: x, run: r, data: &d {phantoms: {count: 4}}, validation: *d}\n"
+        "variants: {odd: {dcd: {steps: 0}}}\n"
     )
 
     with pytest.raises(TrainingConfigError, match=r"variant odd: dcd\.steps"):
