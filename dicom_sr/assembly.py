@@ -14,12 +14,21 @@ from pydicom.filewriter import dcmwrite
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicom_sr import codes
+from dicom_sr.coding_schemes import identifications, schemes_in
 from dicom_sr.content import Item
 from dicom_sr.content_encoding import content_sequence_value
 from dicom_sr.header import DocumentState, SeriesPlace, add_evidence, new_document
 from dicom_sr.identifiers import derived_uid, instance_uid, series_uid
 from dicom_sr.measurement_report import ReportContext
-from dicom_sr.source import ImageReference, StudyHeader, image_references, prior_references, study_header
+from dicom_sr.source import (
+    ImageReference,
+    StudyHeader,
+    image_references,
+    prior_references,
+    shows_chest,
+    study_header,
+)
 from dicom_sr.terminology import Terminology, default_terminology
 from dicom_sr.values import Algorithm, DocumentReference, SourceStudy, Verification
 
@@ -58,20 +67,28 @@ def open_frame(
     locale: str,
     terminology: Terminology | None,
     verification: Verification | None = None,
+    *,
+    drafted: bool = True,
 ) -> Frame:
     """Read the study's headers once for all its documents.
+
+    drafted: whether the images were accepted as chest radiographs, so that only one that says otherwise
+    makes the procedure reported another one.
 
     Raises:
         SourceIdentityError: an image cannot be named in a document.
         MixedStudyError: images of several studies or patients.
     """
     header = study_header(study.images)
+    chest = [shows_chest(image) for image in study.images]
+    is_chest = False not in chest if drafted else all(chest)
     context = ReportContext(
         algorithm=algorithm,
         terminology=terminology or default_terminology(),
         images=image_references(study.images),
         study_instance_uid=header.study_instance_uid,
         language=locale,
+        procedure=codes.CHEST_RADIOGRAPHY if is_chest else codes.RADIOGRAPHY,
         verification=verification,
     )
     return Frame(header=header, context=context, priors=prior_references(study), created=created)
@@ -88,6 +105,9 @@ def assemble(frame: Frame, parts: DocumentParts) -> Dataset:
         frame.created,
     )
     add_evidence(document, [*frame.context.images, *parts.also_evidence], frame.priors, parts.predecessors)
+    schemes = identifications(schemes_in(document, parts.tree))
+    if schemes:
+        document.CodingSchemeIdentificationSequence = schemes
     # The tree is already in this encoding; saying so lets pydicom write its bytes as they are.
     document.set_original_encoding(False, True, convert_encodings(document.SpecificCharacterSet))
     _add_tree(document, parts.tree)

@@ -35,6 +35,7 @@ LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendant
 COUNTRY: Final = Code("121046", "DCM", "Country of Language")
 PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure reported")
 RADIOGRAPHY: Final = Code("43468-8", "LN", "XR unspecified body region")
+CHEST_RADIOGRAPHY: Final = Code("30745-4", "LN", "XR Chest Views")
 OBSERVER_TYPE: Final = Code("121005", "DCM", "Observer Type")
 PERSON: Final = Code("121006", "DCM", "Person")
 DEVICE: Final = Code("121007", "DCM", "Device")
@@ -44,6 +45,9 @@ DEVICE_OBSERVER_NAME: Final = Code("121013", "DCM", "Device Observer Name")
 DEVICE_OBSERVER_MANUFACTURER: Final = Code("121014", "DCM", "Device Observer Manufacturer")
 DEVICE_OBSERVER_MODEL: Final = Code("121015", "DCM", "Device Observer Model Name")
 DEVICE_OBSERVER_SERIAL: Final = Code("121016", "DCM", "Device Observer Serial Number")
+
+# Contributing equipment (CID 7005); IHE AIR's Processing Algorithm has no code of its own in DICOM yet
+PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 
 # Algorithm identification (TID 4019)
 ALGORITHM_NAME: Final = Code("111001", "DCM", "Algorithm Name")

@@ -215,7 +215,7 @@ def build_rejection(
     _check_algorithm(algorithm, revision, created)
     if not clean(reason_text):
         raise ContentError("reason_text is empty: say in words why there is no draft")
-    frame = open_frame(study, algorithm, created, locale, terminology)
+    frame = open_frame(study, algorithm, created, locale, terminology, drafted=outcome == "rejected")
     lines = labels.rejection_lines(algorithm, clean(reason_text), outcome, revision, frame.header.notes)
     findings = _Written(
         tree=outcome_tree(frame.context, _OUTCOME[outcome], Narrative(comments=lines)),

@@ -27,6 +27,12 @@ def findings_problems(document: Dataset) -> Iterator[Problem]:
     ] != ["1500"]:
         yield _problem("template", "ContentTemplateSequence", "must be DCMR 1500")
     groups = [item for item in tree.descendants(document) if _is(item, codes.MEASUREMENT_GROUP)]
+    rows = [row for group in groups for row in tree.children(group)]
+    tracked = [tree.words(row, "UID") for row in rows if _is(row, codes.TRACKING_UID)]
+    if len(set(tracked)) != len(tracked):
+        yield _problem("tracking", "ContentSequence", "two groups have one Tracking Unique Identifier")
+    if not any(_is(item, codes.IMAGING_MEASUREMENTS) for item in tree.children(document)):
+        yield _problem("measurements", "ContentSequence", "must have an Imaging Measurements container")
     for number, group in enumerate(groups, 1):
         yield from _group_problems(group, f"group {number}")
     outcomes = [

@@ -23,10 +23,15 @@ def header_problems(document: Dataset, completion: str, demonstration: bool | No
         yield Problem(code="character_set", where="SpecificCharacterSet", text="must be ISO_IR 192 (UTF-8)")
     yield from _legal_state(document, completion)
     authors = tree.items(document, "AuthorObserverSequence")
-    if not authors or any(tree.words(author, "ObserverType") != "DEV" for author in authors):
+    # Only a report that a person has verified may be a person's.
+    verified = bool(tree.items(document, "VerifyingObserverSequence"))
+    allowed = {"DEV", "PSN"} if verified else {"DEV"}
+    if not authors or any(tree.words(author, "ObserverType") not in allowed for author in authors):
         yield Problem(
             code="author", where="AuthorObserverSequence", text="must name a device (DEV) as author"
         )
+    if not tree.items(document, "ContributingEquipmentSequence"):
+        yield Problem(code="equipment", where="ContributingEquipmentSequence", text="must name the algorithm")
     description = tree.words(document, "SeriesDescription")
     if not description:
         yield Problem(code="series_description", where="SeriesDescription", text="must not be empty")

@@ -12,6 +12,8 @@ from typing import Literal
 
 from pydicom.dataset import Dataset
 
+from dicom_sr import codes
+from dicom_sr.elements import shortened
 from dicom_sr.header_request import authority_items, patient_identifiers, requests
 from dicom_sr.observer import algorithm_uid, serial_number
 from dicom_sr.source import ImageReference, StudyHeader
@@ -59,7 +61,8 @@ def new_document(
     document.InstanceNumber = 1
     _stamps(document, header, created)
     _legal_state(document, state)
-    document.AuthorObserverSequence = [_device_author(algorithm)]
+    document.AuthorObserverSequence = [_author(algorithm, state.verification)]
+    document.ContributingEquipmentSequence = [_contribution(document, algorithm)]
     document.ReferencedRequestSequence = requests(header)
     document.PerformedProcedureCodeSequence = []
     return document
@@ -76,7 +79,7 @@ def _legal_state(document: Dataset, state: DocumentState) -> None:
     observer.VerifyingOrganization = state.verification.organization
     observer.VerificationDateTime = state.verification.verified_at.strftime("%Y%m%d%H%M%S.%f%z")
     observer.VerifyingObserverName = state.verification.observer_name
-    observer.VerifyingObserverIdentificationCodeSequence = []
+    observer.VerifyingObserverIdentificationCodeSequence = person_code(state.verification)
     document.VerificationFlag = "VERIFIED"
     document.PreliminaryFlag = "FINAL"
     document.VerifyingObserverSequence = [observer]
@@ -144,6 +147,61 @@ def _stamps(document: Dataset, header: StudyHeader, created: datetime.datetime) 
     for keyword in ("InstanceCreation", "Content", "Series"):
         setattr(document, f"{keyword}Date", day)
         setattr(document, f"{keyword}Time", clock)
+
+
+def _author(algorithm: Algorithm, verification: Verification | None) -> Dataset:
+    """Who wrote the text: the software, or the person who edited its draft."""
+    if verification is None or not verification.edited:
+        return _device_author(algorithm)
+    author = Dataset()
+    author.ObserverType = "PSN"
+    author.PersonName = verification.observer_name
+    author.PersonIdentificationCodeSequence = person_code(verification)
+    author.InstitutionName = shortened(verification.organization, 64)
+    author.InstitutionCodeSequence = []
+    return author
+
+
+def person_code(verification: Verification) -> list[Dataset]:
+    """The one item of a sequence with a person's code; no item where the person has none."""
+    if not verification.identification:
+        return []
+    item = code_item(
+        verification.identification, verification.identification_scheme, _spoken(verification.observer_name)
+    )
+    return [item]
+
+
+def code_item(value: str, scheme: str, meaning: str) -> Dataset:
+    """An item of a code sequence (PS3.3 8.8)."""
+    item = Dataset()
+    setattr(item, "CodeValue" if len(value) <= 16 else "LongCodeValue", value)
+    item.CodingSchemeDesignator, item.CodeMeaning = scheme, meaning
+    return item
+
+
+def _spoken(person_name: str) -> str:
+    """A person name in words, of at most 64 bytes."""
+    words = " ".join(part for part in person_name.split("=")[0].split("^") if part)
+    return shortened(words, 64) or "person"
+
+
+def _contribution(document: Dataset, algorithm: Algorithm) -> Dataset:
+    """The algorithm as contributing equipment (IHE AIR; PS3.3 C.12.1)."""
+    purpose = codes.PROCESSING_EQUIPMENT
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [
+        code_item(purpose.value, purpose.scheme_designator, purpose.meaning)
+    ]
+    item.Manufacturer = document.Manufacturer
+    item.ManufacturerModelName = document.ManufacturerModelName
+    item.DeviceSerialNumber = document.DeviceSerialNumber
+    item.SoftwareVersions = document.SoftwareVersions
+    item.ContributionDateTime = (
+        f"{document.ContentDate}{document.ContentTime}{document.get('TimezoneOffsetFromUTC', '')}"
+    )
+    item.ContributionDescription = "Processing Algorithm"
+    return item
 
 
 def _device_author(algorithm: Algorithm) -> Dataset:

@@ -25,6 +25,9 @@ from dicom_sr.terminology import NO_FINDING, Term, Terminology
 from dicom_sr.values import Algorithm, Verification
 from model.findings.types import Finding, Presence
 
+# Images that a group names, frontal views first; the image library names all of them.
+MOST_IMAGES = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Narrative:
@@ -44,6 +47,7 @@ class ReportContext:
     images: Sequence[ImageReference]
     study_instance_uid: str
     language: str
+    procedure: Code = codes.RADIOGRAPHY
     verification: Verification | None = None
 
     @property
@@ -60,9 +64,8 @@ def findings_tree(
 ) -> Item:
     """The tree of a draft; `scores` is empty or one calibrated probability (or None) per finding."""
     children = [*_opening(context), _image_library(context.images)]
-    groups = _groups(context, findings, scores)
-    if groups:
-        children.append(content.container(codes.IMAGING_MEASUREMENTS, groups))
+    # Without a finding too: readers look for the container.
+    children.append(content.container(codes.IMAGING_MEASUREMENTS, _groups(context, findings, scores)))
     assessment = overall_assessment(context.terminology, findings)
     children.append(_evaluations(codes.SUCCEEDED, assessment, narrative))
     return content.container(codes.IMAGING_MEASUREMENT_REPORT, children, template="1500", is_root=True)
@@ -73,6 +76,7 @@ def outcome_tree(context: ReportContext, outcome: Code, narrative: Narrative) ->
     children = [
         *_opening(context),
         _image_library(context.images),
+        content.container(codes.IMAGING_MEASUREMENTS, ()),
         _evaluations(outcome, None, narrative),
     ]
     return content.container(codes.IMAGING_MEASUREMENT_REPORT, children, template="1500", is_root=True)
@@ -83,7 +87,7 @@ def _opening(context: ReportContext) -> list[Item]:
     return [
         content.language(context.language),
         *observer_items(context.algorithm, context.verification),
-        content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, Relationship.CONCEPT_MOD),
+        content.code(codes.PROCEDURE_REPORTED, context.procedure, Relationship.CONCEPT_MOD),
     ]
 
 
@@ -128,16 +132,28 @@ def _groups(
         if finding in written:
             continue
         written.add(finding)
-        seen[finding.concept] += 1
+        subject = tracked_subject(finding)
+        seen[subject] += 1
         score = scores[index] if scores else None
-        groups.append(_group(context, finding, seen[finding.concept], score))
+        tracking = subject if seen[subject] == 1 else f"{subject}, #{seen[subject]}"
+        groups.append(_group(context, finding, tracking, score))
     return groups
 
 
-def _group(context: ReportContext, finding: Finding, ordinal: int, score: float | None) -> Item:
+def tracked_subject(finding: Finding) -> str:
+    """What a group is about over the revisions of a report: concept, side and place, such as `mass, left`.
+
+    Order and number of the other findings mean nothing, so that one identifier never names the left effusion
+    in one revision and the right one in the next.
+    """
+    stated = (finding.concept, finding.laterality, finding.location)
+    return ", ".join(str(part) for part in stated if part is not None)
+
+
+def _group(context: ReportContext, finding: Finding, tracking: str, score: float | None) -> Item:
     """TID 1501 for one finding."""
     term = context.terminology.term(finding)
-    tracking = f"{finding.concept}-{ordinal}"
+    shown = context.images[:MOST_IMAGES]
     device = algorithm_uid(context.algorithm)
     items = [
         content.text(codes.TRACKING_IDENTIFIER, tracking, Relationship.OBS_CONTEXT),
@@ -151,11 +167,11 @@ def _group(context: ReportContext, finding: Finding, ordinal: int, score: float 
     items.extend(_evaluations_of(term, finding))
     items.extend(
         content.image(codes.SOURCE_OF_MEASUREMENT, image.sop_class_uid, image.sop_instance_uid)
-        for image in context.images
+        for image in shown
     )
-    items.extend(_assessed_region(image) for image in context.images if image.rows and image.columns)
+    items.extend(_assessed_region(image) for image in shown if image.rows and image.columns)
     if score is not None:
-        items.append(_certainty(score, context.images))
+        items.append(_certainty(score, shown))
     if clean(finding.evidence):
         items.append(content.text(codes.COMMENT, finding.evidence))
     return content.container(codes.MEASUREMENT_GROUP, items, template="1501")

@@ -72,7 +72,7 @@ def shortened(words: str, longest: int) -> str:
     """Cut a text at a word, with a sign that it goes on."""
     if len(words) <= longest:
         return words
-    return words[: longest - 2].rsplit(" ", 1)[0].rstrip(" .,;") + " …"
+    return words[: longest - 4].rsplit(" ", 1)[0].rstrip(" .,;") + " ..."
 
 
 def _texts(item: Dataset, heading: str, depth: int) -> Iterator[tuple[str, str]]:

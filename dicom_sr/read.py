@@ -71,8 +71,10 @@ def _finding(group: Dataset, terms: Terminology) -> Finding | None:
 
 def _meant(concepts: tuple[str, ...], tracking: Dataset | None) -> str:
     """Which concept is meant where several share a code: the one that the tracking identifier names."""
-    identifier = "" if tracking is None else tree.words(tracking, "TextValue").rpartition("-")[0]
-    return identifier if identifier in concepts else concepts[0]
+    identifier = "" if tracking is None else tree.words(tracking, "TextValue")
+    # `mass, left, upper_zone`; documents of earlier versions have `mass-1`.
+    named = (identifier.partition(",")[0], identifier.rpartition("-")[0])
+    return next((one for one in named if one in concepts), concepts[0])
 
 
 def _answer(

@@ -39,7 +39,7 @@ def report_tree(
         if sentences:
             sections.append(_section(heading, element, sentences))
     children: list[Item] = [
-        content.code(codes.PROCEDURE_REPORTED, codes.RADIOGRAPHY, Relationship.CONCEPT_MOD),
+        content.code(codes.PROCEDURE_REPORTED, context.procedure, Relationship.CONCEPT_MOD),
         content.language(context.language),
         *observer_items(context.algorithm, context.verification),
         *sections,

@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset
 
 from model.findings.types import Finding
 
-BANNER = "DEMONSTRATION MODEL – NOT FOR CLINICAL USE"
+# ASCII, as all fixed texts: some readers decode text inside sequences as Latin-1.
+BANNER = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
 
 FindingsSopClass = Literal["comprehensive3d", "comprehensive", "enhanced"]
 Outcome = Literal["not_attempted", "failed", "rejected"]
@@ -62,13 +63,16 @@ class DraftContent:
 class Verification:
     """The person who answers for a report: a DICOM person name, the organization, an aware time.
 
-    `edited` says whether the person changed the draft; its findings are then the person's own.
+    `edited` says whether the person changed the draft; the report and its findings are then the person's own.
+    `identification` is the person's code in `identification_scheme`; empty where the hospital has given none.
     """
 
     observer_name: str
     organization: str
     verified_at: datetime.datetime
     edited: bool
+    identification: str = ""
+    identification_scheme: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from dicom_sr.document import (
     encode,
 )
 from dicom_sr.errors import ContentError, MixedStudyError
+from model.findings.types import Finding, Presence
 
 MakeImage = Callable[..., Dataset]
 MakeDraft = Callable[..., DocumentPair]
@@ -278,8 +279,8 @@ def test_rejection_says_why_and_states_no_finding(
         if item.ConceptNameCodeSequence[0].CodeValue == "111065"
     ]
     assert outcomes == [code]
-    names = [item.ConceptNameCodeSequence[0].CodeMeaning for item in pair.findings.ContentSequence]
-    assert "Imaging Measurements" not in names
+    top = {item.ConceptNameCodeSequence[0].CodeMeaning: item for item in pair.findings.ContentSequence}
+    assert not top["Imaging Measurements"].get("ContentSequence")
 
 
 def test_rejection_needs_a_reason(
@@ -309,7 +310,12 @@ def test_verified_report_is_final_and_names_its_observer(
         content,
         replace(algorithm, demonstration=demonstration),
         Verification(
-            observer_name="Röntgen^Wilhelm", organization="Klinik", verified_at=created, edited=edited
+            observer_name="Röntgen^Wilhelm",
+            organization="Klinik",
+            verified_at=created,
+            edited=edited,
+            identification="4711",
+            identification_scheme="99KLINIK",
         ),
         revision=2,
         created=created,
@@ -324,6 +330,17 @@ def test_verified_report_is_final_and_names_its_observer(
         observer = document.VerifyingObserverSequence[0]
         assert str(observer.VerifyingObserverName) == "Röntgen^Wilhelm"
         assert str(observer.VerificationDateTime) == "20260304050607.000089+0000"
+        code = observer.VerifyingObserverIdentificationCodeSequence[0]
+        assert (code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning) == (
+            "4711",
+            "99KLINIK",
+            "Röntgen Wilhelm",
+        )
+        author = document.AuthorObserverSequence[0]
+        assert author.ObserverType == ("PSN" if edited else "DEV")
+        assert str(author.get("PersonName", "")) == ("Röntgen^Wilhelm" if edited else "")
+        schemes = [item.CodingSchemeDesignator for item in document.CodingSchemeIdentificationSequence]
+        assert "99KLINIK" in schemes
         assert len(document.PredecessorDocumentsSequence) == 1
         assert (BANNER in document.SeriesDescription) == demonstration
     assert ("Algorithm Name" in names(pair.findings)) == (not edited)
@@ -375,3 +392,95 @@ def texts(document: Dataset) -> list[str]:
 def names(document: Dataset) -> list[str]:
     """All code meanings of a document."""
     return [element.value for element in document.iterall() if element.keyword == "CodeMeaning"]
+
+
+def test_documents_name_the_algorithm_as_contributing_equipment(make_draft: MakeDraft) -> None:
+    """IHE AIR: which algorithm had a hand in it, in a form that outlives a change of the author."""
+    for document in both(make_draft()):
+        (item,) = document.ContributingEquipmentSequence
+        assert item.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+        assert (item.Manufacturer, item.ManufacturerModelName, item.SoftwareVersions) == (
+            "ECHO Agent",
+            "ECHO",
+            "1.2.3",
+        )
+        assert item.ContributionDescription == "Processing Algorithm"
+
+
+def test_documents_say_what_their_private_schemes_are(make_draft: MakeDraft, content: DraftContent) -> None:
+    """Every designator that begins with 99, wherever it stands, and no public one."""
+    device = Finding(concept="support_device", presence=Presence.PRESENT, evidence="A line.")
+    draft = make_draft(content=replace(content, findings=(device, *content.findings)))
+    used = {
+        str(element.value)
+        for element in draft.findings.iterall()
+        if element.keyword == "CodingSchemeDesignator" and str(element.value).startswith("99")
+    }
+    listed = draft.findings.CodingSchemeIdentificationSequence
+    assert {item.CodingSchemeDesignator for item in listed} == used == {"99ECHO", "99OIFM"}
+    assert all(item.CodingSchemeName and item.CodingSchemeResponsibleOrganization for item in listed)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "drafted", "rejected"),
+    [
+        ({"BodyPartExamined": "CHEST"}, "30745-4", "30745-4"),
+        ({}, "30745-4", "43468-8"),
+        ({"BodyPartExamined": "KNEE"}, "43468-8", "43468-8"),
+        ({"BodyPartExamined": "CHEST", "Modality": "CT"}, "43468-8", "43468-8"),
+    ],
+)
+def test_procedure_reported_is_a_chest_radiograph_where_that_is_true(
+    make_draft: MakeDraft,
+    make_image: MakeImage,
+    algorithm: Algorithm,
+    created: datetime.datetime,
+    attributes: dict[str, str],
+    drafted: str,
+    rejected: str,
+) -> None:
+    """What was drafted was accepted as one; a study without draft is only what its images say."""
+    study = SourceStudy(images=(make_image(**attributes),))
+    refused = build_rejection(study, "why", "not_attempted", algorithm, revision=1, created=created)
+    for pair, expected in ((make_draft(study=study), drafted), (refused, rejected)):
+        for document in both(pair):
+            reported = [
+                item.ConceptCodeSequence[0].CodeValue
+                for item in document.ContentSequence
+                if item.ConceptNameCodeSequence[0].CodeValue == "121058"
+            ]
+            assert reported == [expected]
+
+
+def test_fixed_texts_are_ascii(
+    make_draft: MakeDraft, make_image: MakeImage, content: DraftContent, algorithm: Algorithm
+) -> None:
+    """Readers that decode nested text as Latin-1 show every word that is ours."""
+    image = make_image(PatientName="Doe^Jane", ReferringPhysicianName="", StudyDescription="x" * 64)
+    plain = replace(content, findings=tuple(replace(one, evidence="Said.") for one in content.findings))
+    plain = replace(plain, findings_sentences=("Said.",), impression_sentences=(), flags=("Look.",))
+    demonstration = replace(algorithm, demonstration=True)
+    study = SourceStudy(images=(image,))
+    pair = make_draft(study=study, content=plain, algorithm=demonstration)
+    for document in both(pair):
+        assert all(str(element.value).isascii() for element in document.iterall() if element.VR != "SQ")
+
+
+def test_tree_grows_with_findings_plus_images_not_with_their_product(
+    make_draft: MakeDraft, make_image: MakeImage, content: DraftContent
+) -> None:
+    """Each group names at most a few images; the image library names all of them."""
+    images = [make_image(number) for number in range(1, 31)]
+    sizes = [
+        len(
+            encode(
+                make_draft(study=SourceStudy(images=[make_image(n) for n in range(1, count + 1)])).findings
+            )
+        )
+        for count in (10, 20, 30)
+    ]
+    assert sizes[2] - sizes[1] == pytest.approx(sizes[1] - sizes[0], rel=0.02)
+    one_finding = replace(content, findings=content.findings[:1])
+    few = make_draft(study=SourceStudy(images=images), content=one_finding).findings
+    named = [item for item in few.iterall() if item.keyword == "ReferencedSOPInstanceUID"]
+    assert len(named) == 30 + 30 + 4 + 4  # evidence, library, group, assessed regions

@@ -17,7 +17,7 @@ from dicom_sr.document import DocumentPair, DraftContent, SourceStudy, encode
 from dicom_sr.errors import ContentError
 from dicom_sr.measurement_report import overall_assessment
 from dicom_sr.terminology import default_terminology
-from model.findings.types import Finding, Presence, Severity
+from model.findings.types import Finding, Laterality, Presence, Severity
 
 MakeDraft = Callable[..., DocumentPair]
 MakeImage = Callable[..., Dataset]
@@ -94,7 +94,12 @@ def test_certainty_stands_only_where_a_score_was_calibrated(
 def test_what_is_not_mentioned_has_no_group(make_draft: MakeDraft, content: DraftContent) -> None:
     """*Not mentioned* is not *absent*."""
     assert len(rows(make_draft().findings)) == len(content.findings)
-    assert rows(make_draft(content=replace(content, findings=())).findings) == []
+    (container,) = [
+        item
+        for item in make_draft(content=replace(content, findings=())).findings.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
+    ]
+    assert "ContentSequence" not in container
 
 
 def test_repeated_finding_has_one_group(make_draft: MakeDraft, content: DraftContent) -> None:
@@ -103,8 +108,30 @@ def test_repeated_finding_has_one_group(make_draft: MakeDraft, content: DraftCon
     right = replace(left, laterality=None)
     groups = rows(make_draft(content=replace(content, findings=(left, right, left))).findings)
     identifiers = [group["Tracking Identifier"].TextValue for group in groups]
-    assert identifiers == ["pleural_effusion-1", "pleural_effusion-2"]
+    assert identifiers == [
+        "pleural_effusion, left, lower_zone",
+        "pleural_effusion, lower_zone",
+    ]
     assert len({group["Tracking Unique Identifier"].UID for group in groups}) == 2
+
+
+def test_tracking_uid_names_one_side_whatever_else_is_found(
+    make_draft: MakeDraft, content: DraftContent
+) -> None:
+    """Right then left in one revision, left alone in the next: the left effusion keeps its identifier."""
+    left, *_ = content.findings
+    right = replace(left, laterality=Laterality.RIGHT)
+
+    def tracked(*findings: Finding) -> list[str]:
+        pair = make_draft(content=replace(content, findings=findings))
+        return [group["Tracking Unique Identifier"].UID for group in rows(pair.findings)]
+
+    first, second = tracked(right, left), tracked(left, right)
+    assert first == second[::-1]
+    assert tracked(left) == [first[1]]
+    assert tracked(replace(left, presence=Presence.ABSENT, severity=None)) == [first[1]]
+    assert tracked(replace(left, location="upper_zone")) != [first[1]]
+    assert len({*tracked(left, replace(left, severity=Severity.SEVERE))}) == 2
 
 
 def test_tracking_uid_stays_over_revisions(make_draft: MakeDraft) -> None:

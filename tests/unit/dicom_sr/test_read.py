@@ -98,7 +98,7 @@ def test_outline_shows_header_and_tree(make_draft: MakeDraft) -> None:
     assert "Series    9104 AI PRE-DRAFT report (unverified)" in lines
     assert "Replaces  1 × Basic Text SR Storage" in lines
     assert "    Finding: New small left pleural effusion, depth ≥ 5 mm." in lines
-    assert "  concept: Procedure reported: XR unspecified body region (LN 43468-8)" in lines
+    assert "  concept: Procedure reported: XR Chest Views (LN 30745-4)" in lines
 
 
 @pytest.mark.parametrize(
