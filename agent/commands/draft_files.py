@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.films.routing.rules import router_of
+from agent.films.study import read_study
 from agent.foundation.clock import Clock, SystemClock
-from agent.foundation.errors import AgentError, UnreadableImage, UnreadableInstance
+from agent.foundation.errors import AgentError, UnreadableInstance
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header, read_stored
-from agent.objects.pixels import load_header, load_image
-from agent.objects.projection import view_of
 from agent.reports.compose import algorithm_of, draft_record
-from agent.reports.flags import view_flags
-from agent.reports.material import Candidate, Material, choose, indication_of
+from agent.reports.material import Material, flags_of, indication_of
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
 from dicom_sr.errors import StructuredReportError
@@ -98,7 +96,7 @@ def _draft(
         )
     accepted = {id(header) for header in selection.accepted}
     try:
-        material = _material([path for path, header in files if id(header) in accepted])
+        material = _material([path for path, header in files if id(header) in accepted], settings)
         (draft,) = reporter.draft_many([(material.images, material.context)])
         record = draft_record(
             draft,
@@ -128,18 +126,15 @@ def _draft(
     )
 
 
-def _material(paths: Sequence[Path]) -> Material:
-    candidates = []
-    for arrival, path in enumerate(paths):
-        header = load_header(path)
-        candidates.append(Candidate(path=path, header=header, view=view_of(header), arrival=arrival))
-    images = tuple(load_image(one.path) for one in choose(candidates))
-    if not images:
-        raise UnreadableImage("no image of the study can be used")
+def _material(paths: Sequence[Path], settings: Settings) -> Material:
+    read = read_study(
+        paths, least_px=settings.plausibility.least_px, vocabulary=router_of(settings).vocabulary
+    )
     return Material(
-        images=images,
-        indication=indication_of([image.header for image in images]),
-        flags=view_flags([image.view for image in images], incomplete=False),
+        images=read.images,
+        indication=indication_of([image.header for image in read.images]),
+        flags=flags_of(read, incomplete=False),
+        lines=read.lines,
     )
 
 

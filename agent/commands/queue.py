@@ -160,6 +160,11 @@ def print_job(found: JobHistory) -> None:
             f"  {shown_time(step.at)}  {step.from_state or '*':>10} -> {step.to_state:<10}  "
             f"{step.actor}  {why}".rstrip()
         )
+    for image in found.images:
+        what = "read" if image["read"] else f"not read: {image['why']}"
+        print(f"  image {image['sop_instance_uid']}  {image['view']} {image['projection']}, {what}")
+    for flag in found.flags:
+        print(f"  ! {flag}")
     for one in found.deliveries:
         why = " ".join(part for part in (one.code, one.reason) if part)
         when = shown_time(one.stored_at) if one.stored_at is not None else f"next {shown_time(one.run_after)}"

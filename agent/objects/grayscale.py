@@ -8,13 +8,14 @@ PS3.4 N.2 (the order of the steps).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.multival import MultiValue
+
+from agent.objects.attributes import integer, integers, is_stated, items, number, numbers, octets, text
 
 Values = NDArray[np.float64]
 
@@ -28,50 +29,91 @@ class DisplayError(ValueError):
     """The attributes that say how stored values are to be shown contradict themselves."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Brightness:
+    """The brightness of each stored value (0 to 255, bright = dense), [V]; and how it was found.
+
+    window_ignored: the header asks for a window or VOI LUT that shows nothing, so that the data's own range
+    was taken.
+    """
+
+    table: NDArray[np.uint8]
+    window_ignored: bool
+
+
 def brightness_table(header: Dataset, histogram: NDArray[np.int64], lowest: int) -> NDArray[np.uint8]:
-    """Return the brightness (0 to 255, bright = dense) of each stored value.
+    """Return `brightness` without how it was found."""
+    return brightness(header, histogram, lowest).table
+
+
+def brightness(header: Dataset, histogram: NDArray[np.int64], lowest: int) -> Brightness:
+    """Return the brightness of each stored value.
 
     Args:
         header: the image's attributes, without pixel data.
-        histogram: how many pixels have the value `lowest + index`; [V].
+        histogram: how many pixels of the exposed field have the value `lowest + index`; [V].
         lowest: the smallest stored value in the table.
 
     Raises:
-        DisplayError: a Modality LUT that cannot be applied; a VOI LUT or window that cannot is ignored,
-            since it is only a wish for the display.
+        DisplayError: a Modality LUT or rescale that is stated and cannot be applied; a VOI LUT or window that
+            cannot is ignored, since it is only a wish for the display.
     """
     stored = np.arange(lowest, lowest + len(histogram), dtype=np.float64)
     padding = padding_mask(header, stored)
     counted = np.where(padding, 0, histogram)
     values = modality_values(header, stored)
-    shown = voi_brightness(header, values)
-    if shown is None or not _shows_something(shown, counted):
+    shown = next((one for one in voi_candidates(header, values) if _shows_something(one, counted)), None)
+    ignored = shown is None and (is_stated(header, "WindowWidth") or is_stated(header, "VOILUTSequence"))
+    if shown is None:
         shown = percentile_brightness(values, counted)
     if is_inverted(header):
         shown = 1.0 - shown
     shown = np.where(padding, 0.0, shown)
-    return np.asarray(np.rint(shown * 255.0), dtype=np.uint8)
+    return Brightness(table=np.asarray(np.rint(shown * 255.0), dtype=np.uint8), window_ignored=ignored)
 
 
 def padding_mask(header: Dataset, stored: Values) -> NDArray[np.bool_]:
     """Return which stored values are padding, which is shown black.
 
+    A padding value may be read as unsigned where the data are signed or the other way round, and may be
+    wider than the sample that it is stored in.
     Source: PS3.3 C.7.5.1.1.2.
     """
-    first = _number(header, "PixelPaddingValue")
+    first, last = number(header, "PixelPaddingValue"), number(header, "PixelPaddingRangeLimit")
     if first is None:
-        return np.zeros(stored.shape, dtype=np.bool_)
-    last = _number(header, "PixelPaddingRangeLimit")
-    ends = (first, first if last is None else last)
-    return np.asarray((stored >= min(ends)) & (stored <= max(ends)))
+        return np.zeros(stored.shape, dtype=bool)
+    ends = [first] if last is None else [first, last]
+    bits = integer(header, "BitsStored") or 16
+    signed = integer(header, "PixelRepresentation") == 1
+    low: float = -(2 ** (bits - 1)) if signed else 0
+    high: float = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    if stored.size and stored.min() <= min(ends) and max(ends) <= stored.max():
+        low, high = min(ends), max(ends)  # the data have it as it stands
+    fitted = [one if low <= one <= high else _wrapped(one, bits, signed=signed) for one in ends]
+    return np.asarray((stored >= min(fitted)) & (stored <= max(fitted)))
+
+
+def _wrapped(value: float, bits: int, *, signed: bool) -> float:
+    """Return a value as a sample of so many bits holds it."""
+    sample = int(value) & (2**bits - 1)
+    return float(sample - 2**bits if signed and sample >= 2 ** (bits - 1) else sample)
 
 
 def modality_values(header: Dataset, stored: Values) -> Values:
-    """Apply the Modality LUT Sequence, else slope and intercept, else nothing."""
-    sequence = header.get("ModalityLUTSequence")
-    if sequence:
+    """Apply the Modality LUT Sequence, else slope and intercept, else nothing.
+
+    Raises:
+        DisplayError: one of them is stated and cannot be read: the values would mean something else.
+    """
+    if is_stated(header, "ModalityLUTSequence"):
+        sequence = items(header, "ModalityLUTSequence")
+        if not sequence:
+            raise DisplayError("a Modality LUT that is no sequence")
         return _look_up(stored, sequence[0])
-    slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
+    slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
+    for keyword, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        if value is None and is_stated(header, keyword):
+            raise DisplayError("a rescale that is no number")
     if slope is None and intercept is None:
         return stored
     slope = 1.0 if slope is None else slope
@@ -81,22 +123,25 @@ def modality_values(header: Dataset, stored: Values) -> Values:
 
 
 def voi_brightness(header: Dataset, values: Values) -> Values | None:
-    """Apply the VOI LUT Sequence, else the first window; None where there is no usable one."""
-    sequence = header.get("VOILUTSequence")
-    if sequence:
+    """Return what the first usable VOI LUT or window shows; None where there is none."""
+    return next(voi_candidates(header, values), None)
+
+
+def voi_candidates(header: Dataset, values: Values) -> Iterator[Values]:
+    """Yield what each usable VOI LUT shows, then each window, in the order in which the header has them."""
+    for item in items(header, "VOILUTSequence"):
         try:
-            shown = _look_up(values, sequence[0])
+            shown = _look_up(values, item)
         except DisplayError:
-            return None
+            continue
         span = float(shown.max() - shown.min())
-        return (shown - shown.min()) / span if span > 0 else None
-    center, width = _number(header, "WindowCenter"), _number(header, "WindowWidth")
-    if center is None or width is None:
-        return None
-    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if width < 1 if function == "LINEAR" else width <= 0:
-        return None
-    return windowed(values, center, width, function)
+        if span > 0:
+            yield (shown - shown.min()) / span
+    function = text(header, "VOILUTFunction").strip().upper() or "LINEAR"
+    centers, widths = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
+    for center, width in zip(centers, widths, strict=False):
+        if width >= 1 or (width > 0 and function != "LINEAR"):
+            yield windowed(values, center, width, function)
 
 
 def windowed(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:
@@ -131,8 +176,8 @@ def is_inverted(header: Dataset) -> bool:
     MONOCHROME1 says so, and so does Presentation LUT Shape INVERSE; a digital film states both for one
     and the same inversion (PS3.3 C.8.11.3.1.2), so that both together invert once.
     """
-    photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
-    shape = str(header.get("PresentationLUTShape") or "").strip().upper()
+    photometric = text(header, "PhotometricInterpretation").strip().upper()
+    shape = text(header, "PresentationLUTShape").strip().upper()
     return photometric == "MONOCHROME1" or shape == "INVERSE"
 
 
@@ -157,10 +202,10 @@ def _look_up(values: Values, item: Dataset) -> Values:
 
     Source: PS3.3 C.11.1.1 and C.11.2.1.1.
     """
-    descriptor = item.get("LUTDescriptor")
-    if not isinstance(descriptor, MultiValue | list | tuple) or len(descriptor) != 3:
+    descriptor = integers(item, "LUTDescriptor")
+    if len(descriptor) != 3:
         raise DisplayError("a LUT without a descriptor of three values")
-    entries, first, bits = (int(part) for part in descriptor)
+    entries, first, bits = descriptor
     entries = entries or 65536
     if first > 32767 and values.min() < 0:
         # The descriptor's second value is signed where the data are, but is often read as unsigned.
@@ -171,29 +216,15 @@ def _look_up(values: Values, item: Dataset) -> Values:
 
 
 def _lut_entries(item: Dataset, entries: int, bits: int) -> Values:
-    data: Any = item.get("LUTData")
-    if isinstance(data, bytes):
+    data = octets(item, "LUTData")
+    if data:
         # Eight-bit entries may be packed two to a word.
         kind = np.uint8 if bits == 8 and len(data) < 2 * entries else np.dtype("<u2")
         table = np.frombuffer(data[: len(data) // np.dtype(kind).itemsize * np.dtype(kind).itemsize], kind)
-    elif isinstance(data, Iterable):
-        table = np.asarray([int(entry) for entry in data])
     else:
+        table = np.asarray(integers(item, "LUTData"))
+    if entries < 1 or len(table) == 0:
         raise DisplayError("a LUT without data")
     if len(table) < entries:
         raise DisplayError("a LUT with fewer entries than its descriptor says")
     return np.asarray(table[:entries], dtype=np.float64)
-
-
-def _number(header: Dataset, keyword: str) -> float | None:
-    """Return the first value of a numeric attribute; None where it is absent, empty or no number."""
-    value = header.get(keyword)
-    if isinstance(value, MultiValue | list | tuple):
-        value = value[0] if len(value) else None
-    if value is None or value == "" or isinstance(value, bytes):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if np.isfinite(number) else None

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, FileDataset
 from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -23,10 +24,12 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import RLELossless
 
 from agent.foundation.errors import UnreadableImage, UnreadableInstance
+from agent.objects.attributes import integer, numbers, text
 from agent.objects.codestream import codestream_size
-from agent.objects.grayscale import brightness_table, is_inverted, modality_values
+from agent.objects.exposure_field import exposure_mask
+from agent.objects.grayscale import brightness, brightness_table, is_inverted, modality_values
 from agent.objects.guarded_read import read_used
-from agent.objects.projection import View, hung, view_of
+from agent.objects.hanging import Level, View, hung
 
 # The largest detectors have 18 million pixels; a header may claim 4 billion.
 MAXIMUM_PIXELS = 50_000_000
@@ -40,36 +43,111 @@ _FOREIGN_ERRORS = (
 _HEAVY = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "IconImageSequence", "WaveformSequence")
 # A colour image whose channels differ by more than this (mean, of 255) is no radiograph.
 _MOST_COLOUR = 8.0
+# Pixels whose height differs from their width by less than this share count as square; no detector's pixels
+# are more oblong than this factor.
+_NEARLY_SQUARE, _MOST_OBLONG = 0.02, 5.0
+# An overlay or a few damaged words beside the sample set bits in no more than this share of the pixels.
+_MOST_BEYOND = 0.1
 # ITU-R BT.601 luma.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StudyImage:
-    """One decoded image: `pixels` uint8 [H, W] bright = dense, its view, and its header without pixels."""
+    """One decoded image: `pixels` uint8 [H, W] bright = dense, its view, and its header without pixels.
+
+    window_ignored: the window that the header asks for shows nothing. exposed: share of the pixels (0 to 1)
+    inside shutter and collimation. wrapped: share of neighbouring pixels that differ by most of the range of
+    the sample, as where its upper bits were cut off.
+    """
 
     pixels: NDArray[np.uint8]
     view: View
     header: Dataset
+    window_ignored: bool = False
+    exposed: float = 1.0
+    wrapped: float = 0.0
 
 
-def load_image(path: Path) -> StudyImage:
-    """Read and decode one file.
+def load_image(path: Path, view: View = "frontal") -> StudyImage:
+    """Read and decode one file, hung as an image of this view.
 
     Raises:
         UnreadableImage: no DICOM, no image, several frames, colour, too large, or not decodable.
     """
+    dataset, stored = _decoded(path)
+    with _only_unreadable("the display attributes of the image cannot be applied"):
+        header = _without_pixels(dataset)
+        exposed, ignored = 1.0, False
+        if stored.ndim == 3:
+            pixels = _luminance(stored)
+        else:
+            mask = exposure_mask(header, stored)
+            exposed = 1.0 if mask is None else float(mask.mean())
+            index, histogram, lowest = _indexed(stored, mask)
+            found = brightness(header, histogram, lowest)
+            pixels, ignored = found.table[index], found.window_ignored
+        pixels = hung(_square(pixels, header), header, view)
+    return StudyImage(
+        pixels=pixels,
+        view=view,
+        header=header,
+        window_ignored=ignored,
+        exposed=exposed,
+        wrapped=_wrapped(stored, integer(header, "BitsStored") or 16),
+    )
+
+
+def _decoded(path: Path) -> tuple[FileDataset, NDArray[np.integer]]:
     dataset = _read(path)
     with _only_unreadable("the attributes of the pixel data contradict themselves"):
         _check(dataset)
     with _only_unreadable("the pixel data cannot be decoded"):
-        stored = _decode(dataset)
-    with _only_unreadable("the display attributes of the image cannot be applied"):
-        header = _without_pixels(dataset)
-        view = view_of(header)
-        pixels = _luminance(stored) if stored.ndim == 3 else _brightness(stored, header)
-        pixels = hung(pixels, header, view)
-    return StudyImage(pixels=pixels, view=view, header=header)
+        return dataset, _decode(dataset)
+
+
+def _wrapped(stored: NDArray[np.integer], bits: int) -> float:
+    """Return the share of horizontal neighbours that lie further apart than three quarters of the range."""
+    if stored.ndim != 2 or stored.shape[1] < 2:
+        return 0.0
+    some = stored[:: max(1, stored.shape[0] // 256)].astype(np.int32)
+    return float((np.abs(np.diff(some, axis=1)) > 0.75 * 2**bits).mean())
+
+
+def _indexed(
+    stored: NDArray[np.integer], mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
+    """Return each pixel as an index into the table of values, the exposed pixels of each, and the lowest."""
+    lowest = int(stored.min())
+    index = stored.astype(np.int32) - lowest  # [H, W], from 0
+    values = int(index.max()) + 1
+    if values > 0x10000:
+        raise UnreadableImage("the pixel values span more than 16 bits")
+    counted = index.ravel() if mask is None else index[mask]
+    return index, np.bincount(counted, minlength=values).astype(np.int64), lowest
+
+
+def _square(pixels: NDArray[Level], header: Dataset) -> NDArray[Level]:
+    """Resample an image whose pixels are not square; the finer direction keeps its pixels.
+
+    Source: PS3.3 C.7.6.3.1.7 (Pixel Aspect Ratio: vertical, then horizontal), 10.7.1.3 (spacing: rows first).
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        spacing = numbers(header, keyword)
+        if len(spacing) == 2 and min(spacing) > 0:
+            break
+    else:
+        return pixels
+    ratio = spacing[0] / spacing[1]  # height of a pixel by its width
+    if not 1 / _MOST_OBLONG <= ratio <= _MOST_OBLONG or abs(ratio - 1) < _NEARLY_SQUARE:
+        return pixels
+    rows, columns = pixels.shape
+    size = (columns, round(rows * ratio)) if ratio > 1 else (round(columns / ratio), rows)
+    if size[0] * size[1] > MAXIMUM_PIXELS:
+        raise UnreadableImage(f"the image has more than {MAXIMUM_PIXELS} pixels when these are square")
+    resized = Image.fromarray(pixels.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    square: NDArray[Level] = np.rint(np.asarray(resized)).astype(pixels.dtype)
+    return square
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,33 +159,25 @@ class Film:
     high: int
 
 
-def load_film(path: Path) -> Film:
-    """Read one file with all of its grey levels, hung as a radiologist hangs it.
+def load_film(path: Path, view: View = "frontal") -> Film:
+    """Read one file with all of its grey levels, hung as an image of this view.
 
     Raises:
         UnreadableImage: as for `load_image`.
     """
-    dataset = _read(path)
-    with _only_unreadable("the attributes of the pixel data contradict themselves"):
-        _check(dataset)
-    with _only_unreadable("the pixel data cannot be decoded"):
-        stored = _decode(dataset)
+    dataset, stored = _decoded(path)
     with _only_unreadable("the display attributes of the image cannot be applied"):
         header = _without_pixels(dataset)
         if stored.ndim == 3:
             values, low, high = _luminance(stored).astype(np.uint16) * np.uint16(257), 0, 0xFFFF
         else:
             values, low, high = _levels(stored, header)
-        return Film(values=hung(values, header, view_of(header)), low=low, high=high)
+        return Film(values=hung(_square(values, header), header, view), low=low, high=high)
 
 
 def _levels(stored: NDArray[np.integer], header: Dataset) -> tuple[NDArray[np.uint16], int, int]:
     """Spread the modality values over 16 bits; the window's ends are where the default display saturates."""
-    lowest = int(stored.min())
-    index = stored.astype(np.int32) - lowest
-    if int(index.max()) > 0xFFFF:
-        raise UnreadableImage("the pixel values span more than 16 bits")
-    histogram = np.bincount(index.ravel()).astype(np.int64)
+    index, histogram, lowest = _indexed(stored, exposure_mask(header, stored))
     shown = brightness_table(header, histogram, lowest)  # [V]
     values = modality_values(header, np.arange(lowest, lowest + len(histogram), dtype=np.float64))
     values = -values if is_inverted(header) else values
@@ -149,21 +219,30 @@ def _check(dataset: FileDataset) -> None:
     """Refuse what is no single grey image of a sane size, before anything is decoded."""
     if "PixelData" not in dataset:
         raise UnreadableImage("the object has no pixel data")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
+    if (integer(dataset, "NumberOfFrames") or 1) != 1:
         raise UnreadableImage("the object has several frames; only single images are drafted")
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if "NumberOfFrames" in dataset:
+        del dataset.NumberOfFrames  # the decoder must not stumble over what may stand there
+    rows, columns = _stated(dataset, "Rows"), _stated(dataset, "Columns")
     if rows < 1 or columns < 1:
         raise UnreadableImage("the image has no rows or no columns")
     if rows * columns > MAXIMUM_PIXELS:
         raise UnreadableImage(f"the image has more than {MAXIMUM_PIXELS} pixels")
-    if int(dataset.BitsAllocated) not in (8, 16) or not 2 <= int(dataset.BitsStored) <= 16:
+    if _stated(dataset, "BitsAllocated") not in (8, 16) or not 2 <= _stated(dataset, "BitsStored") <= 16:
         raise UnreadableImage("the image has neither 8 nor 16 bits a sample")
-    if int(dataset.SamplesPerPixel) not in (1, 3):
+    if _stated(dataset, "SamplesPerPixel") not in (1, 3):
         raise UnreadableImage("the image has neither one nor three samples a pixel")
-    if str(dataset.PhotometricInterpretation).strip().upper() == "PALETTE COLOR":
+    if text(dataset, "PhotometricInterpretation").upper() == "PALETTE COLOR":
         raise UnreadableImage("the image is in palette colours, which no radiograph is")
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         _check_codestream(dataset, rows, columns)
+
+
+def _stated(dataset: Dataset, keyword: str) -> int:
+    value = integer(dataset, keyword)
+    if value is None:
+        raise UnreadableImage(f"{keyword} is missing or no number; resend the object from its source")
+    return value
 
 
 def _check_codestream(dataset: FileDataset, rows: int, columns: int) -> None:
@@ -171,14 +250,14 @@ def _check_codestream(dataset: FileDataset, rows: int, columns: int) -> None:
     if size is None:
         if dataset.file_meta.TransferSyntaxUID != RLELossless:
             raise UnreadableImage("the compressed pixel data have no frame header")
-    elif (size.rows, size.columns, size.samples) != (rows, columns, int(dataset.SamplesPerPixel)):
+    elif (size.rows, size.columns, size.samples) != (rows, columns, _stated(dataset, "SamplesPerPixel")):
         raise UnreadableImage("the compressed pixel data have another size than the header says")
 
 
 def _decode(dataset: FileDataset) -> NDArray[np.integer]:
     """Return the stored values [H, W], or the colours [H, W, 3] as RGB."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    colour = int(dataset.SamplesPerPixel) == 3
+    colour = _stated(dataset, "SamplesPerPixel") == 3
     options: Any = {"raw": not colour, "correct_unused_bits": False}
     array, _properties = get_decoder(syntax).as_array(dataset, index=0, **options)
     if array.ndim != (3 if colour else 2) or not np.issubdtype(array.dtype, np.integer):
@@ -194,27 +273,25 @@ def _stored_bits(array: NDArray[np.integer], dataset: Dataset) -> NDArray[np.int
 
     Source: PS3.5 8.1.1 (Bits Allocated, Bits Stored, High Bit).
     """
-    bits = int(dataset.BitsStored)
-    shift = int(dataset.HighBit) + 1 - bits
-    allocated = int(dataset.BitsAllocated)
+    bits = _stated(dataset, "BitsStored")
+    shift = _stated(dataset, "HighBit") + 1 - bits
+    allocated = _stated(dataset, "BitsAllocated")
     if shift < 0 or bits + shift > allocated:
         raise UnreadableImage("Bits Stored and High Bit do not fit into Bits Allocated")
     if bits == allocated:
         return array
-    sample = (array.astype(np.int32) >> shift) & ((1 << bits) - 1)
-    if int(dataset.get("PixelRepresentation") or 0) == 1:
+    words = array.astype(np.int32)
+    beyond = (words >> (shift + bits)) & ((1 << (allocated - shift - bits)) - 1)
+    unsigned = integer(dataset, "PixelRepresentation") != 1
+    if unsigned and float((beyond != 0).mean()) > _MOST_BEYOND:
+        raise UnreadableImage(
+            "Bits Stored is too small: the samples' upper bits were cut off; resend the image"
+        )
+    sample = (words >> shift) & ((1 << bits) - 1)
+    if integer(dataset, "PixelRepresentation") == 1:
         sign = 1 << (bits - 1)
         sample = (sample ^ sign) - sign
     return sample
-
-
-def _brightness(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.uint8]:
-    lowest = int(stored.min())
-    index = stored.astype(np.int32) - lowest  # [H, W], from 0
-    if int(index.max()) > 0xFFFF:
-        raise UnreadableImage("the pixel values span more than 16 bits")
-    histogram = np.bincount(index.ravel())  # [V]
-    return brightness_table(header, histogram.astype(np.int64), lowest)[index]
 
 
 def _luminance(colours: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import keyword_dict
 
-# Identification, patient, acquisition, relationship, image, study, procedure; and Presentation LUT Shape.
-_GROUPS = frozenset({0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0032, 0x0040, 0x2050})
+# Identification, patient, acquisition, relationship, image, study, procedure, view, Presentation LUT Shape.
+_GROUPS = frozenset({0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0032, 0x0040, 0x0054, 0x2050})
 SEQUENCES = (
     "AnatomicRegionSequence",
     "DerivationCodeSequence",

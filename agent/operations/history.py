@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -67,6 +68,9 @@ class JobHistory:
     steps: Sequence[Step]
     text: str | None
     model_name: str | None
+    # What the reader is told of the draft, and each eligible image: whether it was read, and why not.
+    flags: Sequence[str]
+    images: Sequence[Mapping[str, Any]]
     deliveries: Sequence[DeliveryLine]
 
 
@@ -185,6 +189,8 @@ def _history(session: Session, job: Job, study_instance_uid: str) -> JobHistory:
         ),
         text=None if draft is None else draft.text,
         model_name=None if draft is None else draft.model_name,
+        flags=() if draft is None else tuple(flag["text"] for flag in draft.content.get("flags", ())),
+        images=() if draft is None else tuple(draft.content.get("images", ())),
         deliveries=tuple(_delivery(delivery, document) for delivery, document in sent),
     )
 

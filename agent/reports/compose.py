@@ -92,7 +92,7 @@ def draft_record(
         outcome="drafted",
         text=draft.text,
         content=_content(draft, flags, urgency)
-        | {"algorithm": _plain(algorithm)}
+        | {"algorithm": _plain(algorithm), "images": [dataclasses.asdict(one) for one in material.lines]}
         | ({} if material.priors.kept is None else {"priors": dict(material.priors.kept)}),
         urgency=ROUTINE if urgency is None else urgency.priority,
         seconds=draft.seconds,

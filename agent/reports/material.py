@@ -1,9 +1,7 @@
 """From a claimed job to the network's input: at most one frontal and one lateral image, and the context.
 
-The gate judges the study again first. The rule of choice: of the eligible images the newest frontal one
-(where none states that it is frontal, the newest that states no view), and the newest lateral one. "Newest"
-is by acquisition time, then by arrival: a repeated film replaces the first. When one SOP Instance arrived
-with two contents, the later content counts.
+The gate judges the study again first. Which of the eligible images are read, and what is said of the others,
+is decided in `agent.films.study`. When one SOP Instance arrived with two contents, the later content counts.
 """
 
 from __future__ import annotations
@@ -16,9 +14,10 @@ from pathlib import Path
 from pydicom import Dataset
 
 from agent.database.session import Database
+from agent.films.routing.rules import router_of
+from agent.films.study import ImageLine, ReadStudy, read_study
 from agent.foundation.settings.tree import Settings
-from agent.objects.pixels import StudyImage, load_header, load_image
-from agent.objects.projection import View, view_of
+from agent.objects.pixels import StudyImage
 from agent.objects.store import InstanceStore
 from agent.priors.comparison import Comparison, comparison_for
 from agent.queue import gate
@@ -46,6 +45,8 @@ class Material:
     comparison: str = ""
     # The same for the documents, with the images of those studies.
     priors: Comparison = field(default_factory=Comparison)
+    # All eligible images, with why those that were not read were left out.
+    lines: tuple[ImageLine, ...] = ()
 
     @property
     def context(self) -> ReportContext:
@@ -58,16 +59,6 @@ class Material:
         return tuple(image.header for image in self.images)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Candidate:
-    """An eligible image before its pixels are decoded; `arrival` grows with the time of receipt."""
-
-    path: Path
-    header: Dataset
-    view: View
-    arrival: int
-
-
 def gather(database: Database, store: InstanceStore, settings: Settings, claim: Claim) -> Material:
     """Choose and decode the images of a job.
 
@@ -75,26 +66,39 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
         PatientConflict: the images name different patients.
         NotAChestStudy: no image is eligible under the rules as they are now.
         UnreadableImage: a chosen image cannot be decoded; the study is not drafted from the rest.
+        ImageNotPlausible: no image of the study has a film on it.
         InstanceMissing: a file is gone.
     """
-    chosen = choose(candidates(database, store, settings, claim))
-    images = tuple(load_image(one.path) for one in chosen)
-    headers = [image.header for image in images]
+    read = read_study(
+        eligible_paths(database, store, settings, claim),
+        least_px=settings.plausibility.least_px,
+        vocabulary=router_of(settings).vocabulary,
+    )
+    headers = [image.header for image in read.images]
     priors = comparison_for(database, store, claim, headers)
-    flags = view_flags([image.view for image in images], incomplete=claim.incomplete)
+    flags = flags_of(read, incomplete=claim.incomplete)
     if priors.warning:
         flags = (*flags, DraftFlag(code=PRIORS_UNAVAILABLE, text=priors.warning))
     return Material(
-        images=images,
+        images=read.images,
         indication=indication_of(headers),
         flags=flags,
         comparison=priors.text,
         priors=priors,
+        lines=read.lines,
     )
 
 
-def candidates(database: Database, store: InstanceStore, settings: Settings, claim: Claim) -> list[Candidate]:
-    """Return the eligible images of a job's study, up to its revision, in the order of arrival.
+def flags_of(read: ReadStudy, *, incomplete: bool) -> tuple[DraftFlag, ...]:
+    """Return what the reader must know of the images of a draft; incomplete: more may follow."""
+    marks = (DraftFlag(code=mark.code, text=mark.text) for mark in read.marks)
+    return (*view_flags([image.view for image in read.images], incomplete=incomplete), *marks)
+
+
+def eligible_paths(
+    database: Database, store: InstanceStore, settings: Settings, claim: Claim
+) -> list[Path]:
+    """Return the files of the eligible images of a job's study, up to its revision, in the order of arrival.
 
     Raises:
         PatientConflict: the images name different patients.
@@ -104,20 +108,10 @@ def candidates(database: Database, store: InstanceStore, settings: Settings, cla
     """
     judgement = gate.images_to_draft(database, store, settings, claim.study_id, claim.revision)
     found = []
-    for one in judgement.images:
-        if one.content.sha256 not in judgement.accepted:
-            continue
-        path = store.open(one.content.sha256)
-        header = load_header(path)
-        found.append(Candidate(path=path, header=header, view=view_of(header), arrival=one.content.arrival))
+    for one in sorted(judgement.images, key=lambda one: one.content.arrival):
+        if one.content.sha256 in judgement.accepted:
+            found.append(store.open(one.content.sha256))
     return found
-
-
-def choose(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Choose the newest frontal and the newest lateral image; the frontal one comes first."""
-    frontal = _newest(found, "frontal") or _newest(found, "unknown")
-    lateral = _newest(found, "lateral")
-    return tuple(one for one in (frontal, lateral) if one is not None)
 
 
 def indication_of(headers: Sequence[Dataset]) -> str:
@@ -131,17 +125,3 @@ def indication_of(headers: Sequence[Dataset]) -> str:
     stated.extend(text(header, keyword) for keyword in (*_INDICATION, _HISTORY) for header in headers)
     lines = (re.sub(r"\s+", " ", words).strip() for words in stated)
     return next((line for line in lines if line), "")[:LONGEST_INDICATION]
-
-
-def _newest(found: Sequence[Candidate], view: View) -> Candidate | None:
-    of_view = [one for one in found if one.view == view]
-    return max(of_view, key=lambda one: (_taken(one.header), one.arrival), default=None)
-
-
-def _taken(header: Dataset) -> str:
-    """Return the acquisition's date and time as digits that sort by time; empty where unknown."""
-    for date, time in (("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime")):
-        digits = re.sub(r"\D", "", text(header, date)), re.sub(r"\D", "", text(header, time))
-        if len(digits[0]) == 8 and digits[1]:
-            return digits[0] + digits[1]
-    return ""

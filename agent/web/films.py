@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from agent.films.choosing.view import view_of
 from agent.foundation.errors import InstanceMissing
-from agent.objects.pixels import load_film
+from agent.objects.pixels import load_film, load_header
 from agent.objects.store import InstanceStore
 
 SCREEN_PX = 1536
@@ -56,7 +57,7 @@ class Films:
         path = self._store.open(sha256)
         if not path.is_file():
             raise InstanceMissing("the file of an image is gone: restore it, or resend the study")
-        film = load_film(path)
+        film = load_film(path, view_of(load_header(path)))
         values = film.values
         share = longest / max(values.shape)
         if share < 1:

@@ -6,9 +6,11 @@ Every test that needs an image starts from one of these two, so that what a film
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomIO
@@ -20,8 +22,23 @@ from pydicom.uid import (
 )
 
 
+@lru_cache(maxsize=1)
+def chest_pixels() -> NDArray[np.uint8]:
+    """Return [256, 256] bytes that look like a frontal chest film: two lungs, a heart, a diaphragm, ribs."""
+    y, x = np.mgrid[:256, :256] / 255.0
+
+    def ellipse(x_at: float, y_at: float, width: float, height: float) -> NDArray[np.float64]:
+        return np.clip(1.3 - ((x - x_at) / width) ** 2 - ((y - y_at) / height) ** 2, 0, 1)
+
+    lungs = ellipse(0.28, 0.45, 0.17, 0.35) + ellipse(0.72, 0.43, 0.17, 0.33)
+    heart, spine = ellipse(0.57, 0.62, 0.14, 0.16), ellipse(0.5, 0.5, 0.06, 0.6)
+    ribs = np.sin(y * 60) * ellipse(0.5, 0.45, 0.4, 0.4)
+    values = 120 - 60 * np.abs(x - 0.5) + 60 * y - 90 * lungs + 70 * heart + 50 * spine + 12 * ribs
+    return np.clip(values + 60 * ellipse(0.5, 0.95, 0.5, 0.2), 5, 250).astype(np.uint8)
+
+
 def chest_film(**attributes: object) -> Dataset:
-    """Return a DX image of 32 x 32 pixels of 8 bits with a patient and a study; None removes an attribute."""
+    """Return a DX image of 256 x 256 bytes with a patient and a study; None removes an attribute."""
     dataset = Dataset()
     dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
     dataset.SOPInstanceUID, dataset.SeriesInstanceUID = "1.2.3.1.1", "1.2.3.1"
@@ -31,11 +48,11 @@ def chest_film(**attributes: object) -> Dataset:
     dataset.StudyDate, dataset.StudyTime = "20260101", "120000"
     dataset.AccessionNumber, dataset.ReferringPhysicianName = "A1", ""
     dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "DX", "CHEST", "PA"
-    dataset.Rows = dataset.Columns = 32
+    dataset.Rows = dataset.Columns = 256
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit, dataset.PixelRepresentation = 7, 0
-    dataset.PixelData = np.arange(1024, dtype=np.uint16).astype(np.uint8).tobytes()
+    dataset.PixelData = chest_pixels().tobytes()
     return changed(dataset, attributes)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from PIL import Image
 from pydicom import dcmread
 
+from agent.films.choosing.view import view_of
 from agent.foundation.errors import NotOurFolder, UnreadableImage
-from agent.objects.pixels import load_image
+from agent.objects.pixels import load_header, load_image
 
 # Marks a folder as a demo's output, which the next demo may empty.
 MARK = ".echo-agent-demo"
@@ -62,7 +63,7 @@ def write_documents(folder: Path, study: str, documents: Sequence[bytes], *, htm
 def write_image(folder: Path, study: str, source: Path) -> Path | None:
     """Write an image as the network sees it, as PNG; None where the file holds no image."""
     try:
-        image = load_image(source)
+        image = load_image(source, view_of(load_header(source)))
     except UnreadableImage:
         return None
     place = folder / study

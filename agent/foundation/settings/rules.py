@@ -26,6 +26,12 @@ class RoutingSettings(Section):
     )
 
 
+class PlausibilitySettings(Section):
+    """What an image must be before the network sees it (`docs/films.md`)."""
+
+    least_px: int = Field(256, ge=1, description="Least pixels on the shorter side of an image.")
+
+
 class EligibilityRule(Section):
     """A rule on one image: the first rule whose conditions all hold decides."""
 

@@ -29,6 +29,7 @@ from agent.foundation.settings.keeping import RetentionSettings as RetentionSett
 from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
 from agent.foundation.settings.rules import DEFAULT_URGENCY as DEFAULT_URGENCY
 from agent.foundation.settings.rules import EligibilityRule as EligibilityRule
+from agent.foundation.settings.rules import PlausibilitySettings as PlausibilitySettings
 from agent.foundation.settings.rules import RoutingSettings as RoutingSettings
 from agent.foundation.settings.rules import UrgencyRule as UrgencyRule
 from agent.foundation.settings.web import OidcSettings as OidcSettings
@@ -271,6 +272,7 @@ class Settings(BaseSettings):
         DEFAULT_ELIGIBILITY, description="First match decides; an image that no rule matches is skipped."
     )
     routing: RoutingSettings = RoutingSettings()
+    plausibility: PlausibilitySettings = PlausibilitySettings()
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     urgency: tuple[UrgencyRule, ...] = Field(

@@ -8,6 +8,7 @@ import time
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from sqlalchemy import select, update
@@ -17,6 +18,7 @@ from agent.database.tables import Document, Draft, Job
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import jobs
+from tests.support.films import chest_pixels
 from tests.unit.agent.drafting.workers import Film, of, rows, worker
 
 
@@ -27,11 +29,12 @@ def test_worker_never_mixes_studies_whatever_is_done_first(
     chance = Random(7)
     reporter.choose = lambda hand: chance.randrange(len(hand))
     reporter.slots = 5
-    bright = {number: chance.random() < 0.5 for number in range(1, 21)}
-    ids = {
-        number: house.queued(film(number, PixelData=(b"\xff" * (900 if white else 124)).ljust(1024, b"\0")))
-        for number, white in bright.items()
+    share = chest_pixels() / 255.0
+    pixels = {
+        white: (255 * share ** (0.4 if white else 2.0)).astype(np.uint8).tobytes() for white in (True, False)
     }
+    bright = {number: chance.random() < 0.5 for number in range(1, 21)}
+    ids = {number: house.queued(film(number, PixelData=pixels[white])) for number, white in bright.items()}
     mine = worker(house, settings.model_copy(update={"worker": WorkerSettings(slots=20)}), reporter)
     assert mine.run_once() + mine.run_once() == 20
     assert [of(study) for study in reporter.asked] != [f"1.2.3.{number}" for number in sorted(bright)]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from agent.objects.projection import hung, view_of
+from agent.films.choosing.view import view_of
+from agent.objects.hanging import hung
 
 CORNERS = np.array([[1, 2], [3, 4]], dtype=np.uint8)
 
@@ -33,11 +34,11 @@ def coded(value: str) -> Dataset:
         (coded("272479007"), "frontal"),
         (coded("R-10236"), "lateral"),
         (header(SeriesDescription="CHEST_LAT"), "lateral"),
-        (header(SeriesDescription="Thorax p.a."), "unknown"),
+        (header(SeriesDescription="Thorax p.a."), "frontal"),
         (header(ProtocolName="Chest PA"), "frontal"),
         (header(SeriesDescription="Chest PA and lateral"), "unknown"),
         (header(StudyDescription="Chest PA"), "unknown"),
-        (header(ViewPosition="RLD"), "unknown"),
+        (header(ViewPosition="RLD"), "frontal"),
         (header(), "unknown"),
     ],
 )

@@ -1,0 +1,83 @@
+"""Whether an image is an ordinary film or a copy of one, a special exposure, or none at all. Pure.
+
+Source: PS3.3 C.7.6.1.1.2 (Image Type), C.8.11.7 (intent), C.7.6.1.1.4 (Source Image Sequence).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from agent.films.choosing.view import DESCRIPTIONS
+from agent.films.routing.vocabulary import Vocabulary, built_in
+from agent.objects.attributes import items, text, texts
+
+# Never read: what they show is not the chest as the network knows it.
+UNREADABLE_COPIES = ("test", "cad", "bone", "inverted", "stitched")
+# Read only where there is nothing better.
+LESSER_COPIES = ("dual_energy", "soft_tissue", "enhanced", "annotated", "reduced")
+NAMES = {
+    "test": "test exposure",
+    "cad": "result of a computer aid or screen capture",
+    "bone": "bone image of a dual-energy exposure",
+    "inverted": "inverted copy",
+    "stitched": "stitched image",
+    "dual_energy": "dual-energy image",
+    "soft_tissue": "soft-tissue image",
+    "enhanced": "processed copy",
+    "annotated": "annotated copy",
+    "reduced": "reduced copy",
+    "derived": "derived copy",
+    "for_processing": "image for processing",
+}
+_WORDS_IN = (*DESCRIPTIONS, "DerivationDescription")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """What an image is beside an ordinary film.
+
+    kind: a key of `NAMES`, the gravest; empty for an ordinary film. derived: ImageType says so, or it names
+    a source. capture: a secondary capture. sources: SOP Instance UIDs that it was made from.
+    """
+
+    kind: str = ""
+    derived: bool = False
+    capture: bool = False
+    sources: frozenset[str] = frozenset()
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether it is never read."""
+        return self.kind in UNREADABLE_COPIES
+
+
+def copy_of(header: Dataset, vocabulary: Vocabulary | None = None) -> Copy:
+    """Return what the header says of it."""
+    words = vocabulary or built_in()
+    types = tuple(one.strip().upper() for one in texts(header, "ImageType"))
+    named: set[str] = set()
+    for keyword in _WORDS_IN:
+        named |= words.read(text(header, keyword)).copies
+    for one in types[2:]:
+        named |= words.read(one).copies
+    if text(header, "QualityControlImage").upper() == "YES":
+        named.add("test")
+    derived = "DERIVED" in types[:1]
+    # A detector writes "Chest PA bone" for an exposure technique as well; only a derived image is bone alone.
+    kind = next((one for one in (*UNREADABLE_COPIES, *LESSER_COPIES) if one in named), "")
+    if not kind and text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
+        kind = "for_processing"
+    sources = {
+        uid
+        for item in items(header, "SourceImageSequence")
+        if (uid := text(item, "ReferencedSOPInstanceUID"))
+    }
+    return Copy(
+        kind=kind,
+        derived=derived,
+        capture=text(header, "SOPClassUID") == SecondaryCaptureImageStorage or "SECONDARY" in types[1:2],
+        sources=frozenset(sources),
+    )

@@ -1,0 +1,167 @@
+"""One guarded way to read an attribute: a value of the expected kind, or nothing. Pure.
+
+An optional attribute with the wrong VR, the wrong multiplicity or rubbish in it counts as absent: no other
+image of the study may be lost for it. Where absent and unreadable must be told apart, ask `is_stated`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.valuerep import PersonName
+
+from agent.objects.charset_guess import likeliest
+
+# What pydicom raises where an element's bytes do not fit its value representation; and its warnings where
+# those are errors.
+FOREIGN_ERRORS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError,
+    TypeError, ValueError, Warning, struct.error,
+)  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+_LONGEST_NUMBER = 64
+
+
+def is_stated(dataset: Dataset, keyword: str) -> bool:
+    """Whether the attribute is there with a value, readable or not."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset:
+        return False
+    return _raw(dataset, keyword) not in (None, "", b"", [])
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Return a text; several values joined by a backslash. Empty where it is absent or no text.
+
+    A character set that is not declared is guessed.
+    """
+    return "\\".join(texts(dataset, keyword))
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return the values of a text attribute; empty where it is absent or no text."""
+    value = _value(dataset, keyword)
+    parts = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+    if isinstance(value, bytes):
+        parts = likeliest(value.rstrip(b"\0 "))[1].split("\\")
+    if not all(isinstance(part, str | PersonName) for part in parts):
+        return ()
+    words = tuple(_declared(dataset, str(part)).strip("\0 ") for part in parts)
+    return words if any(words) else ()
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """Return the first value of a numeric attribute, finite; None where it is absent or no number.
+
+    A decimal comma is understood: "-1,0" is -1.0.
+    """
+    found = numbers(dataset, keyword)
+    return found[0] if found else None
+
+
+def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """Return the values of a numeric attribute; empty where it is absent or one of them is no number."""
+    value = _value(dataset, keyword)
+    if value is None or isinstance(value, Sequence):
+        return ()
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if isinstance(value, str):
+        value = value.split("\\")
+    parts = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+    found = [_number(part) for part in parts]
+    return tuple(one for one in found if one is not None) if None not in found else ()
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """Return the first value of an attribute that counts; None where it is absent or no whole number."""
+    value = number(dataset, keyword)
+    return int(value) if value is not None and value == int(value) else None
+
+
+def integers(dataset: Dataset, keyword: str) -> tuple[int, ...]:
+    """Return the values of an attribute that counts; empty where it is absent or one is no whole number."""
+    found = numbers(dataset, keyword)
+    return tuple(int(one) for one in found) if all(one == int(one) for one in found) else ()
+
+
+def octets(dataset: Dataset, keyword: str) -> bytes:
+    """Return the bytes of an attribute that pydicom leaves as bytes (OB, OW, UN); empty for any other."""
+    value = _value(dataset, keyword)
+    return value if isinstance(value, bytes) else b""
+
+
+def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
+    """Return the items of a sequence; none where it is absent or no sequence."""
+    value = _value(dataset, keyword)
+    if not isinstance(value, Sequence):
+        return ()
+    try:
+        return tuple(value)
+    except FOREIGN_ERRORS:
+        return ()
+
+
+def _number(part: Any) -> float | None:
+    if isinstance(part, bool) or part is None:
+        return None
+    if isinstance(part, str):
+        plain = part.strip("\0 ")
+        if len(plain) > _LONGEST_NUMBER or not _NUMBER.fullmatch(plain):
+            return None
+        part = plain.replace(",", ".")
+    try:
+        found = float(part)
+    except FOREIGN_ERRORS:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """Return the value as pydicom reads it, else its bytes; None where there is none."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset:
+        return None
+    raw = _raw(dataset, keyword)
+    try:
+        return dataset[tag].value
+    except FOREIGN_ERRORS:
+        return raw if isinstance(raw, bytes) else None
+
+
+def _raw(dataset: Dataset, keyword: str) -> Any:
+    tag = tag_for_keyword(keyword)
+    try:
+        element = None if tag is None else dataset.get_item(tag)
+    except FOREIGN_ERRORS:
+        return None
+    return None if element is None else element.value
+
+
+def _declared(dataset: Dataset, words: str) -> str:
+    """Return a text that pydicom read as Latin-1 for want of a character set as what its bytes say."""
+    if words.isascii():
+        return words
+    try:
+        raw = words.encode("latin-1")
+    except UnicodeEncodeError:
+        return words  # it was read with a declared character set
+    declared = _raw(dataset, "SpecificCharacterSet")
+    if isinstance(declared, bytes):
+        declared = declared.decode("ascii", errors="replace")
+    first = str(declared[0] if isinstance(declared, MultiValue | list) and declared else declared or "")
+    encoding = python_encoding.get(first.split("\\")[0].strip("\0 "), "")
+    if encoding in ("", "ascii", "iso8859"):
+        return likeliest(raw)[1]
+    try:
+        return raw.decode(encoding)
+    except (LookupError, UnicodeDecodeError):
+        return words

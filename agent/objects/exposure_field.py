@@ -1,0 +1,94 @@
+"""The part of an image that was exposed: without shutter and collimation borders, which no grey scale is for.
+
+Pure. Source: PS3.3 C.7.6.11 (Display Shutter), C.8.7.3 (X-Ray Collimator); rows and columns count from 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from agent.objects.attributes import integer, integers, texts
+
+# A field smaller than this share of the image is taken for a mistake of the header.
+_LEAST_SHARE = 0.05
+# A border row or column spans less than this share of the grey levels of the whole image.
+_FLAT = 0.02
+# A border is looked for in every n-th pixel of a row and column, and at most to this share of a side.
+_STEP, _DEEPEST = 4, 0.45
+
+Mask = NDArray[np.bool_]
+
+
+def exposure_mask(header: Dataset, stored: NDArray[np.integer]) -> Mask | None:
+    """Return which pixels [H, W] count for the grey scale; None where all do."""
+    mask = _edges(header, stored.shape, "Shutter")
+    collimator = _edges(header, stored.shape, "Collimator")
+    if collimator is not None:
+        mask = collimator if mask is None else mask & collimator
+    if mask is not None and mask.mean() >= _LEAST_SHARE:
+        return mask
+    return _without_borders(stored)
+
+
+def _edges(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
+    shapes = {one.strip().upper() for one in texts(header, f"{what}Shape")}
+    mask: Mask | None = None
+    if "RECTANGULAR" in shapes:
+        mask = _rectangle(header, shape, what)
+    if "CIRCULAR" in shapes:
+        circle = _circle(header, shape, what)
+        mask = circle if mask is None else mask if circle is None else mask & circle
+    return mask
+
+
+def _rectangle(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
+    names = ("UpperHorizontalEdge", "LowerHorizontalEdge", "LeftVerticalEdge", "RightVerticalEdge")
+    edges = [integer(header, f"{what}{name}") for name in names]
+    top, bottom, left, right = (-1 if edge is None else edge for edge in edges)
+    if None in edges or top >= bottom or left >= right:
+        return None
+    mask = np.zeros(shape[:2], dtype=bool)
+    mask[max(top, 0) : max(bottom - 1, 0), max(left, 0) : max(right - 1, 0)] = True
+    return mask
+
+
+def _circle(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
+    name = "CenterOfCircularShutter" if what == "Shutter" else "CenterOfCircularCollimator"
+    center = integers(header, name)
+    radius = integer(header, "RadiusOfCircularShutter" if what == "Shutter" else "RadiusOfCircularCollimator")
+    if len(center) != 2 or radius is None or radius < 1:
+        return None
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.asarray((rows - center[0] + 1) ** 2 + (columns - center[1] + 1) ** 2 <= radius**2)
+
+
+def _without_borders(stored: NDArray[np.integer]) -> Mask | None:
+    """Leave out flat rows and columns at the edges: what a collimator or a stitched-on frame left."""
+    rows, columns = stored.shape[:2]
+    if min(rows, columns) < 64:
+        return None
+    some = stored[::_STEP, ::_STEP].astype(np.float32)
+    low, high = np.percentile(some, (1, 99))
+    least = _FLAT * max(float(high - low), 1.0)
+    top, bottom = _flat_ends(some, least)
+    left, right = _flat_ends(some.T, least)
+    if not any((top, bottom, left, right)):
+        return None
+    mask = np.zeros((rows, columns), dtype=bool)
+    mask[top * _STEP : rows - bottom * _STEP, left * _STEP : columns - right * _STEP] = True
+    return mask if mask.mean() >= _LEAST_SHARE else None
+
+
+def _flat_ends(lines: NDArray[np.float32], least: float) -> tuple[int, int]:
+    """Return how many lines at the beginning and at the end are flat, and of one level."""
+    low, level, high = np.percentile(lines, (5, 50, 95), axis=1)
+    flat = high - low < least
+    deepest = int(len(flat) * _DEEPEST)
+    ends = []
+    for order in (slice(None, None, 1), slice(None, None, -1)):
+        levels = level[order][:deepest]
+        side = flat[order][:deepest] & (np.abs(levels - levels[:1]) < least)
+        ends.append(len(side) if side.all() else int(np.argmin(side)))
+    return ends[0], ends[1]
