@@ -217,7 +217,7 @@ def _reading(vocabulary: Vocabulary, words: tuple[str, ...]) -> Reading:
         copies=frozenset(name for hit in hits for kind, name in hit.senses if kind == "copy"),
         unknown=tuple(unknown),
         view_or_region=all(
-            any(kind in ("frontal", "lateral", "special") for kind, _name in hit.senses)
+            any(kind in ("frontal", "lateral", "special") and name != "bedside" for kind, name in hit.senses)
             for hit in hits
             if any(kind == "region" for kind, _name in hit.senses)
         ),
