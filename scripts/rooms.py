@@ -27,7 +27,7 @@ from rooms_svg import House, draw
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("agent", "model", "dicom_sr")
-MOST_PAIRS = {"agent": 87, "model": 20}
+MOST_PAIRS = {"agent": 89, "model": 20}
 GROUND = "(ground)"
 
 Edges = dict[str, set[str]]

@@ -95,9 +95,7 @@ def flags_of(read: ReadStudy, *, incomplete: bool) -> tuple[DraftFlag, ...]:
     return (*view_flags([image.view for image in read.images], incomplete=incomplete), *marks)
 
 
-def eligible_paths(
-    database: Database, store: InstanceStore, settings: Settings, claim: Claim
-) -> list[Path]:
+def eligible_paths(database: Database, store: InstanceStore, settings: Settings, claim: Claim) -> list[Path]:
     """Return the files of the eligible images of a job's study, up to its revision, in the order of arrival.
 
     Raises:

@@ -33,7 +33,7 @@ def test_list_offers_every_flag_that_a_draft_can_carry() -> None:
         (("LL",), {"low_confidence", "missing_frontal"}),
         (("", "LL"), {"low_confidence", "unknown_view"}),
         (("",), {"low_confidence", "unknown_view", "missing_lateral"}),
-        (("PA", "AP", "LL"), {"low_confidence"}),
+        (("PA", "AP", "LL"), {"low_confidence", "images_left_out"}),
     ],
 )
 def test_list_finds_a_draft_by_each_of_its_flags_and_by_no_other(
