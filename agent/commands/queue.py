@@ -170,6 +170,8 @@ def print_job(found: JobHistory) -> None:
         when = shown_time(one.stored_at) if one.stored_at is not None else f"next {shown_time(one.run_after)}"
         if one.committed_at is not None:
             when = f"{when}, committed {shown_time(one.committed_at)}"
+        if one.warning is not None:
+            when = f"{when}, with the warning {one.warning}"
         if one.losses:
             when = f"{when}, lost there {one.losses} times"
         print(f"  {one.destination}: {one.role} {one.state}, {one.attempts} attempts, {when}  {why}".rstrip())

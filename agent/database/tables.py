@@ -320,6 +320,8 @@ class Delivery(Base):
         Index("ix_deliveries_job", "job_id"),
         # What is stored and waits for commitment, among millions that wait for nothing (null).
         Index("ix_deliveries_commit", "destination", "commit_at"),
+        # What was stored with a warning, among millions that were not (null).
+        Index("ix_deliveries_warning", "destination", "warning"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -341,6 +343,8 @@ class Delivery(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     stored_at: Mapped[datetime | None]
+    # The warning status that the destination stored it with ("0xB007, ..."); null for plain success.
+    warning: Mapped[str | None] = mapped_column(String(128))
     # When the next step towards commitment is due; null where none is wanted or none is left.
     commit_at: Mapped[datetime | None]
     # The transaction (`commitments`) that the latest request for commitment belongs to.

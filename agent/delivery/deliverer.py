@@ -35,6 +35,7 @@ from agent.network.store_scu import Connection, ConnectionLost, open_connection
 from agent.network.tls import client_context
 from agent.queue import deliveries
 from agent.queue.deliveries import DeliveryClaim
+from agent.queue.delivery_outcomes import WARNED
 from agent.queue.gate import refused_destination
 from agent.queue.lease_keeper import LeaseKeeper
 
@@ -239,7 +240,7 @@ class Deliverer:
     def _store(self, connection: Connection, claim: DeliveryClaim) -> None:
         try:
             failpoint("delivery.before-send")
-            connection.store(claim)
+            warning = connection.store(claim)
             failpoint("delivery.before-row")
         except ConnectionLost:
             raise
@@ -250,19 +251,29 @@ class Deliverer:
             self._log.error("unexpected", delivery_id=claim.delivery_id, error_type=type(error).__name__)
             self._end(claim, error)
             return
-        self._stored(claim)
+        self._stored(claim, warning)
 
-    def _stored(self, claim: DeliveryClaim) -> None:
+    def _stored(self, claim: DeliveryClaim, warning: str | None) -> None:
         try:
             deliveries.stored(
-                self._database, claim, actor=self._owner, commit=claim.destination in self._asked
+                self._database,
+                claim,
+                actor=self._owner,
+                commit=claim.destination in self._asked,
+                warning=warning,
             )
         except LeaseLost as error:
             self._log.warning("result_discarded", delivery_id=claim.delivery_id, code=error.code)
             return
         failpoint("delivery.after-row")
-        self._log.info(
-            "stored", delivery_id=claim.delivery_id, job_id=claim.job_id, destination=claim.destination
+        level = self._log.info if warning is None else self._log.warning
+        level(
+            "stored",
+            delivery_id=claim.delivery_id,
+            job_id=claim.job_id,
+            destination=claim.destination,
+            code=None if warning is None else WARNED,
+            status=None if warning is None else warning[2:6],
         )
 
     def _end(self, claim: DeliveryClaim, error: Exception) -> None:

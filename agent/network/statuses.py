@@ -17,6 +17,7 @@ class Verdict(Enum):
     """What becomes of the delivery."""
 
     STORED = "stored"
+    WARNED = "stored-with-warning"
     AGAIN = "again"
     NEVER = "never"
 
@@ -34,11 +35,14 @@ class StoreStatus:
 # The first range that holds the code counts.
 STORE_STATUSES: tuple[StoreStatus, ...] = (
     StoreStatus(first=0x0000, last=0x0000, verdict=Verdict.STORED, meaning="success"),
-    StoreStatus(first=0xB000, last=0xB000, verdict=Verdict.STORED, meaning="stored, elements coerced"),
-    StoreStatus(first=0xB006, last=0xB006, verdict=Verdict.STORED, meaning="stored, elements discarded"),
-    StoreStatus(
-        first=0xB007, last=0xB007, verdict=Verdict.STORED, meaning="stored, does not match its class"
-    ),
+    # Warnings (PS3.7 annex C.4, PS3.4 B.2.3): the object is stored. Every other 0xBxxx is one too.
+    StoreStatus(first=0x0001, last=0x0001, verdict=Verdict.WARNED, meaning="requested options not supported"),
+    StoreStatus(first=0x0107, last=0x0107, verdict=Verdict.WARNED, meaning="attribute list warning"),
+    StoreStatus(first=0x0116, last=0x0116, verdict=Verdict.WARNED, meaning="attribute value out of range"),
+    StoreStatus(first=0xB000, last=0xB000, verdict=Verdict.WARNED, meaning="elements coerced"),
+    StoreStatus(first=0xB006, last=0xB006, verdict=Verdict.WARNED, meaning="elements discarded"),
+    StoreStatus(first=0xB007, last=0xB007, verdict=Verdict.WARNED, meaning="does not match its SOP class"),
+    StoreStatus(first=0xB000, last=0xBFFF, verdict=Verdict.WARNED, meaning="warning"),
     # The UID is derived from the content, so that what it holds under this UID is this document.
     StoreStatus(first=0x0111, last=0x0111, verdict=Verdict.STORED, meaning="it has this instance already"),
     StoreStatus(first=0x0122, last=0x0122, verdict=Verdict.NEVER, meaning="SOP class not supported"),

@@ -32,8 +32,8 @@ class Sendable(Protocol):
 class Connection(Protocol):
     """A way to one destination, open."""
 
-    def store(self, document: Sendable) -> str:
-        """Send one document and return the meaning of the answer.
+    def store(self, document: Sendable) -> str | None:
+        """Send one document; return the warning that it was stored with, None for plain success.
 
         Raises:
             DeliveryRefused: it will never take this document.
@@ -48,12 +48,12 @@ class StorageConnection:
     def __init__(self, association: Association) -> None:
         self._association = association
 
-    def store(self, document: Sendable) -> str:
-        """Send one document (C-STORE) and return the meaning of the answer.
+    def store(self, document: Sendable) -> str | None:
+        """Send one document (C-STORE); return the warning that it was stored with, None for plain success.
 
         Raises:
             DeliveryRefused: no context was accepted for its SOP class, or the status is final.
-            DeliveryFailed: any other status than success.
+            DeliveryFailed: any other status that is neither success nor a warning.
             ConnectionLost: the association was aborted, or there was no answer in time.
         """
         if not self._association.is_established:
@@ -79,7 +79,7 @@ class StorageConnection:
             raise DeliveryRefused(f"the destination answered {words}")
         if status.verdict is Verdict.AGAIN:
             raise DeliveryFailed(f"the destination answered {words}")
-        return words
+        return words if status.verdict is Verdict.WARNED else None
 
 
 @contextmanager

@@ -35,8 +35,8 @@ class StowConnection:
     def __init__(self, client: _FileClient) -> None:
         self._client = client
 
-    def store(self, document: Sendable) -> str:
-        """Send one document and return the meaning of the answer.
+    def store(self, document: Sendable) -> str | None:
+        """Send one document; return the warning that it was stored with, None for plain success.
 
         Raises:
             DeliveryRefused: the server will never take this document.
@@ -59,7 +59,7 @@ class StowConnection:
             ) from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise DeliveryFailed("the DICOMweb server's answer cannot be read") from error
-        return _judge(answer.get("FailedSOPSequence") or ())
+        return _judge(answer.get("FailedSOPSequence") or ()) or _warning(answer)
 
 
 @contextmanager
@@ -138,16 +138,28 @@ class _FileClient(DICOMwebClient):  # type: ignore[misc]
         return answer
 
 
-def _judge(failed: Any) -> str:
-    """Return success, or raise what the first failed item's reason means."""
+def _judge(failed: Any) -> str | None:
+    """Raise what the first failed item's reason means; return a warning where it means stored after all."""
     for item in failed:
-        status = store_status(int(item.get("FailureReason") or 0x0110))
-        words = f"0x{int(item.get('FailureReason') or 0x0110):04X}, {status.meaning}"
+        reason = int(item.get("FailureReason") or 0x0110)
+        status = store_status(reason)
+        words = f"0x{reason:04X}, {status.meaning}"
         if status.verdict is Verdict.NEVER:
             raise DeliveryRefused(f"the DICOMweb server answered {words}")
         if status.verdict is Verdict.AGAIN:
             raise DeliveryFailed(f"the DICOMweb server answered {words}")
-    return "success"
+        if status.verdict is Verdict.WARNED:
+            return words
+    return None
+
+
+def _warning(answer: Dataset) -> str | None:
+    """Return the warning reason of the stored instance. Source: PS3.18 table 10.5.3-1, PS3.3 C.12.1.1.9."""
+    for item in answer.get("ReferencedSOPSequence") or ():
+        reason = item.get("WarningReason")
+        if reason:
+            return f"0x{int(reason):04X}, {store_status(int(reason)).meaning}"
+    return None
 
 
 def _failed_items(response: requests.Response) -> Any:

@@ -159,6 +159,24 @@ def _destinations(status: Status) -> Iterator[Problem]:
                 text=f"{destination.name}: {answer.words}. Drafts wait here and go by themselves when it is "
                 "back; `echo-agent doctor` says what to check",
             )
+        if destination.failing:
+            yield Problem(
+                level=Level.WARNING,
+                code="deliveries-failing",
+                text=f"{destination.failing} documents wait for {destination.name} after up to "
+                f"{destination.attempts} failed attempts, the last: {destination.last_reason} "
+                f"[{destination.last_code}]; they are tried again by themselves; `echo-agent doctor` tests "
+                "the connection",
+            )
+        if destination.warnings_last_day:
+            warned = destination.warnings_last_day.items()
+            counts = ", ".join(f"{status}: {count}" for status, count in warned)
+            yield Problem(
+                level=Level.WARNING,
+                code="stored-with-warning",
+                text=f"{destination.name} stored documents of the last day with a warning ({counts}): it may "
+                "have changed or dropped attributes; `study show` has each one, compare with the PACS's log",
+            )
         age = destination.oldest_waiting_s
         if age is not None and age > WAITING_WARNING_S:
             yield Problem(

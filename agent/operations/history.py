@@ -58,6 +58,8 @@ class DeliveryLine:
     stored_at: datetime | None
     committed_at: datetime | None
     losses: int
+    # The warning status that it was stored with.
+    warning: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,7 @@ def _delivery(delivery: Delivery, document: Document) -> DeliveryLine:
         stored_at=delivery.stored_at,
         committed_at=delivery.committed_at,
         losses=delivery.losses,
+        warning=delivery.warning,
     )
 
 

@@ -33,6 +33,8 @@ LIST_CAP = 2_000
 PROBLEMS_SHOWN = 10
 # A process writes a sign of life every few seconds; after this silence it counts as gone.
 ALIVE_WITHIN_S = 45.0
+# A document that was given back because the association ended before its turn.
+NOT_TRIED = "not-tried"
 TROUBLE = (JobState.FAILED, JobState.DEAD)
 
 
@@ -82,6 +84,12 @@ class DestinationStatus:
     deliveries: Mapping[str, int]
     oldest_waiting_s: float | None
     last_code: str | None
+    last_reason: str | None
+    # Documents that wait after a failed attempt, and the most attempts that one of them has behind it.
+    failing: int
+    attempts: int
+    # Documents of the last day that it stored with a warning, by status.
+    warnings_last_day: Mapping[str, int]
     answer: Answer | None
 
 
@@ -255,17 +263,21 @@ def _answers(processes: Sequence[ProcessStatus]) -> dict[str, Answer]:
 def _destination(session: Session, now: datetime, name: str, answer: Answer | None) -> DestinationStatus:
     here = Delivery.destination == name
     waiting = Delivery.state == DeliveryState.PENDING.value
-    last = (
-        select(Delivery.code)
-        .where(here, waiting, Delivery.code.is_not(None))
-        .order_by(Delivery.priority, Delivery.run_after)
-        .limit(1)
-    )
+    failed = waiting & Delivery.code.is_not(None) & (Delivery.code != NOT_TRIED) & (Delivery.attempts > 0)
+    last = select(Delivery.code, Delivery.reason).where(here, failed).order_by(Delivery.updated_at.desc())
+    row = session.execute(last.limit(1)).first()
+    some = select(Delivery.attempts.label("attempts")).where(here, failed).limit(COUNT_CAP).subquery()
+    failing, attempts = session.execute(select(func.count(), func.max(some.c.attempts))).one()
+    warned = (here, Delivery.warning.is_not(None), Delivery.stored_at >= now - timedelta(days=1))
     return DestinationStatus(
         name=name,
         deliveries=_counts(session, Delivery.state, DeliveryState, here),
         oldest_waiting_s=_age(session, now, Delivery.created_at, here & waiting),
-        last_code=session.execute(last).scalar(),
+        last_code=None if row is None else row.code,
+        last_reason=None if row is None else row.reason,
+        failing=failing,
+        attempts=attempts or 0,
+        warnings_last_day=_grouped(session, func.substr(Delivery.warning, 1, 6), *warned),
         answer=answer,
     )
 

@@ -21,6 +21,7 @@ from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
 from agent.foundation.errors import LeaseLost, PatientConflict
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
+from agent.queue.delivery_outcomes import given_up, last_failure, tell_warning
 from agent.queue.lease import prolong
 from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
 from agent.queue.withdrawal import STATING
@@ -155,10 +156,18 @@ def heartbeat(database: Database, claims: Sequence[DeliveryClaim], lease_s: floa
     return prolong(database, Delivery, {one.delivery_id: one.token for one in claims}, lease_s)
 
 
-def stored(database: Database, claim: DeliveryClaim, *, actor: str = "", commit: bool = False) -> None:
-    """The destination has answered success: STORED, and DELIVERED for the job when it was the last.
+def stored(
+    database: Database,
+    claim: DeliveryClaim,
+    *,
+    actor: str = "",
+    commit: bool = False,
+    warning: str | None = None,
+) -> None:
+    """The destination has stored it: STORED, and DELIVERED for the job when it was the last.
 
-    With `commit` the destination is to be asked for storage commitment (`agent.queue.commitments`).
+    commit: the destination is to be asked for storage commitment (`agent.queue.commitments`).
+    warning: the status that it was stored with, where that was a warning; it is kept with the delivery.
 
     Raises:
         LeaseLost: another deliverer has this document now; the destination answers it the same.
@@ -167,7 +176,9 @@ def stored(database: Database, claim: DeliveryClaim, *, actor: str = "", commit:
         now = database_now(session)
         job, delivery = _fenced(session, claim)
         set_state(delivery, DeliveryState.STORED, now)
-        delivery.stored_at = now
+        delivery.stored_at, delivery.warning = now, warning
+        if warning is not None:
+            tell_warning(session, job, delivery, now, actor)
         delivery.commit_at = now if commit else None
         delivery.commitment_uid, delivery.commit_attempts = None, 0
         _audit(session, Action.SENT, job, delivery, now, actor, claim.sop_class_uid)
@@ -197,8 +208,9 @@ def fail(
             claim.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
         )
         again = now + timedelta(seconds=wait_s)
-        over = not failure.retryable or again > delivery.give_up_at
-        to = DeliveryState.DEAD if over else DeliveryState.PENDING
+        late = failure.retryable and again > delivery.give_up_at
+        to = DeliveryState.DEAD if late or not failure.retryable else DeliveryState.PENDING
+        failure = given_up(failure.code, failure.reason) if late else failure
         set_state(delivery, to, now, failure)
         if to is DeliveryState.PENDING:
             delivery.run_after = again
@@ -209,13 +221,16 @@ def fail(
 
 
 def postpone(database: Database, claims: Sequence[DeliveryClaim], wait_s: float, reason: Failure) -> None:
-    """Give documents back that were not tried, without counting an attempt; a lost lease is left alone."""
+    """Give documents back that were not tried, without counting an attempt; a lost lease is left alone.
+
+    One that has failed before keeps that reason, which says more.
+    """
     for one in claims:
         try:
             with database.transaction() as session:
                 now = database_now(session)
                 _job, delivery = _fenced(session, one)
-                set_state(delivery, DeliveryState.PENDING, now, reason)
+                set_state(delivery, DeliveryState.PENDING, now, last_failure(delivery) or reason)
                 delivery.attempts -= 1
                 delivery.run_after = now + timedelta(seconds=wait_s)
         except LeaseLost:
@@ -248,7 +263,12 @@ def reclaim_expired(
                 delivery.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
             )
             over = now + timedelta(seconds=wait_s) > delivery.give_up_at
-            set_state(delivery, DeliveryState.DEAD if over else DeliveryState.PENDING, now, silent)
+            last = last_failure(delivery)
+            if over:
+                said = last or silent
+                set_state(delivery, DeliveryState.DEAD, now, given_up(said.code, said.reason))
+            else:
+                set_state(delivery, DeliveryState.PENDING, now, last or silent)
             delivery.run_after = now + timedelta(seconds=wait_s)
             if over:
                 _audit(session, Action.NOT_SENT, job, delivery, now, actor)
@@ -262,18 +282,13 @@ def give_up(database: Database, *, actor: str = "") -> int:
 
     They wait unsent while their destination is left alone, or when it is no longer in the settings.
     """
-    late = Failure(
-        code="gave-up",
-        reason="the destination could not be reached until the time to give up",
-        retryable=False,
-    )
     with database.reading() as session:
         overdue = session.execute(
             select(Delivery.id, Delivery.job_id)
             .where(Delivery.state == DeliveryState.PENDING.value, Delivery.give_up_at < database_now(session))
             .limit(_RECLAIM_BATCH)
         ).all()
-    given_up = 0
+    count = 0
     for delivery_id, job_id in overdue:
         with database.transaction() as session:
             now = database_now(session)
@@ -281,11 +296,11 @@ def give_up(database: Database, *, actor: str = "") -> int:
             delivery = session.get_one(Delivery, delivery_id, populate_existing=True, with_for_update=True)
             if delivery.state != DeliveryState.PENDING.value or delivery.give_up_at >= now:
                 continue
-            set_state(delivery, DeliveryState.DEAD, now, late)
+            set_state(delivery, DeliveryState.DEAD, now, given_up(delivery.code, delivery.reason))
             _audit(session, Action.NOT_SENT, job, delivery, now, actor)
             settle(session, job, now, actor)
-            given_up += 1
-    return given_up
+            count += 1
+    return count
 
 
 def _audit(
@@ -338,8 +353,10 @@ def set_state(delivery: Delivery, to: DeliveryState, now: datetime, failure: Fai
     """
     check_delivery_step(delivery.state, to)
     delivery.state, delivery.updated_at = to.value, now
-    delivery.code = failure.code if failure else None
-    delivery.reason = failure.reason if failure else None
+    # While it is sent again, the last failure stays in sight.
+    if failure is not None or to is not DeliveryState.SENDING:
+        delivery.code = failure.code if failure else None
+        delivery.reason = failure.reason if failure else None
     if to is not DeliveryState.SENDING:
         delivery.lease_owner = delivery.lease_token = delivery.lease_until = None
 
@@ -354,14 +371,17 @@ def settle(session: Session, job: Job, now: datetime, actor: str) -> None:
         return
     session.flush()
     rows = session.execute(
-        select(Delivery.state, Delivery.code, Delivery.reason).where(Delivery.job_id == job.id)
+        select(Delivery.state, Delivery.code, Delivery.reason, Delivery.destination)
+        .where(Delivery.job_id == job.id)
+        .order_by(Delivery.destination, Delivery.id)
     ).all()
-    if not rows or any(state in UNSENT for state, _code, _reason in rows):
+    if not rows or any(row.state in UNSENT for row in rows):
         return
     dead = [row for row in rows if row.state == DeliveryState.DEAD.value]
     if dead:
-        move(session, job, JobState.DEAD, now=now, code=dead[0].code, reason=dead[0].reason, actor=actor)
-    elif all(state in _HELD for state, _code, _reason in rows):
+        why = dict.fromkeys(f"{row.destination}: {row.reason}" for row in dead)
+        move(session, job, JobState.DEAD, now=now, code=dead[0].code, reason="; ".join(why), actor=actor)
+    elif all(row.state in _HELD for row in rows):
         move(session, job, JobState.DELIVERED, now=now, actor=actor)
         _measure(session, job, now)
 

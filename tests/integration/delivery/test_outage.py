@@ -72,12 +72,11 @@ class Destination:
             raise self.down
         yield self
 
-    def store(self, document: Any) -> str:
+    def store(self, document: Any) -> None:
         """Keep."""
         if self.down is not None:
             raise self.down
         assert self.kept.setdefault(document.sop_instance_uid, document.content) == document.content
-        return "success"
 
     def ask(self, _destination: DestinationSettings, _request: Request, _on_report: Any) -> None:
         """Offer no reports, only queries."""

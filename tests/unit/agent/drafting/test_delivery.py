@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -19,9 +20,14 @@ from agent.drafting.worker import Worker
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network.store_scu import ConnectionLost
+from agent.operations.advice import advice_for
+from agent.operations.health import judge
+from agent.operations.history import job_history
+from agent.operations.status import read_status
 from agent.queue import deliveries, operator
 from tests.support.bench import bench_of
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 OTHER = DestinationSettings(name="archive", host="127.0.0.1", port=4243, ae_title="ARCHIVE")
 
 
@@ -33,6 +39,8 @@ class FakePacs:
     down: Exception | None = None
     kept: list[tuple[str, bytes]] = field(default_factory=list)
     connections: int = 0
+    # The warning that everything is stored with.
+    warning: str | None = None
 
     @contextmanager
     def connect(self, destination: DestinationSettings, _classes: Iterable[str]) -> Iterator[FakePacs]:
@@ -42,13 +50,13 @@ class FakePacs:
             raise self.down
         yield self
 
-    def store(self, document: Any) -> str:
+    def store(self, document: Any) -> str | None:
         """Keep, or answer something else."""
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
             raise answer
         self.kept.append((document.sop_instance_uid, document.content))
-        return "success"
+        return self.warning
 
 
 @dataclass
@@ -282,3 +290,70 @@ def test_delivery_urgent_documents_go_first(
         )
     assert order == [second]
     assert first != second
+
+
+def test_delivery_keeps_the_warning_that_a_document_was_stored_with(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """Stored is stored; the status stands in the history, beside the delivery and in `status`."""
+    job_id = drafted(1)
+    deliverer(house, settings, FakePacs(warning="0xB007, does not match its SOP class")).run_once()
+    assert states(house.database) == ["STORED", "STORED"]
+    found = job_history(house.database, job_id)
+    assert found.job.state == "DELIVERED"
+    assert {one.warning for one in found.deliveries} == {"0xB007, does not match its SOP class"}
+    assert sum(step.code == "stored-with-warning" for step in found.steps) == 2
+    status = read_status(house.database, settings)
+    assert dict(status.destinations[0].warnings_last_day) == {"0xB007": 2}
+    assert "stored-with-warning" in {one.code for one in judge(status, settings)}
+
+
+def test_delivery_that_fails_shows_at_once_with_its_code(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """Status is not OK while every delivery fails, though the destination answers and nothing is old yet."""
+    drafted(1)
+    pacs = FakePacs(answers=[DeliveryFailed("the destination answered 0xA700")] * 4)
+    sender = deliverer(house, settings, pacs)
+    sender.run_once()
+    status = read_status(house.database, settings)
+    assert (status.destinations[0].failing, status.destinations[0].attempts) == (2, 1)
+    (problem,) = [one for one in judge(status, settings) if one.code == "deliveries-failing"]
+    assert "0xA700" in problem.text
+    assert "delivery-failed" in problem.text
+    make_due(house.database)
+    sender.run_once()
+    assert read_status(house.database, settings).destinations[0].attempts == 2
+
+
+def test_delivery_given_up_names_the_last_failure_of_each_destination(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """The job's code is that of a dead one, its reason the real one, whatever came after it."""
+    job_id, pacs = drafted(1), FakePacs(answers=[DeliveryFailed("the destination answered 0xA700")] * 2)
+    sender = deliverer(house, settings, pacs)
+    sender.run_once()
+    with house.database.transaction() as session:
+        session.execute(update(Delivery).values(give_up_at=LONG_AGO))
+    sender.upkeep()
+    job = house.job(job_id)
+    assert (job.state, job.code) == ("DEAD", "gave-up")
+    name = settings.destinations[0].name
+    assert job.reason.startswith(f"{name}: not stored until the time to give up")
+    assert "the destination answered 0xA700 [delivery-failed]" in job.reason
+    assert "dead retry" in advice_for(job.code)
+
+
+def test_delivery_that_was_not_tried_keeps_its_last_failure(
+    house: Any, settings: Settings, drafted: Callable[[int], int]
+) -> None:
+    """That an association ended before its turn says less than what the destination answered before."""
+    drafted(1)
+    answers: list[Exception | None] = [DeliveryFailed("the destination answered 0xA700")] * 2
+    sender = deliverer(house, settings, FakePacs(answers=[*answers, ConnectionLost("broke off")]))
+    sender.run_once()
+    make_due(house.database)
+    sender.run_once()
+    with house.database.reading() as session:
+        codes = session.scalars(select(Delivery.code).order_by(Delivery.id)).all()
+    assert list(codes) == ["delivery-failed", "delivery-failed"]

@@ -1,0 +1,44 @@
+"""What is written beside a delivery about how it went: its last failure, why it was given up, a warning."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from agent.database.tables import Delivery, Job, JobEvent
+from agent.foundation.failure import Failure
+from agent.queue.states import JobState
+
+# The codes of a document that was stored with a warning, and of one whose time to give up is over.
+WARNED, GAVE_UP = "stored-with-warning", "gave-up"
+
+
+def given_up(code: str | None, reason: str | None) -> Failure:
+    """Return why a document is given up: its time is over; and the last failure before that."""
+    last = f"; the last failure: {reason} [{code}]" if code else "; it was never tried"
+    return Failure(code=GAVE_UP, reason=f"not stored until the time to give up{last}", retryable=False)
+
+
+def last_failure(delivery: Delivery) -> Failure | None:
+    """Return the failure that a delivery carries from an earlier attempt, or None."""
+    if delivery.code is None or delivery.reason is None:
+        return None
+    return Failure(code=delivery.code, reason=delivery.reason, retryable=True)
+
+
+def tell_warning(session: Session, job: Job, delivery: Delivery, now: datetime, actor: str) -> None:
+    """Write the warning that a document was stored with into the history of a job in delivery."""
+    if job.state != JobState.DELIVERING.value:
+        return  # a step to SKIPPED or FAILED would count as another one
+    session.add(
+        JobEvent(
+            job_id=job.id,
+            at=now,
+            from_state=job.state,
+            to_state=job.state,
+            code=WARNED,
+            reason=f"{delivery.destination}: {delivery.warning}",
+            actor=actor,
+        )
+    )
