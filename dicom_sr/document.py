@@ -64,6 +64,13 @@ _FINDINGS_SOP_CLASS: dict[FindingsSopClass, str] = {
     "comprehensive": ComprehensiveSRStorage,
     "enhanced": EnhancedSRStorage,
 }
+
+
+def sop_classes_of(findings_sop_class: FindingsSopClass) -> tuple[str, ...]:
+    """Return the SOP Class UIDs of the two documents of a study, for the presentation contexts."""
+    return str(_FINDINGS_SOP_CLASS[findings_sop_class]), str(BasicTextSRStorage)
+
+
 _OUTCOME: dict[Outcome, Code] = {
     "not_attempted": codes.NOT_ATTEMPTED,
     "failed": codes.FAILED,

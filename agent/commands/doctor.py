@@ -316,17 +316,15 @@ def _destination(destination: DestinationSettings) -> Check:
 
 
 def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:
-    """Whether an application entity answers C-ECHO as it is configured."""
-    from agent.network.store_scu import echo
+    """Whether an application entity answers as it is configured, and a destination takes our documents."""
+    from agent.commands.doctor_destination import document_trouble, trouble_of
 
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
-    try:
-        echo(peer.model_copy(update={"timeout_s": min(peer.timeout_s, ECHO_WITHIN_S)}))
-    except AgentError as error:
-        return _wrong(
-            name,
-            f"{where}: {error}",
-            f"check host, port, AE title and TLS; the PACS must know {peer.calling_ae_title} "
-            "and this address",
-        )
-    return _right(name, f"{where} answers C-ECHO{' over TLS' if peer.tls is not None else ''}")
+    hurried = peer.model_copy(update={"timeout_s": min(peer.timeout_s, ECHO_WITHIN_S)})
+    documents = isinstance(hurried, DestinationSettings)
+    # A PACS need not offer C-ECHO, but it must take our documents.
+    trouble = document_trouble(hurried) if isinstance(hurried, DestinationSettings) else trouble_of(hurried)
+    if trouble is not None:
+        return _wrong(name, f"{where}: {trouble[0]}", trouble[1])
+    does = "accepts the SOP classes of our documents" if documents else "answers C-ECHO"
+    return _right(name, f"{where} {does}{' over TLS' if peer.tls is not None else ''}")

@@ -245,7 +245,7 @@ def test_delivery_fails_until_the_time_to_give_up(both_databases: Database) -> N
         )
     (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     assert deliveries.fail(both_databases, claim, AGAIN, POLICY, chance=Random(1)) == "DEAD"
-    assert (job_of(both_databases, job_id).state, job_of(both_databases, job_id).code) == ("DEAD", "oops")
+    assert (job_of(both_databases, job_id).state, job_of(both_databases, job_id).code) == ("DEAD", "gave-up")
 
 
 def test_delivery_postponed_costs_no_attempt(both_databases: Database) -> None:

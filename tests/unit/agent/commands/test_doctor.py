@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import socket
+import struct
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from agent.commands.demo.pacs import running_pacs
 from agent.commands.doctor import Check, Verdict, examine
@@ -27,6 +31,7 @@ from agent.foundation.settings.tree import (
     StorageSettings,
     WebSettings,
 )
+from agent.network.port_probe import PortState, probe_port
 from model.errors import CheckpointError
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
@@ -187,3 +192,60 @@ def certificate(days: int) -> bytes:
     # Half a day, so that a slow test does not change the count.
     signed = builder.not_valid_after(now + timedelta(days=days, hours=12)).sign(key, hashes.SHA256())
     return signed.public_bytes(Encoding.PEM)
+
+
+def test_doctor_proposes_what_is_delivered(database: Database, settings: Settings, free_port: int) -> None:
+    """A PACS that answers C-ECHO and takes no Structured Report is wrong, and the classes are named."""
+    ae = AE("IMAGES_ONLY")
+    ae.add_supported_context(Verification)
+    server = ae.start_server(("127.0.0.1", free_port), block=False)
+    try:
+        one = DestinationSettings(name="pacs", host="127.0.0.1", port=free_port, ae_title="IMAGES_ONLY")
+        found = checks_of(settings.model_copy(update={"destinations": (one,)}))["destination pacs"]
+    finally:
+        assert server is not None
+        server.shutdown()
+    assert found.verdict is Verdict.WRONG
+    assert "Comprehensive 3D SR Storage and Basic Text SR Storage" in found.found
+
+
+@pytest.mark.parametrize(
+    ("answers", "state"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", PortState.OTHER),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", PortState.OTHER),
+        (b"\x15\x03\x01\x00\x02\x02\x46", PortState.TLS),
+        (b"\x03\x00\x00\x00\x00\x04\x00\x01\x01\x07", PortState.DICOM),
+        (b"", PortState.CLOSED),
+        (None, PortState.SILENT),
+        ("reset", PortState.RESET),
+    ],
+)
+def test_probe_tells_what_is_at_a_port(answers: bytes | str | None, state: PortState) -> None:
+    """A reset, a silent and a wrong port have remedies of their own."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(4096)
+                if answers == "reset":
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                elif isinstance(answers, bytes):
+                    peer.sendall(answers)
+                else:
+                    peer.recv(1)  # until the probe gives up
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        patience = 0.3 if answers is None else 20.0
+        port = server.getsockname()[1]
+        found = probe_port("127.0.0.1", port, calling="US", called="THEM", timeout_s=patience)
+        thread.join()
+    assert found is state
+
+
+def test_probe_tells_a_refused_port(free_port: int) -> None:
+    """Nothing listens there."""
+    found = probe_port("127.0.0.1", free_port, calling="US", called="THEM", timeout_s=20)
+    assert found is PortState.REFUSED

@@ -1,0 +1,56 @@
+"""`doctor` at another application entity: is it there, does it take what we send, and what is wrong if not."""
+
+from __future__ import annotations
+
+from pydicom.uid import UID
+
+from agent.foundation.errors import AgentError
+from agent.foundation.settings.delivery import DestinationSettings
+from agent.network.port_probe import PortState, probe_port
+from agent.network.scu import NoContext, Peer, associated
+from agent.network.store_scu import echo
+from dicom_sr.document import sop_classes_of
+
+
+def trouble_of(peer: Peer) -> tuple[str, str] | None:
+    """Ask for C-ECHO; return None when it is answered, else what is wrong and what to do."""
+    try:
+        echo(peer)
+    except AgentError as error:
+        return _explained(peer, str(error))
+    return None
+
+
+def document_trouble(destination: DestinationSettings) -> tuple[str, str] | None:
+    """Propose the presentation contexts of our documents; return None when all are accepted."""
+    wanted = sop_classes_of(destination.findings_sop_class)
+    try:
+        with associated(destination, wanted) as association:
+            accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
+    except NoContext:
+        accepted = set()
+    except AgentError as error:
+        return _explained(destination, str(error))
+    untaken = [UID(uid).name for uid in wanted if uid not in accepted]
+    if not untaken:
+        return None
+    return (
+        f"it does not accept {' and '.join(untaken)}, which our documents are",
+        f"enable these SOP classes in the PACS for {destination.calling_ae_title}, or choose another "
+        "`findings_sop_class`",
+    )
+
+
+def _explained(peer: Peer, said: str) -> tuple[str, str]:
+    """Add to what the association has shown what is at the port."""
+    usual = f"check host, port, AE title and TLS; the PACS must know {peer.calling_ae_title} and this address"
+    if peer.tls is not None or "rejects" in said:
+        return said, usual
+    state = probe_port(
+        peer.host,
+        peer.port,
+        calling=peer.calling_ae_title,
+        called=peer.ae_title,
+        timeout_s=peer.timeout_s,
+    )
+    return (said, usual) if state is PortState.DICOM else (state.words, state.remedy)
