@@ -61,9 +61,14 @@ DETAILS = frozenset(
     {
         "association", "called", "certificate", "code", "count", "destination", "document", "instance_id",
         "kind", "purged_bytes", "purged_files", "query", "reason", "reason_code", "revision", "role",
-        "settings", "sop_classes", "status", "studies", "user", "version",
+        "settings", "sop_classes", "status", "studies", "syntaxes", "user", "version",
     }
 )  # fmt: skip
+
+
+# Reason codes of a FAULT at the listener's door: nothing that a peer proposed was accepted; it went away in
+# the middle of an object.
+NO_CONTEXT, CUT_OFF = "no-accepted-context", "object-cut-off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from agent.commands import admin, database, dead, draft, inspect, purge, queue, route, run, sr, status, web
+from agent.commands import (
+    admin,
+    database,
+    dead,
+    draft,
+    inspect,
+    purge,
+    queue,
+    route,
+    run,
+    senders,
+    sr,
+    status,
+    web,
+)
 from agent.commands import demo_command as demo
 from agent.commands.common import ClearErrors
 
@@ -51,6 +65,7 @@ route_app = _group("Why images are drafted or skipped.")
 study_app = _group("Look at one study, or decide a conflict of patients.")
 sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
+audit_app = _group("The audit record: who did what.")
 config_app = _group("Check and show the configuration.")
 db_app = _group("The database: its schema, copies of it, the way back.")
 
@@ -65,6 +80,7 @@ app.command("draft")(draft.draft)
 app.command("status")(status.status)
 app.command("metrics")(inspect.metrics)
 app.command("doctor")(inspect.doctor)
+app.command("senders")(senders.senders)
 app.command("purge")(purge.purge)
 
 queue_app.command("list")(queue.list_jobs)
@@ -80,6 +96,7 @@ route_app.command("explain")(route.explain)
 study_app.command("resolve")(queue.resolve)
 sr_app.command("validate")(sr.validate)
 sr_app.command("show")(sr.show)
+audit_app.command("list")(senders.audit_list)
 config_app.command("check")(admin.config_check)
 config_app.command("show")(admin.config_show)
 config_app.command("reference")(admin.config_reference)
@@ -94,6 +111,7 @@ app.add_typer(dead_app, name="dead")
 app.add_typer(study_app, name="study")
 app.add_typer(route_app, name="route")
 app.add_typer(sr_app, name="sr")
+app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")

@@ -1,4 +1,4 @@
-"""`doctor` at another application entity: is it there, does it take what we send, and what is wrong if not."""
+"""`doctor` at another application entity: is it there, does it take what we send, and if not, why."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.foundation.settings.tree import Settings
+from agent.operations.refusal_advice import refusal_advice, wanted
 from agent.operations.status import Status
 from agent.queue.states import DeliveryState, JobState
 
@@ -49,6 +50,7 @@ def judge(status: Status, settings: Settings) -> tuple[Problem, ...]:
         *_jobs(status),
         *_destinations(status),
         *_quarantine(status),
+        *_refusals(status, settings),
         *_skipped_words(status),
     ]
     return tuple(sorted(problems, key=lambda problem: -problem.level))
@@ -205,4 +207,16 @@ def _skipped_words(status: Status) -> Iterator[Problem]:
             code="skipped-for-words",
             text=f"{sender.sender}: {sender.skipped} of {sender.images} films were skipped for "
             f"their words ({sender.texts[0]}); if they show chests, add words to `routing` (docs/films.md)",
+        )
+
+
+def _refusals(status: Status, settings: Settings) -> Iterator[Problem]:
+    for one in status.refusals:
+        who = f"{one.ae_title or 'a sender without an AE title'} at {one.address}"
+        proposal = f"; {wanted(one)}" if wanted(one) else ""
+        yield Problem(
+            level=Level.WARNING,
+            code="sender-refused",
+            text=f"{who}: {one.count} x {one.reason_code} in the last day{proposal}: "
+            f"{refusal_advice(one, settings.listener)}",
         )

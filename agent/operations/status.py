@@ -24,6 +24,7 @@ from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.foundation.disk import free_mb
 from agent.foundation.settings.tree import Settings
 from agent.operations.advice import advice_for
+from agent.operations.senders import Refusal, read_refusals
 from agent.operations.skipped_words import SkippedWords, read_skipped_words
 from agent.operations.throughput import Throughput, read_throughput
 from agent.queue.states import DeliveryState, JobState
@@ -128,6 +129,8 @@ class Status:
     disk_free_mb: float | None
     # By destination of audit messages: file, syslog.
     audit: Mapping[str, AuditPlace] = field(default_factory=dict)
+    # What was refused at the listener's door in the last day, the latest first.
+    refusals: Sequence[Refusal] = ()
     # Senders of which more than a tenth of the last days' films were skipped for their words.
     skipped_words: Sequence[SkippedWords] = ()
 
@@ -162,6 +165,7 @@ def read_status(database: Database, settings: Settings) -> Status:
             troubles=_troubles(session),
             disk_free_mb=free_mb(settings.storage.path),
             audit=read_places(session, settings),
+            refusals=read_refusals(session, day)[:PROBLEMS_SHOWN],
             skipped_words=read_skipped_words(session, now),
         )
 

@@ -11,10 +11,9 @@ from typing import Any, cast
 from pydicom.uid import UID
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from agent.audit.record import Action, Event
+from agent.audit.record import CUT_OFF, NO_CONTEXT, Action, Event
 from agent.foundation.errors import AgentError, DatabaseUnavailable, PortUnavailable, StorageFull
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.log import get_logger, study_ref
@@ -24,6 +23,12 @@ from agent.network.contexts import report_contexts, supported_contexts
 from agent.network.tls import fingerprint, server_context
 from agent.objects.store import InstanceStore
 from agent.receive.association import BoundedAssociation
+from agent.receive.door_record import (
+    address_of,
+    association_event,
+    calling,
+    unmet_proposal,
+)
 from agent.receive.intake import Intake
 from agent.receive.ledger import ConnectionLedger
 from agent.receive.messages import InFlight
@@ -203,7 +208,7 @@ class StorageScp:
                 self._priors[association] = caller.called_ae_title.strip()
                 association.acceptor.supported_contexts += report_contexts()
             self._count("accepted")
-            self._note(_association_event(Action.ASSOCIATION, caller))
+            self._note(association_event(Action.ASSOCIATION, caller))
             return
         self._refused(verdict.reason_code, caller)
         association.acse.send_reject(*verdict.value)
@@ -221,7 +226,7 @@ class StorageScp:
             host=caller.address,
             ae_title=caller.calling_ae_title.strip(),
         )
-        self._note(_association_event(Action.REFUSED, caller, reason_code))
+        self._note(association_event(Action.REFUSED, caller, reason_code))
 
     def _on_echo(self, event: evt.Event) -> int:
         association = cast(BoundedAssociation, event.assoc)
@@ -235,10 +240,10 @@ class StorageScp:
         status = ReportStatus.NOT_AUTHORIZED
         try:
             if association in self._admitted and self._reports is not None:
-                ae_title = _calling(association)
+                ae_title = calling(association)
                 peer = self._reports.destinations_of(ae_title)
                 status, _uid = self._reports.take(
-                    event, peer, ae_title=ae_title, address=_address(association)
+                    event, peer, ae_title=ae_title, address=address_of(association)
                 )
         finally:
             association.messages.served()
@@ -279,9 +284,9 @@ class StorageScp:
             sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
             context_class_uid=str(event.context.abstract_syntax),
             transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae_title=_calling(event.assoc),
+            calling_ae_title=calling(event.assoc),
             prior_ae_title=self._priors.get(cast(BoundedAssociation, event.assoc), ""),
-            address=_address(cast(BoundedAssociation, event.assoc)),
+            address=address_of(cast(BoundedAssociation, event.assoc)),
         )
         try:
             with request.DataSet.getbuffer() as dataset:
@@ -313,7 +318,8 @@ class StorageScp:
         )
 
     def _on_end(self, association: BoundedAssociation) -> None:
-        violation = association.violation
+        violation = association.violation or self._cut_off(association)
+        self._note_contexts(association)
         self._sending.pop(association, None)
         self._admitted.discard(association)
         self._priors.pop(association, None)
@@ -321,6 +327,22 @@ class StorageScp:
             self._count(violation)
             self._log.warning("association_cut", reason_code=violation)
             self._note_failure(Action.FAULT, association, {"reason_code": violation})
+
+    def _cut_off(self, association: BoundedAssociation) -> str | None:
+        """Whether the peer went away in the middle of an object."""
+        stopping = self._draining_since is not None
+        return CUT_OFF if association.messages.message is not None and not stopping else None
+
+    def _note_contexts(self, association: BoundedAssociation) -> None:
+        """Put an association on record that ended without a context for anything but C-ECHO."""
+        proposal = unmet_proposal(association) if association in self._admitted else None
+        if proposal is None:
+            return
+        self._count(NO_CONTEXT)
+        self._log.warning(
+            "association_without_context", reason_code=NO_CONTEXT, ae_title=calling(association)
+        )
+        self._note_failure(Action.FAULT, association, proposal)
 
     def _on_event(self, name: str, address: str) -> None:
         """Count a connection that came to no association; one without the right key is on record."""
@@ -337,8 +359,8 @@ class StorageScp:
         self._note(
             Event(
                 action=action,
-                actor=_calling(association),
-                address=_address(association),
+                actor=calling(association),
+                address=address_of(association),
                 succeeded=False,
                 details=details,
             )
@@ -356,26 +378,3 @@ class StorageScp:
     def _count(self, name: str) -> None:
         with self._counting:
             self._counts[name] += 1
-
-
-def _calling(association: Association) -> str:
-    return str(association.requestor.ae_title).strip()
-
-
-def _address(association: Association) -> str:
-    return str(association.requestor.address or "")
-
-
-def _association_event(action: Action, caller: Caller, reason_code: str | None = None) -> Event:
-    details = {
-        "called": caller.called_ae_title.strip(),
-        "certificate": caller.certificate_sha256,
-        "reason_code": reason_code,
-    }
-    return Event(
-        action=action,
-        actor=caller.calling_ae_title.strip(),
-        address=caller.address,
-        succeeded=action is Action.ASSOCIATION,
-        details={key: value for key, value in details.items() if value is not None},
-    )

@@ -9,7 +9,7 @@ import pytest
 
 from agent.audit.record import Action
 from agent.receive.association_request import NEVER_SUPPORTED
-from tests.integration.receive.peer import Listener, echo_works
+from tests.integration.receive.peer import Listener, data_pdus, echo_works, store_command
 from tests.unit.agent.receive.test_association_request import context, item, request
 
 ACCEPT, REJECT, ABORT = 2, 3, 7
@@ -79,3 +79,29 @@ def test_silent_connection_is_no_refusal(listener: Listener) -> None:
     listener.connect().close()
     listener.until(lambda: listener.count("no-request") == 1)
     assert not [one for one in listener.noted if one.action is Action.REFUSED]
+
+
+def test_association_without_an_accepted_context_is_on_record(listener: Listener) -> None:
+    """What a sender proposed in vain is told: classes and syntaxes."""
+    for_processing = b"1.2.840.10008.5.1.4.1.1.1.1.1"
+    got = answer(listener, request(contexts=context(1, for_processing) + context(3, b"1.2.840.10008.1.1")))
+    assert got[0] == ACCEPT
+    listener.close()
+    (noted,) = [one for one in listener.noted if one.action is Action.FAULT]
+    assert noted.details["reason_code"] == "no-accepted-context"
+    assert noted.details["sop_classes"] == [for_processing.decode()]
+    assert noted.details["syntaxes"] == ["1.2.840.10008.1.2.1"]
+
+
+def test_object_that_is_cut_off_is_on_record(listener: Listener) -> None:
+    """A sender that goes away in the middle of an object is told of."""
+    connection = listener.connect()
+    connection.sendall(request())
+    connection.recv(6)
+    command = store_command(b"1.2.840.10008.5.1.4.1.1.1", b"1.2.3")
+    connection.sendall(data_pdus(1, True, command) + data_pdus(1, False, bytes(40_000))[:20_000])
+    listener.until(lambda: listener.count("accepted") == 1)
+    connection.close()
+    listener.until(lambda: listener.count("object-cut-off") == 1)
+    (noted,) = [one for one in listener.noted if one.action is Action.FAULT]
+    assert (noted.actor, noted.details["reason_code"]) == ("CR1", "object-cut-off")

@@ -1,0 +1,65 @@
+"""What to change so that a refused sender is let in: the line for `config.yaml`, or the sender's side."""
+
+from __future__ import annotations
+
+from pydicom.uid import UID
+
+from agent.audit.record import CUT_OFF, NO_CONTEXT
+from agent.foundation.settings.tree import ListenerSettings
+from agent.operations.senders import Refusal
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_FIXED = {
+    "full": "raise `listener.maximum_associations` or `listener.maximum_associations_per_peer`, or let it "
+    "open fewer at a time",
+    "stopping": "nothing: the listener was being stopped",
+    "protocol-version": "look at the sender's software: it speaks another version of the protocol",
+    "application-context": "look at the sender's software: its application context is not DICOM's",
+    "no-context-proposed": "look at the sender's configuration: it proposes no presentation context",
+    "request-malformed": "look at the sender's software: its association request cannot be read",
+    "request-cut-off": "look at the network between: the association request was cut off",
+    "no-association-request": "look what connects there: it speaks another protocol, or TLS to a "
+    "port without `listener.tls`",
+    "tls-failed": "check the sender's certificate and `listener.tls.authorities`",
+    "pdu-timeout": "look at the network between, or raise `listener.pdu_timeout_s`",
+    "object-too-large": "raise `listener.maximum_object_mb`",
+    "pdu-too-long": "look at the sender's software: it ignores the negotiated PDU length",
+    CUT_OFF: "look at the sender's log and the network between: it broke off in the middle of an object",
+}
+
+
+def refusal_advice(refusal: Refusal, listener: ListenerSettings) -> str:
+    """Return what to do about one refusal."""
+    code = refusal.reason_code
+    if code == "unknown-caller" and refusal.ae_title:
+        title = refusal.ae_title.replace("'", "''")
+        line = f"- {{ae_title: '{title}', address: '{refusal.address}'}}"
+        return f"if it may send, add to `listener.allow` in config.yaml: {line}"
+    if code == "unknown-caller":
+        return "give the sender an AE title, then add it to `listener.allow`"
+    if code == "unknown-called":
+        return (
+            f"let it call `{listener.ae_title}`, or set `listener.require_called_ae_title: false` "
+            "in config.yaml"
+        )
+    if code == NO_CONTEXT:
+        return _context_advice(refusal, listener)
+    return _FIXED.get(code, "look at the sender's log; docs/operations.md explains the code")
+
+
+def wanted(refusal: Refusal) -> str:
+    """Return the classes and syntaxes that were proposed; empty where they were not the reason."""
+    if not refusal.sop_classes:
+        return ""
+    classes = ", ".join(UID(uid).name for uid in refusal.sop_classes)
+    syntaxes = ", ".join(UID(uid).name for uid in refusal.syntaxes)
+    return f"it proposed {classes} in {syntaxes}" if syntaxes else f"it proposed {classes}"
+
+
+def _context_advice(refusal: Refusal, listener: ListenerSettings) -> str:
+    if SECONDARY_CAPTURE in refusal.sop_classes and not listener.accept_secondary_capture:
+        return "to take Secondary Capture set `listener.accept_secondary_capture: true` in config.yaml"
+    return (
+        "let it send Computed Radiography or Digital X-Ray Image Storage - For Presentation in a transfer "
+        "syntax of docs/dicom-conformance.md; other classes are not drafted"
+    )
