@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.commands.findings import evaluate_findings_command, findings_command, normalise_command
+from model.commands.word_order import word_order_command
 from model.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _Threads = Annotated[int, typer.Option("--threads", help="Threads of the CPU; 0 
 app.command("findings")(findings_command)
 app.command("evaluate-findings")(evaluate_findings_command)
 app.command("normalise")(normalise_command)
+app.command("word-order")(word_order_command)
 
 
 def main() -> None:

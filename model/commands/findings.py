@@ -132,6 +132,15 @@ def normalise_command(
     )
 
 
+def text_lines(file: Path) -> Iterator[str]:
+    """The texts of a file of JSON lines; a wrong line ends the command with its number."""
+    try:
+        for _, record in json_lines(_lines(file)):
+            yield record["text"]
+    except FindingsError as error:
+        _fail(file, error)
+
+
 def _warn_if_cut(file: Path, number: int, text: str) -> None:
     unread = len(text) - MAX_CHARACTERS
     if unread > 0:

@@ -7,17 +7,28 @@ broken one. Free text is read by `model.findings.extract`; this is the strict ch
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import product
 
-from model.findings.types import Finding, Laterality, Presence, Severity
+from model.findings.types import Change, Finding, Laterality, Presence, Severity
+from model.findings.vocabulary import load_vocabulary
 from model.findings.wording import NO_FINDING, NO_FINDING_SENTENCE, normalised_report, sentence_for
-from model.findings.wording_terms import DEVICES, NORMAL_SENTENCE, PLACES, TERM_ORDER
+from model.findings.wording_terms import NORMAL_SENTENCE, PLACES, TERM_ORDER, name_of
+
+MALPOSITION = "malpositioned_device"
 
 _LIST = re.compile(r"No ([a-z ,]+)\.")
 _TITLES = ("Findings:", "Impression:")
+_TRAILING = frozenset((Change.INCREASED, Change.DECREASED, Change.UNCHANGED))
+_GRADES = {
+    "mild": Severity.MILD, "small": Severity.MILD, "moderate": Severity.MODERATE, "severe": Severity.SEVERE,
+    "large": Severity.SEVERE,
+}  # fmt: skip
+_NORMAL = {
+    sentence[:1].lower() + sentence[1:].removesuffix("."): concept
+    for concept, sentence in NORMAL_SENTENCE.items()
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,55 +61,110 @@ def split_sentences(text: str) -> list[str]:
     return [part.strip() for part in re.findall(r"[^.]+\.?", text) if part.strip()]
 
 
+@lru_cache(maxsize=16_384)
 def statement(sentence: str) -> tuple[Finding, ...] | None:
-    """What a canonical sentence states; None where it is none."""
-    known = _statements().get(sentence)
-    if known is not None:
-        return known
+    """What a canonical sentence states; None where it is none.
+
+    The sentence is taken apart by the grammar of `wording`, and counts only if the wording makes exactly this
+    sentence of what it states.
+    """
+    if sentence == NO_FINDING_SENTENCE:
+        return (Finding(concept=NO_FINDING, presence=Presence.PRESENT),)
+    if not sentence.endswith("."):
+        return None
+    for candidate in _candidates(sentence[:1].lower() + sentence[1:-1]):
+        if _worded(candidate) == sentence:
+            return candidate
+    return _listed(sentence)
+
+
+def _worded(findings: tuple[Finding, ...]) -> str:
+    if len(findings) == 1:
+        return sentence_for(findings[0])
+    report = normalised_report(findings).findings
+    return report[0] if len(report) == 1 else ""
+
+
+def _candidates(words: str) -> Iterator[tuple[Finding, ...]]:
+    """What the words could state, by the grammar: opening, new, severity, side, name, place, change."""
+    if words in _NORMAL:
+        yield (Finding(concept=_NORMAL[words], presence=Presence.ABSENT),)
+    head, _, tail = words.rpartition(", ")
+    change = Change(tail) if head and tail in _TRAILING else None
+    rest = head if change is not None else words
+    presence, rest = _opened(rest)
+    resolved = presence is None
+    if rest.startswith("new "):
+        change, rest = Change.NEW, rest.removeprefix("new ")
+    first, _, others = rest.partition(" ")
+    severity = _GRADES.get(first)
+    rest = others if severity is not None else rest
+    first, _, others = rest.partition(" ")
+    side = Laterality(first) if first in set(Laterality) else None
+    rest = others if side is not None else rest
+    wrong = rest.startswith("malpositioned ") and rest not in _names() and "malpositioned device" not in rest
+    rest = rest.removeprefix("malpositioned ") if wrong else rest
+    for name, concept in _names().items():
+        if rest != name and not rest.startswith(f"{name} "):
+            continue
+        for location, near in _places(rest[len(name) :].strip()):
+            finding = Finding(
+                concept=concept,
+                presence=Presence.ABSENT if presence is None else presence,
+                laterality=near or side,
+                location=location,
+                severity=severity,
+                change=Change.RESOLVED if resolved else change,
+            )
+            yield (finding, replace(finding, concept=MALPOSITION)) if wrong else (finding,)
+
+
+def _opened(words: str) -> tuple[Presence | None, str]:
+    """(presence, the rest); no presence for "resolved"."""
+    for opening, presence in (
+        ("possible ", Presence.INDETERMINATE),
+        ("no ", Presence.ABSENT),
+        ("resolved ", None),
+    ):
+        if words.startswith(opening):
+            return presence, words.removeprefix(opening)
+    return Presence.PRESENT, words
+
+
+def _places(words: str) -> Iterator[tuple[str | None, Laterality | None]]:
+    """(place, the side that is said with it) that the words behind a name could say."""
+    if words in ("", "in place"):
+        yield None, None
+    for key, place in PLACES.items():
+        if words == f"{place.preposition} {place.singular}":
+            yield key, None
+        if words == f"{place.preposition} {place.plural}":
+            yield key, Laterality.BILATERAL
+        for side in (Laterality.LEFT, Laterality.RIGHT):
+            if words == f"{place.preposition} {side} {place.singular}":
+                yield key, side
+
+
+def _listed(sentence: str) -> tuple[Finding, ...] | None:
+    """No A, B or C."""
     listed = _LIST.fullmatch(sentence)
     if listed is None:
         return None
     names = re.split(r", | or ", listed.group(1))
-    concepts = [_concepts().get(name) for name in names]
-    if None in concepts or f"No {_joined(names)}." != sentence:
+    concepts = [_names().get(name) for name in names]
+    joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    if None in concepts or f"No {joined}." != sentence:
         return None
     return tuple(Finding(concept=c, presence=Presence.ABSENT) for c in concepts if c is not None)
 
 
-def _joined(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-
-
 @lru_cache(maxsize=1)
-def _concepts() -> Mapping[str, str]:
-    listed = [concept for concept in TERM_ORDER if concept not in NORMAL_SENTENCE]
-    absent = {c: sentence_for(Finding(concept=c, presence=Presence.ABSENT)) for c in listed}
-    return {sentence.removeprefix("No ").removesuffix("."): concept for concept, sentence in absent.items()}
-
-
-@lru_cache(maxsize=1)
-def _statements() -> Mapping[str, tuple[Finding, ...]]:
-    """Every canonical sentence about one concept, without change since a prior."""
-    statements: dict[str, tuple[Finding, ...]] = {
-        NO_FINDING_SENTENCE: (Finding(concept=NO_FINDING, presence=Presence.PRESENT),)
+def _names() -> Mapping[str, str]:
+    """The names of concepts, one-sided and bilateral, the longer first."""
+    vocabulary = load_vocabulary()
+    names = {
+        name_of(concept, vocabulary, bilateral=both): concept
+        for concept in (*TERM_ORDER, *vocabulary.concepts)
+        for both in (True, False)
     }
-    sides, places, grades = (None, *Laterality), (None, *PLACES), (None, *Severity)
-    for concept in TERM_ORDER:
-        absent = Finding(concept=concept, presence=Presence.ABSENT)
-        statements[sentence_for(absent)] = (absent,)
-        for presence, side, place, grade in product(
-            (Presence.PRESENT, Presence.INDETERMINATE), sides, places, grades
-        ):
-            finding = Finding(
-                concept=concept, presence=presence, laterality=side, location=place, severity=grade
-            )
-            statements.setdefault(sentence_for(finding), (finding,))
-    for device, side, place in product(sorted(DEVICES), sides, PLACES):
-        pair = tuple(
-            Finding(concept=c, presence=Presence.PRESENT, laterality=side, location=place)
-            for c in (device, "malpositioned_device")
-        )
-        report = normalised_report(pair)
-        if len(report.findings) == 1:
-            statements.setdefault(report.findings[0], pair)
-    return statements
+    return dict(sorted(names.items(), key=lambda item: -len(item[0])))

@@ -35,6 +35,7 @@ from model.network.tokenizer import ReportTokenizer
 from model.reporting.quantization import quantize
 from model.reporting.review import Review, review
 from model.reporting.stream import Outcome, ReportQueue, Stream
+from model.reporting.word_order import WordOrder, load_word_order
 
 # When a doubtful block is decoded again: a step commits one token, and every other this sure of itself.
 _AGAIN_THRESHOLD = 0.9
@@ -61,11 +62,12 @@ class Reporter:
         queue: ReportQueue,
         *,
         vocabulary: Vocabulary | None = None,
+        order: WordOrder | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         config = checkpoint.config
         self._queue, self._clock = queue, clock
-        self._desk = _Desk(config, checkpoint.tokenizer, vocabulary or load_vocabulary())
+        self._desk = _Desk(config, checkpoint.tokenizer, vocabulary or load_vocabulary(), order)
         self.device = choice
         self.identity = ModelIdentity(
             name=config.name,
@@ -105,7 +107,7 @@ class Reporter:
         else:
             checkpoint.backbone.prepare_for_inference()
         queue = _engine_for(checkpoint, choice, slots, memory_fraction)
-        return cls(checkpoint, choice, queue, vocabulary=vocabulary)
+        return cls(checkpoint, choice, queue, vocabulary=vocabulary, order=load_word_order(directory))
 
     @property
     def slots(self) -> int:
@@ -156,8 +158,15 @@ class Reporter:
 class _Desk:
     """How this checkpoint's prompts are made, and how its reports are judged."""
 
-    def __init__(self, config: ModelConfig, tokenizer: ReportTokenizer, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        tokenizer: ReportTokenizer,
+        vocabulary: Vocabulary,
+        order: WordOrder | None = None,
+    ) -> None:
         self._config, self._tokenizer, self._vocabulary = config, tokenizer, vocabulary
+        self._order = order
         self._options = DecodeOptions.of(config)
 
     def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
@@ -175,7 +184,9 @@ class _Desk:
 
     def read(self, report: Decoded) -> Review:
         """The report, read over."""
-        return review(report, self._tokenizer, self._vocabulary, canonical=self._config.canonical)
+        return review(
+            report, self._tokenizer, self._vocabulary, canonical=self._config.canonical, order=self._order
+        )
 
     def again(self, prompt: Prompt, found: Review) -> tuple[Prompt, DecodeOptions] | None:
         """A doubtful report from its first doubtful block on; one decoded token by token stays as it is."""

@@ -13,6 +13,7 @@ from model.findings.vocabulary import Vocabulary
 from model.network.tokenizer import ReportTokenizer
 from model.reporting.garble import garble
 from model.reporting.sentences import SpokenSentence, spoken_sentences
+from model.reporting.word_order import WordOrder
 
 # A sentence with a token less likely than this is flagged: the model saw another word as likely.
 LOW_CONFIDENCE = 0.5
@@ -83,8 +84,15 @@ class Review:
         return tuple(flags)
 
 
-def review(report: Decoded, tokenizer: ReportTokenizer, vocabulary: Vocabulary, *, canonical: bool) -> Review:
-    """Reads a decoded report over; `canonical` as in `model.reporting.garble.garble`."""
+def review(
+    report: Decoded,
+    tokenizer: ReportTokenizer,
+    vocabulary: Vocabulary,
+    *,
+    canonical: bool,
+    order: WordOrder | None = None,
+) -> Review:
+    """Reads a decoded report over; `canonical` and `order` as in `model.reporting.garble.garble`."""
     text = tokenizer.decode(report.tokens).strip()
     sentences = spoken_sentences(report, tokenizer)
     findings = extract_findings(text, vocabulary)
@@ -92,7 +100,9 @@ def review(report: Decoded, tokenizer: ReportTokenizer, vocabulary: Vocabulary, 
         report=report,
         text=text,
         sentences=sentences,
-        garbles=tuple(garble(sentence.text, tokenizer, canonical=canonical) for sentence in sentences),
+        garbles=tuple(
+            garble(sentence.text, tokenizer, canonical=canonical, order=order) for sentence in sentences
+        ),
         findings=findings,
         contradictions=contradictions(findings, vocabulary),
     )

@@ -38,6 +38,7 @@ def test_findings_writes_one_line_for_each_report(tmp_path: Path) -> None:
                 "severity": "mild",
                 "change": None,
                 "evidence": "Small left effusion.",
+                "span": [0, 20],
             },
             {
                 "concept": "pneumothorax",
@@ -47,9 +48,12 @@ def test_findings_writes_one_line_for_each_report(tmp_path: Path) -> None:
                 "severity": None,
                 "change": None,
                 "evidence": "No PTX.",
+                "span": [21, 28],
             },
         ],
         "classes": {"Pneumothorax": "absent", "Pleural Effusion": "present"},
+        "language": "en",
+        "refused": [],
     }
     assert second == {
         "id": 2,
@@ -58,6 +62,8 @@ def test_findings_writes_one_line_for_each_report(tmp_path: Path) -> None:
         "indeterminate": [],
         "findings": [],
         "classes": {},
+        "language": "en",
+        "refused": [],
     }
 
 

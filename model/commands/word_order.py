@@ -1,0 +1,28 @@
+"""The command `word-order` of `echo-model`: what the garble check learns from a network's training text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model.commands.findings import text_lines
+
+
+def word_order_command(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON lines {text} of the training text; - reads standard input.", show_default=False
+        ),
+    ],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The folder that it is kept in.")],
+) -> None:
+    """Learns the word order of a training text and keeps it beside a checkpoint's weights."""
+    from model.findings.canonical import split_sentences
+    from model.reporting.word_order import learn_word_order
+
+    order = learn_word_order(sentence for text in text_lines(file) for sentence in split_sentences(text))
+    written = order.save(checkpoint)
+    typer.echo(f"{len(order.counts)} words, {len(order.pairs)} pairs: {written}")
