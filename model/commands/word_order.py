@@ -21,7 +21,7 @@ def word_order_command(
 ) -> None:
     """Learns the word order of a training text and keeps it beside a checkpoint's weights."""
     from model.findings.canonical import split_sentences
-    from model.reporting.word_order import learn_word_order
+    from model.network.word_order import learn_word_order
 
     order = learn_word_order(sentence for text in text_lines(file) for sentence in split_sentences(text))
     written = order.save(checkpoint)

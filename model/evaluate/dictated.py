@@ -9,11 +9,11 @@ import numpy as np
 from model.findings.canonical import CanonicalReading, split_sentences
 from model.findings.extract import extract_findings
 from model.network.tokenizer import ReportTokenizer
+from model.network.word_order import WordOrder, learn_word_order
 from model.phantom.dictation import dictated_report
 from model.phantom.draw import draw_spec
 from model.phantom.phrases import TECHNIQUE
 from model.reporting.garble import garble
-from model.reporting.word_order import WordOrder, learn_word_order
 
 _LEARNED = 1_000  # phantoms
 _TECHNIQUE = frozenset(line.casefold() for lines in TECHNIQUE.values() for line in lines)

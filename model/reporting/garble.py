@@ -16,7 +16,7 @@ import yaml
 
 from model.findings.canonical import statement
 from model.network.tokenizer import ReportTokenizer
-from model.reporting.word_order import WordOrder
+from model.network.word_order import WordOrder
 
 _LATIN = re.compile(r"[A-Za-z]+")
 _HAN = re.compile(r"[\u3400-\u9fff]")

@@ -32,10 +32,10 @@ from model.network.device import DeviceChoice, DeviceName, select_device
 from model.network.memory import affordable_slots, free_memory
 from model.network.prompt import Prompt, build_prompt, longest_prompt
 from model.network.tokenizer import ReportTokenizer
+from model.network.word_order import WordOrder, load_word_order
 from model.reporting.quantization import quantize
 from model.reporting.review import Review, review
 from model.reporting.stream import Outcome, ReportQueue, Stream
-from model.reporting.word_order import WordOrder, load_word_order
 
 # When a doubtful block is decoded again: a step commits one token, and every other this sure of itself.
 _AGAIN_THRESHOLD = 0.9

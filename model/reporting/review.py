@@ -11,9 +11,9 @@ from model.findings.extract import extract_findings
 from model.findings.types import Finding
 from model.findings.vocabulary import Vocabulary
 from model.network.tokenizer import ReportTokenizer
+from model.network.word_order import WordOrder
 from model.reporting.garble import garble
 from model.reporting.sentences import SpokenSentence, spoken_sentences
-from model.reporting.word_order import WordOrder
 
 # A sentence with a token less likely than this is flagged: the model saw another word as likely.
 LOW_CONFIDENCE = 0.5

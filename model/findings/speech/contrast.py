@@ -21,9 +21,18 @@ def without_excluded_side(marked: Marked) -> list[Token] | None:
             start -= 1
         other = any(s.key != side.key for s in sides)
         behind = marked.words[side.end] if side.end < len(marked.words) else "."
-        if start and marked.words[start - 1] in negations and other and behind in _BEHIND:
+        denied = start > 0 and marked.words[start - 1] in negations
+        if denied and other and (behind in _BEHIND or _stands_beside(marked, start - 1)):
             begin = start - 1
-            if begin and marked.words[begin - 1] in marked.pack.words["and"]:
+            if begin and marked.words[begin - 1] in marked.pack.words["and"] | marked.pack.words["walls"]:
                 begin -= 1
             return [*marked.tokens[:begin], *marked.tokens[side.end :]]
     return None
+
+
+def _stands_beside(marked: Marked, negation: int) -> bool:
+    """ "Left but not right effusion": the other side stands before the denial, the finding behind both."""
+    at = negation
+    while at and marked.words[at - 1] in marked.pack.words["walls"] | marked.pack.words["and"] | {","}:
+        at -= 1
+    return any(s.end == at and s.key in ("left", "right") for s in marked.sides)

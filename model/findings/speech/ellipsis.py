@@ -83,13 +83,10 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
         and (s.kind in ("changes", "severities") or s.kind.startswith("after:"))
     ]
     covered = {i for s in (*spans, *marked.sides) for i in range(s.start, s.end)}
-    light = (
-        pack["elided"] | pack["at"] | pack["none"] | pack["one"] | pack["verbs"] | pack["clear"] | pack["and"]
-    )
+    said = pack["none"] | pack["one"] | pack["clear"] | pack["seen"]
+    light = said | pack["elided"] | pack["at"] | pack["verbs"] | pack["and"]
     rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in covered and w.isalpha()]
-    says = bool(spans) or any(
-        w in pack["none"] | pack["one"] | pack["clear"] for w in marked.words[start:end]
-    )
+    says = bool(spans) or not said.isdisjoint(marked.words[start:end])
     return says and all(word in light or word in pack["walls"] for word in rest)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from model.network.tokenizer import train_tokenizer
+from model.network.word_order import WordOrder, learn_word_order, load_word_order
 from model.phantom.dictation import dictated_report
 from model.phantom.draw import draw_spec
 from model.reporting.garble import garble
-from model.reporting.word_order import WordOrder, learn_word_order, load_word_order
 
 SMALL = train_tokenizer(["No."])
 
