@@ -26,6 +26,7 @@ from agent.web import pages_list, pages_sign_in, pages_study
 from agent.web.accounts import any_user_may_sign_in
 from agent.web.films import Films
 from agent.web.gate import Gate
+from agent.web.limits import MAXIMUM_HEAD, MAXIMUM_REQUESTS, BodyLimits, BoundedProtocol
 from agent.web.openid import OpenId
 from agent.web.operations import Operations
 from agent.web.sessions import Sessions
@@ -69,7 +70,11 @@ def create_app(
             Route("/studies/{study_id:int}/verdict", pages_study.judge, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(Operations, site=site), Middleware(Gate, site=site)],
+        middleware=[
+            Middleware(BodyLimits),
+            Middleware(Operations, site=site),
+            Middleware(Gate, site=site),
+        ],
         exception_handlers={HTTPException: _on_http, AgentError: _on_error},
     )
     app.state.site = site
@@ -133,6 +138,10 @@ def serve(app: Starlette, settings: Settings, stop: threading.Event, started: th
             ssl_certfile=web.tls_certificate,
             ssl_keyfile=web.tls_key,
             timeout_graceful_shutdown=2,
+            http=BoundedProtocol,
+            limit_concurrency=MAXIMUM_REQUESTS,
+            h11_max_incomplete_event_size=MAXIMUM_HEAD,
+            ws="none",
         )
     )
     thread = threading.Thread(target=server.run, name="web", daemon=True)
