@@ -113,13 +113,13 @@ def assemble(frame: Frame, parts: DocumentParts) -> Dataset:
     _add_tree(document, parts.tree)
     document.SOPInstanceUID = content_digest_uid(document)
     document.SeriesInstanceUID = series_uid(document.SOPInstanceUID)
-    document.file_meta = _file_meta(document)
+    document.file_meta = file_meta_of(document)
     return document
 
 
 def encode(document: Dataset) -> bytes:
     """The document as a DICOM file (PS3.10), Explicit VR Little Endian; the same bytes every time."""
-    document.file_meta = _file_meta(document)
+    document.file_meta = file_meta_of(document)
     buffer = io.BytesIO()
     dcmwrite(buffer, document, enforce_file_format=True)
     return buffer.getvalue()
@@ -163,7 +163,8 @@ def _dataset_bytes(document: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _file_meta(document: Dataset) -> FileMetaDataset:
+def file_meta_of(document: Dataset) -> FileMetaDataset:
+    """The file meta information of a document."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = document.SOPClassUID

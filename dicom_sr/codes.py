@@ -46,6 +46,10 @@ DEVICE_OBSERVER_MANUFACTURER: Final = Code("121014", "DCM", "Device Observer Man
 DEVICE_OBSERVER_MODEL: Final = Code("121015", "DCM", "Device Observer Model Name")
 DEVICE_OBSERVER_SERIAL: Final = Code("121016", "DCM", "Device Observer Serial Number")
 
+# Rejection notes (CID 7011)
+REJECTED_FOR_QUALITY: Final = Code("113001", "DCM", "Rejected for Quality Reasons")
+REJECTED_FOR_SAFETY: Final = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
+
 # Contributing equipment (CID 7005); IHE AIR's Processing Algorithm has no code of its own in DICOM yet
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 

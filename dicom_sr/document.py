@@ -74,7 +74,9 @@ def sop_classes_of(findings_sop_class: FindingsSopClass) -> tuple[str, ...]:
 _OUTCOME: dict[Outcome, Code] = {
     "not_attempted": codes.NOT_ATTEMPTED,
     "failed": codes.FAILED,
-    "rejected": codes.FAILED,  # CID 6042 knows no rejection; the comment beside it says so
+    # CID 6042 knows no rejection and no withdrawal; the comment beside it says so.
+    "rejected": codes.FAILED,
+    "withdrawn": codes.FAILED,
 }
 _FIRST_SERIES_NUMBER = 9100  # behind anything that a modality numbers
 
@@ -215,14 +217,17 @@ def build_rejection(
 
     Args:
         reason_text: in a radiologist's words.
-        outcome: whether policy or a failure stopped the draft, or a radiologist rejected it.
+        outcome: whether policy or a failure stopped the draft, a radiologist rejected it, or it is withdrawn
+            because its patient was corrected.
 
     The other arguments and the errors are those of `build_draft`.
     """
     _check_algorithm(algorithm, revision, created)
     if not clean(reason_text):
         raise ContentError("reason_text is empty: say in words why there is no draft")
-    frame = open_frame(study, algorithm, created, locale, terminology, drafted=outcome == "rejected")
+    frame = open_frame(
+        study, algorithm, created, locale, terminology, drafted=outcome in ("rejected", "withdrawn")
+    )
     lines = labels.rejection_lines(algorithm, clean(reason_text), outcome, revision, frame.header.notes)
     findings = _Written(
         tree=outcome_tree(frame.context, _OUTCOME[outcome], Narrative(comments=lines)),

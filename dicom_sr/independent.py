@@ -18,7 +18,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from dicom_sr import codes
+from dicom_sr import codes, tree
 from dicom_sr.errors import ReadBackError
 from dicom_sr.terminology import NO_FINDING, CodeKey, Terminology, code_key, default_terminology
 from model.findings.types import Finding, Presence
@@ -44,8 +44,15 @@ def read_back(document: bytes, findings: Sequence[Finding], terminology: Termino
     terms = terminology or default_terminology()
     meant = [_meant(finding, terms) for finding in dict.fromkeys(findings)]
     try:
-        report = _report(pydicom.dcmread(io.BytesIO(document)), copy=False)
-        seen = [_seen(group) for group in report.content.get_image_measurement_groups()]
+        dataset = pydicom.dcmread(io.BytesIO(document))
+        # A document without draft has the container and no group, which highdicom takes for damage.
+        has_groups = any(
+            tree.children(item)
+            for item in tree.children(dataset)
+            if tree.name(item) == code_key(codes.IMAGING_MEASUREMENTS)
+        )
+        report = _report(dataset, copy=False)
+        seen = [_seen(group) for group in report.content.get_image_measurement_groups()] if has_groups else []
     except (ValueError, TypeError, AttributeError, LookupError, RuntimeError) as error:
         raise ReadBackError(
             f"highdicom cannot read the findings document ({type(error).__name__})"

@@ -14,12 +14,15 @@ NO_DRAFT_COMPLETION = "There is no draft to complete"
 NO_DRAFT = "NO AI DRAFT WAS PRODUCED."
 
 REJECTED = "THE AI DRAFT WAS REJECTED BY A RADIOLOGIST."
+WITHDRAWN = "THE REPORT OF THIS STUDY WAS WITHDRAWN. DO NOT USE IT."
+NOTE_DESCRIPTION = "AI: rejection note"
 VERIFIED_COMPLETION = "Verified by a radiologist"
 
 _OUTCOME_WORDS: dict[Outcome, tuple[str, str]] = {
     "not_attempted": (NO_DRAFT, " (by policy)"),
     "failed": (NO_DRAFT, " (the analysis failed)"),
     "rejected": (REJECTED, ""),
+    "withdrawn": (WITHDRAWN, ""),
 }
 
 
@@ -39,10 +42,10 @@ def findings_description(algorithm: Algorithm, urgency: Urgency | None) -> str:
 
 def rejection_report_description(algorithm: Algorithm, outcome: Outcome) -> str:
     """Series description of document B when there is no draft."""
-    what = "draft rejected" if outcome == "rejected" else "no draft"
+    what = {"rejected": "draft rejected", "withdrawn": "draft withdrawn"}.get(outcome, "no draft")
     if algorithm.demonstration:
         return f"AI: {what} {BANNER}"
-    return f"AI: {what}" if outcome == "rejected" else f"AI: {what} produced"
+    return f"AI: {what} produced" if what == "no draft" else f"AI: {what}"
 
 
 def rejection_findings_description(algorithm: Algorithm, outcome: Outcome) -> str:

@@ -15,7 +15,7 @@ from model.findings.types import Finding
 BANNER = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
 
 FindingsSopClass = Literal["comprehensive3d", "comprehensive", "enhanced"]
-Outcome = Literal["not_attempted", "failed", "rejected"]
+Outcome = Literal["not_attempted", "failed", "rejected", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

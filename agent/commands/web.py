@@ -26,6 +26,12 @@ def user_add(
     name: Annotated[str, typer.Argument(help="Name to sign in with.")],
     person_name: Annotated[str, typer.Option("--person", help="Family^Given, as it stands in reports.")],
     role: Annotated[str, typer.Option(help="reader, radiologist or admin.")] = "reader",
+    identification: Annotated[
+        str, typer.Option("--id", help="The person's code in the hospital, for verified reports.")
+    ] = "",
+    identification_scheme: Annotated[
+        str, typer.Option("--id-scheme", help="Coding scheme of --id; one that begins with 99 is private.")
+    ] = "99LOCAL",
     config: ConfigOption = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -38,7 +44,15 @@ def user_add(
     if role not in {one.value for one in Role}:
         raise AccountInvalid("a role is one of reader, radiologist, admin")
     database = database_of(settings_of(config), create=True)
-    add_user(database, name, person_name, Role(role), _password(password_stdin))
+    add_user(
+        database,
+        name,
+        person_name,
+        Role(role),
+        _password(password_stdin),
+        identification=identification,
+        identification_scheme=identification_scheme,
+    )
     audited(database, "user-change", user=name, role=role, kind="added")
     print(f"{name} may sign in as {role}")
 

@@ -109,7 +109,11 @@ def our_report(session: Session, study_instance_uid: str) -> str:
     text = session.scalar(
         select(Draft.text)
         .join(Study, Study.id == Draft.study_id)
-        .where(Study.study_instance_uid == study_instance_uid, Draft.outcome == "verified")
+        .where(
+            Study.study_instance_uid == study_instance_uid,
+            Draft.outcome == "verified",
+            Draft.withdrawal.is_(None),
+        )
         .order_by(Draft.id.desc())
         .limit(1)
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
@@ -24,7 +24,7 @@ from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.delivery_outcomes import given_up, last_failure, tell_warning
 from agent.queue.lease import prolong
 from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
-from agent.queue.withdrawal import STATING
+from agent.queue.withdrawal import STATING, TAKING_BACK
 
 _RECLAIM_BATCH = 100
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
@@ -99,9 +99,12 @@ def claim(
                 # A draft waits while it is in doubt whose study it is; what states no finding does not.
                 or_(
                     Draft.outcome.not_in(STATING),
-                    func.coalesce(Study.conflict, "") != PatientConflict.code,
+                    Document.role.in_(TAKING_BACK),
+                    and_(
+                        func.coalesce(Study.conflict, "") != PatientConflict.code,
+                        Draft.withdrawal.is_(None),
+                    ),
                 ),
-                or_(Draft.outcome.not_in(STATING), Draft.withdrawal.is_(None)),
             )
             .order_by(Delivery.priority, Delivery.run_after, Delivery.id)
             .limit(limit)

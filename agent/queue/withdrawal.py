@@ -24,6 +24,8 @@ WITHDRAWN = "withdrawn"
 _REASON = "the patient of the study was corrected"
 # Drafts whose documents state findings of a patient.
 STATING = ("drafted", "verified")
+# Documents of such a draft that take it back; they go out whatever stops the others.
+TAKING_BACK = ("withdrawn-a", "withdrawn-b", "rejection-note")
 
 
 class Withdrawal(StrEnum):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -48,6 +49,8 @@ class Record:
     urgency: int
     seconds: float
     documents: Mapping[str, DocumentPair]
+    # By variant, for the destinations that want one: the note that takes an earlier pair back.
+    notes: Mapping[str, Dataset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +97,15 @@ def write(
     documents = {
         variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
     }
+    notes = {
+        variant: store_document(session, draft, variant, "rejection-note", note)
+        for variant, note in record.notes.items()
+    }
     for destination in settings.destinations:
-        for document in documents[destination.findings_sop_class]:
+        rows = list(documents[destination.findings_sop_class])
+        if destination.rejection_notes and destination.findings_sop_class in notes:
+            rows.append(notes[destination.findings_sop_class])
+        for document in rows:
             deliveries.add(
                 session,
                 document,
@@ -125,23 +135,28 @@ def _waited_s(session: Session, job: Job, record: Record, now: datetime) -> floa
 
 def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair) -> list[Document]:
     """Write a pair; A comes first, so that B's evidence is there when B arrives."""
-    rows = []
-    for role, dataset in (("findings", pair.findings), ("report", pair.report)):
-        content = encode(dataset)
-        row = Document(
-            draft_id=draft.id,
-            role=role,
-            variant=variant,
-            sop_class_uid=str(dataset.SOPClassUID),
-            sop_instance_uid=str(dataset.SOPInstanceUID),
-            series_instance_uid=str(dataset.SeriesInstanceUID),
-            sha256=hashlib.sha256(content).hexdigest(),
-            content=content,
-        )
-        session.add(row)
-        session.flush()
-        rows.append(row)
-    return rows
+    return [
+        store_document(session, draft, variant, role, dataset)
+        for role, dataset in (("findings", pair.findings), ("report", pair.report))
+    ]
+
+
+def store_document(session: Session, draft: Draft, variant: str, role: str, dataset: Dataset) -> Document:
+    """Keep the bytes of one document of a draft."""
+    content = encode(dataset)
+    row = Document(
+        draft_id=draft.id,
+        role=role,
+        variant=variant,
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+        sha256=hashlib.sha256(content).hexdigest(),
+        content=content,
+    )
+    session.add(row)
+    session.flush()
+    return row
 
 
 def before_draft(
@@ -168,7 +183,12 @@ def _standing(session: Session, study_id: int) -> str:
         select(Verdict.observer_name, Verdict.at, Document.sop_instance_uid)
         .join(Draft, Draft.id == Verdict.result_id)
         .join(Document, Document.draft_id == Draft.id)
-        .where(Draft.study_id == study_id, Draft.outcome == "verified", Document.role == "report")
+        .where(
+            Draft.study_id == study_id,
+            Draft.outcome == "verified",
+            Draft.withdrawal.is_(None),
+            Document.role == "report",
+        )
         .order_by(Draft.id.desc(), Document.id)
         .limit(1)
     ).first()
@@ -189,7 +209,7 @@ def predecessors(
     latest = session.scalar(
         select(Document.draft_id)
         .join(Draft, Draft.id == Document.draft_id)
-        .where(Draft.study_id == study_id, Document.variant == variant, *wanted)
+        .where(Draft.study_id == study_id, Draft.withdrawal.is_(None), Document.variant == variant, *wanted)
         .order_by(Draft.id.desc())
         .limit(1)
     )

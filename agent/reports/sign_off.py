@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from agent.audit import web_actor as audit
 from agent.database.session import Database, database_now
-from agent.database.tables import Document, Draft, Instance, Job, Study, Verdict
+from agent.database.tables import Document, Draft, Instance, Job, Study, User, Verdict
 from agent.foundation.errors import InstanceMissing, NotFound, StaleEdit, VerdictRefused
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
@@ -27,6 +27,7 @@ from agent.queue import deliveries
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import JobState, move
 from agent.reports import publish as outbox
+from agent.reports.algorithms import algorithm_of_draft
 from agent.reports.edited_report import (
     Report,
     agreement,
@@ -48,6 +49,7 @@ from dicom_sr.document import (
     build_rejection,
     build_verified,
 )
+from dicom_sr.rejection_note import build_rejection_note
 from dicom_sr.source import text
 from dicom_sr.values import FindingsSopClass
 from model.findings.types import Finding
@@ -60,6 +62,9 @@ class Observer:
     person_name: str
     user_id: int | None
     actor: audit.Actor
+    # The person's code in the hospital and its coding scheme; empty where there is none.
+    identification: str = ""
+    identification_scheme: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,7 @@ def give(
         StructuredReportError: the documents cannot be encoded.
     """
     _check_whole(decision)
+    observer = _identified(database, observer)
     basis = _basis(database, store, settings, decision)
     drafted = basis.drafted
     before = [finding_of(one) for one in drafted.content.get("findings", ())]
@@ -117,7 +123,7 @@ def give(
         _check_fresh(session, study, decision)
         now = database_now(session)
         job = _new_job(session, study, drafted.urgency, now, observer)
-        result = outbox.write(session, job, record, _algorithm(drafted), settings, now=now)
+        result = outbox.write(session, job, record, algorithm_of_draft(drafted), settings, now=now)
         deliveries.settle(session, job, now, observer.actor.name)
         kind = "rejected" if decision.report is None else "changed" if changed else "accepted"
         verdict = Verdict(
@@ -137,6 +143,21 @@ def give(
         audit.add(session, observer.actor, "verdict", study_id=study.id, details={"kind": kind})
         session.flush()
         return verdict.id
+
+
+def _identified(database: Database, observer: Observer) -> Observer:
+    """Add the code by which the hospital knows the observer, where the user has one."""
+    if observer.user_id is None:
+        return observer
+    with database.reading() as session:
+        user = session.get(User, observer.user_id)
+    if user is None:
+        return observer
+    return replace(
+        observer,
+        identification=user.identification,
+        identification_scheme=user.identification_scheme,
+    )
 
 
 def _check_whole(decision: Decision) -> None:
@@ -203,10 +224,11 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
 
 
 def _check_fresh(session: Session, study: Study, decision: Decision) -> None:
-    newest = session.scalar(
-        select(Draft.id).where(Draft.study_id == study.id).order_by(Draft.id.desc()).limit(1)
-    )
-    if (newest, study.revision) != (decision.draft_id, decision.revision):
+    newest = session.scalars(
+        select(Draft).where(Draft.study_id == study.id).order_by(Draft.id.desc()).limit(1)
+    ).first()
+    shown = None if newest is None or newest.withdrawal else newest.id
+    if (shown, study.revision) != (decision.draft_id, decision.revision):
         raise StaleEdit("another revision of this study has arrived; your text is kept below")
 
 
@@ -236,18 +258,6 @@ def _evidence(session: Session, drafted: Draft) -> list[str]:
     return list(newest.values())
 
 
-def _algorithm(drafted: Draft) -> Algorithm:
-    kept = drafted.content.get("algorithm") or {}
-    return Algorithm(
-        name=drafted.model_name,
-        version=str(kept.get("version") or "unknown"),
-        manufacturer=str(kept.get("manufacturer") or "ECHO Agent"),
-        weights_sha256=drafted.model_digest,
-        demonstration=drafted.demonstration,
-        parameters=dict(kept.get("parameters") or {}),
-    )
-
-
 def _record(
     settings: Settings,
     decision: Decision,
@@ -258,7 +268,7 @@ def _record(
     changed: bool,
 ) -> Record:
     drafted, study = basis.drafted, SourceStudy(images=basis.headers)
-    algorithm = _algorithm(drafted)
+    algorithm = algorithm_of_draft(drafted)
     report = decision.report
     common: dict[str, Any] = {"revision": decision.revision + 1, "created": basis.created}
     documents: dict[str, DocumentPair] = {}
@@ -282,6 +292,8 @@ def _record(
                 organization=settings.web.organization or _institution(basis.headers),
                 verified_at=basis.created,
                 edited=changed,
+                identification=observer.identification,
+                identification_scheme=observer.identification_scheme,
             ),
             also_replaces=basis.verified[variant] if basis.verified[variant] != before else None,
             **named,
@@ -298,7 +310,24 @@ def _record(
         urgency=drafted.urgency,
         seconds=0.0,
         documents=checked(documents, findings if report is not None else ()),
+        notes=_notes(settings, basis, algorithm) if report is None else {},
     )
+
+
+def _notes(settings: Settings, basis: _Basis, algorithm: Algorithm) -> dict[str, Dataset]:
+    """Build the notes of a rejection, for the archives that take documents back by one (IHE IOCM)."""
+    wanted = {one.findings_sop_class for one in settings.destinations if one.rejection_notes}
+    return {
+        variant: build_rejection_note(
+            SourceStudy(images=basis.headers),
+            (before.findings, before.report),
+            "quality",
+            algorithm,
+            created=basis.created,
+        )
+        for variant, before in basis.before.items()
+        if before is not None and variant in wanted
+    }
 
 
 def _said(report: Report, findings: Sequence[Finding]) -> dict[str, Any]:

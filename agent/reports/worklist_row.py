@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,8 @@ NORMAL = "normal"
 DEMONSTRATION = "flag:demonstration"
 # Images came after a report had been verified: that report stands until somebody judges the new draft.
 AFTER_VERIFICATION = "flag:after_verification"
+# Its patient was corrected after it had been written.
+WITHDRAWN = "flag:withdrawn"
 LONGEST_KEY = 200
 LONGEST_SEARCH = 1000
 
@@ -59,6 +61,19 @@ def enter(session: Session, draft: Draft) -> None:
         tags.add(AFTER_VERIFICATION)
     session.execute(delete(ListingTag).where(ListingTag.study_id == study.id))
     session.add_all(ListingTag(study_id=study.id, tag=tag) for tag in sorted(tags))
+
+
+def withdraw(session: Session, draft: Draft) -> None:
+    """Take a withdrawn draft off the open shelf, as long as no newer one is listed."""
+    study = session.get_one(Study, draft.study_id)
+    listed = session.execute(
+        update(Listing)
+        .where(Listing.study_id == study.id, Listing.draft_id == draft.id)
+        .values(shelf=REJECTED, **keys_of(study))
+        .returning(Listing.study_id)
+    ).first()
+    if listed is not None:
+        session.merge(ListingTag(study_id=study.id, tag=WITHDRAWN))
 
 
 def keys_of(study: Study) -> dict[str, str]:

@@ -23,9 +23,11 @@ from agent.objects.store import InstanceStore
 from agent.queue import deliveries, jobs
 from agent.receive.archive_count import ArchiveCount
 from agent.receive.complete_study import ACTOR, complete_due_studies
+from agent.reports.withdraw import withdraw_due
 from agent.service.ticker import Ticker
 
 _RECLAIM_EVERY_S = 5.0
+_WITHDRAW_EVERY_S = 2.0
 _EXPORT_EVERY_S = 5.0
 _PURGE_EVERY_S = 60.0
 
@@ -50,6 +52,7 @@ class Housekeeper:
         """Begin to tick; the first ticks come at once."""
         self._every(min(max(self._settings.studies.shortest_quiet_time_s / 4, 0.1), 1.0), self.complete)
         self._every(_RECLAIM_EVERY_S, self.reclaim)
+        self._every(_WITHDRAW_EVERY_S, self.withdraw)
         self._every(_RECLAIM_EVERY_S, self.undo_clock_steps)
         if self._exporter.wanted:
             self._every(_EXPORT_EVERY_S, self.export)
@@ -71,6 +74,12 @@ class Housekeeper:
                 state=done.state.value,
                 code=done.code,
             )
+
+    def withdraw(self) -> None:
+        """Take back what went out under a patient who is no longer the study's."""
+        count = withdraw_due(self._database, self._settings)
+        if count:
+            self._log.warning("drafts_withdrawn", count=count)
 
     def reclaim(self) -> None:
         """Take back the jobs and deliveries whose owner has gone silent."""

@@ -18,6 +18,7 @@ from agent.foundation.errors import AccountInvalid
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+_SCHEME = re.compile(r"[A-Za-z0-9._-]{1,16}")
 _hasher = PasswordHasher()
 # Verified against when nobody has the name, so that the answer takes as long as for a wrong password.
 _NOBODY = _hasher.hash("nobody has this name")
@@ -41,12 +42,25 @@ class Account:
     role: Role
 
 
-def add_user(database: Database, name: str, person_name: str, role: Role, password: str) -> Account:
+def add_user(
+    database: Database,
+    name: str,
+    person_name: str,
+    role: Role,
+    password: str,
+    *,
+    identification: str = "",
+    identification_scheme: str = "",
+) -> Account:
     """Make a user.
 
+    identification: the person's code in the hospital, at most 64 characters, and its coding scheme; verified
+    reports name the observer by it (Verifying Observer Identification Code Sequence). Empty: none.
+
     Raises:
-        AccountInvalid: the name is taken or malformed, or the password is too short.
+        AccountInvalid: the name is taken or malformed, the password is too short, or the code is malformed.
     """
+    _check_identification(identification, identification_scheme)
     login = name.strip().lower()
     if _NAME.fullmatch(login) is None:
         raise AccountInvalid("a user's name has 1 to 64 letters, digits, dots, dashes, underscores or @")
@@ -62,6 +76,8 @@ def add_user(database: Database, name: str, person_name: str, role: Role, passwo
             person_name=person_name.strip(),
             role=role.value,
             password_hash=hashed,
+            identification=identification.strip(),
+            identification_scheme=identification_scheme.strip() if identification.strip() else "",
             disabled=False,
             created_at=now,
             changed_at=now,
@@ -69,6 +85,15 @@ def add_user(database: Database, name: str, person_name: str, role: Role, passwo
         session.add(user)
         session.flush()
         return account_of(user)
+
+
+def _check_identification(code: str, scheme: str) -> None:
+    if not code.strip():
+        return
+    if len(code.strip()) > 64 or not code.isprintable() or "\\" in code:
+        raise AccountInvalid("a person's code has 1 to 64 printable characters and no backslash")
+    if _SCHEME.fullmatch(scheme.strip()) is None:
+        raise AccountInvalid("a coding scheme has 1 to 16 letters, digits, dashes, dots or underscores")
 
 
 def set_password(database: Database, name: str, password: str) -> None:

@@ -56,6 +56,11 @@ class DestinationSettings(Section):
     tls: ClientTlsSettings | None = Field(
         None, description="TLS (C-STORE, C-ECHO, storage commitment); plain TCP when left out."
     )
+    rejection_notes: bool = Field(
+        False,
+        description="Send a rejection note (IHE IOCM, Key Object Selection) for documents that are "
+        "withdrawn, or that a radiologist rejected.",
+    )
     commitment: bool = Field(
         False,
         description="Ask this PACS to take responsibility for what it stored (storage commitment); a "
