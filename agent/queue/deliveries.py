@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
-from agent.foundation.errors import LeaseLost, PatientConflict
+from agent.foundation.errors import LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.delivery_outcomes import given_up, last_failure, tell_warning
 from agent.queue.lease import prolong
 from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
-from agent.queue.withdrawal import STATING, TAKING_BACK
+from agent.queue.withdrawal import may_go_out
 
 _RECLAIM_BATCH = 100
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
@@ -96,15 +96,7 @@ def claim(
                 Delivery.destination == destination,
                 Delivery.state == DeliveryState.PENDING.value,
                 Delivery.run_after <= now,
-                # A draft waits while it is in doubt whose study it is; what states no finding does not.
-                or_(
-                    Draft.outcome.not_in(STATING),
-                    Document.role.in_(TAKING_BACK),
-                    and_(
-                        func.coalesce(Study.conflict, "") != PatientConflict.code,
-                        Draft.withdrawal.is_(None),
-                    ),
-                ),
+                may_go_out(),
             )
             .order_by(Delivery.priority, Delivery.run_after, Delivery.id)
             .limit(limit)

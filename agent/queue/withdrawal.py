@@ -11,11 +11,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from pydicom import Dataset, dcmread
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.tables import Delivery, Document, Draft, Job, Study
+from agent.foundation.errors import PatientConflict
 from agent.objects.identity import Patient, contradicts
 from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
 from dicom_sr.elements import text
@@ -33,6 +34,22 @@ class Withdrawal(StrEnum):
 
     DUE = "due"
     DONE = "done"
+
+
+def may_go_out() -> ColumnElement[bool]:
+    """Return the condition on draft, document and study under which a document may be sent.
+
+    A draft waits while it is in doubt whose study it is, and never goes when it is withdrawn; what states no
+    finding does not wait.
+    """
+    return or_(
+        Draft.outcome.not_in(STATING),
+        Document.role.in_(TAKING_BACK),
+        and_(
+            func.coalesce(Study.conflict, "") != PatientConflict.code,
+            Draft.withdrawal.is_(None),
+        ),
+    )
 
 
 def withdraw_others(
