@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from agent.database.session import open_engine
 from agent.database.tables import Base, UtcDateTime
-from agent.foundation.settings.tree import load_settings
+from agent.foundation.settings.load import load_settings
 
 # Two processes that start together must not both migrate; the number only has to be ours.
 POSTGRESQL_LOCK = 0x4543484F

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from agent.audit.message import Occurrence, Source, Subject, message, to_plain, to_xml
 from agent.audit.record import Action
 from agent.audit.sinks import FileSink, Line, Sink, SyslogSink
+from agent.database.service_keys import LOG_HASH, service_key
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditCursor, AuditEvent, Study
 from agent.foundation.errors import AuditUndelivered, LeaseLost
@@ -78,7 +79,7 @@ class AuditExporter:
         )
         self._name_of: Callable[[str], str] = str
         if audit.identity == "hashes":
-            key = settings.log.hash_key.encode() or os.urandom(32)
+            key = (settings.log.hash_key or service_key(database, LOG_HASH)).encode()
             self._name_of = lambda value: hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:32]
         self._json = audit.file_format == "json"
         self._keep_days = audit.keep_days

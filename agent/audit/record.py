@@ -8,6 +8,7 @@ never makes its caller wait. `agent.audit.message` makes DICOM audit messages (P
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -69,6 +70,8 @@ DETAILS = frozenset(
 # Reason codes of a FAULT at the listener's door: nothing that a peer proposed was accepted; it went away in
 # the middle of an object.
 NO_CONTEXT, CUT_OFF = "no-accepted-context", "object-cut-off"
+# Control, format, half, private and unassigned characters, and separators of lines and paragraphs.
+_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +108,30 @@ def record(session: Session, event: Event, *, at: datetime | None = None) -> Non
             at=at or database_now(session),
             action=event.action.value,
             succeeded=event.succeeded,
-            actor=event.actor[:128],
-            address=event.address[:64],
+            actor=cleaned(event.actor)[:128],
+            address=cleaned(event.address)[:64],
             study_id=event.study_id,
-            details=dict(event.details),
+            details={key: _plain(value) for key, value in event.details.items()},
         )
     )
+
+
+def cleaned(text: str) -> str:
+    """Return a text in which what nobody can see is seen: control, format and half characters become U+FFFD.
+
+    A name that a stranger typed must not end a line of the audit, turn its direction, or colour a terminal.
+    """
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) in _UNSEEN else one for one in text
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return cleaned(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 class Recorder:

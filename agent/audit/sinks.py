@@ -65,6 +65,9 @@ class FileSink:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
             with os.fdopen(descriptor, "r+b") as file:
+                if os.fstat(descriptor).st_size == 0:
+                    # Collectors read it by its group, whatever the process's umask is.
+                    os.fchmod(descriptor, 0o640)
                 # A power cut may have torn the last line: the next message begins a line of its own.
                 end = file.seek(0, os.SEEK_END)
                 torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"

@@ -6,10 +6,14 @@ from agent.commands.common import ConfigOption, JsonOption, print_json, settings
 
 
 def config_check(config: ConfigOption = None) -> None:
-    """Say whether the configuration is right, or everything that is wrong with it."""
-    from agent.films.routing.rules import router_of
+    """Say whether the configuration is right, or everything that is wrong with it: where, what, and the cure.
 
-    router_of(settings_of(config))
+    Exit status 2 where anything is wrong.
+    """
+    from agent.commands.common import config_file
+    from agent.commands.configuration.check import check
+
+    check(config_file(config), strict=True)
     print("the configuration is right")
 
 

@@ -5,6 +5,7 @@ Every command imports what it needs when it is run, so that `--help` answers at 
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ from agent.commands import (
     senders,
     sr,
     status,
+    users,
     web,
 )
 from agent.commands import demo_command as demo
@@ -52,7 +54,8 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Hold the options of the program itself."""
+    """Hold the options of the program itself. What it writes holds patients' names: nobody else reads it."""
+    os.umask(0o077)
 
 
 def _group(text: str) -> typer.Typer:
@@ -102,6 +105,10 @@ config_app.command("show")(admin.config_show)
 config_app.command("reference")(admin.config_reference)
 user_app.command("add")(web.user_add)
 user_app.command("passwd")(web.user_passwd)
+user_app.command("list")(users.user_list)
+user_app.command("disable")(users.user_disable)
+user_app.command("enable")(users.user_enable)
+user_app.command("role")(users.user_role)
 db_app.command("upgrade")(database.db_upgrade)
 db_app.command("backup")(database.db_backup)
 db_app.command("restore")(database.db_restore)

@@ -88,11 +88,14 @@ def settings_of(config: Path | None) -> Settings:
     Raises:
         SettingsError: the file or the environment has problems; all are listed.
     """
-    from agent.foundation.settings.tree import load_settings
+    from agent.foundation.settings.load import load_settings
 
-    if config is None and DEFAULT_CONFIG.is_file():
-        config = DEFAULT_CONFIG
-    return load_settings(config)
+    return load_settings(config_file(config))
+
+
+def config_file(config: Path | None) -> Path | None:
+    """Return the configuration file of a command: the one that was named, else that of this folder."""
+    return DEFAULT_CONFIG if config is None and DEFAULT_CONFIG.is_file() else config
 
 
 def database_of(settings: Settings, *, create: bool = False) -> Database:
@@ -103,11 +106,16 @@ def database_of(settings: Settings, *, create: bool = False) -> Database:
         DatabaseUnavailable: it does not answer.
     """
     from agent.database import migrate
+    from agent.database.service_keys import LOG_HASH, service_key
+    from agent.foundation.log import use_hash_key
+    from agent.service.private_files import make_private
     from agent.service.wiring import open_database
 
+    make_private(settings)
     database = open_database(settings)
     try:
         migrate.require_current(database, create=create)
+        use_hash_key(settings.log.hash_key or service_key(database, LOG_HASH))
     except AgentError:
         database.close()
         raise

@@ -15,6 +15,7 @@ def db_upgrade(config: ConfigOption = None) -> None:
     """Bring the database to the schema of this version; a SQLite file is copied first."""
     from agent.database import migrate
     from agent.foundation.log import configure_logging
+    from agent.service.private_files import make_private
     from agent.service.wiring import open_database
 
     settings = settings_of(config)
@@ -22,6 +23,7 @@ def db_upgrade(config: ConfigOption = None) -> None:
     database = open_database(settings)
     done = migrate.upgrade(database)
     database.close()
+    make_private(settings)
     if done.before == done.after:
         print(f"the database is up to date (revision {done.after})")
     else:
@@ -71,9 +73,11 @@ def db_restore(
     from agent.database.backup import restore
     from agent.foundation.errors import BackupFailed
     from agent.operations.status import living_processes
+    from agent.service.private_files import make_private
     from agent.service.wiring import open_database
 
-    database = open_database(settings_of(config))
+    settings = settings_of(config)
+    database = open_database(settings)
     if migrate.current_revision(database) is not None:
         living = living_processes(database)
         if living:
@@ -83,4 +87,5 @@ def db_restore(
     if not yes:
         typer.confirm("All that came since the backup will be gone from the database. Go on?", abort=True)
     restore(database, file)
+    make_private(settings)
     print(f"the database is that of {file}; `echo-agent db upgrade` brings it to this version")

@@ -114,15 +114,18 @@ def show_study(
     as_json: JsonOption = False,
 ) -> None:
     """Show the whole history of one study: images, jobs, drafts and deliveries."""
+    from agent.commands.as_json import plain
+    from agent.foundation.log import study_ref
     from agent.operations import history
 
     database = database_of(settings_of(config))
     found = history.study_history(database, study)
     audited(database, "view", study=study)
     if as_json:
-        print_json(found)
+        print_json({"study_ref": study_ref(found.study_instance_uid), **plain(found)})
         return
     print(f"study {found.study_instance_uid}, revision {found.revision}, from {found.calling_ae_title}")
+    print(f"in the logs: study_ref {study_ref(found.study_instance_uid)}")
     if found.conflict:
         print(f"conflict: {found.conflict}")
     for one in found.instances:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.commands.common import DEFAULT_CONFIG, ConfigOption, database_of, settings_of
+from agent.commands.common import ConfigOption, config_file, database_of
 
 if TYPE_CHECKING:
     from agent.foundation.settings.tree import Settings
@@ -83,13 +83,14 @@ def housekeep(config: ConfigOption = None, end_with_parent: WithParent = False) 
 
 
 def begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> tuple[Settings, Lifecycle]:
-    """Load the settings and set up logs and signals, as every long-running command does first."""
+    """Check the settings and set up logs and signals, as every long-running command does first."""
+    from agent.commands.configuration.check import check
     from agent.foundation.log import configure_logging
     from agent.service.lifecycle import Lifecycle
 
-    settings = settings_of(config)
+    settings = check(config_file(config))
     configure_logging(settings.log)
-    lifecycle = Lifecycle(role, lambda: settings_of(config))
+    lifecycle = Lifecycle(role, lambda: check(config_file(config)))
     lifecycle.take_signals()
     if end_with_parent:
         lifecycle.end_with_parent()
@@ -97,9 +98,8 @@ def begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> t
 
 
 def _config_arguments(config: Path | None) -> tuple[str, ...]:
-    if config is None and DEFAULT_CONFIG.is_file():
-        config = DEFAULT_CONFIG
-    return () if config is None else ("--config", str(config))
+    file = config_file(config)
+    return () if file is None else ("--config", str(file))
 
 
 def _announce(settings: Settings) -> None:

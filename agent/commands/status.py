@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,16 +40,26 @@ def status(
 
     screen = console()
     try:
-        if as_json:
+        if as_json or not screen.is_terminal:
+            # Into a pipe or a file: one picture after the other, each written at once.
             while True:
-                _show(config, as_json=True, echo=echo)
+                _show_again(config, as_json=as_json, echo=echo)
                 time.sleep(every)
-        with Live(console=screen, auto_refresh=False, screen=screen.is_terminal) as live:
+        with Live(console=screen, auto_refresh=False, screen=True) as live:
             while True:
                 live.update(_picture(config, echo=echo, every_s=every), refresh=True)
                 time.sleep(every)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _show_again(config: Any, *, as_json: bool, echo: bool) -> None:
+    if as_json:
+        _show(config, as_json=True, echo=echo)
+    else:
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        console().print(now, _picture(config, echo=echo, every_s=None), "", sep="\n")
+    sys.stdout.flush()
 
 
 def _show(config: Any, *, as_json: bool, echo: bool) -> int:
@@ -73,7 +85,7 @@ def _show(config: Any, *, as_json: bool, echo: bool) -> int:
     return int(level)
 
 
-def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
+def _picture(config: Any, *, echo: bool, every_s: float | None) -> Any:
     from agent.commands.status_screen import failure_of, screen_of
     from agent.foundation.errors import DatabaseUnavailable
 

@@ -24,12 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
-from agent.database.people import AuditCursor, AuditEvent, User, Verdict, WebSession
+from agent.database.people import AuditCursor, AuditEvent, Claim, ServiceKey, User, Verdict, WebSession
 
 __all__ = [
     "AuditCursor",
     "AuditEvent",
     "Base",
+    "Claim",
     "Commitment",
     "Delivery",
     "Document",
@@ -43,6 +44,7 @@ __all__ = [
     "PriorSearch",
     "Quarantined",
     "RowId",
+    "ServiceKey",
     "Study",
     "User",
     "UtcDateTime",

@@ -34,6 +34,12 @@ TAMED = ("pynetdicom", "pydicom", "highdicom", "apscheduler", "alembic", "sqlalc
 _key = secrets.token_bytes(32)
 
 
+def use_hash_key(key: str) -> None:
+    """Name studies by this key from now on: all processes of a service have the same."""
+    global _key
+    _key = key.encode()
+
+
 def study_ref(study_instance_uid: str) -> str:
     """Return the name of a study in logs: 12 hex digits of a keyed hash of its UID."""
     return hmac.new(_key, study_instance_uid.encode(), hashlib.sha256).hexdigest()[:12]
@@ -50,9 +56,8 @@ def _allow_listed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
 
 def configure_logging(settings: LogSettings) -> None:
     """Set up structlog on standard error and tame the libraries' loggers."""
-    global _key
     if settings.hash_key:
-        _key = settings.hash_key.encode()
+        use_hash_key(settings.hash_key)
     for name in TAMED:
         library = logging.getLogger(name)
         library.setLevel(logging.CRITICAL)

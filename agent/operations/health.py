@@ -70,6 +70,14 @@ def _processes(status: Status, settings: Settings) -> Iterator[Problem]:
             continue
         if role not in alive:
             yield Problem(level=Level.CRITICAL, code=f"no-{role}", text=text)
+    for process in status.processes:
+        if process.alive and "reload_refused" in process.about:
+            yield Problem(
+                level=Level.WARNING,
+                code="reload-refused",
+                text=f"{process.role} keeps its old settings, because the new ones are wrong: "
+                "`echo-agent config check` says what; correct them and reload again",
+            )
 
 
 def _audit(status: Status) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
+from typing import Any
 
 import sdnotify
 
@@ -28,6 +29,8 @@ class Lifecycle:
     def __init__(self, role: str, check_configuration: Callable[[], object]) -> None:
         self.stop = threading.Event()
         self.restart = False
+        # The code of the configuration that a reload refused; None when the last one was taken.
+        self.refused: str | None = None
         self.id = f"{role}@{socket.gethostname()}:{os.getpid()}"
         self._role = role
         self._check = check_configuration
@@ -56,6 +59,10 @@ class Lifecycle:
         )
         feed.start()
 
+    def told(self, about: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
+        """Return what a process says of itself, with the code of a reload that was refused."""
+        return lambda: {**about(), **({} if self.refused is None else {"reload_refused": self.refused})}
+
     def finish(self) -> None:
         """Say that the process stops; where a restart was asked for, become the new process."""
         _notify("RELOADING=1" if self.restart else "STOPPING=1")
@@ -71,8 +78,14 @@ class Lifecycle:
         try:
             self._check()
         except SettingsError as error:
+            self.refused = error.code
             self._log.error("reload_refused", code=error.code)
             return
+        except Exception as error:  # noqa: BLE001 - outermost of a signal; the running settings stay in force
+            self.refused = SettingsError.code
+            self._log.error("reload_refused", code=SettingsError.code, error_type=type(error).__name__)
+            return
+        self.refused = None
         self._log.info("reloading")
         self.restart = True
         self.stop.set()

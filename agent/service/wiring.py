@@ -119,7 +119,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
 
     try:
         audited = _audited(settings, database, "listener", lifecycle)
-        with audited, recorder, Presence(database, "listener", lifecycle.id, about):
+        with audited, recorder, Presence(database, "listener", lifecycle.id, lifecycle.told(about)):
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
@@ -157,7 +157,12 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
     }
     worker = Worker(database, open_store(settings), settings, reporter, owner=lifecycle.id)
     audited = _audited(settings, database, "worker", lifecycle)
-    with audited, Presence(database, "worker", lifecycle.id, lambda: {**about, **_gpu_memory(reporter)}):
+    with (
+        audited,
+        Presence(
+            database, "worker", lifecycle.id, lifecycle.told(lambda: {**about, **_gpu_memory(reporter)})
+        ),
+    ):
         lifecycle.ready()
         worker.run(lifecycle.stop)
     database.close()
@@ -191,7 +196,7 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
     deliverer = Deliverer(database, settings, owner=lifecycle.id)
     watch = Watch(settings.destinations)
     audited = _audited(settings, database, "deliverer", lifecycle)
-    with audited, watch, Presence(database, "deliverer", lifecycle.id, watch.about):
+    with audited, watch, Presence(database, "deliverer", lifecycle.id, lifecycle.told(watch.about)):
         lifecycle.ready(*(f"to-{one.name}" for one in settings.destinations))
         deliverer.run(lifecycle.stop)
     database.close()
@@ -207,7 +212,7 @@ def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle
         "audit": bool(settings.audit.file or settings.audit.syslog),
     }
     audited = _audited(settings, database, "housekeeping", lifecycle)
-    with audited, Presence(database, "housekeeping", lifecycle.id, lambda: about):
+    with audited, Presence(database, "housekeeping", lifecycle.id, lifecycle.told(lambda: about)):
         housekeeper.start()
         lifecycle.ready()
         lifecycle.stop.wait()
@@ -249,7 +254,7 @@ def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> Non
 
     threading.Thread(target=announce, daemon=True).start()
     audited = _audited(settings, database, "web", lifecycle)
-    with audited, Presence(database, "web", lifecycle.id, lambda: about):
+    with audited, Presence(database, "web", lifecycle.id, lifecycle.told(lambda: about)):
         serve(app, settings, lifecycle.stop, started)
     if not started.is_set():
         raise PortUnavailable(f"the web page cannot bind {settings.web.host}:{settings.web.port}")

@@ -17,9 +17,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agent.database.service_keys import WEB_SESSION, service_key
 from agent.database.session import Database
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError, DatabaseUnavailable, NotFound, WebUnprotected
+from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings, WebSettings
 from agent.objects.store import InstanceStore
 from agent.web import pages_list, pages_sign_in, pages_study
@@ -41,7 +43,7 @@ def create_app(
 ) -> Starlette:
     """Return the application."""
     web = settings.web
-    key = web.session_key or secrets.token_urlsafe(32)
+    key = web.session_key or _kept_key(database)
     site = Site(
         settings=settings,
         database=database,
@@ -79,6 +81,15 @@ def create_app(
     )
     app.state.site = site
     return app
+
+
+def _kept_key(database: Database) -> str:
+    """Return the key in the database; while that does not answer, one that lasts as long as this process."""
+    try:
+        return service_key(database, WEB_SESSION)
+    except AgentError as error:
+        get_logger("web").warning("session_key_not_kept", code=error.code)
+        return secrets.token_urlsafe(32)
 
 
 def _openid_routes(web: WebSettings, key: str) -> Mount:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -28,6 +30,10 @@ async def _form(request: Request, status: int, message: str = "", name: str = ""
 
 
 async def _waits(request: Request, wait_s: float, name: str = "") -> Response:
+    """Refuse an attempt that comes too soon, and put it on record."""
+    site = site_of(request)
+    who = audit.Actor(name=name or "openid", address=person_of(request).address)
+    await aside(audit.record, site.database, who, "sign-in", succeeded=False, code="throttled")
     message = f"Too many failed attempts: try again in {int(wait_s // 60) + 1} minutes."
     answer = await _form(request, 429, message, name)
     answer.headers["retry-after"] = str(int(wait_s) + 1)
@@ -42,13 +48,14 @@ async def sign_in(request: Request) -> Response:
     wait_s = site.throttle.wait_s(name, actor.address)
     if wait_s > 0:
         return await _waits(request, wait_s, name)
+    await asyncio.sleep(site.throttle.brake_s(name, actor.address))
     account = await aside(check_password, site.database, name, password)
     who = audit.Actor(name=name, address=actor.address)
     await aside(audit.record, site.database, who, "sign-in", succeeded=account is not None)
     if account is None:
         site.throttle.failed(name, actor.address)
         return await _form(request, 401, "Name or password is wrong.", name)
-    site.throttle.succeeded(name)
+    site.throttle.succeeded(name, actor.address)
     return await _begin(request, account, RedirectResponse("/", 303))
 
 
@@ -110,14 +117,13 @@ async def _refused(request: Request, name: str, message: str) -> Response:
     site, address = site_of(request), person_of(request).address
     who = audit.Actor(name=name, address=address)
     await aside(audit.record, site.database, who, "sign-in", succeeded=False)
-    site.throttle.failed(f"openid from {address}", address)
+    site.throttle.failed("openid", address)
     return await _form(request, 403, message)
 
 
 def _wait_s(request: Request) -> float:
-    """All who sign in at the provider share one count for each address; no name is known before."""
-    address = person_of(request).address
-    return site_of(request).throttle.wait_s(f"openid from {address}", address)
+    """No name is known before: all who sign in at the provider from one address share one count."""
+    return site_of(request).throttle.wait_s("openid", person_of(request).address)
 
 
 def _provider(request: Request) -> tuple[OpenId, str]:

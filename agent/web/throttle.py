@@ -1,4 +1,9 @@
-"""A limit on failed sign-ins: so many in a span of time, for a name and for an address. In memory."""
+"""A limit on failed sign-ins, in memory: a lock for a name from one address, and a brake for the rest.
+
+The lock is for the pair of name and address: a hospital's readers often share one address, and whoever
+types wrong passwords there must lock out neither them nor somebody who signs in elsewhere. An address or a
+name with many failures is not locked; each attempt there takes longer, a few at a time.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,10 @@ from collections import OrderedDict, deque
 
 from agent.foundation.clock import Clock
 
-FAILURES_PER_NAME = 5
-FAILURES_PER_ADDRESS = 20
+FAILURES_PER_PAIR = 5
+# From so many failures of an address, or of a name over all addresses, each attempt is slowed down.
+FAILURES_BEFORE_BRAKE = 20
+BRAKE_S = 1.0
 SPAN_S = 900.0
 _MOST_KEYS = 10_000
 
@@ -18,37 +25,43 @@ class Throttle:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._failures: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def wait_s(self, name: str, address: str) -> float:
-        """Return how long (s) a sign-in has to wait; 0 when it may be tried."""
+        """Return how long (s) this name has to wait at this address; 0 when it may be tried."""
         with self._lock:
-            return max(
-                self._wait(f"name {name}", FAILURES_PER_NAME),
-                self._wait(f"address {address}", FAILURES_PER_ADDRESS),
-            )
+            times = self._recent(("pair", name, address))
+            if len(times) < FAILURES_PER_PAIR:
+                return 0.0
+            return SPAN_S - (self._now() - times[-FAILURES_PER_PAIR])
+
+    def brake_s(self, name: str, address: str) -> float:
+        """Return how long (s) an attempt is to take before it is judged."""
+        with self._lock:
+            counts = [len(self._recent(key)) for key in (("name", name), ("address", address))]
+            return BRAKE_S if max(counts) >= FAILURES_BEFORE_BRAKE else 0.0
 
     def failed(self, name: str, address: str) -> None:
         """Count a failure."""
-        now = self._clock.now().timestamp()
+        now = self._now()
         with self._lock:
-            for key in (f"name {name}", f"address {address}"):
-                self._failures.setdefault(key, deque(maxlen=FAILURES_PER_ADDRESS)).append(now)
+            for key in (("pair", name, address), ("name", name), ("address", address)):
+                self._failures.setdefault(key, deque(maxlen=FAILURES_BEFORE_BRAKE)).append(now)
                 self._failures.move_to_end(key)
             while len(self._failures) > _MOST_KEYS:
                 self._failures.popitem(last=False)
 
-    def succeeded(self, name: str) -> None:
-        """Forget the failures of a name; its address keeps them."""
+    def succeeded(self, name: str, address: str) -> None:
+        """Forget the failures of a name at an address; what was tried elsewhere stays counted."""
         with self._lock:
-            self._failures.pop(f"name {name}", None)
+            self._failures.pop(("pair", name, address), None)
 
-    def _wait(self, key: str, most: int) -> float:
-        now = self._clock.now().timestamp()
-        times = self._failures.get(key)
-        if times is None:
-            return 0.0
-        while times and now - times[0] >= SPAN_S:
+    def _recent(self, key: tuple[str, ...]) -> deque[float]:
+        times = self._failures.get(key, deque())
+        while times and self._now() - times[0] >= SPAN_S:
             times.popleft()
-        return 0.0 if len(times) < most else SPAN_S - (now - times[len(times) - most])
+        return times
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

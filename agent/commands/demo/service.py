@@ -18,7 +18,8 @@ import yaml
 from agent.commands.demo.orthanc import free_ports
 from agent.commands.demo.pacs import Pacs
 from agent.foundation.errors import ProgramNotReady
-from agent.foundation.settings.tree import Settings, load_settings
+from agent.foundation.settings.load import load_settings
+from agent.foundation.settings.tree import Settings
 
 AE_TITLE = "ECHO_AGENT"
 QUIET_TIME_S = 1.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from agent.foundation.settings.base import AeTitle, Port, Seconds, Section
+from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section
 from agent.foundation.settings.delivery import ClientTlsSettings
 
 
 class ArchiveSettings(Section):
     """The archive that is asked (C-FIND, C-MOVE)."""
 
-    host: str = Field(min_length=1, description="Host name or address.")
+    host: Host = Field(min_length=1, description="Host name or address.")
     port: Port = Field(104, description="DICOM port.")
     ae_title: AeTitle = Field("PACS", description="The archive's AE title.")
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask.")
@@ -30,7 +30,7 @@ class PriorSettings(Section):
     )
     maximum: int = Field(2, ge=1, le=10, description="Earlier studies that are fetched, the newest first.")
     maximum_age_days: int = Field(
-        3650, ge=1, description="Studies older than this (days before the new one) are left out."
+        3650, ge=1, le=36_500, description="Studies older than this (days before the new one) are left out."
     )
     modalities: tuple[str, ...] = Field(
         ("CR", "DX"), min_length=1, description="Modality of an earlier study is one of these."

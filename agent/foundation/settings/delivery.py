@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent.foundation.failure import RetryPolicy
-from agent.foundation.settings.base import AeTitle, Port, Seconds, Section, is_loopback
+from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, check_url, is_loopback
 
 
 class ClientTlsSettings(Section):
@@ -40,7 +40,7 @@ class DestinationSettings(Section):
     """A PACS that drafts are sent to."""
 
     name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
-    host: str = Field("", description="Host name or address (C-STORE).")
+    host: Host = Field("", description="Host name or address (C-STORE).")
     port: Port = Field(104, description="DICOM port (C-STORE).")
     ae_title: AeTitle = Field("PACS", description="The PACS's AE title (C-STORE).")
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call.")
@@ -67,7 +67,7 @@ class DestinationSettings(Section):
         "DICOMweb server is asked what it holds (QIDO-RS).",
     )
     commitment_wait_s: float = Field(
-        2, ge=0, description="Wait (s) for the report on the association of the request; 0 for none."
+        2, ge=0, le=3600, description="Wait (s) for the report on the association of the request; 0 for none."
     )
     commitment_timeout_s: Seconds = Field(
         900, description="Without a report for this long (s) the PACS is asked what it holds (C-FIND)."
@@ -78,6 +78,11 @@ class DestinationSettings(Section):
     commitment_resends: int = Field(
         3, ge=0, description="How often a document that the PACS has lost is sent again before it is DEAD."
     )
+
+    @field_validator("stow_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return value if value is None else check_url(value)
 
     @model_validator(mode="after")
     def _needs_a_place(self) -> Self:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from agent.foundation.settings.base import Section, is_loopback
+from agent.foundation.settings.base import LONGEST_DAYS, Days, Section, check_url, is_loopback
 
 _PORTS = {"tls": 6514, "tcp": 601, "udp": 514}
 
@@ -16,8 +16,8 @@ _PORTS = {"tls": 6514, "tcp": 601, "udp": 514}
 class RetentionSettings(Section):
     """When received image files are purged; their rows, drafts and documents stay. Nothing by default."""
 
-    keep_days: float | None = Field(
-        None, gt=0, description="Purge a study this long (days) after its last step; never when left out."
+    keep_days: Days | None = Field(
+        None, description="Purge a study this long (days) after its last step; never when left out."
     )
     free_space_mb: float | None = Field(
         None,
@@ -25,22 +25,23 @@ class RetentionSettings(Section):
         description="Purge the oldest studies while less space (MB) is free; above `storage.min_free_mb`.",
     )
     minimum_age_hours: float = Field(
-        24, ge=1, description="No study is purged sooner than this (h) after its last step, however full."
+        24,
+        ge=1,
+        le=24 * LONGEST_DAYS,
+        description="No study is purged sooner than this (h) after its last step, however full.",
     )
-    skipped_keep_days: float | None = Field(
-        None, gt=0, description="The same as `keep_days` for studies that were SKIPPED or CANCELED."
+    skipped_keep_days: Days | None = Field(
+        None, description="The same as `keep_days` for studies that were SKIPPED or CANCELED."
     )
-    failed_keep_days: float | None = Field(
+    failed_keep_days: Days | None = Field(
         None,
-        gt=0,
         description="The same for studies that are FAILED or DEAD; left out, they wait for a person.",
     )
-    quarantine_keep_days: float | None = Field(
-        None, gt=0, description="The same for objects in quarantine; left out, they are kept."
+    quarantine_keep_days: Days | None = Field(
+        None, description="The same for objects in quarantine; left out, they are kept."
     )
-    unjudged_keep_days: float | None = Field(
+    unjudged_keep_days: Days | None = Field(
         None,
-        gt=0,
         description="Keep a study that no radiologist has accepted or rejected at least this long (days) "
         "after its draft.",
     )
@@ -79,9 +80,8 @@ class AuditSettings(Section):
         description="Name patient and study by Patient ID and Study Instance UID, as the standard asks, or "
         "by keyed hashes of them (`log.hash_key`). A patient's name is never written.",
     )
-    keep_days: float | None = Field(
+    keep_days: Days | None = Field(
         None,
-        gt=0,
         description="Remove events from the database after this time (days), once each destination has them.",
     )
 
@@ -89,6 +89,7 @@ class AuditSettings(Section):
     def _protects_what_leaves(self) -> Self:
         if self.syslog is None:
             return self
+        check_url(self.syslog)
         scheme, host, _port = self.syslog_address
         if scheme != "tls" and not is_loopback(host):
             raise ValueError(f"`syslog` to another machine must be tls://, not {scheme}://")

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from sqlalchemy.engine import make_url
 
+from agent.foundation.settings.shape import model_of
 from agent.foundation.settings.tree import Settings
 
 HEAD = """# Settings
@@ -29,7 +30,7 @@ def reference() -> str:
     parts = [HEAD]
     for name, field in Settings.model_fields.items():
         parts.append(f"\n## {name}\n\n{_about(field)}\n\n")
-        model = _model_of(field.annotation)
+        model = model_of(field.annotation)
         if model is None:
             parts.append(f"Default: `{_default(field)}`\n")
             continue
@@ -53,7 +54,7 @@ def masked(settings: Settings) -> dict[str, Any]:
 
 def _rows(model: type[BaseModel], path: str) -> Iterator[str]:
     for key, field in model.model_fields.items():
-        inner = _model_of(field.annotation)
+        inner = model_of(field.annotation)
         if inner is not None:
             yield from _rows(inner, f"{path}.{key}[]" if _is_list(field) else f"{path}.{key}")
             continue
@@ -62,19 +63,9 @@ def _rows(model: type[BaseModel], path: str) -> Iterator[str]:
 
 
 def _about(field: FieldInfo) -> str:
-    model = _model_of(field.annotation)
+    model = model_of(field.annotation)
     own = (model.__doc__ or "").strip().split("\n")[0] if model is not None else ""
     return " ".join(part for part in (own, field.description or "") if part)
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in get_args(annotation):
-        found = _model_of(part)
-        if found is not None:
-            return found
-    return None
 
 
 def _is_list(field: FieldInfo) -> bool:

@@ -70,7 +70,10 @@ class EligibilityRule(Section):
     @classmethod
     def _expression(cls, value: str | None) -> str | None:
         if value is not None:
-            re.compile(value)
+            try:
+                re.compile(value)
+            except (re.error, RecursionError, OverflowError) as error:
+                raise ValueError(f"this is no regular expression: {error}") from None
         return value
 
 

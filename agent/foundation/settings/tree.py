@@ -6,21 +6,19 @@ reported at once, each with its path in the file.
 
 from __future__ import annotations
 
-import os
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from agent.foundation.errors import SettingsError
 from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.archive import ArchiveSettings as ArchiveSettings
 from agent.foundation.settings.archive import PriorSettings as PriorSettings
 from agent.foundation.settings.base import AeTitle as AeTitle
-from agent.foundation.settings.base import Port, Seconds, Section, is_loopback
+from agent.foundation.settings.base import Host, Port, Seconds, Section, check_url
+from agent.foundation.settings.database_url import check_database_url
 from agent.foundation.settings.delivery import ClientTlsSettings as ClientTlsSettings
 from agent.foundation.settings.delivery import DeliverySettings as DeliverySettings
 from agent.foundation.settings.delivery import DestinationSettings as DestinationSettings
@@ -33,12 +31,18 @@ from agent.foundation.settings.rules import PlausibilitySettings as Plausibility
 from agent.foundation.settings.rules import RoutingSettings as RoutingSettings
 from agent.foundation.settings.rules import UrgencyRule as UrgencyRule
 from agent.foundation.settings.web import OidcSettings as OidcSettings
+from agent.foundation.settings.web import WebSettings as WebSettings
 
 
 class DatabaseSettings(Section):
     """Where the queue lives."""
 
     url: str = Field("sqlite:///var/echo-agent.db", description="SQLAlchemy URL: SQLite file or PostgreSQL.")
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return check_database_url(value)
 
 
 class StorageSettings(Section):
@@ -64,6 +68,11 @@ class StorageSettings(Section):
     min_free_mb: float = Field(
         1024, ge=0, description="Free space (MB) below which senders are answered 0xA700, to retry later."
     )
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return value if value is None else check_url(value)
 
     @model_validator(mode="before")
     @classmethod
@@ -93,8 +102,19 @@ class AllowedPeer(Section):
     @classmethod
     def _network(cls, value: str | None) -> str | None:
         if value is not None:
-            ip_network(value, strict=False)
+            try:
+                ip_network(value, strict=False)
+            except ValueError:
+                raise ValueError(
+                    "give an IP address or a network such as 192.0.2.0/24; no name and no port"
+                ) from None
         return value
+
+    @field_validator("certificate_sha256", mode="before")
+    @classmethod
+    def _fingerprint(cls, value: Any) -> Any:
+        """Take a fingerprint as OpenSSL prints it: upper case, with colons."""
+        return value.replace(":", "").lower() if isinstance(value, str) else value
 
 
 class TlsSettings(Section):
@@ -110,7 +130,7 @@ class ListenerSettings(Section):
     """The Storage and Verification SCP."""
 
     ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title.")
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: Host = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: Port = Field(11112, description="TCP port; 0 takes a free one.")
     allow: tuple[AllowedPeer, ...] = Field(
         (), description="Peers that may send. Without an entry only loopback peers may."
@@ -208,50 +228,13 @@ class WorkerSettings(Section):
         )
 
 
-class WebSettings(Section):
-    """The radiologist's worklist."""
-
-    enabled: bool = Field(False, description="Whether `echo-agent serve` starts the web page too.")
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: Port = Field(8042, description="TCP port; 0 takes a free one.")
-    require_sign_in: bool = Field(
-        False, description="Ask for sign-in on loopback too; once there is a user, it is always asked for."
-    )
-    session_key: str = Field("", description="Key that signs the cookies; drawn at start when empty.")
-    session_hours: float = Field(12, gt=0, le=168, description="Longest session (h).")
-    idle_minutes: float = Field(30, gt=0, description="A session unused for this long (min) ends.")
-    tls_certificate: Path | None = Field(None, description="PEM file: certificate and chain for HTTPS.")
-    tls_key: Path | None = Field(None, description="PEM file: its private key.")
-    behind_proxy: bool = Field(
-        False, description="A proxy in front of us speaks HTTPS; its X-Forwarded headers are believed."
-    )
-    allowed_hosts: tuple[str, ...] = Field(
-        (), description="Names by which browsers may call us, besides `host` and the loopback names."
-    )
-    oidc: OidcSettings | None = Field(
-        None, description="Sign-in at an OpenID provider, beside the local users; none when left out."
-    )
-    organization: str = Field(
-        "", description="Organization of the verifying observers; the image's institution when empty."
-    )
-
-    metrics_token: str = Field(
-        "", description="Bearer token for /metrics; when empty, only this machine may read them."
-    )
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the page."""
-        return is_loopback(self.host)
-
-
 class LogSettings(Section):
     """Logging."""
 
     format: Literal["console", "json"] = Field("console", description="Console lines or JSON lines.")
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity shown.")
     hash_key: str = Field(
-        "", description="Key of the hash that stands for a study in logs; drawn at start when empty."
+        "", description="Key of the hash that stands for a study in logs; when empty, one in the database."
     )
 
 
@@ -259,7 +242,7 @@ class Settings(BaseSettings):
     """All settings. ECHO_AGENT_LISTENER__PORT=104 overrides `listener.port`."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="ECHO_AGENT_", env_nested_delimiter="__"
+        extra="forbid", frozen=True, allow_inf_nan=False, env_prefix="ECHO_AGENT_", env_nested_delimiter="__"
     )
 
     database: DatabaseSettings = DatabaseSettings()
@@ -332,32 +315,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, so that a secret can stay out of it."""
         return env_settings, init_settings
-
-
-def load_settings(path: Path | None = None) -> Settings:
-    """Read a configuration file and the environment.
-
-    Relative paths in the file are relative to the working directory. Without a file the defaults hold.
-
-    Raises:
-        SettingsError: the file is missing, is no YAML, or has problems; all of them are listed.
-    """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
-        except yaml.YAMLError as error:
-            raise SettingsError(f"{path} is no valid YAML: {error}") from error
-        if loaded is not None and not isinstance(loaded, dict):
-            raise SettingsError(f"{path} must hold sections such as 'listener:' at its top level")
-        values = loaded or {}
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise SettingsError("\n".join([f"{path or 'environment'}: mend these settings:", *lines])) from error

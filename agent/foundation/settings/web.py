@@ -1,4 +1,4 @@
-"""The settings of sign-in at a hospital's own OpenID provider."""
+"""The settings of the worklist, and of sign-in at a hospital's own OpenID provider."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from agent.foundation.settings.base import Section, is_loopback
+from agent.foundation.settings.base import Host, Port, Section, check_url, is_loopback
 
 
 class OidcSettings(Section):
@@ -44,7 +44,7 @@ class OidcSettings(Section):
     @field_validator("issuer")
     @classmethod
     def _protected(cls, value: str) -> str:
-        parts = urlsplit(value)
+        parts = urlsplit(check_url(value))
         if parts.query or parts.fragment or "@" in parts.netloc or not parts.hostname:
             raise ValueError("an issuer is https://HOST with a path at most")
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
@@ -63,3 +63,56 @@ class OidcSettings(Section):
         if self.client_secret.get_secret_value() and self.client_secret_file is not None:
             raise ValueError("give `client_secret` or `client_secret_file`, not both")
         return self
+
+
+class TextTemplate(Section):
+    """A text that a radiologist puts into a report with one choice."""
+
+    name: str = Field(min_length=1, max_length=60, description="Name in the list of texts.")
+    findings: tuple[str, ...] = Field((), description="Sentences for the findings.")
+    impression: tuple[str, ...] = Field((), description="Sentences for the impression.")
+
+
+class WebSettings(Section):
+    """The radiologist's worklist."""
+
+    enabled: bool = Field(False, description="Whether `echo-agent serve` starts the web page too.")
+    host: Host = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: Port = Field(8765, description="TCP port; 0 takes a free one.")
+    require_sign_in: bool = Field(
+        False, description="Ask for sign-in on loopback too; once there is a user, it is always asked for."
+    )
+    session_key: str = Field("", description="Key that signs the cookies; when empty, one in the database.")
+    session_hours: float = Field(12, gt=0, le=168, description="Longest session (h).")
+    idle_minutes: float = Field(30, gt=0, le=10_080, description="A session unused for this long (min) ends.")
+    tls_certificate: Path | None = Field(None, description="PEM file: certificate and chain for HTTPS.")
+    tls_key: Path | None = Field(None, description="PEM file: its private key.")
+    behind_proxy: bool = Field(
+        False, description="A proxy in front of us speaks HTTPS; its X-Forwarded headers are believed."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Names by which browsers may call us, besides `host` and the loopback names."
+    )
+    oidc: OidcSettings | None = Field(
+        None, description="Sign-in at an OpenID provider, beside the local users; none when left out."
+    )
+    organization: str = Field(
+        "", description="Organization of the verifying observers; the image's institution when empty."
+    )
+
+    metrics_token: str = Field(
+        "", description="Bearer token for /metrics; when empty, only this machine may read them."
+    )
+
+    templates: tuple[TextTemplate, ...] = Field((), description="Texts to put into a report with one choice.")
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("`tls_certificate` and `tls_key` go together: give both or neither")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return is_loopback(self.host)

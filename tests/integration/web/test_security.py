@@ -199,17 +199,60 @@ def test_cookies_are_secure_over_https(settings: Settings, database: Database, s
     assert "max-age" in answer.headers["strict-transport-security"]
 
 
-def test_passwords_are_guessed_from_no_address_for_long(client: TestClient, database: Database) -> None:
-    """Twenty failures of one address, whichever the names: it waits, and the failures are on record."""
-    for _ in range(20):
-        client.app.state.site.throttle.failed("somebody", "testclient")  # type: ignore[attr-defined]
-    assert sign_in(client, "rod", "x") == 429
-    client.app.state.site.throttle.succeeded("somebody")  # type: ignore[attr-defined]
-    assert sign_in(client, "rod", "x") == 429
-    add_user(database, "rod", "Roe^Rod", Role.READER, PASSWORD)
+def test_lock_is_for_a_name_at_an_address(
+    settings: Settings, database: Database, store: InstanceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five failures lock this name at this address: no colleague behind it, and not the name elsewhere."""
+    monkeypatch.setattr("agent.web.throttle.BRAKE_S", 0.0)
+    for name in ("rod", "ann"):
+        add_user(database, name, "Roe^Rod", Role.READER, PASSWORD)
+    app = create_app(settings, database, store)
+    here, elsewhere = (
+        TestClient(app, base_url="http://127.0.0.1", follow_redirects=False, client=(address, 1))
+        for address in ("192.0.2.1", "192.0.2.2")
+    )
+    assert [sign_in(here, "rod", "x") for _ in range(6)] == [401] * 5 + [429]
+    assert [sign_in(here, f"nobody{number}", "x") for number in range(20)] == [401] * 20
+    assert (sign_in(here, "rod"), sign_in(here, "ann"), sign_in(elsewhere, "rod")) == (429, 303, 303)
     with database.reading() as session:
-        assert session.scalars(select(User.password_hash)).one().startswith("$argon2id$")  # type: ignore[union-attr]
-        assert session.scalars(select(AuditEvent)).all() == []
+        events = session.scalars(select(AuditEvent).where(AuditEvent.action == "sign-in")).all()
+    throttled = [(one.actor, one.address) for one in events if one.details.get("code") == "throttled"]
+    assert (throttled, len(events)) == ([("rod", "192.0.2.1")] * 2, 29)
+
+
+def test_many_failures_slow_an_address_and_a_name_down(client: TestClient) -> None:
+    """Whoever guesses waits before each answer, whatever the names; nobody is locked out."""
+    throttle = client.app.state.site.throttle  # type: ignore[attr-defined]
+    for number in range(20):
+        throttle.failed(f"name{number}", "192.0.2.1")
+        throttle.failed("rod", f"192.0.2.{number}")
+    assert throttle.brake_s("somebody", "192.0.2.1") > 0
+    assert throttle.brake_s("rod", "192.0.2.99") > 0
+    assert throttle.brake_s("somebody", "192.0.2.99") == 0
+    assert throttle.wait_s("rod", "192.0.2.99") == throttle.wait_s("somebody", "192.0.2.1") == 0
+
+
+def test_names_in_the_audit_are_cleaned(client: TestClient, database: Database) -> None:
+    """A name that somebody typed ends no line, turns no direction and colours no terminal."""
+    sign_in(client, "rod\r\n\x1b[31m\u202e\u2028x", "x")
+    with database.reading() as session:
+        actor = session.scalars(select(AuditEvent.actor)).one()
+    assert actor == "rod\ufffd\ufffd\ufffd[31m\ufffd\ufffdx"
+
+
+def test_sessions_outlive_the_process(
+    client: TestClient, settings: Settings, database: Database, store: InstanceStore
+) -> None:
+    """The key of the cookies is kept: a restart signs nobody out, and forms that are open can be sent."""
+    add_user(database, "rod", "Roe^Rod", Role.READER, PASSWORD)
+    assert sign_in(client, "rod") == 303
+    token = fields_of(client.get("/").text)["form_token"]
+    again = TestClient(
+        create_app(settings, database, store), base_url="http://127.0.0.1", follow_redirects=False
+    )
+    again.cookies.update(client.cookies)
+    assert again.get("/").status_code == 200
+    assert again.post("/findings", data={"form_token": token, "findings": "Clear."}).status_code == 200
 
 
 @pytest.mark.parametrize(

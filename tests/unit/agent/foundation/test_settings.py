@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent.foundation.errors import SettingsError
+from agent.foundation.settings.load import load_settings
 from agent.foundation.settings.reference import masked, reference
-from agent.foundation.settings.tree import DestinationSettings, Settings, load_settings
+from agent.foundation.settings.tree import DestinationSettings, Settings
 
 
 @pytest.fixture(autouse=True)

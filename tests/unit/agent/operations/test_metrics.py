@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -89,3 +91,14 @@ def test_metrics_name_no_patient(database: Database, settings: Settings) -> None
         add_job(session, add_study(session, "1.2.998", at=at), "FAILED", at=at, code="c", reason="CANARY")
     text = exposition(read_status(database, settings), settings).decode()
     assert [word for word in ("CANARY", "1.2.99") if word in text] == []
+
+
+def test_metrics_please_the_linter_of_prometheus(
+    database: Database, settings: Settings, program: Callable[[str], str]
+) -> None:
+    """`promtool check metrics` has nothing to say of names, types and help."""
+    text = exposition(read_status(database, settings), settings)
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr.decode(), done.stdout.decode()) == (0, "", "")

@@ -1,0 +1,39 @@
+"""Checks a configuration as a whole: the file, the environment, and how the settings fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.commands.configuration.findings import findings
+from agent.films.routing.rules import router_of
+from agent.foundation.errors import SettingsError
+from agent.foundation.settings.load import load_settings
+from agent.foundation.settings.shape import shown_place
+from agent.foundation.settings.tree import Settings
+from agent.foundation.settings.yaml_file import read_yaml
+
+
+def check(config: Path | None, *, strict: bool = False) -> Settings:
+    """Return the settings of a file and the environment, if the service may start with them.
+
+    strict: refuse also what the service can start with, but a person should correct.
+
+    Raises:
+        SettingsError: something is wrong; each problem with its place in the file and its cure.
+    """
+    settings = load_settings(config)
+    router_of(settings)
+    found = [one for one in findings(settings, config) if strict or one.stops]
+    if found:
+        lines = _lines(config)
+        where = config or "the settings"
+        listed = "".join(f"\n  {one.line(lines)}" for one in found)
+        raise SettingsError(f"{where}: correct these settings:{listed}")
+    return settings
+
+
+def _lines(config: Path | None) -> Mapping[str, int]:
+    if config is None:
+        return {}
+    return {shown_place(place): line for place, line in read_yaml(config).lines.items() if place}

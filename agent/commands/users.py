@@ -1,0 +1,76 @@
+"""The people who may sign in: who they are, and what an administrator changes of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agent.commands.common import (
+    ConfigOption,
+    JsonOption,
+    audited,
+    console,
+    database_of,
+    print_json,
+    settings_of,
+)
+
+Name = Annotated[str, typer.Argument(help="Name to sign in with, as `user list` shows it.")]
+
+
+def user_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the users: name, person, role, where they sign in, and whether they may."""
+    from rich.table import Table
+
+    from agent.web.users import list_users
+
+    users = list_users(database_of(settings_of(config)))
+    if as_json:
+        print_json(users)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "person", "role", "signs in", "state", "last seen"):
+        table.add_column(column, overflow="fold")
+    for one in users:
+        seen = "" if one.seen_at is None else one.seen_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        state = "disabled" if one.disabled else "may sign in"
+        table.add_row(one.name, one.person_name, one.role, one.source, state, seen)
+    console().print(table if users else "no users: `echo-agent user add` makes one")
+
+
+def user_disable(name: Name, config: ConfigOption = None) -> None:
+    """Let a user in no longer; the user's sessions end at once. What the user did stays on record."""
+    from agent.web.users import set_disabled
+
+    database = database_of(settings_of(config))
+    set_disabled(database, name, disabled=True)
+    audited(database, "user-change", user=name, kind="disabled")
+    print(f"{name} may not sign in any longer")
+
+
+def user_enable(name: Name, config: ConfigOption = None) -> None:
+    """Let a disabled user in again."""
+    from agent.web.users import set_disabled
+
+    database = database_of(settings_of(config))
+    set_disabled(database, name, disabled=False)
+    audited(database, "user-change", user=name, kind="enabled")
+    print(f"{name} may sign in again")
+
+
+def user_role(
+    name: Name,
+    role: Annotated[str, typer.Argument(help="reader, radiologist or admin.")],
+    config: ConfigOption = None,
+) -> None:
+    """Give a user another role; it counts at once.
+
+    For somebody of an OpenID provider it holds until the next sign-in there, which gives a role again.
+    """
+    from agent.web.users import set_role
+
+    database = database_of(settings_of(config))
+    set_role(database, name, role)
+    audited(database, "user-change", user=name, role=role, kind="role")
+    print(f"{name} has the role {role}")
