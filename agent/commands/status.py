@@ -43,7 +43,7 @@ def status(
         if as_json or not screen.is_terminal:
             # Into a pipe or a file: one picture after the other, each written at once.
             while True:
-                _show_again(config, as_json=as_json, echo=echo)
+                _show_again(config, as_json=as_json, echo=echo, every_s=every)
                 time.sleep(every)
         with Live(console=screen, auto_refresh=False, screen=True) as live:
             while True:
@@ -53,12 +53,12 @@ def status(
         raise typer.Exit(0) from None
 
 
-def _show_again(config: Any, *, as_json: bool, echo: bool) -> None:
+def _show_again(config: Any, *, as_json: bool, echo: bool, every_s: float) -> None:
     if as_json:
         _show(config, as_json=True, echo=echo)
     else:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        console().print(now, _picture(config, echo=echo, every_s=None), "", sep="\n")
+        console().print(now, _picture(config, echo=echo, every_s=every_s), "", sep="\n")
     sys.stdout.flush()
 
 
@@ -85,7 +85,7 @@ def _show(config: Any, *, as_json: bool, echo: bool) -> int:
     return int(level)
 
 
-def _picture(config: Any, *, echo: bool, every_s: float | None) -> Any:
+def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
     from agent.commands.status_screen import failure_of, screen_of
     from agent.foundation.errors import DatabaseUnavailable
 

@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("user_id", ROW_ID, sa.ForeignKey("users.id"), nullable=False),
         sa.Column("at", MOMENT, nullable=False),
     )
-    op.create_index("ix_claims_user", "claims", ["user_id"])
+    op.create_index("ix_claims_user_id", "claims", ["user_id"])
 
 
 def downgrade() -> None:
