@@ -28,6 +28,7 @@ from agent.commands import (
 )
 from agent.commands import demo_command as demo
 from agent.commands.common import ClearErrors
+from agent.commands.data import data_app
 
 ABOUT = "Drafts chest X-ray reports for a PACS: studies come in, drafts go back as Structured Reports."
 app = typer.Typer(
@@ -122,3 +123,4 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
+app.add_typer(data_app, name="data")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.commands.findings import evaluate_findings_command, findings_command, normalise_command
+from model.commands.prepare import data_app, init_command, recipe_command
 from model.commands.word_order import word_order_command
 from model.errors import ModelError
 
@@ -33,6 +34,9 @@ app.command("findings")(findings_command)
 app.command("evaluate-findings")(evaluate_findings_command)
 app.command("normalise")(normalise_command)
 app.command("word-order")(word_order_command)
+app.command("init")(init_command)
+app.command("recipe")(recipe_command)
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:
@@ -49,12 +53,27 @@ def train(
     stage: Annotated[str, typer.Argument(help="labels, ar, rad, rollout, dcd or t3d.")],
     config: _Config,
     threads: _Threads = 0,
+    plan: Annotated[bool, typer.Option("--plan", help="Print memory and time; train nothing.")] = False,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="Plan for h100, h200 or a100 instead of this machine.")
+    ] = None,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="That the plan is for.")] = 1,
 ) -> None:
-    """Runs one stage of a recipe, or goes on where it was interrupted."""
+    """Runs one stage of a recipe, or continues where it was interrupted; a finished one is left alone."""
     from model.train.loop import leave_processes
 
-    folder = _recipe(config, threads).run(stage)
-    typer.echo(f"{stage}: {folder}")
+    if plan:
+        from model.commands.plan import plan_lines
+
+        for line in plan_lines(config, stage, gpu, processes):
+            typer.echo(line)
+        return
+    recipe = _recipe(config, threads)
+    finished = recipe.done(stage)
+    folder = recipe.run(stage)
+    if recipe.processes.first:
+        note = "; it was finished before, and nothing was done: remove the folder to train it again"
+        typer.echo(f"{stage}: {folder}{note if finished else ''}")
     leave_processes()
 
 
@@ -116,10 +135,36 @@ def table_models(
 
 @app.command()
 def inspect(directory: Annotated[Path, typer.Argument(help="A checkpoint's directory.")]) -> None:
-    """Says what a checkpoint is, whether it loads, and what is wrong with it."""
+    """Says what a checkpoint is and what is wrong with it; exit status 1 if it does not load."""
     from model.network.checkpoint import inspect_checkpoint
 
-    typer.echo(inspect_checkpoint(directory))
+    found = inspect_checkpoint(directory)
+    typer.echo(found)
+    if not found.loads:
+        raise typer.Exit(1)
+
+
+@app.command("evaluate")
+def evaluate_command(
+    directory: Annotated[Path, typer.Argument(help="A checkpoint's directory.")],
+    data: Annotated[Path, typer.Option("--data", help="Test studies, JSON lines.")],
+    studies: Annotated[int | None, typer.Option("--studies", help="Only the first so many.")] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Studies decoded together.")] = 8,
+    output: Annotated[Path | None, typer.Option("--output", help="The drafts, JSON lines.")] = None,
+    ratescore: Annotated[Path | None, typer.Option("--ratescore", help="RaTEScore's weights.")] = None,
+    radgraph: Annotated[Path | None, typer.Option("--radgraph", help="RadGraph's weights.")] = None,
+    chexbert: Annotated[Path | None, typer.Option("--chexbert", help="CheXbert's weights.")] = None,
+    as_json: _Json = False,
+    threads: _Threads = 0,
+) -> None:
+    """Drafts the studies of a data file and scores the drafts against their reports."""
+    from model.commands.evaluate_data import evaluate_lines
+
+    extras = {"RaTEScore": ratescore, "RadGraph-F1": radgraph, "CheXbert-F1": chexbert}
+    for line in evaluate_lines(
+        directory, data, studies, batch, output=output, extras=extras, as_json=as_json, threads=threads
+    ):
+        typer.echo(line)
 
 
 @app.command()

@@ -30,6 +30,11 @@ def measure_table(
     subjects = Subjects(checkpoint, runs)
     examples = held_out_examples(studies, subjects.shipped.config.image_size, first_seed)
     measured = []
+    if not subjects.shipped.config.demonstration:
+        yield (
+            f"NOTE: measured on {studies} procedural phantoms, which {checkpoint} was not trained on; "
+            "echo-model evaluate measures your own studies"
+        )
     yield _HEADER
     for row in Table(subjects, examples, time.perf_counter).measure():
         measured.append(row)

@@ -17,7 +17,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from model.train.config import StageConfig
@@ -172,11 +171,10 @@ def _step(
     rate: float,
 ) -> tuple[float, float]:
     """One optimiser step over the whole batch; returns its loss and the gradient's norm."""
-    parts = list(_parts(batch, config.micro_batch))
     total = torch.zeros((), device=processes.device)
-    for number, part in enumerate(parts):
-        if isinstance(objective, FSDPModule):  # gradients are exchanged once a step
-            objective.set_requires_gradient_sync(number + 1 == len(parts))
+    for part in _parts(
+        batch, config.micro_batch
+    ):  # each exchanges its gradients: whole ones of all layers would not fit
         loss = objective(part.to(processes.device))
         # FSDP averages the gradients over the processes; the loss is a share of one sum.
         (loss * processes.count).backward()

@@ -200,10 +200,15 @@ def _state(objective: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, A
 def leave_processes() -> None:
     """Ends this process where there are several, after waiting for the others: the last thing a program does.
 
+    A process that is alone only leaves its group.
+
     A process that exits while another one still talks to it breaks that one; and gloo's threads may outlive
     their group, upon which the interpreter's own exit aborts. So the process ends here, with success.
     """
     if dist.is_available() and dist.is_initialized():
+        if dist.get_world_size() == 1:
+            dist.destroy_process_group()
+            return
         dist.barrier()
         dist.destroy_process_group()
         sys.stdout.flush()

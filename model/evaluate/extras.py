@@ -1,0 +1,74 @@
+"""Published report metrics that need weights of their own: used where a user names them, else skipped.
+
+None is installed with this project, and none downloads anything: each needs its package and a path.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from model.errors import ModelError
+
+Texts = Sequence[str]
+
+
+class ExtraMetricError(ModelError):
+    """An optional metric was asked for and cannot run; the message says what it needs."""
+
+    code = "extra_metric"
+    retryable = False
+
+
+def extra_scores(
+    texts: Texts, references: Texts, weights: Mapping[str, Path | None]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Scores by name, and the reason of each that was skipped.
+
+    weights: by metric, a path or None. Raises: ExtraMetricError where weights were named and the metric
+    cannot run with them.
+    """
+    scores: dict[str, float] = {}
+    skipped: dict[str, str] = {}
+    for name, path in weights.items():
+        package, option, measure = _METRICS[name]
+        if path is None:
+            skipped[name] = f"no weights named: {option} PATH, with the package {package}"
+            continue
+        if not path.exists():
+            raise ExtraMetricError(f"{name}: {path} is not there; name the folder or file of its weights")
+        try:
+            module = importlib.import_module(package)
+        except ImportError as error:
+            raise ExtraMetricError(
+                f"{name} needs the package {package}; install it beside this one"
+            ) from error
+        os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}  # nothing is downloaded
+        scores[name] = measure(module, path, texts, references)
+    return scores, skipped
+
+
+def _ratescore(module: Any, path: Path, texts: Texts, references: Texts) -> float:
+    scorer = module.RaTEScore(bert_model=str(path / "ner"), eval_model=str(path / "synonyms"))
+    values = scorer.compute_score(list(texts), list(references))
+    return float(sum(values) / len(values))
+
+
+def _radgraph(module: Any, path: Path, texts: Texts, references: Texts) -> float:
+    scorer = module.F1RadGraph(reward_level="partial", model_path=str(path))
+    return float(scorer(hyps=list(texts), refs=list(references))[0])
+
+
+def _chexbert(module: Any, path: Path, texts: Texts, references: Texts) -> float:
+    scorer = module.F1CheXbert(checkpoint=str(path))
+    return float(scorer(hyps=list(texts), refs=list(references))[2]["macro avg"]["f1-score"])
+
+
+_METRICS: dict[str, tuple[str, str, Callable[[Any, Path, Texts, Texts], float]]] = {
+    "RaTEScore": ("RaTEScore", "--ratescore", _ratescore),
+    "RadGraph-F1": ("radgraph", "--radgraph", _radgraph),
+    "CheXbert-F1": ("f1chexbert", "--chexbert", _chexbert),
+}

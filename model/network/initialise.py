@@ -1,0 +1,180 @@
+"""Makes a published base ready: `echo_config.json`, the mask token, and what was chosen in words.
+
+A base is a directory in the Hugging Face layout of Qwen2.5-VL. Three are known by what lies in them:
+Qwen2.5-VL and Lingshu (autoregressive, Qwen's own chat template) and the published ECHO checkpoints (block
+diffusion with a mask token of their own, blocks anchored in the sequence).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer
+
+from model.errors import ConfigError, ModelError
+from model.network.config import (
+    INSTRUCTION,
+    BlockAnchor,
+    ModelConfig,
+    NetworkShape,
+    PromptAttention,
+    SizePolicy,
+    Stage,
+)
+from model.network.inspection import CONFIG, SIDECAR, TOKENIZER
+from model.network.tokenizer import MASK, TURN_END
+
+# The mask token as other makers spell it.
+_KNOWN_MASKS = (MASK, "<|MASK|>")
+_QWEN_SYSTEM = "You are a helpful assistant."
+# The processor's own bounds in the published preprocessor_config.json, and the budget of the published ECHO.
+_QWEN_PIXELS, _ECHO_PIXELS = 1280 * 28 * 28, 2_250_000
+_ECHO_PROMPTS = {
+    "en": "Review this chest X-ray and write a report.Use this format: Findings: {}, Impression: {}.",
+    "zh": "这是一组胸部X光图像，请生成一份医学报告，包括所见和结论。以以下格式返回报告：所见：{} 结论：{}。",
+}
+
+
+class InitError(ModelError):
+    """A directory cannot be made ready; the message says what is missing or in the way."""
+
+    code = "init"
+    retryable = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What a user may state; None leaves the choice to what the base is."""
+
+    licence: str
+    name: str | None = None
+    block_size: int = 8
+    stage: Stage | None = None
+    block_anchor: BlockAnchor | None = None
+    size_policy: SizePolicy | None = None
+    image_size: int = 896
+    max_pixels: int | None = None
+    language: str = "en"
+    instruction: str | None = None
+    chat_template: bool = True
+    max_tokens: int = 256
+
+
+def initialise(directory: Path, choices: Choices, *, overwrite: bool = False) -> list[str]:
+    """Writes `echo_config.json` and adds the mask token where there is none; returns what was chosen.
+
+    Raises: InitError, with nothing changed.
+    """
+    if (directory / SIDECAR).exists() and not overwrite:
+        raise InitError(f"{directory} has {SIDECAR} already; nothing was changed (--overwrite replaces it)")
+    network, tokenizer = _read(directory)
+    found = next((mask for mask in _KNOWN_MASKS if tokenizer.token_to_id(mask) is not None), None)
+    published = found == "<|MASK|>"
+    said = [
+        f"base            {'a published ECHO checkpoint' if published else 'an autoregressive Qwen2.5-VL'}"
+    ]
+    mask = tokenizer.token_to_id(found or MASK)
+    if mask is None:
+        tokenizer.add_special_tokens([AddedToken(MASK, special=True, normalized=False)])
+        mask = int(tokenizer.token_to_id(MASK) or 0)
+        grown = _grow(network, mask + 1)
+        said.append(
+            f"mask token      {MASK} added as token {mask}"
+            + (": the embedding grows by a row" if grown else ", in the embedding's spare rows")
+        )
+    else:
+        said.append(f"mask token      {found} is token {mask} already")
+    config = _config(network, tokenizer, mask, choices, published=published, name=directory.name)
+    said += _described(config)
+    _write(directory / CONFIG, network)
+    tokenizer.save(str(directory / TOKENIZER))
+    _write(directory / SIDECAR, config.sidecar())
+    return said
+
+
+def _read(directory: Path) -> tuple[dict[str, Any], Tokenizer]:
+    try:
+        network = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        NetworkShape.of(network)
+        tokenizer = Tokenizer.from_file(str(directory / TOKENIZER))
+    except FileNotFoundError as error:
+        raise InitError(f"{directory} has no {Path(str(error.filename)).name}: it is no base") from error
+    except (ValueError, ConfigError) as error:
+        raise InitError(f"{CONFIG} of {directory} cannot be used: {error}") from error
+    except Exception as error:  # the tokenizer library raises nothing narrower
+        raise InitError(f"{TOKENIZER} of {directory} is missing or no tokenizer: {error}") from error
+    return network, tokenizer
+
+
+def _grow(network: dict[str, Any], tokens: int) -> bool:
+    """Makes room for so many tokens in the configuration; loading fills the new rows."""
+    grown = False
+    for part in (network, network.get("text_config")):
+        if isinstance(part, dict) and part.get("vocab_size", tokens) < tokens:
+            part["vocab_size"], grown = tokens, True
+    return grown
+
+
+def _config(
+    network: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    mask: int,
+    choices: Choices,
+    *,
+    published: bool,
+    name: str,
+) -> ModelConfig:
+    anchor = choices.block_anchor or (BlockAnchor.SEQUENCE if published else BlockAnchor.RESPONSE)
+    stage = choices.stage or (Stage.ECHO if published else Stage.AR)
+    instructions = dict(_ECHO_PROMPTS) if published else {"en": INSTRUCTION}
+    if choices.instruction is not None:
+        instructions[choices.language] = choices.instruction
+    end = tokenizer.token_to_id(TURN_END)
+    if end is None:
+        raise InitError(f"the tokenizer has no {TURN_END}: is it Qwen's?")
+    try:
+        return ModelConfig(
+            network=network,
+            block_size=choices.block_size,
+            mask_token_id=mask,
+            eos_token_id=end,
+            stage=stage,
+            image_size=choices.image_size,
+            denoising_steps=1 if stage is Stage.ECHO else choices.block_size,
+            block_anchor=anchor,
+            prompt_attention=(
+                PromptAttention.BLOCK if anchor is BlockAnchor.SEQUENCE else PromptAttention.CAUSAL
+            ),
+            max_tokens=choices.max_tokens,
+            reads_context=not published,
+            instructions=instructions,
+            language=choices.language,
+            system=_QWEN_SYSTEM if choices.chat_template else "",
+            chat_template=choices.chat_template,
+            size_policy=choices.size_policy or SizePolicy.ASPECT,
+            max_pixels=choices.max_pixels or (_ECHO_PIXELS if published else _QWEN_PIXELS),
+            name=choices.name or name,
+            licence=choices.licence,
+        )
+    except ConfigError as error:
+        raise InitError(str(error)) from error
+
+
+def _described(config: ModelConfig) -> Iterator[str]:
+    if config.size_policy is SizePolicy.ASPECT:
+        yield f"images          own shape, at most {config.max_pixels:,} px = {config.image_tokens} tokens"
+    else:
+        yield f"images          square of {config.image_size} px = {config.image_tokens} tokens"
+    yield f"image order     {' before '.join(config.image_order)}"
+    form = "chat template" if config.chat_template else "no chat template"
+    yield f"prompt          {form}, language {config.language}: {config.prompt.instruction!r}"
+    yield f"blocks          {config.block_size} tokens, anchored at the {config.block_anchor}"
+    yield f"stage           {config.stage}"
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
