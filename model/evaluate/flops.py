@@ -11,42 +11,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.network.backbone import Backbone
-from model.network.config import NetworkShape
+from model.network.flops import TextShape, attention_flops, linear_flops
 from model.network.masks import rad_mask
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextShape:
-    """The sizes of a text model that decide the FLOPs of a step."""
-
-    hidden: int
-    ffn: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-
-    @classmethod
-    def of(cls, shape: NetworkShape) -> TextShape:
-        """From a network's sizes."""
-        return cls(
-            hidden=shape.hidden,
-            ffn=shape.ffn,
-            layers=shape.layers,
-            heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            vocab=shape.vocab_size,
-        )
-
 
 PAPER = TextShape(hidden=3584, ffn=18944, layers=28, heads=28, kv_heads=4, head_dim=128, vocab=152_064)
 _BATCH, _REPEATS = 24, 7  # of the timed steps
@@ -71,19 +43,6 @@ def duplicated_mask(prompt: int, answer: int, block: int) -> torch.Tensor:
     mask[length:, :length] = before
     mask[length:, length:] = same
     return mask
-
-
-def attention_flops(shape: TextShape, cells: int) -> int:
-    """Forward FLOPs of scores and weighted values over `cells` (row, column) pairs, all layers."""
-    return 4 * cells * shape.heads * shape.head_dim * shape.layers
-
-
-def linear_flops(shape: TextShape, tokens: int, predicted: int) -> int:
-    """Forward FLOPs of projections, feed-forward layers and head; `predicted` rows reach the head."""
-    width = shape.heads * shape.head_dim
-    kv = shape.kv_heads * shape.head_dim
-    layer = shape.hidden * (width + 2 * kv) + width * shape.hidden + 3 * shape.hidden * shape.ffn
-    return 2 * tokens * layer * shape.layers + 2 * predicted * shape.hidden * shape.vocab
 
 
 def compare(shape: TextShape, prompt: int, answer: int, block: int) -> dict[str, float]:

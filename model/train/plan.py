@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model.evaluate.flops import TextShape, attention_flops, linear_flops
 from model.network.config import ModelConfig, NetworkShape
+from model.network.flops import TextShape, attention_flops, linear_flops
 from model.train.config import RadConfig, RolloutConfig, StageConfig, T3dConfig, TrainingConfig
 
 _PROMPT_TEXT = 60  # tokens of instruction and turns, and of a usual indication
