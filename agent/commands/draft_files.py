@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.films.routing.rules import router_of
 from agent.films.study import read_study
 from agent.foundation.clock import Clock, SystemClock
-from agent.foundation.errors import AgentError, UnreadableInstance
+from agent.foundation.errors import AgentError
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header, read_stored
 from agent.reports.compose import algorithm_of, draft_record
@@ -19,6 +19,7 @@ from agent.reports.material import Material, flags_of, indication_of
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
 from dicom_sr.errors import StructuredReportError
+from model.errors import ModelError
 from model.findings.types import Presence
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]
     for path in paths:
         try:
             header = read_stored(path)
-        except UnreadableInstance as error:
+        except AgentError as error:
             failed.append(_failed(path.name, error))
             continue
         groups.setdefault(header.study_instance_uid, []).append((path, header))
@@ -107,7 +108,7 @@ def _draft(
             created=moment,
             predecessors={"comprehensive3d": None},
         )
-    except (AgentError, StructuredReportError) as error:
+    except (AgentError, StructuredReportError, ModelError) as error:
         return _failed(uid, error)
     pair = record.documents["comprehensive3d"]
     documents = {"findings": encode(pair.findings), "report": encode(pair.report)}
@@ -145,5 +146,5 @@ def _write(folder: Path, documents: Mapping[str, bytes]) -> tuple[Path, ...]:
     return tuple(folder / f"{role}.dcm" for role in documents)
 
 
-def _failed(name: str, error: AgentError | StructuredReportError) -> Drafted:
+def _failed(name: str, error: AgentError | StructuredReportError | ModelError) -> Drafted:
     return Drafted(study_instance_uid=name, state="FAILED", code=error.code, reason=str(error), findings={})

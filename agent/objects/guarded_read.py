@@ -31,6 +31,7 @@ _LONGEST_VALUE, _LONGEST_SEQUENCE = 65_536, 4 * 2**20
 # File meta information (bytes) has a few hundred.
 _LONGEST_META = 65_536
 _PIXEL_DATA = 0x7FE00010
+_CHARACTER_SET = 0x00080005
 _DELIMITER = 8
 
 
@@ -47,7 +48,11 @@ def read_used(path: Path, *, pixels: bool) -> FileDataset:
         meta = read_file_meta_info(path)
         implicit, little = syntax == IMPLICIT_LITTLE, syntax != EXPLICIT_BIG
         spans = _scan(data, syntax, BUDGET).spans
-        used = b"".join(data[one.start : one.end] for tag, one in spans.items() if _is_taken(tag, one))
+        taken = {tag: one for tag, one in spans.items() if _is_taken(tag, one)}
+        charset = taken.get(_CHARACTER_SET)
+        if charset is not None and not implicit and bytes(data[charset.start + 4 : charset.start + 6]) != b"CS":
+            del taken[_CHARACTER_SET]  # pydicom reads it at once, and stumbles over any other VR
+        used = b"".join(data[one.start : one.end] for one in taken.values())
         _scan(used, syntax, USED_BUDGET)
         dataset = read_dataset(BytesIO(used), implicit, little)
         if pixels and _PIXEL_DATA in spans:
