@@ -50,7 +50,11 @@ def read_used(path: Path, *, pixels: bool) -> FileDataset:
         spans = _scan(data, syntax, BUDGET).spans
         taken = {tag: one for tag, one in spans.items() if _is_taken(tag, one)}
         charset = taken.get(_CHARACTER_SET)
-        if charset is not None and not implicit and bytes(data[charset.start + 4 : charset.start + 6]) != b"CS":
+        if (
+            charset is not None
+            and not implicit
+            and bytes(data[charset.start + 4 : charset.start + 6]) != b"CS"
+        ):
             del taken[_CHARACTER_SET]  # pydicom reads it at once, and stumbles over any other VR
         used = b"".join(data[one.start : one.end] for one in taken.values())
         _scan(used, syntax, USED_BUDGET)
