@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def dcmtk_storescp(folder: Path, *, nodelay: bool = False) -> Iterator[tuple[Tar
     environment = {**os.environ, "TCP_NODELAY": "1"} if nodelay else None
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     try:
-        time.sleep(0.5)
+        _wait_for_port(port, process)
         yield Target(host="127.0.0.1", port=port, ae_title="STORESCP"), psutil.Process(process.pid)
     finally:
         process.terminate()
@@ -93,3 +94,17 @@ def orthanc(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
             if str(folder) in " ".join(process.info["cmdline"] or [])
         ]
         yield Target(host=server.host, port=server.port, ae_title=server.ae_title), found[0]
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that was started accepts connections.
+
+    Raises:
+        RuntimeError: it ended, or does not accept any within 30 s.
+    """
+    until = time.monotonic() + 30.0
+    while process.poll() is None and time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"the server does not accept connections on port {port}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -153,13 +154,16 @@ def test_scu_abort_in_the_middle_is_lost(pacs: MakePacs, letters: Letters) -> No
 def test_scu_answer_too_late_is_lost(pacs: MakePacs, letters: Letters) -> None:
     """A PACS that hangs holds us for `timeout_s`."""
 
+    released = threading.Event()
+
     def hang(_event: evt.Event) -> int:
-        time.sleep(1.5)
+        released.wait(30)
         return 0x0000
 
     destination = pacs(answers=[hang]).start().model_copy(update={"timeout_s": 0.5})
     with pytest.raises(ConnectionLost):
         send(destination, letters(1)[0])
+    released.set()
 
 
 def test_echo_answers_and_does_not(pacs: MakePacs, free_port: int) -> None:

@@ -247,7 +247,7 @@ class FakeArchive:
             server.shutdown()
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something that happens in its own time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -39,7 +39,7 @@ class Listener:
 
     def connect(self) -> socket.socket:
         """Open a plain TCP connection, closed at the test's end."""
-        opened = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        opened = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         self._opened.append(opened)
         return opened
 
@@ -66,7 +66,7 @@ class Listener:
         """One of the listener's counters."""
         return int(self.scp.about()["counts"].get(name, 0))
 
-    def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait for something that the listener does in its own time."""
         deadline = time.monotonic() + seconds
         while not condition():

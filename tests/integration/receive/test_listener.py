@@ -227,14 +227,14 @@ def test_stop_finishes_the_object_that_is_arriving(start: Start) -> None:
     assert read_pdu(connection)[0] == 2
     parts = data_pdus(1, False, dataset_bytes(bare_film()), size=200)
     connection.sendall(data_pdus(1, True, store_command(CR_IMAGE.encode(), b"1.2.3.1.1")) + parts[:250])
-    time.sleep(0.1)
+    listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 0)
     stopping = threading.Thread(target=listener.scp.stop, args=(5,))
     stopping.start()
-    time.sleep(0.3)
+    listener.until(lambda: listener.scp._draining_since is not None)
     connection.sendall(parts[250:])
     kind, body = read_pdu(connection)
     assert (kind, status_of(body)) == (4, 0x0000)
-    stopping.join(5)
+    stopping.join(30)
     assert not stopping.is_alive()
     with pytest.raises(ConnectionRefusedError):
         listener.connect()
@@ -248,7 +248,7 @@ def test_stop_cuts_idle_associations_at_once(start: Start) -> None:
     before = time.monotonic()
     listener.scp.stop(10)
     assert time.monotonic() - before < 2
-    association.join(5)
+    association.join(30)
     assert association.is_aborted
 
 

@@ -115,7 +115,7 @@ def resets(connection: socket.socket) -> bytes:
     return b""
 
 
-def sink(server: Server, scheme: str, keys: Keys | None = None, timeout_s: float = 5) -> SyslogSink:
+def sink(server: Server, scheme: str, keys: Keys | None = None, timeout_s: float = 30) -> SyslogSink:
     """A sink for this server."""
     host = "localhost" if scheme == "tls" else "127.0.0.1"
     authorities = None if keys is None else keys.certificate

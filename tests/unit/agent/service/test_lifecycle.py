@@ -63,7 +63,7 @@ def test_lifecycle_ends_with_its_parent() -> None:
         "from agent.service.lifecycle import Lifecycle\n"
         "life = Lifecycle('worker', lambda: None)\n"
         "life.end_with_parent()\n"
-        "raise SystemExit(0 if life.stop.wait(20) else 1)\n"
+        "raise SystemExit(0 if life.stop.wait(60) else 1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     assert process.stdin is not None

@@ -35,7 +35,7 @@ def child(role: str, file: Path, code: str = CHILD) -> ChildSpec:
     return ChildSpec(role=role, command=(sys.executable, "-S", "-c", code, str(file)))
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
     """Wait for a condition."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
@@ -67,14 +67,14 @@ def running(*specs: ChildSpec) -> Iterator[threading.Event]:
 def test_supervisor_is_ready_when_all_its_children_are(tmp_path: Path) -> None:
     """Readiness is told once, after the last child's."""
     with running(child("a", tmp_path / "a"), child("b", tmp_path / "b")) as ready:
-        assert ready.wait(20)
+        assert ready.wait(60)
         assert (len(pids(tmp_path / "a")), len(pids(tmp_path / "b"))) == (1, 1)
 
 
 def test_supervisor_ends_its_children_in_order(tmp_path: Path) -> None:
     """After the end no child lives."""
     with running(child("a", tmp_path / "a")) as ready:
-        assert ready.wait(20)
+        assert ready.wait(60)
         (pid,) = pids(tmp_path / "a")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -83,7 +83,7 @@ def test_supervisor_ends_its_children_in_order(tmp_path: Path) -> None:
 def test_supervisor_restarts_a_child_that_was_killed(tmp_path: Path) -> None:
     """A worker that dies is there again after a short pause; the others are left alone."""
     with running(child("a", tmp_path / "a"), child("b", tmp_path / "b")) as ready:
-        assert ready.wait(20)
+        assert ready.wait(60)
         os.kill(pids(tmp_path / "a")[0], signal.SIGKILL)
         assert eventually(lambda: len(pids(tmp_path / "a")) == 2)
         assert len(pids(tmp_path / "b")) == 1

@@ -20,6 +20,7 @@ from agent.objects.store import InstanceStore, part10_head
 from agent.queue import jobs
 from agent.receive.intake import Intake
 from agent.service.ticks import Housekeeper, complete_due_studies
+from tests.support.queue_processes import expire
 
 ChestBytes = Callable[..., bytes]
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -136,8 +137,8 @@ def test_housekeeper_ticks_and_reclaims(site: Site) -> None:
     keeper.start()
     try:
         _until(lambda: site.job().state == "QUEUED")
-        assert len(jobs.claim(site.database, "worker", 0.001, 1)) == 1
-        time.sleep(0.01)
+        assert len(jobs.claim(site.database, "worker", 60, 1)) == 1
+        expire(site.database)
         keeper.reclaim()
         assert site.job().state == "QUEUED"
     finally:
@@ -162,7 +163,7 @@ def test_housekeeper_outlives_a_failing_tick(site: Site, monkeypatch: pytest.Mon
         keeper.stop()
 
 
-def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
