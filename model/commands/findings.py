@@ -16,7 +16,15 @@ from rich.table import Table
 from model.findings.errors import FindingsError, InputError
 from model.findings.evaluate import Evaluation, Row, evaluate
 from model.findings.examples import format_of, json_lines, read_examples
-from model.findings.extract import MAX_CHARACTERS, ReportReading, chexpert_classes, read_report, stronger
+from model.findings.expectations import expectations, turned_round, unmet
+from model.findings.extract import (
+    MAX_CHARACTERS,
+    ReportReading,
+    chexpert_classes,
+    extract_findings,
+    read_report,
+    stronger,
+)
 from model.findings.merge import Read
 from model.findings.normalise import Policy, normalise
 from model.findings.types import Finding, Presence
@@ -73,7 +81,7 @@ def evaluate_findings_command(
     file: Annotated[
         Path,
         typer.Argument(
-            help="JSON lines {id, text, findings}, the NegEx corpus or CheXpert labels (CSV); - is stdin.",
+            help="JSON lines {id, text, findings}, `text ||| +concept`, NegEx or CheXpert labels (CSV).",
             show_default=False,
         ),
     ],
@@ -84,12 +92,29 @@ def evaluate_findings_command(
     try:
         known = load_vocabulary(vocabulary)
         text = "\n".join(_lines(file))
+        if " ||| " in text:
+            return _print_expectations(text, known)
         result = evaluate(read_examples(text, known), format_of(text), known)
     except FindingsError as error:
         _fail(file, error)
     _print(result)
     if as_json:
         _write(result.as_json())
+
+
+def _print_expectations(text: str, vocabulary: Vocabulary) -> None:
+    """Prints what is not as a file of short expectations says, and how often a finding is turned round."""
+    total = right = turned = 0
+    for case in expectations(text.split("\n")):
+        found = extract_findings(case.text, vocabulary)
+        bad = unmet(case.items, found)
+        total, right = total + 1, right + (not bad)
+        turned += bool(turned_round(case.items, found))
+        if bad:
+            typer.echo(f"{case.text}\n    {' '.join(bad)}")
+    typer.echo(
+        f"{right} of {total} right; {turned} turned round (present read as absent or absent as present)"
+    )
 
 
 def normalise_command(

@@ -9,7 +9,7 @@ carries its sentence, as it stands in the text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from model.findings.detect import Language, foreign_sentence, language_of
 from model.findings.merge import Read, merged
@@ -96,7 +96,7 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     )
 
 
-def _read_sentence(reader: Reader, sentence: Sentence) -> list[Read]:
+def _read_sentence(reader: Reader, sentence: Sentence) -> tuple[Read, ...]:
     dropped = tuple((a - sentence.start, b - sentence.start) for a, b in sentence.dropped)
     return explained(reader, sentence.text, dropped, sentence.label)
 
@@ -105,8 +105,20 @@ def _placed(found: Iterable[Read], evidence: str, span: tuple[int, int]) -> Iter
     """Evidence is the passage of the text as it was given, not as it was made plain."""
     for read in found:
         finding = read.finding
-        placed = None if finding is None else replace(finding, evidence=evidence, span=span)
-        yield replace(read, finding=placed)
+        if finding is None:
+            yield read
+            continue
+        placed = Finding(
+            concept=finding.concept,
+            presence=finding.presence,
+            laterality=finding.laterality,
+            location=finding.location,
+            severity=finding.severity,
+            change=finding.change,
+            evidence=evidence,
+            span=span,
+        )
+        yield Read(placed, read.weak, read.why)
 
 
 def _correct(reads: list[list[Read]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from model.findings.attributes import Attributes, attributes_of, share, sides_with_severities
 from model.findings.devices import with_malposition
@@ -32,7 +33,7 @@ _WEIGHT = (Presence.PRESENT, Presence.INDETERMINATE, Presence.ABSENT)
 
 
 def read_sentence(
-    reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = (), label: str = ""
+    reader: Reader, sentence: str, dropped: tuple[tuple[int, int], ...] = (), label: str = ""
 ) -> list[Read]:
     """The findings that a sentence states, in its order; the sentence is their evidence.
 
@@ -41,21 +42,25 @@ def read_sentence(
     return [read for read in explained(reader, sentence, dropped, label) if read.finding is not None]
 
 
+@lru_cache(maxsize=8192)
 def explained(
-    reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = (), label: str = ""
-) -> list[Read]:
-    """As `read_sentence`, and also the mentions that state nothing, each with the rule that decided."""
+    reader: Reader, sentence: str, dropped: tuple[tuple[int, int], ...] = (), label: str = ""
+) -> tuple[Read, ...]:
+    """As `read_sentence`, and also the mentions that state nothing, each with the rule that decided.
+
+    Kept for the sentences that reports have in common ("No pneumothorax.").
+    """
     marked = heard(reader, sentence, dropped)
     mentions = mentions_of(marked, reader.vocabulary)
     if not mentions:
-        return []
+        return ()
     read = _sentence_reads(marked, mentions, reader.vocabulary, sentence)
     side = _side_of_label(reader, label) if label else None
     if side is not None:
         read = [replace(r, finding=_on_side(r.finding, side, reader.vocabulary)) for r in read]
     stated = [r for r in read if r.finding is not None]
     silent = [r for r in read if r.finding is None]
-    return [*with_malposition(marked, _without_outweighed(stated), reader.vocabulary), *silent]
+    return (*with_malposition(marked, _without_outweighed(stated), reader.vocabulary), *silent)
 
 
 def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
@@ -91,21 +96,21 @@ def _sentence_reads(
             hedged = bool(marked.pack.words["single_hedges"].intersection(marked.words[mention.span.end :]))
             context = Context(Status.UNCERTAIN if hedged else Status.HISTORICAL, rule="artefact")
         presence = _presence(marked, mention, context)
-        why = _why(marked, mention, context)
         if presence is None:
-            found += (Read(None, why=replace(why, concept=key)) for key in mention.concepts)
+            found += (Read(None, why=_why(marked, mention, context, key)) for key in mention.concepts)
             continue
         for key in mention.concepts:
             concept = _refined(marked, vocabulary, key, area)
             finding = _finding(mention, concept, presence, attribute, sentence)
-            read = Read(finding, mention.only_hints, why=replace(why, concept=concept.key))
+            read = Read(finding, mention.only_hints, why=_why(marked, mention, context, concept.key))
             found += _by_side(marked, area, concept, read)
     return found
 
 
-def _why(marked: Marked, mention: Mention, context: Context) -> Why:
+def _why(marked: Marked, mention: Mention, context: Context, concept: str) -> Why:
     scope = context.scope
     return Why(
+        concept=concept,
         mention=marked.text(mention.span),
         status=context.status.value,
         rule=_STATED.get(mention.kind, context.rule) if context.status is Status.AFFIRMED else context.rule,

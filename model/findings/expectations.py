@@ -1,0 +1,73 @@
+"""Short expectations of a text, `text ||| +concept@L%mild -other`, and what of them is not as expected.
+
+`+concept` present, `-concept` absent, `?concept` indeterminate, `!concept` neither present nor
+indeterminate, `^concept` not absent; behind it `@L|R|B` side, `%grade`, `~change`, `#place`. A `\\n` in the
+text is a line end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from model.findings.types import Finding, Laterality, Presence
+
+_ITEM = re.compile(r"([+\-?!^])(\w+)((?:[@%~#]\w+)*)")
+_PRESENCE = {"+": Presence.PRESENT, "-": Presence.ABSENT, "?": Presence.INDETERMINATE}
+_SIDE = {"L": Laterality.LEFT, "R": Laterality.RIGHT, "B": Laterality.BILATERAL}
+_FIELD = {"@": "laterality", "%": "severity", "~": "change", "#": "location"}
+_TURNED = {"+": Presence.ABSENT, "-": Presence.PRESENT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """One text with its expectations."""
+
+    text: str
+    items: tuple[str, ...]
+
+
+def expectations(lines: Iterable[str]) -> Iterator[Expected]:
+    """The texts of a file with their expectations; lines that begin with # say something of the file."""
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            text, _, items = line.rstrip("\n").partition(" ||| ")
+            yield Expected(text=text.replace("\\n", "\n"), items=tuple(items.split()))
+
+
+def unmet(items: Sequence[str], findings: Sequence[Finding]) -> list[str]:
+    """The expectations that the findings do not meet."""
+    return [item for item in items if not _met(item, findings)]
+
+
+def turned_round(items: Sequence[str], findings: Sequence[Finding]) -> list[str]:
+    """The expectations that the findings say the opposite of: present for absent, absent for present."""
+    found = []
+    for item in unmet(items, findings):
+        mark, concept, _ = _parts(item)
+        said = {f.presence for f in findings if f.concept == concept}
+        if mark in _TURNED and said == {_TURNED[mark]}:
+            found.append(item)
+    return found
+
+
+def _met(item: str, findings: Sequence[Finding]) -> bool:
+    mark, concept, rest = _parts(item)
+    mine = [f for f in findings if f.concept == concept]
+    if mark == "!":
+        return all(f.presence is Presence.ABSENT for f in mine)
+    if mark == "^":
+        return all(f.presence is not Presence.ABSENT for f in mine)
+    wanted = {_FIELD[m]: _SIDE.get(v, v) if m == "@" else v for m, v in re.findall(r"([@%~#])(\w+)", rest)}
+    return any(
+        f.presence is _PRESENCE[mark] and all(getattr(f, name) == value for name, value in wanted.items())
+        for f in mine
+    )
+
+
+def _parts(item: str) -> tuple[str, str, str]:
+    match = _ITEM.fullmatch(item)
+    if match is None:
+        raise ValueError(f"{item!r} is no expectation")
+    return match[1], match[2], match[3]
