@@ -40,6 +40,8 @@ def film(uid: str, **attributes: object) -> Dataset:
         "BitsAllocated": 16,
         "BitsStored": 12,
         "HighBit": 11,
+        "Rows": 32,
+        "Columns": 32,
         "PixelData": (np.arange(1024, dtype=np.uint16) * 4).tobytes(),
     }
     return chest_film(**(values | attributes))
@@ -99,5 +101,5 @@ def write_draft(
             standing=before.standing,
         )
         for state in (JobState.QUEUED, JobState.GENERATING, JobState.DRAFTED):
-            move(session, job, state, now=now)
+            move(session, job, state, now=now, admitted=state is JobState.QUEUED)
         outbox.write(session, job, record, ALGORITHM, settings, now=now)
