@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from agent.database.session import Database, database_now
 from agent.database.tables import Instance, Job, Study
+from agent.films.choosing.view import view_of
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import read_stored
-from agent.objects.pixels import load_image
+from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.store import InstanceStore
 from agent.queue.states import JobState, move
 from agent.receive.intake import Intake
@@ -29,6 +30,10 @@ ALGORITHM = Algorithm(
 )
 FINDINGS = ("There is a large left pneumothorax.", "No pleural effusion.")
 IMPRESSION = ("Left pneumothorax.",)
+
+
+def _image(path: Path) -> StudyImage:
+    return load_image(path, view_of(load_header(path)))
 
 
 def film(uid: str, **attributes: object) -> Dataset:
@@ -88,7 +93,7 @@ def write_draft(
         ).one()
         study = session.get_one(Study, study_id)
         now = database_now(session)
-        images = tuple(load_image(store.open(one)) for one in digests)
+        images = tuple(_image(store.open(one)) for one in digests)
         before = outbox.before_draft(session, study_id, study.study_instance_uid, settings.destinations)
         record = draft_record(
             answer,

@@ -13,7 +13,8 @@ from pydicom import Dataset, dcmread
 
 from agent.commands.demo.patients import NAMES
 from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
-from agent.objects.pixels import load_image
+from agent.films.choosing.view import view_of
+from agent.objects.pixels import load_header, load_image
 from model.findings.types import Presence
 from model.phantom import draw_spec, render
 from model.phantom.spec import PHANTOM_CONCEPTS
@@ -62,7 +63,8 @@ def test_phantom_pixels_come_back_as_they_were_drawn(photometric: str, tmp_path:
     """Whatever the photometric interpretation, the agent sees the film with bright for dense."""
     study = study_with(2, photometric)
     for dataset, view in zip(study.instances, ("frontal", "lateral"), strict=True):
-        seen = load_image(save(dataset, tmp_path / f"{view}.dcm"))
+        path = save(dataset, tmp_path / f"{view}.dcm")
+        seen = load_image(path, view_of(load_header(path)))
         drawn = render(draw_spec(study.seed), view, SIZE)
         assert seen.view == view
         assert np.corrcoef(seen.pixels.ravel(), drawn.ravel())[0, 1] > 0.99
