@@ -170,6 +170,8 @@ def test_every_sequence_that_the_code_reads_is_named() -> None:
 # Sequences that only documents have (Structured Reports, key objects), or that stand inside named ones.
 _OF_DOCUMENTS = frozenset(
     {
+        "CodingSchemeIdentificationSequence", "ContributingEquipmentSequence",
+        "PersonIdentificationCodeSequence", "PurposeOfReferenceCodeSequence",
         "AssigningAgencyOrDepartmentCodeSequence", "AssigningFacilitySequence",
         "AssigningJurisdictionCodeSequence", "AuthorObserverSequence", "ConceptCodeSequence",
         "ConceptNameCodeSequence", "ContentSequence", "ContentTemplateSequence",
