@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import Job, JobEvent, Study
-from agent.foundation.errors import StoreUnavailable
+from agent.foundation.errors import InstanceMissing, StoreUnavailable
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import STAT_PRIORITY
@@ -26,6 +26,7 @@ from agent.queue import gate
 from agent.queue.gate import Judgement
 from agent.queue.states import JobState
 from agent.receive.archive_count import Answer, ArchiveCount, Held
+from agent.receive.repetition import drop_repetition, is_repetition
 
 ACTOR = "housekeeping"
 ARCHIVE_HOLDS_MORE = "archive-holds-more"
@@ -52,6 +53,8 @@ class _Due:
     study_id: int
     study_instance_uid: str
     judgement: Judgement
+    # Its images are those of the draft before, in other bytes.
+    repeats: bool
 
 
 def complete_due_studies(
@@ -75,11 +78,20 @@ def complete_due_studies(
     for job_id, study_id, uid in _due(database, now):
         try:
             judgement = gate.judge(database, store, settings, study_id)
+            repeats = _repeats(database, store, job_id)
         except StoreUnavailable as error:
             # The study stays RECEIVING, and is judged again at the next tick.
             get_logger(ACTOR).warning("store_unavailable", code=error.code)
             break
-        judged.append(_Due(job_id=job_id, study_id=study_id, study_instance_uid=uid, judgement=judgement))
+        judged.append(
+            _Due(
+                job_id=job_id,
+                study_id=study_id,
+                study_instance_uid=uid,
+                judgement=judgement,
+                repeats=repeats,
+            )
+        )
     answers = _ask(archive, judged)
     done = []
     for due in judged:
@@ -88,6 +100,14 @@ def complete_due_studies(
         if completed is not None:
             done.append(completed)
     return done
+
+
+def _repeats(database: Database, store: InstanceStore, job_id: int) -> bool:
+    """Whether the job's images are those of the draft before, in other bytes."""
+    try:
+        return is_repetition(database, store, job_id)
+    except InstanceMissing:
+        return False
 
 
 def _ask(archive: ArchiveCount | None, judged: Sequence[_Due]) -> Mapping[str, Answer]:
@@ -123,6 +143,14 @@ def _complete(
         receiving = job.due_at is not None and job.due_at > moment
         if receiving and not over:
             return None
+        if due.repeats and drop_repetition(session, study, job, moment, ACTOR):
+            return Completed(
+                job_id=due.job_id,
+                study_instance_uid=due.study_instance_uid,
+                state=JobState.CANCELED,
+                code=job.code,
+                reason=job.reason,
+            )
         if answer.missing and not over:
             _wait_on(session, settings, job, answer, moment)
             return None

@@ -1,0 +1,55 @@
+"""Whether two files of one SOP Instance show the same image of the same person, whatever their bytes are.
+
+An archive that sends an image again often does so in another transfer syntax, or with attributes of its own
+coerced. That is no new content. What counts is what a draft is made of: every grey level as it is displayed,
+and the attributes that name the patient, the order, the view and the geometry. A lossy recompression changes
+grey levels, and with them what the network may see: it is another image.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+
+from agent.foundation.errors import UnreadableImage
+from agent.objects.pixels import load_film, load_header
+
+ATTRIBUTES = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "StudyDate", "StudyTime",
+    "AcquisitionDate", "AcquisitionTime", "AccessionNumber", "IssuerOfAccessionNumberSequence", "Modality",
+    "PresentationIntentType", "StudyDescription", "SeriesDescription", "ProtocolName", "PatientName",
+    "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientBirthDate", "PatientSex",
+    "PatientAge", "AdditionalPatientHistory", "AnatomicRegionSequence", "BodyPartExamined", "ViewPosition",
+    "ViewCodeSequence", "ImageLaterality", "Laterality", "PatientOrientation", "PixelSpacing",
+    "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor", "BurnedInAnnotation", "ReasonForStudy",
+    "StudyPriorityID", "RequestedProcedureDescription", "RequestedProcedurePriority",
+    "RequestAttributesSequence", "ReferencedRequestSequence", "ProcedureCodeSequence",
+)  # fmt: skip
+
+
+def same_image(first: Path, second: Path) -> bool:
+    """Return whether nothing that a draft is made of differs; what cannot be read is never the same."""
+    try:
+        one, other = load_header(first), load_header(second)
+        if any(_value(one, keyword) != _value(other, keyword) for keyword in ATTRIBUTES):
+            return False
+        film, again = load_film(first), load_film(second)
+    except (UnreadableImage, AttributeError, KeyError, TypeError, ValueError):
+        return False
+    window = (film.low, film.high) == (again.low, again.high)
+    return window and np.array_equal(film.values, again.values)
+
+
+def _value(header: Dataset, keyword: str) -> Any:
+    """Return an attribute's value in a form that can be compared; padding makes no difference."""
+    value = header.get(keyword)
+    if value is None or value == "":
+        return ""
+    if keyword.endswith("Sequence"):
+        return [item.to_json_dict() for item in value]
+    if keyword == "PatientName":
+        return str(value).rstrip("^ ").casefold()
+    return str(value).strip()

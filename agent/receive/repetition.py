@@ -1,0 +1,83 @@
+"""A revision whose images are those of the one before, only in other bytes: it makes no second draft.
+
+The listener cannot know it, because it decodes nothing before it answers. When the revision has gone quiet,
+its images are compared with the files of the revision before. Both files stay, each with its digest.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from agent.database.session import Database
+from agent.database.tables import Instance, Job, Study
+from agent.objects.same_image import same_image
+from agent.objects.store import InstanceStore
+from agent.queue.contents import contents_of
+from agent.queue.gate import INSTANCE_CONFLICT
+from agent.queue.states import JobState, move
+
+SAME_IMAGES = "same-images"
+# The states of a revision whose draft is there or is being made.
+_DRAFTED = (
+    JobState.GENERATING.value,
+    JobState.DRAFTED.value,
+    JobState.DELIVERING.value,
+    JobState.DELIVERED.value,
+)
+
+
+def is_repetition(database: Database, store: InstanceStore, job_id: int) -> bool:
+    """Whether every image of a job's study is the one that the revision before was drafted from.
+
+    Raises:
+        DatabaseUnavailable, StoreUnavailable: nothing is known.
+        InstanceMissing: a file is gone.
+    """
+    with database.reading() as session:
+        job = session.get_one(Job, job_id)
+        if job.revision < 2 or _drafted_before(session, job) is None:
+            return False
+        before = contents_of(session, job.study_id, up_to_revision=job.revision - 1)
+        now = contents_of(session, job.study_id)
+    if before.purged or now.purged or before.arrived != now.arrived:
+        return False
+    old = {one.sop_instance_uid: one.sha256 for one in before.here}
+    changed = [(old[one.sop_instance_uid], one.sha256) for one in now.here]
+    changed = [(first, second) for first, second in changed if first != second]
+    return bool(changed) and all(
+        same_image(store.open(first), store.open(second)) for first, second in changed
+    )
+
+
+def drop_repetition(session: Session, study: Study, job: Job, now: datetime, actor: str) -> bool:
+    """Cancel the job and give its images to the revision before; whether that still holds its draft."""
+    before = _drafted_before(session, job)
+    if before is None or study.revision != job.revision:
+        return False
+    reason = f"its images are those of revision {before.revision}, in other bytes"
+    move(session, job, JobState.CANCELED, now=now, code=SAME_IMAGES, reason=reason, actor=actor)
+    # The number is free again for images that are new.
+    job.idempotency_key = f"{job.idempotency_key}|{SAME_IMAGES}|{job.id}"
+    session.execute(
+        update(Instance)
+        .where(Instance.study_id == study.id, Instance.revision == job.revision)
+        .values(revision=before.revision)
+        .execution_options(synchronize_session=False)
+    )
+    study.revision = before.revision
+    if before.revision == 1 and study.conflict == INSTANCE_CONFLICT:
+        study.conflict = None  # there was no other content before
+    return True
+
+
+def _drafted_before(session: Session, job: Job) -> Job | None:
+    """Return the job of the revision before, where it has a draft or is making one."""
+    return session.scalars(
+        select(Job)
+        .where(Job.study_id == job.study_id, Job.revision == job.revision - 1, Job.state.in_(_DRAFTED))
+        .order_by(Job.id.desc())
+        .limit(1)
+    ).first()

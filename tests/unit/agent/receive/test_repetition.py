@@ -1,0 +1,133 @@
+"""The same image in other bytes is no new content."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.filebase import DicomIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import RLELossless
+from sqlalchemy import select, update
+
+from agent.database.session import Database
+from agent.database.tables import Instance, Job, Study
+from agent.foundation.settings.tree import Settings, StudySettings
+from agent.objects.header import EXPLICIT_BIG, IMPLICIT_LITTLE, read_header
+from agent.objects.store import InstanceStore, part10_head
+from agent.receive.complete_study import complete_due_studies
+from agent.receive.intake import Intake
+from tests.support.films import chest_film, chest_pixels
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, force_after_s=600))
+
+
+class Site:
+    """A store, an intake, and the ticks of completion."""
+
+    def __init__(self, database: Database, store: InstanceStore) -> None:
+        self.database, self.store = database, store
+        self.intake = Intake(database, SETTINGS.studies)
+
+    def send(self, film: Dataset, syntax: str = EXPLICIT) -> None:
+        """Receive one film in a transfer syntax."""
+        implicit, little = syntax == IMPLICIT_LITTLE, syntax != EXPLICIT_BIG
+        buffer = DicomIO(BytesIO())
+        buffer.is_implicit_VR, buffer.is_little_endian = implicit, little
+        write_dataset(buffer, film)
+        data = buffer.parent.getvalue()
+        header = read_header(data, syntax)
+        head = part10_head(header.sop_class_uid, header.sop_instance_uid, syntax)
+        self.intake.receive(header, self.store.put((head, data)), "CR")
+
+    def tick(self) -> list[tuple[str, str | None]]:
+        """Complete what is quiet; return states and codes."""
+        now = datetime.now(UTC) + timedelta(seconds=120)
+        done = complete_due_studies(self.database, SETTINGS, self.store, now)
+        return [(one.state.value, one.code) for one in done]
+
+    def drafted(self, state: str = "DELIVERED") -> None:
+        """Let the first film's draft be delivered."""
+        self.send(chest_film())
+        assert self.tick() == [("QUEUED", None)]
+        with self.database.transaction() as session:
+            session.execute(update(Job).values(state=state))
+
+    def revision(self) -> tuple[int, str | None]:
+        """The study's revision and conflict."""
+        with self.database.reading() as session:
+            study = session.scalars(select(Study)).one()
+            return study.revision, study.conflict
+
+
+@pytest.fixture
+def site(database: Database, tmp_path: Path) -> Site:
+    """An empty site."""
+    return Site(database, InstanceStore(tmp_path / "instances", 0))
+
+
+def rle() -> Dataset:
+    """The film, compressed without loss."""
+    film = chest_film()
+    film.compress(RLELossless, chest_pixels(), generate_instance_uid=False)
+    return film
+
+
+@pytest.mark.parametrize("kind", ["implicit", "rle", "coerced", "name-padded"])
+def test_same_image_in_other_bytes_makes_no_second_draft(site: Site, kind: str) -> None:
+    """Another transfer syntax or coerced attributes: no revision, and both digests stay on record."""
+    site.drafted()
+    if kind == "implicit":
+        site.send(chest_film(), IMPLICIT_LITTLE)
+    elif kind == "rle":
+        site.send(rle(), str(RLELossless))
+    elif kind == "coerced":
+        site.send(chest_film(InstitutionName="ARCHIVE", ReferringPhysicianName="X^Y"))
+    else:
+        site.send(chest_film(PatientName="Doe^Jane^^^"))
+    assert site.tick() == [("CANCELED", "same-images")]
+    assert site.revision() == (1, None)
+    with site.database.reading() as session:
+        rows = session.execute(select(Instance.sha256, Instance.revision)).all()
+    assert len({row.sha256 for row in rows}) == 2
+    assert {row.revision for row in rows} == {1}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientID": "P2"},
+        {"ViewPosition": "LL"},
+        {"AccessionNumber": "A2"},
+        {"PixelData": bytes([1]) + chest_pixels().tobytes()[1:]},
+        {"WindowCenter": "40", "WindowWidth": "80"},
+    ],
+)
+def test_image_that_differs_in_what_matters_is_a_new_revision(site: Site, changes: dict[str, object]) -> None:
+    """One grey level, the view, the order or the patient: not the same."""
+    site.drafted()
+    site.send(chest_film(**changes))
+    (done,) = site.tick()
+    assert done[1] != "same-images"
+    assert site.revision()[0] == 2
+
+
+def test_image_of_a_failed_revision_is_tried_again(site: Site) -> None:
+    """The advice is to send it again in another transfer syntax; that must not be dropped."""
+    site.drafted("FAILED")
+    site.send(rle(), str(RLELossless))
+    assert site.tick() == [("QUEUED", None)]
+
+
+def test_new_image_after_a_repetition_is_the_next_revision(site: Site) -> None:
+    """The number that the repetition had is free for images that are new."""
+    site.drafted()
+    site.send(rle(), str(RLELossless))
+    site.tick()
+    site.send(chest_film(SOPInstanceUID="1.2.3.1.2"))
+    assert site.tick() == [("QUEUED", None)]
+    assert site.revision()[0] == 2
