@@ -42,7 +42,7 @@ class Comparison:
     procedures, findings: sentences on the earlier studies, and on what was found in them.
     headers: of their images, which the documents name as other evidence.
     warning: what the reader must know, such as that the archive was silent.
-    kept: what is kept with the draft; None where nobody was asked.
+    kept: what is kept with the draft; None where no archive was asked.
     """
 
     procedures: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """The comparison as the network is told of it."""
+        """The comparison as the network's input states it."""
         return " ".join((*self.procedures, *self.findings))
 
 

@@ -36,7 +36,7 @@ from agent.queue.states import JobState
 ACTOR = "priors"
 POLL_S = 0.25
 SEARCHES_AT_ONCE = 4
-# An owner has this long (s) after the deadline to write what it has come to.
+# An owner has this long (s) after the deadline to write its outcome.
 GRACE_S = 5.0
 _BREAKER_S = (5.0, 60.0)
 
@@ -120,7 +120,7 @@ class PriorFetcher:
                 self._running -= 1
 
     def _take(self, limit: int) -> list[Task]:
-        """Take open searches, urgent ones first; nobody else will run them."""
+        """Claim open searches, urgent ones first; no other process will run them."""
         chosen = (
             select(PriorSearch, Study)
             .join(Job, Job.id == PriorSearch.job_id)
@@ -150,7 +150,7 @@ class PriorFetcher:
         ]
 
     def _search(self, task: Task) -> None:
-        """Run one search and write what it has come to."""
+        """Run one search and write its outcome."""
         if self._searcher is None:  # the settings were changed since the study was queued
             self._end(task.job_id, Result(code=NOT_ASKED, reason="there is no archive to ask"))
             return
@@ -176,7 +176,7 @@ class PriorFetcher:
         self._end(task.job_id, result)
 
     def _remember(self, *, outage: bool) -> None:
-        """Leave an archive alone that has failed several times, so that it does not cost every study time."""
+        """Stop asking an archive that failed several times, so that it does not delay every study."""
         first_s, longest_s = _BREAKER_S
         with self._lock:
             self._breaker = (
@@ -188,7 +188,7 @@ class PriorFetcher:
             )
 
     def _close_late(self) -> None:
-        """End the searches that nobody has ended in time."""
+        """End the searches whose deadline has passed."""
         with self._database.reading() as session:
             now = database_now(session)
             late = session.execute(
@@ -201,7 +201,7 @@ class PriorFetcher:
                 self._end(job_id, Result(code=LATE, reason="the earlier studies were not here in time"))
 
     def _end(self, job_id: int, result: Result) -> None:
-        """Write what a search has come to, and let its job go on."""
+        """Write the outcome of a search, and release its job."""
         with self._database.transaction() as session:
             now = database_now(session)
             search = session.get_one(PriorSearch, job_id, with_for_update=True)
@@ -299,7 +299,7 @@ def _first_image(session: Session, study_id: int) -> str | None:
 
 
 def _sex_in(store: InstanceStore, sha256: str | None) -> str:
-    """Return the patient's sex as an image states it; it stands in no column."""
+    """Return the patient's sex as an image states it; no column holds it."""
     if sha256 is None:
         return ""
     try:

@@ -1,6 +1,6 @@
-"""Earlier studies of the same patient: whose they are, which of them a study is compared with, what is known.
+"""Earlier studies of a patient: which of them a study is compared with, and what is known of them.
 
-An earlier study is an ordinary row in `studies`, marked `prior` as long as nobody has sent it to be drafted.
+An earlier study is an ordinary row in `studies`, marked `prior` until it is sent to be drafted.
 Nothing here asks the archive (`agent.priors.fetch` does).
 """
 

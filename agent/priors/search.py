@@ -1,4 +1,4 @@
-"""One search for earlier studies: ask the archive, have them sent, see what came and whose it is."""
+"""One search for earlier studies: query the archive, retrieve them, and check which patient they name."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a search has come to.
+    """The outcome of a search.
 
     answers: studies that the archive named, None where it did not answer.
     refused: how many of them may be another patient's.
@@ -105,7 +105,7 @@ class PriorSearcher:
         """Ask, fetch and judge; whatever the archive does, this ends about when the budget does.
 
         Raises:
-            DatabaseUnavailable: nothing is known of what came.
+            DatabaseUnavailable: what arrived cannot be looked up.
         """
         trouble: AgentError | None = None
         choice, answers = Choice(studies=(), refused=0), None
@@ -200,7 +200,7 @@ class PriorSearcher:
                     .where(Study.study_instance_uid == uid, Instance.purged_at.is_(None))
                     .order_by(Instance.id)
                 ).all()
-                # What was corrected since names nobody any more.
+                # A content that was replaced since no longer says whose study it is.
                 rows = list({row.sop_instance_uid: row for row in received}.values())
                 report = our_report(session, uid)
             try:
@@ -233,7 +233,7 @@ class PriorSearcher:
 def _outcome(
     links: Sequence[Link], choice: Choice, refused: int, trouble: AgentError | None
 ) -> tuple[str, str]:
-    """Return the code and the words for what a search has come to."""
+    """Return the code of a search's outcome, and the same in words."""
     if links:
         with_report = sum(bool(link.report) for link in links)
         return FOUND, f"{len(links)} earlier study(s) to compare with, {with_report} with a report"

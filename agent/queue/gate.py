@@ -1,4 +1,4 @@
-"""The gate: what must hold before a study is queued, drafted or delivered, whoever asks for it.
+"""The gate: what must hold before a study is queued, drafted or delivered, whoever asks.
 
 `enter` is the only function that lets a job into QUEUED from outside, and `readmit` the only one that lets a
 claimed job back; `agent.queue.states.move` refuses every other way. What is judged is always read anew from
@@ -135,7 +135,7 @@ def judge(
 def judge_contents(
     contents: Contents, decided: str | None, router: Router, store: InstanceStore
 ) -> Judgement:
-    """Judge what came of a study.
+    """Judge the contents of a study.
 
     decided: the content whose patient is the study's by a person's decision; it lapses when that image comes
     again with another content.
@@ -278,7 +278,7 @@ def settle_identity(
 
 
 def patient_of_study(study: Study) -> Patient:
-    """Return the patient that a study's row names; the sex stands in no column."""
+    """Return the patient that a study's row names; no column holds the sex."""
     return Patient(
         patient_id=study.patient_id,
         issuer_of_patient_id=study.issuer_of_patient_id,

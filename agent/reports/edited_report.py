@@ -37,7 +37,7 @@ class Report:
 
 
 def report_of(findings: str, impression: str) -> Report:
-    """Return what stands in the two texts."""
+    """Return the report that the two texts make."""
     return Report(findings=_lines(findings), impression=_lines(impression))
 
 

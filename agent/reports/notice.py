@@ -1,4 +1,4 @@
-"""The documents of a study that got no draft: they say so in the PACS, when the settings want it.
+"""Documents that tell the PACS that a study has no draft, where the settings ask for them.
 
 A stopped job (SKIPPED, FAILED, DEAD) of the last day without any document gets one pair. The job stays
 where it is; only its deliveries are new.
@@ -29,7 +29,7 @@ from dicom_sr.values import Outcome
 
 LOOK_BACK = timedelta(days=1)
 BATCH = 20
-# What a radiologist is told; the code stays in the administrator's status.
+# The reason for a radiologist; the code is shown in the administrator's status.
 _REASONS = {
     "image-unreadable": "an image of the study could not be read",
     "instance-missing": "an image of the study is no longer available",
@@ -49,7 +49,7 @@ class Notices:
         self._store = store
         self._settings = settings
         self._algorithm = algorithm
-        # Jobs whose headers cannot carry a document: asking again would not help.
+        # Jobs whose image headers cannot be named in a document: trying again would not help.
         self._hopeless: set[int] = set()
         self._log = get_logger("worker")
 

@@ -225,6 +225,18 @@ def test_conflict_ends_with_a_correction(house: House) -> None:
     )
 
 
+def test_correction_can_be_taken_back(house: House) -> None:
+    """The first content sent again, byte for byte, is the newest again."""
+    house.receive(alpha())
+    house.receive(alpha(PatientID="PB", PatientName="Beta^B"))
+    complete(house)
+    job_id = house.receive(alpha())
+    complete(house)
+    with house.database.reading() as session:
+        study = session.scalars(select(Study)).one()
+    assert (house.job(job_id).state, house.job(job_id).revision, study.patient_id) == ("QUEUED", 3, "PA")
+
+
 def test_conflict_is_decided_by_a_person_with_a_reason(house: House) -> None:
     """Only the images of the chosen patient are drafted, and who decided it, and why, is on record."""
     house.receive(alpha())
