@@ -157,7 +157,7 @@ class Worker:
         return tray.claimed
 
     def _draft_all(self, tray: Tray, results: Results, pen: Pen) -> None:
-        """Let the stream run until the tray says that no more will come; where it breaks, begin it anew."""
+        """Let the stream run until the tray says that no more will come; where it breaks, start it again."""
         while True:
             try:
                 for case, answer in self._reporter.draft_stream(tray, ahead=self._ahead):

@@ -1,7 +1,7 @@
 """The ends of claims: a draft to its rows, a failure to its state, what was not begun back to the queue.
 
 Each end is one transaction under the claim's fencing token. An absent database is waited for, because the
-network's work is worth more than the wait; who has lost the lease meanwhile writes nothing.
+network's work is worth more than the wait; a worker that lost its lease meanwhile writes nothing.
 """
 
 from __future__ import annotations
