@@ -166,7 +166,9 @@ def container(
     )
 
 
-_LANGUAGE_NAMES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian"}
+_LANGUAGE_NAMES = {
+    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "zh": "Chinese",
+}  # fmt: skip
 
 
 def language(locale: str) -> Item:

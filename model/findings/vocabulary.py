@@ -125,17 +125,30 @@ class Vocabulary:
         return tuple(dict.fromkeys(c.chexpert for c in self.concepts.values() if c.chexpert))
 
 
+_in_force: list[Path | str] = []  # what `put_in_force` was given; empty for the shipped vocabulary alone
+
+
 def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
-    """The shipped vocabulary, extended by a hospital's file if one is given.
+    """The vocabulary in force, or the shipped one extended by the file that is given.
 
     Raises:
         VocabularyError: the file cannot be read or is wrong; every problem is listed.
     """
-    return (
-        _shipped()
-        if extension is None
-        else _extended(str(extension), Path(extension).stat().st_mtime_ns if Path(extension).exists() else 0)
-    )
+    if extension is None and not _in_force:
+        return _shipped()
+    path = Path(_in_force[0] if extension is None else extension)
+    return _extended(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+def put_in_force(extension: Path | str | None) -> Vocabulary:
+    """Make a hospital's file the vocabulary of this process, as it starts; None for the shipped one alone.
+
+    Raises:
+        VocabularyError: the file cannot be read or is wrong; what was in force stays so.
+    """
+    vocabulary = _shipped() if extension is None else load_vocabulary(extension)
+    _in_force[:] = [] if extension is None else [extension]
+    return vocabulary
 
 
 @lru_cache(maxsize=1)

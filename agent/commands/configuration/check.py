@@ -24,6 +24,7 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
     """
     settings = load_settings(config)
     router_of(settings)
+    _use_vocabulary(settings.findings.vocabulary)
     found = [one for one in findings(settings, config) if strict or one.stops]
     if found:
         lines = _lines(config)
@@ -31,6 +32,19 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
         listed = "".join(f"\n  {one.line(lines)}" for one in found)
         raise SettingsError(f"{where}: correct these settings:{listed}")
     return settings
+
+
+def _use_vocabulary(file: Path | None) -> None:
+    """Read findings with a hospital's vocabulary from here on, if it is right."""
+    if file is None:
+        return
+    from model.findings.errors import VocabularyError
+    from model.findings.vocabulary import put_in_force
+
+    try:
+        put_in_force(file)
+    except VocabularyError as error:
+        raise SettingsError(f"findings.vocabulary: {error}") from error
 
 
 def _lines(config: Path | None) -> Mapping[str, int]:

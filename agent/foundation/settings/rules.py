@@ -32,6 +32,14 @@ class PlausibilitySettings(Section):
     least_px: int = Field(256, ge=1, description="Least pixels on the shorter side of an image.")
 
 
+class FindingsSettings(Section):
+    """How reports are read (`docs/findings.md`)."""
+
+    vocabulary: Path | None = Field(
+        None, description="A hospital's file of further concepts, synonyms, cues, headings and languages."
+    )
+
+
 class EligibilityRule(Section):
     """A rule on one image: the first rule whose conditions all hold decides."""
 

@@ -27,6 +27,7 @@ from agent.foundation.settings.keeping import RetentionSettings as RetentionSett
 from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
 from agent.foundation.settings.rules import DEFAULT_URGENCY as DEFAULT_URGENCY
 from agent.foundation.settings.rules import EligibilityRule as EligibilityRule
+from agent.foundation.settings.rules import FindingsSettings as FindingsSettings
 from agent.foundation.settings.rules import PlausibilitySettings as PlausibilitySettings
 from agent.foundation.settings.rules import RoutingSettings as RoutingSettings
 from agent.foundation.settings.rules import UrgencyRule as UrgencyRule
@@ -256,6 +257,7 @@ class Settings(BaseSettings):
     )
     routing: RoutingSettings = RoutingSettings()
     plausibility: PlausibilitySettings = PlausibilitySettings()
+    findings: FindingsSettings = FindingsSettings()
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     urgency: tuple[UrgencyRule, ...] = Field(
