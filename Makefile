@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help setup demo demo-model table-models serve test chaos check format reference drawing install upgrade roll-back clean
+.PHONY: help setup demo demo-model table-models serve test chaos gpu-figures check format reference drawing install upgrade roll-back clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ test: setup ## All tests; options: make test ARGS="-k listener"
 
 chaos: setup ## Kill the processes again and again; options: make chaos ARGS="--kills 200 --json"
 	@$(BIN)/python benchmarks/chaos.py $(ARGS)
+
+gpu-figures: $(STAMP) ## Every figure that needs a GPU, at most 8 minutes; rehearse: make gpu-figures ARGS="--config tiny --device cpu"
+	$(BIN)/python benchmarks/gpu_figures.py $(ARGS)
 
 check: $(STAMP) ## Lint, format, types and import rules
 	$(BIN)/ruff check .

@@ -102,8 +102,10 @@ class Workload:
         return build_prompt(self.tokenizer, self.config, films)
 
 
-def make_workload(name: str, device: torch.device, dtype: torch.dtype) -> Workload:
-    """Builds or loads the network."""
+def make_workload(
+    name: str, device: torch.device, dtype: torch.dtype, *, for_decoding: bool = True
+) -> Workload:
+    """Builds or loads the network; without `for_decoding` once only, as it is trained."""
     scale = SCALES[name]
     if name == "tiny":
         checkpoint = load_checkpoint(SHIPPED, device=device, dtype=dtype)
@@ -116,9 +118,11 @@ def make_workload(name: str, device: torch.device, dtype: torch.dtype) -> Worklo
             reference = Backbone.from_config(config.network, dtype).eval()
     never = config.shape.image_token_id  # no decoder writes an image's placeholder, so no report ends
     config = replace(config, eos_token_id=never, max_tokens=scale.report_tokens)
-    backbone = copy.deepcopy(reference)
-    backbone.prepare_for_inference()
-    reference.network.set_attn_implementation("sdpa")
+    backbone = reference
+    if for_decoding:
+        backbone = copy.deepcopy(reference)
+        backbone.prepare_for_inference()
+        reference.network.set_attn_implementation("sdpa")
     return Workload(
         scale=scale,
         reference=reference,

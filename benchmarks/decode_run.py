@@ -218,14 +218,27 @@ class Row:
 
 def contestants(work: Workload, batch: int, longest_prompt: int) -> list[Contestant]:
     """All decoders, the slowest first."""
-    return [
-        GenerateContestant(work, batch, longest_prompt),
-        EngineContestant(work, Method.AUTOREGRESSIVE, batch, longest_prompt),
-        MultistepContestant(work, batch, longest_prompt),
-        EngineContestant(work, Method.UNFUSED, batch, longest_prompt),
-        EngineContestant(work, Method.FUSED_APART, batch, longest_prompt),
-        EngineContestant(work, Method.FUSED, batch, longest_prompt),
-    ]
+    return [contestant(name, work, batch, longest_prompt) for name in ORDER]
+
+
+ORDER = (
+    GENERATE,
+    NAMES[Method.AUTOREGRESSIVE],
+    MULTISTEP,
+    NAMES[Method.UNFUSED],
+    NAMES[Method.FUSED_APART],
+    NAMES[Method.FUSED],
+)
+
+
+def contestant(name: str, work: Workload, batch: int, longest_prompt: int) -> Contestant:
+    """One decoder by its name in `ORDER`."""
+    if name == GENERATE:
+        return GenerateContestant(work, batch, longest_prompt)
+    if name == MULTISTEP:
+        return MultistepContestant(work, batch, longest_prompt)
+    method = next(method for method, known in NAMES.items() if known == name)
+    return EngineContestant(work, method, batch, longest_prompt)
 
 
 def measure_batch(
@@ -236,6 +249,7 @@ def measure_batch(
     runs: int,
     seconds: float,
     said: Callable[[str], None],
+    racing: Callable[[Workload, int, int], list[Contestant]] | None = None,
 ) -> tuple[list[Row], float]:
     """Rows of one batch size, the decoders taking turns; and how far fused and unfused tokens agree.
 
@@ -246,13 +260,13 @@ def measure_batch(
     prompts = [work.prompt(study) for study in films]
     pixels = (time.perf_counter() - started) / batch
     longest = max(len(prompt.input_ids) for prompt in prompts)
-    racing = contestants(work, batch, longest)
-    for one in racing:
+    chosen = (racing or contestants)(work, batch, longest)
+    for one in chosen:
         said(f"batch {batch}: warming up {one.name}")
         one.run(prompts, 2 * work.scale.block_size)
     images = collate_prompts(prompts, work.config, work.tokenizer.pad_id).to(work.backbone.device)
     vision: list[float] = []
-    timings: dict[str, list[Timing]] = {one.name: [] for one in racing}
+    timings: dict[str, list[Timing]] = {one.name: [] for one in chosen}
     memory: dict[str, float] = {}
     begun = time.perf_counter()
     for turn in range(runs):
@@ -261,17 +275,18 @@ def measure_batch(
         vision.append(
             timed(lambda: work.backbone.encode_images(images.pixel_values, images.grid_thw), work)[0]
         )
-        for one in racing:
+        for one in chosen:
             said(f"batch {batch}: turn {turn + 1} of {runs}, {one.name}")
             before = _start_memory(work)
             timings[one.name].append(one.run(prompts, work.scale.report_tokens))
             memory[one.name] = _peak_memory(work, before)
     look = statistics.median(vision)
     rows = [
-        _row(work, machine, one, batch, timings[one.name], pixels, look, memory[one.name]) for one in racing
+        _row(work, machine, one, batch, timings[one.name], pixels, look, memory[one.name]) for one in chosen
     ]
     last = {name: found[-1].tokens for name, found in timings.items()}
-    return rows, agreement(last[NAMES[Method.FUSED]], last[NAMES[Method.UNFUSED]])
+    fused, unfused = last.get(NAMES[Method.FUSED]), last.get(NAMES[Method.UNFUSED])
+    return rows, 1.0 if fused is None or unfused is None else agreement(fused, unfused)
 
 
 def _row(
