@@ -63,7 +63,9 @@ class Gate:
             "none",
         ):
             return PlainTextResponse("this form came from another site", 403)
-        account, asked = await run_in_threadpool(self._who, cookies.get(SESSION_COOKIE, ""))
+        account, asked = await run_in_threadpool(
+            self._who, cookies.get(SESSION_COOKIE, ""), act=not _is_poll(scope, headers)
+        )
         client = scope.get("client")
         person = Person(account=account, address=client[0] if client else "")
         scope.setdefault("state", {}).update(person=person, visitor=visitor)
@@ -73,12 +75,18 @@ class Gate:
             return RedirectResponse("/sign-in", 303)
         return None
 
-    def _who(self, cookie: str) -> tuple[Account | None, bool]:
+    def _who(self, cookie: str, *, act: bool) -> tuple[Account | None, bool]:
         """Return who has the session, and whether a stranger must sign in."""
-        account = self._site.sessions.find(cookie) if cookie else None
+        account = self._site.sessions.find(cookie, act=act) if cookie else None
         if account is not None:
             return account, True
         return None, self._must_sign_in or any_user(self._site.database)
+
+
+def _is_poll(scope: Scope, headers: Headers) -> bool:
+    """Whether a page asks by itself, without a person: only a person's acts keep a session open."""
+    path: str = scope["path"]
+    return path == "/live" or path.endswith("/state") or headers.get("x-poll") == "yes"
 
 
 class _Answer:

@@ -50,8 +50,11 @@ class Sessions:
             )
         return self._signer.sign(token).decode()
 
-    def find(self, cookie: str) -> Account | None:
-        """Return who has this session; None where it is forged, over, idle for too long, or disabled."""
+    def find(self, cookie: str, *, act: bool = True) -> Account | None:
+        """Return who has this session; None where it is forged, over, idle for too long, or disabled.
+
+        act: whether a person does something; what a page asks by itself keeps no session open.
+        """
         digest = self._digest_of(cookie)
         if digest is None:
             return None
@@ -64,7 +67,7 @@ class Sessions:
         if now >= row.expires_at or now - row.seen_at > self._idle:
             self.end(cookie)
             return None
-        if now - row.seen_at > _SEEN_EVERY:
+        if act and now - row.seen_at > _SEEN_EVERY:
             with self._database.transaction() as session:
                 again = session.get(WebSession, digest)
                 if again is not None:
@@ -89,6 +92,10 @@ class Sessions:
     def form_token(self, visitor: str) -> str:
         """Return the token that this browser's forms carry."""
         return hmac.new(self._key, b"form:" + visitor.encode(), hashlib.sha256).hexdigest()
+
+    def typed_key(self, who: str) -> str:
+        """Return the key (64 hex digits) under which this person's browser keeps what was typed."""
+        return hmac.new(self._key, b"typed:" + who.encode(), hashlib.sha256).hexdigest()
 
     def is_form_token(self, visitor: str, token: str) -> bool:
         """Whether a form's token belongs to this browser."""

@@ -105,6 +105,7 @@ async def page(request: Request, template: str, status: int = 200, **values: Any
     common = {
         "person": person_of(request),
         "form_token": site.sessions.form_token(request.state.visitor),
+        "typed_key": site.sessions.typed_key(person_of(request).actor.name),
         "theme": theme,
         "path": request.url.path,
     }

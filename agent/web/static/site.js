@@ -19,7 +19,18 @@ setInterval(() => {
 }, 15000);
 const list = document.getElementById("list");
 if (list) {
-  let chosen = "";
+  // Filters, order and row live in the address: it can be kept, and the way back from a study leads to it.
+  let chosen = new URLSearchParams(location.hash.slice(1)).get("row") || "";
+  const remember = () => {
+    const plain = { show: "open", urgent: "any", order: "urgency" };
+    const asked = [...new FormData(document.getElementById("filters"))].filter(([name, value]) =>
+      value && value !== plain[name]);
+    const query = new URLSearchParams(asked).toString();
+    history.replaceState(null, "", `/${query ? `?${query}` : ""}${chosen ? `#row=${chosen}` : ""}`);
+    sessionStorage.setItem("echo-list", location.pathname + location.search + location.hash);
+  };
+  document.getElementById("filters").addEventListener("change", remember);
+  document.getElementById("search").addEventListener("input", remember);
   const rows = () => [...list.querySelectorAll("tr.study")];
   const mark = () => rows().forEach((row) => row.classList.toggle("chosen", row.dataset.study === chosen));
   let focused = "";
@@ -29,7 +40,7 @@ if (list) {
   const refresh = () => {
     // Rows that were asked for by "Show more" stay: as many are asked for again.
     const shown = Math.min(500, Math.max(50, rows().length));
-    htmx.ajax("GET", "/", { target: "#list", source: "#filters", values: { limit: shown } });
+    htmx.ajax("GET", "/", { target: "#list", source: "#filters", values: { limit: shown }, headers: { "X-Poll": "yes" } });
     document.getElementById("news").textContent = "The list has been updated.";
   };
   // A browser has six connections for us; a list that nobody looks at holds none of them.
@@ -43,6 +54,8 @@ if (list) {
     list.dataset.listened = "yes";
     if (again) refresh();
   };
+  mark();
+  remember();
   listen();
   document.addEventListener("visibilitychange", listen);
   window.addEventListener("pagehide", () => { live?.close(); live = null; });
@@ -64,6 +77,7 @@ if (list) {
     const next = all[Math.min(all.length - 1, Math.max(0, at + step))];
     chosen = next.dataset.study;
     mark();
+    remember();
     next.querySelector("a").focus();
     next.scrollIntoView({ block: "nearest" });
   });
@@ -77,6 +91,7 @@ if (list) {
       return;
     }
     const row = event.target.closest("tr.study");
+    if (row) { chosen = row.dataset.study; remember(); }
     if (row && !event.target.closest("a, button")) location.href = row.querySelector("a").href;
   });
 }

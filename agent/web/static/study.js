@@ -3,7 +3,9 @@
 const editors = [...document.querySelectorAll(".editor")];
 const plain = (text) => text.replace(/\s+/g, " ").trim();
 const doubted = new Set([...document.querySelectorAll(".doubtful li")].map((one) => plain(one.dataset.sentence)));
-let marked = "";
+const list = sessionStorage.getItem("echo-list");
+if (list?.startsWith("/")) document.querySelector("a.back").href = list;
+let marked = "", going = false;
 function paint() {
   for (const editor of editors) {
     const mirror = editor.querySelector(".mirror"), text = editor.querySelector("textarea").value;
@@ -38,12 +40,28 @@ document.addEventListener("mouseover", point);
 document.addEventListener("focusin", point);
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
-    if (event.target.matches("input, textarea")) event.target.blur(); else location.href = "/";
+    if (event.target.matches("input, textarea, select")) event.target.blur();
   }
   if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey) return;
+  if (event.altKey) return;
+  // No single key leaves the page: it takes `g` and then `l`.
+  if (event.key === "l" && going) { location.href = document.querySelector("a.back").href; return; }
+  going = event.key === "g";
+  if (event.key === "c") { document.getElementById("copy")?.click(); return; }
   if (event.key === "e") { event.preventDefault(); document.getElementById("text-findings")?.focus(); }
 });
 paint();
+/* The report as plain text with its sections, for a dictation system. A draft says that it is one. */
+document.getElementById("copy")?.addEventListener("click", async (event) => {
+  const mark = event.currentTarget.dataset.mark;
+  const sections = ["findings", "impression"].map((name) =>
+    `${name.toUpperCase()}:\n${document.getElementById(`text-${name}`).value.trim()}`);
+  const said = document.getElementById("copied");
+  try {
+    await navigator.clipboard.writeText([mark, ...sections].filter(Boolean).join("\n\n"));
+    said.textContent = "copied";
+  } catch { said.textContent = "the browser does not allow it: select the text and copy it by hand"; }
+});
 /* Whether this is still the newest revision: asked for now and then, while somebody looks. */
 const outdated = document.getElementById("outdated");
 async function look() {

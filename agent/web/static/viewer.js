@@ -37,7 +37,7 @@ class Viewer {
   }
   reset() {
     this.low = this.about.low; this.high = this.about.high;
-    this.zoom = 0; this.x = this.y = 0; this.inverted = false;
+    this.zoom = 0; this.x = this.y = 0; this.inverted = false; this.turn = 0; this.mirror = false;
     this.window();
   }
   invert() { this.inverted = !this.inverted; this.window(); }
@@ -59,16 +59,39 @@ class Viewer {
     this.output.textContent = `W ${width} % L ${level} %`;
     this.draw();
   }
-  fit() { return Math.min(this.canvas.width / this.image.width, this.canvas.height / this.image.height); }
+  fit() {
+    const [across, down] = this.turn % 2 ? [this.image.height, this.image.width] : [this.image.width, this.image.height];
+    return Math.min(this.canvas.width / across, this.canvas.height / down);
+  }
+  rotate() { this.turn = (this.turn + 1) % 4; this.draw(); }
+  flip() { this.mirror = !this.mirror; this.draw(); }
+  /* One pixel of the film is one of the screen. */
+  pixel() { this.scale(1 / (this.zoom || this.fit())); }
+  /* Part of the film's own window, around its middle or its darker part. */
+  preset(name) {
+    const [share, place] = { stored: [1, 0.5], wide: [1.6, 0.5], lung: [0.7, 0.3], bone: [0.6, 0.65] }[name];
+    const span = this.about.high - this.about.low, middle = this.about.low + span * place;
+    this.low = middle - (span * share) / 2; this.high = middle + (span * share) / 2;
+    this.window();
+  }
   draw() {
     const ratio = window.devicePixelRatio || 1;
     this.canvas.width = this.canvas.clientWidth * ratio;
     this.canvas.height = this.canvas.clientHeight * ratio;
     if (!this.about) return;
     const scale = this.zoom || this.fit();
+    // However far it is moved, a part of the film stays in sight.
+    const reach = (film, room) => Math.max(0, (film * scale + room) / 2 - 60 * ratio) / ratio;
+    const [across, down] = this.turn % 2 ? [this.image.height, this.image.width] : [this.image.width, this.image.height];
+    const far = [reach(across, this.canvas.width), reach(down, this.canvas.height)];
+    this.x = Math.min(far[0], Math.max(-far[0], this.x));
+    this.y = Math.min(far[1], Math.max(-far[1], this.y));
     const context = this.canvas.getContext("2d");
     context.imageSmoothingQuality = "high";
-    context.setTransform(scale, 0, 0, scale, this.canvas.width / 2 + this.x * ratio, this.canvas.height / 2 + this.y * ratio);
+    const cos = scale * [1, 0, -1, 0][this.turn], sin = scale * [0, 1, 0, -1][this.turn], side = this.mirror ? -1 : 1;
+    context.setTransform(
+      side * cos, sin * side, -sin, cos, this.canvas.width / 2 + this.x * ratio, this.canvas.height / 2 + this.y * ratio,
+    );
     context.drawImage(this.image, -this.image.width / 2, -this.image.height / 2);
     context.setTransform(1, 0, 0, 1, 0, 0);
   }
@@ -82,7 +105,7 @@ class Viewer {
     if (!this.from || !this.about) return;
     const dx = event.clientX - this.from[0], dy = event.clientY - this.from[1];
     this.from = [event.clientX, event.clientY];
-    this.shift(dx, dy, this.panning);
+    if (this.panning) together(this, (viewer) => viewer.shift(dx, dy, true)); else this.shift(dx, dy, false);
   }
   key(event) {
     const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
@@ -102,10 +125,18 @@ class Viewer {
   }
   wheel(event) {
     event.preventDefault();
-    if (this.about) this.scale(Math.exp(-event.deltaY / 500));
+    if (!this.about) return;
+    const box = this.canvas.getBoundingClientRect();
+    const at = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
+    together(this, (viewer) => viewer.scale(Math.exp(-event.deltaY / 500), at));
   }
-  scale(factor) {
-    this.zoom = Math.min(20, Math.max(this.fit() / 2, (this.zoom || this.fit()) * factor));
+  /* `at` (CSS px from the middle) is the point that stays where it is. */
+  scale(factor, at = [0, 0]) {
+    const before = this.zoom || this.fit();
+    this.zoom = Math.min(20, Math.max(this.fit() / 2, before * factor));
+    const grown = this.zoom / before;
+    this.x = at[0] - (at[0] - this.x) * grown;
+    this.y = at[1] - (at[1] - this.y) * grown;
     this.draw();
     // Beyond the reduced film's own pixels the whole one is worth fetching, once.
     if (this.zoom > 1.2 && !this.full && Math.max(this.image.width, this.image.height) >= 1536) {
@@ -122,7 +153,24 @@ function choosePrior() {
 }
 const viewers = [...document.querySelectorAll("canvas[data-film]")].map((canvas) => new Viewer(canvas));
 const chosenViewers = () => (document.activeElement.viewer ? [document.activeElement.viewer] : viewers);
+/* Zoom and pan go for every film that is shown while they are linked. */
+let linked = false;
+function together(viewer, act) {
+  for (const one of linked ? viewers : [viewer]) if (one.about && !one.canvas.closest("[hidden]")) act(one);
+}
+const each = (act) => () => chosenViewers().forEach((viewer) => viewer.about && act(viewer));
 const acts = {
+  rotate: each((viewer) => viewer.rotate()),
+  flip: each((viewer) => viewer.flip()),
+  pixel: each((viewer) => viewer.pixel()),
+  stored: each((viewer) => viewer.preset("stored")),
+  wide: each((viewer) => viewer.preset("wide")),
+  lung: each((viewer) => viewer.preset("lung")),
+  bone: each((viewer) => viewer.preset("bone")),
+  link: () => {
+    linked = !linked;
+    document.querySelector("[data-do=link]").setAttribute("aria-pressed", String(linked));
+  },
   invert: () => chosenViewers().forEach((viewer) => viewer.about && viewer.invert()),
   reset: () => chosenViewers().forEach((viewer) => viewer.about && viewer.reset()),
   prior: () => {
@@ -134,7 +182,10 @@ const acts = {
 for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", acts[button.dataset.do]);
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-  const name = { i: "invert", r: "reset", p: "prior" }[event.key];
+  const name = {
+    i: "invert", r: "reset", p: "prior", o: "rotate", f: "flip", x: "pixel", k: "link",
+    1: "stored", 2: "wide", 3: "lung", 4: "bone",
+  }[event.key];
   if (name && (name !== "prior" || document.querySelector(".prior"))) acts[name]();
 });
 document.getElementById("which-prior")?.addEventListener("change", () => {

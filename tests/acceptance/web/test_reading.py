@@ -133,7 +133,47 @@ def test_list_and_study_are_read_with_keys_alone(reading: Reading) -> None:
     assert page.evaluate("document.activeElement.id") == "text-findings"
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
+    assert "/studies/2" in page.url
+    page.keyboard.press("g")
+    page.keyboard.press("l")
     page.locator("tr.study").first.wait_for()
+
+
+def test_typed_text_is_back_after_a_reload(reading: Reading) -> None:
+    """Kept in the browser, unreadable there; leaving asks; discarded when the reader says so."""
+    page = reading.page
+    page.goto(f"{reading.url}/studies/3")
+    page.fill("#text-findings", "A sentence that nobody else may read.")
+    page.wait_for_function("Object.keys(localStorage).some((name) => name.startsWith('echo-typed:3:'))")
+    assert "nobody" not in page.evaluate("JSON.stringify(localStorage)")
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.reload()
+    page.locator("#typed:not([hidden])").wait_for()
+    assert (page.input_value("#text-findings"), asked) == (
+        "A sentence that nobody else may read.",
+        ["beforeunload"],
+    )
+    page.click("#typed button")
+    assert page.input_value("#text-findings") == "The lungs are clear."
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+
+
+def test_list_lives_in_its_address(reading: Reading) -> None:
+    """Filters, order and row are in the address, and the way back from a study leads there."""
+    page = reading.page
+    page.select_option("select[name=order]", "patient")
+    page.wait_for_url("**/?order=patient*")
+    page.locator("tr.study").first.wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    address = page.url
+    assert "#row=" in address
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/studies/*")
+    page.click("a.back")
+    page.wait_for_url(address)
+    assert page.input_value("select[name=order]") == "patient"
 
 
 def test_finding_is_a_filter(reading: Reading) -> None:

@@ -240,6 +240,22 @@ def test_names_in_the_audit_are_cleaned(client: TestClient, database: Database) 
     assert actor == "rod\ufffd\ufffd\ufffd[31m\ufffd\ufffdx"
 
 
+def test_polls_keep_no_session_open(client: TestClient, database: Database) -> None:
+    """A page that asks by itself is no person: only acts count for the idle time."""
+    add_user(database, "rod", "Roe^Rod", Role.READER, PASSWORD)
+    sign_in(client, "rod")
+    polls: list[tuple[str, dict[str, str]]] = [("/studies/1/state", {}), ("/", {"x-poll": "yes"})]
+    for address, headers in [*polls, ("/", {})]:
+        with database.transaction() as session:
+            row = session.scalars(select(WebSession)).one()
+            row.seen_at -= timedelta(minutes=5)
+            before = row.seen_at
+        client.get(address, headers=headers)
+        with database.reading() as session:
+            moved = session.scalars(select(WebSession.seen_at)).one() > before
+        assert moved is ((address, headers) not in polls)
+
+
 def test_sessions_outlive_the_process(
     client: TestClient, settings: Settings, database: Database, store: InstanceStore
 ) -> None:
