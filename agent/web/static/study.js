@@ -3,8 +3,8 @@
 const editors = [...document.querySelectorAll(".editor")];
 const plain = (text) => text.replace(/\s+/g, " ").trim();
 const doubted = new Set([...document.querySelectorAll(".doubtful li")].map((one) => plain(one.dataset.sentence)));
-const list = sessionStorage.getItem("echo-list");
-if (list?.startsWith("/")) document.querySelector("a.back").href = list;
+const listed = sessionStorage.getItem("echo-list");
+if (listed?.startsWith("/")) document.querySelector("a.back").href = listed;
 let marked = "", going = false;
 function paint() {
   for (const editor of editors) {

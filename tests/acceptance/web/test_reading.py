@@ -144,7 +144,10 @@ def test_typed_text_is_back_after_a_reload(reading: Reading) -> None:
     page = reading.page
     page.goto(f"{reading.url}/studies/3")
     page.fill("#text-findings", "A sentence that nobody else may read.")
-    page.wait_for_function("Object.keys(localStorage).some((name) => name.startsWith('echo-typed:3:'))")
+    page.evaluate(
+        "new Promise((done) => { const look = () => Object.keys(localStorage).some((name) => "
+        "name.startsWith('echo-typed:3:')) ? done() : setTimeout(look, 50); look(); })"
+    )
     assert "nobody" not in page.evaluate("JSON.stringify(localStorage)")
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
