@@ -118,6 +118,10 @@ def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
         gap = marked.words[before[-2].end : before[-1].start]
         if not (_joining(marked) | marked.pack.words["alternatives"]) & set(gap):
             keys = {before[-1].key}
+    if not before and keys == {"left", "right"}:  # "deviated to the left by a right effusion"
+        gap = marked.words[sides[0].end : sides[1].start]
+        if not (_joining(marked) | marked.pack.words["alternatives"]) & set(gap):
+            keys = {sides[0].key}
     if "bilateral" in keys or keys == {"left", "right"}:
         return Laterality.BILATERAL
     return Laterality(next(iter(keys)))

@@ -110,6 +110,8 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
         word = words[index]
         if index in ends or word in _HARD_STOPS or (word == ")" and bracketed):
             return index
+        if index > cue.end and _begins_unmarked(marked, index, mentions):
+            return index
         if word in parting and index > cue.end:
             if kind != "negated" and index + 1 in openers:
                 return index
@@ -120,6 +122,20 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
             if word == ":" or _list_ends(marked, cue, index):
                 return index
     return len(words)
+
+
+def _begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
+    """ "No effusion mild cardiomegaly": a graded or sided finding behind another, with nothing between."""
+    if not any(m.end == index for m in mentions):
+        return False
+    if not any(s.start == index for s in (*marked.severities, *marked.sides)):
+        return False
+    following = next((m.start for m in sorted(mentions, key=lambda m: m.start) if m.start > index), None)
+    if following is None or following - index > 4:
+        return False
+    pack = marked.pack.words
+    joins = pack["alternatives"] | pack["and"] | pack["comma"]
+    return joins.isdisjoint(marked.words[index:following])
 
 
 def _list_ends(marked: Marked, cue: Span, index: int) -> bool:
