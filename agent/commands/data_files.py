@@ -93,7 +93,7 @@ def verified_studies(
     """The studies whose newest draft has been verified, with the text that was signed."""
     with database.reading() as session:
         query = select(Draft, Study).join(Study, Draft.study_id == Study.id).order_by(Draft.id)
-        newest = {study.id: (draft, study) for draft, study in session.execute(query).tuples()}
+        newest = {study.id: (draft, study) for draft, study in session.execute(query)}
         kept = [
             (study.study_instance_uid, draft.text, _contents(session, study.id))
             for draft, study in newest.values()
