@@ -1,4 +1,4 @@
-"""`echo-agent data verified`: the studies that radiologists have verified, as a data file without identity."""
+"""`echo-agent data verified`: studies that radiologists have verified, as a data file without identity."""
 
 from __future__ import annotations
 
