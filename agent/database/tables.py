@@ -1,7 +1,8 @@
 """The tables: what the service knows, and the only place where it keeps it.
 
 Columns that hold a DICOM attribute are its keyword in snake case. Times are aware and in UTC. The
-patient's attributes stand in `studies`, and in `listings` as keys to sort and search by; nowhere else.
+patient's attributes stand in `studies`, in `listings` as keys to sort and search by, and in `workitems`;
+nowhere else.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
 from agent.database.people import AuditCursor, AuditEvent, Claim, ServiceKey, User, Verdict, WebSession
+from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem
 
 __all__ = [
     "AuditCursor",
@@ -46,11 +48,16 @@ __all__ = [
     "RowId",
     "ServiceKey",
     "Study",
+    "Subscription",
+    "UpsClaim",
+    "UpsEvent",
+    "UpsReport",
     "User",
     "UtcDateTime",
     "Verdict",
     "WebSession",
     "Worker",
+    "Workitem",
 ]
 
 

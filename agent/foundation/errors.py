@@ -353,3 +353,9 @@ class NetworkFailed(AgentError):
 
     code = "network-failed"
     retryable = True
+
+
+class WorkitemInvalid(AgentError):
+    """A UPS workitem holds a value that does not fit its value representation, or is no DICOM JSON."""
+
+    code = "workitem-invalid"

@@ -162,10 +162,19 @@ def cancel(database: Database, job_id: int, *, reason: str, actor: str) -> None:
         InvalidTransition: there is no such job, or it has already ended.
     """
     with database.transaction() as session:
-        now = database_now(session)
-        job = _locked(session, job_id)
-        move(session, job, JobState.CANCELED, now=now, code="canceled", reason=reason, actor=actor)
-        _cancel_open(session, job_id, now=now)
+        cancel_in(session, job_id, reason=reason, actor=actor)
+
+
+def cancel_in(session: Session, job_id: int, *, reason: str, actor: str) -> None:
+    """Do what `cancel` does inside the caller's transaction.
+
+    Raises:
+        InvalidTransition: there is no such job, or it has already ended.
+    """
+    now = database_now(session)
+    job = _locked(session, job_id)
+    move(session, job, JobState.CANCELED, now=now, code="canceled", reason=reason, actor=actor)
+    _cancel_open(session, job_id, now=now)
 
 
 def prioritise(database: Database, job_id: int, priority: int) -> None:
@@ -175,14 +184,23 @@ def prioritise(database: Database, job_id: int, priority: int) -> None:
         InvalidTransition: there is no such job.
     """
     with database.transaction() as session:
-        job = _locked(session, job_id)
-        job.priority = priority
-        session.execute(
-            update(Delivery)
-            .where(Delivery.job_id == job_id)
-            .values(priority=priority)
-            .execution_options(synchronize_session=False)
-        )
+        prioritise_in(session, job_id, priority)
+
+
+def prioritise_in(session: Session, job_id: int, priority: int) -> None:
+    """Do what `prioritise` does inside the caller's transaction.
+
+    Raises:
+        InvalidTransition: there is no such job.
+    """
+    job = _locked(session, job_id)
+    job.priority = priority
+    session.execute(
+        update(Delivery)
+        .where(Delivery.job_id == job_id)
+        .values(priority=priority)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _revive(session: Session, job: Job, settings: Settings, *, now: datetime) -> tuple[int, int]:

@@ -1,0 +1,120 @@
+"""The tables of the Unified Procedure Step service: workitems, who watches them, and what is to be told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from agent.database.base import Base, RowId
+
+
+class Workitem(Base):
+    """One Unified Procedure Step: the draft of a job, or what another system has asked for.
+
+    A draft's state follows its job (`agent.ups.projection`). When a job is drafted again after its workitem
+    has ended, the next generation is a workitem of its own: a final one never changes.
+    """
+
+    __tablename__ = "workitems"
+    __table_args__ = (
+        UniqueConstraint("job_id", "generation"),
+        Index("ix_workitems_state", "state", "urgency", "id"),
+        Index("ix_workitems_study", "study_instance_uid"),
+        Index("ix_workitems_patient", "patient_id"),
+        Index("ix_workitems_final", "final_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(64), unique=True)
+    # Null for what another system has created.
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
+    generation: Mapped[int] = mapped_column(Integer, default=1)
+    # Procedure Step State: SCHEDULED | IN PROGRESS | COMPLETED | CANCELED.
+    state: Mapped[str] = mapped_column(String(16))
+    # The performer's; beside it stands who holds the claim, and when the workitem was last changed.
+    transaction_uid: Mapped[str | None] = mapped_column(String(64))
+    performer: Mapped[str] = mapped_column(String(128), default="")
+    touched_at: Mapped[datetime]
+    # 0 HIGH, 50 MEDIUM, 100 LOW.
+    urgency: Mapped[int] = mapped_column(Integer, default=50)
+    patient_id: Mapped[str] = mapped_column(Text, default="")
+    study_instance_uid: Mapped[str] = mapped_column(String(64), default="")
+    # All attributes but the Transaction UID, as DICOM JSON (PS3.18 annex F).
+    content: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    final_at: Mapped[datetime | None]
+
+
+class Subscription(Base):
+    """An AE title that watches one workitem, or with a well-known UID all of them."""
+
+    __tablename__ = "ups_subscriptions"
+    __table_args__ = (UniqueConstraint("ae_title", "uid"), Index("ix_ups_subscriptions_uid", "uid"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    ae_title: Mapped[str] = mapped_column(String(16))
+    uid: Mapped[str] = mapped_column(String(64))
+    deletion_lock: Mapped[bool] = mapped_column(Boolean, default=False)
+    # False: somebody with a global subscription does not want this workitem.
+    wanted: Mapped[bool] = mapped_column(Boolean, default=True)
+    # The keys of a filtered global subscription, as DICOM JSON.
+    filter: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # A suspended global subscription goes on for workitems up to this row, and takes no new ones.
+    last_workitem_id: Mapped[int | None] = mapped_column(RowId)
+    created_at: Mapped[datetime]
+
+
+class UpsEvent(Base):
+    """Something that has happened to a workitem, and the AE titles that are to hear of it."""
+
+    __tablename__ = "ups_events"
+    __table_args__ = (Index("ix_ups_events_at", "at"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime]
+    uid: Mapped[str] = mapped_column(String(64))
+    event_type: Mapped[int] = mapped_column(Integer)
+    # The Event Information, as DICOM JSON.
+    content: Mapped[dict[str, Any]]
+    receivers: Mapped[list[str]]
+
+
+class UpsReport(Base):
+    """One event on its way to one subscriber by N-EVENT-REPORT; the row goes when it was told or given up."""
+
+    __tablename__ = "ups_reports"
+    __table_args__ = (Index("ix_ups_reports_due", "run_after"),)
+
+    event_id: Mapped[int] = mapped_column(ForeignKey("ups_events.id", ondelete="CASCADE"), primary_key=True)
+    ae_title: Mapped[str] = mapped_column(String(16), primary_key=True)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    run_after: Mapped[datetime]
+
+
+class UpsClaim(Base):
+    """A workitem of another system's worklist that we perform, and the Transaction UID of our claim.
+
+    The row is written before the claim is asked for: a performer that dies goes on with its own claim.
+    """
+
+    __tablename__ = "ups_claims"
+    __table_args__ = (UniqueConstraint("manager", "uid"), Index("ix_ups_claims_open", "ended_at"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    manager: Mapped[str] = mapped_column(String(64))
+    uid: Mapped[str] = mapped_column(String(64))
+    transaction_uid: Mapped[str] = mapped_column(String(64))
+    # claiming | claimed | reporting | done | lost
+    state: Mapped[str] = mapped_column(String(16))
+    study_instance_uid: Mapped[str] = mapped_column(String(64), default="")
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
+    # The last progress (%) that the manager was told.
+    progress: Mapped[int] = mapped_column(Integer, default=0)
+    code: Mapped[str | None] = mapped_column(String(64))
+    # The workitem as it was claimed, as DICOM JSON.
+    content: Mapped[dict[str, Any]]
+    claimed_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]

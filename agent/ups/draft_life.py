@@ -1,0 +1,80 @@
+"""How a job's life reads as the life of a workitem. Pure.
+
+Source: PS3.4 CC.1.1 (states), PS3.3 C.30.1 (input readiness).
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from pydicom import Dataset
+
+from agent.database.tables import Job, Study
+from agent.queue.states import JobState
+from agent.ups.terms import Readiness, StepState
+from agent.ups.wording import cancellation, progress
+
+STATES = {
+    JobState.RECEIVING: StepState.SCHEDULED,
+    JobState.QUEUED: StepState.SCHEDULED,
+    JobState.GENERATING: StepState.IN_PROGRESS,
+    JobState.DRAFTED: StepState.IN_PROGRESS,
+    JobState.DELIVERING: StepState.IN_PROGRESS,
+    JobState.DELIVERED: StepState.COMPLETED,
+    JobState.SKIPPED: StepState.CANCELED,
+    JobState.FAILED: StepState.CANCELED,
+    JobState.DEAD: StepState.CANCELED,
+    JobState.CANCELED: StepState.CANCELED,
+}
+# What the progress says in each state (%).
+PROGRESS = {
+    JobState.GENERATING: (10, "drafting"),
+    JobState.DRAFTED: (80, "drafted"),
+    JobState.DELIVERING: (90, "being sent to the archive"),
+}
+
+
+def workitem_uid(job: Job, study: Study, generation: int) -> str:
+    """Return the UID of a draft's workitem: the same whoever computes it, another for each generation."""
+    name = f"workitem|{study.study_instance_uid}|{job.idempotency_key}|{generation}"
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+
+
+def must_begin_anew(present: StepState, wanted: StepState) -> bool:
+    if present.final:
+        return not wanted.final
+    return present is StepState.IN_PROGRESS and wanted is StepState.SCHEDULED
+
+
+def steps_between(present: StepState, wanted: StepState) -> list[StepState]:
+    """The states on the way; from SCHEDULED to a final one the way leads through IN PROGRESS."""
+    if present is wanted or present.final:
+        return []
+    if present is StepState.SCHEDULED and wanted.final:
+        return [StepState.IN_PROGRESS, wanted]
+    return [wanted]
+
+
+def readiness_of(job: Job) -> Readiness:
+    return Readiness.INCOMPLETE if job.state == JobState.RECEIVING.value else Readiness.READY
+
+
+def transaction_uid_of(job: Job) -> str:
+    """The lease's fencing token as a UID; where the lease is over already, one of the job's own."""
+    token = job.lease_token
+    number = uuid.UUID(token) if token else uuid.uuid5(uuid.NAMESPACE_OID, job.idempotency_key)
+    return f"2.25.{number.int}"
+
+
+def progress_of(content: Dataset, job: Job, now: datetime) -> Dataset | None:
+    """Return what the job's state says as progress; None where it says nothing new."""
+    state = JobState(job.state)
+    if state in PROGRESS:
+        return progress(*PROGRESS[state])
+    if state is JobState.DELIVERED:
+        return progress(100, "delivered")
+    if STATES[state] is StepState.CANCELED:
+        why = f"{job.state.lower()}: {job.code}" if job.code else job.state.lower()
+        return cancellation(content, now, code=job.code, reason=why)
+    return None
