@@ -155,9 +155,11 @@ class Manager:
             found = subscriptions.suspend(session, ae_title, uid)
         return Reply(status=Status.SUCCESS if found else Status.UNKNOWN_RECEIVER, uid=uid)
 
-    def find(self, keys: Dataset, *, limit: int | None = None, offset: int = 0) -> Iterator[Dataset]:
+    def find(
+        self, keys: Dataset, *, limit: int | None = None, offset: int = 0, whole: bool = False
+    ) -> Iterator[Dataset]:
         """C-FIND and UPS-RS Search: the workitems that match, urgent ones first; see `agent.ups.search`."""
-        return find(self._database, keys, Page(limit=limit, offset=offset))
+        return find(self._database, keys, Page(limit=limit, offset=offset, whole=whole))
 
     def announce(self, status: str) -> None:
         """Tell every subscriber that this SCP was restarted or goes down; nothing is ever lost with it."""

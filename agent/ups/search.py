@@ -21,10 +21,14 @@ _BATCH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Which part of the answers: the first `offset` are passed over, then at most `limit` are given."""
+    """Which part of the answers: the first `offset` are passed over, then at most `limit` are given.
+
+    whole: with all attributes, not only those that the keys name.
+    """
 
     limit: int | None = None
     offset: int = 0
+    whole: bool = False
 
 
 def find(database: Database, keys: Dataset, page: Page) -> Iterator[Dataset]:
@@ -45,7 +49,7 @@ def find(database: Database, keys: Dataset, page: Page) -> Iterator[Dataset]:
             passed += 1
             if passed <= page.offset:
                 continue
-            yield selected(content, keys)
+            yield content if page.whole else selected(content, keys)
             given += 1
             if given == page.limit:
                 return

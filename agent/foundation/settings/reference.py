@@ -49,6 +49,8 @@ def masked(settings: Settings) -> dict[str, Any]:
     for secret in ("session_key", "metrics_token"):
         if values["web"][secret]:
             values["web"][secret] = "***"
+    if values["ups"]["token"]:
+        values["ups"]["token"] = "***"
     return values
 
 

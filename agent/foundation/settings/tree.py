@@ -31,6 +31,7 @@ from agent.foundation.settings.rules import FindingsSettings as FindingsSettings
 from agent.foundation.settings.rules import PlausibilitySettings as PlausibilitySettings
 from agent.foundation.settings.rules import RoutingSettings as RoutingSettings
 from agent.foundation.settings.rules import UrgencyRule as UrgencyRule
+from agent.foundation.settings.ups import UpsSettings as UpsSettings
 from agent.foundation.settings.web import OidcSettings as OidcSettings
 from agent.foundation.settings.web import WebSettings as WebSettings
 
@@ -266,6 +267,7 @@ class Settings(BaseSettings):
     destinations: tuple[DestinationSettings, ...] = Field((), description="Where drafts go.")
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
+    ups: UpsSettings = UpsSettings()
     retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()

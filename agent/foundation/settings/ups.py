@@ -1,0 +1,73 @@
+"""The section of the settings on Unified Procedure Steps: our worklist, and the worklists we take from."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from agent.foundation.settings.base import AeTitle, Port, Seconds, Section, is_loopback
+from agent.foundation.settings.delivery import ClientTlsSettings
+
+
+class UpsPeer(Section):
+    """An application entity, and how we call it."""
+
+    host: str = Field(min_length=1, description="Host name or address.")
+    port: Port = Field(104, description="DICOM port.")
+    ae_title: AeTitle = Field(description="Its AE title.")
+    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call it.")
+    timeout_s: Seconds = Field(10, description="Longest wait (s) for a connection or an answer.")
+    tls: ClientTlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
+
+
+class UpsManagerPeer(UpsPeer):
+    """Another system's worklist, of which we perform what is for us."""
+
+    name: str = Field(min_length=1, max_length=64, description="Name in logs and in `ups list`.")
+    workitem_codes: tuple[str, ...] = Field(
+        ("110003", "110004"),
+        min_length=1,
+        description="Scheduled Workitem Code values that we perform: by default computer aided diagnosis and "
+        "detection.",
+    )
+    subscribe: bool = Field(
+        False, description="Subscribe to its events (triggered pull) instead of only asking every `poll_s`."
+    )
+    poll_s: Seconds = Field(5, description="Time (s) between two questions for new workitems.")
+
+
+class UpsSettings(Section):
+    """Our drafts as a worklist of Unified Procedure Steps, and other worklists that we perform for."""
+
+    enabled: bool = Field(False, description="Whether `echo-agent serve` starts the worklist.")
+    ae_title: AeTitle = Field("ECHO_UPS", description="AE title of the worklist.")
+    port: Port = Field(11114, description="DICOM port of the worklist; host, peers, TLS are the listener's.")
+    http_host: str = Field("127.0.0.1", description="Address of UPS-RS.")
+    http_port: Port = Field(8043, description="TCP port of UPS-RS; 0 takes a free one.")
+    token: str = Field("", description="Bearer token for UPS-RS; when empty, only this machine may ask.")
+    tls_certificate: str | None = Field(None, description="PEM file: certificate and chain for UPS-RS.")
+    tls_key: str | None = Field(None, description="PEM file: its private key.")
+    strict: bool = Field(
+        True, description="Refuse a new workitem that lacks attributes of type 2; else they count as empty."
+    )
+    subscribers: tuple[UpsPeer, ...] = Field((), description="Who may subscribe to events over DIMSE.")
+    managers: tuple[UpsManagerPeer, ...] = Field((), description="Worklists of other systems.")
+    keep_final_h: float = Field(24, ge=24, description="Final workitems are kept for this long (h) at least.")
+    claim_silent_h: float = Field(
+        24, gt=0, description="A claimed workitem without a word for so long (h) is canceled and replaced."
+    )
+
+    @field_validator("managers")
+    @classmethod
+    def _name_managers_apart(cls, value: tuple[UpsManagerPeer, ...]) -> tuple[UpsManagerPeer, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two managers have the name {twice[0]!r}: each needs its own")
+        return value
+
+    @model_validator(mode="after")
+    def _protect(self) -> Self:
+        if self.enabled and not is_loopback(self.http_host) and not (self.token and self.tls_certificate):
+            raise ValueError("`ups.http_host` is reachable from other machines: set `ups.token` and TLS")
+        return self

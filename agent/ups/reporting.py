@@ -1,0 +1,114 @@
+"""Sends events to subscribers by N-EVENT-REPORT, each to its own address.
+
+The standard lets an SCP drop what it cannot tell: a report is tried a few times, then given up, and the
+subscriber finds the state by a query when it is back.
+
+Source: PS3.4 CC.2.4 (UPS Event SOP Class), PS3.7 10.1.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pynetdicom.association import Association
+from sqlalchemy import delete, select
+
+from agent.database.session import Database, database_now
+from agent.database.workitems import UpsEvent, UpsReport
+from agent.foundation.errors import DeliveryFailed, DeliveryRefused
+from agent.foundation.log import get_logger
+from agent.network.scu import Peer, associated
+from agent.ups.records import as_dataset
+from agent.ups.terms import EVENT, PUSH
+
+MOST_ATTEMPTS = 6
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    event: UpsEvent
+    attempts: int
+
+
+class EventReporter:
+    """Tells subscribers with an address what has happened."""
+
+    def __init__(self, database: Database, peers: Mapping[str, Peer]) -> None:
+        """Be ready; `peers` are the subscribers' addresses by AE title."""
+        self._database = database
+        self._peers = peers
+        self._log = get_logger("ups")
+
+    def tick(self) -> int:
+        """Send what is due, each subscriber's events in order; return how many were told.
+
+        Raises:
+            DatabaseUnavailable: the rest is sent at the next tick; an event may then be told twice.
+        """
+        return sum(self._tell(ae_title, self._due(ae_title)) for ae_title in self._peers)
+
+    def _due(self, ae_title: str) -> list[_Due]:
+        with self._database.reading() as session:
+            first = session.scalar(
+                select(UpsReport.run_after).where(UpsReport.ae_title == ae_title).order_by(UpsReport.event_id)
+            )
+            # In order: what waits for another try holds back what came after it.
+            if first is None or first > database_now(session):
+                return []
+            rows = session.execute(
+                select(UpsEvent, UpsReport.attempts)
+                .join(UpsReport, UpsReport.event_id == UpsEvent.id)
+                .where(UpsReport.ae_title == ae_title)
+                .order_by(UpsEvent.id)
+                .limit(_BATCH)
+            ).all()
+        return [_Due(event=event, attempts=attempts) for event, attempts in rows]
+
+    def _tell(self, ae_title: str, due: Sequence[_Due]) -> int:
+        if not due:
+            return 0
+        told = 0
+        try:
+            with associated(self._peers[ae_title], [EVENT]) as association:
+                for one in due:
+                    if not _report(association, one.event):
+                        raise DeliveryFailed("the subscriber did not take the report")
+                    self._forget(ae_title, one.event.id)
+                    told += 1
+        except (DeliveryFailed, DeliveryRefused) as error:
+            self._postpone(ae_title, due[told], error.code)
+        return told
+
+    def _forget(self, ae_title: str, event_id: int) -> None:
+        with self._database.transaction() as session:
+            session.execute(
+                delete(UpsReport).where(UpsReport.event_id == event_id, UpsReport.ae_title == ae_title)
+            )
+
+    def _postpone(self, ae_title: str, due: _Due, code: str) -> None:
+        attempts = due.attempts + 1
+        self._log.warning("ups_report_failed", code=code, attempts=attempts, count=1)
+        if attempts >= MOST_ATTEMPTS:
+            self._forget(ae_title, due.event.id)
+            return
+        with self._database.transaction() as session:
+            row = session.get(UpsReport, (due.event.id, ae_title))
+            if row is not None:
+                pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempts - 1))
+                row.attempts, row.run_after = attempts, database_now(session) + timedelta(seconds=pause)
+
+
+def _report(association: Association, event: UpsEvent) -> bool:
+    """Send one report; whether the subscriber took it, or has an answer that sending again cannot change."""
+    information = as_dataset(event.content)
+    try:
+        status, _ = association.send_n_event_report(
+            information, event.event_type, PUSH, event.uid, meta_uid=EVENT
+        )
+    except (RuntimeError, ValueError):  # the association ended, or the context was not accepted
+        return False
+    return "Status" in status
