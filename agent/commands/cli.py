@@ -23,6 +23,7 @@ from agent.commands import (
     senders,
     sr,
     status,
+    ups,
     users,
     web,
 )
@@ -70,6 +71,7 @@ study_app = _group("Look at one study, or decide a conflict of patients.")
 sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
 audit_app = _group("The audit record: who did what.")
+ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
 config_app = _group("Check and show the configuration.")
 db_app = _group("The database: its schema, copies of it, the way back.")
 
@@ -101,6 +103,10 @@ study_app.command("resolve")(queue.resolve)
 sr_app.command("validate")(sr.validate)
 sr_app.command("show")(sr.show)
 audit_app.command("list")(senders.audit_list)
+ups_app.command("serve")(ups.serve)
+ups_app.command("list")(ups.list_workitems)
+ups_app.command("show")(ups.show)
+ups_app.command("cancel")(ups.cancel)
 config_app.command("check")(admin.config_check)
 config_app.command("show")(admin.config_show)
 config_app.command("reference")(admin.config_reference)
@@ -120,6 +126,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(route_app, name="route")
 app.add_typer(sr_app, name="sr")
 app.add_typer(audit_app, name="audit")
+app.add_typer(ups_app, name="ups")
 app.add_typer(config_app, name="config")
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")

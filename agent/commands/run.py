@@ -33,8 +33,12 @@ def serve(config: ConfigOption = None) -> None:
         roles.append(("deliverer", "deliver"))
     if settings.web.enabled:
         roles.append(("web", "web"))
+    if settings.ups.enabled:
+        roles.append(("ups", "ups serve"))
     program = (sys.executable, "-m", "agent")
-    specs = [ChildSpec(role=role, command=(*program, command, *arguments)) for role, command in roles]
+    specs = [
+        ChildSpec(role=role, command=(*program, *command.split(), *arguments)) for role, command in roles
+    ]
     supervisor = Supervisor(specs, lifecycle, on_ready=lambda: _announce(settings))
     # The children check the configuration themselves, and each becomes a new process with it.
     signal.signal(signal.SIGHUP, lambda _number, _frame: supervisor.hang_up())

@@ -11,7 +11,8 @@ import signal
 import threading
 
 VARIABLE = "ECHO_AGENT_FAILPOINT"
-# Who passes them: the listener, the worker, the deliverer, the purge. In each group in the order of the work.
+# Who passes them: the listener, the worker, the deliverer,
+# the purge, the performer of workitems. In each group in the order of the work.
 RECEIVING = (
     "store.before-rename",
     "store.before-folder-flush",
@@ -31,7 +32,8 @@ SENDING = (
     "commitment.after-request",
 )
 PURGING = ("purge.before-rows", "purge.after-rows", "purge.after-file")
-NAMES = RECEIVING + DRAFTING + SENDING + PURGING
+PERFORMING = ("ups.before-claim", "ups.after-claim", "ups.before-completion", "ups.after-completion")
+NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING
 
 
 class Failpoint:

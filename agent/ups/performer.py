@@ -1,7 +1,7 @@
 """Performs workitems of other systems' worklists: claim, draft, say how far it is, say what was made.
 
-A claim is written down before it is asked for, with its Transaction UID. Whatever is killed and when, the next
-start goes on with the same UID: a claim that the manager has answered is never made twice, and what was
+A claim is written down before it is asked for, with its Transaction UID. Whatever is killed and when, the
+next start goes on with the same UID: a claim that the manager has answered is never made twice, and what was
 performed is reported once. The drafting itself is a job of our own queue like any other.
 
 Source: IHE RAD AIW-I (AI Performer; pull and triggered pull), PS3.4 annex CC.
@@ -10,7 +10,7 @@ Source: IHE RAD AIW-I (AI Performer; pull and triggered pull), PS3.4 annex CC.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from agent.database.session import Database, database_now
 from agent.database.tables import Job, Study
 from agent.database.workitems import UpsClaim
 from agent.foundation.errors import ArchiveUnavailable, InvalidTransition
+from agent.foundation.failpoints import failpoint
 from agent.foundation.log import get_logger
 from agent.foundation.settings.ups import UpsManagerPeer
 from agent.queue import operator
@@ -33,6 +34,8 @@ from agent.ups.scu import RemoteManager, holds, open_manager
 from agent.ups.terms import Readiness, Status, StepState
 from agent.ups.wording import Station, cancellation, performed, progress
 
+# Trying again cannot help: somebody else has ended the workitem.
+_HOPELESS = (Status.NOT_UPDATABLE, Status.WRONG_TRANSACTION, Status.NO_SUCH_WORKITEM)
 # Workitems of one manager that are claimed and not ended, at most.
 MOST_CLAIMED = 32
 
@@ -40,8 +43,12 @@ MOST_CLAIMED = 32
 class Retriever(Protocol):
     """Has the images of a study sent to us, where they can be retrieved."""
 
-    def fetch(self, study_instance_uid: str) -> bool:
-        """Ask for a study; False where nobody can be asked."""
+    @property
+    def available(self) -> bool:
+        """Whether there is an archive that can be asked."""
+
+    def fetch(self, study_instance_uid: str) -> None:
+        """Ask for a study; asking again soon does nothing."""
 
 
 class Performer:
@@ -56,7 +63,6 @@ class Performer:
         *,
         ae_titles: Mapping[str, str] | None = None,
         receiving_ae_title: str = "",
-        failpoint: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """Be ready.
 
@@ -66,7 +72,6 @@ class Performer:
         self._database, self._peer, self._station, self._retriever = database, peer, station, retriever
         self._ae_titles = ae_titles or {}
         self._receiving_ae_title = receiving_ae_title
-        self._failpoint = failpoint
         self._subscribed = False
         self.woken = threading.Event()
         self._log = get_logger("ups")
@@ -130,33 +135,27 @@ class Performer:
             claim_id = self._write_down(item)
             if claim_id is not None:
                 free -= 1
-                self._failpoint("ups.before-claim")
+                failpoint("ups.before-claim")
                 self._go_on(manager, claim_id)
 
     def _is_for_us(self, item: Dataset) -> bool:
-        """Whether we may claim a workitem: of a kind that we perform, with its input, assigned to nobody else."""
+        """Whether we may claim a workitem: of our kind, with its input, assigned to nobody else."""
         ready = str(item.get("InputReadinessState") or "") == Readiness.READY
-        kinds = {str(one.get("CodeValue") or "") for one in item.get("ScheduledWorkitemCodeSequence") or ()}
+        kinds = _code_values(item, "ScheduledWorkitemCodeSequence")
+        stations = _code_values(item, "ScheduledStationNameCodeSequence")
         ours = str(self._station.code().CodeValue)
-        stations = {
-            str(one.get("CodeValue") or "") for one in item.get("ScheduledStationNameCodeSequence") or ()
-        }
-        stations.discard("")
         return ready and bool(kinds & set(self._peer.workitem_codes)) and (not stations or ours in stations)
 
     def _can_perform(self, study_instance_uid: str) -> bool:
         if not study_instance_uid:
             return False
-        return self._job_of(study_instance_uid) is not None or self._retriever.fetch(study_instance_uid)
+        return self._job_of(study_instance_uid) is not None or self._retriever.available
 
     def _job_of(self, study_instance_uid: str) -> Job | None:
+        jobs = select(Job).join(Study, Study.id == Job.study_id).where(Job.kind == "draft")
+        ours = jobs.where(Study.study_instance_uid == study_instance_uid)
         with self._database.reading() as session:
-            newest = select(Job).join(Study, Study.id == Job.study_id).where(Job.kind == "draft")
-            return session.scalar(
-                newest.where(Study.study_instance_uid == study_instance_uid)
-                .order_by(Job.revision.desc())
-                .limit(1)
-            )
+            return session.scalar(ours.order_by(Job.revision.desc()).limit(1))
 
     def _write_down(self, item: Dataset) -> int | None:
         """Enter the claim before it is asked for; None where it was entered before."""
@@ -183,8 +182,8 @@ class Performer:
         claim = self._read(claim_id)
         if claim.state == "claiming":
             status = manager.change_state(claim.uid, StepState.IN_PROGRESS, claim.transaction_uid)
-            self._failpoint("ups.after-claim")
-            if not holds(status):
+            failpoint("ups.after-claim")
+            if not holds(status) or not self._is_ours(manager, claim, status):
                 self._note(claim_id, state="lost", code=f"{status:04X}", ended=True)
                 return False
             whole = manager.get(claim.uid)
@@ -201,6 +200,14 @@ class Performer:
         self._say_progress(manager, claim, job)
         return False
 
+    def _is_ours(self, manager: RemoteManager, claim: UpsClaim, status: int) -> bool:
+        """Whether a workitem that was IN PROGRESS is so by our claim: only its performer may update it."""
+        if status == Status.SUCCESS:
+            return True
+        changes = Dataset()
+        changes.ProcedureStepProgressInformationSequence = [progress(0, "claimed")]
+        return manager.update(claim.uid, changes, claim.transaction_uid) == Status.SUCCESS
+
     def _say_progress(self, manager: RemoteManager, claim: UpsClaim, job: Job) -> None:
         percent, words = PROGRESS.get(JobState(job.state), (0, "waiting for the images"))
         if percent == claim.progress:
@@ -214,10 +221,10 @@ class Performer:
         """Write what was made, or why nothing was, then complete or cancel; both may be repeated."""
         wanted = StepState.COMPLETED if job.state == JobState.DELIVERED.value else StepState.CANCELED
         status = manager.update(claim.uid, self._outcome(claim, job, wanted), claim.transaction_uid)
-        self._failpoint("ups.before-completion")
+        failpoint("ups.before-completion")
         if status in (Status.SUCCESS, Status.NOT_UPDATABLE):
             status = manager.change_state(claim.uid, wanted, claim.transaction_uid)
-        self._failpoint("ups.after-completion")
+        failpoint("ups.after-completion")
         done = status in (Status.SUCCESS, Status.ALREADY_COMPLETED, Status.ALREADY_CANCELED)
         if not done and status not in (
             Status.NOT_UPDATABLE,
@@ -274,3 +281,7 @@ class Performer:
             for name, value in values.items():
                 if value is not None:
                     setattr(claim, name, value)
+
+
+def _code_values(item: Dataset, sequence: str) -> set[str]:
+    return {str(one.get("CodeValue") or "") for one in item.get(sequence) or ()} - {""}

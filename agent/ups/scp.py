@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from pydicom import Dataset
@@ -20,20 +20,23 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 
+from agent.audit.record import Action, Event
 from agent.foundation.errors import DatabaseUnavailable, PortUnavailable
+from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import ListenerSettings
+from agent.network.contexts import VERIFICATION
 from agent.network.scu import SYNTAXES
 from agent.network.tls import fingerprint, server_context
-from agent.objects.store import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.receive.association import BoundedAssociation
+from agent.receive.door_record import association_event
 from agent.receive.ledger import ConnectionLedger
 from agent.receive.messages import InFlight
 from agent.receive.peers import Caller, PeerPolicy, Verdict
 from agent.receive.server import BoundedServer
 from agent.receive.wire import MAXIMUM_PDU, Bounds
 from agent.ups.manager import Manager, Reply
-from agent.ups.terms import PULL, PUSH, QUERY, WATCH, ActionType, Status
+from agent.ups.terms import EVENT, PULL, PUSH, QUERY, WATCH, ActionType, Status
 
 CLASSES = (PUSH, WATCH, PULL, QUERY)
 _PENDING, _CANCELED_FIND = 0xFF00, 0xFE00
@@ -43,8 +46,20 @@ _LARGEST_MESSAGE = 4_000_000  # bytes
 class UpsScp:
     """Serves the worklist; `start` returns at once."""
 
-    def __init__(self, settings: ListenerSettings, manager: Manager) -> None:
-        """Be ready; `settings` are the listener's with the worklist's port and AE title."""
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        manager: Manager,
+        *,
+        on_event: Callable[[str, int], None] = lambda _uid, _kind: None,
+        note: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        """Be ready; `settings` are the listener's with the worklist's port and AE title.
+
+        on_event: hears the UID and the type of each event that another manager reports to us.
+        note: takes audit events; it must not wait.
+        """
+        self._on_remote_event, self._note = on_event, note
         self._settings = settings
         self._manager = manager
         self._policy = PeerPolicy(settings)
@@ -96,7 +111,7 @@ class UpsScp:
             ae,
             (settings.host, settings.port),
             settings.ae_title,
-            [build_context(uid, list(SYNTAXES)) for uid in ("1.2.840.10008.1.1", *CLASSES)],
+            [build_context(uid, list(SYNTAXES)) for uid in (VERIFICATION, *CLASSES, EVENT)],
             server_context(settings.tls) if settings.tls else None,
             [
                 (evt.EVT_REQUESTED, self._on_requested),
@@ -106,6 +121,7 @@ class UpsScp:
                 (evt.EVT_N_GET, self._on_get),
                 (evt.EVT_N_ACTION, self._on_action),
                 (evt.EVT_C_FIND, self._on_find),
+                (evt.EVT_N_EVENT_REPORT, self._on_report),
             ],
             ledger=self._ledger,
             bounds=Bounds(
@@ -117,10 +133,21 @@ class UpsScp:
             request_timeout_s=settings.acse_timeout_s,
             handshake_timeout_s=settings.tls.handshake_timeout_s if settings.tls else 0.0,
             on_event=lambda name, _address: self._log.warning("association_rejected", reason_code=name),
+            on_refused=self._on_refused,
             on_end=self._admitted.discard,
         )
         ae._servers.append(server)
         return server
+
+    def _on_refused(self, reason_code: str, address: str, calling: str, called: str) -> None:
+        self._log.warning("association_rejected", reason_code=reason_code, host=address)
+        self._note(
+            association_event(
+                Action.REFUSED,
+                Caller(address=address, calling_ae_title=calling, called_ae_title=called),
+                reason_code,
+            )
+        )
 
     def _on_requested(self, event: evt.Event) -> None:
         association: Any = event.assoc
@@ -141,7 +168,7 @@ class UpsScp:
         if verdict is Verdict.ACCEPT:
             self._admitted.add(association)
             return
-        self._log.warning("association_rejected", reason_code=verdict.reason_code, host=caller.address)
+        self._on_refused(verdict.reason_code, caller.address, caller.calling_ae_title, caller.called_ae_title)
         association.acse.send_reject(*verdict.value)
         association.kill()
 
@@ -204,6 +231,16 @@ class UpsScp:
             yield 0xC000, None
         finally:
             association.messages.served()
+
+    def _on_report(self, event: evt.Event) -> tuple[int, None]:
+        """Hear an event of another manager's worklist, to which we have subscribed."""
+        association = cast(BoundedAssociation, event.assoc)
+        request: Any = event.request
+        association.messages.served()
+        if association not in self._admitted:
+            return int(Status.NOT_AUTHORIZED), None
+        self._on_remote_event(str(request.AffectedSOPInstanceUID or ""), int(request.EventTypeID or 0))
+        return int(Status.SUCCESS), None
 
     def _answer(self, event: evt.Event, act: Any) -> tuple[Dataset, Dataset | None]:
         """Turn what a request leads to into its response; this is the outermost loop of a request."""

@@ -73,6 +73,10 @@ class RemoteManager:
         status, _ = self._asked(lambda: self._association.send_n_set(given, PUSH, uid, meta_uid=PULL))
         return _code(status)
 
+    def request_cancel(self, uid: str, information: Dataset) -> int:
+        """Ask for a workitem to be canceled; return the status."""
+        return self._act(information, ActionType.REQUEST_CANCEL, uid, WATCH)
+
     def subscribe(self, ae_title: str) -> int:
         """Have the events of all workitems reported to an AE title of ours; return the status."""
         information = Dataset()
@@ -80,8 +84,10 @@ class RemoteManager:
         return self._act(information, ActionType.SUBSCRIBE, str(GLOBAL_SUBSCRIPTION), WATCH)
 
     def _act(self, information: Dataset, action: ActionType, uid: str, context: str) -> int:
+        # A dataset without an element would announce one that never comes.
+        given = information if len(information) else None
         status, _ = self._asked(
-            lambda: self._association.send_n_action(information, int(action), PUSH, uid, meta_uid=context)
+            lambda: self._association.send_n_action(given, int(action), PUSH, uid, meta_uid=context)
         )
         return _code(status)
 

@@ -1,0 +1,125 @@
+"""The worklist of Unified Procedure Steps: serve it, look at it, cancel what is scheduled."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from agent.commands.common import (
+    ConfigOption,
+    JsonOption,
+    actor,
+    audited,
+    console,
+    database_of,
+    print_json,
+    settings_of,
+)
+from agent.commands.run import WithParent, begin
+
+WorkitemArgument = Annotated[str, typer.Argument(help="SOP Instance UID, as `ups list` shows it.")]
+COLUMNS = ("uid", "state", "priority", "input", "percent", "doing", "label")
+
+
+def serve(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
+    """Serve the worklist over DIMSE and UPS-RS, and perform for the managers of the settings."""
+    from agent.service.worklist import run_worklist
+
+    settings, lifecycle = begin("ups", config, end_with_parent=end_with_parent)
+    run_worklist(settings, database_of(settings), lifecycle)
+    lifecycle.finish()
+
+
+def list_workitems(
+    config: ConfigOption = None,
+    state: Annotated[
+        str | None, typer.Option(help="SCHEDULED, IN PROGRESS, COMPLETED or CANCELED; all when left out.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, urgent ones first.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List workitems, urgent ones first, with how far each is."""
+    from rich.table import Table
+
+    from agent.ups.terms import StepState
+
+    chosen = None if state is None else state.upper().replace("_", " ")
+    if chosen is not None and chosen not in set(StepState):
+        raise typer.BadParameter(f"the states are {', '.join(StepState)}", param_hint="--state")
+    lines = _lines(settings_of(config), chosen, limit)
+    if as_json:
+        print_json(lines)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("workitem", "state", "priority", "input", "%", "doing", "label"):
+        table.add_column(column, overflow="fold")
+    for line in lines:
+        table.add_row(*(str(line[key]) for key in COLUMNS))
+    console().print(table if lines else "no workitems")
+
+
+def show(uid: WorkitemArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show one workitem with all its attributes; the Transaction UID is never shown."""
+    from agent.foundation.errors import NotFound
+    from agent.ups.manager import Manager
+    from agent.ups.records import as_json as json_of
+
+    database = database_of(settings_of(config))
+    reply = Manager(database).get(uid)
+    if reply.dataset is None:
+        raise NotFound("there is no such workitem")
+    audited(database, "view")
+    if as_json:
+        print_json(json_of(reply.dataset))
+    else:
+        print(reply.dataset)
+
+
+def cancel(
+    uid: WorkitemArgument,
+    config: ConfigOption = None,
+    reason: Annotated[str, typer.Option(help="Why. No patient's data, please.")] = "by hand",
+) -> None:
+    """Request the cancellation of a workitem, as a reading station would."""
+    from pydicom import Dataset
+
+    from agent.foundation.errors import InvalidTransition
+    from agent.ups.manager import Manager
+
+    information = Dataset()
+    information.ReasonForCancellation = reason
+    database = database_of(settings_of(config))
+    reply = Manager(database, actor=actor()).request_cancel(uid, information, "")
+    if reply.status.failed or reply.status:
+        raise InvalidTransition(f"the workitem is not canceled: {reply.status.name} (0x{reply.status:04X})")
+    print(f"cancellation of {uid} was requested")
+
+
+def _lines(settings: Any, state: str | None, limit: int) -> list[dict[str, Any]]:
+    from pydicom import Dataset
+
+    from agent.ups.manager import Manager
+
+    keys = Dataset()
+    keys.SOPInstanceUID, keys.ProcedureStepState = "", state or ""
+    keys.ScheduledProcedureStepPriority = keys.InputReadinessState = keys.ProcedureStepLabel = ""
+    keys.ProcedureStepProgressInformationSequence = []
+    found = Manager(database_of(settings)).find(keys, limit=limit)
+    return [_line(one) for one in found]
+
+
+def _line(item: Any) -> dict[str, Any]:
+    from pydicom import Dataset
+
+    said = (item.get("ProcedureStepProgressInformationSequence") or [Dataset()])[0]
+    doing = said.get("ProcedureStepProgressDescription") or said.get("ReasonForCancellation") or ""
+    return {
+        "uid": str(item.SOPInstanceUID),
+        "state": str(item.ProcedureStepState),
+        "priority": str(item.ScheduledProcedureStepPriority),
+        "input": str(item.InputReadinessState),
+        "percent": str(said.get("ProcedureStepProgress", "")),
+        "doing": str(doing),
+        "label": str(item.ProcedureStepLabel),
+    }
