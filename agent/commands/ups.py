@@ -119,7 +119,7 @@ def _line(item: Any) -> dict[str, Any]:
         "state": str(item.ProcedureStepState),
         "priority": str(item.ScheduledProcedureStepPriority),
         "input": str(item.InputReadinessState),
-        "percent": str(said.get("ProcedureStepProgress", "")),
+        "percent": "" if "ProcedureStepProgress" not in said else f"{float(said.ProcedureStepProgress):.0f}",
         "doing": str(doing),
         "label": str(item.ProcedureStepLabel),
     }
