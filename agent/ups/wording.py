@@ -39,8 +39,8 @@ class Station:
     name: str
 
     def code(self) -> Dataset:
-        """Return the station as an item of a Station Name Code Sequence (private scheme 99ECHOAGENT)."""
-        return coded(Code(self.ae_title.strip()[:16], "99ECHOAGENT", self.name[:64]))
+        """Return the station as an item of a Station Name Code Sequence (private scheme 99ECHO)."""
+        return coded(Code(self.ae_title.strip()[:16], "99ECHO", self.name[:64]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Unified Procedure Steps: workitems, who watches them, what is to be told, and what we have claimed elsewhere."""
+"""Unified Procedure Steps: workitems, subscriptions, events to report, and our claims elsewhere."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def upgrade() -> None:
     op.create_index("ix_workitems_study", "workitems", ["study_instance_uid"])
     op.create_index("ix_workitems_patient", "workitems", ["patient_id"])
     op.create_index("ix_workitems_final", "workitems", ["final_at"])
+    _create_subscriptions()
+    _create_claims()
+
+
+def _create_subscriptions() -> None:
     op.create_table(
         "ups_subscriptions",
         sa.Column("id", ROW_ID, primary_key=True),
@@ -69,6 +74,9 @@ def upgrade() -> None:
         sa.Column("run_after", MOMENT, nullable=False),
     )
     op.create_index("ix_ups_reports_due", "ups_reports", ["run_after"])
+
+
+def _create_claims() -> None:
     op.create_table(
         "ups_claims",
         sa.Column("id", ROW_ID, primary_key=True),

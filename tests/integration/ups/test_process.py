@@ -1,0 +1,62 @@
+"""The process of the worklist as `echo-agent ups serve` runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from agent.commands.demo.orthanc import free_ports
+from agent.database.session import Database, database_now
+from agent.ups.scu import open_manager
+from tests.support.ups_peer import peer
+from tests.unit.agent.rows import add_job, add_study
+
+
+@pytest.fixture
+def served(tmp_path: Path, database: Database) -> Iterator[tuple[int, int]]:
+    """A running worklist: its DIMSE and HTTP port."""
+    dimse, http = free_ports(2)
+    config = tmp_path / "config.yaml"
+    url = str(database.engine.url)
+    config.write_text(
+        f"database: {{url: '{url}'}}\nups: {{enabled: true, port: {dimse}, http_port: {http}}}\n"
+        "log: {format: json}\n"
+    )
+    command = [sys.executable, "-m", "agent", "ups", "serve", "--config", str(config)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line).get("event") == "ready":
+            break
+    yield dimse, http
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_drafts_are_workitems_over_both_transports(database: Database, served: tuple[int, int]) -> None:
+    """A queued study shows over DIMSE and over HTTP; canceling it there stops the job."""
+    with database.transaction() as session:
+        now = database_now(session)
+        add_job(session, add_study(session, "1.2.3", at=now), "QUEUED", at=now)
+    dimse, http = served
+    with httpx2.Client(base_url=f"http://127.0.0.1:{http}", timeout=30) as client:
+        for _ in range(100):
+            answer = client.get("/workitems?ProcedureStepState=SCHEDULED")
+            if answer.status_code == 200:
+                break
+        uid = answer.json()[0]["00080018"]["Value"][0]
+        with open_manager(peer(dimse)) as remote:
+            assert [str(one.SOPInstanceUID) for one in remote.ready()] == [uid]
+        assert client.post(f"/workitems/{uid}/cancelrequest").status_code == 202
+        for _ in range(300):
+            found = client.get(f"/workitems/{uid}").json()[0]["00741000"]["Value"]
+            if found == ["CANCELED"]:
+                break
+        assert found == ["CANCELED"]
