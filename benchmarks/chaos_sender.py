@@ -13,7 +13,7 @@ from agent.commands.demo.sending import Parcel, parcel_of, send
 from agent.commands.demo.service import AE_TITLE
 
 # Pixels on each side: the network scales every film down, so a larger one would only cost time.
-SIZE = 192
+SIZE = 256
 PAUSE_S = 0.3
 # One study in so many is sent once more after its acknowledgement, as modalities do.
 REPEAT_ONE_IN = 5
