@@ -10,12 +10,14 @@ from typing import Any
 
 import pydicom
 import pytest
+from highdicom.sr import Comprehensive3DSR
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from dicom_sr.document import DocumentPair, DraftContent, encode
 from dicom_sr.errors import ReadBackError
-from dicom_sr.independent import measured, read_back
+from dicom_sr.independent import groups_of, measured, read_back, statement
 from dicom_sr.narrative import narrative
+from dicom_sr.terminology import code_key
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.findings.vocabulary import load_vocabulary
 
@@ -110,3 +112,19 @@ def test_measurements_of_a_foreign_document_are_its_text(shared_data: Path) -> N
 def test_document_of_another_kind_has_no_measurements(make_draft: MakeDraft) -> None:
     """A Basic Text SR, or an image, has none."""
     assert measured(make_draft().report) == ()
+
+
+def test_walk_over_groups_sees_what_highdicoms_template_reader_sees(
+    make_draft: MakeDraft, content: DraftContent
+) -> None:
+    """Our one pass over highdicom's content items answers as its own questions to each group do."""
+    data = document(make_draft, content, FULL, PLAIN, DOUBT)
+    asked = Comprehensive3DSR.from_dataset(pydicom.dcmread(io.BytesIO(data)))
+    walked = [statement(group) for group in groups_of(asked)]
+    for one, group in zip(walked, asked.content.get_image_measurement_groups(), strict=True):
+        (site,) = group.finding_sites
+        assert one.finding == (None if group.finding_type is None else code_key(group.finding_type))
+        assert one.site == code_key(site.value)
+        assert one.side == (None if site.laterality is None else code_key(site.laterality))
+        answers = {(code_key(row.name), code_key(row.value)) for row in group.get_qualitative_evaluations()}
+        assert one.answers == answers
