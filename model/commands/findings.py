@@ -29,6 +29,7 @@ from model.findings.merge import Read
 from model.findings.normalise import Policy, normalise
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
+from model.findings.wording import wording_in
 
 _File = Annotated[
     Path, typer.Argument(help="JSON lines {id, text}; - reads standard input.", show_default=False)
@@ -124,6 +125,9 @@ def normalise_command(
         typer.Option("--policy", help="What a report does not mention: left out, or stated as normal."),
     ],
     vocabulary: _Extension = None,
+    language: Annotated[
+        str, typer.Option("--language", help="Of the canonical wording: en, zh, or a pack's with a wording.")
+    ] = "en",
 ) -> None:
     """Rewrites reports in the canonical wording and says how much the policy had to add.
 
@@ -132,16 +136,17 @@ def normalise_command(
     reports = stated = added = unread = empty = 0
     try:
         known = load_vocabulary(vocabulary)
+        wording_in(language, known)
         for number, record in json_lines(_lines(file)):
-            result = normalise(record["text"], policy, known)
+            result = normalise(record["text"], policy, known, language)
             _warn_if_cut(file, number, record["text"])
             reports, stated, added = reports + 1, stated + len(result.stated), added + len(result.added)
             unread, empty = unread + len(result.unread), empty + (not result.stated)
             _write(
                 {
                     **record,
-                    "findings": " ".join(result.report.findings),
-                    "impression": " ".join(result.report.impression),
+                    "findings": result.report.space.join(result.report.findings),
+                    "impression": result.report.space.join(result.report.impression),
                     "normalised": result.report.text,
                     "added": [finding.concept for finding in result.added],
                     "unread": list(result.unread),

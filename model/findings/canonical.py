@@ -12,14 +12,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
-from model.findings.vocabulary import load_vocabulary
-from model.findings.wording import NO_FINDING, NO_FINDING_SENTENCE, normalised_report, sentence_for
+from model.findings.vocabulary import Vocabulary, load_vocabulary
+from model.findings.wording import (
+    NO_FINDING,
+    NO_FINDING_SENTENCE,
+    normalised_report,
+    sentence_for,
+    worded_languages,
+    wording_in,
+)
+from model.findings.wording_pack import PackWording, pack_wording
 from model.findings.wording_terms import NORMAL_SENTENCE, PLACES, TERM_ORDER, name_of
 
 MALPOSITION = "malpositioned_device"
 
 _LIST = re.compile(r"No ([a-z ,]+)\.")
-_TITLES = ("Findings:", "Impression:")
 _TRAILING = frozenset((Change.INCREASED, Change.DECREASED, Change.UNCHANGED))
 _GRADES = {
     "mild": Severity.MILD, "small": Severity.MILD, "moderate": Severity.MODERATE, "severe": Severity.SEVERE,
@@ -50,15 +57,37 @@ def read_canonical(text: str) -> CanonicalReading:
         stated = statement(sentence)
         broken += stated is None
         findings |= dict.fromkeys(stated or ())
-    complete = bool(sentences) and not broken and normalised_report(findings).text == text.strip()
+    complete = bool(sentences) and not broken and _is_whole(findings, text.strip())
     return CanonicalReading(findings=tuple(findings), sentences=sentences, broken=broken, legal=complete)
+
+
+def _is_whole(findings: Mapping[Finding, None], text: str) -> bool:
+    """Whether the wording of a language makes exactly this text of the findings."""
+    vocabulary = load_vocabulary()
+    return any(
+        normalised_report(findings, language=code).text == text for code in worded_languages(vocabulary)
+    )
 
 
 def split_sentences(text: str) -> list[str]:
     """The sentences of a report without its titles; what lacks a full stop at the end is one too."""
-    for title in _TITLES:
+    titles, stops = _frames(load_vocabulary())
+    for title in titles:
         text = text.replace(title, " ")
-    return [part.strip() for part in re.findall(r"[^.]+\.?", text) if part.strip()]
+    return [part.strip() for part in re.findall(rf"[^{stops}]+[{stops}]?", text) if part.strip()]
+
+
+@lru_cache(maxsize=4)
+def _frames(vocabulary: Vocabulary) -> tuple[tuple[str, ...], str]:
+    """(the titles, the full stops) of all languages that have a wording."""
+    codes = worded_languages(vocabulary)
+    titles = tuple(title for code in codes for title in wording_in(code, vocabulary).titles)
+    return titles, re.escape("." + "".join(wording.stop for wording in _pack_wordings(vocabulary)))
+
+
+def _pack_wordings(vocabulary: Vocabulary) -> list[PackWording]:
+    found = (pack_wording(vocabulary, code) for code in worded_languages(vocabulary)[1:])
+    return [wording for wording in found if wording is not None]
 
 
 @lru_cache(maxsize=16_384)
@@ -71,7 +100,10 @@ def statement(sentence: str) -> tuple[Finding, ...] | None:
     if sentence == NO_FINDING_SENTENCE:
         return (Finding(concept=NO_FINDING, presence=Presence.PRESENT),)
     if not sentence.endswith("."):
-        return None
+        stated = (
+            w.statement(sentence) for w in _pack_wordings(load_vocabulary()) if sentence.endswith(w.stop)
+        )
+        return next((findings for findings in stated if findings is not None), None)
     for candidate in _candidates(sentence[:1].lower() + sentence[1:-1]):
         if _worded(candidate) == sentence:
             return candidate

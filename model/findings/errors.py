@@ -30,3 +30,16 @@ class InputError(FindingsError):
     """A line of an input file is not what the command reads; the text names the line."""
 
     code = "findings_input"
+
+
+class WordingError(FindingsError):
+    """A language has no canonical wording; the text names those that have one."""
+
+    code = "findings_wording"
+
+    def __init__(self, language: str, known: Sequence[str]) -> None:
+        self.language = language
+        super().__init__(
+            f"there is no canonical wording in {language!r}: choose one of {', '.join(known)}, or add the "
+            f"section `wording` to the language's pack"
+        )

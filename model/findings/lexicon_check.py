@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from model.findings.lexicon import STATUSES, WORDS
 from model.findings.text.headings import Kind
+from model.findings.wording_check import wording_problems
 
 _LISTS = (
     "not_negated",
@@ -20,7 +21,7 @@ _LISTS = (
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "states": ("normal", "clear", "enlarged", "widened", "borderline", "prominent", "engorged", "elevated",
                "blunted", "deviated", "fractured", "opacified"),
-    "severity": ("mild", "moderate", "severe"),
+    "severity": ("mild", "moderate", "severe", "none"),
     "change": ("new", "increased", "decreased", "unchanged", "resolved"),
     "laterality": ("left", "right", "bilateral", "either"),
     "headings": get_args(Kind),
@@ -55,6 +56,8 @@ def _problems(data: Mapping[str, Any], concepts: Mapping[str, Any]) -> Iterator[
         if not isinstance(table, Mapping) or not all(isinstance(v, str) for v in table.values()):
             yield f"{key}: must map words to words"
     yield from _terms(data.get("terms", {}), concepts)
+    if "wording" in data:
+        yield from wording_problems(data["wording"], concepts)
 
 
 def _table(path: str, table: object, allowed: tuple[str, ...]) -> Iterator[str]:

@@ -40,18 +40,23 @@ class Normalised:
     unread: tuple[str, ...]
 
 
-def normalise(text: str, policy: Policy, vocabulary: Vocabulary | None = None) -> Normalised:
-    """Rewrite a report in the canonical wording.
+def normalise(
+    text: str, policy: Policy, vocabulary: Vocabulary | None = None, language: str = "en"
+) -> Normalised:
+    """Rewrite a report, in whatever language with a pack, in the canonical wording of `language`.
 
     >>> normalise("Small left effusion. Heart size normal.", Policy.LEAVE_OUT).report.findings
     ('The cardiac silhouette is normal in size.', 'Small left pleural effusion.')
+
+    Raises:
+        WordingError: no canonical wording is known in the language.
     """
     vocabulary = vocabulary or load_vocabulary()
     reading = read_report(text, vocabulary)
     stated = reading.findings
     added = silent_normals(stated, vocabulary) if policy is Policy.STATE_NORMAL else ()
     refused = tuple(passage for passage, _ in reading.refused)
-    report = normalised_report((*stated, *added), vocabulary)
+    report = normalised_report((*stated, *added), vocabulary, language)
     return Normalised(report=report, stated=stated, added=added, unread=(*reading.unread, *refused))
 
 

@@ -112,6 +112,7 @@ class Reader:
             for family, kind, key in labels:
                 families[family].append(Span(kind, key, start, end))
         longest = {family: _longest(spans) for family, spans in families.items()}
+        longest["severities"] = tuple(span for span in longest["severities"] if span.key != "none")
         return Marked(pack=self.pack, tokens=tuple(tokens), words=words, **longest)
 
     def _letter(self, text: str, tokens: Sequence[Token], index: int) -> Token:

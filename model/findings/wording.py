@@ -2,39 +2,58 @@
 
 One-step decoding works only where a statement has one wording (two paraphrases that are nearly tied
 are settled by image noise), so that nothing here is varied: side, place, severity and change alter a
-sentence, chance never does. The grammar is small on purpose:
-
-    [Possible | No | Resolved] [new] [severity] [side] NAME [in place | in the PLACE][, CHANGE].
-    No NAME, NAME or NAME.                               (plain absences of one region)
+sentence, chance never does. The grammar of a sentence is small on purpose: `wording_english` has the English
+one, `wording_pack` that of a language whose pack has a section `wording` (Chinese).
 
 Source: the region order is the one of ECHO's normalised reports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
 
-from model.findings.types import Change, Finding, Laterality, Presence, Severity
+from model.findings.errors import WordingError
+from model.findings.types import Change, Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
-from model.findings.wording_terms import (
-    IMPORTANCE,
-    NORMAL_SENTENCE,
-    REGION_ORDER,
-    SIZED,
-    TERM_ORDER,
-    is_device,
-    name_of,
-    place_of,
-    region_of,
-)
+from model.findings.wording_english import NO_FINDING_SENTENCE, TITLES, EnglishWording
+from model.findings.wording_pack import pack_wording
+from model.findings.wording_terms import IMPORTANCE, REGION_ORDER, TERM_ORDER, is_device, region_of
+
+__all__ = ["NO_FINDING", "NO_FINDING_SENTENCE", "NormalisedReport", "normalised_report", "sentence_for"]
 
 NO_FINDING = "no_finding"
-NO_FINDING_SENTENCE = "No acute cardiopulmonary abnormality."
 
-_SIZES = {Severity.MILD: "small", Severity.MODERATE: "moderate", Severity.SEVERE: "large"}
-_OPENINGS = {Presence.PRESENT: (), Presence.ABSENT: ("no",), Presence.INDETERMINATE: ("possible",)}
-_TRAILING_CHANGES = (Change.INCREASED, Change.DECREASED, Change.UNCHANGED)
+
+class Wording(Protocol):
+    """How one language says findings; sentences end in the language's full stop."""
+
+    @property
+    def titles(self) -> tuple[str, str]:
+        """The titles of the findings and of the impression."""
+
+    @property
+    def space(self) -> str:
+        """What stands between sentences."""
+
+    @property
+    def no_finding(self) -> str:
+        """The sentence of a normal chest."""
+
+    @property
+    def normal(self) -> Mapping[str, str]:
+        """The plain absences that are said as a normal region, by concept."""
+
+    def sentence(self, finding: Finding) -> str:
+        """The sentence of one finding."""
+
+    def malpositioned(self, device: Finding) -> str:
+        """The sentence of a device that is where it does not belong."""
+
+    def denied(self, concepts: Sequence[str]) -> str:
+        """The sentence of plain absences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +62,19 @@ class NormalisedReport:
 
     findings: tuple[str, ...]
     impression: tuple[str, ...]
+    titles: tuple[str, str] = TITLES
+    space: str = " "  # between sentences; none in Chinese
 
     @property
     def text(self) -> str:
         """`Findings: … Impression: …`; a part without a sentence is left out."""
-        parts = (("Findings:", self.findings), ("Impression:", self.impression))
-        return " ".join(" ".join((title, *sentences)) for title, sentences in parts if sentences)
+        parts = zip(self.titles, (self.findings, self.impression), strict=True)
+        return self.space.join(self.space.join((title, *said)) for title, said in parts if said)
 
 
-def normalised_report(findings: Iterable[Finding], vocabulary: Vocabulary | None = None) -> NormalisedReport:
+def normalised_report(
+    findings: Iterable[Finding], vocabulary: Vocabulary | None = None, language: str = "en"
+) -> NormalisedReport:
     """Word findings as a normalised report that states them and nothing else.
 
     What is not among the findings is not mentioned: a region without a finding gets no sentence.
@@ -59,23 +82,52 @@ def normalised_report(findings: Iterable[Finding], vocabulary: Vocabulary | None
     indeterminate it says nothing that the other findings do not. The impression repeats the present
     and indeterminate findings, the most important first; a device that is where it belongs is left
     to the findings. Order and duplicates of the argument do not matter. `vocabulary` (by default the
-    shipped one) names what a hospital has added.
+    shipped one) names what a hospital has added; `language` is the code of a language with a wording.
 
     Returns: sentences in the fixed order of regions; within one, present, possible, then absent.
+    Raises:
+        WordingError: no canonical wording is known in the language.
     """
     words = vocabulary or load_vocabulary()
+    wording = wording_in(language, words)
     unique = dict.fromkeys(replace(finding, evidence="") for finding in findings)
     stated = sorted((f for f in unique if f.concept != NO_FINDING), key=_order)
     sentences: list[str] = []
     for region in REGION_ORDER:
-        sentences += _region_sentences([f for f in stated if region_of(f.concept, words) == region], words)
-    impression = list(dict.fromkeys(_impression_sentences(stated, words)))
+        sentences += _region_sentences(
+            [f for f in stated if region_of(f.concept, words) == region], words, wording
+        )
+    impression = list(dict.fromkeys(_impression_sentences(stated, words, wording)))
     if any(f.concept == NO_FINDING and f.presence is Presence.PRESENT for f in unique):
-        impression.append(NO_FINDING_SENTENCE)
-    return NormalisedReport(findings=tuple(sentences), impression=tuple(impression))
+        impression.append(wording.no_finding)
+    return NormalisedReport(
+        findings=tuple(sentences), impression=tuple(impression), titles=wording.titles, space=wording.space
+    )
 
 
-def sentence_for(finding: Finding, vocabulary: Vocabulary | None = None) -> str:
+def wording_in(language: str, vocabulary: Vocabulary) -> Wording:
+    """The canonical wording of a language.
+
+    Raises:
+        WordingError: its pack has none, or there is no pack.
+    """
+    wording = _english(vocabulary) if language == "en" else pack_wording(vocabulary, language)
+    if wording is None:
+        raise WordingError(language, worded_languages(vocabulary))
+    return wording
+
+
+def worded_languages(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The languages that have a canonical wording: English, and those whose pack has a section for it."""
+    return ("en", *(code for code, pack in vocabulary.packs.items() if pack.wording and code != "en"))
+
+
+@lru_cache(maxsize=16)
+def _english(vocabulary: Vocabulary) -> EnglishWording:
+    return EnglishWording(vocabulary)
+
+
+def sentence_for(finding: Finding, vocabulary: Vocabulary | None = None, language: str = "en") -> str:
     """The one sentence that states one finding alone.
 
     >>> from model.findings.types import Finding, Laterality, Presence, Severity
@@ -83,21 +135,23 @@ def sentence_for(finding: Finding, vocabulary: Vocabulary | None = None) -> str:
     ...                      laterality=Laterality.LEFT, severity=Severity.MILD))
     'Small left pleural effusion.'
     """
-    if _is_plain_absence(finding) and finding.concept in NORMAL_SENTENCE:
-        return NORMAL_SENTENCE[finding.concept]
-    words = vocabulary or load_vocabulary()
-    both = finding.laterality is Laterality.BILATERAL
-    return _phrase(finding, name_of(finding.concept, words, bilateral=both), words)
+    return _sentence(finding, wording_in(language, vocabulary or load_vocabulary()))
 
 
-def _region_sentences(findings: Sequence[Finding], words: Vocabulary) -> list[str]:
-    stated, merged = _merge_malposition(findings, words)
-    sentences = [*merged, *(sentence_for(f, words) for f in stated if not _is_plain_absence(f))]
+def _sentence(finding: Finding, wording: Wording) -> str:
+    if _is_plain_absence(finding) and finding.concept in wording.normal:
+        return wording.normal[finding.concept]
+    return wording.sentence(finding)
+
+
+def _region_sentences(findings: Sequence[Finding], words: Vocabulary, wording: Wording) -> list[str]:
+    stated, merged = _merge_malposition(findings, words, wording)
+    sentences = [*merged, *(_sentence(f, wording) for f in stated if not _is_plain_absence(f))]
     absent = [f for f in stated if _is_plain_absence(f)]
-    listed = [name_of(f.concept, words) for f in absent if f.concept not in NORMAL_SENTENCE]
+    listed = [f.concept for f in absent if f.concept not in wording.normal]
     if listed:
-        sentences.append(f"No {_join(listed)}.")
-    sentences += [NORMAL_SENTENCE[f.concept] for f in absent if f.concept in NORMAL_SENTENCE]
+        sentences.append(wording.denied(listed))
+    sentences += [wording.normal[f.concept] for f in absent if f.concept in wording.normal]
     return sentences
 
 
@@ -105,7 +159,9 @@ def _region_sentences(findings: Sequence[Finding], words: Vocabulary) -> list[st
 _OF_BOTH = (None, Change.NEW, Change.UNCHANGED)
 
 
-def _merge_malposition(findings: Sequence[Finding], words: Vocabulary) -> tuple[list[Finding], list[str]]:
+def _merge_malposition(
+    findings: Sequence[Finding], words: Vocabulary, wording: Wording
+) -> tuple[list[Finding], list[str]]:
     """A tube and its malposition are one statement: "Malpositioned endotracheal tube in the …"."""
     left, sentences = list(findings), []
     for wrong in [f for f in findings if f.concept == "malpositioned_device"]:
@@ -116,65 +172,22 @@ def _merge_malposition(findings: Sequence[Finding], words: Vocabulary) -> tuple[
         for device in [f for f in left if is_device(f.concept, words)]:
             if replace(device, concept=wrong.concept) == wrong:
                 left = [f for f in left if f not in (wrong, device)]
-                sentences.append(_phrase(device, f"malpositioned {name_of(device.concept, words)}", words))
+                sentences.append(wording.malpositioned(device))
                 break
     return left, sentences
 
 
-def _impression_sentences(findings: Sequence[Finding], words: Vocabulary) -> list[str]:
-    loose, merged = _merge_malposition(findings, words)
+def _impression_sentences(findings: Sequence[Finding], words: Vocabulary, wording: Wording) -> list[str]:
+    loose, merged = _merge_malposition(findings, words, wording)
     worth = [f for f in loose if f.presence is not Presence.ABSENT and not is_device(f.concept, words)]
     worth.sort(
         key=lambda f: (f.presence is Presence.INDETERMINATE, IMPORTANCE.get(f.concept, len(IMPORTANCE)))
     )
-    return [*merged, *(sentence_for(f, words) for f in worth)]
-
-
-def _phrase(finding: Finding, name: str, vocabulary: Vocabulary) -> str:
-    words = _opening(finding)
-    if finding.severity is not None:
-        sized = finding.concept in SIZED
-        words.append(_SIZES[finding.severity] if sized else finding.severity.value)
-    place, side = None, finding.laterality
-    if finding.location is not None:
-        place = place_of(finding.location, vocabulary)
-    one_sided_place = place is not None and place.sided and side in (Laterality.LEFT, Laterality.RIGHT)
-    if side is not None and not one_sided_place:
-        words.append(side.value)
-    words.append(name)
-    if place is not None:
-        both = place.sided and side is Laterality.BILATERAL
-        words += [
-            place.preposition,
-            *([str(side)] if one_sided_place else []),
-            place.plural if both else place.singular,
-        ]
-    elif _is_in_place(finding, vocabulary):
-        words.append("in place")
-    sentence = " ".join(words)
-    if finding.change in _TRAILING_CHANGES:
-        sentence += f", {finding.change}"
-    return sentence[0].upper() + sentence[1:] + "."
-
-
-def _is_in_place(finding: Finding, words: Vocabulary) -> bool:
-    present = finding.presence is Presence.PRESENT and finding.change is not Change.RESOLVED
-    return present and is_device(finding.concept, words)
-
-
-def _opening(finding: Finding) -> list[str]:
-    if finding.change is Change.RESOLVED:  # a resolved finding is absent, whatever else is said of it
-        return ["resolved"]
-    words = list(_OPENINGS[finding.presence])
-    return [*words, "new"] if finding.change is Change.NEW else words
+    return [*merged, *(_sentence(f, wording) for f in worth)]
 
 
 def _is_plain_absence(finding: Finding) -> bool:
     return finding == Finding(concept=finding.concept, presence=Presence.ABSENT)
-
-
-def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 _PRESENCE_ORDER = {Presence.PRESENT: 0, Presence.INDETERMINATE: 1, Presence.ABSENT: 2}

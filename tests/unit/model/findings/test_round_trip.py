@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from model.findings.canonical import read_canonical
 from model.findings.consistency import contradictions
 from model.findings.extract import chexpert_classes, extract_findings
 from model.findings.given import presence_of
@@ -101,6 +102,19 @@ def test_canonical_wording_is_read_back_exactly(findings: list[Finding]) -> None
     read = extract_findings(normalised_report(findings).text)
     assert set(findings) == {replace(finding, evidence="") for finding in read}
     assert len(findings) == len(read)
+
+
+@settings(max_examples=60, deadline=None)
+@given(legal_findings())
+def test_chinese_canonical_wording_is_read_back_exactly(findings: list[Finding]) -> None:
+    """Also in Chinese, by the reader of free text and by the strict one."""
+    text = normalised_report(findings, language="zh").text
+    read = extract_findings(text)
+    strict = read_canonical(text)
+
+    assert set(findings) == {replace(finding, evidence="") for finding in read}
+    assert len(findings) == len(read)
+    assert (set(findings), 0, bool(findings)) == (set(strict.findings), strict.broken, strict.legal)
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,0 +1,53 @@
+"""What makes the section `wording` of a language pack usable: all checks, each problem with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from model.findings.types import Change, Laterality, Severity
+
+DEGREE = "degree"  # the grades of what has no others of its own
+TRAILING = (Change.INCREASED, Change.DECREASED, Change.UNCHANGED)
+
+
+def wording_problems(wording: object, concepts: Mapping[str, Any]) -> Iterator[str]:
+    """Every problem of a pack's section `wording`; concepts: the vocabulary's."""
+    if not isinstance(wording, Mapping):
+        yield "wording: must be a mapping"
+        return
+    for key in _TEXTS:
+        if not isinstance(wording.get(key), str) or not wording[key]:
+            yield f"wording.{key}: must be text"
+    for section, wanted in _TABLES.items():
+        table = wording.get(section)
+        if not isinstance(table, Mapping) or not all(isinstance(table.get(key), str) for key in wanted):
+            yield f"wording.{section}: must give a word for {', '.join(wanted) or 'each entry'}"
+    grades = wording.get("grades")
+    if not isinstance(grades, Mapping) or DEGREE not in grades:
+        yield f"wording.grades: must have the kind {DEGREE}"
+        return
+    for kind, table in grades.items():
+        if not isinstance(table, Mapping) or not all(isinstance(table.get(s), str) for s in Severity):
+            yield f"wording.grades.{kind}: must give a word for {', '.join(Severity)}"
+    for kind, keys in wording.get("graded", {}).items():
+        if kind not in grades:
+            yield f"wording.graded.{kind}: is no kind of grades"
+        for key in keys:
+            if key not in concepts:
+                yield f"wording.graded.{kind}: {key} is not a concept of the vocabulary"
+
+
+_TEXTS = (
+    "stop", "comma", "item", "last", "no", "possible", "new", "gone", "removed", "at", "in_place",
+    "malpositioned", "no_finding",
+)  # fmt: skip
+_TABLES: Mapping[str, tuple[str, ...]] = {
+    "titles": ("findings", "impression"),
+    "sides": tuple(Laterality),
+    "changes": tuple(TRAILING),
+    "normal": (),
+    "names": (),
+    "places": (),
+    "graded": (),
+}
