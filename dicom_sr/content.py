@@ -168,6 +168,7 @@ def container(
 
 _LANGUAGE_NAMES = {
     "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "zh": "Chinese",
+    "und": "Undetermined",
 }  # fmt: skip
 
 

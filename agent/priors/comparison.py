@@ -28,6 +28,7 @@ from agent.priors.links import (
 from agent.queue.jobs import Claim
 from agent.queue.withdrawal import patient_named
 from dicom_sr.errors import StructuredReportError
+from model.findings.extract import read_report
 
 # Images of one earlier study that a document names.
 MOST_IMAGES = 4
@@ -40,6 +41,8 @@ class Comparison:
     """Earlier studies for one draft; all empty where there are none.
 
     procedures, findings: sentences on the earlier studies, and on what was found in them.
+    unread: those of `findings` in a language that cannot be read: for the documents, not for the network.
+    notices: what the reader must know of them.
     headers: of their images, which the documents name as other evidence.
     warning: what the reader must know, such as that the archive was silent.
     kept: what is kept with the draft; None where no archive was asked.
@@ -47,6 +50,8 @@ class Comparison:
 
     procedures: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()
     headers: tuple[Dataset, ...] = ()
     warning: str = ""
     kept: Mapping[str, Any] | None = None
@@ -54,7 +59,7 @@ class Comparison:
     @property
     def text(self) -> str:
         """The comparison as the network's input states it."""
-        return " ".join((*self.procedures, *self.findings))
+        return " ".join((*self.procedures, *(one for one in self.findings if one not in self.unread)))
 
 
 def comparison_for(
@@ -69,10 +74,16 @@ def comparison_for(
         found = priors_of_job(session, study, claim.job_id)
     code = search.code or LATE
     used = [(prior, headers) for prior in found if (headers := _headers(store, prior, current))]
+    reported = [prior for prior, _headers in used if prior.report]
+    said = {_reported(prior): read_report(prior.report) for prior in reported}
     return Comparison(
         procedures=tuple(_procedure(prior) for prior, _headers in used),
-        findings=tuple(
-            f"Report of {spoken_date(prior.study_date)}: {prior.report}" for prior, _h in used if prior.report
+        findings=tuple(said),
+        unread=frozenset(sentence for sentence, reading in said.items() if not reading.language),
+        notices=tuple(
+            f"Report of {spoken_date(prior.study_date)}: {notice}"
+            for prior in reported
+            for notice in said[_reported(prior)].notices
         ),
         headers=tuple(header for _prior, headers in used for header in headers),
         warning="" if code in ENDED_WELL else _MISMATCH if code == PATIENT_MISMATCH else _WITHOUT,
@@ -109,6 +120,10 @@ def _headers(store: InstanceStore, prior: PriorStudy, current: Sequence[Dataset]
 
 def _same(one: Dataset, other: Dataset) -> bool:
     return same_patient(patient_named(one), patient_named(other))
+
+
+def _reported(prior: PriorStudy) -> str:
+    return f"Report of {spoken_date(prior.study_date)}: {prior.report}"
 
 
 def _procedure(prior: PriorStudy) -> str:

@@ -82,6 +82,7 @@ def draft_record(
             created=created,
             predecessors=before,
             findings_sop_class=variant,
+            locale=draft.language,
         )
         for variant, before in predecessors.items()
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from model.findings.extract import extract_findings, stronger
+from model.findings.extract import ReportReading, read_sections, stronger
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
 
 LONGEST_TEXT = 20_000
@@ -60,10 +60,9 @@ def doubtful_sentences(content: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def read_findings(report: Report) -> tuple[Finding, ...]:
-    """Return what the report says, read anew."""
-    parts = ("Findings:", *report.findings, "", "Impression:", *report.impression)
-    return extract_findings("\n".join(parts))
+def read_findings(report: Report) -> ReportReading:
+    """Return what the report says, read anew, its language, and what of it could not be read."""
+    return read_sections(report.findings, report.impression)
 
 
 def finding_of(value: Mapping[str, Any]) -> Finding:

@@ -21,6 +21,8 @@ INCOMPLETE = DraftFlag(
 )
 # A draft for which earlier studies were wanted that are not there.
 PRIORS_UNAVAILABLE = "priors_unavailable"
+# A prior's report is in a language that no pack reads: the network was not told of it.
+PRIOR_UNREAD_LANGUAGE = "prior_unread_language"
 # A draft of a study whose report a radiologist has already verified.
 AFTER_VERIFICATION = "after_verification"
 

@@ -22,7 +22,7 @@ from agent.objects.store import InstanceStore
 from agent.priors.comparison import Comparison, comparison_for
 from agent.queue import gate
 from agent.queue.jobs import Claim
-from agent.reports.flags import PRIORS_UNAVAILABLE, view_flags
+from agent.reports.flags import PRIOR_UNREAD_LANGUAGE, PRIORS_UNAVAILABLE, view_flags
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text
 from model.drafts.draft import DraftFlag
@@ -79,6 +79,8 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
     flags = flags_of(read, incomplete=claim.incomplete)
     if priors.warning:
         flags = (*flags, DraftFlag(code=PRIORS_UNAVAILABLE, text=priors.warning))
+    if priors.notices:
+        flags = (*flags, DraftFlag(code=PRIOR_UNREAD_LANGUAGE, text=" ".join(priors.notices)))
     return Material(
         images=read.images,
         indication=indication_of(headers),

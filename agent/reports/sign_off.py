@@ -52,6 +52,8 @@ from dicom_sr.document import (
 from dicom_sr.rejection_note import build_rejection_note
 from dicom_sr.source import text
 from dicom_sr.values import FindingsSopClass
+from model.drafts.draft import FlagCode
+from model.findings.extract import ReportReading
 from model.findings.types import Finding
 
 
@@ -113,10 +115,9 @@ def give(
     before = [finding_of(one) for one in drafted.content.get("findings", ())]
     draft_report = drafted_report(drafted.content, drafted.text)
     changed = decision.report is not None and decision.report != draft_report
-    after: Sequence[Finding] = (
-        () if decision.report is None else read_findings(decision.report) if changed else before
-    )
-    record = _record(settings, decision, observer, basis, after, changed=changed)
+    reading = None if decision.report is None else read_findings(decision.report)
+    after: Sequence[Finding] = () if reading is None else reading.findings if changed else before
+    record = _record(settings, decision, observer, basis, after, reading, changed=changed)
     edits, words = (0, 0) if decision.report is None else edit_distance(draft_report, decision.report)
     with database.transaction() as session:
         study = session.get_one(Study, decision.study_id, with_for_update=True)
@@ -264,6 +265,7 @@ def _record(
     observer: Observer,
     basis: _Basis,
     findings: Sequence[Finding],
+    reading: ReportReading | None,
     *,
     changed: bool,
 ) -> Record:
@@ -295,10 +297,15 @@ def _record(
                 identification=observer.identification,
                 identification_scheme=observer.identification_scheme,
             ),
+            locale="en" if reading is None else reading.locale,
             also_replaces=basis.verified[variant] if basis.verified[variant] != before else None,
             **named,
         )
-    flags = [one for one in drafted.content.get("flags", ()) if one["code"] != AFTER_VERIFICATION]
+    renewed = (AFTER_VERIFICATION, FlagCode.UNREAD_LANGUAGE)
+    flags = [one for one in drafted.content.get("flags", ()) if one["code"] not in renewed]
+    notices = () if reading is None else reading.notices
+    if notices:
+        flags.append({"code": FlagCode.UNREAD_LANGUAGE.value, "text": " ".join(notices)})
     kept = {"algorithm": drafted.content.get("algorithm"), "flags": flags}
     return Record(
         model_digest=drafted.model_digest,

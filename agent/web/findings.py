@@ -29,10 +29,11 @@ class Table:
     negative: Sequence[Line]
     not_mentioned: Sequence[str]
     contradictions: Sequence[str]
+    notices: Sequence[str] = ()
 
 
-def table_of(findings: Sequence[Finding]) -> Table:
-    """Return the table of a report's findings."""
+def table_of(findings: Sequence[Finding], notices: Sequence[str] = ()) -> Table:
+    """Return the table of a report's findings; notices: on what of the report could not be read."""
     vocabulary = load_vocabulary()
     mentioned = {finding.concept for finding in findings}
     lines = [_line(finding) for finding in findings]
@@ -41,6 +42,7 @@ def table_of(findings: Sequence[Finding]) -> Table:
         negative=[line for line in lines if line.presence == Presence.ABSENT.value],
         not_mentioned=[one.name for key, one in vocabulary.concepts.items() if key not in mentioned],
         contradictions=[one.text for one in contradictions(findings)],
+        notices=notices,
     )
 
 

@@ -47,8 +47,10 @@ async def _study_page(
 ) -> Response:
     draft = view.draft
     kept = Report(findings=(), impression=()) if draft is None else drafted_report(draft.content, draft.text)
+    notices: tuple[str, ...] = ()
     if report is not None:
-        findings = await aside(read_findings, report)
+        reading = await aside(read_findings, report)
+        findings, notices = list(reading.findings), reading.notices
     else:
         findings = [] if draft is None else [finding_of(one) for one in draft.content.get("findings", ())]
     return await page(
@@ -58,7 +60,7 @@ async def _study_page(
         view=view,
         kept=kept,
         report=report or kept,
-        table=table_of(findings),
+        table=table_of(findings, notices),
         doubtful=doubtful_sentences({} if draft is None else draft.content),
         message=message,
         reason=reason,
@@ -70,7 +72,8 @@ async def findings(request: Request) -> Response:
     """The findings of a text as it is now."""
     fields = await form_of(request)
     report = report_of(fields.get("findings", ""), fields.get("impression", ""))
-    table = table_of(await aside(read_findings, report))
+    reading = await aside(read_findings, report)
+    table = table_of(reading.findings, reading.notices)
     return await page(request, "findings.html", table=table)
 
 

@@ -15,6 +15,7 @@ class FlagCode(StrEnum):
     CONTRADICTION = "contradiction"
     LOW_CONFIDENCE = "low_confidence"
     TRUNCATED = "truncated"
+    UNREAD_LANGUAGE = "unread_language"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class DraftText:
     tokens: generated, the end token included; forwards: what they cost, prefills and repeats included;
     blocks: of the report as it stands; seconds: wall-clock from the study's taking to the finished draft,
     others being decoded beside it. repeated_blocks: decoded a second time because the first reading was
-    doubtful; repeat_forwards: what that cost, part of `forwards`.
+    doubtful; repeat_forwards: what that cost, part of `forwards`. language: the tag of the text (RFC 5646),
+    `und` where no language pack reads it.
     """
 
     findings_sentences: tuple[DraftSentence, ...]
@@ -58,6 +60,7 @@ class DraftText:
     seconds: float
     repeated_blocks: int = 0
     repeat_forwards: int = 0
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

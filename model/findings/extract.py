@@ -17,6 +17,7 @@ from model.findings.reading import NO_FINDING, explained
 from model.findings.spans import Reader, reader_for
 from model.findings.speech.repairs import takes_back
 from model.findings.text.characters import Plain, plain
+from model.findings.text.headings import Kind
 from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.text.tokens import words_of
 from model.findings.types import Finding, Presence
@@ -42,6 +43,18 @@ class ReportReading:
     refused: tuple[tuple[str, str], ...] = ()
     unread: tuple[str, ...] = ()
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person must know of passages that were not read, each reason once."""
+        return tuple(
+            dict.fromkeys(f"{reason[:1].upper()}{reason[1:]}: not read." for _, reason in self.refused)
+        )
+
+    @property
+    def locale(self) -> str:
+        """The language tag of the text (RFC 5646); `und` where no pack reads it."""
+        return self.language or "und"
+
 
 def extract_findings(text: str, vocabulary: Vocabulary | None = None) -> tuple[Finding, ...]:
     """The findings that a report states, in the order in which it states them first.
@@ -52,6 +65,29 @@ def extract_findings(text: str, vocabulary: Vocabulary | None = None) -> tuple[F
     without a pack nothing.
     """
     return read_report(text, vocabulary).findings
+
+
+def read_sections(
+    findings: Iterable[str], impression: Iterable[str], vocabulary: Vocabulary | None = None
+) -> ReportReading:
+    """As `read_report`, of a report that is given as the lines of its two sections, without titles.
+
+    The titles come from the pack of the lines' own language: an English title above them would make a
+    foreign text look English.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    above, below = list(findings), list(impression)
+    body = "\n".join((*above, "", *below))
+    language = language_of(plain(body[:MAX_CHARACTERS]).text, vocabulary)
+    if not language.pack:
+        return read_report(body, vocabulary)
+    names = vocabulary.packs[language.pack].headings.names
+    title = {kind: next((name for name, of in names.items() if of == kind), "") for kind in _SECTIONS}
+    parts = [f"{title['findings']}:", *above, "", f"{title['conclusion']}:", *below]
+    return _read(plain("\n".join(parts)[:MAX_CHARACTERS]), reader_for(vocabulary, language.pack), language)
+
+
+_SECTIONS: tuple[Kind, ...] = ("findings", "conclusion")
 
 
 def read_report(text: str, vocabulary: Vocabulary | None = None) -> ReportReading:

@@ -269,6 +269,7 @@ def _compose(found: Review, outcome: Outcome) -> DraftText:
         impression_sentences=tuple(sentences["impression"]),
         text=found.text,
         findings=found.findings,
+        language=found.language,
         flags=found.flags,
         tokens=found.report.length,
         forwards=found.report.forwards,

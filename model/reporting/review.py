@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from model.decode import Decoded
 from model.drafts.draft import DraftFlag, FlagCode
 from model.findings.consistency import Contradiction, contradictions
-from model.findings.extract import extract_findings
+from model.findings.extract import read_report
 from model.findings.types import Finding
 from model.findings.vocabulary import Vocabulary
 from model.network.tokenizer import ReportTokenizer
@@ -25,7 +25,8 @@ _LONGEST_QUOTE = 120  # characters
 class Review:
     """A report and what reading it over has found.
 
-    garbles: for each sentence what is wrong with it, empty if nothing is.
+    garbles: for each sentence what is wrong with it, empty if nothing is. language: the text's tag.
+    notices: on passages in a language that cannot be read.
     """
 
     report: Decoded
@@ -33,6 +34,8 @@ class Review:
     sentences: tuple[SpokenSentence, ...]
     garbles: tuple[str, ...]
     findings: tuple[Finding, ...]
+    language: str
+    notices: tuple[str, ...]
     contradictions: tuple[Contradiction, ...]
 
     @property
@@ -74,6 +77,7 @@ class Review:
         if broken:
             quoted = [f"“{_short(sentence.text)}” ({wrong})" for sentence, wrong in broken]
             flags.append(_quoting(FlagCode.GARBLED, "The draft may be garbled here", quoted))
+        flags += [DraftFlag(code=FlagCode.UNREAD_LANGUAGE, text=text) for text in self.notices]
         flags += [DraftFlag(code=FlagCode.CONTRADICTION, text=pair.text) for pair in self.contradictions]
         unsure = [f"“{_short(s.text)}”" for s in self.sentences if s.confidence < LOW_CONFIDENCE]
         if unsure:
@@ -95,7 +99,7 @@ def review(
     """Reads a decoded report over; `canonical` and `order` as in `model.reporting.garble.garble`."""
     text = tokenizer.decode(report.tokens).strip()
     sentences = spoken_sentences(report, tokenizer)
-    findings = extract_findings(text, vocabulary)
+    reading = read_report(text, vocabulary)
     return Review(
         report=report,
         text=text,
@@ -103,8 +107,10 @@ def review(
         garbles=tuple(
             garble(sentence.text, tokenizer, canonical=canonical, order=order) for sentence in sentences
         ),
-        findings=findings,
-        contradictions=contradictions(findings, vocabulary),
+        findings=reading.findings,
+        language=reading.locale,
+        notices=reading.notices,
+        contradictions=contradictions(reading.findings, vocabulary),
     )
 
 

@@ -6,15 +6,17 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
 from model.decode import Decoded
+from model.findings.vocabulary import Vocabulary, load_vocabulary
+from model.findings.wording import worded_languages, wording_in
 from model.network.tokenizer import ReportTokenizer
 
 Section = Literal["findings", "impression"]
-_HEADING = re.compile(r"\b(Findings|Impression):\s*", re.IGNORECASE)
-_END = re.compile(r"[.!?](?=\s|$)|\n+")
+_END = re.compile(r"[.!?](?=\s|$)|[\u3002\uff01\uff1f]|\n+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +58,29 @@ def _token_starts(tokens: Sequence[int], tokenizer: ReportTokenizer) -> list[int
 
 
 def _sections(text: str) -> list[tuple[Section, int, int]]:
-    headings = list(_HEADING.finditer(text))
+    titles = _titles(load_vocabulary())
+    headings = list(_heading(tuple(titles)).finditer(text))
     sections: list[tuple[Section, int, int]] = [
         ("findings", 0, headings[0].start() if headings else len(text))
     ]
     ends = [heading.start() for heading in headings[1:]] + [len(text)]
     for heading, end in zip(headings, ends, strict=False):
-        name: Section = "impression" if heading.group(1).lower() == "impression" else "findings"
-        sections.append((name, heading.end(), end))
+        sections.append((titles[heading.group(1).lower()], heading.end(), end))
     return sections
+
+
+def _titles(vocabulary: Vocabulary) -> dict[str, Section]:
+    """The titles of every language that has a canonical wording, in lower case."""
+    found: dict[str, Section] = {}
+    for code in worded_languages(vocabulary):
+        findings, impression = wording_in(code, vocabulary).titles
+        found |= {findings.lower(): "findings", impression.lower(): "impression"}
+    return found
+
+
+@lru_cache(maxsize=4)
+def _heading(titles: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W\d_])({'|'.join(map(re.escape, titles))})\s*", re.IGNORECASE)
 
 
 def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:

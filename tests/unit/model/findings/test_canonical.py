@@ -67,3 +67,19 @@ def test_a_report_with_a_sentence_missing_is_not_legal() -> None:
 
     assert reading.broken == 0
     assert not reading.legal
+
+
+@pytest.mark.parametrize(
+    "sentence", ["左侧少量胸腔积液。", "未见气胸、结节或肿块。", "位置异常的气管插管位于右主支气管。"]
+)
+def test_chinese_sentences_are_canonical(sentence: str) -> None:
+    """What the wording of the Chinese pack writes is read by the strict reader too."""
+    assert statement(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence", ["左侧左侧胸腔积液。", "少量左侧胸腔积液。", "未见气胸、结节。", "左侧少量。"]
+)
+def test_broken_chinese_sentences_state_nothing(sentence: str) -> None:
+    """Another order, a repeat or a missing word is no canonical sentence."""
+    assert statement(sentence) is None

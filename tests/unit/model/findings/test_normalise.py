@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from model.findings.errors import WordingError
 from model.findings.normalise import Policy, normalise
 from model.findings.types import Presence
 
@@ -44,3 +45,21 @@ def test_state_normal_concludes_only_without_positives(text: str, expected: bool
 def test_unread_sentences_are_returned() -> None:
     """What the reader could make nothing of is not lost unseen."""
     assert normalise("Aorta is tortuous. No effusion.", Policy.LEAVE_OUT).unread == ("Aorta is tortuous.",)
+
+
+def test_report_is_rewritten_in_chinese() -> None:
+    """The reader's language and the wording's are independent of each other."""
+    report = normalise(
+        "Small left effusion, unchanged. No pneumothorax.", Policy.LEAVE_OUT, language="zh"
+    ).report
+
+    assert (
+        report.text
+        == "检查所见：左侧少量胸腔积液，较前无变化。未见气胸。印象：左侧少量胸腔积液，较前无变化。"
+    )
+
+
+def test_language_without_a_wording_is_refused() -> None:
+    """German is read, but has no canonical wording."""
+    with pytest.raises(WordingError, match="choose one of en, zh"):
+        normalise("Small left effusion.", Policy.LEAVE_OUT, language="de")

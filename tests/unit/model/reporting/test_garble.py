@@ -41,6 +41,20 @@ def test_broken_sentences_are_told_apart(sentence: str, wrong: str, canonical: b
     assert garble(sentence, TOKENIZER, canonical=canonical) == wrong
 
 
+@pytest.mark.parametrize(
+    ("sentence", "wrong"),
+    [
+        ("左侧少量胸腔积液。", ""),
+        ("左侧少量胸腔积液", "it is unfinished"),
+        ("左侧左侧胸腔积液。", "it repeats “左 侧”"),
+        ("少量左侧积液可见。", "no statement can be read from it"),
+    ],
+)
+def test_chinese_canonical_sentences_are_judged_by_their_own_wording(sentence: str, wrong: str) -> None:
+    """A model of Chinese canonical text is not held to the English one."""
+    assert garble(sentence, TOKENIZER, canonical=True) == wrong
+
+
 def test_other_wording_is_broken_only_for_a_canonical_model() -> None:
     """A readable sentence in other words is what a canonical model never says on purpose."""
     sentence = "Pleural effusion, left, moderate."

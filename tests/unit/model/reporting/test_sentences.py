@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from model.decode import Decoded
 from model.network.tokenizer import ReportTokenizer
 from model.reporting.sentences import SpokenSentence, spoken_sentences
@@ -61,3 +63,27 @@ def test_words_spelt_in_bytes_keep_their_bounds(tokenizer: ReportTokenizer) -> N
 def test_no_text_has_no_sentences(tokenizer: ReportTokenizer) -> None:
     """A model that ends at once has said nothing."""
     assert spoken_sentences(decoded(tokenizer, ""), tokenizer) == tuple[SpokenSentence, ...]()
+
+
+def test_chinese_sentences_end_at_their_own_stop() -> None:
+    """The titles are those of the Chinese canonical wording; no space follows a stop."""
+
+    class Characters:
+        """Each token is a character."""
+
+        def decode(self, tokens: list[int]) -> str:
+            return "".join(map(chr, tokens))
+
+        def encode(self, text: str) -> list[int]:
+            return [ord(character) for character in text]
+
+    characters: Any = Characters()
+    text = "检查所见：未见气胸。左侧少量胸腔积液。印象：左侧少量胸腔积液。"
+
+    found = spoken_sentences(decoded(characters, text), characters)
+
+    assert [(s.text, s.section) for s in found] == [
+        ("未见气胸。", "findings"),
+        ("左侧少量胸腔积液。", "findings"),
+        ("左侧少量胸腔积液。", "impression"),
+    ]

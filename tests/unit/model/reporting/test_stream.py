@@ -25,7 +25,16 @@ def a_report(number: int, forwards: int = 1) -> Decoded:
 
 
 def a_review(report: Decoded) -> Review:
-    return Review(report=report, text="", sentences=(), garbles=(), findings=(), contradictions=())
+    return Review(
+        report=report,
+        text="",
+        sentences=(),
+        garbles=(),
+        findings=(),
+        language="en",
+        notices=(),
+        contradictions=(),
+    )
 
 
 class Queue:
