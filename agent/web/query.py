@@ -29,6 +29,8 @@ FLAGS: Mapping[str, str] = {
     "contradiction": "contradiction",
     "garbled": "garbled",
     "truncated": "truncated",
+    "unread_language": "unread language",
+    "prior_unread_language": "earlier report in an unread language",
     "incomplete_study": "incomplete study",
     "missing_lateral": "no lateral view",
     "missing_frontal": "no frontal view",
