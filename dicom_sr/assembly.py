@@ -40,7 +40,7 @@ _OWN_UIDS = {Tag(0x0008, 0x0018), Tag(0x0020, 0x000E)}  # SOP and Series Instanc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What the documents of one revision share."""
+    """The values that the documents of one revision share."""
 
     header: StudyHeader
     context: ReportContext
@@ -50,7 +50,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentParts:
-    """What makes one document of a revision its own."""
+    """The values that distinguish one document of a revision."""
 
     sop_class_uid: str
     tree: Item
@@ -72,8 +72,8 @@ def open_frame(
 ) -> Frame:
     """Read the study's headers once for all its documents.
 
-    drafted: whether the images were accepted as chest radiographs, so that only one that says otherwise
-    makes the procedure reported another one.
+    drafted: whether the images were accepted as chest radiographs, so that only an image that states
+    otherwise changes the procedure reported.
 
     Raises:
         SourceIdentityError: an image cannot be named in a document.
@@ -95,7 +95,7 @@ def open_frame(
 
 
 def assemble(frame: Frame, parts: DocumentParts) -> Dataset:
-    """A finished document; its UIDs follow from all of its other bytes."""
+    """Return a finished document; its UIDs are derived from all of its other bytes."""
     document = new_document(
         parts.sop_class_uid,
         frame.header,
@@ -108,7 +108,7 @@ def assemble(frame: Frame, parts: DocumentParts) -> Dataset:
     schemes = identifications(schemes_in(document, parts.tree))
     if schemes:
         document.CodingSchemeIdentificationSequence = schemes
-    # The tree is already in this encoding; saying so lets pydicom write its bytes as they are.
+    # The tree is already in this encoding; declaring this lets pydicom write its bytes unchanged.
     document.set_original_encoding(False, True, convert_encodings(document.SpecificCharacterSet))
     _add_tree(document, parts.tree)
     document.SOPInstanceUID = content_digest_uid(document)

@@ -23,7 +23,7 @@ class Authority:
     universal_type: str = ""
 
     def differs_from(self, other: Authority) -> bool:
-        """Whether both say who they are, and it is not the same; an equal universal identifier decides."""
+        """Whether both are stated and differ; an equal universal identifier settles it."""
         if self.universal and other.universal:
             return self.universal != other.universal
         return bool(self.local and other.local) and self.local.casefold() != other.local.casefold()
@@ -31,7 +31,8 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientIdentifier:
-    """A Patient ID with what makes it unique. `kind` is Type of Patient ID (TEXT, RFID, BARCODE)."""
+    """A Patient ID with the authority that makes it unique. `kind` is Type of Patient ID (TEXT, RFID,
+    BARCODE)."""
 
     patient_id: str
     issuer: str = ""
@@ -50,13 +51,13 @@ class Qualifiers:
 
 
 def authority(dataset: Dataset, keyword: str) -> Authority | None:
-    """The first designator of a sequence; None where it names nobody."""
+    """The first designator of a sequence; None if it names no authority."""
     found = (_authority(item) for item in items(dataset, keyword))
     return next((one for one in found if one is not None), None)
 
 
 def qualifiers(dataset: Dataset) -> Qualifiers | None:
-    """The first item of Issuer of Patient ID Qualifiers Sequence; None where it says nothing."""
+    """The first item of Issuer of Patient ID Qualifiers Sequence; None if it is empty."""
     for item in items(dataset, "IssuerOfPatientIDQualifiersSequence"):
         named = _authority(item) or Authority()
         one = Qualifiers(
@@ -71,7 +72,8 @@ def qualifiers(dataset: Dataset) -> Qualifiers | None:
 
 
 def other_identifiers(dataset: Dataset, notes: list[str]) -> tuple[PatientIdentifier, ...]:
-    """The items of Other Patient IDs Sequence, each whole; one that is too long is left out with a note."""
+    """The items of Other Patient IDs Sequence, each complete; one that is too long is left out with a
+    note."""
     found = []
     for item in items(dataset, "OtherPatientIDsSequence"):
         before = len(notes)
@@ -81,7 +83,7 @@ def other_identifiers(dataset: Dataset, notes: list[str]) -> tuple[PatientIdenti
             kind=_code_string(item, "TypeOfPatientID"),
             qualifiers=qualifiers(item),
         )
-        # Without its issuer an identifier is another one.
+        # Without its issuer it would be a different identifier.
         if one.patient_id and len(notes) == before:
             found.append(one)
     return tuple(dict.fromkeys(found))
@@ -96,6 +98,6 @@ def _authority(item: Dataset) -> Authority | None:
 
 
 def _code_string(dataset: Dataset, keyword: str) -> str:
-    """A value of VR CS; empty where it is none."""
+    """A value of VR CS; empty if it is invalid."""
     value = text(dataset, keyword).upper()
     return value if len(value) <= 16 and all(char.isalnum() or char in " _" for char in value) else ""

@@ -1,8 +1,7 @@
 """Text of a source image, whatever its character set, as Unicode; it never raises and never warns.
 
 Our documents are always ISO_IR 192. An image's Specific Character Set may be absent, misspelt or
-wrong for the bytes beside it; a patient's name must survive where it can, and must not stop a draft
-where it cannot.
+wrong for the bytes beside it; a patient's name is preserved if possible, and never stops a draft if not.
 
 Source: PS3.3 C.12.1.1.2; PS3.5 6.1.2.5 (code extensions).
 """
@@ -59,7 +58,7 @@ def _codec(term: str) -> str:
 def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) -> str:
     """One text element of an image as clean Unicode; empty where absent.
 
-    Multiple values are joined with a backslash, as they stood. Control characters are dropped.
+    Multiple values are joined with a backslash, as in the file. Control characters are dropped.
     """
     element = dataset.get_item(keyword_tag)
     if element is None or element.value is None:
@@ -119,7 +118,7 @@ def _decode(value: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:
 def _decode_plain(value: bytes, codecs: tuple[str, ...]) -> str:
     """Bytes without escapes: the initial set; then UTF-8, which rarely fits by accident; then the others.
 
-    Bytes beyond ASCII in the default repertoire are illegal, and most often Latin-1 all the same.
+    Bytes beyond ASCII in the default repertoire are illegal, and yet most often Latin-1.
     """
     first, *others = codecs
     for codec in (first, "utf-8", *others):
@@ -131,13 +130,13 @@ def _decode_plain(value: bytes, codecs: tuple[str, ...]) -> str:
 
 
 def _decode_fragment(fragment: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:
-    """One run after an escape sequence; an undeclared but known escape is honoured all the same."""
+    """One run after an escape sequence; an undeclared but known escape sequence is still honoured."""
     if not fragment.startswith(ESC):
         return _decode_plain(fragment, codecs)
     length = 4 if fragment.startswith((b"\x1b$(", b"\x1b$)")) else 3
     codec = CODES_TO_ENCODINGS.get(fragment[:length], codecs[0])
     if codec in _SELF_ESCAPING:
         return fragment.decode(codec, errors="replace")
-    body = fragment[length:]  # the sets of G1 leave ASCII alone, so a delimiter in here is one
+    body = fragment[length:]  # the sets of G1 leave ASCII alone, so a delimiter in this run is a real one
     end = next((index for index, byte in enumerate(body) if byte in delimiters), len(body))
     return body[:end].decode(codec, errors="replace") + _decode_plain(body[end:], codecs)

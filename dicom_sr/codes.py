@@ -73,7 +73,7 @@ TOPOGRAPHICAL_MODIFIER: Final = Code("106233006", "SCT", "Topographical modifier
 SEVERITY: Final = Code("246112005", "SCT", "Severity")
 DESCRIPTION_OF_CHANGE: Final = Code("111021", "DCM", "Description of Change")
 CERTAINTY_OF_FINDING: Final = Code("111012", "DCM", "Certainty of Finding")
-# What was looked at to answer a group's question: the whole image, for no place in it is claimed.
+# The region assessed for a group: the whole image, since no location in it is claimed.
 ASSESSED_CORNERS: Final = Code("assessed_corners", PRIVATE_SCHEME, "Corners of the assessed region")
 REGION_SOURCE: Final = Code("121324", "DCM", "Source Image")
 SOURCE_IMAGE: Final = Code("260753009", "SCT", "Source")
@@ -126,7 +126,7 @@ PRESENCE: Final[Mapping[Presence, Code]] = MappingProxyType(
         Presence.INDETERMINATE: Code("373068000", "SCT", "Undetermined"),
     }
 )
-# What other products write for the same answers; carried in Equivalent Code Sequence, read back too.
+# Codes of other products for the same answers; written to Equivalent Code Sequence, and read back.
 EQUIVALENT_PRESENCE: Final[Mapping[Presence, Code]] = MappingProxyType(
     {
         Presence.ABSENT: Code("2667000", "SCT", "Absent"),

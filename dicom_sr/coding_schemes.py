@@ -1,4 +1,4 @@
-"""What the private coding schemes of a document are, for readers who have never met them.
+"""The identification of a document's private coding schemes, for readers that do not know them.
 
 Source: PS3.3 C.12.1 (Coding Scheme Identification Sequence); PS3.16 8 (coding scheme designators; those that
 begin with 99 are private).

@@ -1,8 +1,8 @@
-"""Content items as plain values, and the builders that trees are written with.
+"""Content items as plain values, and the functions that build trees of them.
 
 `content_encoding` turns them into bytes. A tree of 33 findings built and written through data set
-objects takes 175 ms, more than the model needs to draft; this way a pair takes 10 ms. What comes out
-is held against pydicom, highdicom's reader, dcmtk and dciodvfy in the tests.
+objects takes 175 ms, more than the model needs to draft; this way a pair takes 10 ms. The tests check the
+result with pydicom, highdicom's reader, dcmtk and dciodvfy in the tests.
 
 Source: PS3.3 C.17.3 (SR Document Content Module).
 """
@@ -68,8 +68,7 @@ class Item:
 def text(name: Code, value: str, relationship: Relationship = Relationship.CONTAINS) -> Item:
     """A TEXT item; the words are cleaned of control characters and must not be empty.
 
-    Raises:
-        ContentError: nothing is left to say.
+    Raises: ContentError: no text is left.
     """
     words = clean(value)
     if not words:
@@ -85,7 +84,7 @@ def code(
     equivalent: Code | None = None,
     children: Iterable[Item] = (),
 ) -> Item:
-    """A CODE item; `equivalent` is what other products write for the same value."""
+    """A CODE item; `equivalent` is the code of other products for the same value."""
     return Item(
         value_type=ValueType.CODE,
         name=name,
@@ -144,7 +143,7 @@ def image(
 
 
 def corners(name: Code, source: Item, *, columns: int, rows: int) -> Item:
-    """An SCOORD with the corners of a whole image; `source` is the IMAGE that they are selected from."""
+    """An SCOORD with the corners of a whole image; `source` is the IMAGE from which they are selected."""
     return Item(
         value_type=ValueType.SCOORD,
         name=name,

@@ -19,7 +19,7 @@ _ITEM = struct.pack("<HH", 0xFFFE, 0xE000)
 
 
 def content_sequence_value(children: Iterable[Item]) -> bytes:
-    """The value of Content Sequence (0040,A730): the encoded items, one behind the other."""
+    """The value of Content Sequence (0040,A730): the encoded items, concatenated."""
     return b"".join(_item(_content_item(child)) for child in children)
 
 
@@ -52,7 +52,7 @@ def _content_item(item: Item) -> bytes:
 
 
 def _value(item: Item) -> bytes:
-    """The element that holds the item's value; all of them stand between (0040,A043) and (0040,A504)."""
+    """The element that holds the item's value; all of them lie between (0040,A043) and (0040,A504)."""
     if item.value_type is ValueType.CONTAINER:
         return _element(0x0040, 0xA050, b"CS", "SEPARATE")
     if item.value_type is ValueType.TEXT:
@@ -66,7 +66,7 @@ def _value(item: Item) -> bytes:
     if item.value_type is ValueType.NUM and item.code is not None:
         units = _sequence(0x0040, 0x08EA, code_item(item.code))
         return _sequence(0x0040, 0xA300, _item(units + _element(0x0040, 0xA30A, b"DS", item.text)))
-    return b""  # IMAGE and SCOORD have their values in other places
+    return b""  # IMAGE and SCOORD have their values in other attributes
 
 
 def _code_with_equivalent(code: Code, equivalent: Code | None) -> bytes:

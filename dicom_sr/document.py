@@ -1,7 +1,7 @@
-"""The public door: a study's headers and a draft in, documents A and B out.
+"""The public interface: a study's headers and a draft in, documents A and B out.
 
 A (`findings`) is for machines, B (`report`) for a reader; each has its own series, and B names A as
-evidence. Nothing here asks a clock or chance: the same arguments give the same bytes.
+evidence. Nothing here reads a clock or a random number: the same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ def sop_classes_of(findings_sop_class: FindingsSopClass) -> tuple[str, ...]:
 _OUTCOME: dict[Outcome, Code] = {
     "not_attempted": codes.NOT_ATTEMPTED,
     "failed": codes.FAILED,
-    # CID 6042 knows no rejection and no withdrawal; the comment beside it says so.
+    # CID 6042 has no rejection and no withdrawal; the comment next to it states them.
     "rejected": codes.FAILED,
     "withdrawn": codes.FAILED,
 }
-_FIRST_SERIES_NUMBER = 9100  # behind anything that a modality numbers
+_FIRST_SERIES_NUMBER = 9100  # beyond any number that a modality assigns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    """One tree, with its place in the series list and its legal state."""
+    """One tree, with its position in the series list and its legal state."""
 
     tree: Item
     description: str
@@ -111,9 +111,9 @@ def build_draft(
         revision: 1 for the first draft of a study; a later one names its `predecessors`.
         created: aware time of the draft, in the zone in which a reader should see it.
         predecessors: the pair that this one replaces.
-        findings_sop_class: A's SOP Class, for archives that know no Comprehensive 3D SR.
+        findings_sop_class: A's SOP Class, for archives without support for Comprehensive 3D SR.
         locale: language tag of the sentences, such as `en` or `en-US`.
-        terminology: concepts and codes; the shipped vocabulary where None.
+        terminology: concepts and codes; None for the shipped vocabulary.
 
     Raises:
         SourceIdentityError: an image cannot be named in a document.
@@ -169,8 +169,8 @@ def build_verified(
 
     `also_replaces` is the pair that was verified before, where `predecessors` is a newer draft.
 
-    Flags, urgency and scores of the content are the draft's matter and are not carried on; where the
-    person edited the draft, no finding is said to be the algorithm's.
+    Flags, urgency and scores of the content belong to the draft and are not carried over; where the
+    person edited the draft, no finding is attributed to the algorithm.
 
     The other arguments and the errors are those of `build_draft`.
     """
@@ -213,7 +213,7 @@ def build_rejection(
     locale: str = "en",
     terminology: Terminology | None = None,
 ) -> DocumentPair:
-    """Documents A and B of a study without draft: what became of it and why, and no finding at all.
+    """Documents A and B of a study without a draft: its outcome and the reason, and no findings.
 
     Args:
         reason_text: in a radiologist's words.
@@ -302,5 +302,5 @@ def _check_content(content: DraftContent) -> None:
 
 
 def _sentences(raw: Sequence[str]) -> tuple[str, ...]:
-    """The sentences as they can stand in a TEXT item; empty ones say nothing and are left out."""
+    """The sentences as they can stand in a TEXT item; empty ones are left out."""
     return tuple(words for words in map(clean, raw) if words)

@@ -1,6 +1,6 @@
-"""Single elements of an image's header, however odd, as clean values; nothing here is guessed.
+"""Single elements of an image's header as clean values, however malformed; nothing is guessed.
 
-Identifiers are whole or absent; everything else is cleaned, shortened or left empty, so that a missing
+Identifiers are complete or absent; everything else is cleaned, shortened or left empty, so that a missing
 birth date or a misspelt character set never stops a draft.
 """
 
@@ -19,7 +19,7 @@ from pydicom.tag import Tag
 from dicom_sr.charset import source_text
 from dicom_sr.errors import SourceIdentityError
 
-# What pydicom raises when an element's bytes do not fit its value representation.
+# Exceptions that pydicom raises when an element's bytes do not fit its value representation.
 _UNREADABLE = (
     ValueError,
     TypeError,
@@ -83,7 +83,7 @@ def person_name(dataset: Dataset, keyword: str) -> str:
 
 
 def date(dataset: Dataset, keyword: str) -> str:
-    """A DA value, or empty where it is no date; the old form with dots is understood."""
+    """A DA value, empty if it is not a date; the old form with dots is accepted."""
     digits = text(dataset, keyword).replace(".", "").replace("-", "")
     if re.fullmatch(r"\d{8}", digits) is None:
         return ""
@@ -95,7 +95,7 @@ def date(dataset: Dataset, keyword: str) -> str:
 
 
 def time(dataset: Dataset, keyword: str) -> str:
-    """A TM value, or empty where it is no time; the old form with colons is understood."""
+    """A TM value, empty if it is not a time; the old form with colons is accepted."""
     value = text(dataset, keyword).replace(":", "")
     match = re.fullmatch(r"([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d)(\.\d{1,6})?)?)?", value)
     return value if match else ""
@@ -104,7 +104,7 @@ def time(dataset: Dataset, keyword: str) -> str:
 def identifier(dataset: Dataset, keyword: str, length: int, notes: list[str]) -> str:
     """An identifier of at most `length` characters as it stands, or empty and a note that quotes it whole.
 
-    It is never shortened: half a number may be another one's whole.
+    It is never shortened: part of a number may be another patient's or order's complete number.
     """
     value = text(dataset, keyword)
     if len(value) <= length and "\\" not in value:
@@ -118,12 +118,12 @@ def identifier(dataset: Dataset, keyword: str, length: int, notes: list[str]) ->
 
 
 def short(dataset: Dataset, keyword: str, length: int) -> str:
-    """Words for display, cut to `length` bytes of UTF-8, which no checker finds too long."""
+    """Words for display, cut to `length` bytes of UTF-8, short enough for every checker."""
     return shortened(text(dataset, keyword).replace("\\", " "), length)
 
 
 def shortened(value: str, length: int) -> str:
-    """Words cut to `length` bytes of UTF-8, with a sign that they go on."""
+    """Words cut to `length` bytes of UTF-8, with an ellipsis."""
     if len(value.encode()) <= length:
         return value
     return value.encode()[: length - len(_ELLIPSIS)].decode(errors="ignore").rstrip() + _ELLIPSIS
@@ -136,7 +136,7 @@ def sex(dataset: Dataset) -> str:
 
 
 def timezone(dataset: Dataset) -> str:
-    """Timezone Offset From UTC, or empty where it is none (PS3.3 C.12.1)."""
+    """Timezone Offset From UTC, empty if it is invalid (PS3.3 C.12.1)."""
     value = text(dataset, "TimezoneOffsetFromUTC")
     return value if re.fullmatch(r"[+-](0\d|1[0-4])[0-5]\d", value) and value != "-0000" else ""
 
@@ -151,7 +151,7 @@ def integer(dataset: Dataset, keyword: str) -> int:
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence, with the character set that they inherit; none where it cannot be read."""
+    """The items of a sequence, with the character set that they inherit; empty if it cannot be read."""
     try:
         value = dataset.get(keyword)
     except _UNREADABLE:
@@ -173,7 +173,7 @@ def code(dataset: Dataset, keyword: str) -> Code | None:
 
 
 def _with_character_set(item: Dataset, parent: Dataset) -> Dataset:
-    """An item that states no character set of its own has its parent's (PS3.5 7.5.3)."""
+    """An item without a character set of its own inherits its parent's (PS3.5 7.5.3)."""
     if _CHARACTER_SET in item or _CHARACTER_SET not in parent:
         return item
     copy = Dataset()

@@ -1,4 +1,4 @@
-"""What can go wrong when a Structured Report is written or read; each text says what to do."""
+"""The errors of writing and reading Structured Reports; each message says what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class StructuredReportError(Exception):
 class SourceIdentityError(StructuredReportError):
     """An image's patient or study cannot be named in a document: correct the identifier at its source.
 
-    A document that lands under another patient or study is worse than none, so identifiers are
+    A document filed under another patient or study is worse than no document, so identifiers are
     never shortened or guessed.
     """
 
@@ -33,13 +33,13 @@ class ContentError(StructuredReportError):
 
 
 class ReadBackError(StructuredReportError):
-    """Another reader reads something else in a document than was meant: it is not stored; report it."""
+    """Another reader decodes a document differently from what was meant: it is not stored; report it."""
 
     code = "read_back"
 
 
 class NotStructuredReportError(StructuredReportError):
-    """The object is not a Structured Report that can be read: send an SR SOP Class instance."""
+    """The object is not a readable Structured Report: send an SR SOP Class instance."""
 
     code = "not_structured_report"
 
@@ -51,13 +51,13 @@ class ToolMissingError(StructuredReportError):
 
 
 class ToolTimeoutError(StructuredReportError):
-    """A validation program did not end in time: look at the file, it may be damaged."""
+    """A validation program timed out: inspect the file, it may be damaged."""
 
     code = "tool_timeout"
     retryable = True
 
 
 class ToolFailedError(StructuredReportError):
-    """A program could not read the file; the text names the program and its last words."""
+    """A program could not read the file; the text names the program and quotes its last output."""
 
     code = "tool_failed"

@@ -1,7 +1,7 @@
-"""The programs that judge and render our documents from outside: dciodvfy, dsrdump, dsr2html.
+"""External programs that validate and render our documents: dciodvfy, dsrdump, dsr2html.
 
-They are Debian's `dicom3tools` and `dcmtk`. The gate in `validate` needs none of them; tests and
-`echo-agent sr validate` use them where they are installed.
+They are Debian's `dicom3tools` and `dcmtk`. The gate in `validate` needs none of them; tests and `echo-agent
+sr validate` use them if they are installed.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _PACKAGE = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk", "dsr2html": "dcmtk"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolReport:
-    """What a checker said of a file: its errors and warnings, one line each."""
+    """A checker's result for a file: its errors and warnings, one line each."""
 
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
 def is_installed(tool: str) -> bool:
-    """Whether the program is on the path."""
+    """Whether the program is on PATH."""
     return shutil.which(tool) is not None
 
 
@@ -35,7 +35,7 @@ def dciodvfy(path: Path) -> ToolReport:
 
     Raises:
         ToolMissingError: not installed.
-        ToolTimeoutError: it did not end in time.
+        ToolTimeoutError: it timed out.
     """
     lines = _run("dciodvfy", path).stderr.splitlines()
     return ToolReport(

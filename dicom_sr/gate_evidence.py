@@ -20,7 +20,8 @@ class _Reference:
 
 
 def evidence_problems(document: Dataset, sources: Sequence[Dataset] | None) -> Iterator[Problem]:
-    """`sources` are the headers of what may be referred to; without them only the document is asked."""
+    """`sources` are the headers of objects that may be referenced; without them only the document is
+    checked."""
     study = tree.words(document, "StudyInstanceUID")
     current = list(_references(document, "CurrentRequestedProcedureEvidenceSequence"))
     priors = list(_references(document, "PertinentOtherEvidenceSequence"))

@@ -23,7 +23,7 @@ def header_problems(document: Dataset, completion: str, demonstration: bool | No
         yield Problem(code="character_set", where="SpecificCharacterSet", text="must be ISO_IR 192 (UTF-8)")
     yield from _legal_state(document, completion)
     authors = tree.items(document, "AuthorObserverSequence")
-    # Only a report that a person has verified may be a person's.
+    # Only a report that a person has verified may name a person as its author.
     verified = bool(tree.items(document, "VerifyingObserverSequence"))
     allowed = {"DEV", "PSN"} if verified else {"DEV"}
     if not authors or any(tree.words(author, "ObserverType") not in allowed for author in authors):
@@ -58,7 +58,7 @@ def _legal_state(document: Dataset, completion: str) -> Iterator[Problem]:
 
 
 def _banner(document: Dataset, description: str, demonstration: bool | None) -> Iterator[Problem]:
-    """A demonstration model's document says so in the series list and in its own text, or not at all."""
+    """The demonstration banner stands in both the series description and the text, or in neither."""
     in_series = BANNER in description
     in_text = any(BANNER in tree.words(item, "TextValue") for item in tree.descendants(document))
     wanted = (in_series or in_text) if demonstration is None else demonstration

@@ -21,7 +21,7 @@ _CONTEXT = (codes.PROCEDURE_REPORTED, codes.LANGUAGE, codes.OBSERVER_TYPE)
 
 
 def report_problems(document: Dataset) -> Iterator[Problem]:
-    """TID 2000 in its order: context, Summary, then the other sections where there are any."""
+    """TID 2000 in its order: context, Summary, then any other sections."""
     if tree.name(document) != code_key(codes.DIAGNOSTIC_IMAGING_REPORT):
         yield _problem("title", "ConceptNameCodeSequence", "must be (18748-4, LN, Diagnostic Imaging Report)")
     templates = tree.items(document, "ContentTemplateSequence")

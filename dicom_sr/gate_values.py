@@ -34,5 +34,5 @@ def value_problems(document: Dataset) -> Iterator[Problem]:
 
 
 def _stated(vr: str, value: Any) -> Any:
-    """Numbers in text VRs as they stand in the file."""
+    """Numbers in text VRs, exactly as in the file."""
     return str(getattr(value, "original_string", value)) if vr in {"IS", "DS"} else value

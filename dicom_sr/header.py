@@ -22,7 +22,7 @@ from dicom_sr.values import Algorithm, DocumentReference, Verification
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentState:
-    """How complete a document says it is; without a verification it is preliminary and unverified."""
+    """The completion that a document states; without a verification it is preliminary and unverified."""
 
     completion: Literal["COMPLETE", "PARTIAL"]
     completion_description: str
@@ -45,9 +45,9 @@ def new_document(
     series: SeriesPlace,
     created: datetime.datetime,
 ) -> Dataset:
-    """A document's header, still without content, evidence and UIDs of its own.
+    """A document's header, before content, evidence and its own UIDs are added.
 
-    `created` is aware; where the images state their offset from UTC, the stamps are written in it.
+    `created` is aware; if the images state their offset from UTC, timestamps are written in it.
     """
     document = Dataset()
     document.SpecificCharacterSet = "ISO_IR 192"
@@ -103,7 +103,7 @@ def add_evidence(
     priors: Sequence[ImageReference],
     predecessors: Sequence[DocumentReference],
 ) -> None:
-    """Write what the document rests on and what it replaces."""
+    """Write the document's evidence and its predecessors."""
     document.CurrentRequestedProcedureEvidenceSequence = evidence(current)
     if priors:
         document.PertinentOtherEvidenceSequence = evidence(priors)
@@ -150,7 +150,7 @@ def _stamps(document: Dataset, header: StudyHeader, created: datetime.datetime) 
 
 
 def _author(algorithm: Algorithm, verification: Verification | None) -> Dataset:
-    """Who wrote the text: the software, or the person who edited its draft."""
+    """The author of the text: the software, or the person who edited its draft."""
     if verification is None or not verification.edited:
         return _device_author(algorithm)
     author = Dataset()

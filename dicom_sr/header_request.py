@@ -1,4 +1,4 @@
-"""The identifiers of patient and orders, as a document's header carries them with who assigned them.
+"""The identifiers of the patient and the orders in a document's header, with their issuers.
 
 Source: PS3.3 C.7.1.1 (Patient), 10.14, 10.15.1 (issuers), C.17.2 (Referenced Request Sequence).
 """
@@ -15,7 +15,7 @@ from dicom_sr.source import StudyHeader
 
 
 def patient_identifiers(document: Dataset, header: StudyHeader) -> None:
-    """Write who issued the Patient ID, and the patient's other identifiers."""
+    """Write the issuer of the Patient ID, and the patient's other identifiers."""
     if header.issuer_of_patient_id:
         document.IssuerOfPatientID = header.issuer_of_patient_id
     if header.issuer_qualifiers is not None:
@@ -35,7 +35,7 @@ def patient_identifiers(document: Dataset, header: StudyHeader) -> None:
 
 
 def requests(header: StudyHeader) -> list[Dataset]:
-    """One item for each order, the leading one first; one empty item where no order is named."""
+    """One item for each order, the main one first; one empty item if no order is named."""
     orders = header.orders.orders or (Order(),)
     return [_request(order, header.study_instance_uid) for order in orders]
 

@@ -1,4 +1,4 @@
-"""UIDs that are derived, never drawn: the same document gets the same UID, another one another.
+"""UIDs are derived, never random: equal documents get equal UIDs, different ones different UIDs.
 
 An instance's UID is a digest of every byte of the instance but its own UIDs, so no two different
 documents can share one and a rebuild is byte-identical.
@@ -15,7 +15,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "structured-reports.echo-agent.inval
 
 
 def derived_uid(*parts: str) -> str:
-    """A UID (at most 44 characters) that depends on the parts and their order, and on nothing else."""
+    """A UID (at most 44 characters) that depends only on the parts and their order."""
     framed = "".join(f"{len(part)}:{part}" for part in parts)
     return f"2.25.{uuid.uuid5(_NAMESPACE, framed).int}"
 
@@ -26,7 +26,7 @@ def device_uid(name: str, version: str, weights_sha256: str) -> str:
 
 
 def tracking_uid(study_instance_uid: str, device: str, subject: str) -> str:
-    """One assessed finding of one study by one device; equal over the revisions of a report."""
+    """One assessed finding of one study by one device; the same in all revisions of a report."""
     return derived_uid("tracking", study_instance_uid, device, subject)
 
 

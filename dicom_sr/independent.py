@@ -1,10 +1,10 @@
 """Our documents and those of others as highdicom reads them: a TID 1500 reader that shares no code with ours.
 
-What a document says is decided by its readers. Before a findings document is stored, `read_back` has
-highdicom read its bytes and compares what it sees, group by group, with the findings that were meant.
-`measured` gives what the measurement groups of a foreign document state (PS3.16 TID 1411, 1501).
+A document means what its readers decode. Before a findings document is stored, `read_back` has
+highdicom read its bytes and compares the result, group by group, with the intended findings.
+`measured` returns the contents of a foreign document's measurement groups (PS3.16 TID 1411, 1501).
 
-highdicom is imported when it is first needed: it takes a third of a second, which the listener never pays.
+highdicom is imported on first use: it takes a third of a second, which the listener never spends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from model.findings.types import Finding, Presence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What one measurement group states, by codes; `finding` is None where nothing is stated as present."""
+    """The codes that one measurement group states; `finding` is None if nothing is stated as present."""
 
     finding: CodeKey | None
     site: CodeKey
@@ -36,7 +36,7 @@ class Statement:
 
 
 def read_back(document: bytes, findings: Sequence[Finding], terminology: Terminology | None = None) -> None:
-    """Check that highdicom reads out of a document's bytes exactly the findings that were meant.
+    """Check that highdicom reads exactly the intended findings from a document's bytes.
 
     Raises:
         ReadBackError: it cannot read the document, or reads something else.
@@ -67,11 +67,12 @@ def measured(document: Dataset) -> tuple[str, ...]:
     try:
         return tuple(line for group in _groups(_report(document, copy=True)) if (line := _line(group)))
     except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, OSError):
-        return ()  # no Structured Report that highdicom knows, or a damaged one
+        return ()  # not a Structured Report that highdicom supports, or a damaged one
 
 
 def _report(document: Dataset, *, copy: bool) -> Any:
-    """Return highdicom's view of a document; without a copy the data set is turned into its classes."""
+    """Return highdicom's view of a document; without a copy the data set itself is converted to its
+    classes."""
     from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, EnhancedSR
 
     classes: dict[str, Any] = {
@@ -147,7 +148,7 @@ def _meant(finding: Finding, terms: Terminology) -> Statement:
 
 
 def _line(group: Any) -> str:
-    """One group in words; empty where it states nothing but references."""
+    """One group in words; empty if it holds only references."""
     finding, sites = group.finding_type, group.finding_sites
     subject = [] if finding is None else [finding.meaning]
     subject += [site.value.meaning for site in sites]

@@ -1,4 +1,4 @@
-"""The words around the draft: series descriptions, banner, summary lines."""
+"""The fixed texts around the draft: series descriptions, banner, summary lines."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def verified_findings_description(algorithm: Algorithm) -> str:
 def summary_lines(
     algorithm: Algorithm, content: DraftContent, revision: int, notes: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """What a reader must know before the findings: banner, urgency, flags, origin."""
+    """The lines before the findings: banner, urgency, flags, origin."""
     lines = [BANNER] if algorithm.demonstration else []
     lines.append(UNVERIFIED)
     if content.urgency is not None:
@@ -84,7 +84,7 @@ def summary_lines(
 def verified_lines(
     algorithm: Algorithm, verification: Verification, revision: int, notes: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """What stands before a report that a radiologist answers for."""
+    """The lines before a report that a radiologist has verified."""
     lines = [BANNER] if algorithm.demonstration else []
     name = " ".join(part for part in verification.observer_name.split("=")[0].split("^") if part)
     done = "edited and verified" if verification.edited else "verified without changes"
@@ -97,7 +97,7 @@ def verified_lines(
 def rejection_lines(
     algorithm: Algorithm, reason: str, outcome: Outcome, revision: int, notes: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """What a reader finds when there is no draft."""
+    """The lines of a study without a draft."""
     lines = [BANNER] if algorithm.demonstration else []
     statement, cause = _OUTCOME_WORDS[outcome]
     lines.append(f"{statement} Reason: {reason.rstrip('. ')}{cause}.")
@@ -107,7 +107,7 @@ def rejection_lines(
 
 
 def origin(algorithm: Algorithm, revision: int) -> str:
-    """Which software and weights wrote the document."""
+    """The software and the weights that wrote the document."""
     digest = algorithm.weights_sha256[:12] or "unknown"
     return (
         f"Algorithm: {algorithm.name} {algorithm.version}, {algorithm.manufacturer}, "

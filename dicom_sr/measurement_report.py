@@ -2,7 +2,7 @@
 
 One TID 1501 group per assessed finding says *finding = Present | Absent | Undetermined*; Finding
 (121071) stands only in the groups of present findings, so that a reader that lists findings never
-shows a negative as a positive. What the report does not mention has no group.
+shows a negative as a positive. Concepts that the report does not mention have no group.
 
 Source: PS3.16 TID 1500, 1501, 1600, 4019; CID 240, 244, 3716, 6042.
 """
@@ -40,7 +40,7 @@ class Narrative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContext:
-    """What every tree begins with, and what the terms mean."""
+    """The items with which every tree begins, and the terminology."""
 
     algorithm: Algorithm
     terminology: Terminology
@@ -64,7 +64,7 @@ def findings_tree(
 ) -> Item:
     """The tree of a draft; `scores` is empty or one calibrated probability (or None) per finding."""
     children = [*_opening(context), _image_library(context.images)]
-    # Without a finding too: readers look for the container.
+    # Written even without findings: readers look for the container.
     children.append(content.container(codes.IMAGING_MEASUREMENTS, _groups(context, findings, scores)))
     assessment = overall_assessment(context.terminology, findings)
     children.append(_evaluations(codes.SUCCEEDED, assessment, narrative))
@@ -72,7 +72,7 @@ def findings_tree(
 
 
 def outcome_tree(context: ReportContext, outcome: Code, narrative: Narrative) -> Item:
-    """The tree of a study without draft: only what became of the analysis, never an absent finding."""
+    """The tree of a study without a draft: only the outcome of the analysis, never an absent finding."""
     children = [
         *_opening(context),
         _image_library(context.images),
@@ -92,14 +92,14 @@ def _opening(context: ReportContext) -> list[Item]:
 
 
 def _image_library(images: Sequence[ImageReference]) -> Item:
-    """TID 1600: the images that were looked at, each with what describes it."""
+    """TID 1600: the images that were analysed, each with its descriptors."""
     entries = [_library_entry(image) for image in images]
     group = content.container(codes.IMAGE_LIBRARY_GROUP, entries)
     return content.container(codes.IMAGE_LIBRARY, [group], template="1600")
 
 
 def overall_assessment(terminology: Terminology, findings: Sequence[Finding]) -> Code:
-    """Normal only where the report says so; a device in place makes nothing abnormal."""
+    """Normal only if the report states it; a device in place is not an abnormality."""
     present = [finding for finding in findings if finding.presence is Presence.PRESENT]
     if any(terminology.term(finding).abnormal for finding in present):
         return codes.ABNORMAL
@@ -141,10 +141,11 @@ def _groups(
 
 
 def tracked_subject(finding: Finding) -> str:
-    """What a group is about over the revisions of a report: concept, side and place, such as `mass, left`.
+    """The identity of a group across the revisions of a report: concept, side and place, such as `mass,
+    left`.
 
-    Order and number of the other findings mean nothing, so that one identifier never names the left effusion
-    in one revision and the right one in the next.
+    Order and number of the other findings have no influence, so that one identifier never names the left
+    effusion in one revision and the right one in the next.
     """
     stated = (finding.concept, finding.laterality, finding.location)
     return ", ".join(str(part) for part in stated if part is not None)
@@ -201,9 +202,9 @@ def _site(terminology: Terminology, term: Term, finding: Finding) -> Item:
 
 
 def _assessed_region(image: ImageReference) -> Item:
-    """The whole image as the region that was assessed, by its corners.
+    """The whole image as the region that was assessed, by its corners. It claims no location for a finding.
 
-    It claims no place for a finding. OHIF needs coordinates in every group before it shows the image
+    OHIF needs coordinates in every group before it shows the image
     of a measurement report; corners are what it draws without a label over the image.
     """
     source = content.image(
@@ -236,7 +237,7 @@ def _algorithm_identification(algorithm: Algorithm) -> list[Item]:
 
 
 def _evaluations(outcome: Code, assessment: Code | None, narrative: Narrative) -> Item:
-    """TID 1500 row 12: what became of the analysis, its warnings and the copy of the narrative."""
+    """TID 1500 row 12: the outcome of the analysis, its warnings and the copy of the narrative."""
     items: list[Item] = [content.code(codes.SUMMARY_OF_ANALYSES, outcome)]
     if assessment is not None:
         items.append(content.code(codes.OVERALL_ASSESSMENT, assessment))

@@ -1,4 +1,4 @@
-"""What a radiologist's report says, in plain words: the text of any Structured Report, ours or not."""
+"""The text of a radiologist's report: of any Structured Report, ours or another vendor's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dicom_sr.charset import clean
 from dicom_sr.independent import measured
 from dicom_sr.source import text
 
-# Headings by the words with which their meanings begin (CID 7001, its DCM forms, and what others write).
+# Headings by the first words of their meanings (CID 7001, its DCM forms, and other vendors' words).
 _RESULTS = ("finding", "impression", "conclusion", "diagnos", "addendum", "recommendation")
 _NOT_RESULTS = (
     "summary",
@@ -24,14 +24,14 @@ _NOT_RESULTS = (
     "current proc",
     "prior",
 )
-# The texts of a measurement group name and track it; what it states are its codes and numbers.
+# The texts of a measurement group name and track it; its statements are its codes and numbers.
 _GROUP = "measurement group"
 _DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Narrative:
-    """A report's text on one line, and how far it may be believed.
+    """A report's text on one line, and its status.
 
     `final`: a person verified it, or its author completed it and did not call it preliminary.
     `written`: Content Date and Time as digits that sort by time.
@@ -46,8 +46,8 @@ class Narrative:
 def narrative(document: Dataset, longest: int) -> Narrative:
     """Read a report; its text is cut to `longest` characters, at a word.
 
-    Findings, impression and the like where it has such sections, else all of its text; of a document without
-    any text what its measurement groups state.
+    Findings, impression and similar sections if it has any, else all of its text; for a document without
+    text, the statements of its measurement groups.
 
     Raises:
         NotStructuredReportError: the object has no content tree.
@@ -69,14 +69,14 @@ def narrative(document: Dataset, longest: int) -> Narrative:
 
 
 def shortened(words: str, longest: int) -> str:
-    """Cut a text at a word, with a sign that it goes on."""
+    """Cut a text at a word boundary, with an ellipsis."""
     if len(words) <= longest:
         return words
     return words[: longest - 4].rsplit(" ", 1)[0].rstrip(" .,;") + " ..."
 
 
 def _texts(item: Dataset, heading: str, depth: int) -> Iterator[tuple[str, str]]:
-    """Yield each TEXT item with the meaning of the section that it stands in, or else its own."""
+    """Yield each TEXT item with the meaning of its section, or else of its own concept."""
     for child in tree.children(item) if depth < _DEEPEST else ():
         named = tree.code(child, "ConceptNameCodeSequence")
         meaning = "" if named is None else clean(named.meaning).lower()

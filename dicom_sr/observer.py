@@ -1,4 +1,4 @@
-"""Who observed: software, named by what identifies it, and the person who verified (TID 1001-1004)."""
+"""The observers: the software with its identifiers, and the person who verified (TID 1001-1004)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def serial_number(algorithm: Algorithm) -> str:
 
 
 def observer_items(algorithm: Algorithm, verification: Verification | None = None) -> list[Item]:
-    """TID 1001: the device, and the person where one verified the report."""
+    """TID 1001: the device, and the person who verified the report, if any."""
     context = Relationship.OBS_CONTEXT
     items = [
         content.code(codes.OBSERVER_TYPE, codes.DEVICE, context),

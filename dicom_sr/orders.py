@@ -1,8 +1,8 @@
-"""The imaging orders that a study's images name, each taken whole.
+"""The imaging orders that a study's images name, each from a single source.
 
-An order's values come from one place: one item of Request Attributes Sequence, or the image's own
-attributes. They are joined only where one image says, by an identifier that both places state or by having
-a single request, that both speak of the same order. Nothing is filled in from another image or another
+An order's values have one source: one item of Request Attributes Sequence, or the image's own
+attributes. They are joined only if one image shows, by an identifier that both state or by having a single
+request, that both describe the same order. Nothing is filled in from another image or another
 request, because a report that carries the identifiers of two orders may be filed under the wrong one.
 
 Source: PS3.3 10.6 (Request Attributes Macro), C.7.2.1, C.17.2 (Referenced Request Sequence); IHE RAD TF-2
@@ -21,17 +21,17 @@ from dicom_sr.authority import Authority, authority
 from dicom_sr.elements import code, identifier, items, short, text, uid_or_nothing
 
 LONGEST_QUESTION = 1024
-# Why the study was asked for, the most specific first; the second half stands at the image only.
+# Why the study was asked for, the most specific first; the second half are attributes of the image only.
 _QUESTION = ("ReasonForTheRequestedProcedure", "ReasonForStudy")
 _IDENTIFIERS = ("accession_number", "placer_order_number", "filler_order_number", "requested_procedure_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One imaging order, as one place states it; empty text (or None) where it says nothing.
+    """One imaging order, as one source states it; empty text (or None) for what is not stated.
 
     accession_number, requested_procedure_id: at most 16 characters; placer_order_number,
-    filler_order_number: at most 64; each with who assigned it. study_instance_uid: the study that the order
+    filler_order_number: at most 64; each with its issuer. study_instance_uid: the study that the order
     asked for. clinical_question: the reason for the procedure in words, on one line.
     """
 
@@ -54,7 +54,7 @@ class Order:
 
     @property
     def empty(self) -> bool:
-        """Whether it says nothing but the study."""
+        """Whether it states nothing but the study."""
         return replace(self, study_instance_uid="") == Order()
 
 
@@ -62,9 +62,9 @@ class Order:
 class Orders:
     """The orders of a study's images.
 
-    orders: each once; the one that the images belong to comes first. certain: whether it is known which one
-    that is; without any order it is. accession_number: the study's, with its issuer; empty where the images
-    contradict each other. notes: what could not be carried in its own attribute, in words.
+    orders: each once; the one that the images belong to comes first. certain: whether that one is known for
+    certain; true without any order. accession_number: the study's, with its issuer; empty if the images
+    contradict each other. notes: values that do not fit their own attribute, in words.
     """
 
     orders: tuple[Order, ...]
@@ -75,13 +75,14 @@ class Orders:
 
     @property
     def leading(self) -> Order | None:
-        """The order that the images belong to; None where there is none, or where that is not certain."""
+        """The order that the images belong to; None if there is none, or if it is not certain."""
         return self.orders[0] if self.orders and self.certain else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stated:
-    """What one image says: its orders, which of them it belongs to, and whether it says so clearly."""
+    """The statements of one image: its orders, which of them it belongs to, and whether that is
+    unambiguous."""
 
     orders: tuple[Order, ...]
     own: Order | None
@@ -98,7 +99,7 @@ def orders_of(images: Sequence[Dataset]) -> Orders:
     distinct = _distinct([order for one in stated for order in one.orders])
     own = {_same_in(distinct, one.own) for one in stated if one.own is not None}
     certain = all(one.certain for one in stated) and len(own) <= 1
-    # Of unclear images, the order that all of them would be filed under still comes first.
+    # If it is uncertain, the order under which all images would be filed still comes first.
     first = next(iter(own)) if len(own) == 1 else None
     ordered = tuple(sorted(distinct, key=lambda order: order != first))
     accession, issuer = _accession(ordered, first)
@@ -141,7 +142,7 @@ def _stated(image: Dataset, notes: list[str]) -> _Stated:
 
 
 def _order(place: Dataset, study_instance_uid: str, notes: list[str]) -> Order:
-    """What one request, or an image's own attributes, say of an order."""
+    """The order that one request, or an image's own attributes, describe."""
     return Order(
         accession_number=identifier(place, "AccessionNumber", 16, notes),
         accession_issuer=authority(place, "IssuerOfAccessionNumberSequence"),
@@ -189,7 +190,7 @@ def _contradict(one: Order, other: Order) -> bool:
 
 
 def _joined(request: Order, top: Order) -> Order:
-    """A request, with what only the image's own attributes say of the same order.
+    """A request, completed with the image's own attributes of the same order.
 
     A number and its issuer, and the procedure's code and description, are taken together.
     """
@@ -214,7 +215,7 @@ def _joined(request: Order, top: Order) -> Order:
 
 
 def _distinct(orders: Sequence[Order]) -> tuple[Order, ...]:
-    """Each order once: a statement that says nothing beyond another one is that other one."""
+    """Each order once: a statement that adds nothing to another one is merged into it."""
     kept: list[Order] = []
     for order in orders:
         if any(_within(order, one) for one in kept):
@@ -225,7 +226,7 @@ def _distinct(orders: Sequence[Order]) -> tuple[Order, ...]:
 
 
 def _within(part: Order, whole: Order) -> bool:
-    """Whether all that `part` states stands in `whole`."""
+    """Whether `whole` contains everything that `part` states."""
     return part.identified == whole.identified and all(
         not getattr(part, field.name) or getattr(part, field.name) == getattr(whole, field.name)
         for field in fields(Order)
@@ -255,7 +256,7 @@ def _uncertain(orders: Sequence[Order]) -> str:
 
 
 def _named(order: Order) -> str:
-    """An order as a reader can find it."""
+    """An order in words by which a reader can find it."""
     labelled = (
         ("accession number", order.accession_number),
         ("placer order", order.placer_order_number),

@@ -1,4 +1,4 @@
-"""One thing that the gate found wrong."""
+"""One problem that the gate found."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ _CHANGE: Final = _reversed(codes.CHANGE)
 def read_findings(document: Dataset, terminology: Terminology | None = None) -> tuple[Finding, ...]:
     """The findings that the measurement groups of a document state, in their order.
 
-    A group whose question or answer is not in the terminology is passed over; a document without
-    such groups gives an empty tuple.
+    A group whose question or answer is not in the terminology is skipped; a document without such groups
+    gives an empty tuple.
 
     Raises:
         NotStructuredReportError: the object has no content tree.
@@ -70,7 +70,7 @@ def _finding(group: Dataset, terms: Terminology) -> Finding | None:
 
 
 def _meant(concepts: tuple[str, ...], tracking: Dataset | None) -> str:
-    """Which concept is meant where several share a code: the one that the tracking identifier names."""
+    """Which concept is meant if several share a code: the one that the tracking identifier names."""
     identifier = "" if tracking is None else tree.words(tracking, "TextValue")
     # `mass, left, upper_zone`; documents of earlier versions have `mass-1`.
     named = (identifier.partition(",")[0], identifier.rpartition("-")[0])

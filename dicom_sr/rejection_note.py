@@ -27,7 +27,7 @@ _TITLE: dict[Why, Code] = {
     "patient_safety": codes.REJECTED_FOR_SAFETY,
 }
 _SERIES_NUMBER = 9099  # before the documents' own series
-# Attributes of a report's header that a Key Object Selection has not.
+# Attributes of a report's header that a Key Object Selection does not have.
 _NOT_HERE = (
     "CompletionFlag",
     "CompletionFlagDescription",
@@ -86,7 +86,7 @@ def build_rejection_note(
 
 
 def _composite(reference: DocumentReference) -> Dataset:
-    """TID 2010 row 5: one document that is meant."""
+    """TID 2010 row 5: one rejected document."""
     referenced = Dataset()
     referenced.ReferencedSOPClassUID = reference.sop_class_uid
     referenced.ReferencedSOPInstanceUID = reference.sop_instance_uid

@@ -1,6 +1,6 @@
-"""From the headers of a study's images to the few clean values that a document inherits.
+"""The few clean values that a document inherits from the headers of a study's images.
 
-Identifiers are taken as they are, refused, or left out with a note; everything else is cleaned, shortened
+Identifiers are used unchanged, refused, or left out with a note; everything else is cleaned, shortened
 or left empty (`dicom_sr.elements`).
 """
 
@@ -43,16 +43,17 @@ __all__ = [
 ]
 
 _FRONTAL = frozenset({"PA", "AP"})
-# What Body Part Examined and Anatomic Region Sequence call the chest (PS3.16 annex L; CID 4009, 4031).
+# Names and codes of the chest in Body Part Examined and Anatomic Region Sequence (PS3.16 annex L; CID 4009,
+# 4031).
 _CHEST_PARTS = frozenset({"CHEST", "THORAX", "LUNG", "LUNGS", "CXR"})
 _CHEST_REGIONS = frozenset({"51185008", "43799004", "39607008", "T-D3000", "T-28000"})
-# Modalities whose images are plain radiographs, or may be scanned ones.
+# Modalities of plain radiographs, possibly digitised films.
 _RADIOGRAPHS = frozenset({"CR", "DX", "RG", "SC", "OT", "", "PX", "DR"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReference:
-    """One image as the documents name it; `rows` and `columns` in pixels, 0 where unknown."""
+    """One image as the documents reference it; `rows` and `columns` in pixels, 0 where unknown."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -83,11 +84,12 @@ class StudyHeader:
     referring_physician_name: str
     timezone_offset: str
     orders: Orders
-    notes: tuple[str, ...]  # what could not be carried in its own attribute, in words
+    notes: tuple[str, ...]  # values that do not fit their own attribute, in words
 
 
 def study_header(images: Sequence[Dataset]) -> StudyHeader:
-    """The header that all documents of a study share, from its images (the first that says it wins).
+    """The header that all documents of a study share, from its images (the first image that states a value
+    wins).
 
     Raises:
         SourceIdentityError: no image, or an identifier that cannot be written.
@@ -122,7 +124,8 @@ def study_header(images: Sequence[Dataset]) -> StudyHeader:
 
 
 def image_references(images: Iterable[Dataset]) -> tuple[ImageReference, ...]:
-    """The images, each once: frontal views first, then by SOP Instance UID (arrival means nothing).
+    """The images, each once: frontal views first, then by SOP Instance UID (the order of arrival has no
+    influence).
 
     Raises:
         SourceIdentityError: an image without a usable UID.
@@ -148,7 +151,7 @@ def _reading_order(reference: ImageReference) -> tuple[bool, str]:
 
 
 def shows_chest(image: Dataset) -> bool | None:
-    """Whether an image says that it is a radiograph of the chest; None where it does not say."""
+    """Whether an image states that it is a radiograph of the chest; None if it does not say."""
     if short(image, "Modality", 16).upper() not in _RADIOGRAPHS:
         return False
     region = code(image, "AnatomicRegionSequence")
@@ -177,7 +180,7 @@ def prior_references(study: SourceStudy) -> tuple[ImageReference, ...]:
 def _one_of_each(images: Sequence[Dataset]) -> None:
     if len({uid(image, "StudyInstanceUID") for image in images}) > 1:
         raise MixedStudyError("the images belong to several studies: draft one study at a time")
-    # An image without a Patient ID contradicts nobody.
+    # An image without a Patient ID contradicts no other.
     if len({patient_id(image) for image in images} - {""}) > 1:
         raise MixedStudyError("the images of this study name several patients: reconcile them first")
 
@@ -187,7 +190,7 @@ def _first(values: Iterable[str]) -> str:
 
 
 def _issuer(images: Sequence[Dataset], notes: list[str]) -> tuple[str, Qualifiers | None]:
-    """Who issued the Patient ID, and what qualifies it, from the first image that says either."""
+    """The issuer of the Patient ID and its qualifiers, from the first image that states either."""
     for image in images:
         found = identifier(image, "IssuerOfPatientID", 64, notes), qualifiers(image)
         if found != ("", None):

@@ -15,7 +15,7 @@ from model.findings.types import Finding
 from model.findings.vocabulary import Concept, Vocabulary, load_vocabulary
 
 CodeKey = tuple[str, str]  # (scheme designator, value): what two equal codes share
-NO_FINDING = "no_finding"  # the statement that nothing is abnormal: it has a presence but is no finding
+NO_FINDING = "no_finding"  # the statement that nothing is abnormal: it has a presence but is not a finding
 _DEVICE_FAULTS = frozenset({"malpositioned_device"})
 
 
@@ -26,12 +26,12 @@ class Term:
     key: str
     code: Code
     site: Code
-    abnormal: bool  # whether its presence makes a study abnormal: a device in place does not
+    abnormal: bool  # whether its presence makes a study abnormal (a device in place does not)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminology:
-    """Codes of concepts and places, and the way back from a code to the keys that it may stand for."""
+    """Codes of concepts and places, and the reverse mapping from a code to its possible keys."""
 
     terms: Mapping[str, Term]
     locations: Mapping[str, Code]
@@ -64,7 +64,7 @@ class Terminology:
 
 
 def code_key(code: Code) -> CodeKey:
-    """What makes two codes the same: scheme and value, not the words."""
+    """The identity of a code: scheme and value, not the meaning."""
     return code.scheme_designator, code.value
 
 
@@ -87,7 +87,7 @@ def default_terminology() -> Terminology:
 
 
 def build_terminology(terms: Mapping[str, Term], locations: Mapping[str, Code]) -> Terminology:
-    """A terminology with its way back."""
+    """A terminology with its reverse mapping."""
     by_code: defaultdict[CodeKey, list[str]] = defaultdict(list)
     for term in terms.values():
         by_code[code_key(term.code)].append(term.key)

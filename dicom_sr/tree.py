@@ -1,4 +1,4 @@
-"""Walking the content tree of any SR document, ours or not, without trusting it."""
+"""Traversal of the content tree of any SR document, without trusting it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydicom.sr.coding import Code
 
 from dicom_sr.errors import NotStructuredReportError
 
-# What pydicom raises when an element cannot be parsed as its value representation.
+# Exceptions that pydicom raises when an element cannot be parsed as its value representation.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, EOFError, OSError)
 
 CodeKey = tuple[str, str]
@@ -27,7 +27,7 @@ def require_document(dataset: Dataset) -> None:
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence; none where it is absent or unreadable."""
+    """The items of a sequence; empty if it is absent or unreadable."""
     try:
         value = dataset.get(keyword)
     except _UNREADABLE:
@@ -62,7 +62,7 @@ def code(item: Dataset, keyword: str) -> Code | None:
 
 
 def key(code_or_none: Code | None) -> CodeKey:
-    """Scheme and value of a code: what makes two codes the same."""
+    """Scheme and value of a code: its identity."""
     return NO_CODE if code_or_none is None else (code_or_none.scheme_designator, code_or_none.value)
 
 

@@ -1,7 +1,7 @@
-"""The gate: what every outgoing document must fulfil, checked on the object itself.
+"""The gate: the rules for every outgoing document, checked on the object itself.
 
-It trusts nothing of the way in which a document was built: it reads bytes or a data set. `external`
-adds the programs that judge from outside.
+It does not rely on how a document was built: it reads bytes or a data set. `external` adds independent
+validation programs.
 
 Source: PS3.3 C.17.2, C.17.3; PS3.16 TID 1500, 1501, 2000.
 """
@@ -42,13 +42,13 @@ def validate(
     sources: Sequence[Dataset] | None = None,
     demonstration: bool | None = None,
 ) -> tuple[Problem, ...]:
-    """Everything that is wrong with one document; empty when it may go out.
+    """All problems of one document; empty if it may be sent.
 
     Args:
         document: a DICOM file's bytes or a data set.
         sources: headers of the study's images, priors and, for B, of A: when given, every reference
             must resolve to one of them, of the same patient.
-        demonstration: whether the model is a demonstration; None takes the document's word for it.
+        demonstration: whether the model is a demonstration; None to rely on the document's own statement.
     """
     dataset = _parsed(document) if isinstance(document, bytes) else document
     if dataset is None:
@@ -63,7 +63,7 @@ def validate_pair(
     sources: Sequence[Dataset] | None = None,
     demonstration: bool | None = None,
 ) -> tuple[Problem, ...]:
-    """The problems of A and of B, and of what they must have in common."""
+    """The problems of A and of B, and of the values that both must share."""
     problems = list(validate(findings, sources=sources, demonstration=demonstration))
     document_a = _parsed(findings) if isinstance(findings, bytes) else findings
     document_b = _parsed(report) if isinstance(report, bytes) else report
@@ -93,7 +93,7 @@ def _problems(
 
 
 def _identity_problems(document: Dataset) -> Iterator[Problem]:
-    """A document's UIDs follow from its bytes; whoever changed one must have changed the other."""
+    """A document's UIDs are derived from its bytes; changing one requires changing the other."""
     own = tree.words(document, "SOPInstanceUID")
     try:
         expected = content_digest_uid(document)

@@ -1,4 +1,4 @@
-"""What a document is made of: the study's headers, the algorithm, the draft. Plain values, no DICOM tree."""
+"""The inputs of a document: the study's headers, the algorithm, the draft. Plain values, no DICOM tree."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class DraftContent:
     """One draft. Sentences and flags are shown as they are; flags are in a radiologist's words.
 
     `scores` are *calibrated* probabilities in [0, 1] that a finding is present, one (or None) per
-    finding, or empty: a number that the model merely wrote does not belong here.
+    finding, or empty: a number that the model merely generated does not belong here.
 
     `prior_procedures` and `previous_findings` are sentences on earlier studies and on their reports; they
-    stand in sections of their own, apart from the draft's own findings.
+    have sections of their own, apart from the draft's own findings.
     """
 
     findings: Sequence[Finding]
@@ -61,10 +61,10 @@ class DraftContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """The person who answers for a report: a DICOM person name, the organization, an aware time.
+    """The person responsible for a report: a DICOM person name, the organization, an aware time.
 
     `edited` says whether the person changed the draft; the report and its findings are then the person's own.
-    `identification` is the person's code in `identification_scheme`; empty where the hospital has given none.
+    `identification` is the person's code in `identification_scheme`; empty if the hospital has assigned none.
     """
 
     observer_name: str

@@ -70,6 +70,15 @@ def test_every_link_leads_to_a_file(repository: Path) -> None:
     assert broken == []
 
 
+def test_every_page_is_in_the_index(repository: Path) -> None:
+    """Each page is listed under a tutorial, a how-to guide, reference or discussion in the README."""
+    index = (repository / "README.md").read_text(encoding="utf-8").partition("\n## Read on\n")[2]
+    kinds = re.findall(r"^\*\*([\w-]+)", index, re.MULTILINE)
+    linked = set(re.findall(r"\]\(([^)#]+)", index))
+    assert kinds == ["Tutorials", "How-to", "Reference", "Discussion"]
+    assert documents(repository).keys() - {"README.md"} - linked == set()
+
+
 @pytest.mark.parametrize("page", ["docs/architecture.md"])
 def test_every_file_that_a_page_names_is_there(repository: Path, page: str) -> None:
     """The layer table follows the code."""
