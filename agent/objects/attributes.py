@@ -1,7 +1,7 @@
 """One guarded way to read an attribute: a value of the expected kind, or nothing. Pure.
 
-An optional attribute with the wrong VR, the wrong multiplicity or rubbish in it counts as absent: no other
-image of the study may be lost for it. Where absent and unreadable must be told apart, ask `is_stated`.
+An optional attribute with the wrong VR, the wrong multiplicity or garbage in it counts as absent: it must not
+cost the study any other image. Where absent and unreadable must be told apart, use `is_stated`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def integers(dataset: Dataset, keyword: str) -> tuple[int, ...]:
 
 
 def octets(dataset: Dataset, keyword: str) -> bytes:
-    """Return the bytes of an attribute that pydicom leaves as bytes (OB, OW, UN); empty for any other."""
+    """Return the value of an attribute that pydicom leaves as bytes (OB, OW, UN); empty for any other."""
     value = _value(dataset, keyword)
     return value if isinstance(value, bytes) else b""
 
@@ -126,7 +126,7 @@ def _number(part: Any) -> float | None:
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
-    """Return the value as pydicom reads it, else its bytes; None where there is none."""
+    """Return the value as pydicom reads it, else its bytes; None if there is none."""
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in dataset:
         return None
@@ -147,7 +147,7 @@ def _raw(dataset: Dataset, keyword: str) -> Any:
 
 
 def _declared(dataset: Dataset, words: str) -> str:
-    """Return a text that pydicom read as Latin-1 for want of a character set as what its bytes say."""
+    """Decode again a text that pydicom read as Latin-1 because no character set was declared."""
     if words.isascii():
         return words
     try:

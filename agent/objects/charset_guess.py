@@ -1,7 +1,7 @@
 """Text whose character set is not declared: every reading that fits the bytes, the likeliest first. Pure.
 
-DICOM's default repertoire is ASCII (PS3.5 6.1.2.1); devices write their own code page all the same and say
-nothing. UTF-8 is recognised with near certainty, the others only by what they would say.
+DICOM's default repertoire is ASCII (PS3.5 6.1.2.1); devices still write their own code page without declaring
+it. UTF-8 is recognised with near certainty, the others only by the plausibility of the text.
 """
 
 from __future__ import annotations

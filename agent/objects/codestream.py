@@ -1,7 +1,7 @@
-"""What size a compressed image says of itself, before any codec is let loose on it. Pure.
+"""The size that a compressed image states, read before any codec runs on it. Pure.
 
-A codec allocates what the codestream claims, not what the DICOM header says: without this look a file of
-one kilobyte can ask for 4 GiB.
+A codec allocates what the codestream claims, not what the DICOM header says: without this check a file of one
+kilobyte can ask for 4 GiB.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodestreamSize:
-    """What the codec will make: samples are counted per pixel."""
+    """The size that the codec will allocate; samples are counted per pixel."""
 
     rows: int
     columns: int
@@ -27,7 +27,7 @@ class CodestreamSize:
 
 
 def codestream_size(frame: bytes) -> CodestreamSize | None:
-    """Return the size that a JPEG, JPEG-LS or JPEG 2000 frame states; None where it states none."""
+    """Return the size that a JPEG, JPEG-LS or JPEG 2000 frame states; None if it states none."""
     if frame.startswith(_SOI):
         return _jpeg_size(frame)
     start = frame.find(_J2K_SOC_SIZ, 0, 4096)

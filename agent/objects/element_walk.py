@@ -1,8 +1,8 @@
-"""A walk over the element headers of an encoded dataset: no value is decoded, every length is checked.
+"""A walk through the element headers of an encoded dataset: no value is decoded, every length is checked.
 
 The walk keeps its own stack and copies nothing but the wanted values, so a dataset can exhaust neither
 Python's recursion nor the memory. It also counts: a dataset with more elements, items or levels than its
-budget is refused there and then, because a parser needs kilobytes of memory for each of them.
+budget is refused immediately, because a parser needs kilobytes of memory for each of them.
 Source: PS3.5 sections 7.1 (element structure), 7.5 (sequences), A.4 (encapsulated pixel data);
 PS3.10 section 7.1 (file meta information).
 """
@@ -25,7 +25,7 @@ Path = tuple[int, ...]
 UNDEFINED = 0xFFFFFFFF
 MAXIMUM_DEPTH = 64
 MAXIMUM_VALUE = 1024
-# Items of a wanted sequence that are read; the others are walked over.
+# Items of a wanted sequence that are read; the others are skipped.
 MAXIMUM_ITEMS = 8
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -33,7 +33,8 @@ _SHORT_VRS = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH"}
     | {b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
-# Values of these are numbers or structures, never text: a wanted attribute that has one is taken as absent.
+# Values of these are numbers or structures, never text: a wanted attribute with one of these counts as
+# absent.
 _BINARY_VRS = frozenset(
     {b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SQ", b"SS", b"SV", b"UL"}
     | {b"US", b"UV"}
@@ -44,7 +45,7 @@ _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a dataset may consist of at all levels together; the fragments of pixel data count as items."""
+    """The budget of a dataset over all its levels; the fragments of pixel data count as items."""
 
     elements: int
     items: int
@@ -104,7 +105,7 @@ class _Frame:
     little: bool
     path: Path | None  # None: nothing in here is wanted
     items: int = 0
-    # Whether the walk may go on behind it when its inside is damaged: its length is known.
+    # Whether the walk may continue after it if its content is damaged: its length is known.
     skippable: bool = False
     item: int = 0  # which item of its sequence these elements are, from 0
 
@@ -140,8 +141,8 @@ def scan_dataset(
 ) -> Scan:
     """Walk over a dataset and return the wanted values.
 
-    Sequences that nobody asks for are counted too; damage inside one whose length is known is passed over,
-    because an optional attribute is no reason to refuse an image.
+    Unwanted sequences are counted too; damage inside one of known length is skipped, because an optional
+    attribute is no reason to refuse an image.
 
     Raises:
         ObjectOverBudget: more elements or items than the budget allows, or nested more than 64 deep.
@@ -179,7 +180,7 @@ def _leave(walk: _Walk) -> None:
 
 
 def _skip(walk: _Walk) -> bool:
-    """Go on behind the innermost damaged sequence whose length is known; whether there is one."""
+    """Continue after the innermost damaged sequence of known length; return whether there is one."""
     for depth in range(len(walk.stack) - 1, -1, -1):
         frame = walk.stack[depth]
         if frame.skippable:
@@ -271,7 +272,7 @@ def _step_element(walk: _Walk, frame: _Frame) -> None:
 
 
 def _is_sequence(tag: int, vr: bytes) -> bool:
-    """Whether an element of known length holds items; where its VR is not told, by the data dictionary."""
+    """Whether an element of known length holds items; if its VR is not stated, by the data dictionary."""
     if vr in (b"", b"UN"):
         entry = DicomDictionary.get(tag)
         return entry is not None and entry[0] == "SQ"

@@ -1,4 +1,5 @@
-"""The part of an image that was exposed: without shutter and collimation borders, which no grey scale is for.
+"""The part of an image that was exposed: without shutter and collimation borders, which must not influence
+the grey scale.
 
 Pure. Source: PS3.3 C.7.6.11 (Display Shutter), C.8.7.3 (X-Ray Collimator); rows and columns count from 1.
 """
@@ -11,7 +12,7 @@ from pydicom import Dataset
 
 from agent.objects.attributes import integer, integers, texts
 
-# A field smaller than this share of the image is taken for a mistake of the header.
+# A field smaller than this share of the image is considered an error in the header.
 _LEAST_SHARE = 0.05
 # A border row or column spans less than this share of the grey levels of the whole image.
 _FLAT = 0.02
@@ -22,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 
 def exposure_mask(header: Dataset, stored: NDArray[np.integer]) -> Mask | None:
-    """Return which pixels [H, W] count for the grey scale; None where all do."""
+    """Return which pixels [H, W] count for the grey scale; None if all do."""
     mask = _edges(header, stored.shape, "Shutter")
     collimator = _edges(header, stored.shape, "Collimator")
     if collimator is not None:
@@ -65,7 +66,7 @@ def _circle(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
 
 
 def _without_borders(stored: NDArray[np.integer]) -> Mask | None:
-    """Leave out flat rows and columns at the edges: what a collimator or a stitched-on frame left."""
+    """Leave out flat rows and columns at the edges: left by a collimator or an added frame."""
     rows, columns = stored.shape[:2]
     if min(rows, columns) < 64:
         return None

@@ -1,7 +1,7 @@
 """From stored pixel values to brightness: Modality LUT, VOI LUT or window, polarity. Pure.
 
-Each step is a function of the stored value alone. So all of them are computed once on the table of the
-values that can occur (at most 65,536), and a film of 15 million pixels costs one look-up each.
+Each step is a function of the stored value alone. So all of them are computed once for the table of possible
+values (at most 65,536), and each of a film's 15 million pixels costs one look-up.
 Source: DICOM PS3.3 C.11.1 (Modality LUT), C.11.2 (VOI LUT), C.7.6.3.1.2 (photometric interpretation),
 PS3.4 N.2 (the order of the steps).
 """
@@ -19,22 +19,23 @@ from agent.objects.attributes import integer, integers, is_stated, items, number
 
 Values = NDArray[np.float64]
 
-# Share of the pixels that the window of a film without a usable one leaves out at either end.
+# Share of the pixels clipped at either end when a film has no usable window.
 _TAIL = 0.005
-# A window that shows the middle 98 % of the pixels within this share of the brightness shows nothing.
+# A window that maps the middle 98 % of the pixels to less than this share of the brightness is useless.
 _LEAST_SPREAD = 0.05
 
 
 class DisplayError(ValueError):
-    """The attributes that say how stored values are to be shown contradict themselves."""
+    """The display attributes of an image contradict each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Brightness:
-    """The brightness of each stored value (0 to 255, bright = dense), [V]; and how it was found.
+    """The brightness of each stored value (0 to 255, bright = dense), [V]; and how it was derived.
 
-    window_ignored: the header asks for a window or VOI LUT that shows nothing, so that the data's own range
-    was taken.
+    window_ignored: the window or VOI LUT of the header shows nothing, so the range of the data was used
+
+    instead.
     """
 
     table: NDArray[np.uint8]
@@ -42,7 +43,7 @@ class Brightness:
 
 
 def brightness_table(header: Dataset, histogram: NDArray[np.int64], lowest: int) -> NDArray[np.uint8]:
-    """Return `brightness` without how it was found."""
+    """Return `brightness` alone."""
     return brightness(header, histogram, lowest).table
 
 
@@ -56,7 +57,7 @@ def brightness(header: Dataset, histogram: NDArray[np.int64], lowest: int) -> Br
 
     Raises:
         DisplayError: a Modality LUT or rescale that is stated and cannot be applied; a VOI LUT or window that
-            cannot is ignored, since it is only a wish for the display.
+            cannot is ignored, since it is only a display preference.
     """
     stored = np.arange(lowest, lowest + len(histogram), dtype=np.float64)
     padding = padding_mask(header, stored)
@@ -88,13 +89,13 @@ def padding_mask(header: Dataset, stored: Values) -> NDArray[np.bool_]:
     low: float = -(2 ** (bits - 1)) if signed else 0
     high: float = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     if stored.size and stored.min() <= min(ends) and max(ends) <= stored.max():
-        low, high = min(ends), max(ends)  # the data have it as it stands
+        low, high = min(ends), max(ends)  # the data contain it as stated
     fitted = [one if low <= one <= high else _wrapped(one, bits, signed=signed) for one in ends]
     return np.asarray((stored >= min(fitted)) & (stored <= max(fitted)))
 
 
 def _wrapped(value: float, bits: int, *, signed: bool) -> float:
-    """Return a value as a sample of so many bits holds it."""
+    """Return a value as stored in a sample of so many bits."""
     sample = int(value) & (2**bits - 1)
     return float(sample - 2**bits if signed and sample >= 2 ** (bits - 1) else sample)
 
@@ -123,12 +124,12 @@ def modality_values(header: Dataset, stored: Values) -> Values:
 
 
 def voi_brightness(header: Dataset, values: Values) -> Values | None:
-    """Return what the first usable VOI LUT or window shows; None where there is none."""
+    """Return the output of the first usable VOI LUT or window; None if there is none."""
     return next(voi_candidates(header, values), None)
 
 
 def voi_candidates(header: Dataset, values: Values) -> Iterator[Values]:
-    """Yield what each usable VOI LUT shows, then each window, in the order in which the header has them."""
+    """Yield the output of each usable VOI LUT, then of each window, in the header's order."""
     for item in items(header, "VOILUTSequence"):
         try:
             shown = _look_up(values, item)

@@ -1,4 +1,4 @@
-"""Reading a file with pydicom, after its elements have been counted, and no more of it than is used.
+"""Reading of a file with pydicom after its elements have been counted, and only the attributes in use.
 
 pydicom needs kilobytes of memory for each item and element: a file of 32 MB with four million empty items
 took 13.5 GB and 143 s. A walk over the element headers, which copies nothing, comes first.
@@ -24,7 +24,7 @@ from agent.objects.element_walk import BUDGET, Budget, Buffer, Scan, Span, scan_
 from agent.objects.header import DEFLATED_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE, inflate
 from agent.objects.used_attributes import is_used
 
-# What the used attributes of an image may consist of; a radiograph's have a few dozen items.
+# The budget of an image's used attributes; those of a radiograph have a few dozen items.
 USED_BUDGET = Budget(elements=20_000, items=2_000)
 # A used value, and a used sequence with its look-up tables, may have this many bytes.
 _LONGEST_VALUE, _LONGEST_SEQUENCE = 65_536, 4 * 2**20
@@ -55,7 +55,7 @@ def read_used(path: Path, *, pixels: bool) -> FileDataset:
             and not implicit
             and bytes(data[charset.start + 4 : charset.start + 6]) != b"CS"
         ):
-            del taken[_CHARACTER_SET]  # pydicom reads it at once, and stumbles over any other VR
+            del taken[_CHARACTER_SET]  # pydicom reads it immediately, and fails on any other VR
         used = b"".join(data[one.start : one.end] for one in taken.values())
         _scan(used, syntax, USED_BUDGET)
         dataset = read_dataset(BytesIO(used), implicit, little)
@@ -78,7 +78,7 @@ def read_whole(path: Path) -> FileDataset:
 
 
 def check_budget(data: Buffer, transfer_syntax_uid: str) -> None:
-    """Count the elements of an encoded dataset (no preamble, no file meta) before somebody parses it.
+    """Count the elements of an encoded dataset (no preamble, no file meta) before it is parsed.
 
     Raises:
         UnreadableInstance: damaged, or over the budget (`ObjectOverBudget`).

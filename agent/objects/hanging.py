@@ -1,6 +1,6 @@
-"""Which way the image lies: turned to the way in which a radiologist hangs it. Pure.
+"""The orientation of an image: turned to the radiological hanging position. Pure.
 
-PatientOrientation says where an image's rows and columns run.
+PatientOrientation states the directions of an image's rows and columns.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 
 
 def hung(pixels: NDArray[Level], header: Dataset, view: View) -> NDArray[Level]:
-    """Turn and mirror the image to the way in which it is hung; [H, W] to [H, W] or [W, H].
+    """Rotate and mirror the image to its hanging position; [H, W] to [H, W] or [W, H].
 
-    Without a PatientOrientation that fits the view the image is left as it came.
+    Without a PatientOrientation that fits the view the image is left unchanged.
     Source: PS3.3 C.7.6.1.1.1; row value first, the direction in which the column index grows.
     """
     directions = _directions(header)

@@ -1,6 +1,7 @@
-"""What routing needs of a received dataset, read from its bytes; and whether those bytes are whole.
+"""The attributes of a received dataset that routing needs, read from its bytes, with a check for
+completeness.
 
-The listener never decodes a dataset. It walks over the elements' headers (`agent.objects.element_walk`),
+The listener never decodes a dataset. It walks the element headers (`agent.objects.element_walk`),
 which also proves that every length fits, and keeps the few values that intake and eligibility ask for.
 """
 
@@ -94,7 +95,8 @@ class Code:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """A dataset's identity and what the eligibility rules look at; empty text where it says nothing."""
+    """A dataset's identity and the attributes used by the eligibility rules; empty text for what is
+    absent."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -217,7 +219,7 @@ def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
     raw = {keyword: scan.values.get(path, b"") for keyword, path in _TAGS.items()}
     declared = raw["SpecificCharacterSet"]
     text = {keyword: _text(value, declared) for keyword, value in raw.items()}
-    # Who the patient is, is read as the documents read it.
+    # The patient's identity is read in the same way as for the documents.
     codecs = encoded_codecs(declared)
     for keyword in _PATIENT:
         value = decoded(raw[keyword], codecs, is_name=keyword == "PatientName")
@@ -269,7 +271,7 @@ def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
 def _uid(raw: dict[str, bytes], keyword: str) -> str:
     value = raw[keyword].rstrip(b"\0 ").decode("ascii", errors="replace").strip()
     if len(value) > 64 or not _UID.fullmatch(value):
-        # The value itself is not told: it may be a misplaced attribute of the patient.
+        # The value itself is not shown: it may be a misplaced attribute of the patient.
         raise UnreadableInstance(f"{keyword} is missing or not a UID")
     return value
 
@@ -287,7 +289,7 @@ def _codes(scan: Scan, sequence: int, declared: bytes) -> tuple[Code, ...]:
     return tuple(found)
 
 
-# What routing reads, by the field of `Header`; other texts are guessed once and for all.
+# The texts that routing decodes itself, by field of `Header`; for others the character set is guessed here.
 _ROUTED = {
     "body_part_examined": "BodyPartExamined",
     "series_description": "SeriesDescription",
@@ -309,7 +311,7 @@ def _undeclared(raw: dict[str, bytes], declared: bytes) -> tuple[tuple[str, byte
 
 
 def _fits(value: bytes, terms: list[str]) -> bool:
-    """Whether a value that is not ASCII is what the declared character set says."""
+    """Whether a value that is not ASCII is valid in the declared character set."""
     if terms[0] in _ASCII_ONLY:
         return False
     try:

@@ -1,6 +1,6 @@
 """Whether two objects name one patient: their attributes compared as DICOM values, not as strings.
 
-What one side leaves empty contradicts nothing. Spaces at the ends, the padding of a name, upper and lower
+An empty value never conflicts. Spaces at the ends, the padding of a name, upper and lower
 case, the form of a date and the writing system of a name carry no meaning here. A name decides only where
 one side has no Patient ID, because names are corrected more often than identifiers.
 
@@ -25,7 +25,7 @@ _SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "æ"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """What tells patients apart; empty text where nothing is said."""
+    """The attributes that tell patients apart; empty text for what is not stated."""
 
     patient_id: str
     issuer_of_patient_id: str = ""
@@ -46,7 +46,8 @@ def patient_of(header: Header) -> Patient:
 
 
 def contradicts(one: Patient, other: Patient) -> bool:
-    """Whether the two cannot be one patient: identifier, issuer or birth date differ where both have one."""
+    """Whether the two cannot be one patient: identifier, issuer or birth date differ where both are
+    stated."""
     first, second = _identifier(one.patient_id), _identifier(other.patient_id)
     if first and second and first != second:
         return True
@@ -58,7 +59,7 @@ def contradicts(one: Patient, other: Patient) -> bool:
 
 
 def same_patient(one: Patient, other: Patient) -> bool:
-    """Whether the two are known to be one patient: one Patient ID, and nothing that contradicts."""
+    """Whether the two are known to be one patient: the same Patient ID, and no contradiction."""
     first = _identifier(one.patient_id)
     if not first or first != _identifier(other.patient_id) or contradicts(one, other):
         return False
@@ -79,7 +80,7 @@ def _issuers_differ(one: str, other: str) -> bool:
     """Compare assigning authorities, which may be given as `namespace&universal ID&type` (HL7 v2 HD)."""
     first, second = (_authority(value) for value in (one, other))
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a and b]
-    # A universal identifier decides; a local name is compared where one side has no more.
+    # A universal identifier decides; a local name is compared if one side has nothing else.
     return bool(pairs) and pairs[-1][0] != pairs[-1][1]
 
 
@@ -89,14 +90,14 @@ def _authority(value: str) -> tuple[str, str]:
 
 
 def _dates_differ(one: str, other: str) -> bool:
-    """Compare dates to the precision that both have; what is no date contradicts nothing."""
+    """Compare dates to their common precision; an invalid date never conflicts."""
     first, second = _date(one), _date(other)
     length = min(len(first), len(second))
     return first[:length] != second[:length]
 
 
 def _date(value: str) -> str:
-    """Return a date as YYYYMMDD, YYYYMM or YYYY, whatever separates its parts; empty where it is none."""
+    """Return a date as YYYYMMDD, YYYYMM or YYYY, whatever separates its parts; empty if it is invalid."""
     match = re.fullmatch(r"(\d{4})[-./ ]?(?:(\d{2})[-./ ]?(\d{2})?)?", value.strip(" \0"))
     if match is None or match[1] == "0000":
         return ""

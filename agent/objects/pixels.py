@@ -1,7 +1,7 @@
-"""A DICOM file to the image that the network sees: 8 bits, bright = dense, hung as a radiologist hangs it.
+"""From a DICOM file to the network's input image: 8 bits, bright = dense, in hanging position.
 
-Whatever is wrong with a file, only `UnreadableImage` comes out, with a text that quotes nothing of it:
-pydicom's and the codecs' own messages hold values.
+Whatever is wrong with a file, only `UnreadableImage` is raised, with a text that quotes nothing from it: the
+messages of pydicom and the codecs contain values.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from agent.objects.hanging import Level, View, hung
 
 # The largest detectors have 18 million pixels; a header may claim 4 billion.
 MAXIMUM_PIXELS = 50_000_000
-# Everything that parsers and codecs have been seen to raise on broken files. MemoryError is among them
-# because a codec that trusts a size field asks for too much.
+# Every exception that parsers and codecs are known to raise on broken files. MemoryError is among them
+# because a codec that trusts a size field allocates too much.
 _FOREIGN_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, BytesLengthException, EOFError, ImportError,
     InvalidDicomError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError, struct.error,
@@ -107,7 +107,7 @@ def _decoded(path: Path) -> tuple[FileDataset, NDArray[np.integer]]:
 
 
 def _wrapped(stored: NDArray[np.integer], bits: int) -> float:
-    """Return the share of horizontal neighbours that lie further apart than three quarters of the range."""
+    """Return the share of horizontal neighbours that differ by more than three quarters of the range."""
     if stored.ndim != 2 or stored.shape[1] < 2:
         return 0.0
     some = stored[:: max(1, stored.shape[0] // 256)].astype(np.int32)
@@ -128,7 +128,7 @@ def _indexed(
 
 
 def _square(pixels: NDArray[Level], header: Dataset) -> NDArray[Level]:
-    """Resample an image whose pixels are not square; the finer direction keeps its pixels.
+    """Resample an image whose pixels are not square; the finer direction keeps its resolution.
 
     Source: PS3.3 C.7.6.3.1.7 (Pixel Aspect Ratio: vertical, then horizontal), 10.7.1.3 (spacing: rows first).
     """
@@ -152,7 +152,7 @@ def _square(pixels: NDArray[Level], header: Dataset) -> NDArray[Level]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Film:
-    """One image for a viewer: `values` uint16 [H, W] bright = dense, and the window that it asks for."""
+    """One image for a viewer: `values` uint16 [H, W] bright = dense, and its stated window."""
 
     values: NDArray[np.uint16]
     low: int
@@ -216,13 +216,13 @@ def _read(path: Path, *, stop_before_pixels: bool = False) -> FileDataset:
 
 
 def _check(dataset: FileDataset) -> None:
-    """Refuse what is no single grey image of a sane size, before anything is decoded."""
+    """Refuse anything but a single grey image of a plausible size, before decoding."""
     if "PixelData" not in dataset:
         raise UnreadableImage("the object has no pixel data")
     if (integer(dataset, "NumberOfFrames") or 1) != 1:
         raise UnreadableImage("the object has several frames; only single images are drafted")
     if "NumberOfFrames" in dataset:
-        del dataset.NumberOfFrames  # the decoder must not stumble over what may stand there
+        del dataset.NumberOfFrames  # any value there must not break the decoder
     rows, columns = _stated(dataset, "Rows"), _stated(dataset, "Columns")
     if rows < 1 or columns < 1:
         raise UnreadableImage("the image has no rows or no columns")
@@ -263,7 +263,7 @@ def _decode(dataset: FileDataset) -> NDArray[np.integer]:
     if array.ndim != (3 if colour else 2) or not np.issubdtype(array.dtype, np.integer):
         raise UnreadableImage("the pixel data decode to something that is no image")
     if colour or (syntax.is_encapsulated and syntax != RLELossless):
-        # A codec gives whole samples; what follows concerns words that hold more than the sample.
+        # A codec gives whole samples; the following concerns words with more bits than the sample.
         return array
     return _stored_bits(array, dataset)
 
@@ -309,7 +309,7 @@ def _luminance(colours: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def _without_pixels(dataset: FileDataset) -> Dataset:
-    """Return the header: what the documents need, without what fills memory."""
+    """Return the header as the documents need it, without the large values."""
     for keyword in _HEAVY:
         if keyword in dataset:
             delattr(dataset, keyword)

@@ -35,7 +35,7 @@ def rejected_instances(path: Path) -> frozenset[str]:
     """Return the SOP Instance UIDs that a rejection note names.
 
     Raises:
-        UnreadableInstance: it cannot be read, so that nobody knows what it takes back.
+        UnreadableInstance: it cannot be read, so the rejected instances are unknown.
     """
     try:
         if path.stat().st_size > _LARGEST_NOTE:

@@ -1,9 +1,9 @@
 """Whether two files of one SOP Instance show the same image of the same person, whatever their bytes are.
 
 An archive that sends an image again often does so in another transfer syntax, or with attributes of its own
-coerced. That is no new content. What counts is what a draft is made of: every grey level as it is displayed,
+coerced. That is not new content. Only the inputs of a draft count: every grey level as displayed,
 and the attributes that name the patient, the order, the view and the geometry. A lossy recompression changes
-grey levels, and with them what the network may see: it is another image.
+grey levels, and may change what the network sees: it is a different image.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ATTRIBUTES = (
 
 
 def same_image(first: Path, second: Path) -> bool:
-    """Return whether nothing that a draft is made of differs; what cannot be read is never the same."""
+    """Return whether no input of a draft differs; files that cannot be read are never the same."""
     try:
         one, other = load_header(first), load_header(second)
         if any(_value(one, keyword) != _value(other, keyword) for keyword in ATTRIBUTES):

@@ -1,7 +1,7 @@
-"""Where received objects lie: files named by the sha256 of their content, durable before they are named.
+"""The store of received objects: files named by the sha256 of their content, durable before they are named.
 
 A peer's UID never becomes a path. An object is written to a temporary file on the same file system,
-flushed to the disk, renamed to its final name, and the folder is flushed too; only then does `put` return.
+flushed to disk and renamed to its final name, and the folder is flushed too; only then does `put` return.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.foundation.failpoints import failpoint
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PREFIX = bytes(128) + b"DICM"
-# The disk gets so many bytes at once, while the next ones are still being hashed.
+# Bytes written to disk at once, while the next ones are still being hashed.
 _PORTION = 2 * 1024 * 1024
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 
@@ -67,7 +67,7 @@ def _receiver_element(ae_title: str) -> bytes:
 
 
 class InstanceStore:
-    """A folder of content-addressed files, and beside them the quarantine and the unfinished ones.
+    """A folder of content-addressed files, with the quarantine and unfinished files beside them.
 
     Layout: `<path>/<first two digits>/<sha256>.dcm`, `<path>/quarantine/<sha256>.dcm`, `<path>/incoming/`.
     """
@@ -96,7 +96,7 @@ class InstanceStore:
         return self._put(pieces, None)
 
     def quarantine(self, pieces: Sequence[bytes | memoryview]) -> StoredFile:
-        """Store bytes that are no usable instance, as durably, where nothing drafts them.
+        """Store bytes that are not a usable instance just as durably, outside the files that are drafted.
 
         Raises:
             StorageFull: the reserve would be touched, or the disk is full; nothing is left behind.
@@ -104,7 +104,7 @@ class InstanceStore:
         return self._put(pieces, self._quarantine)
 
     def open(self, sha256: str) -> Path:
-        """Return the path of an object's file; whether it is still there is for the reader to see."""
+        """Return the path of an object's file; the reader checks whether it still exists."""
         return self.path / sha256[:2] / f"{sha256}.dcm"
 
     def open_quarantined(self, sha256: str) -> Path:
@@ -120,7 +120,7 @@ class InstanceStore:
         self.open_quarantined(sha256).unlink(missing_ok=True)
 
     def move_to_quarantine(self, sha256: str) -> None:
-        """Take an object out of the store, durably, because it proved to be no usable instance."""
+        """Take an object out of the store, durably, because it is not a usable instance."""
         os.replace(self.open(sha256), self.open_quarantined(sha256))
         _flush_folder(self._quarantine)
         _flush_folder(self.open(sha256).parent)
@@ -137,7 +137,8 @@ class InstanceStore:
                         yield entry.name.removesuffix(".dcm")
 
     def remove_unfinished(self, older_than_s: float, now: float) -> int:
-        """Remove what a crash left in `incoming`; it was never acknowledged. Returns how many."""
+        """Remove files that a crash left in `incoming`; they were never acknowledged. Returns their
+        number."""
         removed = 0
         for leftover in self._incoming.iterdir():
             try:
@@ -189,10 +190,10 @@ def _write_durably(path: Path, pieces: Iterable[memoryview]) -> None:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             if len(piece) == _PORTION:
-                # Linux begins to write it out at this advice, and does not wait for that.
+                # This advice makes Linux start writing back, without waiting for it.
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.fsync(descriptor)
-        # Nobody reads it in the next minute: its pages are of more use to the objects that come.
+        # It is not read soon: its page cache is better used for incoming objects.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)

@@ -1,8 +1,9 @@
-"""The store of several machines: objects in an S3-compatible bucket, and a folder here for those in use.
+"""The store shared by several machines: objects in an S3-compatible bucket, with a local folder for those in
+use.
 
-An object goes into the folder first, as durably as in a store of files alone, then into the bucket; `put`
-returns when the bucket has said that it holds those bytes. The folder is spool and cache: whatever another
-machine has stored is fetched into it when it is opened, and what was not used for long goes again. An
+An object goes into the folder first, as durably as in the file store, then into the bucket; `put` returns
+when the bucket has confirmed that it holds those bytes. The folder is spool and cache: whatever another
+machine has stored is fetched into it when it is opened, and files not used for a long time are evicted. An
 object's name is the sha256 of its content here and there, so that a fetched one can be checked.
 """
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 # A file that was used so recently (s) may be read at this moment: it is not evicted.
 IN_USE_S = 600.0
-# After an eviction so much of the cache is in use.
+# The share of the cache that is in use after an eviction.
 FILLED = 0.9
-# What the file systems call the time of an object's last change.
+# The names that file systems use for an object's modification time.
 _MOMENTS = ("LastModified", "created", "mtime")
 
 
@@ -49,7 +50,7 @@ class RemoteStore(InstanceStore):
         self._added: int | None = None
 
     def check_space(self, size_bytes: int = 0) -> None:
-        """Raise StorageFull unless the reserve stays free, at the cost of what is only cached."""
+        """Raise StorageFull unless the reserve stays free, evicting cached files if necessary."""
         try:
             super().check_space(size_bytes)
         except StorageFull:
@@ -73,7 +74,7 @@ class RemoteStore(InstanceStore):
         return self._fetched(super().open_quarantined(sha256))
 
     def discard(self, sha256: str) -> None:
-        """Remove an object that is not to be kept, from the bucket and from here.
+        """Remove an object that is not to be kept, from the bucket and the local folder.
 
         Raises:
             StoreUnavailable: the bucket does not answer.
@@ -89,7 +90,7 @@ class RemoteStore(InstanceStore):
         self._discard(super().open_quarantined(sha256))
 
     def move_to_quarantine(self, sha256: str) -> None:
-        """Take an object out of the store, because it proved to be no usable instance.
+        """Take an object out of the store, because it is not a usable instance.
 
         Raises:
             StoreUnavailable: the bucket does not answer; the object is in one place or in both.
@@ -126,7 +127,7 @@ class RemoteStore(InstanceStore):
         return f"{self._root}/{local.relative_to(self.path).as_posix()}"
 
     def _upload(self, local: Path) -> bool:
-        """Bring a file into the bucket and let the bucket confirm it; whether it was not there before."""
+        """Upload a file and have the bucket confirm it; return whether it was new."""
         key, size = self._key(local), local.stat().st_size
         with _answering():
             if self._holds(key, local, size):
@@ -138,7 +139,7 @@ class RemoteStore(InstanceStore):
         return True
 
     def _holds(self, key: str, local: Path, size: int) -> bool:
-        """Whether the bucket has these bytes: by size and MD5, or where it tells no MD5 by reading them."""
+        """Whether the bucket has these bytes: by size and MD5, or, if it reports no MD5, by reading them."""
         try:
             entry = self._remote.info(key)
         except FileNotFoundError:
@@ -184,7 +185,7 @@ class RemoteStore(InstanceStore):
     # ---- the cache ----
 
     def _make_room(self, size: int) -> None:
-        """Count what came; look at the folder when a tenth of the cache may be new."""
+        """Count the new bytes; scan the folder when up to a tenth of the cache may be new."""
         if self._added is not None:
             self._added += size
             if self._added < (1 - FILLED) * self._cache_bytes:
@@ -193,7 +194,7 @@ class RemoteStore(InstanceStore):
         self._evict(self._cache_bytes)
 
     def _evict(self, most: int) -> None:
-        """Remove the files that were not used for the longest time, until `most` bytes are left."""
+        """Remove the least recently used files until `most` bytes are left."""
         found = []
         for folder in (self._quarantine, *(self.path / shard for shard in SHARDS)):
             with os.scandir(folder) as entries:
@@ -213,7 +214,7 @@ def open_remote(
 ) -> RemoteStore:
     """Open the store at an fsspec URL such as s3://bucket/prefix; nothing is sent to it yet.
 
-    Credentials come from where its client looks for them: the environment, or the service user's files.
+    Credentials come from the client's usual sources: the environment, or the service user's files.
 
     Raises:
         SettingsError: the client is not installed.
@@ -236,7 +237,7 @@ def _changed(entry: dict[str, Any]) -> float:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Whatever the client and its transport raise means that the bucket did not do it."""
+    """Any exception of the client or its transport means that the operation failed."""
     try:
         yield
     # Outermost for the client, whose exceptions have no common root: s3fs, botocore and aiohttp each have a

@@ -1,8 +1,8 @@
-"""Which top-level attributes of an image the service reads; everything else stays unread in its file.
+"""The top-level attributes of an image that the service reads; everything else is never parsed.
 
 Values without items are cheap, so whole groups of them are read. Sequences cost memory by the item, and are
-named one by one; `tests/unit/agent/objects/test_guarded_read.py` finds one that the code uses and this list
-does not name.
+named one by one; `tests/unit/agent/objects/test_guarded_read.py` finds any that the code uses but this list
+omits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which of the studies that an archive names are earlier ones of the same patient. Pure."""
+"""The choice of the patient's earlier studies among an archive's answers. Pure."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def choose(
 ) -> Choice:
     """Choose among an archive's answers.
 
-    uid: the new study's, which is none of its own earlier ones.
-    before: its date and time, as DA and TM values in one; of the same day counts what has an earlier time.
+    uid: the new study's, which is not one of its own earlier studies.
+    before: its date and time, as DA and TM values in one; on the same day an earlier time counts.
     modalities: an earlier study that names its modalities has one of these.
 
     An archive whose answers name several issuers for a patient ID of which we know none may mean several
@@ -63,7 +63,7 @@ def _is_earlier(one: FoundStudy, before: str) -> bool:
     day, time = before[:8], before[8:]
     if len(one.study_date) != 8 or one.study_date > day:
         return False
-    # Fractions and seconds may be left out: what both say is compared.
+    # Fractions and seconds may be left out: the common precision is compared.
     digits = min(len(one.study_time), len(time))
     return one.study_date < day or one.study_time[:digits] < time[:digits]
 

@@ -1,6 +1,6 @@
-"""What a draft is compared with: the words for the network and for the documents, and the images to name.
+"""The comparison of a draft: the texts for the network and the documents, and the images to reference.
 
-Only what is still here, and still names the same patient, is used: the search may be days old.
+Only studies that are still stored, and still name the same patient, are used: the search may be days old.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Comparison:
     unread: those of `findings` in a language that cannot be read: for the documents, not for the network.
     notices: what the reader must know of them.
     headers: of their images, which the documents name as other evidence.
-    warning: what the reader must know, such as that the archive was silent.
-    kept: what is kept with the draft; None where no archive was asked.
+    warning: a warning for the reader, such as that the archive did not answer. kept: stored with the draft;
+    None if no archive was asked.
     """
 
     procedures: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ def comparison_for(
 
 
 def _headers(store: InstanceStore, prior: PriorStudy, current: Sequence[Dataset]) -> list[Dataset]:
-    """Return the headers of an earlier study's images; none where one is of somebody else."""
+    """Return the headers of an earlier study's images; empty if one belongs to another patient."""
     headers = []
     try:
         for image in prior.images[:MOST_IMAGES]:

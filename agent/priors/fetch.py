@@ -1,8 +1,9 @@
-"""Has the archive send a queued study's earlier studies, while the job waits, and no longer than it may.
+"""Retrieves a queued study's earlier studies from the archive while the job waits, within a time budget.
 
-A job that was queued with a search has `run_after` at the search's deadline, so that a draft never hangs on
-this: without us, or with an archive that stays silent, the deadline passes and the study is drafted without.
-What ends in time sets `run_after` to now. The archive sends to an AE title of the listener's own, where
+A job that was queued with a search has `run_after` at the search's deadline, so that a draft never depends on
+it: if this process is down, or the archive does not answer, the deadline passes and the study is drafted
+without them. A search that ends in time sets `run_after` to now. The archive sends to an AE title of the
+listener's own, where
 everything is taken as an earlier study (`agent.receive.intake`).
 """
 
@@ -42,7 +43,7 @@ _BREAKER_S = (5.0, 60.0)
 
 
 class PriorFetcher:
-    """Takes searches off the table and runs them, a few at the same time."""
+    """Claims searches and runs a few of them concurrently."""
 
     def __init__(
         self,
@@ -72,19 +73,19 @@ class PriorFetcher:
         self._log = get_logger(ACTOR)
 
     def start(self) -> None:
-        """Begin; nothing is done where the settings want no earlier studies."""
+        """Start; does nothing if the settings want no earlier studies."""
         if self._settings.priors.enabled:
             self._thread.start()
 
     def stop(self) -> None:
-        """Take nothing more, and end what is running; a time budget bounds it."""
+        """Claim nothing more, and let running searches end; a time budget bounds them."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def run_once(self) -> int:
-        """Run the searches that are open now, one after the other; return how many."""
+        """Run the searches that are open now, one after the other; return their number."""
         tasks = self._take(SEARCHES_AT_ONCE)
         for task in tasks:
             self._search(task)
@@ -143,7 +144,7 @@ class PriorFetcher:
             for search, _study in rows:
                 search.owner = self._owner
             taken = [(_task(search, study, now), _first_image(session, study.id)) for search, study in rows]
-        # No row is locked while a file is read, which may have to come from a bucket first.
+        # No row is locked while a file is read, which may first have to be fetched from a bucket.
         return [
             replace(task, patient=replace(task.patient, patient_sex=_sex_in(self._store, sha256)))
             for task, sha256 in taken

@@ -1,4 +1,4 @@
-"""Earlier studies of a patient: which of them a study is compared with, and what is known of them.
+"""Earlier studies of a patient: which of them a study is compared with, and their status.
 
 An earlier study is an ordinary row in `studies`, marked `prior` until it is sent to be drafted.
 Nothing here asks the archive (`agent.priors.fetch` does).
@@ -22,7 +22,7 @@ from agent.queue.gate import patient_of_study
 from dicom_sr.narrative import shortened
 
 FOUND, NONE_FOUND, NOT_ASKED, LATE = "priors-found", "priors-none", "priors-not-asked", "priors-late"
-# What is no failure: there was nothing to find, or nothing to ask by.
+# Outcomes that are not failures: nothing to find, or no key to search by.
 ENDED_WELL = frozenset({FOUND, NONE_FOUND, NOT_ASKED})
 PATIENT_MISMATCH, NOT_RECEIVED = "patient-mismatch", "priors-not-received"
 OURS, ARCHIVE = "ours", "archive"
@@ -121,7 +121,7 @@ def our_report(session: Session, study_instance_uid: str) -> str:
 
 
 def spoken_date(value: str) -> str:
-    """Return a DA value as it is written: 2026-01-31."""
+    """Return a DA value in the form 2026-01-31."""
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}"
 
 

@@ -38,7 +38,7 @@ from agent.priors.links import (
 from dicom_sr.errors import StructuredReportError
 from dicom_sr.narrative import Narrative, narrative
 
-# Reports of one earlier study that are fetched: the last ones that the archive names.
+# Number of reports fetched for one earlier study: the last ones that the archive lists.
 MOST_REPORTS = 5
 _UNREADABLE = (
     StructuredReportError,
@@ -79,7 +79,7 @@ class Result:
 
     answers: studies that the archive named, None where it did not answer.
     refused: how many of them may be another patient's.
-    outage: whether the archive itself was the trouble.
+    outage: whether the archive itself failed.
     """
 
     code: str
@@ -91,7 +91,7 @@ class Result:
 
 
 class PriorSearcher:
-    """Runs searches; holds nothing from one to the next."""
+    """Runs searches; keeps no state between them."""
 
     def __init__(
         self, database: Database, store: InstanceStore, archive: ArchiveSettings, settings: PriorSettings
@@ -102,10 +102,9 @@ class PriorSearcher:
         self._settings = settings
 
     def search(self, task: Task) -> Result:
-        """Ask, fetch and judge; whatever the archive does, this ends about when the budget does.
+        """Query, retrieve and check; whatever the archive does, this ends at about the end of the budget.
 
-        Raises:
-            DatabaseUnavailable: what arrived cannot be looked up.
+        Raises: DatabaseUnavailable: the arrived instances cannot be looked up.
         """
         trouble: AgentError | None = None
         choice, answers = Choice(studies=(), refused=0), None
@@ -128,7 +127,7 @@ class PriorSearcher:
                 trouble = self._fetch_some(archive, choice)
         except (ArchiveUnavailable, ArchiveLate, ArchiveRefused) as error:
             trouble = error
-        # Of an interrupted retrieval, what has arrived counts.
+        # After an interrupted retrieval, the instances that arrived are used.
         links, refused = self._judge([one.study_instance_uid for one in choice.studies], task.patient)
         code, reason = _outcome(links, choice, choice.refused + refused, trouble)
         return Result(
@@ -141,7 +140,7 @@ class PriorSearcher:
         )
 
     def _fetch_some(self, archive: Archive, choice: Choice) -> ArchiveRefused | None:
-        """Fetch as many studies as are wanted; return the last refusal.
+        """Retrieve the wanted number of studies; return the last refusal.
 
         Raises:
             ArchiveUnavailable, ArchiveLate: the archive is of no more use.
@@ -157,7 +156,7 @@ class PriorSearcher:
         return refusal
 
     def _fetch(self, archive: Archive, study_instance_uid: str) -> bool:
-        """Have the images and reports of one study sent; return False where it has no image of use.
+        """Have the images and reports of one study sent; return False if it has no usable image.
 
         Raises:
             ArchiveRefused: none of the images was sent.
@@ -180,7 +179,7 @@ class PriorSearcher:
         return True
 
     def _missing(self, series: Sequence[FoundSeries]) -> list[FoundSeries]:
-        """Return the series of which not all is here."""
+        """Return the series that are not complete here."""
         with self._database.reading() as session:
             return [
                 one
@@ -189,7 +188,7 @@ class PriorSearcher:
             ]
 
     def _judge(self, uids: Sequence[str], patient: Patient) -> tuple[tuple[Link, ...], int]:
-        """Return the studies that are here and the patient's, and how many are somebody else's."""
+        """Return the arrived studies of the patient, and the number of studies of other patients."""
         links: list[Link] = []
         refused = 0
         for uid in uids:
@@ -200,13 +199,13 @@ class PriorSearcher:
                     .where(Study.study_instance_uid == uid, Instance.purged_at.is_(None))
                     .order_by(Instance.id)
                 ).all()
-                # A content that was replaced since no longer says whose study it is.
+                # Content that has since been replaced no longer identifies the patient.
                 rows = list({row.sop_instance_uid: row for row in received}.values())
                 report = our_report(session, uid)
             try:
                 headers = [read_stored(self._store.open(row.sha256)) for row in rows]
             except AgentError:
-                continue  # a file is gone or damaged: not to be compared with
+                continue  # a file is gone or damaged: not usable for comparison
             if not all(same_patient(patient, patient_of(header)) for header in headers):
                 refused += 1
                 continue
@@ -218,13 +217,13 @@ class PriorSearcher:
         return tuple(links[: self._settings.maximum]), refused
 
     def _newest_report(self, digests: Sequence[str]) -> str:
-        """Return the text of the newest finished report; one that a person verified wins."""
+        """Return the text of the newest finished report; a verified one takes precedence."""
         read: list[Narrative] = []
         for digest in digests:
             try:
                 one = narrative(read_whole(self._store.open(digest)), LONGEST_REPORT)
             except _UNREADABLE:
-                continue  # whatever somebody else's report is made of: no report is what remains
+                continue  # another vendor's report may fail in any way: the study then has no report
             if one.final and one.text:
                 read.append(one)
         return max(read, key=lambda one: (one.verified, one.written)).text if read else ""
@@ -233,7 +232,7 @@ class PriorSearcher:
 def _outcome(
     links: Sequence[Link], choice: Choice, refused: int, trouble: AgentError | None
 ) -> tuple[str, str]:
-    """Return the code of a search's outcome, and the same in words."""
+    """Return the code of a search's outcome, and a description."""
     if links:
         with_report = sum(bool(link.report) for link in links)
         return FOUND, f"{len(links)} earlier study(s) to compare with, {with_report} with a report"
@@ -248,7 +247,7 @@ def _outcome(
 
 
 def _held(session: Session, series_instance_uid: str) -> int:
-    """Count the instances of a series that are here."""
+    """Count the instances of a series that have arrived."""
     count = session.scalar(
         select(func.count(Instance.sop_instance_uid.distinct())).where(
             Instance.series_instance_uid == series_instance_uid, Instance.purged_at.is_(None)

@@ -1,4 +1,4 @@
-"""The algorithm of a draft as it was kept, so that a later document can name it."""
+"""The stored algorithm of a draft, so that a later document can name it."""
 
 from __future__ import annotations
 

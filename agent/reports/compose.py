@@ -1,4 +1,4 @@
-"""What the network wrote, to what is kept and sent: findings, urgency, flags, and both documents. Pure."""
+"""From the network's text to the stored and sent result: findings, urgency, flags, both documents. Pure."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def notice_record(
     created: datetime,
     predecessors: Mapping[FindingsSopClass, DocumentPairReference | None],
 ) -> Record:
-    """Return the record of a study without draft: documents that say so and why, and no finding.
+    """Return the record of a study without draft: documents that state the reason, and no findings.
 
     Raises:
         StructuredReportError: the study cannot be named in a document.
@@ -143,7 +143,7 @@ def notice_record(
 
 
 def _plain(algorithm: Algorithm) -> dict[str, Any]:
-    """The algorithm as it is kept with the draft, so that a later revision can name it."""
+    """The algorithm as stored with the draft, so that a later revision can name it."""
     return dataclasses.asdict(algorithm) | {"parameters": dict(algorithm.parameters)}
 
 

@@ -1,4 +1,4 @@
-"""A report as it is edited: two texts of one sentence a line, and what they say. Pure.
+"""An edited report: two texts with one sentence per line, and their findings. Pure.
 
 Nothing that a radiologist writes is dropped: every line becomes a sentence of the document, whether or
 not a finding can be read in it.
@@ -27,22 +27,22 @@ class Report:
 
     @property
     def text(self) -> str:
-        """The whole as it is kept."""
+        """The report in its stored form."""
         return f"Findings: {' '.join(self.findings)} Impression: {' '.join(self.impression)}".strip()
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is said."""
+        """Whether it has no sentences."""
         return not self.findings and not self.impression
 
 
 def report_of(findings: str, impression: str) -> Report:
-    """Return the report that the two texts make."""
+    """Return the report made of the two texts."""
     return Report(findings=_lines(findings), impression=_lines(impression))
 
 
 def drafted_report(content: Mapping[str, Any], text: str) -> Report:
-    """Return the sentences of a draft as it was kept."""
+    """Return the sentences of a stored draft."""
     sentences = content.get("sentences") or {}
     kept = Report(
         findings=tuple(one["text"] for one in sentences.get("findings", ())),
@@ -79,7 +79,7 @@ def finding_of(value: Mapping[str, Any]) -> Finding:
 
 
 def edit_distance(before: Report, after: Report) -> tuple[int, int]:
-    """Return how many words were inserted, deleted or replaced, and how many there were."""
+    """Return the number of words inserted, deleted or replaced, and the total."""
     old, new = before.text.split(), after.text.split()
     edits = sum(
         max(i2 - i1, j2 - j1)

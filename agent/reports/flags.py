@@ -1,7 +1,7 @@
-"""What the reader of a draft must know of it, one flag for each code. Pure.
+"""Warnings for the reader of a draft, one flag per code. Pure.
 
-The network flags what is wrong with its text (`model.drafts.draft.FlagCode`). Which images and which
-earlier studies were read, only the service knows: those flags are made here and nowhere else.
+The network flags what is wrong with its text (`model.drafts.draft.FlagCode`). Only the service knows which
+images and earlier studies were read: those flags are made here and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNKNOWN_VIEW = DraftFlag(
 INCOMPLETE = DraftFlag(
     code="incomplete_study", text="Drafted before the study was complete: later images are not included."
 )
-# A draft for which earlier studies were wanted that are not there.
+# A draft whose wanted earlier studies are missing.
 PRIORS_UNAVAILABLE = "priors_unavailable"
 # A prior's report is in a language that no pack reads: the network was not told of it.
 PRIOR_UNREAD_LANGUAGE = "prior_unread_language"
@@ -28,7 +28,7 @@ AFTER_VERIFICATION = "after_verification"
 
 
 def view_flags(views: Sequence[View], *, incomplete: bool) -> tuple[DraftFlag, ...]:
-    """Return what the reader must know of the images that were read; incomplete: more may follow."""
+    """Return the flags about the images that were read; incomplete: more may follow."""
     flags = []
     if "frontal" not in views:
         flags.append(UNKNOWN_VIEW if "unknown" in views else NO_FRONTAL)
@@ -42,8 +42,8 @@ def view_flags(views: Sequence[View], *, incomplete: bool) -> tuple[DraftFlag, .
 def each_code_once(flags: Iterable[DraftFlag]) -> tuple[DraftFlag, ...]:
     """Return one flag for each code, in the order of first mention; different texts of one code are joined.
 
-    The list's filters and the documents go by code: two flags of one code would be counted twice, and a flag
-    that was dropped for another's words would not be found.
+    The list's filters and the documents use the code: two flags with one code would be counted twice, and a
+    flag dropped in favour of another text would not be found.
     """
     texts: dict[str, dict[str, None]] = {}
     for flag in flags:

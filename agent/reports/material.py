@@ -1,7 +1,7 @@
-"""From a claimed job to the network's input: at most one frontal and one lateral image, and the context.
+"""Builds the network's input from a claimed job: at most one frontal and one lateral image, and the context.
 
-The gate judges the study again first. Which of the eligible images are read, and what is said of the others,
-is decided in `agent.films.study`. When one SOP Instance arrived with two contents, the later content counts.
+The gate checks the study again first. `agent.films.study` decides which of the eligible images are read and
+how the others are reported. When one SOP Instance arrived with two contents, the later content counts.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class Material:
     images: tuple[StudyImage, ...]
     indication: str
     flags: tuple[DraftFlag, ...]
-    # What is known of earlier studies, in words for the network; empty when nothing is.
+    # The comparison text for the network; empty without earlier studies.
     comparison: str = ""
     # The same for the documents, with the images of those studies.
     priors: Comparison = field(default_factory=Comparison)
-    # All eligible images, with why those that were not read were left out.
+    # All eligible images, with the reason for each that was not read.
     lines: tuple[ImageLine, ...] = ()
 
     @property
     def context(self) -> ReportContext:
-        """What the network is told besides the images."""
+        """The text input of the network besides the images."""
         return ReportContext(indication=self.indication, comparison=self.comparison)
 
     @property
@@ -92,7 +92,7 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
 
 
 def flags_of(read: ReadStudy, *, incomplete: bool) -> tuple[DraftFlag, ...]:
-    """Return what the reader must know of the images of a draft; incomplete: more may follow."""
+    """Return the flags about the images of a draft; incomplete: more may follow."""
     marks = (DraftFlag(code=mark.code, text=mark.text) for mark in read.marks)
     return (*view_flags([image.view for image in read.images], incomplete=incomplete), *marks)
 
@@ -117,8 +117,8 @@ def eligible_paths(database: Database, store: InstanceStore, settings: Settings,
 def indication_of(headers: Sequence[Dataset]) -> str:
     """Return the clinical question that the headers state, as one line of at most 500 characters.
 
-    The question of the order that the images belong to; where that is not certain, or asks nothing, what the
-    images themselves say. The question of another order is never used.
+    The question of the order that the images belong to; if that is uncertain, or has none, the images' own
+    attributes. The question of another order is never used.
     """
     leading = orders_of(headers).leading
     stated = ["" if leading is None else leading.clinical_question]

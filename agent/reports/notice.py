@@ -1,4 +1,4 @@
-"""Documents that tell the PACS that a study has no draft, where the settings ask for them.
+"""Documents that inform the PACS that a study has no draft, if the settings ask for them.
 
 A stopped job (SKIPPED, FAILED, DEAD) of the last day without any document gets one pair. The job stays
 where it is; only its deliveries are new.
@@ -29,7 +29,7 @@ from dicom_sr.values import Outcome
 
 LOOK_BACK = timedelta(days=1)
 BATCH = 20
-# The reason for a radiologist; the code is shown in the administrator's status.
+# The reason, worded for a radiologist; the status shows the code to the administrator.
 _REASONS = {
     "image-unreadable": "an image of the study could not be read",
     "instance-missing": "an image of the study is no longer available",
@@ -61,10 +61,10 @@ class Notices:
         return (*skipped, *failed)
 
     def write_due(self) -> int:
-        """Write the notices of stopped jobs that have none; return how many."""
+        """Write the notices of stopped jobs that have none; return their number."""
         if not self.wanted:
             return 0
-        # What became of a revision matters no more when there is a newer one.
+        # The outcome of a revision no longer matters when there is a newer one.
         later = aliased(Job)
         with self._database.reading() as session:
             due = session.execute(
@@ -117,7 +117,7 @@ class Notices:
         )
         with self._database.transaction() as session:
             job = session.get_one(Job, job_id, with_for_update=True)
-            # A person may have asked for another try in the meantime.
+            # A person may have requested a retry in the meantime.
             if job.state == state:
                 now = database_now(session)
                 outbox.write(session, job, record, self._algorithm, self._settings, now=now)
@@ -139,5 +139,5 @@ class Notices:
             try:
                 headers.append(load_header(self._store.open(sha256)))
             except UnreadableImage:
-                continue  # the others can name the study as well
+                continue  # any other image names the study as well
         return headers

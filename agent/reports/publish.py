@@ -1,7 +1,8 @@
-"""A draft, or the notice that there is none, to rows: draft, documents, deliveries. All in one transaction.
+"""Writes a draft, or the notice that there is none, as rows: draft, documents, deliveries, in one
+transaction.
 
-Documents are built before the transaction, and their bytes are kept: every try to send, and every
-destination of one variant, gets the same bytes under the same UID.
+Documents are built before the transaction, and their bytes are kept: every attempt, and every destination of
+one variant, gets the same bytes under the same UID.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from dicom_sr.document import (
 from dicom_sr.values import FindingsSopClass
 
 DEFAULT_VARIANT: FindingsSopClass = "comprehensive3d"
-# What stands for the model's digest in the draft row of a notice, which no model wrote.
+# The model digest in the draft row of a notice, which no model wrote.
 NO_MODEL = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What is written of one job: the values of the draft's row, and its documents by variant."""
+    """The record of one job: the values of the draft's row, and its documents by variant."""
 
     model_digest: str
     model_name: str
@@ -49,20 +50,21 @@ class Record:
     urgency: int
     seconds: float
     documents: Mapping[str, DocumentPair]
-    # By variant, for the destinations that want one: the note that takes an earlier pair back.
+    # By variant, for the destinations that want one: the rejection note for an earlier pair.
     notes: Mapping[str, Dataset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What the next documents of a study follow: their predecessors by variant, and what stands, in words."""
+    """The basis of a study's next documents: predecessors by variant, and the report that stands, in
+    words."""
 
     pairs: Mapping[FindingsSopClass, DocumentPairReference | None]
     standing: str
 
 
 def variants(destinations: Sequence[DestinationSettings]) -> tuple[FindingsSopClass, ...]:
-    """Return the SOP class variants that the destinations need; one when there is no destination."""
+    """Return the SOP class variants that the destinations need; one if there is no destination."""
     return tuple(dict.fromkeys(one.findings_sop_class for one in destinations)) or (DEFAULT_VARIANT,)
 
 
@@ -75,7 +77,7 @@ def write(
     *,
     now: datetime,
 ) -> Draft:
-    """Write a record with all that hangs on it; the caller's transaction also moves the job."""
+    """Write a record with its dependent rows; the caller's transaction also moves the job."""
     draft = Draft(
         study_id=job.study_id,
         job_id=job.id,
@@ -124,7 +126,7 @@ def write(
 
 
 def _waited_s(session: Session, job: Job, record: Record, now: datetime) -> float | None:
-    """Seconds since the study's last image; a later one's arrival says nothing about this revision."""
+    """Seconds since the study's last image; images that arrived later do not count for this revision."""
     arrived, revision = session.execute(
         select(Study.last_received_at, Study.revision).where(Study.id == job.study_id)
     ).one()
@@ -162,7 +164,7 @@ def store_document(session: Session, draft: Draft, variant: str, role: str, data
 def before_draft(
     session: Session, study_id: int, study_instance_uid: str, destinations: Sequence[DestinationSettings]
 ) -> Before:
-    """Return what the next documents of a study follow when no person has judged them.
+    """Return the basis of a study's next documents if no person has reviewed them.
 
     A report that a radiologist verified is not replaced by software: the next draft names it in words, and
     has no predecessor. Only a radiologist's next verdict replaces it.

@@ -1,4 +1,4 @@
-"""No findings document is stored that an independent reader reads otherwise than it was meant."""
+"""No findings document is stored that an independent reader decodes differently from what was meant."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from model.findings.types import Finding
 
 
 def checked(documents: Mapping[str, DocumentPair], findings: Sequence[Finding]) -> Mapping[str, DocumentPair]:
-    """Return the documents, once the bytes of each findings document were read back.
+    """Return the documents after each findings document's bytes have been read back.
 
-    Raises:
-        ReadBackError: one of them says something else to another reader.
+    Raises: ReadBackError: another reader decodes one of them differently.
     """
     for pair in documents.values():
         read_back(encode(pair.findings), findings)

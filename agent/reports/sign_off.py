@@ -1,7 +1,7 @@
 """A radiologist's verdict: a new revision of the study's documents that names its predecessor.
 
 Nothing is overwritten: the verdict adds a draft row with the result, its documents, their deliveries and
-a job of its own, all in one transaction. It is refused when the study is not the one that was looked at.
+a job of its own, all in one transaction. It is refused if the study has changed since it was displayed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ from model.findings.types import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
-    """Who answers for the verdict: a DICOM person name, the user's row where there is one, and the actor."""
+    """The person responsible for the verdict: a DICOM person name, the user's row where there is one, and the
+    actor."""
 
     person_name: str
     user_id: int | None
@@ -71,9 +72,9 @@ class Observer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What was decided, on what: the newest draft and the study's revision as they were shown.
+    """The decision and its basis: the newest draft and the study's revision as they were shown.
 
-    `reason` stands for a rejection; otherwise `report` is what the radiologist signs.
+    `reason` is given for a rejection; otherwise `report` is what the radiologist signs.
     """
 
     study_id: int
@@ -85,7 +86,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Basis:
-    """What the study holds now: the software's draft, and the headers of the images that it was made from."""
+    """The current state of the study: the software's draft, and the headers of the images that it was made
+    from."""
 
     study_instance_uid: str
     drafted: Draft
@@ -99,7 +101,7 @@ class _Basis:
 def give(
     database: Database, store: InstanceStore, settings: Settings, decision: Decision, observer: Observer
 ) -> int:
-    """Give a verdict; return the id of its row.
+    """Record a verdict; return the id of its row.
 
     Raises:
         StaleEdit: another revision has arrived since the page was shown; nothing was written.
@@ -162,7 +164,7 @@ def _identified(database: Database, observer: Observer) -> Observer:
 
 
 def _check_whole(decision: Decision) -> None:
-    """Refuse a verdict that says nothing."""
+    """Refuse an empty verdict."""
     if decision.report is None and not decision.reason.strip():
         raise VerdictRefused("a rejection needs a reason")
     if decision.report is not None and decision.report.empty:
@@ -170,7 +172,7 @@ def _check_whole(decision: Decision) -> None:
 
 
 def _new_job(session: Session, study: Study, priority: int, now: datetime, observer: Observer) -> Job:
-    """Make the study's next revision, and the job that stands for its delivery."""
+    """Create the study's next revision, and the job for its delivery."""
     study.revision += 1
     job = Job(
         kind="verdict",

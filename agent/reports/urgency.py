@@ -16,7 +16,7 @@ ROUTINE = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """A draft's priority (smaller first), with the rule and the findings that gave it."""
+    """A draft's priority (smaller first), with the rule and the findings that determined it."""
 
     level: str
     priority: int

@@ -1,9 +1,9 @@
-"""Takes back what went out under a patient who is no longer the study's.
+"""Withdraws documents that were sent under a patient who is no longer the study's.
 
 The gate marks such drafts (`agent.queue.withdrawal`). Here each gets a rejected revision of its documents,
-under the patient whom they name and to the destinations that may have them, and a rejection note where the
-destination wants it. They are documents of the old draft with a job of their own; the corrected revision's
-draft knows nothing of them.
+under the patient that they name and for the destinations that may have them, and a rejection note if the
+destination wants one. They are documents of the old draft with a job of their own; the corrected revision's
+draft is independent of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BATCH = 20
 REASON = "the patient of the images was corrected after this report had been written"
 VARIANTS: tuple[FindingsSopClass, ...] = ("comprehensive3d", "comprehensive", "enhanced")
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
-# What a document of ours repeats of the images that it was made from.
+# The attributes that our documents copy from their source images.
 _INHERITED = (
     "SpecificCharacterSet",
     "PatientName",
@@ -69,7 +69,7 @@ _INHERITED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sent:
-    """What went out of a draft: its pairs by variant, the destinations that may have them, the images."""
+    """What was sent of a draft: its pairs by variant, the destinations that may have them, the images."""
 
     pairs: Mapping[FindingsSopClass, DocumentPairReference]
     destinations: frozenset[str]
@@ -79,10 +79,9 @@ class _Sent:
 
 
 def withdraw_due(database: Database, settings: Settings) -> int:
-    """Write the withdrawals that are due; return how many drafts were dealt with.
+    """Write the withdrawals that are due; return the number of drafts handled.
 
-    Raises:
-        DatabaseUnavailable: the others are due still.
+    Raises: DatabaseUnavailable: the others remain due.
     """
     with database.reading() as session:
         due = session.scalars(
@@ -102,7 +101,8 @@ def _withdraw(database: Database, settings: Settings, draft_id: int, created: da
         if sent.destinations:
             documents = {variant: _documents(sent, variant, created) for variant in sent.pairs}
     except StructuredReportError as error:
-        # Our own document's header was taken once; what makes it unusable now is a fault to be looked at.
+        # Our own document's header was accepted before; if it is unusable now, that is a defect to
+        # investigate.
         get_logger(ACTOR).error("withdrawal_impossible", code=error.code, draft_id=draft_id)
     with database.transaction() as session:
         now = database_now(session)
@@ -116,7 +116,7 @@ def _withdraw(database: Database, settings: Settings, draft_id: int, created: da
 
 
 def _sent(session: Session, draft: Draft) -> _Sent:
-    """Return what may have left of a draft; a document whose sending was begun counts as sent."""
+    """Return what may have been sent of a draft; a document whose transfer was begun counts as sent."""
     study_uid = session.scalars(select(Study.study_instance_uid).where(Study.id == draft.study_id)).one()
     rows = session.scalars(
         select(Document).where(Document.draft_id == draft.id, Document.role.not_in(TAKING_BACK))

@@ -1,7 +1,7 @@
-"""A study's line in the worklist: where it stands, and the keys to sort, search and filter by.
+"""A study's row in the worklist: its state, and the keys for sorting, searching and filtering.
 
 Kept with each draft, in the transaction that writes it, so that the list reads one index and never sorts
-100,000 studies. The newest draft counts, whichever order they are written in.
+100,000 studies. The newest draft counts, regardless of the order of writing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHELVES: Mapping[str, str] = {
 # A draft or report without a positive finding.
 NORMAL = "normal"
 DEMONSTRATION = "flag:demonstration"
-# Images came after a report had been verified: that report stands until somebody judges the new draft.
+# Images came after a report had been verified: that report stands until the new draft is reviewed.
 AFTER_VERIFICATION = "flag:after_verification"
 # Its patient was corrected after it had been written.
 WITHDRAWN = "flag:withdrawn"
@@ -35,7 +35,7 @@ LONGEST_SEARCH = 1000
 
 
 def enter(session: Session, draft: Draft) -> None:
-    """Enter a study's newest draft in the list; an older one than the list shows changes nothing."""
+    """Enter a study's newest draft in the list; a draft older than the listed one is ignored."""
     study = session.get_one(Study, draft.study_id)
     values = {
         "draft_id": draft.id,
@@ -64,7 +64,7 @@ def enter(session: Session, draft: Draft) -> None:
 
 
 def withdraw(session: Session, draft: Draft) -> None:
-    """Take a withdrawn draft off the open shelf, as long as no newer one is listed."""
+    """Remove a withdrawn draft from the open list, as long as no newer one is listed."""
     study = session.get_one(Study, draft.study_id)
     listed = session.execute(
         update(Listing)
@@ -77,7 +77,8 @@ def withdraw(session: Session, draft: Draft) -> None:
 
 
 def keys_of(study: Study) -> dict[str, str]:
-    """Return a study's keys: the patient's name to sort by, when it was taken, and all that is searched."""
+    """Return a study's keys: the patient's name to sort by, its acquisition time, and the text that is
+    searched."""
     named = (study.patient_name, study.patient_id, study.accession_number, study.study_description)
     return {
         "patient": study.patient_name.casefold()[:LONGEST_KEY],
@@ -87,7 +88,7 @@ def keys_of(study: Study) -> dict[str, str]:
 
 
 def tags_of(outcome: str, content: Mapping[str, Any], *, demonstration: bool) -> Iterator[str]:
-    """Return what a draft can be found by: its positive findings and its flags."""
+    """Return the search tags of a draft: its positive findings and its flags."""
     found = {
         one["concept"]
         for one in content.get("findings") or ()
