@@ -12,19 +12,19 @@ from agent.database.session import open_engine
 from agent.database.tables import Base, UtcDateTime
 from agent.foundation.settings.load import load_settings
 
-# Two processes that start together must not both migrate; the number only has to be ours.
+# Two processes that start together must not both migrate; the number is an arbitrary constant.
 POSTGRESQL_LOCK = 0x4543484F
 
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
-    """Write our time type as the plain type that it is in the database."""
+    """Render our time type as its plain database type."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     return False
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the connection's database to the asked revision, in one transaction."""
+    """Migrate the connection's database to the requested revision, in one transaction."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

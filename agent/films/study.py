@@ -1,7 +1,7 @@
-"""A study's eligible images to the ones that the network reads: chosen, decoded, and looked at.
+"""Selects the images that the network reads from a study's eligible ones: chosen, decoded, and checked.
 
-An image on which there is no film is left out where another of its view can stand in; where none can, the
-study fails with that image's code.
+An image that shows no film is left out if another of its view can replace it; otherwise the study fails with
+that image's code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The newest jobs of one state are found without walking over all of that state."""
+"""An index to find the newest jobs of one state without scanning all jobs in that state."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away again."""
+    """Drop it."""
     op.drop_index("ix_jobs_state_updated", "jobs")

@@ -1,4 +1,4 @@
-"""What `status` reads stands in indexes: how long each draft took, and how many jobs went how far."""
+"""Indexes for `status`: the duration of each draft, and the number of jobs by state."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _tags(row: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def downgrade() -> None:
-    """Take them away again; everything in them is made of other rows. Users of OpenID keep their rows."""
+    """Drop them; all of their content is derived from other rows. Users of OpenID keep their rows."""
     op.drop_table("listing_tags")
     op.drop_table("listings")
     op.drop_index("ix_users_subject", "users")

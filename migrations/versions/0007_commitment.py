@@ -14,7 +14,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """What is stored already waits for no commitment."""
+    """Documents already stored wait for no commitment."""
     op.create_table(
         "commitments",
         sa.Column("transaction_uid", sa.String(64), primary_key=True),
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Documents that are stored for certain, or not, are stored."""
+    """Documents in the states of commitment become stored again."""
     op.execute("UPDATE deliveries SET state = 'STORED' WHERE state = 'UNCOMMITTED'")
     op.drop_index("ix_deliveries_commit", "deliveries")
     for column in ("losses", "committed_at", "commit_attempts", "commitment_uid", "commit_at"):

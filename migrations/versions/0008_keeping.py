@@ -1,4 +1,4 @@
-"""What the purge of files walks, and how far each destination of audit events has come."""
+"""The index for purging files, and the export position of each audit destination."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """All that is there was sent to be drafted; there are no earlier studies yet."""
+    """All existing studies were sent to be drafted; there are no earlier studies yet."""
     for table in ("studies", "instances"):
         op.add_column(table, sa.Column("prior", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_table(

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Of the images that are there nothing is known; `echo-agent route explain` looks at files."""
+    """For existing images nothing is known; `echo-agent route explain` looks at files."""
     op.add_column("instances", sa.Column("skipped_by", sa.String(64), nullable=True))
     for column, length in (("skipped_region", 32), ("skipped_words", 64)):
         op.add_column("instances", sa.Column(column, sa.String(length), server_default="", nullable=False))

@@ -1,4 +1,4 @@
-"""Whose study it is by a person's decision, which drafts are withdrawn, and the code of who verifies."""
+"""A person's decision on a study's patient, withdrawn drafts, and the code of the verifying person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nobody has decided anything yet, every draft stands, and no user has a code."""
+    """No decisions, no withdrawn drafts and no codes exist yet."""
     op.add_column("studies", sa.Column("patient_content", sa.String(64), nullable=True))
     op.add_column("drafts", sa.Column("withdrawal", sa.String(8), nullable=True))
     op.create_index("ix_drafts_withdrawal", "drafts", ["withdrawal"])
@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget them; documents of a withdrawal that were written stay."""
+    """Drop them; documents of a withdrawal that were written stay."""
     for name in ("identification_scheme", "identification"):
         op.drop_column("users", name)
     op.drop_index("ix_drafts_withdrawal", "drafts")

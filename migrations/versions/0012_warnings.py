@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """What was stored so far was stored without a word that was kept."""
+    """Warnings of documents stored so far were not recorded."""
     op.add_column("deliveries", sa.Column("warning", sa.String(128), nullable=True))
     op.create_index("ix_deliveries_warning", "deliveries", ["destination", "warning"])
 

@@ -1,4 +1,4 @@
-"""Keys that all processes share, and who is reading which study."""
+"""Keys that all processes share, and the claims of studies being read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Both begin empty: a key is drawn when it is first needed."""
+    """Both begin empty: a key is generated when it is first needed."""
     op.create_table(
         "service_keys",
         sa.Column("name", sa.String(32), primary_key=True),

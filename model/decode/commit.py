@@ -1,6 +1,6 @@
-"""The rule of decoding: what a position says, and which positions a step commits. The only one.
+"""The only decoding rule: the token of a position, and which positions a step commits. Decoders, the engine's
 
-Decoders, the engine's slots and the rollouts that distillation learns from all decide here.
+slots and the rollouts of distillation all use it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The forwards of a batch of reports against one static cache; the decoders only arrange them.
 
-A slot's cache holds `starts` committed tokens. Every forward writes behind them; `advance` makes what
-was written a block ago part of the report.
+A slot's cache holds `starts` committed tokens. Every forward writes after them; `advance` commits the columns
+of the previous block.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DecodeContext:
         return self._prompts.prefill_block(self._backbone, self.cache, slice(None))
 
     def denoise(self, block: Tensor) -> Tensor:
-        """One block behind the committed tokens: its logits `[S, B, V]`; what it writes is scratch."""
+        """One block behind the committed tokens: its logits `[S, B, V]`; its cache entries are scratch."""
         mask = block_mask(self.starts, block.shape[1], self.cache.capacity)
         return self._forward(block, mask, slice(None))
 

@@ -22,7 +22,7 @@ class BlockState:
 
 
 def blank_state(context: DecodeContext, *, first: bool) -> BlockState:
-    """A block of masks; the first block may begin with tokens that are known from the prompt."""
+    """A block of masks; the first block may begin with known tokens of the prompt."""
     tokens = context.block if first else context.blank
     settled = context.known if first else torch.zeros_like(context.known)
     return BlockState(
@@ -38,7 +38,8 @@ def settle(
     step: int,
     observe: Observer | None,
 ) -> BlockState:
-    """One denoising step of block `number`: commits what `accept` says from `logits` `[S, B, V]`."""
+    """One denoising step of block `number`: commits the tokens that `accept` selects from `logits` `[S, B,
+    V]`."""
     token, confidence, probabilities = choose(logits, options.never)
     accepted = accept(confidence, state.settled, options.commits, options.least_confidence)
     if observe is not None:

@@ -1,4 +1,4 @@
-"""Prompts on their way into the cache: embedded, placed, and split where the blocks begin."""
+"""Encoding of prompts into the cache: embedding, positions, and the split where the blocks begin."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class EncodedPrompts:
     """`S` prompts, as far as they stand before the first block.
 
     embeds: `[S, P, D]`; positions: int `[3, S, P]`; valid: bool `[S, P]`. starts: int `[S]`, tokens before
-    the first block; next_position: int `[S]`, the position of its first token. block: int `[S, B]`, the
-    first block: what of the prompt stands in it (`known`, bool `[S, B]`), then masks. answered: as in
+    the first block; next_position: int `[S]`, the position of its first token. block: int `[S, B]`, the first
+    block: the prompt's tokens in it (`known`, bool `[S, B]`), then masks. answered: as in
     `model.network.masks.prompt_mask`.
     """
 
@@ -67,7 +67,7 @@ class EncodedPrompts:
 
 
 def encode_prompts(backbone: Backbone, prompts: PromptBatch, options: DecodeOptions) -> EncodedPrompts:
-    """Runs the vision tower and embeds. Raises: DecodingError where a block would begin inside an image."""
+    """Runs the vision tower and embeds. Raises: DecodingError if a block would begin inside an image."""
     prompts = prompts.to(backbone.device)
     features = backbone.encode_images(prompts.pixel_values, prompts.grid_thw)
     positions = backbone.positions(prompts.input_ids, prompts.grid_thw, prompts.valid)  # [3, S, P]

@@ -48,8 +48,9 @@ class Engine:
     """Decodes reports of one model.
 
     slots: reports in decoding at once. longest_prompt, longest_report: tokens that a slot has room for.
-    pad_id: the token that pads prompts of one prefill to one length. method: how it decodes, by default as
-    the model's stage allows. graphs: whether the step is replayed as a CUDA graph; by default on a CUDA
+    pad_id: the token that pads prompts of one prefill to one length. method: how it decodes, by default the
+    fastest that the model's stage allows. graphs: whether the step is replayed as a CUDA graph; by default on
+    a CUDA
     device.
     """
 
@@ -78,7 +79,7 @@ class Engine:
 
     @property
     def slots(self) -> int:
-        """Reports in decoding at once; fewer than asked for after the memory ran out."""
+        """Reports decoded concurrently; fewer than requested after the memory ran out."""
         return len(self._requests)
 
     @property
@@ -87,7 +88,7 @@ class Engine:
         return bool(self._waiting) or any(request is not None for request in self._requests)
 
     def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
-        """Queues a report and returns its ticket. Raises: DecodingError where it has no room in a slot.
+        """Queues a report and returns its ticket. Raises: DecodingError if it does not fit into a slot.
 
         options: the model's own where left out; block size, mask and end token must be the model's.
         """
@@ -103,7 +104,7 @@ class Engine:
         return self._tickets
 
     def clear(self) -> None:
-        """Drops everything that is waiting or in decoding."""
+        """Drops everything that is waiting or being decoded."""
         self._waiting.clear()
         self._requests = [None] * self.slots
         self._snapshots.clear()
@@ -127,8 +128,8 @@ class Engine:
     def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
         """Fills free slots, runs one forward, and returns the reports that have ended, with their tickets.
 
-        When the device's memory runs out, the slots are halved and what they held starts again; no report
-        is lost. One that does not fit even alone comes back as an error, and the others go on.
+        When the device's memory runs out, the slots are halved and their reports restart; no report is lost.
+        One that does not fit even alone is returned as an error, and the others continue.
         """
         try:
             self.admit()
@@ -169,7 +170,8 @@ class Engine:
         self._snapshots: deque[_Snapshot] = deque()
 
     def _shrink(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
-        """Half the slots, and what they held waits again; from a single slot its report comes back failed."""
+        """Halves the slots and requeues their reports; with a single slot its report is returned as
+        failed."""
         held = [request for request in self._requests if request is not None]
         failed = held if self.slots == 1 else []
         self._waiting.extendleft(reversed(held[len(failed) :]))
@@ -262,7 +264,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Snapshot:
-    """Which slots were running, copied to the host without waiting for it, and whose they were."""
+    """Which slots were running, copied to the host asynchronously, and their owners."""
 
     running: Tensor
     requests: tuple[Request | None, ...]

@@ -1,9 +1,9 @@
 """Fused block decoding: the commit of a block and the denoising of the next one are one forward.
 
 A forward takes the clean tokens of block n-1 and the masks of block n, 2B rows. The first B rows see
-the report so far and themselves, so what they write to the cache is the commit; the last B rows see
-all that and themselves, and their argmax is block n. The first block rides in the prefill. A report of
-one-step blocks so costs exactly one forward per block, prefill included.
+the report so far and themselves, so their cache entries are the commit; the last B rows see all of these and
+themselves, and their argmax is block n. The first block is part of the prefill. A report of one-step blocks
+thus costs exactly one forward per block, prefill included.
 Source: arXiv 2604.09450, "fused block KV cache".
 """
 

@@ -14,8 +14,8 @@ _WARM_UP_RUNS = 2  # libraries allocate their workspaces on the first runs, whic
 def capture(forward: Callable[[], None], state: Slots) -> Callable[[], None]:
     """Records `forward` and returns its replay; only on a CUDA device.
 
-    state: the tensors that `forward` changes in place. The warm-up moves every slot on, so they are put
-    back afterwards; what it leaves in the key-value cache lies behind the committed tokens.
+    state: the tensors that `forward` changes in place. The warm-up advances every slot, so they are restored
+    afterwards; its entries in the key-value cache lie after the committed tokens.
     """
     kept = state.copy()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]

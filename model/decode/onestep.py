@@ -1,7 +1,7 @@
 """One step per block, unfused: a denoising forward, then a commit forward.
 
-With a Base checkpoint this is the naive one-step baseline; with an ECHO checkpoint it is what the
-fused decoder must reproduce token for token.
+With a Base checkpoint this is the naive one-step baseline; with an ECHO checkpoint it is the reference that
+the fused decoder must reproduce token for token.
 """
 
 from __future__ import annotations

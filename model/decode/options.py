@@ -1,4 +1,4 @@
-"""What a decoder is asked for, and what it gives back."""
+"""The options and the results of a decoder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class DecodeOptions:
         steps: int | None = None,
         threshold: float | None = None,
     ) -> DecodeOptions:
-        """A checkpoint's own way to decode; `steps` given alone replaces its steps and its threshold."""
+        """A checkpoint's own decoding options; `steps` given alone replaces its steps and its threshold."""
         return cls(
             block_size=config.block_size,
             mask_token_id=config.mask_token_id,

@@ -1,7 +1,7 @@
-"""The state of the engine's slots, as tensors on the device, and what one forward's logits do to it.
+"""The state of the engine's slots, as tensors on the device, and its update from one forward's logits.
 
-Nothing here waits for the device: which slots have ended is a tensor too, which the engine reads when it
-likes. A slot goes through its report block by block, at its own pace and by its own rule.
+Nothing here waits for the device: which slots have ended is a tensor too, which the engine reads when
+convenient. A slot decodes its report block by block, at its own pace and with its own rule.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from model.decode.options import DecodeOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slots:
-    """`N` slots, block size `B`; a free slot runs along and is ignored.
+    """`N` slots, block size `B`; a free slot is computed too and ignored.
 
     clean: int `[N, B]`, the block before the current one, to be committed; has_clean: bool `[N]`, False
     before the first commit. block, confidence, settled: `[N, B]`, the current block. start: int `[N]`, its
@@ -75,11 +75,11 @@ class Slots:
         )
 
     def first(self, count: int) -> Self:
-        """The first `count` slots, as views: what is written to them is written here."""
+        """The first `count` slots, as views: writing to them writes to this object."""
         return self._map(lambda tensor: tensor[:count])
 
     def copy(self) -> Self:
-        """The same slots in memory of their own."""
+        """A copy of the slots in separate memory."""
         return self._map(Tensor.clone)
 
     def put(self, slots: Tensor | slice, part: Slots) -> None:
@@ -100,7 +100,7 @@ class Slots:
         self.settled.logical_or_(accepted)
         self.forwards.add_(self.running)
 
-        # A slot that has ended keeps its settled last block, and writes it once more: nothing changes.
+        # A slot that has ended keeps its settled last block, and rewrites it unchanged.
         place = self.place[:, None] + torch.arange(size, device=token.device)  # [N, B]
         self.tokens.scatter_(1, place + size, self.block)
         self.confidences.scatter_(1, place + size, self.confidence)

@@ -1,6 +1,6 @@
 """One step of all slots, in three ways: a token, a block in two forwards, a block in one.
 
-Each takes the slots as tensors and the cache, and does nothing but arithmetic of fixed shape: no value is
+Each takes the slots as tensors and the cache, and performs only arithmetic of fixed shape: no value is
 read by the host, nothing is copied but the new keys and values into their columns. So a step can be
 recorded as a CUDA graph, and costs the same at a report's first block and at its last.
 """
@@ -25,9 +25,9 @@ from model.network.positions import text_positions
 class Method(StrEnum):
     """How the engine decodes.
 
-    FUSED: the commit of a block and a step of the next one are one forward, and the first block rides in
+    FUSED: the commit of a block and a step of the next one are one forward, and the first block is part of
     the prefill. FUSED_APART: likewise, but the prefill is a forward of its own. UNFUSED: commit and step
-    are two forwards. AUTOREGRESSIVE: one token a forward, for a model that knows no blocks.
+    are two forwards. AUTOREGRESSIVE: one token a forward, for a model without blocks.
     """
 
     FUSED = "fused"
@@ -37,7 +37,8 @@ class Method(StrEnum):
 
     @classmethod
     def of(cls, stage: Stage) -> Method:
-        """The fastest one that a checkpoint can serve; one that has not seen masks goes token by token."""
+        """The fastest one that a checkpoint can serve; one that was not trained with masks decodes token by
+        token."""
         return cls.AUTOREGRESSIVE if stage is Stage.AR else cls.FUSED
 
 
@@ -78,7 +79,7 @@ def unfused_step(
 def token_step(
     backbone: Backbone, cache: BlockCache, state: Slots, options: DecodeOptions, spare: int
 ) -> None:
-    """The last token's forward, `[N, 1]` rows: what stands there says which one follows. Blocks of one."""
+    """The last token's forward, `[N, 1]` rows: its logits give the next token. Blocks of one."""
     last = state.start - 1
     mask = block_mask(last, 1, cache.capacity)
     logits = _forward(backbone, cache, state.clean, last[:, None], state.position - 1, mask, slice(None))

@@ -1,4 +1,4 @@
-"""What a batch has decoded so far: tokens, confidences, and which reports have ended."""
+"""The tokens that a batch has decoded so far: tokens, confidences, and which reports have ended."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Transcript:
 def report(
     options: DecodeOptions, tokens: list[int], confidences: list[float], *, tail: int, forwards: int
 ) -> Decoded:
-    """One report from what its slot committed, which may run on behind its end."""
+    """One report from its slot's committed tokens, which may continue after its end."""
     tokens = tokens[: options.max_tokens]
     stopped = options.eos_token_id in tokens
     length = tokens.index(options.eos_token_id) if stopped else len(tokens)

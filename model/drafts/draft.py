@@ -1,4 +1,4 @@
-"""A draft report as a value, and which network wrote it. Nothing here loads torch."""
+"""A draft report as a value, and the network that wrote it. Nothing here loads torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model.findings.types import Finding
 
 
 class FlagCode(StrEnum):
-    """What is wrong with a text, as the network's own review sees it."""
+    """The defects of a text that the network's own review finds."""
 
     GARBLED = "garbled"
     CONTRADICTION = "contradiction"
@@ -65,7 +65,7 @@ class DraftText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which model writes the drafts: what a report's algorithm identification names.
+    """The model that writes the drafts, as named in a report's algorithm identification.
 
     weights_sha256: 64 hexadecimal digits. stage: how far it was trained (`model.network.config.Stage`).
     """

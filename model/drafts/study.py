@@ -1,4 +1,4 @@
-"""A study as it is put to the network, and where a stream of them comes from. Nothing here loads torch."""
+"""A study as the network's input, and the source of a stream of studies. Nothing here loads torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Image(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContext:
-    """What is known besides the pixels; empty means unknown."""
+    """The context besides the pixels; empty means unknown."""
 
     indication: str = ""
     comparison: str = ""
@@ -34,7 +34,7 @@ class ReportContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study(Generic[Key]):
-    """A study to draft: at most one frontal image and one lateral one. key: what its owner knows it by."""
+    """A study to draft: at most one frontal image and one lateral one. key: the owner's identifier for it."""
 
     key: Key
     images: Sequence[Image]
@@ -42,20 +42,20 @@ class Study(Generic[Key]):
 
 
 class StudySource(Protocol[Key]):
-    """Where a stream takes its studies from, while it is busy with others."""
+    """The source of a stream's studies, queried while others are in progress."""
 
     def take(self, room: int, *, idle: bool) -> Sequence[Study[Key]] | None:
-        """Return at most `room` studies; none where there are none now; None where no more will come.
+        """Return at most `room` studies; an empty list if there are none now; None if no more will come.
 
-        Called between two forwards, by the thread that iterates over the stream, and not any more after
-        None. idle: nothing is in hand, so the source may wait for a study; otherwise the network waits
+        Called between two forwards, by the thread that iterates over the stream, and no more after None.
+        idle: nothing is in progress, so the source may wait for a study; otherwise the network waits
         for the answer.
         """
         ...
 
 
 class StudyList(Generic[Key]):
-    """The source that is known beforehand: a list, or anything to iterate over."""
+    """A source that is known in advance: a list, or anything to iterate over."""
 
     def __init__(self, studies: Iterable[Study[Key]]) -> None:
         self._studies = iter(studies)

@@ -78,7 +78,7 @@ class Backbone(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.network.model.language_model.embed_tokens.weight.device  # type: ignore[no-any-return]
 
     @property
@@ -146,7 +146,7 @@ class Backbone(nn.Module):
         cache: KeyValueStore | None = None,
         rows: Tensor | slice | None = None,
     ) -> Tensor:
-        """Logits of the rows that matter.
+        """Logits of the requested rows.
 
         embeds: `[S, q, D]`; positions: int `[3, S, q]`; mask: bool `[S, q, k]`, True = attend, k being q
         or, with a cache, what the cache gives back. rows: a slice of q, giving `[S, len, V]`; a bool

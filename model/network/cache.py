@@ -1,7 +1,7 @@
 """The static key-value cache: allocated once, written in place, never copied, cropped or regrown.
 
-A slot holds one report's tokens from column 0. What lies behind a slot's committed tokens is scratch:
-the next step writes over it, and no mask lets a row see it. So a block of masks leaves its keys and
+A slot holds one report's tokens from column 0. The columns after a slot's committed tokens are scratch: the
+next step overwrites them, and no mask lets a row see them. So a block of masks leaves its keys and
 values where the committed block will overwrite them, and nothing needs to be undone.
 """
 
@@ -16,7 +16,7 @@ from model.network.config import NetworkShape
 
 
 class KeyValueStore(Protocol):
-    """What a layer's attention does with its new keys and values: keep them, and say what to attend to."""
+    """Stores the new keys and values of a layer's attention, and returns all that it attends to."""
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """keys, values: `[S, KV heads, q, head dim]`; returns all to attend to, k instead of q."""

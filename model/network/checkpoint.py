@@ -1,7 +1,7 @@
 """Loading and saving checkpoints: a directory of configuration, tokenizer and weights.
 
-Everything that could keep a checkpoint from working is looked for before a weight is read, and is
-reported in one error. The layout is Hugging Face's for Qwen2.5-VL, with `echo_config.json` beside it.
+All possible problems of a checkpoint are checked before a weight is read, and are reported in one error. The
+layout is Hugging Face's for Qwen2.5-VL, with `echo_config.json` beside it.
 """
 
 from __future__ import annotations

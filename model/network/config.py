@@ -1,4 +1,5 @@
-"""What a checkpoint is: the network's shape (`config.json`) and how ECHO uses it (`echo_config.json`).
+"""A checkpoint's configuration: the network's shape (`config.json`) and how ECHO uses it
+(`echo_config.json`).
 
 The network's configuration stays the plain dictionary of the Hugging Face layout, so that this module
 needs no transformers; `NetworkShape` reads from it the sizes that caches, budgets and counts need.
@@ -222,7 +223,7 @@ class ModelConfig:
 
     @classmethod
     def from_sidecar(cls, network: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Self:
-        """Puts the two files together again. Raises: ConfigError, with every problem in one text."""
+        """Merges the two files. Raises: ConfigError, with every problem in one text."""
         known = {one.name: one for one in dataclasses.fields(cls) if one.name != "network"}
         required = {
             name
@@ -279,7 +280,7 @@ def tiny_network(
     """The `config.json` of a small network of the Qwen2.5-VL architecture.
 
     `window` is the side in pixels of the vision tower's attention windows, with full attention in the
-    last layer alone; None gives every layer full attention, which is what 36 visual tokens want.
+    last layer alone; None gives every layer full attention, which suits 36 visual tokens.
     """
     half = hidden // heads // 2  # rotary frequencies per head, shared out between time, height and width
     side = (half * 3) // 8

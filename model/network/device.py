@@ -1,4 +1,4 @@
-"""Which device the network runs on, decided once, with the reason in words."""
+"""The choice of the network's device, made once, with the reason in words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DeviceChoice:
 def select_device(name: DeviceName = "auto") -> DeviceChoice:
     """Chooses once, at the start.
 
-    `auto` takes a GPU where there is one. `cuda` asked for and absent is an error, never a silent run
+    `auto` takes a GPU where there is one. A requested but absent `cuda` is an error, never a silent run
     on the CPU. Raises: DeviceError.
     """
     present = torch.cuda.is_available()

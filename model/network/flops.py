@@ -1,4 +1,4 @@
-"""FLOPs of the decoder's forward, from its sizes: what a plan and a comparison of layouts count with."""
+"""FLOPs of the decoder's forward, from its sizes: used in plans and in comparisons of layouts."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The decoder's layers for inference: the arithmetic of transformers' modules in fewer and faster steps.
 
-Query, key and value are one matrix, gate and up another; the rotary places are worked out once for all
+Query, key and value are one matrix, gate and up another; the rotary positions are computed once for all
 layers. On a CPU each matrix is kept in the order in which oneDNN reads it, which for the few rows of a
-decoding step is worth a factor of two. Weights are moved here, not copied: the network cannot be trained
-or saved any more.
+decoding step is worth a factor of two. Weights are moved, not copied: the network can no longer be trained or
+saved.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _giving_up(layers: nn.ModuleList) -> Iterator[Any]:
 
 
 class _Linear(nn.Module):
-    """Stands where an `nn.Linear` stood."""
+    """Replaces an `nn.Linear`."""
 
     def __init__(self, linear: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class _Linear(nn.Module):
 
 
 def replace_linears(module: nn.Module, make: MakeLinear) -> None:
-    """Puts `make`'s function in the place of every `nn.Linear` inside `module`."""
+    """Replaces every `nn.Linear` inside `module` by `make`'s function."""
     for name, child in module.named_children():
         if type(child) is nn.Linear:
             bias = None if child.bias is None else child.bias.detach()

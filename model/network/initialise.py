@@ -1,6 +1,6 @@
-"""Makes a published base ready: `echo_config.json`, the mask token, and what was chosen in words.
+"""Prepares a published base: `echo_config.json`, the mask token, and a summary of the choices.
 
-A base is a directory in the Hugging Face layout of Qwen2.5-VL. Three are known by what lies in them:
+A base is a directory in the Hugging Face layout of Qwen2.5-VL. Three are recognised by their content:
 Qwen2.5-VL and Lingshu (autoregressive, Qwen's own chat template) and the published ECHO checkpoints (block
 diffusion with a mask token of their own, blocks anchored in the sequence).
 """
@@ -28,7 +28,7 @@ from model.network.config import (
 from model.network.inspection import CONFIG, SIDECAR, TOKENIZER
 from model.network.tokenizer import MASK, TURN_END
 
-# The mask token as other makers spell it.
+# The mask token as other vendors spell it.
 _KNOWN_MASKS = (MASK, "<|MASK|>")
 _QWEN_SYSTEM = "You are a helpful assistant."
 # The processor's own bounds in the published preprocessor_config.json, and the budget of the published ECHO.
@@ -40,7 +40,7 @@ _ECHO_PROMPTS = {
 
 
 class InitError(ModelError):
-    """A directory cannot be made ready; the message says what is missing or in the way."""
+    """A directory cannot be prepared; the message names what is missing or conflicting."""
 
     code = "init"
     retryable = False
@@ -48,7 +48,7 @@ class InitError(ModelError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What a user may state; None leaves the choice to what the base is."""
+    """The user's options; None leaves the choice to the kind of base."""
 
     licence: str
     name: str | None = None

@@ -1,4 +1,4 @@
-"""What a checkpoint is and what would keep it from working, from everything but its weights' values."""
+"""Inspection of a checkpoint and of its problems, from everything but the values of its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN = 5  # names that a message lists before it says how many more there are
 class Inspection:
     """What a checkpoint is and whether it loads; `str()` of it is the report for a person.
 
-    types: how many tensors are stored in which type. notes: what loading will do besides reading.
+    types: how many tensors are stored in which type. notes: what loading changes.
     """
 
     directory: Path
@@ -56,7 +56,7 @@ class Inspection:
 
 
 def inspect_checkpoint(directory: Path, sidecar: Mapping[str, Any] | None = None) -> Inspection:
-    """Looks at everything but the weights' values; never raises for what it finds.
+    """Inspects everything but the weights' values; problems never raise.
 
     sidecar: the content of `echo_config.json`, for a directory that has none (an autoregressive base).
     """

@@ -3,7 +3,7 @@
 Three kinds of sequence occur. *Prompts* are right-padded rows of vision and text. *Training* appends
 the response twice, clean and noisy (response-asymmetric diffusion). *Decoding* runs a few rows against
 a static cache whose slots are filled to different lengths. Padding rows attend to themselves alone, so
-that no softmax runs over an empty set; nothing else ever sees them.
+that no softmax runs over an empty set; no other row sees them.
 
 Source: arXiv 2604.09450, "response-asymmetric diffusion" and "fused block decoding".
 """
@@ -40,7 +40,7 @@ def prefill_block_mask(
 ) -> Tensor:
     """Mask of a prefill that carries the next block of `block_size` masks behind the padded rows.
 
-    The rows see what they see without the block; the block sees its row and itself. Arguments as in
+    The rows attend as they do without the block; the block sees its row and itself. Arguments as in
     `prompt_mask`. Returns bool `[S, P + block_size, P + block_size]`.
     """
     slots, prompt = valid.shape

@@ -1,4 +1,4 @@
-"""How many reports may be in decoding at once: memory is budgeted before it is taken."""
+"""How many reports may be decoded concurrently: memory is budgeted before it is allocated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model.network.config import ModelConfig
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device now."""
+    """The free memory of a device, in bytes."""
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return free
@@ -21,7 +21,7 @@ def free_memory(device: torch.device) -> int:
 def bytes_per_slot(
     config: ModelConfig, dtype: torch.dtype, *, longest_prompt: int, longest_report: int
 ) -> int:
-    """What one more report in decoding takes: its cache, and its share of the largest forward.
+    """The memory that one more report needs: its cache, and its share of the largest forward.
 
     longest_prompt, longest_report: tokens. The forward's share is estimated from above: the prefill's
     states (residual, attention and the wide layer), and three float32 copies of a block's logits.
@@ -47,7 +47,7 @@ def affordable_slots(
 ) -> int:
     """The number of slots that fit into `fraction` (0..1) of `free` bytes, at most `most`.
 
-    Raises: OutOfMemoryError where not even one does.
+    Raises: OutOfMemoryError if not even one fits.
     """
     one = bytes_per_slot(config, dtype, longest_prompt=longest_prompt, longest_report=longest_report)
     slots = min(most, int(free * fraction) // one)

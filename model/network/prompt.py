@@ -1,6 +1,6 @@
 """A study's images and context as model input: pixels, patches and the tokens of one user turn.
 
-The same functions serve training and inference, so that a checkpoint sees what it was trained on.
+The same functions serve training and inference, so that a checkpoint gets the input that it was trained on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from model.network.tokenizer import TURN_END, TURN_START, VISION_END, VISION_STA
 # Every fixed word of a prompt; a small vocabulary must contain them.
 PROMPT_WORDS = (f"user\n{INSTRUCTION}", " Indication: x Comparison: none.", "\nassistant\n")
 
-# More of an indication or a comparison than this is left out, in tokens: it must not crowd out the images.
+# More of an indication or a comparison than this is cut, in tokens: it must not displace the images.
 LONGEST_CONTEXT = 128
 MOST_IMAGES = 2  # one frontal, one lateral
 
@@ -197,7 +197,7 @@ def prompt_ids(
     comparison: str = "",
     policy: PromptPolicy | None = None,
 ) -> tuple[int, ...]:
-    """The images, then the instruction and what is known; by default as one user turn.
+    """The images, then the instruction and the context; by default as one user turn.
 
     image_tokens: visual tokens of each image. indication, comparison: what is known besides the pixels; empty
     means unknown. The turn of the assistant is opened, so the next token is the first of the report.

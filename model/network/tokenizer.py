@@ -33,12 +33,12 @@ _WORD = (
 class ReportTokenizer:
     """Encodes text as text (never as special tokens) and decodes ids; knows the special ids by name.
 
-    `mask_id` is None for a tokenizer without a mask token: the checkpoint's configuration then says
-    which id serves as the mask.
+    `mask_id` is None for a tokenizer without a mask token: the checkpoint's configuration then names the id
+    that serves as the mask.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        # Indication and comparison come from outside: a "<|im_end|>" in them stays six harmless pieces.
+        # Indication and comparison are external input: a "<|im_end|>" in them remains six harmless pieces.
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         missing = [token for token in SPECIAL_TOKENS[:-1] if tokenizer.token_to_id(token) is None]
@@ -52,12 +52,12 @@ class ReportTokenizer:
 
     @classmethod
     def load(cls, path: Path) -> ReportTokenizer:
-        """Reads a `tokenizer.json`. Raises: ConfigError where it is no tokenizer with Qwen's tokens."""
+        """Reads a `tokenizer.json`. Raises: ConfigError if it is not a tokenizer with Qwen's tokens."""
         if not path.is_file():
             raise ConfigError(f"{path.name} is missing")
         try:
             tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing narrower for a file that is no tokenizer
+        except Exception as error:  # the library raises nothing narrower for an invalid file
             raise ConfigError(f"{path.name} is no tokenizer: {error}") from error
         return cls(tokenizer)
 

@@ -52,7 +52,8 @@ def published_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTensor:
-    """Where a tensor stands: its file and name there, its shape, and its type as safetensors spells it."""
+    """The location of a tensor: its file and its name in it, its shape, and its type as safetensors spells
+    it."""
 
     file: Path
     name: str
@@ -62,7 +63,7 @@ class StoredTensor:
 
 @dataclass(slots=True, kw_only=True)
 class StoredWeights:
-    """All tensors of a checkpoint by canonical name, and what kept some of them from being read."""
+    """All tensors of a checkpoint by canonical name, and the problems with reading any of them."""
 
     files: tuple[Path, ...] = ()
     tensors: dict[str, StoredTensor] = field(default_factory=dict)
@@ -83,7 +84,7 @@ class StoredWeights:
 
 
 def scan_weights(directory: Path) -> StoredWeights:
-    """Reads the headers of a checkpoint's files. Never raises for what it finds: see `problems`."""
+    """Reads the headers of a checkpoint's files. Problems never raise: see `problems`."""
     weights = StoredWeights()
     weights.files = _weight_files(directory, weights.problems)
     for path in weights.files:

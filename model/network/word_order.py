@@ -1,7 +1,8 @@
 """The order of words that a checkpoint learned: which pairs of words its training text never has.
 
 One-step decoding breaks the order of words, not the words. A pair that should have occurred many times by
-chance, and never did, is no accident of a small sample: "the of", "left large". Whoever trains a network on
+chance, and never did, is not an accident of a small sample: "the of", "left large". Whoever trains a network
+on
 free text learns this from the same text (`echo-model word-order`), and keeps it beside the weights.
 """
 
@@ -62,7 +63,7 @@ def learn_word_order(texts: Iterable[str]) -> WordOrder:
 
 
 def load_word_order(directory: Path) -> WordOrder | None:
-    """What was learned for a checkpoint; None where nothing was."""
+    """The word order learned for a checkpoint; None if nothing was."""
     file = directory / FILE
     if not file.is_file():
         return None

@@ -89,7 +89,7 @@ def lines(dots: NDArray[np.float64], weights: NDArray[np.float64] | float, width
             share = np.abs(1 - right - fraction[:, 0]) * np.abs(1 - down - fraction[:, 1]) * weight
             inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
             total += np.bincount((row * size + column)[inside], share[inside], minlength=size * size)
-    # Splatting spreads a dot by about 0.4 px already: the filter makes up the rest of the width.
+    # Splatting spreads a dot by about 0.4 px already: the filter adds the rest of the width.
     sigma = np.sqrt(max((width * size) ** 2 - 0.17, 0.01))
     spread = ndimage.gaussian_filter(total.reshape(size, size).astype(np.float32), sigma, truncate=3)
     result: Field = spread * np.float32(_SPLAT_STEP * size * np.sqrt(2 * np.pi) * width * size)

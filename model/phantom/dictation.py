@@ -18,8 +18,8 @@ _ADVERBS = {Severity.MILD: "mildly", Severity.MODERATE: "moderately", Severity.S
 def dictated_report(spec: PhantomSpec, rng: np.random.Generator) -> str:
     """A dictated report of a phantom study; each call of the generator dictates another one.
 
-    All present findings are stated, with their side, zone and severity; absent ones only now and then.
-    What is said agrees with `spec.truth`.
+    All present findings are stated, with their side, zone and severity; absent ones only occasionally. The
+    text agrees with `spec.truth`.
     """
     positives = _positive_sentences(spec, rng)
     normals = _normal_sentences(spec, rng)
@@ -60,7 +60,7 @@ def dictated_sentence(finding: Finding, rng: np.random.Generator) -> str:
 
 
 def _positive_sentences(spec: PhantomSpec, rng: np.random.Generator) -> list[str]:
-    # The malposition is said with the tube.
+    # The malposition is dictated with the tube.
     stated = [finding for finding in spec.findings if finding.concept != "malpositioned_device"]
     return [dictated_sentence(finding, rng) for finding in stated]
 
@@ -80,7 +80,7 @@ def _normal_sentences(spec: PhantomSpec, rng: np.random.Generator) -> list[str]:
 
 
 def _ordered(positives: list[str], normals: list[str], rng: np.random.Generator) -> list[str]:
-    if rng.random() < 0.5:  # what is wrong first
+    if rng.random() < 0.5:  # abnormal findings first
         order = rng.permutation(len(positives))
         return [*(positives[i] for i in order), *normals]
     everything = positives + normals

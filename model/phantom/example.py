@@ -28,7 +28,7 @@ class PhantomExample:
 
 
 def training_example(seed: int, size: int = 168) -> PhantomExample:
-    """The example of a seed: the same for ever. `size` is the side of the images in pixels."""
+    """The example of a seed, always the same. `size` is the side of the images in pixels."""
     spec = draw_spec(seed)
     films = [render(spec, view, size) >> 4 for view in spec.views]
     return PhantomExample(

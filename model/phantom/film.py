@@ -21,8 +21,8 @@ def render(spec: PhantomSpec, view: View, size: int) -> NDArray[np.uint16]:
     Args:
         spec: the phantom study.
         view: frontal (PA) or lateral.
-        size: side of the square image in pixels, 64 or more. The picture does not depend on it: a
-            large one averaged down is a small one up to noise.
+        size: side of the square image in pixels, 64 or more. The content does not depend on it: a large image
+            averaged down equals a small one up to noise.
 
     Returns: [size, size], 0 to 4095.
     """

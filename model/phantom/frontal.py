@@ -72,7 +72,8 @@ def _mediastinum(spec: PhantomSpec, chest: Chest) -> Field:
 
 
 def _lung_air(spec: PhantomSpec, chest: Chest) -> Field:
-    """What the lungs take away: the depth of air, less where heart and great vessels stand in its way."""
+    """The attenuation that the lungs subtract: the depth of air, less where heart and great vessels overlap
+    it."""
     total = np.zeros_like(chest.x)
     for lung in chest.lungs:
         across = np.clip((lung.u - 0.03) / np.float32(chest.width - 0.03), 0, 1)

@@ -1,4 +1,4 @@
-"""What the findings do to the lungs of the frontal view: they take air away, add it, or add density."""
+"""The effect of the findings on the lungs of the frontal view: they remove air, add it, or add density."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _FLUID_RISE = (0.075, 0.085, 0.10)  # how far it climbs at the chest wall
 
 
 def alter_lungs(spec: PhantomSpec, chest: Chest, air: Field, markings: Field) -> Field:
-    """Net air of the lungs: what to take off the attenuation, with all findings of lung and pleura.
+    """Net air of the lungs: the attenuation to subtract, with all findings of lung and pleura.
 
     Args:
-        air: what the air of healthy lungs takes away: [size, size].
+        air: attenuation subtracted by the air of healthy lungs: [size, size].
         markings: the vessels, 0 to about 1: [size, size].
     """
     opacity, density = lesions.frontal_lesions(spec, chest)

@@ -165,7 +165,8 @@ def _soft_tissue(spec: PhantomSpec, side: Side) -> Field:
 
 
 def _lung_air(side: Side, which: Laterality) -> Field:
-    """What the air of one lung takes away: the retrosternal and the retrocardiac space are the clearest."""
+    """The attenuation that the air of one lung subtracts: the retrosternal and the retrocardiac space are the
+    clearest."""
     x, y = side.x, side.y
     across = np.clip((x - side.sternum) / (side.spine + 0.08 - side.sternum), 0, 1)
     depth = 0.62 + 0.38 * np.sqrt(np.clip(1 - np.square(2 * across - 1), 0, 1))

@@ -1,4 +1,4 @@
-"""What the findings look like from the side: fluid in the posterior sulcus, opacities, devices."""
+"""The appearance of the findings in the lateral view: fluid in the posterior sulcus, opacities, devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a phantom study is: a body, an exposure and the findings that are drawn into it."""
+"""The specification of a phantom study: a body, an exposure and the findings drawn into it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class PhantomSpec:
         return next((finding for finding in self.findings if finding.concept == concept), None)
 
     def chance(self, *purpose: int | str) -> np.random.Generator:
-        """A generator of its own for each purpose: one drawing never shifts the chance of another."""
+        """A generator of its own for each purpose: one drawing never changes the random numbers of
+        another."""
         return np.random.default_rng([self.seed, *_numbers(purpose)])
 
 

@@ -1,4 +1,4 @@
-"""What a network is trained on: images and the report that it should write about them."""
+"""Training data of a network: images and the report that it should write about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model.findings.types import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One study: its images and its report; `truth` and `dictated` are known of phantoms alone."""
+    """One study: its images and its report; `truth` and `dictated` are known only for phantoms."""
 
     id: str
     # Frontal first, each [H, W], bright = dense, 0 to the greatest value of its type.

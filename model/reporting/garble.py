@@ -1,8 +1,8 @@
-"""Does a sentence read as language? The checks for what one-step decoding breaks: its order of words.
+"""Does a sentence read as language? Checks for the defects of one-step decoding: its order of words.
 
 A broken sentence repeats words, leaves a word or itself unfinished, or has words where no sentence has them.
 None of this tells whether a sentence is true, and a sentence that states no finding ("The aorta is
-tortuous.") is no broken one.
+tortuous.") is not broken.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from model.network.word_order import WordOrder
 _LATIN = re.compile(r"[A-Za-z]+")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[,;:]")
-# A comma does not keep a repeat from being one; another sign, or a number, does.
+# A repeat across a comma still counts; one across another sign, or a number, does not.
 _UNBROKEN = re.compile(r"[a-z]+|[^\sa-z,]")
 _LONGEST_REPEAT = 3  # words; "left lung left lung" is a repeat of two
 _ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
@@ -30,9 +30,9 @@ _ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f")
 def garble(
     sentence: str, tokenizer: ReportTokenizer, *, canonical: bool, order: WordOrder | None = None
 ) -> str:
-    """What is wrong with a sentence, in a few words; empty if it reads well.
+    """The defect of a sentence, in a few words; empty if it reads well.
 
-    canonical: the model was trained on the canonical wording alone, so that any other sentence is broken.
+    canonical: the model was trained on the canonical wording alone, so any other sentence is broken.
     order: the word order of the text that a model of free wording was trained on.
     """
     if wrong := _unfinished(sentence) or _repeats(sentence):
@@ -78,7 +78,8 @@ def _unknown_word(sentence: str, tokenizer: ReportTokenizer) -> str:
 
 
 def _disordered(sentence: str) -> str:
-    """What no English sentence has: a list of words without a noun, an article before "of", an open end."""
+    """Patterns that no English sentence has: a list of words without a noun, an article before "of", an open
+    end."""
     words = [word.lower() for word in _TOKEN.findall(sentence)]
     if not any(word.isalpha() for word in words):
         return "" if words else "no statement can be read from it"

@@ -48,12 +48,12 @@ def int8_linear(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tenso
 def quantize(
     checkpoint: Checkpoint, probes: Sequence[NDArray[np.uint8]], *, least: float = LEAST_AGREEMENT
 ) -> float:
-    """Turns the checkpoint's layers and head into int8, for inference alone.
+    """Converts the checkpoint's layers and head to int8, for inference only.
 
     Before and after it drafts the beginnings of the reports on `probes`; returns the share of tokens in
     0..1 that are the same. probes: at least one image, [H, W], 0 to 255. least: the share below which it
     refuses.
-    Raises: QuantizationError; the checkpoint is of no use after that and must be loaded again.
+    Raises: QuantizationError; the checkpoint is unusable after that and must be loaded again.
     """
     if not probes:
         raise QuantizationError("int8 needs at least one test image to compare reports on")

@@ -1,8 +1,8 @@
-"""The package's door: a study's images and context in, a draft report out.
+"""The package's interface: a study's images and context in, a draft report out.
 
-One-step output breaks now and then, and mostly on abnormal findings. So every draft is read over: what
-reads as broken, contradicts itself or was said with little confidence is decoded again, from its first
-doubtful block on and one token at a time. What stays doubtful is flagged in the draft.
+One-step output is occasionally broken, mostly on abnormal findings. So every draft is reviewed: a text that
+is broken, contradicts itself or has low confidence is decoded again, from its first doubtful block on and one
+token at a time. What remains doubtful is flagged in the draft.
 """
 
 from __future__ import annotations
@@ -137,12 +137,12 @@ class Reporter:
     def draft_stream(
         self, source: StudySource[Key], *, ahead: int | None = None
     ) -> Generator[tuple[Key, DraftText | Exception]]:
-        """Drafts what the source has, and gives back each draft as soon as it is done.
+        """Drafts the source's studies, and returns each draft as soon as it is done.
 
-        ahead: studies that are prepared while others are decoded, beyond `slots`; as many again where left
-        out. A study that cannot be drafted comes back with its error, and the others go on. An exception
-        that is raised is the device's: what was taken and not given back is undone, as it is when the
-        stream is closed early; the next stream starts afresh. One stream at a time.
+        ahead: studies that are prepared while others are decoded, beyond `slots`; by default as many again. A
+        study that cannot be drafted is returned with its error, and the others continue. An exception that is
+        raised concerns the device: studies taken and not returned are dropped, as when the stream is closed
+        early; the next stream starts afresh. One stream at a time.
         """
         ahead = self._queue.slots if ahead is None else ahead
         with ThreadPoolExecutor(1, thread_name_prefix="studies") as helper:
@@ -156,7 +156,7 @@ class Reporter:
 
 
 class _Desk:
-    """How this checkpoint's prompts are made, and how its reports are judged."""
+    """Prompts and reviews for this checkpoint."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class _Desk:
         )
 
     def again(self, prompt: Prompt, found: Review) -> tuple[Prompt, DecodeOptions] | None:
-        """A doubtful report from its first doubtful block on; one decoded token by token stays as it is."""
+        """A doubtful report from its first doubtful block on; one decoded token by token stays unchanged."""
         hasty = self._config.stage is not Stage.AR and self._options.steps < self._config.block_size
         doubtful = found.first_doubtful_token
         if doubtful is None or not hasty:
@@ -236,7 +236,7 @@ def _engine_for(checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory
 def _ordered(images: Sequence[Image]) -> list[Image]:
     """The images in the order of the training: the frontal one (or one of unknown view), then the lateral.
 
-    Which images of a study are read, and what the reader is told of that, is the caller's choice.
+    The caller chooses the images of a study and reports the choice to the reader.
     Raises: PromptError for no image, or for two of one kind.
     """
     if not images:

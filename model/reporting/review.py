@@ -1,4 +1,4 @@
-"""Reading a decoded report over: its sentences, its findings, and what is doubtful about them."""
+"""The review of a decoded report: its sentences, its findings, and what is doubtful about them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Review:
 
     @property
     def badness(self) -> tuple[float, ...]:
-        """Orders reports of one study, the better first: readable, consistent, complete, confident."""
+        """Sort key for reports of one study, the better first: readable, consistent, complete, confident."""
         return (
             float(not self.sentences),
             float(sum(bool(wrong) for wrong in self.garbles)),
@@ -69,7 +69,7 @@ class Review:
 
     @property
     def flags(self) -> tuple[DraftFlag, ...]:
-        """What a radiologist must know of this text."""
+        """Flags for the radiologist about this text."""
         flags = []
         if not self.sentences:
             flags.append(DraftFlag(code=FlagCode.GARBLED, text="The model wrote no sentence."))
@@ -96,7 +96,7 @@ def review(
     canonical: bool,
     order: WordOrder | None = None,
 ) -> Review:
-    """Reads a decoded report over; `canonical` and `order` as in `model.reporting.garble.garble`."""
+    """Reviews a decoded report; `canonical` and `order` as in `model.reporting.garble.garble`."""
     text = tokenizer.decode(report.tokens).strip()
     sentences = spoken_sentences(report, tokenizer)
     reading = read_report(text, vocabulary)

@@ -30,9 +30,9 @@ class SpokenSentence:
 
 
 def spoken_sentences(report: Decoded, tokenizer: ReportTokenizer) -> tuple[SpokenSentence, ...]:
-    """The sentences of a report with the tokens that say them; headings divide and are no sentences.
+    """The sentences of a report with the tokens that say them; headings separate and are not sentences. Text
 
-    What stands before any heading counts as findings; a last sentence without its full stop is one too.
+    before any heading counts as findings; a last sentence without its full stop counts too.
     """
     text = tokenizer.decode(report.tokens)
     starts = _token_starts(report.tokens, tokenizer)

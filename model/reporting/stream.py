@@ -1,8 +1,8 @@
-"""Studies in, reports out, one by one: what lies between a source of studies and the decoder's queue.
+"""Studies in, reports out, one by one: the pipeline between a source of studies and the decoder's queue.
 
-A study's images are prepared in a helper thread while others are decoded. Its report is decoded, read
-over, and where that finds something doubtful decoded once more, carefully. It is given back as soon as it
-is done, and its place is offered to the source.
+A study's images are prepared in a helper thread while others are decoded. Its report is decoded and reviewed,
+and a doubtful one is decoded once more, carefully. It is returned as soon as it is done, and its place is
+offered to the source.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A study's report as it was read over, or the error that prevented it.
+    """A study's reviewed report, or the error that prevented it.
 
-    seconds: from its taking. repeated_blocks, repeat_forwards: blocks that were decoded a second time,
+    seconds: since it was taken. repeated_blocks, repeat_forwards: blocks that were decoded a second time,
     and what that cost.
     """
 
@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Case(Generic[Key]):
-    """A study in hand."""
+    """A study in progress."""
 
     study: Study[Key]
     taken: float
@@ -70,26 +70,27 @@ class ReportQueue(Protocol):
         ...
 
     def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
-        """Works for a while; returns the reports that are done, with their tickets.
+        """Runs some steps; returns the finished reports with their tickets. A report that does not fit into
 
-        A report that does not even fit alone into the device's memory comes back as that error.
+        the device's memory even alone is returned as that error.
         """
         ...
 
 
 class Desk(Protocol):
-    """How a study becomes a prompt, and what is made of the decoder's answer; called from any thread."""
+    """Converts a study to a prompt and the decoder's answer to a report; called from any thread."""
 
     def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
         """The study as the decoder takes it. Raises: PromptError."""
         ...
 
     def read(self, report: Decoded) -> Review:
-        """The report, read over."""
+        """The reviewed report."""
         ...
 
     def again(self, prompt: Prompt, found: Review) -> tuple[Prompt, DecodeOptions] | None:
-        """How to decode a doubtful report once more, its sound beginning kept; None: it stays as it is."""
+        """How to decode a doubtful report once more, keeping its sound beginning; None: it stays
+        unchanged."""
         ...
 
     def better(self, first: Review, begun: Prompt, rest: Decoded) -> Review:
@@ -100,8 +101,8 @@ class Desk(Protocol):
 class Stream(Generic[Key]):
     """One run over a source.
 
-    helper: prepares and reads over while the queue decodes. ahead: studies in hand beyond those in
-    decoding. clock: seconds.
+    helper: prepares and reviews while the queue decodes. ahead: studies in progress beyond those being
+    decoded. clock: seconds.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Stream(Generic[Key]):
     def run(self) -> Generator[tuple[Study[Key], Outcome]]:
         """Each study with its outcome, in the order in which they are done.
 
-        An exception that is raised, not given back, is the device's and no study's: all in hand is lost.
+        An exception that is raised, not returned, concerns the device, not a study: all in progress is lost.
         """
         try:
             while self._open or self._in_hand:
@@ -132,7 +133,7 @@ class Stream(Generic[Key]):
                 yield from self._submit()
                 yield from self._advance()
                 yield from self._collect()
-        finally:  # left early, there is something to drop
+        finally:  # left early: drop what remains
             pending: list[Future[Any]] = [*self._preparing, *self._reading]
             for future in pending:
                 future.cancel()
@@ -153,7 +154,7 @@ class Stream(Generic[Key]):
             self._preparing[self._helper.submit(self._desk.prompt, study.images, study.context)] = case
 
     def _submit(self) -> Iterator[tuple[Study[Key], Outcome]]:
-        """Prepared studies enter the queue; where nothing else is to be done, the next one is waited for."""
+        """Puts prepared studies into the queue; waits for the next one if there is nothing else to do."""
         if not self._queue.busy:
             pending: list[Future[Any]] = [*self._preparing, *self._reading]
             wait(pending, return_when=FIRST_COMPLETED)
@@ -187,7 +188,7 @@ class Stream(Generic[Key]):
                 self._reading[self._helper.submit(self._desk.better, case.first, case.begun, report)] = case
 
     def _collect(self) -> Iterator[tuple[Study[Key], Outcome]]:
-        """What has been read over is done, or enters the queue once more."""
+        """Completes reviewed reports, or puts them into the queue once more."""
         for future in [future for future in self._reading if future.done()]:
             case = self._reading.pop(future)
             found = _result(future)
@@ -214,7 +215,7 @@ class Stream(Generic[Key]):
 
 
 def _result(future: Future[_Value]) -> _Value | Exception:
-    """What a finished future holds."""
+    """The result of a finished future."""
     error = future.exception()
     if error is None:
         return future.result()

@@ -1,8 +1,8 @@
-"""Of a study's eligible images the frontal and the lateral one to read, and why each other is left out. Pure.
+"""Chooses the frontal and the lateral image to read, with the reason why each other one is left out. Pure.
 
 Originals come before copies, what is for presentation before what is for processing, ordinary exposures
 before special ones, an upright PA before an AP before special views. "The newest" decides among equals only:
-a film that was taken again replaces the first.
+a repeated exposure replaces the first.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Film:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeftOut:
-    """An image that is not read, and why, in a few words for the reader."""
+    """An image that is not read, with the reason in a few words for the reader."""
 
     film: Film
     why: str
@@ -58,7 +58,7 @@ class Choice:
 
 
 def film_of(header: Dataset, arrival: int, vocabulary: Vocabulary | None = None) -> Film:
-    """Return an image as the choice looks at it."""
+    """Return an image's criteria for the choice."""
     return Film(
         header=header,
         view=read_view(header, vocabulary),
@@ -68,7 +68,7 @@ def film_of(header: Dataset, arrival: int, vocabulary: Vocabulary | None = None)
 
 
 def choose(films: Sequence[Film]) -> Choice:
-    """Order the images of each view and tell which are never read."""
+    """Sort the images of each view, and list those that are never read."""
     left_out = [LeftOut(film=one, why=NAMES[one.copy.kind]) for one in films if one.copy.unreadable]
     usable = [one for one in films if not one.copy.unreadable]
     left_out += [LeftOut(film=one, why="oblique view") for one in usable if one.view.projection == "oblique"]
@@ -109,7 +109,7 @@ def why_behind(film: Film, chosen: Film | None) -> str:
 
 
 def _rank(film: Film, present: set[str], largest: int) -> tuple[object, ...]:
-    """Return the key to sort by; the smallest is the best."""
+    """Return the sort key; the smallest is the best."""
     copy, view = film.copy, film.view
     made_here = bool(copy.sources & present)
     pixels = _pixels(film)

@@ -1,4 +1,4 @@
-"""Whether an image is an ordinary film or a copy of one, a special exposure, or none at all. Pure.
+"""Whether an image is an ordinary film, a copy of one, a special exposure, or not a film. Pure.
 
 Source: PS3.3 C.7.6.1.1.2 (Image Type), C.8.11.7 (intent), C.7.6.1.1.4 (Source Image Sequence).
 """
@@ -14,9 +14,9 @@ from agent.films.choosing.view import DESCRIPTIONS
 from agent.films.routing.vocabulary import Vocabulary, built_in
 from agent.objects.attributes import items, text, texts
 
-# Never read: what they show is not the chest as the network knows it.
+# Never read: they do not show the chest in the way that the network was trained on.
 UNREADABLE_COPIES = ("test", "cad", "bone", "inverted", "stitched")
-# Read only where there is nothing better.
+# Read only if there is nothing better.
 LESSER_COPIES = ("dual_energy", "soft_tissue", "enhanced", "annotated", "reduced")
 NAMES = {
     "test": "test exposure",
@@ -55,7 +55,7 @@ class Copy:
 
 
 def copy_of(header: Dataset, vocabulary: Vocabulary | None = None) -> Copy:
-    """Return what the header says of it."""
+    """Return the classification by the header."""
     words = vocabulary or built_in()
     types = tuple(one.strip().upper() for one in texts(header, "ImageType"))
     named: set[str] = set()

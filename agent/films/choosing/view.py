@@ -1,7 +1,7 @@
-"""Which way the beam went, by everything that the header says of it. Pure.
+"""The projection of an image, from all relevant attributes of its header. Pure.
 
-ViewPosition, the view's codes, the patient's orientation and the descriptions are asked in this order; where
-they disagree, the first counts and the film is marked.
+ViewPosition, the view's codes, the patient's orientation and the descriptions are evaluated in this order; if
+they disagree, the first counts and the film is flagged.
 Source: PS3.3 C.8.1.2.1 and C.8.11.5.1.1 (View Position), C.7.6.1.1.1 (Patient Orientation); PS3.16 CID 4010.
 """
 
@@ -19,7 +19,8 @@ from agent.objects.attributes import items, text, texts
 from agent.objects.hanging import View
 
 Special = Literal["oblique", "lordotic", "decubitus", "axial"]
-# What stands behind an ordinary film of its view, the worst last; an oblique one is no frontal film at all.
+# Projections ranked after an ordinary film of their view, the worst last; an oblique one is not a frontal
+# film.
 SPECIAL: tuple[Special, ...] = ("lordotic", "decubitus", "axial", "oblique")
 DESCRIPTIONS = (
     "SeriesDescription",
@@ -34,9 +35,9 @@ _BEDSIDE = "bedside"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewReading:
-    """What the header says of the view.
+    """The view by the header. projection:  `pa`, `ap`, `frontal`, `lateral`, one of the special views, or
 
-    projection: `pa`, `ap`, `frontal`, `lateral`, one of the special views, or empty. stated_by: keyword of
+    empty. stated_by: keyword of
     the attribute that says so. contradicted_by: of those that say otherwise.
     """
 
@@ -47,7 +48,7 @@ class ViewReading:
 
     @property
     def special(self) -> bool:
-        """Whether it is a projection that stands behind the ordinary ones."""
+        """Whether it is a projection ranked after the ordinary ones."""
         return self.projection in SPECIAL
 
 
@@ -108,7 +109,7 @@ def _projection(views: frozenset[str]) -> str:
 
 
 def _by_orientation(directions: tuple[str, ...]) -> str:
-    """A frontal film lies between left and right, a lateral one between front and back."""
+    """Rows of a frontal film run between left and right, those of a lateral one between front and back."""
     axes = {one.strip().upper()[:1] for one in directions}
     sideways, deep = bool(axes & {"L", "R"}), bool(axes & {"A", "P"})
     if len(directions) != 2 or sideways == deep:

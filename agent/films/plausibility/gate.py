@@ -1,6 +1,6 @@
-"""Is there a film on it? What fails here is a visible failure and never reaches the network. Pure.
+"""Whether an image shows a film. One that does not is a visible failure and never reaches the network. Pure.
 
-Every check is a measure of the decoded image against a stated limit, with a code and a remedy of its own.
+Every check is a measure of the decoded image against a stated limit, with its own code and remedy.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WINDOW_IGNORED = Mark(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What the gate measures: sides in pixels, shares from 0 to 1, spread in grey levels of 255."""
+    """The measures of the gate: sides in pixels, shares from 0 to 1, spread in grey levels of 255."""
 
     shortest: int
     oblong: float
@@ -73,7 +73,7 @@ def measures_of(image: StudyImage) -> Measures:
 
 
 def check(image: StudyImage, *, least_px: int) -> None:
-    """Refuse an image on which there is no film.
+    """Refuse an image that shows no film.
 
     Raises:
         ImageNotPlausible: one of its kinds, by the first measure that is beyond its limit.
@@ -98,8 +98,8 @@ def check(image: StudyImage, *, least_px: int) -> None:
 
 
 def marks_on(image: StudyImage) -> tuple[Mark, ...]:
-    """Return what the reader must know of an image that was let through."""
-    # Other views have no template: what a lateral film looks like is not judged.
+    """Return the flags of an image that passed."""
+    # Other views have no template: the appearance of a lateral film is not checked.
     looks = () if image.view == "lateral" else looks_of(likeness(_reduced(image.pixels)))
     return (*((WINDOW_IGNORED,) if image.window_ignored else ()), *looks)
 

@@ -1,7 +1,7 @@
-"""What a film looks like by its pixels alone, as flags for the reader. Pure.
+"""The appearance of a film, from its pixels alone, as flags for the reader. Pure.
 
-Headers lie: a negative that is called MONOCHROME2, a film that was scanned upside down. In doubt a film is
-marked, never silently turned.
+Headers can be wrong: a negative declared as MONOCHROME2, a film scanned upside down. A doubtful film is
+flagged, never silently rotated.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The film is reduced to 24 x 24 ranks (0 for the median), and compared with one template of weights in each of
 eight positions (turned by quarters, and mirrored) and both polarities: the softmax of the sixteen products
-says how likely each is. Ranks make the comparison independent of window and gamma; turning the film, not
+gives the probability of each. Ranks make the comparison independent of window and gamma; turning the film,
+not
 the template, makes it the same measure for every position. The template is a logistic regression, made by
 `scripts/train_plausibility.py`; its numbers are in `template.json`.
 """
@@ -45,7 +46,7 @@ POSITIONS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likeness:
-    """What the template says of a film; shares of 1, together over what each names.
+    """The result of the template for a film; shares of 1, together over what each names.
 
     chest: the greatest of the sixteen products, by the scale of the films that it was made from (about 1).
     """

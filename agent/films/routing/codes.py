@@ -1,4 +1,4 @@
-"""What a code says of the region: the standard's own tables as pydicom ships them, else its meaning in words.
+"""The region of a code: by the standard's own tables as pydicom ships them, else by its meaning.
 
 Source: PS3.16 CID 4009 (DX Anatomy Imaged), 4031 (Common Anatomic Regions), 4010 (DX View); SNOMED CT codes
 and their older SRT equivalents (PS3.16 Annex L and J).
@@ -41,7 +41,7 @@ _MORE = {
     "RID1243": "Thorax",
     "RID1301": "Lung",
 }
-# Designators under which SNOMED codes travel; elsewhere the same value may mean something else.
+# Designators under which SNOMED codes travel; under others the same value may mean something else.
 _SCHEMES = frozenset({"SCT", "SRT", "SNM3", "99SDM", "SNOMED", "SNOMEDCT", "SNOMEDRT", "RADLEX", "DCM", ""})
 
 

@@ -1,7 +1,7 @@
-"""What an image's attributes say of the region that it shows, in order of their weight. Pure.
+"""The evidence of an image's attributes on the region that it shows, in order of weight. Pure.
 
 The image's own attributes outrank the series', and those the study's: a study "XR Chest" may hold the film
-of a hand. An attribute that is absent, empty, or says UNKNOWN and the like is no evidence at all.
+of a hand. An attribute that is absent, empty, or says UNKNOWN or similar is not evidence.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What one attribute says.
+    """The evidence of one attribute. attribute: its keyword. value: its text, or code with meaning. regions:
 
-    attribute: its keyword. value: its text, or code with meaning. regions: what it names; empty where its
-    words are not understood. unknown: those words. character_set: the guess it was read with; empty where
+    the regions that it names; empty if its words are not understood. unknown: those words. character_set:
+
+    the guess it was read with; empty where
     it was declared.
     """
 
@@ -61,7 +62,7 @@ _OTHERWISE_SILENT = frozenset({"AcquisitionDeviceProcessingDescription", "ViewCo
 
 
 def evidence_of(header: Header, vocabulary: Vocabulary) -> tuple[Evidence, ...]:
-    """Return what says something of the region, the weightiest first."""
+    """Return the evidence on the region, in descending order of weight."""
     return tuple(sorted(_all(header, vocabulary), key=lambda one: one.rank))
 
 
@@ -72,7 +73,7 @@ def _all(header: Header, vocabulary: Vocabulary) -> Iterator[Evidence]:
     undeclared = dict(header.undeclared)
     for attribute, field, rank in _TEXTS:
         text = getattr(header, field)
-        # A value of several values is read as one: CHEST\ABDOMEN names two regions.
+        # Multiple values are read as one text: CHEST\ABDOMEN names two regions.
         reading, text, encoding = _read(vocabulary, text, undeclared.get(field))
         yield from _of_reading(attribute, rank, text, reading, encoding)
     for text in header.requested_procedures:

@@ -11,7 +11,7 @@ CHEST, LUNGS, SEVERAL, CHEST_ABDOMEN = "chest", "lungs", "several", "chest_abdom
 CONTRADICTION, UNRECOGNISED, OTHER, NONE = "contradiction", "unrecognised", "other", "none"
 # Named together with the chest these are the chest: "heart and lungs" is the chest film of many languages.
 _WITHIN = frozenset({CHEST, LUNGS, "heart", "mediastinum"})
-# Regions with a decision of their own; all the rest is `other`.
+# Regions with a decision of their own; all others are `other`.
 OF_THEIR_OWN = frozenset(
     {
         CHEST, LUNGS, "heart", "mediastinum", "ribs", "sternum", "clavicle", "chest_wall", "thoracic_spine",
@@ -51,7 +51,7 @@ def region_of(evidence: Sequence[Evidence]) -> Region:
     decisive = tuple(one for one in listed if one.regions)
     name = combined(frozenset().union(*(one.regions for one in decisive)))
     if rank is Rank.STUDY and dumb:
-        # The image names a region in words that nobody knows; what the study is called cannot outweigh it.
+        # The image names a region in unknown words; the name of the study cannot outweigh it.
         return Region(name=UNRECOGNISED, rank=Rank.IMAGE, decisive=tuple(dumb), evidence=found)
     if rank is Rank.IMAGE and name in (CHEST, LUNGS) and len(speaking) > 1:
         # Devices write the body part of the last examination, or always the same.

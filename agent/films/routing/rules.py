@@ -1,7 +1,7 @@
 """Which images of a study may be drafted: a rule list, first match decides, and its name is the reason.
 
 Pure: headers, rules and vocabulary in, a selection out. Without a rule that accepts it, an image is skipped,
-because a draft of something that is no chest radiograph is worse than none.
+because a draft of an image that is not a chest radiograph is worse than none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_IMAGE = "no-image"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What one image's first matching rule says, and what the image shows by its attributes."""
+    """The decision of one image's first matching rule, and the region that its attributes state."""
 
     header: Header
     rule: str
@@ -34,7 +34,7 @@ class Decision:
 
     @property
     def words(self) -> str:
-        """The attribute that the decision rests on, as it was sent: what a site's rule would name."""
+        """The attribute that the decision rests on, as it was sent: the value for a site's rule."""
         return self.region.decisive[0].value if self.region.decisive else ""
 
     @property
@@ -56,13 +56,13 @@ class Selection:
 
     @property
     def skipping_rule(self) -> str:
-        """The rule that the study is skipped by: the first image's, or why there is none."""
+        """The rule that the study is skipped by: the first image's, or the reason why there is none."""
         skipped = [decision.rule for decision in self.decisions if not decision.accepted]
         return skipped[0] if skipped else NO_IMAGE
 
     @property
     def reason(self) -> str:
-        """The decisions in words, without anything of the patient."""
+        """The decisions in words, without patient data."""
         counted = Counter(
             f"{'accepted' if decision.accepted else 'skipped'} by rule '{decision.rule}'"
             for decision in self.decisions
@@ -92,7 +92,7 @@ class Router:
         return Decision(header=header, rule=NO_RULE, accepted=False, region=region)
 
     def may_accept(self, modality: str) -> bool:
-        """Whether an image of which only the modality is known may be accepted."""
+        """Whether an image with only a known modality may be accepted."""
         for rule in self.rules:
             if not (_one_of(rule.modality, modality) and self._switched_on(rule, modality)):
                 continue

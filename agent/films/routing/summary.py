@@ -1,4 +1,4 @@
-"""Many decisions in a few lines: what was skipped, by which rule, for which words, and what to add. Pure."""
+"""A summary of many decisions: images skipped, by which rule and words, and the words to add. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.films.routing.rules import NO_RULE
 
 MODALITY_RULE = "modality-not-drafted"
 _WORDS_SHOWN = 8
-# Above this share of a sender's images, what is skipped for its words is worth a look.
+# Above this share of a sender's images, those skipped for their words deserve attention.
 NOTABLE_SHARE = 0.1
 
 
@@ -21,7 +21,7 @@ NOTABLE_SHARE = 0.1
 class Skipped:
     """One image that was skipped for what its attributes say of the region.
 
-    words: the attribute that decided; empty where none says anything. region: what was read in it.
+    words: the attribute that decided; empty where none says anything. region: the region read from it.
     """
 
     rule: str
@@ -87,7 +87,8 @@ def summarise(images: int, skipped: Iterable[Skipped]) -> Summary:
 
 
 def _proposal(skipped: Sequence[Skipped]) -> str:
-    """Return the lines for `config.yaml` that would accept what was not understood or not switched on."""
+    """Return the lines for `config.yaml` that would accept the words not understood and the modalities not
+    enabled."""
     words = Counter(
         one.words
         for one in skipped

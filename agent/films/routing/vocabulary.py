@@ -1,7 +1,7 @@
-"""The words of `vocabulary.yaml` and of the site, and what a text says when it is read with them.
+"""The words of `vocabulary.yaml` and of the site, and the interpretation of a text by them.
 
-A text is read from left to right, the longest phrase first. A word that is not in the vocabulary is taken
-apart ("Thoraxaufnahme", "CHESTPA", "胸部正面") if words of the vocabulary cover it whole.
+A text is read from left to right, the longest phrase first. A word that is not in the vocabulary is split
+("Thoraxaufnahme", "CHESTPA", "胸部正面") if words of the vocabulary cover it completely.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LONGEST_COMPOUND = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one text says; all empty where it says nothing.
+    """The interpretation of one text; all empty if nothing is understood.
 
     regions: keys of the vocabulary's regions. views: of its frontal views, `lateral`, or of the special ones.
     copies: which copy or special exposure it names. unknown: words that the vocabulary does not have.
@@ -150,7 +150,7 @@ def _compiled(sources: Iterable[Mapping[str, Any]]) -> Vocabulary:
         site = "site" in source.get("regions", {})
         for sense, text in _senses(source):
             key = words_of(text)
-            # What a site says of a phrase is what counts there.
+            # A site's definition of a phrase takes precedence.
             phrases[key] = frozenset({sense}) if site else phrases.get(key, frozenset()) | {sense}
             if sense[0] == "region":
                 regions.add(sense[1])
@@ -257,7 +257,7 @@ def _fits(key: tuple[str, ...], words: tuple[str, ...], at: int) -> bool:
 
 
 def _unspaced(vocabulary: Vocabulary, word: str) -> list[_Hit]:
-    """Find the longest words inside a run of characters; what is between them is passed over."""
+    """Find the longest words inside a run of characters; the letters between them are skipped."""
     found, at = [], 0
     while at < len(word):
         for length in range(min(8, len(word) - at), 0, -1):
@@ -272,7 +272,7 @@ def _unspaced(vocabulary: Vocabulary, word: str) -> list[_Hit]:
 
 
 def _compound(vocabulary: Vocabulary, word: str) -> list[_Hit]:
-    """Take a word apart into words of the vocabulary that cover it whole; at least one names a region."""
+    """Split a word into words of the vocabulary that cover it completely; at least one names a region."""
     if not _LEAST_STEM < len(word) <= _LONGEST_COMPOUND:
         return []
     # The best way to cover the first `end` letters: fewest parts.

@@ -1,4 +1,4 @@
-"""Text as people and devices write it, to words that can be compared. Pure.
+"""Normalisation of free text to comparable words. Pure.
 
 NFKC, case, accents, ligatures and punctuation are folded: "TÓRAX_p.a." and "Torax P-A" are the same words.
 Letters, digits and each script are parted; a run of Han, kana or Hangul stays one word.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-# Letters that no decomposition takes apart.
+# Letters without a Unicode decomposition.
 _LETTERS = str.maketrans(
     {
         "ø": "o",
