@@ -18,12 +18,24 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
+from dicom_sr.charset_guess import likeliest
+
 _CHARACTER_SET_TAG = 0x00080005
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
 _NAME_DELIMITERS = {0x5E, 0x3D}  # ^ and =: the initial set is active again after each (PS3.5 6.2)
 _SELF_ESCAPING = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escapes themselves
 _DEFAULT_REPERTOIRE = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _ASCII = "ascii"
+_REPEATED = (
+    "PatientName",
+    "PatientID",
+    "StudyDescription",
+    "SeriesDescription",
+    "InstitutionName",
+    "RequestedProcedureDescription",
+    "ReasonForTheRequestedProcedure",
+    "AdmittingDiagnosesDescription",
+)
 
 
 def source_codecs(dataset: Dataset) -> tuple[str, ...]:
@@ -73,6 +85,27 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
     return clean(str(value))
 
 
+def guessed_as(dataset: Dataset) -> tuple[str, ...]:
+    """The encodings that an image's texts are read with by guess; empty where no guess was needed.
+
+    Only the texts that a document or a draft repeats are looked at, those of the image itself.
+    """
+    if source_codecs(dataset)[0] != _ASCII:
+        return ()
+    found: dict[str, None] = {}
+    for keyword in _REPEATED:
+        element = dataset.get_item(keyword)
+        value = None if element is None else element.value
+        if isinstance(value, PersonName):
+            value = value.original_string
+        if isinstance(value, str):
+            # pydicom has decoded it byte for byte, as the default repertoire asks.
+            value = value.encode("latin_1", errors="ignore")
+        if isinstance(value, bytes) and ESC not in value and not value.isascii():
+            found[likeliest(value.rstrip(b" \0"))[0]] = None
+    return tuple(found)
+
+
 def clean(text: str) -> str:
     """Without control characters (line breaks become a space) and without outer spaces."""
     spaced = re.sub(r"[\r\n\t\f]+", " ", text)
@@ -118,7 +151,7 @@ def _decode(value: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:
 def _decode_plain(value: bytes, codecs: tuple[str, ...]) -> str:
     """Bytes without escapes: the initial set; then UTF-8, which rarely fits by accident; then the others.
 
-    Bytes beyond ASCII in the default repertoire are illegal, and yet most often Latin-1.
+    Bytes beyond ASCII in the default repertoire are illegal: their code page is guessed (`guessed_as`).
     """
     first, *others = codecs
     for codec in (first, "utf-8", *others):
@@ -126,7 +159,7 @@ def _decode_plain(value: bytes, codecs: tuple[str, ...]) -> str:
             return value.decode(codec)
         except UnicodeError:
             continue
-    return value.decode("latin_1") if first == _ASCII else value.decode(first, errors="replace")
+    return likeliest(value)[1] if first == _ASCII else value.decode(first, errors="replace")
 
 
 def _decode_fragment(fragment: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:

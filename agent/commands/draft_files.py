@@ -12,6 +12,7 @@ from agent.films.routing.rules import router_of
 from agent.films.study import read_study
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError
+from agent.foundation.failure import describe
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header, read_stored
 from agent.reports.compose import algorithm_of, draft_record
@@ -110,6 +111,11 @@ def _draft(
         )
     except (AgentError, StructuredReportError, ModelError) as error:
         return _failed(uid, error)
+    except Exception as error:  # noqa: BLE001 - outermost for one study: the others are drafted all the same
+        failure = describe(error)
+        return Drafted(
+            study_instance_uid=uid, state="FAILED", code=failure.code, reason=failure.reason, findings={}
+        )
     pair = record.documents["comprehensive3d"]
     documents = {"findings": encode(pair.findings), "report": encode(pair.report)}
     return Drafted(

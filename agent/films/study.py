@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom import Dataset
+
 from agent.films.choosing.choose import Choice, Film, LeftOut, choose, film_of, why_behind
 from agent.films.choosing.copies import NAMES
 from agent.films.plausibility.gate import check, marks_on
@@ -19,6 +21,7 @@ from agent.films.routing.vocabulary import Vocabulary
 from agent.foundation.errors import ImageNotPlausible, NoUsableImage
 from agent.objects.hanging import View
 from agent.objects.pixels import StudyImage, load_header, load_image
+from dicom_sr.charset import guessed_as
 
 # Images of one view that are tried before the study fails.
 _MOST_TRIED = 4
@@ -74,7 +77,11 @@ def read_study(paths: Sequence[Path], *, least_px: int, vocabulary: Vocabulary |
         raise failures[0] if failures else NoUsableImage(_why_none(choice))
     return ReadStudy(
         images=tuple(image for _film, image in read),
-        marks=(*_choice_marks(read, left_out), *(mark for _film, image in read for mark in marks_on(image))),
+        marks=(
+            *_choice_marks(read, left_out),
+            *_charset_marks(headers),
+            *(mark for _film, image in read for mark in marks_on(image)),
+        ),
         lines=_lines(films, read, left_out),
     )
 
@@ -107,6 +114,15 @@ def _choice_marks(read: Sequence[tuple[Film, StudyImage]], left_out: Sequence[Le
         words = "; ".join(f"{count} x {why}" for why, count in counted.items())
         marks.append(Mark(code="images_left_out", text=f"Images of the study that were not read: {words}."))
     return marks
+
+
+def _charset_marks(headers: Sequence[Dataset]) -> list[Mark]:
+    """Say that names and texts were read by guess: the documents repeat them."""
+    guesses = sorted({encoding for header in headers for encoding in guessed_as(header)})
+    if not guesses:
+        return []
+    text = f"The images declare no character set for their texts, which were read as {', '.join(guesses)}."
+    return [Mark(code="character_set_guessed", text=f"{text} Check the patient's name.")]
 
 
 def _spoken(view: View) -> str:

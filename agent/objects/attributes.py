@@ -18,7 +18,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName
 
-from agent.objects.charset_guess import likeliest
+from dicom_sr.charset_guess import likeliest
 
 # What pydicom raises where an element's bytes do not fit its value representation; and its warnings where
 # those are errors.

@@ -17,9 +17,9 @@ from pathlib import Path as FilePath
 from pydicom.charset import decode_bytes, python_encoding
 
 from agent.foundation.errors import InstanceMissing, UnreadableInstance
-from agent.objects.charset_guess import likeliest
 from agent.objects.element_walk import MAXIMUM_ITEMS, Buffer, Path, Scan, scan_dataset, scan_file_meta
 from dicom_sr.charset import decoded, encoded_codecs
+from dicom_sr.charset_guess import likeliest
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED_LITTLE = "1.2.840.10008.1.2.1.99"

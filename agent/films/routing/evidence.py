@@ -12,8 +12,8 @@ from enum import IntEnum
 
 from agent.films.routing.codes import region_meaning
 from agent.films.routing.vocabulary import Reading, Vocabulary
-from agent.objects.charset_guess import readings
 from agent.objects.header import Code, Header
+from dicom_sr.charset_guess import readings
 
 
 class Rank(IntEnum):

@@ -9,7 +9,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from dicom_sr.charset import clean, source_text
+from dicom_sr.charset import clean, guessed_as, source_text
 
 NAME = 0x00100010
 
@@ -106,3 +106,24 @@ def test_any_bytes_give_text_that_utf8_can_carry(character_set: bytes, name: byt
     """No character set and no name, however broken, raises or warns."""
     text = source_text(raw_image(character_set, name), NAME, is_name=True)
     assert text == text.encode("utf-8").decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("cp1252", "Müller^Jürgen"),
+        ("utf_8", "Łukasz^Żółw"),
+        ("cp932", "山田^太郎"),
+    ],
+)
+def test_undeclared_text_is_guessed_and_said(encoding: str, name: str) -> None:
+    """A name never becomes mojibake in silence: it is read as its code page, and the guess is known."""
+    image = raw_image(None, name.encode(encoding))
+    assert source_text(image, NAME, is_name=True) == name
+    assert guessed_as(image) == (encoding,)
+
+
+@pytest.mark.parametrize("character_set", [b"ISO_IR 100", None])
+def test_declared_or_plain_text_is_no_guess(character_set: bytes | None) -> None:
+    """ASCII has one reading, and a declared set is believed."""
+    assert guessed_as(raw_image(character_set, b"DOE^JANE")) == ()
