@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from model.findings.extract import extract_findings
 from model.findings.given import presence_of
 from model.findings.types import Presence
 
@@ -33,3 +34,16 @@ def test_presence_of_follows_scope(sentence: str, concept: str, expected: Presen
 def test_presence_of_prefers_the_concept_in_capitals() -> None:
     """Annotated corpora mark the occurrence that is meant with capitals."""
     assert presence_of("Pain yesterday, no PAIN today.", "pain") is Presence.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("text", "concept"),
+    [
+        ("Appearances are inconsistent with pneumonia.", "pneumonia"),
+        ("Findings incompatible with pneumothorax.", "pneumothorax"),
+        ("双肺纹理清晰,心影不大。", "cardiomegaly"),
+    ],
+)
+def test_words_that_hold_their_opposite_deny(text: str, concept: str) -> None:
+    """ "inconsistent with" is no "consistent with"; a heart that is not large is no large heart."""
+    assert {(f.concept, f.presence) for f in extract_findings(text)} >= {(concept, Presence.ABSENT)}
