@@ -46,16 +46,6 @@ class WebSession(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Claim(Base):
-    """Who is reading a study at the moment, so that no two people do; it hinders nobody."""
-
-    __tablename__ = "claims"
-
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    at: Mapped[datetime]
-
-
 class ServiceKey(Base):
     """A secret that all processes of this service share (`agent.database.service_keys`)."""
 

@@ -25,14 +25,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
-from agent.database.people import AuditCursor, AuditEvent, Claim, ServiceKey, User, Verdict, WebSession
+from agent.database.people import AuditCursor, AuditEvent, ServiceKey, User, Verdict, WebSession
 from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem
 
 __all__ = [
     "AuditCursor",
     "AuditEvent",
     "Base",
-    "Claim",
     "Commitment",
     "Delivery",
     "Document",

@@ -65,14 +65,6 @@ class OidcSettings(Section):
         return self
 
 
-class TextTemplate(Section):
-    """A text that a radiologist puts into a report with one choice."""
-
-    name: str = Field(min_length=1, max_length=60, description="Name in the list of texts.")
-    findings: tuple[str, ...] = Field((), description="Sentences for the findings.")
-    impression: tuple[str, ...] = Field((), description="Sentences for the impression.")
-
-
 class WebSettings(Section):
     """The radiologist's worklist."""
 
@@ -103,8 +95,6 @@ class WebSettings(Section):
     metrics_token: str = Field(
         "", description="Bearer token for /metrics; when empty, only this machine may read them."
     )
-
-    templates: tuple[TextTemplate, ...] = Field((), description="Texts to put into a report with one choice.")
 
     @model_validator(mode="after")
     def _one_pair(self) -> Self:
