@@ -105,22 +105,29 @@ def groups_of(report: Any) -> Iterator[Any]:
 
 
 def statement(group: Any) -> Statement:
-    """Return what one measurement group states."""
-    sites, findings, answers = [], [], set()
-    for item in group.ContentSequence:
-        if item.ValueType != "CODE":
-            continue
+    """Return what one measurement group states.
+
+    Raises:
+        ValueError: it is no TID 1501 group, has not one finding site, or answers a question twice.
+    """
+    if code_key(group.name) != code_key(codes.MEASUREMENT_GROUP) or group.template_id not in (None, "1501"):
+        raise ValueError("an item of Imaging Measurements is no TID 1501 group")
+    sites, findings, answers = [], [], []
+    for item in _coded(group):
         name, relationship = code_key(item.name), item.RelationshipType
         if relationship == "HAS CONCEPT MOD" and name == code_key(codes.FINDING_SITE):
             sites.append(item)
         elif relationship == "CONTAINS" and name == code_key(codes.FINDING):
             findings.append(code_key(item.value))
         elif relationship == "CONTAINS":
-            answers.add((name, code_key(item.value)))
+            answers.append((name, code_key(item.value)))
     (site,) = sites
-    within = {code_key(one.name): code_key(one.value) for one in getattr(site, "ContentSequence", ())}
-    if len(findings) > 1:
-        raise ValueError("a measurement group has several findings")
+    modifiers = [(code_key(one.name), code_key(one.value)) for one in _coded(site)]
+    within = dict(modifiers)
+    # A later value would hide an earlier one: a right side behind a left one, or two answers to one question.
+    asked = {name for name, _ in answers}
+    if len(findings) > 1 or len(asked) != len(answers) or len(within) != len(modifiers):
+        raise ValueError("a measurement group states something twice")
     return Statement(
         finding=findings[0] if findings else None,
         site=code_key(site.value),
@@ -128,6 +135,10 @@ def statement(group: Any) -> Statement:
         place=within.get(code_key(codes.TOPOGRAPHICAL_MODIFIER)),
         answers=frozenset(answers),
     )
+
+
+def _coded(item: Any) -> list[Any]:
+    return [row for row in getattr(item, "ContentSequence", ()) if row.ValueType == "CODE"]
 
 
 def _meant(finding: Finding, terms: Terminology) -> Statement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import pytest
 from highdicom.sr import Comprehensive3DSR
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
+from dicom_sr import codes
 from dicom_sr.document import DocumentPair, DraftContent, encode
 from dicom_sr.errors import ReadBackError
 from dicom_sr.independent import groups_of, measured, read_back, statement
 from dicom_sr.narrative import narrative
-from dicom_sr.terminology import code_key
+from dicom_sr.terminology import code_key, default_terminology
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.findings.vocabulary import load_vocabulary
 
@@ -128,3 +130,35 @@ def test_walk_over_groups_sees_what_highdicoms_template_reader_sees(
         assert one.side == (None if site.laterality is None else code_key(site.laterality))
         answers = {(code_key(row.name), code_key(row.value)) for row in group.get_qualitative_evaluations()}
         assert one.answers == answers
+
+
+def twice(document: bytes, keyword_of: Any, value: Any) -> bytes:
+    """A document in whose first group a coded row stands a second time, with another value."""
+    dataset = pydicom.dcmread(io.BytesIO(document))
+    (container,) = (
+        item
+        for item in dataset.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeValue == codes.IMAGING_MEASUREMENTS.value
+    )
+    group = container.ContentSequence[0]
+    for rows in (group.ContentSequence, *(row.get("ContentSequence", []) for row in group.ContentSequence)):
+        found = [row for row in rows if row.get("ConceptNameCodeSequence", [None])[0] is not None]
+        for row in found:
+            if row.ConceptNameCodeSequence[0].CodeValue == keyword_of.value:
+                again = deepcopy(row)
+                again.ConceptCodeSequence[0].CodeValue = value.value
+                again.ConceptCodeSequence[0].CodingSchemeDesignator = value.scheme_designator
+                rows.insert(0, again)
+                return encode(dataset)
+    raise AssertionError("the document has no such row")
+
+
+def test_contradictory_sides_or_answers_never_leave(make_draft: MakeDraft, content: DraftContent) -> None:
+    """A reader that takes the first of two sides would see the finding turned to the other side."""
+    data = document(make_draft, content, FULL)
+    with pytest.raises(ReadBackError):
+        read_back(twice(data, codes.LATERALITY, codes.SIDE[Laterality.RIGHT]), (FULL,))
+    absent = codes.PRESENCE[Presence.ABSENT]
+    concept = default_terminology().term(FULL).code
+    with pytest.raises(ReadBackError):
+        read_back(twice(data, concept, absent), (FULL,))
