@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -91,7 +92,13 @@ def patient_named(dataset: Dataset) -> Patient:
 
 def _named_in(session: Session, draft: Draft) -> Patient | None:
     content = session.scalar(select(Document.content).where(Document.draft_id == draft.id).limit(1))
-    return None if content is None else patient_named(dcmread(io.BytesIO(content)))
+    if content is None:
+        return None
+    try:
+        return patient_named(dcmread(io.BytesIO(content)))
+    except InvalidDicomError:
+        # A damaged row names nobody; it must not keep every other study from being completed.
+        return None
 
 
 def _withdraw(session: Session, draft: Draft, *, now: datetime, actor: str) -> None:
