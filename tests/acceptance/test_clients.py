@@ -106,12 +106,12 @@ def test_sighup_reloads_only_a_right_configuration(agent: Agent) -> None:
     try:
         agent.config.write_text("listener: [", encoding="utf-8")
         os.kill(agent.service.process.pid, signal.SIGHUP)
-        assert eventually(lambda: agent.foundation.log.count('"reload_refused"') == 3)
+        assert eventually(lambda: agent.log.count('"reload_refused"') == 3)
     finally:
         agent.config.write_text(right, encoding="utf-8")
-    ready = agent.foundation.log.count('"event": "ready"')
+    ready = agent.log.count('"event": "ready"')
     os.kill(agent.service.process.pid, signal.SIGHUP)
-    assert eventually(lambda: agent.foundation.log.count('"event": "ready"') == ready + 3)
+    assert eventually(lambda: agent.log.count('"event": "ready"') == ready + 3)
     study = phantom(12)
     parcels = [parcel_of(one, "image") for one in study.instances]
     send(parcels, host="127.0.0.1", port=agent.port, called="ECHO_AGENT")
