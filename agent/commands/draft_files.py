@@ -8,10 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.films.routing.rules import router_of
+from agent.films.routing.rules import Router, router_of
 from agent.films.study import read_study
 from agent.foundation.clock import Clock, SystemClock
-from agent.foundation.errors import AgentError
 from agent.foundation.failure import describe
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header, read_stored
@@ -19,8 +18,6 @@ from agent.reports.compose import algorithm_of, draft_record
 from agent.reports.material import Material, flags_of, indication_of
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
-from dicom_sr.errors import StructuredReportError
-from model.errors import ModelError
 from model.findings.types import Presence
 
 if TYPE_CHECKING:
@@ -48,14 +45,28 @@ def draft_files(
 
     Raises:
         ModelError: the checkpoint does not load.
+        SettingsError: the site's vocabulary cannot be used.
     """
     groups, failed = _by_study(_files(paths))
-    reporter = load_reporter(settings)
-    moment = (clock or SystemClock()).now().astimezone()
-    return (
-        *failed,
-        *(_draft(uid, files, settings, reporter, output, moment) for uid, files in groups.items()),
+    run = _Run(
+        settings=settings,
+        router=router_of(settings),
+        reporter=load_reporter(settings),
+        output=output,
+        moment=(clock or SystemClock()).now().astimezone(),
     )
+    return (*failed, *(_draft_alone(uid, files, run) for uid, files in groups.items()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What all studies of one call share."""
+
+    settings: Settings
+    router: Router
+    reporter: Reporter
+    output: Path | None
+    moment: datetime
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -72,22 +83,22 @@ def _by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]
     for path in paths:
         try:
             header = read_stored(path)
-        except AgentError as error:
+        except Exception as error:  # noqa: BLE001 - outermost for one file: the others are read all the same
             failed.append(_failed(path.name, error))
             continue
         groups.setdefault(header.study_instance_uid, []).append((path, header))
     return groups, failed
 
 
-def _draft(
-    uid: str,
-    files: Sequence[tuple[Path, Header]],
-    settings: Settings,
-    reporter: Reporter,
-    output: Path | None,
-    moment: datetime,
-) -> Drafted:
-    selection = router_of(settings).select([header for _path, header in files])
+def _draft_alone(uid: str, files: Sequence[tuple[Path, Header]], run: _Run) -> Drafted:
+    try:
+        return _draft(uid, files, run)
+    except Exception as error:  # noqa: BLE001 - outermost for one study: the others are drafted all the same
+        return _failed(uid, error)
+
+
+def _draft(uid: str, files: Sequence[tuple[Path, Header]], run: _Run) -> Drafted:
+    selection = run.router.select([header for _path, header in files])
     if not selection.accepted:
         return Drafted(
             study_instance_uid=uid,
@@ -97,25 +108,17 @@ def _draft(
             findings={},
         )
     accepted = {id(header) for header in selection.accepted}
-    try:
-        material = _material([path for path, header in files if id(header) in accepted], settings)
-        (draft,) = reporter.draft_many([(material.images, material.context)])
-        record = draft_record(
-            draft,
-            material,
-            algorithm_of(reporter.identity),
-            settings.urgency,
-            revision=1,
-            created=moment,
-            predecessors={"comprehensive3d": None},
-        )
-    except (AgentError, StructuredReportError, ModelError) as error:
-        return _failed(uid, error)
-    except Exception as error:  # noqa: BLE001 - outermost for one study: the others are drafted all the same
-        failure = describe(error)
-        return Drafted(
-            study_instance_uid=uid, state="FAILED", code=failure.code, reason=failure.reason, findings={}
-        )
+    material = _material([path for path, header in files if id(header) in accepted], run)
+    (draft,) = run.reporter.draft_many([(material.images, material.context)])
+    record = draft_record(
+        draft,
+        material,
+        algorithm_of(run.reporter.identity),
+        run.settings.urgency,
+        revision=1,
+        created=run.moment,
+        predecessors={"comprehensive3d": None},
+    )
     pair = record.documents["comprehensive3d"]
     documents = {"findings": encode(pair.findings), "report": encode(pair.report)}
     return Drafted(
@@ -129,14 +132,12 @@ def _draft(
             for presence in Presence
         },
         flags=tuple(flag["text"] for flag in record.content["flags"]),
-        sr=() if output is None else _write(output / uid, documents),
+        sr=() if run.output is None else _write(run.output / uid, documents),
     )
 
 
-def _material(paths: Sequence[Path], settings: Settings) -> Material:
-    read = read_study(
-        paths, least_px=settings.plausibility.least_px, vocabulary=router_of(settings).vocabulary
-    )
+def _material(paths: Sequence[Path], run: _Run) -> Material:
+    read = read_study(paths, least_px=run.settings.plausibility.least_px, vocabulary=run.router.vocabulary)
     return Material(
         images=read.images,
         indication=indication_of([image.header for image in read.images]),
@@ -152,5 +153,9 @@ def _write(folder: Path, documents: Mapping[str, bytes]) -> tuple[Path, ...]:
     return tuple(folder / f"{role}.dcm" for role in documents)
 
 
-def _failed(name: str, error: AgentError | StructuredReportError | ModelError) -> Drafted:
-    return Drafted(study_instance_uid=name, state="FAILED", code=error.code, reason=str(error), findings={})
+def _failed(name: str, error: Exception) -> Drafted:
+    """Return the line of a file or study that failed; of a foreign exception only its type is named."""
+    failure = describe(error)
+    return Drafted(
+        study_instance_uid=name, state="FAILED", code=failure.code, reason=failure.reason, findings={}
+    )

@@ -1,31 +1,83 @@
-"""`echo-agent draft`: one study's fault is that study's alone."""
+"""`echo-agent draft`: the fault of one file or study never ends the run over the others."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from agent.commands import draft_files as module
-from agent.commands.draft_files import draft_files
+from agent.commands.cli import app
+from agent.commands.draft_files import Drafted, draft_files
 from agent.foundation.settings.tree import Settings
 from tests.support.films import chest_film, file_bytes
 
+FIRST, SECOND = "1.2.1", "1.2.2"
 
-def test_unforeseen_fault_of_one_study_leaves_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever reading one study raises, every study has its line, without a word of its data."""
-    for number in (1, 2):
-        uid = f"1.2.{number}"
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A folder of two studies of one film each."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for uid in (FIRST, SECOND):
         film = chest_film(StudyInstanceUID=uid, SOPInstanceUID=f"{uid}.1", SeriesInstanceUID=f"{uid}.0")
-        (tmp_path / f"{number}.dcm").write_bytes(file_bytes(film))
+        (folder / f"{uid}.dcm").write_bytes(file_bytes(film))
+    return folder
 
-    def fail(*_arguments: Any, **_named: Any) -> None:
-        raise ZeroDivisionError("DOE^JANE")
 
-    monkeypatch.setattr(module, "read_study", fail)
-    results = draft_files([tmp_path], Settings(), None)
-    assert [(one.state, one.code) for one in results] == [("FAILED", "unexpected")] * 2
+def failing_once(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which raises something unforeseen that quotes the patient at its first call."""
+    calls = iter((True,))
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if next(calls, False):
+            raise ZeroDivisionError("DOE^JANE")
+        return original(*arguments, **named)
+
+    return call
+
+
+def states(results: tuple[Drafted, ...]) -> list[tuple[str, str | None]]:
+    """State and code of each line."""
+    return [(one.state, one.code) for one in results]
+
+
+@pytest.mark.parametrize("step", ["read_stored", "read_study", "draft_record", "encode", "_write"])
+def test_unforeseen_fault_at_any_step_leaves_the_other_study(
+    step: str, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever one study raises, it has its line without a word of its data, and the other is drafted."""
+    monkeypatch.setattr(module, step, failing_once(getattr(module, step)))
+    results = draft_files([films], Settings(), tmp_path / "out")
+    assert states(results) == [("FAILED", "unexpected"), ("DRAFTED", None)]
     assert "DOE" not in str(results)
+    assert "ZeroDivisionError" in (results[0].reason or "")
+    assert [path.exists() for path in results[1].sr] == [True, True]
+
+
+def test_fault_of_routing_or_reporter_leaves_the_other_study(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rules and the network are inside the study's own guard too."""
+    reporter = module.load_reporter(Settings())
+    for owner, name in ((module.Router, "select"), (type(reporter), "draft_many")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, failing_once(getattr(owner, name)))
+            results = draft_files([films], Settings(), None)
+        assert states(results) == [("FAILED", "unexpected"), ("DRAFTED", None)]
+
+
+def test_command_drafts_the_rest_and_its_exit_status_says_that_one_failed(
+    films: Path, monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    """Exit status 1, with the code of the study that failed and the findings of the other."""
+    monkeypatch.setattr(module, "read_study", failing_once(module.read_study))
+    result = CliRunner().invoke(app, ["draft", str(films), "--json", "--config", str(config)])
+    reports = json.loads(result.stdout)["reports"]
+    assert (result.exit_code, [one["code"] for one in reports]) == (1, ["unexpected", None])
+    assert "DOE" not in result.output
