@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from dicom_sr.charset_guess import likeliest
+from dicom_sr.charset_guess import common_encoding, read_as
 
 _CHARACTER_SET_TAG = 0x00080005
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
@@ -26,6 +26,19 @@ _NAME_DELIMITERS = {0x5E, 0x3D}  # ^ and =: the initial set is active again afte
 _SELF_ESCAPING = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escapes themselves
 _DEFAULT_REPERTOIRE = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _ASCII = "ascii"
+# An undeclared code page is guessed once for an image, from these of its texts taken together, so that its
+# header, its pixels' reader and its documents agree.
+GUESSED_FROM = (
+    "PatientName",
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "BodyPartExamined",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
+    "AcquisitionDeviceProcessingDescription",
+)
+# Texts that a document or a draft repeats.
 _REPEATED = (
     "PatientName",
     "PatientID",
@@ -42,14 +55,28 @@ def source_codecs(dataset: Dataset) -> tuple[str, ...]:
     """The Python codecs of an image's character sets, best effort, the initial one first.
 
     The escape sequences name the sets that they switch to; the others matter for senders that left
-    the escapes out.
+    the escapes out. The last one is the guess, if the initial one is the default repertoire.
     """
-    return _codecs(str(term) for term in _raw_values(dataset.get_item(_CHARACTER_SET_TAG)))
+    codecs = _codecs(str(term) for term in _raw_values(dataset.get_item(_CHARACTER_SET_TAG)))
+    return _with_guess(codecs, (_undeclared(dataset, keyword) for keyword in GUESSED_FROM))
 
 
-def encoded_codecs(character_set: bytes) -> tuple[str, ...]:
-    """The same, from the encoded value of Specific Character Set."""
-    return _codecs(character_set.decode("ascii", errors="ignore").split("\\"))
+def encoded_codecs(character_set: bytes, texts: Iterable[bytes] = ()) -> tuple[str, ...]:
+    """The same, from the encoded values of Specific Character Set and of the texts of `GUESSED_FROM`."""
+    codecs = _codecs(character_set.decode("ascii", errors="ignore").split("\\"))
+    return _with_guess(codecs, texts)
+
+
+def guess_of(codecs: tuple[str, ...]) -> str:
+    """The code page that texts are read in by guess; empty if the initial character set is declared."""
+    return codecs[-1] if codecs[0] == _ASCII and len(codecs) > 1 else ""
+
+
+def _with_guess(codecs: tuple[str, ...], texts: Iterable[bytes]) -> tuple[str, ...]:
+    if codecs[0] != _ASCII:
+        return codecs
+    guess = common_encoding(text.rstrip(b" \0") for text in texts if ESC not in text)
+    return (*codecs, guess) if guess else codecs
 
 
 def decoded(value: bytes, codecs: tuple[str, ...], *, is_name: bool = False) -> str:
@@ -80,6 +107,8 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
         value = value.original_string if isinstance(value.original_string, bytes) else str(value)
     if isinstance(value, MultiValue | list | tuple):
         value = "\\".join(str(item) for item in value)
+    if isinstance(value, bytes) and value.isascii() and ESC not in value:
+        value = value.decode("ascii").rstrip(" \0")
     if isinstance(value, bytes):
         value = _decode(value, source_codecs(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
     return clean(str(value))
@@ -90,20 +119,27 @@ def guessed_as(dataset: Dataset) -> tuple[str, ...]:
 
     Only the texts that a document or a draft repeats are looked at, those of the image itself.
     """
-    if source_codecs(dataset)[0] != _ASCII:
+    codecs = source_codecs(dataset)
+    if codecs[0] != _ASCII:
         return ()
-    found: dict[str, None] = {}
-    for keyword in _REPEATED:
-        element = dataset.get_item(keyword)
-        value = None if element is None else element.value
-        if isinstance(value, PersonName):
-            value = value.original_string
-        if isinstance(value, str):
+    values = (_undeclared(dataset, keyword) for keyword in _REPEATED)
+    found = (_plain(value.rstrip(b" \0"), codecs)[0] for value in values if value and ESC not in value)
+    return tuple(dict.fromkeys(found))
+
+
+def _undeclared(dataset: Dataset, keyword: str) -> bytes:
+    """The bytes of a text that is not ASCII; empty for any other, and for one that is Unicode already."""
+    element = dataset.get_item(keyword)
+    value = None if element is None else element.value
+    if isinstance(value, PersonName):
+        value = value.original_string
+    if isinstance(value, str):
+        try:
             # pydicom has decoded it byte for byte, as the default repertoire asks.
-            value = value.encode("latin_1", errors="ignore")
-        if isinstance(value, bytes) and ESC not in value and not value.isascii():
-            found[likeliest(value.rstrip(b" \0"))[0]] = None
-    return tuple(found)
+            value = value.encode("latin_1")
+        except UnicodeEncodeError:
+            return b""
+    return value if isinstance(value, bytes) and not value.isascii() else b""
 
 
 def clean(text: str) -> str:
@@ -149,17 +185,20 @@ def _decode(value: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:
 
 
 def _decode_plain(value: bytes, codecs: tuple[str, ...]) -> str:
-    """Bytes without escapes: the initial set; then UTF-8, which rarely fits by accident; then the others.
+    return _plain(value, codecs)[1]
 
-    Bytes beyond ASCII in the default repertoire are illegal: their code page is guessed (`guessed_as`).
+
+def _plain(value: bytes, codecs: tuple[str, ...]) -> tuple[str, str]:
+    """Encoding and text of bytes without escapes: the initial set; then UTF-8, which rarely fits by accident;
+    then the others, of which the last may be the guess.
     """
     first, *others = codecs
-    for codec in (first, "utf-8", *others):
+    for codec in (first, "utf_8", *others):
         try:
-            return value.decode(codec)
+            return codec, value.decode(codec)
         except UnicodeError:
             continue
-    return likeliest(value)[1] if first == _ASCII else value.decode(first, errors="replace")
+    return read_as(value, "") if first == _ASCII else (first, value.decode(first, errors="replace"))
 
 
 def _decode_fragment(fragment: bytes, codecs: tuple[str, ...], delimiters: set[int]) -> str:

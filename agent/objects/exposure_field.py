@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from agent.objects.attributes import integer, integers, texts
+from dicom_sr.attributes import integer, integers, texts
 
 # A field smaller than this share of the image is considered an error in the header.
 _LEAST_SHARE = 0.05

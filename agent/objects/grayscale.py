@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from agent.objects.attributes import integer, integers, is_stated, items, number, numbers, octets, text
+from dicom_sr.attributes import integer, integers, is_stated, items, number, numbers, octets, text
 
 Values = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from agent.objects.attributes import texts
+from dicom_sr.attributes import texts
 
 View = Literal["frontal", "lateral", "unknown"]
 Level = TypeVar("Level", np.uint8, np.uint16)

@@ -18,8 +18,8 @@ from pydicom.charset import decode_bytes, python_encoding
 
 from agent.foundation.errors import InstanceMissing, UnreadableInstance
 from agent.objects.element_walk import MAXIMUM_ITEMS, Buffer, Path, Scan, scan_dataset, scan_file_meta
-from dicom_sr.charset import decoded, encoded_codecs
-from dicom_sr.charset_guess import likeliest
+from dicom_sr.charset import GUESSED_FROM, decoded, encoded_codecs, guess_of
+from dicom_sr.charset_guess import read_as
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED_LITTLE = "1.2.840.10008.1.2.1.99"
@@ -218,13 +218,14 @@ def inflate(data: Buffer) -> bytes:
 def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
     raw = {keyword: scan.values.get(path, b"") for keyword, path in _TAGS.items()}
     declared = raw["SpecificCharacterSet"]
-    text = {keyword: _text(value, declared) for keyword, value in raw.items()}
     # The patient's identity is read in the same way as for the documents.
-    codecs = encoded_codecs(declared)
+    codecs = encoded_codecs(declared, (raw[keyword] for keyword in GUESSED_FROM))
+    guess = guess_of(codecs)
+    text = {keyword: _text(value, declared, guess) for keyword, value in raw.items()}
     for keyword in _PATIENT:
         value = decoded(raw[keyword], codecs, is_name=keyword == "PatientName")
         text[keyword] = "".join(character for character in value if character.isprintable()).strip()
-    codes = {keyword: _codes(scan, sequence, declared) for keyword, sequence in _CODES.items()}
+    codes = {keyword: _codes(scan, sequence, declared, guess) for keyword, sequence in _CODES.items()}
     return Header(
         sop_class_uid=_uid(raw, "SOPClassUID"),
         sop_instance_uid=_uid(raw, "SOPInstanceUID"),
@@ -276,12 +277,12 @@ def _uid(raw: dict[str, bytes], keyword: str) -> str:
     return value
 
 
-def _codes(scan: Scan, sequence: int, declared: bytes) -> tuple[Code, ...]:
+def _codes(scan: Scan, sequence: int, declared: bytes, guess: str) -> tuple[Code, ...]:
     """Return a sequence's codes; items without any value are left out."""
     found = []
     for item in range(MAXIMUM_ITEMS):
         value, scheme, meaning, long_value = (
-            _text(scan.values.get((sequence, tag, item) if item else (sequence, tag), b""), declared)
+            _text(scan.values.get((sequence, tag, item) if item else (sequence, tag), b""), declared, guess)
             for tag in (_VALUE, _SCHEME, _MEANING, _LONG_VALUE)
         )
         if value or long_value or meaning:
@@ -325,7 +326,7 @@ def _terms(declared: bytes) -> list[str]:
     return [term.strip() for term in declared.rstrip(b"\0 ").decode("ascii", errors="replace").split("\\")]
 
 
-def _text(value: bytes, declared: bytes) -> str:
+def _text(value: bytes, declared: bytes, guess: str) -> str:
     value, terms = value.rstrip(b"\0 "), _terms(declared)
     encodings = [python_encoding.get(term, "iso8859") for term in terms]
     try:
@@ -334,7 +335,7 @@ def _text(value: bytes, declared: bytes) -> str:
         elif value.isascii() or _fits(value, terms):
             words = value.decode(encodings[0] or "iso8859", errors="replace")
         else:
-            _encoding, words = likeliest(value)
+            _encoding, words = read_as(value, guess)
     except (LookupError, ValueError, UserWarning):
         # A wrong character set is no reason to refuse an image (PS3.4 B.2.3: store what was sent).
         words = value.decode("latin-1")

@@ -24,12 +24,12 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import RLELossless
 
 from agent.foundation.errors import UnreadableImage, UnreadableInstance
-from agent.objects.attributes import integer, numbers, text
 from agent.objects.codestream import codestream_size
 from agent.objects.exposure_field import exposure_mask
 from agent.objects.grayscale import brightness, brightness_table, is_inverted, modality_values
 from agent.objects.guarded_read import read_used
 from agent.objects.hanging import Level, View, hung
+from dicom_sr.attributes import integer, numbers, text
 
 # The largest detectors have 18 million pixels; a header may claim 4 billion.
 MAXIMUM_PIXELS = 50_000_000

@@ -16,7 +16,7 @@ from pydicom import Dataset
 from agent.films.choosing.copies import NAMES, Copy, copy_of
 from agent.films.choosing.view import SPECIAL, ViewReading, read_view
 from agent.films.routing.vocabulary import Vocabulary
-from agent.objects.attributes import integer, text
+from dicom_sr.attributes import integer, text
 
 # A copy with less than this share of the pixels of the largest image of its view is a reduced one.
 _REDUCED = 0.4

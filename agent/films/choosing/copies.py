@@ -12,7 +12,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from agent.films.choosing.view import DESCRIPTIONS
 from agent.films.routing.vocabulary import Vocabulary, built_in
-from agent.objects.attributes import items, text, texts
+from dicom_sr.attributes import items, text, texts
 
 # Never read: they do not show the chest in the way that the network was trained on.
 UNREADABLE_COPIES = ("test", "cad", "bone", "inverted", "stitched")

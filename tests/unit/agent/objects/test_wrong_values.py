@@ -17,10 +17,10 @@ from agent.films.routing.rules import router_of
 from agent.films.study import read_study
 from agent.foundation.errors import AgentError
 from agent.foundation.settings.tree import Settings
-from agent.objects import attributes
 from agent.objects.header import read_stored
 from agent.objects.pixels import load_header
 from agent.reports.material import indication_of
+from dicom_sr import attributes
 from dicom_sr.errors import StructuredReportError
 from dicom_sr.source import image_references, study_header
 from tests.support.films import chest_film, file_bytes

@@ -18,7 +18,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName
 
-from dicom_sr.charset_guess import likeliest
+from dicom_sr.charset import guess_of, source_codecs
+from dicom_sr.charset_guess import read_as
 
 # What pydicom raises where an element's bytes do not fit its value representation; and its warnings where
 # those are errors.
@@ -41,7 +42,7 @@ def is_stated(dataset: Dataset, keyword: str) -> bool:
 def text(dataset: Dataset, keyword: str) -> str:
     """Return a text; several values joined by a backslash. Empty where it is absent or no text.
 
-    A character set that is not declared is guessed.
+    A character set that is not declared is guessed, once for the image.
     """
     return "\\".join(texts(dataset, keyword))
 
@@ -51,7 +52,7 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     value = _value(dataset, keyword)
     parts = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
     if isinstance(value, bytes):
-        parts = likeliest(value.rstrip(b"\0 "))[1].split("\\")
+        parts = read_as(value.rstrip(b"\0 "), guess_of(source_codecs(dataset)))[1].split("\\")
     if not all(isinstance(part, str | PersonName) for part in parts):
         return ()
     words = tuple(_declared(dataset, str(part)).strip("\0 ") for part in parts)
@@ -160,7 +161,7 @@ def _declared(dataset: Dataset, words: str) -> str:
     first = str(declared[0] if isinstance(declared, MultiValue | list) and declared else declared or "")
     encoding = python_encoding.get(first.split("\\")[0].strip("\0 "), "")
     if encoding in ("", "ascii", "iso8859"):
-        return likeliest(raw)[1]
+        return read_as(raw, guess_of(source_codecs(dataset)))[1]
     try:
         return raw.decode(encoding)
     except (LookupError, UnicodeDecodeError):
