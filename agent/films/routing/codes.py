@@ -41,6 +41,8 @@ _MORE = {
     "RID1243": "Thorax",
     "RID1301": "Lung",
 }
+# SRT codes of CID 4010 in older editions of PS3.16, which devices still write.
+_OLDER_VIEWS = {"R-10214": "postero-anterior", "R-10218": "right anterior oblique"}
 # Designators under which SNOMED codes travel; under others the same value may mean something else.
 _SCHEMES = frozenset({"SCT", "SRT", "SNM3", "99SDM", "SNOMED", "SNOMEDCT", "SNOMEDRT", "RADLEX", "DCM", ""})
 
@@ -52,7 +54,7 @@ def region_meaning(value: str, scheme: str) -> str:
 
 def view_meaning(value: str, scheme: str) -> str:
     """Return what a code of a view means, in English; empty where no table has it."""
-    return _looked_up(value, scheme, _table(_VIEWS))
+    return _looked_up(value, scheme, _table(_VIEWS)) or _looked_up(value, scheme, _OLDER_VIEWS)
 
 
 def _known(scheme: str) -> bool:

@@ -1,7 +1,7 @@
 """Normalisation of free text to comparable words. Pure.
 
 NFKC, case, accents, ligatures and punctuation are folded: "TÓRAX_p.a." and "Torax P-A" are the same words.
-Letters, digits and each script are parted; a run of Han, kana or Hangul stays one word.
+Letters, digits and each script are parted; a run of Han, kana, Hangul or Thai stays one word.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether a word is of a script that is written without spaces (Han, kana, Hangul)."""
+    """Whether a word is of a script that is written without spaces (Han, kana, Hangul, Thai)."""
     return bool(word) and _kind(word[0]) == "unspaced"
 
 
@@ -70,7 +70,12 @@ def _kind(character: str) -> str:
     if not character.isalpha():
         return ""
     number = ord(character)
-    if 0x2E80 <= number <= 0x9FFF or 0xAC00 <= number <= 0xD7AF or 0xF900 <= number <= 0xFAFF:
+    if (
+        0x0E00 <= number <= 0x0E7F
+        or 0x2E80 <= number <= 0x9FFF
+        or 0xAC00 <= number <= 0xD7AF
+        or 0xF900 <= number <= 0xFAFF
+    ):
         return "unspaced"
     for name, first, last in _SCRIPTS:
         if first <= number <= last:
