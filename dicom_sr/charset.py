@@ -26,6 +26,11 @@ _NAME_DELIMITERS = {0x5E, 0x3D}  # ^ and =: the initial set is active again afte
 _SELF_ESCAPING = frozenset({"iso2022_jp", "iso2022_jp_2"})  # Python's codecs read these escapes themselves
 _DEFAULT_REPERTOIRE = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _ASCII = "ascii"
+# Value representations of characters (PS3.5 6.2); numbers in digits are text, too. UN may be anything.
+_TEXT_VRS = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UN", "UR",
+     "UT"}
+)  # fmt: skip
 # An undeclared code page is guessed once for an image, from these of its texts taken together, so that its
 # header, its pixels' reader and its documents agree.
 GUESSED_FROM = (
@@ -97,10 +102,11 @@ def _codec(term: str) -> str:
 def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) -> str:
     """One text element of an image as clean Unicode; empty where absent.
 
-    Multiple values are joined with a backslash, as in the file. Control characters are dropped.
+    Multiple values are joined with a backslash, as in the file. Control characters are dropped. A value of a
+    sequence, a binary number or other bytes is no text, and counts as absent.
     """
     element = dataset.get_item(keyword_tag)
-    if element is None or element.value is None:
+    if element is None or element.value is None or not _is_text(element):
         return ""
     value = element.value
     if isinstance(value, PersonName):
@@ -112,6 +118,10 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
     if isinstance(value, bytes):
         value = _decode(value, source_codecs(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
     return clean(str(value))
+
+
+def _is_text(element: DataElement | RawDataElement) -> bool:
+    return element.VR is None or element.VR in _TEXT_VRS
 
 
 def guessed_as(dataset: Dataset) -> tuple[str, ...]:
@@ -130,7 +140,7 @@ def guessed_as(dataset: Dataset) -> tuple[str, ...]:
 def _undeclared(dataset: Dataset, keyword: str) -> bytes:
     """The bytes of a text that is not ASCII; empty for any other, and for one that is Unicode already."""
     element = dataset.get_item(keyword)
-    value = None if element is None else element.value
+    value = None if element is None or not _is_text(element) else element.value
     if isinstance(value, PersonName):
         value = value.original_string
     if isinstance(value, str):

@@ -8,28 +8,16 @@ from __future__ import annotations
 
 import datetime
 import re
-import struct
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 
+from dicom_sr import attributes
 from dicom_sr.charset import source_text
 from dicom_sr.errors import SourceIdentityError
 
-# Exceptions that pydicom raises when an element's bytes do not fit its value representation.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    NotImplementedError,
-    EOFError,
-    OSError,
-    struct.error,
-)
 _CHARACTER_SET = Tag(0x0008, 0x0005)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _ELLIPSIS = "..."
@@ -143,22 +131,13 @@ def timezone(dataset: Dataset) -> str:
 
 def integer(dataset: Dataset, keyword: str) -> int:
     """A positive number, or 0."""
-    try:
-        value = dataset.get(keyword)
-    except _UNREADABLE:
-        return 0
-    return value if isinstance(value, int) and value > 0 else 0
+    value = attributes.integer(dataset, keyword)
+    return value if value is not None and value > 0 else 0
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence, with the character set that they inherit; empty if it cannot be read."""
-    try:
-        value = dataset.get(keyword)
-    except _UNREADABLE:
-        return []
-    if not isinstance(value, DicomSequence):
-        return []
-    return [_with_character_set(item, dataset) for item in value]
+    return [_with_character_set(item, dataset) for item in attributes.items(dataset, keyword)]
 
 
 def code(dataset: Dataset, keyword: str) -> Code | None:

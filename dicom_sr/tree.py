@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from dicom_sr import attributes
 from dicom_sr.errors import NotStructuredReportError
-
-# Exceptions that pydicom raises when an element cannot be parsed as its value representation.
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, EOFError, OSError)
 
 CodeKey = tuple[str, str]
 NO_CODE: CodeKey = ("", "")
@@ -28,11 +26,7 @@ def require_document(dataset: Dataset) -> None:
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence; empty if it is absent or unreadable."""
-    try:
-        value = dataset.get(keyword)
-    except _UNREADABLE:
-        return []
-    return [item for item in value or [] if isinstance(item, Dataset)] if not isinstance(value, str) else []
+    return list(attributes.items(dataset, keyword))
 
 
 def children(item: Dataset) -> list[Dataset]:
@@ -51,7 +45,7 @@ def words(dataset: Dataset, keyword: str) -> str:
     """The value of an element as text; empty where it is absent or unreadable."""
     try:
         value = dataset.get(keyword)
-    except _UNREADABLE:
+    except attributes.FOREIGN_ERRORS:
         return ""
     return "" if value is None else str(value)
 

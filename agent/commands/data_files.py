@@ -25,6 +25,7 @@ from agent.foundation.errors import AgentError, UnreadableImage
 from agent.objects.pixels import StudyImage, load_image
 from agent.objects.store import InstanceStore
 from agent.reports.material import indication_of
+from dicom_sr import attributes
 from model.train.sources.sections import split_report
 from model.train.sources.study import SourceError, SourceStudy
 
@@ -77,10 +78,10 @@ def studies_of_folder(
         except UnreadableImage as error:
             skipped.files[error.code] += 1
             continue
-        groups.setdefault(str(found.header.get("StudyInstanceUID", "")), []).append(found)
+        groups.setdefault(attributes.text(found.header, "StudyInstanceUID"), []).append(found)
     for uid, group in groups.items():
         header = group[0].header
-        sections = reports.get(uid) or reports.get(str(header.get("AccessionNumber", "")))
+        sections = reports.get(uid) or reports.get(attributes.text(header, "AccessionNumber"))
         if not uid or sections is None:
             skipped.files["no report"] += len(group)
             continue
@@ -127,7 +128,7 @@ def _study(uid: str, group: Sequence[StudyImage], sections: Mapping[str, str], i
     images.mkdir(parents=True, exist_ok=True)
     paths = []
     for one in group:
-        path = images / f"{_digest(str(one.header.get('SOPInstanceUID', '')))}.png"
+        path = images / f"{_digest(attributes.text(one.header, 'SOPInstanceUID'))}.png"
         Image.fromarray(one.pixels).save(path)
         paths.append(path)
     return SourceStudy(

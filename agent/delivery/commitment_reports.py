@@ -23,6 +23,7 @@ from agent.network.commitment_scu import WELL_KNOWN_INSTANCE
 from agent.network.commitment_terms import Answer, Reception, Report, Rule, Word
 from agent.network.statuses import failure_reason
 from agent.queue import commitments
+from dicom_sr.attributes import integer
 
 _SUCCESS, _WITH_FAILURES = 1, 2
 # A report of a full request (100 documents) has about 20 kB. A parser needs 3 kB for each empty item, which
@@ -136,7 +137,8 @@ def _read(event: evt.Event) -> Report:
         answers = {_key(item): committed for item in information.get("ReferencedSOPSequence") or ()}
         # What is in both lists has failed.
         for item in information.get("FailedSOPSequence") or ():
-            answers[_key(item)] = failure_reason(int(item.get("FailureReason") or 0x0110))
+            # A reason that cannot be read is a failure all the same: 0110, processing failure.
+            answers[_key(item)] = failure_reason(integer(item, "FailureReason") or 0x0110)
     # Outermost for a stranger's bytes: pydicom raises whatever they make it raise, and the peer must hear
     # that its report cannot be read, not that we have failed.
     except Exception as error:

@@ -26,6 +26,7 @@ from agent.queue.states import JobState
 from agent.queue.withdrawal import patient_named
 from agent.reports import publish as outbox
 from agent.reports.compose import draft_record
+from dicom_sr.attributes import text
 from dicom_sr.document import Algorithm
 from model.drafts.draft import DraftText
 
@@ -174,6 +175,6 @@ def _check_identity(case: Case) -> None:
     Raises:
         StudyMixedUp: the images are not of the job's study.
     """
-    uids = {str(header.StudyInstanceUID).strip(" \0") for header in case.material.headers}
+    uids = {text(header, "StudyInstanceUID") for header in case.material.headers}
     if uids != {case.claim.study_instance_uid}:
         raise StudyMixedUp("the images of this draft are of another study; nothing was written, report it")

@@ -22,6 +22,7 @@ from agent.foundation.errors import CommitmentFailed, CommitmentUnsupported
 from agent.network.commitment_terms import Item, Request
 from agent.network.scu import ConnectionLost, Handlers, NoContext, Peer, associated
 from agent.network.statuses import ActionVerdict, action_status
+from dicom_sr.attributes import text
 
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 # The one well-known instance of that class (PS3.4 J.3.5).
@@ -172,7 +173,7 @@ def _holds(association: Association, item: Item) -> bool:
             if code in _PENDING:
                 # Some archives answer more than they were asked for.
                 found = found or (
-                    identifier is not None and identifier.get("SOPInstanceUID") == item.sop_instance_uid
+                    identifier is not None and text(identifier, "SOPInstanceUID") == item.sop_instance_uid
                 )
             elif code != 0x0000:
                 raise CommitmentFailed(f"the destination answered the query 0x{code:04X}")

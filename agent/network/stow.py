@@ -20,12 +20,15 @@ from agent.foundation.settings.tree import DestinationSettings
 from agent.network.commitment_terms import Item
 from agent.network.statuses import Verdict, store_status
 from agent.network.store_scu import ConnectionLost, Sendable
+from dicom_sr.attributes import integer, integers, is_stated, items, text
 
 # Its log lines hold UIDs and answers.
 logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
 # What the server will say of the same file tomorrow too: bad request, unsupported media or payload type.
 _FOR_GOOD = frozenset({400, 405, 406, 410, 413, 415, 422})
 _CONFLICT = 409
+# A failed item without a reason that can be read (PS3.3 C.12.1.1.9).
+_PROCESSING_FAILURE = 0x0110
 _NOT_THERE = (404, 410)
 
 
@@ -59,7 +62,7 @@ class StowConnection:
             ) from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise DeliveryFailed("the DICOMweb server's answer cannot be read") from error
-        return _judge(answer.get("FailedSOPSequence") or ()) or _warning(answer)
+        return _judge(_failed(answer)) or _warning(answer)
 
 
 @contextmanager
@@ -126,7 +129,7 @@ def _found(client: _FileClient, item: Item) -> bool:
 
 
 def _uid_of(answer: Any) -> str:
-    return str(Dataset.from_json(answer).get("SOPInstanceUID", ""))
+    return text(Dataset.from_json(answer), "SOPInstanceUID")
 
 
 class _FileClient(DICOMwebClient):  # type: ignore[misc]
@@ -138,10 +141,11 @@ class _FileClient(DICOMwebClient):  # type: ignore[misc]
         return answer
 
 
-def _judge(failed: Any) -> str | None:
+def _judge(failed: Iterable[Dataset]) -> str | None:
     """Raise what the first failed item's reason means; return a warning where it means stored after all."""
     for item in failed:
-        reason = int(item.get("FailureReason") or 0x0110)
+        stated = integers(item, "FailureReason")
+        reason = stated[0] if len(stated) == 1 and stated[0] > 0 else _PROCESSING_FAILURE
         status = store_status(reason)
         words = f"0x{reason:04X}, {status.meaning}"
         if status.verdict is Verdict.NEVER:
@@ -155,19 +159,28 @@ def _judge(failed: Any) -> str | None:
 
 def _warning(answer: Dataset) -> str | None:
     """Return the warning reason of the stored instance. Source: PS3.18 table 10.5.3-1, PS3.3 C.12.1.1.9."""
-    for item in answer.get("ReferencedSOPSequence") or ():
-        reason = item.get("WarningReason")
+    for item in items(answer, "ReferencedSOPSequence"):
+        reason = integer(item, "WarningReason")
         if reason:
-            return f"0x{int(reason):04X}, {store_status(int(reason)).meaning}"
+            return f"0x{reason:04X}, {store_status(reason).meaning}"
     return None
 
 
-def _failed_items(response: requests.Response) -> Any:
+def _failed_items(response: requests.Response) -> tuple[Dataset, ...]:
     """Return the failed items of a 409 answer; one general failure where it cannot be read."""
-    general = Dataset()
-    general.FailureReason = 0x0110
     try:
-        answer = Dataset.from_json(response.content.decode())
-        return answer.get("FailedSOPSequence") or (general,)
+        return _failed(Dataset.from_json(response.content.decode())) or (_general_failure(),)
     except (ValueError, TypeError, AttributeError, KeyError):
-        return (general,)
+        return (_general_failure(),)
+
+
+def _failed(answer: Dataset) -> tuple[Dataset, ...]:
+    """Return an answer's failed items; one general failure where it states some that cannot be read."""
+    failed = items(answer, "FailedSOPSequence")
+    return failed or ((_general_failure(),) if is_stated(answer, "FailedSOPSequence") else ())
+
+
+def _general_failure() -> Dataset:
+    item = Dataset()
+    item.FailureReason = _PROCESSING_FAILURE
+    return item

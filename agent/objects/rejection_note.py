@@ -14,6 +14,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 from agent.foundation.errors import UnreadableInstance
 from agent.objects.header import Header
 from dicom_sr import tree
+from dicom_sr.attributes import FOREIGN_ERRORS
 
 # Rejected for Quality Reasons, for Patient Safety Reasons, Incorrect Modality Worklist Entry. An expired
 # retention time (113039) takes nothing back: the images were right.
@@ -41,11 +42,14 @@ def rejected_instances(path: Path) -> frozenset[str]:
         if path.stat().st_size > _LARGEST_NOTE:
             raise UnreadableInstance("a rejection note is larger than 4 MB: look at its sender")
         document = dcmread(path)
-    except (InvalidDicomError, ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:
+    except (InvalidDicomError, *FOREIGN_ERRORS) as error:
         raise UnreadableInstance("a rejection note cannot be read: resend it") from error
-    return frozenset(
+    named = frozenset(
         tree.words(instance, "ReferencedSOPInstanceUID")
         for study in tree.items(document, "CurrentRequestedProcedureEvidenceSequence")
         for series in tree.items(study, "ReferencedSeriesSequence")
         for instance in tree.items(series, "ReferencedSOPSequence")
     )
+    if not named - {""}:
+        raise UnreadableInstance("a rejection note names no image that can be read: resend it")
+    return named

@@ -16,6 +16,7 @@ from pydicom import Dataset
 
 from agent.foundation.errors import UnreadableImage
 from agent.objects.pixels import load_film, load_header
+from dicom_sr.attributes import FOREIGN_ERRORS
 
 ATTRIBUTES = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "StudyDate", "StudyTime",
@@ -37,7 +38,7 @@ def same_image(first: Path, second: Path) -> bool:
         if any(_value(one, keyword) != _value(other, keyword) for keyword in ATTRIBUTES):
             return False
         film, again = load_film(first), load_film(second)
-    except (UnreadableImage, AttributeError, KeyError, TypeError, ValueError):
+    except (UnreadableImage, *FOREIGN_ERRORS):
         return False
     window = (film.low, film.high) == (again.low, again.high)
     return window and np.array_equal(film.values, again.values)

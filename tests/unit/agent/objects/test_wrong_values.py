@@ -119,6 +119,25 @@ def test_wrong_values_of_optional_attributes_are_absent(repository: Path, tmp_pa
     assert crashed == []
 
 
+@pytest.mark.parametrize(
+    "keyword",
+    ["PatientName", "PatientID", "IssuerOfPatientID", "StudyID", "AccessionNumber", "StudyDescription",
+     "ReferringPhysicianName", "RequestedProcedureDescription"],
+)  # fmt: skip
+@pytest.mark.parametrize(("vr", "value"), WRONG[:5])
+def test_bytes_that_are_no_text_reach_no_document(
+    keyword: str, vr: str, value: object, tmp_path: Path
+) -> None:
+    """A binary number or a sequence in place of a name or a number is absent, as for the listener."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = with_value(tmp_path, keyword, vr, value)
+        absent = study_header([load_header(with_value(tmp_path, keyword, "LO", ""))])
+        assert study_header([load_header(path)]) == absent
+    header = read_stored(path)
+    assert {"PatientName": header.patient_name, "PatientID": header.patient_id}.get(keyword, "") == ""
+
+
 DISPLAY = (
     "WindowCenter",
     "WindowWidth",

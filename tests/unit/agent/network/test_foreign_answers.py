@@ -1,0 +1,91 @@
+"""Answers of other systems, with every attribute that we read as it must not be."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import DataElement
+
+from agent.foundation.errors import AgentError, DeliveryFailed, DeliveryRefused
+from agent.network import stow
+from agent.network.query_scu import _number, _study
+
+WRONG: tuple[tuple[str, object], ...] = (
+    ("US", 7), ("FD", 1.5), ("SQ", [Dataset()]), ("OB", b"\xff\x00\xfe\x01"), ("UI", "1.2.3"),
+    ("DS", ["1", "2", "3"]), ("LO", "rubbish"), ("IS", "99999999"),
+)  # fmt: skip
+
+
+def with_value(dataset: Dataset, keyword: str, vr: str, value: object) -> Dataset:
+    """The dataset, with one attribute as it must not be."""
+    dataset[keyword_dict[keyword]] = DataElement(keyword_dict[keyword], vr, value, validation_mode=0)
+    return dataset
+
+
+class Answering:
+    """A DICOMweb client that gives one answer."""
+
+    def __init__(self, answer: Dataset) -> None:
+        self._answer = answer
+
+    def store_file(self, _content: bytes) -> Dataset:
+        """Return the answer."""
+        return self._answer
+
+
+class Document:
+    """Something to send."""
+
+    content = b""
+
+
+def stored(answer: Dataset) -> str | None:
+    """Return what STOW-RS makes of an answer."""
+    client: Any = Answering(answer)
+    document: Any = Document()
+    return stow.StowConnection(client).store(document)
+
+
+@pytest.mark.parametrize(("vr", "value"), WRONG)
+def test_failed_items_that_cannot_be_read_are_never_success(vr: str, value: object) -> None:
+    """A document counts as stored only where the answer states no failure, readable or not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for answer in (
+            with_value(Dataset(), "FailedSOPSequence", vr, value),
+            with_value(
+                Dataset(), "FailedSOPSequence", "SQ", [with_value(Dataset(), "FailureReason", vr, value)]
+            ),
+        ):
+            with pytest.raises((DeliveryFailed, DeliveryRefused)):
+                stored(answer)
+
+
+@pytest.mark.parametrize(("vr", "value"), WRONG)
+def test_warning_that_cannot_be_read_leaves_the_document_stored(vr: str, value: object) -> None:
+    """Nothing in the items of stored instances makes a stored document fail."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert isinstance(stored(with_value(Dataset(), "ReferencedSOPSequence", vr, value)), str | None)
+        item = with_value(Dataset(), "WarningReason", vr, value)
+        assert isinstance(stored(with_value(Dataset(), "ReferencedSOPSequence", "SQ", [item])), str | None)
+
+
+@pytest.mark.parametrize(("vr", "value"), WRONG)
+def test_answers_of_an_archive_are_read_or_absent(vr: str, value: object) -> None:
+    """A study that an archive describes with rubbish is described by less, and never ends the search."""
+    for keyword in ("StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "PatientID", "PatientSex",
+                    "NumberOfStudyRelatedInstances"):  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = with_value(Dataset(), keyword, vr, value)
+            try:
+                found = _study(answer)
+            except AgentError as error:
+                pytest.fail(error.code)
+        assert "Sequence" not in str(found)
+        assert _number(answer, "NumberOfSeriesRelatedInstances") is None
