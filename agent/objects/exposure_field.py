@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from pydicom import Dataset
 
 from dicom_sr.attributes import integer, integers, texts
@@ -18,6 +19,8 @@ _LEAST_SHARE = 0.05
 _FLAT = 0.02
 # A border is looked for in every n-th pixel of a row and column, and at most to this share of a side.
 _STEP, _DEEPEST = 4, 0.45
+# A vertex farther away (pixels) is an error in the header.
+_FARTHEST = 100_000
 
 Mask = NDArray[np.bool_]
 
@@ -41,6 +44,9 @@ def _edges(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
     if "CIRCULAR" in shapes:
         circle = _circle(header, shape, what)
         mask = circle if mask is None else mask if circle is None else mask & circle
+    if "POLYGONAL" in shapes:
+        polygon = _polygon(header, shape, what)
+        mask = polygon if mask is None else mask if polygon is None else mask & polygon
     return mask
 
 
@@ -63,6 +69,18 @@ def _circle(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
         return None
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return np.asarray((rows - center[0] + 1) ** 2 + (columns - center[1] + 1) ** 2 <= radius**2)
+
+
+def _polygon(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
+    """Fill the polygon, whose last vertex is joined to the first; vertices are pairs of row and column."""
+    name = "VerticesOfThePolygonalShutter" if what == "Shutter" else "VerticesOfThePolygonalCollimator"
+    edges = integers(header, name)
+    if len(edges) < 6 or len(edges) % 2 or max(map(abs, edges)) > _FARTHEST:
+        return None
+    image = Image.new("1", (shape[1], shape[0]))
+    corners = [(column - 1, row - 1) for row, column in zip(edges[::2], edges[1::2], strict=True)]
+    ImageDraw.Draw(image).polygon(corners, fill=1)
+    return np.array(image, dtype=bool)
 
 
 def _without_borders(stored: NDArray[np.integer]) -> Mask | None:
