@@ -34,6 +34,7 @@ class BoundedAssociation(Association):
     ) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self._woken = threading.Event()
+        self._serving = False
         self.messages = BoundedMessages(self, bounds, in_flight)
         self.messages.msg_queue = SignallingQueue(self._woken.set)
         self.dimse = self.messages
@@ -43,6 +44,15 @@ class BoundedAssociation(Association):
         self.acse_timeout = ae.acse_timeout
         self.network_timeout = ae.network_timeout
         self.set_socket(BoundedSocket(self, connection, request, bounds))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is arriving, waits for its answer, or is being answered at this moment.
+
+        What a message reserved is given back before its response goes out: a stop that looked at that alone
+        would abort in between, and the sender would not hear that its object is stored.
+        """
+        return self._serving or self.messages.busy
 
     @property
     def violation(self) -> str | None:
@@ -73,4 +83,8 @@ class BoundedAssociation(Association):
             context_id, message = self.dimse.get_msg(block=False)
             if message is None:
                 return
-            self._serve_request(message, cast(int, context_id))
+            self._serving = True
+            try:
+                self._serve_request(message, cast(int, context_id))
+            finally:
+                self._serving = False

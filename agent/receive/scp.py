@@ -120,7 +120,7 @@ class StorageScp:
         server.shutdown()
         deadline = self._draining_since + (self._settings.drain_s if drain_s is None else drain_s)
         while server.open and time.monotonic() < deadline:
-            if not any(association.messages.busy for association in list(server.open)):
+            if not any(association.busy for association in list(server.open)):
                 break
             time.sleep(0.02)
         for association in list(server.open):

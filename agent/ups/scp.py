@@ -93,7 +93,7 @@ class UpsScp:
             return
         server.shutdown()
         deadline = time.monotonic() + drain_s
-        while any(one.messages.busy for one in list(server.open)) and time.monotonic() < deadline:
+        while any(one.busy for one in list(server.open)) and time.monotonic() < deadline:
             time.sleep(0.02)
         for association in list(server.open):
             association.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -18,6 +19,7 @@ from agent.foundation.settings.tree import AllowedPeer
 from agent.network.contexts import CR_IMAGE, SECONDARY_CAPTURE
 from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
+from agent.receive.messages import BoundedMessages
 from agent.receive.peers import PeerPolicy
 from tests.integration.receive.peer import (
     Listener,
@@ -123,6 +125,28 @@ def test_object_that_begins_during_the_stop_is_put_off(start: Start) -> None:
     assert (kind, status_of(body)) == (4, 0x0000)
     stopping.join(20)
     assert ("CR1", "127.0.0.1", "A700", "stopping") in failures(listener)
+
+
+def test_stop_waits_until_an_answer_has_gone_out(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that is stored while the listener stops is acknowledged, however slowly the answer leaves."""
+    answering, polled = threading.Event(), threading.Event()
+    send = BoundedMessages.send_msg
+
+    def send_late(self: BoundedMessages, *arguments: Any) -> None:
+        answering.set()
+        polled.wait(0.5)  # many turns of the stop's own loop
+        send(self, *arguments)
+
+    monkeypatch.setattr(BoundedMessages, "send_msg", send_late)
+    listener = start()
+    connection = listener.connect()
+    connection.sendall(request_pdu())
+    assert read_pdu(connection)[0] == 2
+    connection.sendall(data_pdus(1, True, COMMAND) + data_pdus(1, False, dataset_bytes(bare_film())))
+    assert answering.wait(20)
+    listener.scp.stop(20)
+    kind, body = read_pdu(connection)
+    assert (kind, status_of(body)) == (4, 0x0000)
 
 
 @pytest.mark.parametrize(
