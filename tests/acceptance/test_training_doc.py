@@ -32,9 +32,10 @@ STEP = {"steps": 1, "batch": 2, "micro_batch": 1, "warmup": 1, "validation_examp
 
 
 def commands_of(page: Path) -> list[str]:
-    """The lines of the page's fenced blocks."""
-    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    """The lines of the page's fenced blocks of commands; a block with a language shows what they print."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [line for kind, block in blocks if not kind for line in block.splitlines() if line.strip()]
 
 
 def write_mimic(folder: Path) -> None:
