@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 
 from agent.commands.demo.outcome import read_outcomes
 from agent.database.session import Database
+from agent.database.states import DeliveryState
 from agent.database.tables import Delivery, Instance
 from agent.objects.store import InstanceStore
-from agent.queue.states import DeliveryState
 from benchmarks.chaos_pacs import Arrival
 from benchmarks.chaos_sender import Acknowledged
 

@@ -26,6 +26,7 @@ import model.reporting.reporter
 from agent.commands.demo.phantom_study import demo_uid, phantom_study
 from agent.database import migrate
 from agent.database.session import Database, database_now, open_engine
+from agent.database.states import JobState
 from agent.database.tables import Job
 from agent.foundation.log import configure_logging
 from agent.foundation.settings.tree import (
@@ -37,7 +38,7 @@ from agent.foundation.settings.tree import (
     WorkerSettings,
 )
 from agent.objects.header import read_stored
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 from agent.receive.intake import Intake
 from agent.service.lifecycle import Lifecycle
 from agent.service.wiring import open_store, run_worker

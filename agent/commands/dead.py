@@ -100,8 +100,8 @@ def dead_retry(
 
 
 def _stopped(database: Database, code: str | None, limit: int) -> list[JobLine]:
+    from agent.database.states import JobState
     from agent.operations import history
-    from agent.queue.states import JobState
 
     found = [
         line

@@ -34,8 +34,8 @@ def list_jobs(
     """List the newest jobs."""
     from rich.table import Table
 
+    from agent.database.states import JobState
     from agent.operations import history
-    from agent.queue.states import JobState
 
     chosen = None
     if state is not None:

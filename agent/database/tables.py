@@ -141,7 +141,7 @@ class Quarantined(Base):
 
 
 class Job(Base):
-    """The life of one revision of one study, from its first image to its delivery (`agent.queue.states`)."""
+    """One revision of one study, from its first image to its delivery (`agent.database.states`)."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -336,7 +336,7 @@ class Delivery(Base):
     document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     destination: Mapped[str] = mapped_column(String(64))
-    # PENDING -> SENDING -> STORED -> COMMITTED, aside UNCOMMITTED, DEAD, CANCELED (`agent.queue.states`).
+    # PENDING -> SENDING -> STORED -> COMMITTED, aside UNCOMMITTED, DEAD, CANCELED (`agent.database.states`).
     state: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int] = mapped_column(Integer, default=50)
     run_after: Mapped[datetime]

@@ -13,6 +13,7 @@ from random import Random
 from typing import TypeVar
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.drafting.prefetch import Case
 from agent.foundation.errors import DatabaseUnavailable, LeaseLost, StudyMixedUp
 from agent.foundation.failpoints import failpoint
@@ -22,7 +23,6 @@ from agent.foundation.settings.tree import Settings
 from agent.queue import deliveries, gate, jobs
 from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
-from agent.queue.states import JobState
 from agent.queue.withdrawal import patient_named
 from agent.reports import publish as outbox
 from agent.reports.compose import draft_record

@@ -16,9 +16,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from agent.database.session import Database, database_now
+from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Job
 from agent.foundation.settings.tree import Settings
-from agent.queue.states import DeliveryState, JobState
 
 # Differences below this (s) are the ordinary correction of a clock, and the time that a transaction takes.
 _SLACK_S = 2.0

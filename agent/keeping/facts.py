@@ -9,9 +9,9 @@ from datetime import datetime
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from agent.database.states import ENDED, DeliveryState, JobState
 from agent.database.tables import Delivery, Draft, Instance, Job, PriorLink, Quarantined, Study
 from agent.keeping.rules import Facts
-from agent.queue.states import ENDED, DeliveryState, JobState
 
 
 def next_studies(session: Session, after_id: int, limit: int) -> list[int]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from agent.database.states import ENDED, UNSENT, DeliveryState, JobState
 from agent.foundation.settings.keeping import RetentionSettings
-from agent.queue.states import ENDED, UNSENT, DeliveryState, JobState
 
 
 class Reason(StrEnum):

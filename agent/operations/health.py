@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from agent.database.states import DeliveryState, JobState
 from agent.foundation.settings.tree import Settings
 from agent.operations.refusal_advice import refusal_advice, wanted
 from agent.operations.status import Status
-from agent.queue.states import DeliveryState, JobState
 
 
 class Level(IntEnum):

@@ -11,9 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database
+from agent.database.states import JobState
 from agent.database.tables import Delivery, Document, Draft, Instance, Job, JobEvent, Study
 from agent.foundation.errors import NotFound
-from agent.queue.states import JobState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

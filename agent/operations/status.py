@@ -20,6 +20,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from agent.audit.export import AuditPlace, read_places
 from agent.database.session import Database, database_now
+from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.foundation.disk import free_mb
 from agent.foundation.settings.tree import Settings
@@ -27,7 +28,6 @@ from agent.operations.advice import advice_for
 from agent.operations.senders import Refusal, read_refusals
 from agent.operations.skipped_words import SkippedWords, read_skipped_words
 from agent.operations.throughput import Throughput, read_throughput
-from agent.queue.states import DeliveryState, JobState
 
 COUNT_CAP = 10_000
 LIST_CAP = 2_000

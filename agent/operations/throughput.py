@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from agent.database.states import JobState
 from agent.database.tables import JobEvent
-from agent.queue.states import JobState
 
 # Steps that are looked at, the newest first: a day of a busy hospital, and a bound for the busiest.
 STEPS_READ = 20_000

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Instance, Job, JobEvent, PriorLink, PriorSearch, Study
 from agent.database.wakeup import JOBS, notify
 from agent.foundation.breaker import Breaker
@@ -32,7 +33,6 @@ from agent.objects.store import InstanceStore
 from agent.priors.links import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH
 from agent.priors.search import PriorSearcher, Result, Task
 from agent.queue.gate import patient_of_study
-from agent.queue.states import JobState
 
 ACTOR = "priors"
 POLL_S = 0.25

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
+from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Commitment, Delivery, Document, Draft, Job, Study
 from agent.foundation.failure import Failure, backoff_s
 from agent.network.commitment_terms import Answer, Item, Reception, Report, Request, Rule, Word
 from agent.queue import deliveries
-from agent.queue.states import DeliveryState, JobState, move
+from agent.queue.states import move
 from agent.queue.withdrawal import is_withdrawn
 
 # Documents in one request.

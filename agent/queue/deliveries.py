@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
+from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
 from agent.foundation.errors import LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.delivery_outcomes import given_up, last_failure, tell_warning
 from agent.queue.lease import prolong
-from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
+from agent.queue.states import check_delivery_step, move
 from agent.queue.withdrawal import may_go_out
 
 _RECLAIM_BATCH = 100

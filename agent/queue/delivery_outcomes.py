@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from agent.database.states import JobState
 from agent.database.tables import Delivery, Job, JobEvent
 from agent.foundation.failure import Failure
-from agent.queue.states import JobState
 
 # The codes of a document that was stored with a warning, and of one whose time to give up is over.
 WARNED, GAVE_UP = "stored-with-warning", "gave-up"

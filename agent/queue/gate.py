@@ -18,6 +18,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database
+from agent.database.states import JobState
 from agent.database.tables import Instance, Job, Study
 from agent.films.routing.rules import Decision, Router, Selection, router_of
 from agent.foundation.errors import (
@@ -38,7 +39,7 @@ from agent.objects.header import Header
 from agent.objects.identity import Patient, contradicts, patient_of, several_patients
 from agent.objects.store import InstanceStore
 from agent.queue.contents import Contents, Image, contents_of, images_in
-from agent.queue.states import JobState, check_job_step, move
+from agent.queue.states import check_job_step, move
 from agent.queue.withdrawal import withdraw_others
 
 PATIENT_CONFLICT = PatientConflict.code

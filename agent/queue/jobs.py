@@ -18,12 +18,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Job, Study
 from agent.foundation.errors import LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.gate import readmit
 from agent.queue.lease import prolong
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 
 LEASE_EXPIRED = "lease-expired"
 _RECLAIM_BATCH = 100

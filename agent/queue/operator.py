@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
+from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
 from agent.foundation.errors import (
@@ -29,7 +30,7 @@ from agent.queue import gate
 from agent.queue.commitments import ask_again
 from agent.queue.contents import contents_of
 from agent.queue.deliveries import set_state
-from agent.queue.states import UNSENT, DeliveryState, JobState, check_job_step, move
+from agent.queue.states import check_job_step, move
 from agent.queue.withdrawal import is_withdrawn
 
 BY_A_PERSON = "asked for by a person"

@@ -1,4 +1,4 @@
-"""The life of a job and of a delivery: their states, the allowed steps, and the one function that steps.
+"""The life of a job and of a delivery: the allowed steps between states, and the one function that steps.
 
 `docs/queue.md` shows `diagram()`, and a test compares the two, so the picture cannot grow stale.
 """
@@ -7,49 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
+from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Job, JobEvent
 from agent.database.wakeup import JOBS, notify
 from agent.foundation.errors import InvalidTransition
-
-
-class JobState(StrEnum):
-    """Where one revision of one study stands."""
-
-    RECEIVING = "RECEIVING"
-    QUEUED = "QUEUED"
-    GENERATING = "GENERATING"
-    DRAFTED = "DRAFTED"
-    DELIVERING = "DELIVERING"
-    DELIVERED = "DELIVERED"
-    SKIPPED = "SKIPPED"
-    FAILED = "FAILED"
-    DEAD = "DEAD"
-    CANCELED = "CANCELED"
-
-
-# The work on it is over, until a person or a destination that has lost a document brings it back.
-ENDED = frozenset({JobState.DELIVERED, JobState.SKIPPED, JobState.FAILED, JobState.DEAD, JobState.CANCELED})
-
-
-class DeliveryState(StrEnum):
-    """Where one document on its way to one destination stands."""
-
-    PENDING = "PENDING"
-    SENDING = "SENDING"
-    STORED = "STORED"
-    COMMITTED = "COMMITTED"
-    UNCOMMITTED = "UNCOMMITTED"
-    DEAD = "DEAD"
-    CANCELED = "CANCELED"
-
-
-# Still to be sent.
-UNSENT = frozenset({DeliveryState.PENDING, DeliveryState.SENDING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

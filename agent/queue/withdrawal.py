@@ -16,10 +16,11 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
+from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.foundation.errors import PatientConflict
 from agent.objects.identity import Patient, contradicts
-from agent.queue.states import UNSENT, DeliveryState, JobState, check_delivery_step, move
+from agent.queue.states import check_delivery_step, move
 from dicom_sr.elements import text
 
 WITHDRAWN = "withdrawn"

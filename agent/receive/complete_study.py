@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Job, JobEvent, Study
 from agent.foundation.errors import InstanceMissing, StoreUnavailable
 from agent.foundation.log import get_logger
@@ -24,7 +25,6 @@ from agent.objects.store import InstanceStore
 from agent.priors.links import begin_search
 from agent.queue import gate
 from agent.queue.gate import Judgement
-from agent.queue.states import JobState
 from agent.receive.archive_count import Answer, ArchiveCount, Held
 from agent.receive.repetition import drop_repetition, is_repetition
 

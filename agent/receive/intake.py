@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Document, Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
@@ -38,7 +39,7 @@ from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
 from agent.queue import jobs
 from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS, patient_of_study
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 
 SUPERSEDED = "superseded"
 ACTOR = "listener"

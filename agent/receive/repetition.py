@@ -12,12 +12,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database
+from agent.database.states import JobState
 from agent.database.tables import Instance, Job, Study
 from agent.objects.same_image import same_image
 from agent.objects.store import InstanceStore
 from agent.queue.contents import contents_of
 from agent.queue.gate import INSTANCE_CONFLICT
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 
 SAME_IMAGES = "same-images"
 # The states of a revision whose draft is there or is being made.

@@ -14,13 +14,13 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import aliased
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Draft, Instance, Job, Study
 from agent.foundation.errors import UnreadableImage
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
-from agent.queue.states import JobState
 from agent.reports import publish as outbox
 from agent.reports.compose import notice_record
 from dicom_sr.document import Algorithm, SourceStudy

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from agent.audit import web_actor as audit
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Instance, Job, Study, User, Verdict
 from agent.foundation.errors import InstanceMissing, NotFound, StaleEdit, VerdictRefused
 from agent.foundation.settings.tree import Settings
@@ -25,7 +26,7 @@ from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
 from agent.queue import deliveries
 from agent.queue.jobs import idempotency_key
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 from agent.reports import publish as outbox
 from agent.reports.algorithms import algorithm_of_draft
 from agent.reports.edited_report import (

@@ -18,13 +18,14 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
+from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Instance, Job, Study
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
 from agent.queue.jobs import idempotency_key
-from agent.queue.states import DeliveryState, JobState, move
+from agent.queue.states import move
 from agent.queue.withdrawal import TAKING_BACK, Withdrawal
 from agent.reports import publish, worklist_row
 from agent.reports.algorithms import algorithm_of_draft

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from pydicom import Dataset
 
+from agent.database.states import JobState
 from agent.database.tables import Job, Study
-from agent.queue.states import JobState
 from agent.ups.terms import Readiness, StepState
 from agent.ups.wording import cancellation, progress
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent.database.states import DeliveryState
 from agent.database.tables import Delivery, Document, Job, Study
-from agent.queue.states import DeliveryState
 from agent.ups.wording import Reference
 
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)

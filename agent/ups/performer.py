@@ -19,6 +19,7 @@ from pydicom.uid import generate_uid
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
+from agent.database.states import ENDED, JobState
 from agent.database.tables import Job, Study
 from agent.database.workitems import UpsClaim
 from agent.foundation.errors import ArchiveUnavailable, InvalidTransition
@@ -26,7 +27,6 @@ from agent.foundation.failpoints import failpoint
 from agent.foundation.log import get_logger
 from agent.foundation.settings.ups import UpsManagerPeer
 from agent.queue import operator
-from agent.queue.states import ENDED, JobState
 from agent.ups.draft_life import PROGRESS
 from agent.ups.outputs import stored_documents
 from agent.ups.records import as_dataset, as_json, study_of

@@ -18,9 +18,9 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
+from agent.database.states import ENDED, JobState
 from agent.database.tables import Instance, Job, JobEvent, Study
 from agent.database.workitems import Workitem
-from agent.queue.states import ENDED, JobState
 from agent.ups.draft_life import (
     STATES,
     must_begin_anew,

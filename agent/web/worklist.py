@@ -16,8 +16,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Draft, Job, Listing, ListingTag, Study, UtcDateTime
-from agent.queue.states import JobState
 from agent.reports import worklist_row as listing
 from agent.reports.urgency import ROUTINE
 from agent.web.query import Order, Place, Query, cursor_of, place_of

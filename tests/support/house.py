@@ -10,11 +10,12 @@ from pydicom import Dataset
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Job, Study
 from agent.foundation.settings.tree import DestinationSettings
 from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 from agent.receive.intake import Intake
 from model.drafts.draft import DraftFlag, DraftSentence, DraftText, FlagCode, ModelIdentity
 from model.errors import ModelError

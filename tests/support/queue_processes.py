@@ -13,10 +13,10 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Job, JobEvent
 from agent.foundation.failure import RetryPolicy
 from agent.queue import jobs
-from agent.queue.states import JobState
 from tests.support.queue_rows import enter
 
 PROGRAM = Path(__file__).with_name("queue_worker.py")

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Job, Study
 from agent.queue import deliveries, jobs
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 
 
 def enter(session: Session, uid: str, *, priority: int = 50, state: JobState = JobState.QUEUED) -> Job:

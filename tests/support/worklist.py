@@ -10,13 +10,14 @@ from pydicom import Dataset
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Instance, Job, Study
 from agent.films.choosing.view import view_of
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import read_stored
 from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.store import InstanceStore
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 from agent.receive.intake import Intake
 from agent.reports import publish as outbox
 from agent.reports.compose import draft_record

@@ -10,8 +10,8 @@ import pytest
 import typer.main
 
 from agent.commands.cli import app
+from agent.database.states import DeliveryState, JobState
 from agent.foundation import errors
-from agent.queue.states import DeliveryState, JobState
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from agent.commands.demo.sending import Sent
 from agent.database.session import Database
+from agent.database.states import ENDED, JobState
 from agent.database.tables import Delivery, Draft, Job, JobEvent, Study
 from agent.operations.status import percentile
-from agent.queue.states import ENDED, JobState
 from model.findings.types import Finding, Presence
 
 FAILED = frozenset({JobState.FAILED, JobState.DEAD})

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from agent.commands.demo.outcome import DemoResult, Outcome, StudyResult, concepts
-from agent.queue.states import JobState
+from agent.database.states import JobState
 from model.findings.types import Presence
 
 COLOURS = {

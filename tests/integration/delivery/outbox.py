@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Delivery, Job
 from agent.delivery.deliverer import Deliverer
 from agent.foundation.settings.tree import DeliverySettings, DestinationSettings, Settings
 from agent.queue import deliveries
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 from tests.support.queue_rows import document_of, draft_of, enter
 
 QUICK = DeliverySettings(first_retry_s=0.05, longest_retry_s=0.1, poll_s=0.05, lease_s=30)

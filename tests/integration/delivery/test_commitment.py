@@ -19,13 +19,13 @@ from sqlalchemy import func, select, update
 from agent.audit.record import Action
 from agent.commands.demo.orthanc import Orthanc
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import AuditEvent, Commitment, Delivery, JobEvent
 from agent.delivery.deliverer import Deliverer
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.operations.health import judge
 from agent.operations.status import read_status
 from agent.queue import operator
-from agent.queue.states import JobState
 from tests.integration.delivery.committing import CommittingPacs, Hearing, hearing, reference, send_report
 from tests.integration.delivery.outbox import QUICK, delivery_states, outbox, running, state_of, wait_for
 from tests.support.bench import bench_of

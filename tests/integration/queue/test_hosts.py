@@ -23,8 +23,8 @@ from sqlalchemy import select
 
 from agent.commands.demo.postgres import PostgresServer
 from agent.database.session import Database, open_engine
+from agent.database.states import JobState
 from agent.database.tables import JobEvent
-from agent.queue.states import JobState
 from tests.support.queue_processes import (
     LONG_S,
     PATIENCE_S,

@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import func, select, update
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Delivery, Draft, Job, JobEvent, Study
 from agent.foundation.errors import InvalidTransition, LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy
 from agent.queue import deliveries, jobs, operator
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 from tests.support.bench import bench_of
 from tests.support.queue_processes import expire
 from tests.support.queue_rows import drafted, enter

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from agent.database.session import Database
+from agent.database.states import JobState
 from agent.database.tables import Job, JobEvent
 from agent.queue import jobs
-from agent.queue.states import JobState
 from tests.support.queue_processes import (
     PATIENCE_S,
     attempts,

@@ -11,13 +11,13 @@ from sqlalchemy import select
 
 from agent.audit.process import audited
 from agent.database.session import Database
+from agent.database.states import JobState
 from agent.database.tables import AuditEvent, Study
 from agent.foundation.failure import Failure, RetryPolicy
 from agent.foundation.settings.tree import Settings, StudySettings
 from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore, part10_head
 from agent.queue import deliveries, jobs
-from agent.queue.states import JobState
 from agent.receive.intake import Intake
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 

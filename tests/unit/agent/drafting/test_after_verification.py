@@ -12,10 +12,10 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
 from agent.audit.web_actor import Actor
+from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Listing, ListingTag, Study
 from agent.drafting.worker import Worker
 from agent.foundation.settings.tree import Settings
-from agent.queue.states import JobState
 from agent.reports.edited_report import drafted_report
 from agent.reports.sign_off import Decision, Observer, give
 

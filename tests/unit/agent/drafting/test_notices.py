@@ -11,11 +11,11 @@ import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
+from agent.database.states import JobState
 from agent.database.tables import Delivery, Document, Draft
 from agent.drafting.worker import Worker
 from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import operator
-from agent.queue.states import JobState
 from tests.support.bench import bench_of
 
 Film = Callable[..., Dataset]

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
+from agent.database.states import JobState
 from agent.foundation.errors import DeliveryFailed, UnreadableImage
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s, describe
 from agent.queue.jobs import after_failure
-from agent.queue.states import JobState
 from model.errors import OutOfMemoryError
 
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Job
 from agent.foundation.settings.tree import Settings, StudySettings
 from agent.keeping.clock_steps import undo_clock_steps
-from agent.queue.states import JobState
 from tests.unit.agent.rows import add_job, add_study
 
 SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, force_after_s=600))

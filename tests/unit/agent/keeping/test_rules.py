@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agent.database.states import DeliveryState, JobState
 from agent.foundation.settings.keeping import RetentionSettings
 from agent.foundation.settings.tree import Settings
 from agent.keeping.rules import PURGES, WORDS, Facts, Reason, Rules, judge
-from agent.queue.states import DeliveryState, JobState
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 J, D = JobState, DeliveryState

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.database.session import Database
+from agent.database.states import JobState
 from agent.foundation.errors import NotFound
 from agent.operations.history import job_history, list_jobs, study_history
-from agent.queue.states import JobState
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
 

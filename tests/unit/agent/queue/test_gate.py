@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 
 import agent
 from agent.database.session import database_now
+from agent.database.states import JobState
 from agent.database.tables import AuditEvent, Draft, Job, JobEvent, Study
 from agent.drafting.worker import Worker
 from agent.foundation.errors import (
@@ -28,7 +29,7 @@ from agent.foundation.errors import (
 from agent.foundation.failure import Failure, RetryPolicy
 from agent.foundation.settings.tree import Settings
 from agent.queue import jobs, operator
-from agent.queue.states import TRANSITIONS, JobState, move
+from agent.queue.states import TRANSITIONS, move
 from agent.receive.complete_study import complete_due_studies
 from tests.support.bench import bench_of
 from tests.support.house import FakeReporter, House, image

@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.database.states import DeliveryState, JobState
 from agent.foundation.errors import InvalidTransition
-from agent.queue.states import (
-    DELIVERY_TRANSITIONS,
-    TRANSITIONS,
-    DeliveryState,
-    JobState,
-    check_delivery_step,
-    check_job_step,
-    diagram,
-)
+from agent.queue.states import DELIVERY_TRANSITIONS, TRANSITIONS, check_delivery_step, check_job_step, diagram
 
 
 def reachable(transitions: tuple[tuple[str | None, str], ...]) -> set[str]:

@@ -13,11 +13,12 @@ import pytest
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Instance, Job, JobEvent, Quarantined, Study
 from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import HIGH_PRIORITY, STAT_PRIORITY, Header
 from agent.objects.store import StoredFile
-from agent.queue.states import JobState, move
+from agent.queue.states import move
 from agent.receive.intake import Intake, Outcome, Receipt
 
 SETTINGS = StudySettings(quiet_time_s=60, stat_quiet_time_s=10, force_after_s=1800)

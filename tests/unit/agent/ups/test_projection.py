@@ -9,9 +9,9 @@ from pydicom import Dataset
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
+from agent.database.states import JobState
 from agent.database.tables import Job, Workitem
 from agent.database.workitems import UpsEvent
-from agent.queue.states import JobState
 from agent.ups.manager import Manager
 from agent.ups.projection import Projection
 from agent.ups.records import as_dataset

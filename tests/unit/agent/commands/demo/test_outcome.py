@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.commands.demo.outcome import DemoResult, StudyResult, as_object, read_model, read_outcomes
 from agent.commands.demo.sending import Sent
 from agent.database.session import Database
-from agent.queue.states import JobState
+from agent.database.states import JobState
 from model.findings.types import Finding, Presence
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
