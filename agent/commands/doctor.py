@@ -36,7 +36,7 @@ RENEW_DAYS = 30
 ECHO_WITHIN_S = 5.0
 
 
-class Verdict(StrEnum):
+class CheckResult(StrEnum):
     """How a check ended."""
 
     RIGHT = "right"
@@ -49,7 +49,7 @@ class Check:
     """One check: what was found, and how to mend it when it is not right."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckResult
     found: str
     mend: str = ""
 
@@ -67,7 +67,7 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     if not settings.destinations:
         yield Check(
             name="destinations",
-            verdict=Verdict.LOOK,
+            verdict=CheckResult.LOOK,
             found="none: drafts stay here",
             mend="add your PACS under `destinations` in the configuration",
         )
@@ -78,11 +78,11 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
 
 
 def _right(name: str, found: str) -> Check:
-    return Check(name=name, verdict=Verdict.RIGHT, found=found)
+    return Check(name=name, verdict=CheckResult.RIGHT, found=found)
 
 
 def _wrong(name: str, found: str, mend: str) -> Check:
-    return Check(name=name, verdict=Verdict.WRONG, found=found, mend=mend)
+    return Check(name=name, verdict=CheckResult.WRONG, found=found, mend=mend)
 
 
 def _database(open_database: Callable[[], Database]) -> Iterator[Check]:
@@ -223,14 +223,14 @@ def _peers(settings: Settings) -> Check:
     if not loopback and not listener.allow:
         return Check(
             name="peers",
-            verdict=Verdict.LOOK,
+            verdict=CheckResult.LOOK,
             found="no peer is allowed: only this machine can send",
             mend="list the modalities under `listener.allow`",
         )
     if listener.allow and loopback:
         return Check(
             name="peers",
-            verdict=Verdict.LOOK,
+            verdict=CheckResult.LOOK,
             found="peers are allowed, but the listener is bound to this machine only",
             mend="set `listener.host` to 0.0.0.0 or to an address of this machine",
         )
@@ -249,7 +249,7 @@ def _certificates(settings: Settings) -> Iterator[Check]:
         if days < 0:
             yield _wrong(name, f"has ended {-days} days ago: peers refuse it", renew)
         elif days < RENEW_DAYS:
-            yield Check(name=name, verdict=Verdict.LOOK, found=f"ends in {days} days", mend=renew)
+            yield Check(name=name, verdict=CheckResult.LOOK, found=f"ends in {days} days", mend=renew)
         else:
             yield _right(name, f"good for {days} days")
 
@@ -298,7 +298,7 @@ def _model(settings: Settings) -> Check:
         )
     return Check(
         name="model",
-        verdict=Verdict.LOOK,
+        verdict=CheckResult.LOOK,
         found=f"{found}; DEMONSTRATION MODEL, not for clinical use",
         mend="set `model.checkpoint` to a checkpoint whose licence you hold",
     )

@@ -22,7 +22,7 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check this machine and the configuration; every check says how to mend. Exit status 1: one fails."""
     from rich.markup import escape
 
-    from agent.commands.doctor import Verdict, examine
+    from agent.commands.doctor import CheckResult, examine
     from agent.foundation.log import configure_logging
     from agent.service.wiring import open_database
 
@@ -37,5 +37,5 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
                 screen.print(f"    {escape(check.mend)}")
     if as_json:
         print_json({"checks": checks})
-    if any(check.verdict is Verdict.WRONG for check in checks):
+    if any(check.verdict is CheckResult.WRONG for check in checks):
         raise typer.Exit(1)

@@ -20,7 +20,7 @@ from agent.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from agent.keeping.purge import Decision, Purge, Purged
+    from agent.keeping.purge import Purge, Purged, PurgeDecision
 
 SHOWN = 40
 
@@ -72,10 +72,10 @@ def purge(
 
 def _summary(
     work: Purge, most: int | None
-) -> tuple[list[Decision], Counter[str], dict[str, tuple[int, float]]]:
+) -> tuple[list[PurgeDecision], Counter[str], dict[str, tuple[int, float]]]:
     """Return the first studies that go, then the first that stay; and studies, files and MB by reason."""
-    going: list[Decision] = []
-    staying: list[Decision] = []
+    going: list[PurgeDecision] = []
+    staying: list[PurgeDecision] = []
     studies: Counter[str] = Counter()
     sizes: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
     for decision in work.plan():
@@ -91,7 +91,7 @@ def _summary(
 
 def _as_plain(
     done: Purged | None,
-    shown: Iterable[Decision],
+    shown: Iterable[PurgeDecision],
     counts: Counter[str],
     sizes: dict[str, tuple[int, float]],
 ) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _as_plain(
 
 def _print(
     done: Purged | None,
-    shown: Iterable[Decision],
+    shown: Iterable[PurgeDecision],
     counts: Counter[str],
     sizes: dict[str, tuple[int, float]],
 ) -> None:

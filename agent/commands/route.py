@@ -12,7 +12,7 @@ import typer
 from agent.commands.common import ConfigOption, JsonOption, print_json, settings_of
 
 if TYPE_CHECKING:
-    from agent.films.routing.rules import Decision
+    from agent.films.routing.rules import RoutingDecision
     from agent.films.routing.summary import Summary
 
 _SHOWN_EACH = 20
@@ -23,7 +23,7 @@ class _Explained:
     """One file: its decision, or the code of why it cannot be read."""
 
     path: Path
-    decision: Decision | None
+    decision: RoutingDecision | None
     code: str = ""
 
 

@@ -20,7 +20,7 @@ from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network.commitment_scp import ReportStatus
 from agent.network.commitment_scu import WELL_KNOWN_INSTANCE
-from agent.network.commitment_terms import Answer, Reception, Report, Rule, Word
+from agent.network.commitment_terms import CommitmentAnswer, Reception, Report, Rule, Word
 from agent.network.statuses import failure_reason
 from agent.queue import commitments
 from dicom_sr.attributes import integer
@@ -133,7 +133,7 @@ def _read(event: evt.Event) -> Report:
     try:
         information = event.event_information
         transaction_uid = str(information.get("TransactionUID") or "")
-        committed = Answer(word=Word.COMMITTED)
+        committed = CommitmentAnswer(word=Word.COMMITTED)
         answers = {_key(item): committed for item in information.get("ReferencedSOPSequence") or ()}
         # What is in both lists has failed.
         for item in information.get("FailedSOPSequence") or ():

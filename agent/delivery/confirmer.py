@@ -26,12 +26,12 @@ from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network import commitment_scu as commitment
 from agent.network.commitment_scp import ReportStatus
-from agent.network.commitment_terms import Answer, Item, Request, Rule, Word
+from agent.network.commitment_terms import CommitmentAnswer, Item, Request, Rule, Word
 from agent.network.scu import ConnectionLost
 from agent.queue import commitments
 
 OnReport = Callable[[evt.Event], tuple[ReportStatus, str | None]]
-_FOUND = Answer(
+_FOUND = CommitmentAnswer(
     word=Word.COMMITTED,
     why=Failure(
         code="found-by-query", reason="no report of commitment, but the destination holds it", retryable=False
@@ -169,17 +169,17 @@ class Confirmer:
         )
         return len(items)
 
-    def _found(self, item: Item, here: bool) -> Answer:
+    def _found(self, item: Item, here: bool) -> CommitmentAnswer:
         if here:
             return _FOUND
         # A DICOMweb server may list a new object only after a while.
         patient = self._destination.stow_url is not None and item.attempts < self._rule.attempts
-        return Answer(word=Word.LATER if patient else Word.LOST, why=_NOT_THERE)
+        return CommitmentAnswer(word=Word.LATER if patient else Word.LOST, why=_NOT_THERE)
 
     def _failed(self, items: Sequence[Item], error: AgentError) -> None:
         why = describe(error)
         if not isinstance(error, ConnectionLost):
-            self._answer([(item, Answer(word=Word.LATER, why=why)) for item in items])
+            self._answer([(item, CommitmentAnswer(word=Word.LATER, why=why)) for item in items])
             return
         self._breaker = self._breaker.failed(
             self._seconds(),
@@ -190,5 +190,5 @@ class Confirmer:
         self._log.warning("destination_unreachable", destination=self._destination.name, code=why.code)
         commitments.put_off(self._database, items, why, self._rule)
 
-    def _answer(self, answers: Sequence[tuple[Item, Answer]]) -> None:
+    def _answer(self, answers: Sequence[tuple[Item, CommitmentAnswer]]) -> None:
         commitments.answer(self._database, answers, self._rule, chance=self._chance, actor=self._owner)

@@ -22,14 +22,14 @@ from model.drafts.study import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Case:
+class DraftCase:
     """A job with what its draft is made from."""
 
     claim: Claim
     material: Material
 
 
-def study_of(case: Case) -> Study[Case]:
+def study_of(case: DraftCase) -> Study[DraftCase]:
     """The case as the stream takes it."""
     return Study(key=case, images=case.material.images, context=case.material.context)
 
@@ -61,7 +61,7 @@ class Tray:
         self._asked = 0
         self._look_at = 0.0
         self._preparing: list[tuple[Claim, Future[Material]]] = []
-        self._given_out: dict[str, Case] = {}
+        self._given_out: dict[str, DraftCase] = {}
         self._news = threading.Event()
         self._log = get_logger("worker")
         # Jobs claimed so far.
@@ -79,7 +79,7 @@ class Tray:
         self._clerk.shutdown()
         self._decoders.shutdown(cancel_futures=True)
 
-    def take(self, room: int, *, idle: bool) -> Sequence[Study[Case]] | None:
+    def take(self, room: int, *, idle: bool) -> Sequence[Study[DraftCase]] | None:
         """At most `room` studies that are ready, the most urgent first; None when no more will come."""
         while True:
             self._news.clear()
@@ -103,11 +103,11 @@ class Tray:
         self.error = error
         self._news.set()
 
-    def done(self, case: Case) -> None:
+    def done(self, case: DraftCase) -> None:
         """This case has its answer."""
         del self._given_out[case.claim.token]
 
-    def given_out(self) -> list[Case]:
+    def given_out(self) -> list[DraftCase]:
         """The cases that have no answer yet."""
         return list(self._given_out.values())
 
@@ -167,15 +167,15 @@ class Tray:
             future.add_done_callback(self._tell)
         self._preparing.sort(key=lambda one: one[0].priority)
 
-    def _ready(self, room: int) -> list[Study[Case]]:
-        ready: list[Study[Case]] = []
+    def _ready(self, room: int) -> list[Study[DraftCase]]:
+        ready: list[Study[DraftCase]] = []
         for claim, future in [one for one in self._preparing if one[1].done()]:
             if len(ready) == room:
                 break
             self._preparing.remove((claim, future))
             error = future.exception()
             if error is None:
-                case = Case(claim=claim, material=future.result())
+                case = DraftCase(claim=claim, material=future.result())
                 self._given_out[claim.token] = case
                 ready.append(study_of(case))
             elif isinstance(error, Exception):

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from agent.database.session import Database
 from agent.database.wakeup import JOBS, Waker
-from agent.drafting.prefetch import Case, Tray, study_of
+from agent.drafting.prefetch import DraftCase, Tray, study_of
 from agent.drafting.write_results import Results
 from agent.foundation.errors import NetworkFailed
 from agent.foundation.failpoints import failpoint
@@ -54,8 +54,8 @@ class Reporter(Protocol):
         """Which network this is."""
 
     def draft_stream(
-        self, source: StudySource[Case], *, ahead: int | None = None
-    ) -> Iterable[tuple[Case, DraftText | Exception]]:
+        self, source: StudySource[DraftCase], *, ahead: int | None = None
+    ) -> Iterable[tuple[DraftCase, DraftText | Exception]]:
         """Draft what the source has; each study's draft, or its own error, as soon as it is there."""
 
 
@@ -176,7 +176,7 @@ class Worker:
                 tray.done(case)
                 pen.write(results.settle, case, answer)
 
-    def _alone(self, case: Case) -> DraftText | Exception:
+    def _alone(self, case: DraftCase) -> DraftText | Exception:
         try:
             ((_case, answer),) = self._reporter.draft_stream(StudyList([study_of(case)]))
         except Exception as error:  # noqa: BLE001 - outermost for the network, as above

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
-from agent.drafting.prefetch import Case
+from agent.drafting.prefetch import DraftCase
 from agent.foundation.errors import DatabaseUnavailable, LeaseLost, StudyMixedUp
 from agent.foundation.failpoints import failpoint
 from agent.foundation.failure import Failure, RetryPolicy, describe
@@ -56,7 +56,7 @@ class Results:
         self._owner, self._chance, self._impatient = owner, chance, impatient
         self._log = get_logger("worker")
 
-    def settle(self, case: Case, answer: DraftText | Exception) -> None:
+    def settle(self, case: DraftCase, answer: DraftText | Exception) -> None:
         """Write a study's draft, or what kept it from being drafted."""
         if isinstance(answer, Exception):
             self.refuse(case.claim, answer)
@@ -129,7 +129,7 @@ class Results:
         finally:
             self._keeper.drop([claim])
 
-    def _write(self, case: Case, draft: DraftText) -> JobState:
+    def _write(self, case: DraftCase, draft: DraftText) -> JobState:
         claim = case.claim
         _check_identity(case)
         with self._database.reading() as session:
@@ -169,7 +169,7 @@ class Results:
         return failure
 
 
-def _check_identity(case: Case) -> None:
+def _check_identity(case: DraftCase) -> None:
     """The last look before a text is written under a patient's name.
 
     Raises:

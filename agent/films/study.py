@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from agent.films.choosing.choose import Choice, Film, LeftOut, choose, film_of, why_behind
+from agent.films.choosing.choose import Film, FilmChoice, LeftOut, choose, film_of, why_behind
 from agent.films.choosing.copies import NAMES
 from agent.films.plausibility.gate import check, marks_on
 from agent.films.plausibility.looks import Mark
@@ -86,7 +86,7 @@ def read_study(paths: Sequence[Path], *, least_px: int, vocabulary: Vocabulary |
     )
 
 
-def _why_none(choice: Choice) -> str:
+def _why_none(choice: FilmChoice) -> str:
     kinds = ", ".join(sorted({one.why for one in choice.left_out})) or "no image"
     return f"the study holds no image that can be read: {kinds}"
 

@@ -30,7 +30,7 @@ PAGES_A_TICK = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class PurgeDecision:
     """What becomes of a study's files."""
 
     facts: Facts
@@ -83,7 +83,7 @@ class Purge:
         """Whether there is anything to do."""
         return self._settings.purges or self._rules.older_than is not None
 
-    def plan(self) -> Iterator[Decision]:
+    def plan(self) -> Iterator[PurgeDecision]:
         """Say of each study with files here what would become of it, oldest first; nothing is changed.
 
         Of a purge for space it says what may go until enough is free.
@@ -93,7 +93,7 @@ class Purge:
             now, ids, found = self._read(after_id)
             for facts in found:
                 rules = replace(self._rules, short_of_space=self._is_short(freed))
-                decision = Decision(facts=facts, reason=judge(facts, rules, now))
+                decision = PurgeDecision(facts=facts, reason=judge(facts, rules, now))
                 freed += facts.size_bytes / 1e6 if decision.purges else 0
                 yield decision
             if not ids:

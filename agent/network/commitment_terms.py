@@ -20,7 +20,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CommitmentAnswer:
     """A word, and why, where there is something to say."""
 
     word: Word
@@ -63,7 +63,7 @@ class Report:
     """What a report says, by (SOP Class UID, SOP Instance UID)."""
 
     transaction_uid: str
-    answers: Mapping[tuple[str, str], Answer]
+    answers: Mapping[tuple[str, str], CommitmentAnswer]
 
 
 class Reception(StrEnum):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.foundation.failure import Failure
-from agent.network.commitment_terms import Answer, Word
+from agent.network.commitment_terms import CommitmentAnswer, Word
 
 
-class Verdict(Enum):
+class StoreOutcome(Enum):
     """What becomes of the delivery."""
 
     STORED = "stored"
@@ -28,29 +28,39 @@ class StoreStatus:
 
     first: int
     last: int
-    verdict: Verdict
+    verdict: StoreOutcome
     meaning: str
 
 
 # The first range that holds the code counts.
 STORE_STATUSES: tuple[StoreStatus, ...] = (
-    StoreStatus(first=0x0000, last=0x0000, verdict=Verdict.STORED, meaning="success"),
+    StoreStatus(first=0x0000, last=0x0000, verdict=StoreOutcome.STORED, meaning="success"),
     # Warnings (PS3.7 annex C.4, PS3.4 B.2.3): the object is stored. Every other 0xBxxx is one too.
-    StoreStatus(first=0x0001, last=0x0001, verdict=Verdict.WARNED, meaning="requested options not supported"),
-    StoreStatus(first=0x0107, last=0x0107, verdict=Verdict.WARNED, meaning="attribute list warning"),
-    StoreStatus(first=0x0116, last=0x0116, verdict=Verdict.WARNED, meaning="attribute value out of range"),
-    StoreStatus(first=0xB000, last=0xB000, verdict=Verdict.WARNED, meaning="elements coerced"),
-    StoreStatus(first=0xB006, last=0xB006, verdict=Verdict.WARNED, meaning="elements discarded"),
-    StoreStatus(first=0xB007, last=0xB007, verdict=Verdict.WARNED, meaning="does not match its SOP class"),
-    StoreStatus(first=0xB000, last=0xBFFF, verdict=Verdict.WARNED, meaning="warning"),
+    StoreStatus(
+        first=0x0001, last=0x0001, verdict=StoreOutcome.WARNED, meaning="requested options not supported"
+    ),
+    StoreStatus(first=0x0107, last=0x0107, verdict=StoreOutcome.WARNED, meaning="attribute list warning"),
+    StoreStatus(
+        first=0x0116, last=0x0116, verdict=StoreOutcome.WARNED, meaning="attribute value out of range"
+    ),
+    StoreStatus(first=0xB000, last=0xB000, verdict=StoreOutcome.WARNED, meaning="elements coerced"),
+    StoreStatus(first=0xB006, last=0xB006, verdict=StoreOutcome.WARNED, meaning="elements discarded"),
+    StoreStatus(
+        first=0xB007, last=0xB007, verdict=StoreOutcome.WARNED, meaning="does not match its SOP class"
+    ),
+    StoreStatus(first=0xB000, last=0xBFFF, verdict=StoreOutcome.WARNED, meaning="warning"),
     # The UID is derived from the content, so that what it holds under this UID is this document.
-    StoreStatus(first=0x0111, last=0x0111, verdict=Verdict.STORED, meaning="it has this instance already"),
-    StoreStatus(first=0x0122, last=0x0122, verdict=Verdict.NEVER, meaning="SOP class not supported"),
-    StoreStatus(first=0xA900, last=0xA9FF, verdict=Verdict.NEVER, meaning="does not match the SOP class"),
-    StoreStatus(first=0x0124, last=0x0124, verdict=Verdict.AGAIN, meaning="refused: not authorised"),
-    StoreStatus(first=0xA700, last=0xA7FF, verdict=Verdict.AGAIN, meaning="refused: out of resources"),
-    StoreStatus(first=0xC000, last=0xCFFF, verdict=Verdict.AGAIN, meaning="cannot understand"),
-    StoreStatus(first=0x0000, last=0xFFFF, verdict=Verdict.AGAIN, meaning="failure"),
+    StoreStatus(
+        first=0x0111, last=0x0111, verdict=StoreOutcome.STORED, meaning="it has this instance already"
+    ),
+    StoreStatus(first=0x0122, last=0x0122, verdict=StoreOutcome.NEVER, meaning="SOP class not supported"),
+    StoreStatus(
+        first=0xA900, last=0xA9FF, verdict=StoreOutcome.NEVER, meaning="does not match the SOP class"
+    ),
+    StoreStatus(first=0x0124, last=0x0124, verdict=StoreOutcome.AGAIN, meaning="refused: not authorised"),
+    StoreStatus(first=0xA700, last=0xA7FF, verdict=StoreOutcome.AGAIN, meaning="refused: out of resources"),
+    StoreStatus(first=0xC000, last=0xCFFF, verdict=StoreOutcome.AGAIN, meaning="cannot understand"),
+    StoreStatus(first=0x0000, last=0xFFFF, verdict=StoreOutcome.AGAIN, meaning="failure"),
 )
 
 
@@ -125,7 +135,7 @@ FAILURE_REASONS: tuple[FailureReason, ...] = (
 )
 
 
-def failure_reason(reason: int) -> Answer:
+def failure_reason(reason: int) -> CommitmentAnswer:
     """Return what a failure reason of a commitment report means; an unknown one is asked about again."""
     found = next(one for one in FAILURE_REASONS if one.reason in (reason, None))
     why = Failure(
@@ -133,4 +143,4 @@ def failure_reason(reason: int) -> Answer:
         reason=f"the destination reported 0x{reason:04X}, {found.meaning}",
         retryable=found.word is not Word.REFUSED,
     )
-    return Answer(word=found.word, why=why)
+    return CommitmentAnswer(word=found.word, why=why)

@@ -14,7 +14,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.network.scu import NO_CONTEXT, NoContext, Peer, associated
 from agent.network.scu import ConnectionLost as ConnectionLost
-from agent.network.statuses import Verdict, store_status
+from agent.network.statuses import StoreOutcome, store_status
 
 
 class Sendable(Protocol):
@@ -75,11 +75,11 @@ class StorageConnection:
             raise ConnectionLost("the destination aborted the association, or did not answer in time")
         status = store_status(int(answer.Status))
         words = f"0x{int(answer.Status):04X}, {status.meaning}"
-        if status.verdict is Verdict.NEVER:
+        if status.verdict is StoreOutcome.NEVER:
             raise DeliveryRefused(f"the destination answered {words}")
-        if status.verdict is Verdict.AGAIN:
+        if status.verdict is StoreOutcome.AGAIN:
             raise DeliveryFailed(f"the destination answered {words}")
-        return words if status.verdict is Verdict.WARNED else None
+        return words if status.verdict is StoreOutcome.WARNED else None
 
 
 @contextmanager

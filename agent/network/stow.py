@@ -18,7 +18,7 @@ from pydicom import Dataset
 from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings
 from agent.network.commitment_terms import Item
-from agent.network.statuses import Verdict, store_status
+from agent.network.statuses import StoreOutcome, store_status
 from agent.network.store_scu import ConnectionLost, Sendable
 from dicom_sr.attributes import integer, integers, is_stated, items, text
 
@@ -148,11 +148,11 @@ def _judge(failed: Iterable[Dataset]) -> str | None:
         reason = stated[0] if len(stated) == 1 and stated[0] > 0 else _PROCESSING_FAILURE
         status = store_status(reason)
         words = f"0x{reason:04X}, {status.meaning}"
-        if status.verdict is Verdict.NEVER:
+        if status.verdict is StoreOutcome.NEVER:
             raise DeliveryRefused(f"the DICOMweb server answered {words}")
-        if status.verdict is Verdict.AGAIN:
+        if status.verdict is StoreOutcome.AGAIN:
             raise DeliveryFailed(f"the DICOMweb server answered {words}")
-        if status.verdict is Verdict.WARNED:
+        if status.verdict is StoreOutcome.WARNED:
             return words
     return None
 

@@ -11,7 +11,7 @@ from agent.objects.identity import Patient, same_patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class PriorChoice:
     """Studies to compare with, the newest first, and how many answers may be another patient's."""
 
     studies: tuple[FoundStudy, ...]
@@ -25,7 +25,7 @@ def choose(
     uid: str,
     before: str,
     modalities: Sequence[str],
-) -> Choice:
+) -> PriorChoice:
     """Choose among an archive's answers.
 
     uid: the new study's, which is not one of its own earlier studies.
@@ -38,7 +38,7 @@ def choose(
     others = [one for one in found if one.study_instance_uid and one.study_instance_uid != uid]
     issuers = {one.issuer_of_patient_id for one in others if one.issuer_of_patient_id}
     if not patient.issuer_of_patient_id and len(issuers) > 1:
-        return Choice(studies=(), refused=len(others))
+        return PriorChoice(studies=(), refused=len(others))
     theirs = [one for one in others if same_patient(patient, _patient(one))]
     wanted = {one.upper() for one in modalities}
     earlier = {
@@ -47,7 +47,7 @@ def choose(
         if _is_earlier(one, before) and (not one.modalities or wanted & {m.upper() for m in one.modalities})
     }
     newest_first = sorted(earlier.values(), key=lambda one: (one.study_date, one.study_time), reverse=True)
-    return Choice(studies=tuple(newest_first), refused=len(others) - len(theirs))
+    return PriorChoice(studies=tuple(newest_first), refused=len(others) - len(theirs))
 
 
 def earliest(study_date: str, maximum_age_days: int) -> str:

@@ -23,7 +23,7 @@ from agent.objects.guarded_read import read_whole
 from agent.objects.header import read_stored
 from agent.objects.identity import Patient, patient_of, same_patient
 from agent.objects.store import InstanceStore
-from agent.priors.choice import Choice, choose, earliest
+from agent.priors.choice import PriorChoice, choose, earliest
 from agent.priors.links import (
     ARCHIVE,
     FOUND,
@@ -107,7 +107,7 @@ class PriorSearcher:
         Raises: DatabaseUnavailable: the arrived instances cannot be looked up.
         """
         trouble: AgentError | None = None
-        choice, answers = Choice(studies=(), refused=0), None
+        choice, answers = PriorChoice(studies=(), refused=0), None
         try:
             with open_archive(self._archive, task.budget_s) as archive:
                 found = archive.studies(
@@ -139,7 +139,7 @@ class PriorSearcher:
             outage=isinstance(trouble, ArchiveUnavailable | ArchiveLate),
         )
 
-    def _fetch_some(self, archive: Archive, choice: Choice) -> ArchiveRefused | None:
+    def _fetch_some(self, archive: Archive, choice: PriorChoice) -> ArchiveRefused | None:
         """Retrieve the wanted number of studies; return the last refusal.
 
         Raises:
@@ -230,7 +230,7 @@ class PriorSearcher:
 
 
 def _outcome(
-    links: Sequence[Link], choice: Choice, refused: int, trouble: AgentError | None
+    links: Sequence[Link], choice: PriorChoice, refused: int, trouble: AgentError | None
 ) -> tuple[str, str]:
     """Return the code of a search's outcome, and a description."""
     if links:

@@ -20,7 +20,7 @@ from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Commitment, Delivery, Document, Draft, Job, Study
 from agent.foundation.failure import Failure, backoff_s
-from agent.network.commitment_terms import Answer, Item, Reception, Report, Request, Rule, Word
+from agent.network.commitment_terms import CommitmentAnswer, Item, Reception, Report, Request, Rule, Word
 from agent.queue import deliveries
 from agent.queue.states import move
 from agent.queue.withdrawal import is_withdrawn
@@ -71,7 +71,7 @@ def overdue(
 
 def answer(
     database: Database,
-    answers: Iterable[tuple[Item, Answer]],
+    answers: Iterable[tuple[Item, CommitmentAnswer]],
     rule: Rule,
     *,
     chance: Random,
@@ -214,7 +214,7 @@ def _apply(
     session: Session,
     job: Job,
     delivery: Delivery,
-    said: Answer,
+    said: CommitmentAnswer,
     rule: Rule,
     now: datetime,
     chance: Random,

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database
 from agent.database.states import JobState
 from agent.database.tables import Instance, Job, Study
-from agent.films.routing.rules import Decision, Router, Selection, router_of
+from agent.films.routing.rules import Router, RoutingDecision, Selection, router_of
 from agent.foundation.errors import (
     AgentError,
     DemonstrationModelRefused,
@@ -89,7 +89,7 @@ class Judgement:
     images: tuple[Image, ...] = ()
     left_out: int = 0
     values: Mapping[str, str]
-    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    decisions: Mapping[str, RoutingDecision] = field(default_factory=dict)
     refusal: Refusal | None
     reason: str | None = None
 

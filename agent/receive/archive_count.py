@@ -30,7 +30,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ArchiveAnswer:
     """How many eligible images the archive has beyond ours, or the code of why that is not known."""
 
     missing: int = 0
@@ -47,12 +47,12 @@ class ArchiveCount:
         self._breaker = Breaker()
         self._classes = image_classes(settings.listener.accept_secondary_capture)
 
-    def ask(self, studies: Sequence[Held]) -> Mapping[str, Answer]:
+    def ask(self, studies: Sequence[Held]) -> Mapping[str, ArchiveAnswer]:
         """Return the answer on each study, by its UID; all of it takes at most `archive.timeout_s`."""
         archive = self._settings.archive
         if archive is None or not studies:
             return {}
-        answers: dict[str, Answer] = {}
+        answers: dict[str, ArchiveAnswer] = {}
         code = ArchiveUnavailable.code
         if self._breaker.allows(time.monotonic()):
             try:
@@ -66,14 +66,14 @@ class ArchiveCount:
                 self._breaker = self._breaker.failed(
                     time.monotonic(), self._chance.random(), first_s=first_s, longest_s=longest_s
                 )
-        return {one.study_instance_uid: Answer(code=code) for one in studies} | answers
+        return {one.study_instance_uid: ArchiveAnswer(code=code) for one in studies} | answers
 
-    def _missing(self, archive: Archive, study: Held) -> Answer:
+    def _missing(self, archive: Archive, study: Held) -> ArchiveAnswer:
         found = archive.study(study.study_instance_uid)
         held = study.sop_instance_uids
         # As many as here, or none at all: a modality may send to us first.
         if found is None or (found.instances is not None and found.instances <= len(held)):
-            return Answer()
+            return ArchiveAnswer()
         missing = {
             instance.sop_instance_uid
             for series in archive.series(study.study_instance_uid)
@@ -82,4 +82,4 @@ class ArchiveCount:
             if instance.sop_instance_uid not in held
             and (not instance.sop_class_uid or instance.sop_class_uid in self._classes)
         }
-        return Answer(missing=len(missing))
+        return ArchiveAnswer(missing=len(missing))

@@ -25,13 +25,13 @@ from agent.objects.store import InstanceStore
 from agent.priors.links import begin_search
 from agent.queue import gate
 from agent.queue.gate import Judgement
-from agent.receive.archive_count import Answer, ArchiveCount, Held
+from agent.receive.archive_count import ArchiveAnswer, ArchiveCount, Held
 from agent.receive.repetition import drop_repetition, is_repetition
 
 ACTOR = "housekeeping"
 ARCHIVE_HOLDS_MORE = "archive-holds-more"
 _BATCH = 50
-_NOT_ASKED = Answer()
+_NOT_ASKED = ArchiveAnswer()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def _repeats(database: Database, store: InstanceStore, job_id: int) -> bool:
         return False
 
 
-def _ask(archive: ArchiveCount | None, judged: Sequence[_Due]) -> Mapping[str, Answer]:
+def _ask(archive: ArchiveCount | None, judged: Sequence[_Due]) -> Mapping[str, ArchiveAnswer]:
     """Ask about the studies that would be drafted."""
     if archive is None:
         return {}
@@ -127,7 +127,7 @@ def _complete(
     database: Database,
     settings: Settings,
     due: _Due,
-    answer: Answer,
+    answer: ArchiveAnswer,
     now: datetime | None,
 ) -> Completed | None:
     """Move one job, unless its study has changed since it was judged, or the archive holds more of it."""
@@ -173,7 +173,7 @@ def _complete(
         )
 
 
-def _wait_on(session: Session, settings: Settings, job: Job, answer: Answer, now: datetime) -> None:
+def _wait_on(session: Session, settings: Settings, job: Job, answer: ArchiveAnswer, now: datetime) -> None:
     """Judge a job again after another quiet time; its history says once why it waits."""
     quiet_s = settings.studies.quiet_for_s(stat=job.priority == STAT_PRIORITY)
     job.due_at = now + timedelta(seconds=quiet_s)

@@ -45,7 +45,7 @@ SUPERSEDED = "superseded"
 ACTOR = "listener"
 
 
-class Outcome(StrEnum):
+class IntakeOutcome(StrEnum):
     """How a received instance was classified."""
 
     NEW = "new"
@@ -60,7 +60,7 @@ class Outcome(StrEnum):
 class Receipt:
     """How an instance was entered; `revision` is the study's, 0 for what was dropped."""
 
-    outcome: Outcome
+    outcome: IntakeOutcome
     revision: int
     conflict: str | None = None
 
@@ -157,9 +157,9 @@ class Intake:
         self, session: Session, header: Header, file: StoredFile, calling_ae_title: str, address: str
     ) -> Receipt:
         if _is_ours(session, header):
-            return Receipt(outcome=Outcome.OURS, revision=0)
+            return Receipt(outcome=IntakeOutcome.OURS, revision=0)
         if is_key_object(header) and not _takes_back(session, header):
-            return Receipt(outcome=Outcome.UNUSED, revision=0)
+            return Receipt(outcome=IntakeOutcome.UNUSED, revision=0)
         now = database_now(session)
         study = self._study(session, header, calling_ae_title, now)
         if study.prior:
@@ -194,7 +194,7 @@ class Intake:
         record(session, event, at=now)
         failpoint("intake.before-commit")
         return Receipt(
-            outcome=Outcome.CHANGED if known else Outcome.NEW,
+            outcome=IntakeOutcome.CHANGED if known else IntakeOutcome.NEW,
             revision=study.revision,
             conflict=study.conflict,
         )
@@ -203,7 +203,7 @@ class Intake:
         self, session: Session, header: Header, file: StoredFile, calling_ae_title: str
     ) -> Receipt:
         if _is_ours(session, header):
-            return Receipt(outcome=Outcome.OURS, revision=0)
+            return Receipt(outcome=IntakeOutcome.OURS, revision=0)
         now = database_now(session)
         study = self._study(session, header, calling_ae_title, now, prior=True)
         rows = session.scalars(select(Instance).where(Instance.sop_instance_uid == header.sop_instance_uid))
@@ -211,14 +211,14 @@ class Intake:
         if file.sha256 in held:
             return _repeated(session, study, header, file, now)
         if any(row.purged_at is None for row in held.values()):
-            return Receipt(outcome=Outcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
+            return Receipt(outcome=IntakeOutcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
         if study.prior:
             if _names_another_patient(study, header):
                 study.conflict = PATIENT_CONFLICT
             _complete(study, header)
         session.add(_instance(study, header, file, now, prior=True))
         session.flush()
-        return Receipt(outcome=Outcome.NEW, revision=study.revision, conflict=study.conflict)
+        return Receipt(outcome=IntakeOutcome.NEW, revision=study.revision, conflict=study.conflict)
 
     def _study(
         self,
@@ -302,7 +302,7 @@ def _repeated(session: Session, study: Study, header: Header, file: StoredFile, 
     if purged:
         study.last_received_at = now
     return Receipt(
-        outcome=Outcome.RESTORED if purged else Outcome.DUPLICATE,
+        outcome=IntakeOutcome.RESTORED if purged else IntakeOutcome.DUPLICATE,
         revision=study.revision,
         conflict=study.conflict,
     )

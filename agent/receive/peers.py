@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from agent.foundation.settings.tree import AllowedPeer, ListenerSettings
 
 
-class Verdict(Enum):
+class AssociationResult(Enum):
     """What an association request is answered: result, source and reason of PS3.8 table 9-21."""
 
     ACCEPT = (0, 0, 0)
@@ -48,15 +48,15 @@ class PeerPolicy:
         """Whether any peer at this address may send at all."""
         return any(_at_address(peer, address) for peer in self._peers(address))
 
-    def judge(self, caller: Caller) -> Verdict:
+    def judge(self, caller: Caller) -> AssociationResult:
         """Decide on an association request; how full it is here, the ledger says."""
         if not any(_is_peer(peer, caller) for peer in self._peers(caller.address)):
-            return Verdict.UNKNOWN_CALLER
+            return AssociationResult.UNKNOWN_CALLER
         called = caller.called_ae_title.strip()
         ours = called == self._settings.ae_title.strip() or self.is_prior(called)
         if self._settings.require_called_ae_title and not ours:
-            return Verdict.UNKNOWN_CALLED
-        return Verdict.ACCEPT
+            return AssociationResult.UNKNOWN_CALLED
+        return AssociationResult.ACCEPT
 
     def is_prior(self, called_ae_title: str) -> bool:
         """Whether what comes under this called AE title are earlier studies, which are never drafted."""

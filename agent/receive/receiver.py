@@ -12,10 +12,10 @@ from agent.foundation.errors import ObjectMismatch, UnreadableInstance
 from agent.foundation.failpoints import failpoint
 from agent.objects.header import Header, read_header
 from agent.objects.store import InstanceStore, part10_head
-from agent.receive.intake import Intake, Outcome
+from agent.receive.intake import Intake, IntakeOutcome
 
 
-class Status(IntEnum):
+class ReceiveStatus(IntEnum):
     """The statuses of a C-STORE response that we give. Source: PS3.4 table B.2-1, PS3.7 annex C."""
 
     SUCCESS = 0x0000  # durable and committed
@@ -43,10 +43,10 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class StoreAnswer:
     """The status, why it is no success, and the study that the object belongs to where that is known."""
 
-    status: Status
+    status: ReceiveStatus
     code: str | None = None
     study_instance_uid: str | None = None
 
@@ -58,7 +58,7 @@ class Receiver:
         self._store = store
         self._intake = intake
 
-    def receive(self, command: Command, dataset: memoryview) -> Answer:
+    def receive(self, command: Command, dataset: memoryview) -> StoreAnswer:
         """Take one object.
 
         Raises:
@@ -66,7 +66,7 @@ class Receiver:
             DatabaseUnavailable: the same; a file that is on the disk already is found at a restart.
         """
         if command.sop_class_uid != command.context_class_uid:
-            return Answer(status=Status.CLASS_NOT_SUPPORTED, code="class-not-negotiated")
+            return StoreAnswer(status=ReceiveStatus.CLASS_NOT_SUPPORTED, code="class-not-negotiated")
         pieces = (
             part10_head(
                 command.sop_class_uid,
@@ -83,26 +83,29 @@ class Receiver:
             quarantined = self._store.quarantine(pieces)
             self._intake.quarantine(quarantined, error.code, command.calling_ae_title)
             mismatch = isinstance(error, ObjectMismatch)
-            return Answer(status=Status.MISMATCH if mismatch else Status.CANNOT_UNDERSTAND, code=error.code)
+            return StoreAnswer(
+                status=ReceiveStatus.MISMATCH if mismatch else ReceiveStatus.CANNOT_UNDERSTAND,
+                code=error.code,
+            )
         file = self._store.put(pieces)
         failpoint("receiver.before-row")
         prior = bool(command.prior_ae_title)
         receipt = self._intake.receive(
             header, file, command.calling_ae_title, prior=prior, address=command.address
         )
-        dropped = receipt.outcome in (Outcome.OURS, Outcome.UNUSED)
-        if file.new and (dropped or (prior and receipt.outcome is Outcome.DUPLICATE)):
+        dropped = receipt.outcome in (IntakeOutcome.OURS, IntakeOutcome.UNUSED)
+        if file.new and (dropped or (prior and receipt.outcome is IntakeOutcome.DUPLICATE)):
             self._store.discard(file.sha256)
-        if receipt.outcome is Outcome.RESTORED:
+        if receipt.outcome is IntakeOutcome.RESTORED:
             # A purge may have taken the file away between the two; now that a row needs it, none will.
             self._store.put(pieces)
         failpoint("receiver.before-answer")
         if prior:
             # It names no study: an earlier study keeps none waiting.
-            return Answer(status=Status.SUCCESS, code="prior")
-        return Answer(
-            status=Status.SUCCESS,
-            code=None if receipt.outcome is Outcome.NEW else receipt.outcome.value,
+            return StoreAnswer(status=ReceiveStatus.SUCCESS, code="prior")
+        return StoreAnswer(
+            status=ReceiveStatus.SUCCESS,
+            code=None if receipt.outcome is IntakeOutcome.NEW else receipt.outcome.value,
             study_instance_uid=header.study_instance_uid,
         )
 

@@ -32,8 +32,8 @@ from agent.receive.door_record import (
 from agent.receive.intake import Intake
 from agent.receive.ledger import ConnectionLedger
 from agent.receive.messages import InFlight
-from agent.receive.peers import Caller, PeerPolicy, Verdict
-from agent.receive.receiver import Answer, Command, Receiver, Status
+from agent.receive.peers import AssociationResult, Caller, PeerPolicy
+from agent.receive.receiver import Command, Receiver, ReceiveStatus, StoreAnswer
 from agent.receive.server import BoundedServer
 from agent.receive.wire import MAXIMUM_PDU, Bounds
 
@@ -199,10 +199,12 @@ class StorageScp:
             called_ae_title=request.called_ae_title or "",
             certificate_sha256=fingerprint(association.dul.socket.socket),
         )
-        verdict = Verdict.STOPPING if self._draining_since is not None else self._policy.judge(caller)
-        if verdict is Verdict.ACCEPT and not self._ledger.establish(connection):
-            verdict = Verdict.FULL
-        if verdict is Verdict.ACCEPT:
+        verdict = (
+            AssociationResult.STOPPING if self._draining_since is not None else self._policy.judge(caller)
+        )
+        if verdict is AssociationResult.ACCEPT and not self._ledger.establish(connection):
+            verdict = AssociationResult.FULL
+        if verdict is AssociationResult.ACCEPT:
             self._admitted.add(association)
             if self._policy.is_prior(caller.called_ae_title):
                 self._priors[association] = caller.called_ae_title.strip()
@@ -232,7 +234,7 @@ class StorageScp:
         association = cast(BoundedAssociation, event.assoc)
         association.messages.served()
         self._count("echo")
-        return Status.SUCCESS if association in self._admitted else Status.NOT_AUTHORIZED
+        return ReceiveStatus.SUCCESS if association in self._admitted else ReceiveStatus.NOT_AUTHORIZED
 
     def _on_report(self, event: evt.Event) -> tuple[int, None]:
         """Take a report of storage commitment."""
@@ -263,11 +265,11 @@ class StorageScp:
         size = request.DataSet.getbuffer().nbytes if request.DataSet is not None else 0
         try:
             if association not in self._admitted:
-                answer = Answer(status=Status.NOT_AUTHORIZED, code="not-admitted")
+                answer = StoreAnswer(status=ReceiveStatus.NOT_AUTHORIZED, code="not-admitted")
             elif self._draining_since is not None and association.messages.began_at > self._draining_since:
-                answer = Answer(status=Status.OUT_OF_RESOURCES, code="stopping")
+                answer = StoreAnswer(status=ReceiveStatus.OUT_OF_RESOURCES, code="stopping")
             elif association.messages.dropped:
-                answer = Answer(status=Status.OUT_OF_RESOURCES, code="too-much-in-flight")
+                answer = StoreAnswer(status=ReceiveStatus.OUT_OF_RESOURCES, code="too-much-in-flight")
             else:
                 answer = self._receive(event)
         finally:
@@ -276,7 +278,7 @@ class StorageScp:
         self._record(association, answer, size, time.monotonic() - started)
         return int(answer.status)
 
-    def _receive(self, event: evt.Event) -> Answer:
+    def _receive(self, event: evt.Event) -> StoreAnswer:
         """Turn errors into statuses: this is the listener's outermost loop."""
         request: Any = event.request
         command = Command(
@@ -292,22 +294,24 @@ class StorageScp:
             with request.DataSet.getbuffer() as dataset:
                 return self._receiver.receive(command, dataset)
         except (StorageFull, DatabaseUnavailable) as error:
-            return Answer(status=Status.OUT_OF_RESOURCES, code=error.code)
+            return StoreAnswer(status=ReceiveStatus.OUT_OF_RESOURCES, code=error.code)
         except AgentError as error:
-            return Answer(status=Status.PROCESSING_FAILURE, code=error.code)
+            return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code=error.code)
         except Exception:  # noqa: BLE001 - outermost: the sender must hear a status, whatever broke
-            return Answer(status=Status.PROCESSING_FAILURE, code="unexpected")
+            return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code="unexpected")
 
-    def _record(self, association: BoundedAssociation, answer: Answer, size: int, seconds: float) -> None:
+    def _record(
+        self, association: BoundedAssociation, answer: StoreAnswer, size: int, seconds: float
+    ) -> None:
         if answer.study_instance_uid is not None:
             self._sending[association] = answer.study_instance_uid
         self._count(f"status-{answer.status:04X}")
         if answer.code is not None:
             self._count(answer.code)
-        if answer.status is not Status.SUCCESS:
+        if answer.status is not ReceiveStatus.SUCCESS:
             details = {"status": f"{answer.status:04X}", "code": answer.code}
             self._note_failure(Action.NOT_TAKEN, association, details)
-        level = self._log.info if answer.status is Status.SUCCESS else self._log.warning
+        level = self._log.info if answer.status is ReceiveStatus.SUCCESS else self._log.warning
         level(
             "object",
             status=f"{answer.status:04X}",

@@ -72,7 +72,7 @@ class Observer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class SignOffDecision:
     """The decision and its basis: the newest draft and the study's revision as they were shown.
 
     `reason` is given for a rejection; otherwise `report` is what the radiologist signs.
@@ -100,7 +100,11 @@ class _Basis:
 
 
 def give(
-    database: Database, store: InstanceStore, settings: Settings, decision: Decision, observer: Observer
+    database: Database,
+    store: InstanceStore,
+    settings: Settings,
+    decision: SignOffDecision,
+    observer: Observer,
 ) -> int:
     """Record a verdict; return the id of its row.
 
@@ -164,7 +168,7 @@ def _identified(database: Database, observer: Observer) -> Observer:
     )
 
 
-def _check_whole(decision: Decision) -> None:
+def _check_whole(decision: SignOffDecision) -> None:
     """Refuse an empty verdict."""
     if decision.report is None and not decision.reason.strip():
         raise VerdictRefused("a rejection needs a reason")
@@ -189,7 +193,7 @@ def _new_job(session: Session, study: Study, priority: int, now: datetime, obser
     return job
 
 
-def _basis(database: Database, store: InstanceStore, settings: Settings, decision: Decision) -> _Basis:
+def _basis(database: Database, store: InstanceStore, settings: Settings, decision: SignOffDecision) -> _Basis:
     with database.reading() as session:
         study = session.get(Study, decision.study_id)
         if study is None:
@@ -227,7 +231,7 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
     )
 
 
-def _check_fresh(session: Session, study: Study, decision: Decision) -> None:
+def _check_fresh(session: Session, study: Study, decision: SignOffDecision) -> None:
     newest = session.scalars(
         select(Draft).where(Draft.study_id == study.id).order_by(Draft.id.desc()).limit(1)
     ).first()
@@ -264,7 +268,7 @@ def _evidence(session: Session, drafted: Draft) -> list[str]:
 
 def _record(
     settings: Settings,
-    decision: Decision,
+    decision: SignOffDecision,
     observer: Observer,
     basis: _Basis,
     findings: Sequence[Finding],

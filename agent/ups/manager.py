@@ -27,7 +27,7 @@ from agent.ups.events import EventWriter
 from agent.ups.records import add, chosen, content_of, locked, save, urgency_of
 from agent.ups.requirements import Shortcoming, creation_shortcoming, final_shortcoming, update_shortcoming
 from agent.ups.search import Page, find
-from agent.ups.terms import Status, StepState
+from agent.ups.terms import StepState, UpsStatus
 from agent.ups.transitions import Change, change_state, request_cancel
 from agent.ups.wording import cancellation
 
@@ -38,7 +38,7 @@ CANCELED_BY_REQUEST = "canceled by a request over UPS"
 class Reply:
     """What a request is answered; `comment` names what is wrong without a value of the workitem."""
 
-    status: Status
+    status: UpsStatus
     dataset: Dataset | None = None
     uid: str = ""
     comment: str = ""
@@ -66,28 +66,30 @@ class Manager:
         """N-CREATE, and UPS-RS Create. Without a UID a new one is made."""
         uid = uid or str(dataset.get("SOPInstanceUID") or "")
         if uid and not UID(uid).is_valid:
-            return Reply(status=Status.INVALID_VALUE, uid=uid[:64], comment="invalid value: SOPInstanceUID")
+            return Reply(
+                status=UpsStatus.INVALID_VALUE, uid=uid[:64], comment="invalid value: SOPInstanceUID"
+            )
         if shortcoming := creation_shortcoming(dataset, strict=self._strict):
             return _refused(shortcoming, uid)
         with self._database.transaction() as session:
             if uid and locked(session, uid) is not None:
-                return Reply(status=Status.DUPLICATE_INSTANCE, uid=uid)
+                return Reply(status=UpsStatus.DUPLICATE_INSTANCE, uid=uid)
             now = database_now(session)
             try:
                 row = add(session, uid, dataset, now=now)
             except WorkitemInvalid as error:
                 session.rollback()
-                return Reply(status=Status.INVALID_VALUE, uid=uid, comment=str(error)[:64])
+                return Reply(status=UpsStatus.INVALID_VALUE, uid=uid, comment=str(error)[:64])
             self._events.state(session, row, now)
-            return Reply(status=Status.SUCCESS, uid=row.uid, dataset=content_of(row))
+            return Reply(status=UpsStatus.SUCCESS, uid=row.uid, dataset=content_of(row))
 
     def get(self, uid: str, tags: Iterable[int] | None = None) -> Reply:
         """N-GET, and UPS-RS Retrieve: the attributes that were asked for, never the Transaction UID."""
         with self._database.reading() as session:
             row = session.scalar(select(Workitem).where(Workitem.uid == uid))
             if row is None:
-                return Reply(status=Status.NO_SUCH_WORKITEM, uid=uid)
-            return Reply(status=Status.SUCCESS, uid=uid, dataset=chosen(content_of(row), tags))
+                return Reply(status=UpsStatus.NO_SUCH_WORKITEM, uid=uid)
+            return Reply(status=UpsStatus.SUCCESS, uid=uid, dataset=chosen(content_of(row), tags))
 
     def update(self, uid: str, dataset: Dataset, *, transaction_uid: str = "") -> Reply:
         """N-SET, and UPS-RS Update: of a SCHEDULED workitem anybody's, of a claimed one its performer's."""
@@ -103,7 +105,9 @@ class Manager:
         try:
             wanted = StepState(requested.strip())
         except ValueError:
-            return Reply(status=Status.INVALID_ARGUMENT, uid=uid, comment="invalid value: ProcedureStepState")
+            return Reply(
+                status=UpsStatus.INVALID_ARGUMENT, uid=uid, comment="invalid value: ProcedureStepState"
+            )
         return self._with(
             uid, lambda session, row, now: self._change(session, row, wanted, transaction_uid, now)
         )
@@ -128,32 +132,32 @@ class Manager:
         known: the receiver opens a channel to us, so that no address is needed.
         """
         if not ae_title or (not known and ae_title not in self._reachable):
-            return Reply(status=Status.UNKNOWN_RECEIVER, uid=uid, comment="add it to ups.subscribers")
+            return Reply(status=UpsStatus.UNKNOWN_RECEIVER, uid=uid, comment="add it to ups.subscribers")
         with self._database.transaction() as session:
             now = database_now(session)
             row = None if uid in subscriptions.GLOBAL else locked(session, uid)
             if row is None and uid not in subscriptions.GLOBAL:
-                return Reply(status=Status.NO_SUCH_WORKITEM, uid=uid)
+                return Reply(status=UpsStatus.NO_SUCH_WORKITEM, uid=uid)
             subscriptions.subscribe(session, ae_title, uid, now=now, deletion_lock=deletion_lock, keys=keys)
             if row is not None:
                 self._events.state(session, row, now)
-        return Reply(status=Status.SUCCESS, uid=uid)
+        return Reply(status=UpsStatus.SUCCESS, uid=uid)
 
     def unsubscribe(self, uid: str, ae_title: str) -> Reply:
         """N-ACTION 4 and UPS-RS Unsubscribe."""
         with self._database.transaction() as session:
             if uid not in subscriptions.GLOBAL and locked(session, uid) is None:
-                return Reply(status=Status.NO_SUCH_WORKITEM, uid=uid)
+                return Reply(status=UpsStatus.NO_SUCH_WORKITEM, uid=uid)
             subscriptions.unsubscribe(session, ae_title, uid, now=database_now(session))
-        return Reply(status=Status.SUCCESS, uid=uid)
+        return Reply(status=UpsStatus.SUCCESS, uid=uid)
 
     def suspend(self, uid: str, ae_title: str) -> Reply:
         """N-ACTION 5 and UPS-RS Suspend Global Subscription."""
         if uid not in subscriptions.GLOBAL:
-            return Reply(status=Status.INVALID_ARGUMENT, uid=uid, comment="only for a global subscription")
+            return Reply(status=UpsStatus.INVALID_ARGUMENT, uid=uid, comment="only for a global subscription")
         with self._database.transaction() as session:
             found = subscriptions.suspend(session, ae_title, uid)
-        return Reply(status=Status.SUCCESS if found else Status.UNKNOWN_RECEIVER, uid=uid)
+        return Reply(status=UpsStatus.SUCCESS if found else UpsStatus.UNKNOWN_RECEIVER, uid=uid)
 
     def find(
         self, keys: Dataset, *, limit: int | None = None, offset: int = 0, whole: bool = False
@@ -170,15 +174,15 @@ class Manager:
         with self._database.transaction() as session:
             row = locked(session, uid)
             if row is None:
-                return Reply(status=Status.NO_SUCH_WORKITEM, uid=uid)
+                return Reply(status=UpsStatus.NO_SUCH_WORKITEM, uid=uid)
             return act(session, row, database_now(session))
 
     def _update(self, session: Session, row: Workitem, changes: Dataset, given: str, now: datetime) -> Reply:
         state = StepState(row.state)
         if state.final:
-            return Reply(status=Status.NOT_UPDATABLE, uid=row.uid)
+            return Reply(status=UpsStatus.NOT_UPDATABLE, uid=row.uid)
         if state is StepState.IN_PROGRESS and (not given or given != row.transaction_uid):
-            return Reply(status=Status.WRONG_TRANSACTION, uid=row.uid)
+            return Reply(status=UpsStatus.WRONG_TRANSACTION, uid=row.uid)
         before = content_of(row)
         content = content_of(row)
         content.update(changes)
@@ -186,12 +190,12 @@ class Manager:
             save(row, content)
         except WorkitemInvalid as error:
             session.rollback()
-            return Reply(status=Status.INVALID_VALUE, uid=row.uid, comment=str(error)[:64])
+            return Reply(status=UpsStatus.INVALID_VALUE, uid=row.uid, comment=str(error)[:64])
         row.touched_at = now
         if row.job_id is not None and urgency_of(content) != urgency_of(before):
             operator.prioritise_in(session, row.job_id, row.urgency)
         self._report_changes(session, row, before, content, now)
-        return Reply(status=Status.SUCCESS, uid=row.uid, dataset=content_of(row))
+        return Reply(status=UpsStatus.SUCCESS, uid=row.uid, dataset=content_of(row))
 
     def _report_changes(
         self, session: Session, row: Workitem, before: Dataset, after: Dataset, now: datetime
@@ -218,10 +222,10 @@ class Manager:
             claimed_with=row.transaction_uid,
             requirements_met=missing is None,
         )
-        if missing is not None and change.status is Status.FINAL_REQUIREMENTS:
+        if missing is not None and change.status is UpsStatus.FINAL_REQUIREMENTS:
             return _refused(missing, row.uid)
         if row.job_id is not None and change.steps:
-            return Reply(status=Status.NOT_AUTHORIZED, uid=row.uid, comment="assigned to this station")
+            return Reply(status=UpsStatus.NOT_AUTHORIZED, uid=row.uid, comment="assigned to this station")
         if change.steps == (StepState.IN_PROGRESS,):
             row.transaction_uid = transaction_uid
         self._events.step(session, row, content, change.steps, now)
@@ -246,7 +250,7 @@ class Manager:
         try:
             operator.cancel_in(session, row.job_id or 0, reason=CANCELED_BY_REQUEST, actor=self._actor)
         except InvalidTransition:  # it has ended a moment ago, and its workitem has not followed yet
-            return Reply(status=Status.IS_COMPLETED, uid=row.uid)
+            return Reply(status=UpsStatus.IS_COMPLETED, uid=row.uid)
         return Reply(status=change.status, uid=row.uid)
 
 

@@ -31,11 +31,11 @@ from agent.ups.draft_life import PROGRESS
 from agent.ups.outputs import stored_documents
 from agent.ups.records import as_dataset, as_json, study_of
 from agent.ups.scu import RemoteManager, holds, open_manager
-from agent.ups.terms import Readiness, Status, StepState
+from agent.ups.terms import Readiness, StepState, UpsStatus
 from agent.ups.wording import Station, cancellation, performed, progress
 
 # Trying again cannot help: somebody else has ended the workitem.
-_HOPELESS = (Status.NOT_UPDATABLE, Status.WRONG_TRANSACTION, Status.NO_SUCH_WORKITEM)
+_HOPELESS = (UpsStatus.NOT_UPDATABLE, UpsStatus.WRONG_TRANSACTION, UpsStatus.NO_SUCH_WORKITEM)
 # Workitems of one manager that are claimed and not ended, at most.
 MOST_CLAIMED = 32
 
@@ -114,7 +114,7 @@ class Performer:
     def _subscribe(self, manager: RemoteManager) -> None:
         if self._peer.subscribe and not self._subscribed:
             status = manager.subscribe(self._receiving_ae_title)
-            self._subscribed = status in (Status.SUCCESS, Status.LOCK_NOT_GRANTED)
+            self._subscribed = status in (UpsStatus.SUCCESS, UpsStatus.LOCK_NOT_GRANTED)
             if not self._subscribed:
                 self._log.warning("not_subscribed", destination=self._peer.name, status=f"{status:04X}")
 
@@ -202,11 +202,11 @@ class Performer:
 
     def _is_ours(self, manager: RemoteManager, claim: UpsClaim, status: int) -> bool:
         """Whether a workitem that was IN PROGRESS is so by our claim: only its performer may update it."""
-        if status == Status.SUCCESS:
+        if status == UpsStatus.SUCCESS:
             return True
         changes = Dataset()
         changes.ProcedureStepProgressInformationSequence = [progress(0, "claimed")]
-        return manager.update(claim.uid, changes, claim.transaction_uid) == Status.SUCCESS
+        return manager.update(claim.uid, changes, claim.transaction_uid) == UpsStatus.SUCCESS
 
     def _say_progress(self, manager: RemoteManager, claim: UpsClaim, job: Job) -> None:
         percent, words = PROGRESS.get(JobState(job.state), (0, "waiting for the images"))
@@ -214,7 +214,7 @@ class Performer:
             return
         changes = Dataset()
         changes.ProcedureStepProgressInformationSequence = [progress(percent, words)]
-        if manager.update(claim.uid, changes, claim.transaction_uid) == Status.SUCCESS:
+        if manager.update(claim.uid, changes, claim.transaction_uid) == UpsStatus.SUCCESS:
             self._note(claim.id, progress=percent)
 
     def _end(self, manager: RemoteManager, claim: UpsClaim, job: Job) -> bool:
@@ -222,14 +222,14 @@ class Performer:
         wanted = StepState.COMPLETED if job.state == JobState.DELIVERED.value else StepState.CANCELED
         status = manager.update(claim.uid, self._outcome(claim, job, wanted), claim.transaction_uid)
         failpoint("ups.before-completion")
-        if status in (Status.SUCCESS, Status.NOT_UPDATABLE):
+        if status in (UpsStatus.SUCCESS, UpsStatus.NOT_UPDATABLE):
             status = manager.change_state(claim.uid, wanted, claim.transaction_uid)
         failpoint("ups.after-completion")
-        done = status in (Status.SUCCESS, Status.ALREADY_COMPLETED, Status.ALREADY_CANCELED)
+        done = status in (UpsStatus.SUCCESS, UpsStatus.ALREADY_COMPLETED, UpsStatus.ALREADY_CANCELED)
         if not done and status not in (
-            Status.NOT_UPDATABLE,
-            Status.WRONG_TRANSACTION,
-            Status.NO_SUCH_WORKITEM,
+            UpsStatus.NOT_UPDATABLE,
+            UpsStatus.WRONG_TRANSACTION,
+            UpsStatus.NO_SUCH_WORKITEM,
         ):
             self._log.warning("workitem_not_ended", destination=self._peer.name, status=f"{status:04X}")
             return False

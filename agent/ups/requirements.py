@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
-from agent.ups.terms import Priority, Readiness, Status, StepState
+from agent.ups.terms import Priority, Readiness, StepState, UpsStatus
 
 # Type 1: present with a value.
 CREATED_WITH_VALUE = (
@@ -81,19 +81,19 @@ NOT_SETTABLE = frozenset(
 class Shortcoming:
     """What is wrong with a set of attributes: the status to answer, and each attribute by its keyword."""
 
-    status: Status
+    status: UpsStatus
     keywords: tuple[str, ...]
 
     @property
     def comment(self) -> str:
         """The Error Comment (0000,0902): at most 64 characters."""
         words = {
-            Status.MISSING_ATTRIBUTE: "missing: ",
-            Status.MISSING_VALUE: "without a value: ",
-            Status.INVALID_VALUE: "invalid value: ",
-            Status.NOT_SCHEDULED: "must be SCHEDULED: ",
-            Status.ATTRIBUTE_LIST_ERROR: "may not be changed: ",
-            Status.FINAL_REQUIREMENTS: "missing: ",
+            UpsStatus.MISSING_ATTRIBUTE: "missing: ",
+            UpsStatus.MISSING_VALUE: "without a value: ",
+            UpsStatus.INVALID_VALUE: "invalid value: ",
+            UpsStatus.NOT_SCHEDULED: "must be SCHEDULED: ",
+            UpsStatus.ATTRIBUTE_LIST_ERROR: "may not be changed: ",
+            UpsStatus.FINAL_REQUIREMENTS: "missing: ",
         }
         return (words.get(self.status, "") + ", ".join(self.keywords))[:64]
 
@@ -114,26 +114,26 @@ def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcomin
         absent += [one for one in CREATED_PRESENT if one not in dataset]
     absent += [path for path, present, _ in _items(dataset) if not present]
     if absent:
-        return Shortcoming(status=Status.MISSING_ATTRIBUTE, keywords=tuple(absent))
+        return Shortcoming(status=UpsStatus.MISSING_ATTRIBUTE, keywords=tuple(absent))
     empty = [one for one in CREATED_WITH_VALUE if _empty(dataset, one)]
     empty += [path for path, _, value in _items(dataset) if not value]
     if empty:
-        return Shortcoming(status=Status.MISSING_VALUE, keywords=tuple(empty))
+        return Shortcoming(status=UpsStatus.MISSING_VALUE, keywords=tuple(empty))
     if str(dataset.ProcedureStepState) != StepState.SCHEDULED:
-        return Shortcoming(status=Status.NOT_SCHEDULED, keywords=("ProcedureStepState",))
+        return Shortcoming(status=UpsStatus.NOT_SCHEDULED, keywords=("ProcedureStepState",))
     invalid = list(_invalid(dataset))
     if "TransactionUID" in dataset and not _empty(dataset, "TransactionUID"):
         invalid.append("TransactionUID")
-    return Shortcoming(status=Status.INVALID_VALUE, keywords=tuple(invalid)) if invalid else None
+    return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=tuple(invalid)) if invalid else None
 
 
 def update_shortcoming(dataset: Dataset) -> Shortcoming | None:
     """Return why an N-SET with these attributes cannot be made; None where it can."""
     forbidden = sorted(element.keyword for element in dataset if element.keyword in NOT_SETTABLE)
     if forbidden:
-        return Shortcoming(status=Status.ATTRIBUTE_LIST_ERROR, keywords=tuple(forbidden))
+        return Shortcoming(status=UpsStatus.ATTRIBUTE_LIST_ERROR, keywords=tuple(forbidden))
     invalid = tuple(_invalid(dataset))
-    return Shortcoming(status=Status.INVALID_VALUE, keywords=invalid) if invalid else None
+    return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=invalid) if invalid else None
 
 
 def final_shortcoming(dataset: Dataset, requested: StepState) -> Shortcoming | None:
@@ -147,7 +147,7 @@ def final_shortcoming(dataset: Dataset, requested: StepState) -> Shortcoming | N
             missing.append("UnifiedProcedureStepPerformedProcedureSequence.OutputInformationSequence")
     else:
         missing = list(_absent_in(dataset, "ProcedureStepProgressInformationSequence", _CANCELED_WITH_VALUE))
-    return Shortcoming(status=Status.FINAL_REQUIREMENTS, keywords=tuple(missing)) if missing else None
+    return Shortcoming(status=UpsStatus.FINAL_REQUIREMENTS, keywords=tuple(missing)) if missing else None
 
 
 def _absent_in(dataset: Dataset, sequence: str, keywords: Iterable[str]) -> Iterator[str]:

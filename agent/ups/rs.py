@@ -27,7 +27,7 @@ from agent.ups.channel import Channel
 from agent.ups.manager import Manager, Reply
 from agent.ups.query_string import BadQuery, Search, read_filter, read_query
 from agent.ups.records import as_dataset, as_json
-from agent.ups.terms import Status, http_answer
+from agent.ups.terms import UpsStatus, http_answer
 
 MEDIA_TYPE = "application/dicom+json"
 _JSON = (MEDIA_TYPE, "application/json")
@@ -120,7 +120,7 @@ class _Service:
         requester = request.path_params.get("requester", "")[:16]
         uid = request.path_params["uid"]
         reply = await run_in_threadpool(self._manager.request_cancel, uid, dataset, requester)
-        if reply.status is Status.ALREADY_CANCELED:
+        if reply.status is UpsStatus.ALREADY_CANCELED:
             return _answer(reply, code=409)
         return _answer(reply, code=202)
 

@@ -32,11 +32,11 @@ from agent.receive.association import BoundedAssociation
 from agent.receive.door_record import association_event
 from agent.receive.ledger import ConnectionLedger
 from agent.receive.messages import InFlight
-from agent.receive.peers import Caller, PeerPolicy, Verdict
+from agent.receive.peers import AssociationResult, Caller, PeerPolicy
 from agent.receive.server import BoundedServer
 from agent.receive.wire import MAXIMUM_PDU, Bounds
 from agent.ups.manager import Manager, Reply
-from agent.ups.terms import EVENT, PULL, PUSH, QUERY, WATCH, ActionType, Status
+from agent.ups.terms import EVENT, PULL, PUSH, QUERY, WATCH, ActionType, UpsStatus
 
 CLASSES = (PUSH, WATCH, PULL, QUERY)
 _PENDING, _CANCELED_FIND = 0xFF00, 0xFE00
@@ -163,9 +163,9 @@ class UpsScp:
             certificate_sha256=fingerprint(association.dul.socket.socket),
         )
         verdict = self._policy.judge(caller)
-        if verdict is Verdict.ACCEPT and not self._ledger.establish(connection):
-            verdict = Verdict.FULL
-        if verdict is Verdict.ACCEPT:
+        if verdict is AssociationResult.ACCEPT and not self._ledger.establish(connection):
+            verdict = AssociationResult.FULL
+        if verdict is AssociationResult.ACCEPT:
             self._admitted.add(association)
             return
         self._on_refused(verdict.reason_code, caller.address, caller.calling_ae_title, caller.called_ae_title)
@@ -175,7 +175,7 @@ class UpsScp:
     def _on_echo(self, event: evt.Event) -> int:
         association = cast(BoundedAssociation, event.assoc)
         association.messages.served()
-        return int(Status.SUCCESS if association in self._admitted else Status.NOT_AUTHORIZED)
+        return int(UpsStatus.SUCCESS if association in self._admitted else UpsStatus.NOT_AUTHORIZED)
 
     def _on_create(self, event: evt.Event) -> tuple[Dataset, Dataset | None]:
         uid = str(cast(Any, event.request).AffectedSOPInstanceUID or "")
@@ -211,13 +211,13 @@ class UpsScp:
                 return self._manager.unsubscribe(uid, receiver)
             case ActionType.SUSPEND_GLOBAL:
                 return self._manager.suspend(uid, receiver)
-        return Reply(status=Status.NO_SUCH_ACTION, uid=uid)
+        return Reply(status=UpsStatus.NO_SUCH_ACTION, uid=uid)
 
     def _on_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         association = cast(BoundedAssociation, event.assoc)
         try:
             if association not in self._admitted:
-                yield int(Status.NOT_AUTHORIZED), None
+                yield int(UpsStatus.NOT_AUTHORIZED), None
                 return
             for found in self._manager.find(event.identifier):
                 if event.is_cancelled:
@@ -238,20 +238,20 @@ class UpsScp:
         request: Any = event.request
         association.messages.served()
         if association not in self._admitted:
-            return int(Status.NOT_AUTHORIZED), None
+            return int(UpsStatus.NOT_AUTHORIZED), None
         self._on_remote_event(str(request.AffectedSOPInstanceUID or ""), int(request.EventTypeID or 0))
-        return int(Status.SUCCESS), None
+        return int(UpsStatus.SUCCESS), None
 
     def _answer(self, event: evt.Event, act: Any) -> tuple[Dataset, Dataset | None]:
         """Turn what a request leads to into its response; this is the outermost loop of a request."""
         association = cast(BoundedAssociation, event.assoc)
         try:
-            reply = act() if association in self._admitted else Reply(status=Status.NOT_AUTHORIZED)
+            reply = act() if association in self._admitted else Reply(status=UpsStatus.NOT_AUTHORIZED)
         except DatabaseUnavailable:
-            reply = Reply(status=Status.RESOURCE_LIMITATION)
+            reply = Reply(status=UpsStatus.RESOURCE_LIMITATION)
         except Exception as error:  # noqa: BLE001 - outermost for a stranger's bytes: it must hear a status
             self._log.error("unexpected", error_type=type(error).__name__)
-            reply = Reply(status=Status.PROCESSING_FAILURE)
+            reply = Reply(status=UpsStatus.PROCESSING_FAILURE)
         finally:
             association.messages.served()
         self._log.info("ups_request", status=f"{reply.status:04X}", what=type(event.request).__name__)

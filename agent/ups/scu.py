@@ -14,7 +14,16 @@ from pynetdicom.association import Association
 
 from agent.foundation.errors import ArchiveUnavailable, DeliveryFailed, DeliveryRefused
 from agent.network.scu import Peer, associated
-from agent.ups.terms import GLOBAL_SUBSCRIPTION, PULL, PUSH, WATCH, ActionType, Readiness, Status, StepState
+from agent.ups.terms import (
+    GLOBAL_SUBSCRIPTION,
+    PULL,
+    PUSH,
+    WATCH,
+    ActionType,
+    Readiness,
+    StepState,
+    UpsStatus,
+)
 
 _PENDING = (0xFF00, 0xFF01)
 _MOST = 500
@@ -120,4 +129,4 @@ def _code(status: Dataset) -> int:
 
 def holds(status: int) -> bool:
     """Whether the answer to a claim means that the workitem is ours: claimed now, or by us before."""
-    return status in (Status.SUCCESS, Status.ALREADY_IN_PROGRESS)
+    return status in (UpsStatus.SUCCESS, UpsStatus.ALREADY_IN_PROGRESS)

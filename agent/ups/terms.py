@@ -69,7 +69,7 @@ class EventType(IntEnum):
     ASSIGNED = 5
 
 
-class Status(IntEnum):
+class UpsStatus(IntEnum):
     """Status of a DIMSE-N response. Source: PS3.4 CC.2, PS3.7 annex C."""
 
     SUCCESS = 0x0000
@@ -105,40 +105,40 @@ class Status(IntEnum):
     @property
     def failed(self) -> bool:
         """Whether nothing was changed: neither Success nor a Warning (0xBxxx)."""
-        return self is not Status.SUCCESS and not 0xB000 <= self <= 0xBFFF
+        return self is not UpsStatus.SUCCESS and not 0xB000 <= self <= 0xBFFF
 
 
 # What a status says in UPS-RS: the HTTP status, and the fixed text of the Warning header where there is one.
 # Source: PS3.18 sections 11.4.3 to 11.9.3.
 _INCONSISTENT = "The submitted request is inconsistent with the state of the UPS Instance."
 _WRONG_TRANSACTION = "The Transaction UID is incorrect."
-_HTTP: dict[Status, tuple[int, str]] = {
-    Status.SUCCESS: (200, ""),
-    Status.CREATED_MODIFIED: (201, "The UPS was created with modifications."),
-    Status.LOCK_NOT_GRANTED: (201, "Deletion Lock not granted."),
-    Status.ALREADY_CANCELED: (200, "The UPS is already in the requested state of CANCELED."),
-    Status.ALREADY_COMPLETED: (200, "The UPS is already in the requested state of COMPLETED."),
-    Status.DUPLICATE_INSTANCE: (409, _INCONSISTENT),
-    Status.NOT_UPDATABLE: (409, _INCONSISTENT),
-    Status.WRONG_TRANSACTION: (400, _WRONG_TRANSACTION),
-    Status.ALREADY_IN_PROGRESS: (409, _INCONSISTENT),
-    Status.ONLY_CREATED_SCHEDULED: (409, _INCONSISTENT),
-    Status.FINAL_REQUIREMENTS: (409, _INCONSISTENT),
-    Status.NO_SUCH_WORKITEM: (404, ""),
-    Status.UNKNOWN_RECEIVER: (404, ""),
-    Status.NOT_SCHEDULED: (400, ""),
-    Status.NOT_IN_PROGRESS: (409, _INCONSISTENT),
-    Status.IS_COMPLETED: (409, "The UPS is already COMPLETED."),
-    Status.CANNOT_CONTACT: (409, "The performer cannot be contacted."),
-    Status.WILL_NOT_CANCEL: (409, "Performer chooses not to cancel."),
-    Status.NOT_AUTHORIZED: (403, ""),
-    Status.PROCESSING_FAILURE: (500, ""),
-    Status.RESOURCE_LIMITATION: (503, ""),
+_HTTP: dict[UpsStatus, tuple[int, str]] = {
+    UpsStatus.SUCCESS: (200, ""),
+    UpsStatus.CREATED_MODIFIED: (201, "The UPS was created with modifications."),
+    UpsStatus.LOCK_NOT_GRANTED: (201, "Deletion Lock not granted."),
+    UpsStatus.ALREADY_CANCELED: (200, "The UPS is already in the requested state of CANCELED."),
+    UpsStatus.ALREADY_COMPLETED: (200, "The UPS is already in the requested state of COMPLETED."),
+    UpsStatus.DUPLICATE_INSTANCE: (409, _INCONSISTENT),
+    UpsStatus.NOT_UPDATABLE: (409, _INCONSISTENT),
+    UpsStatus.WRONG_TRANSACTION: (400, _WRONG_TRANSACTION),
+    UpsStatus.ALREADY_IN_PROGRESS: (409, _INCONSISTENT),
+    UpsStatus.ONLY_CREATED_SCHEDULED: (409, _INCONSISTENT),
+    UpsStatus.FINAL_REQUIREMENTS: (409, _INCONSISTENT),
+    UpsStatus.NO_SUCH_WORKITEM: (404, ""),
+    UpsStatus.UNKNOWN_RECEIVER: (404, ""),
+    UpsStatus.NOT_SCHEDULED: (400, ""),
+    UpsStatus.NOT_IN_PROGRESS: (409, _INCONSISTENT),
+    UpsStatus.IS_COMPLETED: (409, "The UPS is already COMPLETED."),
+    UpsStatus.CANNOT_CONTACT: (409, "The performer cannot be contacted."),
+    UpsStatus.WILL_NOT_CANCEL: (409, "Performer chooses not to cancel."),
+    UpsStatus.NOT_AUTHORIZED: (403, ""),
+    UpsStatus.PROCESSING_FAILURE: (500, ""),
+    UpsStatus.RESOURCE_LIMITATION: (503, ""),
 }
 
 
-def http_answer(status: Status, *, transaction_given: bool = True) -> tuple[int, str]:
+def http_answer(status: UpsStatus, *, transaction_given: bool = True) -> tuple[int, str]:
     """Return the HTTP status code for a status, and the text of its Warning header, empty for none."""
-    if status is Status.WRONG_TRANSACTION and not transaction_given:
+    if status is UpsStatus.WRONG_TRANSACTION and not transaction_given:
         return 400, "The Transaction UID is missing."
     return _HTTP.get(status, (400, ""))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.ups.terms import Status, StepState
+from agent.ups.terms import StepState, UpsStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """The answer to a request, and the states that the workitem passes, in order; empty where it stays."""
 
-    status: Status
+    status: UpsStatus
     steps: tuple[StepState, ...] = ()
     # The performer is to be told that somebody wants the workitem canceled.
     asks_performer: bool = False
@@ -37,11 +37,11 @@ def change_state(
         requirements_met: whether the attributes that the requested final state demands are there.
     """
     if present is None:
-        return Change(status=Status.NO_SUCH_WORKITEM)
+        return Change(status=UpsStatus.NO_SUCH_WORKITEM)
     if requested is StepState.SCHEDULED:
-        return Change(status=Status.ONLY_CREATED_SCHEDULED)
+        return Change(status=UpsStatus.ONLY_CREATED_SCHEDULED)
     if not transaction_uid or (present is not StepState.SCHEDULED and transaction_uid != claimed_with):
-        return Change(status=Status.WRONG_TRANSACTION)
+        return Change(status=UpsStatus.WRONG_TRANSACTION)
     if requested is StepState.IN_PROGRESS:
         return _claim(present)
     return _finish(present, requested, requirements_met)
@@ -49,23 +49,23 @@ def change_state(
 
 def _claim(present: StepState) -> Change:
     if present is StepState.SCHEDULED:
-        return Change(status=Status.SUCCESS, steps=(StepState.IN_PROGRESS,))
+        return Change(status=UpsStatus.SUCCESS, steps=(StepState.IN_PROGRESS,))
     if present is StepState.IN_PROGRESS:
-        return Change(status=Status.ALREADY_IN_PROGRESS)
-    return Change(status=Status.NOT_UPDATABLE)
+        return Change(status=UpsStatus.ALREADY_IN_PROGRESS)
+    return Change(status=UpsStatus.NOT_UPDATABLE)
 
 
 def _finish(present: StepState, requested: StepState, requirements_met: bool) -> Change:
     if present is StepState.SCHEDULED:
-        return Change(status=Status.NOT_IN_PROGRESS)
+        return Change(status=UpsStatus.NOT_IN_PROGRESS)
     if present is StepState.IN_PROGRESS:
         if not requirements_met:
-            return Change(status=Status.FINAL_REQUIREMENTS)
-        return Change(status=Status.SUCCESS, steps=(requested,))
+            return Change(status=UpsStatus.FINAL_REQUIREMENTS)
+        return Change(status=UpsStatus.SUCCESS, steps=(requested,))
     if present is requested:
         already = requested is StepState.COMPLETED
-        return Change(status=Status.ALREADY_COMPLETED if already else Status.ALREADY_CANCELED)
-    return Change(status=Status.NOT_UPDATABLE)
+        return Change(status=UpsStatus.ALREADY_COMPLETED if already else UpsStatus.ALREADY_CANCELED)
+    return Change(status=UpsStatus.NOT_UPDATABLE)
 
 
 def request_cancel(present: StepState | None) -> Change:
@@ -75,9 +75,11 @@ def request_cancel(present: StepState | None) -> Change:
     direct transition. A claimed one is only its performer's to cancel.
     """
     if present is None:
-        return Change(status=Status.NO_SUCH_WORKITEM)
+        return Change(status=UpsStatus.NO_SUCH_WORKITEM)
     if present is StepState.SCHEDULED:
-        return Change(status=Status.SUCCESS, steps=(StepState.IN_PROGRESS, StepState.CANCELED))
+        return Change(status=UpsStatus.SUCCESS, steps=(StepState.IN_PROGRESS, StepState.CANCELED))
     if present is StepState.IN_PROGRESS:
-        return Change(status=Status.SUCCESS, asks_performer=True)
-    return Change(status=Status.IS_COMPLETED if present is StepState.COMPLETED else Status.ALREADY_CANCELED)
+        return Change(status=UpsStatus.SUCCESS, asks_performer=True)
+    return Change(
+        status=UpsStatus.IS_COMPLETED if present is StepState.COMPLETED else UpsStatus.ALREADY_CANCELED
+    )

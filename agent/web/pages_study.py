@@ -132,7 +132,7 @@ async def judge(request: Request) -> Response:
     kept: dict[str, Any] = {"report": report, "reason": fields.get("reason", ""), "observer": name}
     if not name.strip("^ "):
         return await _again(request, study_id, 422, "Say who you are: a verdict needs a name.", kept)
-    decision = verdict.Decision(
+    decision = verdict.SignOffDecision(
         study_id=study_id,
         draft_id=_number(fields.get("draft", "")),
         revision=_number(fields.get("revision", "")),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent.commands.demo.orthanc import free_ports
-from agent.commands.demo.outcome import Outcome, read_outcomes
+from agent.commands.demo.outcome import DemoOutcome, read_outcomes
 from agent.commands.demo.pacs import EmbeddedPacs, running_pacs
 from agent.commands.demo.service import (
     Service,
@@ -108,7 +108,7 @@ class Agent:
         """Where the listener listens."""
         return self.service.settings.listener.port
 
-    def outcomes(self, studies: list[str]) -> dict[str, Outcome]:
+    def outcomes(self, studies: list[str]) -> dict[str, DemoOutcome]:
         """Return what has become of these studies so far."""
         database = Database(open_engine(self.service.settings.database.url))
         try:
@@ -116,7 +116,7 @@ class Agent:
         finally:
             database.close()
 
-    def wait(self, studies: list[str], within_s: float = PATIENCE_S) -> dict[str, Outcome]:
+    def wait(self, studies: list[str], within_s: float = PATIENCE_S) -> dict[str, DemoOutcome]:
         """Wait until all these studies have ended, and return what became of them."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:

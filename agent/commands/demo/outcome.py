@@ -22,7 +22,7 @@ FAILED = frozenset({JobState.FAILED, JobState.DEAD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DemoOutcome:
     """One study's newest job; `times` are seconds from the last image to each state and to the storing."""
 
     study_instance_uid: str
@@ -51,7 +51,7 @@ class Outcome:
 class StudyResult:
     """A study of the demo: what became of it, what its phantom shows, and where its files lie."""
 
-    outcome: Outcome
+    outcome: DemoOutcome
     truth: Sequence[Finding] | None
     sr: Sequence[Path]
 
@@ -81,7 +81,7 @@ class DemoResult:
         return sum(one.outcome.state is JobState.SKIPPED for one in self.results)
 
 
-def read_outcomes(database: Database, study_instance_uids: Sequence[str]) -> dict[str, Outcome]:
+def read_outcomes(database: Database, study_instance_uids: Sequence[str]) -> dict[str, DemoOutcome]:
     """Return the outcomes of those studies that have arrived."""
     with database.reading() as session:
         rows = session.execute(
@@ -93,7 +93,7 @@ def read_outcomes(database: Database, study_instance_uids: Sequence[str]) -> dic
 
 
 def read_model(
-    database: Database, identity: Mapping[str, Any], outcomes: Sequence[Outcome]
+    database: Database, identity: Mapping[str, Any], outcomes: Sequence[DemoOutcome]
 ) -> dict[str, Any]:
     """Return what is known of the model: `identity` is what the worker says of itself."""
     forwards = [one.forwards for one in outcomes if one.forwards is not None]
@@ -165,7 +165,7 @@ def _report(result: StudyResult) -> dict[str, Any]:
     }
 
 
-def _outcome(session: Session, study: Study, job: Job) -> Outcome:
+def _outcome(session: Session, study: Study, job: Job) -> DemoOutcome:
     draft = session.scalar(
         select(Draft)
         .where(Draft.job_id == job.id, Draft.outcome == "drafted")
@@ -176,7 +176,7 @@ def _outcome(session: Session, study: Study, job: Job) -> Outcome:
     stored_at = session.execute(
         select(func.max(Delivery.stored_at)).where(Delivery.job_id == job.id)
     ).scalar()
-    return Outcome(
+    return DemoOutcome(
         study_instance_uid=study.study_instance_uid,
         state=JobState(job.state),
         code=job.code,

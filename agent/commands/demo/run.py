@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from agent.commands.demo import output
 from agent.commands.demo.orthanc import running_orthanc
-from agent.commands.demo.outcome import DemoResult, Outcome, StudyResult, read_model, read_outcomes
+from agent.commands.demo.outcome import DemoOutcome, DemoResult, StudyResult, read_model, read_outcomes
 from agent.commands.demo.pacs import Pacs, running_pacs
 from agent.commands.demo.phantom_study import phantom_study
 from agent.commands.demo.sending import Parcel, Sent, by_study, parcel_of, parcels_in, send
@@ -28,7 +28,7 @@ from model.findings.types import Finding
 POLL_S = 0.2
 # Nothing has moved for this long (s): the demo stops waiting.
 PATIENCE_S = 180.0
-Report = Callable[[str, Mapping[str, Outcome]], None]
+Report = Callable[[str, Mapping[str, DemoOutcome]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def _groups(options: DemoOptions, sending: _Sending) -> Iterator[Sequence[Parcel
         ]
 
 
-def _wait(database: Database, sending: _Sending, report: Report) -> dict[str, Outcome]:
+def _wait(database: Database, sending: _Sending, report: Report) -> dict[str, DemoOutcome]:
     moved, before = time.monotonic(), ""
     while True:
         outcomes = read_outcomes(database, sending.studies)
@@ -143,7 +143,7 @@ def _collect(
     database: Database,
     pacs: Pacs,
     sending: _Sending,
-    outcomes: Mapping[str, Outcome],
+    outcomes: Mapping[str, DemoOutcome],
 ) -> DemoResult:
     results = []
     store = InstanceStore(service.settings.storage.path, service.settings.storage.min_free_mb)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from agent.commands.demo.outcome import DemoResult, Outcome, StudyResult, concepts
+from agent.commands.demo.outcome import DemoOutcome, DemoResult, StudyResult, concepts
 from agent.database.states import JobState
 from model.findings.types import Presence
 
@@ -50,7 +50,7 @@ class Screen:
         """Stop drawing."""
         self._progress.stop()
 
-    def update(self, stage: str, outcomes: Mapping[str, Outcome]) -> None:
+    def update(self, stage: str, outcomes: Mapping[str, DemoOutcome]) -> None:
         """Show a stage and how many studies stand where."""
         counts = Counter(one.state.value for one in outcomes.values())
         states = "  ".join(f"{state} {counts[state.value]}" for state in JobState if counts[state.value])
@@ -99,7 +99,7 @@ def _table(results: Sequence[StudyResult]) -> Table:
     return table
 
 
-def _times(outcome: Outcome) -> str:
+def _times(outcome: DemoOutcome) -> str:
     shown = [
         f"{outcome.times[state.value]:5.1f} {name}"
         for name, state in (("queued", JobState.QUEUED), ("drafted", JobState.DRAFTED))

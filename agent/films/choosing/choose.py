@@ -49,7 +49,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Choice:
+class FilmChoice:
     """The images to try for each view, the best first, and those that are never read."""
 
     frontal: tuple[Film, ...]
@@ -67,7 +67,7 @@ def film_of(header: Dataset, arrival: int, vocabulary: Vocabulary | None = None)
     )
 
 
-def choose(films: Sequence[Film]) -> Choice:
+def choose(films: Sequence[Film]) -> FilmChoice:
     """Sort the images of each view, and list those that are never read."""
     left_out = [LeftOut(film=one, why=NAMES[one.copy.kind]) for one in films if one.copy.unreadable]
     usable = [one for one in films if not one.copy.unreadable]
@@ -86,7 +86,7 @@ def choose(films: Sequence[Film]) -> Choice:
     if silent and all(one.view.special or one.copy.kind for one in stated):
         frontal = [*sorted(silent, key=key), *sorted(stated, key=key)]
     lateral = sorted((one for one in usable if one.view.view == "lateral"), key=key)
-    return Choice(frontal=tuple(frontal), lateral=tuple(lateral), left_out=tuple(left_out))
+    return FilmChoice(frontal=tuple(frontal), lateral=tuple(lateral), left_out=tuple(left_out))
 
 
 def why_behind(film: Film, chosen: Film | None) -> str:

@@ -24,7 +24,7 @@ NO_IMAGE = "no-image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class RoutingDecision:
     """The decision of one image's first matching rule, and the region that its attributes state."""
 
     header: Header
@@ -47,7 +47,7 @@ class Decision:
 class Selection:
     """The decisions on a study's images, in the order in which the images were given."""
 
-    decisions: tuple[Decision, ...]
+    decisions: tuple[RoutingDecision, ...]
 
     @property
     def accepted(self) -> tuple[Header, ...]:
@@ -82,14 +82,14 @@ class Router:
         """Decide on each image of a study."""
         return Selection(decisions=tuple(self.decide(header) for header in headers))
 
-    def decide(self, header: Header) -> Decision:
+    def decide(self, header: Header) -> RoutingDecision:
         """Decide on one image."""
         region = region_of(evidence_of(header, self.vocabulary))
         for rule in self.rules:
             if self._matches(rule, header, region):
                 accepted = rule.decision == "accept"
-                return Decision(header=header, rule=rule.name, accepted=accepted, region=region)
-        return Decision(header=header, rule=NO_RULE, accepted=False, region=region)
+                return RoutingDecision(header=header, rule=rule.name, accepted=accepted, region=region)
+        return RoutingDecision(header=header, rule=NO_RULE, accepted=False, region=region)
 
     def may_accept(self, modality: str) -> bool:
         """Whether an image with only a known modality may be accepted."""

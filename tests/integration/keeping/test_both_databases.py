@@ -22,7 +22,7 @@ from agent.keeping.purge import Purge
 from agent.network.contexts import CR_IMAGE
 from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
-from agent.receive.receiver import Answer, Command, Receiver
+from agent.receive.receiver import Command, Receiver, StoreAnswer
 from agent.receive.reconcile_files import reconcile
 from agent.service.ticks import Housekeeper
 from tests.integration.receive.peer import EXPLICIT
@@ -46,7 +46,7 @@ class Recording:
         self.users += [str(fromstring(one.text).find("ActiveParticipant").get("UserID")) for one in lines]
 
 
-def take(database: Database, store: InstanceStore, number: int) -> Answer:
+def take(database: Database, store: InstanceStore, number: int) -> StoreAnswer:
     """Receive the image of a study, as the listener does."""
     uid = f"1.2.{number}.1.1"
     dataset = dataset_bytes(bare_film(SOPInstanceUID=uid, StudyInstanceUID=f"1.2.{number}"))

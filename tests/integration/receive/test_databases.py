@@ -15,7 +15,7 @@ from agent.foundation.settings.tree import StudySettings
 from agent.network.contexts import CR_IMAGE
 from agent.objects.header import Header
 from agent.objects.store import StoredFile
-from agent.receive.intake import Intake, Outcome
+from agent.receive.intake import Intake, IntakeOutcome
 from tests.integration.receive.peer import EXPLICIT
 
 pytestmark = pytest.mark.integration
@@ -77,7 +77,7 @@ def test_same_object_from_everywhere_is_one_instance(both_databases: Database) -
         outcomes.append(Intake(both_databases, StudySettings()).receive(IMAGE, file_of("x"), "CR1").outcome)
 
     assert together(8, sender) == []
-    assert (outcomes.count(Outcome.NEW), outcomes.count(Outcome.DUPLICATE)) == (1, 7)
+    assert (outcomes.count(IntakeOutcome.NEW), outcomes.count(IntakeOutcome.DUPLICATE)) == (1, 7)
 
 
 def test_changed_objects_make_one_revision_each(both_databases: Database) -> None:

@@ -14,7 +14,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from agent.commands.doctor import Verdict, check_listener
+from agent.commands.doctor import CheckResult, check_listener
 from agent.foundation.errors import PortUnavailable, SettingsError
 from agent.foundation.settings.tree import AllowedPeer, TlsSettings
 from agent.network.contexts import VERIFICATION
@@ -122,7 +122,7 @@ def test_doctor_knows_a_running_listener_over_tls(start: Start, keys: Keys) -> N
     """The port is taken by ourselves: `doctor` shows the listener its own certificate."""
     listener = start(tls=keys.settings())
     found = check_listener(listener.settings.model_copy(update={"port": listener.port}))
-    assert (found.verdict, found.found.endswith("runs and answers")) == (Verdict.RIGHT, True)
+    assert (found.verdict, found.found.endswith("runs and answers")) == (CheckResult.RIGHT, True)
 
 
 @pytest.mark.parametrize("certificate", [None, "stranger"])

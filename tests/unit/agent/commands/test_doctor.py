@@ -19,7 +19,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from agent.commands.demo.pacs import running_pacs
-from agent.commands.doctor import Check, Verdict, examine
+from agent.commands.doctor import Check, CheckResult, examine
 from agent.database.session import Database, open_engine
 from agent.foundation.settings.tree import (
     AllowedPeer,
@@ -61,29 +61,32 @@ def checks_of(settings: Settings) -> dict[str, Check]:
     """Run all checks; every one that is not right says how to mend."""
     found = list(examine(settings, lambda: Database(open_engine(settings.database.url))))
     gc.collect()
-    assert [one.name for one in found if one.verdict is not Verdict.RIGHT and not one.mend] == []
+    assert [one.name for one in found if one.verdict is not CheckResult.RIGHT and not one.mend] == []
     return {one.name: one for one in found}
 
 
 def test_doctor_finds_nothing_wrong_on_a_right_machine(database: Database, settings: Settings) -> None:
     """Only the demonstration model and the missing destination ask for a look."""
     found = checks_of(settings)
-    assert {one.name for one in found.values() if one.verdict is Verdict.WRONG} == set()
-    assert {one.name for one in found.values() if one.verdict is Verdict.LOOK} == {"model", "destinations"}
+    assert {one.name for one in found.values() if one.verdict is CheckResult.WRONG} == set()
+    assert {one.name for one in found.values() if one.verdict is CheckResult.LOOK} == {
+        "model",
+        "destinations",
+    }
 
 
 def test_doctor_names_the_command_for_a_database_without_tables(settings: Settings) -> None:
     """A new machine needs `db upgrade`; the other checks run all the same."""
     found = checks_of(settings)
-    assert found["database"].verdict is Verdict.WRONG
+    assert found["database"].verdict is CheckResult.WRONG
     assert "echo-agent db upgrade" in found["database"].mend
-    assert found["storage"].verdict is Verdict.RIGHT
+    assert found["storage"].verdict is CheckResult.RIGHT
 
 
 def test_doctor_sees_a_full_disk(database: Database, settings: Settings, tmp_path: Path) -> None:
     """Less free space than the reserve is wrong."""
     full = settings.model_copy(update={"storage": StorageSettings(path=tmp_path, min_free_mb=1e12)})
-    assert checks_of(full)["storage"].verdict is Verdict.WRONG
+    assert checks_of(full)["storage"].verdict is CheckResult.WRONG
 
 
 def test_doctor_sees_another_program_on_the_port(database: Database, settings: Settings) -> None:
@@ -92,7 +95,7 @@ def test_doctor_sees_another_program_on_the_port(database: Database, settings: S
         other.bind(("127.0.0.1", 0))
         taken = settings.model_copy(update={"listener": ListenerSettings(port=other.getsockname()[1])})
         found = checks_of(taken)["listener"]
-    assert (found.verdict, "listener.port" in found.mend) == (Verdict.WRONG, True)
+    assert (found.verdict, "listener.port" in found.mend) == (CheckResult.WRONG, True)
 
 
 def test_doctor_knows_the_listener_that_runs(database: Database, settings: Settings, tmp_path: Path) -> None:
@@ -100,7 +103,7 @@ def test_doctor_knows_the_listener_that_runs(database: Database, settings: Setti
     with running_pacs(tmp_path / "pacs") as pacs:
         ours = ListenerSettings(port=pacs.port, ae_title=pacs.ae_title)
         found = checks_of(settings.model_copy(update={"listener": ours}))["listener"]
-    assert (found.verdict, found.found.endswith("runs and answers")) == (Verdict.RIGHT, True)
+    assert (found.verdict, found.found.endswith("runs and answers")) == (CheckResult.RIGHT, True)
 
 
 def test_doctor_asks_each_destination(database: Database, settings: Settings, tmp_path: Path) -> None:
@@ -109,8 +112,8 @@ def test_doctor_asks_each_destination(database: Database, settings: Settings, tm
         there = DestinationSettings(name="there", host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
         gone = DestinationSettings(name="gone", host="127.0.0.1", port=1, ae_title="GONE")
         found = checks_of(settings.model_copy(update={"destinations": (there, gone)}))
-    assert found["destination there"].verdict is Verdict.RIGHT
-    assert found["destination gone"].verdict is Verdict.WRONG
+    assert found["destination there"].verdict is CheckResult.RIGHT
+    assert found["destination gone"].verdict is CheckResult.WRONG
 
 
 def test_doctor_asks_the_archive(database: Database, settings: Settings, tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_doctor_asks_the_archive(database: Database, settings: Settings, tmp_pat
         there = ArchiveSettings(host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
         gone = there.model_copy(update={"port": 1, "ae_title": "GONE"})
         found = [checks_of(settings.model_copy(update={"archive": one}))["archive"] for one in (there, gone)]
-    assert [one.verdict for one in found] == [Verdict.RIGHT, Verdict.WRONG]
+    assert [one.verdict for one in found] == [CheckResult.RIGHT, CheckResult.WRONG]
 
 
 def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
@@ -129,7 +132,7 @@ def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
     outside = DestinationSettings(name="pacs", host="192.0.2.1", port=1, ae_title="P", timeout_s=0.1)
     asked = settings.model_copy(update={"destinations": (outside,)})
     found = next(one for one in examine(asked, lambda: database) if one.name == "model")
-    assert (found.verdict, "allow_demonstration" in found.mend) == (Verdict.WRONG, True)
+    assert (found.verdict, "allow_demonstration" in found.mend) == (CheckResult.WRONG, True)
 
 
 def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(
@@ -142,20 +145,20 @@ def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(
 
     monkeypatch.setattr("agent.service.wiring.load_reporter", refuse)
     found = checks_of(settings)["model"]
-    assert (found.verdict, "no tokenizer" in found.found) == (Verdict.WRONG, True)
+    assert (found.verdict, "no tokenizer" in found.found) == (CheckResult.WRONG, True)
 
 
 @pytest.mark.parametrize(
     ("listener", "expected"),
     [
-        (ListenerSettings(port=0), Verdict.RIGHT),
-        (ListenerSettings(port=0, host="0.0.0.0"), Verdict.LOOK),
-        (ListenerSettings(port=0, allow=(AllowedPeer(ae_title="A"),)), Verdict.LOOK),
-        (ListenerSettings(port=0, host="0.0.0.0", allow=(AllowedPeer(ae_title="A"),)), Verdict.RIGHT),
+        (ListenerSettings(port=0), CheckResult.RIGHT),
+        (ListenerSettings(port=0, host="0.0.0.0"), CheckResult.LOOK),
+        (ListenerSettings(port=0, allow=(AllowedPeer(ae_title="A"),)), CheckResult.LOOK),
+        (ListenerSettings(port=0, host="0.0.0.0", allow=(AllowedPeer(ae_title="A"),)), CheckResult.RIGHT),
     ],
 )
 def test_doctor_compares_peers_and_address(
-    database: Database, settings: Settings, listener: ListenerSettings, expected: Verdict
+    database: Database, settings: Settings, listener: ListenerSettings, expected: CheckResult
 ) -> None:
     """Allowing peers without listening to them, or the other way round, is worth a look."""
     assert checks_of(settings.model_copy(update={"listener": listener}))["peers"].verdict is expected
@@ -163,10 +166,10 @@ def test_doctor_compares_peers_and_address(
 
 @pytest.mark.parametrize(
     ("days", "expected"),
-    [(400, Verdict.RIGHT), (10, Verdict.LOOK), (-2, Verdict.WRONG), (None, Verdict.WRONG)],
+    [(400, CheckResult.RIGHT), (10, CheckResult.LOOK), (-2, CheckResult.WRONG), (None, CheckResult.WRONG)],
 )
 def test_doctor_reads_when_certificates_end(
-    database: Database, settings: Settings, tmp_path: Path, days: int | None, expected: Verdict
+    database: Database, settings: Settings, tmp_path: Path, days: int | None, expected: CheckResult
 ) -> None:
     """One that ends soon is to be renewed, one that has ended or cannot be read is wrong."""
     path = tmp_path / "agent.pem"
@@ -178,8 +181,8 @@ def test_doctor_reads_when_certificates_end(
 def test_doctor_sees_an_open_worklist(database: Database, settings: Settings) -> None:
     """Reachable from other machines without users or TLS is wrong; on loopback it is right."""
     opened = settings.model_copy(update={"web": WebSettings(host="0.0.0.0")})
-    assert checks_of(opened)["worklist"].verdict is Verdict.WRONG
-    assert checks_of(settings)["worklist"].verdict is Verdict.RIGHT
+    assert checks_of(opened)["worklist"].verdict is CheckResult.WRONG
+    assert checks_of(settings)["worklist"].verdict is CheckResult.RIGHT
 
 
 def certificate(days: int) -> bytes:
@@ -205,7 +208,7 @@ def test_doctor_proposes_what_is_delivered(database: Database, settings: Setting
     finally:
         assert server is not None
         server.shutdown()
-    assert found.verdict is Verdict.WRONG
+    assert found.verdict is CheckResult.WRONG
     assert "Comprehensive 3D SR Storage and Basic Text SR Storage" in found.found
 
 

@@ -17,7 +17,7 @@ from agent.database.tables import Document, Draft, Listing, ListingTag, Study
 from agent.drafting.worker import Worker
 from agent.foundation.settings.tree import Settings
 from agent.reports.edited_report import drafted_report
-from agent.reports.sign_off import Decision, Observer, give
+from agent.reports.sign_off import Observer, SignOffDecision, give
 
 Film = Callable[..., Dataset]
 Uids = tuple[str, ...]
@@ -46,7 +46,7 @@ class Desk:
         with self.house.database.reading() as session:
             revision = session.scalars(select(Study.revision)).one()
         draft = self.newest()
-        decision = Decision(
+        decision = SignOffDecision(
             study_id=draft.study_id,
             draft_id=draft.id,
             revision=revision,

@@ -23,7 +23,7 @@ from agent.keeping.purge import Purge, Purged
 from agent.keeping.rules import Reason
 from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore, StoredFile, part10_head
-from agent.receive.intake import Intake, Outcome
+from agent.receive.intake import Intake, IntakeOutcome
 from agent.receive.reconcile_files import reconcile
 from agent.service.ticks import complete_due_studies
 from tests.unit.agent.rows import add_draft, now_of
@@ -44,7 +44,7 @@ class House:
         self.free_mb = 1e6
         self._chest_bytes = chest_bytes
 
-    def receive(self, number: int, *, image: int = 1, **changes: Any) -> tuple[StoredFile, Outcome]:
+    def receive(self, number: int, *, image: int = 1, **changes: Any) -> tuple[StoredFile, IntakeOutcome]:
         """Take an image of a study."""
         uid = f"1.2.{number}.1.{image}"
         dataset = self._chest_bytes(SOPInstanceUID=uid, StudyInstanceUID=f"1.2.{number}", **changes)
@@ -223,8 +223,8 @@ def test_image_that_comes_again_after_its_purge_is_kept_again(house: House) -> N
     house.purge().run()
     assert house.files() == set()
     file, outcome = house.receive(1)
-    assert (outcome, house.files()) == (Outcome.RESTORED, {file.sha256})
-    assert house.receive(1)[1] is Outcome.DUPLICATE
+    assert (outcome, house.files()) == (IntakeOutcome.RESTORED, {file.sha256})
+    assert house.receive(1)[1] is IntakeOutcome.DUPLICATE
     assert reasons(house.purge()) == [Reason.TOO_YOUNG]
     assert erase(house.database, house.store.discard, [file.sha256]) == 0
     with house.database.reading() as session:

@@ -13,7 +13,7 @@ from agent.network.contexts import supported_contexts
 from agent.network.statuses import ACTION_STATUSES, ActionVerdict
 from agent.receive.intake import INSTANCE_CONFLICT, PATIENT_CONFLICT
 from agent.receive.ledger import HALF_OPEN_PER_ADDRESS, HALF_OPEN_PER_STRANGER
-from agent.receive.receiver import Status
+from agent.receive.receiver import ReceiveStatus
 from agent.receive.wire import DATA, longest
 
 
@@ -33,7 +33,7 @@ def test_statement_names_every_class_and_transfer_syntax(statement: str) -> None
 
 def test_statement_names_every_status(statement: str) -> None:
     """What a sender can hear is stated."""
-    for status in Status:
+    for status in ReceiveStatus:
         assert f"| 0x{status:04X} |" in statement
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.network.query_scu import FoundStudy
 from agent.objects.identity import Patient, same_patient
-from agent.priors.choice import Choice, choose, earliest
+from agent.priors.choice import PriorChoice, choose, earliest
 
 PATIENT = Patient(patient_id="P1", issuer_of_patient_id="", patient_birth_date="19700101", patient_sex="F")
 
@@ -30,12 +30,12 @@ def found(uid: str = "1.2.1", **changes: Any) -> FoundStudy:
     return FoundStudy(**(values | changes))
 
 
-def chosen(*answers: FoundStudy, before: str = "20260101120000") -> Choice:
+def chosen(*answers: FoundStudy, before: str = "20260101120000") -> PriorChoice:
     """Choose for a study of that date and time."""
     return choose(answers, PATIENT, uid="1.2.9", before=before, modalities=("CR", "DX"))
 
 
-def uids(choice: Choice) -> list[str]:
+def uids(choice: PriorChoice) -> list[str]:
     """The chosen studies."""
     return [one.study_instance_uid for one in choice.studies]
 
@@ -60,7 +60,7 @@ def test_newest_comes_first_and_each_once() -> None:
 )
 def test_what_is_no_earlier_radiograph_is_left_out(changes: dict[str, Any]) -> None:
     """Itself, a later one, one of unknown date or time, and another modality are no earlier radiograph."""
-    assert chosen(found(**changes)) == Choice(studies=(), refused=0)
+    assert chosen(found(**changes)) == PriorChoice(studies=(), refused=0)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_what_may_be_an_earlier_radiograph_is_taken(changes: dict[str, Any]) -> 
 )
 def test_study_of_another_patient_is_refused_and_counted(changes: dict[str, Any]) -> None:
     """An archive that answers with somebody else's study is not believed."""
-    assert chosen(found(**changes)) == Choice(studies=(), refused=1)
+    assert chosen(found(**changes)) == PriorChoice(studies=(), refused=1)
 
 
 def test_several_issuers_are_several_patients() -> None:
     """A patient ID without an issuer, that two issuers have given, is nobody's for sure."""
     answers = (found("1.2.1", issuer_of_patient_id="A"), found("1.2.2", issuer_of_patient_id="B"))
-    assert chosen(*answers) == Choice(studies=(), refused=2)
+    assert chosen(*answers) == PriorChoice(studies=(), refused=2)
 
 
 def test_same_patient_needs_a_known_identifier() -> None:

@@ -19,7 +19,7 @@ from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import HIGH_PRIORITY, STAT_PRIORITY, Header
 from agent.objects.store import StoredFile
 from agent.queue.states import move
-from agent.receive.intake import Intake, Outcome, Receipt
+from agent.receive.intake import Intake, IntakeOutcome, Receipt
 
 SETTINGS = StudySettings(quiet_time_s=60, stat_quiet_time_s=10, force_after_s=1800)
 IMAGE = Header(
@@ -79,7 +79,7 @@ def put_in_state(database: Database, *states: JobState, **values: Any) -> None:
 
 def test_first_image_makes_study_instance_and_job(database: Database, send: Send) -> None:
     """One transaction enters all three; the job waits for the quiet time."""
-    assert send(IMAGE) == Receipt(outcome=Outcome.NEW, revision=1)
+    assert send(IMAGE) == Receipt(outcome=IntakeOutcome.NEW, revision=1)
     (job,) = jobs(database)
     assert (job.state, job.revision, job.priority) == ("RECEIVING", 1, 50)
     assert job.due_at is not None
@@ -110,7 +110,7 @@ def test_identical_repeat_makes_no_work(database: Database, send: Send) -> None:
     send(IMAGE)
     put_in_state(database, JobState.QUEUED)
     (before,) = jobs(database)
-    assert send(IMAGE).outcome is Outcome.DUPLICATE
+    assert send(IMAGE).outcome is IntakeOutcome.DUPLICATE
     (after,) = jobs(database)
     assert (after.state, after.due_at, study(database).revision) == ("QUEUED", before.due_at, 1)
 
@@ -119,7 +119,7 @@ def test_changed_instance_is_kept_flagged_and_makes_a_revision(database: Databas
     """One SOP Instance with two contents: both rows, a conflict, and revision 2."""
     send(IMAGE, b"first")
     assert send(IMAGE, b"second") == Receipt(
-        outcome=Outcome.CHANGED, revision=2, conflict="instance-conflict"
+        outcome=IntakeOutcome.CHANGED, revision=2, conflict="instance-conflict"
     )
     assert [(job.revision, job.state, job.code) for job in jobs(database)] == [
         (1, "CANCELED", "superseded"),
@@ -265,7 +265,7 @@ def test_our_own_document_is_dropped(database: Database, send: Send) -> None:
             )
         )
     returned = replace(IMAGE, sop_instance_uid="2.25.7", study_instance_uid="1.2.9")
-    assert send(returned) == Receipt(outcome=Outcome.OURS, revision=0)
+    assert send(returned) == Receipt(outcome=IntakeOutcome.OURS, revision=0)
     assert study(database).study_instance_uid == "1.2.3"
 
 

@@ -15,7 +15,7 @@ from agent.database.tables import Instance, Job, JobEvent, Listing, Study
 from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import Header
 from agent.objects.store import StoredFile
-from agent.receive.intake import Intake, Outcome, Receipt
+from agent.receive.intake import Intake, IntakeOutcome, Receipt
 
 IMAGE = Header(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.1",
@@ -60,7 +60,7 @@ def the_study(database: Database) -> Study:
 def test_prior_triggers_nothing(database: Database, receive: Receive) -> None:
     """An earlier study makes a row for itself and for each image: no job, no history, no line in the list."""
     receive(IMAGE, prior=True)
-    assert receive(LATERAL, prior=True) == Receipt(outcome=Outcome.NEW, revision=1)
+    assert receive(LATERAL, prior=True) == Receipt(outcome=IntakeOutcome.NEW, revision=1)
     counts = [count(database, table) for table in (Study, Instance, Job, JobEvent, Listing)]
     assert (counts, the_study(database).prior) == ([1, 2, 0, 0, 0], True)
 
@@ -70,7 +70,7 @@ def test_prior_that_comes_twice_makes_no_second_row(database: Database, receive:
     receive(IMAGE, prior=True)
     outcomes = [receive(IMAGE, prior=True, content=content).outcome for content in (None, b"coerced")]
     assert (outcomes, count(database, Instance), the_study(database).conflict) == (
-        [Outcome.DUPLICATE, Outcome.DUPLICATE],
+        [IntakeOutcome.DUPLICATE, IntakeOutcome.DUPLICATE],
         1,
         None,
     )
@@ -79,7 +79,7 @@ def test_prior_that_comes_twice_makes_no_second_row(database: Database, receive:
 def test_study_sent_after_it_was_a_prior_makes_a_job(database: Database, receive: Receive) -> None:
     """An auto-routed arrival of what was fetched before is a new study in every respect."""
     receive(replace(IMAGE, patient_id="OTHER", accession_number="OLD"), prior=True)
-    assert receive(IMAGE, prior=False) == Receipt(outcome=Outcome.NEW, revision=1)
+    assert receive(IMAGE, prior=False) == Receipt(outcome=IntakeOutcome.NEW, revision=1)
     study = the_study(database)
     assert (study.prior, study.conflict, study.patient_id) == (False, None, "P1")
     assert (study.accession_number, study.calling_ae_title) == ("", "CR_ROOM_1")
@@ -97,7 +97,7 @@ def test_prior_of_a_study_that_was_sent_changes_nothing(
     receive(IMAGE, prior=False)
     before = the_study(database)
     other = replace(IMAGE, patient_id="OTHER")
-    assert receive(other, prior=True, content=content).outcome is Outcome.DUPLICATE
+    assert receive(other, prior=True, content=content).outcome is IntakeOutcome.DUPLICATE
     after = the_study(database)
     assert (after.revision, after.conflict, after.last_received_at) == (1, None, before.last_received_at)
     assert (count(database, Job), count(database, Instance)) == (1, 1)

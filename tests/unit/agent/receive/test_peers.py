@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.foundation.settings.tree import AllowedPeer, ListenerSettings
-from agent.receive.peers import Caller, PeerPolicy, Verdict
+from agent.receive.peers import AssociationResult, Caller, PeerPolicy
 
 FINGERPRINT = "ab" * 32
 
@@ -31,33 +31,33 @@ def caller(
 @pytest.mark.parametrize(
     ("address", "verdict"),
     [
-        ("127.0.0.1", Verdict.ACCEPT),
-        ("127.5.5.5", Verdict.ACCEPT),
-        ("::1", Verdict.ACCEPT),
-        ("::ffff:127.0.0.1", Verdict.ACCEPT),
-        ("10.1.2.3", Verdict.UNKNOWN_CALLER),
-        ("2001:db8::1", Verdict.UNKNOWN_CALLER),
+        ("127.0.0.1", AssociationResult.ACCEPT),
+        ("127.5.5.5", AssociationResult.ACCEPT),
+        ("::1", AssociationResult.ACCEPT),
+        ("::ffff:127.0.0.1", AssociationResult.ACCEPT),
+        ("10.1.2.3", AssociationResult.UNKNOWN_CALLER),
+        ("2001:db8::1", AssociationResult.UNKNOWN_CALLER),
     ],
 )
-def test_without_entries_only_this_machine_may_send(address: str, verdict: Verdict) -> None:
+def test_without_entries_only_this_machine_may_send(address: str, verdict: AssociationResult) -> None:
     """Deny by default except loopback."""
     assert policy().judge(caller(address)) is verdict
-    assert policy().knows_address(address) is (verdict is Verdict.ACCEPT)
+    assert policy().knows_address(address) is (verdict is AssociationResult.ACCEPT)
 
 
 @pytest.mark.parametrize(
     ("who", "verdict"),
     [
-        (caller(), Verdict.ACCEPT),
-        (caller(calling=" CR1 "), Verdict.ACCEPT),
-        (caller(calling="CR2"), Verdict.UNKNOWN_CALLER),
-        (caller(calling="cr1"), Verdict.UNKNOWN_CALLER),
-        (caller("10.2.0.1"), Verdict.UNKNOWN_CALLER),
-        (caller("127.0.0.1"), Verdict.UNKNOWN_CALLER),
-        (caller(called="OTHER"), Verdict.UNKNOWN_CALLED),
+        (caller(), AssociationResult.ACCEPT),
+        (caller(calling=" CR1 "), AssociationResult.ACCEPT),
+        (caller(calling="CR2"), AssociationResult.UNKNOWN_CALLER),
+        (caller(calling="cr1"), AssociationResult.UNKNOWN_CALLER),
+        (caller("10.2.0.1"), AssociationResult.UNKNOWN_CALLER),
+        (caller("127.0.0.1"), AssociationResult.UNKNOWN_CALLER),
+        (caller(called="OTHER"), AssociationResult.UNKNOWN_CALLED),
     ],
 )
-def test_entry_needs_title_and_address(who: Caller, verdict: Verdict) -> None:
+def test_entry_needs_title_and_address(who: Caller, verdict: AssociationResult) -> None:
     """With an allow-list nobody else may send, this machine included."""
     assert policy(AllowedPeer(ae_title="CR1", address="10.1.0.0/16")).judge(who) is verdict
 
@@ -65,15 +65,21 @@ def test_entry_needs_title_and_address(who: Caller, verdict: Verdict) -> None:
 def test_entry_without_an_address_takes_the_title_from_anywhere() -> None:
     """An entry's missing condition is no condition."""
     rules = policy(AllowedPeer(ae_title="CR1"))
-    assert rules.judge(caller("203.0.113.9")) is Verdict.ACCEPT
+    assert rules.judge(caller("203.0.113.9")) is AssociationResult.ACCEPT
     assert rules.knows_address("203.0.113.9")
 
 
 @pytest.mark.parametrize(
     ("certificate", "verdict"),
-    [(FINGERPRINT, Verdict.ACCEPT), ("cd" * 32, Verdict.UNKNOWN_CALLER), (None, Verdict.UNKNOWN_CALLER)],
+    [
+        (FINGERPRINT, AssociationResult.ACCEPT),
+        ("cd" * 32, AssociationResult.UNKNOWN_CALLER),
+        (None, AssociationResult.UNKNOWN_CALLER),
+    ],
 )
-def test_entry_with_a_certificate_needs_that_certificate(certificate: str | None, verdict: Verdict) -> None:
+def test_entry_with_a_certificate_needs_that_certificate(
+    certificate: str | None, verdict: AssociationResult
+) -> None:
     """A title and an address can be borrowed, a key cannot."""
     rules = policy(AllowedPeer(ae_title="CR1", certificate_sha256=FINGERPRINT))
     assert rules.judge(caller(certificate=certificate)) is verdict
@@ -82,7 +88,7 @@ def test_entry_with_a_certificate_needs_that_certificate(certificate: str | None
 def test_called_title_may_be_anything_where_the_setting_says_so() -> None:
     """`require_called_ae_title: false` serves peers with a fixed called title."""
     rules = policy(AllowedPeer(ae_title="CR1"), called=False)
-    assert rules.judge(caller(called="ANY-SCP")) is Verdict.ACCEPT
+    assert rules.judge(caller(called="ANY-SCP")) is AssociationResult.ACCEPT
 
 
 def test_entry_with_an_impossible_address_is_refused_at_start() -> None:
@@ -93,10 +99,10 @@ def test_entry_with_an_impossible_address_is_refused_at_start() -> None:
 
 def test_unknown_caller_is_rejected_for_good_and_a_full_house_for_now() -> None:
     """The results of PS3.8 table 9-21: 1 is permanent, 2 is transient."""
-    assert Verdict.UNKNOWN_CALLER.value == (1, 1, 3)
-    assert Verdict.UNKNOWN_CALLED.value == (1, 1, 7)
-    assert Verdict.FULL.value[0] == Verdict.STOPPING.value[0] == 2
-    assert Verdict.FULL.reason_code == "full"
+    assert AssociationResult.UNKNOWN_CALLER.value == (1, 1, 3)
+    assert AssociationResult.UNKNOWN_CALLED.value == (1, 1, 7)
+    assert AssociationResult.FULL.value[0] == AssociationResult.STOPPING.value[0] == 2
+    assert AssociationResult.FULL.reason_code == "full"
 
 
 def test_title_for_earlier_studies_is_ours_too() -> None:
@@ -104,6 +110,9 @@ def test_title_for_earlier_studies_is_ours_too() -> None:
     settings = ListenerSettings(allow=(AllowedPeer(ae_title="CR1"),))
     fetching, not_fetching = PeerPolicy(settings, "ECHO_PRIORS "), PeerPolicy(settings)
     who = caller(called="ECHO_PRIORS")
-    assert [one.judge(who) for one in (fetching, not_fetching)] == [Verdict.ACCEPT, Verdict.UNKNOWN_CALLED]
+    assert [one.judge(who) for one in (fetching, not_fetching)] == [
+        AssociationResult.ACCEPT,
+        AssociationResult.UNKNOWN_CALLED,
+    ]
     assert [fetching.is_prior(title) for title in (" ECHO_PRIORS", "ECHO_AGENT", "")] == [True, False, False]
     assert [not_fetching.is_prior(title) for title in ("ECHO_PRIORS", "ECHO_AGENT", "")] == [False] * 3

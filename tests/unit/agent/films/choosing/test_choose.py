@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from agent.films.choosing.choose import Choice, Film, choose, film_of, why_behind
+from agent.films.choosing.choose import Film, FilmChoice, choose, film_of, why_behind
 from agent.films.choosing.view import read_view
 
 TABLE = Path(__file__).parents[4] / "data" / "films" / "choosing.tsv"
@@ -42,7 +42,7 @@ def films_of(*headers: Dataset) -> list[Film]:
     return [film_of(one, number) for number, one in enumerate(headers, 1)]
 
 
-def numbers(choice: Choice) -> tuple[int | None, int | None]:
+def numbers(choice: FilmChoice) -> tuple[int | None, int | None]:
     """The numbers of the frontal and the lateral image."""
     firsts = [views[0].arrival if views else None for views in (choice.frontal, choice.lateral)]
     return firsts[0], firsts[1]
