@@ -21,11 +21,13 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
 from agent.database.people import AuditCursor, AuditEvent, ServiceKey, User, Verdict, WebSession
+from agent.database.signed import ShadowComparison, SignedReport
 from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
     "Quarantined",
     "RowId",
     "ServiceKey",
+    "ShadowComparison",
+    "SignedReport",
     "Study",
     "Subscription",
     "UpsClaim",
@@ -77,6 +81,8 @@ class Study(Base):
     study_time: Mapped[str] = mapped_column(Text, default="")
     study_description: Mapped[str] = mapped_column(Text, default="")
     calling_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    # The settings' name for the sender's site; empty where it belongs to none (`sites`).
+    site: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # The present revision: 1 for the first draft; a late or changed image makes the next.
     revision: Mapped[int] = mapped_column(Integer, default=1)
     # Set when images of one study name different patients, or one UID came with two contents.
@@ -244,6 +250,8 @@ class Draft(Base):
     model_digest: Mapped[str] = mapped_column(String(64))
     model_name: Mapped[str] = mapped_column(Text)
     demonstration: Mapped[bool] = mapped_column(Boolean)
+    # Made in shadow mode: kept and compared, delivered nowhere, in no list (`agent.shadow`).
+    shadow: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     # drafted | not_attempted | failed | verified | rejected | withdrawn: what the documents say.
     outcome: Mapped[str] = mapped_column(String(16), default="drafted")
     text: Mapped[str] = mapped_column(Text)

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from model.findings.extract import ReportReading, read_sections, stronger
-from model.findings.types import Change, Finding, Laterality, Presence, Severity
+from model.findings.types import Finding, Presence
 
 LONGEST_TEXT = 20_000
 
@@ -63,19 +63,6 @@ def doubtful_sentences(content: Mapping[str, Any]) -> dict[str, list[str]]:
 def read_findings(report: Report) -> ReportReading:
     """Return what the report says, read anew, its language, and what of it could not be read."""
     return read_sections(report.findings, report.impression)
-
-
-def finding_of(value: Mapping[str, Any]) -> Finding:
-    """Return a finding from its plain form."""
-    return Finding(
-        concept=value["concept"],
-        presence=Presence(value["presence"]),
-        laterality=None if value.get("laterality") is None else Laterality(value["laterality"]),
-        location=value.get("location"),
-        severity=None if value.get("severity") is None else Severity(value["severity"]),
-        change=None if value.get("change") is None else Change(value["change"]),
-        evidence=value.get("evidence") or "",
-    )
 
 
 def edit_distance(before: Report, after: Report) -> tuple[int, int]:

@@ -34,7 +34,6 @@ from agent.reports.edited_report import (
     agreement,
     drafted_report,
     edit_distance,
-    finding_of,
     read_findings,
 )
 from agent.reports.flags import AFTER_VERIFICATION
@@ -55,6 +54,7 @@ from dicom_sr.source import text
 from dicom_sr.values import FindingsSopClass
 from model.drafts.draft import FlagCode
 from model.findings.extract import ReportReading
+from model.findings.stored import finding_of
 from model.findings.types import Finding
 
 

@@ -14,12 +14,12 @@ from starlette.responses import Response
 from agent.audit import web_actor as audit
 from agent.database.tables import Draft, JobEvent
 from agent.foundation.errors import DatabaseUnavailable
-from agent.reports.edited_report import finding_of
 from agent.web.findings import Line, chips
 from agent.web.query import FLAGS, findings, query_of
 from agent.web.site import Site, aside, page, person_of, site_of
 from agent.web.statistics import read_statistics
 from agent.web.worklist import Page, Row, read_page
+from model.findings.stored import finding_of
 
 LIVE_EVERY_S = 1.0
 

@@ -15,7 +15,6 @@ from agent.reports.edited_report import (
     Report,
     doubtful_sentences,
     drafted_report,
-    finding_of,
     read_findings,
     report_of,
 )
@@ -25,6 +24,7 @@ from agent.web.findings import table_of
 from agent.web.site import aside, form_of, page, person_of, site_of
 from agent.web.study import StudyView, find_film, read_revisions, read_state, read_study
 from dicom_sr.errors import StructuredReportError
+from model.findings.stored import finding_of
 
 
 async def study(request: Request) -> Response:
