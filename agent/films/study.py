@@ -106,8 +106,9 @@ def _choice_marks(read: Sequence[tuple[Film, StudyImage]], left_out: Sequence[Le
         if film.view.special:
             text = f"Drafted from a {film.view.projection} view: there is no ordinary frontal image."
             marks.append(Mark(code="special_view", text=text))
-        if film.copy.kind:
-            text = f"Drafted from a copy ({NAMES[film.copy.kind]}): there is no original image."
+        lesser = film.copy.kind or ("capture" if film.copy.capture else "")
+        if lesser:
+            text = f"The view has no ordinary image; what was read is a lesser one: {NAMES[lesser]}."
             marks.append(Mark(code="copy_read", text=text))
     if left_out:
         counted = Counter(one.why for one in left_out)

@@ -58,6 +58,9 @@ _TAGS = {
     "BodyPartExamined": (0x00180015,),
     "ProtocolName": (0x00181030,),
     "ViewPosition": (0x00185101,),
+    "PatientSpeciesDescription": (0x00102201,),
+    "PatientSpecies": (0x00102202, 0x00080100),
+    "QualityControlImage": (0x00280300,),
     "StudyInstanceUID": (0x0020000D,),
     "SeriesInstanceUID": (0x0020000E,),
     "NumberOfFrames": (0x00280008,),
@@ -121,6 +124,10 @@ class Header:
     requested_procedures: tuple[str, ...] = ()
     # The bytes of texts that are not ASCII and whose character set is not declared, by field.
     undeclared: tuple[tuple[str, bytes], ...] = ()
+    # Quality Control Image, and the patient's species in words and as a code's value.
+    quality_control_image: str = ""
+    species: str = ""
+    species_code: str = ""
     number_of_frames: int = 1
     has_pixel_data: bool = True
     patient_id: str = ""
@@ -252,6 +259,9 @@ def _header_of(scan: Scan, transfer_syntax_uid: str) -> Header:
             if text[keyword]
         ),
         undeclared=_undeclared(raw, declared),
+        quality_control_image=text["QualityControlImage"],
+        species=text["PatientSpeciesDescription"],
+        species_code=text["PatientSpecies"],
         number_of_frames=_number(text["NumberOfFrames"]),
         has_pixel_data=scan.has_pixel_data,
         patient_id=text["PatientID"],

@@ -37,7 +37,7 @@ FLAGS: Mapping[str, str] = {
     "unknown_view": "view not stated",
     "view_contradiction": "views contradict each other",
     "special_view": "special view",
-    "copy_read": "drafted from a copy",
+    "copy_read": "drafted from a lesser image",
     "images_left_out": "images left out",
     "window_ignored": "window ignored",
     "looks_inverted": "looks inverted",

@@ -1,6 +1,6 @@
 """Chooses the frontal and the lateral image to read, with the reason why each other one is left out. Pure.
 
-Originals come before copies, what is for presentation before what is for processing, ordinary exposures
+What is for presentation comes before what is for processing, originals before copies, ordinary exposures
 before special ones, an upright PA before an AP before special views. "The newest" decides among equals only:
 a repeated exposure replaces the first.
 """
@@ -115,8 +115,8 @@ def _rank(film: Film, present: set[str], largest: int) -> tuple[object, ...]:
     pixels = _pixels(film)
     return (
         bool(copy.kind and copy.kind != "for_processing"),
-        copy.derived or made_here,
         copy.kind == "for_processing",
+        copy.derived or made_here,
         copy.capture,
         view.special,
         SPECIAL.index(view.projection) if view.projection in SPECIAL else 0,

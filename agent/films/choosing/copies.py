@@ -17,13 +17,16 @@ from dicom_sr.attributes import items, text, texts
 # Never read: they do not show the chest in the way that the network was trained on.
 UNREADABLE_COPIES = ("test", "cad", "bone", "inverted", "stitched")
 # Read only if there is nothing better.
-LESSER_COPIES = ("dual_energy", "soft_tissue", "enhanced", "annotated", "reduced")
+LESSER_COPIES = ("negative", "expiration", "soft_tissue", "dual_energy", "enhanced", "annotated", "reduced")
 NAMES = {
     "test": "test exposure",
-    "cad": "result of a computer aid or screen capture",
+    "cad": "result of a computer aid, screen capture or document",
     "bone": "bone image of a dual-energy exposure",
     "inverted": "inverted copy",
     "stitched": "stitched image",
+    # "Chest neg" is a negative, or a film without a finding: the pixels are asked (`looks_inverted`).
+    "negative": "image described as a negative",
+    "expiration": "film in expiration",
     "dual_energy": "dual-energy image",
     "soft_tissue": "soft-tissue image",
     "enhanced": "processed copy",
@@ -31,6 +34,7 @@ NAMES = {
     "reduced": "reduced copy",
     "derived": "derived copy",
     "for_processing": "image for processing",
+    "capture": "secondary capture",
 }
 _WORDS_IN = (*DESCRIPTIONS, "DerivationDescription")
 

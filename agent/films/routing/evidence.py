@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.films.routing.codes import region_meaning
-from agent.films.routing.vocabulary import Reading, Vocabulary
+from agent.films.routing.vocabulary import NOT_A_PATIENT, Reading, Vocabulary
+from agent.films.routing.words import words_of
 from agent.objects.header import Code, Header
 from dicom_sr.charset_guess import readings
 
@@ -26,12 +27,11 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The evidence of one attribute. attribute: its keyword. value: its text, or code with meaning. regions:
+    """The evidence of one attribute.
 
-    the regions that it names; empty if its words are not understood. unknown: those words. character_set:
-
-    the guess it was read with; empty where
-    it was declared.
+    attribute: its keyword. value: its text, or code with meaning. regions: the regions that it names; empty
+    if its words are not understood. unknown: those words. character_set: the guess it was read with; empty
+    where it was declared.
     """
 
     attribute: str
@@ -60,6 +60,16 @@ _CODES = (
 # Words for something else than the region stand in these, so that what is not understood says nothing.
 _OTHERWISE_SILENT = frozenset({"AcquisitionDeviceProcessingDescription", "ViewCodeSequence"})
 
+# A species that is not one of these is an animal's; CID 7454 has no other human.
+_HUMAN = frozenset(
+    {
+        "homo", "sapiens", "human", "humans", "mensch", "humain", "humano", "humana", "umano", "menneske",
+        "manniska", "ihminen", "czlowiek", "clovek", "ember", "insan", "ανθρωπος", "человек", "人", "ヒト",
+        "人类", "人類", "사람", "unknown", "other", "none", "na", "undefined",
+    }
+)  # fmt: skip
+_HUMAN_CODES = frozenset({"", "337915000", "L-85B00"})
+
 
 def evidence_of(header: Header, vocabulary: Vocabulary) -> tuple[Evidence, ...]:
     """Return the evidence on the region, in descending order of weight."""
@@ -70,6 +80,8 @@ def _all(header: Header, vocabulary: Vocabulary) -> Iterator[Evidence]:
     for attribute, field, rank in _CODES:
         for code in getattr(header, field):
             yield from _of_code(attribute, rank, code, vocabulary)
+    yield from _of_the_subject(header)
+    yield from _of_the_subject(header)
     undeclared = dict(header.undeclared)
     for attribute, field, rank in _TEXTS:
         text = getattr(header, field)
@@ -79,6 +91,24 @@ def _all(header: Header, vocabulary: Vocabulary) -> Iterator[Evidence]:
     for text in header.requested_procedures:
         reading = vocabulary.read(text)
         yield from _of_reading("RequestedProcedureDescription", Rank.STUDY, text, reading, "")
+
+
+def _of_the_subject(header: Header) -> Iterator[Evidence]:
+    """Yield what says that the subject is no patient.
+
+    Source: PS3.3 C.7.6.1 (Quality Control Image), C.7.1.1 (Patient Species).
+    """
+    species = words_of(header.species)
+    animal = bool(species) and not _HUMAN.intersection(species)
+    for attribute, value, is_so in (
+        ("QualityControlImage", header.quality_control_image, header.quality_control_image.upper() == "YES"),
+        ("PatientSpeciesDescription", header.species, animal),
+        ("PatientSpeciesCodeSequence", header.species_code, header.species_code not in _HUMAN_CODES),
+    ):
+        if is_so:
+            yield Evidence(
+                attribute=attribute, rank=Rank.IMAGE, value=value[:64], regions=frozenset({NOT_A_PATIENT})
+            )
 
 
 def _of_code(attribute: str, rank: Rank, code: Code, vocabulary: Vocabulary) -> Iterator[Evidence]:

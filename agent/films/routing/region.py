@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.films.routing.evidence import Evidence, Rank
+from agent.films.routing.vocabulary import NOT_A_PATIENT
 
 CHEST, LUNGS, SEVERAL, CHEST_ABDOMEN = "chest", "lungs", "several", "chest_abdomen"
 CONTRADICTION, UNRECOGNISED, OTHER, NONE = "contradiction", "unrecognised", "other", "none"
@@ -15,7 +16,7 @@ _WITHIN = frozenset({CHEST, LUNGS, "heart", "mediastinum"})
 OF_THEIR_OWN = frozenset(
     {
         CHEST, LUNGS, "heart", "mediastinum", "ribs", "sternum", "clavicle", "chest_wall", "thoracic_spine",
-        "abdomen", "shoulder", CHEST_ABDOMEN, "babygram", "breast",
+        "abdomen", "shoulder", CHEST_ABDOMEN, "babygram", "breast", NOT_A_PATIENT,
     }
 )  # fmt: skip
 
@@ -35,8 +36,13 @@ class Region:
 
 
 def region_of(evidence: Sequence[Evidence]) -> Region:
-    """Weigh the evidence: the highest rank that names a region decides, unless the next contradicts it."""
+    """Weigh the evidence: the highest rank that names a region decides, unless the next contradicts it.
+
+    A phantom, an animal or a test object outweighs every region, whichever attribute names it.
+    """
     found = tuple(evidence)
+    if phantom := tuple(one for one in found if NOT_A_PATIENT in one.regions):
+        return Region(name=NOT_A_PATIENT, rank=phantom[0].rank, decisive=phantom, evidence=found)
     ranked = [(rank, [one for one in found if one.rank is rank]) for rank in Rank]
     speaking = [(rank, listed) for rank, listed in ranked if any(one.regions for one in listed)]
     dumb = [one for rank, listed in ranked[:1] for one in listed if not one.regions]

@@ -24,9 +24,12 @@ Kind = Literal["region", "frontal", "lateral", "special", "copy", "neutral", "no
 Sense = tuple[Kind, str]
 # Short words that mean one thing in every language; other words of up to three letters yield to longer ones.
 _CLEAR_SHORT = frozenset(
-    {"hip", "arm", "leg", "toe", "rib", "kub", "abd", "axr", "cxr", "jaw", "bws", "hws", "lws"}
+    {"hip", "arm", "leg", "toe", "rib", "kub", "abd", "axr", "cxr", "thx", "jaw", "bws", "hws", "lws"}
 )
 _SHORT = 3
+_VIEW_KINDS = ("frontal", "lateral", "special")
+# The region of phantoms, animals and test objects.
+NOT_A_PATIENT = "not_a_patient"
 # Letters that join the parts of a compound.
 _LINKS = ("s", "n", "en", "es", "e", "er")
 _LEAST_STEM = 4
@@ -155,14 +158,18 @@ def _compiled(sources: Iterable[Mapping[str, Any]]) -> Vocabulary:
             if sense[0] == "region":
                 regions.add(sense[1])
     starts: dict[str, list[tuple[str, ...]]] = {}
-    stems = {}
+    stems: dict[str, frozenset[Sense]] = {}
+    # "CHESTWALL" is the phrase "chest wall", not "chest" and a word.
+    run_together: dict[str, frozenset[Sense]] = {}
     for key, senses in phrases.items():
         first = key[0]
         starts.setdefault(first[:2] + WILDCARD if first.endswith(WILDCARD) else first, []).append(key)
         if len(key) == 1:
             stems[first.rstrip(WILDCARD)] = senses
+        elif WILDCARD not in "".join(key) and len("".join(key)) > _SHORT + 2:
+            run_together.setdefault("".join(key), senses)
     ordered = {start: tuple(sorted(keys, key=_weight, reverse=True)) for start, keys in starts.items()}
-    return Vocabulary(phrases=phrases, starts=ordered, stems=stems, regions=frozenset(regions))
+    return Vocabulary(phrases=phrases, starts=ordered, stems=run_together | stems, regions=frozenset(regions))
 
 
 def _weight(key: tuple[str, ...]) -> tuple[int, int]:
@@ -211,30 +218,40 @@ def _reading(vocabulary: Vocabulary, words: tuple[str, ...]) -> Reading:
         at += 1
     return Reading(
         regions=_regions(hits),
-        views=frozenset(
-            name for hit in hits for kind, name in hit.senses if kind in ("frontal", "lateral", "special")
-        ),
+        views=frozenset(name for hit in hits for kind, name in hit.senses if kind in _VIEW_KINDS),
         copies=frozenset(name for hit in hits for kind, name in hit.senses if kind == "copy"),
         unknown=tuple(unknown),
         view_or_region=all(
-            any(kind in ("frontal", "lateral", "special") and name != "bedside" for kind, name in hit.senses)
-            for hit in hits
-            if any(kind == "region" for kind, _name in hit.senses)
+            _names_a_view(hit) for hit in hits if any(kind == "region" for kind, _name in hit.senses)
         ),
     )
 
 
 def _regions(hits: Iterable[_Hit]) -> frozenset[str]:
-    """Return the regions named; a word that may mean something else counts only where no clear one does."""
+    """Return the regions named; a word that may mean something else counts only where no clear one does.
+
+    Least of all counts a word that may be a view: "RP face" is a chest film from the front. That there is no
+    patient on the image is never overruled.
+    """
     clear: set[str] = set()
     weak: set[str] = set()
+    views: set[str] = set()
     for hit in hits:
         regions = {name for kind, name in hit.senses if kind == "region"}
         if not regions:
             continue
         short = len(hit.words) <= _SHORT and hit.words.isascii() and hit.words not in _CLEAR_SHORT
-        (weak if short or len(hit.senses) > len(regions) else clear).update(regions)
-    return frozenset(clear or weak)
+        if NOT_A_PATIENT in regions:
+            clear.update(regions)
+        elif _names_a_view(hit):
+            views.update(regions)
+        else:
+            (weak if short or len(hit.senses) > len(regions) else clear).update(regions)
+    return frozenset(clear or weak or views)
+
+
+def _names_a_view(hit: _Hit) -> bool:
+    return any(kind in _VIEW_KINDS and name != "bedside" for kind, name in hit.senses)
 
 
 def _match(vocabulary: Vocabulary, words: tuple[str, ...], at: int) -> tuple[frozenset[Sense], int] | None:
@@ -295,6 +312,8 @@ def _compound(vocabulary: Vocabulary, word: str) -> list[_Hit]:
         _Hit(words=piece, senses=vocabulary.stems[piece]) for piece in pieces if piece in vocabulary.stems
     ]
     named = any(
-        len(hit.words) >= _LEAST_STEM and any(kind == "region" for kind, _name in hit.senses) for hit in hits
+        (len(hit.words) >= _LEAST_STEM or hit.words in _CLEAR_SHORT)
+        and any(kind == "region" for kind, _name in hit.senses)
+        for hit in hits
     )
     return hits if named else []

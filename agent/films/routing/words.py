@@ -6,6 +6,7 @@ Letters, digits and each script are parted; a run of Han, kana, Hangul or Thai s
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -26,6 +27,8 @@ _LETTERS = str.maketrans(
     }
     | {"ك": "ك", "ی": "ي", "ک": "ك", "־": " ", "׳": "", "״": "", "ʼ": "", "'": "", '"': "", "’": "", "`": ""}
 )
+# "P→A" and "P->A" are read as "P to A".
+_ARROW = re.compile(r"[→⇒➔➡]|[-=]+>|(?<=[A-Za-z])\s?>\s?(?=[A-Za-z])")
 # A trailing one stands for any ending; only in vocabularies.
 WILDCARD = "*"
 
@@ -56,7 +59,7 @@ def is_unspaced(word: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    lowered = unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS)
+    lowered = _ARROW.sub(" to ", unicodedata.normalize("NFKC", text)).casefold().translate(_LETTERS)
     parts = unicodedata.normalize("NFD", lowered)
     # Hangul is put together again; kana keep their voicing marks, which are no accents.
     plain = "".join(one for one in parts if unicodedata.category(one) != "Mn" or one in "\u3099\u309a")

@@ -94,6 +94,7 @@ DEFAULT_ELIGIBILITY = (
         decision="skip",
         modality=("CT", "MR", "US", "NM", "PT", "XA", "RF", "MG", "SR", "PR", "KO", "SEG", "DOC", "RTPLAN"),
     ),
+    EligibilityRule(name="not-a-patient", decision="skip", region=("not_a_patient",)),
     # A chest film of a modality that is not switched on has a name of its own, to be seen in `status`.
     EligibilityRule(
         name="modality-not-drafted", decision="skip", drafted_modality=False, region=("chest", "lungs")

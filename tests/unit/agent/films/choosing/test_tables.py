@@ -11,16 +11,22 @@ import pytest
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 
+from agent.films.choosing.choose import choose, film_of
 from agent.films.choosing.copies import copy_of
 from agent.films.choosing.view import read_view
 
 DATA = Path(__file__).parents[4] / "data" / "films"
 
 
+def table(name: str) -> Iterator[dict[str, str]]:
+    """The rows of one table by column."""
+    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
+    yield from csv.DictReader((line for line in lines if not line.startswith("#")), delimiter="\t")
+
+
 def rows(name: str) -> Iterator[tuple[Dataset, dict[str, str]]]:
     """The header that each row of a table describes, and the row."""
-    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
-    for row in csv.DictReader((line for line in lines if not line.startswith("#")), delimiter="\t"):
+    for row in table(name):
         yield header(row["attributes"]), row
 
 
@@ -56,4 +62,24 @@ def test_every_copy_is_known_as_the_table_says() -> None:
     wrong = [
         (row, found) for image, row in rows("copies.tsv") if (found := copy_of(image).kind) != row["kind"]
     ]
+    assert wrong == []
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_every_study_is_read_from_the_images_that_the_table_names() -> None:
+    """Repeats, rejects, copies, pairs and images in the wrong order."""
+    wrong = []
+    for row in table("studies.tsv"):
+        films = []
+        for number, cell in enumerate(row["images"].split(" | ")):
+            image = header(cell)
+            if "SOPInstanceUID" not in image:
+                image.SOPInstanceUID = f"1.9.{number}"
+            films.append(film_of(image, number))
+        choice = choose(films)
+        found = tuple(
+            str(listed[0].arrival + 1 if listed else 0) for listed in (choice.frontal, choice.lateral)
+        )
+        if found != (row["frontal"], row["lateral"]):
+            wrong.append((row, found))
     assert wrong == []

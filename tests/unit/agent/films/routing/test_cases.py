@@ -40,11 +40,14 @@ def header(row: dict[str, str]) -> Header:
         body_part_examined=row["body_part"],
         study_description=row["study_description"],
         series_description=row["series_description"],
+        protocol_name=row.get("protocol_name", ""),
         anatomic_regions=(Code(value=value, scheme=scheme, meaning=""),) if value else (),
     )
 
 
-@pytest.mark.parametrize("table", ["routing.tsv", "blind_routing.tsv", "more_routing.tsv"])
+@pytest.mark.parametrize(
+    "table", ["routing.tsv", "blind_routing.tsv", "more_routing.tsv", "radiographers.tsv"]
+)
 def test_every_row_is_routed_as_it_says(table: str) -> None:
     """A chest film is accepted, and anything else is skipped by a rule of the kind that the row names."""
     wrong = []
