@@ -25,11 +25,18 @@ from agent.queue import operator
 from agent.ups import subscriptions
 from agent.ups.events import EventWriter
 from agent.ups.records import add, chosen, content_of, locked, save, urgency_of
-from agent.ups.requirements import Shortcoming, creation_shortcoming, final_shortcoming, update_shortcoming
+from agent.ups.requirements import (
+    Shortcoming,
+    creation_shortcoming,
+    final_shortcoming,
+    misread,
+    update_shortcoming,
+)
 from agent.ups.search import Page, find
 from agent.ups.terms import StepState, UpsStatus
 from agent.ups.transitions import Change, change_state, request_cancel
 from agent.ups.wording import cancellation
+from dicom_sr.attributes import text
 
 CANCELED_BY_REQUEST = "canceled by a request over UPS"
 
@@ -64,7 +71,7 @@ class Manager:
 
     def create(self, uid: str, dataset: Dataset) -> Reply:
         """N-CREATE, and UPS-RS Create. Without a UID a new one is made."""
-        uid = uid or str(dataset.get("SOPInstanceUID") or "")
+        uid = uid or text(dataset, "SOPInstanceUID")
         if uid and not UID(uid).is_valid:
             return Reply(
                 status=UpsStatus.INVALID_VALUE, uid=uid[:64], comment="invalid value: SOPInstanceUID"
@@ -93,11 +100,11 @@ class Manager:
 
     def update(self, uid: str, dataset: Dataset, *, transaction_uid: str = "") -> Reply:
         """N-SET, and UPS-RS Update: of a SCHEDULED workitem anybody's, of a claimed one its performer's."""
-        given = transaction_uid or str(dataset.get("TransactionUID") or "")
+        if shortcoming := update_shortcoming(dataset):
+            return _refused(shortcoming, uid)
+        given = transaction_uid or text(dataset, "TransactionUID")
         changes = Dataset()
         changes.update({element.tag: element for element in dataset if element.keyword != "TransactionUID"})
-        if shortcoming := update_shortcoming(changes):
-            return _refused(shortcoming, uid)
         return self._with(uid, lambda session, row, now: self._update(session, row, changes, given, now))
 
     def change_state(self, uid: str, requested: str, transaction_uid: str) -> Reply:
@@ -114,6 +121,8 @@ class Manager:
 
     def request_cancel(self, uid: str, information: Dataset, requester: str) -> Reply:
         """N-ACTION 2 and UPS-RS Request Cancellation."""
+        if wrong := misread(information):
+            return _refused(Shortcoming(status=UpsStatus.INVALID_ARGUMENT, keywords=wrong), uid)
         return self._with(
             uid, lambda session, row, now: self._cancel(session, row, information, requester, now)
         )
@@ -133,6 +142,8 @@ class Manager:
         """
         if not ae_title or (not known and ae_title not in self._reachable):
             return Reply(status=UpsStatus.UNKNOWN_RECEIVER, uid=uid, comment="add it to ups.subscribers")
+        if keys is not None and (wrong := misread(keys)):
+            return _refused(Shortcoming(status=UpsStatus.INVALID_ARGUMENT, keywords=wrong), uid)
         with self._database.transaction() as session:
             now = database_now(session)
             row = None if uid in subscriptions.GLOBAL else locked(session, uid)

@@ -30,9 +30,11 @@ from agent.queue import operator
 from agent.ups.draft_life import PROGRESS
 from agent.ups.outputs import stored_documents
 from agent.ups.records import as_dataset, as_json, study_of
+from agent.ups.requirements import misread
 from agent.ups.scu import RemoteManager, holds, open_manager
 from agent.ups.terms import Readiness, StepState, UpsStatus
 from agent.ups.wording import Station, cancellation, performed, progress
+from dicom_sr.attributes import items, text
 
 # Trying again cannot help: somebody else has ended the workitem.
 _HOPELESS = (UpsStatus.NOT_UPDATABLE, UpsStatus.WRONG_TRANSACTION, UpsStatus.NO_SUCH_WORKITEM)
@@ -130,7 +132,7 @@ class Performer:
         for item in manager.ready() if free > 0 else ():
             if free <= 0:
                 return
-            if not self._is_for_us(item) or not self._can_perform(study_of(item)):
+            if misread(item) or not self._is_for_us(item) or not self._can_perform(study_of(item)):
                 continue
             claim_id = self._write_down(item)
             if claim_id is not None:
@@ -140,7 +142,7 @@ class Performer:
 
     def _is_for_us(self, item: Dataset) -> bool:
         """Whether we may claim a workitem: of our kind, with its input, assigned to nobody else."""
-        ready = str(item.get("InputReadinessState") or "") == Readiness.READY
+        ready = text(item, "InputReadinessState") == Readiness.READY
         kinds = _code_values(item, "ScheduledWorkitemCodeSequence")
         stations = _code_values(item, "ScheduledStationNameCodeSequence")
         ours = str(self._station.code().CodeValue)
@@ -187,7 +189,9 @@ class Performer:
                 self._note(claim_id, state="lost", code=f"{status:04X}", ended=True)
                 return False
             whole = manager.get(claim.uid)
-            self._note(claim_id, state="claimed", content=None if whole is None else as_json(whole))
+            self._note(
+                claim_id, state="claimed", content=None if whole is None or misread(whole) else as_json(whole)
+            )
             claim = self._read(claim_id)
         job = self._job_of(claim.study_instance_uid)
         if job is None:
@@ -284,4 +288,4 @@ class Performer:
 
 
 def _code_values(item: Dataset, sequence: str) -> set[str]:
-    return {str(one.get("CodeValue") or "") for one in item.get(sequence) or ()} - {""}
+    return {text(one, "CodeValue") for one in items(item, sequence)} - {""}

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from agent.database.workitems import Workitem
 from agent.foundation.errors import WorkitemInvalid
 from agent.ups.terms import PUSH, Priority, StepState
+from dicom_sr.attributes import items, text
 
 URGENCY = {Priority.HIGH: 0, Priority.MEDIUM: 50, Priority.LOW: 100}
 # Never given to anybody: who knows it may act as the performer (PS3.4 CC.2.7).
@@ -49,7 +50,7 @@ def as_dataset(content: Any) -> Dataset:
 
 def urgency_of(dataset: Dataset) -> int:
     """Return the rank of the priority: 0 HIGH, 50 MEDIUM, 100 LOW."""
-    value = str(dataset.get("ScheduledProcedureStepPriority") or "")
+    value = text(dataset, "ScheduledProcedureStepPriority")
     return next((rank for name, rank in URGENCY.items() if name == value), URGENCY[Priority.MEDIUM])
 
 
@@ -96,7 +97,7 @@ def save(row: Workitem, dataset: Dataset) -> None:
         del dataset[_SECRET]
     row.content = as_json(dataset)
     row.urgency = urgency_of(dataset)
-    row.patient_id = str(dataset.get("PatientID") or "")
+    row.patient_id = text(dataset, "PatientID")
     row.study_instance_uid = study_of(dataset)
 
 
@@ -120,7 +121,7 @@ def chosen(dataset: Dataset, tags: Iterable[int] | None) -> Dataset:
 def study_of(dataset: Dataset) -> str:
     """Return the Study Instance UID that a workitem is about: of its input, else of its order."""
     for sequence in ("InputInformationSequence", "ReferencedRequestSequence"):
-        for item in dataset.get(sequence) or ():
-            if item.get("StudyInstanceUID"):
-                return str(item.StudyInstanceUID)
-    return str(dataset.get("StudyInstanceUID") or "")
+        for item in items(dataset, sequence):
+            if uid := text(item, "StudyInstanceUID"):
+                return uid
+    return text(dataset, "StudyInstanceUID")

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from agent.ups.terms import Priority, Readiness, StepState, UpsStatus
+from dicom_sr.attributes import FOREIGN_ERRORS, items, text
 
 # Type 1: present with a value.
 CREATED_WITH_VALUE = (
@@ -91,6 +92,7 @@ class Shortcoming:
             UpsStatus.MISSING_ATTRIBUTE: "missing: ",
             UpsStatus.MISSING_VALUE: "without a value: ",
             UpsStatus.INVALID_VALUE: "invalid value: ",
+            UpsStatus.INVALID_ARGUMENT: "invalid value: ",
             UpsStatus.NOT_SCHEDULED: "must be SCHEDULED: ",
             UpsStatus.ATTRIBUTE_LIST_ERROR: "may not be changed: ",
             UpsStatus.FINAL_REQUIREMENTS: "missing: ",
@@ -104,11 +106,39 @@ class Shortcoming:
         return [tag for tag in found if tag is not None]
 
 
+def misread(dataset: Dataset) -> tuple[str, ...]:
+    """Return the attributes whose value representation is not the standard's, or whose value cannot be read.
+
+    Everything else here relies on it: a sequence is a sequence, and a text a text. Attributes of items are
+    named behind their sequence; private and unknown ones are never looked at.
+    """
+    return tuple(_misread(dataset, ""))
+
+
+def _misread(dataset: Dataset, before: str) -> Iterator[str]:
+    for tag in list(dataset.keys()):
+        if not dictionary_has_tag(tag):
+            continue
+        path = before + keyword_for_tag(tag)
+        try:
+            element = dataset[tag]
+            fits = str(element.VR) in dictionary_VR(tag).split(" or ")
+            inner = list(element.value or ()) if fits and element.VR == "SQ" else ()
+        except FOREIGN_ERRORS:
+            fits, inner = False, ()
+        if not fits:
+            yield path
+        for item in inner:
+            yield from _misread(item, f"{path}.")
+
+
 def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcoming | None:
     """Return why a workitem cannot be created with these attributes; None where it can.
 
     strict: attributes of type 2 must be present; otherwise an absent one counts as empty.
     """
+    if wrong := misread(dataset):
+        return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=wrong)
     absent = [one for one in CREATED_WITH_VALUE if one not in dataset]
     if strict:
         absent += [one for one in CREATED_PRESENT if one not in dataset]
@@ -119,7 +149,7 @@ def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcomin
     empty += [path for path, _, value in _items(dataset) if not value]
     if empty:
         return Shortcoming(status=UpsStatus.MISSING_VALUE, keywords=tuple(empty))
-    if str(dataset.ProcedureStepState) != StepState.SCHEDULED:
+    if text(dataset, "ProcedureStepState") != StepState.SCHEDULED:
         return Shortcoming(status=UpsStatus.NOT_SCHEDULED, keywords=("ProcedureStepState",))
     invalid = list(_invalid(dataset))
     if "TransactionUID" in dataset and not _empty(dataset, "TransactionUID"):
@@ -129,6 +159,8 @@ def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcomin
 
 def update_shortcoming(dataset: Dataset) -> Shortcoming | None:
     """Return why an N-SET with these attributes cannot be made; None where it can."""
+    if wrong := misread(dataset):
+        return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=wrong)
     forbidden = sorted(element.keyword for element in dataset if element.keyword in NOT_SETTABLE)
     if forbidden:
         return Shortcoming(status=UpsStatus.ATTRIBUTE_LIST_ERROR, keywords=tuple(forbidden))
@@ -142,7 +174,7 @@ def final_shortcoming(dataset: Dataset, requested: StepState) -> Shortcoming | N
         missing = list(
             _absent_in(dataset, "UnifiedProcedureStepPerformedProcedureSequence", _COMPLETED_WITH_VALUE)
         )
-        performed = dataset.get("UnifiedProcedureStepPerformedProcedureSequence") or ()
+        performed = items(dataset, "UnifiedProcedureStepPerformedProcedureSequence")
         if performed and "OutputInformationSequence" not in performed[0]:
             missing.append("UnifiedProcedureStepPerformedProcedureSequence.OutputInformationSequence")
     else:
@@ -151,19 +183,19 @@ def final_shortcoming(dataset: Dataset, requested: StepState) -> Shortcoming | N
 
 
 def _absent_in(dataset: Dataset, sequence: str, keywords: Iterable[str]) -> Iterator[str]:
-    items = dataset.get(sequence) or ()
-    if not items:
+    found = items(dataset, sequence)
+    if not found:
         yield sequence
         return
     for keyword in keywords:
-        if keyword not in items[0] or _empty(items[0], keyword):
+        if keyword not in found[0] or _empty(found[0], keyword):
             yield f"{sequence}.{keyword}"
 
 
 def _items(dataset: Dataset) -> Iterator[tuple[str, bool, bool]]:
     """Each attribute that a sequence item must have: its path, whether it is there, whether with a value."""
     for sequence, keywords in ITEMS_WITH_VALUE.items():
-        for item in dataset.get(sequence) or ():
+        for item in items(dataset, sequence):
             for keyword in keywords:
                 yield f"{sequence}.{keyword}", keyword in item, not _empty(item, keyword)
 
@@ -173,7 +205,7 @@ def _invalid(dataset: Dataset) -> Iterator[str]:
         ("ScheduledProcedureStepPriority", frozenset(Priority)),
         ("InputReadinessState", frozenset(Readiness)),
     ):
-        if keyword in dataset and not _empty(dataset, keyword) and str(dataset.get(keyword)) not in allowed:
+        if keyword in dataset and not _empty(dataset, keyword) and text(dataset, keyword) not in allowed:
             yield keyword
 
 

@@ -28,6 +28,7 @@ from agent.ups.manager import Manager, Reply
 from agent.ups.query_string import BadQuery, Search, read_filter, read_query
 from agent.ups.records import as_dataset, as_json
 from agent.ups.terms import UpsStatus, http_answer
+from dicom_sr.attributes import text
 
 MEDIA_TYPE = "application/dicom+json"
 _JSON = (MEDIA_TYPE, "application/json")
@@ -98,7 +99,7 @@ class _Service:
     async def update(self, request: Request) -> Response:
         dataset = await _dataset_of(request)
         given = request.query_params.get("transaction-uid") or _only_name(request)
-        given = given or str(dataset.get("TransactionUID") or "")
+        given = given or text(dataset, "TransactionUID")
         reply = await run_in_threadpool(
             self._manager.update, request.path_params["uid"], dataset, transaction_uid=given
         )
@@ -106,11 +107,11 @@ class _Service:
 
     async def change_state(self, request: Request) -> Response:
         dataset = await _dataset_of(request)
-        given = str(dataset.get("TransactionUID") or "")
+        given = text(dataset, "TransactionUID")
         reply = await run_in_threadpool(
             self._manager.change_state,
             request.path_params["uid"],
-            str(dataset.get("ProcedureStepState") or ""),
+            text(dataset, "ProcedureStepState"),
             given,
         )
         return _answer(reply, transaction_given=bool(given))

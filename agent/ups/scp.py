@@ -36,10 +36,12 @@ from agent.receive.peers import AssociationResult, Caller, PeerPolicy
 from agent.receive.server import BoundedServer
 from agent.receive.wire import MAXIMUM_PDU, Bounds
 from agent.ups.manager import Manager, Reply
+from agent.ups.requirements import misread
 from agent.ups.terms import EVENT, PULL, PUSH, QUERY, WATCH, ActionType, UpsStatus
+from dicom_sr.attributes import text
 
 CLASSES = (PUSH, WATCH, PULL, QUERY)
-_PENDING, _CANCELED_FIND = 0xFF00, 0xFE00
+_PENDING, _CANCELED_FIND, _NO_IDENTIFIER = 0xFF00, 0xFE00, 0xA900
 _LARGEST_MESSAGE = 4_000_000  # bytes
 
 
@@ -196,15 +198,15 @@ class UpsScp:
         uid, caller = _uid(event), _calling(event)
         has_information = cast(Any, event.request).ActionInformation is not None
         information = event.action_information if has_information else Dataset()
-        receiver = str(information.get("ReceivingAE") or caller).strip()
+        receiver = text(information, "ReceivingAE") or caller
         match event.action_type:
             case ActionType.CHANGE_STATE:
-                state = str(information.get("ProcedureStepState") or "")
-                return self._manager.change_state(uid, state, str(information.get("TransactionUID") or ""))
+                state = text(information, "ProcedureStepState")
+                return self._manager.change_state(uid, state, text(information, "TransactionUID"))
             case ActionType.REQUEST_CANCEL:
                 return self._manager.request_cancel(uid, information, caller)
             case ActionType.SUBSCRIBE:
-                lock = str(information.get("DeletionLock") or "").strip().upper() == "TRUE"
+                lock = text(information, "DeletionLock").upper() == "TRUE"
                 keys = filter_keys(information)
                 return self._manager.subscribe(uid, receiver, deletion_lock=lock, keys=keys)
             case ActionType.UNSUBSCRIBE:
@@ -218,6 +220,9 @@ class UpsScp:
         try:
             if association not in self._admitted:
                 yield int(UpsStatus.NOT_AUTHORIZED), None
+                return
+            if misread(event.identifier):
+                yield _NO_IDENTIFIER, None
                 return
             for found in self._manager.find(event.identifier):
                 if event.is_cancelled:

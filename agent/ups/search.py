@@ -15,6 +15,7 @@ from agent.database.session import Database
 from agent.database.workitems import Workitem
 from agent.ups.matching import matches, selected
 from agent.ups.records import URGENCY, as_dataset
+from dicom_sr.attributes import items, texts
 
 _BATCH = 200
 
@@ -82,13 +83,11 @@ def _query(keys: Dataset, after: tuple[int, int] | None) -> Select[Workitem]:
 
 def _studies(keys: Dataset) -> Sequence[str]:
     """The Study Instance UID of the input; that of the order may be another, and is matched row by row."""
-    items = keys.get("InputInformationSequence") or ()
-    return _plain(items[0], "StudyInstanceUID") if items else ()
+    inputs = items(keys, "InputInformationSequence")
+    return _plain(inputs[0], "StudyInstanceUID") if inputs else ()
 
 
 def _plain(keys: Dataset, keyword: str) -> Sequence[str]:
     """The values of a key that have no wild card: only these can be asked of an index."""
-    value = keys.get(keyword)
-    values = [value] if isinstance(value, str) else list(value or ())
-    plain = [str(one).strip(" \0") for one in values if str(one).strip(" \0")]
+    plain = [one for one in texts(keys, keyword) if one]
     return plain if all("*" not in one and "?" not in one for one in plain) else ()

@@ -1,0 +1,98 @@
+"""Every attribute of a workitem with the wrong VR or rubbish: refused by name, no lost neighbour."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from io import BytesIO
+
+from pydicom import Dataset, dcmread
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import DataElement
+
+from agent.ups.manager import Manager
+from agent.ups.records import as_dataset, as_json
+from agent.ups.requirements import misread
+from agent.ups.terms import StepState, UpsStatus
+from tests.support.films import dataset_bytes
+from tests.support.ups import scheduled
+
+WRONG: tuple[tuple[str, object], ...] = (
+    ("US", 7),
+    ("FD", 1.5),
+    ("SQ", [Dataset()]),
+    ("OB", b"\xff\x00\xfe\x01"),
+    ("IS", "9999999999999999999"),
+    ("LO", "rubbish\\more"),
+)
+REFUSED = {
+    UpsStatus.INVALID_VALUE,
+    UpsStatus.MISSING_ATTRIBUTE,
+    UpsStatus.MISSING_VALUE,
+    UpsStatus.NOT_SCHEDULED,
+    UpsStatus.ATTRIBUTE_LIST_ERROR,
+}
+
+
+def decoded(dataset: Dataset) -> Dataset:
+    """The dataset as it comes from the network: undecoded elements."""
+    return dcmread(BytesIO(dataset_bytes(dataset)), force=True)
+
+
+def wrong_ones(dataset: Dataset) -> Iterator[tuple[str, str, Dataset]]:
+    """The dataset with each of its attributes, and each of its items', replaced by each wrong value."""
+    for keyword in [element.keyword for element in dataset]:
+        for vr, value in WRONG:
+            for inside in (False, True):
+                changed = scheduled()
+                element = DataElement(keyword_dict[keyword], vr, value, validation_mode=0)
+                target = changed
+                if inside:
+                    target = changed.InputInformationSequence[0]
+                target[element.tag] = element
+                yield keyword, vr, decoded(changed)
+
+
+def test_wrong_values_are_refused_and_harm_no_neighbour(manager: Manager) -> None:
+    """A workitem is created or refused with a status of the standard; the list is read whole afterwards."""
+    unexpected, created = [], 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number, (keyword, vr, dataset) in enumerate(wrong_ones(scheduled())):
+            reply = manager.create(f"2.25.41.{number}", dataset)
+            created += not reply.status.failed
+            if reply.status.failed and reply.status not in REFUSED:
+                unexpected.append((keyword, vr, reply.status))
+    listed = [
+        one for one in manager.find(Dataset(), whole=True) if str(one.SOPInstanceUID).startswith("2.25.41.")
+    ]
+    assert unexpected == []
+    assert created == len(listed)
+    assert all(manager.get(str(one.SOPInstanceUID)).status is UpsStatus.SUCCESS for one in listed)
+
+
+def test_wrong_values_of_a_change_leave_the_workitem_as_it_was(manager: Manager, uid: str) -> None:
+    """N-SET, cancel requests and subscriptions refuse what cannot be read."""
+    manager.create(uid, scheduled())
+    before = manager.get(uid).dataset
+    statuses = set()
+    for keyword in ("ScheduledStationNameCodeSequence", "ProcedureStepLabel", "TransactionUID"):
+        for vr, value in (("US", 7), ("OB", b"\xff\x00")):
+            changes = Dataset()
+            changes[keyword_dict[keyword]] = DataElement(keyword_dict[keyword], vr, value)
+            statuses.add(manager.update(uid, decoded(changes)).status)
+            statuses.add(manager.subscribe(uid, "READER", keys=decoded(changes)).status)
+            statuses.add(manager.request_cancel(uid, decoded(changes), "A").status)
+    assert statuses == {UpsStatus.INVALID_VALUE, UpsStatus.INVALID_ARGUMENT}
+    assert manager.get(uid).dataset == before
+    assert manager.change_state(uid, StepState.CANCELED.value, "").status is not UpsStatus.PROCESSING_FAILURE
+
+
+def test_wrong_values_in_json_are_refused(manager: Manager) -> None:
+    """DICOM JSON states its own VRs, which need not be the standard's."""
+    content = as_json(scheduled())
+    for vr, value in (("LO", ["x"]), ("DS", ["1.5"])):
+        content["00404018"] = {"vr": vr, "Value": value}
+        dataset = as_dataset(content)
+        assert misread(dataset) == ("ScheduledWorkitemCodeSequence",)
+        assert manager.create("", dataset).status is UpsStatus.INVALID_VALUE
