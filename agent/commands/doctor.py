@@ -306,7 +306,7 @@ def _model(settings: Settings) -> Check:
 
 def _destination(destination: DestinationSettings) -> Check:
     name = f"destination {destination.name}"
-    if destination.stow_url is None:
+    if destination.kind == "dicom":
         return _answers(name, destination)
     from agent.network.stow import reachable
 

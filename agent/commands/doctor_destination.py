@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.uid import UID
 
 from agent.foundation.errors import AgentError
-from agent.foundation.settings.delivery import DestinationSettings
+from agent.foundation.settings.destination import DestinationSettings
 from agent.network.port_probe import PortState, probe_port
 from agent.network.scu import NoContext, Peer, associated
 from agent.network.store_scu import echo

@@ -306,17 +306,21 @@ class ListingTag(Base):
 
 
 class Document(Base):
-    """The bytes of one SR as they are sent, every time the same."""
+    """The bytes of one document or message as they are sent, every time the same."""
 
     __tablename__ = "documents"
     __table_args__ = (UniqueConstraint("draft_id", "role", "variant"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"))
-    # findings (A) | report (B)
+    # See `agent.database.roles`.
     role: Mapped[str] = mapped_column(String(16))
-    # The SOP class that a destination takes: comprehensive3d | comprehensive | enhanced | basic_text.
+    # Of a Structured Report the SOP class that a destination takes (comprehensive3d | comprehensive |
+    # enhanced); of a message its kind, and which destination it is for (`agent.reports.messages`).
     variant: Mapped[str] = mapped_column(String(24))
+    # What a message states: unverified | final | corrected | withdrawn. Null for DICOM documents.
+    status: Mapped[str | None] = mapped_column(String(16))
+    # Of a message: empty, and a UID of its own that its identifier is made of.
     sop_class_uid: Mapped[str] = mapped_column(String(64))
     sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     series_instance_uid: Mapped[str] = mapped_column(String(64))

@@ -56,7 +56,7 @@ class Way(Protocol):
 
 
 class RealWay:
-    """By DICOM, or by DICOMweb where the destination has a `stow_url`."""
+    """By DICOM, or by DICOMweb, as the kind of the destination says."""
 
     def ask(self, destination: DestinationSettings, request: Request, on_report: OnReport) -> None:
         """Request commitment (N-ACTION)."""
@@ -64,7 +64,7 @@ class RealWay:
 
     def look_up(self, destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
         """Ask by C-FIND or QIDO-RS."""
-        if destination.stow_url is None:
+        if destination.kind == "dicom":
             return commitment.look_up(destination, items)
         from agent.network.stow import holds  # an HTTP client that a DICOM-only deliverer does not load
 
@@ -120,7 +120,7 @@ class Confirmer:
         """
         if not self._breaker.allows(self._seconds()):
             return 0
-        if self._destination.stow_url is not None:
+        if self._destination.kind == "stow":
             return self._look_up(self._overdue(asked=False))
         return self._ask() + self._look_up(self._overdue(asked=True))
 
@@ -173,7 +173,7 @@ class Confirmer:
         if here:
             return _FOUND
         # A DICOMweb server may list a new object only after a while.
-        patient = self._destination.stow_url is not None and item.attempts < self._rule.attempts
+        patient = self._destination.kind == "stow" and item.attempts < self._rule.attempts
         return CommitmentAnswer(word=Word.LATER if patient else Word.LOST, why=_NOT_THERE)
 
     def _failed(self, items: Sequence[Item], error: AgentError) -> None:

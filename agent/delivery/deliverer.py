@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from random import Random
 from time import monotonic
@@ -19,6 +19,7 @@ from agent.audit.record import Recorder
 from agent.database.session import Database
 from agent.database.wakeup import DELIVERIES, Waker
 from agent.delivery.confirmer import Confirmer, Way
+from agent.delivery.ways import open_way
 from agent.foundation.breaker import Breaker
 from agent.foundation.errors import (
     AgentError,
@@ -31,7 +32,7 @@ from agent.foundation.failpoints import failpoint
 from agent.foundation.failure import Failure, describe
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
-from agent.network.store_scu import Connection, ConnectionLost, open_connection
+from agent.network.store_scu import Connection, ConnectionLost
 from agent.network.tls import client_context
 from agent.queue import deliveries
 from agent.queue.deliveries import DeliveryClaim
@@ -41,24 +42,6 @@ from agent.queue.lease_keeper import LeaseKeeper
 
 Connect = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Connection]]
 UPKEEP_EVERY_S = 15.0
-
-
-@contextmanager
-def open_way(destination: DestinationSettings, sop_class_uids: Iterable[str]) -> Iterator[Connection]:
-    """Open the way that the settings name: STOW-RS where there is a `stow_url`, else C-STORE.
-
-    Raises:
-        DeliveryRefused: the destination accepts none of the SOP classes.
-        ConnectionLost: it cannot be reached.
-    """
-    if destination.stow_url is not None:
-        from agent.network.stow import open_stow  # an HTTP client that a DICOM-only deliverer does not load
-
-        with open_stow(destination) as connection:
-            yield connection
-    else:
-        with open_connection(destination, sop_class_uids) as association:
-            yield association
 
 
 class Deliverer:
@@ -187,7 +170,12 @@ class Deliverer:
         # After an outage one document finds out whether the destination is back.
         limit = 1 if breaker.failures else self._delivery.batch
         claims = deliveries.claim(
-            self._database, self._owner, destination.name, self._delivery.lease_s, limit
+            self._database,
+            self._owner,
+            destination.name,
+            self._delivery.lease_s,
+            limit,
+            in_order=destination.takes_messages,
         )
         if not claims:
             return 0

@@ -1,4 +1,4 @@
-"""Asks each destination whether it is there: C-ECHO, or a small DICOMweb request.
+"""Asks each destination whether it is there, in the way of its kind: C-ECHO, or a small DICOMweb request.
 
 `status` asks at once. The deliverer asks every minute and leaves the answers with its sign of life, so that
 the metrics have them without a connection of their own.
@@ -32,7 +32,7 @@ def ask(destination: DestinationSettings) -> None:
         AgentError: it does not; the text says why.
     """
     hurried = destination.model_copy(update={"timeout_s": min(destination.timeout_s, PATIENCE_S)})
-    if destination.stow_url is None:
+    if destination.kind == "dicom":
         echo(hurried)
         return
     from agent.network.stow import reachable  # an HTTP client that a DICOM-only site does not load

@@ -24,6 +24,7 @@ from agent.foundation.errors import LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
 from agent.queue.delivery_outcomes import given_up, last_failure, tell_warning
 from agent.queue.lease import prolong
+from agent.queue.order import nothing_earlier
 from agent.queue.states import check_delivery_step, move
 from agent.queue.withdrawal import may_go_out
 
@@ -83,9 +84,12 @@ def add(
 
 
 def claim(
-    database: Database, owner: str, destination: str, lease_s: float, limit: int
+    database: Database, owner: str, destination: str, lease_s: float, limit: int, *, in_order: bool = False
 ) -> list[DeliveryClaim]:
-    """Take up to `limit` due documents of one destination; their jobs become DELIVERING."""
+    """Take up to `limit` due documents of one destination; their jobs become DELIVERING.
+
+    in_order: of each study only the earliest one that was not sent yet, for messages that replace each other.
+    """
     with database.relaxed() as session:
         now = database_now(session)
         due = (
@@ -98,6 +102,7 @@ def claim(
                 Delivery.state == DeliveryState.PENDING.value,
                 Delivery.run_after <= now,
                 may_go_out(),
+                *((nothing_earlier(),) if in_order else ()),
             )
             .order_by(Delivery.priority, Delivery.run_after, Delivery.id)
             .limit(limit)

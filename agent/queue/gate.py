@@ -33,7 +33,7 @@ from agent.foundation.errors import (
     UnreadableInstance,
 )
 from agent.foundation.failure import Failure
-from agent.foundation.settings.delivery import DestinationSettings
+from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header
 from agent.objects.identity import Patient, contradicts, patient_of, several_patients

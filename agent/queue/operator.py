@@ -30,6 +30,7 @@ from agent.queue import gate
 from agent.queue.commitments import ask_again
 from agent.queue.contents import contents_of
 from agent.queue.deliveries import set_state
+from agent.queue.order import was_overtaken
 from agent.queue.states import check_job_step, move
 from agent.queue.withdrawal import is_withdrawn
 
@@ -222,6 +223,9 @@ def _revive(session: Session, job: Job, settings: Settings, *, now: datetime) ->
     revived = refused = 0
     for delivery, demonstration in session.execute(stopped).all():
         destination = destinations.get(delivery.destination)
+        if was_overtaken(session, delivery):
+            refused += 1
+            continue
         if destination is not None and gate.refused_destination(
             demonstration=demonstration, destination=destination, settings=settings
         ):

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
+from agent.database.roles import PAIR, TAKING_BACK
 from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.foundation.errors import PatientConflict
@@ -27,8 +28,6 @@ WITHDRAWN = "withdrawn"
 _REASON = "the patient of the study was corrected"
 # Drafts whose documents state findings of a patient.
 STATING = ("drafted", "verified")
-# Documents of such a draft that take it back; they go out whatever stops the others.
-TAKING_BACK = ("withdrawn-a", "withdrawn-b", "rejection-note")
 
 
 class Withdrawal(StrEnum):
@@ -92,7 +91,13 @@ def patient_named(dataset: Dataset) -> Patient:
 
 
 def _named_in(session: Session, draft: Draft) -> Patient | None:
-    content = session.scalar(select(Document.content).where(Document.draft_id == draft.id).limit(1))
+    # Messages of the same draft are no DICOM; they name the patient of its Structured Reports.
+    content = session.scalar(
+        select(Document.content)
+        .where(Document.draft_id == draft.id, Document.role.in_(PAIR))
+        .order_by(Document.id)
+        .limit(1)
+    )
     if content is None:
         return None
     try:

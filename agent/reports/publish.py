@@ -17,12 +17,14 @@ from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent.database.roles import PAIR, Role
 from agent.database.tables import Document, Draft, Job, Study, Verdict
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
 from agent.reports import worklist_row as listing
+from agent.reports.messages import write_messages
 from dicom_sr.document import (
     Algorithm,
     DocumentPair,
@@ -100,11 +102,13 @@ def write(
         variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
     }
     notes = {
-        variant: store_document(session, draft, variant, "rejection-note", note)
+        variant: store_document(session, draft, variant, Role.REJECTION_NOTE, note)
         for variant, note in record.notes.items()
     }
     for destination in settings.destinations:
-        rows = list(documents[destination.findings_sop_class])
+        if destination.takes_messages:
+            continue
+        rows = [one for one in documents[destination.findings_sop_class] if one.role in destination.documents]
         if destination.rejection_notes and destination.findings_sop_class in notes:
             rows.append(notes[destination.findings_sop_class])
         for document in rows:
@@ -121,6 +125,7 @@ def write(
                 ),
             )
     session.flush()
+    write_messages(session, draft, job, settings, now=now)
     failpoint("outbox.before-commit")
     return draft
 
@@ -139,16 +144,16 @@ def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair)
     """Write a pair; A comes first, so that B's evidence is there when B arrives."""
     return [
         store_document(session, draft, variant, role, dataset)
-        for role, dataset in (("findings", pair.findings), ("report", pair.report))
+        for role, dataset in zip(PAIR, (pair.findings, pair.report), strict=True)
     ]
 
 
-def store_document(session: Session, draft: Draft, variant: str, role: str, dataset: Dataset) -> Document:
+def store_document(session: Session, draft: Draft, variant: str, role: Role, dataset: Dataset) -> Document:
     """Keep the bytes of one document of a draft."""
     content = encode(dataset)
     row = Document(
         draft_id=draft.id,
-        role=role,
+        role=role.value,
         variant=variant,
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
@@ -189,7 +194,7 @@ def _standing(session: Session, study_id: int) -> str:
             Draft.study_id == study_id,
             Draft.outcome == "verified",
             Draft.withdrawal.is_(None),
-            Document.role == "report",
+            Document.role == Role.REPORT,
         )
         .order_by(Draft.id.desc(), Document.id)
         .limit(1)
@@ -211,14 +216,22 @@ def predecessors(
     latest = session.scalar(
         select(Document.draft_id)
         .join(Draft, Draft.id == Document.draft_id)
-        .where(Draft.study_id == study_id, Draft.withdrawal.is_(None), Document.variant == variant, *wanted)
+        .where(
+            Draft.study_id == study_id,
+            Draft.withdrawal.is_(None),
+            Document.role.in_(PAIR),
+            Document.variant == variant,
+            *wanted,
+        )
         .order_by(Draft.id.desc())
         .limit(1)
     )
     if latest is None:
         return None
     rows = session.scalars(
-        select(Document).where(Document.draft_id == latest, Document.variant == variant)
+        select(Document).where(
+            Document.draft_id == latest, Document.variant == variant, Document.role.in_(PAIR)
+        )
     ).all()
     named = {
         row.role: DocumentReference(

@@ -17,17 +17,18 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from agent.database.roles import PAIR, Role
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Instance, Job, Study
 from agent.foundation.log import get_logger
-from agent.foundation.settings.tree import Settings
+from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import move
-from agent.queue.withdrawal import TAKING_BACK, Withdrawal
-from agent.reports import publish, worklist_row
+from agent.queue.withdrawal import Withdrawal
+from agent.reports import messages, publish, worklist_row
 from agent.reports.algorithms import algorithm_of_draft
 from dicom_sr.document import (
     Algorithm,
@@ -43,7 +44,9 @@ from dicom_sr.values import FindingsSopClass
 ACTOR = "housekeeping"
 KIND = "withdrawal"
 BATCH = 20
-REASON = "the patient of the images was corrected after this report had been written"
+REASON = messages.CORRECTED_PATIENT
+# What takes back each of a draft's documents, where the destination was sent that.
+_TAKES_BACK = {Role.FINDINGS: Role.WITHDRAWN_FINDINGS, Role.REPORT: Role.WITHDRAWN_REPORT}
 VARIANTS: tuple[FindingsSopClass, ...] = ("comprehensive3d", "comprehensive", "enhanced")
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
 # The attributes that our documents copy from their source images.
@@ -97,7 +100,7 @@ def withdraw_due(database: Database, settings: Settings) -> int:
 def _withdraw(database: Database, settings: Settings, draft_id: int, created: datetime) -> None:
     with database.reading() as session:
         sent = _sent(session, session.get_one(Draft, draft_id))
-    documents: dict[FindingsSopClass, list[tuple[str, Dataset]]] = {}
+    documents: dict[FindingsSopClass, list[tuple[Role, Dataset]]] = {}
     try:
         if sent.destinations:
             documents = {variant: _documents(sent, variant, created) for variant in sent.pairs}
@@ -120,7 +123,7 @@ def _sent(session: Session, draft: Draft) -> _Sent:
     """Return what may have been sent of a draft; a document whose transfer was begun counts as sent."""
     study_uid = session.scalars(select(Study.study_instance_uid).where(Study.id == draft.study_id)).one()
     rows = session.scalars(
-        select(Document).where(Document.draft_id == draft.id, Document.role.not_in(TAKING_BACK))
+        select(Document).where(Document.draft_id == draft.id, Document.role.in_((*PAIR, Role.MESSAGE)))
     ).all()
     begun = session.scalars(
         select(Delivery.destination).where(
@@ -129,7 +132,7 @@ def _sent(session: Session, draft: Draft) -> _Sent:
         )
     ).all()
     named: dict[str, dict[str, DocumentReference]] = {}
-    for row in rows:
+    for row in (row for row in rows if row.role in PAIR):
         named.setdefault(row.variant, {})[row.role] = DocumentReference(
             study_instance_uid=study_uid,
             series_instance_uid=row.series_instance_uid,
@@ -151,7 +154,7 @@ def _sent(session: Session, draft: Draft) -> _Sent:
 
 def _headers(session: Session, draft: Draft, rows: Sequence[Document]) -> list[Dataset]:
     """Return headers of the images as the draft's own document names them; their files may be gone."""
-    findings = next((row for row in rows if row.role == "findings"), None)
+    findings = next((row for row in rows if row.role == Role.FINDINGS), None)
     if findings is None:
         return []
     document = dcmread(io.BytesIO(findings.content))
@@ -184,7 +187,7 @@ def _headers(session: Session, draft: Draft, rows: Sequence[Document]) -> list[D
     return headers
 
 
-def _documents(sent: _Sent, variant: FindingsSopClass, created: datetime) -> list[tuple[str, Dataset]]:
+def _documents(sent: _Sent, variant: FindingsSopClass, created: datetime) -> list[tuple[Role, Dataset]]:
     """Build the rejected revision of one variant, and the note that names both revisions' old documents."""
     study = SourceStudy(images=sent.headers)
     pair = build_rejection(
@@ -201,17 +204,24 @@ def _documents(sent: _Sent, variant: FindingsSopClass, created: datetime) -> lis
     note = build_rejection_note(
         study, (old.findings, old.report), "patient_safety", sent.algorithm, created=created
     )
-    return list(zip(TAKING_BACK, (pair.findings, pair.report, note), strict=True))
+    return [
+        (Role.WITHDRAWN_FINDINGS, pair.findings),
+        (Role.WITHDRAWN_REPORT, pair.report),
+        (Role.REJECTION_NOTE, note),
+    ]
 
 
 def _write(
     session: Session,
     settings: Settings,
     draft: Draft,
-    documents: Mapping[FindingsSopClass, Sequence[tuple[str, Dataset]]],
+    documents: Mapping[FindingsSopClass, Sequence[tuple[Role, Dataset]]],
     sent: _Sent,
     now: datetime,
 ) -> None:
+    told = _to_tell(session, settings, draft, sent)
+    if not told:
+        return
     study = session.get_one(Study, draft.study_id)
     job = Job(
         kind=KIND,
@@ -229,10 +239,12 @@ def _write(
         for variant, built in documents.items()
         for role, dataset in built
     }
-    for destination in settings.destinations:
-        if destination.name not in sent.destinations:
+    for destination in told:
+        if destination.takes_messages:
+            messages.retract(session, draft, job, destination, settings, now=now)
             continue
-        for role in TAKING_BACK if destination.rejection_notes else TAKING_BACK[:2]:
+        roles = [_TAKES_BACK[role] for role in PAIR if role.value in destination.documents]
+        for role in (*roles, *((Role.REJECTION_NOTE,) if destination.rejection_notes else ())):
             deliveries.add(
                 session,
                 rows[destination.findings_sop_class, role],
@@ -246,3 +258,15 @@ def _write(
                 ),
             )
     deliveries.settle(session, job, now, ACTOR)
+
+
+def _to_tell(
+    session: Session, settings: Settings, draft: Draft, sent: _Sent
+) -> Sequence[DestinationSettings]:
+    """Return the destinations that have, or may have, what is withdrawn."""
+    return [
+        one
+        for one in settings.destinations
+        if one.name in sent.destinations
+        and (not one.takes_messages or messages.may_retract(session, draft, one))
+    ]

@@ -1,4 +1,4 @@
-"""What a draft has created: the documents that a destination has stored, and which one."""
+"""What a draft has created: the DICOM documents that a destination has stored, and which one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stored_documents(
         .join(Delivery, Delivery.document_id == Document.id)
         .join(Job, Job.id == Delivery.job_id)
         .join(Study, Study.id == Job.study_id)
-        .where(Delivery.job_id == job_id, Delivery.state.in_(_HELD))
+        .where(Delivery.job_id == job_id, Delivery.state.in_(_HELD), Document.sop_class_uid != "")
         .order_by(Delivery.destination, Document.id)
     ).all()
     return [

@@ -88,7 +88,7 @@ def _sockets(settings: Settings) -> Iterator[Finding]:
     peers: list[tuple[str, str, int]] = [
         (f"destinations[{number}]", one.host, one.port)
         for number, one in enumerate(settings.destinations)
-        if one.host and one.stow_url is None
+        if one.host and one.kind != "stow"
     ]
     if settings.archive is not None:
         peers.append(("archive", settings.archive.host, settings.archive.port))
@@ -111,7 +111,11 @@ def _meet(one: str, other: str) -> bool:
 def _peers(settings: Settings) -> Iterator[Finding]:
     seen: dict[tuple[str, int, str] | str, int] = {}
     for number, one in enumerate(settings.destinations):
-        key = one.stow_url or (one.host.lower(), one.port, one.ae_title.strip())
+        key = one.stow_url or (
+            one.host.lower(),
+            one.port,
+            one.ae_title.strip() if one.kind == "dicom" else one.kind,
+        )
         if key in seen:
             text = f"destinations[{seen[key]}] is the same PACS: it would get every document twice"
             yield Finding(place=f"destinations[{number}]", text=text, cure="remove one of the two")

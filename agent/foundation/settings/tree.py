@@ -21,7 +21,7 @@ from agent.foundation.settings.base import Host, Port, Seconds, Section, check_u
 from agent.foundation.settings.database_url import check_database_url
 from agent.foundation.settings.delivery import ClientTlsSettings as ClientTlsSettings
 from agent.foundation.settings.delivery import DeliverySettings as DeliverySettings
-from agent.foundation.settings.delivery import DestinationSettings as DestinationSettings
+from agent.foundation.settings.destination import DestinationSettings as DestinationSettings
 from agent.foundation.settings.keeping import AuditSettings as AuditSettings
 from agent.foundation.settings.keeping import RetentionSettings as RetentionSettings
 from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY

@@ -12,7 +12,7 @@ import pytest
 
 from agent.commands.demo.orthanc import Orthanc
 from agent.database.session import Database
-from agent.delivery.deliverer import open_way
+from agent.delivery.ways import open_way
 from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings
 from agent.network.commitment_terms import Item

@@ -357,3 +357,21 @@ def test_delivery_that_was_not_tried_keeps_its_last_failure(
     with house.database.reading() as session:
         codes = session.scalars(select(Delivery.code).order_by(Delivery.id)).all()
     assert list(codes) == ["delivery-failed", "delivery-failed"]
+
+
+def test_destination_is_sent_the_documents_that_it_chose(
+    house: Any, settings: Settings, reporter: Any, film: Callable[..., Dataset]
+) -> None:
+    """`documents` names what a destination gets; the other destination gets both as before."""
+    chosen = OTHER.model_copy(update={"documents": ("report",)})
+    both = settings.model_copy(update={"destinations": (*settings.destinations, chosen)})
+    job_id = house.queued(film(1))
+    Worker(house.database, house.store, both, reporter, owner="w", chance=Random(1)).run_once()
+    with house.database.reading() as session:
+        sent = session.execute(
+            select(Delivery.destination, Document.role)
+            .join(Document, Document.id == Delivery.document_id)
+            .where(Delivery.job_id == job_id)
+            .order_by(Delivery.id)
+        ).all()
+    assert [tuple(one) for one in sent] == [("pacs", "findings"), ("pacs", "report"), ("archive", "report")]

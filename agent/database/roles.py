@@ -1,0 +1,27 @@
+"""What a row of `documents` is: the values of its column `role`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """A document's part among the documents of its draft."""
+
+    FINDINGS = "findings"
+    REPORT = "report"
+    REJECTION_NOTE = "rejection-note"
+    # The rejected revision of a withdrawn draft's two documents.
+    WITHDRAWN_FINDINGS = "withdrawn-a"
+    WITHDRAWN_REPORT = "withdrawn-b"
+    # To a destination of a message kind: the draft, a second message that says how urgent it is, and the
+    # message that takes a withdrawn draft back.
+    MESSAGE = "message"
+    ESCALATION = "escalation"
+    RETRACTION = "retraction"
+
+
+PAIR = (Role.FINDINGS, Role.REPORT)
+MESSAGES = (Role.MESSAGE, Role.ESCALATION, Role.RETRACTION)
+# These take a draft back; they are sent whatever stops the others.
+TAKING_BACK = (Role.WITHDRAWN_FINDINGS, Role.WITHDRAWN_REPORT, Role.REJECTION_NOTE, Role.RETRACTION)

@@ -1,0 +1,40 @@
+"""The ways to destinations, one for each kind; an open way takes stored bytes, whatever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from agent.foundation.settings.tree import DestinationSettings
+from agent.network.store_scu import Connection, open_connection
+
+Way = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Connection]]
+
+
+@contextmanager
+def open_way(destination: DestinationSettings, sop_class_uids: Iterable[str]) -> Iterator[Connection]:
+    """Open the way to a destination that its kind names.
+
+    Raises:
+        DeliveryRefused: the destination accepts none of the SOP classes.
+        ConnectionLost: it cannot be reached.
+    """
+    with _WAYS[destination.kind](destination, sop_class_uids) as connection:
+        yield connection
+
+
+@contextmanager
+def _store(destination: DestinationSettings, sop_class_uids: Iterable[str]) -> Iterator[Connection]:
+    with open_connection(destination, sop_class_uids) as association:
+        yield association
+
+
+@contextmanager
+def _stow(destination: DestinationSettings, _sop_class_uids: Iterable[str]) -> Iterator[Connection]:
+    from agent.network.stow import open_stow  # an HTTP client that a DICOM-only deliverer does not load
+
+    with open_stow(destination) as connection:
+        yield connection
+
+
+_WAYS: Mapping[str, Way] = {"dicom": _store, "stow": _stow}

@@ -1,0 +1,137 @@
+"""The settings of one destination: where drafts go, by which way, and which documents."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, check_url, is_loopback
+from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.kinds import (
+    DEFAULT_DOCUMENTS,
+    DOCUMENTS,
+    FIELDS,
+    MESSAGE_KINDS,
+    Kind,
+    SentDocument,
+    kind_of,
+)
+
+
+class DestinationSettings(Section):
+    """A system that drafts are sent to."""
+
+    name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
+    kind: Kind = Field(
+        "dicom",
+        description="How it is sent to: `dicom` by C-STORE, `stow` by STOW-RS, which is the default where "
+        "there is a `stow_url`.",
+    )
+    documents: tuple[SentDocument, ...] = Field(
+        ("findings", "report"),
+        min_length=1,
+        description="What it is sent of each draft, in this order.",
+    )
+    host: Host = Field("", description="Host name or address (C-STORE).")
+    port: Port = Field(104, description="DICOM port (C-STORE).")
+    ae_title: AeTitle = Field("PACS", description="The PACS's AE title (C-STORE).")
+    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call.")
+    findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
+        "comprehensive3d", description="SOP class in which this PACS takes the findings document."
+    )
+    stow_url: str | None = Field(
+        None,
+        description="DICOMweb root (STOW-RS); a password comes from netrc.",
+        pattern=r"^https?://[^/@\s]+(/\S*)?$",
+    )
+    timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
+    tls: ClientTlsSettings | None = Field(
+        None, description="TLS (C-STORE, C-ECHO, storage commitment); plain TCP when left out."
+    )
+    rejection_notes: bool = Field(
+        False,
+        description="Send a rejection note (IHE IOCM, Key Object Selection) for documents that are "
+        "withdrawn, or that a radiologist rejected.",
+    )
+    commitment: bool = Field(
+        False,
+        description="Ask this PACS to take responsibility for what it stored (storage commitment); a "
+        "DICOMweb server is asked what it holds (QIDO-RS).",
+    )
+    commitment_wait_s: float = Field(
+        2, ge=0, le=3600, description="Wait (s) for the report on the association of the request; 0 for none."
+    )
+    commitment_timeout_s: Seconds = Field(
+        900, description="Without a report for this long (s) the PACS is asked what it holds (C-FIND)."
+    )
+    commitment_attempts: int = Field(
+        3, ge=1, description="Requests for commitment before a document counts as UNCOMMITTED."
+    )
+    commitment_resends: int = Field(
+        3, ge=0, description="How often a document that the PACS has lost is sent again before it is DEAD."
+    )
+
+    @field_validator("stow_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return value if value is None else check_url(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_kind(cls, values: Any) -> Any:
+        """Fill in what follows from the kind."""
+        if not isinstance(values, dict):
+            return values
+        kind = kind_of(values)
+        documents = {"documents": DEFAULT_DOCUMENTS[kind]} if kind in DEFAULT_DOCUMENTS else {}
+        return {"kind": kind, **documents, **values}
+
+    @model_validator(mode="after")
+    def _fit_the_kind(self) -> Self:
+        """Refuse what another kind of destination would read, and what this kind cannot be sent."""
+        if self.tls is not None and self.kind == "stow":
+            raise ValueError(
+                "`tls` is for C-STORE; an https `stow_url` takes its authorities from REQUESTS_CA_BUNDLE"
+            )
+        foreign = sorted(key for key in self.model_fields_set - FIELDS[self.kind] if getattr(self, key))
+        if foreign:
+            raise ValueError(f"`{foreign[0]}` is not for a destination of kind `{self.kind}`")
+        for one in self.documents:
+            if one not in DOCUMENTS[self.kind]:
+                raise ValueError(
+                    f"a destination of kind `{self.kind}` takes {' and '.join(DOCUMENTS[self.kind])}, "
+                    f"not {one}"
+                )
+        if len(set(self.documents)) < len(self.documents):
+            raise ValueError("`documents` names one twice")
+        return self
+
+    @model_validator(mode="after")
+    def _needs_a_place(self) -> Self:
+        if self.kind == "stow" and self.stow_url is None:
+            raise ValueError("a destination of kind `stow` needs a `stow_url`")
+        if self.kind == "dicom" and not self.host:
+            raise ValueError("a destination needs a `host`, with its `port` and `ae_title`, or a `stow_url`")
+        return self
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether it is sent messages, of which a later one must not overtake an earlier one."""
+        return self.kind in MESSAGE_KINDS
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.stow_url or f"{self.host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the destination is this machine, whichever of its two addresses is used."""
+        return all(is_loopback(host) for host in self._hosts)
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        web = () if self.stow_url is None else (urlsplit(self.stow_url).hostname or "",)
+        return (self.host, *web) if self.host else web

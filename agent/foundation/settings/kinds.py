@@ -1,0 +1,51 @@
+"""The kinds of destination: what each may be sent, and which settings are its own.
+
+A new kind is one more entry in each table here; `agent.delivery.ways` opens the way to it, and where it takes
+messages `agent.reports.messages` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Kind = Literal["dicom", "stow"]
+# What a destination may be sent of a draft: the two Structured Reports, or one message that says the same.
+SentDocument = Literal["findings", "report"]
+
+DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
+    "dicom": ("findings", "report"),
+    "stow": ("findings", "report"),
+}
+# What is sent where the settings name nothing.
+DEFAULT_DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
+    "dicom": ("findings", "report"),
+    "stow": ("findings", "report"),
+}
+# Kinds that take messages: what comes later replaces what came before, so that the order counts.
+MESSAGE_KINDS: frozenset[str] = frozenset()
+
+_APPLICATION_ENTITY = frozenset({"ae_title", "calling_ae_title"})
+_SOCKET = frozenset({"host", "port"})
+_DICOM_DOCUMENTS = frozenset(
+    {
+        "findings_sop_class",
+        "rejection_notes",
+        "commitment",
+        "commitment_wait_s",
+        "commitment_timeout_s",
+        "commitment_attempts",
+        "commitment_resends",
+    }
+)
+_COMMON = frozenset({"name", "kind", "documents", "timeout_s"})
+# The settings that each kind reads. A DICOMweb server may have an AE title too, by which others retrieve.
+FIELDS: Mapping[str, frozenset[str]] = {
+    "dicom": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"tls"},
+    "stow": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"stow_url"},
+}
+
+
+def kind_of(values: Mapping[str, Any]) -> Any:
+    """Return the kind that a destination's settings state, or that follows from them."""
+    return values.get("kind") or ("stow" if values.get("stow_url") else "dicom")

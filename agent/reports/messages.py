@@ -1,0 +1,230 @@
+"""Messages of a draft for the destinations that take messages, stored with it as documents are.
+
+Each destination of a message kind gets messages of its own, made by its settings; a document's `variant`
+names it. What it was told of the study before decides the status (`agent.results.status`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pydicom import Dataset, dcmread
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from agent.database.roles import PAIR, Role
+from agent.database.states import UNSENT, DeliveryState
+from agent.database.tables import Delivery, Document, Draft, Job
+from agent.foundation.errors import DeliveryRefused
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.queue import deliveries
+from agent.queue.gate import refused_destination
+from agent.queue.withdrawal import WITHDRAWN, Withdrawal
+from agent.reports.result_of import result_of
+from agent.results.result import DocumentName, Result
+from agent.results.status import Status, Told, next_status
+
+# The messages of one result: each with its role, in the order in which they are to arrive.
+Writer = Callable[[DestinationSettings, Result], Sequence[tuple[Role, bytes]]]
+WRITERS: Mapping[str, Writer] = {}
+CORRECTED_PATIENT = "the patient of the images was corrected after this report had been written"
+_ON_ITS_WAY = (*UNSENT, DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNCOMMITTED)
+_RESULTS = (Role.MESSAGE, Role.RETRACTION)
+# The namespace of the UIDs of messages.
+_NAMESPACE = uuid.UUID("6a1b0a3e-30f7-5bb0-9d4e-0c6f9d3a7d52")
+
+
+def message_uid(sop_instance_uid: str, destination: str, role: Role) -> str:
+    """Return the UID of a message, derived from that of a document of the same draft."""
+    return f"2.25.{uuid.uuid5(_NAMESPACE, f'{sop_instance_uid}|{destination}|{role}').int}"
+
+
+def variant_of(destination: DestinationSettings) -> str:
+    """Return the variant of a destination's messages; names may be longer than the column."""
+    return f"{destination.kind}-{hashlib.sha256(destination.name.encode()).hexdigest()[:12]}"
+
+
+def write_messages(
+    session: Session,
+    draft: Draft,
+    job: Job,
+    settings: Settings,
+    *,
+    now: datetime,
+    writers: Mapping[str, Writer] = WRITERS,
+) -> None:
+    """Write the messages of a new draft or verdict, and before them those that take earlier ones back."""
+    destinations = [one for one in settings.destinations if one.takes_messages]
+    for destination in destinations:
+        _retract_due(session, draft.study_id, job, destination, settings, now=now, writers=writers)
+        status = next_status(draft.outcome, _told(session, draft, destination.name))
+        if status is not None:
+            _write(session, draft, job, destination, settings, status, now=now, writers=writers)
+
+
+def _retract_due(
+    session: Session,
+    study_id: int,
+    job: Job,
+    destination: DestinationSettings,
+    settings: Settings,
+    *,
+    now: datetime,
+    writers: Mapping[str, Writer],
+) -> None:
+    """Take withdrawn drafts back before anything new is said: the receiver must not see it afterwards."""
+    due = select(Draft).where(Draft.study_id == study_id, Draft.withdrawal == Withdrawal.DUE.value)
+    for withdrawn in session.scalars(due.order_by(Draft.id)).all():
+        retract(session, withdrawn, job, destination, settings, now=now, writers=writers)
+
+
+def retract(
+    session: Session,
+    draft: Draft,
+    job: Job,
+    destination: DestinationSettings,
+    settings: Settings,
+    *,
+    now: datetime,
+    writers: Mapping[str, Writer] = WRITERS,
+) -> None:
+    """Take a withdrawn draft back if it is what the destination was told last."""
+    if not may_retract(session, draft, destination):
+        return
+    _write(session, draft, job, destination, settings, Status.WITHDRAWN, now=now, writers=writers)
+
+
+def may_retract(session: Session, draft: Draft, destination: DestinationSettings) -> bool:
+    """Whether a withdrawn draft is what a destination was told last."""
+    told = _told(session, draft, destination.name)
+    return told is not None and told.draft_id == draft.id and told.status is not Status.WITHDRAWN
+
+
+def _write(
+    session: Session,
+    draft: Draft,
+    job: Job,
+    destination: DestinationSettings,
+    settings: Settings,
+    status: Status,
+    *,
+    now: datetime,
+    writers: Mapping[str, Writer],
+) -> None:
+    withdrawn = draft.withdrawal is not None
+    main = Role.RETRACTION if withdrawn else Role.MESSAGE
+    pair = session.scalars(
+        select(Document).where(Document.draft_id == draft.id, Document.role.in_(PAIR)).order_by(Document.id)
+    ).all()
+    findings = next(row for row in pair if row.role == Role.FINDINGS)
+    result = result_of(
+        _header(findings),
+        draft.content,
+        uid=message_uid(findings.sop_instance_uid, destination.name, main),
+        status=status,
+        report="" if status is Status.WITHDRAWN else draft.text,
+        revision=draft.revision,
+        priority=draft.urgency,
+        model_name=draft.model_name,
+        demonstration=draft.demonstration,
+        documents=_names(pair, destination),
+        created=draft.created_at if not withdrawn else now,
+        reason=CORRECTED_PATIENT if withdrawn else "",
+    )
+    for role, content in writers[destination.kind](destination, result):
+        own = main if role is Role.MESSAGE else role
+        uid = message_uid(findings.sop_instance_uid, destination.name, own)
+        row = Document(
+            draft_id=draft.id,
+            role=own.value,
+            variant=variant_of(destination),
+            status=status.value,
+            sop_class_uid="",
+            sop_instance_uid=uid,
+            series_instance_uid="",
+            sha256=hashlib.sha256(content).hexdigest(),
+            content=content,
+        )
+        session.add(row)
+        session.flush()
+        deliveries.add(
+            session,
+            row,
+            job,
+            destination.name,
+            now=_not_before(session, draft, destination, now) if withdrawn else now,
+            give_up_after_s=settings.delivery.give_up_after_s,
+            priority=min(job.priority, draft.urgency),
+            refused=refused_destination(
+                demonstration=draft.demonstration, destination=destination, settings=settings
+            ),
+        )
+    session.flush()
+
+
+def _header(findings: Document) -> Dataset:
+    return dcmread(io.BytesIO(findings.content))
+
+
+def _names(pair: Sequence[Document], destination: DestinationSettings) -> list[DocumentName]:
+    return [
+        DocumentName(role=row.role, sop_class_uid=row.sop_class_uid, sop_instance_uid=row.sop_instance_uid)
+        for row in pair
+        if row.variant == destination.findings_sop_class
+    ]
+
+
+def _told(session: Session, draft: Draft, destination: str) -> Told | None:
+    """Return what a destination was told last of the draft's study; what it surely never got is left out.
+
+    A message that a later one waits for counts: it will have arrived by then.
+    """
+    told = (
+        select(Document.status, Document.draft_id)
+        .join(Draft, Draft.id == Document.draft_id)
+        .join(Delivery, Delivery.document_id == Document.id)
+        .where(
+            Draft.study_id == draft.study_id,
+            Document.role.in_(_RESULTS),
+            Delivery.destination == destination,
+            or_(
+                Delivery.state.in_([state.value for state in _ON_ITS_WAY]),
+                (Delivery.attempts > 0) & (func.coalesce(Delivery.code, "") != DeliveryRefused.code),
+            ),
+        )
+    )
+    last = session.execute(told.order_by(Document.id.desc()).limit(1)).first()
+    if last is None:
+        return None
+    before = session.scalar(
+        select(func.max(Draft.id)).where(
+            Draft.study_id == draft.study_id, Draft.id < draft.id, Draft.withdrawal.is_(None)
+        )
+    )
+    verified = told.where(Document.status.in_((Status.FINAL.value, Status.CORRECTED.value)))
+    return Told(
+        status=Status(last.status),
+        draft_id=last.draft_id,
+        on_basis=last.draft_id == before,
+        was_final=bool(session.scalar(select(verified.exists()))),
+    )
+
+
+def _not_before(session: Session, draft: Draft, destination: DestinationSettings, now: datetime) -> datetime:
+    """Return when a draft may be taken back: not while another process may still be sending it."""
+    stopped = session.scalar(
+        select(func.max(Delivery.updated_at))
+        .join(Document, Document.id == Delivery.document_id)
+        .where(
+            Document.draft_id == draft.id,
+            Delivery.destination == destination.name,
+            Delivery.state == DeliveryState.CANCELED.value,
+            Delivery.code == WITHDRAWN,
+            Delivery.attempts > 0,
+        )
+    )
+    return now if stopped is None else max(now, stopped + timedelta(seconds=destination.timeout_s))

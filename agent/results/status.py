@@ -1,0 +1,56 @@
+"""The status that a result has at a receiver of messages, and which one a study's next message has. Pure.
+
+A receiver keeps one result of a study and replaces it by each later message. What a radiologist has verified
+must therefore never be followed by a message of the software: neither by a new draft nor by the notice that
+there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The status of a result, as a message states it."""
+
+    # Written by software, read by nobody: HL7 table 0123 `R`, FHIR `preliminary`.
+    UNVERIFIED = "unverified"
+    FINAL = "final"
+    CORRECTED = "corrected"
+    WITHDRAWN = "withdrawn"
+
+
+_VERIFIED = (Status.FINAL, Status.CORRECTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a receiver was told last of a study.
+
+    draft_id: the draft or verdict that the message was of. on_basis: that is the one before the new one.
+    was_final: the receiver has had a verified result at some time.
+    """
+
+    status: Status
+    draft_id: int
+    on_basis: bool
+    was_final: bool
+
+
+def next_status(outcome: str, told: Told | None) -> Status | None:
+    """Return the status of the message for a draft of this outcome; None when no message may be sent.
+
+    outcome: `drafts.outcome`. A rejection, or the notice that there is no draft, only takes back what the
+    receiver has been told.
+    """
+    stands = told.status if told is not None else None
+    if outcome == "drafted":
+        return None if stands in _VERIFIED else Status.UNVERIFIED
+    if outcome == "verified":
+        return Status.CORRECTED if told is not None and told.was_final else Status.FINAL
+    if told is None or stands is Status.WITHDRAWN:
+        return None
+    if stands is Status.UNVERIFIED:
+        return Status.WITHDRAWN
+    return Status.WITHDRAWN if outcome == "rejected" and told.on_basis else None
