@@ -17,7 +17,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -26,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
+from agent.database.outbox import Commitment, Delivery, Document
 from agent.database.people import AuditCursor, AuditEvent, ServiceKey, User, Verdict, WebSession
 from agent.database.signed import ShadowComparison, SignedReport
 from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem
@@ -303,88 +303,6 @@ class ListingTag(Base):
     study_id: Mapped[int] = mapped_column(
         ForeignKey("listings.study_id", ondelete="CASCADE"), primary_key=True, index=True
     )
-
-
-class Document(Base):
-    """The bytes of one document or message as they are sent, every time the same."""
-
-    __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("draft_id", "role", "variant"),)
-
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"))
-    # See `agent.database.roles`.
-    role: Mapped[str] = mapped_column(String(16))
-    # Of a Structured Report the SOP class that a destination takes (comprehensive3d | comprehensive |
-    # enhanced); of a message its kind, and which destination it is for (`agent.reports.messages`).
-    variant: Mapped[str] = mapped_column(String(24))
-    # What a message states: unverified | final | corrected | withdrawn. Null for DICOM documents.
-    status: Mapped[str | None] = mapped_column(String(16))
-    # Of a message: empty, and a UID of its own that its identifier is made of.
-    sop_class_uid: Mapped[str] = mapped_column(String(64))
-    sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
-    series_instance_uid: Mapped[str] = mapped_column(String(64))
-    sha256: Mapped[str] = mapped_column(String(64))
-    content: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class Delivery(Base):
-    """One document on its way to one destination."""
-
-    __tablename__ = "deliveries"
-    __table_args__ = (
-        UniqueConstraint("document_id", "destination"),
-        # One destination's queue at a time: a dead PACS with a long queue costs the others nothing.
-        Index("ix_deliveries_claim", "destination", "state", "priority", "run_after", "id"),
-        Index("ix_deliveries_lease", "state", "lease_until"),
-        Index("ix_deliveries_job", "job_id"),
-        # What is stored and waits for commitment, among millions that wait for nothing (null).
-        Index("ix_deliveries_commit", "destination", "commit_at"),
-        # What was stored with a warning, among millions that were not (null).
-        Index("ix_deliveries_warning", "destination", "warning"),
-    )
-
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
-    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
-    destination: Mapped[str] = mapped_column(String(64))
-    # PENDING -> SENDING -> STORED -> COMMITTED, aside UNCOMMITTED, DEAD, CANCELED (`agent.database.states`).
-    state: Mapped[str] = mapped_column(String(16))
-    priority: Mapped[int] = mapped_column(Integer, default=50)
-    run_after: Mapped[datetime]
-    # After this time a failed attempt is the last one; a revival sets it anew.
-    give_up_at: Mapped[datetime]
-    attempts: Mapped[int] = mapped_column(Integer, default=0)
-    lease_owner: Mapped[str | None] = mapped_column(String(128))
-    lease_token: Mapped[str | None] = mapped_column(String(36))
-    lease_until: Mapped[datetime | None]
-    code: Mapped[str | None] = mapped_column(String(64))
-    reason: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-    stored_at: Mapped[datetime | None]
-    # The warning status that the destination stored it with ("0xB007, ..."); null for plain success.
-    warning: Mapped[str | None] = mapped_column(String(128))
-    # When the next step towards commitment is due; null where none is wanted or none is left.
-    commit_at: Mapped[datetime | None]
-    # The transaction (`commitments`) that the latest request for commitment belongs to.
-    commitment_uid: Mapped[str | None] = mapped_column(String(64))
-    commit_attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    committed_at: Mapped[datetime | None]
-    # How often the destination has lost the document after it had stored it.
-    losses: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-
-
-class Commitment(Base):
-    """One request for storage commitment; written before it is sent, so that no report is ever unknown."""
-
-    __tablename__ = "commitments"
-
-    transaction_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
-    destination: Mapped[str] = mapped_column(String(64))
-    requested_at: Mapped[datetime]
-    # The first report; a repeated one changes nothing.
-    reported_at: Mapped[datetime | None]
 
 
 class Worker(Base):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.audit.record import Action, Event, record
@@ -22,7 +22,7 @@ from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
 from agent.foundation.errors import LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
-from agent.queue.delivery_outcomes import given_up, last_failure, tell_warning
+from agent.queue.delivery_outcomes import given_up, last_failure, measure, tell_warning
 from agent.queue.lease import prolong
 from agent.queue.order import nothing_earlier
 from agent.queue.states import check_delivery_step, move
@@ -384,18 +384,4 @@ def settle(session: Session, job: Job, now: datetime, actor: str) -> None:
         move(session, job, JobState.DEAD, now=now, code=dead[0].code, reason="; ".join(why), actor=actor)
     elif all(row.state in _HELD for row in rows):
         move(session, job, JobState.DELIVERED, now=now, actor=actor)
-        _measure(session, job, now)
-
-
-def _measure(session: Session, job: Job, now: datetime) -> None:
-    """Write down how long the study waited, from its last image until every destination had the draft."""
-    drafts = select(Draft.id, Draft.created_at, Draft.waited_s).where(Draft.job_id == job.id)
-    for draft_id, created_at, waited_s in session.execute(drafts).all():
-        if waited_s is None:
-            continue
-        session.execute(
-            update(Draft)
-            .where(Draft.id == draft_id)
-            .values(delivered_s=waited_s + (now - created_at).total_seconds())
-            .execution_options(synchronize_session=False)
-        )
+        measure(session, job, now)

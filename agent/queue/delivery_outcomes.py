@@ -1,13 +1,14 @@
-"""What is written beside a delivery about how it went: its last failure, why it was given up, a warning."""
+"""What is written beside a delivery about how it went: its last failure, why it was given up, a warning, its time."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from agent.database.states import JobState
-from agent.database.tables import Delivery, Job, JobEvent
+from agent.database.tables import Delivery, Draft, Job, JobEvent
 from agent.foundation.failure import Failure
 
 # The codes of a document that was stored with a warning, and of one whose time to give up is over.
@@ -42,3 +43,17 @@ def tell_warning(session: Session, job: Job, delivery: Delivery, now: datetime, 
             actor=actor,
         )
     )
+
+
+def measure(session: Session, job: Job, now: datetime) -> None:
+    """Write down how long the study waited, from its last image until every destination had the draft."""
+    drafts = select(Draft.id, Draft.created_at, Draft.waited_s).where(Draft.job_id == job.id)
+    for draft_id, created_at, waited_s in session.execute(drafts).all():
+        if waited_s is None:
+            continue
+        session.execute(
+            update(Draft)
+            .where(Draft.id == draft_id)
+            .values(delivered_s=waited_s + (now - created_at).total_seconds())
+            .execution_options(synchronize_session=False)
+        )
