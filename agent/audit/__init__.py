@@ -1,1 +1,1 @@
-"""Who did what with which study: audit events and their DICOM messages."""
+"""Audit events as DICOM audit messages, and their export to files and syslog servers."""

@@ -25,8 +25,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from agent.audit.message import Occurrence, Source, Subject, message, to_plain, to_xml
-from agent.audit.record import Action
 from agent.audit.sinks import FileSink, Line, Sink, SyslogSink
+from agent.database.audit.record import Action
 from agent.database.service_keys import LOG_HASH, service_key
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditCursor, AuditEvent, Study
@@ -51,14 +51,6 @@ class _Taken:
     occurrences: tuple[Occurrence, ...]
     last_id: int
     gaps: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditPlace:
-    """How a destination stands: events that it has not got, and why it took nothing the last time."""
-
-    waiting: int
-    code: str | None
 
 
 class AuditExporter:
@@ -212,23 +204,6 @@ def sinks_of(settings: Settings, host: str) -> tuple[Sink, ...]:
         () if audit.syslog is None else (SyslogSink(audit, host=host, pid=os.getpid()),)
     )
     return file + syslog
-
-
-def read_places(session: Session, settings: Settings) -> dict[str, AuditPlace]:
-    """Return how each destination of the settings stands; two rows are read."""
-    audit = settings.audit
-    names = [name for name, given in (("file", audit.file), ("syslog", audit.syslog)) if given is not None]
-    if not names:
-        return {}
-    newest = session.execute(select(func.max(AuditEvent.id))).scalar() or 0
-    cursors = {one.sink: one for one in session.scalars(select(AuditCursor))}
-    return {
-        name: AuditPlace(
-            waiting=max(0, newest - (cursors[name].last_id if name in cursors else 0)),
-            code=cursors[name].code if name in cursors else None,
-        )
-        for name in names
-    }
 
 
 def merged(occurrences: Sequence[Occurrence]) -> list[Occurrence]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from agent.audit.record import Action
+from agent.database.audit.record import Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

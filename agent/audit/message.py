@@ -33,7 +33,7 @@ from agent.audit.kinds import (
     Kind,
     Message,
 )
-from agent.audit.record import Action
+from agent.database.audit.record import Action
 
 MINOR_FAILURE, SUCCESS = "4", "0"
 # C-FIND of the Study Root model (PS3.4 C.6.2).

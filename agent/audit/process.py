@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import get_logger

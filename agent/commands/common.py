@@ -159,7 +159,7 @@ def audited(database: Database, action: str, *, study: str | None = None, **deta
     """
     from sqlalchemy import select
 
-    from agent.audit.record import Action, Event, record
+    from agent.database.audit.record import Action, Event, record
     from agent.database.tables import Study
 
     with database.transaction() as session:

@@ -68,8 +68,8 @@ def audit_list(
     as_json: JsonOption = False,
 ) -> None:
     """Show who did what, the newest first; reading it is on record too."""
-    from agent.audit.listing import list_events
-    from agent.audit.record import Action
+    from agent.database.audit.listing import list_events
+    from agent.database.audit.record import Action
 
     actions = [one.value for one in Action]
     if action is not None and action not in actions:

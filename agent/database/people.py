@@ -88,7 +88,7 @@ class AuditEvent(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[datetime]
-    # One of `agent.audit.record.Action`.
+    # One of `agent.database.audit.record.Action`.
     action: Mapped[str] = mapped_column(String(32))
     succeeded: Mapped[bool] = mapped_column(Boolean, default=True)
     actor: Mapped[str] = mapped_column(String(128))

@@ -12,8 +12,9 @@ from typing import Any
 from pydicom import Dataset
 from pynetdicom import evt
 
-from agent.audit.record import Action, Event
+from agent.database.audit.record import Action, Event
 from agent.database.session import Database
+from agent.delivery import commitments
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.failpoints import failpoint
 from agent.foundation.log import get_logger
@@ -22,7 +23,6 @@ from agent.network.commitment_scp import ReportStatus
 from agent.network.commitment_scu import WELL_KNOWN_INSTANCE
 from agent.network.commitment_terms import CommitmentAnswer, Reception, Report, Rule, Word
 from agent.network.statuses import failure_reason
-from agent.queue import commitments
 from dicom_sr.attributes import integer
 
 _SUCCESS, _WITH_FAILURES = 1, 2

@@ -15,8 +15,9 @@ from typing import Protocol
 
 from pynetdicom import evt
 
-from agent.audit.record import Recorder
+from agent.database.audit.record import Recorder
 from agent.database.session import Database
+from agent.delivery import commitments
 from agent.delivery.commitment_reports import CommitmentReports, rule_of
 from agent.foundation.breaker import Breaker
 from agent.foundation.errors import AgentError, CommitmentUnsupported, DatabaseUnavailable
@@ -28,7 +29,6 @@ from agent.network import commitment_scu as commitment
 from agent.network.commitment_scp import ReportStatus
 from agent.network.commitment_terms import CommitmentAnswer, Item, Request, Rule, Word
 from agent.network.scu import ConnectionLost
-from agent.queue import commitments
 
 OnReport = Callable[[evt.Event], tuple[ReportStatus, str | None]]
 _FOUND = CommitmentAnswer(

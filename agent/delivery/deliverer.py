@@ -15,7 +15,7 @@ from functools import partial
 from random import Random
 from time import monotonic
 
-from agent.audit.record import Recorder
+from agent.database.audit.record import Recorder
 from agent.database.session import Database
 from agent.database.wakeup import DELIVERIES, Waker
 from agent.delivery.confirmer import Confirmer, Way

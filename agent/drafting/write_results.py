@@ -23,7 +23,6 @@ from agent.foundation.settings.tree import Settings
 from agent.queue import deliveries, gate, jobs
 from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
-from agent.queue.withdrawal import patient_named
 from agent.reports import publish as outbox
 from agent.reports.compose import draft_record
 from dicom_sr.attributes import text
@@ -148,7 +147,7 @@ class Results:
             standing=before.standing,
         )
         failpoint("worker.before-write")
-        patients = [patient_named(header) for header in case.material.headers]
+        patients = case.material.patients
         with self._database.transaction() as session:
             now = database_now(session)
             gate.check_draft(session, claim.study_id, patients)

@@ -15,8 +15,12 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Protocol
+
+from pydicom import Dataset
 
 from agent.objects.header import Header
+from dicom_sr.elements import text
 
 _KNOWN_SEXES = ("M", "F", "O")
 # How German and Scandinavian letters are written where a system knows only A to Z.
@@ -34,6 +38,26 @@ class Patient:
     patient_name: str = ""
 
 
+class NamesPatient(Protocol):
+    """A row with a patient's columns, such as `agent.database.tables.Study`."""
+
+    @property
+    def patient_id(self) -> str:
+        """PatientID."""
+
+    @property
+    def issuer_of_patient_id(self) -> str:
+        """IssuerOfPatientID."""
+
+    @property
+    def patient_birth_date(self) -> str:
+        """PatientBirthDate."""
+
+    @property
+    def patient_name(self) -> str:
+        """PatientName."""
+
+
 def patient_of(header: Header) -> Patient:
     """Return the patient that an object names."""
     return Patient(
@@ -42,6 +66,26 @@ def patient_of(header: Header) -> Patient:
         patient_birth_date=header.patient_birth_date,
         patient_sex=header.patient_sex,
         patient_name=header.patient_name,
+    )
+
+
+def patient_of_dataset(dataset: Dataset) -> Patient:
+    """Return the patient that an image or one of our own documents names; the sex is not compared."""
+    return Patient(
+        patient_id=text(dataset, "PatientID"),
+        issuer_of_patient_id=text(dataset, "IssuerOfPatientID"),
+        patient_birth_date=text(dataset, "PatientBirthDate"),
+        patient_name=text(dataset, "PatientName", is_name=True),
+    )
+
+
+def patient_of_row(study: NamesPatient) -> Patient:
+    """Return the patient that a study's row names; no column holds the sex."""
+    return Patient(
+        patient_id=study.patient_id,
+        issuer_of_patient_id=study.issuer_of_patient_id,
+        patient_birth_date=study.patient_birth_date,
+        patient_name=study.patient_name,
     )
 
 

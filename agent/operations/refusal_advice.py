@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydicom.uid import UID
 
-from agent.audit.record import CUT_OFF, NO_CONTEXT
+from agent.database.audit.record import CUT_OFF, NO_CONTEXT
 from agent.foundation.settings.tree import ListenerSettings
 from agent.operations.senders import Refusal
 

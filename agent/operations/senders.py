@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action
+from agent.database.audit.record import Action
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditEvent, Instance, Study
 

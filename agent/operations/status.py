@@ -18,7 +18,7 @@ from sqlalchemy import func, literal, select, text, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from agent.audit.export import AuditPlace, read_places
+from agent.database.audit.backlog import AuditBacklog, read_backlogs
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
@@ -128,7 +128,7 @@ class Status:
     troubles: Sequence[Trouble]
     disk_free_mb: float | None
     # By destination of audit messages: file, syslog.
-    audit: Mapping[str, AuditPlace] = field(default_factory=dict)
+    audit: Mapping[str, AuditBacklog] = field(default_factory=dict)
     # What was refused at the listener's door in the last day, the latest first.
     refusals: Sequence[Refusal] = ()
     # Senders of which more than a tenth of the last days' films were skipped for their words.
@@ -164,7 +164,7 @@ def read_status(database: Database, settings: Settings) -> Status:
             throughput_last_day=throughput_day,
             troubles=_troubles(session),
             disk_free_mb=free_mb(settings.storage.path),
-            audit=read_places(session, settings),
+            audit=read_backlogs(session, settings),
             refusals=read_refusals(session, day)[:PROBLEMS_SHOWN],
             skipped_words=read_skipped_words(session, now),
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.network.query_scu import FoundStudy
+from agent.objects.earlier import is_earlier
 from agent.objects.identity import Patient, same_patient
 
 
@@ -44,7 +45,8 @@ def choose(
     earlier = {
         one.study_instance_uid: one
         for one in theirs
-        if _is_earlier(one, before) and (not one.modalities or wanted & {m.upper() for m in one.modalities})
+        if is_earlier(one.study_date, one.study_time, than_date=before[:8], than_time=before[8:])
+        and (not one.modalities or wanted & {m.upper() for m in one.modalities})
     }
     newest_first = sorted(earlier.values(), key=lambda one: (one.study_date, one.study_time), reverse=True)
     return PriorChoice(studies=tuple(newest_first), refused=len(others) - len(theirs))
@@ -57,15 +59,6 @@ def earliest(study_date: str, maximum_age_days: int) -> str:
         return (day - timedelta(days=maximum_age_days)).strftime("%Y%m%d").rjust(8, "0")
     except (ValueError, OverflowError):
         return study_date
-
-
-def _is_earlier(one: FoundStudy, before: str) -> bool:
-    day, time = before[:8], before[8:]
-    if len(one.study_date) != 8 or one.study_date > day:
-        return False
-    # Fractions and seconds may be left out: the common precision is compared.
-    digits = min(len(one.study_time), len(time))
-    return one.study_date < day or one.study_time[:digits] < time[:digits]
 
 
 def _patient(one: FoundStudy) -> Patient:

@@ -19,7 +19,8 @@ from random import Random
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
+from agent.database.priors import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Instance, Job, JobEvent, PriorLink, PriorSearch, Study
@@ -29,10 +30,9 @@ from agent.foundation.errors import AgentError, ArchiveUnavailable
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import read_stored
+from agent.objects.identity import patient_of_row
 from agent.objects.store import InstanceStore
-from agent.priors.links import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH
 from agent.priors.search import PriorSearcher, Result, Task
-from agent.queue.gate import patient_of_study
 
 ACTOR = "priors"
 POLL_S = 0.25
@@ -284,7 +284,7 @@ def _task(search: PriorSearch, study: Study, now: datetime) -> Task:
         study_instance_uid=study.study_instance_uid,
         study_date=study.study_date,
         study_time=study.study_time,
-        patient=patient_of_study(study),
+        patient=patient_of_row(study),
         budget_s=(search.deadline - now).total_seconds(),
     )
 

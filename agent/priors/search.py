@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from agent.database.priors import (
+    ARCHIVE,
+    FOUND,
+    NONE_FOUND,
+    NOT_RECEIVED,
+    OURS,
+    PATIENT_MISMATCH,
+    REPORT_MODALITY,
+)
 from agent.database.session import Database
-from agent.database.tables import Instance, Study
+from agent.database.tables import Draft, Instance, Study
 from agent.foundation.errors import (
     AgentError,
     ArchiveLate,
@@ -24,20 +33,11 @@ from agent.objects.header import read_stored
 from agent.objects.identity import Patient, patient_of, same_patient
 from agent.objects.store import InstanceStore
 from agent.priors.choice import PriorChoice, choose, earliest
-from agent.priors.links import (
-    ARCHIVE,
-    FOUND,
-    LONGEST_REPORT,
-    NONE_FOUND,
-    NOT_RECEIVED,
-    OURS,
-    PATIENT_MISMATCH,
-    REPORT_MODALITY,
-    our_report,
-)
 from dicom_sr.errors import StructuredReportError
-from dicom_sr.narrative import Narrative, narrative
+from dicom_sr.narrative import Narrative, narrative, shortened
 
+# Length of the text of one earlier report, in characters.
+LONGEST_REPORT = 1500
 # Number of reports fetched for one earlier study: the last ones that the archive lists.
 MOST_REPORTS = 5
 _UNREADABLE = (
@@ -201,7 +201,7 @@ class PriorSearcher:
                 ).all()
                 # Content that has since been replaced no longer identifies the patient.
                 rows = list({row.sop_instance_uid: row for row in received}.values())
-                report = our_report(session, uid)
+                report = _our_report(session, uid)
             try:
                 headers = [read_stored(self._store.open(row.sha256)) for row in rows]
             except AgentError:
@@ -254,3 +254,19 @@ def _held(session: Session, series_instance_uid: str) -> int:
         )
     )
     return count or 0
+
+
+def _our_report(session: Session, study_instance_uid: str) -> str:
+    """Return the text of a study's report that a radiologist verified here; empty where there is none."""
+    text = session.scalar(
+        select(Draft.text)
+        .join(Study, Study.id == Draft.study_id)
+        .where(
+            Study.study_instance_uid == study_instance_uid,
+            Draft.outcome == "verified",
+            Draft.withdrawal.is_(None),
+        )
+        .order_by(Draft.id.desc())
+        .limit(1)
+    )
+    return shortened(" ".join((text or "").split()), LONGEST_REPORT)

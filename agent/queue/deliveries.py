@@ -15,7 +15,7 @@ from random import Random
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
@@ -167,7 +167,7 @@ def stored(
 ) -> None:
     """The destination has stored it: STORED, and DELIVERED for the job when it was the last.
 
-    commit: the destination is to be asked for storage commitment (`agent.queue.commitments`).
+    commit: the destination is to be asked for storage commitment (`agent.delivery.commitments`).
     warning: the status that it was stored with, where that was a warning; it is kept with the delivery.
 
     Raises:

@@ -36,7 +36,7 @@ from agent.foundation.failure import Failure
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header
-from agent.objects.identity import Patient, contradicts, patient_of, several_patients
+from agent.objects.identity import Patient, contradicts, patient_of, patient_of_row, several_patients
 from agent.objects.store import InstanceStore
 from agent.queue.contents import Contents, Image, contents_of, images_in
 from agent.queue.states import check_job_step, move
@@ -112,6 +112,11 @@ def eligible(facts: Facts) -> Refusal | None:
 
 
 CHECKS: Sequence[Callable[[Facts], Refusal | None]] = (eligible,)
+
+
+def modality_filter(settings: Settings) -> Callable[[str], bool]:
+    """Return a function: whether an image with only a known modality may be eligible under the rules."""
+    return router_of(settings).may_accept
 
 
 def judge(
@@ -275,17 +280,7 @@ def settle_identity(
         setattr(study, column, value)
     if study.conflict == PATIENT_CONFLICT:
         study.conflict = INSTANCE_CONFLICT if judgement.contents.changed else None
-    withdraw_others(session, study, patient_of_study(study), now=now, actor=actor)
-
-
-def patient_of_study(study: Study) -> Patient:
-    """Return the patient that a study's row names; no column holds the sex."""
-    return Patient(
-        patient_id=study.patient_id,
-        issuer_of_patient_id=study.issuer_of_patient_id,
-        patient_birth_date=study.patient_birth_date,
-        patient_name=study.patient_name,
-    )
+    withdraw_others(session, study, patient_of_row(study), now=now, actor=actor)
 
 
 def images_to_draft(
@@ -320,7 +315,7 @@ def check_draft(session: Session, study_id: int, patients: Sequence[Patient]) ->
         PatientConflict: the study has been corrected, or has got a conflict, while it was drafted.
     """
     study = session.get_one(Study, study_id, with_for_update=True, populate_existing=True)
-    wanted = patient_of_study(study)
+    wanted = patient_of_row(study)
     if study.conflict == PATIENT_CONFLICT or any(contradicts(wanted, one) for one in patients):
         raise PatientConflict("the patient of the study was corrected while it was drafted")
 

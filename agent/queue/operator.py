@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
@@ -27,7 +27,6 @@ from agent.foundation.errors import (
 from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
 from agent.queue import gate
-from agent.queue.commitments import ask_again
 from agent.queue.contents import contents_of
 from agent.queue.deliveries import set_state
 from agent.queue.order import was_overtaken
@@ -143,7 +142,7 @@ def _send_again(bench: Bench, session: Session, job: Job, *, now: datetime, acto
     conflict = session.scalar(select(Study.conflict).where(Study.id == job.study_id))
     if conflict == gate.PATIENT_CONFLICT and job.kind == "draft":
         raise PatientConflict("the images of the study name different patients: resolve that first")
-    if ask_again(session, job.id, now=now) and job.state == JobState.DELIVERED.value:
+    if _ask_again(session, job.id, now=now) and job.state == JobState.DELIVERED.value:
         return JobState.DELIVERED
     check_job_step(job.state, JobState.DELIVERING)
     revived, refused = _revive(session, job, bench.settings, now=now)
@@ -253,3 +252,14 @@ def _locked(session: Session, job_id: int) -> Job:
     if job is None:
         raise InvalidTransition(f"there is no job {job_id}")
     return job
+
+
+def _ask_again(session: Session, job_id: int, *, now: datetime) -> int:
+    """Schedule new commitment requests for a job's uncommitted documents; return how many."""
+    rows = session.scalars(
+        select(Delivery).where(Delivery.job_id == job_id, Delivery.state == DeliveryState.UNCOMMITTED.value)
+    ).all()
+    for delivery in rows:
+        set_state(delivery, DeliveryState.STORED, now)
+        delivery.commitment_uid, delivery.commit_at, delivery.commit_attempts = None, now, 0
+    return len(rows)

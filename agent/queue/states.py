@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Job, JobEvent
 from agent.database.wakeup import JOBS, notify

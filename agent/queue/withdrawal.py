@@ -10,19 +10,18 @@ import io
 from datetime import datetime
 from enum import StrEnum
 
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.roles import PAIR, TAKING_BACK
 from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.foundation.errors import PatientConflict
-from agent.objects.identity import Patient, contradicts
+from agent.objects.identity import Patient, contradicts, patient_of_dataset
 from agent.queue.states import check_delivery_step, move
-from dicom_sr.elements import text
 
 WITHDRAWN = "withdrawn"
 _REASON = "the patient of the study was corrected"
@@ -80,16 +79,6 @@ def is_withdrawn(session: Session, job_id: int) -> bool:
     return bool(session.scalar(select(exists().where(Draft.job_id == job_id, Draft.withdrawal.is_not(None)))))
 
 
-def patient_named(dataset: Dataset) -> Patient:
-    """Return the patient that an image or one of our own documents names."""
-    return Patient(
-        patient_id=text(dataset, "PatientID"),
-        issuer_of_patient_id=text(dataset, "IssuerOfPatientID"),
-        patient_birth_date=text(dataset, "PatientBirthDate"),
-        patient_name=text(dataset, "PatientName", is_name=True),
-    )
-
-
 def _named_in(session: Session, draft: Draft) -> Patient | None:
     # Messages of the same draft are no DICOM; they name the patient of its Structured Reports.
     content = session.scalar(
@@ -101,7 +90,7 @@ def _named_in(session: Session, draft: Draft) -> Patient | None:
     if content is None:
         return None
     try:
-        return patient_named(dcmread(io.BytesIO(content)))
+        return patient_of_dataset(dcmread(io.BytesIO(content)))
     except InvalidDicomError:
         # A damaged row names nobody; it must not keep every other study from being completed.
         return None

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from agent.films.routing.rules import router_of
 from agent.foundation.breaker import Breaker
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
 from agent.foundation.settings.tree import Settings
 from agent.network.contexts import image_classes
 from agent.network.query_scu import Archive, open_archive
+from agent.queue.gate import modality_filter
 
 _BREAKER_S = (5.0, 60.0)
 
@@ -43,7 +43,7 @@ class ArchiveCount:
     def __init__(self, settings: Settings, chance: Random) -> None:
         self._settings = settings
         self._chance = chance
-        self._router = router_of(settings)
+        self._may_accept = modality_filter(settings)
         self._breaker = Breaker()
         self._classes = image_classes(settings.listener.accept_secondary_capture)
 
@@ -77,7 +77,7 @@ class ArchiveCount:
         missing = {
             instance.sop_instance_uid
             for series in archive.series(study.study_instance_uid)
-            if self._router.may_accept(series.modality)
+            if self._may_accept(series.modality)
             for instance in archive.instances(study.study_instance_uid, series.series_instance_uid)
             if instance.sop_instance_uid not in held
             and (not instance.sop_class_uid or instance.sop_class_uid in self._classes)

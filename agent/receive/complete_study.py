@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Job, JobEvent, Study
@@ -22,9 +22,9 @@ from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import STAT_PRIORITY
 from agent.objects.store import InstanceStore
-from agent.priors.links import begin_search
 from agent.queue import gate
 from agent.queue.gate import Judgement
+from agent.queue.prior_wait import begin_search
 from agent.receive.archive_count import ArchiveAnswer, ArchiveCount, Held
 from agent.receive.repetition import drop_repetition, is_repetition
 

@@ -8,7 +8,7 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from agent.audit.record import NO_CONTEXT, Action, Event
+from agent.database.audit.record import NO_CONTEXT, Action, Event
 from agent.network.contexts import VERIFICATION
 from agent.receive.association_request import NEVER_SUPPORTED
 from agent.receive.peers import Caller

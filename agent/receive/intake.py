@@ -27,18 +27,18 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Document, Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import STAT_PRIORITY, Header
-from agent.objects.identity import contradicts, patient_of
+from agent.objects.identity import contradicts, patient_of, patient_of_row
 from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
 from agent.queue import jobs
-from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS, patient_of_study
+from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS
 from agent.queue.states import move
 
 SUPERSEDED = "superseded"
@@ -351,7 +351,7 @@ def _complete(study: Study, header: Header) -> None:
 
 def _names_another_patient(study: Study, header: Header) -> bool:
     """Whether an image's patient cannot be the one in the study's row."""
-    return contradicts(patient_of_study(study), patient_of(header))
+    return contradicts(patient_of_row(study), patient_of(header))
 
 
 def _instance(

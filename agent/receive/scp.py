@@ -13,7 +13,7 @@ from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from agent.audit.record import CUT_OFF, NO_CONTEXT, Action, Event
+from agent.database.audit.record import CUT_OFF, NO_CONTEXT, Action, Event
 from agent.foundation.errors import AgentError, DatabaseUnavailable, PortUnavailable, StorageFull
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.log import get_logger, study_ref

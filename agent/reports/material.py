@@ -17,11 +17,12 @@ from agent.database.session import Database
 from agent.films.routing.rules import router_of
 from agent.films.study import ImageLine, ReadStudy, read_study
 from agent.foundation.settings.tree import Settings
+from agent.objects.identity import Patient, patient_of_dataset
 from agent.objects.pixels import StudyImage
 from agent.objects.store import InstanceStore
-from agent.priors.comparison import Comparison, comparison_for
 from agent.queue import gate
 from agent.queue.jobs import Claim
+from agent.reports.comparison import Comparison, comparison_for
 from agent.reports.flags import PRIOR_UNREAD_LANGUAGE, PRIORS_UNAVAILABLE, view_flags
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text
@@ -57,6 +58,11 @@ class Material:
     def headers(self) -> tuple[Dataset, ...]:
         """The headers of the images, which the documents name as evidence."""
         return tuple(image.header for image in self.images)
+
+    @property
+    def patients(self) -> tuple[Patient, ...]:
+        """The patients that the images name, one for each image."""
+        return tuple(patient_of_dataset(header) for header in self.headers)
 
 
 def gather(database: Database, store: InstanceStore, settings: Settings, claim: Claim) -> Material:

@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.audit import web_actor as audit
+from agent.database.audit import web_actor as audit
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Instance, Job, Study, User, Verdict

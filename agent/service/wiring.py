@@ -88,7 +88,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
         PortUnavailable: the address and port cannot be bound.
         DatabaseUnavailable: the start-up's comparison of files and rows could not be made.
     """
-    from agent.audit.record import Recorder
+    from agent.database.audit.record import Recorder
     from agent.delivery.commitment_reports import CommitmentReports
     from agent.priors.fetch import PriorFetcher
     from agent.receive.intake import Intake

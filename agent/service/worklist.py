@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import uvicorn
 
 from agent.audit.process import audited
-from agent.audit.record import Recorder
+from agent.database.audit.record import Recorder
 from agent.database.session import Database
 from agent.foundation.errors import DatabaseUnavailable, PortUnavailable
 from agent.foundation.log import get_logger

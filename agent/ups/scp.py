@@ -20,7 +20,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 
-from agent.audit.record import Action, Event
+from agent.database.audit.record import Action, Event
 from agent.foundation.errors import DatabaseUnavailable, PortUnavailable
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.log import get_logger

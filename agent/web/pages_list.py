@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agent.audit import web_actor as audit
+from agent.database.audit import web_actor as audit
 from agent.database.tables import Draft, JobEvent
 from agent.foundation.errors import DatabaseUnavailable
 from agent.web.findings import Line, chips

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from agent.audit import web_actor as audit
+from agent.database.audit import web_actor as audit
 from agent.foundation.errors import OpenIdRefused, OpenIdUnavailable
 from agent.web.accounts import Account, check_password, end_subject, enter_subject
 from agent.web.gate import cookie

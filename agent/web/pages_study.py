@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from agent.audit import web_actor as audit
+from agent.database.audit import web_actor as audit
 from agent.foundation.errors import AgentError, NotFound, StaleEdit
 from agent.reports import sign_off as verdict
 from agent.reports.edited_report import (

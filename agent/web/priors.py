@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent.database.priors import ARCHIVE
 from agent.database.tables import Draft, Instance, Study
-from agent.foundation.errors import PatientConflict
-from agent.priors.links import ARCHIVE, PriorStudy, priors_of
+from agent.reports.earlier_studies import PriorStudy, earlier_here, priors_of
 
 MOST_PRIORS = 5
 _IMAGE_MODALITIES = ("CR", "DX", "DR", "OT", "SC", "RG", "")
@@ -56,31 +56,12 @@ def films_of(session: Session, study_id: int) -> list[FilmLine]:
 def read_priors(session: Session, study: Study) -> list[Prior]:
     """Return the earlier studies, the newest first: those that the draft saw, and others that are here."""
     used = {one.study_id: one for one in priors_of(session, study)}
-    rows = {one.id: one for one in _earlier(session, study)}
+    rows = {one.id: one for one in earlier_here(session, study, MOST_PRIORS)}
     for number in used:
         if number not in rows:
             rows[number] = session.get_one(Study, number)
     newest = sorted(rows.values(), key=lambda one: (one.study_date, one.study_time), reverse=True)
     return [_prior(session, one, used.get(one.id)) for one in newest[:MOST_PRIORS]]
-
-
-def _earlier(session: Session, study: Study) -> Sequence[Study]:
-    if not study.patient_id:
-        return ()
-    return session.scalars(
-        select(Study)
-        .where(
-            Study.patient_id == study.patient_id,
-            Study.issuer_of_patient_id == study.issuer_of_patient_id,
-            Study.patient_birth_date == study.patient_birth_date,
-            Study.id != study.id,
-            Study.study_date != "",
-            Study.study_date + Study.study_time < study.study_date + study.study_time,
-            Study.conflict.is_distinct_from(PatientConflict.code),
-        )
-        .order_by(Study.study_date.desc(), Study.study_time.desc())
-        .limit(MOST_PRIORS)
-    ).all()
 
 
 def _prior(session: Session, study: Study, used: PriorStudy | None) -> Prior:

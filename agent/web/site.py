@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from agent.audit.web_actor import Actor
+from agent.database.audit.web_actor import Actor
 from agent.database.session import Database
 from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore

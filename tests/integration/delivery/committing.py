@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pynetdicom import AE, build_role, evt
 
-from agent.audit.record import Event
+from agent.database.audit.record import Event
 from agent.database.session import Database
 from agent.delivery.commitment_reports import CommitmentReports
 from agent.foundation.settings.tree import (

@@ -16,8 +16,8 @@ from pydicom.sequence import Sequence as DicomSequence
 from pynetdicom import evt
 from sqlalchemy import func, select, update
 
-from agent.audit.record import Action
 from agent.commands.demo.orthanc import Orthanc
+from agent.database.audit.record import Action
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import AuditEvent, Commitment, Delivery, JobEvent

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import select, update
 
 from agent.audit.export import AuditExporter
-from agent.audit.record import Action, Event, record
 from agent.audit.sinks import Line
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditCursor, AuditEvent, Instance, Job, Study
 from agent.foundation.settings.tree import Settings, StudySettings

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from agent.audit.export import AuditExporter
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database
 from agent.foundation.errors import AuditUndelivered
 from agent.foundation.settings.tree import Settings

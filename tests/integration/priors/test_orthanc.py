@@ -14,8 +14,8 @@ from sqlalchemy import select
 from agent.database.session import database_now
 from agent.database.tables import Draft, Instance, Job, Study
 from agent.foundation.settings.tree import DEFAULT_URGENCY
-from agent.priors.links import priors_of
 from agent.reports.compose import algorithm_of, draft_record
+from agent.reports.earlier_studies import priors_of
 from dicom_sr.document import encode
 from dicom_sr.validate import validate_pair
 from tests.integration.priors.site import PRIORS, Site, film, report, until

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.audit.record import Event
+from agent.database.audit.record import Event
 from agent.database.session import Database
 from agent.foundation.settings.tree import ListenerSettings, StudySettings
 from agent.objects.store import InstanceStore

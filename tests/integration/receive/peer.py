@@ -13,7 +13,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from sqlalchemy import func, select
 
-from agent.audit.record import Event
+from agent.database.audit.record import Event
 from agent.database.session import Database
 from agent.database.tables import Instance, Job, Quarantined
 from agent.foundation.settings.tree import ListenerSettings

@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import select
 
-from agent.audit.record import Action, Recorder
+from agent.database.audit.record import Action, Recorder
 from agent.database.session import Database
 from agent.database.tables import AuditEvent
 from agent.foundation.errors import DatabaseUnavailable, StorageFull

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.audit.record import Action
+from agent.database.audit.record import Action
 from agent.receive.association_request import NEVER_SUPPORTED
 from tests.integration.receive.peer import Listener, data_pdus, echo_works, store_command
 from tests.unit.agent.receive.test_association_request import context, item, request

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from agent.audit.export import AuditExporter, sinks_of
-from agent.audit.record import Action, Event, record
 from agent.audit.sinks import FileSink, Line, SyslogSink
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditCursor, AuditEvent, Study
 from agent.foundation.errors import AuditUndelivered

@@ -16,7 +16,7 @@ from pydicom.sr._concepts_dict import concepts
 from agent.audit import kinds as audit_kinds
 from agent.audit.kinds import KINDS, Code, Kind, Message
 from agent.audit.message import Occurrence, Source, Subject, message, to_plain, to_xml
-from agent.audit.record import Action
+from agent.database.audit.record import Action
 
 SOURCE = Source(ae_title="ECHO_AGENT", host="echo1", source_id="echo-agent-1", site_id="ward")
 SUBJECT = Subject(study_instance_uid="1.2.3", patient_id="P1")

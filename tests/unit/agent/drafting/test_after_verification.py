@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
-from agent.audit.web_actor import Actor
+from agent.database.audit.web_actor import Actor
 from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Listing, ListingTag, Study
 from agent.drafting.worker import Worker

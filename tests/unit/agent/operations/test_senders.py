@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.audit.record import CUT_OFF, NO_CONTEXT, Action, Event, record
+from agent.database.audit.record import CUT_OFF, NO_CONTEXT, Action, Event, record
 from agent.database.session import Database, database_now
 from agent.foundation.settings.tree import ListenerSettings, Settings
 from agent.operations.health import judge

@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event, record
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Commitment, Delivery, Document, Draft, Job, Study
@@ -150,17 +150,6 @@ def report(
             return Reception.REPEATED
         commitment.reported_at = now
         return Reception.TAKEN
-
-
-def ask_again(session: Session, job_id: int, *, now: datetime) -> int:
-    """Have a job's uncommitted documents asked for again, return how many."""
-    rows = session.scalars(
-        select(Delivery).where(Delivery.job_id == job_id, Delivery.state == DeliveryState.UNCOMMITTED.value)
-    ).all()
-    for delivery in rows:
-        deliveries.set_state(delivery, DeliveryState.STORED, now)
-        delivery.commitment_uid, delivery.commit_at, delivery.commit_attempts = None, now, 0
-    return len(rows)
 
 
 def _due(destination: str, now: datetime, limit: int) -> Select[Delivery, Document, str]:

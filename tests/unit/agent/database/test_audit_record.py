@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import select
 
-from agent.audit.record import Action, Event, Recorder, record
+from agent.database.audit.record import Action, Event, Recorder, record
 from agent.database.session import Database
 from agent.database.tables import AuditEvent
 from agent.foundation.errors import DatabaseUnavailable

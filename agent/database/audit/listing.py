@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from agent.audit.record import Action
+from agent.database.audit.record import Action
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditEvent, Study
 

@@ -11,22 +11,15 @@ from typing import Any
 
 from pydicom import Dataset
 
+from agent.database.priors import ENDED_WELL, LATE, PATIENT_MISMATCH
 from agent.database.session import Database
 from agent.database.tables import PriorSearch, Study
 from agent.foundation.errors import UnreadableImage
-from agent.objects.identity import same_patient
+from agent.objects.identity import patient_of_dataset, same_patient
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
-from agent.priors.links import (
-    ENDED_WELL,
-    LATE,
-    PATIENT_MISMATCH,
-    PriorStudy,
-    priors_of_job,
-    spoken_date,
-)
 from agent.queue.jobs import Claim
-from agent.queue.withdrawal import patient_named
+from agent.reports.earlier_studies import PriorStudy, priors_of_job, spoken_date
 from dicom_sr.errors import StructuredReportError
 from model.findings.extract import read_report
 
@@ -119,7 +112,7 @@ def _headers(store: InstanceStore, prior: PriorStudy, current: Sequence[Dataset]
 
 
 def _same(one: Dataset, other: Dataset) -> bool:
-    return same_patient(patient_named(one), patient_named(other))
+    return same_patient(patient_of_dataset(one), patient_of_dataset(other))
 
 
 def _reported(prior: PriorStudy) -> str:

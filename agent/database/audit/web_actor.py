@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.audit.record import Action, Event
-from agent.audit.record import record as record_event
+from agent.database.audit.record import Action, Event
+from agent.database.audit.record import record as record_event
 from agent.database.session import Database
 from agent.database.tables import AuditEvent
 

@@ -1,33 +1,24 @@
-"""Earlier studies of a patient: which of them a study is compared with, and their status.
+"""A patient's earlier studies that are stored here, and those that a draft is compared with.
 
-An earlier study is an ordinary row in `studies`, marked `prior` until it is sent to be drafted.
-Nothing here asks the archive (`agent.priors.fetch` does).
+An earlier study is an ordinary row in `studies`; its instances are marked `prior` until it is sent to be
+drafted itself. Nothing here asks the archive (`agent.priors.fetch` does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from itertools import islice
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.database.tables import Draft, Instance, Job, PriorLink, PriorSearch, Study
+from agent.database.priors import REPORT_MODALITY
+from agent.database.tables import Instance, PriorLink, Study
 from agent.foundation.errors import PatientConflict
-from agent.foundation.settings.tree import PriorSettings
-from agent.objects.header import STAT_PRIORITY
-from agent.objects.identity import same_patient
-from agent.queue.gate import patient_of_study
-from dicom_sr.narrative import shortened
+from agent.objects.earlier import is_earlier
+from agent.objects.identity import patient_of_row, same_patient
 
-FOUND, NONE_FOUND, NOT_ASKED, LATE = "priors-found", "priors-none", "priors-not-asked", "priors-late"
-# Outcomes that are not failures: nothing to find, or no key to search by.
-ENDED_WELL = frozenset({FOUND, NONE_FOUND, NOT_ASKED})
-PATIENT_MISMATCH, NOT_RECEIVED = "patient-mismatch", "priors-not-received"
-OURS, ARCHIVE = "ours", "archive"
-LONGEST_REPORT = 1500
-REPORT_MODALITY = "SR"
 _FRONTAL = ("PA", "AP")
 
 
@@ -55,19 +46,6 @@ class PriorStudy:
     report_from: str
 
 
-def begin_search(session: Session, job: Job, settings: PriorSettings, now: datetime) -> None:
-    """Let a job that has just been queued wait for its earlier studies, at most for the time budget."""
-    if not settings.enabled:
-        return
-    stat = job.priority == STAT_PRIORITY
-    budget_s = settings.stat_time_budget_s if stat else settings.time_budget_s
-    deadline = now + timedelta(seconds=budget_s)
-    search = session.get(PriorSearch, job.id)
-    if search is None:
-        session.add(PriorSearch(job_id=job.id, deadline=deadline))
-        job.run_after = deadline
-
-
 def priors_of(session: Session, study: Study) -> list[PriorStudy]:
     """Return the earlier studies that a study is compared with, the newest first."""
     job_id = session.scalar(
@@ -87,7 +65,7 @@ def priors_of_job(session: Session, study: Study, job_id: int) -> list[PriorStud
         .where(PriorLink.job_id == job_id)
         .order_by(Study.study_date.desc(), Study.study_time.desc())
     ).all()
-    wanted = patient_of_study(study)
+    wanted = patient_of_row(study)
     return [
         PriorStudy(
             study_id=prior.id,
@@ -100,24 +78,36 @@ def priors_of_job(session: Session, study: Study, job_id: int) -> list[PriorStud
             report_from=link.report_from,
         )
         for link, prior in rows
-        if prior.conflict != PatientConflict.code and same_patient(wanted, patient_of_study(prior))
+        if prior.conflict != PatientConflict.code and same_patient(wanted, patient_of_row(prior))
     ]
 
 
-def our_report(session: Session, study_instance_uid: str) -> str:
-    """Return the text of a study's report that a radiologist verified here; empty where there is none."""
-    text = session.scalar(
-        select(Draft.text)
-        .join(Study, Study.id == Draft.study_id)
+def earlier_here(session: Session, study: Study, most: int) -> list[Study]:
+    """Return the patient's earlier studies that are stored here, the newest first, at most `most`.
+
+    Studies whose images name different patients are left out.
+    """
+    if not study.patient_id or not study.study_date:
+        return []
+    patient = patient_of_row(study)
+    candidates = session.scalars(
+        select(Study)
         .where(
-            Study.study_instance_uid == study_instance_uid,
-            Draft.outcome == "verified",
-            Draft.withdrawal.is_(None),
+            Study.patient_id == study.patient_id,
+            Study.id != study.id,
+            Study.study_date != "",
+            Study.study_date <= study.study_date,
+            Study.conflict.is_distinct_from(PatientConflict.code),
         )
-        .order_by(Draft.id.desc())
-        .limit(1)
+        .order_by(Study.study_date.desc(), Study.study_time.desc())
     )
-    return shortened(" ".join((text or "").split()), LONGEST_REPORT)
+    earlier = (
+        one
+        for one in candidates
+        if same_patient(patient, patient_of_row(one))
+        and is_earlier(one.study_date, one.study_time, than_date=study.study_date, than_time=study.study_time)
+    )
+    return list(islice(earlier, most))
 
 
 def spoken_date(value: str) -> str:
