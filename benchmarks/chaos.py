@@ -1,13 +1,15 @@
 """Kill the agent's processes again and again, and count what was lost, doubled or hidden.
 
-    python benchmarks/chaos.py [--kills N] [--database sqlite|postgresql|both] [--seed N] [--json]
+    python benchmarks/chaos.py [--kills N] [--database sqlite|postgresql|both] [--seed N] [--ups] [--json]
 
 Real processes (`echo-agent listen`, `work`, `deliver`), the shipped network, a PACS that writes down all
 that it is sent and commits to it, and a modality that sends again until it is acknowledged. Each role is
 killed with SIGKILL at every failpoint in turn and at random moments; in between the PACS and the database
-are stopped and the disk is full. With `--json` the last line is `{kills, acknowledged, lost, duplicates,
-invisible, undelivered, uncommitted, seconds}`. The exit status is 1 unless nothing was lost, doubled,
-hidden, left undelivered or uncommitted.
+are stopped and the disk is full. With `--ups` a RIS orders every draft as a Unified Procedure Step and
+watches the agent's worklist, and `echo-agent ups serve` is killed too. With `--json` the last line is
+`{kills, acknowledged, lost, duplicates, invisible, undelivered, uncommitted, seconds}`, with `--ups` also
+`{items, ups_lost, ups_twice, ups_wrong_outputs, ups_unheard}`. The exit status is 1 unless nothing was lost,
+doubled, hidden, left undelivered or uncommitted, and no workitem lost, performed twice or misreported.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from benchmarks.chaos_run import ChaosResult, run
 
 DATABASES = ("sqlite", "postgresql")
 FAULTS = ("lost", "duplicates", "invisible", "undelivered", "uncommitted")
+UPS_FAULTS = ("ups_lost", "ups_twice", "ups_wrong_outputs", "ups_unheard")
 
 
 def main() -> int:
@@ -35,6 +38,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="kills over all roles and databases")
     parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
     parser.add_argument("--seed", type=int, default=1, help="of the phantoms and of the choices")
+    parser.add_argument("--ups", action="store_true", help="with workitems, ordered and watched")
     parser.add_argument("--json", action="store_true", help="the last line of the output is JSON")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this new folder")
     arguments = parser.parse_args()
@@ -45,10 +49,10 @@ def main() -> int:
     results = []
     for index, kind in enumerate(kinds):
         share = arguments.kills // len(kinds) + (index < arguments.kills % len(kinds))
-        results.append(run(kind, share, arguments.seed, folder / kind))
+        results.append(run(kind, share, arguments.seed, folder / kind, with_ups=arguments.ups))
         _print(results[-1])
     total = _total(results)
-    right = not any(total[fault] for fault in FAULTS)
+    right = not any(total.get(fault) for fault in (*FAULTS, *UPS_FAULTS))
     if right and arguments.keep is None:
         shutil.rmtree(folder)
     elif not right:
@@ -60,10 +64,13 @@ def main() -> int:
 
 def _total(results: Sequence[ChaosResult]) -> dict[str, float]:
     accounts = [one.account for one in results]
+    of_ups = [one.ups for one in results if one.ups is not None]
+    counts = ("items", *UPS_FAULTS) if of_ups else ()
     return {
         "kills": sum(one.killed for one in results),
         "acknowledged": sum(one.acknowledged for one in accounts),
         **{fault: sum(getattr(one, fault) for one in accounts) for fault in FAULTS},
+        **{count: sum(getattr(one, count) for one in of_ups) for count in counts},
         "seconds": round(sum(one.seconds for one in results), 1),
     }
 
@@ -84,6 +91,12 @@ def _print(result: ChaosResult) -> None:
         f"one UID {counted.copies}",
         flush=True,
     )
+    if (ups := result.ups) is not None:
+        print(
+            f"  workitems {ups.items}: lost {ups.ups_lost}, twice {ups.ups_twice}, wrong outputs "
+            f"{ups.ups_wrong_outputs}, unheard {ups.ups_unheard}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

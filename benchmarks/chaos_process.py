@@ -12,10 +12,15 @@ from pathlib import Path
 from random import Random
 
 from agent.commands.demo.service import own_environment
-from agent.foundation.failpoints import DRAFTING, RECEIVING, SENDING, VARIABLE
+from agent.foundation.failpoints import DRAFTING, PERFORMING, RECEIVING, SENDING, VARIABLE
 
-COMMANDS = {"listener": "listen", "worker": "work", "deliverer": "deliver"}
-FAILPOINTS = {"listener": RECEIVING, "worker": DRAFTING, "deliverer": SENDING}
+COMMANDS = {
+    "listener": ("listen",),
+    "worker": ("work",),
+    "deliverer": ("deliver",),
+    "worklist": ("ups", "serve"),
+}
+FAILPOINTS = {"listener": RECEIVING, "worker": DRAFTING, "deliverer": SENDING, "worklist": PERFORMING}
 READY_WITHIN_S = 300.0
 # A failpoint that nothing passes for so long (s) after readiness gives way to an ordinary kill.
 PATIENCE_S = 20.0
@@ -56,7 +61,7 @@ class Victim:
             environment[VARIABLE] = failpoint
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent", COMMANDS[self.role], "--config", str(self._config)],
+                [sys.executable, "-m", "agent", *COMMANDS[self.role], "--config", str(self._config)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

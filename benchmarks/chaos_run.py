@@ -16,7 +16,16 @@ from agent.objects.store import InstanceStore
 from benchmarks.chaos_account import Account, account, delivered, uncommitted, unsettled
 from benchmarks.chaos_process import PATIENCE_S, READY_WITHIN_S, Hunt, Victim
 from benchmarks.chaos_sender import Sender
-from benchmarks.chaos_world import ROOT, ChaosDatabase, Disk, PacsProcess, chaos_database, chaos_disk
+from benchmarks.chaos_ups_account import UpsAccount, completed_workitems, ups_account
+from benchmarks.chaos_world import (
+    ROOT,
+    ChaosDatabase,
+    Disk,
+    PacsProcess,
+    RisProcess,
+    chaos_database,
+    chaos_disk,
+)
 
 UNDER_WAY = 12
 OUTAGE_S = 4.0
@@ -24,12 +33,17 @@ QUIET_WITHIN_S = 300.0
 # A generous bound for one kill of the slowest role on a busy machine, and for the starts.
 KILL_WITHIN_S, START_WITHIN_S = 25.0, 120.0
 # Of the kills: the worker loads the network at each start, so it takes the fewest.
-SHARES = {"worker": 0.2, "deliverer": 0.35, "listener": 0.45}
+# The rest is the listener's.
+SHARES = {"worker": 0.2, "deliverer": 0.35}
+SHARES_WITH_UPS = {"worker": 0.15, "deliverer": 0.25, "worklist": 0.3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosResult:
-    """A run: how often each role died where, what failed around them, and the account."""
+    """A run: how often each role died where, what failed around them, and the account.
+
+    ups: the account of the workitems; None for a run without them.
+    """
 
     database: str
     kills: dict[str, dict[str, int]]
@@ -38,6 +52,7 @@ class ChaosResult:
     refusals: int
     account: Account
     seconds: float
+    ups: UpsAccount | None = None
 
     @property
     def killed(self) -> int:
@@ -45,26 +60,41 @@ class ChaosResult:
         return sum(sum(places.values()) for places in self.kills.values())
 
 
-def run(kind: str, kills: int, seed: int, folder: Path) -> ChaosResult:
-    """Run on an empty database of a kind with all data in `folder`; every wait is bounded."""
+def run(kind: str, kills: int, seed: int, folder: Path, *, with_ups: bool = False) -> ChaosResult:
+    """Run on an empty database of a kind with all data in `folder`; every wait is bounded.
+
+    with_ups: a RIS orders each draft as a workitem, and the worklist's process is killed too.
+    """
     began = time.monotonic()
     folder.mkdir()
     with chaos_database(kind, folder) as chaotic, chaos_disk(folder / "instances") as disk:
         (port,) = free_ports(1)
         pacs = PacsProcess(folder, port)
-        config = _configure(folder, pacs, port, chaotic)
+        ris = RisProcess(folder) if with_ups else None
+        config = _configure(folder, pacs, port, chaotic, ris)
         pacs.start()
-        victims = {role: Victim(role, config, folder, seed) for role in SHARES}
+        if ris is not None:
+            ris.start()
+        share = shares(kills, with_ups=with_ups)
+        victims = {role: Victim(role, config, folder, seed) for role in share}
         database = Database(open_engine(chaotic.url))
         try:
-            sender = Sender(port, seed, lambda sent: sent - len(delivered(pacs.arrivals())) < UNDER_WAY)
-            troubles = _rage(victims, kills, sender, pacs, chaotic, disk)
-            _settle(victims, sender, pacs, database)
+            sender = Sender(
+                port,
+                seed,
+                lambda sent: sent - len(delivered(pacs.arrivals())) < UNDER_WAY,
+                (lambda _study: None) if ris is None else ris.order,
+            )
+            troubles = _rage(victims, share, sender, pacs, chaotic, disk)
+            _settle(victims, sender, pacs, database, ris)
             reckoned = account(database, InstanceStore(disk.path, 0), sender.acknowledged, pacs.arrivals())
+            of_ups = None if ris is None else _ups_account(ris, sender, pacs, database)
         finally:
             for victim in victims.values():
                 victim.close()
             pacs.stop()
+            if ris is not None:
+                ris.stop()
             database.close()
     return ChaosResult(
         database=kind,
@@ -74,16 +104,20 @@ def run(kind: str, kills: int, seed: int, folder: Path) -> ChaosResult:
         refusals=sender.refusals,
         account=reckoned,
         seconds=round(time.monotonic() - began, 1),
+        ups=of_ups,
     )
 
 
-def shares(kills: int) -> dict[str, int]:
+def shares(kills: int, *, with_ups: bool = False) -> dict[str, int]:
     """Divide the kills among the roles: each has one, and the listener has what is left over."""
-    worker, deliverer = max(1, int(kills * SHARES["worker"])), max(1, int(kills * SHARES["deliverer"]))
-    return {"worker": worker, "deliverer": deliverer, "listener": max(1, kills - worker - deliverer)}
+    parts = SHARES_WITH_UPS if with_ups else SHARES
+    found = {role: max(1, int(kills * part)) for role, part in parts.items()}
+    return {**found, "listener": max(1, kills - sum(found.values()))}
 
 
-def _configure(folder: Path, pacs: PacsProcess, port: int, chaotic: ChaosDatabase) -> Path:
+def _configure(
+    folder: Path, pacs: PacsProcess, port: int, chaotic: ChaosDatabase, ris: RisProcess | None
+) -> Path:
     config = write_config(
         folder,
         pacs,
@@ -96,6 +130,7 @@ def _configure(folder: Path, pacs: PacsProcess, port: int, chaotic: ChaosDatabas
             # A worker that dies over a study is no fault of the study here, however often.
             "worker": {"lease_s": 4, "maximum_attempts": 1000, "longest_retry_s": 2},
             "delivery": {"lease_s": 4, "longest_retry_s": 2},
+            **({} if ris is None else {"ups": ris.settings()}),
         },
     )
     subprocess.run(
@@ -111,14 +146,15 @@ def _configure(folder: Path, pacs: PacsProcess, port: int, chaotic: ChaosDatabas
 
 def _rage(
     victims: dict[str, Victim],
-    kills: int,
+    share: dict[str, int],
     sender: Sender,
     pacs: PacsProcess,
     chaotic: ChaosDatabase,
     disk: Disk,
 ) -> list[str]:
     """Kill until all have had their share; in between stop the PACS, the database and fill the disk."""
-    hunts = {role: Hunt(victims[role], share) for role, share in shares(kills).items()}
+    hunts = {role: Hunt(victims[role], kills) for role, kills in share.items()}
+    kills = sum(share.values())
     sender.start()
     for hunt in hunts.values():
         hunt.start()
@@ -165,7 +201,9 @@ def _full(disk: Disk, listener: Victim, hunt: Hunt) -> None:
         disk.empty()
 
 
-def _settle(victims: dict[str, Victim], sender: Sender, pacs: PacsProcess, database: Database) -> None:
+def _settle(
+    victims: dict[str, Victim], sender: Sender, pacs: PacsProcess, database: Database, ris: RisProcess | None
+) -> None:
     """Let everything run unharmed until the last acknowledged study is committed to, or the time is up."""
     deadline = time.monotonic() + QUIET_WITHIN_S
     ended = False
@@ -176,5 +214,12 @@ def _settle(victims: dict[str, Victim], sender: Sender, pacs: PacsProcess, datab
         ended = ended or sender.stop(1.0)
         missing = {one.study for one in sender.acknowledged} - delivered(pacs.arrivals())
         if ended and not missing and not (unsettled(database, sender.acknowledged) or uncommitted(database)):
-            return
+            found = None if ris is None else _ups_account(ris, sender, pacs, database)
+            if found is None or not (found.ups_lost or found.ups_unheard):
+                return
         time.sleep(0.5)
+
+
+def _ups_account(ris: RisProcess, sender: Sender, pacs: PacsProcess, database: Database) -> UpsAccount:
+    studies = {one.study for one in sender.acknowledged}
+    return ups_account(studies, ris.entries(), completed_workitems(database), pacs.arrivals())

@@ -30,13 +30,24 @@ class Acknowledged:
 class Sender:
     """Keeps so many studies under way that no process is ever without work."""
 
-    def __init__(self, port: int, seed: int, room: Callable[[int], bool]) -> None:
-        """Send to `port`; `room(acknowledged)` says whether another study may follow."""
+    def __init__(
+        self,
+        port: int,
+        seed: int,
+        room: Callable[[int], bool],
+        announce: Callable[[str], None] = lambda _study: None,
+    ) -> None:
+        """Send to `port`.
+
+        room: whether another study may follow, asked with the number of acknowledged ones.
+        announce: hears the Study Instance UID of each study before it is sent.
+        """
         self.acknowledged: list[Acknowledged] = []
         self.refusals = 0
         self._port = port
         self._seed = seed
         self._room = room
+        self._announce = announce
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="modality", daemon=True)
 
@@ -61,6 +72,7 @@ class Sender:
                 self._seed * 100_000 + number, number=number, taken=datetime.now(UTC), size=SIZE
             )
             parcel = parcel_of(study.instances[0], "image")
+            self._announce(study.study_instance_uid)
             for _time in range(2 if chance.randrange(REPEAT_ONE_IN) == 0 else 1):
                 while not self._sent(parcel):
                     self.refusals += 1

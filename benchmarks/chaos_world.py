@@ -15,6 +15,8 @@ from agent.commands.demo.orthanc import free_ports
 from agent.commands.demo.pacs import AE_TITLE
 from agent.commands.demo.postgres import PostgresServer, running_postgres
 from benchmarks.chaos_pacs import Arrival, read_record
+from benchmarks.chaos_ris import AE_TITLE as RIS
+from benchmarks.chaos_ris import AGENT_AE_TITLE, Entry, read_entries
 
 DISK_MB = 128
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,6 +59,49 @@ class PacsProcess:
     def arrivals(self) -> list[Arrival]:
         """What it has been sent, copies too."""
         return read_record(self._record)
+
+
+class RisProcess:
+    """The RIS, as a process: it orders drafts, and watches the agent's worklist at the port `worklist`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self.worklist, self._http = free_ports(3)
+        self._orders, self._record, self._log = folder / "orders", folder / "ris.jsonl", folder / "ris.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        program = str(ROOT / "benchmarks" / "chaos_ris.py")
+        places = [str(self.port), str(self._orders), str(self._record), str(self.worklist)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([sys.executable, program, *places], stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def order(self, study_instance_uid: str) -> None:
+        """Have it order a draft; the study need not be there yet."""
+        with self._orders.open("a") as file:
+            file.write(study_instance_uid + "\n")
+
+    def entries(self) -> list[Entry]:
+        """What has become of its workitems, and what it heard of the agent's."""
+        return read_entries(self._record)
+
+    def settings(self) -> dict[str, object]:
+        """The agent's settings for it, as a manager and as a subscriber."""
+        address = {"host": "127.0.0.1", "port": self.port, "ae_title": RIS}
+        return {
+            "enabled": True,
+            "ae_title": AGENT_AE_TITLE,
+            "port": self.worklist,
+            "http_port": self._http,
+            "subscribers": [address],
+            "managers": [{"name": "ris", "poll_s": 0.5, **address}],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,13 +77,13 @@ def read_whole(path: Path) -> FileDataset:
     return dcmread(path)
 
 
-def check_budget(data: Buffer, transfer_syntax_uid: str) -> None:
+def check_budget(data: Buffer, transfer_syntax_uid: str, budget: Budget = BUDGET) -> None:
     """Count the elements of an encoded dataset (no preamble, no file meta) before it is parsed.
 
     Raises:
         UnreadableInstance: damaged, or over the budget (`ObjectOverBudget`).
     """
-    _scan(data, transfer_syntax_uid, BUDGET)
+    _scan(data, transfer_syntax_uid, budget)
 
 
 def _scan(data: Buffer, syntax: str, budget: Budget) -> Scan:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import uvicorn
+from starlette.applications import Starlette
 
 from agent.audit.process import audited
 from agent.database.audit.record import Recorder
@@ -19,6 +20,7 @@ from agent.service.lifecycle import Lifecycle
 from agent.ups.channel import Channel
 from agent.ups.manager import Manager
 from agent.ups.performer import Performer
+from agent.ups.permissions import Permissions
 from agent.ups.projection import Projection
 from agent.ups.reporting import EventReporter
 from agent.ups.retriever import ArchiveRetriever
@@ -30,6 +32,8 @@ from agent.ups.wording import Station
 
 _TICK_S = 0.5
 _UPKEEP_S = 60.0
+# Connections over HTTP, WebSockets included, and bytes of a message that a subscriber sends to us.
+_MOST_CONNECTIONS, _LONGEST_WORD = 400, 4096
 
 
 def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
@@ -45,20 +49,27 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
     performers = make_performers(settings, database, station)
     recorder = Recorder(database, "ups")
     listener = settings.listener.model_copy(update={"ae_title": ups.ae_title, "port": ups.port})
-    scp = UpsScp(listener, manager, on_event=_hear(performers), note=recorder.note)
+    permissions = Permissions(ups.permissions, ups.token)
+    scp = UpsScp(listener, manager, permissions=permissions, on_event=_hear(performers), note=recorder.note)
     port = scp.start()
-    http = _Http(settings, manager, database)
+    http = _Http(
+        settings, ups_app(manager, Channel(database, permissions=permissions), permissions=permissions)
+    )
     ticks: list[tuple[float, Callable[[], object]]] = [
         (_TICK_S, Projection(database, station, peers, ae_titles_of(settings)).tick),
         (_TICK_S, EventReporter(database, peers).tick),
         (_UPKEEP_S, Upkeep(database, ups, peers).tick),
     ]
     about = {"ae_title": ups.ae_title, "port": port, "http_port": ups.http_port}
+
+    def status() -> dict[str, object]:
+        return {**about, **scp.about()}
+
     try:
         with ExitStack() as held:
             held.enter_context(audited(database, settings, "ups", lifecycle.id, lambda: lifecycle.restart))
             held.enter_context(recorder)
-            held.enter_context(Presence(database, "ups", lifecycle.id, lifecycle.told(lambda: about)))
+            held.enter_context(Presence(database, "ups", lifecycle.id, lifecycle.told(status)))
             http.start()
             manager.announce("RESTARTED")
             threads = [_loop(f"ups-{n}", every, act, lifecycle.stop) for n, (every, act) in enumerate(ticks)]
@@ -150,10 +161,9 @@ def _loop(
 class _Http:
     """UPS-RS in a thread of its own."""
 
-    def __init__(self, settings: Settings, manager: Manager, database: Database) -> None:
+    def __init__(self, settings: Settings, app: Starlette) -> None:
         ups = settings.ups
         self._where = f"{ups.http_host}:{ups.http_port}"
-        app = ups_app(manager, Channel(database, token=ups.token), token=ups.token)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -165,6 +175,8 @@ class _Http:
                 ssl_certfile=ups.tls_certificate,
                 ssl_keyfile=ups.tls_key,
                 timeout_graceful_shutdown=2,
+                limit_concurrency=_MOST_CONNECTIONS,
+                ws_max_size=_LONGEST_WORD,
             )
         )
         self._thread = threading.Thread(target=self._server.run, name="ups-http", daemon=True)

@@ -15,6 +15,7 @@ from agent.database.workitems import UpsEvent, UpsReport, Workitem
 from agent.ups.records import as_json, content_of, save
 from agent.ups.subscriptions import receivers, watchers
 from agent.ups.terms import GLOBAL_SUBSCRIPTION, EventType, StepState
+from dicom_sr.attributes import items
 
 # Of the workitem's attributes, those that each kind of event repeats.
 _COPIED = {
@@ -54,7 +55,7 @@ class EventWriter:
     def state(self, session: Session, workitem: Workitem, now: datetime) -> None:
         """Report the present state; on a cancellation with its reasons."""
         information = _copy(workitem, EventType.STATE)
-        for item in content_of(workitem).get("ProcedureStepProgressInformationSequence") or ():
+        for item in items(content_of(workitem), "ProcedureStepProgressInformationSequence"):
             for keyword in _CANCEL_REASONS:
                 if keyword in item:
                     information[keyword] = item[keyword]

@@ -16,6 +16,7 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.uid import UID
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
@@ -24,12 +25,12 @@ from agent.foundation.errors import InvalidTransition, WorkitemInvalid
 from agent.queue import operator
 from agent.ups import subscriptions
 from agent.ups.events import EventWriter
+from agent.ups.foreign import misread
 from agent.ups.records import add, chosen, content_of, locked, save, urgency_of
 from agent.ups.requirements import (
     Shortcoming,
     creation_shortcoming,
     final_shortcoming,
-    misread,
     update_shortcoming,
 )
 from agent.ups.search import Page, find
@@ -38,6 +39,8 @@ from agent.ups.transitions import Change, change_state, request_cancel
 from agent.ups.wording import cancellation
 from dicom_sr.attributes import text
 
+# Says how a change is made, and is no change itself.
+_NO_CHANGE = ("TransactionUID", "SpecificCharacterSet")
 CANCELED_BY_REQUEST = "canceled by a request over UPS"
 
 
@@ -71,24 +74,22 @@ class Manager:
 
     def create(self, uid: str, dataset: Dataset) -> Reply:
         """N-CREATE, and UPS-RS Create. Without a UID a new one is made."""
-        uid = uid or text(dataset, "SOPInstanceUID")
-        if uid and not UID(uid).is_valid:
-            return Reply(
-                status=UpsStatus.INVALID_VALUE, uid=uid[:64], comment="invalid value: SOPInstanceUID"
-            )
+        named = text(dataset, "SOPInstanceUID")
+        uid = uid or named
+        if (uid and not UID(uid).is_valid) or named not in ("", uid):
+            return Reply(status=UpsStatus.INVALID_INSTANCE, comment="invalid value: SOPInstanceUID")
         if shortcoming := creation_shortcoming(dataset, strict=self._strict):
             return _refused(shortcoming, uid)
-        with self._database.transaction() as session:
-            if uid and locked(session, uid) is not None:
-                return Reply(status=UpsStatus.DUPLICATE_INSTANCE, uid=uid)
-            now = database_now(session)
-            try:
+        try:
+            with self._database.transaction() as session:
+                if uid and locked(session, uid) is not None:
+                    return Reply(status=UpsStatus.DUPLICATE_INSTANCE, uid=uid)
+                now = database_now(session)
                 row = add(session, uid, dataset, now=now)
-            except WorkitemInvalid as error:
-                session.rollback()
-                return Reply(status=UpsStatus.INVALID_VALUE, uid=uid, comment=str(error)[:64])
-            self._events.state(session, row, now)
-            return Reply(status=UpsStatus.SUCCESS, uid=row.uid, dataset=content_of(row))
+                self._events.state(session, row, now)
+                return Reply(status=UpsStatus.SUCCESS, uid=row.uid, dataset=content_of(row))
+        except IntegrityError:  # somebody else created it at the same moment
+            return Reply(status=UpsStatus.DUPLICATE_INSTANCE, uid=uid)
 
     def get(self, uid: str, tags: Iterable[int] | None = None) -> Reply:
         """N-GET, and UPS-RS Retrieve: the attributes that were asked for, never the Transaction UID."""
@@ -104,7 +105,7 @@ class Manager:
             return _refused(shortcoming, uid)
         given = transaction_uid or text(dataset, "TransactionUID")
         changes = Dataset()
-        changes.update({element.tag: element for element in dataset if element.keyword != "TransactionUID"})
+        changes.update({element.tag: element for element in dataset if element.keyword not in _NO_CHANGE})
         return self._with(uid, lambda session, row, now: self._update(session, row, changes, given, now))
 
     def change_state(self, uid: str, requested: str, transaction_uid: str) -> Reply:
@@ -146,6 +147,8 @@ class Manager:
             return _refused(Shortcoming(status=UpsStatus.INVALID_ARGUMENT, keywords=wrong), uid)
         with self._database.transaction() as session:
             now = database_now(session)
+            if not subscriptions.has_room(session, ae_title):
+                return Reply(status=UpsStatus.RESOURCE_LIMITATION, uid=uid, comment="too many subscribers")
             row = None if uid in subscriptions.GLOBAL else locked(session, uid)
             if row is None and uid not in subscriptions.GLOBAL:
                 return Reply(status=UpsStatus.NO_SUCH_WORKITEM, uid=uid)
@@ -173,7 +176,13 @@ class Manager:
     def find(
         self, keys: Dataset, *, limit: int | None = None, offset: int = 0, whole: bool = False
     ) -> Iterator[Dataset]:
-        """C-FIND and UPS-RS Search: the workitems that match, urgent ones first; see `agent.ups.search`."""
+        """C-FIND and UPS-RS Search: the workitems that match, urgent ones first; see `agent.ups.search`.
+
+        Raises:
+            WorkitemInvalid: a key's value cannot be read.
+        """
+        if wrong := misread(keys):
+            raise WorkitemInvalid(f"invalid value: {', '.join(wrong)}")
         return find(self._database, keys, Page(limit=limit, offset=offset, whole=whole))
 
     def announce(self, status: str) -> None:
@@ -197,11 +206,7 @@ class Manager:
         before = content_of(row)
         content = content_of(row)
         content.update(changes)
-        try:
-            save(row, content)
-        except WorkitemInvalid as error:
-            session.rollback()
-            return Reply(status=UpsStatus.INVALID_VALUE, uid=row.uid, comment=str(error)[:64])
+        save(row, content)
         row.touched_at = now
         if row.job_id is not None and urgency_of(content) != urgency_of(before):
             operator.prioritise_in(session, row.job_id, row.urgency)

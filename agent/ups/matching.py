@@ -41,6 +41,8 @@ def selected(content: Dataset, keys: Dataset) -> Dataset:
             answer.add_new(key.tag, key.VR, [] if key.VR == "SQ" else None)
         else:
             answer[key.tag] = content[key.tag]
+    if "SpecificCharacterSet" in content:
+        answer.SpecificCharacterSet = content.SpecificCharacterSet
     return answer
 
 

@@ -28,9 +28,9 @@ from agent.foundation.log import get_logger
 from agent.foundation.settings.ups import UpsManagerPeer
 from agent.queue import operator
 from agent.ups.draft_life import PROGRESS
+from agent.ups.foreign import misread
 from agent.ups.outputs import stored_documents
 from agent.ups.records import as_dataset, as_json, study_of
-from agent.ups.requirements import misread
 from agent.ups.scu import RemoteManager, holds, open_manager
 from agent.ups.terms import Readiness, StepState, UpsStatus
 from agent.ups.wording import Station, cancellation, performed, progress
@@ -161,7 +161,7 @@ class Performer:
 
     def _write_down(self, item: Dataset) -> int | None:
         """Enter the claim before it is asked for; None where it was entered before."""
-        uid = str(item.SOPInstanceUID)
+        uid = text(item, "SOPInstanceUID")
         with self._database.transaction() as session:
             known = select(UpsClaim.id).where(UpsClaim.manager == self._peer.name, UpsClaim.uid == uid)
             if session.scalar(known) is not None:

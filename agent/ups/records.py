@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from agent.database.workitems import Workitem
 from agent.foundation.errors import WorkitemInvalid
 from agent.ups.terms import PUSH, Priority, StepState
-from dicom_sr.attributes import items, text
+from dicom_sr.attributes import FOREIGN_ERRORS, items, text
 
 URGENCY = {Priority.HIGH: 0, Priority.MEDIUM: 50, Priority.LOW: 100}
 # Never given to anybody: who knows it may act as the performer (PS3.4 CC.2.7).
@@ -32,7 +32,7 @@ def as_json(dataset: Dataset) -> dict[str, Any]:
     """
     try:
         return dataset.to_json_dict()
-    except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
+    except FOREIGN_ERRORS as error:
         raise WorkitemInvalid("an attribute's value does not fit its value representation") from error
 
 
@@ -44,7 +44,7 @@ def as_dataset(content: Any) -> Dataset:
     """
     try:
         return Dataset.from_json(content)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except FOREIGN_ERRORS as error:
         raise WorkitemInvalid("this is no dataset in DICOM JSON (PS3.18 annex F)") from error
 
 
@@ -91,6 +91,7 @@ def add(
 
 def save(row: Workitem, dataset: Dataset) -> None:
     """Write a workitem's attributes; its identity and state always come from the row."""
+    dataset.SpecificCharacterSet = "ISO_IR 192"  # DICOM JSON has no other (PS3.18 F.2.2)
     dataset.SOPClassUID, dataset.SOPInstanceUID = PUSH, row.uid
     dataset.ProcedureStepState = row.state
     if _SECRET in dataset:
@@ -113,7 +114,7 @@ def chosen(dataset: Dataset, tags: Iterable[int] | None) -> Dataset:
         return dataset
     answer = Dataset()
     for element in dataset:
-        if int(element.tag) in wanted:
+        if int(element.tag) in wanted or element.keyword == "SpecificCharacterSet":
             answer.add(element)
     return answer
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
 
+from agent.ups.foreign import misread
 from agent.ups.terms import Priority, Readiness, StepState, UpsStatus
-from dicom_sr.attributes import FOREIGN_ERRORS, items, text
+from dicom_sr.attributes import items, numbers, text
 
 # Type 1: present with a value.
 CREATED_WITH_VALUE = (
@@ -106,32 +107,6 @@ class Shortcoming:
         return [tag for tag in found if tag is not None]
 
 
-def misread(dataset: Dataset) -> tuple[str, ...]:
-    """Return the attributes whose value representation is not the standard's, or whose value cannot be read.
-
-    Everything else here relies on it: a sequence is a sequence, and a text a text. Attributes of items are
-    named behind their sequence; private and unknown ones are never looked at.
-    """
-    return tuple(_misread(dataset, ""))
-
-
-def _misread(dataset: Dataset, before: str) -> Iterator[str]:
-    for tag in list(dataset.keys()):
-        if not dictionary_has_tag(tag):
-            continue
-        path = before + keyword_for_tag(tag)
-        try:
-            element = dataset[tag]
-            fits = str(element.VR) in dictionary_VR(tag).split(" or ")
-            inner = list(element.value or ()) if fits and element.VR == "SQ" else ()
-        except FOREIGN_ERRORS:
-            fits, inner = False, ()
-        if not fits:
-            yield path
-        for item in inner:
-            yield from _misread(item, f"{path}.")
-
-
 def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcoming | None:
     """Return why a workitem cannot be created with these attributes; None where it can.
 
@@ -145,14 +120,14 @@ def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcomin
     absent += [path for path, present, _ in _items(dataset) if not present]
     if absent:
         return Shortcoming(status=UpsStatus.MISSING_ATTRIBUTE, keywords=tuple(absent))
-    empty = [one for one in CREATED_WITH_VALUE if _empty(dataset, one)]
+    empty = [one for one in CREATED_WITH_VALUE if not text(dataset, one)]
     empty += [path for path, _, value in _items(dataset) if not value]
     if empty:
         return Shortcoming(status=UpsStatus.MISSING_VALUE, keywords=tuple(empty))
     if text(dataset, "ProcedureStepState") != StepState.SCHEDULED:
         return Shortcoming(status=UpsStatus.NOT_SCHEDULED, keywords=("ProcedureStepState",))
     invalid = list(_invalid(dataset))
-    if "TransactionUID" in dataset and not _empty(dataset, "TransactionUID"):
+    if _has_value(dataset, "TransactionUID"):
         invalid.append("TransactionUID")
     return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=tuple(invalid)) if invalid else None
 
@@ -188,7 +163,7 @@ def _absent_in(dataset: Dataset, sequence: str, keywords: Iterable[str]) -> Iter
         yield sequence
         return
     for keyword in keywords:
-        if keyword not in found[0] or _empty(found[0], keyword):
+        if not _has_value(found[0], keyword):
             yield f"{sequence}.{keyword}"
 
 
@@ -197,7 +172,7 @@ def _items(dataset: Dataset) -> Iterator[tuple[str, bool, bool]]:
     for sequence, keywords in ITEMS_WITH_VALUE.items():
         for item in items(dataset, sequence):
             for keyword in keywords:
-                yield f"{sequence}.{keyword}", keyword in item, not _empty(item, keyword)
+                yield f"{sequence}.{keyword}", keyword in item, _has_value(item, keyword)
 
 
 def _invalid(dataset: Dataset) -> Iterator[str]:
@@ -205,12 +180,9 @@ def _invalid(dataset: Dataset) -> Iterator[str]:
         ("ScheduledProcedureStepPriority", frozenset(Priority)),
         ("InputReadinessState", frozenset(Readiness)),
     ):
-        if keyword in dataset and not _empty(dataset, keyword) and text(dataset, keyword) not in allowed:
+        if _has_value(dataset, keyword) and text(dataset, keyword) not in allowed:
             yield keyword
 
 
-def _empty(dataset: Dataset, keyword: str) -> bool:
-    value = dataset.get(keyword)
-    return (
-        value is None or (not isinstance(value, int | float) and len(str(value).strip()) == 0) or value == []
-    )
+def _has_value(dataset: Dataset, keyword: str) -> bool:
+    return bool(items(dataset, keyword) or text(dataset, keyword) or numbers(dataset, keyword))

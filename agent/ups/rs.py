@@ -1,13 +1,14 @@
 """The manager over HTTP: UPS-RS, with events over a WebSocket.
 
-Payloads are DICOM JSON (PS3.18 annex F); XML is answered 415. Who may ask is decided by a bearer token, and
-without one only this machine may.
+Payloads are DICOM JSON (PS3.18 annex F); XML is answered 415. What a caller may do is decided by its bearer
+token; without any in the settings only this machine may ask.
 
 Source: PS3.18 section 11 (worklist service), 8.10 (notifications).
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,9 +23,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from agent.foundation.errors import DatabaseUnavailable, WorkitemInvalid
-from agent.ups.admission import admitted
+from agent.foundation.settings.ups import Right
+from agent.ups.admission import rights_of
 from agent.ups.channel import Channel
 from agent.ups.manager import Manager, Reply
+from agent.ups.permissions import ANYBODY, Permissions
 from agent.ups.query_string import BadQuery, Search, read_filter, read_query
 from agent.ups.records import as_dataset, as_json
 from agent.ups.terms import UpsStatus, http_answer
@@ -33,6 +36,9 @@ from dicom_sr.attributes import text
 MEDIA_TYPE = "application/dicom+json"
 _JSON = (MEDIA_TYPE, "application/json")
 _LARGEST_BODY = 4_000_000  # bytes
+# JSON objects of a body: elements and items. A parser needs kilobytes of memory for each.
+_MOST_OBJECTS = 25_000
+_BODY_WITHIN_S = 30.0
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -44,9 +50,9 @@ class BadRequest(Exception):
         self.status = status
 
 
-def ups_app(manager: Manager, channel: Channel, *, token: str = "") -> Starlette:
+def ups_app(manager: Manager, channel: Channel, *, permissions: Permissions = ANYBODY) -> Starlette:
     """Return the application; `channel` serves the WebSockets."""
-    service = _Service(manager, channel)
+    service = _Service(manager)
     routes = [
         Route("/workitems", service.create, methods=["POST"]),
         Route("/workitems", service.search, methods=["GET"]),
@@ -63,12 +69,18 @@ def ups_app(manager: Manager, channel: Channel, *, token: str = "") -> Starlette
     ]
 
     async def admit(request: Request, follow: Any) -> Response:
-        if not admitted(request, token):
-            return PlainTextResponse("sign in with a bearer token (`ups.token`)", 401)
+        caller = rights_of(request, permissions)
+        if caller is None:
+            return PlainTextResponse(
+                "sign in with a bearer token (`ups.token`)", 401, headers={"WWW-Authenticate": "Bearer"}
+            )
+        request.state.ae_title, request.state.rights = caller
         try:
             response: Response = await follow(request)
         except BadRequest as error:
             return PlainTextResponse(str(error), error.status)
+        except WorkitemInvalid as error:
+            return PlainTextResponse(str(error), 400)
         except DatabaseUnavailable as error:
             return PlainTextResponse(str(error), 503, headers={"Retry-After": "5"})
         return response
@@ -77,11 +89,11 @@ def ups_app(manager: Manager, channel: Channel, *, token: str = "") -> Starlette
 
 
 class _Service:
-    def __init__(self, manager: Manager, channel: Channel) -> None:
+    def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._channel = channel
 
     async def create(self, request: Request) -> Response:
+        _need(request, Right.CREATE)
         dataset = await _dataset_of(request)
         uid = request.query_params.get("AffectedSOPInstanceUID") or _only_name(request)
         reply = await run_in_threadpool(self._manager.create, uid, dataset)
@@ -91,12 +103,14 @@ class _Service:
         return _answer(reply, code=201, headers={"Location": where, "Content-Location": where})
 
     async def retrieve(self, request: Request) -> Response:
+        _need(request, Right.READ)
         reply = await run_in_threadpool(self._manager.get, request.path_params["uid"])
         if reply.status.failed or reply.dataset is None:
             return _answer(reply)
         return JSONResponse([as_json(reply.dataset)], media_type=MEDIA_TYPE)
 
     async def update(self, request: Request) -> Response:
+        _need(request, Right.UPDATE)
         dataset = await _dataset_of(request)
         given = request.query_params.get("transaction-uid") or _only_name(request)
         given = given or text(dataset, "TransactionUID")
@@ -106,6 +120,7 @@ class _Service:
         return _answer(reply, transaction_given=bool(given))
 
     async def change_state(self, request: Request) -> Response:
+        _need(request, Right.PERFORM)
         dataset = await _dataset_of(request)
         given = text(dataset, "TransactionUID")
         reply = await run_in_threadpool(
@@ -117,8 +132,9 @@ class _Service:
         return _answer(reply, transaction_given=bool(given))
 
     async def request_cancel(self, request: Request) -> Response:
+        _need(request, Right.CANCEL)
         dataset = await _dataset_of(request, may_be_empty=True)
-        requester = request.path_params.get("requester", "")[:16]
+        requester = _ae_title(request.path_params.get("requester", ""))
         uid = request.path_params["uid"]
         reply = await run_in_threadpool(self._manager.request_cancel, uid, dataset, requester)
         if reply.status is UpsStatus.ALREADY_CANCELED:
@@ -126,6 +142,7 @@ class _Service:
         return _answer(reply, code=202)
 
     async def search(self, request: Request) -> Response:
+        _need(request, Right.READ)
         try:
             search = read_query(request.query_params.multi_items())
         except BadQuery as error:
@@ -141,7 +158,7 @@ class _Service:
         return [as_json(one) for one in found]
 
     async def subscribe(self, request: Request) -> Response:
-        uid, receiver = request.path_params["uid"], request.path_params["receiver"][:16]
+        uid, receiver = request.path_params["uid"], self._receiver(request)
         lock = request.query_params.get("deletionlock", "").lower() == "true"
         try:
             keys = read_filter(request.query_params.get("filter", ""))
@@ -157,12 +174,34 @@ class _Service:
         return _answer(reply, code=201, headers={"Content-Location": where})
 
     async def unsubscribe(self, request: Request) -> Response:
-        uid, receiver = request.path_params["uid"], request.path_params["receiver"]
+        uid, receiver = request.path_params["uid"], self._receiver(request)
         return _answer(await run_in_threadpool(self._manager.unsubscribe, uid, receiver))
 
     async def suspend(self, request: Request) -> Response:
-        uid, receiver = request.path_params["uid"], request.path_params["receiver"]
+        uid, receiver = request.path_params["uid"], self._receiver(request)
         return _answer(await run_in_threadpool(self._manager.suspend, uid, receiver))
+
+    def _receiver(self, request: Request) -> str:
+        """Return the AE title that a subscription is for, if the caller may subscribe for it."""
+        _need(request, Right.SUBSCRIBE)
+        receiver = _ae_title(request.path_params["receiver"])
+        if request.state.ae_title not in ("", receiver):
+            _need(request, Right.SUBSCRIBE_OTHERS)
+        if not receiver:
+            raise BadRequest(400, "name the AE title that is to hear the events")
+        return receiver
+
+
+def _need(request: Request, right: Right) -> None:
+    if right not in request.state.rights:
+        raise BadRequest(403, f"your token does not allow `{right}` (`ups.permissions`)")
+
+
+def _ae_title(given: str) -> str:
+    title = given.strip()
+    if len(title) > 16 or "\\" in title or not title.isascii() or not (title.isprintable() or not title):
+        raise BadRequest(400, "this is no AE title")
+    return title
 
 
 def _only_name(request: Request) -> str:
@@ -173,17 +212,15 @@ def _only_name(request: Request) -> str:
 
 async def _dataset_of(request: Request, *, may_be_empty: bool = False) -> Dataset:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST_BODY:
-            raise BadRequest(413, f"a workitem has at most {_LARGEST_BODY} bytes")
+    body = await _body_of(request)
     if not body.strip() and may_be_empty:
         return Dataset()
     if kind not in _JSON:
         raise BadRequest(415, f"send {MEDIA_TYPE}")
+    if body.count(b"{") > _MOST_OBJECTS:
+        raise BadRequest(413, f"a workitem has at most {_MOST_OBJECTS} attributes and items")
     try:
-        content = json.loads(bytes(body))
+        content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadRequest(400, "the body is no JSON") from error
     if isinstance(content, list) and len(content) == 1:
@@ -194,6 +231,19 @@ async def _dataset_of(request: Request, *, may_be_empty: bool = False) -> Datase
         return as_dataset(content)
     except WorkitemInvalid as error:
         raise BadRequest(400, str(error)) from error
+
+
+async def _body_of(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_WITHIN_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > _LARGEST_BODY:
+                    raise BadRequest(413, f"a workitem has at most {_LARGEST_BODY} bytes")
+    except TimeoutError as error:
+        raise BadRequest(408, f"the body did not arrive within {_BODY_WITHIN_S:.0f} s") from error
+    return bytes(body)
 
 
 def _answer(

@@ -83,8 +83,8 @@ def _query(keys: Dataset, after: tuple[int, int] | None) -> Select[Workitem]:
 
 def _studies(keys: Dataset) -> Sequence[str]:
     """The Study Instance UID of the input; that of the order may be another, and is matched row by row."""
-    inputs = items(keys, "InputInformationSequence")
-    return _plain(inputs[0], "StudyInstanceUID") if inputs else ()
+    found = items(keys, "InputInformationSequence")
+    return _plain(found[0], "StudyInstanceUID") if found else ()
 
 
 def _plain(keys: Dataset, keyword: str) -> Sequence[str]:

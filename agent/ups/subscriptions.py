@@ -20,6 +20,9 @@ from agent.ups.records import as_dataset, as_json, content_of
 from agent.ups.terms import FILTERED_SUBSCRIPTION, GLOBAL_SUBSCRIPTION
 
 GLOBAL = frozenset({str(GLOBAL_SUBSCRIPTION), str(FILTERED_SUBSCRIPTION)})
+# Each event names its receivers, and every subscription is matched against it.
+MOST_SUBSCRIBERS = 500
+MOST_SUBSCRIPTIONS = 10_000  # of one AE title
 
 
 def subscribe(
@@ -39,6 +42,16 @@ def subscribe(
     row.wanted, row.deletion_lock, row.last_workitem_id = True, deletion_lock, None
     row.filter = as_json(keys) if keys is not None and len(keys) else None
     session.flush()
+
+
+def has_room(session: Session, ae_title: str) -> bool:
+    """Whether an AE title may subscribe once more: neither it nor all of them together have too many."""
+    own = select(func.count()).select_from(Subscription).where(Subscription.ae_title == ae_title)
+    count = session.scalar(own) or 0
+    if count:
+        return count < MOST_SUBSCRIPTIONS
+    others = session.scalar(select(func.count(func.distinct(Subscription.ae_title)))) or 0
+    return others < MOST_SUBSCRIBERS
 
 
 def unsubscribe(session: Session, ae_title: str, uid: str, *, now: datetime) -> None:

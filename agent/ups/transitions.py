@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydicom.uid import UID
+
 from agent.ups.terms import StepState, UpsStatus
 
 
@@ -40,7 +42,9 @@ def change_state(
         return Change(status=UpsStatus.NO_SUCH_WORKITEM)
     if requested is StepState.SCHEDULED:
         return Change(status=UpsStatus.ONLY_CREATED_SCHEDULED)
-    if not transaction_uid or (present is not StepState.SCHEDULED and transaction_uid != claimed_with):
+    if not UID(transaction_uid).is_valid or (
+        present is not StepState.SCHEDULED and transaction_uid != claimed_with
+    ):
         return Change(status=UpsStatus.WRONG_TRANSACTION)
     if requested is StepState.IN_PROGRESS:
         return _claim(present)

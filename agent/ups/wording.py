@@ -15,6 +15,7 @@ from pydicom.sr.coding import Code
 
 from agent.ups.records import URGENCY, dicom_time
 from agent.ups.terms import Readiness
+from dicom_sr.attributes import items, text
 
 LABEL = "AI pre-draft of a chest X-ray report (unverified)"
 WORKLIST = "AI pre-drafts"
@@ -120,12 +121,12 @@ def draft_workitem(
 
 def references(images: Sequence[Reference], study_instance_uid: str) -> list[Dataset]:
     """Return instances as items of an Input or Output Information Sequence, one a series and source."""
-    items: dict[tuple[str, str], Dataset] = {}
+    by_source: dict[tuple[str, str], Dataset] = {}
     for image in images:
         key = image.series_instance_uid, image.retrieve_ae_title
-        item = items.get(key)
+        item = by_source.get(key)
         if item is None:
-            item = items[key] = Dataset()
+            item = by_source[key] = Dataset()
             item.TypeOfInstances = "DICOM"
             item.StudyInstanceUID = image.study_instance_uid or study_instance_uid
             item.SeriesInstanceUID = image.series_instance_uid
@@ -139,7 +140,7 @@ def references(images: Sequence[Reference], study_instance_uid: str) -> list[Dat
             image.sop_instance_uid,
         )
         item.ReferencedSOPSequence.append(reference)
-    return list(items.values())
+    return list(by_source.values())
 
 
 def performed(
@@ -155,7 +156,7 @@ def performed(
     item.PerformedProcedureStepDescription = LABEL
     item.CommentsOnThePerformedProcedureStep = ""
     item.PerformedWorkitemCodeSequence = list(
-        scheduled.get("ScheduledWorkitemCodeSequence") or [coded(WORKITEM)]
+        items(scheduled, "ScheduledWorkitemCodeSequence") or [coded(WORKITEM)]
     )
     item.PerformedProcessingParametersSequence = []
     item.PerformedProcedureStepEndDateTime = dicom_time(ended)
@@ -182,14 +183,14 @@ def cancellation(
 
     information: what the request to cancel says of it; `code` and `reason` are those of a job that stopped.
     """
-    items = content.get("ProcedureStepProgressInformationSequence") or ()
-    item = items[0] if items else Dataset()
+    said = items(content, "ProcedureStepProgressInformationSequence")
+    item = said[0] if said else Dataset()
     item.ProcedureStepCancellationDateTime = dicom_time(now)
     given = information or Dataset()
     item.ProcedureStepDiscontinuationReasonCodeSequence = list(
-        given.get("ProcedureStepDiscontinuationReasonCodeSequence")
+        items(given, "ProcedureStepDiscontinuationReasonCodeSequence")
         or [coded(_REASONS.get(code or "", UNSPECIFIED))]
     )
-    if text := str(given.get("ReasonForCancellation") or "") or reason:
-        item.ReasonForCancellation = text
+    if why := text(given, "ReasonForCancellation") or reason:
+        item.ReasonForCancellation = why
     return item

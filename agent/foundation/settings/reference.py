@@ -49,8 +49,9 @@ def masked(settings: Settings) -> dict[str, Any]:
     for secret in ("session_key", "metrics_token"):
         if values["web"][secret]:
             values["web"][secret] = "***"
-    if values["ups"]["token"]:
-        values["ups"]["token"] = "***"
+    for holder in (values["ups"], *values["ups"]["permissions"]):
+        if holder["token"]:
+            holder["token"] = "***"
     return values
 
 

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
 from agent.foundation.settings.base import AeTitle, Port, Seconds, Section, is_loopback
 from agent.foundation.settings.delivery import ClientTlsSettings
+
+
+class Right(StrEnum):
+    """Something that a caller may do with the worklist."""
+
+    READ = "read"
+    CREATE = "create"
+    UPDATE = "update"
+    PERFORM = "perform"
+    CANCEL = "cancel"
+    SUBSCRIBE = "subscribe"
+    SUBSCRIBE_OTHERS = "subscribe_others"
+
+
+class UpsPermission(Section):
+    """A caller of the worklist, and what it may do."""
+
+    ae_title: AeTitle = Field(description="Its calling AE title.")
+    token: str = Field(
+        "", description="Bearer token by which it is recognised over UPS-RS; without one it uses DIMSE only."
+    )
+    may: tuple[Right, ...] = Field(
+        (Right.READ,),
+        description="`read` (search, retrieve), `create`, `update` (N-SET, such as another priority), "
+        "`perform` (claim, complete, cancel what it has claimed), `cancel` (request a cancellation), "
+        "`subscribe` (to events, for its own AE title), `subscribe_others` (for other AE titles).",
+    )
 
 
 class UpsPeer(Section):
@@ -53,6 +81,11 @@ class UpsSettings(Section):
     )
     subscribers: tuple[UpsPeer, ...] = Field((), description="Who may subscribe to events over DIMSE.")
     managers: tuple[UpsManagerPeer, ...] = Field((), description="Worklists of other systems.")
+    permissions: tuple[UpsPermission, ...] = Field(
+        (),
+        description="What each caller may do. When empty, every admitted caller may do everything; otherwise "
+        "one that is not listed may only read.",
+    )
     keep_final_h: float = Field(24, ge=24, description="Final workitems are kept for this long (h) at least.")
     claim_silent_h: float = Field(
         24, gt=0, description="A claimed workitem without a word for so long (h) is canceled and replaced."
@@ -66,8 +99,20 @@ class UpsSettings(Section):
             raise ValueError(f"two managers have the name {twice[0]!r}: each needs its own")
         return value
 
+    @field_validator("permissions")
+    @classmethod
+    def _name_callers_apart(cls, value: tuple[UpsPermission, ...]) -> tuple[UpsPermission, ...]:
+        for what, given in (
+            ("AE title", [one.ae_title.strip() for one in value]),
+            ("token", [one.token for one in value if one.token]),
+        ):
+            if len(set(given)) < len(given):
+                raise ValueError(f"two entries have the same {what}: each caller needs its own")
+        return value
+
     @model_validator(mode="after")
     def _protect(self) -> Self:
-        if self.enabled and not is_loopback(self.http_host) and not (self.token and self.tls_certificate):
+        tokens = bool(self.token) or any(one.token for one in self.permissions)
+        if self.enabled and not is_loopback(self.http_host) and not (tokens and self.tls_certificate):
             raise ValueError("`ups.http_host` is reachable from other machines: set `ups.token` and TLS")
         return self

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from agent.database.session import Database
 from agent.ups.channel import Channel
 from agent.ups.manager import Manager
+from agent.ups.permissions import Permissions
 from agent.ups.rs import ups_app
 from agent.ups.terms import StepState
 from tests.integration.ups.test_dimse import MINE, OTHER, bring_to, state_of
@@ -19,13 +20,14 @@ from tests.support.ups import CANCEL_TABLE, CHANGE_TABLE, Cell, outcome, schedul
 
 TYPE = {"content-type": "application/dicom+json"}
 TOKEN = {"authorization": "Bearer secret"}
+SECRET = Permissions(token="secret")
 INCONSISTENT = "inconsistent with the state of the UPS Instance"
 
 
 @pytest.fixture
 def client(manager: Manager, worklist_database: Database) -> Iterator[TestClient]:
     """A client with the token."""
-    app = ups_app(manager, Channel(worklist_database, token="secret"), token="secret")
+    app = ups_app(manager, Channel(worklist_database, permissions=SECRET), permissions=SECRET)
     with TestClient(app, headers=TOKEN) as opened:
         yield opened
 
@@ -126,7 +128,7 @@ def test_search_matches_by_keyword_tag_and_nested_attribute(client: TestClient, 
 
 def test_without_the_token_nothing_is_answered(manager: Manager, worklist_database: Database) -> None:
     """Neither requests nor channels."""
-    app = ups_app(manager, Channel(worklist_database, token="secret"), token="secret")
+    app = ups_app(manager, Channel(worklist_database, permissions=SECRET), permissions=SECRET)
     with TestClient(app) as stranger:
         assert stranger.get("/workitems").status_code == 401
 

@@ -10,9 +10,9 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import DataElement
 
+from agent.ups.foreign import misread
 from agent.ups.manager import Manager
 from agent.ups.records import as_dataset, as_json
-from agent.ups.requirements import misread
 from agent.ups.terms import StepState, UpsStatus
 from tests.support.films import dataset_bytes
 from tests.support.ups import scheduled
