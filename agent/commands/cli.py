@@ -21,6 +21,7 @@ from agent.commands import (
     route,
     run,
     senders,
+    shadow,
     sr,
     status,
     ups,
@@ -72,6 +73,7 @@ sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
 audit_app = _group("The audit record: who did what.")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
+shadow_app = _group("Drafts that go nowhere, against the signed reports.")
 config_app = _group("Check and show the configuration.")
 db_app = _group("The database: its schema, copies of it, the way back.")
 
@@ -103,6 +105,12 @@ study_app.command("resolve")(queue.resolve)
 sr_app.command("validate")(sr.validate)
 sr_app.command("show")(sr.show)
 audit_app.command("list")(senders.audit_list)
+shadow_app.command("import")(shadow.import_reports)
+shadow_app.command("status")(shadow.status)
+shadow_app.command("agreement")(shadow.agreement)
+shadow_app.command("disagreements")(shadow.disagreements)
+shadow_app.command("drift")(shadow.drift)
+shadow_app.command("models")(shadow.models)
 ups_app.command("serve")(ups.serve)
 ups_app.command("list")(ups.list_workitems)
 ups_app.command("show")(ups.show)
@@ -126,6 +134,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(route_app, name="route")
 app.add_typer(sr_app, name="sr")
 app.add_typer(audit_app, name="audit")
+app.add_typer(shadow_app, name="shadow")
 app.add_typer(ups_app, name="ups")
 app.add_typer(config_app, name="config")
 app.add_typer(user_app, name="user")

@@ -359,3 +359,9 @@ class WorkitemInvalid(AgentError):
     """A UPS workitem holds a value that does not fit its value representation, or is no DICOM JSON."""
 
     code = "workitem-invalid"
+
+
+class UnusableFile(AgentError):
+    """A file that was named on the command line cannot be read, or is not what the command needs."""
+
+    code = "unusable-file"

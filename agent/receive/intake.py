@@ -17,7 +17,7 @@ if nothing of it had been here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,9 +68,13 @@ class Receipt:
 class Intake:
     """Writes received instances into the database."""
 
-    def __init__(self, database: Database, studies: StudySettings) -> None:
+    def __init__(
+        self, database: Database, studies: StudySettings, site_of: Callable[[str], str] = lambda title: ""
+    ) -> None:
+        """site_of: the name of the site that a calling AE title belongs to."""
         self._database = database
         self._studies = studies
+        self._site_of = site_of
         # SQLite allows one writer; this lock is fair to its waiters, SQLite's file lock is not.
         self._writer = threading.Lock() if database.is_sqlite else nullcontext()
 
@@ -164,6 +168,7 @@ class Intake:
         study = self._study(session, header, calling_ae_title, now)
         if study.prior:
             _begin_anew(study, header, calling_ae_title, now)
+            study.site = self._site_of(calling_ae_title)
         known = session.scalars(
             select(Instance.sha256)
             .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False))
@@ -233,6 +238,7 @@ class Intake:
             "study_instance_uid": header.study_instance_uid,
             "prior": prior,
             "calling_ae_title": calling_ae_title[:16],
+            "site": self._site_of(calling_ae_title),
             "revision": 1,
             "first_received_at": now,
             "last_received_at": now,

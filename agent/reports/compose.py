@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.foundation.settings.tree import UrgencyRule
 from agent.reports.flags import AFTER_VERIFICATION, each_code_once
+from agent.reports.input_statistics import input_statistics
 from agent.reports.material import Material
 from agent.reports.publish import NO_MODEL, Record
 from agent.reports.read_back import checked
@@ -94,6 +95,7 @@ def draft_record(
         text=draft.text,
         content=_content(draft, flags, urgency)
         | {"algorithm": _plain(algorithm), "images": [dataclasses.asdict(one) for one in material.lines]}
+        | {"input": input_statistics(material.images)}
         | ({} if material.priors.kept is None else {"priors": dict(material.priors.kept)}),
         urgency=ROUTINE if urgency is None else urgency.priority,
         seconds=draft.seconds,

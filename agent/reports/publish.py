@@ -37,6 +37,8 @@ from dicom_sr.values import FindingsSopClass
 DEFAULT_VARIANT: FindingsSopClass = "comprehensive3d"
 # The model digest in the draft row of a notice, which no model wrote.
 NO_MODEL = "none"
+# The code of a job whose draft was made in shadow mode.
+SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,11 @@ def write(
     *,
     now: datetime,
 ) -> Draft:
-    """Write a record with its dependent rows; the caller's transaction also moves the job."""
+    """Write a record with its dependent rows; the caller's transaction also moves the job.
+
+    In shadow mode that is the draft's row alone: no line in the list, no document, and nothing to deliver.
+    """
+    shadow = is_shadow(session, job.study_id, algorithm, settings)
     draft = Draft(
         study_id=job.study_id,
         job_id=job.id,
@@ -87,6 +93,7 @@ def write(
         model_digest=record.model_digest,
         model_name=record.model_name,
         demonstration=record.demonstration,
+        shadow=shadow,
         outcome=record.outcome,
         text=record.text,
         content=dict(record.content),
@@ -97,6 +104,10 @@ def write(
     )
     session.add(draft)
     session.flush()
+    if shadow:
+        job.code, job.reason = SHADOW, "shadow mode: the draft is compared with the signed report only"
+        failpoint("outbox.before-commit")
+        return draft
     listing.enter(session, draft)
     documents = {
         variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
@@ -128,6 +139,12 @@ def write(
     write_messages(session, draft, job, settings, now=now)
     failpoint("outbox.before-commit")
     return draft
+
+
+def is_shadow(session: Session, study_id: int, algorithm: Algorithm, settings: Settings) -> bool:
+    """Whether what is written for a study now stays here: its sender, its site or the model is in shadow."""
+    sender = session.scalar(select(Study.calling_ae_title).where(Study.id == study_id)) or ""
+    return settings.in_shadow(sender) or settings.model_in_shadow(algorithm.name, algorithm.weights_sha256)
 
 
 def _waited_s(session: Session, job: Job, record: Record, now: datetime) -> float | None:

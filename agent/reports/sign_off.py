@@ -201,7 +201,7 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
         _check_fresh(session, study, decision)
         drafted = session.scalar(
             select(Draft)
-            .where(Draft.study_id == study.id, Draft.outcome == "drafted")
+            .where(Draft.study_id == study.id, Draft.outcome == "drafted", Draft.shadow.is_(False))
             .order_by(Draft.id.desc())
             .limit(1)
         )
@@ -233,7 +233,10 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
 
 def _check_fresh(session: Session, study: Study, decision: SignOffDecision) -> None:
     newest = session.scalars(
-        select(Draft).where(Draft.study_id == study.id).order_by(Draft.id.desc()).limit(1)
+        select(Draft)
+        .where(Draft.study_id == study.id, Draft.shadow.is_(False))
+        .order_by(Draft.id.desc())
+        .limit(1)
     ).first()
     shown = None if newest is None or newest.withdrawal else newest.id
     if (shown, study.revision) != (decision.draft_id, decision.revision):

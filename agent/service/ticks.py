@@ -25,10 +25,12 @@ from agent.receive.archive_count import ArchiveCount
 from agent.receive.complete_study import ACTOR, complete_due_studies
 from agent.reports.withdraw import withdraw_due
 from agent.service.ticker import Ticker
+from agent.shadow.comparing import compare_due
 
 _RECLAIM_EVERY_S = 5.0
 _WITHDRAW_EVERY_S = 2.0
 _EXPORT_EVERY_S = 5.0
+_COMPARE_EVERY_S = 10.0
 _PURGE_EVERY_S = 60.0
 
 
@@ -54,6 +56,7 @@ class Housekeeper:
         self._every(_RECLAIM_EVERY_S, self.reclaim)
         self._every(_WITHDRAW_EVERY_S, self.withdraw)
         self._every(_RECLAIM_EVERY_S, self.undo_clock_steps)
+        self._every(_COMPARE_EVERY_S, self.compare)
         if self._exporter.wanted:
             self._every(_EXPORT_EVERY_S, self.export)
         if self._purge.wanted:
@@ -80,6 +83,12 @@ class Housekeeper:
         count = withdraw_due(self._database, self._settings)
         if count:
             self._log.warning("drafts_withdrawn", count=count)
+
+    def compare(self) -> None:
+        """Compare drafts with signed reports that have come."""
+        count = compare_due(self._database)
+        if count:
+            self._log.info("drafts_compared", count=count)
 
     def reclaim(self) -> None:
         """Take back the jobs and deliveries whose owner has gone silent."""

@@ -68,7 +68,11 @@ def _prior(session: Session, study: Study, used: PriorStudy | None) -> Prior:
     """The last report that somebody verified counts more than a newer draft, and a draft more than none."""
     ours = session.scalars(
         select(Draft)
-        .where(Draft.study_id == study.id, Draft.outcome.in_(("verified", "drafted")))
+        .where(
+            Draft.study_id == study.id,
+            Draft.outcome.in_(("verified", "drafted")),
+            Draft.shadow.is_(False),
+        )
         .order_by(Draft.outcome.desc(), Draft.id.desc())
         .limit(1)
     ).first()

@@ -58,7 +58,8 @@ def read_study(database: Database, study_id: int) -> StudyView:
         study = session.get(Study, study_id)
         if study is None:
             raise NotFound("there is no such study")
-        drafts = session.scalars(select(Draft).where(Draft.study_id == study_id).order_by(Draft.id)).all()
+        shown = Draft.study_id == study_id, Draft.shadow.is_(False)
+        drafts = session.scalars(select(Draft).where(*shown).order_by(Draft.id)).all()
         draft = drafts[-1] if drafts else None
         under_way = session.scalar(
             select(Job.id).where(
@@ -113,7 +114,8 @@ def read_state(database: Database, study_id: int) -> tuple[int, int]:
         revision = session.scalar(select(Study.revision).where(Study.id == study_id))
         if revision is None:
             raise NotFound("there is no such study")
-        return session.scalar(select(func.max(Draft.id)).where(Draft.study_id == study_id)) or 0, revision
+        shown = Draft.study_id == study_id, Draft.shadow.is_(False)
+        return session.scalar(select(func.max(Draft.id)).where(*shown)) or 0, revision
 
 
 def read_revisions(database: Database, study_id: int, before: int, after: int) -> tuple[Draft, Draft]:
@@ -127,6 +129,8 @@ def read_revisions(database: Database, study_id: int, before: int, after: int) -
         rows = {one: session.get(Draft, one) for one in (before, after)}
         first, second = rows[before], rows[after]
         if first is None or second is None or {first.study_id, second.study_id} != {study_id}:
+            raise NotFound("the study has no such revision")
+        if first.shadow or second.shadow:
             raise NotFound("the study has no such revision")
         return first, second
 

@@ -31,6 +31,10 @@ from agent.foundation.settings.rules import FindingsSettings as FindingsSettings
 from agent.foundation.settings.rules import PlausibilitySettings as PlausibilitySettings
 from agent.foundation.settings.rules import RoutingSettings as RoutingSettings
 from agent.foundation.settings.rules import UrgencyRule as UrgencyRule
+from agent.foundation.settings.shadow import DriftSettings as DriftSettings
+from agent.foundation.settings.shadow import ShadowSettings as ShadowSettings
+from agent.foundation.settings.shadow import SitedSettings, check_sites
+from agent.foundation.settings.shadow import SiteSettings as SiteSettings
 from agent.foundation.settings.ups import UpsSettings as UpsSettings
 from agent.foundation.settings.web import OidcSettings as OidcSettings
 from agent.foundation.settings.web import WebSettings as WebSettings
@@ -240,7 +244,7 @@ class LogSettings(Section):
     )
 
 
-class Settings(BaseSettings):
+class Settings(SitedSettings, BaseSettings):
     """All settings. ECHO_AGENT_LISTENER__PORT=104 overrides `listener.port`."""
 
     model_config = SettingsConfigDict(
@@ -268,6 +272,11 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
     ups: UpsSettings = UpsSettings()
+    sites: tuple[SiteSettings, ...] = Field(
+        (), description="The sites that send, for shadow mode and reports."
+    )
+    shadow: ShadowSettings = ShadowSettings()
+    drift: DriftSettings = DriftSettings()
     retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
@@ -282,6 +291,11 @@ class Settings(BaseSettings):
         if twice:
             raise ValueError(f"two destinations have the name {twice[0]!r}: each needs one of its own")
         return value
+
+    @field_validator("sites")
+    @classmethod
+    def _tell_sites_apart(cls, value: tuple[SiteSettings, ...]) -> tuple[SiteSettings, ...]:
+        return check_sites(value)
 
     @model_validator(mode="after")
     def _fit_the_archive(self) -> Self:

@@ -1,0 +1,115 @@
+"""Sites, shadow mode, and the watch for drift: the sections `sites`, `shadow` and `drift` of the settings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from agent.foundation.settings.base import AeTitle, Section
+
+Mode = Literal["live", "shadow"]
+# The shortest beginning of a checkpoint's digest that names it.
+_SHORTEST_DIGEST = 8
+
+
+class SiteSettings(Section):
+    """A hospital or department that sends, by the AE titles that call from there."""
+
+    name: str = Field(min_length=1, max_length=64, description="Name in reports, metrics and rows.")
+    calling_ae_titles: tuple[AeTitle, ...] = Field(
+        min_length=1, description="The AE titles that call from this site."
+    )
+    mode: Mode | None = Field(
+        None, description="`live` or `shadow` for this site; `shadow.mode` when left out."
+    )
+
+
+class ShadowSettings(Section):
+    """Drafts that are made, kept and compared with the signed reports, and delivered nowhere.
+
+    A draft is in shadow if its site, its sender, its model or the whole service is.
+    """
+
+    mode: Mode = Field(
+        "live", description="`shadow` keeps every draft here, apart from sites that are `live`."
+    )
+    calling_ae_titles: tuple[AeTitle, ...] = Field(
+        (), description="Senders whose studies are drafted in shadow, whatever their site's mode is."
+    )
+    models: tuple[str, ...] = Field(
+        (),
+        description="Models whose drafts stay in shadow: names, or the first 8 or more digits of the "
+        "digest of their weights.",
+    )
+
+
+class DriftSettings(Section):
+    """When the rates of findings, flags, disagreements and input statistics count as changed."""
+
+    baseline: int = Field(
+        200,
+        ge=50,
+        le=100_000,
+        description="First drafts of a device (after `drift reset`) that are its baseline.",
+    )
+    studies: int = Field(
+        3000, ge=100, le=10_000_000, description="Drafts of a device over which `false_alarm` is counted."
+    )
+    false_alarm: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="Highest probability of any false alarm for one device in so many drafts.",
+    )
+
+
+def is_model(named: str, model_name: str, weights_sha256: str) -> bool:
+    """Whether an entry of `shadow.models` means this model."""
+    return named == model_name or (
+        len(named) >= _SHORTEST_DIGEST and weights_sha256.startswith(named.lower())
+    )
+
+
+class SitedSettings:
+    """The questions about sites and shadow mode that the tree of settings answers."""
+
+    sites: tuple[SiteSettings, ...]
+    shadow: ShadowSettings
+
+    def site_of(self, calling_ae_title: str) -> str:
+        """Return the name of the sender's site; empty where it belongs to none."""
+        site = self._site(calling_ae_title)
+        return "" if site is None else site.name
+
+    def in_shadow(self, calling_ae_title: str) -> bool:
+        """Whether studies of a sender are drafted in shadow, whatever the model is."""
+        if calling_ae_title.strip() in self.shadow.calling_ae_titles:
+            return True
+        site = self._site(calling_ae_title)
+        mode = self.shadow.mode if site is None or site.mode is None else site.mode
+        return mode == "shadow"
+
+    def model_in_shadow(self, model_name: str, weights_sha256: str) -> bool:
+        """Whether drafts of a model stay in shadow, whoever has sent the study."""
+        return any(is_model(named, model_name, weights_sha256) for named in self.shadow.models)
+
+    def _site(self, calling_ae_title: str) -> SiteSettings | None:
+        title = calling_ae_title.strip()
+        return next((site for site in self.sites if title in site.calling_ae_titles), None)
+
+
+def check_sites(sites: tuple[SiteSettings, ...]) -> tuple[SiteSettings, ...]:
+    """Return the sites if no two of them share a name or a sender.
+
+    Raises:
+        ValueError: they do.
+    """
+    for what, values in (
+        ("name", [site.name for site in sites]),
+        ("calling AE title", [title for site in sites for title in site.calling_ae_titles]),
+    ):
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(f"two sites have the {what} {twice[0]!r}")
+    return sites

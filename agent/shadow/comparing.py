@@ -1,0 +1,155 @@
+"""Compares drafts with the signed reports of their studies, as soon as both are there.
+
+A report may come before or after the draft. Every look takes the studies of which one is new since the last
+look, and a correction replaces the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy.orm import Session
+
+from agent.database.session import Database, database_now
+from agent.database.tables import Draft, ShadowComparison, SignedReport, Study
+from agent.shadow.readings import ComparedStudy, paired, pairs_of, plain
+from agent.shadow.signed import other_patient, standing_report
+from model.findings.extract import ReportReading, read_report
+from model.findings.stored import finding_of
+from model.findings.types import Finding
+
+BATCH = 100
+# A signed report is looked for this long after the draft.
+LOOK_BACK = timedelta(days=180)
+
+ANOTHER_PATIENT, UNREAD_LANGUAGE = "another-patient", "unread-language"
+
+
+def compare_due(database: Database) -> int:
+    """Compare what can be compared now; return how many studies were looked at.
+
+    Raises:
+        DatabaseUnavailable: the rest is done at the next look.
+    """
+    with database.reading() as session:
+        study_ids = _due(session, database_now(session))
+    for study_id in study_ids:
+        with database.transaction() as session:
+            _compare_study(session, study_id, database_now(session))
+    return len(study_ids)
+
+
+def _due(session: Session, now: datetime) -> list[int]:
+    """Return the studies with a draft and a signed report of which one is new since the last look."""
+    # Two queries with an index each; a report with a UID is never matched by its accession number.
+    by_uid = SignedReport.study_instance_uid == Study.study_instance_uid
+    found: set[int] = set()
+    for match in (by_uid, _by_accession()):
+        query = (
+            select(Draft.study_id)
+            .join(Study, Study.id == Draft.study_id)
+            .join(SignedReport, match)
+            .where(
+                Draft.outcome == "drafted",
+                Draft.created_at > now - LOOK_BACK,
+                or_(SignedReport.compared_at.is_(None), Draft.created_at > SignedReport.compared_at),
+            )
+            .distinct()
+            .limit(BATCH)
+        )
+        found.update(session.scalars(query))
+    return sorted(found)[:BATCH]
+
+
+def _by_accession() -> ColumnElement[bool]:
+    return and_(
+        SignedReport.study_instance_uid == "",
+        SignedReport.accession_number != "",
+        SignedReport.accession_number == Study.accession_number,
+        SignedReport.patient_id == Study.patient_id,
+    )
+
+
+def _compare_study(session: Session, study_id: int, now: datetime) -> None:
+    """Compare a study's drafts, the newest of each model, with the report that stands."""
+    study = session.get_one(Study, study_id, with_for_update=True)
+    report = standing_report(session, study)
+    reading, code = _read(report, study)
+    session.execute(delete(ShadowComparison).where(ShadowComparison.study_id == study.id))
+    if report is not None and reading is not None:
+        for draft in _drafts(session, study.id):
+            session.add(_comparison(draft, study, report, reading.findings, now))
+    for one in session.scalars(
+        select(SignedReport)
+        .join(Study, or_(SignedReport.study_instance_uid == Study.study_instance_uid, _by_accession()))
+        .where(Study.id == study.id)
+    ):
+        one.study_id, one.compared_at = study.id, now
+        one.code = code if one is report else None
+
+
+def _read(report: SignedReport | None, study: Study) -> tuple[ReportReading | None, str | None]:
+    """Return the reading of a report, or the code of why it is not compared."""
+    if report is None:
+        return None, None
+    if other_patient(report, study):
+        return None, ANOTHER_PATIENT
+    reading = read_report(report.text)
+    return (reading, None) if reading.language else (None, UNREAD_LANGUAGE)
+
+
+def _drafts(session: Session, study_id: int) -> Iterable[Draft]:
+    drafts = session.scalars(
+        select(Draft)
+        .where(Draft.study_id == study_id, Draft.outcome == "drafted", Draft.withdrawal.is_(None))
+        .order_by(Draft.revision, Draft.id)
+    )
+    return {draft.model_digest: draft for draft in drafts}.values()
+
+
+def _comparison(
+    draft: Draft, study: Study, report: SignedReport, signed: Iterable[Finding], now: datetime
+) -> ShadowComparison:
+    pairs = paired([finding_of(one) for one in draft.content.get("findings") or ()], signed)
+    return ShadowComparison(
+        draft_id=draft.id,
+        study_id=study.id,
+        report_id=report.id,
+        site=study.site,
+        device=(draft.content.get("input") or {}).get("device", ""),
+        model_digest=draft.model_digest,
+        drafted_at=draft.created_at,
+        pairs=plain(pairs),
+        disagreements=sum(pair.disagrees for pair in pairs.values()),
+        compared_at=now,
+    )
+
+
+def compared_studies(
+    session: Session,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    model_digest: str = "",
+) -> list[ComparedStudy]:
+    """Return the comparisons of drafts made in [since, until), oldest first; `key` is the study's row."""
+    query = select(ShadowComparison).order_by(ShadowComparison.drafted_at, ShadowComparison.id)
+    if since is not None:
+        query = query.where(ShadowComparison.drafted_at >= since)
+    if until is not None:
+        query = query.where(ShadowComparison.drafted_at < until)
+    if model_digest:
+        query = query.where(ShadowComparison.model_digest.startswith(model_digest, autoescape=True))
+    return [
+        ComparedStudy(
+            key=row.study_id,
+            site=row.site,
+            device=row.device,
+            model=row.model_digest,
+            at=row.drafted_at,
+            pairs=pairs_of(row.pairs),
+        )
+        for row in session.scalars(query)
+    ]

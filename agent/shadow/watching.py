@@ -1,0 +1,55 @@
+"""The observations of kept drafts, device by device, for the watch for drift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.tables import Draft, ShadowComparison, Study
+from agent.shadow.observations import Observation, drafted_concepts
+from model.findings.stored import finding_of
+
+# Flags of the study's course, not of its images or its text.
+_OF_THE_COURSE = frozenset({"after_verification", "priors_unavailable"})
+
+
+def stream_of(site: str, device: str) -> str:
+    """Return the name under which a device of a site is watched."""
+    return f"{site or '-'}: {device or 'unknown device'}"
+
+
+def observations(
+    session: Session, *, since: datetime | None = None, model_digest: str = ""
+) -> list[Observation]:
+    """Return the observations of the drafts made since a time, oldest first."""
+    query = (
+        select(Draft, Study.site, ShadowComparison.disagreements)
+        .join(Study, Study.id == Draft.study_id)
+        .outerjoin(ShadowComparison, ShadowComparison.draft_id == Draft.id)
+        .where(Draft.outcome == "drafted")
+        .order_by(Draft.created_at, Draft.id)
+    )
+    if since is not None:
+        query = query.where(Draft.created_at >= since)
+    if model_digest:
+        query = query.where(Draft.model_digest.startswith(model_digest, autoescape=True))
+    return [_observation(draft, site, disagreements) for draft, site, disagreements in session.execute(query)]
+
+
+def _observation(draft: Draft, site: str, disagreements: int | None) -> Observation:
+    content = draft.content
+    given: Mapping[str, object] = content.get("input") or {}
+    numbers, words = given.get("numbers"), given.get("words")
+    flags = frozenset(flag["code"] for flag in content.get("flags") or ())
+    return Observation(
+        stream=stream_of(site, str(given.get("device") or "")),
+        at=draft.created_at,
+        findings=drafted_concepts(finding_of(one) for one in content.get("findings") or ()),
+        flags=flags - _OF_THE_COURSE,
+        numbers=numbers if isinstance(numbers, dict) else {},
+        words=words if isinstance(words, dict) else {},
+        disagrees=None if disagreements is None else disagreements > 0,
+    )
