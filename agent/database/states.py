@@ -38,3 +38,6 @@ class DeliveryState(StrEnum):
 
 # Still to be sent.
 UNSENT = frozenset({DeliveryState.PENDING, DeliveryState.SENDING})
+
+# The code of a job that rests in DRAFTED because its draft was made in shadow mode (`agent.shadow`).
+SHADOW = "shadow"

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.roles import PAIR, Role
+from agent.database.states import SHADOW
 from agent.database.tables import Document, Draft, Job, Study, Verdict
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import DestinationSettings, Settings
@@ -37,8 +38,6 @@ from dicom_sr.values import FindingsSopClass
 DEFAULT_VARIANT: FindingsSopClass = "comprehensive3d"
 # The model digest in the draft row of a notice, which no model wrote.
 NO_MODEL = "none"
-# The code of a job whose draft was made in shadow mode.
-SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +108,24 @@ def write(
         failpoint("outbox.before-commit")
         return draft
     listing.enter(session, draft)
+    _put_out(session, draft, job, record, algorithm, settings, now=now)
+    session.flush()
+    write_messages(session, draft, job, settings, now=now)
+    failpoint("outbox.before-commit")
+    return draft
+
+
+def _put_out(
+    session: Session,
+    draft: Draft,
+    job: Job,
+    record: Record,
+    algorithm: Algorithm,
+    settings: Settings,
+    *,
+    now: datetime,
+) -> None:
+    """Write a record's documents, and for each destination the deliveries of those that it takes."""
     documents = {
         variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
     }
@@ -135,10 +152,6 @@ def write(
                     demonstration=algorithm.demonstration, destination=destination, settings=settings
                 ),
             )
-    session.flush()
-    write_messages(session, draft, job, settings, now=now)
-    failpoint("outbox.before-commit")
-    return draft
 
 
 def is_shadow(session: Session, study_id: int, algorithm: Algorithm, settings: Settings) -> bool:

@@ -56,7 +56,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
         settings, ups_app(manager, Channel(database, permissions=permissions), permissions=permissions)
     )
     ticks: list[tuple[float, Callable[[], object]]] = [
-        (_TICK_S, Projection(database, station, peers, ae_titles_of(settings)).tick),
+        (_TICK_S, Projection(database, station, peers, ae_titles_of(settings), settings.in_shadow).tick),
         (_TICK_S, EventReporter(database, peers).tick),
         (_UPKEEP_S, Upkeep(database, ups, peers).tick),
     ]

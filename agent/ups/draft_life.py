@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pydicom import Dataset
 
-from agent.database.states import JobState
+from agent.database.states import SHADOW, JobState
 from agent.database.tables import Job, Study
 from agent.ups.terms import Readiness, StepState
 from agent.ups.wording import cancellation, progress
@@ -33,6 +33,13 @@ PROGRESS = {
     JobState.DRAFTED: (80, "drafted"),
     JobState.DELIVERING: (90, "being sent to the archive"),
 }
+
+
+def step_of(job: Job) -> StepState:
+    """Return the state of a job's workitem; a draft of shadow mode is for nobody, so that it is CANCELED."""
+    if job.state == JobState.DRAFTED.value and job.code == SHADOW:
+        return StepState.CANCELED
+    return STATES[JobState(job.state)]
 
 
 def workitem_uid(job: Job, study: Study, generation: int) -> str:
@@ -70,11 +77,11 @@ def transaction_uid_of(job: Job) -> str:
 def progress_of(content: Dataset, job: Job, now: datetime) -> Dataset | None:
     """Return what the job's state says as progress; None where it says nothing new."""
     state = JobState(job.state)
-    if state in PROGRESS:
+    if step_of(job) is not StepState.CANCELED and state in PROGRESS:
         return progress(*PROGRESS[state])
     if state is JobState.DELIVERED:
         return progress(100, "delivered")
-    if STATES[state] is StepState.CANCELED:
+    if step_of(job) is StepState.CANCELED:
         why = f"{job.state.lower()}: {job.code}" if job.code else job.state.lower()
         return cancellation(content, now, code=job.code, reason=why)
     return None

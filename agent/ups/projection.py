@@ -10,7 +10,7 @@ Source: PS3.4 CC.1.1 (states), PS3.3 C.30.4 (replaced procedure step).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 from pydicom import Dataset
@@ -22,10 +22,10 @@ from agent.database.states import ENDED, JobState
 from agent.database.tables import Instance, Job, JobEvent, Study
 from agent.database.workitems import Workitem
 from agent.ups.draft_life import (
-    STATES,
     must_begin_anew,
     progress_of,
     readiness_of,
+    step_of,
     steps_between,
     transaction_uid_of,
     workitem_uid,
@@ -59,12 +59,17 @@ class Projection:
         station: Station,
         reachable: Collection[str] = (),
         ae_titles: Mapping[str, str] | None = None,
+        in_shadow: Callable[[str], bool] = lambda calling_ae_title: False,
     ) -> None:
-        """Be ready; `ae_titles` are those of the destinations, by their names."""
+        """Be ready; `ae_titles` are those of the destinations, by their names.
+
+        in_shadow: whether a sender's studies are drafted in shadow mode: they get no workitem.
+        """
         self._database = database
         self._station = station
         self._events = EventWriter(reachable)
         self._ae_titles = ae_titles or {}
+        self._in_shadow = in_shadow
         self._since: datetime | None = None
 
     def tick(self) -> int:
@@ -92,8 +97,10 @@ class Projection:
         row = session.scalar(
             select(Workitem).where(Workitem.job_id == job_id).order_by(Workitem.generation.desc()).limit(1)
         )
-        wanted = STATES[JobState(job.state)]
+        wanted = step_of(job)
         if row is None or must_begin_anew(StepState(row.state), wanted):
+            if self._in_shadow(session.get_one(Study, job.study_id).calling_ae_title):
+                return False
             row = self._begin(session, job, row, now)
         before = row.state, row.content
         self._describe(session, row, job, wanted, now)

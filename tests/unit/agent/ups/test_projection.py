@@ -168,3 +168,15 @@ def test_nobody_else_may_claim_our_draft(house: House) -> None:
     house.go("QUEUED")
     reply = house.manager.change_state(house.items()[0].uid, "IN PROGRESS", "2.25.9")
     assert (f"{reply.status:04X}", house.items()[0].state) == ("0124", "SCHEDULED")
+
+
+def test_projection_leaves_studies_in_shadow_out(database: Database) -> None:
+    """A sender in shadow has no workitem; a draft that only the model kept in shadow ends as CANCELED."""
+    house = House(database)
+    house.projection = Projection(database, STATION, in_shadow=lambda title: True)
+    house.go("GENERATING")
+    assert house.items() == []
+    house.projection = Projection(database, STATION)
+    house.go("GENERATING")
+    house.go("DRAFTED", code="shadow")
+    assert [one.state for one in house.items()] == ["CANCELED"]
