@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import func, select
 
-from agent.audit.web_actor import Actor
+from agent.database.audit.web_actor import Actor
 from agent.database.session import database_now
 from agent.database.states import JobState
 from agent.database.tables import (
