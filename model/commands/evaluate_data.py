@@ -35,6 +35,7 @@ def evaluate_lines(
     if threads:
         torch.set_num_threads(threads)
     examples = JsonLinesExamples.open(JsonLinesData(file=data))
+    examples.finish_check()
     choice = select_device("auto")
     checkpoint = load_checkpoint(directory, device=choice.device, dtype=choice.dtype)
     count = min(studies or len(examples), len(examples))

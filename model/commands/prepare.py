@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model.errors import ModelError
+
+if TYPE_CHECKING:
+    from model.train.line_check import LineReader
 
 data_app = typer.Typer(no_args_is_help=True, help="Makes and checks data files for training.")
 
@@ -119,33 +122,36 @@ def check_command(
     images: Annotated[bool, typer.Option("--images", help="Open every image (slow).")] = False,
 ) -> None:
     """Names every bad line by number and reason; exit status 1 if there is one."""
-    from model.train.json_lines import index_lines, listed
+    from model.train.line_check import LineReader, check_file, listed
+    from model.train.line_index import index_lines
 
-    index = index_lines(file, open_images=images)
-    typer.echo(f"{file}: {len(index.starts)} studies, {len(index.bad)} bad lines")
+    reader = LineReader(file, index_lines(file))
+    verdict = check_file(reader, open_images=images)
+    good = verdict.lines - len(verdict.bad)
+    typer.echo(f"{file}: {good} studies, {len(verdict.bad)} bad lines")
     if checkpoint is not None:
-        cut, longest, most = _too_long(file, checkpoint)
-        typer.echo(
-            f"answers: {cut} of {len(index.starts)} do not fit {most} tokens (the longest has {longest})"
-        )
-    if index.bad:
-        typer.echo(listed(index.bad))
+        cut, longest, most = _too_long(reader, checkpoint)
+        typer.echo(f"answers: {cut} of {good} do not fit {most} tokens (the longest has {longest})")
+    if verdict.bad:
+        typer.echo(listed(verdict.bad))
+        raise typer.Exit(1)
+    if not verdict.lines:
+        typer.echo("the file has no line")
         raise typer.Exit(1)
 
 
-def _too_long(file: Path, checkpoint: Path) -> tuple[int, int, int]:
+def _too_long(reader: LineReader, checkpoint: Path) -> tuple[int, int, int]:
     """Answers that do not fit, tokens of the longest, tokens that fit; end-of-text included."""
     from model.errors import CheckpointError
     from model.network.inspection import inspect_checkpoint
-    from model.train.config import JsonLinesData
-    from model.train.json_lines import JsonLinesExamples
+    from model.train.study_line import answer_of
 
     found = inspect_checkpoint(checkpoint)
     if found.config is None or found.tokenizer is None:
         raise CheckpointError(str(checkpoint), found.problems)
-    examples = JsonLinesExamples.open(JsonLinesData(file=file, bad_lines="skip"))
     most = found.config.max_tokens
+    studies = (reader.study(place) for place in range(len(reader.index)))
     lengths = [
-        1 + len(found.tokenizer.encode(examples.without_images(i).answer)) for i in range(len(examples))
+        1 + len(found.tokenizer.encode(answer_of(record))) for problem, record in studies if not problem
     ]
-    return sum(length > most for length in lengths), max(lengths), most
+    return sum(length > most for length in lengths), max(lengths, default=0), most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,10 @@ class ExampleSet(Protocol):
         """Characters of a study's answer."""
         ...
 
+    def finish_check(self) -> None:
+        """Waits until every example is known to be good. Raises: DataError where the run must not count."""
+        ...
+
     def identity(self) -> str:
         """What tells this set from every other, for files that are derived from it."""
         ...
@@ -58,16 +62,25 @@ class Sampler:
     """Which examples make a step: a pure function of the seed and the step, so that a run resumes exactly.
 
     Each epoch is a permutation; a batch holds answers of similar length, so that little is padded. A set
-    that is smaller than a batch is repeated in it.
+    that is smaller than a batch is repeated in it. Only the lengths of the examples that are drawn together
+    are asked for, so that a large set is not read before the first step.
+
+    Args:
+        count: examples of the set.
+        length_of: how long the answer of an example is, in any unit.
+        batch: examples of a step.
+        seed: of the permutations.
     """
 
-    def __init__(self, lengths: Sequence[int] | NDArray[np.int64], batch: int, seed: int) -> None:
-        self._lengths = np.asarray(lengths)
+    def __init__(self, count: int, length_of: Callable[[int], int], batch: int, seed: int) -> None:
+        self._count = count
+        self._length_of = length_of
         self._batch = batch
         self._seed = seed
-        self._per_epoch = max(1, len(self._lengths) // batch)
+        self._per_epoch = max(1, count // batch)
         self._epoch = -1
-        self._plan: list[NDArray[np.int64]] = []
+        self._order = self._batches = np.zeros(0, dtype=np.int64)
+        self._groups: dict[int, NDArray[np.int64]] = {}
         self._drawing = threading.Lock()  # several threads prepare steps
 
     def indices(self, step: int) -> NDArray[np.int64]:
@@ -75,21 +88,29 @@ class Sampler:
         epoch, place = divmod(step, self._per_epoch)
         with self._drawing:
             if epoch != self._epoch:
-                self._plan, self._epoch = self._draw(epoch), epoch
-            return self._plan[place]
+                self._draw(epoch)
+            group, part = divmod(int(self._batches[place]), _GROUP)
+            if group not in self._groups:
+                self._groups[group] = self._sorted(group)
+            return self._groups[group][part * self._batch : (part + 1) * self._batch]
 
-    def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
+    def _draw(self, epoch: int) -> None:
+        """Draws an epoch: the order of the examples, and the order in which its batches are used."""
         rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._lengths))
-        if len(order) < self._batch:
-            return [np.resize(order, self._batch)]
-        order = order[: self._per_epoch * self._batch]
-        plan: list[NDArray[np.int64]] = []
-        for start in range(0, len(order), _GROUP * self._batch):
-            group = order[start : start + _GROUP * self._batch]
-            group = group[np.argsort(self._lengths[group], kind="stable")]
-            plan += np.split(group, len(group) // self._batch)
-        return [plan[i] for i in rng.permutation(len(plan))]
+        order = rng.permutation(self._count)
+        whole = np.resize(order, self._batch) if self._count < self._batch else order
+        self._order = whole[: self._per_epoch * self._batch]
+        self._batches = rng.permutation(self._per_epoch)
+        self._groups, self._epoch = {}, epoch
+
+    def _sorted(self, group: int) -> NDArray[np.int64]:
+        """The examples of `_GROUP` batches by length."""
+        size = _GROUP * self._batch
+        members = self._order[group * size : (group + 1) * size]
+        if self._count < self._batch:
+            return members
+        lengths = np.array([self._length_of(int(index)) for index in members])
+        return members[np.argsort(lengths, kind="stable")]
 
 
 class Collator:

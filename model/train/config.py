@@ -38,12 +38,15 @@ class PhantomData(Section):
 class JsonLinesData(Section):
     """A file of the format that docs/training.md describes, with image files.
 
-    bad_lines: `refuse` ends the run before its first step with the number and reason of each bad line,
-    `skip` leaves those lines out and says how many. limit: read only so many lines from the start.
+    bad_lines: `refuse` ends the run with the number and reason of the bad lines; `skip` trains on the next
+    good line instead of a bad one and reports how many there were. The first 5,000 lines are checked before
+    the first step, the others while the run goes on. most_skipped: the share of bad lines above which a run
+    that skips them ends all the same. limit: read only so many lines from the start.
     """
 
     file: Path
     bad_lines: Literal["refuse", "skip"] = "refuse"
+    most_skipped: float = Field(0.01, ge=0, le=1)
     limit: int | None = Field(None, gt=0)
 
 

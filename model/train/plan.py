@@ -33,11 +33,15 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """parts: bytes of one process by what they are for; flops: of a step in all processes."""
+    """parts: bytes of one process by what they are for; flops: of a step in all processes.
+
+    disk: bytes of the visual tokens that are kept for 1,000 studies; none where they are not kept there.
+    """
 
     stage: str
     load: Load
     parts: Mapping[str, int]
+    disk: int
     flops: float
     steps: int
 
@@ -107,7 +111,13 @@ def plan_load(
     logits = predicted * shape.vocab_size * ((2 if half else 0) + 3 * 4)
     parts = kept | {"activations": activations, "masks": attention, "logits": logits}
     flops = _flops(recipe, config, shape, weights, load, tokens)
-    return Plan(stage=name, load=load, parts=parts, flops=flops, steps=config.steps)
+    disk = _disk(recipe, shape, load.prompt) if config.freeze_vision else 0
+    return Plan(stage=name, load=load, parts=parts, disk=disk, flops=flops, steps=config.steps)
+
+
+def _disk(recipe: TrainingConfig, shape: NetworkShape, prompt: int) -> int:
+    """Bytes of 1,000 studies' visual tokens on disk, in bfloat16."""
+    return 1000 * (prompt - _PROMPT_TEXT) * shape.hidden * 2 if recipe.features == "disk" else 0
 
 
 def copies_of(config: StageConfig, name: str) -> int:
@@ -200,6 +210,7 @@ def _plan_rollout(
 ) -> Plan:
     """Every process holds the whole teacher and decodes a batch of its own."""
     shape, small = model.shape, 2 if recipe.precision == "bfloat16" else 4
+    vision = Weights.of(shape, total, StageConfig(steps=1, batch=1, rate=1.0)).vision
     load = Load(
         prompt=model.image_tokens * 2 + _PROMPT_TEXT,
         answer=min(model.max_tokens, 160),
@@ -218,8 +229,16 @@ def _plan_rollout(
     text = TextShape.of(shape)
     steps = 3.0  # forwards a block, the commit among them
     flops = linear_flops(text, load.prompt, 0) + steps * linear_flops(text, load.answer, load.answer)
-    batches = -(-config.examples // config.batch)
-    return Plan(stage="rollout", load=load, parts=parts, flops=flops * config.batch, steps=batches)
+    if recipe.features == "none":
+        flops += 2.0 * vision * load.prompt * shape.merge**2
+    return Plan(
+        stage="rollout",
+        load=load,
+        parts=parts,
+        disk=_disk(recipe, shape, load.prompt),
+        flops=flops * config.batch,
+        steps=-(-config.examples // config.batch),
+    )
 
 
 def lines_of(plan: Plan, rate: float, memory: float) -> list[str]:
@@ -232,6 +251,8 @@ def lines_of(plan: Plan, rate: float, memory: float) -> list[str]:
     lines += [f"  {name:18}{size / 1e9:9.2f} GB" for name, size in plan.parts.items() if size]
     verdict = "fits" if plan.bytes < 0.92 * memory else "DOES NOT FIT"
     lines.append(f"  {'peak per process':18}{plan.bytes / 1e9:9.2f} GB of {memory / 1e9:.0f} GB: {verdict}")
+    if plan.disk:
+        lines.append(f"  {'visual tokens':18}{plan.disk / 1e9:9.2f} GB on disk for 1,000 studies")
     seconds = plan.flops / (rate * load.processes)
     lines.append(f"  {plan.steps} steps of {seconds:.2f} s = {plan.hours(rate):.1f} h")
     return lines

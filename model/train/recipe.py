@@ -94,6 +94,8 @@ class Recipe:
         else:
             torch.manual_seed(self.config.seed)
             self._train(stage, section)
+        for examples in self._opened.values():
+            examples.finish_check()
         if self.processes.first:
             record = StageRecord(seconds=round(self._clock() - started, 1), machine=_machine(self.processes))
             (self.folder(stage) / "done").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
@@ -231,15 +233,25 @@ class Recipe:
 
     def _open(self, data: DataConfig) -> ExampleSet:
         if data not in self._opened:
-            self._opened[data] = open_data(data, self.config.run, self.processes)
+            self._opened[data] = open_data(data, self.config.run, self.processes, self._say)
         return self._opened[data]
+
+    def _say(self, text: str) -> None:
+        """Reports what is skipped, and keeps it beside the run."""
+        self._report({"data": text})
+        self.config.run.mkdir(parents=True, exist_ok=True)
+        with (self.config.run / "skipped.log").open("a", encoding="utf-8") as stream:
+            stream.write(text + "\n")
 
 
 AnyStage = LabelsStage | ArStage | RadStage | DcdStage | T3dStage
 
 
-def open_data(data: DataConfig, run: Path, processes: Processes) -> ExampleSet:
-    """Opens (and, for phantoms, renders) the examples of a configuration."""
+def open_data(data: DataConfig, run: Path, processes: Processes, say: Callable[[str], None]) -> ExampleSet:
+    """Opens (and, for phantoms, renders) the examples of a configuration.
+
+    say: receives a line where lines are skipped.
+    """
     if data.phantoms is not None:
         folder = run.parent / "phantoms"
         if processes.first:
@@ -247,7 +259,7 @@ def open_data(data: DataConfig, run: Path, processes: Processes) -> ExampleSet:
         processes.wait()
         return PhantomExamples(data.phantoms, folder)
     assert data.json_lines is not None
-    return JsonLinesExamples.open(data.json_lines)
+    return JsonLinesExamples.open(data.json_lines, say, watched=processes.first)
 
 
 def _machine(processes: Processes) -> str:

@@ -104,7 +104,7 @@ class LabelsStage:
         self._space = LabelSpace.of(self._truths)
         self._objective = LabelObjective(materials.backbone, materials.config, self._space)
         self.objective: nn.Module = self._objective
-        self._sampler = Sampler([0] * len(examples), config.batch, materials.seed)
+        self._sampler = Sampler(len(examples), lambda _: 0, config.batch, materials.seed)
         self._checked = min(config.validation_examples, len(materials.validation))
 
     @property
@@ -178,21 +178,22 @@ class TextStage:
     ) -> None:
         self._materials, self._config = materials, config
         self._given = answers
-        examples = materials.examples
-        lengths = np.array(
-            [examples.answer_length(i) for i in range(len(examples))]
-            if answers is None
-            else [len(answer) for answer in answers]
-        )
+        count = len(materials.examples)
         # Each study as often as an epoch draws it; those without an answer never.
-        often = np.ones(len(examples), dtype=np.int64) if draws is None else np.asarray(draws)
-        self._usable = np.repeat(np.arange(len(examples)), np.where(lengths > 0, often, 0))
+        often = np.ones(count, dtype=np.int64) if draws is None else np.asarray(draws)
+        if answers is not None:
+            often = np.where([len(answer) > 0 for answer in answers], often, 0)
+        usable = np.repeat(np.arange(count), often)
+        self._usable = usable
         if not len(self._usable):
             raise StageError(
-                f"{self.name}: none of the {len(examples)} studies has an answer to learn; of a distillation "
+                f"{self.name}: none of the {count} studies has an answer to learn; of a distillation "
                 "see the rollout's summary.json: a teacher whose reports are not legal must be trained longer"
             )
-        self._sampler = Sampler(lengths[self._usable], config.batch, materials.seed)
+        length_of = materials.examples.answer_length if answers is None else lambda i: len(answers[i])
+        self._sampler = Sampler(
+            len(usable), lambda place: length_of(int(usable[place])), config.batch, materials.seed
+        )
         self._tokens = self._prepare(config)
         self._validator = Validator(materials, config.validation_examples)
 

@@ -12,7 +12,7 @@ from model.train.stages import Materials
 
 def test_sampler_uses_every_example_once_per_epoch() -> None:
     """Within an epoch nothing is drawn twice."""
-    sampler = Sampler(list(range(20)), 4, seed=1)
+    sampler = Sampler(20, int, 4, seed=1)
 
     epoch = [sampler.indices(step) for step in range(5)]
 
@@ -21,7 +21,7 @@ def test_sampler_uses_every_example_once_per_epoch() -> None:
 
 def test_sampler_repeats_a_set_that_is_smaller_than_a_batch() -> None:
     """Every batch is whole, so that several processes have equal shares."""
-    sampler = Sampler([1, 2, 3], 8, seed=1)
+    sampler = Sampler(3, int, 8, seed=1)
 
     assert sorted({int(i) for i in sampler.indices(5)}) == [0, 1, 2]
     assert len(sampler.indices(5)) == 8
@@ -29,7 +29,7 @@ def test_sampler_repeats_a_set_that_is_smaller_than_a_batch() -> None:
 
 def test_sampler_is_a_function_of_seed_and_step() -> None:
     """Asked for step 7 first or last, the answer is the same: that is what makes runs resumable."""
-    one, other = (Sampler([1] * 20, 4, seed=3) for _ in range(2))
+    one, other = (Sampler(20, lambda _: 1, 4, seed=3) for _ in range(2))
     in_order = [one.indices(step).tolist() for step in range(12)]
 
     assert in_order[7] == other.indices(7).tolist()

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.train import line_index, line_watch
 from model.train.config import JsonLinesData
-from model.train.json_lines import DataError, JsonLinesExamples
+from model.train.json_lines import JsonLinesExamples
+from model.train.line_check import LineReader, Verdict, kept_verdict
+from model.train.line_index import DataError
 from model.train.study_line import record_problem, schema
 
 
@@ -75,15 +78,20 @@ def test_every_bad_line_is_named_before_training(tmp_path: Path) -> None:
 
     with pytest.raises(DataError) as caught:
         JsonLinesExamples.open(JsonLinesData(file=file))
-    skipped = JsonLinesExamples.open(JsonLinesData(file=file, bad_lines="skip"), said.append)
+    with pytest.raises(DataError, match="more than the share that may be skipped"):
+        JsonLinesExamples.open(JsonLinesData(file=file, bad_lines="skip"))
+    skipped = JsonLinesExamples.open(
+        JsonLinesData(file=file, bad_lines="skip", most_skipped=0.9), said.append
+    )
 
     text = str(caught.value)
     assert [number for number in range(1, 8) if f"line {number}:" in text] == [2, 3, 4, 5, 6, 7]
     assert "image 'b.png' is not there" in text
     assert "2 views are stated for 1 images" in text
     assert "id 1 is that of line 1" in text
-    assert len(skipped) == 1
-    assert "6 lines are skipped" in said[0]
+    assert "6 of 7 lines are skipped:\n  line 2: image 'b.png' is not there" in said[0]
+    assert [skipped.without_images(i).id for i in range(7)] == ["1", "1", "1", "1", "1", "1", "1"]
+    assert [skipped.answer_length(i) for i in (0, 4)] == [len(skipped[0].answer)] * 2
 
 
 def test_sixteen_bit_images_keep_their_bits(tmp_path: Path) -> None:
@@ -132,3 +140,74 @@ def test_hand_written_checks_are_those_of_the_schema() -> None:
         stated = case.get("views")
         expected = validator.is_valid(case) and not (isinstance(stated, list) and len(stated) != 1)
         assert expected == (not record_problem(case)), case
+
+
+def _many(folder: Path, count: int, bad: set[int]) -> Path:
+    """A file of so many studies; the lines with the numbers `bad` name an image that is not there."""
+    Image.fromarray(np.zeros((8, 6), dtype=np.uint8)).save(folder / "a.png")
+    record = {"findings": "No mass.", "impression": "Normal."}
+    lines = [
+        {**record, "id": number, "images": ["gone.png" if number in bad else "a.png"]}
+        for number in range(1, count + 1)
+    ]
+    return _write(folder, *lines)
+
+
+def test_a_large_file_is_checked_while_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad line behind the first ones ends the run where it is found; its verdict is kept for the next."""
+    monkeypatch.setattr(line_watch, "_AT_ONCE", 4)
+    file = _many(tmp_path, 40, {30})
+
+    examples = JsonLinesExamples.open(JsonLinesData(file=file))
+    with pytest.raises(DataError, match=r"line 30: image 'gone\.png' is not there"):
+        examples.finish_check()
+    with pytest.raises(DataError, match="line 30"):
+        examples.without_images(0)
+
+    said: list[str] = []
+    skipping = JsonLinesData(file=file, bad_lines="skip", most_skipped=0.1)
+    JsonLinesExamples.open(skipping, said.append).finish_check()
+    assert said == [f"{file}: 1 of 40 lines are skipped:\n  line 30: image 'gone.png' is not there"]
+    assert kept_verdict(file) == Verdict(lines=40, bad=((30, "image 'gone.png' is not there"),))
+    with pytest.raises(DataError, match="line 30"):
+        JsonLinesExamples.open(JsonLinesData(file=file))
+
+
+def test_a_verdict_is_not_that_of_a_changed_file(tmp_path: Path) -> None:
+    """Another size or time of change, or half a file of an interrupted check: the lines are checked again."""
+    file = _many(tmp_path, 5, set())
+    JsonLinesExamples.open(JsonLinesData(file=file))
+    assert kept_verdict(file) == Verdict(lines=5, bad=())
+
+    (tmp_path / "reports.jsonl.checked").write_text('{"file": [')
+    assert kept_verdict(file) is None
+    JsonLinesExamples.open(JsonLinesData(file=file))
+    file.write_text(file.read_text() + "{\n")
+    with pytest.raises(DataError, match="line 6: not JSON"):
+        JsonLinesExamples.open(JsonLinesData(file=file))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", []),
+        (b"\n\r\n", []),
+        (b"one\n\ntwo\r\n\r\nx", [(1, b"one\n"), (3, b"two\r\n"), (5, b"x")]),
+        (b"one\ntwo\nthree", [(1, b"one\n"), (2, b"two\n"), (3, b"three")]),
+    ],
+)
+def test_lines_are_found_by_their_newlines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, expected: list[tuple[int, bytes]]
+) -> None:
+    """Blank lines are none; numbers are those of an editor; a line may cross two reads and lack its end."""
+    monkeypatch.setattr(line_index, "_CHUNK", 5)
+    file = tmp_path / "lines"
+    file.write_bytes(content)
+
+    index = line_index.index_lines(file)
+    reader = LineReader(file, index)
+
+    assert [(int(number), reader.line(place)) for place, number in enumerate(index.numbers)] == expected
+    assert len(line_index.index_lines(file, limit=1)) == min(1, len(expected))

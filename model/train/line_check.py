@@ -1,0 +1,131 @@
+"""Whether every line of a data file can be trained on: checked line by line, in the background of a run.
+
+A large file takes minutes on a slow disk, so a run does not wait for it. What was found is kept beside the
+file (`NAME.checked`) and holds as long as the file has the same size and time of change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.train.image_files import image_problem
+from model.train.line_index import LineIndex
+from model.train.study_line import line_problem
+
+_SHOWN = 20  # bad lines that a message names
+_SUFFIX = ".checked"
+
+Bad = tuple[int, str]  # a line's number and what is wrong with it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the check of a whole file found. lines: all that were checked."""
+
+    lines: int
+    bad: tuple[Bad, ...]
+
+
+class LineReader:
+    """Reads single lines of a file that stays open. Threads may share it."""
+
+    def __init__(self, file: Path, index: LineIndex) -> None:
+        self.file, self.index = file, index
+        self._file = os.open(file, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def line(self, place: int) -> bytes:
+        """The bytes of a line, by its place in the index."""
+        start = int(self.index.starts[place])
+        return os.pread(self._file, int(self.index.stops[place]) - start, start)
+
+    def study(self, place: int) -> tuple[str, dict[str, Any]]:
+        """What is wrong with a line (nothing: it can be trained on), and its content."""
+        problem, record = line_problem(self.line(place))
+        return problem or missing_image(self.file.parent, record), record
+
+
+def missing_image(folder: Path, record: dict[str, Any]) -> str:
+    """Says which image of a study is not there; empty where all are."""
+    for name in record["images"]:
+        if not os.path.isfile(os.path.join(folder, name)):
+            return f"image {name!r} is not there"
+    return ""
+
+
+def check_lines(reader: LineReader, *, open_images: bool = False) -> Iterator[Bad | None]:
+    """For each line None, or what is wrong with it.
+
+    open_images: also decodes every image, which finds damaged ones (slow).
+    """
+    ids: dict[str, int] = {}
+    for place in range(len(reader.index)):
+        number = int(reader.index.numbers[place])
+        problem, record = reader.study(place)
+        problem = problem or _repeated(record, number, ids)
+        if open_images and not problem:
+            problem = _damaged(reader.file.parent, record)
+        yield (number, problem) if problem else None
+
+
+def check_file(reader: LineReader, *, open_images: bool = False) -> Verdict:
+    """Checks a file from end to end and keeps the verdict beside it."""
+    bad = tuple(found for found in check_lines(reader, open_images=open_images) if found is not None)
+    verdict = Verdict(lines=len(reader.index), bad=bad)
+    keep_verdict(reader.file, verdict)
+    return verdict
+
+
+def _damaged(folder: Path, record: dict[str, Any]) -> str:
+    for name in record["images"]:
+        if problem := image_problem(folder / name):
+            return f"image {name!r} {problem}"
+    return ""
+
+
+def _repeated(record: dict[str, Any], number: int, ids: dict[str, int]) -> str:
+    first = ids.setdefault(str(record["id"]), number)
+    return f"id {record['id']!r} is that of line {first}" if first != number else ""
+
+
+def kept_verdict(file: Path) -> Verdict | None:
+    """The verdict of an earlier check of the file as it is now."""
+    try:
+        kept = json.loads(_beside(file).read_text(encoding="utf-8"))
+        if kept["file"] != _state(file):
+            return None
+        return Verdict(lines=kept["lines"], bad=tuple((number, reason) for number, reason in kept["bad"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none was kept, or an interrupted check left half of one
+
+
+def keep_verdict(file: Path, verdict: Verdict) -> None:
+    """Keeps a verdict beside its file; in a folder that cannot be written to, the next run checks again."""
+    content = {"file": _state(file), "lines": verdict.lines, "bad": verdict.bad}
+    with contextlib.suppress(OSError):
+        _beside(file).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(file.name + _SUFFIX)
+
+
+def _state(file: Path) -> list[int]:
+    """Size and time of change."""
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def listed(bad: Sequence[Bad]) -> str:
+    """Bad lines, one under the other, the first of them where there are many."""
+    lines = [f"  line {number}: {reason}" for number, reason in bad[:_SHOWN]]
+    if len(bad) > _SHOWN:
+        lines.append(f"  and {len(bad) - _SHOWN} more")
+    return "\n".join(lines)

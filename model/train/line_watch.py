@@ -1,0 +1,111 @@
+"""The check of a training file while the run goes on: ends it, or counts and reports what is skipped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from model.train.config import JsonLinesData
+from model.train.line_check import Bad, LineReader, Verdict, check_lines, keep_verdict, kept_verdict, listed
+from model.train.line_index import DataError
+
+_AT_ONCE = 5_000  # lines that are checked before the first step
+_BETWEEN = 1_000  # lines between two looks at whether the run has ended
+
+Say = Callable[[str], None]
+
+
+class LineWatch:
+    """Checks every line of a file, the first ones at once and the rest in a thread.
+
+    With `bad_lines: refuse` the run ends as soon as a bad line is found, and names all that the check has
+    found by then; with `skip` it ends once more than the share `most_skipped` of the file's lines is bad.
+
+    Args:
+        reader: the file.
+        data: its settings.
+        say: receives the number of skipped lines, and the first of them.
+
+    Raises: DataError, as `require` does.
+    """
+
+    def __init__(self, reader: LineReader, data: JsonLinesData, say: Say) -> None:
+        self._reader, self._data, self._say = reader, data, say
+        self._bad: list[Bad] = []
+        self._lines = len(reader.index)
+        self._stop = threading.Event()
+        self._failure: str | None = None
+        self._thread: threading.Thread | None = None
+        verdict = None if data.limit is not None else kept_verdict(reader.file)
+        if verdict is not None and verdict.lines == self._lines:
+            self._bad = list(verdict.bad)
+            self._conclude()
+            self.require()
+        else:
+            self._start()
+
+    def require(self) -> None:
+        """Raises: DataError with number and reason of the bad lines, where the run must not go on."""
+        if self._failure is not None:
+            raise DataError(self._failure)
+
+    def finish(self) -> None:
+        """Waits for the check to end. Raises: as `require`."""
+        if self._thread is not None:
+            self._thread.join()
+        self.require()
+
+    def close(self) -> None:
+        """Ends the check early."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _start(self) -> None:
+        self._checked = check_lines(self._reader)
+        more = self._take(_AT_ONCE)
+        self.require()
+        if more:
+            self._thread = threading.Thread(target=self._go_on, name="data-check", daemon=True)
+            self._thread.start()
+
+    def _go_on(self) -> None:
+        while not self._stop.is_set() and self._take(_BETWEEN):
+            pass
+
+    def _take(self, count: int) -> bool:
+        """Checks so many lines; whether others are left."""
+        for _ in range(count):
+            try:
+                found = next(self._checked)
+            except StopIteration:
+                self._conclude()
+                if self._data.limit is None:
+                    keep_verdict(self._reader.file, Verdict(lines=self._lines, bad=tuple(self._bad)))
+                return False
+            if found is not None:
+                self._bad.append(found)
+        self._judge("so far ")
+        return self._failure is None
+
+    def _conclude(self) -> None:
+        """Reports what the whole check found."""
+        self._judge("")
+        if self._bad and self._failure is None:
+            count = f"{len(self._bad)} of {self._lines} lines are skipped"
+            self._say(f"{self._reader.file}: {count}:\n{listed(self._bad)}")
+
+    def _judge(self, when: str) -> None:
+        """Decides whether the run must end."""
+        if not self._bad:
+            return
+        found = (
+            f"{self._reader.file} has {when}{len(self._bad)} of {self._lines} lines that cannot be trained on"
+        )
+        if self._data.bad_lines == "refuse":
+            self._failure = f"{found}; correct them, or set bad_lines: skip:\n{listed(self._bad)}"
+        elif len(self._bad) > self._data.most_skipped * self._lines:
+            self._failure = (
+                f"{found}, more than the share that may be skipped (most_skipped: "
+                f"{self._data.most_skipped}):\n{listed(self._bad)}"
+            )
