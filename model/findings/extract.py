@@ -8,16 +8,20 @@ carries its sentence, as it stands in the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from model.findings.detect import Language, foreign_sentence, language_of
 from model.findings.merge import Read, merged
 from model.findings.reading import NO_FINDING, explained
 from model.findings.spans import Reader, reader_for
+from model.findings.speech.answers import is_answer
+from model.findings.speech.corrections import move_to, replace_concepts, side_of
 from model.findings.speech.repairs import takes_back
 from model.findings.text.characters import Plain, plain
+from model.findings.text.choices import REASON, is_unmade, other_choices
 from model.findings.text.headings import Kind
+from model.findings.text.questions import with_answers
 from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.text.tokens import words_of
 from model.findings.types import Finding, Presence
@@ -25,7 +29,6 @@ from model.findings.vocabulary import Vocabulary, load_vocabulary
 
 MAX_CHARACTERS = 40_000  # a longer text is no chest report; the rest is not read
 SURVEY = 3  # denied classes that make a report a survey of the chest
-_TAKEN_BACK = 3  # sentences before a correction that it can be of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +110,13 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     reads: list[list[Read]] = []
     refused: list[tuple[str, str]] = []
     unread: list[str] = []
-    for sentence in sentences_of(source.text, pack.headings, pack.body_openers, reader.joins):
+    for sentence in _sentences(source.text, reader):
         start, end = source.passage(sentence.start, sentence.end)
         evidence = source.original[start:end]
-        if reason := foreign_sentence(sentence.text, language, vocabulary):
+        reason = foreign_sentence(sentence.text, language, vocabulary)
+        if not reason and is_unmade(reader, sentence.text):
+            reason = REASON
+        if reason:
             refused.append((evidence, reason))
             continue
         taken = takes_back(words_of(sentence.text[:40]), pack)
@@ -120,8 +126,10 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
         if not found:
             unread.append(evidence)
         reads.append(found)
-        if taken == "same":
-            _correct(reads)
+        if taken == "same" and found:
+            replace_concepts(reads)
+        elif taken == "same" and (side := side_of(reader, sentence.text)) is not None:
+            move_to(reads, side, vocabulary)
     listed = [read for found in reads for read in found]
     return ReportReading(
         findings=merged(listed, vocabulary),
@@ -132,9 +140,17 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     )
 
 
+def _sentences(text: str, reader: Reader) -> Sequence[Sentence]:
+    pack = reader.pack
+    found = sentences_of(text, pack.headings, pack.body_openers, reader.joins)
+    if "?" not in text:
+        return found
+    return with_answers(text, found, lambda answer: is_answer(reader.mark(answer.strip(" .!"))))
+
+
 def _read_sentence(reader: Reader, sentence: Sentence) -> tuple[Read, ...]:
     dropped = tuple((a - sentence.start, b - sentence.start) for a, b in sentence.dropped)
-    return explained(reader, sentence.text, dropped, sentence.label)
+    return explained(reader, sentence.text, (*dropped, *other_choices(sentence.text)), sentence.label)
 
 
 def _placed(found: Iterable[Read], evidence: str, span: tuple[int, int]) -> Iterator[Read]:
@@ -155,13 +171,6 @@ def _placed(found: Iterable[Read], evidence: str, span: tuple[int, int]) -> Iter
             span=span,
         )
         yield Read(placed, read.weak, read.why)
-
-
-def _correct(reads: list[list[Read]]) -> None:
-    """ "Correction: left pneumothorax." replaces what was said of the same concept just before."""
-    concepts = {read.finding.concept for read in reads[-1] if read.finding is not None}
-    for index in range(max(0, len(reads) - 1 - _TAKEN_BACK), len(reads) - 1):
-        reads[index] = [r for r in reads[index] if r.finding is None or r.finding.concept not in concepts]
 
 
 def _names(vocabulary: Vocabulary) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from model.findings.text.headings import HeadingWords, Kind
+from model.findings.variants import british
 
 SHIPPED = ("en", "zh", "de", "es")
 STATUSES = ("negated", "uncertain", "historical", "hypothetical")
@@ -24,7 +25,8 @@ WORDS = (
     "openers", "generic_devices", "tips", "between", "alternatives", "links", "list", "state_walls",
     "and", "with", "old", "purposes", "prior_films", "other_views", "this_film", "seen", "at", "motion",
     "towards", "repairs", "retractions", "elided", "nouns_follow_not", "answers_no", "comma", "not",
-    "none", "one", "clear", "through_lists", "explains", "or",
+    "none", "one", "clear", "through_lists", "explains", "or", "answers_yes", "excepts", "portions",
+    "pronouns", "relatives", "showed", "conditionals", "ends_of_devices",
 )  # fmt: skip
 
 
@@ -61,6 +63,7 @@ class Pack:
     abbreviations: Mapping[str, str]
     letters: Mapping[str, str]
     function_words: frozenset[str]
+    endings: tuple[str, ...]  # that the last word of a term may have
     terms: Terms
     wording: Mapping[str, Any]
 
@@ -88,7 +91,11 @@ def pack_of(data: Mapping[str, Any]) -> Pack:
         str(w): kind for kind, listed in data.get("heading_words", {}).items() for w in listed
     }
     openers = "|".join(re.escape(str(word)) for word in data.get("body_openers", ())) or r"(?!)"
-    words = {key: frozenset(map(str, listed)) for key, listed in data.get("words", {}).items()}
+    spelt = british if data["language"] == "en" else _as_written
+    words = {
+        key: frozenset(form for word in listed for form in spelt(str(word)))
+        for key, listed in data.get("words", {}).items()
+    }
     return Pack(
         language=str(data["language"]),
         name=str(data["name"]),
@@ -110,9 +117,14 @@ def pack_of(data: Mapping[str, Any]) -> Pack:
         abbreviations={str(k).lower(): str(v) for k, v in data.get("abbreviations", {}).items()},
         letters={str(k): str(v) for k, v in data.get("letters", {}).items()},
         function_words=frozenset(map(str, data.get("function_words", ()))),
+        endings=tuple(map(str, data.get("endings", ()))),
         terms=_terms(data.get("terms", {})),
         wording=data.get("wording", {}),
     )
+
+
+def _as_written(phrase: str) -> tuple[str, ...]:
+    return (phrase,)
 
 
 def _terms(data: Mapping[str, Any]) -> Terms:

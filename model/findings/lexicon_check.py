@@ -17,6 +17,7 @@ _LISTS = (
     "body_openers",
     "bare_headings",
     "function_words",
+    "endings",
 )
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "states": ("normal", "clear", "enlarged", "widened", "borderline", "prominent", "engorged", "elevated",

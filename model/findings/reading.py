@@ -16,12 +16,15 @@ from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
 from model.findings.scope.rules import Context, Status, context_of
-from model.findings.scope.scopes import Scope, scopes_of
+from model.findings.scope.scope import Scope
+from model.findings.scope.scopes import scopes_of
 from model.findings.scope.unchanged import is_unchanged
 from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
+from model.findings.speech.answers import answered
 from model.findings.speech.contrast import without_excluded_side
 from model.findings.speech.ellipsis import with_subjects
+from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
 from model.findings.speech.repairs import repaired
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
@@ -60,17 +63,22 @@ def explained(
         read = [replace(r, finding=_on_side(r.finding, side, reader.vocabulary)) for r in read]
     stated = [r for r in read if r.finding is not None]
     silent = [r for r in read if r.finding is None]
+    if exception_of(marked) is not None:
+        stated = _with_sides_elsewhere(stated, reader.vocabulary)
     return (*with_malposition(marked, _without_outweighed(stated), reader.vocabulary), *silent)
 
 
 def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
     """A sentence's marks after corrections, contrasts and elided subjects."""
     marked = reader.mark(sentence, dropped)
-    for step in (repaired, without_excluded_side, with_subjects):
+    for step in _STEPS:
         tokens = step(marked)
         if tokens is not None:
             marked = reader.mark_tokens(tokens)
     return marked
+
+
+_STEPS = (repaired, without_excluded_side, answered, with_exceptions, with_subjects)
 
 
 def _sentence_reads(
@@ -104,6 +112,15 @@ def _sentence_reads(
             finding = _finding(mention, concept, presence, attribute, sentence)
             read = Read(finding, mention.only_hints, why=_why(marked, mention, context, concept.key))
             found += _by_side(marked, area, concept, read)
+    return found
+
+
+def _with_sides_elsewhere(stated: Sequence[Read], vocabulary: Vocabulary) -> list[Read]:
+    """What a sentence denies but for one side is denied on the other."""
+    found: list[Read] = []
+    for key in dict.fromkeys(r.finding.concept for r in stated if r.finding is not None):
+        of_concept = [r for r in stated if r.finding is not None and r.finding.concept == key]
+        found += denied_elsewhere(of_concept, vocabulary.concepts[key].sided)
     return found
 
 

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from model.findings.lexicon import STATUSES, Pack
 from model.findings.text.glued import unglued
-from model.findings.text.labels import labelled
+from model.findings.text.labels import labelled, with_signs
 from model.findings.text.phrases import PhraseTree
 from model.findings.text.tokens import Shorthand, Token, expanded, tokens_of, words_of
-from model.findings.variants import variants
+from model.findings.variants import british, variants
 from model.findings.vocabulary import Vocabulary
 
 
@@ -78,6 +78,7 @@ class Reader:
         for phrase, labels in _phrases(vocabulary, pack).items():
             words = [token.word for token in expanded(tokens_of(phrase), contractions)]
             self._tree.add(words, labels)
+        self._denial = next((w for w in pack.before["negated"] if w in pack.words["none"]), "")
         self._pairs = frozenset(_pairs_of_terms(vocabulary, pack))
 
     @property
@@ -98,7 +99,7 @@ class Reader:
         if self.pack.letters:
             found = [self._letter(text, found, i) for i in range(len(found))]
         found = unglued(found, self._tree.words, self.pack.words["none"])
-        return labelled(expanded(found, self._shorthand))
+        return labelled(expanded(with_signs(found, self._denial), self._shorthand))
 
     def mark(self, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
         """Tokenise a sentence and find everything that is known in it; dropped: places that are not read."""
@@ -143,7 +144,12 @@ def _phrases(vocabulary: Vocabulary, pack: Pack) -> dict[str, set[tuple[str, str
 
     def add(family: str, kind: str, key: str, words: Iterable[str], *, inflect: bool = False) -> None:
         for word in words:
-            for form in variants(word) if inflect else (word,):
+            forms = variants(word) if inflect else (word,)
+            if not inflect and family == "terms":
+                forms = (word, *(f"{word}{ending}" for ending in pack.endings if word[-1:].isalpha()))
+            if family == "cues" and pack.language == "en":
+                forms = british(word)
+            for form in forms:
                 phrases.setdefault(form.lower(), set()).add((family, kind, key))
 
     _add_terms(add, vocabulary, pack)

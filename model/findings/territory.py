@@ -25,7 +25,7 @@ class Territory:
     def holds(self, span: Span) -> bool:
         """Whether a span begins or ends in the mention's own words, not wholly inside the mention."""
         before = self.left <= span.start < self.mention.start
-        return before or (self.mention.end <= span.start and span.end <= self.right)
+        return before or self.mention.end <= span.start < self.right
 
 
 def territories(marked: Marked, mentions: Sequence[Span]) -> tuple[Territory, ...]:
@@ -54,8 +54,8 @@ def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
     words, walls, joins = marked.words, marked.pack.words["walls"], marked.pack.words["joins"]
     begin = 0 if previous is None else previous
     for index in range(start - 1, begin - 1, -1):
-        if words[index] in walls:
-            begin = index + 1
+        if words[index] in walls and not any(c.start < index < c.end for c in marked.changes):
+            begin = index + 1  # "new since the prior is an effusion": the change goes on
             break
     if previous is None:
         return begin

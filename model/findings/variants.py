@@ -30,6 +30,16 @@ def variants(phrase: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(forms))
 
 
+def british(phrase: str) -> tuple[str, ...]:
+    """A phrase of English and its British spelling.
+
+    >>> british("is favored over")
+    ('is favored over', 'is favoured over')
+    """
+    other = re.sub(r"(?<=fav)or", "our", re.sub(r"(?<=al)iz(?=ed)", "is", phrase))
+    return tuple(dict.fromkeys((phrase, other)))
+
+
 def _plural(phrase: str) -> str:
     words = phrase.split(" ")
     last = words[-1]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from model.findings.scope.scopes import Scope
+from model.findings.scope.earlier_films import EARLIER_FILM
+from model.findings.scope.scope import Scope
 from model.findings.spans import Marked, Span
 
 
@@ -67,7 +68,17 @@ def asked_for(case: Case) -> Context | None:
 
 def once_so(case: Case) -> Context | None:
     """What was once so is no finding of this study."""
-    return _first_of(case, "historical", "historical")
+    gone = any(s.kind == "negated" and not s.forward for s in case.governing) or _compared(case)
+    for scope in case.governing:
+        if scope.kind == "historical" and not (gone and scope.cue.key == EARLIER_FILM):
+            return Context(Status.HISTORICAL, scope.cue, scope, "historical")
+    return None
+
+
+def _compared(case: Case) -> bool:
+    """Whether the sentence says how a mention has changed: "… showed an effusion, which is unchanged"."""
+    following = min((m.start for m in case.mentions if m.start >= case.mention.end), default=10_000)
+    return any(case.mention.end <= c.start < following for c in case.marked.changes)
 
 
 def old_disease(case: Case) -> Context | None:
@@ -107,6 +118,18 @@ def verdict(case: Case) -> Context | None:
     return Context(Status.NEGATED, denial.cue, denial, "verdict")
 
 
+def reopened(case: Case) -> Context | None:
+    """A hedge behind a denial outweighs it: "is not seen but cannot be excluded"."""
+    denials = [s for s in case.governing if s.kind == "negated"]
+    for hedge in (s for s in case.governing if s.kind == "uncertain" and not s.forward):
+        for denial in denials:
+            if not denial.forward and denial.cue.end <= hedge.cue.start:
+                return Context(Status.UNCERTAIN, hedge.cue, hedge, "reopened")
+            if denial.forward and _is_new_clause(case, hedge):
+                return Context(Status.UNCERTAIN, hedge.cue, hedge, "reopened")
+    return None
+
+
 def nearest_cue(case: Case) -> Context | None:
     """Of the cues that govern a mention the nearest decides."""
     nearest = _nearest(case)
@@ -116,7 +139,16 @@ def nearest_cue(case: Case) -> Context | None:
     return Context(status, nearest.cue, nearest, "nearest-cue")
 
 
-RULES: tuple[Rule, ...] = (asked_for, once_so, old_disease, denied_purpose, verdict, nearest_cue)
+RULES: tuple[Rule, ...] = (asked_for, once_so, old_disease, reopened, denied_purpose, verdict, nearest_cue)
+
+
+def _is_new_clause(case: Case, hedge: Scope) -> bool:
+    """Whether a clause ends between a mention and a hedge behind it."""
+    return any(
+        c.kind == "end" and case.mention.end <= c.start < hedge.cue.start
+        for c in case.marked.cues
+        if case.marked.text(c) in case.marked.pack.words["walls"]
+    )
 
 
 def _first_of(case: Case, kind: str, rule: str) -> Context | None:
@@ -125,7 +157,8 @@ def _first_of(case: Case, kind: str, rule: str) -> Context | None:
 
 
 def _nearest(case: Case) -> Scope | None:
-    return min(case.governing, key=lambda s: _distance(s, case.mention), default=None)
+    decisive = [s for s in case.governing if s.kind in ("negated", "uncertain")]
+    return min(decisive, key=lambda s: _distance(s, case.mention), default=None)
 
 
 def _denies_hedge(case: Case, denial: Scope, hedge: Scope) -> bool:

@@ -8,29 +8,18 @@ before or behind it until its scope ends. Ours adds where a list ends ("no effus
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from model.findings.scope.earlier_films import shown_before
 from model.findings.scope.other_films import says_other_film
+from model.findings.scope.scope import Scope
 from model.findings.spans import Marked, Span
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Tokens [start, end) that a cue governs; `forward` if they stand behind it."""
-
-    cue: Span
-    kind: str
-    start: int
-    end: int
-    forward: bool
-
 
 _HARD_STOPS = frozenset((";", "."))
 
 
 def scopes_of(marked: Marked, mentions: Sequence[Span]) -> tuple[Scope, ...]:
     """The scopes of all cues of a sentence. `mentions`: the spans that could be governed."""
-    found = _denies_behind_no_change(marked)
+    found = [*_denies_behind_no_change(marked), *shown_before(marked), *_asked_by_inversion(marked)]
     for cue in marked.cues:
         direction, _, kind = cue.kind.partition(":")
         if direction == "before" and _looks_forward(marked, cue, mentions):
@@ -61,6 +50,14 @@ def _denies_behind_no_change(marked: Marked) -> list[Scope]:
     return found
 
 
+def _asked_by_inversion(marked: Marked) -> list[Scope]:
+    """ "Should effusion be suspected, ultrasound is recommended." states no effusion."""
+    if not marked.words or marked.words[0] not in marked.pack.words["conditionals"]:
+        return []
+    end = next((i for i, word in enumerate(marked.words) if word in (",", ";")), len(marked.words))
+    return [Scope(Span("before:hypothetical", "hypothetical", 0, 1), "hypothetical", 1, end, True)]
+
+
 def _is_both(marked: Marked, cue: Span) -> bool:
     return {c.kind.partition(":")[0] for c in marked.cues if (c.start, c.end) == (cue.start, cue.end)} >= {
         "before",
@@ -73,11 +70,23 @@ def _looks_forward(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
 
 
 def _looks_back(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
+    if cue.kind == "after:negated" and _is_of_a_tip(marked, cue):
+        return False
     if marked.text(cue) in marked.pack.words["single_hedges"] and _goes_on(marked, cue):
         return False  # "thickening, likely post inflammatory"
     if not _is_both(marked, cue) or marked.text(cue) in marked.pack.words["between"]:
         return True
     return _postposed(marked, cue, mentions)
+
+
+def _is_of_a_tip(marked: Marked, cue: Span) -> bool:
+    """ "NG tube tip not seen": the end of the tube is not seen, not the tube."""
+    pack = marked.pack.words
+    at = cue.start
+    while at and marked.words[at - 1] in pack["verbs"]:
+        at -= 1
+    tip = at > 0 and marked.words[at - 1] in pack["ends_of_devices"]
+    return tip and not pack["not"].isdisjoint(marked.words[cue.start : cue.end])
 
 
 def _goes_on(marked: Marked, cue: Span) -> bool:
@@ -128,6 +137,8 @@ def _begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bo
     """ "No effusion mild cardiomegaly": a graded or sided finding behind another, with nothing between."""
     if not any(m.end == index for m in mentions):
         return False
+    if any(m.start == index and m.kind == "statement" for m in mentions):
+        return True  # "no pneumothorax heart enlarged"
     if not any(s.start == index for s in (*marked.severities, *marked.sides)):
         return False
     following = next((m.start for m in sorted(mentions, key=lambda m: m.start) if m.start > index), None)
@@ -181,14 +192,17 @@ def _has_verb_first(marked: Marked, rest: Sequence[str]) -> bool:
 def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
     words, pack = marked.words, marked.pack.words
     ended = {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
-    if marked.text(cue) in pack["between"]:
-        return max((m.start for m in mentions if m.end <= cue.start), default=cue.start)
+    if marked.text(cue) in pack["between"]:  # not the finding before "…, ARDS versus edema"
+        near = [m.start for m in mentions if m.end <= cue.start and "," not in words[m.end : cue.start - 1]]
+        return max(near, default=cue.start)
     if {":", "("} & set(words[max(0, cue.start - 1) : cue.end]):  # an answer governs what it stands behind
         return _label_start(marked, cue, mentions)
     parting = pack["and"] | pack["with"] | {","}
     passed_mention = False
     for index in range(cue.start - 1, -1, -1):
         word = words[index]
+        if index in ended and not passed_mention and _lacks_subject(marked, index, cue):
+            continue
         if word in _HARD_STOPS or index in ended:
             return index + 1
         if word in pack["verbs"] and passed_mention:
@@ -197,6 +211,16 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
             return index + 1
         passed_mention = passed_mention or any(m.start == index for m in mentions)
     return 0
+
+
+def _lacks_subject(marked: Marked, index: int, cue: Span) -> bool:
+    """Whether nothing new is named between an end and a cue: "but cannot be excluded", "which has gone"."""
+    pack = marked.pack.words
+    light = pack["pronouns"] | pack["elided"] | pack["verbs"] | pack["relatives"] | pack["walls"] | {","}
+    graded = {i for s in marked.severities for i in range(s.start, s.end)}
+    graded |= {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
+    between = range(index, cue.start)
+    return all(i in graded or marked.words[i] in light for i in between)
 
 
 def _label_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:

@@ -14,7 +14,8 @@ from model.findings.text.tokens import Token
 
 def with_subjects(marked: Marked) -> list[Token] | None:
     """The tokens with each elided subject put in; None if none is missing."""
-    if not any(s.key in ("left", "right") for s in marked.sides):
+    denies = any(word in marked.pack.words["none"] for word in marked.words)
+    if not denies and not any(s.key in ("left", "right") for s in marked.sides):
         return None
     parts = _segments(marked)
     if len(parts) < 2:
@@ -53,6 +54,9 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     if subject is None or any(start <= t.start < end for t in (*marked.terms, *marked.places)):
         return None
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
+    if not sides and _is_none_seen(marked, start, end) and _is_open(marked, subject, start):
+        first = marked.tokens[start]
+        return [_word(first, "no"), *marked.tokens[subject.start : subject.end]]
     if len(sides) != 1 or sides[0].key not in ("left", "right") or not _says_something(marked, start, end):
         return None
     pack = marked.pack.words
@@ -90,13 +94,25 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
     return says and all(word in light or word in pack["walls"] for word in rest)
 
 
+def _is_open(marked: Marked, subject: Span, start: int) -> bool:
+    """Whether a subject was only looked for, or is a label; else the denial is a cue of its own."""
+    sought = any(c.kind == "before:hypothetical" and c.end <= subject.start for c in marked.cues)
+    return sought or (marked.words[subject.end] == ":" and marked.words[start] == ";")
+
+
+def _is_none_seen(marked: Marked, start: int, end: int) -> bool:
+    """ "…; none seen": a stretch that denies its subject and says no more."""
+    pack = marked.pack.words
+    words = [w for w in marked.words[start:end] if w.isalpha() and w not in pack["walls"] | pack["and"]]
+    if marked.words[start] == ":" or len(words) < 2 or words[0] not in pack["none"] - pack["not"] - {"no"}:
+        return False
+    return all(word in pack["seen"] | pack["verbs"] | pack["elided"] for word in words[1:])
+
+
 def _is_label(marked: Marked, start: int, subject: Span) -> bool:
     """Whether the subject is only the label of what follows."""
-    return (
-        subject.end == start
-        and marked.words[start] == ":"
-        and set(marked.words[: subject.start]) <= {"the", "pleural"}
-    )
+    labels = marked.words[subject.end] == ":" and set(marked.words[: subject.start]) <= {"the", "pleural"}
+    return labels and (subject.end == start or not any(subject.end < s.start < start for s in marked.states))
 
 
 def _without_sign(marked: Marked, tokens: Sequence[Token]) -> list[Token]:

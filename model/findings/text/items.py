@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 _MARK = (
     r"(?:\(?\d{1,2}[.):](?!\d)|\d{1,2}-(?=[A-Za-z])|\(?[a-hA-H]\)|[A-H]\.(?=\s)|\(?(?:i{1,3}|iv|vi{0,3}|ix|x)[.)]"
-    r"|(?!-ve\b)[-*#>\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u00b7\u2192\u27a2\u25ba\u2713\u2714\u25a0\u2043\u2219]{1,40}"
+    r"|(?!-ve\b|-[^\n+]{1,80}[,;] {0,3}\+ ?[A-Za-z])"
+    r"[-*#>\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u00b7\u2192\u27a2\u25ba\u2713\u2714\u25a0\u2043\u2219]{1,40}"
     r"|o(?=\s))"
 )
 BULLET = re.compile(rf"[ \t]{{0,40}}{_MARK}[ \t]{{0,40}}(?=\S)", re.IGNORECASE)
@@ -26,13 +27,15 @@ INLINE = re.compile(
     r"|\s{1,40}(?=[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u27a2\u25ba]\s)"
 )
 _CONTINUES = re.compile(
-    r"(?:[,:\-/(&]|(?<![:=.] )(?<![:=.])\bno|\b(?:and|or|of|the|a|an|in|at|with|to|for|is|are|was|from|by|on|"
-    r"within|without|versus|vs|left|right|both|bilateral|small|mild|moderate|large|new|than|as|that|which|also|be|not|may|"
-    r"has|been|nor|pleural|pulmonary|lower|upper|middle|lobe|focal))$",
+    r"(?:[,:\-/(&]|(?<![:=.|\t] )(?<![:=.|\t])\bno|\b(?:and|or|of|the|a|an|in|at|with|to|for|is|are|was|"
+    r"from|by|on|within|without|versus|vs|left|right|both|bilateral|small|mild|moderate|large|new|than|as|"
+    r"that|which|also|be|not|may|has|been|nor|pleural|pulmonary|lower|upper|middle|lobe|focal))$",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"(?:and|or|nor|of|in|at|with|to|is|are|was|has|which|that|but|the)\b|[a-z]{0,12}[,;)]")
 _LABEL = re.compile(r"[ \t]{0,20}[A-Za-z][A-Za-z /&()-]{1,40}[ \t]{0,4}[:=](?!\d)")
+# A row of a table whose columns are only spaces: "Pneumothorax   No", "Effusion   Yes".
+_ROW = re.compile(r"[A-Za-z][A-Za-z ]{2,40}\b(?:yes|no|none|present|absent)[ \t.]{0,9}$", re.IGNORECASE)
 _WRAP = 42  # characters; a shorter line that wraps is the exception
 _DEFINITE = re.compile(r"[.!?;]\s{0,40}$")
 
@@ -50,6 +53,8 @@ def line_ends(text: str, begin: int, at: int, end: int, joins: Callable[[str, st
         return True
     first = following.split()[:1]
     if not line or not first:
+        return True
+    if _ROW.match(line) and _ROW.match(following.strip()):
         return True
     if _CONTINUES.search(line) or joins(line, following):
         return False

@@ -38,7 +38,8 @@ _ABBREVIATIONS = re.compile(
 _ENDS_WITH_NO = re.compile(r"[:=]\s{0,20}no\.$|\.{3,}\s{0,20}no\.$", re.IGNORECASE)
 # White space is bounded in all patterns: a page of blanks must not cost its square.
 _BOUNDARY = re.compile(
-    r"(?P<stop>(?<!\d)(?:[.!]|(?<![\s(,;:?\n])\?){1,40}[\"')\]]{0,4}(?=\s|$)"
+    r"(?P<leader>\.{4,60}(?=[ \t]{0,9}\S)|(?<=[ \t])\.{2,60}(?=[ \t]{1,9}\S))"
+    r"|(?P<stop>(?<!\d)(?:[.!]|(?<![\s(,;:?\n])\?){1,40}[\"')\]]{0,4}(?=\s|$)"
     r"|(?<=\d)[.!?]{1,40}(?=\s{1,40}[A-Za-z(\u4e00-\u9fff]|\s{0,40}$)"
     r"|(?<=[a-z)])\.(?=[A-Z])|(?<=[A-Z]{3})\.(?=[A-Z]{2})|(?<=[A-Za-z)])\.(?=\d{1,2}[.)]\s?[A-Z]))"
     r"|(?P<blank>\n[ \t]{0,40}\n)"
@@ -92,6 +93,8 @@ def _split(text: str, start: int, end: int, joins: Callable[[str, str], bool]) -
     for boundary in _BOUNDARY.finditer(text, start, end):
         if boundary.start() < begin:
             continue
+        if boundary["leader"]:
+            continue  # "Effusion ....... none"
         if boundary["stop"] and _is_abbreviation(text, begin, boundary):
             continue
         if not any(character.isalnum() for character in text[checked : boundary.start()]):

@@ -37,7 +37,7 @@ def read(text: str) -> list[str]:
         ("No findings to suggest pneumonia.", ["-pneumonia"]),
         (
             "No evidence of pneumothorax other than a tiny left apical pneumothorax.",
-            ["+pneumothorax left apex mild"],
+            ["-pneumothorax right", "+pneumothorax left apex mild"],
         ),
         (
             "Small left and moderate right pleural effusions.",

@@ -1,0 +1,18 @@
+"""The value that everything in this package makes or reads: what one cue governs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.findings.spans import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Tokens [start, end) that a cue governs; `forward` if they stand behind it."""
+
+    cue: Span
+    kind: str
+    start: int
+    end: int
+    forward: bool

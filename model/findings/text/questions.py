@@ -1,0 +1,36 @@
+"""Questions that the next sentence answers: "Is there a pneumothorax? No." is one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from model.findings.text.sentences import Sentence
+
+_LONGEST = 120  # characters of an answer
+_NEAR = 12  # characters between a question and its answer
+
+
+def with_answers(
+    text: str, sentences: Sequence[Sentence], is_answer: Callable[[str], bool]
+) -> list[Sentence]:
+    """The sentences, each question joined with the answer behind it. is_answer: whether a text is one."""
+    found: list[Sentence] = []
+    for sentence in sentences:
+        asked = bool(found) and found[-1].text.endswith("?") and sentence.start - found[-1].end <= _NEAR
+        if (
+            asked
+            and len(sentence.text) <= _LONGEST
+            and found[-1].impression == sentence.impression
+            and is_answer(sentence.text)
+        ):
+            question = found[-1]
+            found[-1] = replace(
+                question,
+                text=text[question.start : sentence.end],
+                end=sentence.end,
+                dropped=(*question.dropped, *sentence.dropped),
+            )
+        else:
+            found.append(sentence)
+    return found
