@@ -6,11 +6,16 @@ STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system-packages
 CONFIG ?= config.yaml
 ARGS ?=
-# Test processes; a file's tests stay in one. 0: none beside pytest itself, e.g. for a debugger.
+# Test processes; a file's tests stay in one. 0: none beside pytest itself, e.g. for a debugger. The files run
+# in the order of their names: the long ones of tests/acceptance first, the short ones of tests/unit last, so
+# that no process waits for the other at the end.
 WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+
+# Without byte code each of the many processes that a target starts would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo demo-model table-models serve test chaos gpu-figures check format reference drawing install upgrade roll-back clean
 
@@ -45,7 +50,7 @@ serve: setup ## Run the service with config.yaml
 	@$(BIN)/echo-agent serve --config $(CONFIG) $(ARGS)
 
 test: setup ## All tests; options: make test ARGS="-k listener"
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=25 $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25 $(ARGS)
 
 chaos: setup ## Kill the processes again and again; options: make chaos ARGS="--kills 200 --json"
 	@$(BIN)/python benchmarks/chaos.py $(ARGS)

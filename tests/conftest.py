@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,29 @@ from agent.database import migrate
 from agent.database.session import Database, open_engine
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# What pytest and the tools that tests call may leave at the checkout's root; git ignores it.
+_CACHES = {
+    "__pycache__",
+    ".pytest_cache",
+    ".hypothesis",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".import_linter_cache",
+}
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays to the end: no collection of garbage needs to visit it."""
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_in_the_checkout() -> Iterator[None]:
+    """A test writes to `tmp_path`: a relative path of its own would lie in the working directory."""
+    before = set(os.listdir(REPOSITORY))
+    yield
+    left = set(os.listdir(REPOSITORY)) - before - _CACHES
+    assert left == set(), f"this test, or one that ran beside it, wrote {sorted(left)} into the checkout"
 
 
 def skip_or_fail(reason: str) -> NoReturn:

@@ -19,7 +19,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from agent.database.session import Database
+from agent.database.session import Database, sqlite_file
 from agent.foundation.errors import BackupFailed, ProgramMissing
 
 SUFFIX = {"sqlite": "db", "postgresql": "dump"}
@@ -106,10 +106,10 @@ def restore(database: Database, source: Path) -> None:
 
 
 def _file_of(database: Database) -> Path:
-    file = database.engine.url.database
-    if not file or file == ":memory:":
+    file = sqlite_file(database.engine.url)
+    if file is None:
         raise BackupFailed("a database in memory has no backup")
-    return Path(file)
+    return file
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

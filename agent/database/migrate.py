@@ -13,7 +13,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from agent.database.causes import cause_of
-from agent.database.session import Database
+from agent.database.session import Database, sqlite_file
 from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def _written_by_a_newer_version(revision: str) -> str:
 
 
 def _backup(database: Database, revision: str) -> Path | None:
-    file = database.engine.url.database
-    if not file or file == ":memory:":
+    file = sqlite_file(database.engine.url)
+    if file is None:
         return None
     copy = Path(f"{file}.before-upgrade-from-{revision}")
     copy.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -41,16 +42,26 @@ def open_engine(url: str) -> Engine:
         return create_engine(
             driver, pool_pre_ping=True, pool_size=10, max_overflow=40, connect_args=_POSTGRES_LINE
         )
-    _prepare_sqlite_folder(parsed)
+    if (file := sqlite_file(parsed)) is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": 30.0, "check_same_thread": False})
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _begin_immediate)
     return engine
 
 
-def _prepare_sqlite_folder(url: URL) -> None:
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+def sqlite_file(url: URL) -> Path | None:
+    """Return the database's file, also where the URL gives it as a URI filename (`file:...?uri=true`).
+
+    None for a database in memory and for PostgreSQL.
+    """
+    named = url.database or ""
+    if url.get_backend_name() != "sqlite":
+        return None
+    if named.startswith("file:"):
+        named = unquote(urlsplit(named).path)
+    in_memory = named in ("", ":memory:") or url.query.get("mode") == "memory"
+    return None if in_memory else Path(named)
 
 
 def _on_sqlite_connect(connection: Any, _record: Any) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from agent.database.session import sqlite_file
 from agent.foundation.settings.tree import Settings
 
 # SQLite's own files beside the database.
@@ -25,10 +26,10 @@ def make_private(settings: Settings) -> None:
     A group keeps its rights on the folder, which several machines may share. What belongs to somebody else
     is left as it is: `config check` and `doctor` cannot change it either.
     """
-    url = make_url(settings.database.url)
-    if url.get_backend_name() == "sqlite" and url.database:
+    file = sqlite_file(make_url(settings.database.url))
+    if file is not None:
         for ending in _BESIDE:
-            _take(Path(url.database + ending), stat.S_IRWXG | stat.S_IRWXO)
+            _take(Path(f"{file}{ending}"), stat.S_IRWXG | stat.S_IRWXO)
     _take(settings.storage.path, stat.S_IRWXO)
 
 

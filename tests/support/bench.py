@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from agent.database.session import Database
@@ -10,12 +14,20 @@ from agent.objects.store import InstanceStore
 from agent.queue.operator import Bench
 
 
+@cache
+def no_images() -> InstanceStore:
+    """A store that stays empty, one for all tests."""
+    folder = Path(tempfile.mkdtemp(prefix="echo-agent-no-images-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return InstanceStore(folder, 0)
+
+
 def bench_of(
     database: Database, store: InstanceStore | None = None, settings: Settings | None = None
 ) -> Bench:
     """The bench of a database; without a store there are no images to judge."""
     return Bench(
         database=database,
-        store=store or InstanceStore(Path("there-is-no-such-store"), 0),
+        store=store or no_images(),
         settings=settings or Settings(),
     )

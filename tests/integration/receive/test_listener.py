@@ -246,8 +246,8 @@ def test_stop_cuts_idle_associations_at_once(start: Start) -> None:
     listener = start()
     association = associate(listener)
     before = time.monotonic()
-    listener.scp.stop(10)
-    assert time.monotonic() - before < 2
+    listener.scp.stop(120)
+    assert time.monotonic() - before < 60
     association.join(30)
     assert association.is_aborted
 

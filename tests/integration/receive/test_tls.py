@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import ssl
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,15 +163,18 @@ def test_allow_list_can_ask_for_one_certificate(start: Start, keys: Keys) -> Non
 
 
 def test_silent_peers_do_not_block_the_handshake_of_others(start: Start, keys: Keys) -> None:
-    """Twenty peers that never say a word: the next real one is served at once, and they are cut."""
-    listener = start(tls=keys.settings())
+    """Twenty peers that never say a word: the next real one is served while they are still connected."""
+    listener = start(tls=keys.settings().model_copy(update={"handshake_timeout_s": 30}))
     silent = [listener.connect() for _ in range(20)]
-    before = time.monotonic()
     assert echo_works(listener, keys.client("peer"))
-    assert time.monotonic() - before < 1
-    for connection in silent:
-        connection.settimeout(5)
-        assert connection.recv(1) == b""
+    assert listener.scp.about()["connections"] >= len(silent)
+
+
+def test_silent_handshake_is_cut(start: Start, keys: Keys) -> None:
+    """A peer that never says a word is cut when the handshake's time is over."""
+    listener = start(tls=keys.settings().model_copy(update={"handshake_timeout_s": 0.2}))
+    silent = listener.connect()
+    assert silent.recv(1) == b""
     listener.until(lambda: listener.scp.about()["connections"] == 0)
 
 

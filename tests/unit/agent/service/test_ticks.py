@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
-from agent.database.tables import Job, JobEvent
+from agent.database.tables import Job, JobEvent, Study
 from agent.foundation.settings.tree import Settings, StudySettings
 from agent.objects.header import read_header
 from agent.objects.store import InstanceStore, part10_head
@@ -44,8 +44,9 @@ class Site:
         self.intake.receive(header, self.store.put((head, dataset)), "CR")
 
     def tick(self, after_s: float) -> list[tuple[str, str | None]]:
-        """Complete what is due some seconds from now; return each job's state and code."""
-        now = datetime.now(UTC) + timedelta(seconds=after_s)
+        """Complete what is due some seconds after the last image; return each job's state and code."""
+        with self.database.reading() as session:
+            now = max(session.scalars(select(Study.last_received_at))) + timedelta(seconds=after_s)
         done = complete_due_studies(self.database, SETTINGS, self.store, now)
         return [(one.state.value, one.code) for one in done]
 
