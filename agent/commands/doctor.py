@@ -308,11 +308,24 @@ def _destination(destination: DestinationSettings) -> Check:
     name = f"destination {destination.name}"
     if destination.kind == "dicom":
         return _answers(name, destination)
+    if destination.kind == "hl7":
+        return _accepts(name, destination)
     from agent.network.stow import reachable
 
     if reachable(destination):
         return _right(name, "its DICOMweb server answers")
     return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
+
+
+def _accepts(name: str, destination: DestinationSettings) -> Check:
+    """Whether a receiver of HL7 accepts a connection; a message would leave a trace."""
+    from agent.hl7.client import reachable
+
+    try:
+        reachable(destination.model_copy(update={"timeout_s": min(destination.timeout_s, ECHO_WITHIN_S)}))
+    except AgentError as error:
+        return _wrong(name, str(error), "check host, port and `tls`; the receiver must allow this address")
+    return _right(name, f"{destination.place} accepts connections{' over TLS' if destination.tls else ''}")
 
 
 def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from agent.foundation.settings.tree import DestinationSettings
+from agent.hl7.client import open_mllp
 from agent.network.store_scu import Connection, open_connection
 
 Way = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Connection]]
@@ -37,4 +38,10 @@ def _stow(destination: DestinationSettings, _sop_class_uids: Iterable[str]) -> I
         yield connection
 
 
-_WAYS: Mapping[str, Way] = {"dicom": _store, "stow": _stow}
+@contextmanager
+def _hl7(destination: DestinationSettings, _sop_class_uids: Iterable[str]) -> Iterator[Connection]:
+    with open_mllp(destination) as connection:
+        yield connection
+
+
+_WAYS: Mapping[str, Way] = {"dicom": _store, "stow": _stow, "hl7": _hl7}

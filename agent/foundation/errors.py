@@ -365,3 +365,15 @@ class UnusableFile(AgentError):
     """A file that was named on the command line cannot be read, or is not what the command needs."""
 
     code = "unusable-file"
+
+
+class MessageUnreadable(AgentError):
+    """An HL7 message cannot be read: it has no MSH segment, or is too long; nothing of it was taken."""
+
+    code = "message-unreadable"
+
+
+class MessageRefused(AgentError):
+    """An HL7 message lacks what it is about, such as the patient or the order; nothing of it was applied."""
+
+    code = "message-refused"

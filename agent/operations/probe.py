@@ -1,4 +1,5 @@
-"""Asks each destination whether it is there, in the way of its kind: C-ECHO, or a small DICOMweb request.
+"""Asks each destination whether it is there, in the way of its kind: C-ECHO, a connection
+(MLLP has no question that leaves no trace), or a small DICOMweb request.
 
 `status` asks at once. The deliverer asks every minute and leaves the answers with its sign of life, so that
 the metrics have them without a connection of their own.
@@ -14,6 +15,7 @@ from typing import Any
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError, DeliveryFailed
 from agent.foundation.settings.tree import DestinationSettings
+from agent.hl7.client import reachable as open_and_close
 from agent.network.store_scu import echo
 from agent.operations.status import Answer
 
@@ -34,6 +36,9 @@ def ask(destination: DestinationSettings) -> None:
     hurried = destination.model_copy(update={"timeout_s": min(destination.timeout_s, PATIENCE_S)})
     if destination.kind == "dicom":
         echo(hurried)
+        return
+    if destination.kind == "hl7":
+        open_and_close(hurried)
         return
     from agent.network.stow import reachable  # an HTTP client that a DICOM-only site does not load
 

@@ -21,6 +21,7 @@ from agent.database.states import UNSENT, DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job
 from agent.foundation.errors import DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.hl7.result_message import write_result
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
 from agent.queue.withdrawal import WITHDRAWN, Withdrawal
@@ -30,7 +31,7 @@ from agent.results.status import Status, Told, next_status
 
 # The messages of one result: each with its role, in the order in which they are to arrive.
 Writer = Callable[[DestinationSettings, Result], Sequence[tuple[Role, bytes]]]
-WRITERS: Mapping[str, Writer] = {}
+WRITERS: Mapping[str, Writer] = {"hl7": write_result}
 CORRECTED_PATIENT = "the patient of the images was corrected after this report had been written"
 _ON_ITS_WAY = (*UNSENT, DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNCOMMITTED)
 _RESULTS = (Role.MESSAGE, Role.RETRACTION)

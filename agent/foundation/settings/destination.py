@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, check_url, is_loopback
 from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.foundation.settings.kinds import (
     DEFAULT_DOCUMENTS,
     DOCUMENTS,
@@ -26,16 +27,16 @@ class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
     kind: Kind = Field(
         "dicom",
-        description="How it is sent to: `dicom` by C-STORE, `stow` by STOW-RS, which is the default where "
-        "there is a `stow_url`.",
+        description="How it is sent to: `dicom` by C-STORE, `stow` by STOW-RS, `hl7` by HL7 v2 over MLLP; "
+        "`stow` is the default where there is a `stow_url`.",
     )
     documents: tuple[SentDocument, ...] = Field(
         ("findings", "report"),
         min_length=1,
-        description="What it is sent of each draft, in this order.",
+        description="What it is sent of each draft; kind `hl7` takes `result` alone.",
     )
-    host: Host = Field("", description="Host name or address (C-STORE).")
-    port: Port = Field(104, description="DICOM port (C-STORE).")
+    host: Host = Field("", description="Host name or address (C-STORE, MLLP).")
+    port: Port = Field(104, description="TCP port (C-STORE, MLLP).")
     ae_title: AeTitle = Field("PACS", description="The PACS's AE title (C-STORE).")
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call.")
     findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
@@ -48,7 +49,10 @@ class DestinationSettings(Section):
     )
     timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
     tls: ClientTlsSettings | None = Field(
-        None, description="TLS (C-STORE, C-ECHO, storage commitment); plain TCP when left out."
+        None, description="TLS (C-STORE, C-ECHO, storage commitment, MLLP); plain TCP when left out."
+    )
+    hl7: Hl7DestinationSettings | None = Field(
+        None, description="How HL7 messages are written; the defaults when left out."
     )
     rejection_notes: bool = Field(
         False,
@@ -112,6 +116,8 @@ class DestinationSettings(Section):
     def _needs_a_place(self) -> Self:
         if self.kind == "stow" and self.stow_url is None:
             raise ValueError("a destination of kind `stow` needs a `stow_url`")
+        if self.kind == "hl7" and not (self.host and "port" in self.model_fields_set):
+            raise ValueError("a destination of kind `hl7` needs a `host` and a `port`")
         if self.kind == "dicom" and not self.host:
             raise ValueError("a destination needs a `host`, with its `port` and `ae_title`, or a `stow_url`")
         return self

@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-Kind = Literal["dicom", "stow"]
+Kind = Literal["dicom", "stow", "hl7"]
 # What a destination may be sent of a draft: the two Structured Reports, or one message that says the same.
-SentDocument = Literal["findings", "report"]
+SentDocument = Literal["findings", "report", "result"]
 
 DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
     "dicom": ("findings", "report"),
     "stow": ("findings", "report"),
+    "hl7": ("result",),
 }
 # What is sent where the settings name nothing.
 DEFAULT_DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
     "dicom": ("findings", "report"),
     "stow": ("findings", "report"),
+    "hl7": ("result",),
 }
 # Kinds that take messages: what comes later replaces what came before, so that the order counts.
-MESSAGE_KINDS: frozenset[str] = frozenset()
+MESSAGE_KINDS: frozenset[str] = frozenset({"hl7"})
 
 _APPLICATION_ENTITY = frozenset({"ae_title", "calling_ae_title"})
 _SOCKET = frozenset({"host", "port"})
@@ -43,6 +45,7 @@ _COMMON = frozenset({"name", "kind", "documents", "timeout_s"})
 FIELDS: Mapping[str, frozenset[str]] = {
     "dicom": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"tls"},
     "stow": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"stow_url"},
+    "hl7": _COMMON | _SOCKET | {"tls", "hl7"},
 }
 
 

@@ -1,0 +1,146 @@
+"""Characters of HL7 v2: delimiters, escape sequences, and the character set that MSH-18 names. Pure.
+
+Source: HL7 v2.5.1 chapter 2, sections 2.5.4, 2.7 and table 0211.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# By MSH-18 without spaces, hyphens and slashes, in upper case. The first of several sets is the one without
+# escape sequences, and the only one in use.
+_CODECS = {
+    "ASCII": "ascii",
+    "UNICODEUTF8": "utf-8",
+    "UTF8": "utf-8",
+    "UNICODE": "utf-8",
+    "GB180302000": "gb18030",
+    "GB18030": "gb18030",
+    "BIG5": "big5",
+    "CNS116431992": "utf-8",
+    "ISOIR6": "ascii",
+    "ISOIR14": "shift_jis",
+    "ISOIR87": "iso2022_jp",
+    "ISOIR100": "iso8859-1",
+    "ISOIR192": "utf-8",
+    "KSX1001": "euc_kr",
+    **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15)},
+}
+# Without a usable MSH-18, or where the bytes do not fit it: UTF-8 is never met by chance, and every byte has
+# a meaning in the last one.
+_FALLBACK = ("utf-8", "cp1252", "latin-1")
+_BREAKS = re.compile(r"\.(?:br|sp|ce)\s*\+?(\d{0,2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delimiters:
+    """MSH-1 and MSH-2; an escape or subcomponent character that is not stated is empty."""
+
+    field: str = "|"
+    component: str = "^"
+    repetition: str = "~"
+    escape: str = "\\"
+    subcomponent: str = "&"
+
+
+STANDARD = Delimiters()
+
+
+def codec_of(stated: str) -> str | None:
+    """Return the codec of a value of MSH-18; None where it is empty or unknown."""
+    first = re.split(r"[~^]", stated)[0]
+    return _CODECS.get(re.sub(r"[ /_-]", "", first).upper().removeprefix("ISO8859").strip() or "-") or (
+        _CODECS.get("8859" + first.rsplit("-", 1)[-1]) if first.upper().startswith("ISO") else None
+    )
+
+
+def decode(raw: bytes, stated: str) -> tuple[str, str]:
+    """Return the text of a message, and the codec that it was read with.
+
+    stated: MSH-18. Bytes that do not fit it are read in another way rather than refused.
+    """
+    named = codec_of(stated)
+    # What calls itself ASCII has umlauts as soon as the first patient with one is sent.
+    for codec in (*((named,) if named is not None else ()), *_FALLBACK):
+        try:
+            return raw.decode(codec), codec
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return raw.decode("latin-1"), "latin-1"
+
+
+def escaped(text: str, marks: Delimiters = STANDARD) -> str:
+    r"""Return text as it stands in a field: delimiters escaped, breaks as `\.br\`, no control characters."""
+    table = {
+        marks.field: "F",
+        marks.component: "S",
+        marks.subcomponent: "T",
+        marks.repetition: "R",
+        marks.escape: "E",
+    }
+    lines = re.split(r"\r\n|\r|\n|\v|\f|\x85|\u2028|\u2029", text)
+    esc = marks.escape
+    parts = []
+    for line in lines:
+        plain = "".join(char if char == "\t" or ord(char) >= 32 else " " for char in line)
+        plain = plain.replace("\x7f", " ").replace("\t", " ")
+        parts.append("".join(f"{esc}{table[char]}{esc}" if char in table else char for char in plain))
+    return f"{esc}.br{esc}".join(parts)
+
+
+def unescaped(text: str, marks: Delimiters = STANDARD, codec: str = "utf-8") -> str:
+    """Return the text that a field states; a sequence that is not known, or not closed, stays as it is."""
+    esc = marks.escape
+    if not esc or esc not in text:
+        return text
+    found = []
+    at = 0
+    while (start := text.find(esc, at)) >= 0:
+        end = text.find(esc, start + 1)
+        if end < 0:
+            break
+        meaning = _meaning(text[start + 1 : end], marks, codec)
+        found.append(text[at:start])
+        if meaning is None:
+            # The closing character may open the next sequence.
+            found.append(text[start:end])
+            at = end
+        else:
+            found.append(meaning)
+            at = end + 1
+    found.append(text[at:])
+    return "".join(found)
+
+
+def _meaning(body: str, marks: Delimiters, codec: str) -> str | None:
+    plain = {
+        "F": marks.field,
+        "S": marks.component,
+        "T": marks.subcomponent,
+        "R": marks.repetition,
+        "E": marks.escape,
+        "H": "",
+        "N": "",
+    }.get(body)
+    if plain is not None:
+        return plain
+    if body[:1] == "X" and re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", body[1:]):
+        raw = bytes.fromhex(body[1:])
+        return decode(raw, "")[0] if not _fits(raw, codec) else raw.decode(codec)
+    breaks = _BREAKS.fullmatch(body)
+    if breaks is not None:
+        return "\n" * max(1, min(int(breaks[1] or 1), 20))
+    if re.fullmatch(r"\.(?:fi|nf|(?:in|ti|sk)\s*[+-]?\d{0,3})", body):
+        return " " if body.startswith(".sk") else ""
+    if re.fullmatch(r"[CM][0-9A-Fa-f]{4,6}|Z[0-9A-Za-z]{1,16}", body):
+        return ""
+    return None
+
+
+def _fits(raw: bytes, codec: str) -> bool:
+    try:
+        raw.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
