@@ -24,7 +24,8 @@ def patient(result: Result, settings: Hl7DestinationSettings) -> str:
         {
             1: "1",
             3: (subject.patient_id, "", "", hierarchic(authority), "PI"),
-            5: name_value(subject.name) or "",
+            # A name of type U says that it is not known; the field must not be empty.
+            5: name_value(subject.name) or ("", "", "", "", "", "", "U"),
             7: subject.birth_date.replace("-", ""),
             8: _SEXES.get(subject.sex.strip().upper(), "U" if subject.sex else ""),
         },
