@@ -1,0 +1,120 @@
+"""A report for the eye: what its pages show, read from document B, whichever revision that is.
+
+The pages say what the Structured Report says and nothing else: they are made from its content tree. What a
+page must not lose, that nobody has verified the text, is a banner on every page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from dicom_sr.attributes import text, texts
+from dicom_sr.tree import children, code, require_document, words
+from dicom_sr.values import BANNER
+
+UNVERIFIED_BANNER = "AI PRE-DRAFT - NOT VERIFIED"
+WITHDRAWN_BANNER = "WITHDRAWN - DO NOT USE"
+NO_DRAFT_BANNER = "NO AI DRAFT - NOT VERIFIED"
+VERIFIED_BANNER = "VERIFIED REPORT (drafted by software)"
+_SECTION = "CONTAINER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading and its lines."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """What the pages show.
+
+    banner: on every page. facts: label and value pairs on the patient and the study. verified: whether a
+    person has verified the text. title: the document's title, as viewers list it.
+    """
+
+    title: str
+    banner: tuple[str, ...]
+    verified: bool
+    facts: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+
+
+def sheet_of(report: Dataset, *, withdrawn: bool = False) -> Sheet:
+    """Return what the pages of a document B show.
+
+    withdrawn: the document takes an earlier one back.
+
+    Raises:
+        NotStructuredReportError: it is no Structured Report.
+    """
+    require_document(report)
+    verified = text(report, "VerificationFlag") == "VERIFIED"
+    sections = tuple(_sections(report))
+    drafted = any(section.heading in ("Findings", "Impressions") for section in sections)
+    if withdrawn:
+        banner = WITHDRAWN_BANNER
+    elif verified:
+        banner = VERIFIED_BANNER
+    else:
+        banner = UNVERIFIED_BANNER if drafted else NO_DRAFT_BANNER
+    demonstration = BANNER in [line for section in sections for line in section.lines]
+    return Sheet(
+        title=text(report, "SeriesDescription"),
+        banner=(banner, BANNER) if demonstration else (banner,),
+        verified=verified and not withdrawn,
+        facts=tuple((label, value) for label, value in _facts(report) if value),
+        sections=sections,
+    )
+
+
+def _sections(report: Dataset) -> list[Section]:
+    found = []
+    for item in children(report):
+        if text(item, "ValueType") != _SECTION:
+            continue
+        heading = code(item, "ConceptNameCodeSequence")
+        lines = tuple(words(line, "TextValue") for line in children(item))
+        found.append(Section(heading="" if heading is None else heading.meaning, lines=lines))
+    return found
+
+
+def _facts(report: Dataset) -> list[tuple[str, str]]:
+    return [
+        ("Patient", spoken_name(text(report, "PatientName"))),
+        ("Patient ID", text(report, "PatientID")),
+        ("Birth date", spoken_date(text(report, "PatientBirthDate"))),
+        ("Sex", text(report, "PatientSex")),
+        ("Study", " ".join(part for part in (_study_time(report), text(report, "StudyDescription")) if part)),
+        ("Accession number", "\\".join(texts(report, "AccessionNumber"))),
+        (
+            "Written",
+            f"{spoken_date(text(report, 'ContentDate'))} {_clock(text(report, 'ContentTime'))}".strip(),
+        ),
+        ("Software", f"{text(report, 'ManufacturerModelName')} {text(report, 'SoftwareVersions')}".strip()),
+    ]
+
+
+def spoken_name(person_name: str) -> str:
+    """Return a PN in words: "Doe^Jane^Q" is "Doe, Jane Q"; the alphabetic group, else the first there is."""
+    group = next((part for part in person_name.split("=") if part.strip("^ ")), "")
+    parts = [part.strip() for part in group.split("^")]
+    given = " ".join(part for part in parts[1:3] if part)
+    return ", ".join(part for part in (parts[0], given) if part)
+
+
+def spoken_date(value: str) -> str:
+    """Return a DA value in the form 2026-01-31; as it is where it is no date."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 and value.isdigit() else value
+
+
+def _clock(value: str) -> str:
+    return f"{value[:2]}:{value[2:4]}" if len(value) >= 4 and value[:4].isdigit() else ""
+
+
+def _study_time(report: Dataset) -> str:
+    return f"{spoken_date(text(report, 'StudyDate'))} {_clock(text(report, 'StudyTime'))}".strip()
