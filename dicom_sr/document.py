@@ -15,7 +15,9 @@ from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
     EnhancedSRStorage,
+    SecondaryCaptureImageStorage,
 )
 
 from dicom_sr import codes, labels
@@ -66,9 +68,18 @@ _FINDINGS_SOP_CLASS: dict[FindingsSopClass, str] = {
 }
 
 
-def sop_classes_of(findings_sop_class: FindingsSopClass) -> tuple[str, ...]:
-    """Return the SOP Class UIDs of the two documents of a study, for the presentation contexts."""
-    return str(_FINDINGS_SOP_CLASS[findings_sop_class]), str(BasicTextSRStorage)
+def sop_classes_of(findings_sop_class: FindingsSopClass, documents: Sequence[str]) -> tuple[str, ...]:
+    """Return the SOP Class UIDs of what is sent of a study, for the presentation contexts.
+
+    documents: `findings`, `report`, `pdf` (Encapsulated PDF), `capture` (Secondary Capture).
+    """
+    known = {
+        "findings": _FINDINGS_SOP_CLASS[findings_sop_class],
+        "report": BasicTextSRStorage,
+        "pdf": EncapsulatedPDFStorage,
+        "capture": SecondaryCaptureImageStorage,
+    }
+    return tuple(str(known[one]) for one in documents)
 
 
 _OUTCOME: dict[Outcome, Code] = {

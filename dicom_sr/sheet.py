@@ -6,18 +6,26 @@ page must not lose, that nobody has verified the text, is a banner on every page
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pydicom.dataset import Dataset
 
 from dicom_sr.attributes import text, texts
+from dicom_sr.errors import ContentError
 from dicom_sr.tree import children, code, require_document, words
 from dicom_sr.values import BANNER
 
-UNVERIFIED_BANNER = "AI PRE-DRAFT - NOT VERIFIED"
-WITHDRAWN_BANNER = "WITHDRAWN - DO NOT USE"
-NO_DRAFT_BANNER = "NO AI DRAFT - NOT VERIFIED"
-VERIFIED_BANNER = "VERIFIED REPORT (drafted by software)"
+Outcome = Literal["drafted", "verified", "rejected", "withdrawn", "failed", "not_attempted"]
+BANNERS: Mapping[Outcome, str] = {
+    "drafted": "AI PRE-DRAFT - NOT VERIFIED",
+    "verified": "VERIFIED REPORT (drafted by software)",
+    "rejected": "AI DRAFT REJECTED - DO NOT USE",
+    "withdrawn": "WITHDRAWN - DO NOT USE",
+    "failed": "NO AI DRAFT",
+    "not_attempted": "NO AI DRAFT",
+}
 _SECTION = "CONTAINER"
 
 
@@ -44,29 +52,24 @@ class Sheet:
     sections: tuple[Section, ...]
 
 
-def sheet_of(report: Dataset, *, withdrawn: bool = False) -> Sheet:
-    """Return what the pages of a document B show.
-
-    withdrawn: the document takes an earlier one back.
+def sheet_of(report: Dataset, outcome: Outcome) -> Sheet:
+    """Return what the pages of a document B show; `outcome` is what has become of the draft.
 
     Raises:
         NotStructuredReportError: it is no Structured Report.
+        ContentError: the outcome says verified and the document does not, or the other way round.
     """
     require_document(report)
     verified = text(report, "VerificationFlag") == "VERIFIED"
+    if verified != (outcome == "verified"):
+        raise ContentError(f"the document's VerificationFlag does not fit the outcome {outcome}")
     sections = tuple(_sections(report))
-    drafted = any(section.heading in ("Findings", "Impressions") for section in sections)
-    if withdrawn:
-        banner = WITHDRAWN_BANNER
-    elif verified:
-        banner = VERIFIED_BANNER
-    else:
-        banner = UNVERIFIED_BANNER if drafted else NO_DRAFT_BANNER
+    banner = BANNERS[outcome]
     demonstration = BANNER in [line for section in sections for line in section.lines]
     return Sheet(
         title=text(report, "SeriesDescription"),
         banner=(banner, BANNER) if demonstration else (banner,),
-        verified=verified and not withdrawn,
+        verified=verified,
         facts=tuple((label, value) for label, value in _facts(report) if value),
         sections=sections,
     )

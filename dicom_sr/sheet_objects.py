@@ -19,7 +19,7 @@ from dicom_sr.assembly import content_digest_uid, file_meta_of
 from dicom_sr.attributes import integer, text
 from dicom_sr.header import code_item
 from dicom_sr.identifiers import series_uid
-from dicom_sr.sheet import Sheet, sheet_of
+from dicom_sr.sheet import Outcome, Sheet, sheet_of
 from dicom_sr.sheet_pages import pdf_of, picture_of
 
 # The series of the PDFs and pictures; the Structured Reports' own come after them.
@@ -56,19 +56,19 @@ _FROM_REPORT = (
 )
 
 
-def build_pdf(report: Dataset, *, withdrawn: bool = False, font: Path | None = None) -> Dataset:
+def build_pdf(report: Dataset, outcome: Outcome, *, font: Path | None = None) -> Dataset:
     """Return the Encapsulated PDF of a document B.
 
     Args:
         report: document B, of any revision.
-        withdrawn: it takes an earlier one back.
+        outcome: what has become of the draft, for the banner.
         font: a TrueType file with the text's characters; None for the shipped one (Latin-1).
 
     Raises:
         NotStructuredReportError: it is no Structured Report.
-        ContentError: the font cannot be read.
+        ContentError: the font cannot be read, or the outcome does not fit the document.
     """
-    sheet = sheet_of(report, withdrawn=withdrawn)
+    sheet = sheet_of(report, outcome)
     content = pdf_of(sheet, font)
     document = _common(report, EncapsulatedPDFStorage, sheet, _PDF_SERIES)
     document.Modality, document.ConversionType = "DOC", "SD"
@@ -85,13 +85,13 @@ def build_pdf(report: Dataset, *, withdrawn: bool = False, font: Path | None = N
     return _finished(document)
 
 
-def build_picture(report: Dataset, *, withdrawn: bool = False, font: Path | None = None) -> Dataset:
+def build_picture(report: Dataset, outcome: Outcome, *, font: Path | None = None) -> Dataset:
     """Return the Secondary Capture image (MONOCHROME2, 8 bits) of a document B, the banner burnt in.
 
     The arguments and errors are those of `build_pdf`; a text that is too long for a picture is a
     ContentError too.
     """
-    sheet = sheet_of(report, withdrawn=withdrawn)
+    sheet = sheet_of(report, outcome)
     image: Dataset = SCImage(
         pixel_array=picture_of(sheet, font),
         photometric_interpretation="MONOCHROME2",
@@ -111,6 +111,7 @@ def build_picture(report: Dataset, *, withdrawn: bool = False, font: Path | None
             document[element.tag] = element
     document["PixelData"].VR = "OB"
     document.Modality, document.ConversionType = "OT", "SYN"
+    document.DateOfSecondaryCapture, document.TimeOfSecondaryCapture = report.ContentDate, report.ContentTime
     document.PatientOrientation = ""
     document.BurnedInAnnotation = "YES"
     document.ImageType = ["DERIVED", "SECONDARY", "REPORT"]

@@ -109,7 +109,7 @@ def _written(sheet: Sheet, font: _Font, size: tuple[float, float]) -> bytes:
 
 
 def _banner_height(sheet: Sheet) -> float:
-    return len(sheet.banner) * _BANNER_LINE + 4 * mm
+    return float(len(sheet.banner) * _BANNER_LINE + 4 * mm)
 
 
 def _painter(sheet: Sheet, font: _Font, size: tuple[float, float]) -> Callable[[Any, Any], None]:

@@ -23,7 +23,7 @@ def trouble_of(peer: Peer) -> tuple[str, str] | None:
 
 def document_trouble(destination: DestinationSettings) -> tuple[str, str] | None:
     """Propose the presentation contexts of our documents; return None when all are accepted."""
-    wanted = sop_classes_of(destination.findings_sop_class)
+    wanted = sop_classes_of(destination.findings_sop_class, destination.documents)
     try:
         with associated(destination, wanted) as association:
             accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}

@@ -10,6 +10,11 @@ class Role(StrEnum):
 
     FINDINGS = "findings"
     REPORT = "report"
+    # The report as Encapsulated PDF and as Secondary Capture image, and what takes each back.
+    PDF = "pdf"
+    CAPTURE = "capture"
+    WITHDRAWN_PDF = "withdrawn-pdf"
+    WITHDRAWN_CAPTURE = "withdrawn-image"
     REJECTION_NOTE = "rejection-note"
     # The rejected revision of a withdrawn draft's two documents.
     WITHDRAWN_FINDINGS = "withdrawn-a"
@@ -22,6 +27,14 @@ class Role(StrEnum):
 
 
 PAIR = (Role.FINDINGS, Role.REPORT)
+VIEWS = (Role.PDF, Role.CAPTURE)
 MESSAGES = (Role.MESSAGE, Role.ESCALATION, Role.RETRACTION)
 # These take a draft back; they are sent whatever stops the others.
-TAKING_BACK = (Role.WITHDRAWN_FINDINGS, Role.WITHDRAWN_REPORT, Role.REJECTION_NOTE, Role.RETRACTION)
+TAKING_BACK = (
+    Role.WITHDRAWN_FINDINGS,
+    Role.WITHDRAWN_REPORT,
+    Role.WITHDRAWN_PDF,
+    Role.WITHDRAWN_CAPTURE,
+    Role.REJECTION_NOTE,
+    Role.RETRACTION,
+)

@@ -25,6 +25,7 @@ from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
 from agent.reports import publish as outbox
 from agent.reports.compose import draft_record
+from agent.reports.views import with_views
 from dicom_sr.attributes import text
 from dicom_sr.document import Algorithm
 from model.drafts.draft import DraftText
@@ -146,6 +147,7 @@ class Results:
             predecessors=before.pairs,
             standing=before.standing,
         )
+        record = with_views(record, self._settings)
         failpoint("worker.before-write")
         patients = case.material.patients
         with self._database.transaction() as session:

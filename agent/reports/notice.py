@@ -23,6 +23,7 @@ from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
 from agent.reports import publish as outbox
 from agent.reports.compose import notice_record
+from agent.reports.views import with_views
 from dicom_sr.document import Algorithm, SourceStudy
 from dicom_sr.errors import StructuredReportError
 from dicom_sr.values import Outcome
@@ -115,6 +116,7 @@ class Notices:
             created=created,
             predecessors=before.pairs,
         )
+        record = with_views(record, self._settings)
         with self._database.transaction() as session:
             job = session.get_one(Job, job_id, with_for_update=True)
             # A person may have requested a retry in the meantime.

@@ -33,6 +33,7 @@ from dicom_sr.document import (
     DocumentReference,
     encode,
 )
+from dicom_sr.sheet import Outcome
 from dicom_sr.values import FindingsSopClass
 
 DEFAULT_VARIANT: FindingsSopClass = "comprehensive3d"
@@ -47,7 +48,7 @@ class Record:
     model_digest: str
     model_name: str
     demonstration: bool
-    outcome: str
+    outcome: Outcome
     text: str
     content: Mapping[str, Any]
     urgency: int
@@ -55,6 +56,8 @@ class Record:
     documents: Mapping[str, DocumentPair]
     # By variant, for the destinations that want one: the rejection note for an earlier pair.
     notes: Mapping[str, Dataset] = field(default_factory=dict)
+    # By variant: the report as PDF or picture (`agent.reports.views`).
+    views: Mapping[str, Mapping[Role, Dataset]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,10 @@ def _put_out(
     documents = {
         variant: _documents(session, draft, variant, pair) for variant, pair in record.documents.items()
     }
+    for variant, views in record.views.items():
+        documents[variant].extend(
+            store_document(session, draft, variant, role, view) for role, view in views.items()
+        )
     notes = {
         variant: store_document(session, draft, variant, Role.REJECTION_NOTE, note)
         for variant, note in record.notes.items()

@@ -39,6 +39,7 @@ from agent.reports.edited_report import (
 from agent.reports.flags import AFTER_VERIFICATION
 from agent.reports.publish import Record
 from agent.reports.read_back import checked
+from agent.reports.views import with_views
 from dicom_sr.document import (
     Algorithm,
     DocumentPair,
@@ -124,7 +125,9 @@ def give(
     changed = decision.report is not None and decision.report != draft_report
     reading = None if decision.report is None else read_findings(decision.report)
     after: Sequence[Finding] = () if reading is None else reading.findings if changed else before
-    record = _record(settings, decision, observer, basis, after, reading, changed=changed)
+    record = with_views(
+        _record(settings, decision, observer, basis, after, reading, changed=changed), settings
+    )
     edits, words = (0, 0) if decision.report is None else edit_distance(draft_report, decision.report)
     with database.transaction() as session:
         study = session.get_one(Study, decision.study_id, with_for_update=True)

@@ -17,7 +17,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from agent.database.roles import PAIR, Role
+from agent.database.roles import PAIR, VIEWS, Role
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Instance, Job, Study
@@ -28,7 +28,7 @@ from agent.queue.gate import refused_destination
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import move
 from agent.queue.withdrawal import Withdrawal
-from agent.reports import messages, publish, worklist_row
+from agent.reports import messages, publish, views, worklist_row
 from agent.reports.algorithms import algorithm_of_draft
 from dicom_sr.document import (
     Algorithm,
@@ -46,7 +46,11 @@ KIND = "withdrawal"
 BATCH = 20
 REASON = messages.CORRECTED_PATIENT
 # What takes back each of a draft's documents, where the destination was sent that.
-_TAKES_BACK = {Role.FINDINGS: Role.WITHDRAWN_FINDINGS, Role.REPORT: Role.WITHDRAWN_REPORT}
+_TAKES_BACK = {
+    Role.FINDINGS: Role.WITHDRAWN_FINDINGS,
+    Role.REPORT: Role.WITHDRAWN_REPORT,
+    **views.TAKES_BACK,
+}
 VARIANTS: tuple[FindingsSopClass, ...] = ("comprehensive3d", "comprehensive", "enhanced")
 _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryState.UNCOMMITTED.value)
 # The attributes that our documents copy from their source images.
@@ -103,7 +107,7 @@ def _withdraw(database: Database, settings: Settings, draft_id: int, created: da
     documents: dict[FindingsSopClass, list[tuple[Role, Dataset]]] = {}
     try:
         if sent.destinations:
-            documents = {variant: _documents(sent, variant, created) for variant in sent.pairs}
+            documents = {variant: _documents(sent, variant, created, settings) for variant in sent.pairs}
     except StructuredReportError as error:
         # Our own document's header was accepted before; if it is unusable now, that is a defect to
         # investigate.
@@ -123,7 +127,9 @@ def _sent(session: Session, draft: Draft) -> _Sent:
     """Return what may have been sent of a draft; a document whose transfer was begun counts as sent."""
     study_uid = session.scalars(select(Study.study_instance_uid).where(Study.id == draft.study_id)).one()
     rows = session.scalars(
-        select(Document).where(Document.draft_id == draft.id, Document.role.in_((*PAIR, Role.MESSAGE)))
+        select(Document).where(
+            Document.draft_id == draft.id, Document.role.in_((*PAIR, *VIEWS, Role.MESSAGE))
+        )
     ).all()
     begun = session.scalars(
         select(Delivery.destination).where(
@@ -187,7 +193,9 @@ def _headers(session: Session, draft: Draft, rows: Sequence[Document]) -> list[D
     return headers
 
 
-def _documents(sent: _Sent, variant: FindingsSopClass, created: datetime) -> list[tuple[Role, Dataset]]:
+def _documents(
+    sent: _Sent, variant: FindingsSopClass, created: datetime, settings: Settings
+) -> list[tuple[Role, Dataset]]:
     """Build the rejected revision of one variant, and the note that names both revisions' old documents."""
     study = SourceStudy(images=sent.headers)
     pair = build_rejection(
@@ -204,9 +212,16 @@ def _documents(sent: _Sent, variant: FindingsSopClass, created: datetime) -> lis
     note = build_rejection_note(
         study, (old.findings, old.report), "patient_safety", sent.algorithm, created=created
     )
+    shown = views.views_of(
+        pair.report,
+        views.wanted_views(settings).get(variant, []),
+        "withdrawn",
+        settings.delivery.font,
+    )
     return [
         (Role.WITHDRAWN_FINDINGS, pair.findings),
         (Role.WITHDRAWN_REPORT, pair.report),
+        *((views.TAKES_BACK[role], view) for role, view in shown.items()),
         (Role.REJECTION_NOTE, note),
     ]
 
@@ -243,7 +258,7 @@ def _write(
         if destination.takes_messages:
             messages.retract(session, draft, job, destination, settings, now=now)
             continue
-        roles = [_TAKES_BACK[role] for role in PAIR if role.value in destination.documents]
+        roles = [_TAKES_BACK[role] for role in (*PAIR, *VIEWS) if role.value in destination.documents]
         for role in (*roles, *((Role.REJECTION_NOTE,) if destination.rejection_notes else ())):
             deliveries.add(
                 session,

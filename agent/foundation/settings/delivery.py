@@ -44,6 +44,11 @@ class DeliverySettings(Section):
     lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
     poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is looked at again.")
     batch: int = Field(16, ge=1, description="Documents sent over one association.")
+    font: Path | None = Field(
+        None,
+        description="TrueType file (.ttf) for PDFs and captures; the shipped font has Latin letters only, so "
+        "that Chinese or Greek needs one.",
+    )
 
     @property
     def retry(self) -> RetryPolicy:

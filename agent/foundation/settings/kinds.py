@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 Kind = Literal["dicom", "stow", "hl7"]
-# What a destination may be sent of a draft: the two Structured Reports, or one message that says the same.
-SentDocument = Literal["findings", "report", "result"]
+# What a destination may be sent of a draft: the two Structured Reports, the second one as an Encapsulated PDF
+# and as a Secondary Capture image, or one message that says the same.
+SentDocument = Literal["findings", "report", "pdf", "capture", "result"]
 
 DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
-    "dicom": ("findings", "report"),
-    "stow": ("findings", "report"),
+    "dicom": ("findings", "report", "pdf", "capture"),
+    "stow": ("findings", "report", "pdf", "capture"),
     "hl7": ("result",),
 }
 # What is sent where the settings name nothing.

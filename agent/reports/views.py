@@ -1,0 +1,62 @@
+"""Document B as a PDF or a picture, for the destinations whose viewers show no Structured Reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydicom import Dataset
+
+from agent.database.roles import VIEWS, Role
+from agent.foundation.settings.tree import Settings
+from agent.reports.publish import Record
+from dicom_sr.sheet import Outcome
+
+# By the word in `destinations[].documents`: what is sent, and what takes it back.
+TAKES_BACK: Mapping[Role, Role] = {
+    Role.PDF: Role.WITHDRAWN_PDF,
+    Role.CAPTURE: Role.WITHDRAWN_CAPTURE,
+}
+
+
+def wanted_views(settings: Settings) -> dict[str, list[Role]]:
+    """Return, for each variant of the documents, the views that some destination wants of it."""
+    found: dict[str, list[Role]] = {}
+    for role in VIEWS:
+        for destination in settings.destinations:
+            roles = found.setdefault(destination.findings_sop_class, [])
+            if role.value in destination.documents and role not in roles:
+                roles.append(role)
+    return found
+
+
+def views_of(report: Dataset, roles: list[Role], outcome: Outcome, font: Path | None) -> dict[Role, Dataset]:
+    """Return the views of a document B.
+
+    Raises:
+        StructuredReportError: one cannot be made.
+    """
+    if not roles:
+        return {}
+    # ReportLab, PDFium and highdicom take a second to load, which most services never need.
+    from dicom_sr.sheet_objects import build_pdf, build_picture
+
+    builders = {Role.PDF: build_pdf, Role.CAPTURE: build_picture}
+    return {role: builders[role](report, outcome, font=font) for role in roles}
+
+
+def with_views(record: Record, settings: Settings) -> Record:
+    """Return a record with the views that the destinations want, built before any transaction.
+
+    Raises:
+        StructuredReportError: one cannot be made.
+    """
+    wanted = wanted_views(settings)
+    return replace(
+        record,
+        views={
+            variant: views_of(pair.report, wanted.get(variant, []), record.outcome, settings.delivery.font)
+            for variant, pair in record.documents.items()
+        },
+    )
