@@ -33,9 +33,9 @@ class DestinationSettings(Section):
     documents: tuple[SentDocument, ...] = Field(
         ("findings", "report"),
         min_length=1,
-        description="What it is sent of each draft: `findings` and `report` are Structured Reports; `pdf` and "
-        "`capture` show the report in any viewer, as Encapsulated PDF and as Secondary Capture image with the "
-        "banner burnt in; kind `hl7` takes `result` alone.",
+        description="What it is sent of each draft: `findings` and `report` are Structured Reports; `pdf` "
+        "and `capture` show the report in any viewer, as Encapsulated PDF and as Secondary Capture image "
+        "with the banner burnt in; kind `hl7` takes `result` alone.",
     )
     host: Host = Field("", description="Host name or address (C-STORE, MLLP).")
     port: Port = Field(104, description="TCP port (C-STORE, MLLP).")
