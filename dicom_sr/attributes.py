@@ -31,9 +31,13 @@ _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _LONGEST_NUMBER = 64
 
 
-def is_stated(dataset: Dataset, keyword: str) -> bool:
+# An attribute by its keyword, or by its tag where a repeating group has no keyword of its own.
+Attribute = str | int
+
+
+def is_stated(dataset: Dataset, keyword: Attribute) -> bool:
     """Whether the attribute is there with a value, readable or not."""
-    tag = tag_for_keyword(keyword)
+    tag = _tag(keyword)
     if tag is None or tag not in dataset:
         return False
     return _raw(dataset, keyword) not in (None, "", b"", [])
@@ -59,7 +63,7 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     return words if any(words) else ()
 
 
-def number(dataset: Dataset, keyword: str) -> float | None:
+def number(dataset: Dataset, keyword: Attribute) -> float | None:
     """Return the first value of a numeric attribute, finite; None where it is absent or no number.
 
     A decimal comma is understood: "-1,0" is -1.0.
@@ -68,7 +72,7 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     return found[0] if found else None
 
 
-def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+def numbers(dataset: Dataset, keyword: Attribute) -> tuple[float, ...]:
     """Return the values of a numeric attribute; empty where it is absent or one of them is no number."""
     value = _value(dataset, keyword)
     if value is None or isinstance(value, Sequence):
@@ -82,19 +86,19 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     return tuple(one for one in found if one is not None) if None not in found else ()
 
 
-def integer(dataset: Dataset, keyword: str) -> int | None:
+def integer(dataset: Dataset, keyword: Attribute) -> int | None:
     """Return the first value of an attribute that counts; None where it is absent or no whole number."""
     value = number(dataset, keyword)
     return int(value) if value is not None and value == int(value) else None
 
 
-def integers(dataset: Dataset, keyword: str) -> tuple[int, ...]:
+def integers(dataset: Dataset, keyword: Attribute) -> tuple[int, ...]:
     """Return the values of an attribute that counts; empty where it is absent or one is no whole number."""
     found = numbers(dataset, keyword)
     return tuple(int(one) for one in found) if all(one == int(one) for one in found) else ()
 
 
-def octets(dataset: Dataset, keyword: str) -> bytes:
+def octets(dataset: Dataset, keyword: Attribute) -> bytes:
     """Return the value of an attribute that pydicom leaves as bytes (OB, OW, UN); empty for any other."""
     value = _value(dataset, keyword)
     return value if isinstance(value, bytes) else b""
@@ -126,9 +130,13 @@ def _number(part: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _value(dataset: Dataset, keyword: str) -> Any:
+def _tag(attribute: Attribute) -> int | None:
+    return attribute if isinstance(attribute, int) else tag_for_keyword(attribute)
+
+
+def _value(dataset: Dataset, keyword: Attribute) -> Any:
     """Return the value as pydicom reads it, else its bytes; None if there is none."""
-    tag = tag_for_keyword(keyword)
+    tag = _tag(keyword)
     if tag is None or tag not in dataset:
         return None
     raw = _raw(dataset, keyword)
@@ -138,8 +146,8 @@ def _value(dataset: Dataset, keyword: str) -> Any:
         return raw if isinstance(raw, bytes) else None
 
 
-def _raw(dataset: Dataset, keyword: str) -> Any:
-    tag = tag_for_keyword(keyword)
+def _raw(dataset: Dataset, keyword: Attribute) -> Any:
+    tag = _tag(keyword)
     try:
         element = None if tag is None else dataset.get_item(tag)
     except FOREIGN_ERRORS:

@@ -1,7 +1,8 @@
 """The part of an image that was exposed: without shutter and collimation borders, which must not influence
 the grey scale.
 
-Pure. Source: PS3.3 C.7.6.11 (Display Shutter), C.8.7.3 (X-Ray Collimator); rows and columns count from 1.
+Pure. Source: PS3.3 C.7.6.11 (Display Shutter), C.7.6.15 (Bitmap Display Shutter), C.9.2 (Overlay Plane),
+C.8.7.3 (X-Ray Collimator); rows and columns count from 1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydicom import Dataset
 
-from dicom_sr.attributes import integer, integers, texts
+from agent.objects.shutter_overlay import overlay_tags, shutter_overlay
+from dicom_sr.attributes import integer, integers, octets, texts
 
 # A field smaller than this share of the image is considered an error in the header.
 _LEAST_SHARE = 0.05
@@ -26,7 +28,10 @@ Mask = NDArray[np.bool_]
 
 
 def exposure_mask(header: Dataset, stored: NDArray[np.integer]) -> Mask | None:
-    """Return which pixels [H, W] count for the grey scale; None if all do."""
+    """Return which pixels [H, W] count for the grey scale; None if all do.
+
+    header: with the overlay that a bitmap shutter names, if it has one.
+    """
     mask = _edges(header, stored.shape, "Shutter")
     collimator = _edges(header, stored.shape, "Collimator")
     if collimator is not None:
@@ -47,6 +52,9 @@ def _edges(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
     if "POLYGONAL" in shapes:
         polygon = _polygon(header, shape, what)
         mask = polygon if mask is None else mask if polygon is None else mask & polygon
+    if what == "Shutter" and "BITMAP" in shapes:
+        bitmap = _bitmap(header, shape)
+        mask = bitmap if mask is None else mask if bitmap is None else mask & bitmap
     return mask
 
 
@@ -81,6 +89,27 @@ def _polygon(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
     corners = [(column - 1, row - 1) for row, column in zip(edges[::2], edges[1::2], strict=True)]
     ImageDraw.Draw(image).polygon(corners, fill=1)
     return np.array(image, dtype=bool)
+
+
+def _bitmap(header: Dataset, shape: tuple[int, ...]) -> Mask | None:
+    """A bit of 1 covers its pixel; what lies beside the overlay is not covered."""
+    group = shutter_overlay(header)
+    if group is None:
+        return None
+    rows_tag, columns_tag, origin_tag, data_tag = overlay_tags(group)
+    rows, columns = integer(header, rows_tag) or 0, integer(header, columns_tag) or 0
+    top, left = integers(header, origin_tag) or (1, 1)
+    packed = np.frombuffer(octets(header, data_tag), dtype=np.uint8)
+    if not 0 < rows * columns <= 8 * len(packed) or max(abs(top), abs(left)) > _FARTHEST:
+        return None
+    # Overlays are packed from the lowest bit on (PS3.5 8.1.2).
+    bits = np.unpackbits(packed, bitorder="little", count=rows * columns).reshape(rows, columns)
+    mask = np.ones(shape[:2], dtype=bool)
+    row, column = top - 1, left - 1
+    inside = mask[max(row, 0) : max(row + rows, 0), max(column, 0) : max(column + columns, 0)]
+    covered = bits[max(-row, 0) :, max(-column, 0) :][: inside.shape[0], : inside.shape[1]]
+    inside[...] = covered == 0
+    return mask
 
 
 def _without_borders(stored: NDArray[np.integer]) -> Mask | None:

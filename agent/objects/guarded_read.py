@@ -22,12 +22,15 @@ from pydicom.tag import BaseTag
 from agent.foundation.errors import ObjectOverBudget
 from agent.objects.element_walk import BUDGET, Budget, Buffer, Scan, Span, scan_dataset, scan_file_meta
 from agent.objects.header import DEFLATED_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE, inflate
+from agent.objects.shutter_overlay import overlay_tags, shutter_overlay
 from agent.objects.used_attributes import is_used
 
 # The budget of an image's used attributes; those of a radiograph have a few dozen items.
 USED_BUDGET = Budget(elements=20_000, items=2_000)
 # A used value, and a used sequence with its look-up tables, may have this many bytes.
 _LONGEST_VALUE, _LONGEST_SEQUENCE = 65_536, 4 * 2**20
+# One bit for each pixel of the largest image.
+_LONGEST_OVERLAY = 8 * 2**20
 # File meta information (bytes) has a few hundred.
 _LONGEST_META = 65_536
 _PIXEL_DATA = 0x7FE00010
@@ -59,6 +62,12 @@ def read_used(path: Path, *, pixels: bool) -> FileDataset:
         used = b"".join(data[one.start : one.end] for one in taken.values())
         _scan(used, syntax, USED_BUDGET)
         dataset = read_dataset(BytesIO(used), implicit, little)
+        if pixels and (group := shutter_overlay(dataset)) is not None:
+            overlay = [spans[tag] for tag in overlay_tags(group) if tag in spans]
+            plane = b"".join(
+                data[one.start : one.end] for one in overlay if one.end - one.start <= _LONGEST_OVERLAY
+            )
+            dataset.update(read_dataset(BytesIO(plane), implicit, little))
         if pixels and _PIXEL_DATA in spans:
             raw = _pixel_data(data, spans[_PIXEL_DATA], implicit=implicit, little=little)
             dataset[raw.tag] = raw

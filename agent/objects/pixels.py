@@ -77,12 +77,12 @@ def load_image(path: Path, view: View = "frontal") -> StudyImage:
     """
     dataset, stored = _decoded(path)
     with _only_unreadable("the display attributes of the image cannot be applied"):
+        mask = exposure_mask(dataset, stored) if stored.ndim == 2 else None
         header = _without_pixels(dataset)
         exposed, ignored = 1.0, False
         if stored.ndim == 3:
             pixels = _luminance(stored)
         else:
-            mask = exposure_mask(header, stored)
             exposed = 1.0 if mask is None else float(mask.mean())
             index, histogram, lowest = _indexed(stored, mask)
             found = brightness(header, histogram, lowest)
@@ -167,17 +167,20 @@ def load_film(path: Path, view: View = "frontal") -> Film:
     """
     dataset, stored = _decoded(path)
     with _only_unreadable("the display attributes of the image cannot be applied"):
+        mask = exposure_mask(dataset, stored) if stored.ndim == 2 else None
         header = _without_pixels(dataset)
         if stored.ndim == 3:
             values, low, high = _luminance(stored).astype(np.uint16) * np.uint16(257), 0, 0xFFFF
         else:
-            values, low, high = _levels(stored, header)
+            values, low, high = _levels(stored, header, mask)
         return Film(values=hung(_square(values, header), header, view), low=low, high=high)
 
 
-def _levels(stored: NDArray[np.integer], header: Dataset) -> tuple[NDArray[np.uint16], int, int]:
+def _levels(
+    stored: NDArray[np.integer], header: Dataset, mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.uint16], int, int]:
     """Spread the modality values over 16 bits; the window's ends are where the default display saturates."""
-    index, histogram, lowest = _indexed(stored, exposure_mask(header, stored))
+    index, histogram, lowest = _indexed(stored, mask)
     shown = brightness_table(header, histogram, lowest)  # [V]
     values = modality_values(header, np.arange(lowest, lowest + len(histogram), dtype=np.float64))
     values = -values if is_inverted(header) else values
