@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.films.plausibility.looks import Mark, looks_of
-from agent.films.plausibility.template import likeness
 from agent.foundation.errors import (
     ImageConstant,
     ImageMostlyUnexposed,
@@ -100,7 +99,7 @@ def check(image: StudyImage, *, least_px: int) -> None:
 def marks_on(image: StudyImage) -> tuple[Mark, ...]:
     """Return the flags of an image that passed."""
     # Other views have no template: the appearance of a lateral film is not checked.
-    looks = () if image.view == "lateral" else looks_of(likeness(_reduced(image.pixels)))
+    looks = () if image.view == "lateral" else looks_of(_reduced(image.pixels))
     return (*((WINDOW_IGNORED,) if image.window_ignored else ()), *looks)
 
 

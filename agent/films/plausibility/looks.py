@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.films.plausibility.template import Likeness
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.films.plausibility.chest import chest_score
+from agent.films.plausibility.template import Template, built_in, likeness, ranks_of
 
 # Shares from which a film is marked; `docs/films.md` says what they cost and find.
 INVERTED, UPSIDE_DOWN, TURNED, MIRRORED = 0.8, 0.8, 0.8, 0.97
-# Below this likeness a film is marked as perhaps no chest.
-LEAST_LIKE_A_CHEST = 0.45
+# Log odds below which a film is marked as no frontal chest film.
+LEAST_LIKE_A_CHEST = -1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +37,21 @@ _TEXTS = {
 }
 
 
-def looks_of(likeness: Likeness) -> tuple[Mark, ...]:
-    """Return the marks of a frontal film."""
-    if likeness.chest < LEAST_LIKE_A_CHEST:
+def looks_of(pixels: NDArray[np.uint8], template: Template | None = None) -> tuple[Mark, ...]:
+    """Return the marks of a frontal film, uint8 [H, W], bright = dense."""
+    template = template or built_in()
+    ranks = ranks_of(pixels)
+    if chest_score(ranks, template) < LEAST_LIKE_A_CHEST:
         # What it is compared with does not fit at all: its position means nothing.
         return (_mark("looks_no_chest"),)
-    found = (
-        ("looks_inverted", likeness.inverted >= INVERTED),
-        ("looks_upside_down", likeness.upside_down >= UPSIDE_DOWN),
-        ("looks_turned", likeness.turned >= TURNED),
-        ("looks_mirrored", likeness.mirrored >= MIRRORED),
+    found = likeness(ranks, template)
+    stated = (
+        ("looks_inverted", found.inverted >= INVERTED),
+        ("looks_upside_down", found.upside_down >= UPSIDE_DOWN),
+        ("looks_turned", found.turned >= TURNED),
+        ("looks_mirrored", found.mirrored >= MIRRORED),
     )
-    return tuple(_mark(code) for code, is_so in found if is_so)
+    return tuple(_mark(code) for code, is_so in stated if is_so)
 
 
 def _mark(code: str) -> Mark:

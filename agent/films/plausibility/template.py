@@ -1,10 +1,9 @@
-"""Which way up a frontal film is, whether it is a negative, and how much it looks like a chest: from pixels.
+"""Which way up a frontal film is, and whether it is a negative, from its pixels. Pure.
 
 The film is reduced to 24 x 24 ranks (0 for the median), and compared with one template of weights in each of
 eight positions (turned by quarters, and mirrored) and both polarities: the softmax of the sixteen products
 gives the probability of each. Ranks make the comparison independent of window and gamma; turning the film,
-not
-the template, makes it the same measure for every position. The template is a logistic regression, made by
+not the template, makes it the same measure for every position. The template is a logistic regression, made by
 `scripts/train_plausibility.py`; its numbers are in `template.json`.
 """
 
@@ -46,37 +45,42 @@ POSITIONS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likeness:
-    """The result of the template for a film; shares of 1, together over what each names.
-
-    chest: the greatest of the sixteen products, by the scale of the films that it was made from (about 1).
-    """
+    """The result of the template for a film; shares of 1, together over what each names."""
 
     inverted: float
     upside_down: float
     turned: float
     mirrored: float
-    chest: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Template:
-    """Weights [24, 24] and what the products of upright chest films are about."""
+    """Weights [24, 24], and what the products of upright chest films are about.
+
+    chest_weights [394] and chest_bias are those of `agent.films.plausibility.chest`.
+    """
 
     weights: NDArray[np.float64]
     scale: float
+    chest_weights: NDArray[np.float64]
+    chest_bias: float
 
 
 @lru_cache(maxsize=1)
 def built_in() -> Template:
     """Return the template that is shipped."""
     stored = json.loads((Path(__file__).parent / "template.json").read_text(encoding="utf-8"))
-    return Template(weights=np.asarray(stored["weights"]), scale=float(stored["scale"]))
+    return Template(
+        weights=np.asarray(stored["weights"]),
+        scale=float(stored["scale"]),
+        chest_weights=np.asarray(stored["chest"]["weights"]),
+        chest_bias=float(stored["chest"]["bias"]),
+    )
 
 
-def likeness(pixels: NDArray[np.uint8], template: Template | None = None) -> Likeness:
-    """Compare a film, uint8 [H, W], bright = dense, with the template."""
-    template = template or built_in()
-    products = compared(ranks_of(pixels), template.weights)
+def likeness(ranks: Ranks, template: Template) -> Likeness:
+    """Compare a film by its ranks (of bright = dense), [24, 24], with the template."""
+    products = compared(ranks, template.weights)
     shares = np.exp(products - products.max())
     shares /= shares.sum()
     inverted = np.array([one.inverted for one in POSITIONS])
@@ -88,7 +92,6 @@ def likeness(pixels: NDArray[np.uint8], template: Template | None = None) -> Lik
         upside_down=float(shares[quarters == 2].sum()),
         turned=float(shares[quarters % 2 == 1].sum()),
         mirrored=float(shares[mirrored & (quarters % 2 == 0)].sum()),
-        chest=float(products.max()) / template.scale,
     )
 
 

@@ -15,6 +15,9 @@ from agent.films.study import read_study
 from agent.foundation.errors import ImageNotPlausible, NoUsableImage, UnreadableImage
 from agent.objects.hanging import View
 from agent.objects.pixels import StudyImage
+from model.phantom.draw import draw_spec
+from model.phantom.film import render
+from scripts import not_a_chest
 from tests.support.films import chest_film, chest_pixels, file_bytes
 
 Pixels = NDArray[np.uint8]
@@ -82,6 +85,18 @@ def test_noise_looks_like_no_chest() -> None:
     """What resembles nothing is marked as that alone."""
     noise = np.random.default_rng(3).integers(0, 255, (256, 256)).astype(np.uint8)
     assert [mark.code for mark in marks_on(image(noise))] == ["looks_no_chest"]
+
+
+def test_what_is_no_frontal_chest_film_is_marked() -> None:
+    """Other regions, slices, writing, parts of films and lateral films, drawn anew: nearly all are marked."""
+    rng = np.random.default_rng(20261205)
+    films = [(render(draw_spec(seed), "frontal", 256) >> 4).astype(np.uint8) for seed in range(7000, 7010)]
+    laterals = [(render(draw_spec(seed), "lateral", 256) >> 4).astype(np.uint8) for seed in range(7000, 7010)]
+    others = [draw(rng) for draw in not_a_chest.DRAWN for _ in range(10)]
+    others += [not_a_chest.part(film, rng) for film in films] + laterals
+    marked = ["looks_no_chest" in {mark.code for mark in marks_on(image(one))} for one in others]
+    assert sum(marked) >= 0.9 * len(others)
+    assert [one for one in films if marks_on(image(one))] == []
 
 
 def test_blank_image_is_left_out_where_another_can_stand_in(tmp_path: Path) -> None:
