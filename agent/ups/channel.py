@@ -43,6 +43,8 @@ class _Listener:
     waiting: asyncio.Queue[UpsEvent] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING))
     # Set when it has missed an event.
     missed: asyncio.Event = field(default_factory=asyncio.Event)
+    # The newest event at its opening: what comes after it is sent.
+    opened_at: int = 0
 
 
 class Channel:
@@ -67,7 +69,7 @@ class Channel:
             return
         self._listeners.add(listener)
         try:
-            await self._start_reader()
+            listener.opened_at = await self._start_reader()
             await socket.accept()
             code = await _serve_until_over(socket, listener)
             if code is not None:
@@ -85,12 +87,16 @@ class Channel:
         own = ae_title in ("", receiver)
         return Right.SUBSCRIBE in rights and (own or Right.SUBSCRIBE_OTHERS in rights)
 
-    async def _start_reader(self) -> None:
-        """Begin to read events, from now on; one reader serves all channels and ends with the last one."""
+    async def _start_reader(self) -> int:
+        """Have events read from now on, and return the newest one's row.
+
+        One reader serves all channels and ends with the last one.
+        """
         async with self._starting:
+            last = await run_in_threadpool(self._newest)
             if self._reader is None or self._reader.done():
-                last = await run_in_threadpool(self._newest)
                 self._reader = asyncio.create_task(self._read(last))
+            return last
 
     async def _read(self, last: int) -> None:
         while self._listeners:
@@ -155,6 +161,8 @@ async def _send_all(socket: WebSocket, listener: _Listener) -> None:
     number = 0
     while True:
         event = await listener.waiting.get()
+        if event.id <= listener.opened_at:
+            continue
         number += 1
         await socket.send_json(message(event, number))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from agent.foundation.settings.tree import ListenerSettings
 from agent.ups.manager import Manager
 from agent.ups.scp import UpsScp
 from agent.ups.scu import RemoteManager, open_manager
+from tests.integration.ups.node import Node, installed_modules
 from tests.support.ups_peer import peer
 
 SUBSCRIBERS = ("READER", "A", "B")
@@ -55,3 +56,9 @@ def remote(port: int) -> Iterator[RemoteManager]:
 def uid() -> str:
     """The UID of a workitem that no other test has."""
     return f"2.25.777.{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def node(program: Callable[[str], str]) -> Node:
+    """What runs the peers that are written on npm's dcmjs-dimse."""
+    return Node(program("node"), installed_modules(program))
