@@ -100,13 +100,14 @@ def _lines(settings: Any, state: str | None, limit: int) -> list[dict[str, Any]]
     from pydicom import Dataset
 
     from agent.ups.manager import Manager
+    from agent.ups.records import as_dataset
 
     keys = Dataset()
     keys.SOPInstanceUID, keys.ProcedureStepState = "", state or ""
     keys.ScheduledProcedureStepPriority = keys.InputReadinessState = keys.ProcedureStepLabel = ""
     keys.ProcedureStepProgressInformationSequence = []
     found = Manager(database_of(settings)).find(keys, limit=limit)
-    return [_line(one) for one in found]
+    return [_line(as_dataset(one)) for one in found]
 
 
 def _line(item: Any) -> dict[str, Any]:

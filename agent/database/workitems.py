@@ -22,6 +22,9 @@ class Workitem(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "generation"),
         Index("ix_workitems_state", "state", "urgency", "id"),
+        Index("ix_workitems_urgency", "urgency", "id"),
+        Index("ix_workitems_name", "patient_name", postgresql_ops={"patient_name": "text_pattern_ops"}),
+        Index("ix_workitems_accession", "accession_number"),
         Index("ix_workitems_study", "study_instance_uid"),
         Index("ix_workitems_patient", "patient_id"),
         Index("ix_workitems_final", "final_at"),
@@ -40,7 +43,10 @@ class Workitem(Base):
     touched_at: Mapped[datetime]
     # 0 HIGH, 50 MEDIUM, 100 LOW.
     urgency: Mapped[int] = mapped_column(Integer, default=50)
+    # What is searched for, beside the state: it is in `content` too.
     patient_id: Mapped[str] = mapped_column(Text, default="")
+    patient_name: Mapped[str] = mapped_column(Text, default="")  # as it is compared: casefolded
+    accession_number: Mapped[str] = mapped_column(Text, default="")
     study_instance_uid: Mapped[str] = mapped_column(String(64), default="")
     # All attributes but the Transaction UID, as DICOM JSON (PS3.18 annex F).
     content: Mapped[dict[str, Any]]

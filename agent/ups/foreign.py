@@ -27,7 +27,14 @@ BUDGET = Budget(elements=20_000, items=5_000)
 _DEEPEST = 16
 _LONGEST_TEXT = 65_536
 # These stand in columns of the database, which end there (characters).
-_LONGEST = {"PatientID": 64, "StudyInstanceUID": 64, "SOPInstanceUID": 64, "TransactionUID": 64}
+_LONGEST = {
+    "PatientID": 64,
+    "PatientName": 324,
+    "AccessionNumber": 64,
+    "StudyInstanceUID": 64,
+    "SOPInstanceUID": 64,
+    "TransactionUID": 64,
+}
 
 
 def dataset_of(event: evt.Event, parameter: str) -> Dataset:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import UID
@@ -175,8 +176,8 @@ class Manager:
 
     def find(
         self, keys: Dataset, *, limit: int | None = None, offset: int = 0, whole: bool = False
-    ) -> Iterator[Dataset]:
-        """C-FIND and UPS-RS Search: the workitems that match, urgent ones first; see `agent.ups.search`.
+    ) -> Iterator[dict[str, Any]]:
+        """C-FIND and UPS-RS Search: the workitems that match in DICOM JSON, urgent ones first.
 
         Raises:
             WorkitemInvalid: a key's value cannot be read.

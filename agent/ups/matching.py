@@ -1,81 +1,113 @@
 """Does a workitem match a query? Attribute matching of the standard, also for UPS filtered subscriptions.
 
-Source: PS3.4 C.2.2.2 (attribute matching), CC.2.8 (UPS Query).
+Workitems are matched as they are stored, in DICOM JSON: building a data set of each would cost milliseconds.
+
+Source: PS3.4 C.2.2.2 (attribute matching), CC.2.8 (UPS Query), PS3.18 annex F (DICOM JSON).
 """
 
 from __future__ import annotations
 
 import re
 from calendar import monthrange
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
 
+Json = Mapping[str, Any]
+_NUMBERS = frozenset({"IS", "DS", "SS", "US", "SL", "UL", "SV", "UV", "FL", "FD"})
 # Wild cards have no meaning in these (PS3.4 C.2.2.2.4).
-_NO_WILD_CARDS = frozenset({"DA", "DT", "TM", "UI", "IS", "DS", "SS", "US", "SL", "UL", "FL", "FD", "AT"})
+_NO_WILD_CARDS = _NUMBERS | {"DA", "DT", "TM", "UI", "AT"}
 _RANGES = frozenset({"DA", "DT", "TM"})
 _DT = r"\d{4,14}(?:\.\d{1,6})?(?:[+-]\d{4})?"
 _TM_DA = r"[\d:.]*"
 _RANGE = re.compile(rf"(?P<first>{_DT}|{_TM_DA})-(?P<last>{_DT}|{_TM_DA})")
 _WITH_OFFSET = re.compile(r"\d{8,14}(?:\.\d{1,6})?-\d{4}")
 _MOMENT = re.compile(r"(\d{4,14})(\.\d{1,6})?([+-]\d{4})?")
+_CHARACTER_SET = "00080005"
 # What is no attribute of a workitem but says how the query is to be read.
 _CONTROL = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC", "TransactionUID"})
 
 
-def matches(content: Dataset, keys: Dataset) -> bool:
-    """Return whether a workitem's attributes match all keys; a key without a value matches everything."""
-    return all(_element_matches(content, key) for key in keys if key.keyword not in _CONTROL)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One matching or return key: the attribute's name in DICOM JSON, and what is wanted of it.
+
+    wanted: any of these values; none matches everything. inner: the keys of a sequence's item.
+    """
+
+    name: str
+    vr: str
+    wanted: tuple[str, ...] = ()
+    inner: tuple[Key, ...] = ()
+
+    @property
+    def selects(self) -> bool:
+        """Whether it excludes any workitem."""
+        return bool(self.wanted) or any(one.selects for one in self.inner)
 
 
-def selected(content: Dataset, keys: Dataset) -> Dataset:
-    """Return the attributes that the keys ask for; one that the workitem lacks comes back empty."""
-    answer = Dataset()
-    for key in keys:
-        if key.keyword in _CONTROL:
-            continue
-        found = content.get_item(key.tag) if key.tag in content else None
-        if found is None:
-            answer.add_new(key.tag, key.VR, [] if key.VR == "SQ" else None)
-        else:
-            answer[key.tag] = content[key.tag]
-    if "SpecificCharacterSet" in content:
-        answer.SpecificCharacterSet = content.SpecificCharacterSet
-    return answer
+def keys_of(identifier: Dataset) -> tuple[Key, ...]:
+    """Read the keys of a query or of a filter."""
+    return tuple(_key(element) for element in identifier if element.keyword not in _CONTROL)
 
 
-def _element_matches(content: Dataset, key: DataElement) -> bool:
-    if key.VR == "SQ":
-        return _sequence_matches(content, key)
-    wanted = _texts(key)
-    if not wanted:
-        return True
-    present = _texts(content[key.tag]) if key.tag in content else []
-    return any(_value_matches(str(key.VR), one, value) for one in wanted for value in present)
-
-
-def _sequence_matches(content: Dataset, key: DataElement) -> bool:
-    """One item of keys; any item of the workitem that matches all of them is enough (C.2.2.2.6)."""
-    items = list(key.value or ())
-    if not items or not any(_has_value(element) for element in items[0]):
-        return True
-    return any(
-        matches(one, items[0]) for one in content.get(key.tag, DataElement(key.tag, "SQ", [])).value or ()
-    )
-
-
-def _has_value(element: DataElement) -> bool:
+def _key(element: DataElement) -> Key:
+    name = f"{int(element.tag):08X}"
     if element.VR == "SQ":
-        return any(_has_value(inner) for item in element.value or () for inner in item)
-    return bool(_texts(element))
+        items = list(element.value or ())
+        return Key(name=name, vr="SQ", inner=keys_of(items[0]) if items else ())
+    return Key(name=name, vr=str(element.VR), wanted=_texts(element))
 
 
-def _texts(element: DataElement) -> list[str]:
+def _texts(element: DataElement) -> tuple[str, ...]:
     value = element.value
     values = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-    return [str(one).strip(" \0") for one in values if one is not None and str(one).strip(" \0")]
+    return tuple(str(one).strip(" \0") for one in values if one is not None and str(one).strip(" \0"))
+
+
+def selective(keys: Iterable[Key]) -> tuple[Key, ...]:
+    """Return the keys that exclude anything: the others need not be looked at."""
+    return tuple(one for one in keys if one.selects)
+
+
+def matches(content: Json, keys: Iterable[Key]) -> bool:
+    """Return whether a workitem's attributes match all keys."""
+    return all(_element_matches(content, key) for key in keys)
+
+
+def selected(content: Json, keys: Iterable[Key]) -> dict[str, Any]:
+    """Return the attributes that the keys ask for; one that the workitem lacks comes back empty."""
+    found = {key.name: content.get(key.name, {"vr": key.vr}) for key in keys}
+    if _CHARACTER_SET in content:
+        found[_CHARACTER_SET] = content[_CHARACTER_SET]
+    return found
+
+
+def comparable_name(name: str) -> str:
+    """Return a person's name as it is compared: without regard to case and to empty components at its end."""
+    return name.casefold().rstrip("^")
+
+
+def _element_matches(content: Json, key: Key) -> bool:
+    """Whether any value matches; of a sequence, whether any item matches all its keys (C.2.2.2.6)."""
+    present = content.get(key.name, {}).get("Value") or ()
+    if key.vr == "SQ":
+        return not key.selects or any(matches(one, key.inner) for one in present)
+    if not key.wanted:
+        return True
+    values = [_name_of(one) if isinstance(one, Mapping) else str(one).strip(" \0") for one in present]
+    return any(_value_matches(key.vr, one, value) for one in key.wanted for value in values)
+
+
+def _name_of(name: Json) -> str:
+    """A person's name in DICOM JSON as one text."""
+    groups = (str(name.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic"))
+    return "=".join(groups).rstrip("=")
 
 
 def _value_matches(vr: str, wanted: str, value: str) -> bool:
@@ -84,10 +116,19 @@ def _value_matches(vr: str, wanted: str, value: str) -> bool:
     if vr == "DT":
         return _in_range(vr, (wanted, wanted), value)
     if vr == "PN":
-        return bool(_pattern(wanted.casefold().rstrip("^")).fullmatch(value.casefold().rstrip("^")))
+        return bool(_pattern(comparable_name(wanted)).fullmatch(comparable_name(value)))
+    if vr in _NUMBERS:
+        return _number(wanted) == _number(value)
     if vr in _NO_WILD_CARDS:
         return wanted == value
     return bool(_pattern(wanted).fullmatch(value))
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @lru_cache(maxsize=256)

@@ -59,6 +59,7 @@ def read_query(parameters: Iterable[tuple[str, str]]) -> Search:
         BadQuery: a name or a value cannot be read.
     """
     keys, limit, offset, everything = Dataset(), _MOST, 0, False
+    keys.SpecificCharacterSet = "ISO_IR 192"
     for keyword in DEFAULT:
         _put(keys, (keyword,), "")
     for name, value in parameters:
@@ -82,10 +83,11 @@ def read_filter(text: str) -> Dataset | None:
         BadQuery: a name or a value cannot be read.
     """
     keys = Dataset()
+    keys.SpecificCharacterSet = "ISO_IR 192"
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
         _put(keys, tuple(name.split(".")), value)
-    return keys if len(keys) else None
+    return keys if len(keys) > 1 else None
 
 
 def _put(keys: Dataset, path: tuple[str, ...], value: str) -> None:

@@ -16,10 +16,13 @@ from sqlalchemy.orm import Session
 
 from agent.database.workitems import Workitem
 from agent.foundation.errors import WorkitemInvalid
+from agent.ups.matching import comparable_name
 from agent.ups.terms import PUSH, Priority, StepState
 from dicom_sr.attributes import FOREIGN_ERRORS, items, text
 
 URGENCY = {Priority.HIGH: 0, Priority.MEDIUM: 50, Priority.LOW: 100}
+# In the column of the accession number: there are several, so that the content must be looked at.
+SEVERAL = "*"
 # Never given to anybody: who knows it may act as the performer (PS3.4 CC.2.7).
 _SECRET = "TransactionUID"
 
@@ -97,9 +100,20 @@ def save(row: Workitem, dataset: Dataset) -> None:
     if _SECRET in dataset:
         del dataset[_SECRET]
     row.content = as_json(dataset)
-    row.urgency = urgency_of(dataset)
-    row.patient_id = text(dataset, "PatientID")
-    row.study_instance_uid = study_of(dataset)
+    for column, value in search_columns(dataset).items():
+        setattr(row, column, value)
+
+
+def search_columns(dataset: Dataset) -> dict[str, Any]:
+    """Return what the columns hold by which workitems are found."""
+    numbers = {text(order, "AccessionNumber") for order in items(dataset, "ReferencedRequestSequence")} - {""}
+    return {
+        "urgency": urgency_of(dataset),
+        "patient_id": text(dataset, "PatientID"),
+        "patient_name": comparable_name(text(dataset, "PatientName")),
+        "accession_number": SEVERAL if len(numbers) > 1 else next(iter(numbers), ""),
+        "study_instance_uid": study_of(dataset),
+    }
 
 
 def content_of(row: Workitem) -> Dataset:

@@ -154,8 +154,7 @@ class _Service:
 
     def _find(self, search: Search) -> list[dict[str, Any]]:
         page = {"limit": search.limit, "offset": search.offset}
-        found = self._manager.find(search.keys, whole=search.everything, **page)
-        return [as_json(one) for one in found]
+        return list(self._manager.find(search.keys, whole=search.everything, **page))
 
     async def subscribe(self, request: Request) -> Response:
         uid, receiver = request.path_params["uid"], self._receiver(request)

@@ -27,6 +27,7 @@ from agent.receive.door_record import calling
 from agent.ups.foreign import dataset_of
 from agent.ups.manager import Manager, Reply
 from agent.ups.permissions import ANYBODY, Permissions
+from agent.ups.records import as_dataset
 from agent.ups.terms import EVENT, PULL, PUSH, QUERY, WATCH, ActionType, UpsStatus
 from dicom_sr.attributes import text
 
@@ -144,7 +145,7 @@ class UpsScp(BoundedScp):
                 if event.is_cancelled:
                     yield _CANCELED_FIND, None
                     return
-                yield _PENDING, found
+                yield _PENDING, as_dataset(found)
         except DatabaseUnavailable:
             yield _OUT_OF_RESOURCES, None
         except WorkitemInvalid:

@@ -5,19 +5,22 @@ Source: PS3.4 CC.2.8 (UPS Query), PS3.18 section 11.9 (search).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydicom import Dataset
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from agent.database.session import Database
 from agent.database.workitems import Workitem
-from agent.ups.matching import matches, selected
-from agent.ups.records import URGENCY, as_dataset
+from agent.ups.matching import comparable_name, keys_of, matches, selected, selective
+from agent.ups.records import SEVERAL, URGENCY
 from dicom_sr.attributes import items, texts
 
-_BATCH = 200
+_BATCH, _FIRST_BATCH = 200, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,35 +35,41 @@ class Page:
     whole: bool = False
 
 
-def find(database: Database, keys: Dataset, page: Page) -> Iterator[Dataset]:
-    """Yield the workitems that match the keys, urgent ones first, with the attributes that the keys name.
+def find(database: Database, identifier: Dataset, page: Page) -> Iterator[dict[str, Any]]:
+    """Yield the workitems that match, in DICOM JSON, urgent ones first, with what is asked for.
 
     Each batch is read in a transaction of its own, so that a slow reader holds nothing open. A workitem
     whose priority changes meanwhile may be missed or come twice, as the standard allows.
     """
+    keys = keys_of(identifier)
+    matching = selective(keys)
     after: tuple[int, int] | None = None
     passed = given = 0
     while page.limit is None or given < page.limit:
+        size = _BATCH
+        if page.limit is not None and after is None:
+            size = min(_BATCH, max(_FIRST_BATCH, page.limit + page.offset))
         with database.reading() as session:
-            rows = session.scalars(_query(keys, after).limit(_BATCH)).all()
+            query = _query(identifier, after, session.get_bind().dialect.name)
+            rows = session.execute(query.limit(size)).all()
         for row in rows:
-            content = as_dataset(row.content)
-            if not matches(content, keys):
+            if not matches(row.content, matching):
                 continue
             passed += 1
             if passed <= page.offset:
                 continue
-            yield content if page.whole else selected(content, keys)
+            yield row.content if page.whole else selected(row.content, keys)
             given += 1
             if given == page.limit:
                 return
-        if len(rows) < _BATCH:
+        if len(rows) < size:
             return
         after = rows[-1].urgency, rows[-1].id
 
 
-def _query(keys: Dataset, after: tuple[int, int] | None) -> Select[Workitem]:
-    query = select(Workitem).order_by(Workitem.urgency, Workitem.id)
+def _query(keys: Dataset, after: tuple[int, int] | None, dialect: str) -> Select[int, int, dict[str, Any]]:
+    query = select(Workitem.urgency, Workitem.id, Workitem.content)
+    query = query.order_by(Workitem.urgency, Workitem.id)
     for keyword, column in (
         ("SOPInstanceUID", Workitem.uid),
         ("ProcedureStepState", Workitem.state),
@@ -72,13 +81,29 @@ def _query(keys: Dataset, after: tuple[int, int] | None) -> Select[Workitem]:
         rank for name, rank in URGENCY.items() if name in _plain(keys, "ScheduledProcedureStepPriority")
     ]:
         query = query.where(Workitem.urgency.in_(ranks))
+    for order in items(keys, "ReferencedRequestSequence")[:1]:
+        if values := _plain(order, "AccessionNumber"):
+            query = query.where(Workitem.accession_number.in_([SEVERAL, *values]))
+    if len(names := texts(keys, "PatientName")) == 1:
+        query = query.where(*_like(Workitem.patient_name, comparable_name(names[0]), dialect))
     if studies := _studies(keys):
         query = query.where(Workitem.study_instance_uid.in_(studies))
     if after is not None:
-        urgency, row_id = after
-        later = and_(Workitem.urgency == urgency, Workitem.id > row_id)
-        query = query.where(or_(Workitem.urgency > urgency, later))
+        query = query.where(tuple_(Workitem.urgency, Workitem.id) > tuple_(*after))
     return query
+
+
+def _like(column: InstrumentedAttribute[str], wanted: str, dialect: str) -> list[ColumnElement[bool]]:
+    """Compare a column with a text in which `*` and `?` are wild cards, and nothing else is."""
+    prefix = re.split(r"[*?]", wanted, maxsplit=1)[0]
+    if prefix == wanted:
+        return [column == wanted]
+    escaped = re.sub(r"([%_\\])", r"\\\1", wanted).replace("*", "%").replace("?", "_")
+    found: list[ColumnElement[bool]] = [column.like(escaped, escape="\\")]
+    if prefix and dialect == "sqlite":
+        # Its LIKE does not use an index; it compares texts by their code points.
+        found += [column >= prefix, column < prefix + chr(0x10FFFF)]
+    return found
 
 
 def _studies(keys: Dataset) -> Sequence[str]:

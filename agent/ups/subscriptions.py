@@ -15,8 +15,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from agent.database.workitems import Subscription, Workitem
-from agent.ups.matching import matches
-from agent.ups.records import as_dataset, as_json, content_of
+from agent.ups.matching import keys_of, matches
+from agent.ups.records import as_dataset, as_json
 from agent.ups.terms import FILTERED_SUBSCRIPTION, GLOBAL_SUBSCRIPTION
 
 GLOBAL = frozenset({str(GLOBAL_SUBSCRIPTION), str(FILTERED_SUBSCRIPTION)})
@@ -83,16 +83,13 @@ def receivers(session: Session, workitem: Workitem) -> list[str]:
     rows = session.scalars(select(Subscription).where(Subscription.uid.in_([workitem.uid, *GLOBAL]))).all()
     single = {row.ae_title: row.wanted for row in rows if row.uid == workitem.uid}
     found = {ae_title for ae_title, wanted in single.items() if wanted}
-    content: Dataset | None = None
     for row in rows:
         if row.uid not in GLOBAL or single.get(row.ae_title) is False or row.ae_title in found:
             continue
         if row.last_workitem_id is not None and workitem.id > row.last_workitem_id:
             continue
-        if row.filter is not None:
-            content = content if content is not None else content_of(workitem)
-            if not matches(content, as_dataset(row.filter)):
-                continue
+        if row.filter is not None and not matches(workitem.content, keys_of(as_dataset(row.filter))):
+            continue
         found.add(row.ae_title)
     return sorted(found)
 

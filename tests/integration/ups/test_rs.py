@@ -148,3 +148,47 @@ def test_channel_tells_what_happens_from_then_on(manager: Manager, client: TestC
     found = client.get(f"/workitems?SOPInstanceUID={uid}").json()
     assert found[0]["00741000"]["Value"] == ["COMPLETED"]
     assert client.delete(f"/workitems/{uid}/subscribers/WS1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("PatientName=100%25*", ["a"]),
+        ("PatientName=1___*", []),
+        ("PatientName=%25", []),
+        ("PatientName=o'br_en*", ["b"]),
+        ("PatientName=O?BR_EN^x*", ["b"]),
+        ("PatientName=m%C3%BCLLER^*", ["c"]),
+        ("PatientName=*ller*", ["c"]),
+        ("PatientName=%E5%B1%B1*", ["d"]),
+        ("PatientName=Back%5CSlash", []),
+        ("PatientName=';DROP TABLE workitems;--", []),
+        ("ReferencedRequestSequence.AccessionNumber=A%25", []),
+        ("ReferencedRequestSequence.AccessionNumber=A_2", ["b"]),
+        ("ReferencedRequestSequence.AccessionNumber=A*", ["a", "b", "c"]),
+        ("ReferencedRequestSequence.AccessionNumber=SECOND", ["c"]),
+        ("PatientID=P_", ["d"]),
+        ("PatientID=P?", ["a", "b", "c", "d"]),
+    ],
+)
+def test_wild_cards_are_those_of_the_standard_and_no_others(
+    manager: Manager, client: TestClient, query: str, found: list[str]
+) -> None:
+    """`*` and `?` are wild cards; what SQL takes for one, a quote and a backslash are characters."""
+    for number, name, patient, accessions in (
+        ("a", "100%^Sure", "P1", ["A1"]),
+        ("b", "O'Br_en^X", "P2", ["A_2"]),
+        ("c", "Müller^Jörg", "P3", ["AX3", "SECOND"]),
+        ("d", "山田^太郎", "P_", []),
+    ):
+        orders = []
+        for one in accessions:
+            order = Dataset()
+            order.StudyInstanceUID, order.AccessionNumber = "1.2.3", one
+            orders.append(order)
+        uid = f"2.25.4500.{ord(number)}"
+        values = {"PatientName": name, "PatientID": patient, "ReferencedRequestSequence": orders}
+        manager.create(uid, scheduled(WorklistLabel="WILD", **values))
+    answer = client.get(f"/workitems?{query}&WorklistLabel=WILD")
+    uids = [one["00080018"]["Value"][0] for one in answer.json()] if answer.status_code == 200 else []
+    assert [chr(int(uid.rsplit(".", 1)[-1])) for uid in uids] == found

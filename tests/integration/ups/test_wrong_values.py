@@ -63,12 +63,11 @@ def test_wrong_values_are_refused_and_harm_no_neighbour(manager: Manager) -> Non
             created += not reply.status.failed
             if reply.status.failed and reply.status not in REFUSED:
                 unexpected.append((keyword, vr, reply.status))
-    listed = [
-        one for one in manager.find(Dataset(), whole=True) if str(one.SOPInstanceUID).startswith("2.25.41.")
-    ]
+    found = [str(one["00080018"]["Value"][0]) for one in manager.find(Dataset(), whole=True)]
+    listed = [one for one in found if one.startswith("2.25.41.")]
     assert unexpected == []
     assert created == len(listed)
-    assert all(manager.get(str(one.SOPInstanceUID)).status is UpsStatus.SUCCESS for one in listed)
+    assert all(manager.get(one).status is UpsStatus.SUCCESS for one in listed)
 
 
 def test_wrong_values_of_a_change_leave_the_workitem_as_it_was(manager: Manager, uid: str) -> None:

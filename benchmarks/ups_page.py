@@ -1,0 +1,111 @@
+"""How long the first page of a search takes, over UPS-RS and over C-FIND."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from itertools import islice
+
+from pydicom import Dataset
+from pynetdicom import AE
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from agent.database import migrate
+from agent.database.session import Database, open_engine
+from agent.foundation.settings.tree import ListenerSettings
+from agent.ups.channel import Channel
+from agent.ups.manager import Manager
+from agent.ups.permissions import Permissions
+from agent.ups.query_string import read_query
+from agent.ups.rs import ups_app
+from agent.ups.scp import UpsScp
+from agent.ups.terms import PULL
+from benchmarks.databases import durable_database
+from benchmarks.figures import percentile
+from benchmarks.ups_fill import fill
+
+PAGE = 50
+TOKEN = "benchmark"
+
+
+def searches(count: int) -> Mapping[str, dict[str, str]]:
+    """The searches of a reading station, by what they ask for."""
+    middle = count // 2
+    return {
+        "everything": {},
+        "scheduled": {"ProcedureStepState": "SCHEDULED"},
+        "in progress": {"ProcedureStepState": "IN PROGRESS"},
+        "scheduled and urgent": {"ProcedureStepState": "SCHEDULED", "ScheduledProcedureStepPriority": "HIGH"},
+        "one patient": {"PatientID": f"P{middle}"},
+        "one order": {"ReferencedRequestSequence.AccessionNumber": f"A{middle}"},
+        "one study": {"InputInformationSequence.StudyInstanceUID": f"2.25.77.{middle}"},
+        "a name's beginning": {"PatientName": "meyer77*"},
+        "a name's middle": {"PatientName": "*ver7^Anna*"},
+        "our station": {"ScheduledStationNameCodeSequence.CodeValue": "ECHO_AGENT"},
+        "no such code": {"ScheduledWorkitemCodeSequence.CodeValue": "nothing"},
+    }
+
+
+def measure(kind: str, count: int, rounds: int) -> list[dict[str, object]]:
+    """Fill a database of a kind; return one row a search, times in ms."""
+    with tempfile.TemporaryDirectory() as folder, durable_database(kind, folder) as url:
+        database = Database(open_engine(url))
+        try:
+            migrate.upgrade(database)
+            fill(database, count)
+            with database.engine.connect() as connection:
+                connection.execute(text("ANALYZE"))
+                connection.commit()
+            return _measured(kind, database, count, rounds)
+        finally:
+            database.close()
+
+
+def _measured(kind: str, database: Database, count: int, rounds: int) -> list[dict[str, object]]:
+    manager, permissions = Manager(database), Permissions(token=TOKEN)
+    app = ups_app(manager, Channel(database, permissions=permissions), permissions=permissions)
+    scp = UpsScp(ListenerSettings(ae_title="ECHO_UPS", port=0), manager)
+    port = scp.start()
+    rows: list[dict[str, object]] = []
+    try:
+        with TestClient(app, headers={"authorization": f"Bearer {TOKEN}"}) as client:
+            for name, keys in searches(count).items():
+                over_http = [_over_http(client, keys) for _ in range(rounds)]
+                over_dimse = [_over_dimse(port, keys) for _ in range(rounds)]
+                rows.append(
+                    {
+                        "database": kind,
+                        "items": count,
+                        "search": name,
+                        "found": over_http[0][0],
+                        "UPS-RS ms": percentile([one for _, one in over_http], 0.5, 1),
+                        "UPS-RS worst": percentile([one for _, one in over_http], 1.0, 1),
+                        "C-FIND ms": percentile(over_dimse, 0.5, 1),
+                        "C-FIND worst": percentile(over_dimse, 1.0, 1),
+                    }
+                )
+    finally:
+        scp.stop()
+    return rows
+
+
+def _over_http(client: TestClient, keys: dict[str, str]) -> tuple[int, float]:
+    began = time.perf_counter()
+    answer = client.get("/workitems", params={**keys, "limit": str(PAGE)})
+    took = 1000 * (time.perf_counter() - began)
+    return (len(answer.json()) if answer.status_code == 200 else 0), took
+
+
+def _over_dimse(port: int, keys: dict[str, str]) -> float:
+    identifier: Dataset = read_query(keys.items()).keys
+    entity = AE(ae_title="BENCHMARK")
+    entity.add_requested_context(PULL)
+    association = entity.associate("127.0.0.1", port, ae_title="ECHO_UPS")
+    began = time.perf_counter()
+    for _ in islice(association.send_c_find(identifier, PULL), PAGE):
+        pass
+    took = 1000 * (time.perf_counter() - began)
+    association.abort()
+    return took
