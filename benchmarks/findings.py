@@ -2,8 +2,10 @@
 
     python -m benchmarks.findings
 
-Unseen: every sentence holds a number of its own, and what was kept is forgotten before each report.
-Recurring: the same reports again, as sentences recur in practice. Hostile: seconds for 40,000 characters.
+Unseen: every sentence holds a number of its own, and what was kept is forgotten before each report:
+harder than life, where short sentences recur. Dictated: each phantom dictated once, nothing kept at the
+beginning. Recurring: the same reports again. The processor time of a fixed loop (`loop`) tells how busy the
+machine's other threads were. Hostile: seconds for 40,000 characters.
 """
 
 from __future__ import annotations
@@ -11,12 +13,21 @@ from __future__ import annotations
 import random
 import time
 
+import numpy as np
+
 from model.findings import reading
 from model.findings.extract import read_report
+from model.phantom.dictation import dictated_report
+from model.phantom.draw import draw_spec
 
 REPORTS = 150
 SENTENCES = 12
-HOSTILE = ("no ", "effusion, ", "left and right ", "no effusion or ", "未见气胸", "1. ", "(", "FINDINGS: ")
+ROUNDS = 5  # the best of these: the shortest time is the least disturbed one
+HOSTILE = (
+    "no ", "effusion, ", "left and right ", "no effusion or ", "未见气胸", "1. ", "(", "FINDINGS: ",
+    "effusion? no. ",
+    "no effusion apart from ", "[no/small] effusion ", "not seen but cannot be excluded ", "effusion- ptx+ ",
+)  # fmt: skip
 _SIDES = ("left", "right", "bilateral")
 _FINDINGS = ("effusion", "opacity", "atelectasis", "consolidation", "nodule", "pneumothorax")
 
@@ -36,28 +47,53 @@ def sentence(rng: random.Random) -> str:
 
 
 def rate(reports: list[str], *, forget: bool) -> float:
-    """Reports per second of processor time."""
+    """Reports per second of processor time, each report at its best of several rounds."""
+    best = [float("inf")] * len(reports)
+    for _ in range(ROUNDS):
+        for index, report in enumerate(reports):
+            if forget:
+                reading.explained.cache_clear()
+            begun = time.process_time()
+            read_report(report)
+            best[index] = min(best[index], time.process_time() - begun)
+    return len(reports) / sum(best)
+
+
+def once(reports: list[str]) -> float:
+    """Reports per second where each is read once, with nothing kept at the beginning."""
+    reading.explained.cache_clear()
     begun = time.process_time()
     for report in reports:
-        if forget:
-            reading.explained.cache_clear()
         read_report(report)
     return len(reports) / (time.process_time() - begun)
+
+
+def loop() -> float:
+    """The shortest processor time, in ms, of 100,000 additions."""
+    best = float("inf")
+    for _ in range(30):
+        begun, total = time.process_time(), 0
+        for number in range(100_000):
+            total += number & 3
+        best = min(best, time.process_time() - begun)
+    return best * 1000
 
 
 def main() -> None:
     """Measure and print."""
     rng = random.Random(5)
     reports = ["FINDINGS: " + " ".join(sentence(rng) for _ in range(SENTENCES)) for _ in range(REPORTS)]
+    dictated = [dictated_report(draw_spec(seed), np.random.default_rng(seed)) for seed in range(REPORTS)]
     read_report("No effusion.")
+    print(f"loop                 {loop():6.1f} ms")
     print(f"unseen sentences     {rate(reports, forget=True):6.0f} reports/s")
-    read_report(reports[0])
-    for report in reports:
-        read_report(report)
+    print(f"dictated, each once  {once(dictated):6.0f} reports/s")
     print(f"recurring sentences  {rate(reports, forget=False):6.0f} reports/s")
     for piece in HOSTILE:
         text = (piece * 40_000)[:40_000]
-        print(f"hostile {piece!r:18} {1 / rate([text], forget=True):6.2f} s")
+        begun = time.process_time()
+        read_report(text)
+        print(f"hostile {piece!r:35} {time.process_time() - begun:6.2f} s")
 
 
 if __name__ == "__main__":

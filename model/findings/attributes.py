@@ -57,6 +57,8 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> lis
     `found`: mention, its own attributes, whether it is a device; findings and devices share nothing.
     """
     shared = [attributes for _, attributes, _ in found]
+    if len(found) < 2:
+        return shared
     pairs = [
         i
         for i in range(len(found) - 1)
@@ -91,6 +93,8 @@ def _joining(marked: Marked) -> frozenset[str]:
 
 def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, Severity], ...]:
     """Each side with its severity in "small left and moderate right"; empty where not said so."""
+    if len(marked.sides) < 2 or len(marked.severities) < 2:
+        return ()
     pairs = []
     for severity in (s for s in marked.severities if territory.left <= s.start < territory.mention.start):
         side = next((s for s in marked.sides if s.start in (severity.end, severity.end + 1)), None)
@@ -100,6 +104,8 @@ def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[L
 
 
 def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
+    if not marked.sides:
+        return None
     mention = territory.mention
     fixed = [p for p in marked.places if p.key in _FIXED]
     sides = [
@@ -128,6 +134,8 @@ def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
 
 
 def _location(marked: Marked, territory: Territory, device: bool) -> str | None:
+    if not marked.places:
+        return None
     places = [p for p in marked.places if territory.holds(p)]
     if device:
         places = [
@@ -148,6 +156,8 @@ def _location(marked: Marked, territory: Territory, device: bool) -> str | None:
 
 
 def _severity(marked: Marked, territory: Territory) -> Severity | None:
+    if not marked.severities:
+        return None
     mention = territory.mention
     own = {(s.start, s.end) for s in marked.states} if mention.kind == "statement" else set()
     grades = [
@@ -184,6 +194,8 @@ def _grades_a_change(marked: Marked, span: Span, mention: Span) -> bool:
 
 
 def _change(marked: Marked, territory: Territory) -> Change | None:
+    if not marked.changes and not any(cue.kind == "after:negated" for cue in marked.cues):
+        return None
     mention = territory.mention
     said = {
         c.key

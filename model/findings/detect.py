@@ -37,8 +37,10 @@ def language_of(text: str, vocabulary: Vocabulary) -> Language:
     """The language of a report. A text without words is read in the vocabulary's first language."""
     packs = vocabulary.packs
     first = next(iter(packs))
-    han, other = len(_HAN.findall(text)), len(_OTHER_SCRIPT.findall(text))
-    words = [word.lower() for word in _WORD.findall(_HAN.sub(" ", text))[:_SAMPLE]]
+    plain = text.isascii()
+    han = 0 if plain else len(_HAN.findall(text))
+    other = 0 if plain else len(_OTHER_SCRIPT.findall(text))
+    words = [word.lower() for word in _WORD.findall(_HAN.sub(" ", text) if han else text)[:_SAMPLE]]
     letters = sum(len(word) for word in words)
     if other > 0.2 * max(1, letters + han):
         return Language(pack="", name="another script")
@@ -55,10 +57,12 @@ def foreign_sentence(sentence: str, language: Language, vocabulary: Vocabulary) 
     """Why a sentence of a report is not read: it is in another language than the report; "" if it is not."""
     if language.pack == "zh":
         return ""
-    if _HAN.search(sentence) or _OTHER_SCRIPT.search(sentence):
+    if not sentence.isascii() and (_HAN.search(sentence) or _OTHER_SCRIPT.search(sentence)):
         return "the sentence is in another script than the report"
-    words = [word.lower() for word in _WORD.findall(sentence)]
+    words = _WORD.findall(sentence.lower())
     denials, others = _foreign_marks(vocabulary, language.pack)
+    if denials.isdisjoint(words) and others.isdisjoint(words):
+        return ""
     denial = next((word for word in words if word in denials), "")
     foreign = sum(word in denials or word in others for word in words)
     own = sum(word in vocabulary.packs[language.pack].function_words for word in words)
@@ -87,7 +91,7 @@ def _by_words(words: list[str], text: str, vocabulary: Vocabulary) -> Language:
 
 
 def _share(words: list[str], known: Set[str]) -> float:
-    return sum(word in known for word in words) / len(words)
+    return sum(map(known.__contains__, words)) / len(words)
 
 
 @lru_cache(maxsize=32)

@@ -18,9 +18,7 @@ def with_malposition(marked: Marked, found: Sequence[Read], vocabulary: Vocabula
     """Add the malposition that a device's place means where the sentence speaks of the device's tip."""
     listed = list(found)
     stated = [read.finding for read in found if read.finding is not None]
-    if any(f.concept == MALPOSITION for f in stated) or not marked.pack.words["tips"].intersection(
-        marked.words
-    ):
+    if any(f.concept == MALPOSITION for f in stated) or marked.pack.words["tips"].isdisjoint(marked.bag):
         return listed
     for finding in stated:
         if finding.presence is not Presence.PRESENT:
@@ -47,6 +45,8 @@ def _wrong_place(marked: Marked, device: str, vocabulary: Vocabulary) -> str:
     """The words of a place where the device does not belong, if the sentence says that its tip is there."""
     for phrase in vocabulary.misplaced.get(device, ()):
         words = words_of(phrase)
+        if words[0] not in marked.bag:
+            continue
         for start in range(len(marked.words) - len(words) + 1):
             if marked.words[start : start + len(words)] != words:
                 continue

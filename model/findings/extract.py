@@ -23,7 +23,6 @@ from model.findings.text.choices import REASON, is_unmade, other_choices
 from model.findings.text.headings import Kind
 from model.findings.text.questions import with_answers
 from model.findings.text.sentences import Sentence, sentences_of
-from model.findings.text.tokens import words_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
 
@@ -119,7 +118,7 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
         if reason:
             refused.append((evidence, reason))
             continue
-        taken = takes_back(words_of(sentence.text[:40]), pack)
+        taken = takes_back(sentence.text, pack)
         if taken == "all" and reads:  # "Scratch that."
             reads[-1] = []
         found = list(_placed(_read_sentence(reader, sentence), evidence, (start, end)))

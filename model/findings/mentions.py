@@ -61,6 +61,8 @@ def _of_statement(statement: Statement) -> Mention:
 def _without_generic(marked: Marked, found: Sequence[Mention], vocabulary: Vocabulary) -> list[Mention]:
     """Leave out "catheter" and its like where the sentence names a device: "port with catheter tip …"."""
     generic = marked.pack.words["generic_devices"]
+    if generic.isdisjoint(marked.bag):
+        return list(found)
     named = any(
         any(vocabulary.concepts[key].device for key in m.concepts) and marked.text(m.span) not in generic
         for m in found

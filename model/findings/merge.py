@@ -8,12 +8,10 @@ negatives ("the lungs are clear") give way to any plain statement about the same
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from model.findings.types import Finding, Presence
+from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.findings.vocabulary import Vocabulary
-
-_ATTRIBUTES = ("laterality", "location", "severity", "change")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +87,23 @@ def _policy_gives_way(kept: Sequence[tuple[Finding, bool]], vocabulary: Vocabula
 def _agree(first: Finding, second: Finding) -> bool:
     if first.concept != second.concept or first.presence is not second.presence:
         return False
-    pairs = ((getattr(first, name), getattr(second, name)) for name in _ATTRIBUTES)
-    return all(a is None or b is None or a == b for a, b in pairs)
+    return all(a is None or b is None or a == b for a, b in zip(_of(first), _of(second), strict=True))
 
 
 def _union(first: Finding, second: Finding) -> Finding:
-    values = {
-        name: getattr(first, name) if getattr(first, name) is not None else getattr(second, name)
-        for name in _ATTRIBUTES
-    }
-    said = [sum(getattr(f, name) is not None for name in _ATTRIBUTES) for f in (first, second)]
-    source = second if said[1] > said[0] else first
-    return replace(first, **values, evidence=source.evidence, span=source.span)
+    said = [_of(finding).count(None) for finding in (first, second)]
+    source = second if said[1] < said[0] else first
+    return Finding(
+        concept=first.concept,
+        presence=first.presence,
+        laterality=second.laterality if first.laterality is None else first.laterality,
+        location=second.location if first.location is None else first.location,
+        severity=second.severity if first.severity is None else first.severity,
+        change=second.change if first.change is None else first.change,
+        evidence=source.evidence,
+        span=source.span,
+    )
+
+
+def _of(finding: Finding) -> tuple[Laterality | None, str | None, Severity | None, Change | None]:
+    return finding.laterality, finding.location, finding.severity, finding.change

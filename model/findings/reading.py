@@ -71,6 +71,8 @@ def explained(
 def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
     """A sentence's marks after corrections, contrasts and elided subjects."""
     marked = reader.mark(sentence, dropped)
+    if not marked.terms:
+        return marked  # nothing that could be corrected, denied or said of a side
     for step in _STEPS:
         tokens = step(marked)
         if tokens is not None:
@@ -90,10 +92,11 @@ def _sentence_reads(
     areas = {t.mention: t for t in territories(marked, [m.span for m in mentions])}
     attributes = share(marked, _attributes(marked, mentions, areas, vocabulary))
     found: list[Read] = []
+    pseudo = any(cue.kind == "pseudo" for cue in marked.cues)
     for mention, attribute in zip(mentions, attributes, strict=True):
         area = areas[mention.span]
         context = _context(marked, mention, scopes, governed, vocabulary)
-        unchanged = is_unchanged(marked, mention.span)
+        unchanged = pseudo and is_unchanged(marked, mention.span)
         if unchanged and attribute.change is None:
             attribute = replace(attribute, change=Change.UNCHANGED)
         if context.status is Status.AFFIRMED and not unchanged and _is_alternative(marked, mention, mentions):
@@ -160,6 +163,8 @@ def _context(
     governed: Sequence[Span],
     vocabulary: Vocabulary,
 ) -> Context:
+    if not scopes and not any(vocabulary.concepts[key].passes for key in mention.concepts):
+        return Context(Status.AFFIRMED)
     others = [g for g in governed if g != mention.span]
     passes = all(vocabulary.concepts[key].passes for key in mention.concepts)
     return context_of(marked, mention.core, scopes, others, passes=passes)
@@ -177,6 +182,8 @@ def _attributes(
 
 def _is_alternative(marked: Marked, mention: Mention, mentions: Sequence[Mention]) -> bool:
     """Of "atelectasis or scarring" neither is asserted."""
+    if len(mentions) < 2 or marked.pack.words["or"].isdisjoint(marked.bag):
+        return False
     for other in mentions:
         if other.concepts == mention.concepts or not {mention.kind, other.kind} <= {"synonym", "weak"}:
             continue
@@ -261,6 +268,8 @@ def _without_outweighed(found: Sequence[Read]) -> list[Read]:
     """
 
     pairs = [(read, read.finding) for read in found if read.finding is not None]
+    if len({finding.concept for _, finding in pairs}) == len(pairs):
+        return [read for read, _ in pairs]
 
     def outweighed(read: Read, finding: Finding) -> bool:
         return any(

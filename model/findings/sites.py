@@ -14,6 +14,7 @@ from model.findings.territory import Territory
 from model.findings.text.tokens import words_of
 from model.findings.vocabulary import Vocabulary
 
+Phrases = dict[str, list[tuple[str, ...]]]
 _BEFORE, _BEHIND, _EXPLAINED = 3, 6, 14  # words
 _ARTICLES = frozenset(("a", "an", "the", "overlying", "superimposed", "patient", "left", "right"))
 
@@ -22,10 +23,10 @@ def is_elsewhere(marked: Marked, mention: Mention, area: Territory, vocabulary: 
     """Whether the words beside a mention place it outside what its concept is a finding of."""
     if mention.kind not in ("synonym", "weak", "state", "weak_state"):
         return False
-    for rule in vocabulary.elsewhere:
-        if set(mention.concepts) <= set(rule.concepts) and _is_at(marked, mention, area, rule.words):
-            return True
-    return False
+    return any(
+        not firsts.isdisjoint(marked.bag) and _is_at(marked, mention, area, phrases)
+        for firsts, phrases in _elsewhere(vocabulary, mention.concepts)
+    )
 
 
 def is_artefact(marked: Marked, mention: Mention, area: Territory, vocabulary: Vocabulary) -> bool:
@@ -34,7 +35,9 @@ def is_artefact(marked: Marked, mention: Mention, area: Territory, vocabulary: V
     if mention.kind not in ("synonym", "weak", "state", "weak_state"):
         return False
     rest = marked.words[end : end + _EXPLAINED]
-    phrases = _phrases(vocabulary.artefacts)
+    firsts, phrases = _artefacts(vocabulary)
+    if firsts.isdisjoint(rest):
+        return False
     links = marked.pack.words["explains"]
     for at, word in enumerate(rest):
         if word in links:
@@ -48,13 +51,12 @@ def is_artefact(marked: Marked, mention: Mention, area: Territory, vocabulary: V
     return False
 
 
-def _is_at(marked: Marked, mention: Mention, area: Territory, sites: tuple[str, ...]) -> bool:
+def _is_at(marked: Marked, mention: Mention, area: Territory, phrases: Phrases) -> bool:
     start, end = mention.span.start, mention.span.end
     before = marked.words[max(area.left, start - _BEFORE) : end]
     behind = marked.words[end : min(area.right, end + _BEHIND)]
     at = next((i for i, word in enumerate(behind) if word in marked.pack.words["at"]), None)
     near = behind[:2] if at is None else behind
-    phrases = _phrases(sites)
     said = (before, near)
     return any(
         words[i : i + len(phrase)] == phrase
@@ -64,8 +66,23 @@ def _is_at(marked: Marked, mention: Mention, area: Territory, sites: tuple[str, 
     )
 
 
-@lru_cache(maxsize=64)
-def _phrases(sites: tuple[str, ...]) -> dict[str, list[tuple[str, ...]]]:
+@lru_cache(maxsize=256)
+def _elsewhere(
+    vocabulary: Vocabulary, concepts: tuple[str, ...]
+) -> tuple[tuple[frozenset[str], Phrases], ...]:
+    """The first words and the phrases of each rule that holds for all of the concepts."""
+    rules = [rule for rule in vocabulary.elsewhere if set(concepts) <= set(rule.concepts)]
+    listed = [_phrases(rule.words) for rule in rules]
+    return tuple((frozenset(phrases), phrases) for phrases in listed)
+
+
+@lru_cache(maxsize=8)
+def _artefacts(vocabulary: Vocabulary) -> tuple[frozenset[str], Phrases]:
+    phrases = _phrases(vocabulary.artefacts)
+    return frozenset(phrases), phrases
+
+
+def _phrases(sites: tuple[str, ...]) -> Phrases:
     """Sites as words, by their first word."""
     found: dict[str, list[tuple[str, ...]]] = {}
     for site in sites:

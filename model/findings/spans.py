@@ -10,25 +10,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from model.findings.lexicon import STATUSES, Pack
-from model.findings.text.glued import unglued
-from model.findings.text.labels import labelled, with_signs
+from model.findings.text.glued import SHORTEST, unglued
+from model.findings.text.labels import SIGNS, labelled, with_signs
 from model.findings.text.phrases import PhraseTree
 from model.findings.text.tokens import Shorthand, Token, expanded, tokens_of, words_of
 from model.findings.variants import british, variants
 from model.findings.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Tokens [start, end) of a sentence and what they are: `kind`, such as `synonym`, and `key`."""
 
     kind: str
     key: str
     start: int
     end: int
+
+
+_new = tuple.__new__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Marked:
     pack: Pack
     tokens: tuple[Token, ...]
     words: tuple[str, ...]
+    bag: frozenset[str]  # the words without their order
+    walls: tuple[int, ...]  # places of the words that end what belongs to a mention
     terms: tuple[Span, ...]  # synonym, weak, inverse, denial, structure
     cues: tuple[Span, ...]  # before:…, after:…, end, pseudo
     states: tuple[Span, ...]
@@ -96,10 +100,18 @@ class Reader:
         found = tokens_of(text)
         if dropped:
             found = [t for t in found if not any(a <= t.start < b for a, b in dropped)]
-        if self.pack.letters:
-            found = [self._letter(text, found, i) for i in range(len(found))]
-        found = unglued(found, self._tree.words, self.pack.words["none"])
-        return labelled(expanded(with_signs(found, self._denial), self._shorthand))
+        if any(letter in text for letter in self.pack.letters):
+            found = [self._letter(text, found, i) if t[2] - t[1] == 1 else t for i, t in enumerate(found)]
+        bag = {token[0] for token in found}  # each step below looks at the tokens only if a word calls for it
+        if any(len(word) >= SHORTEST for word in bag - self._tree.words):
+            found = unglued(found, self._tree.words, self.pack.words["none"])
+        if "+" in bag:
+            found = with_signs(found, self._denial)
+        if not self._shorthand.first_words.isdisjoint(bag):
+            found = expanded(found, self._shorthand)
+        if not SIGNS.isdisjoint(bag) or ".." in text or "--" in text:
+            found = labelled(found)
+        return found
 
     def mark(self, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
         """Tokenise a sentence and find everything that is known in it; dropped: places that are not read."""
@@ -107,14 +119,23 @@ class Reader:
 
     def mark_tokens(self, tokens: Sequence[Token]) -> Marked:
         """Find everything that is known in a list of tokens."""
-        words = tuple(token.word for token in tokens)
+        words = tuple([token[0] for token in tokens])
         families: dict[str, list[Span]] = {family: [] for family in FAMILIES}
         for start, end, labels in self._tree.matches(words):
             for family, kind, key in labels:
-                families[family].append(Span(kind, key, start, end))
-        longest = {family: _longest(spans) for family, spans in families.items()}
-        longest["severities"] = tuple(span for span in longest["severities"] if span.key != "none")
-        return Marked(pack=self.pack, tokens=tuple(tokens), words=words, **longest)
+                families[family].append(_new(Span, (kind, key, start, end)))
+        longest = {f: _longest(spans) if len(spans) > 1 else tuple(spans) for f, spans in families.items()}
+        if longest["severities"]:
+            longest["severities"] = tuple(span for span in longest["severities"] if span.key != "none")
+        walls = self.pack.words["walls"]
+        return Marked(
+            pack=self.pack,
+            tokens=tuple(tokens),
+            words=words,
+            bag=frozenset(words),
+            walls=tuple([i for i, word in enumerate(words) if word in walls]),
+            **longest,
+        )
 
     def _letter(self, text: str, tokens: Sequence[Token], index: int) -> Token:
         """ "L" and "R" alone are sides: "L effusion", "(R)", never "L2", "2 L" or "r"."""
@@ -227,7 +248,12 @@ def _pairs_of_terms(vocabulary: Vocabulary, pack: Pack) -> Iterable[tuple[str, s
 
 def _longest(spans: list[Span]) -> tuple[Span, ...]:
     """Spans without those that overlap a longer (or equally long, earlier) one; equal spans all stay."""
-    if len(spans) < 2:
+    edge = 0
+    for span in spans:
+        if span[2] < edge:
+            break
+        edge = span[3]
+    else:
         return tuple(spans)
     kept: list[Span] = []
     taken: dict[int, tuple[int, int]] = {}

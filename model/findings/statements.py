@@ -35,6 +35,8 @@ _WEAK_STATES = frozenset(("borderline", "blunted"))
 
 def statements_of(marked: Marked, structures: Mapping[str, Structure]) -> tuple[Statement, ...]:
     """All states of known parts in a sentence."""
+    if not marked.states:
+        return ()
     parts = [span for span in marked.terms if span.kind == "structure"]
     found: list[Statement] = []
     taken: set[Span] = set()

@@ -31,6 +31,10 @@ class Territory:
 def territories(marked: Marked, mentions: Sequence[Span]) -> tuple[Territory, ...]:
     """Each mention with the words around it that are its own; mentions in order of the sentence."""
     ordered = sorted(mentions, key=lambda m: (m.start, m.end))
+    if len(ordered) == 1:
+        only = ordered[0]
+        left, right = _left_edge(marked, None, only.start), _right_edge(marked, only.end, None)
+        return (Territory(only, left, right),)
     found = []
     for index, mention in enumerate(ordered):
         previous = max((m.end for m in ordered[:index] if m.end <= mention.start), default=None)
@@ -51,12 +55,12 @@ def joined(marked: Marked, first: Span, second: Span) -> bool:
 
 
 def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
-    words, walls, joins = marked.words, marked.pack.words["walls"], marked.pack.words["joins"]
+    words, joins = marked.words, marked.pack.words["joins"]
     begin = 0 if previous is None else previous
-    for index in range(start - 1, begin - 1, -1):
-        if words[index] in walls and not any(c.start < index < c.end for c in marked.changes):
-            begin = index + 1  # "new since the prior is an effusion": the change goes on
-            break
+    for index in marked.walls:
+        # "New since the prior is an effusion": the change goes on.
+        if begin <= index < start and not any(c.start < index < c.end for c in marked.changes):
+            begin = index + 1
     if previous is None:
         return begin
     # "opacity at the left base may represent X": what stands before the hedge is the opacity's.
@@ -67,10 +71,10 @@ def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
 
 
 def _right_edge(marked: Marked, end: int, following: int | None) -> int:
-    words, walls, joins = marked.words, marked.pack.words["walls"], marked.pack.words["joins"]
+    words, joins = marked.words, marked.pack.words["joins"]
     limit = len(words) if following is None else following
-    for index in range(end, limit):
-        if words[index] in walls:
+    for index in marked.walls:
+        if end <= index < limit:
             return index
     if following is None:
         return limit

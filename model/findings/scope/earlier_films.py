@@ -17,7 +17,7 @@ _STOPS = frozenset((";", ".", ","))
 def shown_before(marked: Marked) -> list[Scope]:
     """The scopes of such words, each to the end of its clause."""
     pack, words = marked.pack.words, marked.words
-    if not pack["showed"] or pack["prior_films"].isdisjoint(words):
+    if not pack["showed"] or pack["prior_films"].isdisjoint(marked.bag):
         return []
     found = []
     for index, word in enumerate(words):

@@ -54,6 +54,8 @@ def context_of(
 ) -> Context:
     """The status of a mention under the scopes of its sentence. mentions: the other ones."""
     governing = tuple(s for s in scopes if s.start <= mention.start < s.end and not _overlap(s.cue, mention))
+    if not governing and not passes:
+        return Context(Status.AFFIRMED)
     case = Case(marked=marked, mention=mention, governing=governing, mentions=mentions, passes=passes)
     for rule in RULES:
         if (context := rule(case)) is not None:

@@ -19,7 +19,9 @@ _HARD_STOPS = frozenset((";", "."))
 
 def scopes_of(marked: Marked, mentions: Sequence[Span]) -> tuple[Scope, ...]:
     """The scopes of all cues of a sentence. `mentions`: the spans that could be governed."""
-    found = [*_denies_behind_no_change(marked), *shown_before(marked), *_asked_by_inversion(marked)]
+    found = [*shown_before(marked), *_asked_by_inversion(marked)]
+    if marked.cues:
+        found = [*_denies_behind_no_change(marked), *found]
     for cue in marked.cues:
         direction, _, kind = cue.kind.partition(":")
         if direction == "before" and _looks_forward(marked, cue, mentions):

@@ -18,9 +18,15 @@ _OPENED = frozenset((":", "?"))
 
 def answered(marked: Marked) -> list[Token] | None:
     """The tokens with each answer as that of a form; None if the sentence has none."""
-    if "?" not in marked.words and _first_words(marked.pack).isdisjoint(marked.words):
+    firsts = _first_words(marked.pack)
+    if "?" not in marked.bag and firsts.isdisjoint(marked.bag):
         return None
     ends = {t.end for t in marked.terms if t.kind in ("synonym", "weak")} | {s.end for s in marked.states}
+    words = marked.words
+    if not any(i in ends or words[i - 1] in _OPENED for i, word in enumerate(words) if word in firsts) and (
+        "?" not in marked.bag
+    ):
+        return None
     found: list[Token] = []
     changed = False
     index = 0

@@ -12,8 +12,10 @@ _BEHIND = frozenset((",", ".", ";", ")", "as", "side", "("))
 def without_excluded_side(marked: Marked) -> list[Token] | None:
     """The tokens without a side that is named only to be excluded; None if there is none."""
     negations = marked.pack.words["not"]
+    if len(marked.sides) < 2:
+        return None
     sides = [s for s in marked.sides if s.key in ("left", "right")]
-    if len(sides) < 2 or negations.isdisjoint(marked.words):
+    if len(sides) < 2 or negations.isdisjoint(marked.bag):
         return None
     for side in sides:
         start = side.start

@@ -14,7 +14,13 @@ from model.findings.text.tokens import Token
 
 def with_subjects(marked: Marked) -> list[Token] | None:
     """The tokens with each elided subject put in; None if none is missing."""
-    denies = any(word in marked.pack.words["none"] for word in marked.words)
+    pack = marked.pack.words
+    if pack["comma"].isdisjoint(marked.bag) and pack["and"].isdisjoint(marked.bag):
+        if not marked.walls and ":" not in marked.bag:
+            return None
+        if marked.walls == (len(marked.words) - 1,) and ":" not in marked.bag:
+            return None  # nothing but the full stop
+    denies = not marked.pack.words["none"].isdisjoint(marked.bag)
     if not denies and not any(s.key in ("left", "right") for s in marked.sides):
         return None
     parts = _segments(marked)
@@ -41,10 +47,14 @@ def with_subjects(marked: Marked) -> list[Token] | None:
     return found if changed else None
 
 
+def _parting(marked: Marked) -> frozenset[str]:
+    pack = marked.pack.words
+    return pack["comma"] | pack["and"] | pack["walls"] | {";", ":"}
+
+
 def _segments(marked: Marked) -> list[tuple[int, int]]:
     """Stretches between signs and conjunctions; each sign begins the stretch behind it."""
-    pack = marked.pack.words
-    parting = pack["comma"] | pack["and"] | pack["walls"] | {";", ":"}
+    parting = _parting(marked)
     cuts = [i for i, word in enumerate(marked.words) if word in parting and i]
     return [*zip([0, *cuts], [*cuts, len(marked.words)], strict=True)]
 

@@ -5,7 +5,6 @@ What was corrected is taken out of the sentence; what replaces it is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -14,16 +13,17 @@ from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token, words_of
 
 _SIGNS = frozenset((",", ":", ";", "-", "(", ")", "."))
+_BEGINNING, _LONGEST_FIRST = 40, 20  # characters of a sentence that are looked at
 # These words are nouns as well: only between signs are they a correction.
 _NEED_SIGN = frozenset(("correction", "sorry", "apologies"))
 
 
 def repaired(marked: Marked) -> list[Token] | None:
     """The tokens without what the speaker took back; None if nothing was."""
-    tokens = list(marked.tokens)
     cue = _cue(marked)
     if cue is None:
         return _swapped_side(marked)
+    tokens = list(marked.tokens)
     start, end = cue
     while end < len(tokens) and tokens[end].word in _SIGNS | {"to", "that", "is"}:
         end += 1
@@ -44,10 +44,11 @@ def repaired(marked: Marked) -> list[Token] | None:
     return [*tokens[:before], *tokens[end:]]
 
 
-def takes_back(words: Sequence[str], pack: Pack) -> str:
+def takes_back(sentence: str, pack: Pack) -> str:
     """What a sentence's beginning does to what was said before: `all`, `same` concept, or nothing."""
-    if not words or words[0] not in _first_words(pack):
+    if not sentence[:_LONGEST_FIRST].lower().startswith(_openings(pack)):
         return ""
+    words = words_of(sentence[:_BEGINNING])
     for phrase in _phrases(pack):
         if tuple(words[: len(phrase)]) == phrase:
             return "all" if " ".join(phrase) in pack.words["retractions"] else "same"
@@ -61,12 +62,19 @@ def _phrases(pack: Pack) -> tuple[tuple[str, ...], ...]:
 
 
 @lru_cache(maxsize=16)
+def _openings(pack: Pack) -> tuple[str, ...]:
+    return tuple(_first_words(pack))
+
+
+@lru_cache(maxsize=16)
 def _first_words(pack: Pack) -> frozenset[str]:
     return frozenset(phrase[0] for phrase in _phrases(pack) if phrase)
 
 
 def _cue(marked: Marked) -> tuple[int, int] | None:
     firsts, words = _first_words(marked.pack), marked.words
+    if firsts.isdisjoint(marked.bag):
+        return None
     for index, word in enumerate(words):
         if word not in firsts:
             continue
@@ -81,6 +89,8 @@ def _cue(marked: Marked) -> tuple[int, int] | None:
 
 def _swapped_side(marked: Marked) -> list[Token] | None:
     """ "Right, no, left pleural effusion": a side, a denial, the other side."""
+    if len(marked.sides) < 2:
+        return None
     sides = [s for s in marked.sides if s.key in ("left", "right")]
     for first, second in pairwise(sides):
         between = [w for w in marked.words[first.end : second.start] if w != ","]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Set
 
 from model.findings.text.tokens import Token
 
-_SHORTEST, _HALF, _TERM = 10, 3, 6  # letters
+SHORTEST, _HALF, _TERM = 10, 3, 6  # letters
 
 
 def unglued(tokens: Iterable[Token], known: Set[str], denials: Set[str]) -> list[Token]:
@@ -18,7 +18,7 @@ def unglued(tokens: Iterable[Token], known: Set[str], denials: Set[str]) -> list
     for token in tokens:
         word = token.word
         cut = 0
-        if len(word) >= _SHORTEST and word.isalpha() and word not in known:
+        if len(word) >= SHORTEST and word.isalpha() and word not in known:
             cut = next((i for i in range(2, len(word) - _TERM + 1) if _parts(word, i, known, denials)), 0)
         if cut:
             middle = token.start + cut

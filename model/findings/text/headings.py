@@ -29,7 +29,7 @@ _SEPARATOR = re.compile(r"[ \t]{0,20}(?::(?!\d)|=|[-|]+(?=[ \t])|\t|(?=\n)|$)")
 _PUNCTUATION = re.compile(r"[^\w/&]+")
 # Where a sentence may begin: at a line, or behind a stop.
 _START = re.compile(
-    r"(?:^|(?<=\n)|(?<=[.;!?\"]\s)|(?<=[.;!?>])(?=[A-Z])|(?<=\s\s)|(?<=\t))(?=[^\W\d_]|[(*#\d_=>~])"
+    r"(?:^|(?<=[\s.;!?>]))(?:^|(?<=\n)|(?<=[.;!?\"]\s)|(?<=[.;!?>])(?=[A-Z])|(?<=\s\s)|(?<=\t))(?=[^\W\d_]|[(*#\d_=>~])"
 )
 
 
@@ -103,13 +103,14 @@ def _labelled(text: str, at: int, label: str, vocabulary: HeadingWords, *, whole
 
 def _at_starts(text: str, vocabulary: HeadingWords) -> Iterator[Heading]:
     """Headings that fill a line, stand before a dash, or need no sign at all."""
+    first_words = _first_words(vocabulary)
     for match in _START.finditer(text):
         begin = match.start()
         number = _NUMBER.match(text, begin, begin + 8)
         name_at = number.end() if number else begin
         stretch = text[name_at : name_at + LONGEST].split("\n", 1)[0]
         first = stretch.lstrip(_TRIM + " ").split(" ", 1)[0].rstrip(":.,-").lower()
-        if first not in _first_words(vocabulary):
+        if first not in first_words:
             continue
         if heading := _bare(text, begin, name_at, stretch, vocabulary):
             yield heading

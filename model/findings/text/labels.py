@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from model.findings.text.tokens import Token
 
 _LONGEST_LABEL = 5  # tokens
+# Without any of these, and without a row of dots or dashes, there is nothing to do.
+SIGNS = frozenset(("|", "=", "-", "→", "~", "->", ":"))
 _COLON, _COMMA = ":", ","
 
 
@@ -30,8 +32,6 @@ def with_signs(tokens: Sequence[Token], denial: str) -> list[Token]:
 
     denial: the word of the language for it.
     """
-    if not any(token.word == "+" for token in tokens):
-        return list(tokens)
     found: list[Token] = []
     for i, token in enumerate(tokens):
         if _stands_before(tokens, i, "+"):

@@ -28,8 +28,7 @@ class PhraseTree:
     def matches(self, words: Sequence[str]) -> Iterator[tuple[int, int, tuple[tuple[str, str, str], ...]]]:
         """(start, end, labels) of every phrase in a sentence, longer ones beside the shorter."""
         count = len(words)
-        for start in range(count):
-            node = self._root.get(words[start])
+        for start, node in enumerate(map(self._root.get, words)):
             end = start + 1
             while node is not None:
                 labels = node.get(_LABELS)

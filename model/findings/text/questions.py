@@ -17,13 +17,7 @@ def with_answers(
     """The sentences, each question joined with the answer behind it. is_answer: whether a text is one."""
     found: list[Sentence] = []
     for sentence in sentences:
-        asked = bool(found) and found[-1].text.endswith("?") and sentence.start - found[-1].end <= _NEAR
-        if (
-            asked
-            and len(sentence.text) <= _LONGEST
-            and found[-1].impression == sentence.impression
-            and is_answer(sentence.text)
-        ):
+        if found and _follows(found[-1], sentence) and is_answer(sentence.text):
             question = found[-1]
             found[-1] = replace(
                 question,
@@ -34,3 +28,14 @@ def with_answers(
         else:
             found.append(sentence)
     return found
+
+
+def _follows(question: Sentence, sentence: Sentence) -> bool:
+    """Whether a sentence stands directly behind a question, and is short and none itself."""
+    return (
+        question.text.endswith("?")
+        and sentence.start - question.end <= _NEAR
+        and len(sentence.text) <= _LONGEST
+        and not sentence.text.endswith("?")
+        and question.impression == sentence.impression
+    )

@@ -35,17 +35,20 @@ _ABBREVIATIONS = re.compile(
     r"min|ca|cf|bzw|ggf|z\.b|adv|c\.p|r\.?t|l\.?t|pt)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
-_ENDS_WITH_NO = re.compile(r"[:=]\s{0,20}no\.$|\.{3,}\s{0,20}no\.$", re.IGNORECASE)
+_ENDS_WITH_NO = re.compile(r"\bno\.$", re.IGNORECASE)
 # White space is bounded in all patterns: a page of blanks must not cost its square.
 _BOUNDARY = re.compile(
-    r"(?P<leader>\.{4,60}(?=[ \t]{0,9}\S)|(?<=[ \t])\.{2,60}(?=[ \t]{1,9}\S))"
+    r"(?=[.!?\n/;|,])(?:(?P<leader>\.{4,60}(?=[ \t]{0,9}\S)|(?<=[ \t])\.{2,60}(?=[ \t]{1,9}\S))"
     r"|(?P<stop>(?<!\d)(?:[.!]|(?<![\s(,;:?\n])\?){1,40}[\"')\]]{0,4}(?=\s|$)"
     r"|(?<=\d)[.!?]{1,40}(?=\s{1,40}[A-Za-z(\u4e00-\u9fff]|\s{0,40}$)"
     r"|(?<=[a-z)])\.(?=[A-Z])|(?<=[A-Z]{3})\.(?=[A-Z]{2})|(?<=[A-Za-z)])\.(?=\d{1,2}[.)]\s?[A-Z]))"
     r"|(?P<blank>\n[ \t]{0,40}\n)"
     r"|(?P<line>\n)"
-    r"|(?P<label>[/;|,]\s{0,20}(?=[A-Z][A-Za-z &]{2,40}[ \t]{0,4}[:=][ \t]))"
+    r"|(?P<label>[/;|,]\s{0,20}(?=[A-Z][A-Za-z &]{2,40}[ \t]{0,4}[:=][ \t])))"
 )
+_ALNUM = re.compile(r"[^\W_]")
+# What every item in the middle of a line has.
+_MAYBE_INLINE = re.compile(r"\)|\d\.|[B-H]\.\s|[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u27a2\u25ba]")
 _NUMBER = re.compile(r"\s{0,40}\(?(?:\d{1,2}|[A-Ha-h])[.)]?\s{0,40}")
 _LABEL = re.compile(r"(?:\d{1,2}[.)]\s)?\(?([A-Za-z][A-Za-z /&()-]{0,40}?)[ \t]{0,4}:")
 
@@ -97,7 +100,7 @@ def _split(text: str, start: int, end: int, joins: Callable[[str, str], bool]) -
             continue  # "Effusion ....... none"
         if boundary["stop"] and _is_abbreviation(text, begin, boundary):
             continue
-        if not any(character.isalnum() for character in text[checked : boundary.start()]):
+        if _ALNUM.search(text, checked, boundary.start()) is None:
             checked = max(checked, boundary.start())
             continue  # a mark that opens a sentence: "? effusion"
         if boundary["stop"] and _NUMBER.fullmatch(text, begin, boundary.start()):
@@ -111,9 +114,11 @@ def _split(text: str, start: int, end: int, joins: Callable[[str, str], bool]) -
 
 def _is_abbreviation(text: str, begin: int, boundary: re.Match[str]) -> bool:
     window = text[max(begin, boundary.start() - 8) : boundary.end()]
-    if not _ABBREVIATIONS.search(window) or _ENDS_WITH_NO.search(window):
+    if not _ABBREVIATIONS.search(window):
         return False
     following = text[boundary.end() : boundary.end() + 2].strip()
+    if _ENDS_WITH_NO.search(window):
+        return following[:1].isdigit()  # "no. 4", never "Effusion? No. …"
     return bool(following) and text[boundary.end() : boundary.end() + 1] != "\n"
 
 
@@ -133,12 +138,13 @@ def _portions(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Cut "1. … 2. …" on one line, then strip white space and list marks."""
     begin = start
-    for item in [*INLINE.finditer(text, start, end), None]:
+    inline = INLINE.finditer(text, start, end) if _MAYBE_INLINE.search(text, start, end) else ()
+    for item in [*inline, None]:
         stop = end if item is None else item.start()
         left = begin + len(text[begin:stop]) - len(text[begin:stop].lstrip())
         while bullet := BULLET.match(text, left, stop):
             left = bullet.end()
         right = left + len(text[left:stop].rstrip())
-        if any(character.isalnum() for character in text[left:right]):
+        if _ALNUM.search(text, left, right) is not None:
             yield from _portions(text, left, right)
         begin = end if item is None else item.end()

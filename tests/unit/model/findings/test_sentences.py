@@ -73,10 +73,23 @@ def test_sentences_are_passages_of_the_text() -> None:
         " " * 40_000, "no " * 13_000, "? " * 20_000, "FINDINGS " * 4_000, "\n" * 40_000, "a: " * 13_000,
         "<" * 40_000, "&#" * 20_000, "[ ] " * 10_000, "1) " * 13_000, "\\.br\\" * 8_000, "n\u043e" * 20_000,
         "- - " * 10_000, ".2." * 13_000, "I mean " * 6_000,
+        "? no. " * 6_000, "[a/" * 13_000, "{a|b} " * 6_000, ".... a " * 6_000, "not " * 10_000,
+        "\u202eno " * 8_000,
+        "((((" * 10_000, "apart from a " * 3_000, "which " * 6_000,
     ],
 )  # fmt: skip
 def test_endless_text_is_read_in_linear_time(text: str) -> None:
     """A page of nothing costs seconds at most, never its square."""
     begin = time.process_time()
     assert extract_findings(text) == ()
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize(
+    "piece", ["effusion? no. ", "no effusion apart from ", "[no/small] effusion ", "effusion "]
+)
+def test_endless_statements_are_read_in_linear_time(piece: str) -> None:
+    """Pieces that could join into one ever longer statement do not cost the square of the text."""
+    begin = time.process_time()
+    extract_findings((piece * 20_000)[:40_000])
     assert time.process_time() - begin < 5
