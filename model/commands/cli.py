@@ -115,22 +115,26 @@ def demo_model(
 @app.command("table-models")
 def table_models(
     config: Annotated[
-        Path | None, typer.Option("--config", help="Other variants than the table's own.")
-    ] = None,
+        Path, typer.Option("--config", help="The variants: a file, or the packaged `table` or `seeds`.")
+    ] = Path("table"),
     only: Annotated[list[str] | None, typer.Option("--only", help="These variants alone.")] = None,
+    seed: Annotated[list[int] | None, typer.Option("--seed", help="Each variant once a seed.")] = None,
     threads: _Threads = 0,
 ) -> None:
     """Trains the table's further networks from the runs of demo-model: every variant, resumable."""
     from model.train.config import TrainingConfigError
     from model.train.variants import load_variants
 
-    variants = load_variants(config or packaged_recipe("table"))
-    unknown = sorted(set(only or ()) - variants.keys())
+    file = packaged_recipe(str(config)) if str(config) in ("table", "seeds") else config
+    variants = load_variants(file, seed or ())
+    names = {name.partition("/")[0] for name in variants}
+    unknown = sorted(set(only or ()) - names)
     if unknown:
-        raise TrainingConfigError(f"there is no variant {unknown[0]!r}; there are {sorted(variants)}")
-    for name in only or variants:
-        typer.echo(f"variant {name}")
-        _run_of(variants[name], threads).run_all()
+        raise TrainingConfigError(f"there is no variant {unknown[0]!r}; there are {sorted(names)}")
+    for name, variant in variants.items():
+        if not only or name.partition("/")[0] in only:
+            typer.echo(f"variant {name}")
+            _run_of(variant, threads).run_all()
 
 
 @app.command()
@@ -194,14 +198,22 @@ def table(
     first_seed: Annotated[
         int, typer.Option("--first-seed", min=700_000, max=708_000, help="Of the first phantom.")
     ] = 700_000,
+    seeds: Annotated[
+        Path | None, typer.Option("--seeds", help="Runs of one recipe, seed-1, seed-2 …: mean and spread.")
+    ] = None,
     as_json: _Json = False,
     threads: _Threads = 0,
 ) -> None:
     """Measures every stage and decoder on the same held-out phantoms: quality, forwards, speed."""
-    from model.commands.evaluate import measure_table
+    from model.commands.evaluate import measure_seeds, measure_table
 
     count = 96 if quick else studies
-    for line in measure_table(checkpoint, runs, count, threads, first_seed=first_seed, as_json=as_json):
+    lines = (
+        measure_table(checkpoint, runs, count, threads, first_seed=first_seed, as_json=as_json)
+        if seeds is None
+        else measure_seeds(seeds, count, threads, first_seed=first_seed, as_json=as_json)
+    )
+    for line in lines:
         typer.echo(line)
 
 
@@ -210,11 +222,14 @@ def baseline(
     other: Annotated[Path, typer.Argument(help="A checkpoint of the same recipe.")],
     name: Annotated[str, typer.Argument(help="Its name in the table: ar, base, t3d, echo-blk4 …")],
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+    note: Annotated[
+        str, typer.Option("--note", help="What is unequal about its training; printed below the table.")
+    ] = "",
 ) -> None:
     """Keeps a checkpoint beside the shipped one, as the small file of what it differs by."""
     from model.evaluate.subjects import store_baseline
 
-    typer.echo(str(store_baseline(checkpoint, other, name)))
+    typer.echo(str(store_baseline(checkpoint, other, name, note)))
 
 
 @app.command()

@@ -10,10 +10,20 @@ from pathlib import Path
 
 import torch
 
+from model.errors import ModelError
 from model.evaluate.held_out import held_out_examples
 from model.evaluate.sheet import draw_sheet
-from model.evaluate.subjects import Subjects
+from model.evaluate.spread import Spread, over_seeds
+from model.evaluate.subjects import SeedRun, Subjects, seed_runs
 from model.evaluate.tables import Measured, Table
+
+
+class SeedsError(ModelError):
+    """No seed of a recipe has been trained to its end; the message says how to train one."""
+
+    code = "seeds"
+    retryable = False
+
 
 _HEADER = (
     f"{'':34}{'F1':>7}{'attr':>7}{'bad':>7}{'legal':>7}{'R-L':>7}{'ppl':>7}"
@@ -39,8 +49,56 @@ def measure_table(
     for row in Table(subjects, examples, time.perf_counter).measure():
         measured.append(row)
         yield _line(row)
+    for note in dict.fromkeys(row.note for row in measured if row.note):
+        named = ", ".join(row.name for row in measured if row.note == note)
+        yield f"NOTE: {named}: {note}"
     if as_json:
         yield json.dumps({"rows": [asdict(row) for row in measured]})
+
+
+def measure_seeds(
+    folder: Path, studies: int, threads: int, *, first_seed: int, as_json: bool
+) -> Iterator[str]:
+    """The table's rows over the runs `seed-N` of a folder, mean and standard deviation.
+
+    With `as_json` the last line is {"seeds": [...], "rows": [...]}. Raises: SeedsError where there is none.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    runs = seed_runs(folder)
+    if not runs:
+        raise SeedsError(
+            f"{folder} holds no finished run seed-N; echo-model table-models --config seeds --seed 1 …"
+        )
+    tables = []
+    for run in runs:
+        networks = SeedRun(run)
+        examples = held_out_examples(studies, networks.shipped.config.image_size, first_seed)
+        tables.append(list(Table(networks, examples, time.perf_counter).measure()))
+        yield f"{run}: {len(tables[-1])} rows"
+    rows = over_seeds(tables)
+    yield f"{'':34}{'seeds':>6}" + "".join(f"{title:>17}" for title, _, _ in _SPREAD)
+    for row in rows:
+        yield f"{row.name:34}{row.seeds:6}" + "".join(
+            f"{_with_spread(row, key, form):>17}" for _, key, form in _SPREAD
+        )
+    if as_json:
+        names = [run.name for run in runs]
+        yield json.dumps({"seeds": names, "rows": [asdict(row) for row in rows]})
+
+
+_SPREAD = (
+    ("F1", "macro_f1", ".3f"),
+    ("bad", "unparseable", ".4f"),
+    ("legal", "legal", ".3f"),
+    ("R-L", "rouge_l", ".3f"),
+    ("tok/fw", "tokens_per_forward", ".2f"),
+)
+
+
+def _with_spread(row: Spread, key: str, form: str) -> str:
+    spread = f" ± {row.deviation[key]:{form}}" if key in row.deviation else ""
+    return f"{row.mean[key]:{form}}{spread}"
 
 
 def draw_drafts(checkpoint: Path, runs: Path | None, output: Path) -> Path:

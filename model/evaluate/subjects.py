@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from model.network.config import ModelConfig, Stage
 from model.network.tokenizer import ReportTokenizer
 
 BASELINES = "baselines"
+_NOTES = "notes.json"
+_STAGES = {"ar": "ar", "base": "rad", "echo": "dcd", "t3d": "t3d"}  # the folders of a run
 # Where `make demo-model` and `make table-models` leave each network of the table, in `runs`.
 FOLDERS = {
     "ar": "demo/ar",
@@ -33,11 +36,12 @@ FOLDERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A network, how it is configured, and its words."""
+    """A network, how it is configured, and its words. note: what is unequal about its training."""
 
     backbone: Backbone
     config: ModelConfig
     tokenizer: ReportTokenizer
+    note: str = ""
 
 
 class Subjects:
@@ -71,18 +75,51 @@ class Subjects:
             denoising_steps=1,
             confidence_threshold=None,
         )
-        return Subject(backbone=backbone, config=config, tokenizer=self.shipped.tokenizer)
+        note = _notes(self._directory).get(name, "")
+        return Subject(backbone=backbone, config=config, tokenizer=self.shipped.tokenizer, note=note)
+
+
+class SeedRun:
+    """The networks of one seed of the recipe `seeds.yaml`, as the table asks for them."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self.shipped: Checkpoint = load_checkpoint(run / _STAGES["echo"])
+
+    def get(self, name: str, stage: Stage, block_size: int) -> Subject | None:
+        """The network of that name, or None where it has not been trained to its end."""
+        folder = self._run / _STAGES.get(name, name)
+        return _subject(load_checkpoint(folder)) if (folder / "done").exists() else None
+
+
+def seed_runs(folder: Path) -> list[Path]:
+    """The runs `seed-N` below a folder whose ECHO is finished, by number."""
+    found = [run for run in folder.glob("seed-*") if (run / _STAGES["echo"] / "done").exists()]
+    return sorted(found, key=lambda run: (len(run.name), run.name))
+
+
+def _notes(directory: Path) -> dict[str, str]:
+    """What is unequal about the training of the baselines, by name."""
+    file = directory / BASELINES / _NOTES
+    notes: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return notes
 
 
 def _subject(found: Checkpoint) -> Subject:
     return Subject(backbone=found.backbone, config=found.config, tokenizer=found.tokenizer)
 
 
-def store_baseline(shipped: Path, other: Path, name: str) -> Path:
-    """Writes a checkpoint as a baseline of the shipped one; returns the file."""
+def store_baseline(shipped: Path, other: Path, name: str, note: str = "") -> Path:
+    """Writes a checkpoint as a baseline of the shipped one; returns the file.
+
+    note: what is unequal about its training, which the table prints.
+    """
     reference, baseline = load_checkpoint(shipped), load_checkpoint(other)
     target = shipped / BASELINES / f"{name}.safetensors"
     # Rounded like the shipped weights, so that what the two share (the vision tower) takes no room.
     rounded = {key: value.bfloat16().float() for key, value in baseline.backbone.network.state_dict().items()}
     save_delta(reference.backbone.network.state_dict(), rounded, target)
+    notes = {known: text for known, text in _notes(shipped).items() if known != name}
+    notes |= {name: note} if note else {}
+    (target.parent / _NOTES).write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
     return target

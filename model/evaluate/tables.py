@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -19,10 +20,11 @@ from model.decode import (
 )
 from model.evaluate.dictated import read_dictated
 from model.evaluate.perplexity import perplexity
-from model.evaluate.subjects import Subject, Subjects
+from model.evaluate.subjects import Subject
 from model.findings.canonical import read_canonical
 from model.findings.extract import extract_findings
 from model.findings.metrics import attribute_accuracy, macro_f1, rouge_l
+from model.network.checkpoint import Checkpoint
 from model.network.config import Stage
 from model.network.prompt import Prompt, PromptBatch, build_prompt, collate_prompts
 from model.phantom.studies import Example
@@ -80,9 +82,16 @@ ROWS: tuple[Row, ...] = (
     Row(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
     *_block_rows(8),
     Row(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
-    # Two tokens a step at least, and all that are sure; then two tokens a step and no more.
-    Row(name="T3D blk8", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4, threshold=0.85),
-    Row(name="T3D blk8, 2 per step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4),
+    Row(
+        name="T3D blk8, 2 a step or sure",
+        subject="t3d",
+        stage=Stage.T3D,
+        decode=decode_fused,
+        steps=4,
+        threshold=0.85,
+    ),
+    Row(name="T3D blk8, 2 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4),
+    Row(name="T3D blk8, 4 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=2),
     *_block_rows(4),
     *_block_rows(16),
     _variant("DCD KL blk8", "dcd-kl"),
@@ -110,7 +119,10 @@ ROWS: tuple[Row, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One measured row; rates are 0 to 1, `speed_vs_ar` is None until AR has been measured."""
+    """One measured row; rates are 0 to 1, `speed_vs_ar` is None until AR has been measured.
+
+    note: what is unequal about the network's training.
+    """
 
     name: str
     macro_f1: float
@@ -123,12 +135,21 @@ class Measured:
     forwards_per_report: float
     tokens_per_second: float
     speed_vs_ar: float | None
+    note: str = ""
+
+
+class Networks(Protocol):
+    """Where the networks of a table come from. shipped: the ECHO that the others are compared with."""
+
+    shipped: Checkpoint
+
+    def get(self, name: str, stage: Stage, block_size: int) -> Subject | None: ...
 
 
 class Table:
     """Measures rows on one set of held-out examples."""
 
-    def __init__(self, subjects: Subjects, examples: Sequence[Example], clock: Callable[[], float]) -> None:
+    def __init__(self, subjects: Networks, examples: Sequence[Example], clock: Callable[[], float]) -> None:
         self._subjects = subjects
         self._examples = examples
         self._clock = clock
@@ -169,6 +190,7 @@ class Table:
             forwards_per_report=forwards / len(decoded),
             tokens_per_second=rate,
             speed_vs_ar=None if self._ar_rate is None else rate / self._ar_rate,
+            note=subject.note,
         )
 
     def _decode(

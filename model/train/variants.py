@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from model.train.config import TrainingConfig, TrainingConfigError, parse_training_config, read_yaml
 
 
-def load_variants(path: Path) -> dict[str, TrainingConfig]:
+def load_variants(path: Path, seeds: Sequence[int] = ()) -> dict[str, TrainingConfig]:
     """Reads `common` and `variants`: each variant is `common` with its own sections, run in `run`/NAME.
+
+    seeds: with them each variant is one for each seed, `NAME/seed-N`.
 
     Raises:
         TrainingConfigError: with every problem and its place in the file.
@@ -17,9 +20,14 @@ def load_variants(path: Path) -> dict[str, TrainingConfig]:
     if not isinstance(loaded, dict) or set(loaded) != {"common", "variants"}:
         raise TrainingConfigError(f"{path}: needs the sections 'common' and 'variants', and no other")
     common = loaded["common"]
+    chosen = {
+        name + suffix: own | seed
+        for name, own in loaded["variants"].items()
+        for suffix, seed in ([(f"/seed-{n}", {"seed": n}) for n in seeds] or [("", {})])
+    }
     return {
         name: parse_training_config(
             {**common, **own, "run": str(Path(common["run"]) / name)}, f"{path}, variant {name}"
         )
-        for name, own in loaded["variants"].items()
+        for name, own in chosen.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.commands import evaluate as commands
+from model.evaluate.spread import over_seeds
 from model.evaluate.subjects import FOLDERS, Subjects, store_baseline
-from model.evaluate.tables import ROWS, Table
+from model.evaluate.tables import ROWS, Measured, Table
 from model.network.backbone import Backbone
 from model.network.checkpoint import save_checkpoint
 from model.network.config import ModelConfig, Stage
@@ -84,6 +87,63 @@ def test_rows_of_runs_decode_with_their_own_block_size(
 
     assert {"ECHO blk4", "ECHO blk8", "ECHO blk8, dictated targets"} <= rows.keys()
     assert rows["ECHO blk4"].forwards_per_report > rows["ECHO blk8"].forwards_per_report
+
+
+def test_rows_of_several_seeds_are_one_with_its_spread(
+    tmp_path: Path, save: Save, monkeypatch: pytest.MonkeyPatch, examples: list[Example]
+) -> None:
+    """Mean and standard deviation over the seeds that have a row; one seed has no deviation."""
+    for seed in (1, 2):
+        for stage, kind in (("ar", Stage.AR), ("rad", Stage.BASE), ("dcd", Stage.ECHO)):
+            save(tmp_path / f"seed-{seed}" / stage, kind, 8, seed)
+    save(tmp_path / "seed-2" / "t3d", Stage.T3D, 8, 5)
+    save(tmp_path / "seed-3" / "rad", Stage.BASE, 8, 3)  # not finished: it has no ECHO
+    monkeypatch.setattr(commands, "held_out_examples", lambda *_: examples)
+
+    lines = list(commands.measure_seeds(tmp_path, 2, 0, first_seed=700_000, as_json=True))
+
+    found = json.loads(lines[-1])
+    rows = {row["name"]: row for row in found["rows"]}
+    assert found["seeds"] == ["seed-1", "seed-2"]
+    assert {"AR", "Base multi-step blk8", "Naive one-step blk8", "ECHO blk8"} <= rows.keys()
+    assert (rows["AR"]["seeds"], rows["T3D blk8, 4 a step"]["seeds"]) == (2, 1)
+    assert rows["AR"]["deviation"].keys() == rows["AR"]["mean"].keys()
+    assert rows["T3D blk8, 4 a step"]["deviation"] == {}
+    assert any("±" in line for line in lines)
+    with pytest.raises(commands.SeedsError, match="no finished run"):
+        list(commands.measure_seeds(tmp_path / "none", 2, 0, first_seed=700_000, as_json=False))
+
+
+def test_spread_is_the_sample_deviation() -> None:
+    """Of 0.2 and 0.4: mean 0.3, deviation with n - 1; a figure that one seed lacks is left out."""
+    figures = {
+        "attribute_accuracy": 1.0, "unparseable": 0.0, "legal": 1.0, "rouge_l": 1.0,
+        "tokens_per_forward": 1.0, "forwards_per_report": 1.0, "tokens_per_second": 1.0, "speed_vs_ar": None,
+    }  # fmt: skip
+    one, other = (
+        Measured(name="AR", macro_f1=value, perplexity=ppl, **figures)  # type: ignore[arg-type]
+        for value, ppl in ((0.2, 1.0), (0.4, None))
+    )
+
+    [row] = over_seeds([[one], [other]])
+
+    assert row.mean["macro_f1"] == pytest.approx(0.3)
+    assert row.deviation["macro_f1"] == pytest.approx(0.2 / 2**0.5)
+    assert "perplexity" not in row.mean
+
+
+def test_a_baseline_that_is_unequal_says_so(tmp_path: Path, save: Save, examples: list[Example]) -> None:
+    """Its note is in the rows that it makes, until it is stored again without one."""
+    shipped = save(tmp_path / "shipped", Stage.ECHO, 8, 0)
+    other = save(tmp_path / "t3d", Stage.T3D, 8, 1)
+    store_baseline(shipped, other, "t3d", "in fewer steps")
+    noted = Subjects(shipped).get("t3d", Stage.T3D, 8)
+    store_baseline(shipped, other, "t3d")
+    plain = Subjects(shipped).get("t3d", Stage.T3D, 8)
+
+    assert noted is not None
+    assert plain is not None
+    assert (noted.note, plain.note) == ("in fewer steps", "")
 
 
 def test_every_row_names_a_known_network() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from model.commands.cli import packaged_recipe
 from model.evaluate.subjects import FOLDERS
-from model.train.config import TrainingConfigError
+from model.train.config import TrainingConfigError, load_training_config
 from model.train.variants import load_variants
 
 
@@ -50,3 +50,33 @@ def test_a_file_without_variants_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingConfigError, match="'common' and 'variants'"):
         load_variants(file)
+
+
+def test_seeds_repeat_a_variant_in_folders_of_their_own() -> None:
+    """ECHO and T3D get equal budgets, from one start and one rollout, whatever the seed."""
+    variants = load_variants(packaged_recipe("seeds"), [1, 2, 3])
+
+    assert {name for name in variants if name.startswith("whole")} == {f"whole/seed-{n}" for n in (1, 2, 3)}
+    for name, one in variants.items():
+        assert one.dcd is not None
+        assert one.t3d is not None
+        assert name.endswith(f"seed-{one.seed}")
+        assert str(one.run) == f"runs/seeds/{name}"
+        assert (one.dcd.steps, one.dcd.batch) == (one.t3d.steps, one.t3d.batch)
+        assert (one.dcd.start, one.dcd.trajectories) == (one.t3d.start, one.t3d.trajectories)
+    assert (
+        len({one.model_copy(update={"seed": 0, "run": "x"}).model_dump_json() for one in variants.values()})
+        == 2
+    )
+
+
+def test_t3d_gets_as_many_studies_as_the_first_round_of_echo() -> None:
+    """The table's T3D and the demonstration's DCD: equal steps of equal batches, from one rollout."""
+    t3d = load_variants(packaged_recipe("table"))["t3d"]
+    demo = load_training_config(packaged_recipe("demo"))
+
+    assert t3d.t3d is not None
+    assert demo.dcd is not None
+    assert (t3d.t3d.steps, t3d.t3d.batch) == (demo.dcd.steps, demo.dcd.batch)
+    assert t3d.distillation == demo.distillation
+    assert (t3d.t3d.beta, t3d.t3d.alpha, t3d.t3d.path_weight, t3d.t3d.tokens_per_step) == (0.1, 0.5, 0.2, 4)
