@@ -40,7 +40,7 @@ demo: setup ## The whole chain on this machine; options: make demo ARGS="--studi
 demo-model: $(STAMP) ## Train the shipped demonstration checkpoint from nothing (resumable, up to 2.5 hours)
 	$(BIN)/echo-model demo-model $(ARGS)
 
-table-models: $(STAMP) ## Train the table's further networks from the runs of demo-model (resumable, about 1.5 hours)
+table-models: $(STAMP) ## Train the table's further networks from the runs of demo-model (resumable, about 2 hours)
 	$(BIN)/echo-model table-models $(ARGS)
 	$(BIN)/echo-model baseline runs/demo/ar ar
 	$(BIN)/echo-model baseline runs/demo/rad base
