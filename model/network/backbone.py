@@ -22,12 +22,14 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.initialization import no_init_weights
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from model.errors import ConfigError
 from model.network.cache import KeyValueStore
 from model.network.config import NetworkShape
 from model.network.inference import InferenceDecoder, MakeLinear, choose_linear, replace_linears
@@ -67,10 +69,14 @@ class Backbone(nn.Module):
     def tensor_shapes(cls, network: Mapping[str, Any]) -> dict[str, torch.Size]:
         """Names and shapes of all weights that a configuration needs; no memory is taken.
 
-        A tied head has no tensor of its own.
+        A tied head has no tensor of its own. Raises: ConfigError where transformers cannot build the network.
         """
-        with torch.device("meta"):
-            skeleton = cls.from_config(network, initialise=False)
+        try:
+            with torch.device("meta"):
+                skeleton = cls.from_config(network, initialise=False)
+        except _UNBUILDABLE as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(f"config.json describes no network that can be built: {reason}") from error
         shapes = {name: tensor.shape for name, tensor in skeleton.network.state_dict().items()}
         if skeleton.shape.tied:
             del shapes["lm_head.weight"]
@@ -229,6 +235,10 @@ def _grouped_attention(
 
 
 _ATTENTION = "echo_grouped_sdpa"
+# What transformers and torch raise for a configuration that no network can have: there is no common class.
+_UNBUILDABLE = (
+    ArithmeticError, AttributeError, LookupError, RuntimeError, StrictDataclassError, TypeError, ValueError,
+)  # fmt: skip
 AttentionInterface.register(_ATTENTION, _grouped_attention)
 
 

@@ -11,9 +11,10 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 from model.errors import ConfigError
+from model.network.config_check import MODEL_TYPE, size_problems, type_problems
 
 
 class BlockAnchor(StrEnum):
@@ -50,6 +51,10 @@ class Stage(StrEnum):
     T3D = "t3d"
 
 
+_TEXT_SIZES = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads",
+)  # fmt: skip
 INSTRUCTION = "Describe the chest radiograph: findings by region, then the impression."
 VIEWS = ("frontal", "lateral")
 
@@ -84,10 +89,29 @@ class NetworkShape:
 
     @classmethod
     def of(cls, network: Mapping[str, Any]) -> Self:
-        """Raises: ConfigError where a size is missing."""
+        """Raises: ConfigError where it is another kind of network, or a size is missing or impossible."""
+        if network.get("model_type", MODEL_TYPE) != MODEL_TYPE:
+            raise ConfigError(f"config.json describes {network['model_type']!r}, not {MODEL_TYPE!r}")
         text: Mapping[str, Any] = network.get("text_config") or network
         vision: Mapping[str, Any] = network.get("vision_config") or {}
+        for name, part in (("text_config", text), ("vision_config", vision)):
+            if not isinstance(part, Mapping):
+                raise ConfigError(f"config.json: {name} must be a JSON object")
         try:
+            problems = size_problems(
+                {
+                    **{name: text[name] for name in _TEXT_SIZES},
+                    "depth": vision.get("depth", 32),
+                    "vision hidden_size": vision["hidden_size"],
+                    "vision num_heads": vision.get("num_heads", 16),
+                    "patch_size": vision.get("patch_size", 14),
+                    "spatial_merge_size": vision.get("spatial_merge_size", 2),
+                    "temporal_patch_size": vision.get("temporal_patch_size", 2),
+                },
+                {"image_token_id": network["image_token_id"]},
+            )
+            if problems:
+                raise ConfigError("config.json is wrong: " + "; ".join(problems))
             return cls(
                 vocab_size=text["vocab_size"],
                 hidden=text["hidden_size"],
@@ -245,10 +269,12 @@ class ModelConfig:
                     values[name] = kind(values[name])
                 except ValueError:
                     problems.append(f"{name} is {values[name]!r}, not one of {', '.join(kind)}")
-        if "image_order" in values:
-            values["image_order"] = tuple(values["image_order"])
+        hints = get_type_hints(cls)
+        problems += type_problems({n: v for n, v in values.items() if n not in enums}, hints)
         if problems:
             raise ConfigError("echo_config.json is wrong: " + "; ".join(problems))
+        if "image_order" in values:
+            values["image_order"] = tuple(values["image_order"])
         return cls(network=network, **values)
 
 

@@ -155,7 +155,10 @@ def _read_tokenizer(directory: Path, problems: list[str]) -> ReportTokenizer | N
 
 
 def _tensor_problems(config: ModelConfig, weights: StoredWeights, notes: list[str]) -> list[str]:
-    expected = Backbone.tensor_shapes(config.network)
+    try:
+        expected = Backbone.tensor_shapes(config.network)
+    except ConfigError as error:
+        return [str(error)]
     stored = weights.tensors
     problems = []
     missing = [name for name in expected if name not in stored]

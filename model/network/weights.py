@@ -113,9 +113,13 @@ def _weight_files(directory: Path, problems: list[str]) -> tuple[Path, ...]:
         problems.append(f"there is neither {WEIGHTS} nor {INDEX}")
         return ()
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        names = sorted({str(name) for name in json.loads(index.read_text())["weight_map"].values()})
     except (ValueError, KeyError, AttributeError, TypeError):
         problems.append(f"{INDEX} cannot be read: it must be a JSON object with a `weight_map`")
+        return ()
+    outside = [name for name in names if Path(name).name != name]
+    if outside:
+        problems.append(f"{INDEX} names files of another folder: {', '.join(outside)}")
         return ()
     missing = [name for name in names if not (directory / name).is_file()]
     if missing:

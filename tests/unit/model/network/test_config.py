@@ -78,9 +78,11 @@ def test_shape_reads_the_published_flat_configuration() -> None:
 
 
 def test_shape_of_another_network_is_refused() -> None:
-    """The error names the key."""
-    with pytest.raises(ConfigError, match="lacks 'vocab_size'"):
+    """The error names the network, or the key that is missing."""
+    with pytest.raises(ConfigError, match="describes 'bert'"):
         NetworkShape.of({"model_type": "bert"})
+    with pytest.raises(ConfigError, match="lacks 'vocab_size'"):
+        NetworkShape.of({"model_type": "qwen2_5_vl"})
 
 
 @pytest.mark.parametrize(("hidden", "heads"), [(192, 6), (3584, 28), (256, 8)])
