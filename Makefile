@@ -55,7 +55,7 @@ test: setup ## All tests; options: make test ARGS="-k listener"
 chaos: setup ## Kill the processes again and again; options: make chaos ARGS="--kills 200 --json"
 	@$(BIN)/python benchmarks/chaos.py $(ARGS)
 
-gpu-figures: $(STAMP) ## Every figure that needs a GPU, at most 8 minutes; rehearse: make gpu-figures ARGS="--config tiny --device cpu"
+gpu-figures: $(STAMP) ## Every figure that needs a GPU, at most 8 minutes; rehearse: make gpu-figures ARGS=--rehearse
 	$(BIN)/python benchmarks/gpu_figures.py $(ARGS)
 
 check: $(STAMP) ## Lint, format, types and import rules

@@ -1,11 +1,15 @@
 """Every figure that needs a GPU, in one call of bounded time, written row by row.
 
     python benchmarks/gpu_figures.py [--config 7b|tiny|toy] [--device cuda|cpu] [--seconds N] [--output FILE]
+    python benchmarks/gpu_figures.py --rehearse [--output FILE]
 
 Order: the tests in tests/gpu; decoding at batch 1, 8 and 32 (transformers' generate and several steps a block
 at 1 and 8, once); the worker's throughput; int8; one step of RAD and of DCD with adapters; each with its peak
 memory. A row is written as soon as it is measured. What is left out is a row too, with the reason: no time,
 no memory, or nothing to run it on.
+
+`--rehearse` runs the same code on a CPU in a toy shape, into a file of its own, and ends with exit status 1 if
+a section of the result is not there or lacks one of its keys.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -39,6 +44,28 @@ Measure = Callable[[], dict[str, Any]]
 BATCHES = (1, 8, 32)
 _SLOW_UP_TO = 8  # the batch up to which generate and several steps a block are run
 _ROOT = Path(__file__).resolve().parent.parent
+_DECODED = frozenset(
+    {"decoder", "batch", "forwards_per_report", "ms_per_forward", "tokens_per_second", "prefill_ms",
+     "decode_ms", "report_ms", "reports_per_second", "memory_mb", "floor_ms", "roofline"}
+)  # fmt: skip
+_STEP = frozenset({"studies", "sequence", "step_seconds"})
+# The result's sections with the keys that each must have, `peak_gib` and `seconds` beside them.
+SECTIONS = {
+    "tests/gpu": frozenset({"passed", "last_line"}),
+    **{
+        f"decode, batch {batch}, {decoder}": _DECODED
+        for batch in BATCHES
+        for decoder in ORDER
+        if batch <= _SLOW_UP_TO or decoder not in (GENERATE, MULTISTEP)
+    },
+    "int8": frozenset({"report_seconds", "forwards"}),
+    "fp8": frozenset({"fp8_us", "bfloat16_us"}),
+    "worker throughput": frozenset({"worker"}),
+    "rad step, LoRA": _STEP,
+    "dcd step, LoRA": _STEP,
+}
+# What a rehearsal leaves out, because it means nothing without a GPU or a trained network.
+_NOT_REHEARSED = ("tests/gpu", "worker throughput")
 
 
 class _TimeOver(Exception):
@@ -78,8 +105,15 @@ class Book:
             found = {"skipped": "the time was over before it was done"}
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            _free()
-        self._add({"name": name, "seconds": round(time.monotonic() - started, 1), **found})
+        peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
+        _free()
+        seconds = round(time.monotonic() - started, 1)
+        self._add({"name": name, "seconds": seconds, "peak_gib": peak, **found})
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What has been written so far."""
+        return list(self._content["rows"])
 
     def _add(self, row: dict[str, Any]) -> None:
         self._content["rows"].append(row)
@@ -107,8 +141,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=470.0, help="after which it ends, whatever is under way"
     )
-    parser.add_argument("--output", type=Path, default=_ROOT / "benchmarks" / "results" / "gpu-7b.json")
-    return parser.parse_args(arguments)
+    parser.add_argument("--rehearse", action="store_true", help="the same code on a CPU in a toy shape")
+    parser.add_argument("--output", type=Path, help="benchmarks/results/gpu-7b.json, or a temporary file")
+    asked = parser.parse_args(arguments)
+    if asked.rehearse:
+        asked.config, asked.device = "toy", "cpu"
+    if asked.output is None:
+        temporary = Path(tempfile.gettempdir()) / "gpu-7b.rehearsal.json"
+        real = asked.device == "cuda"
+        asked.output = _ROOT / "benchmarks" / "results" / "gpu-7b.json" if real else temporary
+    return asked
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -117,9 +159,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         choice = select_device(asked.device)
     except DeviceError as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(
+            f"gpu-figures needs a CUDA device: {error}. Nothing was measured and nothing was written; "
+            "--rehearse runs the same code on this machine"
+        ) from error
     if asked.config == "7b" and asked.device == "cpu":
-        raise SystemExit("7b needs a GPU; --config tiny rehearses the same path on a CPU")
+        raise SystemExit("7b needs a GPU; --rehearse runs the same code on a CPU")
     about = {"config": asked.config, "device": choice.reason, "torch": torch.__version__}
     signal.signal(signal.SIGALRM, _ring)
     book = Book(asked.output, about, asked.seconds)
@@ -131,6 +176,23 @@ def main(arguments: list[str] | None = None) -> None:
     book.run("worker throughput", 20, lambda: _worker(asked.config, asked.device))
     for name, measure in training_rows(asked.config, choice.device, choice.dtype):
         book.run(name, 20 if asked.device == "cuda" else 0, measure)
+    lacking = what_lacks(book.rows, _NOT_REHEARSED if asked.device == "cpu" else ())
+    if asked.rehearse and lacking:
+        raise SystemExit("the rehearsal failed:\n" + "\n".join(lacking))
+
+
+def what_lacks(rows: list[dict[str, Any]], may_be_skipped: Sequence[str]) -> list[str]:
+    """The sections that a result does not have, or that lack some of their keys."""
+    found = {row["name"]: row for row in rows}
+    lacking = []
+    for name, keys in SECTIONS.items():
+        row = found.get(name, {"skipped": "it is not there"})
+        if "skipped" in row and name in may_be_skipped:
+            continue
+        missing = sorted(keys - row.keys())
+        if missing:
+            lacking.append(f"{name}: {row.get('skipped', 'lacks ' + ', '.join(missing))}")
+    return lacking
 
 
 def _gpu_tests(device: str) -> dict[str, Any]:

@@ -76,9 +76,8 @@ def _measure(name: str, config: str, device: torch.device, dtype: torch.dtype) -
             optimizer.zero_grad()
         synchronise(device)
         seconds.append(time.perf_counter() - started)
-    peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
     sequence = rows["prompt"].shape[1] + (1 + copies) * answers.shape[1]
-    return {"studies": _STUDIES, "sequence": sequence, "step_seconds": seconds[-1], "peak_gib": peak}
+    return {"studies": _STUDIES, "sequence": sequence, "step_seconds": seconds[-1]}
 
 
 def _rows(name: str, model: ModelConfig, length: int) -> dict[str, torch.Tensor]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu_figures import Book, main
-from benchmarks.gpu_training import training_rows
+from benchmarks import gpu_figures
+from benchmarks.gpu_figures import SECTIONS, Book, main, what_lacks
 from model.errors import OutOfMemoryError
 
 
@@ -60,10 +60,47 @@ def test_the_time_is_hard(tmp_path: Path) -> None:
     assert "time was over" in (tmp_path / "figures.json").read_text()
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_training_steps_run_in_a_toy_shape(number: int) -> None:
-    """RAD and DCD with adapters and checkpoints, by the code that a GPU runs."""
-    rows = list(training_rows("toy", torch.device("cpu"), torch.float32))
-    _name, measure = rows[number]
+@pytest.mark.timeout(900)
+def test_the_rehearsal_produces_every_section_with_its_keys(tmp_path: Path) -> None:
+    """The code that a GPU runs, in a toy shape: decoders at every batch, int8, FP8, RAD and DCD with adapters."""
+    file = tmp_path / "figures.json"
 
-    assert measure()["step_seconds"] > 0
+    main(["--rehearse", "--seconds", "800", "--output", str(file)])
+
+    content = json.loads(file.read_text())
+    rows = {row["name"]: row for row in content["rows"]}
+    assert (content["config"], rows.keys()) == ("toy", SECTIONS.keys())
+    assert [name for name, row in rows.items() if "skipped" in row] == ["tests/gpu", "worker throughput"]
+    assert all("peak_gib" in row for row in rows.values())
+    assert rows["rad step, LoRA"]["step_seconds"] > 0
+
+
+def test_a_rehearsal_that_lacks_something_fails() -> None:
+    """A section that is not there, one that was skipped, and one without a key are named."""
+    rows: list[dict[str, object]] = [
+        {"name": name, **dict.fromkeys(keys, 1)} for name, keys in SECTIONS.items()
+    ]
+    assert what_lacks(rows, ()) == []
+
+    del rows[1]["ms_per_forward"]
+    rows[2] = {"name": rows[2]["name"], "skipped": "the time was over"}
+    lacking = what_lacks(rows[:-1], ())
+
+    assert lacking == [
+        f"{rows[1]['name']}: lacks ms_per_forward",
+        f"{rows[2]['name']}: the time was over",
+        "dcd step, LoRA: it is not there",
+    ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_without_a_gpu_the_real_call_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No row and no file: an earlier result is not overwritten."""
+    monkeypatch.setattr(gpu_figures, "_ROOT", tmp_path)
+
+    with pytest.raises(SystemExit, match="needs a CUDA device: .* Nothing was measured"):
+        main([])
+
+    assert not list(tmp_path.iterdir())
