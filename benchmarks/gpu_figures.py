@@ -8,7 +8,7 @@ at 1 and 8, once); the worker's throughput; int8; one step of RAD and of DCD wit
 memory. A row is written as soon as it is measured. What is left out is a row too, with the reason: no time,
 no memory, or nothing to run it on.
 
-`--rehearse` runs the same code on a CPU in a toy shape, into a file of its own, and ends with exit status 1 if
+`--rehearse` runs the same code on a CPU in a toy shape, into a file of its own. Exit status 1 means that
 a section of the result is not there or lacks one of its keys.
 """
 

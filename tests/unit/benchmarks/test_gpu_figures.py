@@ -62,7 +62,7 @@ def test_the_time_is_hard(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(900)
 def test_the_rehearsal_produces_every_section_with_its_keys(tmp_path: Path) -> None:
-    """The code that a GPU runs, in a toy shape: decoders at every batch, int8, FP8, RAD and DCD with adapters."""
+    """The code that a GPU runs, in a toy shape: every decoder and batch, int8, FP8, RAD and DCD steps."""
     file = tmp_path / "figures.json"
 
     main(["--rehearse", "--seconds", "800", "--output", str(file)])
@@ -100,7 +100,7 @@ def test_without_a_gpu_the_real_call_says_what_is_missing(
     """No row and no file: an earlier result is not overwritten."""
     monkeypatch.setattr(gpu_figures, "_ROOT", tmp_path)
 
-    with pytest.raises(SystemExit, match="needs a CUDA device: .* Nothing was measured"):
+    with pytest.raises(SystemExit, match=r"needs a CUDA device: .* Nothing was measured"):
         main([])
 
     assert not list(tmp_path.iterdir())
