@@ -58,6 +58,8 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     """Run every check; a check that fails never hides the next one."""
     yield from _database(open_database)
     yield _storage(settings)
+    if settings.storage.url is not None:
+        yield _bucket(settings)
     yield _decoders()
     yield check_listener(settings.listener)
     yield _peers(settings)
@@ -133,6 +135,26 @@ def _storage(settings: Settings) -> Check:
             "storage", f"{free:.0f} MB free", f"free space, or lower `storage.min_free_mb` ({least:.0f})"
         )
     return _right("storage", f"{path}, {free:.0f} MB free")
+
+
+def _bucket(settings: Settings) -> Check:
+    """Whether the bucket takes, returns and deletes an object."""
+    from agent.objects.store_s3 import RemoteStore
+    from agent.service.wiring import open_store
+
+    url = settings.storage.url
+    try:
+        store = open_store(settings)
+        if isinstance(store, RemoteStore):
+            store.probe()
+    except AgentError as error:
+        return _wrong(
+            "bucket",
+            f"{url}: {error}",
+            "check `storage.url`, `storage.endpoint_url`, the credentials of the service's user, and its "
+            "rights to put, get and delete objects there",
+        )
+    return _right("bucket", f"{url}: an object was written, read and deleted")
 
 
 def _decoders() -> Check:

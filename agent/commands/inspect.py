@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from agent.commands.common import ConfigOption, JsonOption, console, database_of, print_json, settings_of
+
+if TYPE_CHECKING:
+    from agent.commands.doctor import Check
 
 MARKS = {"right": "[green]✓[/]", "look": "[yellow]![/]", "wrong": "[red]✗[/]"}
 
@@ -18,8 +24,21 @@ def metrics(config: ConfigOption = None) -> None:
     print(exposition(read_status(database_of(settings), settings), settings).decode(), end="")
 
 
-def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check this machine and the configuration; every check says how to mend. Exit status 1: one fails."""
+def doctor(
+    config: ConfigOption = None,
+    send_test: Annotated[
+        bool,
+        typer.Option(
+            "--send-test",
+            help="Also send a pair of test documents of a test patient to each PACS, look for them in the "
+            "archive, and take them back where the PACS has rejection notes.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check this machine and the configuration; every check says what to do. Exit status 1: one fails."""
+    from itertools import chain
+
     from rich.markup import escape
 
     from agent.commands.doctor import CheckResult, examine
@@ -29,7 +48,12 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     settings = settings_of(config)
     configure_logging(settings.log)
     screen, checks = console(), []
-    for check in examine(settings, lambda: open_database(settings)):
+    tests: Iterable[Check] = ()
+    if send_test:
+        from agent.commands.doctor_test_object import send_tests
+
+        tests = send_tests(settings)
+    for check in chain(examine(settings, lambda: open_database(settings)), tests):
         checks.append(check)
         if not as_json:
             screen.print(f"{MARKS[check.verdict]} {escape(check.name)}: {escape(check.found)}")

@@ -1,27 +1,30 @@
-"""After the database's clock was set back: times that lie further ahead than any wait are brought forward.
+"""After the database's clock was set: what waits in the database waits for as long as its setting says.
 
-Whatever waits in the database waits until a wall-clock time. After a step back by an hour, each quiet study,
-each retry and each lease of a dead process would wait an hour longer. No wait is longer than its setting, so
-a time beyond that is the trace of a step.
+Whatever waits there waits until a wall-clock time. After a step back by an hour, each quiet study, each retry
+and each lease of a dead process would wait an hour longer. No wait is longer than its setting, so a time
+beyond that is the trace of a step, and is brought forward. A step forward ends waits early, which does no
+harm but to a delivery: it would be given up before its time, so its limit moves with the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from agent.database.session import Database, database_now
-from agent.database.states import DeliveryState, JobState
-from agent.database.tables import Delivery, Job
+from agent.database.states import UNSENT, DeliveryState, JobState
+from agent.database.tables import Delivery, Job, PriorSearch
 from agent.foundation.settings.tree import Settings
 
 # Differences below this (s) are the ordinary correction of a clock, and the time that a transaction takes.
 _SLACK_S = 2.0
+# A step forward below this (s) matters to no limit.
+_LEAST_STEP_S = 30.0
 # How long (s) the listener holds a study open whose association is still sending, at most.
 _LONGEST_HOLD_S = 6.0
 
@@ -30,10 +33,10 @@ Moment = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wait:
-    """A column that says until when rows of one state wait, and how long (s) they may."""
+    """A column that says until when some rows of a table wait, and how long (s) they may."""
 
-    table: type[Job] | type[Delivery]
-    state: StrEnum
+    table: type[Job] | type[Delivery] | type[PriorSearch]
+    rows: ColumnElement[bool]
     until: Moment
     longest_s: float
 
@@ -55,23 +58,51 @@ def _waits(settings: Settings) -> Sequence[_Wait]:
         settings.priors,
     )
     quiet_s = max(studies.quiet_time_s, studies.stat_quiet_time_s, _LONGEST_HOLD_S)
-    retry_s = max(worker.longest_retry_s, priors.time_budget_s, priors.stat_time_budget_s)
+    search_s = max(priors.time_budget_s, priors.stat_time_budget_s)
+    retry_s = max(worker.longest_retry_s, search_s)
+    commit_s = max(
+        (one.commitment_timeout_s + one.commitment_wait_s for one in settings.destinations), default=0
+    )
+    unsent = Delivery.state.in_([one.value for one in UNSENT])
     return (
-        _Wait(table=Job, state=JobState.RECEIVING, until=Job.due_at, longest_s=quiet_s),
-        _Wait(table=Job, state=JobState.RECEIVING, until=Job.force_at, longest_s=studies.force_after_s),
-        _Wait(table=Job, state=JobState.QUEUED, until=Job.run_after, longest_s=retry_s),
-        _Wait(table=Job, state=JobState.GENERATING, until=Job.lease_until, longest_s=worker.lease_s),
+        _Wait(table=Job, rows=Job.state == JobState.RECEIVING.value, until=Job.due_at, longest_s=quiet_s),
+        _Wait(
+            table=Job,
+            rows=Job.state == JobState.RECEIVING.value,
+            until=Job.force_at,
+            longest_s=studies.force_after_s,
+        ),
+        _Wait(table=Job, rows=Job.state == JobState.QUEUED.value, until=Job.run_after, longest_s=retry_s),
+        _Wait(
+            table=Job,
+            rows=Job.state == JobState.GENERATING.value,
+            until=Job.lease_until,
+            longest_s=worker.lease_s,
+        ),
         _Wait(
             table=Delivery,
-            state=DeliveryState.PENDING,
+            rows=Delivery.state == DeliveryState.PENDING.value,
             until=Delivery.run_after,
             longest_s=delivery.longest_retry_s,
         ),
         _Wait(
             table=Delivery,
-            state=DeliveryState.SENDING,
+            rows=Delivery.state == DeliveryState.SENDING.value,
             until=Delivery.lease_until,
             longest_s=delivery.lease_s,
+        ),
+        _Wait(table=Delivery, rows=unsent, until=Delivery.give_up_at, longest_s=delivery.give_up_after_s),
+        _Wait(
+            table=Delivery,
+            rows=Delivery.state == DeliveryState.STORED.value,
+            until=Delivery.commit_at,
+            longest_s=max(commit_s, delivery.longest_retry_s),
+        ),
+        _Wait(
+            table=PriorSearch,
+            rows=PriorSearch.ended_at.is_(None),
+            until=PriorSearch.deadline,
+            longest_s=search_s,
         ),
     )
 
@@ -80,10 +111,10 @@ def _bring_forward(database: Database, wait: _Wait) -> int:
     with database.reading() as session:
         longest = database_now(session) + timedelta(seconds=wait.longest_s)
         beyond = (
-            wait.table.state == wait.state.value,
+            wait.rows,
             wait.until > longest + timedelta(seconds=_SLACK_S),
         )
-        found = session.scalars(select(wait.table.id).where(*beyond).limit(1)).first()
+        found = session.scalars(select(wait.until).where(*beyond).limit(1)).first()
     if found is None:  # nearly always: no write lock is taken
         return 0
     with database.transaction() as session:
@@ -92,6 +123,41 @@ def _bring_forward(database: Database, wait: _Wait) -> int:
             .where(*beyond)
             .values({wait.until.key: longest})
             .execution_options(synchronize_session=False)
-            .returning(wait.table.id)
+            .returning(wait.until)
         )
         return len(changed.all())
+
+
+class ForwardSteps:
+    """Notices that the database's clock was set forward: it gained on the machine's monotonic clock."""
+
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Be ready; the first look only remembers."""
+        self._database, self._monotonic = database, monotonic
+        self._before: tuple[datetime, float] | None = None
+
+    def follow(self) -> int:
+        """Let the limits of unsent deliveries move with the clock; return how many were changed.
+
+        Raises:
+            DatabaseUnavailable: nothing was changed; the next call makes up for it.
+        """
+        with self._database.reading() as session:
+            now, ticks = database_now(session), self._monotonic()
+        before = self._before
+        step = timedelta(0)
+        if before is not None:
+            step = (now - before[0]) - timedelta(seconds=ticks - before[1])
+        count = self._postpone(step) if step > timedelta(seconds=_LEAST_STEP_S) else 0
+        self._before = now, ticks
+        return count
+
+    def _postpone(self, step: timedelta) -> int:
+        waiting = Delivery.state.in_([one.value for one in UNSENT])
+        with self._database.transaction() as session:
+            found = session.scalars(
+                select(Delivery).where(waiting).order_by(Delivery.id).with_for_update()
+            ).all()
+            for delivery in found:
+                delivery.give_up_at += step
+        return len(found)

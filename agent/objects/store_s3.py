@@ -100,6 +100,22 @@ class RemoteStore(InstanceStore):
         self._upload(target)
         self._discard(source)
 
+    def probe(self) -> None:
+        """Write, read and delete a small object beside the stored ones.
+
+        Raises:
+            StoreUnavailable: one of the three failed, or other bytes came back.
+        """
+        key, content = f"{self._root}/probe/{uuid.uuid4().hex}", os.urandom(64)
+        with _answering():
+            self._remote.pipe_file(key, content)
+        with _answering():
+            read = self._remote.cat_file(key)
+        with _answering():
+            self._remote.rm_file(key)
+        if read != content:
+            raise StoreUnavailable("the bucket of `storage.url` returned other bytes than were written")
+
     def files(self, changed_since: float = 0.0) -> Iterator[str]:
         """Yield the sha256 of each object in the bucket that came since `changed_since` (epoch seconds).
 

@@ -17,7 +17,7 @@ from agent.foundation.disk import free_mb
 from agent.foundation.errors import AgentError, AuditUndelivered
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
-from agent.keeping.clock_steps import undo_clock_steps
+from agent.keeping.clock_steps import ForwardSteps, undo_clock_steps
 from agent.keeping.purge import Purge
 from agent.objects.store import InstanceStore
 from agent.queue import deliveries, jobs
@@ -48,6 +48,7 @@ class Housekeeper:
         self._exporter = AuditExporter(database, settings)
         self._undelivered = False
         self._purge = Purge(database, settings, store, partial(free_mb, settings.storage.path), actor=ACTOR)
+        self._forward_steps = ForwardSteps(database)
         self._ticker = Ticker()
 
     def start(self) -> None:
@@ -108,10 +109,13 @@ class Housekeeper:
             self._log.warning("leases_reclaimed", count=count)
 
     def undo_clock_steps(self) -> None:
-        """Let nothing wait for the time by which the clock was set back."""
+        """Let no wait last longer, and no delivery be given up earlier, because the clock was set."""
         count = undo_clock_steps(self._database, self._settings)
         if count:
             self._log.warning("clock_set_back", count=count)
+        count = self._forward_steps.follow()
+        if count:
+            self._log.warning("clock_set_forward", count=count)
 
     def export(self) -> None:
         """Send out the audit messages that are new; a destination that is down is told of once."""

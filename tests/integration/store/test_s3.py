@@ -10,7 +10,10 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
+from agent.commands.doctor import CheckResult, examine
+from agent.database.session import Database, open_engine
 from agent.foundation.errors import StoreUnavailable
+from agent.foundation.settings.tree import ListenerSettings, Settings, StorageSettings
 from agent.objects.store_s3 import RemoteStore, open_remote
 
 pytestmark = [
@@ -85,3 +88,25 @@ def test_bucket_that_is_not_there_keeps_nothing(server: str, url: str, tmp_path:
         store = open_remote("s3://nowhere/echo", tmp_path / "x", 0, endpoint_url=address, cache_mb=1)
         with pytest.raises(StoreUnavailable):
             store.put((b"x",))
+
+
+@pytest.mark.parametrize(("bucket", "verdict"), [("", CheckResult.RIGHT), ("absent", CheckResult.WRONG)])
+def test_doctor_writes_reads_and_deletes_an_object(
+    url: str, server: str, tmp_path: Path, bucket: str, verdict: CheckResult
+) -> None:
+    """Nothing stays in the bucket; one that does not exist is wrong, with what to look at."""
+    settings = Settings(
+        storage=StorageSettings(
+            path=tmp_path / "doctor",
+            url=f"s3://{bucket}/echo" if bucket else url,
+            endpoint_url=server,
+            min_free_mb=0,
+        ),
+        listener=ListenerSettings(port=0),
+    )
+    checks = examine(settings, lambda: Database(open_engine("sqlite://")))
+    found = next(one for one in checks if one.name == "bucket")
+    assert found.verdict is verdict
+    assert bool(found.mend) is (verdict is CheckResult.WRONG)
+    left = s3fs.S3FileSystem(endpoint_url=server, skip_instance_cache=True).find(url.removeprefix("s3://"))
+    assert left == []
