@@ -29,6 +29,7 @@ from agent.ups.scp import UpsScp
 from agent.ups.terms import EventType
 from agent.ups.upkeep import Upkeep
 from agent.ups.wording import Station
+from agent.web.limits import MAXIMUM_HEAD, BoundedProtocol
 
 _TICK_S = 0.5
 _UPKEEP_S = 60.0
@@ -175,7 +176,9 @@ class _Http:
                 ssl_certfile=ups.tls_certificate,
                 ssl_keyfile=ups.tls_key,
                 timeout_graceful_shutdown=2,
+                http=BoundedProtocol,
                 limit_concurrency=_MOST_CONNECTIONS,
+                h11_max_incomplete_event_size=MAXIMUM_HEAD,
                 ws_max_size=_LONGEST_WORD,
             )
         )

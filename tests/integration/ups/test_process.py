@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -60,3 +62,18 @@ def test_drafts_are_workitems_over_both_transports(database: Database, served: t
             if found == ["CANCELED"]:
                 break
         assert found == ["CANCELED"]
+
+
+def test_request_head_that_does_not_come_costs_nobody_else_anything(
+    served: tuple[int, int],
+) -> None:
+    """Two hundred connections that send half a head are open, and a search is answered all the same."""
+    _dimse, http = served
+    with ExitStack() as stack:
+        for _ in range(200):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", http), timeout=30))
+            slow.sendall(b"GET /workitems HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        with httpx2.Client(base_url=f"http://127.0.0.1:{http}", timeout=30) as client:
+            assert client.get("/workitems").status_code in (200, 204)
+        slow.settimeout(60)
+        assert slow.recv(64) == b""  # the head's time is over
