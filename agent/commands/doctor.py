@@ -332,11 +332,29 @@ def _destination(destination: DestinationSettings) -> Check:
         return _answers(name, destination)
     if destination.kind == "hl7":
         return _accepts(name, destination)
+    if destination.kind == "fhir":
+        return _takes_bundles(name, destination)
     from agent.network.stow import reachable
 
     if reachable(destination):
         return _right(name, "its DICOMweb server answers")
     return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
+
+
+def _takes_bundles(name: str, destination: DestinationSettings) -> Check:
+    """Whether a FHIR server states that it takes our bundles."""
+    from agent.fhir.client import open_fhir, trouble_of
+
+    try:
+        with open_fhir(
+            destination.model_copy(update={"timeout_s": min(destination.timeout_s, ECHO_WITHIN_S)})
+        ) as connection:
+            trouble = trouble_of(connection.capabilities())
+    except AgentError as error:
+        return _wrong(name, str(error), "check `fhir.url`, `fhir.token_url` and the secret")
+    if trouble is not None:
+        return _wrong(name, trouble, "use a FHIR R4 server that takes transaction bundles")
+    return _right(name, "its FHIR server is R4 and takes transaction bundles")
 
 
 def _accepts(name: str, destination: DestinationSettings) -> Check:

@@ -44,4 +44,12 @@ def _hl7(destination: DestinationSettings, _sop_class_uids: Iterable[str]) -> It
         yield connection
 
 
-_WAYS: Mapping[str, Way] = {"dicom": _store, "stow": _stow, "hl7": _hl7}
+@contextmanager
+def _fhir(destination: DestinationSettings, _sop_class_uids: Iterable[str]) -> Iterator[Connection]:
+    from agent.fhir.client import open_fhir  # an HTTP client that a DICOM-only deliverer does not load
+
+    with open_fhir(destination) as connection:
+        yield connection
+
+
+_WAYS: Mapping[str, Way] = {"dicom": _store, "stow": _stow, "hl7": _hl7, "fhir": _fhir}

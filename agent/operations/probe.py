@@ -40,6 +40,12 @@ def ask(destination: DestinationSettings) -> None:
     if destination.kind == "hl7":
         open_and_close(hurried)
         return
+    if destination.kind == "fhir":
+        from agent.fhir.client import open_fhir
+
+        with open_fhir(hurried) as connection:
+            connection.capabilities()
+        return
     from agent.network.stow import reachable  # an HTTP client that a DICOM-only site does not load
 
     if not reachable(hurried):

@@ -10,6 +10,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pydicom import Dataset, dcmread
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from agent.database.roles import PAIR, Role
 from agent.database.states import UNSENT, DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job
+from agent.fhir.bundle import write_bundle
 from agent.foundation.errors import DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.hl7.result_message import write_result
@@ -31,7 +33,7 @@ from agent.results.status import Status, Told, next_status
 
 # The messages of one result: each with its role, in the order in which they are to arrive.
 Writer = Callable[[DestinationSettings, Result], Sequence[tuple[Role, bytes]]]
-WRITERS: Mapping[str, Writer] = {"hl7": write_result}
+WRITERS: Mapping[str, Writer] = {"hl7": write_result, "fhir": write_bundle}
 CORRECTED_PATIENT = "the patient of the images was corrected after this report had been written"
 _ON_ITS_WAY = (*UNSENT, DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNCOMMITTED)
 _RESULTS = (Role.MESSAGE, Role.RETRACTION)
@@ -136,6 +138,7 @@ def _write(
         created=draft.created_at if not withdrawn else now,
         reason=CORRECTED_PATIENT if withdrawn else "",
     )
+    result = replace(result, earlier=_earlier(session, draft.study_id, destination))
     for role, content in writers[destination.kind](destination, result):
         own = main if role is Role.MESSAGE else role
         uid = message_uid(findings.sop_instance_uid, destination.name, own)
@@ -165,6 +168,22 @@ def _write(
             ),
         )
     session.flush()
+
+
+def _earlier(session: Session, study_id: int, destination: DestinationSettings) -> bytes:
+    """Return the message that a destination was sent last of a study, whether it has arrived yet or not."""
+    newest = (
+        select(Document.content)
+        .join(Draft, Draft.id == Document.draft_id)
+        .where(
+            Draft.study_id == study_id,
+            Document.variant == variant_of(destination),
+            Document.role.in_(_RESULTS),
+        )
+        .order_by(Document.id.desc())
+        .limit(1)
+    )
+    return session.scalar(newest) or b""
 
 
 def _header(findings: Document) -> Dataset:

@@ -60,6 +60,7 @@ class Result:
     """One revision of a study's result.
 
     uid: the message's own; it is derived, so that a message that is built again is the same.
+    earlier: the message that this receiver was sent last of the study, as it was; empty where there is none.
     created: when the documents were written, aware. priority: smaller is more urgent (0 STAT, 50 routine).
     notices: what the reader must know of the draft. reason: why it is withdrawn.
     verifier: the radiologist (DICOM PN), where one has verified it. text: the whole report in plain words.
@@ -84,3 +85,4 @@ class Result:
     demonstration: bool
     documents: tuple[DocumentName, ...]
     created: datetime
+    earlier: bytes = b""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, check_url, is_loopback
 from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.fhir import FhirDestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.foundation.settings.kinds import (
     DEFAULT_DOCUMENTS,
@@ -27,15 +28,15 @@ class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
     kind: Kind = Field(
         "dicom",
-        description="How it is sent to: `dicom` by C-STORE, `stow` by STOW-RS, `hl7` by HL7 v2 over MLLP; "
-        "`stow` is the default where there is a `stow_url`.",
+        description="How it is sent to: `dicom` by C-STORE, `stow` by STOW-RS, `hl7` by HL7 v2 over MLLP, "
+        "`fhir` by FHIR R4; `stow` is the default where there is a `stow_url`.",
     )
     documents: tuple[SentDocument, ...] = Field(
         ("findings", "report"),
         min_length=1,
         description="What it is sent of each draft: `findings` and `report` are Structured Reports; `pdf` "
         "and `capture` show the report in any viewer, as Encapsulated PDF and as Secondary Capture image "
-        "with the banner burnt in; kind `hl7` takes `result` alone.",
+        "with the banner burnt in; kinds `hl7` and `fhir` take `result` alone.",
     )
     host: Host = Field("", description="Host name or address (C-STORE, MLLP).")
     port: Port = Field(104, description="TCP port (C-STORE, MLLP).")
@@ -53,6 +54,7 @@ class DestinationSettings(Section):
     tls: ClientTlsSettings | None = Field(
         None, description="TLS (C-STORE, C-ECHO, storage commitment, MLLP); plain TCP when left out."
     )
+    fhir: FhirDestinationSettings | None = Field(None, description="FHIR server (kind `fhir`).")
     hl7: Hl7DestinationSettings | None = Field(
         None, description="How HL7 messages are written; the defaults when left out."
     )
@@ -120,6 +122,8 @@ class DestinationSettings(Section):
             raise ValueError("a destination of kind `stow` needs a `stow_url`")
         if self.kind == "hl7" and not (self.host and "port" in self.model_fields_set):
             raise ValueError("a destination of kind `hl7` needs a `host` and a `port`")
+        if self.kind == "fhir" and self.fhir is None:
+            raise ValueError("a destination of kind `fhir` needs a section `fhir` with the server's `url`")
         if self.kind == "dicom" and not self.host:
             raise ValueError("a destination needs a `host`, with its `port` and `ae_title`, or a `stow_url`")
         return self
@@ -132,6 +136,8 @@ class DestinationSettings(Section):
     @property
     def place(self) -> str:
         """Where it is, for people."""
+        if self.fhir is not None:
+            return self.fhir.url
         return self.stow_url or f"{self.host}:{self.port}"
 
     @property
@@ -141,5 +147,6 @@ class DestinationSettings(Section):
 
     @property
     def _hosts(self) -> tuple[str, ...]:
-        web = () if self.stow_url is None else (urlsplit(self.stow_url).hostname or "",)
+        addresses = (self.stow_url, None if self.fhir is None else self.fhir.url)
+        web = tuple(urlsplit(one).hostname or "" for one in addresses if one is not None)
         return (self.host, *web) if self.host else web

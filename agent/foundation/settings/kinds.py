@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-Kind = Literal["dicom", "stow", "hl7"]
+Kind = Literal["dicom", "stow", "hl7", "fhir"]
 # What a destination may be sent of a draft: the two Structured Reports, the second one as an Encapsulated PDF
 # and as a Secondary Capture image, or one message that says the same.
 SentDocument = Literal["findings", "report", "pdf", "capture", "result"]
@@ -18,15 +18,17 @@ DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
     "dicom": ("findings", "report", "pdf", "capture"),
     "stow": ("findings", "report", "pdf", "capture"),
     "hl7": ("result",),
+    "fhir": ("result",),
 }
 # What is sent where the settings name nothing.
 DEFAULT_DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
     "dicom": ("findings", "report"),
     "stow": ("findings", "report"),
     "hl7": ("result",),
+    "fhir": ("result",),
 }
 # Kinds that take messages: what comes later replaces what came before, so that the order counts.
-MESSAGE_KINDS: frozenset[str] = frozenset({"hl7"})
+MESSAGE_KINDS: frozenset[str] = frozenset({"hl7", "fhir"})
 
 _APPLICATION_ENTITY = frozenset({"ae_title", "calling_ae_title"})
 _SOCKET = frozenset({"host", "port"})
@@ -47,6 +49,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "dicom": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"tls"},
     "stow": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"stow_url"},
     "hl7": _COMMON | _SOCKET | {"tls", "hl7"},
+    "fhir": _COMMON | {"fhir"},
 }
 
 
