@@ -142,19 +142,7 @@ def _write(
     for role, content in writers[destination.kind](destination, result):
         own = main if role is Role.MESSAGE else role
         uid = message_uid(findings.sop_instance_uid, destination.name, own)
-        row = Document(
-            draft_id=draft.id,
-            role=own.value,
-            variant=variant_of(destination),
-            status=status.value,
-            sop_class_uid="",
-            sop_instance_uid=uid,
-            series_instance_uid="",
-            sha256=hashlib.sha256(content).hexdigest(),
-            content=content,
-        )
-        session.add(row)
-        session.flush()
+        row = _store(session, draft, destination, own, status, uid, content)
         deliveries.add(
             session,
             row,
@@ -168,6 +156,32 @@ def _write(
             ),
         )
     session.flush()
+
+
+def _store(
+    session: Session,
+    draft: Draft,
+    destination: DestinationSettings,
+    role: Role,
+    status: Status,
+    uid: str,
+    content: bytes,
+) -> Document:
+    """Keep the bytes of one message of a draft."""
+    row = Document(
+        draft_id=draft.id,
+        role=role.value,
+        variant=variant_of(destination),
+        status=status.value,
+        sop_class_uid="",
+        sop_instance_uid=uid,
+        series_instance_uid="",
+        sha256=hashlib.sha256(content).hexdigest(),
+        content=content,
+    )
+    session.add(row)
+    session.flush()
+    return row
 
 
 def _earlier(session: Session, study_id: int, destination: DestinationSettings) -> bytes:
