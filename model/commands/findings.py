@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from model.findings.agreement import Counts, described
 from model.findings.errors import FindingsError, InputError
 from model.findings.evaluate import Evaluation, Row, evaluate
 from model.findings.examples import format_of, json_lines, read_examples
-from model.findings.expectations import expectations, turned_round, unmet
+from model.findings.expectations import expectations, stated_attributes, turned_round, unmet
 from model.findings.extract import (
     MAX_CHARACTERS,
     ReportReading,
@@ -106,16 +108,19 @@ def evaluate_findings_command(
 def _print_expectations(text: str, vocabulary: Vocabulary) -> None:
     """Prints what is not as a file of short expectations says, and how often a finding is turned round."""
     total = right = turned = 0
+    stated: Counts = Counter()
     for case in expectations(text.split("\n")):
         found = extract_findings(case.text, vocabulary)
         bad = unmet(case.items, found)
         total, right = total + 1, right + (not bad)
         turned += bool(turned_round(case.items, found))
+        stated += stated_attributes(case.items, found)
         if bad:
             typer.echo(f"{case.text}\n    {' '.join(bad)}")
     typer.echo(
         f"{right} of {total} right; {turned} turned round (present read as absent or absent as present)"
     )
+    typer.echo(f"of findings whose presence is right: {described(stated)}")
 
 
 def normalise_command(
@@ -247,7 +252,10 @@ def _print(result: Evaluation) -> None:
     console.print(table)
     console.print(f"macro-F1 {result.macro_f1:.3f}   right as a whole {result.accuracy:.3f}", highlight=False)
     if result.attribute_accuracy is not None:
-        console.print(f"attributes right {result.attribute_accuracy:.3f}", highlight=False)
+        console.print(
+            f"attributes right {result.attribute_accuracy:.3f}   {described(result.stated)}", highlight=False
+        )
+    console.print(f"turned round {result.turned_round}", highlight=False)
 
 
 _NUMBERS = ("precision", "recall", "F1", "support")

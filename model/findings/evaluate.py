@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
+from model.findings.agreement import ATTRIBUTES, NAMES, Counts, stated_attributes, turned
 from model.findings.examples import Example, Format
 from model.findings.extract import chexpert_classes, extract_findings
 from model.findings.given import presence_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary
-
-_ATTRIBUTES = ("laterality", "location", "severity", "change")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,9 @@ class Evaluation:
     `macro_f1` is the mean F1 over every concept and presence that is annotated or was read; `accuracy`
     the share of examples that are right as a whole (NegEx: negated against not negated);
     `attribute_accuracy` the share of sides, places, severities and changes that are right among the
-    findings read correctly (`None` where the format has none).
+    findings read correctly (`None` where the format has none); `stated` counts them each by itself, where the
+    annotation or the reading states one. `turned_round` counts what was read as its opposite: present as
+    absent, absent as present (NegEx: negated as affirmed, affirmed as negated).
     """
 
     format: Format
@@ -64,11 +65,17 @@ class Evaluation:
     macro_f1: float
     accuracy: float
     attribute_accuracy: float | None
+    turned_round: int
+    stated: Counts
     wrong: tuple[str, ...]  # ids of the examples that are not right as a whole
 
     def as_json(self) -> dict[str, object]:
         """A plain mapping for JSON; rates with four digits."""
-        result = asdict(self)
+        result = asdict(replace(self, stated=Counter()))
+        result["stated"] = {
+            NAMES[name]: {"right": self.stated[name, True], "wrong": self.stated[name, False]}
+            for name in ATTRIBUTES
+        }
         result["rows"] = [_row_json(row) for row in self.rows]
         result["micro"] = _row_json(self.micro)
         for name in ("macro_f1", "accuracy", "attribute_accuracy"):
@@ -92,15 +99,21 @@ class _Compared:
     read: frozenset[tuple[str, str]]
     right: bool
     attributes: tuple[int, int] = (0, 0)  # right, all
+    turned: int = 0
+    stated: Counts = field(default_factory=Counter)
 
 
 def _findings(example: Example, vocabulary: Vocabulary) -> _Compared:
     read = extract_findings(example.text, vocabulary)
     right, total = _attributes(example.findings, read)
+    gold_pairs = frozenset((f.concept, f.presence.value) for f in example.findings)
+    read_pairs = frozenset((f.concept, f.presence.value) for f in read)
     return _Compared(
         id=example.id,
-        gold=frozenset((f.concept, f.presence.value) for f in example.findings),
-        read=frozenset((f.concept, f.presence.value) for f in read),
+        gold=gold_pairs,
+        read=read_pairs,
+        turned=turned(gold_pairs, read_pairs),
+        stated=stated_attributes(example.findings, read),
         right={_values(f) for f in example.findings} == {_values(f) for f in read},
         attributes=(right, total),
     )
@@ -110,14 +123,17 @@ def _negex(example: Example, vocabulary: Vocabulary) -> _Compared:
     negated = presence_of(example.text, example.concept, vocabulary) is Presence.ABSENT
     names = {True: "negated", False: "affirmed"}
     gold, read = ("concept", names[example.negated]), ("concept", names[negated])
-    return _Compared(id=example.id, gold=frozenset({gold}), read=frozenset({read}), right=gold == read)
+    right = gold == read
+    return _Compared(
+        id=example.id, gold=frozenset({gold}), read=frozenset({read}), right=right, turned=not right
+    )
 
 
 def _chexpert(example: Example, vocabulary: Vocabulary) -> _Compared:
     classes = chexpert_classes(extract_findings(example.text, vocabulary), vocabulary)
     gold = frozenset((name, str(presence)) for name, presence in (example.classes or {}).items())
     read = frozenset((name, str(presence)) for name, presence in classes.items())
-    return _Compared(id=example.id, gold=gold, read=read, right=gold == read)
+    return _Compared(id=example.id, gold=gold, read=read, right=gold == read, turned=turned(gold, read))
 
 
 def _attributes(gold: Iterable[Finding], read: Iterable[Finding]) -> tuple[int, int]:
@@ -128,13 +144,13 @@ def _attributes(gold: Iterable[Finding], read: Iterable[Finding]) -> tuple[int, 
         same = [f for f in candidates if (f.concept, f.presence) == (finding.concept, finding.presence)]
         if not same:
             continue
-        right += max(sum(getattr(f, name) == getattr(finding, name) for name in _ATTRIBUTES) for f in same)
-        total += len(_ATTRIBUTES)
+        right += max(sum(getattr(f, name) == getattr(finding, name) for name in ATTRIBUTES) for f in same)
+        total += len(ATTRIBUTES)
     return right, total
 
 
 def _values(finding: Finding) -> tuple[object, ...]:
-    return (finding.concept, finding.presence, *(getattr(finding, name) for name in _ATTRIBUTES))
+    return (finding.concept, finding.presence, *(getattr(finding, name) for name in ATTRIBUTES))
 
 
 def _summary(form: Format, compared: Sequence[_Compared]) -> Evaluation:
@@ -171,6 +187,8 @@ def _summary(form: Format, compared: Sequence[_Compared]) -> Evaluation:
         macro_f1=_ratio(sum(row.f1 for row in rows), len(rows)),
         accuracy=_ratio(sum(one.right for one in compared), len(compared)),
         attribute_accuracy=_ratio(right, total) if total else None,
+        turned_round=sum(one.turned for one in compared),
+        stated=sum((one.stated for one in compared), Counter()),
         wrong=tuple(one.id for one in compared if not one.right),
     )
 

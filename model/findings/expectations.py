@@ -8,9 +8,11 @@ text is a line end.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from model.findings.agreement import Counts
 from model.findings.types import Finding, Laterality, Presence
 
 _ITEM = re.compile(r"([+\-?!^])(\w+)((?:[@%~#]\w+)*)")
@@ -50,6 +52,18 @@ def turned_round(items: Sequence[str], findings: Sequence[Finding]) -> list[str]
         if mark in _TURNED and said == {_TURNED[mark]}:
             found.append(item)
     return found
+
+
+def stated_attributes(items: Sequence[str], findings: Sequence[Finding]) -> Counts:
+    """The sides, grades, changes and places that are expected of findings whose presence is read right."""
+    counts: Counts = Counter()
+    for item in items:
+        mark, concept, rest = _parts(item)
+        same = [f for f in findings if f.concept == concept and f.presence is _PRESENCE.get(mark)]
+        for sign, value in re.findall(r"([@%~#])(\w+)", rest) if same else ():
+            wanted = _SIDE.get(value, value) if sign == "@" else value
+            counts[_FIELD[sign], any(getattr(f, _FIELD[sign]) == wanted for f in same)] += 1
+    return counts
 
 
 def _met(item: str, findings: Sequence[Finding]) -> bool:
