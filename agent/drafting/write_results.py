@@ -23,7 +23,7 @@ from agent.foundation.settings.tree import Settings
 from agent.queue import deliveries, gate, jobs
 from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
-from agent.reports import publish as outbox
+from agent.reports import publish
 from agent.reports.compose import draft_record
 from agent.reports.views import with_views
 from dicom_sr.attributes import text
@@ -134,7 +134,7 @@ class Results:
         _check_identity(case)
         with self._database.reading() as session:
             created = database_now(session).astimezone()
-            before = outbox.before_draft(
+            before = publish.before_draft(
                 session, claim.study_id, claim.study_instance_uid, self._settings.destinations
             )
         record = draft_record(
@@ -154,7 +154,7 @@ class Results:
             now = database_now(session)
             gate.check_draft(session, claim.study_id, patients)
             job = jobs.finish(session, claim, JobState.DRAFTED, now=now, actor=self._owner)
-            outbox.write(session, job, record, self._algorithm, self._settings, now=now)
+            publish.write(session, job, record, self._algorithm, self._settings, now=now)
             deliveries.settle(session, job, now, self._owner)
         failpoint("worker.after-write")
         return JobState.DRAFTED

@@ -21,7 +21,7 @@ from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
-from agent.reports import publish as outbox
+from agent.reports import publish
 from agent.reports.compose import notice_record
 from agent.reports.views import with_views
 from dicom_sr.document import Algorithm, SourceStudy
@@ -106,7 +106,7 @@ class Notices:
         reason = _NO_CHEST if outcome == "not_attempted" else _REASONS.get(code or "", _FAILED)
         with self._database.reading() as session:
             created = database_now(session).astimezone()
-            before = outbox.before_draft(session, study_id, study_instance_uid, self._settings.destinations)
+            before = publish.before_draft(session, study_id, study_instance_uid, self._settings.destinations)
         record = notice_record(
             SourceStudy(images=self._headers(study_id, revision)),
             self._algorithm,
@@ -122,7 +122,7 @@ class Notices:
             # A person may have requested a retry in the meantime.
             if job.state == state:
                 now = database_now(session)
-                outbox.write(session, job, record, self._algorithm, self._settings, now=now)
+                publish.write(session, job, record, self._algorithm, self._settings, now=now)
 
     def _headers(self, study_id: int, revision: int) -> Sequence[Dataset]:
         with self._database.reading() as session:

@@ -27,7 +27,7 @@ from agent.objects.store import InstanceStore
 from agent.queue import deliveries
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import move
-from agent.reports import publish as outbox
+from agent.reports import publish
 from agent.reports.algorithms import algorithm_of_draft
 from agent.reports.edited_report import (
     Report,
@@ -134,7 +134,7 @@ def give(
         _check_fresh(session, study, decision)
         now = database_now(session)
         job = _new_job(session, study, drafted.urgency, now, observer)
-        result = outbox.write(session, job, record, algorithm_of_draft(drafted), settings, now=now)
+        result = publish.write(session, job, record, algorithm_of_draft(drafted), settings, now=now)
         deliveries.settle(session, job, now, observer.actor.name)
         kind = "rejected" if decision.report is None else "changed" if changed else "accepted"
         verdict = Verdict(
@@ -214,10 +214,10 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
         created = database_now(session).astimezone()
         before, verified = (
             {
-                variant: outbox.predecessors(
+                variant: publish.predecessors(
                     session, study.id, study.study_instance_uid, variant, outcome=outcome
                 )
-                for variant in outbox.variants(settings.destinations)
+                for variant in publish.variants(settings.destinations)
             }
             for outcome in (None, "verified")
         )

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from model.network.backbone import Backbone
-from model.network.config import ModelConfig
+from model.network.config import ModelConfig, PromptAttention
 from model.network.positions import text_positions
-from model.train.reader import Reader
+from model.train.reader import RolloutReader
 
 
 @torch.inference_mode()
@@ -28,7 +28,8 @@ def generate(
     """
     batch, prompt = prompts["prompt"].shape
     valid, following = prompts["prompt_valid"], prompts["next"]
-    reader = Reader(backbone, prompt + max_tokens)
+    # Every token sees only those before it, as in autoregressive training.
+    reader = RolloutReader(backbone, prompt + max_tokens, attention=PromptAttention.CAUSAL, block_size=1)
     hidden = reader.read_prompts(prompts, features)
     last = hidden[torch.arange(batch, device=valid.device), valid.sum(dim=1) - 1]  # [B, D]
     ended = torch.zeros(batch, dtype=torch.bool, device=valid.device)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from model.network.backbone import Backbone
-from model.network.masks import causal_mask, visible_block_mask
+from model.network.config import PromptAttention
+from model.network.masks import prompt_mask, visible_block_mask
 
 
 class RolloutCache:
@@ -42,16 +43,20 @@ class RolloutCache:
         self._layers = {n: (k[rows], v[rows]) for n, (k, v) in self._layers.items()}
 
 
-class Reader:
+class RolloutReader:
     """One network with what it has read of B studies that are all read to the same length.
 
     Args:
         backbone: the network.
         capacity: the most tokens it will read, prompt included.
+        attention, block_size: how prompt tokens see each other, as in `model.network.masks.prompt_mask`.
     """
 
-    def __init__(self, backbone: Backbone, capacity: int) -> None:
+    def __init__(
+        self, backbone: Backbone, capacity: int, *, attention: PromptAttention, block_size: int
+    ) -> None:
         self._backbone = backbone
+        self._attention, self._block_size = attention, block_size
         self._cache = RolloutCache(capacity)
 
     def read_prompts(self, prompts: Mapping[str, Tensor], features: Tensor) -> Tensor:
@@ -63,7 +68,8 @@ class Reader:
         valid = prompts["prompt_valid"]
         embeds = self._backbone.embed(prompts["prompt"], features)
         positions = prompts["prompt_positions"].transpose(0, 1)
-        hidden: Tensor = self._backbone.hidden(embeds, positions, causal_mask(valid), self._cache)
+        mask = prompt_mask(valid, self._attention, self._block_size)
+        hidden: Tensor = self._backbone.hidden(embeds, positions, mask, self._cache)
         self._cache.filled = valid.shape[1]
         return hidden
 

@@ -16,7 +16,7 @@ from model.decode.commit import accept, choose, sayable
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig
 from model.network.positions import text_positions
-from model.train.reader import Reader
+from model.train.reader import RolloutReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,11 @@ def roll_out(
     size = config.block_size
     batch, prompt = prompts["prompt"].shape
     blocks = -(-max_tokens // size)
-    readers = [Reader(one, prompt + blocks * size) for one in (backbone, student) if one is not None]
+    readers = [
+        RolloutReader(one, prompt + blocks * size, attention=config.prompt_attention, block_size=size)
+        for one in (backbone, student)
+        if one is not None
+    ]
     for reader in readers:
         reader.read_prompts(prompts, features)
     visible, following = prompts["prompt_valid"], prompts["next"]
@@ -155,7 +159,7 @@ def _never(config: ModelConfig) -> tuple[int, ...]:
     return (config.mask_token_id, config.shape.image_token_id)
 
 
-def _one_step(student: Reader, config: ModelConfig, visible: Tensor, positions: Tensor) -> Tensor:
+def _one_step(student: RolloutReader, config: ModelConfig, visible: Tensor, positions: Tensor) -> Tensor:
     """A student's log-probabilities for a block that is masked whole: [b, size, V]."""
     masked = torch.full((len(visible), config.block_size), config.mask_token_id, device=visible.device)
     logits = student.logits(masked, positions, visible, None)
@@ -163,7 +167,7 @@ def _one_step(student: Reader, config: ModelConfig, visible: Tensor, positions: 
 
 
 def _decode_block(
-    teacher: Reader,
+    teacher: RolloutReader,
     config: ModelConfig,
     visible: Tensor,
     positions: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from model.decode import DecodeOptions, decode_multistep
 from model.network.backbone import Backbone
+from model.network.config import PromptAttention
 from model.network.prompt import build_prompt, collate_prompts
 from model.train.config import DcdConfig, RolloutConfig, T3dConfig
 from model.train.distill import DcdStage, T3dStage
@@ -32,13 +34,14 @@ def _collected(materials: Materials, folder: Path) -> StoredTrajectories:
     return StoredTrajectories.load(folder, 24)
 
 
+@pytest.mark.parametrize("attention", list(PromptAttention))
 def test_rollouts_say_what_the_plain_multistep_decoder_says(
-    make_materials: Callable[[], Materials],
+    make_materials: Callable[[], Materials], attention: PromptAttention
 ) -> None:
-    """The batched recorder and the reference decoder commit the same tokens."""
+    """The batched recorder and the reference decoder commit the same tokens under either attention."""
     materials = make_materials()
     examples = [materials.examples[i] for i in (0, 1, 3)]
-    config, collator = materials.config, materials.collator
+    config, collator = replace(materials.config, prompt_attention=attention), materials.collator
     images = [collator.images(example) for example in examples]
     found = roll_out(
         materials.backbone,
