@@ -164,7 +164,7 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
 
     desk = model.reporting.reporter._Desk
     measured: tuple[tuple[Any, str, str, Callable[[], None] | None], ...] = (
-        (agent.drafting.worker.Worker, "_look", "claim", None),
+        (agent.drafting.worker.DraftingWorker, "_look", "claim", None),
         (agent.drafting.worker, "gather", "pixels", None),
         (desk, "prompt", "resize", None),
         (desk, "read", "review", None),
@@ -175,9 +175,9 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
         (agent.drafting.write_results, "draft_record", "documents", None),
         (agent.drafting.write_results.Results, "settle", "settle", count),
     )
-    original = agent.drafting.worker.Worker.run
+    original = agent.drafting.worker.DraftingWorker.run
 
-    def run_measured(worker: agent.drafting.worker.Worker, stop: threading.Event) -> None:
+    def run_measured(worker: agent.drafting.worker.DraftingWorker, stop: threading.Event) -> None:
         """The clock begins with the worker's loop: the warm-up before it drafts no study."""
         watch.begun = perf_counter()
         with ExitStack() as stack:
@@ -185,11 +185,11 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
                 stack.enter_context(watch.around(owner, function, name, then))
             original(worker, stop)
 
-    setattr(agent.drafting.worker.Worker, "run", run_measured)  # noqa: B010 - the type of a method, replaced for once
+    setattr(agent.drafting.worker.DraftingWorker, "run", run_measured)  # noqa: B010 - the type of a method, replaced for once
     try:
         run_worker(settings, database, lifecycle)
     finally:
-        setattr(agent.drafting.worker.Worker, "run", original)  # noqa: B010 - as above
+        setattr(agent.drafting.worker.DraftingWorker, "run", original)  # noqa: B010 - as above
 
 
 def row_of(watch: Stopwatch, *, studies: int, kind: str, slots: int) -> Row:

@@ -26,7 +26,7 @@ from dicom_sr.charset import clean
 from dicom_sr.content import Item
 from dicom_sr.errors import ContentError
 from dicom_sr.header import DocumentState, SeriesPlace
-from dicom_sr.measurement_report import Narrative, findings_tree, outcome_tree
+from dicom_sr.measurement_report import NarrativeCopy, findings_tree, outcome_tree
 from dicom_sr.terminology import Terminology
 from dicom_sr.text_report import report_tree
 from dicom_sr.values import (
@@ -138,7 +138,7 @@ def build_draft(
     findings_sentences = _sentences(content.findings_sentences)
     impression = _sentences(content.impression_sentences)
     procedures, previous = _sentences(content.prior_procedures), _sentences(content.previous_findings)
-    narrative = Narrative(
+    narrative = NarrativeCopy(
         comments=(*summary, *procedures, *previous), findings=findings_sentences, impression=impression
     )
     findings = _Written(
@@ -191,7 +191,7 @@ def build_verified(
     summary = labels.verified_lines(algorithm, verification, revision, frame.header.notes)
     findings_sentences = _sentences(content.findings_sentences)
     impression = _sentences(content.impression_sentences)
-    narrative = Narrative(comments=summary, findings=findings_sentences, impression=impression)
+    narrative = NarrativeCopy(comments=summary, findings=findings_sentences, impression=impression)
     state = DocumentState(
         completion="COMPLETE",
         completion_description=labels.VERIFIED_COMPLETION,
@@ -241,7 +241,7 @@ def build_rejection(
     )
     lines = labels.rejection_lines(algorithm, clean(reason_text), outcome, revision, frame.header.notes)
     findings = _Written(
-        tree=outcome_tree(frame.context, _OUTCOME[outcome], Narrative(comments=lines)),
+        tree=outcome_tree(frame.context, _OUTCOME[outcome], NarrativeCopy(comments=lines)),
         description=labels.rejection_findings_description(algorithm, outcome),
         state=DocumentState(completion="COMPLETE", completion_description=labels.NO_FINDINGS_COMPLETION),
     )

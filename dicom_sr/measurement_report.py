@@ -30,7 +30,7 @@ MOST_IMAGES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Narrative:
+class NarrativeCopy:
     """The copy of the text that A carries for consumers of one document."""
 
     comments: Sequence[str]
@@ -60,7 +60,7 @@ def findings_tree(
     context: ReportContext,
     findings: Sequence[Finding],
     scores: Sequence[float | None],
-    narrative: Narrative,
+    narrative: NarrativeCopy,
 ) -> Item:
     """The tree of a draft; `scores` is empty or one calibrated probability (or None) per finding."""
     children = [*_opening(context), _image_library(context.images)]
@@ -71,7 +71,7 @@ def findings_tree(
     return content.container(codes.IMAGING_MEASUREMENT_REPORT, children, template="1500", is_root=True)
 
 
-def outcome_tree(context: ReportContext, outcome: Code, narrative: Narrative) -> Item:
+def outcome_tree(context: ReportContext, outcome: Code, narrative: NarrativeCopy) -> Item:
     """The tree of a study without a draft: only the outcome of the analysis, never an absent finding."""
     children = [
         *_opening(context),
@@ -236,7 +236,7 @@ def _algorithm_identification(algorithm: Algorithm) -> list[Item]:
     return [content.text(name, value, Relationship.CONCEPT_MOD) for name, value in stated]
 
 
-def _evaluations(outcome: Code, assessment: Code | None, narrative: Narrative) -> Item:
+def _evaluations(outcome: Code, assessment: Code | None, narrative: NarrativeCopy) -> Item:
     """TID 1500 row 12: the outcome of the analysis, its warnings and the copy of the narrative."""
     items: list[Item] = [content.code(codes.SUMMARY_OF_ANALYSES, outcome)]
     if assessment is not None:

@@ -7,8 +7,8 @@ A room is a folder directly below `agent/` or `model/`. Files beside the folders
     python scripts/rooms.py --check    prints a line for each package; exit status 1 if a rule is broken
     python scripts/rooms.py --draw F   writes the drawing to the file F (docs/rooms.svg: `make drawing`)
 
-The rules: no two rooms import each other, no circle of files in any package, and at most the number of
-cross-room pairs that `MOST_PAIRS` allows.
+The rules: no two rooms import each other, no circle of files in any package, at most the number of cross-room
+pairs that `MOST_PAIRS` allows, and no two public classes of one package with the same name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import ast
 import configparser
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Plan:
     pairs: dict[tuple[str, str], int]  # (importing room, imported room) -> number of imports
     two_way: list[tuple[str, str]]
     circle: list[str]  # files of one circle, empty where there is none
+    same_names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # public class -> files, if several
 
     @property
     def faults(self) -> list[str]:
@@ -53,6 +55,10 @@ class Plan:
         most = MOST_PAIRS.get(self.package)
         if most is not None and len(self.pairs) > most:
             found.append(f"{len(self.pairs)} cross-room pairs; at most {most} are allowed")
+        found += [
+            f"a public class {name} in each of {', '.join(files)}: give one the word of its field"
+            for name, files in sorted(self.same_names.items())
+        ]
         return found
 
 
@@ -70,7 +76,19 @@ def _circle(edges: Edges) -> list[str]:
     return []
 
 
-def survey(package: str, graph: grimp.ImportGraph) -> Plan:
+def same_names(folder: Path) -> dict[str, list[str]]:
+    """Return the public classes that several files below a folder define, with the files' relative paths."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in sorted(folder.rglob("*.py")):
+        for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
+                found[statement.name].append(str(file.relative_to(folder)))
+    return {name: files for name, files in found.items() if len(files) > 1}
+
+
+def survey(
+    package: str, graph: grimp.ImportGraph, same_names: Mapping[str, Sequence[str]] | None = None
+) -> Plan:
     """Return the plan of one package; imports under `if TYPE_CHECKING:` count like any other."""
     modules = {name for name in graph.modules if name.split(".")[0] == package}
     packages = {name for name in modules if any(other.startswith(f"{name}.") for other in modules)}
@@ -88,7 +106,14 @@ def survey(package: str, graph: grimp.ImportGraph) -> Plan:
             if GROUND not in (home[importer], home[one]) and home[importer] != home[one]:
                 pairs[home[importer], home[one]] += 1
     two_way = sorted((a, b) for a, b in pairs if a < b and (b, a) in pairs)
-    return Plan(package=package, files=dict(files), pairs=dict(pairs), two_way=two_way, circle=_circle(edges))
+    return Plan(
+        package=package,
+        files=dict(files),
+        pairs=dict(pairs),
+        two_way=two_way,
+        circle=_circle(edges),
+        same_names=same_names or {},
+    )
 
 
 def report(plan: Plan) -> str:
@@ -141,7 +166,7 @@ def main() -> int:
     arguments.add_argument("--draw", type=Path, metavar="FILE", help="write the drawing, an SVG")
     chosen = arguments.parse_args()
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    plans = [survey(package, graph) for package in PACKAGES]
+    plans = [survey(package, graph, same_names(REPOSITORY / package)) for package in PACKAGES]
     if chosen.draw is not None:
         chosen.draw.write_text(drawing(plans), encoding="utf-8")
         return 0

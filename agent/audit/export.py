@@ -24,8 +24,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from agent.audit.message import Occurrence, Source, Subject, message, to_plain, to_xml
-from agent.audit.sinks import FileSink, Line, Sink, SyslogSink
+from agent.audit.message import AuditSubject, Occurrence, Source, message, to_plain, to_xml
+from agent.audit.sinks import FileSink, MessageLine, Sink, SyslogSink
 from agent.database.audit.record import Action
 from agent.database.service_keys import LOG_HASH, service_key
 from agent.database.session import Database, database_now
@@ -119,11 +119,11 @@ class AuditExporter:
         self._end(sink.name, taken)
         return len(lines)
 
-    def _line(self, occurrence: Occurrence, sink: Sink) -> Line:
+    def _line(self, occurrence: Occurrence, sink: Sink) -> MessageLine:
         element = message(occurrence, self._source)
         as_json = self._json and isinstance(sink, FileSink)
         text = json.dumps(to_plain(element), ensure_ascii=False) if as_json else to_xml(element)
-        return Line(at=occurrence.at, succeeded=occurrence.succeeded, text=text)
+        return MessageLine(at=occurrence.at, succeeded=occurrence.succeeded, text=text)
 
     def _take(self, name: str) -> _Taken | None:
         """Take the sink's lease and its next events; None where there are none, or another one has it."""
@@ -172,7 +172,7 @@ class AuditExporter:
             select(Study.id, Study.study_instance_uid, Study.patient_id).where(Study.id.in_(sorted(ids)))
         )
         subjects = {
-            row.id: Subject(
+            row.id: AuditSubject(
                 study_instance_uid=self._name_of(row.study_instance_uid),
                 patient_id=self._name_of(row.patient_id) if row.patient_id else "",
             )
@@ -269,7 +269,7 @@ def _studies_of(event: AuditEvent) -> tuple[int, ...]:
     return (*own, *(int(one) for one in several))
 
 
-def _occurrence(event: AuditEvent, subjects: Mapping[int, Subject]) -> Occurrence:
+def _occurrence(event: AuditEvent, subjects: Mapping[int, AuditSubject]) -> Occurrence:
     return Occurrence(
         event_id=event.id,
         at=event.at,

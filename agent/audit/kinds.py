@@ -10,7 +10,7 @@ from agent.database.audit.record import Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
+class AuditCode:
     """A coded value: code, coding scheme, meaning."""
 
     value: str
@@ -21,43 +21,43 @@ class Code:
 class Message(Enum):
     """The messages that we write, by their EventID (PS3.16 CID 400)."""
 
-    ACTIVITY = Code(value="110100", meaning="Application Activity")
-    LOG_USED = Code(value="110101", meaning="Audit Log Used")
-    BEGIN = Code(value="110102", meaning="Begin Transferring DICOM Instances")
-    ACCESSED = Code(value="110103", meaning="DICOM Instances Accessed")
-    TRANSFERRED = Code(value="110104", meaning="DICOM Instances Transferred")
-    DELETED = Code(value="110105", meaning="DICOM Study Deleted")
-    EXPORT = Code(value="110106", meaning="Export")
-    QUERY = Code(value="110112", meaning="Query")
-    ALERT = Code(value="110113", meaning="Security Alert")
-    AUTHENTICATION = Code(value="110114", meaning="User Authentication")
+    ACTIVITY = AuditCode(value="110100", meaning="Application Activity")
+    LOG_USED = AuditCode(value="110101", meaning="Audit Log Used")
+    BEGIN = AuditCode(value="110102", meaning="Begin Transferring DICOM Instances")
+    ACCESSED = AuditCode(value="110103", meaning="DICOM Instances Accessed")
+    TRANSFERRED = AuditCode(value="110104", meaning="DICOM Instances Transferred")
+    DELETED = AuditCode(value="110105", meaning="DICOM Study Deleted")
+    EXPORT = AuditCode(value="110106", meaning="Export")
+    QUERY = AuditCode(value="110112", meaning="Query")
+    ALERT = AuditCode(value="110113", meaning="Security Alert")
+    AUTHENTICATION = AuditCode(value="110114", meaning="User Authentication")
 
 
 # Roles of participants (PS3.16 CID 402).
-APPLICATION = Code(value="110150", meaning="Application")
-LAUNCHER = Code(value="110151", meaning="Application Launcher")
-DESTINATION = Code(value="110152", meaning="Destination Role ID")
-SOURCE = Code(value="110153", meaning="Source Role ID")
-DESTINATION_MEDIA = Code(value="110154", meaning="Destination Media")
+APPLICATION = AuditCode(value="110150", meaning="Application")
+LAUNCHER = AuditCode(value="110151", meaning="Application Launcher")
+DESTINATION = AuditCode(value="110152", meaning="Destination Role ID")
+SOURCE = AuditCode(value="110153", meaning="Source Role ID")
+DESTINATION_MEDIA = AuditCode(value="110154", meaning="Destination Media")
 # Media (PS3.16 CID 405).
-MEDIA_URI = Code(value="110037", meaning="URI")
+MEDIA_URI = AuditCode(value="110037", meaning="URI")
 # What an object's identifier is (PS3.16 CID 404 and PS3.15 A.5.1.2.4).
-STUDY_UID = Code(value="110180", meaning="Study Instance UID")
-SOP_CLASS_UID = Code(value="110181", meaning="SOP Class UID")
-NODE_ID = Code(value="110182", meaning="Node ID")
-PATIENT_NUMBER = Code(value="2", meaning="Patient Number", system="RFC-3881")
-SEARCH_CRITERIA = Code(value="10", meaning="Search Criteria", system="RFC-3881")
-URI = Code(value="12", meaning="URI", system="RFC-3881")
+STUDY_UID = AuditCode(value="110180", meaning="Study Instance UID")
+SOP_CLASS_UID = AuditCode(value="110181", meaning="SOP Class UID")
+NODE_ID = AuditCode(value="110182", meaning="Node ID")
+PATIENT_NUMBER = AuditCode(value="2", meaning="Patient Number", system="RFC-3881")
+SEARCH_CRITERIA = AuditCode(value="10", meaning="Search Criteria", system="RFC-3881")
+URI = AuditCode(value="12", meaning="URI", system="RFC-3881")
 
 # Kinds of events (PS3.16 CID 401 and CID 403).
-_START = Code(value="110120", meaning="Application Start")
-_STOP = Code(value="110121", meaning="Application Stop")
-_LOGIN = Code(value="110122", meaning="Login")
-_LOGOUT = Code(value="110123", meaning="Logout")
-_NODE = Code(value="110126", meaning="Node Authentication")
-_SOFTWARE = Code(value="110131", meaning="Software Configuration")
-_RESTRICTED = Code(value="110132", meaning="Use of Restricted Function")
-_USER = Code(value="110137", meaning="User Security Attributes Changed")
+_START = AuditCode(value="110120", meaning="Application Start")
+_STOP = AuditCode(value="110121", meaning="Application Stop")
+_LOGIN = AuditCode(value="110122", meaning="Login")
+_LOGOUT = AuditCode(value="110123", meaning="Logout")
+_NODE = AuditCode(value="110126", meaning="Node Authentication")
+_SOFTWARE = AuditCode(value="110131", meaning="Software Configuration")
+_RESTRICTED = AuditCode(value="110132", meaning="Use of Restricted Function")
+_USER = AuditCode(value="110137", meaning="User Security Attributes Changed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Kind:
 
     message: Message
     action_code: str
-    event_type: Code | None = None
+    event_type: AuditCode | None = None
     outgoing: bool = False
     we_asked: bool = False
     instead: Kind | None = None

@@ -29,7 +29,7 @@ from agent.audit.kinds import (
     SOURCE,
     STUDY_UID,
     URI,
-    Code,
+    AuditCode,
     Kind,
     Message,
 )
@@ -42,7 +42,7 @@ _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class AuditSubject:
     """Whose images an event concerns; values as they are to be written, hashed where that is wanted."""
 
     study_instance_uid: str
@@ -60,7 +60,7 @@ class Occurrence:
     actor: str
     address: str
     details: Mapping[str, Any]
-    subjects: Sequence[Subject] = ()
+    subjects: Sequence[AuditSubject] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ def _event(root: Element, occurrence: Occurrence, kind: Kind) -> None:
         SubElement(identification, "EventOutcomeDescription").text = str(code)
 
 
-def _coded(parent: Element, name: str, code: Code) -> None:
+def _coded(parent: Element, name: str, code: AuditCode) -> None:
     values = {
         "csd-code": code.value,
         "codeSystemName": code.system,
@@ -152,7 +152,7 @@ def _participant(
     user: str,
     *,
     requestor: bool,
-    role: Code | None = None,
+    role: AuditCode | None = None,
     address: str = "",
     ae_title: str = "",
 ) -> Element:
@@ -230,7 +230,9 @@ def _export(root: Element, event: Occurrence, source: Source, _kind: Kind) -> No
     _coded(SubElement(media, "MediaIdentifier"), "MediaType", MEDIA_URI)
 
 
-def _object(root: Element, identifier: str, id_type: Code, name: str, *, kind: str, role: str) -> Element:
+def _object(
+    root: Element, identifier: str, id_type: AuditCode, name: str, *, kind: str, role: str
+) -> Element:
     element = SubElement(
         root,
         "ParticipantObjectIdentification",

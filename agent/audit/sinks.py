@@ -28,7 +28,7 @@ _MARK = b"\xef\xbb\xbf"  # says that UTF-8 follows (RFC 5424 section 6.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class MessageLine:
     """One message as it goes out: its time, whether it tells of a success, and its text without a break."""
 
     at: datetime
@@ -43,7 +43,7 @@ class Sink(Protocol):
     def name(self) -> str:
         """The name under which the sink's place in the events is kept."""
 
-    def deliver(self, lines: Sequence[Line]) -> None:
+    def deliver(self, lines: Sequence[MessageLine]) -> None:
         """Deliver a batch in order.
 
         Raises:
@@ -59,7 +59,7 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def deliver(self, lines: Sequence[Line]) -> None:
+    def deliver(self, lines: Sequence[MessageLine]) -> None:
         """Append a batch and flush it to the disk."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ class SyslogSink:
         self._source = f"{_printable(host, 255)} {_APP_NAME} {pid} {_MESSAGE_ID}"
         self._timeout_s = timeout_s
 
-    def deliver(self, lines: Sequence[Line]) -> None:
+    def deliver(self, lines: Sequence[MessageLine]) -> None:
         """Send a batch over a connection of its own, and wait until the server has read it."""
         frames = [syslog_message(one, self._source) for one in lines]
         try:
@@ -130,7 +130,7 @@ class SyslogSink:
         return context
 
 
-def syslog_message(line: Line, source: str) -> bytes:
+def syslog_message(line: MessageLine, source: str) -> bytes:
     """Return one message of RFC 5424; `source` is host, application, process and message id."""
     priority = _FACILITY * 8 + (_NOTICE if line.succeeded else _WARNING)
     moment = line.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -151,7 +151,7 @@ def console() -> Console:
     return screen
 
 
-def audited(database: Database, action: str, *, study: str | None = None, **details: Any) -> None:
+def record_command(database: Database, action: str, *, study: str | None = None, **details: Any) -> None:
     """Record an audit event of whoever gives the command; `study` is a Study Instance UID.
 
     Raises:

@@ -13,7 +13,7 @@ from agent.commands.common import ClearErrors, ConfigOption, database_of, settin
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.commands.data_files import Skipped
+    from agent.commands.data_files import SkippedFiles
     from model.train.sources.study import SourceStudy
 
 data_app = typer.Typer(
@@ -30,9 +30,9 @@ def dicom(
     output: _Output,
 ) -> None:
     """Write the studies of a folder, with the reports of a table, as a data file for training."""
-    from agent.commands.data_files import Skipped, read_reports, studies_of_folder
+    from agent.commands.data_files import SkippedFiles, read_reports, studies_of_folder
 
-    skipped = Skipped(files=Counter())
+    skipped = SkippedFiles(files=Counter())
     known = read_reports(reports)
     _write(studies_of_folder(folder, known, _images(output), skipped), output, skipped)
 
@@ -40,12 +40,12 @@ def dicom(
 @data_app.command("verified")
 def verified(output: _Output, config: ConfigOption = None) -> None:
     """Write the studies that radiologists have verified, with the text that they signed."""
-    from agent.commands.data_files import Skipped, verified_studies
+    from agent.commands.data_files import SkippedFiles, verified_studies
     from agent.service.wiring import open_store
 
     settings = settings_of(config)
     database = database_of(settings)
-    skipped = Skipped(files=Counter())
+    skipped = SkippedFiles(files=Counter())
     try:
         studies = verified_studies(database, open_store(settings), _images(output), skipped)
         _write(studies, output, skipped)
@@ -57,7 +57,7 @@ def _images(output: Path) -> Path:
     return output.parent / f"{output.stem}-images"
 
 
-def _write(studies: Iterator[SourceStudy], output: Path, skipped: Skipped) -> None:
+def _write(studies: Iterator[SourceStudy], output: Path, skipped: SkippedFiles) -> None:
     from model.train.sources.study import write_lines
 
     written = write_lines(studies, output)

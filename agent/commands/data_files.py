@@ -33,7 +33,7 @@ _LONGEST_ID = 16  # characters of a digest that names a study or an image
 
 
 @dataclass(slots=True, kw_only=True)
-class Skipped:
+class SkippedFiles:
     """Files that gave no image, by reason; they name nothing of a file."""
 
     files: Counter[str]
@@ -68,7 +68,7 @@ def _keyed(rows: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, dict[str, s
 
 
 def studies_of_folder(
-    folder: Path, reports: Mapping[str, dict[str, str]], images: Path, skipped: Skipped
+    folder: Path, reports: Mapping[str, dict[str, str]], images: Path, skipped: SkippedFiles
 ) -> Iterator[SourceStudy]:
     """The studies below a folder whose report is known; writes their images as PNG to `images`."""
     groups: dict[str, list[StudyImage]] = {}
@@ -89,7 +89,7 @@ def studies_of_folder(
 
 
 def verified_studies(
-    database: Database, store: InstanceStore, images: Path, skipped: Skipped
+    database: Database, store: InstanceStore, images: Path, skipped: SkippedFiles
 ) -> Iterator[SourceStudy]:
     """The studies whose newest draft has been verified, with the text that was signed."""
     with database.reading() as session:

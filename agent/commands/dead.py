@@ -10,11 +10,11 @@ from agent.commands.common import (
     ConfigOption,
     JsonOption,
     actor,
-    audited,
     bench_of,
     console,
     database_of,
     print_json,
+    record_command,
     settings_of,
 )
 from agent.commands.queue import JobArgument, print_job, shown_time, why_stopped
@@ -60,7 +60,7 @@ def dead_show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption
 
     database = database_of(settings_of(config))
     found = history.job_history(database, job)
-    audited(database, "view", study=found.job.study_instance_uid)
+    record_command(database, "view", study=found.job.study_instance_uid)
     if as_json:
         print_json({"history": found, "advice": advice_for(found.job.code)})
         return

@@ -11,11 +11,11 @@ from agent.commands.common import (
     ConfigOption,
     JsonOption,
     actor,
-    audited,
     bench_of,
     console,
     database_of,
     print_json,
+    record_command,
     settings_of,
 )
 
@@ -69,7 +69,7 @@ def show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = Fa
 
     database = database_of(settings_of(config))
     found = history.job_history(database, job)
-    audited(database, "view", study=found.job.study_instance_uid)
+    record_command(database, "view", study=found.job.study_instance_uid)
     if as_json:
         print_json(found)
     else:
@@ -120,7 +120,7 @@ def show_study(
 
     database = database_of(settings_of(config))
     found = history.study_history(database, study)
-    audited(database, "view", study=study)
+    record_command(database, "view", study=study)
     if as_json:
         print_json({"study_ref": study_ref(found.study_instance_uid), **plain(found)})
         return

@@ -9,10 +9,10 @@ import typer
 from agent.commands.common import (
     ConfigOption,
     JsonOption,
-    audited,
     console,
     database_of,
     print_json,
+    record_command,
     settings_of,
 )
 from agent.commands.queue import shown_time
@@ -77,7 +77,7 @@ def audit_list(
     database = database_of(settings_of(config))
     chosen = Action(action) if action is not None else None
     found = list_events(database, days=days, action=chosen, failed=failed, limit=limit)
-    audited(database, "audit-read", count=len(found))
+    record_command(database, "audit-read", count=len(found))
     if as_json:
         print_json({"events": found})
         return

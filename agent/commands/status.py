@@ -15,7 +15,7 @@ from agent.commands.common import ConfigOption, JsonOption, console, database_of
 if TYPE_CHECKING:
     from agent.foundation.settings.tree import Settings
     from agent.operations.health import Level, Problem
-    from agent.operations.status import Status
+    from agent.operations.status import ServiceStatus
 
 
 def status(
@@ -97,7 +97,7 @@ def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
     return screen_of(found, problems, settings, every_s=every_s)
 
 
-def look(settings: Settings, *, echo: bool) -> tuple[Status, tuple[Problem, ...], Level]:
+def look(settings: Settings, *, echo: bool) -> tuple[ServiceStatus, tuple[Problem, ...], Level]:
     """Read the status, ask the destinations if `echo`, and judge."""
     from agent.operations.health import judge, worst
     from agent.operations.status import read_status

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.foundation.errors import AgentError
     from agent.foundation.settings.tree import Settings
     from agent.operations.health import Problem
-    from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, Status
+    from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, ServiceStatus
     from agent.operations.throughput import Throughput
 
 MARKS = {Level.OK: "[green]✓[/]", Level.WARNING: "[yellow]![/]", Level.CRITICAL: "[red]✗[/]"}
@@ -31,7 +31,7 @@ TROUBLES_SHOWN = 5
 
 
 def screen_of(
-    status: Status, problems: Sequence[Problem], settings: Settings, *, every_s: float | None = None
+    status: ServiceStatus, problems: Sequence[Problem], settings: Settings, *, every_s: float | None = None
 ) -> RenderableType:
     """Return the screen: the level in a word, the problems, the figures, the last errors."""
     from rich.console import Group
@@ -51,7 +51,7 @@ def failure_of(error: AgentError) -> RenderableType:
     return Text.from_markup(f"{WORDS[Level.CRITICAL]} {escape(str(error))} [dim]({error.code})[/]")
 
 
-def _headline(status: Status, problems: Sequence[Problem], every_s: float | None) -> str:
+def _headline(status: ServiceStatus, problems: Sequence[Problem], every_s: float | None) -> str:
     count = len(problems)
     what = "all is well" if not count else f"{count} {'problem' if count == 1 else 'problems'}"
     again = "" if every_s is None else f", again every {every_s:g} s (Ctrl-C ends)"
@@ -59,7 +59,7 @@ def _headline(status: Status, problems: Sequence[Problem], every_s: float | None
     return f"{WORDS[worst(problems)]} {what}  [dim]ECHO Agent {status.version}, {moment}{again}[/]"
 
 
-def _rows(status: Status, settings: Settings) -> Iterator[tuple[str, str]]:
+def _rows(status: ServiceStatus, settings: Settings) -> Iterator[tuple[str, str]]:
     yield "last image → PACS", _span(status, "stored")
     yield "last image → draft", _span(status, "drafted")
     yield "last hour", _passed(status.throughput_last_hour)
@@ -83,7 +83,7 @@ def _rows(status: Status, settings: Settings) -> Iterator[tuple[str, str]]:
     yield "database", f"{MARKS[Level.OK]} {status.database}{size}"
 
 
-def _span(status: Status, target: str) -> str:
+def _span(status: ServiceStatus, target: str) -> str:
     parts = [
         f"{title} {_latency(latency, target)}"
         for title, latency in (("hour", status.last_hour), ("day", status.last_day))
@@ -115,7 +115,7 @@ def _count(count: int) -> str:
     return f"{count}+" if count >= COUNT_CAP else str(count)
 
 
-def _queue(status: Status) -> str:
+def _queue(status: ServiceStatus) -> str:
     counts = [f"{state} {_count(count)}" for state, count in status.jobs.items() if count]
     ages = [
         f"oldest {word} for {_seconds(age)}"
@@ -162,7 +162,7 @@ def _answer(answer: Answer | None) -> str:
     return f"{mark} {escape(answer.words)}"
 
 
-def _disk(status: Status, settings: Settings) -> str:
+def _disk(status: ServiceStatus, settings: Settings) -> str:
     if status.disk_free_mb is None:
         return f"{MARKS[Level.CRITICAL]} {escape(str(settings.storage.path))} cannot be read"
     least = settings.storage.min_free_mb
@@ -170,7 +170,7 @@ def _disk(status: Status, settings: Settings) -> str:
     return f"{mark} {status.disk_free_mb / 1000:.1f} GB free; senders wait below {least / 1000:.1f} GB"
 
 
-def _troubles(status: Status) -> Iterator[str]:
+def _troubles(status: ServiceStatus) -> Iterator[str]:
     if status.troubles:
         yield "\n[bold]last errors[/]"
     for trouble in status.troubles[:TROUBLES_SHOWN]:

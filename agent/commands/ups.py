@@ -10,10 +10,10 @@ from agent.commands.common import (
     ConfigOption,
     JsonOption,
     actor,
-    audited,
     console,
     database_of,
     print_json,
+    record_command,
     settings_of,
 )
 from agent.commands.run import WithParent, begin
@@ -69,7 +69,7 @@ def show(uid: WorkitemArgument, config: ConfigOption = None, as_json: JsonOption
     reply = Manager(database).get(uid)
     if reply.dataset is None:
         raise NotFound("there is no such workitem")
-    audited(database, "view")
+    record_command(database, "view")
     if as_json:
         print_json(json_of(reply.dataset))
     else:

@@ -9,10 +9,10 @@ import typer
 from agent.commands.common import (
     ConfigOption,
     JsonOption,
-    audited,
     console,
     database_of,
     print_json,
+    record_command,
     settings_of,
 )
 
@@ -45,7 +45,7 @@ def user_disable(name: Name, config: ConfigOption = None) -> None:
 
     database = database_of(settings_of(config))
     set_disabled(database, name, disabled=True)
-    audited(database, "user-change", user=name, kind="disabled")
+    record_command(database, "user-change", user=name, kind="disabled")
     print(f"{name} may not sign in any longer")
 
 
@@ -55,7 +55,7 @@ def user_enable(name: Name, config: ConfigOption = None) -> None:
 
     database = database_of(settings_of(config))
     set_disabled(database, name, disabled=False)
-    audited(database, "user-change", user=name, kind="enabled")
+    record_command(database, "user-change", user=name, kind="enabled")
     print(f"{name} may sign in again")
 
 
@@ -72,5 +72,5 @@ def user_role(
 
     database = database_of(settings_of(config))
     set_role(database, name, role)
-    audited(database, "user-change", user=name, role=role, kind="role")
+    record_command(database, "user-change", user=name, role=role, kind="role")
     print(f"{name} has the role {role}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.commands.common import ConfigOption, audited, database_of, settings_of
+from agent.commands.common import ConfigOption, database_of, record_command, settings_of
 from agent.commands.run import WithParent, begin
 
 
@@ -53,7 +53,7 @@ def user_add(
         identification=identification,
         identification_scheme=identification_scheme,
     )
-    audited(database, "user-change", user=name, role=role, kind="added")
+    record_command(database, "user-change", user=name, role=role, kind="added")
     print(f"{name} may sign in as {role}")
 
 
@@ -69,7 +69,7 @@ def user_passwd(
 
     database = database_of(settings_of(config))
     set_password(database, name, _password(password_stdin))
-    audited(database, "user-change", user=name, kind="password")
+    record_command(database, "user-change", user=name, kind="password")
     print(f"{name} has a new password")
 
 

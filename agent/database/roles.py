@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Role(StrEnum):
+class DocumentRole(StrEnum):
     """A document's part among the documents of its draft."""
 
     FINDINGS = "findings"

@@ -21,7 +21,13 @@ from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network.commitment_scp import ReportStatus
 from agent.network.commitment_scu import WELL_KNOWN_INSTANCE
-from agent.network.commitment_terms import CommitmentAnswer, Reception, Report, Rule, Word
+from agent.network.commitment_terms import (
+    CommitmentAnswer,
+    CommitmentReport,
+    CommitmentResult,
+    CommitmentRule,
+    Reception,
+)
 from agent.network.statuses import failure_reason
 from dicom_sr.attributes import integer
 
@@ -41,10 +47,10 @@ class _Refused(Exception):
         self.code = code
 
 
-def rule_of(destination: DestinationSettings, settings: Settings) -> Rule:
+def rule_of(destination: DestinationSettings, settings: Settings) -> CommitmentRule:
     """Return the bounds that the settings set for a destination."""
     delivery = settings.delivery
-    return Rule(
+    return CommitmentRule(
         attempts=destination.commitment_attempts,
         resends=destination.commitment_resends,
         give_up_after_s=delivery.give_up_after_s,
@@ -67,7 +73,9 @@ class CommitmentReports:
         """Be ready; `note` takes the audit event of a report that was refused."""
         self._database = database
         self._destinations = settings.destinations
-        self._rules: Mapping[str, Rule] = {one.name: rule_of(one, settings) for one in settings.destinations}
+        self._rules: Mapping[str, CommitmentRule] = {
+            one.name: rule_of(one, settings) for one in settings.destinations
+        }
         self._actor = actor
         self._chance = chance
         self._note = note
@@ -101,7 +109,7 @@ class CommitmentReports:
             self._log.error("unexpected", error_type=type(error).__name__)
             return self._refuse(ReportStatus.PROCESSING_FAILURE, "unexpected", ae_title, address), None
         failpoint("commitment.before-answer")
-        failed = sum(one.word is not Word.COMMITTED for one in report.answers.values())
+        failed = sum(one.word is not CommitmentResult.COMMITTED for one in report.answers.values())
         self._log.info("commitment_report", code=reception.value, count=len(report.answers), failed=failed)
         return ReportStatus.SUCCESS, report.transaction_uid
 
@@ -119,7 +127,7 @@ class CommitmentReports:
         return status
 
 
-def _read(event: evt.Event) -> Report:
+def _read(event: evt.Event) -> CommitmentReport:
     """Return what an N-EVENT-REPORT says; nothing in it is believed to be well-formed."""
     request: Any = event.request
     if str(request.AffectedSOPInstanceUID or "") != WELL_KNOWN_INSTANCE:
@@ -133,7 +141,7 @@ def _read(event: evt.Event) -> Report:
     try:
         information = event.event_information
         transaction_uid = str(information.get("TransactionUID") or "")
-        committed = CommitmentAnswer(word=Word.COMMITTED)
+        committed = CommitmentAnswer(word=CommitmentResult.COMMITTED)
         answers = {_key(item): committed for item in information.get("ReferencedSOPSequence") or ()}
         # What is in both lists has failed.
         for item in information.get("FailedSOPSequence") or ():
@@ -147,7 +155,7 @@ def _read(event: evt.Event) -> Report:
         raise _Refused(ReportStatus.NO_SUCH_ARGUMENT, "no-transaction")
     if len(answers) > _MOST_ITEMS:
         raise _Refused(ReportStatus.RESOURCE_LIMITATION, "report-too-long")
-    return Report(transaction_uid=transaction_uid[:64], answers=answers)
+    return CommitmentReport(transaction_uid=transaction_uid[:64], answers=answers)
 
 
 def _key(item: Dataset) -> tuple[str, str]:

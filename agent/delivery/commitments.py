@@ -20,7 +20,15 @@ from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Commitment, Delivery, Document, Draft, Job, Study
 from agent.foundation.failure import Failure, backoff_s
-from agent.network.commitment_terms import CommitmentAnswer, Item, Reception, Report, Request, Rule, Word
+from agent.network.commitment_terms import (
+    CommitmentAnswer,
+    CommitmentItem,
+    CommitmentReport,
+    CommitmentRequest,
+    CommitmentResult,
+    CommitmentRule,
+    Reception,
+)
 from agent.queue import deliveries
 from agent.queue.states import move
 from agent.queue.withdrawal import is_withdrawn
@@ -30,7 +38,9 @@ LIMIT = 100
 _ANSWERABLE = (DeliveryState.STORED.value, DeliveryState.UNCOMMITTED.value)
 
 
-def request(database: Database, destination: str, *, timeout_s: float, limit: int = LIMIT) -> Request | None:
+def request(
+    database: Database, destination: str, *, timeout_s: float, limit: int = LIMIT
+) -> CommitmentRequest | None:
     """Put the documents that were not asked for yet into one transaction; None where there are none.
 
     timeout_s: how long its report may take.
@@ -48,12 +58,14 @@ def request(database: Database, destination: str, *, timeout_s: float, limit: in
             delivery.commitment_uid = commitment.transaction_uid
             delivery.commit_attempts += 1
             delivery.commit_at = now + timedelta(seconds=timeout_s)
-        return Request(transaction_uid=commitment.transaction_uid, items=tuple(_item(*row) for row in rows))
+        return CommitmentRequest(
+            transaction_uid=commitment.transaction_uid, items=tuple(_item(*row) for row in rows)
+        )
 
 
 def overdue(
     database: Database, destination: str, *, hold_s: float, asked: bool = True, limit: int = LIMIT
-) -> tuple[Item, ...]:
+) -> tuple[CommitmentItem, ...]:
     """Take the documents whose report has not come; nobody else takes them in the next `hold_s` seconds.
 
     With `asked=False`: the due ones of a destination that takes no requests, each counted as an attempt.
@@ -71,8 +83,8 @@ def overdue(
 
 def answer(
     database: Database,
-    answers: Iterable[tuple[Item, CommitmentAnswer]],
-    rule: Rule,
+    answers: Iterable[tuple[CommitmentItem, CommitmentAnswer]],
+    rule: CommitmentRule,
     *,
     chance: Random,
     actor: str,
@@ -87,7 +99,7 @@ def answer(
                 _apply(session, job, delivery, said, rule, now, chance, actor)
 
 
-def put_off(database: Database, items: Sequence[Item], why: Failure, rule: Rule) -> None:
+def put_off(database: Database, items: Sequence[CommitmentItem], why: Failure, rule: CommitmentRule) -> None:
     """Ask again as soon as it may be: the destination was not reached, which does not count as an attempt.
 
     What was stored longer ago than `give_up_after_s` becomes UNCOMMITTED.
@@ -108,9 +120,9 @@ def put_off(database: Database, items: Sequence[Item], why: Failure, rule: Rule)
 
 def report(
     database: Database,
-    said: Report,
+    said: CommitmentReport,
     peer: frozenset[str],
-    rules: Mapping[str, Rule],
+    rules: Mapping[str, CommitmentRule],
     *,
     chance: Random,
     actor: str,
@@ -144,7 +156,7 @@ def report(
             one = said.answers.get(keys[delivery.id])
             # An older transaction's failure says nothing about the latest request.
             latest = delivery.commitment_uid == said.transaction_uid
-            if one is not None and (latest or one.word is Word.COMMITTED):
+            if one is not None and (latest or one.word is CommitmentResult.COMMITTED):
                 _apply(session, job, delivery, one, rule, now, chance, actor)
         if commitment.reported_at is not None:
             return Reception.REPEATED
@@ -169,8 +181,8 @@ def _due(destination: str, now: datetime, limit: int) -> Select[Delivery, Docume
     )
 
 
-def _item(delivery: Delivery, document: Document, study_instance_uid: str) -> Item:
-    return Item(
+def _item(delivery: Delivery, document: Document, study_instance_uid: str) -> CommitmentItem:
+    return CommitmentItem(
         delivery_id=delivery.id,
         transaction_uid=delivery.commitment_uid,
         attempts=delivery.commit_attempts,
@@ -204,24 +216,24 @@ def _apply(
     job: Job,
     delivery: Delivery,
     said: CommitmentAnswer,
-    rule: Rule,
+    rule: CommitmentRule,
     now: datetime,
     chance: Random,
     actor: str,
 ) -> None:
     word, why = said.word, said.why
-    undecided = word in (Word.LATER, Word.SILENT)
+    undecided = word in (CommitmentResult.LATER, CommitmentResult.SILENT)
     if undecided and delivery.state == DeliveryState.UNCOMMITTED.value:
         return
-    if word is Word.LATER and delivery.commit_attempts < rule.attempts:
+    if word is CommitmentResult.LATER and delivery.commit_attempts < rule.attempts:
         _ask_later(delivery, now, why, _wait_s(delivery.commit_attempts, rule, chance))
         return
-    if word is Word.COMMITTED:
+    if word is CommitmentResult.COMMITTED:
         _stop(delivery, DeliveryState.COMMITTED, now, why)
         delivery.committed_at = now
     elif undecided:
         _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
-    elif word is Word.REFUSED or delivery.losses >= rule.resends:
+    elif word is CommitmentResult.REFUSED or delivery.losses >= rule.resends:
         _stop(delivery, DeliveryState.DEAD, now, why)
         _reopen(session, job, delivery, now, actor)
     elif job.state == JobState.CANCELED.value or is_withdrawn(session, job.id):  # not to be sent again
@@ -232,7 +244,7 @@ def _apply(
     _note(session, job, delivery, now, actor)
 
 
-def _wait_s(attempt: int, rule: Rule, chance: Random) -> float:
+def _wait_s(attempt: int, rule: CommitmentRule, chance: Random) -> float:
     jitter = (1.0 + chance.random()) / 2.0
     return backoff_s(attempt, jitter, first_s=rule.policy.first_s, longest_s=rule.policy.longest_s)
 
@@ -248,7 +260,9 @@ def _ask_later(delivery: Delivery, now: datetime, why: Failure | None, wait_s: f
     delivery.updated_at = now
 
 
-def _send_again(delivery: Delivery, now: datetime, why: Failure | None, rule: Rule, wait_s: float) -> None:
+def _send_again(
+    delivery: Delivery, now: datetime, why: Failure | None, rule: CommitmentRule, wait_s: float
+) -> None:
     deliveries.set_state(delivery, DeliveryState.PENDING, now, why)
     delivery.losses += 1
     delivery.attempts = delivery.commit_attempts = 0

@@ -27,12 +27,18 @@ from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network import commitment_scu as commitment
 from agent.network.commitment_scp import ReportStatus
-from agent.network.commitment_terms import CommitmentAnswer, Item, Request, Rule, Word
+from agent.network.commitment_terms import (
+    CommitmentAnswer,
+    CommitmentItem,
+    CommitmentRequest,
+    CommitmentResult,
+    CommitmentRule,
+)
 from agent.network.scu import ConnectionLost
 
 OnReport = Callable[[evt.Event], tuple[ReportStatus, str | None]]
 _FOUND = CommitmentAnswer(
-    word=Word.COMMITTED,
+    word=CommitmentResult.COMMITTED,
     why=Failure(
         code="found-by-query", reason="no report of commitment, but the destination holds it", retryable=False
     ),
@@ -48,21 +54,21 @@ _LONGEST_HOLD_S = 600.0
 class Way(Protocol):
     """How a destination is asked."""
 
-    def ask(self, destination: DestinationSettings, request: Request, on_report: OnReport) -> None:
+    def ask(self, destination: DestinationSettings, request: CommitmentRequest, on_report: OnReport) -> None:
         """Request commitment; see `agent.network.commitment_scu.ask`."""
 
-    def look_up(self, destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
+    def look_up(self, destination: DestinationSettings, items: Iterable[CommitmentItem]) -> frozenset[str]:
         """Return the SOP Instance UIDs that it holds."""
 
 
 class RealWay:
     """By DICOM, or by DICOMweb, as the kind of the destination says."""
 
-    def ask(self, destination: DestinationSettings, request: Request, on_report: OnReport) -> None:
+    def ask(self, destination: DestinationSettings, request: CommitmentRequest, on_report: OnReport) -> None:
         """Request commitment (N-ACTION)."""
         commitment.ask(destination, request, wait_s=destination.commitment_wait_s, on_report=on_report)
 
-    def look_up(self, destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
+    def look_up(self, destination: DestinationSettings, items: Iterable[CommitmentItem]) -> frozenset[str]:
         """Ask by C-FIND or QIDO-RS."""
         if destination.kind == "dicom":
             return commitment.look_up(destination, items)
@@ -88,7 +94,7 @@ class Confirmer:
     ) -> None:
         self._database = database
         self._destination = destination
-        self._rule: Rule = rule_of(destination, settings)
+        self._rule: CommitmentRule = rule_of(destination, settings)
         self._poll_s = settings.delivery.poll_s
         self._reports = CommitmentReports(database, settings, actor=owner, chance=chance, note=recorder.note)
         self._owner = owner
@@ -124,7 +130,7 @@ class Confirmer:
             return self._look_up(self._overdue(asked=False))
         return self._ask() + self._look_up(self._overdue(asked=True))
 
-    def _overdue(self, *, asked: bool) -> tuple[Item, ...]:
+    def _overdue(self, *, asked: bool) -> tuple[CommitmentItem, ...]:
         hold_s = min(_LONGEST_HOLD_S, self._destination.commitment_timeout_s)
         return commitments.overdue(self._database, self._destination.name, hold_s=hold_s, asked=asked)
 
@@ -154,7 +160,7 @@ class Confirmer:
             self._log.info("commitment_requested", destination=destination.name, count=len(request.items))
         return len(request.items)
 
-    def _look_up(self, items: Sequence[Item]) -> int:
+    def _look_up(self, items: Sequence[CommitmentItem]) -> int:
         if not items:
             return 0
         try:
@@ -169,17 +175,19 @@ class Confirmer:
         )
         return len(items)
 
-    def _found(self, item: Item, here: bool) -> CommitmentAnswer:
+    def _found(self, item: CommitmentItem, here: bool) -> CommitmentAnswer:
         if here:
             return _FOUND
         # A DICOMweb server may list a new object only after a while.
         patient = self._destination.kind == "stow" and item.attempts < self._rule.attempts
-        return CommitmentAnswer(word=Word.LATER if patient else Word.LOST, why=_NOT_THERE)
+        return CommitmentAnswer(
+            word=CommitmentResult.LATER if patient else CommitmentResult.LOST, why=_NOT_THERE
+        )
 
-    def _failed(self, items: Sequence[Item], error: AgentError) -> None:
+    def _failed(self, items: Sequence[CommitmentItem], error: AgentError) -> None:
         why = describe(error)
         if not isinstance(error, ConnectionLost):
-            self._answer([(item, CommitmentAnswer(word=Word.LATER, why=why)) for item in items])
+            self._answer([(item, CommitmentAnswer(word=CommitmentResult.LATER, why=why)) for item in items])
             return
         self._breaker = self._breaker.failed(
             self._seconds(),
@@ -190,5 +198,5 @@ class Confirmer:
         self._log.warning("destination_unreachable", destination=self._destination.name, code=why.code)
         commitments.put_off(self._database, items, why, self._rule)
 
-    def _answer(self, answers: Sequence[tuple[Item, CommitmentAnswer]]) -> None:
+    def _answer(self, answers: Sequence[tuple[CommitmentItem, CommitmentAnswer]]) -> None:
         commitments.answer(self._database, answers, self._rule, chance=self._chance, actor=self._owner)

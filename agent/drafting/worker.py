@@ -59,7 +59,7 @@ class Reporter(Protocol):
         """Draft what the source has; each study's draft, or its own error, as soon as it is there."""
 
 
-class Worker:
+class DraftingWorker:
     """Takes jobs off the queue and puts drafts into the outbox."""
 
     def __init__(

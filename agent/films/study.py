@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from agent.films.choosing.choose import Film, FilmChoice, LeftOut, choose, film_of, why_behind
+from agent.films.choosing.choose import Film, FilmChoice, LeftOut, choose_films, film_of, why_behind
 from agent.films.choosing.copies import NAMES
 from agent.films.plausibility.gate import check, marks_on
 from agent.films.plausibility.looks import Mark
@@ -57,7 +57,7 @@ def read_study(paths: Sequence[Path], *, least_px: int, vocabulary: Vocabulary |
     """
     headers = [load_header(path) for path in paths]
     films = [film_of(header, arrival, vocabulary) for arrival, header in enumerate(headers)]
-    choice = choose(films)
+    choice = choose_films(films)
     left_out = list(choice.left_out)
     read: list[tuple[Film, StudyImage]] = []
     failures: list[ImageNotPlausible] = []

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from agent.database.states import ENDED, DeliveryState, JobState
 from agent.database.tables import Delivery, Draft, Instance, Job, PriorLink, Quarantined, Study
-from agent.keeping.rules import Facts
+from agent.keeping.rules import RetentionFacts
 
 
 def next_studies(session: Session, after_id: int, limit: int) -> list[int]:
@@ -26,7 +26,7 @@ def next_studies(session: Session, after_id: int, limit: int) -> list[int]:
     return list(rows)
 
 
-def read_facts(session: Session, study_ids: Sequence[int]) -> list[Facts]:
+def read_facts(session: Session, study_ids: Sequence[int]) -> list[RetentionFacts]:
     """Return the facts of these studies, in the order of their ids; a few queries for all of them."""
     files = _files(session, study_ids)
     jobs = _jobs(session, study_ids)
@@ -36,7 +36,7 @@ def read_facts(session: Session, study_ids: Sequence[int]) -> list[Facts]:
     needed = _needed(session, study_ids)
     studies = session.scalars(select(Study).where(Study.id.in_(study_ids)).order_by(Study.id))
     return [
-        Facts(
+        RetentionFacts(
             study_id=study.id,
             study_instance_uid=study.study_instance_uid,
             prior=study.prior,

@@ -21,7 +21,7 @@ from agent.database.unneeded_files import erase
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import Settings
 from agent.keeping.facts import next_studies, read_facts
-from agent.keeping.rules import PURGES, Facts, Reason, Rules, judge
+from agent.keeping.rules import PURGES, Reason, RetentionFacts, Rules, judge
 from agent.objects.store import InstanceStore
 
 PAGE = 200
@@ -33,7 +33,7 @@ PAGES_A_TICK = 10
 class PurgeDecision:
     """What becomes of a study's files."""
 
-    facts: Facts
+    facts: RetentionFacts
     reason: Reason
 
     @property
@@ -145,7 +145,7 @@ class Purge:
         self._after_id = ids[-1]
         return True
 
-    def _read(self, after_id: int) -> tuple[datetime, Sequence[int], Sequence[Facts]]:
+    def _read(self, after_id: int) -> tuple[datetime, Sequence[int], Sequence[RetentionFacts]]:
         """Return the database's time, the next page's studies, and what is known of them."""
         with self._database.reading() as session:
             ids = next_studies(session, after_id, PAGE)

@@ -55,7 +55,7 @@ _WITHOUT_DRAFT = frozenset({JobState.SKIPPED, JobState.CANCELED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class RetentionFacts:
     """What is known of a study whose files are still here.
 
     jobs: the state of each job; deliveries: destination and state of each document's delivery.
@@ -96,7 +96,7 @@ class Rules:
         return timedelta(hours=self.settings.minimum_age_hours)
 
 
-def judge(facts: Facts, rules: Rules, now: datetime) -> Reason:
+def judge(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason:
     """Return why a study's files go (one of `PURGES`), or why they stay."""
     keeps = _keeps(facts, rules, now)
     if keeps is not None:
@@ -111,7 +111,7 @@ def judge(facts: Facts, rules: Rules, now: datetime) -> Reason:
     return Reason.NO_RULE if limit is None else Reason.TOO_YOUNG
 
 
-def _keeps(facts: Facts, rules: Rules, now: datetime) -> Reason | None:
+def _keeps(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason | None:
     """Return what forbids the purge at any age."""
     if facts.conflict is not None:
         return Reason.CONFLICT
@@ -134,7 +134,7 @@ def _keeps(facts: Facts, rules: Rules, now: datetime) -> Reason | None:
     return _undelivered(facts, rules) or _unjudged(facts, rules, now)
 
 
-def _undelivered(facts: Facts, rules: Rules) -> Reason | None:
+def _undelivered(facts: RetentionFacts, rules: Rules) -> Reason | None:
     """Return what is missing until every destination holds every document for certain."""
     for destination, state in facts.deliveries:
         if state is DeliveryState.UNCOMMITTED:
@@ -149,14 +149,14 @@ def _undelivered(facts: Facts, rules: Rules) -> Reason | None:
     return None if held else Reason.NOT_DELIVERED
 
 
-def _unjudged(facts: Facts, rules: Rules, now: datetime) -> Reason | None:
+def _unjudged(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason | None:
     days = rules.settings.unjudged_keep_days
     if days is None or facts.drafted_at is None or now - facts.drafted_at >= timedelta(days=days):
         return None
     return Reason.UNJUDGED
 
 
-def _limit(facts: Facts, rules: Rules) -> timedelta | None:
+def _limit(facts: RetentionFacts, rules: Rules) -> timedelta | None:
     """Return the age at which a study like this goes by itself; None for never."""
     settings = rules.settings
     if any(state in _STOPPED for state in facts.jobs):

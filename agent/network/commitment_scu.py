@@ -19,7 +19,7 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu import P_DATA_TF
 
 from agent.foundation.errors import CommitmentFailed, CommitmentUnsupported
-from agent.network.commitment_terms import Item, Request
+from agent.network.commitment_terms import CommitmentItem, CommitmentRequest
 from agent.network.scu import ConnectionLost, Handlers, NoContext, Peer, associated
 from agent.network.statuses import ActionVerdict, action_status
 from dicom_sr.attributes import text
@@ -33,7 +33,11 @@ _PENDING = (0xFF00, 0xFF01)
 
 
 def ask(
-    peer: Peer, request: Request, *, wait_s: float, on_report: Callable[[evt.Event], tuple[int, str | None]]
+    peer: Peer,
+    request: CommitmentRequest,
+    *,
+    wait_s: float,
+    on_report: Callable[[evt.Event], tuple[int, str | None]],
 ) -> None:
     """Send a request (N-ACTION), then wait up to `wait_s` for its report on the same association.
 
@@ -105,7 +109,7 @@ class _Exchange:
                 return
 
 
-def _send(association: Association, request: Request) -> None:
+def _send(association: Association, request: CommitmentRequest) -> None:
     try:
         answer, _reply = association.send_n_action(
             _information(request), _REQUEST_COMMITMENT, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
@@ -124,7 +128,7 @@ def _send(association: Association, request: Request) -> None:
         raise CommitmentFailed(words)
 
 
-def _information(request: Request) -> Dataset:
+def _information(request: CommitmentRequest) -> Dataset:
     """Return the action information (PS3.4 table J.3-1)."""
     information = Dataset()
     information.TransactionUID = request.transaction_uid
@@ -132,14 +136,14 @@ def _information(request: Request) -> Dataset:
     return information
 
 
-def _reference(item: Item) -> Dataset:
+def _reference(item: CommitmentItem) -> Dataset:
     reference = Dataset()
     reference.ReferencedSOPClassUID = item.sop_class_uid
     reference.ReferencedSOPInstanceUID = item.sop_instance_uid
     return reference
 
 
-def look_up(peer: Peer, items: Iterable[Item]) -> frozenset[str]:
+def look_up(peer: Peer, items: Iterable[CommitmentItem]) -> frozenset[str]:
     """Return the SOP Instance UIDs of those documents that the peer says it holds (C-FIND at image level).
 
     Raises:
@@ -158,7 +162,7 @@ def look_up(peer: Peer, items: Iterable[Item]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _holds(association: Association, item: Item) -> bool:
+def _holds(association: Association, item: CommitmentItem) -> bool:
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
     query.StudyInstanceUID = item.study_instance_uid

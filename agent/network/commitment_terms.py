@@ -9,7 +9,7 @@ from enum import StrEnum
 from agent.foundation.failure import Failure, RetryPolicy
 
 
-class Word(StrEnum):
+class CommitmentResult(StrEnum):
     """What a destination says of one document that it has stored."""
 
     COMMITTED = "committed"  # it takes responsibility
@@ -23,12 +23,12 @@ class Word(StrEnum):
 class CommitmentAnswer:
     """A word, and why, where there is something to say."""
 
-    word: Word
+    word: CommitmentResult
     why: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class CommitmentRule:
     """A destination's bounds: requests, resends, and seconds until a document is given up."""
 
     attempts: int
@@ -38,7 +38,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class CommitmentItem:
     """A stored document; `transaction_uid` is that of its latest request, None before the first."""
 
     delivery_id: int
@@ -51,15 +51,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CommitmentRequest:
     """One request for commitment, on record and ready to be sent."""
 
     transaction_uid: str
-    items: Sequence[Item]
+    items: Sequence[CommitmentItem]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class CommitmentReport:
     """What a report says, by (SOP Class UID, SOP Instance UID)."""
 
     transaction_uid: str

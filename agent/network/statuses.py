@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.foundation.failure import Failure
-from agent.network.commitment_terms import CommitmentAnswer, Word
+from agent.network.commitment_terms import CommitmentAnswer, CommitmentResult
 
 
 class StoreOutcome(Enum):
@@ -108,30 +108,39 @@ class FailureReason:
     """Why a document is not committed; the reason None stands for every other."""
 
     reason: int | None
-    word: Word
+    word: CommitmentResult
     code: str
     meaning: str
 
 
 FAILURE_REASONS: tuple[FailureReason, ...] = (
-    FailureReason(reason=0x0112, word=Word.LOST, code="commitment-lost", meaning="it has no such object"),
+    FailureReason(
+        reason=0x0112, word=CommitmentResult.LOST, code="commitment-lost", meaning="it has no such object"
+    ),
     FailureReason(
         reason=0x0119,
-        word=Word.REFUSED,
+        word=CommitmentResult.REFUSED,
         code="commitment-refused",
         meaning="it holds an object of another SOP class under this UID",
     ),
     FailureReason(
         reason=0x0122,
-        word=Word.SILENT,
+        word=CommitmentResult.SILENT,
         code="commitment-unsupported",
         meaning="it commits to no object of this SOP class",
     ),
     FailureReason(
-        reason=0x0131, word=Word.LATER, code="commitment-failed", meaning="duplicate transaction UID"
+        reason=0x0131,
+        word=CommitmentResult.LATER,
+        code="commitment-failed",
+        meaning="duplicate transaction UID",
     ),
-    FailureReason(reason=0x0213, word=Word.LATER, code="commitment-failed", meaning="resource limitation"),
-    FailureReason(reason=None, word=Word.LATER, code="commitment-failed", meaning="processing failure"),
+    FailureReason(
+        reason=0x0213, word=CommitmentResult.LATER, code="commitment-failed", meaning="resource limitation"
+    ),
+    FailureReason(
+        reason=None, word=CommitmentResult.LATER, code="commitment-failed", meaning="processing failure"
+    ),
 )
 
 
@@ -141,6 +150,6 @@ def failure_reason(reason: int) -> CommitmentAnswer:
     why = Failure(
         code=found.code,
         reason=f"the destination reported 0x{reason:04X}, {found.meaning}",
-        retryable=found.word is not Word.REFUSED,
+        retryable=found.word is not CommitmentResult.REFUSED,
     )
     return CommitmentAnswer(word=found.word, why=why)

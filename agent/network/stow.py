@@ -17,7 +17,7 @@ from pydicom import Dataset
 
 from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings
-from agent.network.commitment_terms import Item
+from agent.network.commitment_terms import CommitmentItem
 from agent.network.statuses import StoreOutcome, store_status
 from agent.network.store_scu import ConnectionLost, Sendable
 from dicom_sr.attributes import integer, integers, is_stated, items, text
@@ -97,7 +97,7 @@ def reachable(destination: DestinationSettings) -> bool:
     return answer.status_code < 400
 
 
-def holds(destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
+def holds(destination: DestinationSettings, items: Iterable[CommitmentItem]) -> frozenset[str]:
     """Return the SOP Instance UIDs of those documents that the server says it holds (QIDO-RS).
 
     Raises:
@@ -108,7 +108,7 @@ def holds(destination: DestinationSettings, items: Iterable[Item]) -> frozenset[
         return frozenset(item.sop_instance_uid for item in items if _found(client, item))
 
 
-def _found(client: _FileClient, item: Item) -> bool:
+def _found(client: _FileClient, item: CommitmentItem) -> bool:
     try:
         answers = client.search_for_instances(
             study_instance_uid=item.study_instance_uid,

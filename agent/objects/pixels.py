@@ -151,7 +151,7 @@ def _square(pixels: NDArray[Level], header: Dataset) -> NDArray[Level]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Film:
+class ViewerFilm:
     """One image for a viewer: `values` uint16 [H, W] bright = dense, and its stated window."""
 
     values: NDArray[np.uint16]
@@ -159,7 +159,7 @@ class Film:
     high: int
 
 
-def load_film(path: Path, view: View = "frontal") -> Film:
+def load_film(path: Path, view: View = "frontal") -> ViewerFilm:
     """Read one file with all of its grey levels, hung as an image of this view.
 
     Raises:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from agent.database.states import DeliveryState, JobState
 from agent.foundation.settings.tree import Settings
 from agent.operations.refusal_advice import refusal_advice, wanted
-from agent.operations.status import Status
+from agent.operations.status import ServiceStatus
 
 
 class Level(IntEnum):
@@ -41,7 +41,7 @@ class Problem:
     text: str
 
 
-def judge(status: Status, settings: Settings) -> tuple[Problem, ...]:
+def judge(status: ServiceStatus, settings: Settings) -> tuple[Problem, ...]:
     """Return what is wrong, the worst first."""
     problems = [
         *_processes(status, settings),
@@ -61,7 +61,7 @@ def worst(problems: Iterable[Problem]) -> Level:
     return max((problem.level for problem in problems), default=Level.OK)
 
 
-def _processes(status: Status, settings: Settings) -> Iterator[Problem]:
+def _processes(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
     alive = {process.role for process in status.processes if process.alive}
     for role, text in NEEDED_ROLES.items():
         if role == "deliverer" and not settings.destinations:
@@ -80,7 +80,7 @@ def _processes(status: Status, settings: Settings) -> Iterator[Problem]:
             )
 
 
-def _audit(status: Status) -> Iterator[Problem]:
+def _audit(status: ServiceStatus) -> Iterator[Problem]:
     for name, place in status.audit.items():
         if place.code is not None:
             yield Problem(
@@ -98,7 +98,7 @@ def disk_level(free_mb: float | None, least_mb: float) -> Level:
     return Level.WARNING if free_mb < 2 * least_mb else Level.OK
 
 
-def _disk(status: Status, settings: Settings) -> Iterator[Problem]:
+def _disk(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
     least = settings.storage.min_free_mb
     free = status.disk_free_mb
     level = disk_level(free, least)
@@ -123,7 +123,7 @@ def _disk(status: Status, settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _jobs(status: Status) -> Iterator[Problem]:
+def _jobs(status: ServiceStatus) -> Iterator[Problem]:
     age = status.oldest_queued_s
     if age is not None and age > QUEUE_WARNING_S:
         yield Problem(
@@ -143,7 +143,7 @@ def _jobs(status: Status) -> Iterator[Problem]:
             )
 
 
-def _destinations(status: Status) -> Iterator[Problem]:
+def _destinations(status: ServiceStatus) -> Iterator[Problem]:
     for destination in status.destinations:
         dead = destination.deliveries[DeliveryState.DEAD.value]
         if dead:
@@ -197,7 +197,7 @@ def _destinations(status: Status) -> Iterator[Problem]:
             )
 
 
-def _quarantine(status: Status) -> Iterator[Problem]:
+def _quarantine(status: ServiceStatus) -> Iterator[Problem]:
     count = sum(status.quarantined_last_day.values())
     if count:
         yield Problem(
@@ -208,7 +208,7 @@ def _quarantine(status: Status) -> Iterator[Problem]:
         )
 
 
-def _skipped_words(status: Status) -> Iterator[Problem]:
+def _skipped_words(status: ServiceStatus) -> Iterator[Problem]:
     for sender in status.skipped_words:
         yield Problem(
             level=Level.WARNING,
@@ -218,7 +218,7 @@ def _skipped_words(status: Status) -> Iterator[Problem]:
         )
 
 
-def _refusals(status: Status, settings: Settings) -> Iterator[Problem]:
+def _refusals(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
     for one in status.refusals:
         who = f"{one.ae_title or 'a sender without an AE title'} at {one.address}"
         proposal = f"; {wanted(one)}" if wanted(one) else ""

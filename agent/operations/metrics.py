@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from agent.foundation.settings.tree import Settings
 from agent.operations.health import judge, worst
-from agent.operations.status import Latency, Status
+from agent.operations.status import Latency, ServiceStatus
 from agent.operations.throughput import Throughput
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,7 +25,7 @@ _MODEL_LABELS = ("model", "version", "device", "demonstration")
 _GPU = {"gpu_memory_used": "GPU memory in use.", "gpu_memory_total": "GPU memory in all."}
 
 
-def exposition(status: Status, settings: Settings) -> bytes:
+def exposition(status: ServiceStatus, settings: Settings) -> bytes:
     """Return the metrics as text."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_StatusCollector(status, settings))
@@ -35,7 +35,7 @@ def exposition(status: Status, settings: Settings) -> bytes:
 class _StatusCollector(Collector):
     """Gives one status to the library."""
 
-    def __init__(self, status: Status, settings: Settings) -> None:
+    def __init__(self, status: ServiceStatus, settings: Settings) -> None:
         self._status = status
         self._settings = settings
 
@@ -66,7 +66,7 @@ def _bytes(megabytes: float | None) -> float | None:
     return None if megabytes is None else megabytes * 1e6
 
 
-def _service(status: Status, settings: Settings) -> Iterator[Metric]:
+def _service(status: ServiceStatus, settings: Settings) -> Iterator[Metric]:
     yield InfoMetricFamily(
         PREFIX, "The service.", value={"version": status.version, "database": status.database}
     )
@@ -89,7 +89,7 @@ def _service(status: Status, settings: Settings) -> Iterator[Metric]:
     )
 
 
-def _queue(status: Status) -> Iterator[Metric]:
+def _queue(status: ServiceStatus) -> Iterator[Metric]:
     yield _gauge("jobs", "Jobs by state (10,000 means that or more).", ("state",), _by_name(status.jobs))
     yield _single("oldest_queued_seconds", "Age of the longest queued study.", status.oldest_queued_s or 0.0)
     yield _single(
@@ -113,7 +113,7 @@ def _by_name(counts: Mapping[str, int]) -> Iterator[tuple[Sequence[str], float |
     return (((name,), count) for name, count in counts.items())
 
 
-def _processes(status: Status) -> Iterator[Metric]:
+def _processes(status: ServiceStatus) -> Iterator[Metric]:
     yield _gauge(
         "process_up",
         "Whether a process of the last day gives signs of life.",
@@ -153,7 +153,7 @@ def _counted(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
             yield str(event), count
 
 
-def _destinations(status: Status) -> Iterator[Metric]:
+def _destinations(status: ServiceStatus) -> Iterator[Metric]:
     yield _gauge(
         "deliveries",
         "Documents by destination and state (10,000 means that or more).",
@@ -181,7 +181,7 @@ def _destinations(status: Status) -> Iterator[Metric]:
     )
 
 
-def _times(status: Status) -> Iterator[Metric]:
+def _times(status: ServiceStatus) -> Iterator[Metric]:
     windows: tuple[tuple[str, Latency, Throughput], ...] = (
         ("1h", status.last_hour, status.throughput_last_hour),
         ("1d", status.last_day, status.throughput_last_day),

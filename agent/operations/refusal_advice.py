@@ -6,7 +6,7 @@ from pydicom.uid import UID
 
 from agent.database.audit.record import CUT_OFF, NO_CONTEXT
 from agent.foundation.settings.tree import ListenerSettings
-from agent.operations.senders import Refusal
+from agent.operations.senders import SenderRefusal
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _FIXED = {
@@ -28,7 +28,7 @@ _FIXED = {
 }
 
 
-def refusal_advice(refusal: Refusal, listener: ListenerSettings) -> str:
+def refusal_advice(refusal: SenderRefusal, listener: ListenerSettings) -> str:
     """Return what to do about one refusal."""
     code = refusal.reason_code
     if code == "unknown-caller" and refusal.ae_title:
@@ -47,7 +47,7 @@ def refusal_advice(refusal: Refusal, listener: ListenerSettings) -> str:
     return _FIXED.get(code, "look at the sender's log; docs/operations.md explains the code")
 
 
-def wanted(refusal: Refusal) -> str:
+def wanted(refusal: SenderRefusal) -> str:
     """Return the classes and syntaxes that were proposed; empty where they were not the reason."""
     if not refusal.sop_classes:
         return ""
@@ -56,7 +56,7 @@ def wanted(refusal: Refusal) -> str:
     return f"it proposed {classes} in {syntaxes}" if syntaxes else f"it proposed {classes}"
 
 
-def _context_advice(refusal: Refusal, listener: ListenerSettings) -> str:
+def _context_advice(refusal: SenderRefusal, listener: ListenerSettings) -> str:
     if SECONDARY_CAPTURE in refusal.sop_classes and not listener.accept_secondary_capture:
         return "to take Secondary Capture set `listener.accept_secondary_capture: true` in config.yaml"
     return (

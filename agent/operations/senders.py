@@ -27,7 +27,7 @@ _AT_THE_DOOR = (*_ASSOCIATIONS, Action.NOT_TAKEN.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class SenderRefusal:
     """What was refused to one sender for one reason; the proposal, where that was the reason."""
 
     ae_title: str
@@ -50,7 +50,7 @@ class Sender:
     objects: int
     refused: int
     last_at: datetime
-    refusals: Sequence[Refusal] = ()
+    refusals: Sequence[SenderRefusal] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Senders:
 
 def read_refusals(
     session: Session, since: datetime, actions: Sequence[str] = _ASSOCIATIONS
-) -> tuple[Refusal, ...]:
+) -> tuple[SenderRefusal, ...]:
     """Return what was refused since then, the latest first: associations, or what `actions` name."""
     recent = (
         select(AuditEvent)
@@ -121,7 +121,7 @@ def read_senders(database: Database, *, days: float) -> Senders:
         )
 
 
-def _senders(rows: Iterable[tuple[Any, ...]], refusals: Sequence[Refusal]) -> tuple[Sender, ...]:
+def _senders(rows: Iterable[tuple[Any, ...]], refusals: Sequence[SenderRefusal]) -> tuple[Sender, ...]:
     found: dict[tuple[str, str], dict[str, tuple[int, datetime]]] = {}
     for actor, address, action, count, last_at in rows:
         found.setdefault((actor, address), {})[action] = (int(count), last_at)
@@ -140,9 +140,9 @@ def _senders(rows: Iterable[tuple[Any, ...]], refusals: Sequence[Refusal]) -> tu
     return tuple(sorted(senders, key=lambda one: one.last_at, reverse=True))
 
 
-def _merged(rows: Iterable[Any]) -> tuple[Refusal, ...]:
+def _merged(rows: Iterable[Any]) -> tuple[SenderRefusal, ...]:
     """Return one refusal for each sender and reason."""
-    found: dict[tuple[str, ...], Refusal] = {}
+    found: dict[tuple[str, ...], SenderRefusal] = {}
     for at, actor, address, details in rows:
         reason_code = str(details.get("reason_code") or details.get("code") or "")
         if not reason_code or not address:
@@ -151,7 +151,7 @@ def _merged(rows: Iterable[Any]) -> tuple[Refusal, ...]:
         key = (actor, called, address, reason_code)
         before = found.get(key)
         count = int(details.get("count") or 1)
-        found[key] = Refusal(
+        found[key] = SenderRefusal(
             ae_title=actor,
             called_ae_title=called,
             address=address,

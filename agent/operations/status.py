@@ -25,7 +25,7 @@ from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.foundation.disk import free_mb
 from agent.foundation.settings.tree import Settings
 from agent.operations.advice import advice_for
-from agent.operations.senders import Refusal, read_refusals
+from agent.operations.senders import SenderRefusal, read_refusals
 from agent.operations.skipped_words import SkippedWords, read_skipped_words
 from agent.operations.throughput import Throughput, read_throughput
 
@@ -107,7 +107,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class ServiceStatus:
     """The service at one moment. A count of `COUNT_CAP` means that many or more."""
 
     at: datetime
@@ -130,12 +130,12 @@ class Status:
     # By destination of audit messages: file, syslog.
     audit: Mapping[str, AuditBacklog] = field(default_factory=dict)
     # What was refused at the listener's door in the last day, the latest first.
-    refusals: Sequence[Refusal] = ()
+    refusals: Sequence[SenderRefusal] = ()
     # Senders of which more than a tenth of the last days' films were skipped for their words.
     skipped_words: Sequence[SkippedWords] = ()
 
 
-def read_status(database: Database, settings: Settings) -> Status:
+def read_status(database: Database, settings: Settings) -> ServiceStatus:
     """Read the status in one short transaction that takes no write lock.
 
     Raises:
@@ -146,7 +146,7 @@ def read_status(database: Database, settings: Settings) -> Status:
         hour, day = now - timedelta(hours=1), now - timedelta(days=1)
         throughput_hour, throughput_day = read_throughput(session, hour=hour, day=day)
         processes = _processes(session, now)
-        return Status(
+        return ServiceStatus(
             at=now,
             version=version("echo-agent"),
             database=database.engine.dialect.name,

@@ -19,7 +19,7 @@ class PriorChoice:
     refused: int
 
 
-def choose(
+def choose_priors(
     found: Sequence[FoundStudy],
     patient: Patient,
     *,

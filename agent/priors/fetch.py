@@ -32,7 +32,7 @@ from agent.foundation.settings.tree import Settings
 from agent.objects.header import read_stored
 from agent.objects.identity import patient_of_row
 from agent.objects.store import InstanceStore
-from agent.priors.search import PriorSearcher, Result, Task
+from agent.priors.search import PriorSearcher, SearchResult, SearchTask
 
 ACTOR = "priors"
 POLL_S = 0.25
@@ -107,7 +107,7 @@ class PriorFetcher:
             except Exception as error:  # noqa: BLE001 - outermost: the next studies must be searched for
                 self._log.error("priors_failed", code="unexpected", error_type=type(error).__name__)
 
-    def _in_thread(self, task: Task) -> None:
+    def _in_thread(self, task: SearchTask) -> None:
         try:
             self._search(task)
         except AgentError as error:  # the deadline passes by itself
@@ -120,7 +120,7 @@ class PriorFetcher:
             with self._lock:
                 self._running -= 1
 
-    def _take(self, limit: int) -> list[Task]:
+    def _take(self, limit: int) -> list[SearchTask]:
         """Claim open searches, urgent ones first; no other process will run them."""
         chosen = (
             select(PriorSearch, Study)
@@ -150,20 +150,20 @@ class PriorFetcher:
             for task, sha256 in taken
         ]
 
-    def _search(self, task: Task) -> None:
+    def _search(self, task: SearchTask) -> None:
         """Run one search and write its outcome."""
         if self._searcher is None:  # the settings were changed since the study was queued
-            self._end(task.job_id, Result(code=NOT_ASKED, reason="there is no archive to ask"))
+            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason="there is no archive to ask"))
             return
         if not task.patient.patient_id or len(task.study_date) != 8 or not task.study_date.isdigit():
             reason = "the study names no patient ID or no study date, so nobody can be asked about"
-            self._end(task.job_id, Result(code=NOT_ASKED, reason=reason))
+            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason=reason))
             return
         with self._lock:
             allowed = self._breaker.allows(time.monotonic())
         if not allowed:
             reason = "the archive has failed several times and is left alone for a moment"
-            self._end(task.job_id, Result(code=ArchiveUnavailable.code, reason=reason))
+            self._end(task.job_id, SearchResult(code=ArchiveUnavailable.code, reason=reason))
             return
         result = self._searcher.search(task)
         self._remember(outage=result.outage)
@@ -199,9 +199,9 @@ class PriorFetcher:
             ).all()
         for job_id, owner, deadline in late:
             if owner is None or deadline + timedelta(seconds=GRACE_S) <= now:
-                self._end(job_id, Result(code=LATE, reason="the earlier studies were not here in time"))
+                self._end(job_id, SearchResult(code=LATE, reason="the earlier studies were not here in time"))
 
-    def _end(self, job_id: int, result: Result) -> None:
+    def _end(self, job_id: int, result: SearchResult) -> None:
         """Write the outcome of a search, and release its job."""
         with self._database.transaction() as session:
             now = database_now(session)
@@ -243,7 +243,7 @@ class PriorFetcher:
             )
             self._audit(session, job.study_id, result, now)
 
-    def _audit(self, session: Session, study_id: int, result: Result, now: datetime) -> None:
+    def _audit(self, session: Session, study_id: int, result: SearchResult, now: datetime) -> None:
         archive = self._settings.archive
         if archive is None or (result.answers is None and result.code in (NOT_ASKED, LATE)):
             return
@@ -277,8 +277,8 @@ class PriorFetcher:
             )
 
 
-def _task(search: PriorSearch, study: Study, now: datetime) -> Task:
-    return Task(
+def _task(search: PriorSearch, study: Study, now: datetime) -> SearchTask:
+    return SearchTask(
         job_id=search.job_id,
         study_id=study.id,
         study_instance_uid=study.study_instance_uid,

@@ -32,7 +32,7 @@ from agent.objects.guarded_read import read_whole
 from agent.objects.header import read_stored
 from agent.objects.identity import Patient, patient_of, same_patient
 from agent.objects.store import InstanceStore
-from agent.priors.choice import PriorChoice, choose, earliest
+from agent.priors.choice import PriorChoice, choose_priors, earliest
 from dicom_sr.errors import StructuredReportError
 from dicom_sr.narrative import Narrative, narrative, shortened
 
@@ -52,7 +52,7 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class SearchTask:
     """A search: for which job and study, of which patient, and how long (s) it may take."""
 
     job_id: int
@@ -65,7 +65,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class FoundPrior:
     """An earlier study to compare with, and its report."""
 
     study_instance_uid: str
@@ -74,7 +74,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class SearchResult:
     """The outcome of a search.
 
     answers: studies that the archive named, None where it did not answer.
@@ -84,7 +84,7 @@ class Result:
 
     code: str
     reason: str
-    links: tuple[Link, ...] = ()
+    links: tuple[FoundPrior, ...] = ()
     answers: int | None = None
     refused: int = 0
     outage: bool = False
@@ -101,7 +101,7 @@ class PriorSearcher:
         self._archive = archive
         self._settings = settings
 
-    def search(self, task: Task) -> Result:
+    def search(self, task: SearchTask) -> SearchResult:
         """Query, retrieve and check; whatever the archive does, this ends at about the end of the budget.
 
         Raises: DatabaseUnavailable: the arrived instances cannot be looked up.
@@ -117,7 +117,7 @@ class PriorSearcher:
                     until=task.study_date,
                 )
                 answers = len(found)
-                choice = choose(
+                choice = choose_priors(
                     found,
                     task.patient,
                     uid=task.study_instance_uid,
@@ -130,7 +130,7 @@ class PriorSearcher:
         # After an interrupted retrieval, the instances that arrived are used.
         links, refused = self._judge([one.study_instance_uid for one in choice.studies], task.patient)
         code, reason = _outcome(links, choice, choice.refused + refused, trouble)
-        return Result(
+        return SearchResult(
             code=code,
             reason=reason,
             links=links,
@@ -187,9 +187,9 @@ class PriorSearcher:
                 if one.instances is None or _held(session, one.series_instance_uid) < one.instances
             ]
 
-    def _judge(self, uids: Sequence[str], patient: Patient) -> tuple[tuple[Link, ...], int]:
+    def _judge(self, uids: Sequence[str], patient: Patient) -> tuple[tuple[FoundPrior, ...], int]:
         """Return the arrived studies of the patient, and the number of studies of other patients."""
-        links: list[Link] = []
+        links: list[FoundPrior] = []
         refused = 0
         for uid in uids:
             with self._database.reading() as session:
@@ -213,7 +213,9 @@ class PriorSearcher:
                 continue
             source = OURS if report else ARCHIVE
             report = report or self._newest_report([r.sha256 for r in rows if r.modality == REPORT_MODALITY])
-            links.append(Link(study_instance_uid=uid, report=report, report_from=source if report else ""))
+            links.append(
+                FoundPrior(study_instance_uid=uid, report=report, report_from=source if report else "")
+            )
         return tuple(links[: self._settings.maximum]), refused
 
     def _newest_report(self, digests: Sequence[str]) -> str:
@@ -230,7 +232,7 @@ class PriorSearcher:
 
 
 def _outcome(
-    links: Sequence[Link], choice: PriorChoice, refused: int, trouble: AgentError | None
+    links: Sequence[FoundPrior], choice: PriorChoice, refused: int, trouble: AgentError | None
 ) -> tuple[str, str]:
     """Return the code of a search's outcome, and a description."""
     if links:

@@ -10,7 +10,7 @@ from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import get_logger
 
 
-class Held(Protocol):
+class Leased(Protocol):
     """A claim on something."""
 
     @property
@@ -18,7 +18,7 @@ class Held(Protocol):
         """The fencing token."""
 
 
-T = TypeVar("T", bound=Held)
+T = TypeVar("T", bound=Leased)
 
 
 class LeaseKeeper(Generic[T]):

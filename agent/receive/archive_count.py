@@ -22,7 +22,7 @@ _BREAKER_S = (5.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldStudy:
     """A study and the SOP Instances of it that are here."""
 
     study_instance_uid: str
@@ -47,7 +47,7 @@ class ArchiveCount:
         self._breaker = Breaker()
         self._classes = image_classes(settings.listener.accept_secondary_capture)
 
-    def ask(self, studies: Sequence[Held]) -> Mapping[str, ArchiveAnswer]:
+    def ask(self, studies: Sequence[HeldStudy]) -> Mapping[str, ArchiveAnswer]:
         """Return the answer on each study, by its UID; all of it takes at most `archive.timeout_s`."""
         archive = self._settings.archive
         if archive is None or not studies:
@@ -68,7 +68,7 @@ class ArchiveCount:
                 )
         return {one.study_instance_uid: ArchiveAnswer(code=code) for one in studies} | answers
 
-    def _missing(self, archive: Archive, study: Held) -> ArchiveAnswer:
+    def _missing(self, archive: Archive, study: HeldStudy) -> ArchiveAnswer:
         found = archive.study(study.study_instance_uid)
         held = study.sop_instance_uids
         # As many as here, or none at all: a modality may send to us first.

@@ -25,7 +25,7 @@ from agent.objects.store import InstanceStore
 from agent.queue import gate
 from agent.queue.gate import Judgement
 from agent.queue.prior_wait import begin_search
-from agent.receive.archive_count import ArchiveAnswer, ArchiveCount, Held
+from agent.receive.archive_count import ArchiveAnswer, ArchiveCount, HeldStudy
 from agent.receive.repetition import drop_repetition, is_repetition
 
 ACTOR = "housekeeping"
@@ -116,7 +116,9 @@ def _ask(archive: ArchiveCount | None, judged: Sequence[_Due]) -> Mapping[str, A
         return {}
     return archive.ask(
         [
-            Held(study_instance_uid=due.study_instance_uid, sop_instance_uids=due.judgement.contents.arrived)
+            HeldStudy(
+                study_instance_uid=due.study_instance_uid, sop_instance_uids=due.judgement.contents.arrived
+            )
             for due in judged
             if due.judgement.refusal is None
         ]

@@ -19,7 +19,7 @@ HALF_OPEN_PER_STRANGER = 4
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Connection:
+class PeerConnection:
     """One connection; `close` cuts its socket from any thread."""
 
     address: str
@@ -36,13 +36,13 @@ class ConnectionLedger:
         self._knows_address = knows_address
         self._lock = threading.Lock()
         # In the order of their arrival.
-        self._open: dict[Connection, None] = {}
+        self._open: dict[PeerConnection, None] = {}
         self.evicted = 0
 
-    def open(self, address: str, close: Callable[[], None]) -> Connection:
+    def open(self, address: str, close: Callable[[], None]) -> PeerConnection:
         """Enter a new connection, which may cost an older half-open one its place."""
         limit = HALF_OPEN_PER_ADDRESS if self._knows_address(address) else HALF_OPEN_PER_STRANGER
-        connection = Connection(address=address, close=close)
+        connection = PeerConnection(address=address, close=close)
         with self._lock:
             victim = self._victim(address, limit)
             if victim is not None:
@@ -53,7 +53,7 @@ class ConnectionLedger:
             victim.close()
         return connection
 
-    def establish(self, connection: Connection) -> bool:
+    def establish(self, connection: PeerConnection) -> bool:
         """Turn a connection into an association, or return False: it must be rejected as transient."""
         with self._lock:
             peers = Counter(other.address for other in self._open if other.established)
@@ -64,12 +64,12 @@ class ConnectionLedger:
             connection.established = True
             return True
 
-    def close(self, connection: Connection) -> None:
+    def close(self, connection: PeerConnection) -> None:
         """Take a connection out; twice is no error."""
         with self._lock:
             self._open.pop(connection, None)
 
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[PeerConnection]:
         """Return the connections of this moment, the oldest first."""
         with self._lock:
             return list(self._open)
@@ -78,7 +78,7 @@ class ConnectionLedger:
         """Return how many associations are established."""
         return sum(connection.established for connection in self.connections())
 
-    def _victim(self, address: str, limit: int) -> Connection | None:
+    def _victim(self, address: str, limit: int) -> PeerConnection | None:
         half_open = [connection for connection in self._open if not connection.established]
         counts = Counter(connection.address for connection in half_open)
         if counts[address] >= limit:

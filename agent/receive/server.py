@@ -27,7 +27,7 @@ from agent.receive.association_request import (
     clean_request,
     rejection_pdu,
 )
-from agent.receive.ledger import Connection, ConnectionLedger
+from agent.receive.ledger import ConnectionLedger, PeerConnection
 from agent.receive.messages import InFlight
 from agent.receive.wire import Bounds, ProtocolViolation, receive_request
 
@@ -72,9 +72,9 @@ class BoundedServer(ThreadedAssociationServer):
         self._on_refused = on_refused
         self.on_end = on_end
         self.our_handlers = handlers
-        self.open: dict[BoundedAssociation, Connection] = {}
+        self.open: dict[BoundedAssociation, PeerConnection] = {}
         # From accept() to the connection's thread.
-        self._accepted: dict[Any, Connection] = {}
+        self._accepted: dict[Any, PeerConnection] = {}
         # The base class would run the handshake inside accept(), where one silent peer blocks all others.
         super().__init__(ae, address, ae_title, contexts, None, [], _Handler)
 
@@ -147,7 +147,7 @@ class _Handler(RequestHandler):
         self.client_address = client_address
         self.server: BoundedServer = server  # type: ignore[assignment]
 
-    def serve(self, connection: Connection, request: bytes) -> None:
+    def serve(self, connection: PeerConnection, request: bytes) -> None:
         """Run the association to its end in this thread."""
         server = self.server
         association = self._build(request)

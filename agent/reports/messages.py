@@ -17,7 +17,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from agent.database.roles import PAIR, Role
+from agent.database.roles import PAIR, DocumentRole
 from agent.database.states import UNSENT, DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job
 from agent.fhir.bundle import write_bundle
@@ -36,12 +36,12 @@ Writer = Callable[[DestinationSettings, Result], Sequence[tuple[Role, bytes]]]
 WRITERS: Mapping[str, Writer] = {"hl7": write_result, "fhir": write_bundle}
 CORRECTED_PATIENT = "the patient of the images was corrected after this report had been written"
 _ON_ITS_WAY = (*UNSENT, DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNCOMMITTED)
-_RESULTS = (Role.MESSAGE, Role.RETRACTION)
+_RESULTS = (DocumentRole.MESSAGE, DocumentRole.RETRACTION)
 # The namespace of the UIDs of messages.
 _NAMESPACE = uuid.UUID("6a1b0a3e-30f7-5bb0-9d4e-0c6f9d3a7d52")
 
 
-def message_uid(sop_instance_uid: str, destination: str, role: Role) -> str:
+def message_uid(sop_instance_uid: str, destination: str, role: DocumentRole) -> str:
     """Return the UID of a message, derived from that of a document of the same draft."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, f'{sop_instance_uid}|{destination}|{role}').int}"
 
@@ -119,11 +119,11 @@ def _write(
     writers: Mapping[str, Writer],
 ) -> None:
     withdrawn = draft.withdrawal is not None
-    main = Role.RETRACTION if withdrawn else Role.MESSAGE
+    main = DocumentRole.RETRACTION if withdrawn else DocumentRole.MESSAGE
     pair = session.scalars(
         select(Document).where(Document.draft_id == draft.id, Document.role.in_(PAIR)).order_by(Document.id)
     ).all()
-    findings = next(row for row in pair if row.role == Role.FINDINGS)
+    findings = next(row for row in pair if row.role == DocumentRole.FINDINGS)
     result = result_of(
         _header(findings),
         draft.content,
@@ -140,7 +140,7 @@ def _write(
     )
     result = replace(result, earlier=_earlier(session, draft.study_id, destination))
     for role, content in writers[destination.kind](destination, result):
-        own = main if role is Role.MESSAGE else role
+        own = main if role is DocumentRole.MESSAGE else role
         uid = message_uid(findings.sop_instance_uid, destination.name, own)
         row = _store(session, draft, destination, own, status, uid, content)
         deliveries.add(

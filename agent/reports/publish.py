@@ -17,7 +17,7 @@ from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.database.roles import PAIR, Role
+from agent.database.roles import PAIR, DocumentRole
 from agent.database.states import SHADOW
 from agent.database.tables import Document, Draft, Job, Study, Verdict
 from agent.foundation.failpoints import failpoint
@@ -137,7 +137,7 @@ def _put_out(
             store_document(session, draft, variant, role, view) for role, view in views.items()
         )
     notes = {
-        variant: store_document(session, draft, variant, Role.REJECTION_NOTE, note)
+        variant: store_document(session, draft, variant, DocumentRole.REJECTION_NOTE, note)
         for variant, note in record.notes.items()
     }
     for destination in settings.destinations:
@@ -185,7 +185,9 @@ def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair)
     ]
 
 
-def store_document(session: Session, draft: Draft, variant: str, role: Role, dataset: Dataset) -> Document:
+def store_document(
+    session: Session, draft: Draft, variant: str, role: DocumentRole, dataset: Dataset
+) -> Document:
     """Keep the bytes of one document of a draft."""
     content = encode(dataset)
     row = Document(
@@ -231,7 +233,7 @@ def _standing(session: Session, study_id: int) -> str:
             Draft.study_id == study_id,
             Draft.outcome == "verified",
             Draft.withdrawal.is_(None),
-            Document.role == Role.REPORT,
+            Document.role == DocumentRole.REPORT,
         )
         .order_by(Draft.id.desc(), Document.id)
         .limit(1)

@@ -151,7 +151,7 @@ def give(
             agreement={} if decision.report is None else agreement(before, after),
         )
         session.add(verdict)
-        audit.add(session, observer.actor, "verdict", study_id=study.id, details={"kind": kind})
+        audit.add_action(session, observer.actor, "verdict", study_id=study.id, details={"kind": kind})
         session.flush()
         return verdict.id
 

@@ -17,7 +17,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from agent.database.roles import PAIR, VIEWS, Role
+from agent.database.roles import PAIR, VIEWS, DocumentRole
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Instance, Job, Study
@@ -47,8 +47,8 @@ BATCH = 20
 REASON = messages.CORRECTED_PATIENT
 # What takes back each of a draft's documents, where the destination was sent that.
 _TAKES_BACK = {
-    Role.FINDINGS: Role.WITHDRAWN_FINDINGS,
-    Role.REPORT: Role.WITHDRAWN_REPORT,
+    DocumentRole.FINDINGS: DocumentRole.WITHDRAWN_FINDINGS,
+    DocumentRole.REPORT: DocumentRole.WITHDRAWN_REPORT,
     **views.TAKES_BACK,
 }
 VARIANTS: tuple[FindingsSopClass, ...] = ("comprehensive3d", "comprehensive", "enhanced")
@@ -104,7 +104,7 @@ def withdraw_due(database: Database, settings: Settings) -> int:
 def _withdraw(database: Database, settings: Settings, draft_id: int, created: datetime) -> None:
     with database.reading() as session:
         sent = _sent(session, session.get_one(Draft, draft_id))
-    documents: dict[FindingsSopClass, list[tuple[Role, Dataset]]] = {}
+    documents: dict[FindingsSopClass, list[tuple[DocumentRole, Dataset]]] = {}
     try:
         if sent.destinations:
             documents = {variant: _documents(sent, variant, created, settings) for variant in sent.pairs}
@@ -128,7 +128,7 @@ def _sent(session: Session, draft: Draft) -> _Sent:
     study_uid = session.scalars(select(Study.study_instance_uid).where(Study.id == draft.study_id)).one()
     rows = session.scalars(
         select(Document).where(
-            Document.draft_id == draft.id, Document.role.in_((*PAIR, *VIEWS, Role.MESSAGE))
+            Document.draft_id == draft.id, Document.role.in_((*PAIR, *VIEWS, DocumentRole.MESSAGE))
         )
     ).all()
     begun = session.scalars(
@@ -160,7 +160,7 @@ def _sent(session: Session, draft: Draft) -> _Sent:
 
 def _headers(session: Session, draft: Draft, rows: Sequence[Document]) -> list[Dataset]:
     """Return headers of the images as the draft's own document names them; their files may be gone."""
-    findings = next((row for row in rows if row.role == Role.FINDINGS), None)
+    findings = next((row for row in rows if row.role == DocumentRole.FINDINGS), None)
     if findings is None:
         return []
     document = dcmread(io.BytesIO(findings.content))
@@ -195,7 +195,7 @@ def _headers(session: Session, draft: Draft, rows: Sequence[Document]) -> list[D
 
 def _documents(
     sent: _Sent, variant: FindingsSopClass, created: datetime, settings: Settings
-) -> list[tuple[Role, Dataset]]:
+) -> list[tuple[DocumentRole, Dataset]]:
     """Build the rejected revision of one variant, and the note that names both revisions' old documents."""
     study = SourceStudy(images=sent.headers)
     pair = build_rejection(
@@ -219,10 +219,10 @@ def _documents(
         settings.delivery.font,
     )
     return [
-        (Role.WITHDRAWN_FINDINGS, pair.findings),
-        (Role.WITHDRAWN_REPORT, pair.report),
+        (DocumentRole.WITHDRAWN_FINDINGS, pair.findings),
+        (DocumentRole.WITHDRAWN_REPORT, pair.report),
         *((views.TAKES_BACK[role], view) for role, view in shown.items()),
-        (Role.REJECTION_NOTE, note),
+        (DocumentRole.REJECTION_NOTE, note),
     ]
 
 
@@ -230,7 +230,7 @@ def _write(
     session: Session,
     settings: Settings,
     draft: Draft,
-    documents: Mapping[FindingsSopClass, Sequence[tuple[Role, Dataset]]],
+    documents: Mapping[FindingsSopClass, Sequence[tuple[DocumentRole, Dataset]]],
     sent: _Sent,
     now: datetime,
 ) -> None:
@@ -259,7 +259,7 @@ def _write(
             messages.retract(session, draft, job, destination, settings, now=now)
             continue
         roles = [_TAKES_BACK[role] for role in (*PAIR, *VIEWS) if role.value in destination.documents]
-        for role in (*roles, *((Role.REJECTION_NOTE,) if destination.rejection_notes else ())):
+        for role in (*roles, *((DocumentRole.REJECTION_NOTE,) if destination.rejection_notes else ())):
             deliveries.add(
                 session,
                 rows[destination.findings_sop_class, role],

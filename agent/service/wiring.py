@@ -140,7 +140,7 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
     Raises:
         ModelError: the checkpoint does not load, or the device that was asked for is not there.
     """
-    from agent.drafting.worker import Worker
+    from agent.drafting.worker import DraftingWorker
 
     reporter = load_reporter(settings)
     identity = reporter.identity
@@ -155,7 +155,7 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
         "device_reason": reporter.device.reason,
         "slots": settings.worker.slots,
     }
-    worker = Worker(database, open_store(settings), settings, reporter, owner=lifecycle.id)
+    worker = DraftingWorker(database, open_store(settings), settings, reporter, owner=lifecycle.id)
     audited = _audited(settings, database, "worker", lifecycle)
     with (
         audited,

@@ -34,7 +34,7 @@ from agent.ups.requirements import (
     final_shortcoming,
     update_shortcoming,
 )
-from agent.ups.search import Page, find
+from agent.ups.search import PageRequest, find
 from agent.ups.terms import StepState, UpsStatus
 from agent.ups.transitions import Change, change_state, request_cancel
 from agent.ups.wording import cancellation
@@ -184,7 +184,7 @@ class Manager:
         """
         if wrong := misread(keys):
             raise WorkitemInvalid(f"invalid value: {', '.join(wrong)}")
-        return find(self._database, keys, Page(limit=limit, offset=offset, whole=whole))
+        return find(self._database, keys, PageRequest(limit=limit, offset=offset, whole=whole))
 
     def announce(self, status: str) -> None:
         """Tell every subscriber that this SCP was restarted or goes down; nothing is ever lost with it."""

@@ -37,7 +37,7 @@ from agent.ups.terms import PUSH, StepState
 from agent.ups.wording import (
     Reference,
     Station,
-    Subject,
+    WorkitemSubject,
     cancellation,
     draft_workitem,
     performed,
@@ -199,14 +199,14 @@ def _began(session: Session, job: Job) -> datetime:
     return began or job.created_at
 
 
-def _subject(session: Session, study: Study, job: Job, station: Station) -> Subject:
+def _subject(session: Session, study: Study, job: Job, station: Station) -> WorkitemSubject:
     rows = session.scalars(
         select(Instance)
         .where(Instance.study_id == study.id, Instance.revision <= job.revision, Instance.prior.is_(False))
         .order_by(Instance.id)
     )
     newest = {row.sop_instance_uid: row for row in rows}
-    return Subject(
+    return WorkitemSubject(
         study_instance_uid=study.study_instance_uid,
         patient_name=study.patient_name,
         patient_id=study.patient_id,

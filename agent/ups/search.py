@@ -24,7 +24,7 @@ _BATCH, _FIRST_BATCH = 200, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class PageRequest:
     """Which part of the answers: the first `offset` are passed over, then at most `limit` are given.
 
     whole: with all attributes, not only those that the keys name.

@@ -45,7 +45,7 @@ class Station:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class WorkitemSubject:
     """Whose study it is, and which images of it there are; texts as they stand in the images."""
 
     study_instance_uid: str
@@ -86,7 +86,7 @@ def priority_name(priority: int) -> str:
 
 
 def draft_workitem(
-    subject: Subject, station: Station, *, priority: int, starts: datetime, readiness: Readiness
+    subject: WorkitemSubject, station: Station, *, priority: int, starts: datetime, readiness: Readiness
 ) -> Dataset:
     """Return the attributes of a study's draft as a new workitem."""
     item = Dataset()

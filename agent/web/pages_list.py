@@ -30,7 +30,7 @@ async def worklist(request: Request) -> Response:
     found: Page = await aside(read_page, site.database, query)
     if found.rows:
         seen = [row.study_id for row in found.rows]
-        await aside(audit.record, site.database, person_of(request).actor, "list", studies=seen)
+        await aside(audit.record_action, site.database, person_of(request).actor, "list", studies=seen)
     template = "rows.html" if request.headers.get("hx-request") else "worklist.html"
     return await page(
         request,
@@ -85,6 +85,6 @@ async def audited(request: Request) -> Response:
     """Who looked at what."""
     if not person_of(request).may_see_audit:
         return await page(request, "refused.html", 403, message="This page is for admins.")
-    await aside(audit.record, site_of(request).database, person_of(request).actor, "audit-read")
+    await aside(audit.record_action, site_of(request).database, person_of(request).actor, "audit-read")
     events = await aside(audit.latest, site_of(request).database)
     return await page(request, "audit.html", events=events)

@@ -33,7 +33,7 @@ async def _waits(request: Request, wait_s: float, name: str = "") -> Response:
     """Refuse an attempt that comes too soon, and put it on record."""
     site = site_of(request)
     who = audit.Actor(name=name or "openid", address=person_of(request).address)
-    await aside(audit.record, site.database, who, "sign-in", succeeded=False, code="throttled")
+    await aside(audit.record_action, site.database, who, "sign-in", succeeded=False, code="throttled")
     message = f"Too many failed attempts: try again in {int(wait_s // 60) + 1} minutes."
     answer = await _form(request, 429, message, name)
     answer.headers["retry-after"] = str(int(wait_s) + 1)
@@ -51,7 +51,7 @@ async def sign_in(request: Request) -> Response:
     await asyncio.sleep(site.throttle.brake_s(name, actor.address))
     account = await aside(check_password, site.database, name, password)
     who = audit.Actor(name=name, address=actor.address)
-    await aside(audit.record, site.database, who, "sign-in", succeeded=account is not None)
+    await aside(audit.record_action, site.database, who, "sign-in", succeeded=account is not None)
     if account is None:
         site.throttle.failed(name, actor.address)
         return await _form(request, 401, "Name or password is wrong.", name)
@@ -100,7 +100,7 @@ async def openid_back(request: Request) -> Response:
     if account is None:
         return await _refused(request, name, "Not signed in: this account has no role here.")
     who = audit.Actor(name=name, address=address)
-    await aside(audit.record, site.database, who, "sign-in")
+    await aside(audit.record_action, site.database, who, "sign-in")
     # No redirect: coming from another site, the browser would leave out the cookie that it just got.
     return await _begin(request, account, await page(request, "signed_in.html"))
 
@@ -116,7 +116,7 @@ def _account(request: Request, identity: Identity) -> Account | None:
 async def _refused(request: Request, name: str, message: str) -> Response:
     site, address = site_of(request), person_of(request).address
     who = audit.Actor(name=name, address=address)
-    await aside(audit.record, site.database, who, "sign-in", succeeded=False)
+    await aside(audit.record_action, site.database, who, "sign-in", succeeded=False)
     site.throttle.failed("openid", address)
     return await _form(request, 403, message)
 
@@ -138,7 +138,7 @@ async def sign_out(request: Request) -> Response:
     site = site_of(request)
     await form_of(request)
     await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
-    await aside(audit.record, site.database, person_of(request).actor, "sign-out")
+    await aside(audit.record_action, site.database, person_of(request).actor, "sign-out")
     answer = RedirectResponse("/sign-in", 303)
     secure = request.url.scheme == "https"
     answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict", secure=secure)

@@ -22,7 +22,7 @@ from agent.web.compare import compare
 from agent.web.films import FULL_PX, SCREEN_PX
 from agent.web.findings import table_of
 from agent.web.site import aside, form_of, page, person_of, site_of
-from agent.web.study import StudyView, find_film, read_revisions, read_state, read_study
+from agent.web.study import StudyView, find_film, read_revisions, read_state, read_study_page
 from dicom_sr.errors import StructuredReportError
 from model.findings.stored import finding_of
 
@@ -30,8 +30,8 @@ from model.findings.stored import finding_of
 async def study(request: Request) -> Response:
     """The study's page."""
     site, study_id = site_of(request), _row(request, "study_id")
-    view: StudyView = await aside(read_study, site.database, study_id)
-    await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
+    view: StudyView = await aside(read_study_page, site.database, study_id)
+    await aside(audit.record_action, site.database, person_of(request).actor, "view", study_id=study_id)
     return await _study_page(request, view)
 
 
@@ -88,7 +88,7 @@ async def comparison(request: Request) -> Response:
     site, study_id = site_of(request), _row(request, "study_id")
     chosen = [_number(request.query_params.get(name, "")) for name in ("before", "after")]
     before, after = await aside(read_revisions, site.database, study_id, *chosen)
-    await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
+    await aside(audit.record_action, site.database, person_of(request).actor, "view", study_id=study_id)
     sections = await aside(
         compare, drafted_report(before.content, before.text), drafted_report(after.content, after.text)
     )
@@ -104,7 +104,7 @@ async def film(request: Request) -> Response:
     full = request.query_params.get("size") == "full"
     found = await aside(site.films.get, sha256, FULL_PX if full else SCREEN_PX)
     await aside(
-        audit.record,
+        audit.record_action,
         site.database,
         person_of(request).actor,
         "image",
@@ -125,7 +125,9 @@ async def judge(request: Request) -> Response:
     fields = await form_of(request)
     study_id = _row(request, "study_id")
     if not person.may_judge:
-        await aside(audit.record, site.database, person.actor, "verdict", study_id=study_id, succeeded=False)
+        await aside(
+            audit.record_action, site.database, person.actor, "verdict", study_id=study_id, succeeded=False
+        )
         return await page(request, "refused.html", 403, message="Only a radiologist may accept or reject.")
     report = report_of(fields.get("findings", ""), fields.get("impression", ""))
     name = fields.get("observer", "").strip()[:64] if person.account is None else person.account.person_name
@@ -160,7 +162,7 @@ async def judge(request: Request) -> Response:
 async def _again(
     request: Request, study_id: int, status: int, message: str, kept: dict[str, Any]
 ) -> Response:
-    view = await aside(read_study, site_of(request).database, study_id)
+    view = await aside(read_study_page, site_of(request).database, study_id)
     return await _study_page(request, view, status=status, message=message, **kept)
 
 

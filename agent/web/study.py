@@ -47,7 +47,7 @@ class StudyView:
     now: datetime
 
 
-def read_study(database: Database, study_id: int) -> StudyView:
+def read_study_page(database: Database, study_id: int) -> StudyView:
     """Read one study.
 
     Raises:

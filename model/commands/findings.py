@@ -16,7 +16,7 @@ from rich.table import Table
 
 from model.findings.agreement import Counts, described
 from model.findings.errors import FindingsError, InputError
-from model.findings.evaluate import Evaluation, Row, evaluate
+from model.findings.evaluate import ConceptCounts, Evaluation, evaluate
 from model.findings.examples import format_of, json_lines, read_examples
 from model.findings.expectations import expectations, stated_attributes, turned_round, unmet
 from model.findings.extract import (
@@ -261,6 +261,6 @@ def _print(result: Evaluation) -> None:
 _NUMBERS = ("precision", "recall", "F1", "support")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: ConceptCounts) -> tuple[str, ...]:
     rates = (f"{value:.3f}" for value in (row.precision, row.recall, row.f1))
     return (row.concept, row.presence, *rates, str(row.support))

@@ -56,7 +56,7 @@ class Subjects:
         self._runs = runs
         self.shipped: Checkpoint = load_checkpoint(directory)
 
-    def get(self, name: str, stage: Stage, block_size: int) -> Subject | None:
+    def get(self, name: str, stage: Stage, block_size: int) -> EvaluatedNetwork | None:
         """The network of that name, or None where it has not been built."""
         if name == "echo":
             return _subject(self.shipped)
@@ -105,8 +105,8 @@ def _notes(directory: Path) -> dict[str, str]:
     return notes
 
 
-def _subject(found: Checkpoint) -> Subject:
-    return Subject(backbone=found.backbone, config=found.config, tokenizer=found.tokenizer)
+def _subject(found: Checkpoint) -> EvaluatedNetwork:
+    return EvaluatedNetwork(backbone=found.backbone, config=found.config, tokenizer=found.tokenizer)
 
 
 def store_baseline(shipped: Path, other: Path, name: str, note: str = "") -> Path:

@@ -34,7 +34,7 @@ _TIMED = 8  # studies decoded one by one for the rate, after one for warming up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TableRow:
     """What a row of the table decodes, and how. `steps` and `threshold` as in `DecodeOptions`.
 
     dictated: the network was trained on dictated reports, and is compared with those.
@@ -50,11 +50,11 @@ class Row:
     dictated: bool = False
 
 
-def _block_rows(size: int) -> tuple[Row, ...]:
+def _block_rows(size: int) -> tuple[TableRow, ...]:
     suffix = "" if size == 8 else f"-blk{size}"
     base, echo = f"base{suffix}", f"echo{suffix}"
     return (
-        Row(
+        TableRow(
             name=f"Base multi-step blk{size}",
             subject=base,
             stage=Stage.BASE,
@@ -63,23 +63,25 @@ def _block_rows(size: int) -> tuple[Row, ...]:
             steps=size,
             threshold=0.85,
         ),
-        Row(
+        TableRow(
             name=f"Naive one-step blk{size}",
             subject=base,
             stage=Stage.BASE,
             decode=decode_fused,
             block_size=size,
         ),
-        Row(name=f"ECHO blk{size}", subject=echo, stage=Stage.ECHO, decode=decode_fused, block_size=size),
+        TableRow(
+            name=f"ECHO blk{size}", subject=echo, stage=Stage.ECHO, decode=decode_fused, block_size=size
+        ),
     )
 
 
-def _variant(name: str, subject: str) -> Row:
-    return Row(name=name, subject=subject, stage=Stage.ECHO, decode=decode_fused)
+def _variant(name: str, subject: str) -> TableRow:
+    return TableRow(name=name, subject=subject, stage=Stage.ECHO, decode=decode_fused)
 
 
-ROWS: tuple[Row, ...] = (
-    Row(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
+ROWS: tuple[TableRow, ...] = (
+    TableRow(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
     *_block_rows(8),
     Row(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
     Row(
@@ -98,7 +100,7 @@ ROWS: tuple[Row, ...] = (
     _variant("DCD KL + step weights blk8", "dcd-steps"),
     _variant("DCD KL + step weights + EOS blk8", "dcd-eos"),
     _variant("DCD reverse KL blk8", "dcd-reverse"),
-    Row(
+    TableRow(
         name="Base multi-step blk8, dictated targets",
         subject="base-dictated",
         stage=Stage.BASE,
@@ -107,7 +109,7 @@ ROWS: tuple[Row, ...] = (
         threshold=0.85,
         dictated=True,
     ),
-    Row(
+    TableRow(
         name="ECHO blk8, dictated targets",
         subject="echo-dictated",
         stage=Stage.ECHO,
@@ -157,14 +159,14 @@ class Table:
         self._ar = subjects.get("ar", Stage.AR, shipped.config.block_size)
         self._ar_rate: float | None = None
 
-    def measure(self, rows: Sequence[Row] = ROWS) -> Iterator[Measured]:
+    def measure(self, rows: Sequence[TableRow] = ROWS) -> Iterator[Measured]:
         """The rows whose networks have been built, in order."""
         for row in rows:
             subject = self._subjects.get(row.subject, row.stage, row.block_size)
             if subject is not None:
                 yield self._measure(row, subject)
 
-    def _measure(self, row: Row, subject: Subject) -> Measured:
+    def _measure(self, row: TableRow, subject: EvaluatedNetwork) -> Measured:
         options = DecodeOptions.of(subject.config, steps=row.steps, threshold=row.threshold)
         prompts = [build_prompt(subject.tokenizer, subject.config, e.images) for e in self._examples]
         decoded = self._decode(row, subject, prompts, options)
@@ -194,14 +196,16 @@ class Table:
         )
 
     def _decode(
-        self, row: Row, subject: Subject, prompts: Sequence[Prompt], options: DecodeOptions
+        self, row: TableRow, subject: EvaluatedNetwork, prompts: Sequence[Prompt], options: DecodeOptions
     ) -> list[Decoded]:
         decoded: list[Decoded] = []
         for start in range(0, len(prompts), _BATCH):
             decoded += row.decode(subject.backbone, _batch(prompts[start : start + _BATCH], subject), options)
         return decoded
 
-    def _rate(self, row: Row, subject: Subject, prompts: Sequence[Prompt], options: DecodeOptions) -> float:
+    def _rate(
+        self, row: TableRow, subject: EvaluatedNetwork, prompts: Sequence[Prompt], options: DecodeOptions
+    ) -> float:
         """Median tokens per second, batch 1, prefill included, without the vision tower."""
         rates = []
         for prompt in [prompts[0], *prompts[:_TIMED]]:
@@ -228,5 +232,5 @@ class Table:
         return perplexity(self._ar.backbone, batches)
 
 
-def _batch(prompts: Sequence[Prompt], subject: Subject) -> PromptBatch:
+def _batch(prompts: Sequence[Prompt], subject: EvaluatedNetwork) -> PromptBatch:
     return collate_prompts(prompts, subject.config, subject.tokenizer.pad_id)

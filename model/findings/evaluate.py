@@ -15,7 +15,7 @@ from model.findings.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ConceptCounts:
     """Counts for one concept (or class) and presence; rates are 0 to 1, and 0 where nothing was counted."""
 
     concept: str
@@ -60,8 +60,8 @@ class Evaluation:
 
     format: Format
     examples: int
-    rows: tuple[Row, ...]
-    micro: Row
+    rows: tuple[ConceptCounts, ...]
+    micro: ConceptCounts
     macro_f1: float
     accuracy: float
     attribute_accuracy: float | None
@@ -83,7 +83,7 @@ class Evaluation:
         return result
 
 
-def evaluate(examples: Sequence[Example], form: Format, vocabulary: Vocabulary) -> Evaluation:
+def evaluate(examples: Sequence[AnnotatedText], form: Format, vocabulary: Vocabulary) -> Evaluation:
     """Read every example and compare with its annotation."""
     if form == "negex":
         return _summary(form, [_negex(example, vocabulary) for example in examples])
@@ -103,7 +103,7 @@ class _Compared:
     stated: Counts = field(default_factory=Counter)
 
 
-def _findings(example: Example, vocabulary: Vocabulary) -> _Compared:
+def _findings(example: AnnotatedText, vocabulary: Vocabulary) -> _Compared:
     read = extract_findings(example.text, vocabulary)
     right, total = _attributes(example.findings, read)
     gold_pairs = frozenset((f.concept, f.presence.value) for f in example.findings)
@@ -119,7 +119,7 @@ def _findings(example: Example, vocabulary: Vocabulary) -> _Compared:
     )
 
 
-def _negex(example: Example, vocabulary: Vocabulary) -> _Compared:
+def _negex(example: AnnotatedText, vocabulary: Vocabulary) -> _Compared:
     negated = presence_of(example.text, example.concept, vocabulary) is Presence.ABSENT
     names = {True: "negated", False: "affirmed"}
     gold, read = ("concept", names[example.negated]), ("concept", names[negated])
@@ -129,7 +129,7 @@ def _negex(example: Example, vocabulary: Vocabulary) -> _Compared:
     )
 
 
-def _chexpert(example: Example, vocabulary: Vocabulary) -> _Compared:
+def _chexpert(example: AnnotatedText, vocabulary: Vocabulary) -> _Compared:
     classes = chexpert_classes(extract_findings(example.text, vocabulary), vocabulary)
     gold = frozenset((name, str(presence)) for name, presence in (example.classes or {}).items())
     read = frozenset((name, str(presence)) for name, presence in classes.items())
@@ -162,7 +162,7 @@ def _summary(form: Format, compared: Sequence[_Compared]) -> Evaluation:
         extra.update(one.read - one.gold)
         missed.update(one.gold - one.read)
     rows = tuple(
-        Row(
+        ConceptCounts(
             concept=key[0],
             presence=key[1],
             true_positives=hits[key],
@@ -171,7 +171,7 @@ def _summary(form: Format, compared: Sequence[_Compared]) -> Evaluation:
         )
         for key in sorted({*hits, *extra, *missed})
     )
-    micro = Row(
+    micro = ConceptCounts(
         concept="all",
         presence="all",
         true_positives=hits.total(),
@@ -193,7 +193,7 @@ def _summary(form: Format, compared: Sequence[_Compared]) -> Evaluation:
     )
 
 
-def _row_json(row: Row) -> dict[str, object]:
+def _row_json(row: ConceptCounts) -> dict[str, object]:
     rates = {name: round(getattr(row, name), 4) for name in ("precision", "recall", "f1")}
     return {"concept": row.concept, "presence": row.presence, **rates, "support": row.support}
 

@@ -26,7 +26,7 @@ _NAMES = {field.name for field in fields(Finding)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
+class AnnotatedText:
     """One annotated text. Which of the gold fields is used depends on the format of the file."""
 
     id: str
@@ -56,7 +56,7 @@ def format_of(text: str) -> Format:
     )
 
 
-def read_examples(text: str, vocabulary: Vocabulary) -> tuple[Example, ...]:
+def read_examples(text: str, vocabulary: Vocabulary) -> tuple[AnnotatedText, ...]:
     """All examples of a file.
 
     Raises:
@@ -91,13 +91,13 @@ def json_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
-def _from_json(lines: Iterable[str], vocabulary: Vocabulary) -> Iterator[Example]:
+def _from_json(lines: Iterable[str], vocabulary: Vocabulary) -> Iterator[AnnotatedText]:
     for number, record in json_lines(lines):
         gold = record.get("findings")
         if not isinstance(gold, list):
             raise InputError(f"line {number}: `findings` must be a list of annotated findings")
         findings = tuple(_finding(entry, number, vocabulary) for entry in gold)
-        yield Example(id=str(record.get("id", number)), text=record["text"], findings=findings)
+        yield AnnotatedText(id=str(record.get("id", number)), text=record["text"], findings=findings)
 
 
 def _finding(entry: object, number: int, vocabulary: Vocabulary) -> Finding:
@@ -118,7 +118,7 @@ def _finding(entry: object, number: int, vocabulary: Vocabulary) -> Finding:
     return Finding(**values)
 
 
-def _from_negex(lines: Iterable[str]) -> Iterator[Example]:
+def _from_negex(lines: Iterable[str]) -> Iterator[AnnotatedText]:
     for number, line in enumerate(lines, 1):
         columns = line.split("\t")
         if number == 1 or not line.strip():
@@ -130,10 +130,10 @@ def _from_negex(lines: Iterable[str]) -> Iterator[Example]:
         status = columns[3].strip().lower()
         if status not in ("negated", "affirmed", "possible"):
             raise InputError(f"line {number}: negation status {columns[3]!r} is unknown")
-        yield Example(id=columns[0], text=columns[2], concept=columns[1], negated=status == "negated")
+        yield AnnotatedText(id=columns[0], text=columns[2], concept=columns[1], negated=status == "negated")
 
 
-def _from_chexpert(text: str) -> Iterator[Example]:
+def _from_chexpert(text: str) -> Iterator[AnnotatedText]:
     values = {"1": Presence.PRESENT, "0": Presence.ABSENT, "-1": Presence.INDETERMINATE}
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
     column = next(
@@ -150,4 +150,4 @@ def _from_chexpert(text: str) -> Iterator[Example]:
                 raise InputError(f"line {reader.line_num}: label {label!r} of {name} is none of 1, 0, -1")
             if label:
                 classes[name] = values[label]
-        yield Example(id=str(index), text=row[column] or "", classes=classes)
+        yield AnnotatedText(id=str(index), text=row[column] or "", classes=classes)

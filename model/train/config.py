@@ -22,11 +22,11 @@ class TrainingConfigError(ModelError):
     retryable = False
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PhantomData(Section):
+class PhantomData(ConfigSection):
     """Procedural phantoms: seeds `first_seed` up to `first_seed + count`, rendered once and kept."""
 
     first_seed: int = 0
@@ -35,7 +35,7 @@ class PhantomData(Section):
     text: Literal["normalised", "dictated"] = "normalised"
 
 
-class JsonLinesData(Section):
+class JsonLinesData(ConfigSection):
     """A file of the format that docs/training.md describes, with image files.
 
     bad_lines: `refuse` ends the run with the number and reason of the bad lines; `skip` trains on the next
@@ -50,7 +50,7 @@ class JsonLinesData(Section):
     limit: int | None = Field(None, gt=0)
 
 
-class DataConfig(Section):
+class DataConfig(ConfigSection):
     phantoms: PhantomData | None = None
     json_lines: JsonLinesData | None = None
 
@@ -61,7 +61,7 @@ class DataConfig(Section):
         return self
 
 
-class LoraConfig(Section):
+class LoraConfig(ConfigSection):
     """Low-rank adapters on the decoder's layers, merged when the stage ends; all else is frozen."""
 
     rank: int = Field(16, gt=0)
@@ -69,7 +69,7 @@ class LoraConfig(Section):
     targets: tuple[str, ...] = LORA_TARGETS
 
 
-class StageConfig(Section):
+class StageConfig(ConfigSection):
     """One stage: fixed steps, batch and learning rate.
 
     micro_batch: examples of one forward in each process; the whole share of the batch where left out.
@@ -117,7 +117,7 @@ class RadConfig(StageConfig):
     complementary: bool = True
 
 
-class RolloutConfig(Section):
+class RolloutConfig(ConfigSection):
     """The teacher's trajectories: collected once, kept sparsely."""
 
     examples: int = Field(8000, gt=0)
@@ -162,7 +162,7 @@ class T3dConfig(StageConfig):
     tokens_per_step: int = Field(4, gt=0)
 
 
-class TrainingConfig(Section):
+class TrainingConfig(ConfigSection):
     """A whole recipe. Relative paths are relative to the working directory.
 
     precision: of the forward and backward pass. With bfloat16 what is trained is kept in float32 (sharded

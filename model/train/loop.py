@@ -36,7 +36,7 @@ from model.train.parallel import (
 )
 from model.train.schedule import rate_factor
 
-__all__ = ["Batch", "Report", "Stage", "leave_processes", "train"]
+__all__ = ["Batch", "Report", "TrainingStage", "leave_processes", "train"]
 
 Report = Callable[[Mapping[str, float | int | str]], None]
 Row = Tensor | list[Tensor]
@@ -78,7 +78,7 @@ def _moved(row: Row, device: torch.device) -> Row:
     return [one.to(device) for one in row] if isinstance(row, list) else row.to(device)
 
 
-class Stage(Protocol):
+class TrainingStage(Protocol):
     """What differs between the stages. `objective(batch)` is the part's share of the step's loss.
 
     layers: the parts of the objective that are gathered one after the other where it is sharded.
@@ -107,7 +107,9 @@ class Machine:
     workers: int = 2
 
 
-def train(stage: Stage, config: StageConfig, directory: Path, *, machine: Machine, report: Report) -> None:
+def train(
+    stage: TrainingStage, config: StageConfig, directory: Path, *, machine: Machine, report: Report
+) -> None:
     """Runs a stage to its last step, or continues where an interrupted run stopped.
 
     Args:

@@ -25,7 +25,7 @@ _AT_ONCE = 64  # studies decoded together
 Decode = Callable[[Mapping[str, Tensor], Tensor], tuple[Tensor, float]]
 
 
-class Subject(Protocol):
+class ValidationMaterials(Protocol):
     """The parts of a stage's materials that validation reads."""
 
     backbone: Backbone
@@ -38,7 +38,7 @@ class Subject(Protocol):
 class Validator:
     """Decodes the first held-out examples, shared out over the processes, and scores the texts."""
 
-    def __init__(self, subject: Subject, examples: int) -> None:
+    def __init__(self, subject: ValidationMaterials, examples: int) -> None:
         self._subject = subject
         self._count = min(examples, len(subject.validation))
 

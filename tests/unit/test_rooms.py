@@ -44,6 +44,19 @@ def test_files_in_a_circle_are_a_fault() -> None:
     assert any("circle" in fault for fault in plan.faults)
 
 
+def test_public_classes_of_one_name_are_a_fault(tmp_path: Path) -> None:
+    """Private classes may share a name, and so may a class and a function."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "a.py").write_text("class Line: ...\nclass _Row: ...\nclass Page: ...\n")
+    (tmp_path / "queue.py").write_text("class Line: ...\nclass _Row: ...\ndef Page(): ...\n")
+    found = rooms.same_names(tmp_path)
+    plan = rooms.survey("agent", graph_of(), found)
+    assert found == {"Line": ["queue.py", "web/a.py"]}
+    assert plan.faults == [
+        "a public class Line in each of queue.py, web/a.py: give one the word of its field"
+    ]
+
+
 def test_pairs_are_counted_by_room() -> None:
     """Two imports between two rooms are one pair; the ground is no room."""
     plan = rooms.survey(

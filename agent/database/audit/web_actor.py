@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.database.audit.record import Action, Event
-from agent.database.audit.record import record as record_event
+from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database
 from agent.database.tables import AuditEvent
 
@@ -23,7 +22,7 @@ class Actor:
     address: str
 
 
-def record(
+def record_action(
     database: Database,
     actor: Actor,
     action: str,
@@ -38,10 +37,10 @@ def record(
         DatabaseUnavailable: nothing was written; what was to be seen must not be shown.
     """
     with database.transaction() as session:
-        add(session, actor, action, study_id=study_id, succeeded=succeeded, details=details)
+        add_action(session, actor, action, study_id=study_id, succeeded=succeeded, details=details)
 
 
-def add(
+def add_action(
     session: Session,
     actor: Actor,
     action: str,
@@ -51,7 +50,7 @@ def add(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one event inside the caller's transaction."""
-    record_event(
+    record(
         session,
         Event(
             action=Action(action),

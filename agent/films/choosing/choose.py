@@ -67,7 +67,7 @@ def film_of(header: Dataset, arrival: int, vocabulary: Vocabulary | None = None)
     )
 
 
-def choose(films: Sequence[Film]) -> FilmChoice:
+def choose_films(films: Sequence[Film]) -> FilmChoice:
     """Sort the images of each view, and list those that are never read."""
     left_out = [LeftOut(film=one, why=NAMES[one.copy.kind]) for one in films if one.copy.unreadable]
     usable = [one for one in films if not one.copy.unreadable]

@@ -18,7 +18,7 @@ from agent.database.tables import Delivery
 from agent.delivery.deliverer import Deliverer
 from agent.foundation.errors import CommitmentUnsupported, DeliveryFailed
 from agent.foundation.settings.tree import DestinationSettings, Settings
-from agent.network.commitment_terms import Item, Request
+from agent.network.commitment_terms import CommitmentItem, CommitmentRequest
 from agent.network.scu import ConnectionLost
 from agent.queue import operator
 from tests.integration.delivery.outbox import delivery_states, outbox, state_of
@@ -78,7 +78,7 @@ class Destination:
             raise self.down
         assert self.kept.setdefault(document.sop_instance_uid, document.content) == document.content
 
-    def ask(self, _destination: DestinationSettings, _request: Request, _on_report: Any) -> None:
+    def ask(self, _destination: DestinationSettings, _request: CommitmentRequest, _on_report: Any) -> None:
         """Offer no reports, only queries."""
         self.asked += 1
         if self.gone_once_stored:
@@ -87,7 +87,7 @@ class Destination:
             raise self.down
         raise CommitmentUnsupported("no storage commitment")
 
-    def look_up(self, _destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
+    def look_up(self, _destination: DestinationSettings, items: Iterable[CommitmentItem]) -> frozenset[str]:
         """Say what is here."""
         if self.down is not None:
             raise self.down
@@ -110,10 +110,12 @@ def deliverer(database: Database, day: Day, settings: Settings, **pacs: Destinat
     """A deliverer to these destinations."""
 
     class Way:
-        def ask(self, destination: DestinationSettings, request: Request, on_report: Any) -> None:
+        def ask(self, destination: DestinationSettings, request: CommitmentRequest, on_report: Any) -> None:
             pacs[destination.name].ask(destination, request, on_report)
 
-        def look_up(self, destination: DestinationSettings, items: Iterable[Item]) -> frozenset[str]:
+        def look_up(
+            self, destination: DestinationSettings, items: Iterable[CommitmentItem]
+        ) -> frozenset[str]:
             return pacs[destination.name].look_up(destination, items)
 
     def connect(destination: DestinationSettings, classes: Iterable[str]) -> Any:

@@ -15,7 +15,7 @@ from agent.database.session import Database
 from agent.delivery.ways import open_way
 from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings
-from agent.network.commitment_terms import Item
+from agent.network.commitment_terms import CommitmentItem
 from agent.network.store_scu import ConnectionLost
 from agent.network.stow import holds, reachable
 from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
@@ -160,9 +160,9 @@ def test_stow_url_counts_for_the_demonstration_models_refusal(values: dict[str, 
     assert DestinationSettings(name="x", **values).loopback == loopback
 
 
-def item_of(letter: Any, number: int) -> Item:
+def item_of(letter: Any, number: int) -> CommitmentItem:
     """A stored document to ask about."""
-    return Item(
+    return CommitmentItem(
         delivery_id=1,
         transaction_uid=None,
         attempts=1,

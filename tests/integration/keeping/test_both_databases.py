@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 from agent.audit.export import AuditExporter
-from agent.audit.sinks import Line
+from agent.audit.sinks import MessageLine
 from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditCursor, AuditEvent, Instance, Job, Study
@@ -41,7 +41,7 @@ class Recording:
     def __init__(self) -> None:
         self.users: list[str] = []
 
-    def deliver(self, lines: Sequence[Line]) -> None:
+    def deliver(self, lines: Sequence[MessageLine]) -> None:
         """Take the batch."""
         self.users += [str(fromstring(one.text).find("ActiveParticipant").get("UserID")) for one in lines]
 

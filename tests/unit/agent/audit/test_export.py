@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from agent.audit.export import AuditExporter, sinks_of
-from agent.audit.sinks import FileSink, Line, SyslogSink
+from agent.audit.sinks import FileSink, MessageLine, SyslogSink
 from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditCursor, AuditEvent, Study
@@ -32,7 +32,7 @@ class Recording:
         self.users: list[str] = []
         self.texts: list[str] = []
 
-    def deliver(self, lines: Sequence[Line]) -> None:
+    def deliver(self, lines: Sequence[MessageLine]) -> None:
         """Take the batch, unless down."""
         if self.down:
             raise AuditUndelivered("down")
@@ -117,7 +117,7 @@ def test_second_exporter_takes_nothing_that_another_holds(database: Database) ->
     sink, other = Recording(), Recording()
 
     class Nested(Recording):
-        def deliver(self, lines: Sequence[Line]) -> None:
+        def deliver(self, lines: Sequence[MessageLine]) -> None:
             exporter(database, other).run_once()
             super().deliver(lines)
 

@@ -14,12 +14,12 @@ from lxml import etree
 from pydicom.sr._concepts_dict import concepts
 
 from agent.audit import kinds as audit_kinds
-from agent.audit.kinds import KINDS, Code, Kind, Message
-from agent.audit.message import Occurrence, Source, Subject, message, to_plain, to_xml
+from agent.audit.kinds import KINDS, AuditCode, Kind, Message
+from agent.audit.message import AuditSubject, Occurrence, Source, message, to_plain, to_xml
 from agent.database.audit.record import Action
 
 SOURCE = Source(ae_title="ECHO_AGENT", host="echo1", source_id="echo-agent-1", site_id="ward")
-SUBJECT = Subject(study_instance_uid="1.2.3", patient_id="P1")
+SUBJECT = AuditSubject(study_instance_uid="1.2.3", patient_id="P1")
 DETAILS = {"code": "storage-full", "destination": "pacs", "sop_classes": {"1.2.840.10008.5.1.4.1.1.1": 2}}
 
 
@@ -50,11 +50,11 @@ def codes(root: Element, name: str) -> list[str | None]:
 
 @pytest.mark.parametrize("succeeded", [True, False])
 @pytest.mark.parametrize(
-    "subjects", [(), (SUBJECT,), (SUBJECT, Subject(study_instance_uid="1.2.4", patient_id=""))]
+    "subjects", [(), (SUBJECT,), (SUBJECT, AuditSubject(study_instance_uid="1.2.4", patient_id=""))]
 )
 @pytest.mark.parametrize("action", [*Action, "of-another-version"])
 def test_message_obeys_the_schema(
-    action: str, subjects: tuple[Subject, ...], succeeded: bool, schema: etree.RelaxNG
+    action: str, subjects: tuple[AuditSubject, ...], succeeded: bool, schema: etree.RelaxNG
 ) -> None:
     """Elements, their order, attributes and value sets are the standard's, whatever the event."""
     for details in ({}, DETAILS):
@@ -67,7 +67,7 @@ def test_message_obeys_the_schema(
 def test_codes_are_the_dictionary_s() -> None:
     """Each DICOM code has the meaning that PS3.16 gives it."""
     known = {code: entry[0] for names in concepts["DCM"].values() for code, entry in names.items()}
-    ours = [value for value in vars(audit_kinds).values() if isinstance(value, Code)]
+    ours = [value for value in vars(audit_kinds).values() if isinstance(value, AuditCode)]
     ours += [one.value for one in Message]
     ours += [kind.event_type for kind in KINDS.values() if isinstance(kind, Kind) and kind.event_type]
     dicom = {(one.value, one.meaning) for one in ours if one.system == "DCM"}

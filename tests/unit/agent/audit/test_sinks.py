@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from agent.audit.sinks import FileSink, Line, SyslogSink, syslog_message
+from agent.audit.sinks import FileSink, MessageLine, SyslogSink, syslog_message
 from agent.foundation.errors import AuditUndelivered
 from agent.foundation.settings.keeping import AuditSettings
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-LINES = [Line(at=MOMENT, succeeded=True, text="<Ärzte/>"), Line(at=MOMENT, succeeded=False, text="<b/>")]
+LINES = [
+    MessageLine(at=MOMENT, succeeded=True, text="<Ärzte/>"),
+    MessageLine(at=MOMENT, succeeded=False, text="<b/>"),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.commands.data_files import Skipped, verified_studies
+from agent.commands.data_files import SkippedFiles, verified_studies
 from agent.database.session import Database
 from agent.database.tables import Draft, Instance, Job, Study
 from agent.objects.store import InstanceStore
@@ -73,7 +73,7 @@ def test_verified_studies_become_lines_without_identity(database: Database, tmp_
     store = InstanceStore(tmp_path / "store", 1)
     _study(database, store, "1.2.3", "verified")
     _study(database, store, "1.2.4", "drafted")
-    output, skipped = tmp_path / "out.jsonl", Skipped(files=Counter())
+    output, skipped = tmp_path / "out.jsonl", SkippedFiles(files=Counter())
 
     written = write_lines(verified_studies(database, store, tmp_path / "images", skipped), output)
 

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from agent.commands.demo.pacs import running_pacs
 from agent.database.session import Database
 from agent.database.tables import Worker
-from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, Status, Trouble
+from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, ServiceStatus, Trouble
 from agent.operations.throughput import Throughput
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
@@ -79,7 +79,7 @@ def errors_of(schema: dict[str, Any], answer: Any) -> list[str]:
         ("latency", Latency),
         ("throughput", Throughput),
         ("trouble", Trouble),
-        (None, Status),
+        (None, ServiceStatus),
     ],
 )
 def test_schema_has_every_field(schema: dict[str, Any], definition: str | None, made_from: Any) -> None:

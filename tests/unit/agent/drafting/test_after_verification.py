@@ -14,7 +14,7 @@ from sqlalchemy import select
 from agent.database.audit.web_actor import Actor
 from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Listing, ListingTag, Study
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.settings.tree import Settings
 from agent.reports.edited_report import drafted_report
 from agent.reports.sign_off import Observer, SignOffDecision, give
@@ -28,7 +28,9 @@ class Desk:
 
     def __init__(self, house: Any, settings: Settings, reporter: Any) -> None:
         self.house, self.settings = house, settings
-        self.worker = Worker(house.database, house.store, settings, reporter, owner="w", chance=Random(1))
+        self.worker = DraftingWorker(
+            house.database, house.store, settings, reporter, owner="w", chance=Random(1)
+        )
 
     def draft(self, *films: Dataset) -> Draft:
         """Receive, queue and draft."""
@@ -149,7 +151,7 @@ def test_notice_replaces_no_verified_report(desk: Desk, film: Film) -> None:
     desk.settings = desk.settings.model_copy(
         update={"worker": desk.settings.worker.model_copy(update={"report_failed": True})}
     )
-    desk.worker = Worker(
+    desk.worker = DraftingWorker(
         desk.house.database,
         desk.house.store,
         desk.settings,

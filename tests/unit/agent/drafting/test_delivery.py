@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from agent.database.session import Database
 from agent.database.tables import Delivery, Document, Job, JobEvent
 from agent.delivery.deliverer import Deliverer
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.network.store_scu import ConnectionLost
@@ -78,7 +78,9 @@ def drafted(
 
     def draft(number: int) -> int:
         job_id = house.queued(film(number))
-        Worker(house.database, house.store, settings, reporter, owner="w", chance=Random(1)).run_once()
+        DraftingWorker(
+            house.database, house.store, settings, reporter, owner="w", chance=Random(1)
+        ).run_once()
         return int(job_id)
 
     return draft
@@ -194,7 +196,7 @@ def test_delivery_dead_pacs_does_not_hold_the_other_destination(
     """One destination down, the other one gets its documents."""
     both = settings.model_copy(update={"destinations": (*settings.destinations, OTHER)})
     job_id = house.queued(film(1))
-    Worker(house.database, house.store, both, reporter, owner="w").run_once()
+    DraftingWorker(house.database, house.store, both, reporter, owner="w").run_once()
     up, down = FakePacs(), FakePacs(down=ConnectionLost("down"))
 
     def connect(destination: DestinationSettings, classes: Iterable[str]) -> Any:
@@ -366,7 +368,7 @@ def test_destination_is_sent_the_documents_that_it_chose(
     chosen = OTHER.model_copy(update={"documents": ("report",)})
     both = settings.model_copy(update={"destinations": (*settings.destinations, chosen)})
     job_id = house.queued(film(1))
-    Worker(house.database, house.store, both, reporter, owner="w", chance=Random(1)).run_once()
+    DraftingWorker(house.database, house.store, both, reporter, owner="w", chance=Random(1)).run_once()
     with house.database.reading() as session:
         sent = session.execute(
             select(Delivery.destination, Document.role)

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from agent.database.states import JobState
 from agent.database.tables import Delivery, Document, Draft
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import operator
 from tests.support.bench import bench_of
@@ -31,7 +31,7 @@ def documents(house: Any) -> list[tuple[str, Dataset]]:
 
 def work(house: Any, settings: Settings, reporter: Any) -> None:
     """One turn of the worker."""
-    Worker(house.database, house.store, settings, reporter, owner="w", chance=Random(1)).run_once()
+    DraftingWorker(house.database, house.store, settings, reporter, owner="w", chance=Random(1)).run_once()
 
 
 def skipped(house: Any, film: Film) -> int:

@@ -10,15 +10,15 @@ from pydicom import Dataset
 from sqlalchemy import select
 
 from agent.database.session import Database
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.settings.tree import Settings
 
 Film = Callable[..., Dataset]
 
 
-def worker(house: Any, settings: Settings, reporter: Any, owner: str = "w1") -> Worker:
+def worker(house: Any, settings: Settings, reporter: Any, owner: str = "w1") -> DraftingWorker:
     """A worker."""
-    return Worker(house.database, house.store, settings, reporter, owner=owner, chance=Random(1))
+    return DraftingWorker(house.database, house.store, settings, reporter, owner=owner, chance=Random(1))
 
 
 def rows(database: Database, table: Any) -> list[Any]:

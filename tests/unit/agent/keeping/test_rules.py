@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from agent.database.states import DeliveryState, JobState
 from agent.foundation.settings.keeping import RetentionSettings
 from agent.foundation.settings.tree import Settings
-from agent.keeping.rules import PURGES, WORDS, Facts, Reason, Rules, judge
+from agent.keeping.rules import PURGES, WORDS, Reason, RetentionFacts, Rules, judge
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 J, D = JobState, DeliveryState
 
 
-def study(days: float = 100, **values: Any) -> Facts:
+def study(days: float = 100, **values: Any) -> RetentionFacts:
     """A study that was delivered and committed to `days` ago, unless `values` say otherwise."""
     given: dict[str, Any] = {
         "study_id": 1,
@@ -33,10 +33,12 @@ def study(days: float = 100, **values: Any) -> Facts:
         "drafted_at": NOW - timedelta(days=days),
         "needed": False,
     }
-    return Facts(**(given | values))
+    return RetentionFacts(**(given | values))
 
 
-def decide(facts: Facts, *, committing: str = "pacs", short: bool = False, **settings: Any) -> Reason:
+def decide(
+    facts: RetentionFacts, *, committing: str = "pacs", short: bool = False, **settings: Any
+) -> Reason:
     """The verdict under these settings; studies are kept for 30 days unless they say otherwise."""
     older_than = settings.pop("older_than", None)
     rules = Rules(

@@ -17,11 +17,11 @@ from agent.foundation.errors import AgentError
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.settings.tree import ArchiveSettings, DestinationSettings
 from agent.network.commitment_scu import ask, look_up
-from agent.network.commitment_terms import Item, Request
+from agent.network.commitment_terms import CommitmentItem, CommitmentRequest
 from agent.network.query_scu import open_archive
 from agent.network.store_scu import echo, open_connection
 
-ITEM = Item(
+ITEM = CommitmentItem(
     delivery_id=1,
     transaction_uid="1.2.9",
     attempts=1,
@@ -52,7 +52,7 @@ def archive(port: int) -> None:
 
 def commit(port: int) -> None:
     """Ask for storage commitment."""
-    request = Request(transaction_uid="1.2.9", items=(ITEM,))
+    request = CommitmentRequest(transaction_uid="1.2.9", items=(ITEM,))
     ask(destination(port), request, wait_s=1, on_report=lambda event: (0, None))
 
 

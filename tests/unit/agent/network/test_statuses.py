@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.network.commitment_terms import Word
+from agent.network.commitment_terms import CommitmentResult
 from agent.network.statuses import (
     ACTION_STATUSES,
     FAILURE_REASONS,
@@ -68,16 +68,18 @@ def test_request_for_commitment_is_taken_unsupported_or_put_off(code: int, verdi
 @pytest.mark.parametrize(
     ("reason", "word", "code"),
     [
-        (0x0112, Word.LOST, "commitment-lost"),
-        (0x0119, Word.REFUSED, "commitment-refused"),
-        (0x0122, Word.SILENT, "commitment-unsupported"),
-        (0x0131, Word.LATER, "commitment-failed"),
-        (0x0213, Word.LATER, "commitment-failed"),
-        (0x0110, Word.LATER, "commitment-failed"),
-        (0x4242, Word.LATER, "commitment-failed"),
+        (0x0112, CommitmentResult.LOST, "commitment-lost"),
+        (0x0119, CommitmentResult.REFUSED, "commitment-refused"),
+        (0x0122, CommitmentResult.SILENT, "commitment-unsupported"),
+        (0x0131, CommitmentResult.LATER, "commitment-failed"),
+        (0x0213, CommitmentResult.LATER, "commitment-failed"),
+        (0x0110, CommitmentResult.LATER, "commitment-failed"),
+        (0x4242, CommitmentResult.LATER, "commitment-failed"),
     ],
 )
-def test_failure_reason_says_what_becomes_of_the_document(reason: int, word: Word, code: str) -> None:
+def test_failure_reason_says_what_becomes_of_the_document(
+    reason: int, word: CommitmentResult, code: str
+) -> None:
     """Lost, refused, silent or later, with the reason in the operator's words."""
     answer = failure_reason(reason)
     assert answer.why is not None
@@ -88,6 +90,10 @@ def test_failure_reason_says_what_becomes_of_the_document(reason: int, word: Wor
 def test_reasons_with_a_fate_of_their_own_are_documented(repository: Path) -> None:
     """Each reason that is not simply tried again stands in the page about the queue."""
     page = (repository / "docs" / "queue.md").read_text(encoding="utf-8")
-    own = [one.reason for one in FAILURE_REASONS if one.reason is not None and one.word is not Word.LATER]
+    own = [
+        one.reason
+        for one in FAILURE_REASONS
+        if one.reason is not None and one.word is not CommitmentResult.LATER
+    ]
     assert [f"0x{one:04X}" for one in own if f"0x{one:04X}" not in page] == []
     assert ACTION_STATUSES[-1].code is None

@@ -11,7 +11,7 @@ from agent.database.session import Database, database_now
 from agent.foundation.settings.tree import ListenerSettings, Settings
 from agent.operations.health import judge
 from agent.operations.refusal_advice import refusal_advice
-from agent.operations.senders import Refusal, read_senders
+from agent.operations.senders import SenderRefusal, read_senders
 from agent.operations.status import read_status
 
 
@@ -58,7 +58,7 @@ def test_every_refusal_has_an_advice(database: Database, code: str) -> None:
     """Whatever the reason is, there is something to do, and a quote in a title breaks no YAML."""
     with database.reading() as session:
         now = database_now(session)
-    refusal = Refusal(
+    refusal = SenderRefusal(
         ae_title="O'BRIEN", called_ae_title="X", address="10.0.0.5", reason_code=code, count=1, last_at=now
     )
     advice = refusal_advice(refusal, ListenerSettings())

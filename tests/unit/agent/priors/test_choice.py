@@ -8,7 +8,7 @@ import pytest
 
 from agent.network.query_scu import FoundStudy
 from agent.objects.identity import Patient, same_patient
-from agent.priors.choice import PriorChoice, choose, earliest
+from agent.priors.choice import PriorChoice, choose_priors, earliest
 
 PATIENT = Patient(patient_id="P1", issuer_of_patient_id="", patient_birth_date="19700101", patient_sex="F")
 
@@ -32,7 +32,7 @@ def found(uid: str = "1.2.1", **changes: Any) -> FoundStudy:
 
 def chosen(*answers: FoundStudy, before: str = "20260101120000") -> PriorChoice:
     """Choose for a study of that date and time."""
-    return choose(answers, PATIENT, uid="1.2.9", before=before, modalities=("CR", "DX"))
+    return choose_priors(answers, PATIENT, uid="1.2.9", before=before, modalities=("CR", "DX"))
 
 
 def uids(choice: PriorChoice) -> list[str]:

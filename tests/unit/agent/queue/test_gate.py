@@ -18,7 +18,7 @@ import agent
 from agent.database.session import database_now
 from agent.database.states import JobState
 from agent.database.tables import AuditEvent, Draft, Job, JobEvent, Study
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.errors import (
     AgentError,
     InvalidTransition,
@@ -134,7 +134,7 @@ def test_gate_is_asked_again_before_a_draft(house: House) -> None:
     house.receive(alpha())
     job_id = house.receive(beta())
     put(house, job_id, JobState.QUEUED)
-    worker = Worker(house.database, house.store, Settings(), FakeReporter())  # type: ignore[arg-type]
+    worker = DraftingWorker(house.database, house.store, Settings(), FakeReporter())  # type: ignore[arg-type]
     worker.run_once()
     job = house.job(job_id)
     assert (job.state, job.code) == ("FAILED", "patient-conflict")
@@ -146,7 +146,7 @@ def test_gate_is_asked_again_before_a_draft_is_written(house: House) -> None:
     """A correction that comes while the network drafts makes that draft void."""
     job_id = house.queued(alpha())
     reporter = FakeReporter(before=lambda study: house.receive(alpha(PatientID="PB", PatientName="Beta^B")))
-    Worker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
+    DraftingWorker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
     assert (house.job(job_id).state, house.job(job_id).code) == ("FAILED", "patient-conflict")
     with house.database.reading() as session:
         assert session.scalars(select(Draft.id)).all() == []
@@ -251,7 +251,7 @@ def test_conflict_is_decided_by_a_person_with_a_reason(house: House) -> None:
     state = operator.resolve(bench, UID, "1.2.3.1.1.2", reason="worklist mix-up", actor="cli:me")
     assert state is JobState.QUEUED
     reporter = FakeReporter()
-    Worker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
+    DraftingWorker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
     assert [len(study.images) for study in reporter.asked] == [1]
     assert house.job(job_id).state == "DRAFTED"
     with house.database.reading() as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from agent.database.roles import Role
+from agent.database.roles import DocumentRole
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
@@ -33,7 +33,7 @@ def _message(database: Database, study_id: int, number: int, *, destination: str
         session.flush()
         document = Document(
             draft_id=draft.id,
-            role=Role.MESSAGE.value,
+            role=DocumentRole.MESSAGE.value,
             variant=destination,
             sop_class_uid="",
             sop_instance_uid=f"2.25.{study_id}{number}",

@@ -8,8 +8,8 @@ from agent.receive.ledger import (
     HALF_OPEN,
     HALF_OPEN_PER_ADDRESS,
     HALF_OPEN_PER_STRANGER,
-    Connection,
     ConnectionLedger,
+    PeerConnection,
 )
 
 
@@ -18,7 +18,7 @@ def ledger(maximum: int = 4, per_peer: int = 3) -> ConnectionLedger:
     return ConnectionLedger(maximum, per_peer, lambda address: address.startswith("10."))
 
 
-def open_many(book: ConnectionLedger, address: str, count: int, closed: list[str]) -> list[Connection]:
+def open_many(book: ConnectionLedger, address: str, count: int, closed: list[str]) -> list[PeerConnection]:
     """Open connections that note their closing."""
     return [book.open(address, partial(closed.append, f"{address}/{number}")) for number in range(count)]
 

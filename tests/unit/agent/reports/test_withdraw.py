@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from agent.database.session import database_now
 from agent.database.tables import AuditEvent, Delivery, Document, Draft, Job, Listing
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.errors import DraftWithdrawn
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries, operator
@@ -42,7 +42,7 @@ def complete(house: House) -> None:
 
 def work(house: House) -> None:
     """Draft what is queued."""
-    Worker(house.database, house.store, SETTINGS, FakeReporter()).run_once()  # type: ignore[arg-type]
+    DraftingWorker(house.database, house.store, SETTINGS, FakeReporter()).run_once()  # type: ignore[arg-type]
 
 
 def send(house: House, destination: str) -> list[Dataset]:

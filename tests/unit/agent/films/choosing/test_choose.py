@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from agent.films.choosing.choose import Film, FilmChoice, choose, film_of, why_behind
+from agent.films.choosing.choose import Film, FilmChoice, choose_films, film_of, why_behind
 from agent.films.choosing.view import read_view
 
 TABLE = Path(__file__).parents[4] / "data" / "films" / "choosing.tsv"
@@ -70,7 +70,7 @@ def of_case(text: str) -> Dataset:
 def test_every_row_of_the_table_is_chosen_as_it_says(case: dict[str, str]) -> None:
     """The frontal and the lateral image are those that the row names, and what is left out is said."""
     films = films_of(*(of_case(one) for one in case["images"].split(" | ")))
-    choice = choose(films)
+    choice = choose_films(films)
     expected = tuple(None if case[view] == "-" else int(case[view]) for view in ("frontal", "lateral"))
     assert numbers(choice) == expected
     left = [one for one in films if one.arrival not in expected]
@@ -129,14 +129,14 @@ def test_newest_decides_among_equals_only() -> None:
     pa, newer_pa, newest_ap = (
         header(ViewPosition=view, **value) for view, value in zip(("PA", "PA", "AP"), values, strict=True)
     )
-    assert numbers(choose(films_of(pa, newer_pa, newest_ap)))[0] == 2
+    assert numbers(choose_films(films_of(pa, newer_pa, newest_ap)))[0] == 2
 
 
 def test_copy_that_names_its_source_stands_behind_it() -> None:
     """Source Image Sequence makes a copy, whatever Image Type says."""
     source = header(ReferencedSOPInstanceUID="1.2.1")
     films = films_of(header(ViewPosition="PA"), header(ViewPosition="PA", SourceImageSequence=[source]))
-    choice = choose(films)
+    choice = choose_films(films)
     assert numbers(choice)[0] == 1
     assert why_behind(films[1], films[0]) == "copy of the image that was read"
 
@@ -155,7 +155,7 @@ def test_copy_that_names_its_source_stands_behind_it() -> None:
 )
 def test_what_is_no_film_is_never_read(values: dict[str, object]) -> None:
     """A study of nothing else has no image to read, and says of what kind they are."""
-    choice = choose(films_of(header(ViewPosition="PA", **values)))
+    choice = choose_films(films_of(header(ViewPosition="PA", **values)))
     assert numbers(choice) == (None, None)
     assert len(choice.left_out) == 1
 
@@ -175,4 +175,4 @@ def test_ordinary_film_comes_before_a_lesser_one(lesser: dict[str, object]) -> N
     """The lesser image came later, and is not read all the same."""
     ordinary = header(ViewPosition="PA", Rows=2000, Columns=2000)
     other = header(**({"ViewPosition": "PA", "Rows": 2000, "Columns": 2000} | lesser))
-    assert numbers(choose(films_of(ordinary, other)))[0] == 1
+    assert numbers(choose_films(films_of(ordinary, other)))[0] == 1

@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 
-from agent.films.choosing.choose import choose, film_of
+from agent.films.choosing.choose import choose_films, film_of
 from agent.films.choosing.copies import copy_of
 from agent.films.choosing.view import read_view
 
@@ -76,7 +76,7 @@ def test_every_study_is_read_from_the_images_that_the_table_names() -> None:
             if "SOPInstanceUID" not in image:
                 image.SOPInstanceUID = f"1.9.{number}"
             films.append(film_of(image, number))
-        choice = choose(films)
+        choice = choose_films(films)
         found = tuple(
             str(listed[0].arrival + 1 if listed else 0) for listed in (choice.frontal, choice.lateral)
         )
