@@ -1,4 +1,4 @@
-"""Copies the whole database to a file while the service runs, and puts such a file back.
+"""Copies the whole database to a file while the service runs, and restores such a file.
 
 SQLite by its own online backup, PostgreSQL by pg_dump and pg_restore. A backup holds patients' names: only
 its owner may read it.
@@ -23,7 +23,7 @@ from agent.database.session import Database, sqlite_file
 from agent.foundation.errors import BackupFailed, ProgramMissing
 
 SUFFIX = {"sqlite": "db", "postgresql": "dump"}
-# What a connection is told by environment, so that no password stands in the list of processes.
+# Connection parameters passed in the environment, so that no password appears in the process list.
 _VARIABLES = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "username", "PGPASSWORD": "password"}
 
 
@@ -42,14 +42,14 @@ def backup_name(database: Database, now: datetime) -> str:
 
 
 def back_up(database: Database, target: Path) -> Backup:
-    """Copy the database to `target`, which must not be there yet; writers go on meanwhile.
+    """Copy the database to `target`, which must not exist yet; writers continue meanwhile.
 
     Raises:
-        BackupFailed: the file is there already, cannot be written, or what was written is not whole.
+        BackupFailed: the file exists, cannot be written, or is incomplete.
         ProgramMissing: PostgreSQL's pg_dump is not installed.
     """
     if target.exists():
-        raise BackupFailed(f"{target} is there already: name a file that is not")
+        raise BackupFailed(f"{target} already exists: choose another file name")
     unfinished = target.with_name(f".{target.name}.unfinished")
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,12 +73,12 @@ def back_up(database: Database, target: Path) -> Backup:
 
 
 def restore(database: Database, source: Path) -> None:
-    """Make the database what it was when `source` was written; everything since then is gone.
+    """Restore the database to its state when `source` was written; later changes are lost.
 
-    No process of the service may run meanwhile: the caller has made sure of that.
+    The caller has made sure that no process of the service is running.
 
     Raises:
-        BackupFailed: the file is no backup of this kind of database, or it could not be put back.
+        BackupFailed: the file is not a backup of this kind of database, or it could not be restored.
         ProgramMissing: PostgreSQL's pg_restore is not installed.
     """
     if not source.is_file():
@@ -100,8 +100,8 @@ def restore(database: Database, source: Path) -> None:
         _run("pg_restore", arguments, database.engine.url)
     except (sqlite3.Error, DBAPIError) as error:
         raise BackupFailed(
-            f"{source} could not be put back ({type(error).__name__}): is it a backup of this kind of "
-            "database, and does nothing else use the database?"
+            f"{source} could not be restored ({type(error).__name__}): is it a backup of this kind of "
+            "database, and is nothing else using the database?"
         ) from error
 
 
@@ -120,7 +120,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
         old.backup(new)
         found = new.execute("PRAGMA quick_check").fetchone()
         if found != ("ok",):
-            raise BackupFailed(f"{target} is not whole: the disk or {source} is damaged; do not rely on it")
+            raise BackupFailed(f"{target} is incomplete: the disk or {source} is damaged; do not rely on it")
 
 
 def _run(program: str, arguments: list[str], url: URL) -> None:

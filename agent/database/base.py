@@ -1,4 +1,4 @@
-"""What all tables share: their base, times in UTC, and the type of a row's number."""
+"""What all tables share: their base class, times in UTC, and the type of a row's number."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a time without a zone was given to the database")
+            raise ValueError("a time without a time zone was passed to the database")
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Restore the time zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Why a database refused: what may pass by itself, what an operator must correct, what is our mistake. Pure.
+"""Classifies database errors: transient, to be corrected by an operator, or a fault of ours. Pure.
 
 Sources: SQLite's result codes (sqlite.org/rescode.html); PostgreSQL's SQLSTATE (appendix A of its manual).
 """
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agent.foundation.errors import AgentError, DatabaseRefused, DatabaseUnavailable, SchemaOutdated
 
-# SQLite names no code of its own for these: they are plain SQLITE_ERROR.
+# SQLite has no specific code for these: they are plain SQLITE_ERROR.
 _NO_SUCH_THING = re.compile(r"no such (table|column|index)|has no column named")
 # Primary result codes of SQLite (the low byte of the extended code).
 _SQLITE_LATER = {
@@ -21,7 +21,7 @@ _SQLITE_LATER = {
     sqlite3.SQLITE_PROTOCOL: "another process holds the database locked",
     sqlite3.SQLITE_FULL: "the disk that holds the database is full",
     sqlite3.SQLITE_IOERR: "the disk that holds the database reports an error",
-    sqlite3.SQLITE_NOMEM: "the machine has no memory left for the database",
+    sqlite3.SQLITE_NOMEM: "the machine has run out of memory",
     sqlite3.SQLITE_INTERRUPT: "a statement was interrupted",
 }
 _SQLITE_REFUSED = {
@@ -30,14 +30,14 @@ _SQLITE_REFUSED = {
     sqlite3.SQLITE_PERM: "the database file cannot be opened",
     sqlite3.SQLITE_AUTH: "the database file cannot be opened",
     sqlite3.SQLITE_CORRUPT: "the database file is damaged",
-    sqlite3.SQLITE_NOTADB: "the file is not a database of ours",
+    sqlite3.SQLITE_NOTADB: "the file is not a database of this service",
 }
-# PostgreSQL: a table, column, schema or function that is not there.
+# PostgreSQL: a table, column, schema or function does not exist.
 _STATE_SCHEMA = ("42P01", "42703", "3F000", "42883")
 _STATE_REFUSED = {
     "28": "the database refuses this user or password",
     "3D000": "the database of this name does not exist",
-    "42501": "the user may not do this in the database",
+    "42501": "the database user lacks the permission for this",
 }
 # Connection lost, out of resources, taken down by an operator, a read-only standby, a serialization failure.
 _STATE_LATER = ("08", "53", "57", "58", "40", "25006", "55P03", "XX")
@@ -49,9 +49,10 @@ _REFUSED_WORDS = (
 
 
 def cause_of(error: DBAPIError) -> AgentError | None:
-    """Return what a driver's error means in an operator's words; None for our own mistake, or a conflict.
+    """Return a driver's error as one of ours, in an operator's words; None for a programming error or a
+    conflict.
 
-    `DatabaseUnavailable` may pass by itself; `DatabaseRefused` and `SchemaOutdated` do not.
+    `DatabaseUnavailable` may be transient; `DatabaseRefused` and `SchemaOutdated` are not.
     """
     original = error.orig
     found = _of_sqlite(original) if isinstance(original, sqlite3.Error) else _of_postgres(original)
@@ -62,7 +63,7 @@ def cause_of(error: DBAPIError) -> AgentError | None:
 
 def _of_sqlite(error: sqlite3.Error) -> AgentError | None:
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # the driver's own, such as a closed connection
+    if code is None:  # raised by the driver itself, such as a closed connection
         return None
     primary = code & 0xFF
     if primary == sqlite3.SQLITE_ERROR and _NO_SUCH_THING.search(str(error)):

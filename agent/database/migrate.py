@@ -1,6 +1,6 @@
-"""Brings the database to the schema of this version, and says when it is not there.
+"""Upgrades the database to the schema of this version, and detects when it has another one.
 
-A SQLite file is copied beside itself before anything in it changes.
+A SQLite file is copied to the same folder before anything in it changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Upgrade:
 
 
 def _config() -> Config:
-    # Alembic costs a tenth of a second to import; only the commands that need it pay.
+    # Importing Alembic takes a tenth of a second; only the commands that need it import it.
     from alembic.config import Config
 
     import migrations
@@ -45,13 +45,13 @@ def head_revision() -> str:
     """Return the schema revision that this version of the service needs.
 
     Raises:
-        SchemaOutdated: the revisions of this installation are not complete.
+        SchemaOutdated: the revisions of this installation are incomplete.
     """
     return _known_revisions()[0]
 
 
 def _known_revisions() -> tuple[str, ...]:
-    """Return the revisions that this installation holds, the newest first."""
+    """Return the revisions in this installation, newest first."""
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
@@ -59,16 +59,14 @@ def _known_revisions() -> tuple[str, ...]:
         scripts = ScriptDirectory.from_config(_config())
         known = tuple(script.revision for script in scripts.walk_revisions(head="head"))
     except CommandError as error:
-        raise SchemaOutdated(
-            "this installation's schema revisions do not fit together; install it again"
-        ) from error
+        raise SchemaOutdated("this installation's schema revisions are inconsistent; reinstall it") from error
     if not known:
-        raise SchemaOutdated("this installation holds no schema revisions; install it again")
+        raise SchemaOutdated("this installation has no schema revisions; reinstall it")
     return known
 
 
 def current_revision(database: Database) -> str | None:
-    """Return the database's schema revision, or None for a database without tables of ours.
+    """Return the database's schema revision, or None for a database without our tables.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -87,7 +85,7 @@ def current_revision(database: Database) -> str | None:
 
 
 def require_current(database: Database, *, create: bool = False) -> str:
-    """Return the schema revision if it is the one needed; an empty database is filled when `create`.
+    """Return the schema revision if it is the required one; `create` sets up an empty database.
 
     Raises:
         SchemaOutdated: the database has another revision (or none).
@@ -107,11 +105,11 @@ def require_current(database: Database, *, create: bool = False) -> str:
 
 
 def upgrade(database: Database) -> Upgrade:
-    """Bring the database to the newest schema revision; does nothing where it is already there.
+    """Bring the database to the newest schema revision; does nothing if it is already there.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
-        SchemaOutdated: a newer version has written it; going back is restoring a backup.
+        SchemaOutdated: a newer version has written it; to go back, restore a backup.
     """
     from alembic import command
 
@@ -128,7 +126,7 @@ def upgrade(database: Database) -> Upgrade:
             command.upgrade(config, "head")
     except DBAPIError as error:
         raise DatabaseUnavailable(
-            f"the upgrade from {before} to {head} failed and was taken back ({type(error).__name__}); "
+            f"the upgrade from {before} to {head} failed and was rolled back ({type(error).__name__}); "
             "check `database.url` and that no other process uses the database"
         ) from error
     return Upgrade(before=before, after=head, backup=backup)

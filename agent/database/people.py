@@ -1,4 +1,4 @@
-"""The tables of people and their deeds: who may sign in, what they decided, and the audit trail."""
+"""The tables of people and their actions: who may sign in, what they decided, and the audit record."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class User(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
-    # DICOM person name (family^given), as it stands in a verified report.
+    # DICOM person name (family^given), as it appears in a verified report.
     person_name: Mapped[str] = mapped_column(String(128))
-    # The person's code in the hospital, and its coding scheme, as a verified report names the observer.
+    # The person's code in the hospital, and its coding scheme, as the observer of a verified report.
     identification: Mapped[str] = mapped_column(String(64), default="", server_default="")
     identification_scheme: Mapped[str] = mapped_column(String(16), default="", server_default="")
     # reader | radiologist | admin
     role: Mapped[str] = mapped_column(String(16))
     # argon2; None for somebody who may not sign in here.
     password_hash: Mapped[str | None] = mapped_column(Text)
-    # Who this is to the OpenID provider: its issuer and subject; None for a local user.
+    # The OpenID provider's issuer and subject for this person; None for a local user.
     subject: Mapped[str | None] = mapped_column(String(512), unique=True, index=True)
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
     created_at: Mapped[datetime]
@@ -35,7 +35,7 @@ class User(Base):
 
 
 class WebSession(Base):
-    """A browser that is signed in; the cookie holds what this row has the digest of."""
+    """A browser that is signed in; the row holds the digest of the token in its cookie."""
 
     __tablename__ = "web_sessions"
 
@@ -64,7 +64,7 @@ class Verdict(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
-    # The software's draft that was judged, and the draft row that holds the result.
+    # The software's draft that was reviewed, and the draft row that holds the result.
     draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"), index=True)
     result_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"), unique=True)
     # accepted | changed | rejected
@@ -73,7 +73,7 @@ class Verdict(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     observer_name: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
-    # Words inserted, deleted or replaced, of so many words of the draft.
+    # Words inserted, deleted or replaced, and the number of words in the draft.
     edited_words: Mapped[int] = mapped_column(Integer, default=0)
     draft_words: Mapped[int] = mapped_column(Integer, default=0)
     # {concept: [presence in the draft, presence in the report]}; "" is not mentioned.
@@ -98,17 +98,17 @@ class AuditEvent(Base):
 
 
 class AuditCursor(Base):
-    """How far one destination of audit messages has come (`agent.audit.export`)."""
+    """The position of one audit destination in the audit events (`agent.audit.export`)."""
 
     __tablename__ = "audit_cursors"
 
     # file | syslog
     sink: Mapped[str] = mapped_column(String(16), primary_key=True)
-    # The last event that it has, and the earlier numbers of which no event had appeared: {number: since}.
+    # The last exported event, and the earlier numbers still missing then: {number: since}.
     last_id: Mapped[int] = mapped_column(BigInteger)
     gaps: Mapped[dict[str, Any]]
     lease_token: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime | None]
-    # Why the last batch was not taken; null when it was.
+    # Why the last batch was not accepted; null if it was.
     code: Mapped[str | None] = mapped_column(String(64))
     updated_at: Mapped[datetime]

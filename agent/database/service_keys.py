@@ -1,8 +1,8 @@
-"""Keys that all processes and machines of one service share: drawn once, and kept in the database.
+"""Keys that all processes and machines of one service share: generated once, and kept in the database.
 
-They do what a setting does that nobody has set: `log.hash_key`, so that a study has one name in the logs of
-all processes, and `web.session_key`, so that a restart ends no session. Whoever can read the database can
-read them; they protect nothing from such a person.
+They are used where a setting is empty: `log.hash_key`, so that a study has the same reference in the logs of
+all processes, and `web.session_key`, so that sessions survive a restart. Anyone who can read the database can
+read them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WEB_SESSION = "web-session"
 
 
 def service_key(database: Database, name: str) -> str:
-    """Return the key of this name, drawn now if there is none yet.
+    """Return the key of this name; generate it if there is none yet.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -33,7 +33,7 @@ def service_key(database: Database, name: str) -> str:
             value = secrets.token_urlsafe(32)
             session.add(ServiceKey(name=name, value=value, created_at=database_now(session)))
         return value
-    except IntegrityError:  # another process has drawn it meanwhile
+    except IntegrityError:  # another process has generated it meanwhile
         found = _find(database, name)
         if found is None:
             raise

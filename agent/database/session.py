@@ -18,7 +18,7 @@ from agent.database.causes import cause_of
 
 _READS = "echo_agent_reads"
 _RELAXED = "echo_agent_relaxed"
-# A cut cable is noticed within half a minute; by default a write would wait a quarter of an hour for it.
+# Detects a broken connection within half a minute; by default a write would block for a quarter of an hour.
 _POSTGRES_LINE = {
     "connect_timeout": 10,
     "keepalives_idle": 15,
@@ -33,7 +33,7 @@ _CHECKPOINT_PAGES = 1000
 def open_engine(url: str) -> Engine:
     """Return an engine for a SQLAlchemy URL, set up so that a commit is durable.
 
-    SQLite: write-ahead log, `synchronous=FULL`, foreign keys, 30 s of patience with a locked file, and
+    SQLite: write-ahead log, `synchronous=FULL`, foreign keys, waits up to 30 s for a locked file, and
     every transaction begins with `BEGIN IMMEDIATE`, so that two claimers never read the same row.
     """
     parsed = make_url(url)
@@ -73,7 +73,7 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     options = connection.get_execution_options()
-    # A reader must neither wait for the one writer nor make it wait.
+    # A reader must neither wait for the writer nor block it.
     if options.get(_READS, False):
         connection.exec_driver_sql("BEGIN")
         return
@@ -85,7 +85,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 class Database:
-    """The door to the database: sessions, and the database's own time."""
+    """Access to the database: sessions, and the database's own time."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -112,11 +112,11 @@ class Database:
 
     @contextmanager
     def relaxed(self) -> Iterator[Session]:
-        """Open a transaction that a power cut may take back whole, though no death of a process can.
+        """Open a transaction that a power cut may undo as a whole, though the death of a process cannot.
 
-        Its commit does not wait for the disk, provided that `database_now` is asked in it, as every lease
-        does. Right for leases: a claim that is lost is claimed again, and the fencing token of the lost
-        one is refused.
+        Its commit does not wait for the disk, provided that `database_now` is called in it, as for every
+        lease. Suitable for leases: a lost claim is made again, and the fencing token of the lost one is
+        refused.
 
         Raises:
             DatabaseUnavailable: the database does not answer, or refuses for good; nothing was written.
@@ -126,14 +126,14 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a session that sees one moment of the database and takes no write lock; nothing is kept.
+        """Open a read-only session: it sees one snapshot, takes no write lock, and is rolled back.
 
         Raises:
             DatabaseUnavailable: the database does not answer.
         """
         with _translated(), self._readers() as session:
             yield session
-            # Rows that were read stay readable after the rollback, which would expire them.
+            # Keep the rows usable after the rollback, which would expire them.
             session.expunge_all()
             session.rollback()
 
@@ -154,11 +154,11 @@ def _translated() -> Iterator[None]:
 
 
 def database_now(session: Session) -> datetime:
-    """Return the database's time, aware, in UTC: the one clock that all machines share."""
+    """Return the database's time, aware, in UTC: the one clock that all machines use."""
     if session.get_bind().dialect.name == "sqlite":
         value = session.execute(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).scalar_one()
         return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)
-    # One question instead of two: each way to the server and back counts in a claim.
+    # One query instead of two: every round trip counts in a claim.
     relax = "SELECT clock_timestamp(), set_config('synchronous_commit', 'off', true)"
     query = relax if session.info.get(_RELAXED) else "SELECT clock_timestamp()"
     moment: datetime = session.execute(text(query)).scalar_one()

@@ -1,4 +1,6 @@
-"""The values of the columns `state` of jobs and of deliveries; `agent.queue.states` has the allowed steps."""
+"""The values of the columns `state` of jobs and of deliveries; `agent.queue.states` has the allowed
+transitions.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
-    """Where one revision of one study stands."""
+    """The state of one revision of one study."""
 
     RECEIVING = "RECEIVING"
     QUEUED = "QUEUED"
@@ -20,12 +22,12 @@ class JobState(StrEnum):
     CANCELED = "CANCELED"
 
 
-# The work on it is over, until a person or a destination that has lost a document brings it back.
+# No work is left, unless a person, or a destination that lost a document, reopens the job.
 ENDED = frozenset({JobState.DELIVERED, JobState.SKIPPED, JobState.FAILED, JobState.DEAD, JobState.CANCELED})
 
 
 class DeliveryState(StrEnum):
-    """Where one document on its way to one destination stands."""
+    """The state of one document for one destination."""
 
     PENDING = "PENDING"
     SENDING = "SENDING"

@@ -1,8 +1,8 @@
-"""The tables: what the service knows, and the only place where it keeps it.
+"""The tables: everything the service knows, stored nowhere else.
 
-Columns that hold a DICOM attribute are its keyword in snake case. Times are aware and in UTC. The
-patient's attributes stand in `studies`, in `listings` as keys to sort and search by, and in `workitems`;
-nowhere else.
+A column that holds a DICOM attribute is named by its keyword in snake case. Times are aware and in UTC. The
+patient's attributes are in `studies`, in `listings` as sort and search keys, and in `workitems`; nowhere
+else.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ __all__ = [
 
 
 class Study(Base):
-    """One Study Instance UID: who, when, and whether all of it has arrived."""
+    """One Study Instance UID: patient, times, and whether it has arrived completely."""
 
     __tablename__ = "studies"
     __table_args__ = (Index("ix_studies_patient", "patient_id"),)
@@ -81,30 +81,30 @@ class Study(Base):
     study_time: Mapped[str] = mapped_column(Text, default="")
     study_description: Mapped[str] = mapped_column(Text, default="")
     calling_ae_title: Mapped[str] = mapped_column(String(16), default="")
-    # The settings' name for the sender's site; empty where it belongs to none (`sites`).
+    # The sender's site by its name in the settings (`sites`); empty if it has none.
     site: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    # The present revision: 1 for the first draft; a late or changed image makes the next.
+    # The current revision: 1 for the first draft; a late or changed image creates the next.
     revision: Mapped[int] = mapped_column(Integer, default=1)
-    # Set when images of one study name different patients, or one UID came with two contents.
+    # Set if images of one study name different patients, or one UID arrived with two contents.
     conflict: Mapped[str | None] = mapped_column(String(64))
-    # The content (sha256) whose patient is the study's by a person's decision, where images contradict each
-    # other; it lapses when that image comes again with another content.
+    # Where images contradict each other: the content (sha256) whose patient a person chose. The decision #
+    # lapses when that image arrives with another content.
     patient_content: Mapped[str | None] = mapped_column(String(64))
-    # Known only as an earlier study of some patient (`agent.priors`): no job, no draft, no line anywhere.
+    # Known only as an earlier study (`agent.priors`): it has no job or draft and is not listed.
     prior: Mapped[bool] = mapped_column(Boolean, default=False)
     first_received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]
 
 
 class Instance(Base):
-    """One received SOP Instance, by the sha256 of the bytes that were received."""
+    """One received SOP Instance, identified by the sha256 of its bytes."""
 
     __tablename__ = "instances"
     __table_args__ = (
         UniqueConstraint("sop_instance_uid", "sha256"),
         Index("ix_instances_study", "study_id"),
         Index("ix_instances_sha256", "sha256"),
-        # What is still here (null), study by study: the purge walks it.
+        # Files not yet purged (null), by study, for the purge.
         Index("ix_instances_purged", "purged_at", "study_id"),
     )
 
@@ -119,12 +119,12 @@ class Instance(Base):
     view_position: Mapped[str] = mapped_column(Text, default="")
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-    # The study's revision that this instance first belongs to.
+    # The first revision of the study that this instance belongs to.
     revision: Mapped[int] = mapped_column(Integer, default=1)
-    # Fetched to compare with; never drafted, whatever else comes of its study.
+    # Retrieved for comparison; never drafted, even if other images of its study are.
     prior: Mapped[bool] = mapped_column(Boolean, default=False)
-    # The eligibility rule that skipped it for the words of its attributes, what was read in them, and those
-    # words; null and empty where it was not skipped for that.
+    # If it was skipped because of the wording of its attributes: the eligibility rule, the region found, and
+    # the # words; otherwise null and empty.
     skipped_by: Mapped[str | None] = mapped_column(String(64))
     skipped_region: Mapped[str] = mapped_column(String(32), default="", server_default="")
     skipped_words: Mapped[str] = mapped_column(String(64), default="", server_default="")
@@ -133,7 +133,7 @@ class Instance(Base):
 
 
 class Quarantined(Base):
-    """Received bytes that are not a usable instance; kept, counted and shown, never drafted."""
+    """Received bytes that are not a usable instance: kept, counted and shown, never drafted."""
 
     __tablename__ = "quarantine"
 
@@ -156,7 +156,7 @@ class Job(Base):
         Index("ix_jobs_lease", "state", "lease_until"),
         Index("ix_jobs_study", "study_id"),
         Index("ix_jobs_updated", "updated_at"),
-        # The newest of one state: without it `status` walks over every job that was ever skipped.
+        # The newest jobs of one state; without it `status` would scan every job that was ever skipped.
         Index("ix_jobs_state_updated", "state", "updated_at"),
     )
 
@@ -178,7 +178,7 @@ class Job(Base):
     lease_owner: Mapped[str | None] = mapped_column(String(128))
     lease_token: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime | None]
-    # Why the job stands where it stands: an error's code, or the name of the eligibility rule.
+    # The reason for the state: an error's code, or the name of the eligibility rule.
     code: Mapped[str | None] = mapped_column(String(64))
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
@@ -189,7 +189,7 @@ class JobEvent(Base):
     """Every transition of a job, in order: the history that `study show` prints."""
 
     __tablename__ = "job_events"
-    # The second one answers by itself how many jobs went how far in a day.
+    # The second index alone answers how many jobs reached which state in a day.
     __table_args__ = (Index("ix_job_events_job", "job_id"), Index("ix_job_events_at", "at", "to_state"))
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -210,7 +210,7 @@ class PriorSearch(Base):
 
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     deadline: Mapped[datetime]
-    # Who searches; nobody takes it over, because the job does not wait longer than the deadline anyway.
+    # The process that searches; no other takes over, because the job waits no longer than the deadline.
     owner: Mapped[str | None] = mapped_column(String(128))
     # priors-found | priors-none | priors-late | why it failed.
     code: Mapped[str | None] = mapped_column(String(64))
@@ -218,7 +218,7 @@ class PriorSearch(Base):
 
 
 class PriorLink(Base):
-    """One earlier study that a job's study is compared with, and what its report says."""
+    """One earlier study that a job's study is compared with, and the text of its report."""
 
     __tablename__ = "priors"
     __table_args__ = (UniqueConstraint("job_id", "prior_id"), Index("ix_priors_study", "study_id", "job_id"))
@@ -234,12 +234,12 @@ class PriorLink(Base):
 
 
 class Draft(Base):
-    """One draft: the text, what was read in it, and the exact bytes of both documents."""
+    """One draft: its text and findings; its documents are rows of `documents`."""
 
     __tablename__ = "drafts"
     __table_args__ = (
         UniqueConstraint("study_id", "revision", "model_digest"),
-        # `status` reads how long drafts took from here alone, never from the rows with their long texts.
+        # `status` reads durations from this index alone, never from the rows with their long texts.
         Index("ix_drafts_latency", "outcome", "created_at", "waited_s", "delivered_s"),
     )
 
@@ -252,16 +252,16 @@ class Draft(Base):
     demonstration: Mapped[bool] = mapped_column(Boolean)
     # Made in shadow mode: kept and compared, delivered nowhere, in no list (`agent.shadow`).
     shadow: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
-    # drafted | not_attempted | failed | verified | rejected | withdrawn: what the documents say.
+    # drafted | not_attempted | failed | verified | rejected | withdrawn: what the documents state.
     outcome: Mapped[str] = mapped_column(String(16), default="drafted")
     text: Mapped[str] = mapped_column(Text)
     # {findings: [...], flags: [...], sentences: [...], urgency: {...}, statistics: {...}}
     content: Mapped[dict[str, Any]]
     urgency: Mapped[int] = mapped_column(Integer, default=50)
     seconds: Mapped[float] = mapped_column(Float, default=0.0)
-    # Seconds from the study's last image to this draft; unknown when a later image had come meanwhile.
+    # Seconds from the study's last image to this draft; null if a later image had arrived meanwhile.
     waited_s: Mapped[float | None] = mapped_column(Float)
-    # Seconds from the same image until every destination had stored every document.
+    # Seconds from that image until every destination had stored every document.
     delivered_s: Mapped[float | None] = mapped_column(Float)
     created_at: Mapped[datetime] = mapped_column(index=True)
     # due | done: its documents name a patient who is no longer the study's (`agent.queue.withdrawal`).
@@ -269,11 +269,11 @@ class Draft(Base):
 
 
 class Listing(Base):
-    """A study's line in the worklist: its newest draft, and keys to sort and search by."""
+    """A study's row in the worklist: its newest draft, and sort and search keys."""
 
     __tablename__ = "listings"
     __table_args__ = (
-        # The worklist's orders; the page walks an index and never sorts.
+        # One index for each sort order of the worklist; a page never sorts.
         Index("ix_listings_urgency", "shelf", "urgency", "drafted_at", "study_id"),
         Index("ix_listings_arrival", "shelf", "arrived_at", "study_id"),
         Index("ix_listings_patient", "shelf", "patient", "study_id"),
@@ -282,20 +282,20 @@ class Listing(Base):
 
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
     draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id", ondelete="CASCADE"))
-    # open | verified | rejected | none: what has become of the newest draft.
+    # open | verified | rejected | none: the review status of the newest draft.
     shelf: Mapped[str] = mapped_column(String(16))
     urgency: Mapped[int] = mapped_column(Integer)
     drafted_at: Mapped[datetime]
     arrived_at: Mapped[datetime]
-    # Made of the patient's attributes in `studies`: the name in lower case; date and time of the study;
-    # all that is searched, in lower case.
+    # Derived from the patient's attributes in `studies`: the name in lower case; study date and time; all #
+    # searchable text in lower case.
     patient: Mapped[str] = mapped_column(Text)
     taken: Mapped[str] = mapped_column(Text)
     search: Mapped[str] = mapped_column(Text)
 
 
 class ListingTag(Base):
-    """What a study is found by in the worklist: a positive finding's concept, or `flag:` and a code."""
+    """A search term for a study in the worklist: a positive finding's concept, or `flag:` and a code."""
 
     __tablename__ = "listing_tags"
 
@@ -306,7 +306,7 @@ class ListingTag(Base):
 
 
 class Worker(Base):
-    """A process of the service and its last sign of life; `status` reads who is there."""
+    """A process of the service and its last heartbeat, which `status` reads."""
 
     __tablename__ = "workers"
 
@@ -315,7 +315,7 @@ class Worker(Base):
     role: Mapped[str] = mapped_column(String(16))
     host: Mapped[str] = mapped_column(Text)
     pid: Mapped[int] = mapped_column(Integer)
-    # What it would say of itself: model, device, address, counters.
+    # What the process reports about itself: model, device, address, counters.
     about: Mapped[dict[str, Any]]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime] = mapped_column(index=True)

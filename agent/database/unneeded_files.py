@@ -1,4 +1,4 @@
-"""Removes files of which every row says that they are purged."""
+"""Removes files whose rows are all marked purged."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from agent.foundation.failpoints import failpoint
 
 
 def erase(database: Database, discard: Callable[[str], None], sha256s: Sequence[str]) -> int:
-    """Remove the files that no row needs; return how many were removed.
+    """Remove the files that no row needs; return their number.
 
-    A file that several instances share stays while one of them is not purged. A file without any row is
-    not ours to judge: it may be on its way in.
+    A file that several instances share is kept until all of them are purged. A file without a row is kept: it
+    may be in the middle of being received.
 
     Args:
         discard: removes the file with this SHA-256 from the store.

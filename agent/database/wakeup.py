@@ -1,7 +1,6 @@
-"""A tap on the shoulder: whoever puts work into the database wakes those who wait for it. PostgreSQL alone.
-
-It saves the wait until the next poll, and nothing rests on it: a notification may be lost, come twice or
-find nothing to do. The truth is what a poll finds; SQLite has only the polls.
+"""Notifications: a process that adds work to the database wakes the processes that wait for it. PostgreSQL
+only. It saves the wait until the next poll, and nothing depends on it: a notification may be lost, arrive
+twice or find nothing to do. Polling alone is sufficient, and SQLite has nothing else.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from agent.foundation.log import get_logger
 
 JOBS = "echo_agent_jobs"
 DELIVERIES = "echo_agent_deliveries"
-# How long the listening thread takes to notice that it should end, and a lost connection to be made anew.
+# How soon (s) the listening thread notices that it should stop, and reconnects after a lost connection.
 STOP_WITHIN_S = 0.5
 AGAIN_AFTER_S = 5.0
 
 
 def notify(session: Session, channel: str) -> None:
-    """Wake the listeners of a channel when the session's transaction commits; once, however often asked."""
+    """Wake the listeners of a channel once when the session's transaction commits, however often called."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": channel})
 
 
 class Waker:
-    """Calls `wake` from a thread of its own when somebody has notified the channel; nothing on SQLite."""
+    """Calls `wake` from a thread of its own when the channel is notified; does nothing on SQLite."""
 
     def __init__(self, database: Database, channel: str, wake: Callable[[], None]) -> None:
         self._database, self._channel, self._wake = database, channel, wake
@@ -41,13 +40,13 @@ class Waker:
         self._log = get_logger("wakeup")
 
     def __enter__(self) -> Self:
-        """Start to listen."""
+        """Start listening."""
         if not self._database.is_sqlite:
             self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -63,11 +62,11 @@ class Waker:
     def _listen(self) -> None:
         with self._database.engine.connect() as pooled:
             driver: Any = pooled.connection.driver_connection
-            # A connection that listens goes back to nobody: the pool forgets it, and it closes at the end.
+            # A listening connection is not returned to the pool; it is detached, and closed at the end.
             pooled.detach()
             driver.autocommit = True
             driver.execute(f"LISTEN {self._channel}".encode())
-            # Whatever came before this moment was notified to nobody.
+            # Work added before this moment caused no notification here.
             self._wake()
             while not self._stop.is_set():
                 for _notification in driver.notifies(timeout=STOP_WITHIN_S, stop_after=1):

@@ -1,1 +1,1 @@
-"""Settings, errors, logs and the small pure rules that every room stands on."""
+"""Settings, errors, logs and the small pure rules that every other room uses."""

@@ -1,4 +1,4 @@
-"""A circuit breaker: after some failures in a row a destination is left alone for a while. Pure."""
+"""A circuit breaker: after several consecutive failures a destination is not contacted for a while. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from agent.foundation.failure import backoff_s
 
-# A single lost connection is no outage.
+# A single lost connection is not an outage.
 TOLERATED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """How often in a row a destination could not be reached, and until when (s) it is left alone."""
+    """Consecutive failures to reach a destination, and the time (s) until which it is not contacted."""
 
     failures: int = 0
     closed_to_us_until: float = 0.0
@@ -22,9 +22,9 @@ class Breaker:
         return now >= self.closed_to_us_until
 
     def failed(self, now: float, chance: float, *, first_s: float, longest_s: float) -> Breaker:
-        """Return the breaker after one more failure; `chance` is uniform in [0, 1).
+        """Return the breaker after another failure; `chance` is uniform in [0, 1).
 
-        At least half of the backoff is waited, so that the jitter cannot make the pause nothing.
+        The pause is at least half of the backoff, whatever the jitter.
         """
         failures = self.failures + 1
         over = failures - TOLERATED

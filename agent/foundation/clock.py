@@ -1,4 +1,4 @@
-"""Where the service takes its time from, so that tests can hold it still."""
+"""The source of the present time, which tests can replace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much room is left on a disk."""
+"""Free space on a disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service's exceptions: one root, each with a stable code, a hint, and whether trying again can help.
+"""The service's exceptions: one root, each with a stable code, a hint, and whether a retry can help.
 
 An exception's text says what happened, for the operator. Its hint says what to do, and is the same on the
 screen, in JSON and in docs/operations.md. Neither ever holds a patient's attribute: both are stored beside
@@ -26,7 +26,7 @@ class SettingsError(AgentError):
 
 
 class DatabaseUnavailable(AgentError):
-    """The database does not answer now; a class below it says that waiting will not help."""
+    """The database does not answer; a subclass means that waiting will not help."""
 
     code = "database-unavailable"
     retryable = True
@@ -34,7 +34,7 @@ class DatabaseUnavailable(AgentError):
 
 
 class DatabaseRefused(DatabaseUnavailable):
-    """The database refuses for good: wrong user, password, name or permissions, or a damaged file."""
+    """The database refuses permanently: wrong user, password, name or permissions, or a damaged file."""
 
     code = "database-refused"
     retryable = False
@@ -61,7 +61,7 @@ class StorageFull(AgentError):
 
 
 class StoreUnavailable(StorageFull):
-    """The bucket of `storage.url` does not answer or did not keep an object: it is tried again."""
+    """The bucket of `storage.url` does not answer or did not keep an object; it is retried."""
 
     code = "store-unavailable"
     hint = "check the address of `storage.url`, its credentials and its space; it is tried again"
@@ -75,7 +75,7 @@ class InstanceMissing(AgentError):
 
 
 class UnreadableInstance(AgentError):
-    """A received object's dataset cannot be parsed; it is quarantined and its sender should be looked at."""
+    """A received object's dataset cannot be parsed; it is quarantined; check its sender."""
 
     code = "instance-unreadable"
     hint = "look at the sender's export; the object is in quarantine"
@@ -98,7 +98,7 @@ class UnreadableImage(AgentError):
 
 
 class ImageNotPlausible(UnreadableImage):
-    """There is no film on an image; each way of it has a code of its own. It never reaches the network."""
+    """An image shows no film; each cause has a code of its own. Such an image never reaches the network."""
 
     code = "image-not-plausible"
     hint = "look at the image in the PACS; if there is a film on it, report it to the developers"
@@ -160,7 +160,7 @@ class NotAChestStudy(AgentError):
 
 
 class NoUsableImage(NotAChestStudy):
-    """The eligible images are copies, test exposures or oblique views only: none is read."""
+    """The eligible images are only copies, test exposures or oblique views: none is read."""
 
     code = "no-usable-image"
     hint = "send the original frontal image, then `queue retry`; nothing, if there is none"
@@ -177,7 +177,7 @@ class PatientConflict(AgentError):
 
 
 class StudyChanged(AgentError):
-    """Another image of the study came while it was judged: nothing was changed; try again."""
+    """Another image of the study arrived while it was checked: nothing was changed; try again."""
 
     code = "study-changed"
     retryable = True
@@ -196,7 +196,7 @@ class LeaseLost(AgentError):
 
 
 class InvalidTransition(AgentError):
-    """A job was asked to enter a state that its present state does not lead to."""
+    """A transition was requested that the job's present state does not allow."""
 
     code = "invalid-transition"
 
@@ -209,7 +209,7 @@ class DemonstrationModelRefused(AgentError):
 
 
 class DeliveryRefused(AgentError):
-    """The destination refused the object for good: the delivery is dead until a person revives it."""
+    """The destination refused the object permanently: the delivery is dead until a person revives it."""
 
     code = "delivery-refused"
     hint = "check in the PACS that it accepts our SOP classes and AE title, then `dead retry`"
@@ -230,7 +230,7 @@ class PortUnavailable(AgentError):
 
 
 class ProgramMissing(AgentError):
-    """A program that was asked for is not installed; the message names its package."""
+    """A required program is not installed; the message names its package."""
 
     code = "program-missing"
 
@@ -248,13 +248,13 @@ class ProcessFailed(AgentError):
 
 
 class NotFound(AgentError):
-    """What was asked for by its number or UID is not there."""
+    """Nothing has the requested number or UID."""
 
     code = "not-found"
 
 
 class NotOurFolder(AgentError):
-    """A folder that was named for output holds other files, which are never overwritten."""
+    """The output folder holds other files, which are never overwritten."""
 
     code = "not-our-folder"
 
@@ -266,13 +266,13 @@ class WebUnprotected(AgentError):
 
 
 class AccountInvalid(AgentError):
-    """A user cannot be made or changed as asked: the message says what is wrong."""
+    """A user cannot be created or changed as requested; the message says why."""
 
     code = "account-invalid"
 
 
 class OpenIdRefused(AgentError):
-    """Nobody was signed in: the OpenID provider refused, or its answer is not to be believed."""
+    """Sign-in failed: the OpenID provider refused, or its answer could not be verified."""
 
     code = "openid-refused"
 
@@ -285,13 +285,13 @@ class OpenIdUnavailable(AgentError):
 
 
 class StaleEdit(AgentError):
-    """The study has another revision than the one that was judged: nothing was written; look again."""
+    """The study has a newer revision than the one that was reviewed: nothing was written; reload the page."""
 
     code = "stale-edit"
 
 
 class VerdictRefused(AgentError):
-    """A verdict cannot be given as asked, such as a rejection without a reason."""
+    """A verdict is incomplete, such as a rejection without a reason."""
 
     code = "verdict-refused"
 
@@ -304,59 +304,65 @@ class AuditUndelivered(AgentError):
 
 
 class BackupFailed(AgentError):
-    """A copy of the database could not be written, or put back; the message says why."""
+    """A backup of the database could not be written or restored; the message says why."""
 
     code = "backup-failed"
 
 
 class ArchiveUnavailable(AgentError):
-    """The archive cannot be reached, or broke off: check the section `archive`, and the archive itself."""
+    """The archive cannot be reached, or closed the connection: check the section `archive`, and the
+    archive.
+    """
 
     code = "archive-unavailable"
     retryable = True
 
 
 class ArchiveRefused(AgentError):
-    """The archive refuses to be asked or to send: it must know our AE titles, and allow C-FIND and C-MOVE."""
+    """The archive refuses to answer or to send: it must know our AE titles, and allow C-FIND and C-MOVE."""
 
     code = "archive-refused"
 
 
 class ArchiveLate(AgentError):
-    """The archive did not end in time: it is slow, or the time budget is too short for it."""
+    """The archive did not finish in time: it is slow, or the time budget is too short for it."""
 
     code = "archive-late"
     retryable = True
 
 
 class CommitmentFailed(AgentError):
-    """The destination did not take the request for storage commitment this time; it is asked again."""
+    """The destination did not accept the request for storage commitment; the request is repeated."""
 
     code = "commitment-failed"
     retryable = True
 
 
 class CommitmentUnsupported(AgentError):
-    """The destination offers no storage commitment, or no query: it does not say what it keeps."""
+    """The destination offers neither storage commitment nor a query, so what it keeps is unknown."""
 
     code = "commitment-unsupported"
 
 
 class StudyMixedUp(AgentError):
-    """The images of a draft are not of its job's study: nothing was written; report it to the developers."""
+    """The images of a draft are not from its job's study: nothing was written; report it to the
+    developers.
+    """
 
     code = "study-mixed-up"
 
 
 class NetworkFailed(AgentError):
-    """The network fails at every study: the worker ends, its jobs go back, and a new process tries."""
+    """The network fails on every study: the worker stops, its jobs return to the queue, and a new process
+    retries.
+    """
 
     code = "network-failed"
     retryable = True
 
 
 class WorkitemInvalid(AgentError):
-    """A UPS workitem holds a value that does not fit its value representation, or is no DICOM JSON."""
+    """A UPS workitem holds a value that does not fit its value representation, or is not DICOM JSON."""
 
     code = "workitem-invalid"
 

@@ -1,4 +1,4 @@
-"""Named places at which a test lets a process die, as `kill -9` or a power cut would.
+"""Named places at which a test can kill a process, as `kill -9` or a power cut would.
 
 Off unless ECHO_AGENT_FAILPOINT names one, as `NAME` or `NAME:N` for the N-th pass. It is read once, at the
 start of the process; without it a pass costs one comparison.
@@ -37,13 +37,13 @@ NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING
 
 
 class Failpoint:
-    """The one place that is armed, or none."""
+    """The place that is armed, if any."""
 
     def __init__(self, value: str) -> None:
         """Take `NAME`, `NAME:N` or the empty string.
 
         Raises:
-            ValueError: nothing of ours has that name, or N is no positive number.
+            ValueError: no failpoint has that name, or N is not a positive number.
         """
         self.name, _, count = value.partition(":")
         self._left = int(count or 1)
@@ -52,7 +52,7 @@ class Failpoint:
             raise ValueError(f"{VARIABLE}={value}: expected NAME or NAME:N, NAME one of {', '.join(NAMES)}")
 
     def due(self, name: str) -> bool:
-        """Count a pass; return whether it is the one to die at."""
+        """Count a pass; return whether the process must die at this one."""
         if name != self.name:
             return False
         with self._lock:
@@ -64,6 +64,6 @@ _armed = Failpoint(os.environ.get(VARIABLE, ""))
 
 
 def failpoint(name: str) -> None:
-    """Die here, if this is the place that was asked for; nothing is flushed and nobody is told."""
+    """Kill the process if this failpoint is armed; nothing is flushed or logged."""
     if _armed.name and _armed.due(name):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""When to try again: exponential backoff with full jitter, and what a failed attempt leads to. Pure."""
+"""When to retry: exponential backoff with full jitter, and the description of a failed attempt. Pure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class RetryPolicy:
 
 
 def describe(error: BaseException) -> Failure:
-    """Return what may be stored of an exception.
+    """Return the part of an exception that may be stored.
 
-    An exception of our own trees has a `code`, `retryable` and a text for the operator. Of any other only
-    the type's name is kept, because its text may quote a dataset's values; it counts as retryable.
+    An exception of our own trees has a `code`, `retryable` and a text for the operator. Of any other
+    exception only the type's name is kept, because its text may quote a dataset's values; it counts as
+    retryable.
     """
     code, retryable = getattr(error, "code", None), getattr(error, "retryable", None)
     if isinstance(code, str) and isinstance(retryable, bool):
@@ -43,7 +44,8 @@ def backoff_s(attempt: int, chance: float, *, first_s: float, longest_s: float) 
     """Return how long (s) to wait after attempt number `attempt` (1, 2, …) has failed.
 
     Full jitter: `chance`, uniform in [0, 1), of a ceiling that doubles from `first_s` up to `longest_s`,
-    so that a thousand documents that a dead PACS refused at once do not come back at once.
+    so that a thousand documents that an unreachable PACS refused at the same time are not all retried
+    together.
     """
     # 2 ** 60 s is beyond any bound, and an exponent of thousands would overflow.
     ceiling = min(longest_s, first_s * 2.0 ** min(max(attempt, 1) - 1, 60))

@@ -1,4 +1,4 @@
-"""Who we are on the wire and in files: one identity for every association, both ways, and every file.
+"""Our implementation identity: the same for associations in both directions and for every file.
 
 Source: PS3.7 D.3.3.2 (implementation identification), PS3.10 7.1 (the same in the file meta information).
 """

@@ -1,6 +1,6 @@
 """Structured logs that cannot carry patient data: event names and allow-listed fields only.
 
-A study is named by a keyed hash. The loggers of pynetdicom, pydicom and highdicom are silenced below
+A keyed hash identifies the study. The loggers of pynetdicom, pydicom and highdicom are silenced below
 CRITICAL, because they print attribute values and whole exceptions.
 """
 
@@ -35,13 +35,13 @@ _key = secrets.token_bytes(32)
 
 
 def use_hash_key(key: str) -> None:
-    """Name studies by this key from now on: all processes of a service have the same."""
+    """Use this key for `study_ref` from now on; all processes of one service share it."""
     global _key
     _key = key.encode()
 
 
 def study_ref(study_instance_uid: str) -> str:
-    """Return the name of a study in logs: 12 hex digits of a keyed hash of its UID."""
+    """Return the reference to a study in logs: 12 hex digits of a keyed hash of its UID."""
     return hmac.new(_key, study_instance_uid.encode(), hashlib.sha256).hexdigest()[:12]
 
 
@@ -55,7 +55,7 @@ def _allow_listed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
 
 
 def configure_logging(settings: LogSettings) -> None:
-    """Set up structlog on standard error and tame the libraries' loggers."""
+    """Set up structlog on standard error and silence the libraries' loggers."""
     if settings.hash_key:
         use_hash_key(settings.hash_key)
     for name in TAMED:
@@ -63,7 +63,7 @@ def configure_logging(settings: LogSettings) -> None:
         library.setLevel(logging.CRITICAL)
         library.propagate = False
         library.handlers = [logging.NullHandler()]
-    # Their warnings quote the values that they complain of.
+    # Their warnings quote attribute values.
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -81,7 +81,7 @@ def configure_logging(settings: LogSettings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        # Standard error as it is at each line, not as it was when this was set up.
+        # Look up standard error for each line: it may have been replaced since.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )

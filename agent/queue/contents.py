@@ -1,4 +1,4 @@
-"""What a study consists of now: the newest content of each SOP Instance, without what was taken back."""
+"""The current contents of a study: the newest content of each SOP Instance, without rejected ones."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What came of a study to be drafted, up to some revision.
+    """The contents of a study that are to be drafted, up to some revision.
 
     here: the newest content of each SOP Instance whose file is still here, in the order of arrival.
-    arrived: every SOP Instance that ever came.
-    purged: whether the newest content of one is not here any more.
-    changed: whether one came with several contents.
+    arrived: every SOP Instance that was ever received. purged: whether the newest content of one has been
+    purged. changed: whether one arrived with several contents.
     """
 
     here: tuple[Content, ...]
@@ -39,7 +38,7 @@ class Contents:
 
     @property
     def sha256s(self) -> tuple[str, ...]:
-        """The digests of what is here."""
+        """The digests of the stored contents."""
         return tuple(one.sha256 for one in self.here)
 
 
@@ -52,7 +51,7 @@ class Image:
 
 
 def contents_of(session: Session, study_id: int, *, up_to_revision: int | None = None) -> Contents:
-    """Return what came of a study to be drafted; what was only fetched for comparison is none of it."""
+    """Return a study's contents that are to be drafted, without instances retrieved only for comparison."""
     wanted = [Instance.study_id == study_id, Instance.prior.is_(False)]
     if up_to_revision is not None:
         wanted.append(Instance.revision <= up_to_revision)
@@ -75,13 +74,13 @@ def contents_of(session: Session, study_id: int, *, up_to_revision: int | None =
 
 
 def images_in(contents: Contents, store: InstanceStore) -> tuple[Image, ...]:
-    """Read the headers of a study's objects, without the documents among them and what those take back.
+    """Read the headers of a study's objects, except documents, and except the instances that they reject.
 
-    A rejection note takes back what came before it; the same instance sent again afterwards counts.
+    A rejection note applies to what arrived before it; the same instance sent again afterwards counts.
 
     Raises:
         InstanceMissing: a file is gone.
-        UnreadableInstance: a file is no whole DICOM object.
+        UnreadableInstance: a file is not a complete DICOM object.
         StoreUnavailable: the bucket does not answer.
     """
     read = [Image(content=one, header=read_stored(store.open(one.sha256))) for one in contents.here]

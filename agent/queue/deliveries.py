@@ -1,4 +1,4 @@
-"""The outbox: documents on their way to destinations, under the same leases and fencing as jobs.
+"""The outbox: documents to be sent to destinations, under the same leases and fencing as jobs.
 
 The job's row is locked before its deliveries' rows wherever both change, so that two deliverers that
 finish the last two documents of one job see each other and cannot deadlock.
@@ -35,7 +35,7 @@ _IN_DELIVERY = (JobState.DRAFTED.value, JobState.DELIVERING.value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryClaim:
-    """A document that this deliverer may send; `content` is the Part 10 file, the same at every try."""
+    """A document that this deliverer may send; `content` is the Part 10 file, the same in every attempt."""
 
     delivery_id: int
     job_id: int
@@ -61,7 +61,7 @@ def add(
     priority: int,
     refused: Failure | None = None,
 ) -> Delivery:
-    """Put a document into the outbox; with `refused` it is DEAD from the start, visibly."""
+    """Put a document into the outbox; with `refused` it is DEAD from the start, and shown as such."""
     state = DeliveryState.PENDING if refused is None else DeliveryState.DEAD
     check_delivery_step(None, state)
     delivery = Delivery(
@@ -165,13 +165,13 @@ def stored(
     commit: bool = False,
     warning: str | None = None,
 ) -> None:
-    """The destination has stored it: STORED, and DELIVERED for the job when it was the last.
+    """Record that the destination has stored it: STORED, and the job DELIVERED if it was the last.
 
-    commit: the destination is to be asked for storage commitment (`agent.delivery.commitments`).
-    warning: the status that it was stored with, where that was a warning; it is kept with the delivery.
+    commit: request storage commitment for it (`agent.delivery.commitments`).
+    warning: the warning status that it was stored with, if any; kept with the delivery.
 
     Raises:
-        LeaseLost: another deliverer has this document now; the destination answers it the same.
+        LeaseLost: another deliverer owns this document now; the destination gives it the same answer.
     """
     with database.transaction() as session:
         now = database_now(session)
@@ -195,9 +195,9 @@ def fail(
     chance: Random,
     actor: str = "",
 ) -> DeliveryState:
-    """The destination did not take it: PENDING again after a backoff, or DEAD.
+    """Record that the destination did not accept it: PENDING again after a backoff, or DEAD.
 
-    DEAD at once when the failure is for good, else when the next attempt would come after `give_up_at`.
+    DEAD at once if the failure is permanent, otherwise when the next attempt would be after `give_up_at`.
 
     Raises:
         LeaseLost: another deliverer has this document now.
@@ -222,9 +222,9 @@ def fail(
 
 
 def postpone(database: Database, claims: Sequence[DeliveryClaim], wait_s: float, reason: Failure) -> None:
-    """Give documents back that were not tried, without counting an attempt; a lost lease is left alone.
+    """Return documents that were not tried, without counting an attempt; ignores lost leases.
 
-    One that has failed before keeps that reason, which says more.
+    A document that failed before keeps that reason.
     """
     for one in claims:
         try:
@@ -241,8 +241,8 @@ def postpone(database: Database, claims: Sequence[DeliveryClaim], wait_s: float,
 def reclaim_expired(
     database: Database, policy: RetryPolicy, *, chance: Random, actor: str = "housekeeping"
 ) -> int:
-    """Take back the documents whose deliverer has gone silent; return how many."""
-    silent = Failure(code="lease-expired", reason="the deliverer went silent", retryable=True)
+    """Reclaim the documents whose deliverer sends no more heartbeats; return how many."""
+    silent = Failure(code="lease-expired", reason="the deliverer's lease expired", retryable=True)
     with database.reading() as session:
         expired = (
             select(Delivery.id, Delivery.job_id)
@@ -279,9 +279,9 @@ def reclaim_expired(
 
 
 def give_up(database: Database, *, actor: str = "") -> int:
-    """Make waiting documents DEAD whose time to give up has passed; return how many.
+    """Mark waiting documents DEAD whose time to give up has passed; return how many.
 
-    They wait unsent while their destination is left alone, or when it is no longer in the settings.
+    They wait unsent while their destination is unreachable, or if it is no longer in the settings.
     """
     with database.reading() as session:
         overdue = session.execute(
@@ -347,14 +347,14 @@ def _fenced(session: Session, claim: DeliveryClaim) -> tuple[Job, Delivery]:
 
 
 def set_state(delivery: Delivery, to: DeliveryState, now: datetime, failure: Failure | None = None) -> None:
-    """Bring a delivery into its next state, with the reason where there is one; only SENDING has a lease.
+    """Move a delivery to its next state, with a reason if there is one; only SENDING has a lease.
 
     Raises:
-        InvalidTransition: the present state does not lead there; nothing was changed.
+        InvalidTransition: the present state does not allow it; nothing was changed.
     """
     check_delivery_step(delivery.state, to)
     delivery.state, delivery.updated_at = to.value, now
-    # While it is sent again, the last failure stays in sight.
+    # While it is retried, the last failure stays visible.
     if failure is not None or to is not DeliveryState.SENDING:
         delivery.code = failure.code if failure else None
         delivery.reason = failure.reason if failure else None
@@ -365,8 +365,8 @@ def set_state(delivery: Delivery, to: DeliveryState, now: datetime, failure: Fai
 def settle(session: Session, job: Job, now: datetime, actor: str) -> None:
     """End the job when none of its deliveries can proceed.
 
-    A job that has ended otherwise (SKIPPED, FAILED) may have deliveries too: the notice that there is no
-    draft. They leave it where it is.
+    A job that ended otherwise (SKIPPED, FAILED) may have deliveries too, for the notice that there is no
+    draft. They do not change its state.
     """
     if job.state not in _IN_DELIVERY:
         return

@@ -11,12 +11,12 @@ from agent.database.states import JobState
 from agent.database.tables import Delivery, Draft, Job, JobEvent
 from agent.foundation.failure import Failure
 
-# The codes of a document that was stored with a warning, and of one whose time to give up is over.
+# The codes of a document stored with a warning, and of one whose time to give up has passed.
 WARNED, GAVE_UP = "stored-with-warning", "gave-up"
 
 
 def given_up(code: str | None, reason: str | None) -> Failure:
-    """Return why a document is given up: its time is over; and the last failure before that."""
+    """Return the reason for giving up: the time has passed, and the last failure before that."""
     last = f"; the last failure: {reason} [{code}]" if code else "; it was never tried"
     return Failure(code=GAVE_UP, reason=f"not stored until the time to give up{last}", retryable=False)
 
@@ -29,9 +29,9 @@ def last_failure(delivery: Delivery) -> Failure | None:
 
 
 def tell_warning(session: Session, job: Job, delivery: Delivery, now: datetime, actor: str) -> None:
-    """Write the warning that a document was stored with into the history of a job in delivery."""
+    """Add the warning that a document was stored with to the history of its job."""
     if job.state != JobState.DELIVERING.value:
-        return  # a step to SKIPPED or FAILED would count as another one
+        return  # a step to SKIPPED or FAILED would be counted twice
     session.add(
         JobEvent(
             job_id=job.id,
@@ -46,7 +46,7 @@ def tell_warning(session: Session, job: Job, delivery: Delivery, now: datetime, 
 
 
 def measure(session: Session, job: Job, now: datetime) -> None:
-    """Write down how long the study waited, from its last image until every destination had the draft."""
+    """Record how long the study waited, from its last image until every destination had the draft."""
     drafts = select(Draft.id, Draft.created_at, Draft.waited_s).where(Draft.job_id == job.id)
     for draft_id, created_at, waited_s in session.execute(drafts).all():
         if waited_s is None:

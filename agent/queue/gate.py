@@ -1,11 +1,11 @@
-"""The gate: what must hold before a study is queued, drafted or delivered, whoever asks.
+"""The gate: the conditions for a study to be queued, drafted or delivered, whoever requests it.
 
 `enter` is the only function that lets a job into QUEUED from outside, and `readmit` the only one that lets a
-claimed job back; `agent.queue.states.move` refuses every other way. What is judged is always read anew from
-the newest content of each image: neither a retry nor an operator's command goes around a check.
+claimed job back; `agent.queue.states.move` refuses every other way. It always reads the newest content of
+each image again, so neither a retry nor an operator's command bypasses a check.
 
-A new check is one more function in `CHECKS`. One that needs decoded pixels belongs to drafting, where this
-gate is asked again before the pixels are.
+A new check is one more function in `CHECKS`. A check that needs decoded pixels belongs to drafting, which
+asks this gate again before it decodes them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from agent.queue.withdrawal import withdraw_others
 
 PATIENT_CONFLICT = PatientConflict.code
 INSTANCE_CONFLICT = "instance-conflict"
-# The columns of a study that repeat what its images say.
+# The columns of a study that repeat attributes of its images.
 STUDY_COLUMNS = (
     "patient_id",
     "issuer_of_patient_id",
@@ -59,7 +59,7 @@ STUDY_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why a study may not be drafted, and the state in which its job says so."""
+    """Why a study may not be drafted, and the resulting state of its job."""
 
     state: JobState
     error: AgentError
@@ -69,7 +69,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the checks look at: the images that count, and what the rules say of them."""
+    """The input of the checks: the images that count, and the decisions of the rules on them."""
 
     images: tuple[Image, ...]
     selection: Selection
@@ -77,11 +77,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What the gate made of a study at one moment.
+    """The gate's judgement of a study at one moment.
 
-    contents: what was looked at; another image since then makes the judgement void.
+    contents: what was checked; another image since then invalidates the judgement.
     images: the images of the study's patient. left_out: how many name another one, by a person's decision.
-    values: what the images say for the study's row; empty where they do not agree on one patient.
+    values: the attributes for the study's row; empty if the images do not agree on one patient.
     decisions: the rules' decision on each image, by its content's digest. reason: the same in words.
     """
 
@@ -130,7 +130,7 @@ def judge(
     """Judge a study by the newest content of its images.
 
     Raises:
-        DatabaseUnavailable, StoreUnavailable: nothing is known; ask again.
+        DatabaseUnavailable, StoreUnavailable: nothing is known; try again.
     """
     with database.reading() as session:
         contents = contents_of(session, study_id, up_to_revision=up_to_revision)
@@ -143,8 +143,8 @@ def judge_contents(
 ) -> Judgement:
     """Judge the contents of a study.
 
-    decided: the content whose patient is the study's by a person's decision; it lapses when that image comes
-    again with another content.
+    decided: the content whose patient a person chose for the study; the decision lapses when that image
+    arrives with another content.
 
     Raises:
         StoreUnavailable: nothing is known; ask again.
@@ -179,7 +179,9 @@ def _conflict() -> Refusal:
 
 
 def _values(headers: Sequence[Header]) -> Mapping[str, str]:
-    """What the images say, the one that came last first: a correction comes after what it corrects."""
+    """The attributes of the images; the last received image takes precedence, as a correction arrives
+    later.
+    """
     return {
         column: next((value for one in reversed(headers) if (value := getattr(one, column))), "")
         for column in STUDY_COLUMNS
@@ -202,18 +204,18 @@ def enter(
     code: str | None = None,
     reason: str | None = None,
 ) -> JobState:
-    """Let a job into QUEUED, or to where the judgement sends it; the only way in. Return the new state.
+    """Move a job to QUEUED, or to the state of the refusal; the only way in. Return the new state.
 
-    The caller holds the rows of the study and of the job, in this order. A job that cannot go to the state of
-    its refusal, because a person asks for a stopped one, stays where it is, and the refusal is raised.
+    The caller holds the rows of the study and of the job, in this order. A stopped job that a person wants
+    retried cannot move to the state of its refusal: it stays as it is, and the refusal is raised.
 
     Raises:
-        StudyChanged: another image came since the study was judged; judge it again.
-        InvalidTransition: a newer revision of the study exists, or the job's state leads nowhere near.
-        PatientConflict, NotAChestStudy, InstanceMissing, UnreadableInstance: the gate stays shut.
+        StudyChanged: another image arrived since the study was judged; judge it again.
+        InvalidTransition: a newer revision of the study exists, or the job's state does not allow it.
+        PatientConflict, NotAChestStudy, InstanceMissing, UnreadableInstance: the study is refused.
     """
     if not still_holds(session, study.id, judgement):
-        raise StudyChanged("an image of the study came while it was judged; try again")
+        raise StudyChanged("an image of the study arrived while it was checked; try again")
     if _is_superseded(session, job):
         raise InvalidTransition(
             f"job {job.id} is of revision {job.revision}, and the study has a newer one: only that is drafted"
@@ -232,7 +234,9 @@ def enter(
 
 
 def _keep_decisions(session: Session, judgement: Judgement) -> None:
-    """Keep with each image whether it was skipped for its words: `status` sums that up by sender."""
+    """Store with each image whether it was skipped for the wording of its attributes; `status` counts these
+    by sender.
+    """
     wanted = select(Instance).where(Instance.sha256.in_(list(judgement.decisions)))
     for row in session.scalars(wanted) if judgement.decisions else ():
         decision = judgement.decisions[row.sha256]
@@ -242,7 +246,7 @@ def _keep_decisions(session: Session, judgement: Judgement) -> None:
 
 
 def _is_superseded(session: Session, job: Job) -> bool:
-    """Whether the study has a later revision of its images; a verdict's revision is none of them."""
+    """Whether the study has a later revision of its images; the revision of a verdict does not count."""
     later = exists().where(Job.study_id == job.study_id, Job.kind == job.kind, Job.revision > job.revision)
     return bool(session.scalar(select(later)))
 
@@ -250,9 +254,9 @@ def _is_superseded(session: Session, job: Job) -> bool:
 def readmit(
     session: Session, job: Job, *, now: datetime, code: str | None, reason: str | None, actor: str
 ) -> JobState:
-    """Let a job that a worker had claimed back into QUEUED; the worker that claims it next judges it anew.
+    """Return a job that a worker had claimed to QUEUED; the next worker that claims it judges it again.
 
-    One whose study has got a patient conflict meanwhile is FAILED instead.
+    If its study has a patient conflict by now, it is FAILED instead.
     """
     conflict = session.scalar(select(Study.conflict).where(Study.id == job.study_id))
     if conflict == PATIENT_CONFLICT:
@@ -266,13 +270,13 @@ def readmit(
 def settle_identity(
     session: Session, study: Study, judgement: Judgement, *, now: datetime, actor: str
 ) -> None:
-    """Write whose study it is; drafts that went out under another patient are to be withdrawn."""
+    """Record the study's patient; drafts that were sent under another patient are to be withdrawn."""
     refusal = judgement.refusal
     if refusal is not None and refusal.code == PATIENT_CONFLICT:
         study.conflict = PATIENT_CONFLICT
         return
     if not judgement.images:
-        # Unreadable, purged, or all taken back: nothing says that the study is another patient's.
+        # Unreadable, purged or all rejected: nothing indicates that the study is another patient's.
         if refusal is not None and refusal.state is JobState.SKIPPED and judgement.contents.here:
             withdraw_others(session, study, None, now=now, actor=actor)
         return
@@ -307,12 +311,12 @@ def images_to_draft(
 
 
 def check_draft(session: Session, study_id: int, patients: Sequence[Patient]) -> None:
-    """The last look before a draft is written: the study is still its images' patient's.
+    """The last check before a draft is written: the study still belongs to the patient of its images.
 
     Locks the study's row, so that no correction slips in between.
 
     Raises:
-        PatientConflict: the study has been corrected, or has got a conflict, while it was drafted.
+        PatientConflict: the study was corrected, or got a conflict, while it was drafted.
     """
     study = session.get_one(Study, study_id, with_for_update=True, populate_existing=True)
     wanted = patient_of_row(study)

@@ -1,8 +1,8 @@
-"""The job queue: who drafts which study, and never two of them at once.
+"""The job queue: which worker drafts which study, never two at once.
 
 A claim is a lease with a fencing token. Everything that ends a claim names the token and must change
-exactly one row, so that a worker that lost its lease (a long pause, a cut network) cannot write over the
-one that has it now. All times are the database's.
+exactly one row, so that a worker that lost its lease (a long pause, a cut network) cannot overwrite the
+result of the new owner. All times are the database's.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Claim:
 
 
 def idempotency_key(kind: str, study_instance_uid: str, revision: int, model_digest: str = "-") -> str:
-    """Return the key under which one piece of work exists once; '-' is whatever model the worker holds."""
+    """Return the key that makes a job unique; '-' stands for whatever model the worker has loaded."""
     return f"{kind}|{study_instance_uid}|{revision}|{model_digest}"
 
 
@@ -61,7 +61,7 @@ def enqueue(
     kind: str = "draft",
     actor: str = "",
 ) -> Job | None:
-    """Create the job of one revision in RECEIVING, or return None when it exists already."""
+    """Create the job of one revision in RECEIVING; return None if it exists already."""
     job = Job(
         kind=kind,
         idempotency_key=idempotency_key(kind, study.study_instance_uid, revision),
@@ -93,8 +93,8 @@ def claim(
 ) -> list[Claim]:
     """Take up to `limit` queued jobs, urgent ones first, for `lease_s` seconds.
 
-    Expired leases of other owners are given back first. An attempt is counted here and not at its
-    failure, so that a study that kills its worker runs out of attempts too.
+    Expired leases of other owners are reclaimed first. The attempt is counted here and not on failure, so
+    that a study that kills its worker runs out of attempts too.
     """
     with database.relaxed() as session:
         now = database_now(session)
@@ -149,10 +149,10 @@ def finish(
 ) -> Job:
     """End a claim inside the caller's transaction, which also holds the result.
 
-    Back to QUEUED means through the gate: the job's state afterwards is the one that counts.
+    A return to QUEUED passes the gate, so the resulting state may differ: use the job's.
 
     Raises:
-        LeaseLost: the token is not the job's any more; the caller's transaction must be rolled back.
+        LeaseLost: the token is no longer the job's; the caller's transaction must be rolled back.
     """
     changed = session.execute(
         update(Job)
@@ -183,12 +183,12 @@ def fail(
     chance: Random,
     actor: str = "",
 ) -> JobState:
-    """End a claim that did not succeed and return where the job stands now.
+    """End a claim that did not succeed; return the job's new state.
 
     Retryable with attempts left: QUEUED after a backoff; attempts used up: DEAD; else FAILED.
 
     Raises:
-        LeaseLost: another worker has the job; its fate is no longer this caller's to decide.
+        LeaseLost: another worker owns the job now.
     """
     to = after_failure(failure, claim.attempts, policy)
     with database.transaction() as session:
@@ -210,7 +210,7 @@ def after_failure(failure: Failure, attempts: int, policy: RetryPolicy) -> JobSt
 
 
 def release(database: Database, claims: Sequence[Claim], *, actor: str = "") -> int:
-    """Give jobs back untouched, without counting the attempt: the worker is shutting down."""
+    """Return jobs without counting the attempt: the worker is shutting down."""
     given_back = 0
     for one in claims:
         try:
@@ -232,7 +232,7 @@ def reclaim_expired(
     chance: Random | None = None,
     actor: str = "housekeeping",
 ) -> int:
-    """Take back the jobs whose owner has gone silent; return how many."""
+    """Reclaim the jobs whose owner sends no more heartbeats; return how many."""
     with database.transaction() as session:
         now = database_now(session)
         return _reclaim(session, now, policy or RetryPolicy(), chance or Random(), actor=actor)
@@ -247,7 +247,7 @@ def _reclaim(session: Session, now: datetime, policy: RetryPolicy, chance: Rando
     )
     jobs = session.scalars(expired).all()
     for job in jobs:
-        silent = Failure(code=LEASE_EXPIRED, reason="the worker went silent", retryable=True)
+        silent = Failure(code=LEASE_EXPIRED, reason="the worker's lease expired", retryable=True)
         to = after_failure(silent, job.attempts, policy)
         if to is JobState.QUEUED:
             readmit(session, job, now=now, code=silent.code, reason=silent.reason, actor=actor)

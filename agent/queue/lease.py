@@ -1,4 +1,4 @@
-"""Prolonging leases, for every table whose rows are taken under one."""
+"""Renewal of leases, for every table whose rows are claimed under one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from agent.database.tables import Delivery, Job
 def prolong(
     database: Database, table: type[Job] | type[Delivery], tokens: Mapping[int, str], lease_s: float
 ) -> frozenset[int]:
-    """Prolong leases by `lease_s` from now; return the ids of rows whose lease is lost.
+    """Renew leases for `lease_s` from now; return the ids of rows whose lease is lost.
 
-    tokens: the lease token that each row was taken under. Rows are visited in order, so that two
-    heartbeats cannot wait for each other.
+    tokens: the lease token under which each row was claimed. Rows are locked in order, so that two heartbeats
+    cannot deadlock.
     """
     lost = set()
     with database.relaxed() as session:

@@ -1,4 +1,4 @@
-"""Signs of life for what a process holds, from a thread of its own that a long model call cannot stop."""
+"""Renews the leases of a process from a thread of its own, which a long model call cannot block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.foundation.log import get_logger
 
 
 class Leased(Protocol):
-    """A claim on something."""
+    """A claim under a lease."""
 
     @property
     def token(self) -> str:
@@ -22,9 +22,9 @@ T = TypeVar("T", bound=Leased)
 
 
 class LeaseKeeper(Generic[T]):
-    """Prolongs the leases of the claims that it keeps, every third of a lease.
+    """Renews the leases of its claims every third of a lease.
 
-    A lease that turns out to be lost is still worked on to its end: the fencing token refuses its result.
+    Work under a lease that turns out to be lost continues to its end; the fencing token refuses the result.
     """
 
     def __init__(self, prolong: Callable[[Sequence[T]], frozenset[int]], lease_s: float) -> None:
@@ -44,24 +44,24 @@ class LeaseKeeper(Generic[T]):
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop the thread; leases that are still held run out by themselves."""
+        """Stop the thread; leases that are still held expire by themselves."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
     def keep(self, claims: Iterable[T]) -> None:
-        """Prolong these from now on."""
+        """Renew these from now on."""
         with self._lock:
             self._held.update((one.token, one) for one in claims)
 
     def drop(self, claims: Iterable[T]) -> None:
-        """Prolong these no more."""
+        """Stop renewing these."""
         with self._lock:
             for one in claims:
                 self._held.pop(one.token, None)
 
     def beat(self) -> None:
-        """Prolong all leases once."""
+        """Renew all leases once."""
         with self._lock:
             held = list(self._held.values())
         if not held:
@@ -69,7 +69,7 @@ class LeaseKeeper(Generic[T]):
         try:
             lost = self._prolong(held)
         except DatabaseUnavailable as error:
-            # The next beat tries again; leases outlive two missed beats.
+            # The next heartbeat tries again; a lease outlives two missed ones.
             self._log.warning("heartbeat_missed", code=error.code)
             return
         if lost:

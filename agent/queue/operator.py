@@ -1,6 +1,6 @@
-"""What a person may do to a job: try it again, stop it, change its priority, or decide a patient conflict.
+"""What a person may do to a job: retry it, stop it, change its priority, or resolve a patient conflict.
 
-No command goes around the gate: what a person asks for is judged as what a sender sends.
+No command bypasses the gate: a person's request is checked like a sender's study.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from agent.queue.order import was_overtaken
 from agent.queue.states import check_job_step, move
 from agent.queue.withdrawal import is_withdrawn
 
-BY_A_PERSON = "asked for by a person"
+BY_A_PERSON = "requested by a person"
 LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What an operator's commands work on: the queue, the images, and the rules as they are now."""
+    """What an operator's commands work on: the queue, the images, and the current rules."""
 
     database: Database
     store: InstanceStore
@@ -47,16 +47,17 @@ class Bench:
 
 
 def retry(bench: Bench, job_id: int, *, actor: str) -> JobState:
-    """Bring a stopped job back: its dead or canceled deliveries if it has a draft, else the drafting.
+    """Restart a stopped job: its dead or canceled deliveries if it has a draft, otherwise the drafting.
 
     Everything passes the gate (`agent.queue.gate`): what may not be drafted or sent now stays where it is.
-    Documents that are stored but not committed are asked about again; a delivered job has nothing else.
+    For documents that are stored but not committed, commitment is requested again; a delivered job has
+    nothing else to retry.
 
     Raises:
         InvalidTransition: there is no such job, it has not stopped, or it is not the study's newest revision.
         PatientConflict, NotAChestStudy, InstanceMissing, UnreadableInstance: the study may not be drafted.
         DraftWithdrawn: the draft names a patient who is no longer the study's.
-        DemonstrationModelRefused: none of its destinations may have this model's drafts.
+        DemonstrationModelRefused: none of its destinations may receive this model's drafts.
     """
     with bench.database.transaction() as session:
         now = database_now(session)
@@ -66,7 +67,7 @@ def retry(bench: Bench, job_id: int, *, actor: str) -> JobState:
         if has_draft or job.kind != "draft":
             return _send_again(bench, session, job, now=now, actor=actor)
         check_job_step(job.state, JobState.QUEUED)
-        # The notice that there is no draft may go out again, whatever the gate says.
+        # The notice that there is no draft may be sent again, whatever the gate decides.
         _revive(session, job, bench.settings, now=now)
         study_id = job.study_id
     return _draft_again(bench, study_id, job_id, actor=actor)
@@ -75,10 +76,11 @@ def retry(bench: Bench, job_id: int, *, actor: str) -> JobState:
 def resolve(
     bench: Bench, study_instance_uid: str, sop_instance_uid: str, *, reason: str, actor: str
 ) -> JobState:
-    """End a study's patient conflict by a person's decision: the study is the patient's whom one image names.
+    """Resolve a study's patient conflict by a person's decision: the patient named by one image is the
+    study's.
 
     Images that name another patient are left out of the draft. The decision and its reason are audited; it
-    lapses when the image that it rests on comes again with another content.
+    lapses when the image that it is based on arrives with another content.
 
     Raises:
         NotFound: there is no such study, or no such image in it.
@@ -97,7 +99,7 @@ def resolve(
         if sop_instance_uid not in here:
             raise NotFound("the study has no such image, or its file was purged")
         if study.conflict != gate.PATIENT_CONFLICT:
-            raise InvalidTransition("the study has no patient conflict that could be decided")
+            raise InvalidTransition("the study has no patient conflict to resolve")
         study.patient_content = here[sop_instance_uid]
         event = Event(
             action=Action.RESOLVED,
@@ -109,14 +111,14 @@ def resolve(
         newest = select(Job.id).where(Job.study_id == study.id, Job.kind == "draft")
         job_id = session.scalars(newest.order_by(Job.revision.desc()).limit(1)).one()
         study_id, state = study.id, session.get_one(Job, job_id).state
-    # A study that is still arriving is judged with the decision when it has gone quiet.
+    # A study that is still arriving is judged with this decision once it is quiet.
     if state == JobState.RECEIVING.value:
         return JobState.RECEIVING
     return _draft_again(bench, study_id, job_id, actor=actor)
 
 
 def _draft_again(bench: Bench, study_id: int, job_id: int, *, actor: str) -> JobState:
-    """Judge a study and let its stopped job into the queue; again, when an image comes meanwhile."""
+    """Judge a study and queue its stopped job; repeat if an image arrives meanwhile."""
     for last in (False, False, True):
         judgement = gate.judge(bench.database, bench.store, bench.settings, study_id)
         try:
@@ -132,11 +134,11 @@ def _draft_again(bench: Bench, study_id: int, job_id: int, *, actor: str) -> Job
         except StudyChanged:
             if last:
                 raise
-    raise AssertionError("the last try either returns or raises")
+    raise AssertionError("the last attempt either returns or raises")
 
 
 def _send_again(bench: Bench, session: Session, job: Job, *, now: datetime, actor: str) -> JobState:
-    """Have the documents of a stopped job sent, as far as their destinations may have them now."""
+    """Send the documents of a stopped job to the destinations that may receive them now."""
     if is_withdrawn(session, job.id):
         raise DraftWithdrawn("the draft names a patient who is no longer the study's: it is not sent again")
     conflict = session.scalar(select(Study.conflict).where(Study.id == job.study_id))
@@ -148,16 +150,16 @@ def _send_again(bench: Bench, session: Session, job: Job, *, now: datetime, acto
     revived, refused = _revive(session, job, bench.settings, now=now)
     if refused and not revived:
         raise DemonstrationModelRefused(
-            f"job {job.id}: its destinations may not have drafts of a demonstration model"
+            f"job {job.id}: its destinations may not receive drafts of a demonstration model"
         )
     if not revived:
-        raise InvalidTransition(f"job {job.id} has nothing that could be sent again")
+        raise InvalidTransition(f"job {job.id} has nothing to send again")
     move(session, job, JobState.DELIVERING, now=now, code="retry", reason=BY_A_PERSON, actor=actor)
     return JobState.DELIVERING
 
 
 def cancel(database: Database, job_id: int, *, reason: str, actor: str) -> None:
-    """Stop a job and what is still to be sent of it; what a PACS has already stays there.
+    """Stop a job and its unsent documents; what a PACS has already received stays there.
 
     Raises:
         InvalidTransition: there is no such job, or it has already ended.
@@ -205,9 +207,9 @@ def prioritise_in(session: Session, job_id: int, priority: int) -> None:
 
 
 def _revive(session: Session, job: Job, settings: Settings, *, now: datetime) -> tuple[int, int]:
-    """Make a job's dead and canceled deliveries pending again, where their destination may have them.
+    """Make a job's dead and canceled deliveries pending again, where their destination may receive them.
 
-    Return how many, and how many may not be sent.
+    Return their number, and the number that may not be sent.
     """
     stopped = (
         select(Delivery, Draft.demonstration)
@@ -239,7 +241,7 @@ def _revive(session: Session, job: Job, settings: Settings, *, now: datetime) ->
 
 
 def _cancel_open(session: Session, job_id: int, *, now: datetime) -> None:
-    """Cancel what is still to be sent of a job; a document in flight loses its lease."""
+    """Cancel a job's unsent documents; a document that is being sent loses its lease."""
     unsent = select(Delivery).where(
         Delivery.job_id == job_id, Delivery.state.in_([state.value for state in UNSENT])
     )

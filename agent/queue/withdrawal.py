@@ -1,7 +1,7 @@
-"""Documents that went out under a patient who is no longer the study's: they are to be withdrawn.
+"""Withdrawal of documents that were sent under a patient who is no longer the study's.
 
-This marks drafts and stops what was not sent yet, in the transaction that learns of the correction.
-`agent.reports.withdraw` writes the documents that tell the archive.
+Marks the drafts and cancels unsent documents in the transaction that records the correction.
+`agent.reports.withdraw` writes the documents that inform the archive.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STATING = ("drafted", "verified")
 
 
 class Withdrawal(StrEnum):
-    """How far the withdrawal of a draft has come; a draft that stands has none."""
+    """The progress of a draft's withdrawal; a valid draft has none."""
 
     DUE = "due"
     DONE = "done"
@@ -39,8 +39,8 @@ class Withdrawal(StrEnum):
 def may_go_out() -> ColumnElement[bool]:
     """Return the condition on draft, document and study under which a document may be sent.
 
-    A draft waits while it is in doubt whose study it is, and never goes when it is withdrawn; what states no
-    finding does not wait.
+    A draft waits while the study's patient is in doubt, and is never sent once it is withdrawn; documents
+    without findings do not wait.
     """
     return or_(
         Draft.outcome.not_in(STATING),
@@ -55,7 +55,7 @@ def may_go_out() -> ColumnElement[bool]:
 def withdraw_others(
     session: Session, study: Study, patient: Patient | None, *, now: datetime, actor: str
 ) -> int:
-    """Withdraw the study's drafts whose documents name another patient, all of them where there is none left.
+    """Withdraw the study's drafts whose documents name another patient, or all if `patient` is None.
 
     Return how many.
     """
@@ -92,12 +92,12 @@ def _named_in(session: Session, draft: Draft) -> Patient | None:
     try:
         return patient_of_dataset(dcmread(io.BytesIO(content)))
     except InvalidDicomError:
-        # A damaged row names nobody; it must not keep every other study from being completed.
+        # A damaged row names nobody; it must not block the completion of every other study.
         return None
 
 
 def _withdraw(session: Session, draft: Draft, *, now: datetime, actor: str) -> None:
-    """Mark a draft, and stop what is still to be sent of it; what may have been sent is withdrawn later."""
+    """Mark a draft and cancel its unsent documents; those that may have been sent are withdrawn later."""
     job = session.get_one(Job, draft.job_id, with_for_update=True)
     draft.withdrawal = Withdrawal.DUE.value
     unsent = select(Delivery).where(

@@ -1,4 +1,4 @@
-"""The audit record as a list, for a person at a terminal."""
+"""The audit record as a list, for the command line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AuditLine:
 def list_events(
     database: Database, *, days: float, action: Action | None, failed: bool, limit: int
 ) -> tuple[AuditLine, ...]:
-    """Return the newest events of the last days, of one action or of all.
+    """Return the newest events of the last days, with one action or with any.
 
     Raises:
         DatabaseUnavailable: the database does not answer.

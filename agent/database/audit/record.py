@@ -1,8 +1,9 @@
-"""The record of who did what with whose images: rows in `audit_events`, only ever added.
+"""The record of who did what with whose images: rows in `audit_events`, which are only added.
 
-`record` writes inside the caller's transaction, so that an event is there exactly when what it tells of is.
-What has no transaction of its own (an association, a sign of a stranger) goes through `Recorder`, which
-never makes its caller wait. `agent.audit.message` makes DICOM audit messages (PS3.15 A.5) of the rows.
+`record` writes inside the caller's transaction, so that an event exists if and only if the change it
+describes does. Events without a transaction of their own (an association, an unknown caller) go through
+`Recorder`, which never blocks its caller. `agent.audit.message` turns the rows into DICOM audit messages
+(PS3.15 A.5).
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class Action(StrEnum):
 
     START = "start"  # Application Activity
     STOP = "stop"  # Application Activity
-    CONFIGURATION = "configuration"  # Security Alert (Software Configuration): another one is in force
+    CONFIGURATION = "configuration"  # Security Alert (Software Configuration): a new one is in force
     USER_CHANGE = "user-change"  # Security Alert (User Security Attributes Changed)
-    ASSOCIATION = "association"  # Security Alert with success (Node Authentication): a peer was let in
-    REFUSED = "association-refused"  # Security Alert (Node Authentication): a peer was not let in
+    ASSOCIATION = "association"  # Security Alert with success (Node Authentication): a peer was accepted
+    REFUSED = "association-refused"  # Security Alert (Node Authentication): a peer was rejected
     RECEIVED = "instances-received"  # DICOM Instances Transferred, peer -> us
     NOT_TAKEN = "instances-not-taken"  # the same, failed: a failure status, quarantine, a conflict
     DRAFT = "draft"  # DICOM Instances Accessed: the network read the images and a draft was made
@@ -40,7 +41,7 @@ class Action(StrEnum):
     SENDING = "document-sending"  # Begin Transferring DICOM Instances, us -> destination
     SENT = "document-sent"  # DICOM Instances Transferred, us -> destination
     NOT_SENT = "document-not-sent"  # the same, failed
-    COMMITMENT = "commitment"  # DICOM Instances Transferred: the destination's word on a document
+    COMMITMENT = "commitment"  # DICOM Instances Transferred: the destination's answer on a document
     QUERY = "query"  # Query: C-FIND of ours, for priors or counts
     PRIORS = "priors-fetched"  # DICOM Instances Transferred, archive -> us
     PURGE = "purge"  # DICOM Study Deleted: the image files of a study
@@ -51,13 +52,13 @@ class Action(StrEnum):
     VIEW = "view"  # DICOM Instances Accessed: a study was opened
     IMAGE = "image"  # DICOM Instances Accessed: an image was shown
     RESOLVED = "conflict-resolved"  # DICOM Instances Accessed: a person decided on the patient
-    WITHDRAWN = "draft-withdrawn"  # DICOM Instances Accessed: a draft of another patient is taken back
+    WITHDRAWN = "draft-withdrawn"  # DICOM Instances Accessed: a draft for another patient is withdrawn
     VERDICT = "verdict"  # DICOM Instances Accessed: a radiologist decided
     AUDIT_READ = "audit-read"  # Audit Log Used
     FAULT = "fault"  # Security Alert: something that a security officer should know
 
 
-# What an event may say besides; never a patient's attribute, which the message takes from the study itself.
+# Allowed details of an event; never a patient's attribute, which the message takes from the study itself.
 DETAILS = frozenset(
     {
         "association", "called", "certificate", "code", "count", "destination", "document", "instance_id",
@@ -67,8 +68,8 @@ DETAILS = frozenset(
 )  # fmt: skip
 
 
-# Reason codes of a FAULT at the listener's door: nothing that a peer proposed was accepted; it went away in
-# the middle of an object.
+# Reason codes of a FAULT at the listener: no proposed context was accepted; the peer disconnected in the #
+# middle of an object.
 NO_CONTEXT, CUT_OFF = "no-accepted-context", "object-cut-off"
 # Control, format, half, private and unassigned characters, and separators of lines and paragraphs.
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -76,9 +77,9 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that was done.
+    """One action.
 
-    actor: who did it: a peer's AE title, a person's user name, or a process of ours ("listener@host:1").
+    actor: who did it: a peer's AE title, a person's user name, or one of our processes ("listener@host:1").
     address: where from, an IP address or host name; empty where it is our own machine.
     study_id: the row of the study whose patient it concerns.
     details: keys of `DETAILS` alone; values in JSON's types.
@@ -93,7 +94,7 @@ class Event:
 
 
 def record(session: Session, event: Event, *, at: datetime | None = None) -> None:
-    """Write one event in the caller's transaction: it commits, or vanishes, with what it tells of.
+    """Write one event in the caller's transaction: it commits or rolls back with the change it describes.
 
     at: the database's time, where the caller has just asked for it.
 
@@ -117,9 +118,10 @@ def record(session: Session, event: Event, *, at: datetime | None = None) -> Non
 
 
 def cleaned(text: str) -> str:
-    """Return a text in which what nobody can see is seen: control, format and half characters become U+FFFD.
+    """Return a text with its invisible characters (control, format, surrogate) replaced by U+FFFD.
 
-    A name that a stranger typed must not end a line of the audit, turn its direction, or colour a terminal.
+    A name that a stranger typed must not break a line of the audit, reverse its direction, or colour a
+    terminal.
     """
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) in _UNSEEN else one for one in text
@@ -135,11 +137,11 @@ def _plain(value: Any) -> Any:
 
 
 class Recorder:
-    """Takes events without making the caller wait, merges equal ones, and writes them from a thread.
+    """Takes events without blocking the caller, merges equal ones, and writes them from a thread.
 
-    An event here is lost when the process is killed within `every_s` seconds of it; what must not be lost
-    goes through `record` in a transaction. A flood of equal events becomes one row a write with its `count`;
-    of more than `most` different ones in that time the rest become one FAULT with their number.
+    An event is lost if the process is killed within `every_s` seconds; events that must not be lost go
+    through `record` in a transaction. Equal events of one interval become one row with a `count`; if there
+    are more than `most` different ones, the excess becomes one FAULT with their number.
     """
 
     def __init__(self, database: Database, role: str, *, every_s: float = 1.0, most: int = 256) -> None:
@@ -160,11 +162,11 @@ class Recorder:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Write what is left and end the thread."""
+        """Write the remaining events and stop the thread."""
         self.close()
 
     def note(self, event: Event, count: int = 1) -> None:
-        """Take an event that happened `count` times; never waits, never raises."""
+        """Take an event that happened `count` times; never blocks or raises."""
         key = repr(event)
         with self._lock:
             known = self._waiting.get(key)
@@ -174,16 +176,16 @@ class Recorder:
                 self._waiting[key] = (event, count + (known[1] if known else 0))
 
     def close(self) -> None:
-        """Write what is left and end the thread, if it runs."""
+        """Write the remaining events and stop the thread if it is running."""
         self._end.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def flush(self) -> None:
-        """Write what was taken so far, in the order of the first of each kind.
+        """Write the events taken so far, in the order in which each first occurred.
 
         Raises:
-            DatabaseUnavailable: nothing was written; the events wait for the next time.
+            DatabaseUnavailable: nothing was written; the events are kept for the next attempt.
         """
         with self._lock:
             waiting, dropped = dict(self._waiting), self._dropped

@@ -1,4 +1,4 @@
-"""The audit of the worklist: who saw which patient and did what, before it is shown."""
+"""Audit events of the worklist: recorded before anything is shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.database.tables import AuditEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who acts: the user's name, and the address that the request came from."""
+    """The user's name, and the address that the request came from."""
 
     name: str
     address: str
@@ -34,7 +34,7 @@ def record_action(
     """Write one event in a transaction of its own.
 
     Raises:
-        DatabaseUnavailable: nothing was written; what was to be seen must not be shown.
+        DatabaseUnavailable: nothing was written; the page must not be shown.
     """
     with database.transaction() as session:
         add_action(session, actor, action, study_id=study_id, succeeded=succeeded, details=details)

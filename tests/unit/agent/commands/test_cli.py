@@ -158,7 +158,7 @@ def test_queue_list_refuses_an_unknown_state(run: Run, database: Database) -> No
 def test_queue_retry_revives_a_dead_delivery(run: Run, job: int) -> None:
     """What a PACS refused goes again when a person asks for it."""
     assert run("queue", "retry", str(job)).stdout == f"job {job} is DELIVERING again\n"
-    assert "asked for by a person" in run("queue", "show", str(job)).stdout
+    assert "requested by a person" in run("queue", "show", str(job)).stdout
 
 
 def test_queue_cancel_keeps_the_reason(run: Run, database: Database) -> None:
