@@ -24,7 +24,7 @@ from agent.database.tables import (
     SignedReport,
     Study,
 )
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.errors import NotFound, StaleEdit
 from agent.foundation.settings.tree import DestinationSettings, Settings, ShadowSettings, SiteSettings
 from agent.reports.edited_report import drafted_report
@@ -64,7 +64,7 @@ def settings_with(values: dict[str, Any]) -> Settings:
 
 def drafted(house: Any, settings: Settings, reporter: Any, *films: Dataset) -> Draft:
     house.queued(*films)
-    Worker(house.database, house.store, settings, reporter, owner="w", chance=Random(1)).run_once()
+    DraftingWorker(house.database, house.store, settings, reporter, owner="w", chance=Random(1)).run_once()
     with house.database.reading() as session:
         return session.scalars(select(Draft).order_by(Draft.id.desc()).limit(1)).one()
 
