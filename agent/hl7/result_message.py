@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from pydicom.sr.coding import Code
 
-from agent.database.roles import Role
+from agent.database.roles import DocumentRole
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.hl7.escalation import escalation
@@ -30,13 +30,13 @@ _STATUS = {Status.UNVERIFIED: "R", Status.FINAL: "F", Status.CORRECTED: "C", Sta
 _STUDY: Value = ("113014", "DICOM Study", "DCM")
 
 
-def write_result(destination: DestinationSettings, result: Result) -> Sequence[tuple[Role, bytes]]:
+def write_result(destination: DestinationSettings, result: Result) -> Sequence[tuple[DocumentRole, bytes]]:
     """Return the messages of a result: the ORU, and the escalation of a draft that is urgent by rule."""
     settings = destination.hl7 or Hl7DestinationSettings()
-    written = [(Role.MESSAGE, result_message(settings, result))]
+    written = [(DocumentRole.MESSAGE, result_message(settings, result))]
     urgent = result.priority <= settings.escalation_priority and result.status is Status.UNVERIFIED
     if settings.escalation != "none" and urgent:
-        written.append((Role.ESCALATION, escalation(settings, result)))
+        written.append((DocumentRole.ESCALATION, escalation(settings, result)))
     return written
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.database.roles import Role
+from agent.database.roles import DocumentRole
 from agent.hl7.message import Message
 from agent.hl7.parse import parse
 from agent.hl7.result_message import write_result
@@ -156,6 +156,6 @@ def test_control_id_depends_on_the_uid_alone() -> None:
 def test_escalation_is_for_urgent_drafts_alone(priority: int, status: Status, count: int) -> None:
     """The order is raised when the draft is urgent by rule, not again by the verdict."""
     written = write_result(receiver(escalation="OMI"), result(status, priority=priority))
-    assert [role for role, _content in written] == [Role.MESSAGE, Role.ESCALATION][:count]
+    assert [role for role, _content in written] == [DocumentRole.MESSAGE, DocumentRole.ESCALATION][:count]
     if count == 2:
         assert parse(written[1][1]).control_id != parse(written[0][1]).control_id

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from agent.database.audit.web_actor import Actor
 from agent.database.session import database_now
 from agent.database.tables import Delivery, Document, Draft, Job, Study
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.failure import Failure, RetryPolicy
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.hl7.message import Message
@@ -40,7 +40,7 @@ class Study1:
         with self.house.database.transaction() as session:
             session.execute(update(Job).values(due_at=database_now(session) - timedelta(seconds=1)))
         complete_due_studies(self.house.database, self.settings, self.house.store)
-        Worker(self.house.database, self.house.store, self.settings, FakeReporter()).run_once()  # type: ignore[arg-type]
+        DraftingWorker(self.house.database, self.house.store, self.settings, FakeReporter()).run_once()  # type: ignore[arg-type]
 
     def judge(self, report: Report | None = REPORT, reason: str = "") -> None:
         """Give the radiologist's verdict on what is shown."""
