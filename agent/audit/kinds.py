@@ -18,7 +18,7 @@ class AuditCode:
     system: str = "DCM"
 
 
-class Message(Enum):
+class AuditMessage(Enum):
     """The messages that we write, by their EventID (PS3.16 CID 400)."""
 
     ACTIVITY = AuditCode(value="110100", meaning="Application Activity")
@@ -69,7 +69,7 @@ class Kind:
     instead: the kind that tells of it where no study is known, which the message would have to name.
     """
 
-    message: Message
+    message: AuditMessage
     action_code: str
     event_type: AuditCode | None = None
     outgoing: bool = False
@@ -77,38 +77,38 @@ class Kind:
     instead: Kind | None = None
 
 
-_ALERT = Kind(message=Message.ALERT, action_code="E")
-_IN = Kind(message=Message.TRANSFERRED, action_code="C", instead=_ALERT)
-_OUT = Kind(message=Message.TRANSFERRED, action_code="C", outgoing=True, instead=_ALERT)
-_READ = Kind(message=Message.ACCESSED, action_code="R", instead=_ALERT)
+_ALERT = Kind(message=AuditMessage.ALERT, action_code="E")
+_IN = Kind(message=AuditMessage.TRANSFERRED, action_code="C", instead=_ALERT)
+_OUT = Kind(message=AuditMessage.TRANSFERRED, action_code="C", outgoing=True, instead=_ALERT)
+_READ = Kind(message=AuditMessage.ACCESSED, action_code="R", instead=_ALERT)
 
 KINDS: Mapping[Action, Kind] = {
-    Action.START: Kind(message=Message.ACTIVITY, action_code="E", event_type=_START),
-    Action.STOP: Kind(message=Message.ACTIVITY, action_code="E", event_type=_STOP),
-    Action.CONFIGURATION: Kind(message=Message.ALERT, action_code="E", event_type=_SOFTWARE),
-    Action.USER_CHANGE: Kind(message=Message.ALERT, action_code="E", event_type=_USER),
-    Action.ASSOCIATION: Kind(message=Message.ALERT, action_code="E", event_type=_NODE),
-    Action.REFUSED: Kind(message=Message.ALERT, action_code="E", event_type=_NODE),
+    Action.START: Kind(message=AuditMessage.ACTIVITY, action_code="E", event_type=_START),
+    Action.STOP: Kind(message=AuditMessage.ACTIVITY, action_code="E", event_type=_STOP),
+    Action.CONFIGURATION: Kind(message=AuditMessage.ALERT, action_code="E", event_type=_SOFTWARE),
+    Action.USER_CHANGE: Kind(message=AuditMessage.ALERT, action_code="E", event_type=_USER),
+    Action.ASSOCIATION: Kind(message=AuditMessage.ALERT, action_code="E", event_type=_NODE),
+    Action.REFUSED: Kind(message=AuditMessage.ALERT, action_code="E", event_type=_NODE),
     Action.RECEIVED: _IN,
     Action.NOT_TAKEN: _IN,
     Action.DRAFT: _READ,
     Action.NO_DRAFT: _READ,
-    Action.SENDING: Kind(message=Message.BEGIN, action_code="E", outgoing=True, instead=_ALERT),
+    Action.SENDING: Kind(message=AuditMessage.BEGIN, action_code="E", outgoing=True, instead=_ALERT),
     Action.SENT: _OUT,
     Action.NOT_SENT: _OUT,
-    Action.COMMITMENT: Kind(message=Message.TRANSFERRED, action_code="R", outgoing=True, instead=_ALERT),
-    Action.QUERY: Kind(message=Message.QUERY, action_code="E"),
-    Action.PRIORS: Kind(message=Message.TRANSFERRED, action_code="C", we_asked=True, instead=_ALERT),
-    Action.PURGE: Kind(message=Message.DELETED, action_code="D", instead=_ALERT),
-    Action.EXPORT: Kind(message=Message.EXPORT, action_code="R", instead=_ALERT),
-    Action.SIGN_IN: Kind(message=Message.AUTHENTICATION, action_code="E", event_type=_LOGIN),
-    Action.SIGN_OUT: Kind(message=Message.AUTHENTICATION, action_code="E", event_type=_LOGOUT),
-    Action.LIST: Kind(message=Message.QUERY, action_code="E"),
+    Action.COMMITMENT: Kind(message=AuditMessage.TRANSFERRED, action_code="R", outgoing=True, instead=_ALERT),
+    Action.QUERY: Kind(message=AuditMessage.QUERY, action_code="E"),
+    Action.PRIORS: Kind(message=AuditMessage.TRANSFERRED, action_code="C", we_asked=True, instead=_ALERT),
+    Action.PURGE: Kind(message=AuditMessage.DELETED, action_code="D", instead=_ALERT),
+    Action.EXPORT: Kind(message=AuditMessage.EXPORT, action_code="R", instead=_ALERT),
+    Action.SIGN_IN: Kind(message=AuditMessage.AUTHENTICATION, action_code="E", event_type=_LOGIN),
+    Action.SIGN_OUT: Kind(message=AuditMessage.AUTHENTICATION, action_code="E", event_type=_LOGOUT),
+    Action.LIST: Kind(message=AuditMessage.QUERY, action_code="E"),
     Action.VIEW: _READ,
     Action.IMAGE: _READ,
-    Action.RESOLVED: Kind(message=Message.ACCESSED, action_code="U", instead=_ALERT),
-    Action.WITHDRAWN: Kind(message=Message.ACCESSED, action_code="U", instead=_ALERT),
-    Action.VERDICT: Kind(message=Message.ACCESSED, action_code="U", instead=_ALERT),
-    Action.AUDIT_READ: Kind(message=Message.LOG_USED, action_code="R"),
-    Action.FAULT: Kind(message=Message.ALERT, action_code="E", event_type=_RESTRICTED),
+    Action.RESOLVED: Kind(message=AuditMessage.ACCESSED, action_code="U", instead=_ALERT),
+    Action.WITHDRAWN: Kind(message=AuditMessage.ACCESSED, action_code="U", instead=_ALERT),
+    Action.VERDICT: Kind(message=AuditMessage.ACCESSED, action_code="U", instead=_ALERT),
+    Action.AUDIT_READ: Kind(message=AuditMessage.LOG_USED, action_code="R"),
+    Action.FAULT: Kind(message=AuditMessage.ALERT, action_code="E", event_type=_RESTRICTED),
 }

@@ -30,8 +30,8 @@ from agent.audit.kinds import (
     STUDY_UID,
     URI,
     AuditCode,
+    AuditMessage,
     Kind,
-    Message,
 )
 from agent.database.audit.record import Action
 
@@ -295,28 +295,34 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode("ascii")
 
 
-_ABOUT_STUDIES = (Message.ACCESSED, Message.TRANSFERRED, Message.BEGIN, Message.DELETED, Message.EXPORT)
-_PARTICIPANTS: Mapping[Message, Callable[[Element, Occurrence, Source, Kind], None]] = {
-    Message.ACTIVITY: _activity,
-    Message.LOG_USED: _by_actor,
-    Message.BEGIN: _transfer,
-    Message.ACCESSED: _by_actor,
-    Message.TRANSFERRED: _transfer,
-    Message.DELETED: _by_actor,
-    Message.EXPORT: _export,
-    Message.QUERY: _query,
-    Message.ALERT: _by_actor,
-    Message.AUTHENTICATION: _sign_in,
+_ABOUT_STUDIES = (
+    AuditMessage.ACCESSED,
+    AuditMessage.TRANSFERRED,
+    AuditMessage.BEGIN,
+    AuditMessage.DELETED,
+    AuditMessage.EXPORT,
+)
+_PARTICIPANTS: Mapping[AuditMessage, Callable[[Element, Occurrence, Source, Kind], None]] = {
+    AuditMessage.ACTIVITY: _activity,
+    AuditMessage.LOG_USED: _by_actor,
+    AuditMessage.BEGIN: _transfer,
+    AuditMessage.ACCESSED: _by_actor,
+    AuditMessage.TRANSFERRED: _transfer,
+    AuditMessage.DELETED: _by_actor,
+    AuditMessage.EXPORT: _export,
+    AuditMessage.QUERY: _query,
+    AuditMessage.ALERT: _by_actor,
+    AuditMessage.AUTHENTICATION: _sign_in,
 }
-_OBJECTS: Mapping[Message, Callable[[Element, Occurrence], None]] = {
-    Message.ACTIVITY: _nothing,
-    Message.LOG_USED: _log_read,
-    Message.BEGIN: _studies,
-    Message.ACCESSED: _studies,
-    Message.TRANSFERRED: _studies,
-    Message.DELETED: _studies,
-    Message.EXPORT: _studies,
-    Message.QUERY: _queried,
-    Message.ALERT: _alert,
-    Message.AUTHENTICATION: _nothing,
+_OBJECTS: Mapping[AuditMessage, Callable[[Element, Occurrence], None]] = {
+    AuditMessage.ACTIVITY: _nothing,
+    AuditMessage.LOG_USED: _log_read,
+    AuditMessage.BEGIN: _studies,
+    AuditMessage.ACCESSED: _studies,
+    AuditMessage.TRANSFERRED: _studies,
+    AuditMessage.DELETED: _studies,
+    AuditMessage.EXPORT: _studies,
+    AuditMessage.QUERY: _queried,
+    AuditMessage.ALERT: _alert,
+    AuditMessage.AUTHENTICATION: _nothing,
 }

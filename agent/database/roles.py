@@ -26,15 +26,15 @@ class DocumentRole(StrEnum):
     RETRACTION = "retraction"
 
 
-PAIR = (Role.FINDINGS, Role.REPORT)
-VIEWS = (Role.PDF, Role.CAPTURE)
-MESSAGES = (Role.MESSAGE, Role.ESCALATION, Role.RETRACTION)
+PAIR = (DocumentRole.FINDINGS, DocumentRole.REPORT)
+VIEWS = (DocumentRole.PDF, DocumentRole.CAPTURE)
+MESSAGES = (DocumentRole.MESSAGE, DocumentRole.ESCALATION, DocumentRole.RETRACTION)
 # These take a draft back; they are sent whatever stops the others.
 TAKING_BACK = (
-    Role.WITHDRAWN_FINDINGS,
-    Role.WITHDRAWN_REPORT,
-    Role.WITHDRAWN_PDF,
-    Role.WITHDRAWN_CAPTURE,
-    Role.REJECTION_NOTE,
-    Role.RETRACTION,
+    DocumentRole.WITHDRAWN_FINDINGS,
+    DocumentRole.WITHDRAWN_REPORT,
+    DocumentRole.WITHDRAWN_PDF,
+    DocumentRole.WITHDRAWN_CAPTURE,
+    DocumentRole.REJECTION_NOTE,
+    DocumentRole.RETRACTION,
 )

@@ -15,7 +15,7 @@ from agent.hl7.write import VERSION, Value, control_id, encoded, moment, segment
 _LONGEST_WORDS = 200
 
 
-class Code(StrEnum):
+class AcknowledgmentCode(StrEnum):
     """MSA-1."""
 
     ACCEPTED = "AA"
@@ -30,7 +30,7 @@ class Code(StrEnum):
 class Acknowledgement:
     """What a peer answered: to which message, and in its own words why not."""
 
-    code: Code
+    code: AcknowledgmentCode
     control_id: str
     words: str
 
@@ -41,7 +41,7 @@ def read_acknowledgement(message: Message) -> Acknowledgement | None:
     if answer is None:
         return None
     try:
-        code = Code(answer.text(1).upper())
+        code = AcknowledgmentCode(answer.text(1).upper())
     except ValueError:
         return None
     return Acknowledgement(code=code, control_id=answer.text(2), words=_words(message))
@@ -68,7 +68,7 @@ def without(words: str, *secrets: str) -> str:
 
 
 def acknowledge(
-    message: Message | None, code: Code, *, at: datetime, words: str = "", error: str = "207"
+    message: Message | None, code: AcknowledgmentCode, *, at: datetime, words: str = "", error: str = "207"
 ) -> bytes:
     """Return our answer to a message; sender and receiver change places.
 
@@ -90,6 +90,6 @@ def acknowledge(
     answered = "" if message is None else message.control_id
     head[10] = control_id(f"{code}|{answered}|{moment(at)}")
     lines = [segment("MSA", {1: code.value, 2: answered})]
-    if code not in (Code.ACCEPTED, Code.COMMITTED):
+    if code not in (AcknowledgmentCode.ACCEPTED, AcknowledgmentCode.COMMITTED):
         lines.append(segment("ERR", {3: (error, words, "HL70357"), 4: "E", 8: words}))
     return encoded(head, lines, "UNICODE UTF-8")

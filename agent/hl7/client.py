@@ -17,7 +17,13 @@ from time import monotonic
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused, MessageUnreadable
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
-from agent.hl7.acknowledge import Acknowledgement, Code, acknowledge, read_acknowledgement, without
+from agent.hl7.acknowledge import (
+    Acknowledgement,
+    AcknowledgmentCode,
+    acknowledge,
+    read_acknowledgement,
+    without,
+)
 from agent.hl7.framing import FrameReader, framed
 from agent.hl7.message import Message
 from agent.hl7.parse import parse
@@ -26,8 +32,8 @@ from agent.network.store_scu import Sendable
 from agent.network.tls import client_context
 
 _LONGEST_ANSWER = 1_000_000
-_FINAL = (Code.ERROR, Code.COMMIT_ERROR)
-_AGAIN = (Code.REJECTED, Code.COMMIT_REJECTED)
+_FINAL = (AcknowledgmentCode.ERROR, AcknowledgmentCode.COMMIT_ERROR)
+_AGAIN = (AcknowledgmentCode.REJECTED, AcknowledgmentCode.COMMIT_REJECTED)
 
 
 class MllpConnection:
@@ -70,7 +76,7 @@ class MllpConnection:
         if answer.code in _AGAIN:
             raise DeliveryFailed(f"the receiver answered {said}")
         # A receiver that only commits has taken it safely, also where an AA was expected.
-        return answer.code is Code.ACCEPTED or self._wanted != "enhanced"
+        return answer.code is AcknowledgmentCode.ACCEPTED or self._wanted != "enhanced"
 
     def _next_answer(self, control_id: str, deadline: float) -> Acknowledgement:
         while True:
@@ -97,9 +103,16 @@ class MllpConnection:
             return None
         answer = read_acknowledgement(message)
         asks = message.header.text(15).upper() in ("AL", "SU")
-        if answer is not None and answer.code in (Code.ACCEPTED, Code.ERROR, Code.REJECTED) and asks:
+        if (
+            answer is not None
+            and answer.code
+            in (AcknowledgmentCode.ACCEPTED, AcknowledgmentCode.ERROR, AcknowledgmentCode.REJECTED)
+            and asks
+        ):
             # In enhanced mode an application's answer is a message that wants its own commit.
-            self._connection.sendall(framed(acknowledge(message, Code.COMMITTED, at=datetime.now(UTC))))
+            self._connection.sendall(
+                framed(acknowledge(message, AcknowledgmentCode.COMMITTED, at=datetime.now(UTC)))
+            )
         return answer
 
 

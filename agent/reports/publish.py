@@ -57,7 +57,7 @@ class Record:
     # By variant, for the destinations that want one: the rejection note for an earlier pair.
     notes: Mapping[str, Dataset] = field(default_factory=dict)
     # By variant: the report as PDF or picture (`agent.reports.views`).
-    views: Mapping[str, Mapping[Role, Dataset]] = field(default_factory=dict)
+    views: Mapping[str, Mapping[DocumentRole, Dataset]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

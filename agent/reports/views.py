@@ -8,21 +8,21 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from agent.database.roles import VIEWS, Role
+from agent.database.roles import VIEWS, DocumentRole
 from agent.foundation.settings.tree import Settings
 from agent.reports.publish import Record
 from dicom_sr.sheet import Outcome
 
 # By the word in `destinations[].documents`: what is sent, and what takes it back.
-TAKES_BACK: Mapping[Role, Role] = {
-    Role.PDF: Role.WITHDRAWN_PDF,
-    Role.CAPTURE: Role.WITHDRAWN_CAPTURE,
+TAKES_BACK: Mapping[DocumentRole, DocumentRole] = {
+    DocumentRole.PDF: DocumentRole.WITHDRAWN_PDF,
+    DocumentRole.CAPTURE: DocumentRole.WITHDRAWN_CAPTURE,
 }
 
 
-def wanted_views(settings: Settings) -> dict[str, list[Role]]:
+def wanted_views(settings: Settings) -> dict[str, list[DocumentRole]]:
     """Return, for each variant of the documents, the views that some destination wants of it."""
-    found: dict[str, list[Role]] = {}
+    found: dict[str, list[DocumentRole]] = {}
     for role in VIEWS:
         for destination in settings.destinations:
             roles = found.setdefault(destination.findings_sop_class, [])
@@ -31,7 +31,9 @@ def wanted_views(settings: Settings) -> dict[str, list[Role]]:
     return found
 
 
-def views_of(report: Dataset, roles: list[Role], outcome: Outcome, font: Path | None) -> dict[Role, Dataset]:
+def views_of(
+    report: Dataset, roles: list[DocumentRole], outcome: Outcome, font: Path | None
+) -> dict[DocumentRole, Dataset]:
     """Return the views of a document B.
 
     Raises:
@@ -42,7 +44,7 @@ def views_of(report: Dataset, roles: list[Role], outcome: Outcome, font: Path | 
     # ReportLab, PDFium and highdicom take a second to load, which most services never need.
     from dicom_sr.sheet_objects import build_pdf, build_picture
 
-    builders = {Role.PDF: build_pdf, Role.CAPTURE: build_picture}
+    builders = {DocumentRole.PDF: build_pdf, DocumentRole.CAPTURE: build_picture}
     return {role: builders[role](report, outcome, font=font) for role in roles}
 
 

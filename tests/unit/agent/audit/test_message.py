@@ -14,7 +14,7 @@ from lxml import etree
 from pydicom.sr._concepts_dict import concepts
 
 from agent.audit import kinds as audit_kinds
-from agent.audit.kinds import KINDS, AuditCode, Kind, Message
+from agent.audit.kinds import KINDS, AuditCode, AuditMessage, Kind
 from agent.audit.message import AuditSubject, Occurrence, Source, message, to_plain, to_xml
 from agent.database.audit.record import Action
 
@@ -68,7 +68,7 @@ def test_codes_are_the_dictionary_s() -> None:
     """Each DICOM code has the meaning that PS3.16 gives it."""
     known = {code: entry[0] for names in concepts["DCM"].values() for code, entry in names.items()}
     ours = [value for value in vars(audit_kinds).values() if isinstance(value, AuditCode)]
-    ours += [one.value for one in Message]
+    ours += [one.value for one in AuditMessage]
     ours += [kind.event_type for kind in KINDS.values() if isinstance(kind, Kind) and kind.event_type]
     dicom = {(one.value, one.meaning) for one in ours if one.system == "DCM"}
     assert {(value, known.get(value)) for value, _ in dicom} == dicom

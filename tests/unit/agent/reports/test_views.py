@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from agent.database.session import database_now
 from agent.database.states import JobState
 from agent.database.tables import Delivery, Document, Job
-from agent.drafting.worker import Worker
+from agent.drafting.worker import DraftingWorker
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries
 from agent.receive.complete_study import complete_due_studies
@@ -31,7 +31,7 @@ def draft(house: House, settings: Settings, **attributes: object) -> None:
     with house.database.transaction() as session:
         session.execute(update(Job).values(due_at=database_now(session) - timedelta(seconds=1)))
     complete_due_studies(house.database, settings, house.store)
-    Worker(house.database, house.store, settings, FakeReporter()).run_once()  # type: ignore[arg-type]
+    DraftingWorker(house.database, house.store, settings, FakeReporter()).run_once()  # type: ignore[arg-type]
 
 
 def sent_to(house: House, destination: str) -> list[Dataset]:
