@@ -11,10 +11,10 @@ import typer
 from agent.commands.common import (
     ConfigOption,
     JsonOption,
-    audited,
     console,
     database_of,
     print_json,
+    record_command,
     settings_of,
 )
 
@@ -166,7 +166,7 @@ def disagreements(
     with database.reading() as session:
         found = read(session, concept=concept, limit=limit)
     if texts:
-        audited(database, "export", count=len(found), kind="shadow")
+        record_command(database, "export", count=len(found), kind="shadow")
     if as_json:
         print_json(
             [
