@@ -173,7 +173,7 @@ def load_film(path: Path, view: View = "frontal") -> ViewerFilm:
             values, low, high = _luminance(stored).astype(np.uint16) * np.uint16(257), 0, 0xFFFF
         else:
             values, low, high = _levels(stored, header, mask)
-        return Film(values=hung(_square(values, header), header, view), low=low, high=high)
+        return ViewerFilm(values=hung(_square(values, header), header, view), low=low, high=high)
 
 
 def _levels(
