@@ -13,7 +13,7 @@ from agent.database.session import Database
 from agent.database.workitems import Workitem
 from agent.ups.records import as_json, search_columns
 from agent.ups.terms import PUSH, Readiness, StepState
-from agent.ups.wording import Reference, Station, Subject, draft_workitem
+from agent.ups.wording import Reference, Station, WorkitemSubject, draft_workitem
 
 _BATCH = 1000
 # Stands for a number: valid in a UID, and in no other place of a workitem.
@@ -68,7 +68,7 @@ def _template(state: StepState, priority: int, name: str, station: Station) -> t
     image = Reference(
         sop_class_uid=_IMAGE_CLASS, sop_instance_uid=f"{study}.1.1", series_instance_uid=f"{study}.1"
     )
-    subject = Subject(
+    subject = WorkitemSubject(
         study_instance_uid=study,
         patient_name=f"{name}{_NUMBER}^Anna",
         patient_id=f"P{_NUMBER}",
