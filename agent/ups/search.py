@@ -35,7 +35,7 @@ class PageRequest:
     whole: bool = False
 
 
-def find(database: Database, identifier: Dataset, page: Page) -> Iterator[dict[str, Any]]:
+def find(database: Database, identifier: Dataset, page: PageRequest) -> Iterator[dict[str, Any]]:
     """Yield the workitems that match, in DICOM JSON, urgent ones first, with what is asked for.
 
     Each batch is read in a transaction of its own, so that a slow reader holds nothing open. A workitem

@@ -35,7 +35,7 @@ FOLDERS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class EvaluatedNetwork:
     """A network, how it is configured, and its words. note: what is unequal about its training."""
 
     backbone: Backbone
@@ -76,7 +76,7 @@ class Subjects:
             confidence_threshold=None,
         )
         note = _notes(self._directory).get(name, "")
-        return Subject(backbone=backbone, config=config, tokenizer=self.shipped.tokenizer, note=note)
+        return EvaluatedNetwork(backbone=backbone, config=config, tokenizer=self.shipped.tokenizer, note=note)
 
 
 class SeedRun:
@@ -86,7 +86,7 @@ class SeedRun:
         self._run = run
         self.shipped: Checkpoint = load_checkpoint(run / _STAGES["echo"])
 
-    def get(self, name: str, stage: Stage, block_size: int) -> Subject | None:
+    def get(self, name: str, stage: Stage, block_size: int) -> EvaluatedNetwork | None:
         """The network of that name, or None where it has not been trained to its end."""
         folder = self._run / _STAGES.get(name, name)
         return _subject(load_checkpoint(folder)) if (folder / "done").exists() else None

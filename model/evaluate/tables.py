@@ -20,7 +20,7 @@ from model.decode import (
 )
 from model.evaluate.dictated import read_dictated
 from model.evaluate.perplexity import perplexity
-from model.evaluate.subjects import Subject
+from model.evaluate.subjects import EvaluatedNetwork
 from model.findings.canonical import read_canonical
 from model.findings.extract import extract_findings
 from model.findings.metrics import attribute_accuracy, macro_f1, rouge_l
@@ -83,8 +83,8 @@ def _variant(name: str, subject: str) -> TableRow:
 ROWS: tuple[TableRow, ...] = (
     TableRow(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
     *_block_rows(8),
-    Row(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
-    Row(
+    ConceptCounts(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
+    ConceptCounts(
         name="T3D blk8, 2 a step or sure",
         subject="t3d",
         stage=Stage.T3D,
@@ -92,8 +92,8 @@ ROWS: tuple[TableRow, ...] = (
         steps=4,
         threshold=0.85,
     ),
-    Row(name="T3D blk8, 2 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4),
-    Row(name="T3D blk8, 4 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=2),
+    ConceptCounts(name="T3D blk8, 2 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4),
+    ConceptCounts(name="T3D blk8, 4 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=2),
     *_block_rows(4),
     *_block_rows(16),
     _variant("DCD KL blk8", "dcd-kl"),
@@ -145,7 +145,7 @@ class Networks(Protocol):
 
     shipped: Checkpoint
 
-    def get(self, name: str, stage: Stage, block_size: int) -> Subject | None: ...
+    def get(self, name: str, stage: Stage, block_size: int) -> EvaluatedNetwork | None: ...
 
 
 class Table:
