@@ -83,8 +83,8 @@ def _variant(name: str, subject: str) -> TableRow:
 ROWS: tuple[TableRow, ...] = (
     TableRow(name="AR", subject="ar", stage=Stage.AR, decode=decode_autoregressive),
     *_block_rows(8),
-    ConceptCounts(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
-    ConceptCounts(
+    TableRow(name="ECHO blk8 unfused", subject="echo", stage=Stage.ECHO, decode=decode_onestep),
+    TableRow(
         name="T3D blk8, 2 a step or sure",
         subject="t3d",
         stage=Stage.T3D,
@@ -92,8 +92,8 @@ ROWS: tuple[TableRow, ...] = (
         steps=4,
         threshold=0.85,
     ),
-    ConceptCounts(name="T3D blk8, 2 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4),
-    ConceptCounts(name="T3D blk8, 4 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=2),
+    TableRow(name="T3D blk8, 2 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=4),
+    TableRow(name="T3D blk8, 4 a step", subject="t3d", stage=Stage.T3D, decode=decode_fused, steps=2),
     *_block_rows(4),
     *_block_rows(16),
     _variant("DCD KL blk8", "dcd-kl"),
