@@ -17,7 +17,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from agent.database.roles import Role
+from agent.database.roles import DocumentRole
 from agent.fhir.observations import ended, observations
 from agent.fhir.terms import (
     DEVICE_SYSTEM,
@@ -45,7 +45,7 @@ _RADIOLOGY = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-00
 _ASSEMBLER = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
-def write_bundle(destination: DestinationSettings, result: Result) -> Sequence[tuple[Role, bytes]]:
+def write_bundle(destination: DestinationSettings, result: Result) -> Sequence[tuple[DocumentRole, bytes]]:
     """Return the message of a result: one transaction bundle.
 
     Raises:
@@ -54,7 +54,7 @@ def write_bundle(destination: DestinationSettings, result: Result) -> Sequence[t
     if destination.fhir is None:
         raise ValueError("a destination of kind `fhir` needs its section `fhir`")
     content = json.dumps(bundle(destination.fhir, result), ensure_ascii=False, sort_keys=True)
-    return [(Role.MESSAGE, content.encode())]
+    return [(DocumentRole.MESSAGE, content.encode())]
 
 
 def bundle(settings: FhirDestinationSettings, result: Result) -> Resource:

@@ -32,7 +32,7 @@ from agent.results.result import DocumentName, Result
 from agent.results.status import Status, Told, next_status
 
 # The messages of one result: each with its role, in the order in which they are to arrive.
-Writer = Callable[[DestinationSettings, Result], Sequence[tuple[Role, bytes]]]
+Writer = Callable[[DestinationSettings, Result], Sequence[tuple[DocumentRole, bytes]]]
 WRITERS: Mapping[str, Writer] = {"hl7": write_result, "fhir": write_bundle}
 CORRECTED_PATIENT = "the patient of the images was corrected after this report had been written"
 _ON_ITS_WAY = (*UNSENT, DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNCOMMITTED)
@@ -162,7 +162,7 @@ def _store(
     session: Session,
     draft: Draft,
     destination: DestinationSettings,
-    role: Role,
+    role: DocumentRole,
     status: Status,
     uid: str,
     content: bytes,
