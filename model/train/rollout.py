@@ -67,13 +67,8 @@ def roll_out(
     size = config.block_size
     batch, prompt = prompts["prompt"].shape
     blocks = -(-max_tokens // size)
-    readers = [
-        RolloutReader(one, prompt + blocks * size, attention=config.prompt_attention, block_size=size)
-        for one in (backbone, student)
-        if one is not None
-    ]
-    for reader in readers:
-        reader.read_prompts(prompts, features)
+    networks = [one for one in (backbone, student) if one is not None]
+    readers = [_reader(one, config, prompt + blocks * size, prompts, features) for one in networks]
     visible, following = prompts["prompt_valid"], prompts["next"]
     rule = _Rule(threshold, most_steps, tokens_per_step)
     recorder = _Recorder(batch, blocks * size, top, config, visible.device)
@@ -153,6 +148,15 @@ class _Recorder:
             top_probabilities=self.top_probabilities[:, :length],
             forwards=self.forwards,
         )
+
+
+def _reader(
+    network: Backbone, config: ModelConfig, capacity: int, prompts: Mapping[str, Tensor], features: Tensor
+) -> RolloutReader:
+    """A network that has read the prompts."""
+    reader = RolloutReader(network, capacity, attention=config.prompt_attention, block_size=config.block_size)
+    reader.read_prompts(prompts, features)
+    return reader
 
 
 def _never(config: ModelConfig) -> tuple[int, ...]:
