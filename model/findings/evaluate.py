@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from model.findings.agreement import ATTRIBUTES, NAMES, Counts, stated_attributes, turned
-from model.findings.examples import Example, Format
+from model.findings.examples import AnnotatedText, Format
 from model.findings.extract import chexpert_classes, extract_findings
 from model.findings.given import presence_of
 from model.findings.types import Finding, Presence
