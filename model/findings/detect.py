@@ -109,7 +109,8 @@ def _foreign_marks(vocabulary: Vocabulary, code: str) -> tuple[frozenset[str], f
     denials, others = _unread_words()
     for other, pack in vocabulary.packs.items():
         if other != code:
-            denials |= {word for word in pack.before["negated"] if word.isalpha() and len(word) > 1}
+            denying = {*pack.before["negated"], *pack.words["answers_no"]}
+            denials |= {word for word in denying if word.isalpha() and len(word) > 1}
             others |= pack.function_words
     return denials - own, frozenset(word for word in others - denials - own if len(word) > 1)
 

@@ -46,6 +46,8 @@ def _is_of_one_view(marked: Marked, cue: Span) -> bool:
         and before[max(0, index - 1)] not in pack["not"]
         for index, word in enumerate(before)
     )
+    # "There is a nodule that is not seen on the lateral": a clause about what is there.
+    affirmed = affirmed or not pack["relatives"].isdisjoint(before[-2:])
     measured = any(word[:1].isdigit() for word in before)
     return affirmed or measured
 
