@@ -76,6 +76,28 @@ def show(uid: WorkitemArgument, config: ConfigOption = None, as_json: JsonOption
         print(reply.dataset)
 
 
+def watch(
+    config: ConfigOption = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address of UPS-RS; that of the settings when left out.")
+    ] = None,
+    ae_title: Annotated[
+        str, typer.Option(help="AE title of this station, for its subscription.")
+    ] = "WATCHER",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of each state.")] = 20,
+) -> None:
+    """Watch a worklist as a reading station does; without a terminal, print each change. The token is the
+    setting `ups.token`."""
+    from agent.commands.ups_screen import Screen
+    from agent.ups.watcher import Watcher
+
+    ups = settings_of(config).ups
+    scheme = "https" if ups.tls_certificate else "http"
+    address = url or f"{scheme}://{ups.http_host}:{ups.http_port}"
+    with Screen(address) as screen:
+        Watcher(address, ae_title, token=ups.token, limit=limit).watch(screen.show, screen.stop)
+
+
 def cancel(
     uid: WorkitemArgument,
     config: ConfigOption = None,

@@ -56,9 +56,10 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
     http = _Http(
         settings, ups_app(manager, Channel(database, permissions=permissions), permissions=permissions)
     )
+    reporter = EventReporter(database, peers)
     ticks: list[tuple[float, Callable[[], object]]] = [
         (_TICK_S, Projection(database, station, peers, ae_titles_of(settings), settings.in_shadow).tick),
-        (_TICK_S, EventReporter(database, peers).tick),
+        (_TICK_S, reporter.tick),
         (_UPKEEP_S, Upkeep(database, ups, peers).tick),
     ]
     about = {"ae_title": ups.ae_title, "port": port, "http_port": ups.http_port}
@@ -86,6 +87,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
     finally:
         http.stop()
         scp.stop()
+        reporter.close()
         database.close()
 
 

@@ -1,4 +1,4 @@
-"""What subscribers hear: the events of a workitem, written in the transaction that makes them true.
+"""The events of a workitem for its subscribers, written in the transaction that causes them.
 
 Source: PS3.4 CC.2.4 (UPS Event SOP Class), table CC.2.4-1.
 """

@@ -1,6 +1,6 @@
 """The manager of workitems: every request of both transports, each in one transaction.
 
-The transports turn an answer into a DIMSE status or an HTTP status; what is right is decided here alone. A
+The transports turn an answer into a DIMSE status or an HTTP status; every decision is made here. A
 workitem that is the draft of a job belongs to this station: its state follows the job, nobody else may claim
 it, and what a reader asks of it (cancel, another priority) is done to the job.
 
@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.uid import UID
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -35,7 +34,7 @@ from agent.ups.requirements import (
     update_shortcoming,
 )
 from agent.ups.search import PageRequest, find
-from agent.ups.terms import StepState, UpsStatus
+from agent.ups.terms import StepState, UpsStatus, is_uid
 from agent.ups.transitions import Change, change_state, request_cancel
 from agent.ups.wording import cancellation
 from dicom_sr.attributes import text
@@ -77,7 +76,7 @@ class Manager:
         """N-CREATE, and UPS-RS Create. Without a UID a new one is made."""
         named = text(dataset, "SOPInstanceUID")
         uid = uid or named
-        if (uid and not UID(uid).is_valid) or named not in ("", uid):
+        if (uid and not is_uid(uid)) or named not in ("", uid):
             return Reply(status=UpsStatus.INVALID_INSTANCE, comment="invalid value: SOPInstanceUID")
         if shortcoming := creation_shortcoming(dataset, strict=self._strict):
             return _refused(shortcoming, uid)
@@ -187,7 +186,7 @@ class Manager:
         return find(self._database, keys, PageRequest(limit=limit, offset=offset, whole=whole))
 
     def announce(self, status: str) -> None:
-        """Tell every subscriber that this SCP was restarted or goes down; nothing is ever lost with it."""
+        """Tell every subscriber that this SCP was restarted or goes down; nothing is lost by it."""
         with self._database.transaction() as session:
             self._events.scp_status(session, status, cold=False, now=database_now(session))
 

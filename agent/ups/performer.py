@@ -1,7 +1,7 @@
-"""Performs workitems of other systems' worklists: claim, draft, say how far it is, say what was made.
+"""Performs workitems of other systems' worklists: claim, draft, report progress, report what was made.
 
-A claim is written down before it is asked for, with its Transaction UID. Whatever is killed and when, the
-next start goes on with the same UID: a claim that the manager has answered is never made twice, and what was
+A claim and its Transaction UID are stored before the request is sent. Whatever is killed and when, the next
+process continues with the same UID: a claim that the manager has answered is never made twice, and what was
 performed is reported once. The drafting itself is a job of our own queue like any other.
 
 Source: IHE RAD AIW-I (AI Performer; pull and triggered pull), PS3.4 annex CC.
@@ -79,7 +79,7 @@ class Performer:
         self._log = get_logger("ups")
 
     def tick(self) -> int:
-        """Go on with what is claimed and claim what is new; return how many workitems were ended.
+        """Continue with what is claimed, and claim what is new; return how many workitems were ended.
 
         Raises:
             DatabaseUnavailable: the rest is done at the next tick.
@@ -97,7 +97,7 @@ class Performer:
             return 0
 
     def cancel(self, uid: str) -> bool:
-        """Stop performing a workitem, as somebody asked for; False where it is none of ours or has ended."""
+        """Stop performing a workitem, on request; False where it is none of ours or has ended."""
         with self._database.transaction() as session:
             claim = session.scalar(
                 select(UpsClaim).where(
@@ -160,7 +160,7 @@ class Performer:
             return session.scalar(ours.order_by(Job.revision.desc()).limit(1))
 
     def _write_down(self, item: Dataset) -> int | None:
-        """Enter the claim before it is asked for; None where it was entered before."""
+        """Store the claim before the request is sent; None where it was stored before."""
         uid = text(item, "SOPInstanceUID")
         with self._database.transaction() as session:
             known = select(UpsClaim.id).where(UpsClaim.manager == self._peer.name, UpsClaim.uid == uid)
@@ -180,7 +180,7 @@ class Performer:
             return claim.id
 
     def _go_on(self, manager: RemoteManager, claim_id: int) -> bool:
-        """Bring one claim as far as its job is; whether it has ended."""
+        """Bring a claim up to date with its job; return whether it has ended."""
         claim = self._read(claim_id)
         if claim.state == "claiming":
             status = manager.change_state(claim.uid, StepState.IN_PROGRESS, claim.transaction_uid)
@@ -230,11 +230,7 @@ class Performer:
             status = manager.change_state(claim.uid, wanted, claim.transaction_uid)
         failpoint("ups.after-completion")
         done = status in (UpsStatus.SUCCESS, UpsStatus.ALREADY_COMPLETED, UpsStatus.ALREADY_CANCELED)
-        if not done and status not in (
-            UpsStatus.NOT_UPDATABLE,
-            UpsStatus.WRONG_TRANSACTION,
-            UpsStatus.NO_SUCH_WORKITEM,
-        ):
+        if not done and status not in _HOPELESS:
             self._log.warning("workitem_not_ended", destination=self._peer.name, status=f"{status:04X}")
             return False
         code = None if done else f"{status:04X}"

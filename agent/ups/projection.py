@@ -1,8 +1,8 @@
-"""Our drafts as workitems: each follows the state of its job, which is the only truth.
+"""Our drafts as workitems: each follows the state of its job, which is authoritative.
 
-A tick compares jobs that have changed with their workitems and brings these after them, in the same
-transaction with the events. What a tick missed in between does not matter: every intermediate state that the
-standard demands is reported. A job that goes on after its workitem has ended (a retry, a lost lease) gets a
+A tick compares jobs that have changed with their workitems and updates these, in one transaction with the
+events. States that passed between two ticks do not matter: every intermediate state that the standard
+demands is reported. A job that goes on after its workitem has ended (a retry, a lost lease) gets a
 new workitem, because a final one never changes; it names the one that it replaces.
 
 Source: PS3.4 CC.1.1 (states), PS3.3 C.30.4 (replaced procedure step).
@@ -51,7 +51,7 @@ _FIRST_LOOK_H = 24
 
 
 class Projection:
-    """Brings workitems after their jobs; one of these runs in each manager, and two do no harm."""
+    """Updates workitems from their jobs. One runs in each manager; a second does no harm."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Projection:
         self._since: datetime | None = None
 
     def tick(self) -> int:
-        """Bring every workitem after its job; return how many were changed.
+        """Update every workitem from its job; return how many changed.
 
         Raises:
             DatabaseUnavailable: the rest is done at the next tick.

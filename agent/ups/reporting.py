@@ -1,7 +1,7 @@
 """Sends events to subscribers by N-EVENT-REPORT, each to its own address.
 
-The standard lets an SCP drop what it cannot tell: a report is tried a few times, then given up, and the
-subscriber finds the state by a query when it is back.
+The standard lets an SCP drop reports that it cannot deliver: each is tried a few times, then given up, and
+the subscriber finds the state by a query when it is back.
 
 Source: PS3.4 CC.2.4 (UPS Event SOP Class), PS3.7 10.1.1.
 """
@@ -9,6 +9,7 @@ Source: PS3.4 CC.2.4 (UPS Event SOP Class), PS3.7 10.1.1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,6 +27,9 @@ from agent.ups.terms import EVENT, PUSH
 MOST_ATTEMPTS = 6
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 _BATCH = 100
+_THREADS, _THREADS_FOR_FAILING = 8, 4
+# How long (s) a tick waits for the reports that it has begun.
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +39,48 @@ class _Due:
 
 
 class EventReporter:
-    """Tells subscribers with an address what has happened."""
+    """Tells subscribers with an address what has happened, each in a thread of its own.
+
+    A subscriber that does not answer costs its time-out at every attempt. Those that failed last share a few
+    threads of their own, so that however many there are, nobody who answers waits for them.
+    """
 
     def __init__(self, database: Database, peers: Mapping[str, Peer]) -> None:
         """Be ready; `peers` are the subscribers' addresses by AE title."""
         self._database = database
         self._peers = peers
         self._log = get_logger("ups")
+        self._answering = ThreadPoolExecutor(_THREADS, "ups-events")
+        self._failing = ThreadPoolExecutor(_THREADS_FOR_FAILING, "ups-events-again")
+        self._failed: set[str] = set()
+        self._under_way: dict[str, Future[int]] = {}
 
     def tick(self) -> int:
-        """Send what is due, each subscriber's events in order; return how many were told.
+        """Send what is due, each subscriber's events in order; return how many were told within a moment.
 
         Raises:
             DatabaseUnavailable: the rest is sent at the next tick; an event may then be told twice.
         """
-        return sum(self._tell(ae_title, self._due(ae_title)) for ae_title in self._peers)
+        self._under_way = {name: one for name, one in self._under_way.items() if not one.done()}
+        begun = []
+        for ae_title in self._waiting():
+            if ae_title in self._peers and ae_title not in self._under_way:
+                pool = self._failing if ae_title in self._failed else self._answering
+                future = pool.submit(lambda name=ae_title: self._tell(name, self._due(name)))
+                self._under_way[ae_title] = future
+                begun.append(future)
+        done, _ = wait(begun, timeout=_PATIENCE_S)
+        return sum(one.result() for one in done)
+
+    def close(self) -> None:
+        """Begin nothing more; what is being sent ends by itself."""
+        self._answering.shutdown(wait=False, cancel_futures=True)
+        self._failing.shutdown(wait=False, cancel_futures=True)
+
+    def _waiting(self) -> list[str]:
+        """The AE titles for which there are reports."""
+        with self._database.reading() as session:
+            return sorted(session.scalars(select(UpsReport.ae_title).distinct()))
 
     def _due(self, ae_title: str) -> list[_Due]:
         with self._database.reading() as session:
@@ -79,7 +110,9 @@ class EventReporter:
                         raise DeliveryFailed("the subscriber did not take the report")
                     self._forget(ae_title, one.event.id)
                     told += 1
+            self._failed.discard(ae_title)
         except (DeliveryFailed, DeliveryRefused) as error:
+            self._failed.add(ae_title)
             self._postpone(ae_title, due[told], error.code)
         return told
 

@@ -1,4 +1,4 @@
-"""Has the images that a workitem is about sent to our listener, by C-MOVE from the archive."""
+"""Has the archive send the images of a workitem to our listener, by C-MOVE."""
 
 from __future__ import annotations
 

@@ -5,9 +5,10 @@ Source: PS3.4 annex CC (DIMSE), PS3.18 section 11 (UPS-RS), PS3.6 (UIDs).
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum, StrEnum
 
-from pydicom.uid import UID
+from pydicom.uid import RE_VALID_UID, UID
 
 PUSH = UID("1.2.840.10008.5.1.4.34.6.1")
 WATCH = UID("1.2.840.10008.5.1.4.34.6.2")
@@ -17,6 +18,14 @@ QUERY = UID("1.2.840.10008.5.1.4.34.6.5")
 # Well-known instances that stand for every workitem (PS3.4 CC.2.3).
 GLOBAL_SUBSCRIPTION = UID("1.2.840.10008.5.1.4.34.5")
 FILTERED_SUBSCRIPTION = UID("1.2.840.10008.5.1.4.34.5.1")
+
+
+_UID = re.compile(RE_VALID_UID)
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID (PS3.5 section 9.1)."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 class StepState(StrEnum):

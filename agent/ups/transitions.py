@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.uid import UID
-
-from agent.ups.terms import StepState, UpsStatus
+from agent.ups.terms import StepState, UpsStatus, is_uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ def change_state(
         return Change(status=UpsStatus.NO_SUCH_WORKITEM)
     if requested is StepState.SCHEDULED:
         return Change(status=UpsStatus.ONLY_CREATED_SCHEDULED)
-    if not UID(transaction_uid).is_valid or (
+    if not is_uid(transaction_uid) or (
         present is not StepState.SCHEDULED and transaction_uid != claimed_with
     ):
         return Change(status=UpsStatus.WRONG_TRANSACTION)

@@ -1,7 +1,7 @@
-"""What time does to workitems: final ones are deleted, and a claim that has fallen silent is ended.
+"""Housekeeping of workitems: old final ones are deleted, and claims without any report are ended.
 
-The standard knows no way back from IN PROGRESS to SCHEDULED. A workitem whose performer says nothing any more
-is canceled, and another one takes its place that names the one it replaces.
+The standard has no transition back from IN PROGRESS to SCHEDULED. A workitem whose performer no longer
+reports is canceled, and a new one takes its place, which names the one that it replaces.
 
 Source: PS3.4 CC.1.1, CC.2.3.3 (deletion locks), PS3.3 C.30.4 (replaced procedure step).
 """
@@ -28,7 +28,7 @@ _BATCH = 100
 
 
 class Upkeep:
-    """Deletes and replaces; runs in the manager, and twice does no harm."""
+    """Deletes and replaces workitems; a second one does no harm."""
 
     def __init__(self, database: Database, settings: UpsSettings, reachable: Collection[str] = ()) -> None:
         self._database = database
@@ -76,7 +76,7 @@ class Upkeep:
     def _replace(self, session: Session, row: Workitem, now: datetime) -> None:
         again = content_of(row)
         content = content_of(row)
-        said = cancellation(content, now, code="lease-expired", reason="the performer has fallen silent")
+        said = cancellation(content, now, code="lease-expired", reason="the performer no longer reports")
         content.ProcedureStepProgressInformationSequence = [said]
         self._events.step(session, row, content, [StepState.CANCELED], now)
         replaced = Dataset()

@@ -88,7 +88,9 @@ class UpsSettings(Section):
     )
     keep_final_h: float = Field(24, ge=24, description="Final workitems are kept for this long (h) at least.")
     claim_silent_h: float = Field(
-        24, gt=0, description="A claimed workitem without a word for so long (h) is canceled and replaced."
+        24,
+        gt=0,
+        description="A claimed workitem without a report for so long (h) is canceled and replaced.",
     )
 
     @field_validator("managers")

@@ -77,3 +77,21 @@ def test_request_head_that_does_not_come_costs_nobody_else_anything(
             assert client.get("/workitems").status_code in (200, 204)
         slow.settimeout(60)
         assert slow.recv(64) == b""  # the head's time is over
+
+
+def test_watch_prints_each_change(tmp_path: Path, database: Database, served: tuple[int, int]) -> None:
+    """`echo-agent ups watch` as a reading station runs it: a draft that is queued, then canceled."""
+    with database.transaction() as session:
+        now = database_now(session)
+        add_job(session, add_study(session, "1.2.4", at=now), "QUEUED", at=now)
+    config = str(tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "agent", "ups", "watch", "--config", config]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        uid, state, *_ = process.stdout.readline().split("\t")
+        asked = [sys.executable, "-m", "agent", "ups", "cancel", uid, "--config", config]
+        subprocess.run(asked, check=True, capture_output=True, timeout=120)
+        changed = next(line for line in process.stdout if "CANCELED" in line).split("\t")
+        process.terminate()
+        assert process.wait(60) == 0
+    assert (state, changed[0]) == ("SCHEDULED", uid)

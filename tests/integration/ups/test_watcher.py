@@ -1,0 +1,116 @@
+"""A reading station's view: what is scheduled, in progress and completed, as it happens and after a break."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from pydicom import Dataset
+
+from agent.commands.demo.orthanc import free_ports
+from agent.database.session import Database
+from agent.ups.channel import Channel
+from agent.ups.manager import Manager
+from agent.ups.permissions import Permissions
+from agent.ups.rs import ups_app
+from agent.ups.terms import StepState
+from agent.ups.watcher import Watcher, WorklistLine
+from tests.support.ups import outcome, scheduled
+
+TOKEN = Permissions(token="secret")
+MINE = "2.25.61"
+
+
+@contextmanager
+def serving(database: Database, manager: Manager, port: int) -> Iterator[None]:
+    """Serve UPS-RS for as long as the block runs."""
+    app = ups_app(manager, Channel(database, permissions=TOKEN), permissions=TOKEN)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+class Screen:
+    """What was shown, and a way to wait for something to be shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[Sequence[WorklistLine] | None] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, lines: Sequence[WorklistLine] | None) -> None:
+        """Take what is shown."""
+        with self._changed:
+            self.shown.append(lines)
+            self._changed.notify_all()
+
+    def until(self, holds: Callable[[Sequence[WorklistLine] | None], bool]) -> None:
+        """Wait until what is shown is right."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: bool(self.shown) and holds(self.shown[-1]), 60), self.shown
+
+
+def shows(uid: str, state: str, priority: str, percent: str) -> Callable[[object], bool]:
+    """Whether a workitem is shown like this."""
+
+    def holds(lines: object) -> bool:
+        found = [one for one in lines or () if one.uid == uid]  # type: ignore[attr-defined]
+        return [(one.state, one.priority, one.percent) for one in found] == [(state, priority, percent)]
+
+    return holds
+
+
+def test_reading_station_sees_drafts_come_and_end(database: Database) -> None:
+    """Scheduled, made urgent, in progress with its percentage, completed; a break hides nothing for long."""
+    manager, (port,) = Manager(database), free_ports(1)
+    uid, screen, stop = "2.25.9600.1", Screen(), threading.Event()
+    watcher = Watcher(f"http://127.0.0.1:{port}", "STATION", token="secret", again_after_s=0.2)
+    watching = threading.Thread(target=watcher.watch, args=(screen, stop), daemon=True)
+    manager.create(uid, scheduled())
+    with serving(database, manager, port):
+        watching.start()
+        screen.until(shows(uid, "SCHEDULED", "MEDIUM", ""))
+        changes, step = Dataset(), Dataset()
+        changes.ScheduledProcedureStepPriority = "HIGH"
+        manager.update(uid, changes)
+        manager.change_state(uid, "IN PROGRESS", MINE)
+        screen.until(shows(uid, "IN PROGRESS", "HIGH", ""))
+        changes = Dataset()
+        step.ProcedureStepProgress = "40"
+        changes.ProcedureStepProgressInformationSequence = [step]
+        manager.update(uid, changes, transaction_uid=MINE)
+        screen.until(shows(uid, "IN PROGRESS", "HIGH", "40"))
+    screen.until(lambda lines: lines is None)
+    manager.update(uid, outcome(StepState.COMPLETED), transaction_uid=MINE)
+    assert manager.change_state(uid, "COMPLETED", MINE).status == 0
+    with serving(database, manager, port):
+        screen.until(shows(uid, "COMPLETED", "HIGH", "40"))
+        stop.set()
+        watching.join(30)
+    assert not watching.is_alive()
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_station_without_the_token_sees_nothing(database: Database, token: str) -> None:
+    """It shows that the worklist cannot be reached, and tries again."""
+    manager, (port,) = Manager(database), free_ports(1)
+    manager.create("2.25.9600.2", scheduled())
+    screen, stop = Screen(), threading.Event()
+    watcher = Watcher(f"http://127.0.0.1:{port}", "STATION", token=token, again_after_s=0.05)
+    with serving(database, manager, port):
+        watching = threading.Thread(target=watcher.watch, args=(screen, stop), daemon=True)
+        watching.start()
+        screen.until(lambda _: len(screen.shown) >= 2)
+        stop.set()
+        watching.join(30)
+    assert set(screen.shown) == {None}
