@@ -80,15 +80,14 @@ class EventWriter:
                 content[keyword] = information[keyword]
         self._write(session, workitem, EventType.CANCEL_REQUESTED, content, now)
 
-    def scp_status(self, session: Session, status: str, *, cold: bool, now: datetime) -> None:
+    def scp_status(self, session: Session, status: str, now: datetime) -> None:
         """Tell every subscriber that this SCP restarts or goes down.
 
-        cold: subscriptions and workitems were lost (COLD START); else they are as they were (WARM START).
+        Both lists are in the database and outlive the process: it is always a WARM START.
         """
         information = Dataset()
         information.SCPStatus = status
-        start = "COLD START" if cold else "WARM START"
-        information.SubscriptionListStatus = information.UnifiedProcedureStepListStatus = start
+        information.SubscriptionListStatus = information.UnifiedProcedureStepListStatus = "WARM START"
         self._send(
             session, str(GLOBAL_SUBSCRIPTION), EventType.SCP_STATUS, information, watchers(session), now
         )

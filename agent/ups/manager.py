@@ -188,7 +188,7 @@ class Manager:
     def announce(self, status: str) -> None:
         """Tell every subscriber that this SCP was restarted or goes down; nothing is lost by it."""
         with self._database.transaction() as session:
-            self._events.scp_status(session, status, cold=False, now=database_now(session))
+            self._events.scp_status(session, status, database_now(session))
 
     def _with(self, uid: str, act: Callable[[Session, Workitem, datetime], Reply]) -> Reply:
         with self._database.transaction() as session:

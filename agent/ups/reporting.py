@@ -61,16 +61,24 @@ class EventReporter:
         Raises:
             DatabaseUnavailable: the rest is sent at the next tick; an event may then be told twice.
         """
-        self._under_way = {name: one for name, one in self._under_way.items() if not one.done()}
+        told = self._collected()
         begun = []
         for ae_title in self._waiting():
             if ae_title in self._peers and ae_title not in self._under_way:
                 pool = self._failing if ae_title in self._failed else self._answering
-                future = pool.submit(lambda name=ae_title: self._tell(name, self._due(name)))
+                future = pool.submit(self._send, ae_title)
                 self._under_way[ae_title] = future
                 begun.append(future)
-        done, _ = wait(begun, timeout=_PATIENCE_S)
-        return sum(one.result() for one in done)
+        wait(begun, timeout=_PATIENCE_S)
+        return told + self._collected()
+
+    def _send(self, ae_title: str) -> int:
+        return self._tell(ae_title, self._due(ae_title))
+
+    def _collected(self) -> int:
+        """Take what has ended, and raise what it raised; return how many were told."""
+        ended = [name for name, one in self._under_way.items() if one.done()]
+        return sum(one.result() for one in [self._under_way.pop(name) for name in ended])
 
     def close(self) -> None:
         """Begin nothing more; what is being sent ends by itself."""

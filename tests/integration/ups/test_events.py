@@ -48,9 +48,9 @@ def test_200_dead_subscribers_keep_no_event_from_one_that_lives(database: Databa
         assert manager.request_cancel("2.25.9100.1", Dataset(), "X").status == 0
         reporter = EventReporter(database, peers)
         held.callback(reporter.close)
-        for _ in range(120):
+        for _ in range(240):
             reporter.tick()
-            if len(reader.events) >= 3:
+            if len(reader.wait_for(3, 0.5)) >= 3:
                 break
         states = [str(one.ProcedureStepState) for _, _, one in reader.events]
     assert states == ["SCHEDULED", "IN PROGRESS", "CANCELED"]
