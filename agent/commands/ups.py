@@ -88,13 +88,13 @@ def watch(
 ) -> None:
     """Watch a worklist as a reading station does; without a terminal, print each change. The token is the
     setting `ups.token`."""
-    from agent.commands.ups_screen import Screen
+    from agent.commands.ups_screen import WorklistScreen
     from agent.ups.watcher import Watcher
 
     ups = settings_of(config).ups
     scheme = "https" if ups.tls_certificate else "http"
     address = url or f"{scheme}://{ups.http_host}:{ups.http_port}"
-    with Screen(address) as screen:
+    with WorklistScreen(address) as screen:
         Watcher(address, ae_title, token=ups.token, limit=limit).watch(screen.show, screen.stop)
 
 

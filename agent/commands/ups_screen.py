@@ -16,7 +16,7 @@ from agent.commands.common import console
 from agent.ups.watcher import WorklistLine
 
 
-class Screen:
+class WorklistScreen:
     """Shows the lines of a worklist until Ctrl+C."""
 
     def __init__(self, address: str) -> None:

@@ -34,7 +34,7 @@ _CONTROL = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC", "Transact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class MatchingKey:
     """One matching or return key: the attribute's name in DICOM JSON, and what is wanted of it.
 
     wanted: any of these values; none matches everything. inner: the keys of a sequence's item.
@@ -43,7 +43,7 @@ class Key:
     name: str
     vr: str
     wanted: tuple[str, ...] = ()
-    inner: tuple[Key, ...] = ()
+    inner: tuple[MatchingKey, ...] = ()
 
     @property
     def selects(self) -> bool:
@@ -51,17 +51,17 @@ class Key:
         return bool(self.wanted) or any(one.selects for one in self.inner)
 
 
-def keys_of(identifier: Dataset) -> tuple[Key, ...]:
+def keys_of(identifier: Dataset) -> tuple[MatchingKey, ...]:
     """Read the keys of a query or of a filter."""
     return tuple(_key(element) for element in identifier if element.keyword not in _CONTROL)
 
 
-def _key(element: DataElement) -> Key:
+def _key(element: DataElement) -> MatchingKey:
     name = f"{int(element.tag):08X}"
     if element.VR == "SQ":
         items = list(element.value or ())
-        return Key(name=name, vr="SQ", inner=keys_of(items[0]) if items else ())
-    return Key(name=name, vr=str(element.VR), wanted=_texts(element))
+        return MatchingKey(name=name, vr="SQ", inner=keys_of(items[0]) if items else ())
+    return MatchingKey(name=name, vr=str(element.VR), wanted=_texts(element))
 
 
 def _texts(element: DataElement) -> tuple[str, ...]:
@@ -70,17 +70,17 @@ def _texts(element: DataElement) -> tuple[str, ...]:
     return tuple(str(one).strip(" \0") for one in values if one is not None and str(one).strip(" \0"))
 
 
-def selective(keys: Iterable[Key]) -> tuple[Key, ...]:
+def selective(keys: Iterable[MatchingKey]) -> tuple[MatchingKey, ...]:
     """Return the keys that exclude anything: the others need not be looked at."""
     return tuple(one for one in keys if one.selects)
 
 
-def matches(content: Json, keys: Iterable[Key]) -> bool:
+def matches(content: Json, keys: Iterable[MatchingKey]) -> bool:
     """Return whether a workitem's attributes match all keys."""
     return all(_element_matches(content, key) for key in keys)
 
 
-def selected(content: Json, keys: Iterable[Key]) -> dict[str, Any]:
+def selected(content: Json, keys: Iterable[MatchingKey]) -> dict[str, Any]:
     """Return the attributes that the keys ask for; one that the workitem lacks comes back empty."""
     found = {key.name: content.get(key.name, {"vr": key.vr}) for key in keys}
     if _CHARACTER_SET in content:
@@ -93,7 +93,7 @@ def comparable_name(name: str) -> str:
     return name.casefold().rstrip("^")
 
 
-def _element_matches(content: Json, key: Key) -> bool:
+def _element_matches(content: Json, key: MatchingKey) -> bool:
     """Whether any value matches; of a sequence, whether any item matches all its keys (C.2.2.2.6)."""
     present = content.get(key.name, {}).get("Value") or ()
     if key.vr == "SQ":
