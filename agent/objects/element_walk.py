@@ -82,16 +82,20 @@ class Scan:
     spans: dict[int, Span]
 
 
+_SOP_CLASS, _SOP_INSTANCE = 0x00020002, 0x00020003
 _TRANSFER_SYNTAX, _RECEIVING_AE_TITLE = 0x00020010, 0x00020018
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMeta:
-    """Where a Part 10 file's dataset begins (byte), how it is encoded, and to which AE title it was sent."""
+    """Where a Part 10 file's dataset begins (byte), how it is encoded, what it is said to be, and to which AE
+    title it was sent."""
 
     dataset_at: int
     transfer_syntax_uid: str
     receiving_ae_title: str = ""
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -200,7 +204,8 @@ def scan_file_meta(data: Buffer) -> FileMeta:
     with memoryview(data).cast("B") as view:
         if bytes(view[128:132]) != b"DICM":
             raise UnreadableInstance("the file has no DICM prefix")
-        at, named = 132, {_TRANSFER_SYNTAX: "", _RECEIVING_AE_TITLE: ""}
+        at = 132
+        named = dict.fromkeys((_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX, _RECEIVING_AE_TITLE), "")
         try:
             while at < len(view) and bytes(view[at : at + 2]) == b"\x02\x00":
                 tag, _, length, value_at = _explicit_header(view, at, little=True)
@@ -218,6 +223,8 @@ def scan_file_meta(data: Buffer) -> FileMeta:
         dataset_at=at,
         transfer_syntax_uid=named[_TRANSFER_SYNTAX],
         receiving_ae_title=named[_RECEIVING_AE_TITLE],
+        sop_class_uid=named[_SOP_CLASS],
+        sop_instance_uid=named[_SOP_INSTANCE],
     )
 
 

@@ -94,6 +94,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     from agent.receive.intake import Intake
     from agent.receive.reconcile_files import reconcile
     from agent.receive.scp import StorageScp
+    from agent.service.http_server import stow_server
     from agent.service.ticks import Housekeeper
 
     store = open_store(settings)
@@ -110,12 +111,14 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
         reports=reports if any(one.commitment for one in settings.destinations) else None,
         note=recorder.note,
     )
+    stow = stow_server(settings.listener, store, intake, recorder.note)
     housekeeper = Housekeeper(database, settings, store, Random())
     priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
     port = scp.start()
 
     def about() -> dict[str, Any]:
-        return {"ae_title": settings.listener.ae_title, "port": port, **scp.about()}
+        http = {} if stow is None else {"http_port": stow.port}
+        return {"ae_title": settings.listener.ae_title, "port": port, **http, **scp.about()}
 
     try:
         audited = _audited(settings, database, "listener", lifecycle)
@@ -123,8 +126,12 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
+            if stow is not None:
+                stow.start()
             lifecycle.ready("listener", "listener-holds", "APScheduler")
             lifecycle.stop.wait()
+            if stow is not None:
+                stow.stop()
             scp.stop()
             if settings.listener.keep_house:
                 housekeeper.stop()

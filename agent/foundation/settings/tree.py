@@ -35,6 +35,7 @@ from agent.foundation.settings.shadow import DriftSettings as DriftSettings
 from agent.foundation.settings.shadow import ShadowSettings as ShadowSettings
 from agent.foundation.settings.shadow import SitedSettings, check_sites
 from agent.foundation.settings.shadow import SiteSettings as SiteSettings
+from agent.foundation.settings.stow import StowSettings as StowSettings
 from agent.foundation.settings.ups import UpsSettings as UpsSettings
 from agent.foundation.settings.web import OidcSettings as OidcSettings
 from agent.foundation.settings.web import WebSettings as WebSettings
@@ -158,6 +159,7 @@ class ListenerSettings(Section):
         20, description="At a stop, open associations have this long (s) to finish their object."
     )
     tls: TlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
+    stow: StowSettings | None = Field(None, description="Storage over HTTP (STOW-RS); none when left out.")
     keep_house: bool = Field(
         True, description="Keep house in this process; false where `echo-agent housekeep` runs beside it."
     )

@@ -1,0 +1,62 @@
+"""What a STOW-RS request is answered: the status, and which objects were taken. Pure.
+
+Source: PS3.18 10.5.3 (response), I.2 (Store Instances Response Module), table I.2-2 (failure reasons).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from agent.receive.receiver import ReceiveStatus
+
+_TRY_AGAIN = frozenset({ReceiveStatus.OUT_OF_RESOURCES})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPart:
+    """What became of one part; its UIDs are empty where it could not be read."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    status: ReceiveStatus
+
+
+def http_status(parts: Sequence[StoredPart]) -> int:
+    """Return 200 if all were taken, 202 if some were, 409 if none was, 503 if none was for want of resources.
+
+    A sender that hears 202 sends what failed again; what is here already counts as taken.
+    """
+    taken = sum(one.status is ReceiveStatus.SUCCESS for one in parts)
+    if taken == len(parts) and parts:
+        return 200
+    if taken:
+        return 202
+    return 503 if parts and all(one.status in _TRY_AGAIN for one in parts) else 409
+
+
+def response_of(parts: Sequence[StoredPart], retrieve_url: str = "") -> Dataset:
+    """Return the Store Instances Response as a data set."""
+    response = Dataset()
+    response.RetrieveURL = retrieve_url
+    taken = [_item(one) for one in parts if one.status is ReceiveStatus.SUCCESS]
+    failed = []
+    for one in parts:
+        if one.status is not ReceiveStatus.SUCCESS:
+            item = _item(one)
+            item.FailureReason = int(one.status)
+            failed.append(item)
+    if failed:
+        response.FailedSOPSequence = failed
+    if taken:
+        response.ReferencedSOPSequence = taken
+    return response
+
+
+def _item(part: StoredPart) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = part.sop_class_uid
+    item.ReferencedSOPInstanceUID = part.sop_instance_uid
+    return item

@@ -1,0 +1,95 @@
+"""An HTTP application in a thread of its own, within the bounds of the page's server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from agent.database.audit.record import Event
+from agent.foundation.errors import PortUnavailable
+from agent.foundation.settings.tree import ListenerSettings
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.receive.receiver import Receiver
+from agent.receive.stow_rs import StowService
+from agent.web.limits import MAXIMUM_HEAD, BoundedProtocol
+
+_MOST_CONNECTIONS = 400
+
+
+class HttpServer:
+    """Serves between `start` and `stop`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        name: str = "http",
+    ) -> None:
+        self._where = f"{host}:{port}"
+        self.port = port
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,  # addresses would hold UIDs
+                server_header=False,
+                ssl_certfile=certificate,
+                ssl_keyfile=None if key is None else str(key),
+                timeout_graceful_shutdown=10,
+                http=BoundedProtocol,
+                limit_concurrency=_MOST_CONNECTIONS,
+                h11_max_incomplete_event_size=MAXIMUM_HEAD,
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
+
+    def start(self) -> int:
+        """Serve; return the port.
+
+        Raises:
+            PortUnavailable: the address and port cannot be bound.
+        """
+        self._thread.start()
+        pause = threading.Event()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise PortUnavailable(
+                    f"nothing can listen on {self._where}: another program does, or it is "
+                    "no address of this machine"
+                )
+            pause.wait(0.05)
+        self.port = int(self._server.servers[0].sockets[0].getsockname()[1])
+        return self.port
+
+    def stop(self) -> None:
+        """End after the requests that are being served."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(15)
+
+
+def stow_server(
+    settings: ListenerSettings, store: InstanceStore, intake: Intake, note: Callable[[Event], None]
+) -> HttpServer | None:
+    """Return the server of STOW-RS; None where the settings want none."""
+    if settings.stow is None:
+        return None
+    return HttpServer(
+        StowService(settings, Receiver(store, intake), note).app,
+        settings.stow.host,
+        settings.stow.port,
+        certificate=settings.stow.tls_certificate,
+        key=settings.stow.tls_key,
+        name="stow-rs",
+    )

@@ -1,0 +1,250 @@
+"""Storage over HTTP: other clients' requests, hostile bodies, and the same durability as C-STORE."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import socket
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dicomweb_client.api import DICOMwebClient
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage
+from sqlalchemy import func, select
+
+from agent.commands.demo.orthanc import Orthanc
+from agent.database.audit.record import Event
+from agent.database.session import Database
+from agent.database.tables import Instance, Quarantined, Study
+from agent.foundation.settings.tree import ListenerSettings, Settings, StowSettings
+from agent.objects.store import InstanceStore
+from agent.receive.intake import Intake
+from agent.service.http_server import HttpServer, stow_server
+from tests.support.films import chest_film, file_bytes, with_meta
+
+pytestmark = pytest.mark.integration
+BOUNDARY = "echo-test-boundary"
+TOKEN = "0123456789abcdef"
+RELATED = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
+Make = Callable[..., HttpServer]
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """What was put on record."""
+    return []
+
+
+@pytest.fixture
+def serve(database: Database, tmp_path: Path, events: list[Event]) -> Iterator[Make]:
+    """Start STOW-RS; keywords are settings of the listener."""
+    running: list[HttpServer] = []
+
+    def make(stow: dict[str, Any] | None = None, *, min_free_mb: float = 0, **values: Any) -> HttpServer:
+        listener = ListenerSettings(stow=StowSettings(port=0, **(stow or {})), **values)
+        store = InstanceStore(tmp_path / "instances", min_free_mb)
+        intake = Intake(database, Settings().studies)
+        server = stow_server(listener, store, intake, events.append)
+        assert server is not None
+        server.start()
+        running.append(server)
+        return server
+
+    yield make
+    for server in running:
+        server.stop()
+
+
+def film(number: int = 1, **values: object) -> Dataset:
+    named = {
+        "StudyInstanceUID": "1.2.3.7",
+        "SeriesInstanceUID": "1.2.3.7.1",
+        "SOPInstanceUID": f"1.2.3.7.1.{number}",
+        "PatientID": "P7",
+    }
+    return with_meta(chest_film(**(named | values)))
+
+
+def body(*parts: bytes, kind: str = "application/dicom") -> bytes:
+    made = b"".join(
+        b"--%s\r\nContent-Type: %s\r\n\r\n%s\r\n" % (BOUNDARY.encode(), kind.encode(), one) for one in parts
+    )
+    return made + b"--%s--\r\n" % BOUNDARY.encode()
+
+
+def post(
+    server: HttpServer, content: bytes, *, path: str = "/studies", media: str = RELATED, token: str = ""
+) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    headers = {"Content-Type": media, **({"Authorization": f"Bearer {token}"} if token else {})}
+    try:
+        connection.request("POST", path, content, headers)
+        answer = connection.getresponse()
+        read = answer.read()
+    finally:
+        connection.close()
+    is_json = "json" in (answer.getheader("Content-Type") or "")
+    return answer.status, json.loads(read) if is_json else read.decode()
+
+
+def head_of(content: bytes) -> bytes:
+    lines = (
+        "POST /studies HTTP/1.1",
+        "Host: x",
+        f"Content-Type: {RELATED}",
+        f"Content-Length: {len(content)}",
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+def count(database: Database, table: Any) -> int:
+    with database.reading() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_another_client_stores_and_hears_what_was_taken(serve: Make, database: Database) -> None:
+    """dicomweb-client sends two films in one request; both are rows, and named in the answer."""
+    server = serve()
+    client = DICOMwebClient(f"http://127.0.0.1:{server.port}")
+    films = [dcmread_bytes(file_bytes(film(number))) for number in (1, 2)]
+    answer = client.store_instances(films)
+    taken = {str(one.ReferencedSOPInstanceUID) for one in answer.ReferencedSOPSequence}
+    assert taken == {"1.2.3.7.1.1", "1.2.3.7.1.2"}
+    assert "FailedSOPSequence" not in answer
+    assert count(database, Instance) == 2
+    with database.reading() as session:
+        assert session.scalars(select(Study.calling_ae_title)).one() == "STOW"
+
+
+def dcmread_bytes(content: bytes) -> Dataset:
+    return dcmread(io.BytesIO(content))
+
+
+def test_orthanc_sends_a_study(serve: Make, database: Database, orthanc: Orthanc) -> None:
+    """A real archive's DICOMweb client is a sender like any other."""
+    if not orthanc.dicomweb:
+        pytest.skip("Orthanc's DICOMweb plugin is not installed")
+    server = serve()
+
+    def ask(method: str, path: str, content: bytes) -> Any:
+        request = urllib.request.Request(f"{orthanc.url}{path}", data=content, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            read = answer.read()
+        return json.loads(read) if read.strip() else None
+
+    stored = ask("POST", "/instances", file_bytes(film(9, StudyInstanceUID="1.2.3.8")))
+    ask("PUT", "/dicom-web/servers/echo", json.dumps({"Url": f"http://127.0.0.1:{server.port}"}).encode())
+    ask("POST", "/dicom-web/servers/echo/stow", json.dumps({"Resources": [stored["ID"]]}).encode())
+    with database.reading() as session:
+        assert session.scalars(select(Study.study_instance_uid)).all() == ["1.2.3.8"]
+
+
+def test_same_object_again_is_taken_and_changes_nothing(serve: Make, database: Database) -> None:
+    """A sender that repeats a request hears success."""
+    server = serve()
+    sent = body(file_bytes(film()))
+    assert [post(server, sent)[0] for _ in range(3)] == [200, 200, 200]
+    assert count(database, Instance) == 1
+
+
+def test_some_taken_is_202_and_none_is_409(serve: Make, database: Database) -> None:
+    """Another SOP class, an unknown transfer syntax, rubbish and a wrong study are failures with a reason."""
+    server = serve()
+    ct = film(2, SOPClassUID=CTImageStorage)
+    status, answer = post(server, body(file_bytes(film()), file_bytes(ct), b"rubbish", written(film(3))))
+    assert status == 202
+    reasons = [one["00081197"]["Value"][0] for one in answer["00081198"]["Value"]]
+    assert reasons == [0x0122, 0xC000, 0x0122]
+    status, answer = post(server, body(file_bytes(film(4))), path="/studies/9.9.9")
+    assert (status, answer["00081198"]["Value"][0]["00081197"]["Value"]) == (409, [0xA900])
+    assert count(database, Instance) == 2
+
+
+def written(dataset: Dataset) -> bytes:
+    """A file whose meta information names another syntax than its bytes have; both names have 20 bytes."""
+    content = file_bytes(dataset)
+    return content[:400].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0") + content[400:]
+
+
+def test_object_that_contradicts_its_meta_information_is_quarantined(serve: Make, database: Database) -> None:
+    """As with C-STORE, the bytes are kept and never drafted."""
+    server = serve()
+    lying = film()
+    content = file_bytes(lying).replace(b"1.2.3.7.1.1", b"1.2.3.7.1.8", 1)
+    status, answer = post(server, body(content))
+    assert (status, answer["00081198"]["Value"][0]["00081197"]["Value"]) == (409, [0xA900])
+    assert count(database, Quarantined) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "media", "status"),
+    [
+        (b"", RELATED, 400),
+        (b"no boundary here", RELATED, 400),
+        (body(b"x")[:-8], RELATED, 400),
+        (body(), RELATED, 400),
+        (body(b"x", kind="image/jpeg"), RELATED, 415),
+        (body(b"x"), "application/dicom", 415),
+        (body(b"x"), f"multipart/form-data; boundary={BOUNDARY}", 415),
+        (body(b"x"), f'multipart/related; type="application/dicom+xml"; boundary={BOUNDARY}', 415),
+        (body(b"x"), 'multipart/related; type="application/dicom"', 400),
+        (body(b"x"), f'multipart/related; type="application/dicom"; boundary={"b" * 201}', 400),
+    ],
+)
+def test_body_that_cannot_be_read_is_refused(serve: Make, content: bytes, media: str, status: int) -> None:
+    """A clear status, and no object."""
+    assert post(serve(), content, media=media)[0] == status
+
+
+def test_object_that_is_too_long_is_refused_and_what_came_before_stays(
+    serve: Make, database: Database
+) -> None:
+    """413; the first part is durable already, and counts as taken when it comes again."""
+    server = serve(maximum_object_mb=0.5)
+    status, _answer = post(server, body(file_bytes(film()), b"x" * 600_000))
+    assert status == 413
+    assert count(database, Instance) == 1
+
+
+def test_full_disk_is_told_to_try_again(serve: Make, database: Database) -> None:
+    """503 with Retry-After semantics, and nothing is kept."""
+    status, answer = post(serve(min_free_mb=10**9), body(file_bytes(film())))
+    assert (status, answer["00081198"]["Value"][0]["00081197"]["Value"]) == (503, [0xA700])
+    assert count(database, Instance) == 0
+
+
+def test_token_stands_for_an_ae_title(serve: Make, database: Database, events: list[Event]) -> None:
+    """Without the token 401, on record; with it the sender is known by its title."""
+    server = serve({"senders": [{"ae_title": "CR_NORTH", "token": TOKEN}]})
+    sent = body(file_bytes(film()))
+    assert post(server, sent)[0] == 401
+    assert post(server, sent, token="another-token-of-length")[0] == 401
+    assert post(server, sent, token=TOKEN)[0] == 200
+    assert [one.details.get("reason_code") for one in events] == ["no-token", "no-token"]
+    with database.reading() as session:
+        assert session.scalars(select(Study.calling_ae_title)).one() == "CR_NORTH"
+
+
+def test_sender_that_goes_away_leaves_nothing_behind(serve: Make, database: Database) -> None:
+    """Half an object is no object; the next request is served."""
+    server = serve()
+    sent = body(file_bytes(film()))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head_of(sent) + sent[: len(sent) // 2])
+    assert post(server, sent)[0] == 200
+    assert count(database, Instance) == 1
+
+
+def test_sender_that_falls_silent_is_ended(serve: Make) -> None:
+    """A body that stops coming is answered 408, and its bytes are given back."""
+    server = serve(network_timeout_s=0.3, maximum_in_flight_mb=1)
+    sent = body(file_bytes(film()))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head_of(sent) + sent[:1000])
+        assert b"408" in connection.recv(1000)
+    assert post(server, sent)[0] == 200
