@@ -1,9 +1,9 @@
-"""Audit events to their destinations: each event at least once, in order, whatever is down meanwhile.
+"""Exports audit events to their destinations: each at least once, in order, through any outage.
 
-Every sink has a cursor row: the last event that it has. Numbers are given out before transactions end, so
-an event may appear after one with a larger number: a missing number is waited for a little, then passed and
-remembered, and its event goes out when it appears. One exporter at a time holds a sink's lease; the network
-is never waited for inside a transaction.
+Every sink has a cursor row with its last event. Numbers are assigned before transactions commit, so an event
+may appear after one with a larger number: the exporter waits briefly for a missing number, then skips and
+remembers it, and sends its event when it appears. One exporter at a time holds a sink's lease; no transaction
+is open while the network is in use.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from agent.foundation.errors import AuditUndelivered, LeaseLost
 from agent.foundation.settings.tree import Settings
 
 BATCH = 200
-# Longer than any transaction that holds an event should take.
+# Longer than any transaction with an event should take.
 GAP_PATIENCE_S = 5.0
-# A transaction that is still open after this time is dead, and its events with it.
+# A transaction that is still open after this time has failed, and its events with it.
 GAP_MEMORY = timedelta(days=1)
 _MOST_GAPS = 1000
 _LEASE_S = 120.0
@@ -45,7 +45,7 @@ _MERGED = frozenset({Action.RECEIVED.value, Action.IMAGE.value, Action.PRIORS.va
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
-    """A batch under a sink's lease: the events in order, and where the cursor stands after them."""
+    """A batch under a sink's lease: the events in order, and the cursor's position after them."""
 
     token: str
     occurrences: tuple[Occurrence, ...]
@@ -54,7 +54,7 @@ class _Taken:
 
 
 class AuditExporter:
-    """Brings new events to the sinks of the settings."""
+    """Sends new events to the sinks in the settings."""
 
     def __init__(
         self, database: Database, settings: Settings, sinks: Sequence[Sink] | None = None, host: str = ""
@@ -78,17 +78,16 @@ class AuditExporter:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether anything is configured."""
         return bool(self._sinks) or self._keep_days is not None
 
     def run_once(self) -> dict[str, int]:
-        """Deliver to each sink what is new, one batch after another; return the messages by sink.
-
-        A sink that takes nothing keeps its place; the others go on.
+        """Deliver new events to each sink in batches; return the number of messages by sink. A sink that
+        fails keeps its position; the others continue.
 
         Raises:
-            AuditUndelivered: of the first sink that did not take its messages, after all have been tried.
-            DatabaseUnavailable: what was delivered and not yet noted is delivered again.
+            AuditUndelivered: of the first sink that failed, after all have been tried.
+            DatabaseUnavailable: messages that were delivered but not recorded are delivered again.
         """
         sent: Counter[str] = Counter()
         failures = []
@@ -97,7 +96,7 @@ class AuditExporter:
                 while count := self._deliver(sink):
                     sent[sink.name] += count
             except LeaseLost:
-                continue  # another exporter was faster; it tells what is left
+                continue  # another exporter has the lease; it sends the rest
             except AuditUndelivered as error:
                 failures.append(error)
         self._forget_old()
@@ -126,7 +125,7 @@ class AuditExporter:
         return MessageLine(at=occurrence.at, succeeded=occurrence.succeeded, text=text)
 
     def _take(self, name: str) -> _Taken | None:
-        """Take the sink's lease and its next events; None where there are none, or another one has it."""
+        """Take the sink's lease and its next events; None if there are none, or another exporter holds it."""
         with self._database.reading() as session:
             known = session.get(AuditCursor, name)
             newest = session.execute(select(func.max(AuditEvent.id))).scalar() or 0
@@ -148,7 +147,7 @@ class AuditExporter:
         return _Taken(token=token, occurrences=occurrences, last_id=last_id, gaps=gaps)
 
     def _begin(self, session: Session, name: str, now: datetime) -> None:
-        """Make the sink's cursor; another exporter may do so at the same moment."""
+        """Create the sink's cursor; another exporter may do so at the same moment."""
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         session.execute(
             insert(AuditCursor)
@@ -181,7 +180,9 @@ class AuditExporter:
         return tuple(_occurrence(event, subjects) for event in events)
 
     def _forget_old(self) -> None:
-        """Remove old events that every sink has; the newest row stays, because it numbers the next."""
+        """Remove old events that every sink has received; the newest row is kept, because it numbers the
+        next.
+        """
         if self._keep_days is None:
             return
         with self._database.transaction() as session:
@@ -197,7 +198,7 @@ class AuditExporter:
 
 
 def sinks_of(settings: Settings, host: str) -> tuple[Sink, ...]:
-    """Return the sinks that the settings name."""
+    """Return the sinks in the settings."""
     audit = settings.audit
     file: tuple[Sink, ...] = () if audit.file is None else (FileSink(audit.file),)
     syslog: tuple[Sink, ...] = (
@@ -207,7 +208,7 @@ def sinks_of(settings: Settings, host: str) -> tuple[Sink, ...]:
 
 
 def merged(occurrences: Sequence[Occurrence]) -> list[Occurrence]:
-    """Make one occurrence of neighbours that tell of one transfer: the instances of a study, one by one."""
+    """Merge consecutive occurrences of one transfer: the instances of a study, received one by one."""
     result: list[Occurrence] = []
     for one in map(_counted, occurrences):
         last = result[-1] if result else None

@@ -1,4 +1,4 @@
-"""Which message of PS3.15 A.5.3 each of our audit actions becomes, and the codes that are in them."""
+"""The message of PS3.15 A.5.3 for each of our audit actions, and the codes in it."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ _USER = AuditCode(value="110137", meaning="User Security Attributes Changed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How an action is told.
+    """The form of an action's message.
 
     action_code: C create, R read, U update, D delete, E execute.
     outgoing: of transfers, whether we are the sender; we_asked: whether we opened the association.
-    instead: the kind that tells of it where no study is known, which the message would have to name.
+    instead: the kind used if no study is known, because the message would have to name one.
     """
 
     message: AuditMessage

@@ -1,8 +1,8 @@
 """DICOM audit messages (PS3.15 A.5) of our audit events, as XML. Pure.
 
-The schema is that of PS3.15 A.5.1.1; what each kind of message holds is that of A.5.3. A patient is named
-by Patient ID, or by a keyed hash where the settings say so, never by name. The schema wants a name for each
-object, so the kind of object stands there.
+The schema is that of PS3.15 A.5.1.1; the content of each kind of message is that of A.5.3. A patient is named
+by Patient ID, or by a keyed hash where the settings say so, never by name. The schema requires a name for
+each object; the kind of object is used.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSubject:
-    """Whose images an event concerns; values as they are to be written, hashed where that is wanted."""
+    """The patient and study that an event concerns; values as written, hashed if the settings say so."""
 
     study_instance_uid: str
     patient_id: str
@@ -51,7 +51,7 @@ class AuditSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
-    """An audit event as it was recorded, with the subjects that its study rows name."""
+    """An audit event as recorded, with the subjects of its studies."""
 
     event_id: int
     at: datetime
@@ -65,7 +65,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Who writes the messages: this service's AE title, its host, and its name as an audit source."""
+    """The source of the messages: this service's AE title, its host, and its audit source ID."""
 
     ae_title: str
     host: str
@@ -74,7 +74,7 @@ class Source:
 
 
 def message(occurrence: Occurrence, source: Source) -> Element:
-    """Return the AuditMessage element of an event; an action that is unknown becomes a Security Alert."""
+    """Return the AuditMessage element of an event; an unknown action becomes a Security Alert."""
     kind = _kind_of(occurrence)
     root = Element("AuditMessage")
     _event(root, occurrence, kind)
@@ -115,7 +115,7 @@ def _kind_of(occurrence: Occurrence) -> Kind:
     known = set(Action)
     action = Action(occurrence.action) if occurrence.action in known else Action.FAULT
     kind = KINDS[action]
-    # A transfer's message must name a study; what came without one is only an alert.
+    # A transfer's message must name a study; without one, an alert is sent.
     if kind.message in _ABOUT_STUDIES and not occurrence.subjects and kind.instead is not None:
         return kind.instead
     return kind
@@ -182,7 +182,7 @@ def _by_actor(root: Element, event: Occurrence, source: Source, _kind: Kind) -> 
 
 
 def _transfer(root: Element, event: Occurrence, source: Source, kind: Kind) -> None:
-    """Name the sender, then the receiver; who opened the association is the requestor."""
+    """Name the sender, then the receiver; the side that opened the association is the requestor."""
     if kind.outgoing:
         peer = str(event.details.get("destination") or "unknown")
         _participant(
@@ -277,7 +277,7 @@ def _queried(root: Element, event: Occurrence) -> None:
         ParticipantObjectTypeCodeRole="3" if ours else "24",
     )
     _coded(element, "ParticipantObjectIDTypeCode", id_type)
-    # Keys of a query are a patient's attributes: its level or its kind is written, never its values.
+    # The keys of a query are patient attributes: its level or its kind is written, never its values.
     query = str(event.details.get("query", ""))
     SubElement(element, "ParticipantObjectQuery").text = _base64(query)
     _studies(root, event)

@@ -1,4 +1,4 @@
-"""The start and the stop of each process in the audit, and which configuration is in force."""
+"""Audit events for the start and stop of each process, and for the configuration in force."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from agent.foundation.settings.tree import Settings
 def audited(
     database: Database, settings: Settings, role: str, actor: str, restarting: Callable[[], bool]
 ) -> Iterator[None]:
-    """Record the start now and the stop at the end; and, where the process begins anew, why.
-
-    settings are named by a digest, which differs when any value does.
+    """Record the start now, the stop at the end, and a new configuration if the process restarts. A digest
+    identifies the settings; it changes with any value.
 
     Raises:
-        DatabaseUnavailable: the start could not be recorded; nothing has begun.
+        DatabaseUnavailable: the start could not be recorded; nothing was started.
     """
     details = {
         "role": role,
@@ -41,5 +40,5 @@ def audited(
                     record(session, Event(action=Action.CONFIGURATION, actor=actor, details={"role": role}))
                 record(session, Event(action=Action.STOP, actor=actor, details={"role": role}))
         except DatabaseUnavailable as error:
-            # The process ends all the same; the next start shows that no stop was recorded.
+            # The process ends anyway; the next start shows that no stop was recorded.
             get_logger(role).warning("audit_missed", code=error.code)

@@ -1,8 +1,8 @@
-"""Where audit messages go: a file, one line each, or a syslog server. A batch is delivered, or it raises.
+"""Destinations of audit messages: a file, with one line each, or a syslog server.
 
-Syslog messages are RFC 5424 with the octet counting of RFC 5425. The protocol has no acknowledgement, so
-the orderly end of the connection stands for one: after a batch we close our side, and the server's own
-close says that it has read everything up to ours (RFC 5425 section 4.4). A reset, or silence, does not.
+Syslog messages are RFC 5424 with the octet counting of RFC 5425. The protocol has no acknowledgement, so the
+orderly end of the connection serves as one: after a batch we close our side, and the server's close shows
+that it has read everything (RFC 5425 section 4.4). A reset or a timeout is a failure.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import Protocol
 from agent.foundation.errors import AuditUndelivered
 from agent.foundation.settings.keeping import AuditSettings
 
-# Facility 10 (security), severity 5 (notice); severity 4 (warning) for what failed.
+# Facility 10 (security), severity 5 (notice); severity 4 (warning) for failures.
 _FACILITY, _NOTICE, _WARNING = 10, 5, 4
 _APP_NAME, _MESSAGE_ID = "echo-agent", "DICOM+RFC3881"
-_MARK = b"\xef\xbb\xbf"  # says that UTF-8 follows (RFC 5424 section 6.4)
+_MARK = b"\xef\xbb\xbf"  # marks the text as UTF-8 (RFC 5424 section 6.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageLine:
-    """One message as it goes out: its time, whether it tells of a success, and its text without a break."""
+    """One message as sent: its time, whether the action succeeded, and its text on one line."""
 
     at: datetime
     succeeded: bool
@@ -37,11 +37,11 @@ class MessageLine:
 
 
 class Sink(Protocol):
-    """Where messages go."""
+    """A destination of messages."""
 
     @property
     def name(self) -> str:
-        """The name under which the sink's place in the events is kept."""
+        """The name under which the sink's position is stored."""
 
     def deliver(self, lines: Sequence[MessageLine]) -> None:
         """Deliver a batch in order.
@@ -52,7 +52,7 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """Appends to a file, durably; opens it anew for each batch, so that it may be rotated by renaming."""
+    """Appends to a file, durably; reopens it for each batch, so that it can be rotated by renaming."""
 
     name = "file"
 
@@ -66,9 +66,9 @@ class FileSink:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
             with os.fdopen(descriptor, "r+b") as file:
                 if os.fstat(descriptor).st_size == 0:
-                    # Collectors read it by its group, whatever the process's umask is.
+                    # Collectors read it through its group, whatever the process's umask is.
                     os.fchmod(descriptor, 0o640)
-                # A power cut may have torn the last line: the next message begins a line of its own.
+                # A power cut may have truncated the last line: the next message starts on a new line.
                 end = file.seek(0, os.SEEK_END)
                 torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
                 file.write((b"\n" if torn else b"") + b"".join(f"{one.text}\n".encode() for one in lines))
@@ -79,7 +79,7 @@ class FileSink:
 
 
 class SyslogSink:
-    """Sends to a syslog server over TLS; over plain TCP or UDP on this machine alone."""
+    """Sends to a syslog server over TLS; over plain TCP or UDP only on this machine."""
 
     name = "syslog"
 
@@ -102,7 +102,7 @@ class SyslogSink:
                 _await_end(connection)
         except OSError as error:
             where = f"{self._host}:{self._port}"
-            raise AuditUndelivered(f"the syslog server {where} does not take audit messages") from error
+            raise AuditUndelivered(f"the syslog server {where} does not accept audit messages") from error
 
     def _send_datagrams(self, frames: Sequence[bytes]) -> None:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -138,10 +138,10 @@ def syslog_message(line: MessageLine, source: str) -> bytes:
 
 
 def _await_end(connection: socket.socket) -> None:
-    """Say that nothing more comes, and wait until the server says the same.
+    """Close our side, and wait until the server closes its own.
 
     Raises:
-        OSError: it reset the connection, or said nothing in time.
+        OSError: it reset the connection, or did not close in time.
     """
     if isinstance(connection, ssl.SSLSocket):
         try:
@@ -149,7 +149,7 @@ def _await_end(connection: socket.socket) -> None:
         except ssl.SSLEOFError:
             pass  # it closed without the TLS form; a server with unread bytes would have reset
         except ssl.SSLError as error:
-            # Some servers close at once, after they have read our end.
+            # Some servers close at once after reading our close.
             if error.reason not in (None, "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"):
                 raise
         return

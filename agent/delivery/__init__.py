@@ -1,1 +1,1 @@
-"""Stored documents to the PACS, until it has them and has committed to them."""
+"""Delivery of stored documents to the PACS, until it has stored and committed to them."""

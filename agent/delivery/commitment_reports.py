@@ -1,4 +1,4 @@
-"""N-EVENT-REPORT: what a PACS reports of storage commitment, on whichever association it comes.
+"""N-EVENT-REPORT: a PACS's reports on storage commitment, on any association.
 
 Source: PS3.4 J.3.3 (operations), PS3.7 10.1.1 and annex C (statuses).
 """
@@ -39,7 +39,7 @@ _MOST_ITEMS = 10 * commitments.LIMIT
 
 
 class _Refused(Exception):
-    """A report that is not taken; `code` names why in counts, log and audit."""
+    """A report that is refused; `code` is the reason in counts, log and audit."""
 
     def __init__(self, status: ReportStatus, code: str) -> None:
         super().__init__(code)
@@ -48,7 +48,7 @@ class _Refused(Exception):
 
 
 def rule_of(destination: DestinationSettings, settings: Settings) -> CommitmentRule:
-    """Return the bounds that the settings set for a destination."""
+    """Return the limits in the settings for a destination."""
     delivery = settings.delivery
     return CommitmentRule(
         attempts=destination.commitment_attempts,
@@ -59,7 +59,7 @@ def rule_of(destination: DestinationSettings, settings: Settings) -> CommitmentR
 
 
 class CommitmentReports:
-    """Takes reports; one of these serves the listener, and one each deliverer."""
+    """Processes reports; the listener has one, and each deliverer."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class CommitmentReports:
         chance: Random,
         note: Callable[[Event], None],
     ) -> None:
-        """Be ready; `note` takes the audit event of a report that was refused."""
+        """Initialise; `note` takes the audit event of a refused report."""
         self._database = database
         self._destinations = settings.destinations
         self._rules: Mapping[str, CommitmentRule] = {
@@ -82,13 +82,13 @@ class CommitmentReports:
         self._log = get_logger("commitment")
 
     def destinations_of(self, ae_title: str) -> frozenset[str]:
-        """Return the names of the destinations that this AE title is."""
+        """Return the names of the destinations with this AE title."""
         return frozenset(one.name for one in self._destinations if one.ae_title.strip() == ae_title.strip())
 
     def take(
         self, event: evt.Event, peer: frozenset[str], *, ae_title: str, address: str
     ) -> tuple[ReportStatus, str | None]:
-        """Take a report from the peer that the destinations `peer` are.
+        """Process a report from the peer that has the destinations `peer`.
 
         Returns the status to answer, and the transaction's UID where the report was taken.
         """
@@ -99,7 +99,7 @@ class CommitmentReports:
                 self._database, report, peer, self._rules, chance=self._chance, actor=self._actor
             )
             if reception in (Reception.UNKNOWN, Reception.WRONG_PEER):
-                # The same answer to both: a stranger learns nothing about transactions that exist.
+                # The same answer to both, so that a stranger learns nothing about existing transactions.
                 raise _Refused(ReportStatus.INVALID_ARGUMENT, reception.value)
         except _Refused as refused:
             return self._refuse(refused.status, refused.code, ae_title, address), None
@@ -128,7 +128,7 @@ class CommitmentReports:
 
 
 def _read(event: evt.Event) -> CommitmentReport:
-    """Return what an N-EVENT-REPORT says; nothing in it is believed to be well-formed."""
+    """Return the content of an N-EVENT-REPORT, which may be malformed in any way."""
     request: Any = event.request
     if str(request.AffectedSOPInstanceUID or "") != WELL_KNOWN_INSTANCE:
         raise _Refused(ReportStatus.NO_SUCH_INSTANCE, "no-such-instance")
@@ -143,12 +143,12 @@ def _read(event: evt.Event) -> CommitmentReport:
         transaction_uid = str(information.get("TransactionUID") or "")
         committed = CommitmentAnswer(word=CommitmentResult.COMMITTED)
         answers = {_key(item): committed for item in information.get("ReferencedSOPSequence") or ()}
-        # What is in both lists has failed.
+        # An instance in both lists has failed.
         for item in information.get("FailedSOPSequence") or ():
-            # A reason that cannot be read is a failure all the same: 0110, processing failure.
+            # An unreadable reason is still a failure: 0110, processing failure.
             answers[_key(item)] = failure_reason(integer(item, "FailureReason") or 0x0110)
-    # Outermost for a stranger's bytes: pydicom raises whatever they make it raise, and the peer must hear
-    # that its report cannot be read, not that we have failed.
+    # Outermost for foreign bytes: pydicom may raise anything, and the peer must be told # that its report
+    # cannot be read, not that we have failed.
     except Exception as error:
         raise _Refused(ReportStatus.INVALID_ARGUMENT, "report-unreadable") from error
     if not transaction_uid:

@@ -1,8 +1,8 @@
-"""Storage commitment in the outbox: for which stored documents to ask, and what an answer makes of them.
+"""Storage commitment in the outbox: which stored documents to request it for, and the effect of the answers.
 
-A request's transaction UID is committed before the request is sent, so that whichever process the report
-reaches knows it. `commit_at` is when a document's next step is due; taking it moves that time into the
-future, which keeps other deliverers away without a lease. Source: PS3.4 annex J.
+A request's transaction UID is committed before the request is sent, so that any process that receives the
+report knows it. `commit_at` is the due time of a document's next step; claiming a document moves that time
+into the future, which excludes other deliverers without a lease. Source: PS3.4 annex J.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _ANSWERABLE = (DeliveryState.STORED.value, DeliveryState.UNCOMMITTED.value)
 def request(
     database: Database, destination: str, *, timeout_s: float, limit: int = LIMIT
 ) -> CommitmentRequest | None:
-    """Put the documents that were not asked for yet into one transaction; None where there are none.
+    """Put the documents without a request into one transaction; return None if there are none.
 
-    timeout_s: how long its report may take.
+    timeout_s: time allowed for its report.
     """
     with database.transaction() as session:
         now = database_now(session)
@@ -66,9 +66,10 @@ def request(
 def overdue(
     database: Database, destination: str, *, hold_s: float, asked: bool = True, limit: int = LIMIT
 ) -> tuple[CommitmentItem, ...]:
-    """Take the documents whose report has not come; nobody else takes them in the next `hold_s` seconds.
+    """Claim the documents whose report is overdue; nobody else claims them for `hold_s` seconds.
 
-    With `asked=False`: the due ones of a destination that takes no requests, each counted as an attempt.
+    With `asked=False`: the due documents of a destination that accepts no requests, each counted as an
+    attempt.
     """
     with database.transaction() as session:
         now = database_now(session)
@@ -89,7 +90,7 @@ def answer(
     chance: Random,
     actor: str,
 ) -> None:
-    """Do what was found out about documents; one that has got another answer meanwhile is left alone."""
+    """Apply the answers to documents; a document that has had another answer meanwhile is skipped."""
     by_id = {item.delivery_id: (item, said) for item, said in answers}
     with database.transaction() as session:
         now = database_now(session)
@@ -100,9 +101,8 @@ def answer(
 
 
 def put_off(database: Database, items: Sequence[CommitmentItem], why: Failure, rule: CommitmentRule) -> None:
-    """Ask again as soon as it may be: the destination was not reached, which does not count as an attempt.
-
-    What was stored longer ago than `give_up_after_s` becomes UNCOMMITTED.
+    """Schedule another request as soon as possible: the destination was not reached, which does not count as
+    an attempt. A document stored longer ago than `give_up_after_s` becomes UNCOMMITTED.
     """
     by_id = {item.delivery_id: item for item in items}
     with database.transaction() as session:
@@ -127,10 +127,10 @@ def report(
     chance: Random,
     actor: str,
 ) -> Reception:
-    """Take a report from the peer that the destinations `peer` are; the same again changes nothing.
+    """Apply a report from the peer that has the destinations `peer`; a repeated report changes nothing.
 
-    A transaction speaks of the documents that were stored when it was requested: what was sent again since
-    waits for a report of its own.
+    A transaction covers the documents that were stored when it was requested; one that was sent again since
+    then waits for its own report.
     """
     with database.transaction() as session:
         now = database_now(session)
@@ -194,7 +194,7 @@ def _item(delivery: Delivery, document: Document, study_instance_uid: str) -> Co
 
 
 def _locked(session: Session, ids: Iterable[int], states: Sequence[str]) -> Sequence[tuple[Job, Delivery]]:
-    """Lock jobs, then their deliveries that are in one of these states; both in order."""
+    """Lock jobs, then their deliveries in one of these states, both in order."""
     wanted = sorted(ids)
     job_ids = select(Delivery.job_id).where(Delivery.id.in_(wanted))
     jobs = {
@@ -272,7 +272,7 @@ def _send_again(
 
 
 def _reopen(session: Session, job: Job, delivery: Delivery, now: datetime, actor: str) -> None:
-    """A job that was delivered no longer is; what is DEAD ends it again."""
+    """Reopen a delivered job; if a delivery is DEAD, the job ends again."""
     if job.state == JobState.DELIVERED.value:
         move(
             session,
@@ -287,7 +287,7 @@ def _reopen(session: Session, job: Job, delivery: Delivery, now: datetime, actor
 
 
 def _note(session: Session, job: Job, delivery: Delivery, now: datetime, actor: str) -> None:
-    """Put the destination's word on record."""
+    """Record the destination's answer in the audit."""
     record(
         session,
         Event(

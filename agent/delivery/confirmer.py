@@ -1,7 +1,7 @@
-"""The second half of delivery: what a destination has stored, it is asked to answer for.
+"""Storage commitment: asks each destination to commit to the documents that it has stored.
 
-A request goes out by N-ACTION; its report comes over the same association, or later to the listener. Where
-none comes, the destination is asked what it holds (C-FIND); a DICOMweb server is only asked that (QIDO-RS).
+A request is sent by N-ACTION; its report arrives on the same association, or later at the listener. If none
+arrives, the destination is queried for what it holds (C-FIND); a DICOMweb server is only queried (QIDO-RS).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FOUND = CommitmentAnswer(
     ),
 )
 _NOT_THERE = Failure(
-    code="commitment-lost", reason="asked what it holds, the destination does not have it", retryable=True
+    code="commitment-lost", reason="the destination was queried and does not have it", retryable=True
 )
 # More than a look-up of a whole batch takes; after that (s) another deliverer may take over, or sooner where
 # `commitment_timeout_s` is shorter: one that dies in the middle holds nothing up for longer.
@@ -52,7 +52,7 @@ _LONGEST_HOLD_S = 600.0
 
 
 class Way(Protocol):
-    """How a destination is asked."""
+    """The way in which a destination is asked."""
 
     def ask(self, destination: DestinationSettings, request: CommitmentRequest, on_report: OnReport) -> None:
         """Request commitment; see `agent.network.commitment_scu.ask`."""
@@ -119,10 +119,10 @@ class Confirmer:
                 stop.wait(self._poll_s)
 
     def step(self) -> int:
-        """Ask for what is due, one request and one look-up; return of how many documents.
+        """Make one request and one query for the due documents; return their number.
 
         Raises:
-            DatabaseUnavailable: what was not answered is asked for again.
+            DatabaseUnavailable: unanswered documents are asked for again.
         """
         if not self._breaker.allows(self._seconds()):
             return 0

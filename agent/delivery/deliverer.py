@@ -1,7 +1,7 @@
-"""The loop that sends: outbox to destinations, one thread a destination, so that a dead PACS holds nobody.
+"""The delivery loop: one thread for each destination, so that an unreachable PACS does not delay the others.
 
-Nothing of a document is made here. Each try sends the bytes that the worker stored, under the same UID, so
-that a document that was stored but whose answer was lost is, at the next try, the same document again.
+Documents are never built here. Each attempt sends the bytes that the worker stored, under the same UID, so
+that after a lost answer the next attempt sends the identical document.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ UPKEEP_EVERY_S = 15.0
 
 
 class Deliverer:
-    """Sends what is due, retries with backoff, and leaves a dead destination alone for a while."""
+    """Sends due documents, retries with backoff, and pauses for a destination that is down."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Deliverer:
         self._log = get_logger("deliverer")
 
     def run(self, stop: threading.Event) -> None:
-        """Send until `stop` is set; then end with the document in hand.
+        """Send until `stop` is set; then finish the current document.
 
         Raises:
             SettingsError: the TLS files of a destination are missing or do not fit; nothing was sent.
@@ -128,7 +128,7 @@ class Deliverer:
         """Send one batch to each destination, then ask for commitment; return how many documents were sent.
 
         Raises:
-            DatabaseUnavailable: leases run out by themselves, and the documents are sent again.
+            DatabaseUnavailable: leases expire by themselves, and the documents are sent again.
         """
         self.upkeep()
         with self._keeper:
@@ -139,7 +139,7 @@ class Deliverer:
         return sent
 
     def upkeep(self) -> None:
-        """Take back what a dead deliverer held, and give up what has waited too long.
+        """Reclaim the documents of a dead deliverer, and give up those that have waited too long.
 
         Raises:
             DatabaseUnavailable: nothing was done.
@@ -159,7 +159,7 @@ class Deliverer:
                 self._news[destination.name].clear()
 
     def _wake(self) -> None:
-        """Look at the outbox now, without waiting for the next poll. From any thread."""
+        """Poll the outbox now. From any thread."""
         for news in self._news.values():
             news.set()
 
@@ -167,7 +167,7 @@ class Deliverer:
         breaker = self._breakers[destination.name]
         if not breaker.allows(self._seconds()):
             return 0
-        # After an outage one document finds out whether the destination is back.
+        # After an outage one document tests whether the destination is back.
         limit = 1 if breaker.failures else self._delivery.batch
         claims = deliveries.claim(
             self._database,
@@ -202,7 +202,7 @@ class Deliverer:
                     self._breakers[destination.name] = self._breakers[destination.name].succeeded()
         except ConnectionLost as error:
             self._trip(destination, error)
-            # The one in hand has failed; the others were not tried.
+            # The current document has failed; the others were not tried.
             if waiting:
                 self._end(waiting.pop(0), error)
         except DeliveryRefused as error:
@@ -265,7 +265,7 @@ class Deliverer:
         )
 
     def _end(self, claim: DeliveryClaim, error: Exception) -> None:
-        """The document was not taken: it waits, or is DEAD."""
+        """Record that the document was not accepted: it waits, or is DEAD."""
         failure = describe(error)
         try:
             state = deliveries.fail(
@@ -287,7 +287,7 @@ class Deliverer:
     def _postpone(self, claims: Sequence[DeliveryClaim]) -> None:
         if claims:
             untried = Failure(
-                code="not-tried", reason="the association ended before its turn", retryable=True
+                code="not-tried", reason="the association ended before it was sent", retryable=True
             )
             deliveries.postpone(self._database, claims, 0.0, untried)
 

@@ -1,1 +1,1 @@
-"""The worker: claimed jobs through the network, drafts written as they are done."""
+"""The worker: runs claimed jobs through the network and writes each draft when it is done."""

@@ -1,8 +1,8 @@
-"""What a worker has taken from the queue and is making ready, while the network drafts other studies.
+"""The prefetcher: claims jobs and decodes their images while the network drafts other studies.
 
 The network's stream takes from here (`model.drafts.study.StudySource`). One thread claims jobs and a few
 decode their pixels, so that the stream's own thread never waits for the database or for a file while it has
-something to draft. A study and its job travel as one object: no answer can reach another's job.
+something to draft. A study and its job are one object, so an answer cannot reach another study's job.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from model.drafts.study import Study
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DraftCase:
-    """A job with what its draft is made from."""
+    """A job with the material of its draft."""
 
     claim: Claim
     material: Material
 
 
 def study_of(case: DraftCase) -> Study[DraftCase]:
-    """The case as the stream takes it."""
+    """Return the case in the form that the network's stream takes."""
     return Study(key=case, images=case.material.images, context=case.material.context)
 
 
 class Tray:
-    """Claims as many jobs as there is room for, and gives each out when its pixels are decoded.
+    """Claims as many jobs as there is room for, and hands each out once its pixels are decoded.
 
-    claim: takes at most so many jobs. prepare: a job to its material. refuse: is told of a job whose
-    material cannot be had. poll_s: longest wait (s) before the queue is looked at again. decoders: threads.
-    rounds: claims to make in all; without end, until `stop`, when left out.
+    claim: takes at most so many jobs. prepare: a job to its material. refuse: called with a job whose
+    material cannot be prepared. poll_s: longest wait (s) before the queue is polled again. decoders: threads.
+    rounds: total number of claims; unlimited, until `stop`, if omitted.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class Tray:
         self._log = get_logger("worker")
         # Jobs claimed so far.
         self.claimed = 0
-        # What must not happen, and ends the stream.
+        # An unexpected error, which ends the stream.
         self.error: BaseException | None = None
 
     def __enter__(self) -> Self:
-        """Watch for the end: a wait for studies ends with it."""
+        """Watch for `stop`, which also ends a wait for studies."""
         threading.Thread(target=self._watch, name="stop", daemon=True).start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop the threads: a look that is under way ends, nothing more is claimed or prepared after this."""
+        """Stop the threads after the running poll; nothing is claimed or prepared after this."""
         self._clerk.shutdown()
         self._decoders.shutdown(cancel_futures=True)
 
     def take(self, room: int, *, idle: bool) -> Sequence[Study[DraftCase]] | None:
-        """At most `room` studies that are ready, the most urgent first; None when no more will come."""
+        """Return at most `room` prepared studies, the most urgent first; None when no more will come."""
         while True:
             self._news.clear()
             self._file()
@@ -94,25 +94,25 @@ class Tray:
             self._news.wait(None if pending else max(0.0, self._look_at - monotonic()))
 
     def wake(self) -> None:
-        """Look at the queue again without waiting: there may be a new job. From any thread."""
+        """Poll the queue now, because there may be a new job. From any thread."""
         self._look_at = 0.0
         self._news.set()
 
     def fail(self, error: BaseException) -> None:
-        """End the stream because of this. From any thread."""
+        """End the stream with this error. From any thread."""
         self.error = error
         self._news.set()
 
     def done(self, case: DraftCase) -> None:
-        """This case has its answer."""
+        """Record that this case has been answered."""
         del self._given_out[case.claim.token]
 
     def given_out(self) -> list[DraftCase]:
-        """The cases that have no answer yet."""
+        """Return the cases that have no answer yet."""
         return list(self._given_out.values())
 
     def left_over(self) -> list[Claim]:
-        """The jobs that were claimed and have no answer; to be asked once the stream has ended."""
+        """Return the claimed jobs without an answer; call it after the stream has ended."""
         claims = [case.claim for case in self._given_out.values()]
         claims.extend(claim for claim, _future in self._preparing)
         if self._looking is not None and self._looking.exception() is None:
@@ -132,18 +132,18 @@ class Tray:
         return self._rounds == 0 and self._looking is None and not self._preparing
 
     def _look(self, room: int) -> None:
-        """Let the queue be looked at, unless that is under way or its time has not come."""
+        """Start a poll of the queue, unless one is running or it is too early."""
         if room < 1 or self._looking is not None or self._rounds == 0 or monotonic() < self._look_at:
             return
         if self._rounds is not None:
             self._rounds -= 1
-        # Until the answer is here: `wake` in the meantime brings the next look forward again.
+        # Until this poll has answered; `wake` in the meantime brings the next poll forward.
         self._asked, self._look_at = room, monotonic() + self._poll_s
         self._looking = self._clerk.submit(self._claim, room)
         self._looking.add_done_callback(self._tell)
 
     def _file(self) -> None:
-        """Take in what was claimed."""
+        """Accept the claimed jobs."""
         if self._looking is None or not self._looking.done():
             return
         looked, self._looking = self._looking, None
@@ -156,7 +156,7 @@ class Tray:
         elif isinstance(error, DatabaseUnavailable) and error.retryable and self._rounds is None:
             self._log.warning("database_unavailable", code=error.code)
         else:
-            # Not raised here, in the stream: a broken queue is no fault of the network.
+            # Not raised in the stream: a failing queue is not the network's fault.
             self.fail(error)
 
     def _enter(self, claims: Sequence[Claim]) -> None:

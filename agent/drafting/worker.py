@@ -1,4 +1,4 @@
-"""The loop that drafts: jobs stream into the network, and each draft is written as soon as it is done.
+"""The drafting loop: jobs stream into the network, and each draft is written as soon as it is done.
 
 The network never waits: the next jobs are claimed and their pixels decoded meanwhile
 (`agent.drafting.prefetch`), and another thread writes finished drafts (`agent.drafting.write_results`).
@@ -38,29 +38,31 @@ from model.drafts.draft import DraftText, ModelIdentity
 from model.drafts.study import StudyList, StudySource
 
 NOTICES_EVERY_S = 5.0
-# A queue that never empties does not put the notices off for longer than this.
+# Longest delay (s) of notices while the queue never empties.
 NOTICES_AFTER_S = 60.0
 # Decoding a film costs about 0.2 s of one core; more threads than this would starve the network.
 MAXIMUM_DECODERS = 8
-# After so many failures of the network in a row, whatever the study, it is the device that is broken.
+# After this many consecutive failures of the network with different studies, the device is at fault.
 FAILURES_IN_A_ROW = 3
 
 
 class Reporter(Protocol):
-    """The network's door (`model.reporting.reporter.Reporter`)."""
+    """The network's interface (`model.reporting.reporter.Reporter`)."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which network this is."""
+        """The identity of the network."""
 
     def draft_stream(
         self, source: StudySource[DraftCase], *, ahead: int | None = None
     ) -> Iterable[tuple[DraftCase, DraftText | Exception]]:
-        """Draft what the source has; each study's draft, or its own error, as soon as it is there."""
+        """Draft the studies of the source; yield each study's draft, or its error, as soon as it is
+        available.
+        """
 
 
 class DraftingWorker:
-    """Takes jobs off the queue and puts drafts into the outbox."""
+    """Takes jobs from the queue and puts drafts into the outbox."""
 
     def __init__(
         self,
@@ -90,20 +92,21 @@ class DraftingWorker:
         self._log = get_logger("worker")
 
     def run(self, stop: threading.Event) -> None:
-        """Draft until `stop` is set; then finish what the network has, and give back the rest.
+        """Draft until `stop` is set; then finish the studies in the network, and return the others to the
+        queue.
 
         Raises:
-            NetworkFailed: the network fails at every study; a new process may do better.
+            NetworkFailed: the network fails on every study; a new process may succeed.
         """
         with Waker(self._database, JOBS, self._wake):
             self._work(stop, impatient=stop)
 
     def run_once(self) -> int:
-        """Claim once, draft what was claimed, and return how many jobs that were.
+        """Claim once, draft the claimed jobs, and return their number.
 
         Raises:
             DatabaseUnavailable: nothing could be claimed.
-            NetworkFailed: the network fails at every study.
+            NetworkFailed: the network fails on every study.
         """
         stop, impatient = threading.Event(), threading.Event()
         impatient.set()
@@ -116,7 +119,7 @@ class DraftingWorker:
         return taken
 
     def _wake(self) -> None:
-        """Look at the queue now, without waiting for the next poll. From any thread."""
+        """Poll the queue now. From any thread."""
         tray = self._tray
         if tray is not None:
             tray.wake()
@@ -170,7 +173,7 @@ class DraftingWorker:
                 self._log.error("model_failed", code=describe(error).code, count=len(in_hand))
                 if not in_hand:
                     self._count_failure(error)
-            # The one at fault shows when each is drafted alone.
+            # Drafting each study alone shows which one is at fault.
             for case in in_hand:
                 answer = self._alone(case)
                 tray.done(case)
@@ -189,14 +192,15 @@ class DraftingWorker:
         self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
             raise NetworkFailed(
-                "the network fails at every study: this worker ends, and its jobs go back; look at the device"
+                "the network fails on every study: this worker stops, and its jobs return to the queue; "
+                "check the device"
             ) from error
 
     def _gather(self, claim: Claim) -> Material:
         return gather(self._database, self._store, self._settings, claim)
 
     def _look(self, room: int) -> list[Claim]:
-        """Claim as many jobs as there is room for, urgent ones first; when there are none, write notices."""
+        """Claim as many jobs as there is room for, urgent ones first; if there are none, write notices."""
         if monotonic() >= self._notices_at + NOTICES_AFTER_S:
             self._write_notices()
         worker = self._settings.worker
@@ -218,9 +222,9 @@ class DraftingWorker:
 
 
 class Pen:
-    """One thread that writes. Who is `most` writings ahead of it waits: drafts do not pile up in memory.
-
-    failed: is told of what must not happen, an error that no claim's end has taken care of.
+    """A writer thread with a bounded queue: a caller that is `most` writes ahead blocks, so that drafts do
+    not accumulate in memory. failed: called with an unexpected error that was not handled at the end of a
+    claim.
     """
 
     def __init__(self, most: int, failed: Callable[[BaseException], None]) -> None:
@@ -229,15 +233,15 @@ class Pen:
         self._failed = failed
 
     def __enter__(self) -> Pen:
-        """Nothing to do yet: the thread starts with the first writing."""
+        """Do nothing yet: the thread starts with the first write."""
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Let all be written."""
+        """Wait until everything is written."""
         self._thread.shutdown()
 
     def write(self, act: Callable[..., None], *arguments: object) -> None:
-        """Let it be written, after what came before."""
+        """Queue a write behind the earlier ones."""
         self._room.acquire()
         self._thread.submit(act, *arguments).add_done_callback(self._written)
 

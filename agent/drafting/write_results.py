@@ -1,7 +1,7 @@
-"""The ends of claims: a draft to its rows, a failure to its state, what was not begun back to the queue.
+"""The ends of claims: writes a draft, records a failure, or returns a job that was not started to the queue.
 
-Each end is one transaction under the claim's fencing token. An absent database is waited for, because the
-network's work is worth more than the wait; a worker that lost its lease meanwhile writes nothing.
+Each end is one transaction under the claim's fencing token. If the database is unavailable the worker waits,
+because a draft is expensive; a worker that lost its lease meanwhile writes nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ T = TypeVar("T")
 
 
 class Results:
-    """Writes what becomes of claims, and stops prolonging their leases.
-
-    impatient: once it is set, an absent database is waited for no more.
+    """Writes the results of claims, and stops renewing their leases. impatient: once it is set, an
+    unavailable database is no longer waited for.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Results:
         self._log = get_logger("worker")
 
     def settle(self, case: DraftCase, answer: DraftText | Exception) -> None:
-        """Write a study's draft, or what kept it from being drafted."""
+        """Write a study's draft, or the reason why it was not drafted."""
         if isinstance(answer, Exception):
             self.refuse(case.claim, answer)
             return
@@ -78,7 +77,7 @@ class Results:
             )
 
     def refuse(self, claim: Claim, error: Exception) -> None:
-        """Write that a job was not drafted, and why: it is tried again, or stops."""
+        """Record why a job was not drafted: it is retried, or stops."""
         failure = self._described(claim, error)
         fail = partial(
             jobs.fail, self._database, claim, failure, self._policy, chance=self._chance, actor=self._owner
@@ -95,7 +94,9 @@ class Results:
             )
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give back what was not begun, without an attempt; without a database the leases run out."""
+        """Return jobs that were not started, without counting an attempt; without a database the leases
+        expire.
+        """
         self._keeper.drop(claims)
         try:
             jobs.release(self._database, claims, actor=self._owner)
@@ -103,10 +104,10 @@ class Results:
             self._log.warning("database_unavailable", code=error.code)
 
     def patiently(self, act: Callable[[], T]) -> T:
-        """Do something, as soon as the database can be reached.
+        """Call `act`, and repeat it until the database can be reached.
 
         Raises:
-            DatabaseUnavailable: it could not be reached before the time for patience was over.
+            DatabaseUnavailable: it could not be reached before `impatient` was set, or refuses permanently.
         """
         while True:
             try:
@@ -117,14 +118,14 @@ class Results:
                     raise
 
     def _end(self, claim: Claim, act: Callable[[], T]) -> T | None:
-        """Do what ends a claim, and return its result; None where the claim was not ended."""
+        """Call what ends a claim, and return its result; None if the claim was not ended."""
         try:
             return self.patiently(act)
         except LeaseLost as error:
             self._log.warning("result_discarded", job_id=claim.job_id, code=error.code)
             return None
         except DatabaseUnavailable:
-            # The lease runs out by itself, and the study is drafted again.
+            # The lease expires by itself, and the study is drafted again.
             return None
         finally:
             self._keeper.drop([claim])
@@ -171,7 +172,7 @@ class Results:
 
 
 def _check_identity(case: DraftCase) -> None:
-    """The last look before a text is written under a patient's name.
+    """The last check before a text is written under a patient's name.
 
     Raises:
         StudyMixedUp: the images are not of the job's study.

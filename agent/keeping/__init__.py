@@ -1,1 +1,1 @@
-"""How long images are kept, and what is purged."""
+"""Retention: how long images are kept, and what is purged."""

@@ -21,11 +21,11 @@ from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Job, PriorSearch
 from agent.foundation.settings.tree import Settings
 
-# Differences below this (s) are the ordinary correction of a clock, and the time that a transaction takes.
+# Differences below this (s) are ordinary clock corrections, or the duration of a transaction.
 _SLACK_S = 2.0
 # A step forward below this (s) matters to no limit.
 _LEAST_STEP_S = 30.0
-# How long (s) the listener holds a study open whose association is still sending, at most.
+# Longest time (s) for which the listener keeps a study open while its association is sending.
 _LONGEST_HOLD_S = 6.0
 
 Moment = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
@@ -42,10 +42,10 @@ class _Wait:
 
 
 def undo_clock_steps(database: Database, settings: Settings) -> int:
-    """Bring forward what would wait longer than it may; return how many times were changed.
+    """Bring forward times that exceed the longest allowed wait; return how many were changed.
 
     Raises:
-        DatabaseUnavailable: what was done before it is done.
+        DatabaseUnavailable: earlier changes are kept.
     """
     return sum(_bring_forward(database, wait) for wait in _waits(settings))
 

@@ -1,4 +1,4 @@
-"""What the database knows of the studies whose image files are still here, in the order of their arrival."""
+"""The facts on studies whose image files are still stored, in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.keeping.rules import RetentionFacts
 
 
 def next_studies(session: Session, after_id: int, limit: int) -> list[int]:
-    """Return the ids of the next studies that have a file here, oldest first."""
+    """Return the ids of the next studies with a stored file, oldest first."""
     rows = session.scalars(
         select(Instance.study_id)
         .where(Instance.purged_at.is_(None), Instance.study_id > after_id)
@@ -109,7 +109,7 @@ def _drafts(session: Session, study_ids: Sequence[int]) -> dict[int, list[tuple[
 
 
 def _unjudged_since(drafts: Sequence[tuple[str, datetime]]) -> datetime | None:
-    """Return when the latest draft was made, unless a verdict or a notice came after it."""
+    """Return the time of the latest draft, unless a verdict or a notice followed it."""
     if not drafts or drafts[-1][0] != "drafted":
         return None
     return drafts[-1][1]
@@ -127,8 +127,8 @@ def _quarantined(session: Session, study_ids: Sequence[int]) -> frozenset[int]:
 def _needed(session: Session, study_ids: Sequence[int]) -> frozenset[int]:
     """Return the earlier studies of jobs that have not ended, and of studies that still have files.
 
-    The second holds only those that are nothing but earlier studies: what has a draft of its own goes by
-    its own age.
+    The second applies only to studies that are nothing but earlier studies; a study with a draft of its own
+    is purged by its own age.
     """
     held = aliased(Instance)
     unfinished = Job.state.not_in([state.value for state in ENDED])

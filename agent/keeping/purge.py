@@ -1,8 +1,8 @@
-"""The purge of image files: first the rows say that the files are gone, then they go.
+"""The purge of image files: first the rows are marked purged, then the files are removed.
 
-A death between the two leaves files of which every row is purged; the next start removes them. A file is
-removed while its rows are locked and none of them needs it, so that an image that comes again meanwhile
-either finds its file or is known to have lost it (`agent.receive.intake`).
+If the process dies in between, the next start removes the files whose rows are all marked purged. A file is
+removed while its rows are locked and none of them needs it, so that an image that arrives again meanwhile
+either finds its file or is recorded as missing (`agent.receive.intake`).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from agent.keeping.rules import PURGES, Reason, RetentionFacts, Rules, judge
 from agent.objects.store import InstanceStore
 
 PAGE = 200
-# Pages that one tick looks at; the next tick goes on from there.
+# Pages for each tick; the next tick continues from there.
 PAGES_A_TICK = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeDecision:
-    """What becomes of a study's files."""
+    """The decision on a study's files."""
 
     facts: RetentionFacts
     reason: Reason
 
     @property
     def purges(self) -> bool:
-        """Whether they go."""
+        """Whether they are purged."""
         return self.reason in PURGES
 
 
@@ -53,7 +53,7 @@ class Purged:
 
 
 class Purge:
-    """Looks at the studies, oldest first, and purges those that may go."""
+    """Goes through the studies, oldest first, and purges those that may be purged."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Purge:
         actor: str,
         older_than: timedelta | None = None,
     ) -> None:
-        """`older_than` stands instead of the settings' ages: a person asks for it."""
+        """`older_than` replaces the settings' ages, at a person's request."""
         self._database = database
         self._settings = settings.retention
         self._store = store
@@ -84,9 +84,9 @@ class Purge:
         return self._settings.purges or self._rules.older_than is not None
 
     def plan(self) -> Iterator[PurgeDecision]:
-        """Say of each study with files here what would become of it, oldest first; nothing is changed.
+        """Return the decision on each study with stored files, oldest first, without changing anything.
 
-        Of a purge for space it says what may go until enough is free.
+        For a purge for space, studies are listed until enough is free.
         """
         freed, after_id = 0.0, 0
         while True:
@@ -101,10 +101,10 @@ class Purge:
             after_id = ids[-1]
 
     def run(self) -> Purged:
-        """Purge all that may go.
+        """Purge everything that may be purged.
 
         Raises:
-            DatabaseUnavailable: what was purged before is purged.
+            DatabaseUnavailable: earlier purges are kept.
         """
         self._after_id = 0
         total: Counter[str] = Counter()
@@ -113,7 +113,8 @@ class Purge:
         return self._purged(total)
 
     def tick(self) -> Purged:
-        """Purge of the next pages of studies what may go; after the last page the next tick begins anew.
+        """Purge what may be purged on the next pages of studies; after the last page the next tick starts
+        over.
 
         Raises:
             DatabaseUnavailable: what was purged before is purged.
@@ -134,7 +135,7 @@ class Purge:
         )
 
     def _page(self, total: Counter[str]) -> bool:
-        """Look at the next page; return whether there was one."""
+        """Process the next page; return whether there was one."""
         now, ids, found = self._read(self._after_id)
         if not ids:
             return False
@@ -146,7 +147,7 @@ class Purge:
         return True
 
     def _read(self, after_id: int) -> tuple[datetime, Sequence[int], Sequence[RetentionFacts]]:
-        """Return the database's time, the next page's studies, and what is known of them."""
+        """Return the database's time, and the studies of the next page with their facts."""
         with self._database.reading() as session:
             ids = next_studies(session, after_id, PAGE)
             return database_now(session), ids, read_facts(session, ids)
@@ -159,7 +160,7 @@ class Purge:
         """Judge a study again under its lock, and purge it; return whether it was."""
         with self._database.transaction() as session:
             now = database_now(session)
-            # The lock that an arriving image takes too: none comes between the judgement and the rows.
+            # The lock that an arriving image takes too: none can arrive between the decision and the update.
             session.execute(select(Study.id).where(Study.id == study_id).with_for_update())
             facts = read_facts(session, [study_id])
             reason = judge(facts[0], rules, now) if facts else Reason.UNFINISHED
@@ -192,7 +193,7 @@ class Purge:
         return True
 
     def _purge_quarantine(self) -> int:
-        """Remove what has been in quarantine for its time; return how many."""
+        """Remove objects whose time in quarantine is over; return how many."""
         days = self._settings.quarantine_keep_days
         if days is None:
             return 0

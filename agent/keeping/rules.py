@@ -1,7 +1,7 @@
 """Which studies' image files may be purged, and why or why not. Pure.
 
-What the archive has taken responsibility for may go; what is not finished, not delivered, in conflict or
-still needed stays, whatever its age and however full the disk.
+A study that the archive has committed to may be purged; one that is unfinished, undelivered, in conflict or
+still needed is kept, whatever its age and however full the disk is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from agent.foundation.settings.keeping import RetentionSettings
 
 
 class Reason(StrEnum):
-    """Why a study's files go, or stay."""
+    """Why a study's files are purged or kept."""
 
     OLD = "old"
     SPACE = "space"
@@ -33,18 +33,18 @@ class Reason(StrEnum):
     NOT_DELIVERED = "not-delivered"
 
 
-# What is said of each in the purge's table.
+# The text for each reason in the table of `purge`.
 WORDS = {
-    Reason.OLD: "older than it is to be kept",
+    Reason.OLD: "older than the retention time",
     Reason.SPACE: "the disk is short of space",
     Reason.TOO_YOUNG: "not old enough yet",
     Reason.NO_RULE: "no setting of `retention` purges studies like this",
-    Reason.UNFINISHED: "a draft or a delivery of it is not finished",
-    Reason.STOPPED: "FAILED or DEAD: a person has to look at it (`retention.failed_keep_days`)",
-    Reason.CONFLICT: "it has a conflict: a person has to look at it",
+    Reason.UNFINISHED: "it has an unfinished draft or delivery",
+    Reason.STOPPED: "FAILED or DEAD: needs a person's attention (`retention.failed_keep_days`)",
+    Reason.CONFLICT: "it has a conflict: needs a person's attention",
     Reason.QUARANTINE: "one of its files is in quarantine",
     Reason.COMPARISON: "studies that it is compared with are still here",
-    Reason.UNJUDGED: "no radiologist has judged it yet (`retention.unjudged_keep_days`)",
+    Reason.UNJUDGED: "no radiologist has reviewed it yet (`retention.unjudged_keep_days`)",
     Reason.NOT_COMMITTED: "a destination has not committed to a document yet",
     Reason.STORED_ONLY: "stored without commitment (`retention.without_commitment`)",
     Reason.NOT_DELIVERED: "its draft was delivered nowhere (`retention.without_commitment`)",
@@ -56,11 +56,11 @@ _WITHOUT_DRAFT = frozenset({JobState.SKIPPED, JobState.CANCELED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionFacts:
-    """What is known of a study whose files are still here.
+    """The facts on a study whose files are still stored.
 
     jobs: the state of each job; deliveries: destination and state of each document's delivery.
     last_step_at: the latest of its images, steps, drafts and deliveries.
-    drafted_at: when the latest draft was made that nobody has judged; None where there is none.
+    drafted_at: the time of the latest draft that nobody has reviewed; None if there is none.
     needed: it is an earlier study of one that is not finished (or, if only that, that still has files).
     """
 
@@ -80,9 +80,8 @@ class RetentionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The settings, which destinations commit, and what a person asked for.
-
-    older_than: instead of the settings' ages, for all but stopped studies; short_of_space: purge the oldest.
+    """The settings, the destinations that commit, and a person's request. older_than: replaces the settings'
+    ages, for all but stopped studies; short_of_space: purge the oldest.
     """
 
     settings: RetentionSettings
@@ -97,7 +96,7 @@ class Rules:
 
 
 def judge(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason:
-    """Return why a study's files go (one of `PURGES`), or why they stay."""
+    """Return why a study's files are purged (one of `PURGES`) or kept."""
     keeps = _keeps(facts, rules, now)
     if keeps is not None:
         return keeps
@@ -112,7 +111,7 @@ def judge(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason:
 
 
 def _keeps(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason | None:
-    """Return what forbids the purge at any age."""
+    """Return the reason that forbids a purge at any age, if any."""
     if facts.conflict is not None:
         return Reason.CONFLICT
     if facts.quarantined:
@@ -123,7 +122,7 @@ def _keeps(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason | None:
         return None  # a copy: the archive has it
     if not facts.jobs or any(state in UNSENT for _, state in facts.deliveries):
         return Reason.UNFINISHED
-    # A draft for which there is no destination at all stays DRAFTED for ever.
+    # A draft without any destination stays DRAFTED.
     resting = ENDED if facts.deliveries else ENDED | {JobState.DRAFTED}
     if any(state not in resting for state in facts.jobs):
         return Reason.UNFINISHED
@@ -135,7 +134,7 @@ def _keeps(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason | None:
 
 
 def _undelivered(facts: RetentionFacts, rules: Rules) -> Reason | None:
-    """Return what is missing until every destination holds every document for certain."""
+    """Return why it is not certain that every destination holds every document, if so."""
     for destination, state in facts.deliveries:
         if state is DeliveryState.UNCOMMITTED:
             return Reason.NOT_COMMITTED
@@ -157,14 +156,14 @@ def _unjudged(facts: RetentionFacts, rules: Rules, now: datetime) -> Reason | No
 
 
 def _limit(facts: RetentionFacts, rules: Rules) -> timedelta | None:
-    """Return the age at which a study like this goes by itself; None for never."""
+    """Return the age at which a study like this is purged; None for never."""
     settings = rules.settings
     if any(state in _STOPPED for state in facts.jobs):
         return _days(settings.failed_keep_days)
     if rules.older_than is not None:
         return rules.older_than
     if facts.prior:
-        # Nothing that it is compared with is here any more.
+        # No study that is compared with it is stored any more.
         return rules.minimum_age if settings.purges else None
     if all(state in _WITHOUT_DRAFT for state in facts.jobs):
         return _days(settings.skipped_keep_days)

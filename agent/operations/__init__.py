@@ -1,1 +1,1 @@
-"""How the service is: status, health, metrics, heartbeats, probes."""
+"""The state of the service: status, health, metrics, heartbeats, probes."""

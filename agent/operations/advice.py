@@ -1,4 +1,4 @@
-"""What a person should do about a code: the words that stand in docs/operations.md too (a test compares)."""
+"""What a person should do about a code: the same words as in docs/operations.md (a test compares)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from agent.foundation.errors import AgentError
 
 
 def _hints(root: type[AgentError]) -> Iterator[tuple[str, str]]:
-    """Return each error's code with its hint; those of one code share it."""
+    """Return each error's code with its hint; errors with the same code share it."""
     if root.hint:
         yield root.code, root.hint
     for derived in root.__subclasses__():
         yield from _hints(derived)
 
 
-# Codes at which a job or a document stops. Each advice begins with what to do, not with what happened.
+# Codes of stopped jobs and documents. Each text begins with what to do, not with what happened.
 ADVICE: Mapping[str, str] = dict(_hints(AgentError)) | {
     "commitment-lost": "look at the PACS's storage and its rules for deleting reports, then `dead retry`",
     "commitment-refused": "look in the PACS at the object that has our document's UID, then `dead retry`",

@@ -1,4 +1,4 @@
-"""Judges a status: what is wrong, how badly, and what to do about it."""
+"""Evaluates a status: what is wrong, how severe it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Level(IntEnum):
     CRITICAL = 2
 
 
-# A queue that is older than this (s) has stopped or is too slow.
+# A queue whose oldest job is older than this (s) has stopped or is too slow.
 QUEUE_WARNING_S = 600.0
 WAITING_WARNING_S = 600.0
 NEEDED_ROLES = {
-    "listener": "no listener runs: nothing can be received; start `echo-agent listen` (or `serve`)",
-    "worker": "no worker runs: nothing is drafted; start `echo-agent work` (or `serve`)",
-    "deliverer": "no deliverer runs: drafts stay here; start `echo-agent deliver` (or `serve`)",
-    "housekeeping": "nobody keeps house: no study is completed; start `echo-agent housekeep`, or set "
-    "`listener.keep_house: true`",
+    "listener": "no listener is running: nothing can be received; start `echo-agent listen` (or `serve`)",
+    "worker": "no worker is running: nothing is drafted; start `echo-agent work` (or `serve`)",
+    "deliverer": "no deliverer is running: drafts are not sent; start `echo-agent deliver` (or `serve`)",
+    "housekeeping": "the housekeeping process is not running: no study is completed; "
+    "start `echo-agent housekeep`, or set `listener.keep_house: true`",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that a person should look at; the text says what to do."""
+    """Something that needs attention; the text says what to do."""
 
     level: Level
     code: str
@@ -42,7 +42,7 @@ class Problem:
 
 
 def judge(status: ServiceStatus, settings: Settings) -> tuple[Problem, ...]:
-    """Return what is wrong, the worst first."""
+    """Return the problems, the most severe first."""
     problems = [
         *_processes(status, settings),
         *_disk(status, settings),
@@ -57,7 +57,7 @@ def judge(status: ServiceStatus, settings: Settings) -> tuple[Problem, ...]:
 
 
 def worst(problems: Iterable[Problem]) -> Level:
-    """Return the level of the whole."""
+    """Return the overall level."""
     return max((problem.level for problem in problems), default=Level.OK)
 
 
@@ -92,7 +92,7 @@ def _audit(status: ServiceStatus) -> Iterator[Problem]:
 
 
 def disk_level(free_mb: float | None, least_mb: float) -> Level:
-    """Return how the free space (MB) is, where senders are told to wait below `least_mb`."""
+    """Return the level of the free space (MB); below `least_mb` senders are told to wait."""
     if free_mb is None or free_mb < least_mb:
         return Level.CRITICAL
     return Level.WARNING if free_mb < 2 * least_mb else Level.OK

@@ -1,4 +1,4 @@
-"""Signs of life: every process keeps one row in `workers` that says who it is and what it does."""
+"""Heartbeats: every process keeps one row in `workers` with its identity and what it is doing."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Presence:
         self._log = get_logger(role)
 
     def __enter__(self) -> Presence:
-        """Write the first sign of life and start the thread."""
+        """Write the first heartbeat and start the thread."""
         self.write()
         self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop the thread and remove the row: an orderly end is no loss."""
+        """Stop the thread and remove the row, because an orderly end is not a failure."""
         self._stop.set()
         self._thread.join()
         try:
@@ -49,7 +49,7 @@ class Presence:
             self._log.warning("presence_missed", code=error.code)
 
     def write(self) -> None:
-        """Write one sign of life.
+        """Write one heartbeat.
 
         Raises:
             DatabaseUnavailable: the database does not answer.
@@ -76,5 +76,5 @@ class Presence:
             try:
                 self.write()
             except DatabaseUnavailable as error:
-                # The next beat tries again; the process itself meets the same trouble and says so.
+                # The next heartbeat tries again; the process itself has the same problem and reports it.
                 self._log.warning("presence_missed", code=error.code)

@@ -1,4 +1,4 @@
-"""What an operator asks about jobs and studies: lists, one job's life, one study's whole history."""
+"""Queries of an operator: lists of jobs, one job's history, one study's whole history."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class JobHistory:
     steps: Sequence[Step]
     text: str | None
     model_name: str | None
-    # What the reader is told of the draft, and each eligible image: whether it was read, and why not.
+    # The draft's flags, and each eligible image with the reason if it was not read.
     flags: Sequence[str]
     images: Sequence[Mapping[str, Any]]
     deliveries: Sequence[DeliveryLine]
@@ -103,7 +103,7 @@ class StudyHistory:
 def list_jobs(
     database: Database, *, state: JobState | None, limit: int, code: str | None = None
 ) -> tuple[JobLine, ...]:
-    """Return the newest jobs, of one state and one code or of all."""
+    """Return the newest jobs, with one state and one code or with any."""
     with database.reading() as session:
         chosen = select(Job, Study.study_instance_uid).join(Study, Study.id == Job.study_id)
         if state is not None:
@@ -123,7 +123,7 @@ def job_history(database: Database, job_id: int) -> JobHistory:
     with database.reading() as session:
         job = session.get(Job, job_id)
         if job is None:
-            raise NotFound(f"there is no job {job_id}; `echo-agent queue list` shows those that there are")
+            raise NotFound(f"there is no job {job_id}; `echo-agent queue list` lists them")
         return _history(session, job, session.get_one(Study, job.study_id).study_instance_uid)
 
 

@@ -20,9 +20,9 @@ from agent.operations.throughput import Throughput
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "echo_agent"
-# Only these of what a process says of itself become labels: short words that we made ourselves.
+# Only these values that a process reports become labels: short words of our own.
 _MODEL_LABELS = ("model", "version", "device", "demonstration")
-_GPU = {"gpu_memory_used": "GPU memory in use.", "gpu_memory_total": "GPU memory in all."}
+_GPU = {"gpu_memory_used": "GPU memory in use.", "gpu_memory_total": "Total GPU memory."}
 
 
 def exposition(status: ServiceStatus, settings: Settings) -> bytes:
@@ -33,7 +33,7 @@ def exposition(status: ServiceStatus, settings: Settings) -> bytes:
 
 
 class _StatusCollector(Collector):
-    """Gives one status to the library."""
+    """Passes one status to the library."""
 
     def __init__(self, status: ServiceStatus, settings: Settings) -> None:
         self._status = status
@@ -71,9 +71,9 @@ def _service(status: ServiceStatus, settings: Settings) -> Iterator[Metric]:
         PREFIX, "The service.", value={"version": status.version, "database": status.database}
     )
     problems = judge(status, settings)
-    yield _single("level", "How it is: 0 well, 1 look at it, 2 it does not work.", float(worst(problems)))
+    yield _single("level", "Health: 0 ok, 1 warning, 2 critical.", float(worst(problems)))
     counts = Counter((problem.code, problem.level.name.lower()) for problem in problems)
-    yield _gauge("problems", "What a person should look at.", ("code", "level"), counts.items())
+    yield _gauge("problems", "Problems that need attention.", ("code", "level"), counts.items())
     yield _single("disk_free_bytes", "Free space on storage.path.", _bytes(status.disk_free_mb))
     yield _single(
         "disk_needed_bytes",
@@ -83,7 +83,7 @@ def _service(status: ServiceStatus, settings: Settings) -> Iterator[Metric]:
     yield _single("database_bytes", "Size of the database.", _bytes(status.database_mb))
     yield _gauge(
         "audit_waiting",
-        "Audit events that a destination has not got.",
+        "Audit events that a destination has not received.",
         ("destination",),
         (((name,), float(place.waiting)) for name, place in status.audit.items()),
     )
@@ -116,7 +116,7 @@ def _by_name(counts: Mapping[str, int]) -> Iterator[tuple[Sequence[str], float |
 def _processes(status: ServiceStatus) -> Iterator[Metric]:
     yield _gauge(
         "process_up",
-        "Whether a process of the last day gives signs of life.",
+        "Whether a process of the last day sends heartbeats.",
         ("role", "process"),
         (((one.role, one.id), float(one.alive)) for one in status.processes),
     )
@@ -138,7 +138,7 @@ def _processes(status: ServiceStatus) -> Iterator[Metric]:
     )
     answers = CounterMetricFamily(
         f"{PREFIX}_listener_events",
-        "What the listener counted since its start: objects by how they ended.",
+        "Objects since the listener's start, by outcome.",
         labels=("process", "event"),
     )
     for one in listeners:
@@ -172,7 +172,7 @@ def _destinations(status: ServiceStatus) -> Iterator[Metric]:
     )
     yield _gauge(
         "destination_up",
-        "Whether the destination answered the deliverer's last C-ECHO (or DICOMweb) question.",
+        "Whether the destination answered the deliverer's last C-ECHO (or DICOMweb) request.",
         ("destination",),
         (
             ((one.name,), None if one.answer is None else float(one.answer.reachable))

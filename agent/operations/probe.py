@@ -1,8 +1,8 @@
 """Asks each destination whether it is there, in the way of its kind: C-ECHO, a connection
 (MLLP has no question that leaves no trace), or a small DICOMweb request.
 
-`status` asks at once. The deliverer asks every minute and leaves the answers with its sign of life, so that
-the metrics have them without a connection of their own.
+`status` asks directly. The deliverer asks every minute and stores the answers with its heartbeat, so that the
+metrics need no connection of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.network.store_scu import echo
 from agent.operations.status import Answer
 
 EVERY_S = 60.0
-# A PACS that needs longer than this for a C-ECHO is as good as gone for whoever waits at the screen.
+# For a person waiting at the screen, a PACS that needs longer than this (s) for a C-ECHO is down.
 PATIENCE_S = 4.0
 AT_ONCE = 16
 
@@ -28,7 +28,7 @@ Ask = Callable[[DestinationSettings], None]
 
 
 def ask(destination: DestinationSettings) -> None:
-    """Return when the destination answers.
+    """Return if the destination answers.
 
     Raises:
         AgentError: it does not; the text says why.
@@ -72,7 +72,7 @@ def ask_all(
 
 
 class Watch:
-    """Asks the destinations again and again, from a thread; `about` is what they answered last."""
+    """Asks the destinations repeatedly, from a thread; `about` returns their latest answers."""
 
     def __init__(self, destinations: Sequence[DestinationSettings], ask_one: Ask = ask) -> None:
         self._destinations = destinations
@@ -82,16 +82,16 @@ class Watch:
         self._thread = threading.Thread(target=self._watch, name="probe", daemon=True)
 
     def __enter__(self) -> Watch:
-        """Begin to ask."""
+        """Start asking."""
         self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End; a question that is on its way is not waited for."""
+        """Stop, without waiting for a pending request."""
         self._stop.set()
 
     def about(self) -> dict[str, Any]:
-        """Return the answers in the form of a sign of life."""
+        """Return the answers in the form of a heartbeat."""
         return {
             "destinations": [each.name for each in self._destinations],
             "answers": {

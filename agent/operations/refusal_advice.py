@@ -1,4 +1,4 @@
-"""What to change so that a refused sender is let in: the line for `config.yaml`, or the sender's side."""
+"""What to change so that a refused sender is accepted: a line of `config.yaml`, or the sender."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIXED = {
     "no-context-proposed": "look at the sender's configuration: it proposes no presentation context",
     "request-malformed": "look at the sender's software: its association request cannot be read",
     "request-cut-off": "look at the network between: the association request was cut off",
-    "no-association-request": "look what connects there: it speaks another protocol, or TLS to a "
+    "no-association-request": "check what is connecting: it speaks another protocol, or TLS to a "
     "port without `listener.tls`",
     "tls-failed": "check the sender's certificate and `listener.tls.authorities`",
     "pdu-timeout": "look at the network between, or raise `listener.pdu_timeout_s`",
@@ -48,7 +48,7 @@ def refusal_advice(refusal: SenderRefusal, listener: ListenerSettings) -> str:
 
 
 def wanted(refusal: SenderRefusal) -> str:
-    """Return the classes and syntaxes that were proposed; empty where they were not the reason."""
+    """Return the proposed classes and syntaxes; empty if they were not the reason."""
     if not refusal.sop_classes:
         return ""
     classes = ", ".join(UID(uid).name for uid in refusal.sop_classes)

@@ -1,7 +1,7 @@
-"""Who sends, how much, and what was refused at the door: read from the audit record.
+"""Senders, their volume, and what the listener refused: read from the audit record.
 
-A PACS whose images are turned away is told so by a DIMSE status or a rejection, and its administrator looks
-weeks later. What was refused lately is therefore told by `status`, with what to change.
+A PACS whose images are refused receives a DIMSE status or a rejection, but its administrator may notice weeks
+later. `status` therefore reports recent refusals, with what to change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agent.database.audit.record import Action
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditEvent, Instance, Study
 
-# Events that `status` looks through, the newest first: a bound for a busy day.
+# Most events that `status` reads, newest first: a bound for a busy day.
 EVENTS_READ = 20_000
 LIST_CAP = 2_000
 # An association was refused, or cut; a failure status answered one object.
@@ -28,7 +28,7 @@ _AT_THE_DOOR = (*_ASSOCIATIONS, Action.NOT_TAKEN.value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderRefusal:
-    """What was refused to one sender for one reason; the proposal, where that was the reason."""
+    """Refusals of one sender for one reason; with the proposal, if that was the reason."""
 
     ae_title: str
     called_ae_title: str
@@ -55,7 +55,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Senders:
-    """Everybody who knocked since `since`; `bytes_by_title` counts what is kept, by calling AE title."""
+    """Return all senders since `since`; `bytes_by_title`: stored bytes by calling AE title."""
 
     since: datetime
     senders: Sequence[Sender]
@@ -65,7 +65,7 @@ class Senders:
 def read_refusals(
     session: Session, since: datetime, actions: Sequence[str] = _ASSOCIATIONS
 ) -> tuple[SenderRefusal, ...]:
-    """Return what was refused since then, the latest first: associations, or what `actions` name."""
+    """Return the refusals since then, the latest first: of associations, or of what `actions` name."""
     recent = (
         select(AuditEvent)
         .where(AuditEvent.at >= since)
@@ -83,7 +83,7 @@ def read_refusals(
 
 
 def read_senders(database: Database, *, days: float) -> Senders:
-    """Return who sent in the last days.
+    """Return the senders of the last days.
 
     Raises:
         DatabaseUnavailable: the database does not answer.

@@ -1,4 +1,4 @@
-"""Whose chest films may be skipped for their words: the last days' images of each sender, summed up."""
+"""Senders whose chest films may be skipped because of the wording of their attributes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.database.tables import Instance, Study
 from agent.films.routing.summary import Skipped, Summary, summarise
 
 DAYS = 7
-# The newest images that are looked at: the answer takes as long with a million of them.
+# The newest images that are read, so that the duration does not grow with the number of images.
 MOST_IMAGES = 5_000
 _RADIOGRAPHS = ("CR", "DX")
 

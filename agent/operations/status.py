@@ -1,7 +1,7 @@
 """One read model of the whole service, for the CLI, the web page and the metrics.
 
-Every query is bounded: counts stop at `COUNT_CAP`, lists at `LIST_CAP`, so that the answer takes as long
-with a million studies as with a thousand. Nothing in it is a patient's attribute.
+Every query is bounded: counts stop at `COUNT_CAP`, lists at `LIST_CAP`, so that the duration does not grow
+with the number of studies. Nothing in it is a patient's attribute.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from agent.operations.throughput import Throughput, read_throughput
 COUNT_CAP = 10_000
 LIST_CAP = 2_000
 PROBLEMS_SHOWN = 10
-# A process writes a sign of life every few seconds; after this silence it counts as gone.
+# A process writes a heartbeat every few seconds; after this time (s) without one it counts as down.
 ALIVE_WITHIN_S = 45.0
-# A document that was given back because the association ended before its turn.
+# A document that was returned because the association ended before it was sent.
 NOT_TRIED = "not-tried"
 TROUBLE = (JobState.FAILED, JobState.DEAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStatus:
-    """A process of the service: `silent_s` is the time (s) since its last sign of life."""
+    """A process of the service: `silent_s` is the time (s) since its last heartbeat."""
 
     id: str
     role: str
@@ -67,7 +67,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a destination answered when it was asked whether it is there (C-ECHO, DICOMweb), and when."""
+    """A destination's latest answer to a probe (C-ECHO, DICOMweb), and its time."""
 
     reachable: bool
     words: str
@@ -76,9 +76,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationStatus:
-    """What waits for one PACS; `oldest_waiting_s` is the age (s) of the longest waiting document.
-
-    `answer` is None where nobody has asked it yet.
+    """The deliveries to one PACS; `oldest_waiting_s` is the age (s) of the longest waiting document. `answer`
+    is None before the first probe.
     """
 
     name: str
@@ -86,7 +85,7 @@ class DestinationStatus:
     oldest_waiting_s: float | None
     last_code: str | None
     last_reason: str | None
-    # Documents that wait after a failed attempt, and the most attempts that one of them has behind it.
+    # Documents that wait after a failed attempt, and the most failed attempts of one of them.
     failing: int
     attempts: int
     # Documents of the last day that it stored with a warning, by status.
@@ -129,7 +128,7 @@ class ServiceStatus:
     disk_free_mb: float | None
     # By destination of audit messages: file, syslog.
     audit: Mapping[str, AuditBacklog] = field(default_factory=dict)
-    # What was refused at the listener's door in the last day, the latest first.
+    # The listener's refusals of the last day, the latest first.
     refusals: Sequence[SenderRefusal] = ()
     # Senders of which more than a tenth of the last days' films were skipped for their words.
     skipped_words: Sequence[SkippedWords] = ()
@@ -171,7 +170,7 @@ def read_status(database: Database, settings: Settings) -> ServiceStatus:
 
 
 def living_processes(database: Database) -> tuple[str, ...]:
-    """Return the names of the processes that have given a sign of life lately.
+    """Return the names of the processes with a recent heartbeat.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -195,7 +194,7 @@ def _counts(
     states: Iterable[StrEnum],
     *where: ColumnElement[bool],
 ) -> dict[str, int]:
-    """Count the rows of each state, up to `COUNT_CAP`, in one question to the database."""
+    """Count the rows of each state, up to `COUNT_CAP`, in one query."""
     parts = []
     for state in states:
         some = select(column).where(*where, column == state.value).limit(COUNT_CAP).subquery()
@@ -250,7 +249,7 @@ def _destinations(
 
 
 def _answers(processes: Sequence[ProcessStatus]) -> dict[str, Answer]:
-    """Return what the living deliverers heard last from each destination."""
+    """Return the latest answer of each destination to a running deliverer."""
     found: dict[str, Answer] = {}
     for process in processes:
         if process.role != "deliverer" or not process.alive:
@@ -308,7 +307,7 @@ def _latency(session: Session, since: datetime) -> Latency:
 
 
 def percentile(values: Sequence[float], rank: int) -> float | None:
-    """Return the `rank`-th percentile (1 to 99), rounded to milliseconds; None of nothing."""
+    """Return the `rank`-th percentile (1 to 99), rounded to milliseconds; None without values."""
     if not values:
         return None
     if len(values) == 1:

@@ -1,4 +1,4 @@
-"""How many studies went how far in a time span: counted in the history, which nothing rewrites."""
+"""The number of studies that reached each state in a time span, counted in the history of the jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from agent.database.states import JobState
 from agent.database.tables import JobEvent
 
-# Steps that are looked at, the newest first: a day of a busy hospital, and a bound for the busiest.
+# Most transitions that are read, newest first: more than a day of a busy hospital has.
 STEPS_READ = 20_000
 
 
@@ -39,7 +39,7 @@ _FIELDS = {
 
 
 def read_throughput(session: Session, *, hour: datetime, day: datetime) -> tuple[Throughput, Throughput]:
-    """Return what happened since `hour` and since `day`, of which `day` is the earlier moment."""
+    """Return the counts since `hour` and since `day`; `day` is the earlier moment."""
     recent = (
         select(JobEvent.at, JobEvent.to_state)
         .where(JobEvent.at >= day)

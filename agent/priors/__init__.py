@@ -1,1 +1,1 @@
-"""Earlier studies of the patient: search, choice, and what a draft is compared with."""
+"""The search for earlier studies of the patient in the archive."""

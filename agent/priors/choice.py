@@ -33,8 +33,8 @@ def choose_priors(
     before: its date and time, as DA and TM values in one; on the same day an earlier time counts.
     modalities: an earlier study that names its modalities has one of these.
 
-    An archive whose answers name several issuers for a patient ID of which we know none may mean several
-    patients: then none of them is chosen.
+    If we know no issuer and the archive's answers name several for the patient ID, they may be several
+    patients: then no study is chosen.
     """
     others = [one for one in found if one.study_instance_uid and one.study_instance_uid != uid]
     issuers = {one.issuer_of_patient_id for one in others if one.issuer_of_patient_id}
@@ -53,7 +53,7 @@ def choose_priors(
 
 
 def earliest(study_date: str, maximum_age_days: int) -> str:
-    """Return the first day (DA) of which studies are wanted, for a valid day; else the day itself."""
+    """Return the first day (DA) of the search for a valid study date; otherwise the date itself."""
     try:
         day = datetime.strptime(study_date, "%Y%m%d")
         return (day - timedelta(days=maximum_age_days)).strftime("%Y%m%d").rjust(8, "0")

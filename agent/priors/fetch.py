@@ -153,16 +153,16 @@ class PriorFetcher:
     def _search(self, task: SearchTask) -> None:
         """Run one search and write its outcome."""
         if self._searcher is None:  # the settings were changed since the study was queued
-            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason="there is no archive to ask"))
+            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason="no archive is configured"))
             return
         if not task.patient.patient_id or len(task.study_date) != 8 or not task.study_date.isdigit():
-            reason = "the study names no patient ID or no study date, so nobody can be asked about"
+            reason = "the study has no patient ID or no study date to search by"
             self._end(task.job_id, SearchResult(code=NOT_ASKED, reason=reason))
             return
         with self._lock:
             allowed = self._breaker.allows(time.monotonic())
         if not allowed:
-            reason = "the archive has failed several times and is left alone for a moment"
+            reason = "the archive has failed several times; it is not asked for a while"
             self._end(task.job_id, SearchResult(code=ArchiveUnavailable.code, reason=reason))
             return
         result = self._searcher.search(task)
@@ -199,7 +199,9 @@ class PriorFetcher:
             ).all()
         for job_id, owner, deadline in late:
             if owner is None or deadline + timedelta(seconds=GRACE_S) <= now:
-                self._end(job_id, SearchResult(code=LATE, reason="the earlier studies were not here in time"))
+                self._end(
+                    job_id, SearchResult(code=LATE, reason="the earlier studies did not arrive in time")
+                )
 
     def _end(self, job_id: int, result: SearchResult) -> None:
         """Write the outcome of a search, and release its job."""

@@ -143,7 +143,7 @@ class PriorSearcher:
         """Retrieve the wanted number of studies; return the last refusal.
 
         Raises:
-            ArchiveUnavailable, ArchiveLate: the archive is of no more use.
+            ArchiveUnavailable, ArchiveLate: the archive can no longer be used.
         """
         refusal, fetched = None, 0
         for study in choice.studies:
@@ -156,7 +156,7 @@ class PriorSearcher:
         return refusal
 
     def _fetch(self, archive: Archive, study_instance_uid: str) -> bool:
-        """Have the images and reports of one study sent; return False if it has no usable image.
+        """Retrieve the images and reports of one study; return False if it has no usable image.
 
         Raises:
             ArchiveRefused: none of the images was sent.

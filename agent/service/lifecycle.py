@@ -1,7 +1,7 @@
-"""What every long-running process of the service does alike: signals, readiness, and living with its parent.
+"""What all long-running processes of the service share: signals, readiness, and ending with their parent.
 
-SIGTERM and SIGINT ask for an orderly end, SIGHUP for a restart with a configuration that has been checked
-first. Readiness and the watchdog speak systemd's protocol, to systemd or to our own supervisor.
+SIGTERM and SIGINT request an orderly shutdown, SIGHUP a restart with a configuration that is checked first.
+Readiness and the watchdog use systemd's protocol, with systemd or with our own supervisor.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ WATCHDOG_EVERY_S = 5.0
 
 
 class Lifecycle:
-    """The life of this process: `stop` is set when it should end, `restart` says whether to begin anew."""
+    """The life cycle of this process: `stop` is set when it should end, `restart` if it should start
+    again.
+    """
 
     def __init__(self, role: str, check_configuration: Callable[[], object]) -> None:
         self.stop = threading.Event()
         self.restart = False
-        # The code of the configuration that a reload refused; None when the last one was taken.
+        # The error code of a rejected reload; None if the last reload was accepted.
         self.refused: str | None = None
         self.id = f"{role}@{socket.gethostname()}:{os.getpid()}"
         self._role = role
@@ -37,20 +39,21 @@ class Lifecycle:
         self._log = get_logger(role)
 
     def take_signals(self) -> None:
-        """Handle the signals from now on; call it in the main thread, before anything slow."""
+        """Install the signal handlers; call it in the main thread, before anything slow."""
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_hangup)
 
     def end_with_parent(self) -> None:
-        """End in order when standard input closes: the supervisor holds its other end, however it dies."""
+        """Shut down when standard input closes: the supervisor holds its other end, so it closes however the
+        supervisor ends.
+        """
         threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
 
     def ready(self, *threads: str) -> None:
-        """Say that the process does its work now, and keep the watchdog content until it stops.
-
-        The watchdog is fed only while the named threads live, each from the moment at which it is first seen:
-        without them the process would look well and do nothing, and systemd starts it anew instead.
+        """Report readiness, and notify the watchdog until the process stops. The watchdog is notified only
+        while the named threads are alive, each from the moment at which it is first seen. If one of them
+        dies, systemd restarts the process, which would otherwise look healthy and do nothing.
         """
         _notify("READY=1")
         self._log.info("ready", pid=os.getpid())
@@ -60,11 +63,11 @@ class Lifecycle:
         feed.start()
 
     def told(self, about: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
-        """Return what a process says of itself, with the code of a reload that was refused."""
+        """Return what a process reports about itself, with the code of a rejected reload."""
         return lambda: {**about(), **({} if self.refused is None else {"reload_refused": self.refused})}
 
     def finish(self) -> None:
-        """Say that the process stops; where a restart was asked for, become the new process."""
+        """Report that the process is stopping; on a restart, replace it with the new process."""
         _notify("RELOADING=1" if self.restart else "STOPPING=1")
         self._log.info("stopped", pid=os.getpid())
         if self.restart:
@@ -109,11 +112,11 @@ class Lifecycle:
 
 
 def _notify(state: str) -> None:
-    """Tell whoever started us; where nobody asked to be told, nothing happens."""
+    """Notify the service manager, if there is one."""
     if "NOTIFY_SOCKET" not in os.environ:
         return
     notifier = sdnotify.SystemdNotifier()
     notifier.notify(state)
-    # The library keeps its socket open for ever; it has none when the supervisor has died.
+    # The library keeps its socket open; it has none when the supervisor has died.
     if notifier.socket is not None:
         notifier.socket.close()

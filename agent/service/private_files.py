@@ -1,7 +1,7 @@
-"""Keeps others from reading the database and the images: they hold patients' names.
+"""Restricts access to the database and the images, which hold patients' names.
 
-New files get the rights of the process (`umask`), which lets nobody else in. What was made by an earlier
-version, or put back by hand, is set right here.
+New files get the permissions of the process's `umask`, which excludes others. Files created by an earlier
+version, or restored by hand, are corrected here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _BESIDE = ("", "-wal", "-shm", "-journal")
 
 
 def make_private(settings: Settings) -> None:
-    """Take from others the right to read the database's file and the folder of the images.
+    """Remove other users' permission to read the database file and the folder of the images.
 
-    A group keeps its rights on the folder, which several machines may share. What belongs to somebody else
-    is left as it is: `config check` and `doctor` cannot change it either.
+    A group keeps its rights on the folder, which several machines may share. Files that belong to another
+    user are left as they are; `config check` and `doctor` report them.
     """
     file = sqlite_file(make_url(settings.database.url))
     if file is not None:

@@ -1,8 +1,8 @@
 """`echo-agent serve`: listener, worker and deliverer as child processes of one, restarted when they die.
 
-A child reports readiness as it would to systemd, over a socket of its own. One that ends before it was
-ever ready has a problem that starting it again cannot mend: then everything stops, with that child's
-reason on standard error. One that dies later is started again, after a pause that grows.
+A child reports readiness as it would to systemd, over a socket of its own. If a child ends before it was ever
+ready, a restart would not help: everything stops, and that child's reason is on standard error. A child that
+dies later is restarted after an increasing pause.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from agent.service.lifecycle import Lifecycle
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-# A child that has lived this long is taken to be healthy: its next pause is short again.
+# A child that has run this long counts as healthy: its next pause is short again.
 HEALTHY_AFTER_S = 60.0
 POLL_S = 0.2
 
@@ -38,12 +38,12 @@ class ChildSpec:
 
 
 def pause_s(failures: int) -> float:
-    """Return the pause (s) before the start that follows `failures` deaths in a row."""
+    """Return the pause (s) before the restart after `failures` consecutive deaths."""
     return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, failures - 1)))
 
 
 class Child:
-    """One child process and the socket over which it says that it is ready."""
+    """One child process and the socket on which it reports readiness."""
 
     def __init__(self, spec: ChildSpec, folder: Path) -> None:
         self.spec = spec
@@ -65,7 +65,7 @@ class Child:
         self.process = subprocess.Popen(self.spec.command, stdin=subprocess.PIPE, env=environment)
 
     def read(self) -> None:
-        """Take what the child has said."""
+        """Read the child's notifications."""
         while True:
             try:
                 said = self.socket.recv(4096)
@@ -75,13 +75,13 @@ class Child:
                 self.ready = self.was_ready = True
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, if the process lives."""
+        """Send a signal if the process is alive."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
 
 class Supervisor:
-    """Keeps the children alive until `lifecycle.stop` is set, then lets them end in order."""
+    """Keeps the children running until `lifecycle.stop` is set, then stops them in order."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Supervisor:
         self._children: list[Child] = []
 
     def run(self) -> None:
-        """Run until asked to stop.
+        """Run until stopped.
 
         Raises:
             ProcessFailed: a child ended before it was ever ready; all others have been stopped.
@@ -120,7 +120,7 @@ class Supervisor:
                     child.socket.close()
 
     def hang_up(self) -> None:
-        """Let every child check the configuration and restart with it."""
+        """Tell every child to check the configuration and to restart with it."""
         for child in self._children:
             child.send(signal.SIGHUP)
 

@@ -1,7 +1,7 @@
-"""Regular ticks that a step of the wall clock neither stops nor multiplies.
+"""A scheduler of regular ticks that is unaffected by steps of the wall clock.
 
 APScheduler waits until a wall-clock time. After the clock was set back by an hour, every next run is an hour
-away. A thread of its own, which waits on monotonic time, looks every second for a job whose next run is
+away. A thread of its own, which waits on monotonic time, checks every second for a job whose next run is
 further away than its interval, and brings it forward.
 """
 
@@ -41,7 +41,7 @@ class Ticker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the functions that are running."""
+        """Stop after the running functions have finished."""
         self._stop.set()
         self._thread.join()
         self._scheduler.shutdown(wait=True)
@@ -52,7 +52,7 @@ class Ticker:
             for job, interval in self._jobs:
                 try:
                     due = job.next_run_time
-                    # One interval may lie between; more than that is a step of the clock.
+                    # A next run more than one interval away indicates a step of the clock.
                     if due is not None and due - now > interval + timedelta(seconds=self._look_every_s):
                         job.modify(next_run_time=now)
                 except JobLookupError:

@@ -1,8 +1,7 @@
-"""The ticks: quiet studies are completed, what a silent owner holds is taken back, files that may go are
-purged, and audit messages are sent out.
+"""Housekeeping: completes quiet studies, reclaims expired leases, purges files, and exports audit messages.
 
-APScheduler only ticks. When something is due stands in the database, so a missed or a doubled tick, or a
-second housekeeper, changes nothing.
+APScheduler only triggers the work. Due times are stored in the database, so a missed or doubled tick, or a
+second housekeeping process, does no harm.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _PURGE_EVERY_S = 60.0
 
 
 class Housekeeper:
-    """Runs the ticks in threads of its own between `start` and `stop`."""
+    """Runs the housekeeping tasks in threads of its own between `start` and `stop`."""
 
     def __init__(self, database: Database, settings: Settings, store: InstanceStore, chance: Random) -> None:
         self._database = database
@@ -52,7 +51,7 @@ class Housekeeper:
         self._ticker = Ticker()
 
     def start(self) -> None:
-        """Begin to tick; the first ticks come at once."""
+        """Start; every task runs once immediately."""
         self._every(min(max(self._settings.studies.shortest_quiet_time_s / 4, 0.1), 1.0), self.complete)
         self._every(_RECLAIM_EVERY_S, self.reclaim)
         self._every(_WITHDRAW_EVERY_S, self.withdraw)
@@ -65,7 +64,7 @@ class Housekeeper:
         self._ticker.start()
 
     def stop(self) -> None:
-        """End after the ticks that are running."""
+        """Stop after the running tasks have finished."""
         self._ticker.stop()
 
     def complete(self) -> None:
@@ -80,19 +79,19 @@ class Housekeeper:
             )
 
     def withdraw(self) -> None:
-        """Take back what went out under a patient who is no longer the study's."""
+        """Withdraw documents that were sent under a patient who is no longer the study's."""
         count = withdraw_due(self._database, self._settings)
         if count:
             self._log.warning("drafts_withdrawn", count=count)
 
     def compare(self) -> None:
-        """Compare drafts with signed reports that have come."""
+        """Compare drafts with signed reports that have arrived."""
         count = compare_due(self._database)
         if count:
             self._log.info("drafts_compared", count=count)
 
     def reclaim(self) -> None:
-        """Take back the jobs and deliveries whose owner has gone silent."""
+        """Reclaim the jobs and deliveries whose lease has expired."""
         count = jobs.reclaim_expired(
             self._database,
             self._settings.worker.retry,
@@ -118,7 +117,7 @@ class Housekeeper:
             self._log.warning("clock_set_forward", count=count)
 
     def export(self) -> None:
-        """Send out the audit messages that are new; a destination that is down is told of once."""
+        """Export new audit messages; a destination that is down is logged once."""
         try:
             self._exporter.run_once()
         except AuditUndelivered as error:
@@ -131,7 +130,7 @@ class Housekeeper:
         self._undelivered = False
 
     def purge(self) -> None:
-        """Remove image files that need not be kept any longer."""
+        """Remove image files that no longer need to be kept."""
         done = self._purge.tick()
         if done.files or done.quarantined:
             self._log.info("purged", count=done.files + done.quarantined, size_bytes=done.size_bytes)
@@ -140,7 +139,7 @@ class Housekeeper:
         self._ticker.every(seconds, partial(self._guarded, tick))
 
     def _guarded(self, tick: Callable[[], None]) -> None:
-        """Run a tick; what it raises ends this tick, not the ticking."""
+        """Run a task; an exception ends this run only."""
         try:
             tick()
         except AgentError as error:

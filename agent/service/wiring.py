@@ -1,6 +1,6 @@
-"""The composition root: settings in, live objects out, and the processes made of them.
+"""The composition root: builds live objects from the settings, and the processes from these.
 
-Only what the worker needs imports the network's libraries, so the listener never does.
+Only the worker imports the network's libraries.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def open_database(settings: Settings) -> Database:
-    """Open the database; nothing is sent to it yet."""
+    """Open the database; does not connect yet."""
     return Database(open_engine(settings.database.url))
 
 
@@ -75,14 +75,14 @@ def load_reporter(settings: Settings) -> Reporter:
 
 
 def _probes(size: int) -> list[NDArray[np.uint8]]:
-    """Return images on which int8 is compared with full precision; seeds far from those of the training."""
+    """Return images for the comparison of int8 with full precision; their seeds are not used in training."""
     from model.phantom import training_example
 
     return [image for n in range(8) for image in training_example(8_000_000 + n, size).images[:1]]
 
 
 def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
-    """Receive and keep house until asked to stop; then let what is arriving arrive.
+    """Run the listener and housekeeping until stopped; then let open transfers finish.
 
     Raises:
         PortUnavailable: the address and port cannot be bound.
@@ -142,7 +142,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
 
 
 def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
-    """Draft until asked to stop; then finish what is in hand.
+    """Run the worker until stopped; then finish the current studies.
 
     Raises:
         ModelError: the checkpoint does not load, or the device that was asked for is not there.
@@ -176,7 +176,7 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
 
 
 def _gpu_memory(reporter: Reporter) -> dict[str, Any]:
-    """Return the GPU's memory (bytes) in use, by us and by others, and in all; nothing of a CPU."""
+    """Return the GPU's memory (bytes), in use by all processes and total; empty for a CPU."""
     import torch
 
     device = reporter.device.device
@@ -187,7 +187,9 @@ def _gpu_memory(reporter: Reporter) -> dict[str, Any]:
 
 
 def _warm_up(reporter: Reporter) -> None:
-    """Draft a black image: what is loaded at the first draft is loaded now, and a broken device shows."""
+    """Draft a black image, so that everything is loaded and a broken device is detected before the first
+    study.
+    """
     import numpy as np
 
     from model.reporting.reporter import ReporterImage
@@ -196,7 +198,7 @@ def _warm_up(reporter: Reporter) -> None:
 
 
 def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
-    """Send until asked to stop; then finish what is in hand."""
+    """Run the deliverer until stopped; then finish the current documents."""
     from agent.delivery.deliverer import Deliverer
     from agent.operations.probe import Watch
 
@@ -210,7 +212,7 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
 
 
 def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
-    """Keep house until asked to stop; beside another housekeeper it changes nothing that is not due."""
+    """Run housekeeping until stopped; a second housekeeping process does no harm."""
     from agent.service.ticks import Housekeeper
 
     housekeeper = Housekeeper(database, settings, open_store(settings), Random())
@@ -236,7 +238,7 @@ def _audited(
 
 
 def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
-    """Serve the worklist until asked to stop.
+    """Serve the worklist until stopped.
 
     Raises:
         WebUnprotected: other machines could reach it without sign-in or encryption.
@@ -250,7 +252,7 @@ def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> Non
 
     check_protected(settings, database)
     app = create_app(settings, database, open_store(settings))
-    # The reader of sentences takes seconds to load: before the first edit, not during it.
+    # Loading the sentence reader takes seconds: do it before the first edit.
     threading.Thread(target=read_findings, args=(report_of("No effusion.", ""),), daemon=True).start()
     started = threading.Event()
     about = {"host": settings.web.host, "port": settings.web.port}

@@ -52,7 +52,7 @@ def test_dry_run_says_what_would_go_and_changes_nothing(run: Run, store: Instanc
     assert "stays      1 studies, 1 files, 0.0 MB: not old enough yet" in done.output
     assert "FAILED or DEAD" in done.output
     asked = run("purge", "--dry-run", "--older-than", "30")
-    assert "would go   1 studies, 1 files, 0.0 MB: older than it is to be kept" in asked.output
+    assert "would go   1 studies, 1 files, 0.0 MB: older than the retention time" in asked.output
     assert len(list(store.files())) == 2
 
 

@@ -1,4 +1,4 @@
-"""Signs of life in the database."""
+"""Heartbeats in the database."""
 
 from __future__ import annotations
 
