@@ -50,7 +50,7 @@ def main() -> None:
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="labels, ar, rad, rollout, dcd or t3d.")],
+    stage: Annotated[str, typer.Argument(help="labels, ar, rad, rollout, dcd, t3d or all.")],
     config: _Config,
     threads: _Threads = 0,
     plan: Annotated[bool, typer.Option("--plan", help="Print memory and time; train nothing.")] = False,
@@ -59,7 +59,7 @@ def train(
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1, help="That the plan is for.")] = 1,
 ) -> None:
-    """Runs one stage of a recipe, or continues where it was interrupted; a finished one is left alone."""
+    """Runs one stage of a recipe, or all; continues an interrupted one and leaves a finished one alone."""
     from model.train.loop import leave_processes
 
     if plan:
@@ -69,6 +69,10 @@ def train(
             typer.echo(line)
         return
     recipe = _recipe(config, threads)
+    if stage == "all":
+        recipe.run_all()
+        leave_processes()
+        return
     finished = recipe.done(stage)
     folder = recipe.run(stage)
     if recipe.processes.first:

@@ -38,7 +38,14 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
             return np.asarray(opened.convert("L"), dtype=np.uint8)
     except FileNotFoundError as error:
         raise ImageFileError(f"image {path.name!r} is not there") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
+        with path.open("rb") as stream:
+            if stream.read(132)[128:] == b"DICM":
+                raise ImageFileError(
+                    f"image {path.name!r} is DICOM: echo-agent data dicom makes images of it as serving does"
+                ) from error
+        raise ImageFileError(f"image {path.name!r} is no PNG, JPEG or TIFF file") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageFileError(f"image {path.name!r} cannot be decoded ({type(error).__name__})") from error
 
 

@@ -30,7 +30,8 @@ def line_problem(line: bytes) -> tuple[str, dict[str, Any]]:
     except UnicodeDecodeError:
         return "not UTF-8", {}
     except json.JSONDecodeError as error:
-        return f"not JSON ({error.msg})", {}
+        hint = "" if line.lstrip().startswith(b"{") else "; each line must be one study, a JSON object"
+        return f"not JSON ({error.msg}{hint})", {}
     if not isinstance(record, dict):
         return "not a JSON object", {}
     return record_problem(record), record

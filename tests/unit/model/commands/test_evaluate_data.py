@@ -1,0 +1,120 @@
+"""`echo-model evaluate --data`: a user's own studies, in one call, with the optional metrics named."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from model.commands.cli import app
+from model.evaluate.extras import ExtraMetricError, extra_scores
+from model.network.backbone import Backbone
+from model.network.checkpoint import save_checkpoint
+from model.network.config import ModelConfig, Stage
+from model.network.tokenizer import ReportTokenizer
+from model.train.line_index import DataError
+
+
+@pytest.fixture
+def checkpoint(
+    tmp_path: Path,
+    make_config: Callable[..., ModelConfig],
+    make_backbone: Callable[[ModelConfig, int], Backbone],
+    tokenizer: ReportTokenizer,
+) -> Path:
+    """A one-step network with random weights."""
+    config = make_config(stage=Stage.ECHO, block_size=8, max_tokens=16, licence="MIT")
+    save_checkpoint(tmp_path / "echo", make_backbone(config, 1), config, tokenizer)
+    return tmp_path / "echo"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Three studies: films of other sizes, 16 bits, two images, free wording."""
+    rng = np.random.default_rng(3)
+    Image.fromarray(rng.integers(0, 4096, (90, 60), dtype=np.uint16)).save(tmp_path / "wide.png")
+    Image.fromarray(rng.integers(0, 256, (50, 80), dtype=np.uint8)).save(tmp_path / "a.jpg")
+    studies = [
+        {"id": "one", "images": ["wide.png"], "findings": "Small left effusion.", "impression": "Effusion."},
+        {"id": "two", "images": ["a.jpg", "wide.png"], "findings": "No mass.", "impression": "Normal."},
+        {"id": "three", "images": ["a.jpg"], "findings": "", "impression": "Unauffälliger Befund."},
+    ]
+    file = tmp_path / "test.jsonl"
+    file.write_text("".join(json.dumps(study, ensure_ascii=False) + "\n" for study in studies))
+    return file
+
+
+def test_own_studies_are_drafted_and_scored(checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """Every figure is there, the drafts are kept with their references, what is skipped says why."""
+    drafts = tmp_path / "drafts.jsonl"
+
+    found = CliRunner().invoke(
+        app,
+        ["evaluate", str(checkpoint), "--data", str(data), "--batch", "2", "--output", str(drafts), "--json"],
+    )
+
+    assert found.exit_code == 0, found.output
+    figures = json.loads(found.output.splitlines()[-1])
+    assert figures["studies"] == 3
+    assert {"macro F1", "ROUGE-L", "BLEU-1", "BLEU-4", "tokens per forward"} <= figures.keys()
+    assert figures["by_concept"].keys() == {"no_finding", "pleural_effusion"}
+    assert figures["skipped"].keys() == {"RaTEScore", "RadGraph-F1", "CheXbert-F1"}
+    kept = [json.loads(line) for line in drafts.read_text(encoding="utf-8").splitlines()]
+    assert [one["id"] for one in kept] == ["one", "two", "three"]
+    assert kept[2]["reference"] == "Impression: Unauffälliger Befund."
+    for name, option in (("RaTEScore", "--ratescore"), ("RadGraph-F1", "--radgraph")):
+        assert f"{name}: skipped (no weights named: {option} PATH" in found.output
+
+
+def test_evaluation_refuses_bad_lines_before_it_decodes(checkpoint: Path, data: Path) -> None:
+    """A figure over a part of the studies would pass for one over all."""
+    data.write_text(data.read_text(encoding="utf-8") + '{"id": "four"}\n', encoding="utf-8")
+
+    found = CliRunner().invoke(app, ["evaluate", str(checkpoint), "--data", str(data)])
+
+    assert isinstance(found.exception, DataError)
+    assert "line 4: lacks 'images'" in str(found.exception)
+
+
+@pytest.mark.parametrize("name", ["RaTEScore", "RadGraph-F1", "CheXbert-F1"])
+def test_a_metric_without_weights_or_package_says_what_it_needs(tmp_path: Path, name: str) -> None:
+    """Not asked for: skipped with the reason. Asked for: an error that names the missing path or package."""
+    scores, skipped = extra_scores(["a"], ["b"], {name: None})
+    assert (scores, list(skipped)) == ({}, [name])
+    assert "with the package" in skipped[name]
+
+    with pytest.raises(ExtraMetricError, match="is not there"):
+        extra_scores(["a"], ["b"], {name: tmp_path / "none"})
+
+
+def test_a_metric_runs_on_the_weights_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RadGraph's package gets the folder and both texts, and may download nothing."""
+    called: list[object] = []
+
+    class F1RadGraph:
+        def __init__(self, **settings: object) -> None:
+            called.append(settings["model_path"])
+
+        def __call__(self, *, hyps: list[str], refs: list[str]) -> tuple[float, list[str]]:
+            called.extend([hyps, refs])
+            return 0.25, []
+
+    package = ModuleType("radgraph")
+    package.F1RadGraph = F1RadGraph  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "radgraph", package)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "0")
+
+    scores, skipped = extra_scores(["drafted"], ["written"], {"RadGraph-F1": tmp_path})
+
+    assert (scores, skipped) == ({"RadGraph-F1": 0.25}, {})
+    assert called == [str(tmp_path), ["drafted"], ["written"]]
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
