@@ -179,7 +179,7 @@ _OF_DOCUMENTS = frozenset(
         "IconImageSequence", "MeasuredValueSequence", "MeasurementUnitsCodeSequence",
         "NumericValueQualifierCodeSequence", "PerformedProcedureCodeSequence",
         "PertinentOtherEvidenceSequence", "PredecessorDocumentsSequence", "ReferencedSOPSequence",
-        "ReferencedSeriesSequence", "VerifyingObserverIdentificationCodeSequence",
+        "ReferencedSeriesSequence", "SourceInstanceSequence", "VerifyingObserverIdentificationCodeSequence",
         "VerifyingObserverSequence", "WaveformSequence",
     }
 )  # fmt: skip
