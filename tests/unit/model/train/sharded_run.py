@@ -25,7 +25,8 @@ _CONTEXT.set_forkserver_preload(["model.train.recipe", __name__])
 def run_stages(recipe: Path, stages: str, processes: int, kill_after: int = 0) -> list[int]:
     """Runs stages in so many processes and returns their exit codes.
 
-    kill_after: the first process kills itself once it has done so many steps; the others are then killed.
+    kill_after: the first process kills itself once it has done so many steps, or rolled out so many
+    studies; the others are then killed.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -51,7 +52,7 @@ def _run(recipe: Path, stages: str, kill_after: int, rank: int, processes: int, 
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
     def report(record: Mapping[str, float | int | str]) -> None:
-        if kill_after and record.get("step") == kill_after:
+        if kill_after and kill_after in (record.get("step"), record.get("studies")):
             os.kill(os.getpid(), signal.SIGKILL)
 
     for stage in stages.split(","):

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 from model.network.checkpoint import inspect_checkpoint, load_checkpoint
 from tests.unit.model.train.sharded_run import run_stages
@@ -131,3 +132,28 @@ def test_half_precision_trains_with_float32_masters(tmp_path: Path) -> None:
     assert _losses(tmp_path / "adapted", "rad")[0] == pytest.approx(expected[0], rel=0.03)
     for name in ("half", "adapted"):
         assert set(inspect_checkpoint(tmp_path / name / "rad").types) == {"BF16"}
+
+
+@pytest.mark.timeout(600)
+def test_a_rollout_that_is_killed_goes_on_with_the_part_that_is_missing(tmp_path: Path) -> None:
+    """SIGKILL after the second of four parts: the run goes on with the third, and both results are one."""
+    data = _data(tmp_path)
+    short = {"ar": {**STEP, "steps": 1}, "rad": {**STEP, "steps": 1}, "dcd": None, "t3d": None}
+    whole, killed = (_recipe(tmp_path, name, data, **short) for name in ("whole", "killed"))
+    assert run_stages(whole, "ar,rad,rollout", 1) == [0]
+
+    assert run_stages(killed, "ar,rad", 1) == [0]
+    assert run_stages(killed, "rollout", 1, kill_after=4) == [-signal.SIGKILL]
+    folder = tmp_path / "killed" / "rollout"
+    parts = {file.name: file.stat().st_mtime_ns for file in sorted((folder / "parts").iterdir())}
+    (folder / "parts" / "000002.new").write_bytes(b"half a part")
+    assert list(parts) == ["000000.safetensors", "000001.safetensors"]
+    assert not (folder / "done").exists()
+    assert run_stages(killed, "rollout", 1) == [0]
+
+    stored = [
+        load_file(tmp_path / name / "rollout" / "trajectories.safetensors") for name in ("whole", "killed")
+    ]
+    assert stored[0].keys() == stored[1].keys()
+    assert all(torch.equal(tensor, stored[1][name]) for name, tensor in stored[0].items())
+    assert not (folder / "parts").exists()
