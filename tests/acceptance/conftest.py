@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from typer.testing import CliRunner
 
+from agent.commands.cli import app
 from agent.commands.demo.orthanc import free_ports
 from agent.commands.demo.outcome import DemoOutcome, read_outcomes
 from agent.commands.demo.pacs import EmbeddedPacs, running_pacs
@@ -84,6 +87,19 @@ def run_command(*arguments: str, folder: Path, within_s: float = PATIENCE_S) -> 
     return Run(folder=folder, status=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
+def command_here(*arguments: str, folder: Path) -> Run:
+    """Run `echo-agent` in this process: for what a command says, where its own process is not the question.
+
+    A process of its own imports everything anew, which takes seconds, and with the network ten of them.
+    """
+    own = {name: None for name in os.environ if name.startswith("ECHO_AGENT_")}
+    done = CliRunner(env=own).invoke(app, list(arguments))
+    structlog.reset_defaults()
+    if isinstance(done.exception, Exception):
+        raise done.exception
+    return Run(folder=folder, status=done.exit_code, stdout=done.stdout, stderr=done.stderr)
+
+
 @pytest.fixture(scope="session")
 def echo_agent(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     """Run `echo-agent` in an empty folder."""
@@ -136,8 +152,8 @@ class Agent:
         wait_for_service(self.service)
 
     def command(self, *arguments: str) -> Run:
-        """Run a command with this agent's configuration."""
-        return run_command(*arguments, "--config", str(self.config), folder=self.folder)
+        """Run a command with this agent's configuration, in this process."""
+        return command_here(*arguments, "--config", str(self.config), folder=self.folder)
 
     @property
     def log(self) -> str:
@@ -145,9 +161,9 @@ class Agent:
         return (self.folder / "agent.log").read_text(encoding="utf-8", errors="replace")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_agent(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Callable[..., Agent]]:
-    """Start agents; they are stopped at the end."""
+    """Start agents; they are stopped after the file's tests, beside whose successors they would be busy."""
     started: list[Agent] = []
     place = tmp_path_factory.mktemp("agents")
     with running_pacs(place / "pacs") as pacs:
@@ -170,7 +186,7 @@ def make_agent(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> It
                 continue
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def agent(make_agent: Callable[..., Agent]) -> Agent:
-    """A running agent, one for all tests that do not kill it: each uses studies of its own."""
+    """A running agent, one for all tests of a file: each uses studies of its own."""
     return make_agent()

@@ -26,7 +26,7 @@ from agent.commands.demo.sending import Sent, parcel_of, send
 from agent.commands.demo.service import start_service, stop_service, wait_until_ready, write_config
 from agent.database.session import Database, open_engine
 from agent.network.contexts import CR_IMAGE
-from tests.acceptance.conftest import PATIENCE_S, Agent, run_command
+from tests.acceptance.conftest import PATIENCE_S, Agent
 from tests.acceptance.quoting_peers import failing_archive, refusing_pacs
 from tests.integration.receive.peer import data_pdus, read_pdu, request_pdu, status_of, store_command
 from tests.support.films import bare_film, dataset_bytes
@@ -249,8 +249,7 @@ def test_marked_patient_is_found_in_no_log_output_or_event(troubled: Agent) -> N
 
 
 def _output(agent: Agent, *command: str) -> str:
-    # `doctor` loads the network once more.
-    done = run_command(*command, "--config", str(agent.config), folder=agent.folder, within_s=LONG_S)
+    done = agent.command(*command)
     return done.stdout + done.stderr
 
 
@@ -269,10 +268,13 @@ def _tables(agent: Agent) -> dict[str, str]:
     return tables
 
 
-def test_names_of_files_hold_nothing_of_the_patient(agent: Agent) -> None:
+def test_names_of_files_hold_nothing_of_the_patient(troubled: Agent) -> None:
     """Received objects lie under their digest."""
     dataset = marked(31)
-    send([parcel_of(dataset, "x")], host="127.0.0.1", port=agent.port, called="ECHO_AGENT")
-    agent.wait([str(dataset.StudyInstanceUID)])
-    names = " ".join(str(path) for path in Path(agent.service.settings.storage.path).rglob("*"))
+    (sent,) = send([parcel_of(dataset, "x")], host="127.0.0.1", port=troubled.port, called="ECHO_AGENT")
+    assert sent.accepted
+    kept = f"SELECT sha256 FROM instances WHERE sop_instance_uid = '{dataset.SOPInstanceUID}'"
+    ((digest,),) = rows(troubled, kept)
+    names = " ".join(str(path) for path in Path(troubled.service.settings.storage.path).rglob("*"))
+    assert digest in names
     assert [mark for mark in (*MARKS, str(dataset.StudyInstanceUID)) if mark in names] == []

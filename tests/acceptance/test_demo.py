@@ -14,18 +14,23 @@ from model.phantom.spec import PHANTOM_CONCEPTS
 from tests.acceptance.conftest import Run
 
 LEAST_MACRO_F1 = 0.80
+STUDIES = 40
+# Of so many studies the documents are read by an outside program, which takes its time.
+CHECKED = 3
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
 def demo(echo_agent: Callable[..., Run], checkpoint: Path) -> Run:
-    """`echo-agent demo --studies 3 --json`."""
-    return echo_agent("demo", "--studies", "3", "--json", "--checkpoint", str(checkpoint), "--output", "out")
+    """`echo-agent demo --studies 40 --json`, once for all tests: the agent starts, drafts and ends."""
+    options = ("--studies", str(STUDIES), "--json", "--checkpoint", str(checkpoint), "--output", "out")
+    return echo_agent("demo", *options, within_s=580)
 
 
 def test_demo_delivers_every_phantom(demo: Run) -> None:
-    """Three studies in, three delivered, none skipped or failed."""
+    """All studies are delivered, none skipped or failed."""
     counts = {key: demo.result[key] for key in ("studies", "delivered", "skipped", "failed")}
-    assert counts == {"studies": 3, "delivered": 3, "skipped": 0, "failed": 0}
+    assert counts == {"studies": STUDIES, "delivered": STUDIES, "skipped": 0, "failed": 0}
     assert demo.status == 0
 
 
@@ -50,12 +55,13 @@ def test_demo_says_which_model_and_how_fast(demo: Run) -> None:
 def test_demo_reports_pass_the_gate_and_dciodvfy(demo: Run, program: Callable[[str], str]) -> None:
     """Two documents a study, each without an error of its own rules or of dciodvfy."""
     program("dciodvfy")
-    for report in demo.result["reports"]:
+    for number, report in enumerate(demo.result["reports"]):
         assert len(report["sr"]) == 2
         for name in report["sr"]:
             path = demo.folder / name
             assert validate(path.read_bytes()) == ()
-            assert dciodvfy(path).errors == ()
+            if number < CHECKED:
+                assert dciodvfy(path).errors == ()
 
 
 def test_demo_keeps_images(demo: Run) -> None:
@@ -65,12 +71,10 @@ def test_demo_keeps_images(demo: Run) -> None:
         assert {"frontal.png", "findings.dcm", "report.dcm"} <= names
 
 
-@pytest.mark.timeout(600)
-def test_findings_come_from_the_pixels(echo_agent: Callable[..., Run], checkpoint: Path) -> None:
+def test_findings_come_from_the_pixels(demo: Run) -> None:
     """Over 40 studies the drafts' macro-F1 against the phantoms' truth is at least 0.80."""
-    done = echo_agent("demo", "--studies", "40", "--json", "--checkpoint", str(checkpoint), within_s=580)
-    reports = done.result["reports"]
-    assert len(reports) == 40
+    reports = demo.result["reports"]
+    assert len(reports) == STUDIES
     scores = [f1 for concept in PHANTOM_CONCEPTS if (f1 := _f1(concept, reports)) is not None]
     assert float(np.mean(scores)) >= LEAST_MACRO_F1
 

@@ -66,13 +66,15 @@ class FakeReporter:
     """Answers one study after the other, and does what `before` says first.
 
     An error of the model that `before` raises is the study's; any other breaks the stream, as a device does.
-    choose: which of the studies in hand is done next.
+    choose: which of the studies in hand is done next. least: so many are in hand before it chooses, unless no
+    more will come: else a machine that decodes slowly leaves no choice.
     """
 
     identity: ModelIdentity = field(default_factory=identity)
     before: Callable[[Any], None] = lambda study: None
     choose: Callable[[Sequence[Any]], int] = lambda hand: 0
     slots: int = 4
+    least: int = 1
     asked: list[Any] = field(default_factory=list)
 
     def draft_stream(self, source: Any, *, ahead: int | None = None) -> Iterator[tuple[Any, Any]]:
@@ -81,10 +83,11 @@ class FakeReporter:
         more = True
         while more or hand:
             if more:
-                taken = source.take(self.slots + (ahead or 0) - len(hand), idle=not hand)
+                wait = len(hand) < self.least
+                taken = source.take(self.slots + (ahead or 0) - len(hand), idle=wait)
                 more = taken is not None
                 hand.extend(taken or ())
-            if not hand:
+            if not hand or (more and len(hand) < self.least):
                 continue
             study = hand.pop(self.choose(hand))
             try:

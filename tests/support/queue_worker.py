@@ -3,13 +3,14 @@
     queue_worker.py URL OWNER MODE LEASE_S LIMIT
 
 MODE work: claim and finish until nothing is left. hold: claim once, say how many, wait for a line, then
-finish. block: claim once, hold the interpreter for as many seconds as the line says, then finish. poison:
-claim once and die of it. It prints the number of jobs after each claim, and `done`, `lost` for each end.
+finish. block: claim once, hold the interpreter until a line comes, then finish. poison: claim once and die
+of it. It prints the number of jobs after each claim, and `done`, `lost` for each end.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from functools import partial
@@ -35,9 +36,9 @@ def main(url: str, owner: str, mode: str, lease_s: float, limit: int) -> None:
             if mode == "poison":
                 os._exit(1)
             if mode in ("hold", "block"):
-                line = sys.stdin.readline()
                 if mode == "block":
-                    block(float(line))
+                    block()
+                sys.stdin.readline()
             for claim in claims:
                 print(finish(database, claim, owner), flush=True)
             keeper.drop(claims)
@@ -45,10 +46,9 @@ def main(url: str, owner: str, mode: str, lease_s: float, limit: int) -> None:
                 return
 
 
-def block(seconds: float) -> None:
-    """Hold the interpreter as a long call of the network does: Python code without a pause."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def block() -> None:
+    """Hold the interpreter as a long call of the network does, without a pause, until a line comes."""
+    while not select.select([sys.stdin], [], [], 0)[0]:
         sum(range(10_000))
 
 

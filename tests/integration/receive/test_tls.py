@@ -86,7 +86,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]
 def associate(listener: Listener, context: ssl.SSLContext) -> Association:
     """Ask for an association over TLS."""
     ae = AE("CR1")
-    ae.acse_timeout = ae.connection_timeout = 5
+    ae.acse_timeout = ae.connection_timeout = 60
     ae.add_requested_context(VERIFICATION)
     return ae.associate("127.0.0.1", listener.port, ae_title="ECHO_AGENT", tls_args=(context, "localhost"))
 

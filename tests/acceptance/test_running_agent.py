@@ -1,21 +1,28 @@
-"""Other clients than ours, the way back into the draft, and what processes are made of."""
+"""What one running agent shows: other clients than ours, the way back into the draft, its processes.
+
+One file, because a file's tests run in one process: they share the agent, which takes long to start.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import psutil
 import pytest
+from pydicom import Dataset, dcmread
 
+from agent.commands.demo.orthanc import running_orthanc
 from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
 from agent.commands.demo.sending import parcel_of, send
-from tests.acceptance.conftest import PATIENCE_S, Agent, Run
+from tests.acceptance.conftest import PATIENCE_S, Agent, command_here
 
 SIZE = 512
 
@@ -79,9 +86,7 @@ def test_status_and_doctor_of_a_running_agent(agent: Agent) -> None:
     )
 
 
-def test_swapping_the_image_changes_the_draft(
-    echo_agent: Callable[..., Run], checkpoint: Path, tmp_path: Path
-) -> None:
+def test_swapping_the_image_changes_the_draft(checkpoint: Path, tmp_path: Path) -> None:
     """The same header with another phantom's pixels gives another draft: the text comes from the pixels."""
     one, other = phantom(1_000_003), phantom(1_000_014)
     config = tmp_path / "config.yaml"
@@ -93,11 +98,45 @@ def test_swapping_the_image_changes_the_draft(
     swapped.PresentationLUTShape = other.instances[0].PresentationLUTShape
     swapped.save_as(tmp_path / "swapped.dcm", enforce_file_format=True)
     texts = [
-        echo_agent("draft", path, "--json", "--config", str(config)).result["reports"][0]["text"]
+        command_here("draft", path, "--json", "--config", str(config), folder=tmp_path).result["reports"][0][
+            "text"
+        ]
         for path in (original, str(tmp_path / "swapped.dcm"))
     ]
     assert texts[0] != texts[1]
     assert all(texts)
+
+
+def test_orthanc_routes_by_the_documented_script(
+    agent: Agent, repository: Path, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    """What docs/operations.md says to put into Orthanc brings its chest films here."""
+    page = (repository / "docs" / "operations.md").read_text(encoding="utf-8")
+    script = tmp_path / "echo.lua"
+    script.write_text(re.findall(r"```lua\n(.*?)```", page, re.DOTALL)[0], encoding="utf-8")
+    extra = {
+        "DicomModalities": {"echo": ["ECHO_AGENT", "127.0.0.1", agent.port]},
+        "LuaScripts": [str(script)],
+    }
+    study = phantom(41)
+    with running_orthanc(tmp_path, program("Orthanc"), extra=extra) as orthanc:
+        parcels = [parcel_of(instance, "image") for instance in study.instances]
+        sent = send(parcels, host=orthanc.host, port=orthanc.port, called=orthanc.ae_title)
+        assert all(one.accepted for one in sent)
+        outcome = agent.wait([study.study_instance_uid])[study.study_instance_uid]
+    assert outcome.state == "DELIVERED"
+
+
+def test_reports_that_come_back_are_dropped(agent: Agent) -> None:
+    """A PACS that routes our own documents to us makes no new work."""
+    study = phantom(42)
+    address = {"host": "127.0.0.1", "port": agent.port, "called": "ECHO_AGENT"}
+    send([parcel_of(one, "image") for one in study.instances], **address)
+    before = agent.wait([study.study_instance_uid])[study.study_instance_uid]
+    documents = [_read(content) for content in agent.pacs.documents(study.study_instance_uid)]
+    send([parcel_of(one, "report") for one in documents], **address)
+    after = agent.wait([study.study_instance_uid])[study.study_instance_uid]
+    assert (before.state, after) == ("DELIVERED", before)
 
 
 def test_sighup_reloads_only_a_right_configuration(agent: Agent) -> None:
@@ -128,3 +167,7 @@ def eventually(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> b
             return True
         time.sleep(0.1)
     return False
+
+
+def _read(content: bytes) -> Dataset:
+    return dcmread(BytesIO(content))
