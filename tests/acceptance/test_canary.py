@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ from agent.commands.demo.sending import Sent, parcel_of, send
 from agent.commands.demo.service import start_service, stop_service, wait_until_ready, write_config
 from agent.database.session import Database, open_engine
 from agent.network.contexts import CR_IMAGE
-from tests.acceptance.conftest import PATIENCE_S, Agent
+from tests.acceptance.conftest import Agent
 from tests.acceptance.quoting_peers import failing_archive, refusing_pacs
 from tests.integration.receive.peer import data_pdus, read_pdu, request_pdu, status_of, store_command
 from tests.support.films import bare_film, dataset_bytes
+from tests.support.waiting import wait_for
 
 MARKS = ("CANARYNAME", "CANARYID", "19010203", "CANARYACC", "CANARYPHYSICIAN", "CANARYDESCRIPTION")
 # These hold the patient's attributes by design (the worklist's keys for sorting and searching are made of
@@ -107,14 +107,6 @@ def rows(agent: Agent, statement: str) -> list[Any]:
             return list(answer.all()) if answer.returns_rows else []
     finally:
         database.close()
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait until something has happened."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 def browse(agent: Agent, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
@@ -206,13 +198,13 @@ def test_marked_patient_is_found_in_no_log_output_or_event(troubled: Agent) -> N
     assert agent.wait([again := kill_worker(agent)], LONG_S)[again].state == "DEAD"
     pages = fail_on_the_page(agent)
     purged = purge(agent)
-    until(
+    wait_for(
         lambda: rows(agent, "SELECT 1 FROM deliveries WHERE commit_attempts > 0 OR state = 'UNCOMMITTED'"),
         "nobody asked for commitment",
     )
-    until(lambda: "purge" in str(rows(agent, "SELECT action FROM audit_events")), "no audit")
+    wait_for(lambda: "purge" in str(rows(agent, "SELECT action FROM audit_events")), "no audit")
     audit = agent.folder / "audit.xml"
-    until(lambda: "DICOM Study Deleted" in audit.read_text(encoding="utf-8"), "no audit message")
+    wait_for(lambda: "DICOM Study Deleted" in audit.read_text(encoding="utf-8"), "no audit message")
 
     happened = {
         "association": "association_rejected" in agent.log,

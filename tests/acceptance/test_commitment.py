@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from agent.commands.demo.phantom_study import phantom_study
 from agent.commands.demo.service import Service, running_service, write_config
 from agent.database.session import Database, open_engine
 from agent.database.tables import Delivery, Job
-from tests.acceptance.conftest import PATIENCE_S
+from tests.support.waiting import wait_for
 
 
 def states(service: Service) -> list[tuple[str, str]]:
@@ -54,9 +53,6 @@ def test_study_ends_committed_to_by_a_real_orthanc(
         with running_service(tmp_path, orthanc, config=config) as service:
             send = [program("storescu"), "-aec", "ECHO_AGENT", "127.0.0.1", str(port)]
             subprocess.run([*send, *map(str, files)], check=True, capture_output=True)
-            deadline = time.monotonic() + PATIENCE_S
-            while states(service) != [("DELIVERED", "COMMITTED")] * 2:
-                assert time.monotonic() < deadline, states(service)
-                time.sleep(0.2)
+            wait_for(lambda: states(service) == [("DELIVERED", "COMMITTED")] * 2, lambda: states(service))
         assert len(orthanc.documents(study.study_instance_uid)) == 2
     assert '"commitment_report"' in service.log.read_text(encoding="utf-8")

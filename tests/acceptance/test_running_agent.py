@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
@@ -22,7 +21,8 @@ from pydicom import Dataset, dcmread
 from agent.commands.demo.orthanc import running_orthanc
 from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
 from agent.commands.demo.sending import parcel_of, send
-from tests.acceptance.conftest import PATIENCE_S, Agent, command_here
+from tests.acceptance.conftest import Agent, command_here
+from tests.support.waiting import wait_for
 
 SIZE = 512
 
@@ -143,30 +143,20 @@ def test_sighup_reloads_only_a_right_configuration(agent: Agent) -> None:
     """A broken file changes nothing; a right one restarts each process in order, and the chain goes on."""
     right = agent.config.read_text(encoding="utf-8")
     # A process that is not ready yet would be counted among those that come back.
-    assert eventually(lambda: agent.log.count('"event": "ready"') >= 3)
+    wait_for(lambda: agent.log.count('"event": "ready"') >= 3)
     try:
         agent.config.write_text("listener: [", encoding="utf-8")
         os.kill(agent.service.process.pid, signal.SIGHUP)
-        assert eventually(lambda: agent.log.count('"reload_refused"') == 3)
+        wait_for(lambda: agent.log.count('"reload_refused"') == 3)
     finally:
         agent.config.write_text(right, encoding="utf-8")
     ready = agent.log.count('"event": "ready"')
     os.kill(agent.service.process.pid, signal.SIGHUP)
-    assert eventually(lambda: agent.log.count('"event": "ready"') >= ready + 3)
+    wait_for(lambda: agent.log.count('"event": "ready"') >= ready + 3)
     study = phantom(12)
     parcels = [parcel_of(one, "image") for one in study.instances]
     send(parcels, host="127.0.0.1", port=agent.port, called="ECHO_AGENT")
     assert agent.wait([study.study_instance_uid])[study.study_instance_uid].state == "DELIVERED"
-
-
-def eventually(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
-    """Wait for a condition."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def _read(content: bytes) -> Dataset:

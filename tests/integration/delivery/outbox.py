@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -55,14 +54,6 @@ def delivery_states(database: Database) -> list[str]:
     """The deliveries' states, in order."""
     with database.reading() as session:
         return list(session.scalars(select(Delivery.state).order_by(Delivery.id)))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def running(

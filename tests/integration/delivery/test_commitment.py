@@ -27,8 +27,9 @@ from agent.operations.health import judge
 from agent.operations.status import read_status
 from agent.queue import operator
 from tests.integration.delivery.committing import CommittingPacs, Hearing, hearing, reference, send_report
-from tests.integration.delivery.outbox import QUICK, delivery_states, outbox, running, state_of, wait_for
+from tests.integration.delivery.outbox import QUICK, delivery_states, outbox, running, state_of
 from tests.support.bench import bench_of
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -85,7 +86,7 @@ def until_states(
     """Run a deliverer until the deliveries stand like this."""
     end = running(database, *destinations, **values)
     try:
-        wait_for(lambda: delivery_states(database) == wanted, 120)
+        wait_for(lambda: delivery_states(database) == wanted)
     finally:
         end()
 
@@ -353,7 +354,7 @@ def test_commitment_killed_between_request_and_report(
     peer.listener_port = hear(both_databases, destination).port
     outbox(both_databases, letters(1), 1, "pacs")
     processes.append(subprocess.Popen([sys.executable, "-c", PROGRAM, database_url, str(peer.port)]))
-    wait_for(lambda: bool(peer.requests), 120)
+    wait_for(lambda: bool(peer.requests))
     assert peer.report(peer.requests[0]) == 0x0000
     assert delivery_states(both_databases).count("COMMITTED") == len(peer.requests[0].ReferencedSOPSequence)
     peer.style = "same"

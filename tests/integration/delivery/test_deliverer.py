@@ -18,8 +18,9 @@ from agent.database.session import Database, database_now
 from agent.database.tables import Delivery
 from agent.foundation.settings.tree import DestinationSettings
 from agent.queue import operator
-from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
+from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of
 from tests.support.bench import bench_of
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -123,7 +124,7 @@ def test_deliverer_faults_of_one_moment_lose_and_double_nothing(
     job_id = outbox(both_databases, letters(1), 1, "pacs")
     end = running(both_databases, peer.start())
     try:
-        wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED", 120)
+        wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED")
     finally:
         end()
     assert set(peer.uids) == {letter.sop_instance_uid for letter in letters(1)}
@@ -139,10 +140,10 @@ def test_deliverer_final_refusal_ends_one_document_only(
     job_id = outbox(both_databases, letters(1), 1, "pacs")
     end = running(both_databases, destination)
     try:
-        wait_for(lambda: state_of(both_databases, job_id) == "DEAD", 120)
+        wait_for(lambda: state_of(both_databases, job_id) == "DEAD")
         assert delivery_states(both_databases) == ["DEAD", "STORED"]
         operator.retry(bench_of(both_databases), job_id, actor="me")
-        wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED", 120)
+        wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED")
     finally:
         end()
     assert sorted(peer.uids) == sorted(letter.sop_instance_uid for letter in letters(1))

@@ -14,7 +14,8 @@ import yaml
 from agent.commands.demo.orthanc import Orthanc
 from agent.commands.demo.service import own_environment
 from agent.database.session import Database
-from tests.integration.delivery.outbox import delivery_states, outbox, wait_for
+from tests.integration.delivery.outbox import delivery_states, outbox
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +68,7 @@ def test_processes_reach_commitment_together(
     outbox(database, letters(number), number, "orthanc")
     start("listen", config)
     log = tmp_path / "listen.log"
-    wait_for(lambda: "listening" in log.read_text(), 240)
+    wait_for(lambda: "listening" in log.read_text())
     start("deliver", config)
-    wait_for(lambda: delivery_states(database) == ["COMMITTED", "COMMITTED"], 240)
+    wait_for(lambda: delivery_states(database) == ["COMMITTED", "COMMITTED"])
     assert "commitment_report" in log.read_text()

@@ -18,7 +18,8 @@ from agent.foundation.settings.tree import DestinationSettings
 from agent.network.commitment_terms import CommitmentItem
 from agent.network.store_scu import ConnectionLost
 from agent.network.stow import holds, reachable
-from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of, wait_for
+from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -214,7 +215,7 @@ def test_stow_commitment_by_search_with_a_real_orthanc(
     job_id = outbox(both_databases, letters(number), number, "web")
     end = running(both_databases, where)
     try:
-        wait_for(lambda: delivery_states(both_databases) == ["COMMITTED", "COMMITTED"], 120)
+        wait_for(lambda: delivery_states(both_databases) == ["COMMITTED", "COMMITTED"])
     finally:
         end()
     assert state_of(both_databases, job_id) == "DELIVERED"

@@ -22,6 +22,7 @@ from agent.network.store_scu import echo, open_connection
 from tests.integration.delivery import certificates
 from tests.integration.delivery.certificates import Certificates
 from tests.integration.delivery.conftest import ScriptedPacs
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -152,7 +153,7 @@ def dcmtk_pacs(
     process = subprocess.Popen([program("storescp"), *arguments, "-aet", "PACS", str(port)])
     destination = DestinationSettings(name="dcmtk", host="127.0.0.1", port=port, ae_title="PACS")
     destination = at(destination, keys.ours())
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         try:
             echo(destination)
@@ -162,7 +163,7 @@ def dcmtk_pacs(
             break
     yield destination
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
 
 def test_tls_with_dcmtk(

@@ -18,8 +18,9 @@ from agent.reports.compose import algorithm_of, draft_record
 from agent.reports.earlier_studies import priors_of
 from dicom_sr.document import encode
 from dicom_sr.validate import validate_pair
-from tests.integration.priors.site import PRIORS, Site, film, report, until
+from tests.integration.priors.site import PRIORS, Site, film, report
 from tests.support.house import draft, identity
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 Keep = Callable[..., None]
@@ -181,5 +182,5 @@ def test_running_fetcher_lets_the_job_go_on(site: Site, archived: Keep) -> None:
     archived(film("ORTHANC-8/before", StudyDate="20250101"))
     site.fetcher.start()
     job_id = site.queue(film("ORTHANC-8/now"))
-    until(lambda: site.search_of(job_id).ended_at is not None)
+    wait_for(lambda: site.search_of(job_id).ended_at is not None)
     assert (site.search_of(job_id).code, len(site.claim())) == ("priors-found", 1)

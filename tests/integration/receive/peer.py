@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from agent.foundation.settings.tree import ListenerSettings
 from agent.network.contexts import CR_IMAGE, DX_IMAGE_FOR_PRESENTATION, SECONDARY_CAPTURE, VERIFICATION
 from agent.objects.store import InstanceStore
 from agent.receive.scp import StorageScp
+from tests.support.waiting import wait_for
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 
@@ -66,12 +66,9 @@ class Listener:
         """One of the listener's counters."""
         return int(self.scp.about()["counts"].get(name, 0))
 
-    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that the listener does in its own time."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.scp.about()
-            time.sleep(0.01)
+        wait_for(condition, self.scp.about)
 
     def _count(self, table: Any) -> int:
         with self.database.transaction() as session:

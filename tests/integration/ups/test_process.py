@@ -17,6 +17,7 @@ from agent.commands.demo.orthanc import free_ports
 from agent.database.session import Database, database_now
 from agent.ups.scu import open_manager
 from tests.support.ups_peer import peer
+from tests.support.waiting import wait_for
 from tests.unit.agent.rows import add_job, add_study
 
 
@@ -49,19 +50,13 @@ def test_drafts_are_workitems_over_both_transports(database: Database, served: t
         add_job(session, add_study(session, "1.2.3", at=now), "QUEUED", at=now)
     dimse, http = served
     with httpx2.Client(base_url=f"http://127.0.0.1:{http}", timeout=30) as client:
-        for _ in range(100):
-            answer = client.get("/workitems?ProcedureStepState=SCHEDULED")
-            if answer.status_code == 200:
-                break
-        uid = answer.json()[0]["00080018"]["Value"][0]
+        scheduled = "/workitems?ProcedureStepState=SCHEDULED"
+        wait_for(lambda: client.get(scheduled).status_code == 200)
+        uid = client.get(scheduled).json()[0]["00080018"]["Value"][0]
         with open_manager(peer(dimse)) as remote:
             assert [str(one.SOPInstanceUID) for one in remote.ready()] == [uid]
         assert client.post(f"/workitems/{uid}/cancelrequest").status_code == 202
-        for _ in range(300):
-            found = client.get(f"/workitems/{uid}").json()[0]["00741000"]["Value"]
-            if found == ["CANCELED"]:
-                break
-        assert found == ["CANCELED"]
+        wait_for(lambda: client.get(f"/workitems/{uid}").json()[0]["00741000"]["Value"] == ["CANCELED"])
 
 
 def test_request_head_that_does_not_come_costs_nobody_else_anything(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from agent.queue import jobs
 from agent.receive.intake import Intake
 from agent.service.ticks import Housekeeper, complete_due_studies
 from tests.support.queue_processes import expire
+from tests.support.waiting import wait_for
 
 ChestBytes = Callable[..., bytes]
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -137,7 +137,7 @@ def test_housekeeper_ticks_and_reclaims(site: Site) -> None:
     keeper = Housekeeper(site.database, SETTINGS, site.store, Random(1))
     keeper.start()
     try:
-        _until(lambda: site.job().state == "QUEUED")
+        wait_for(lambda: site.job().state == "QUEUED")
         assert len(jobs.claim(site.database, "worker", 60, 1)) == 1
         expire(site.database)
         keeper.reclaim()
@@ -159,13 +159,6 @@ def test_housekeeper_outlives_a_failing_tick(site: Site, monkeypatch: pytest.Mon
     keeper = Housekeeper(site.database, settings, site.store, Random(1))
     keeper.start()
     try:
-        _until(lambda: len(calls) >= 2)
+        wait_for(lambda: len(calls) >= 2)
     finally:
         keeper.stop()
-
-
-def _until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -48,8 +48,9 @@ class Toy:
         torch.save(dict(state), directory / "weights.pt")
 
 
+CONFIG = StageConfig(steps=3, batch=6, rate=1e-2, warmup=1)
+
 if __name__ == "__main__":
-    config = StageConfig(steps=3, batch=6, rate=1e-2, warmup=1)
     machine = Machine(processes=Processes.join(), clock=lambda: 0.0)
-    train(Toy(), config, Path(sys.argv[1]), machine=machine, report=lambda record: None)
+    train(Toy(), CONFIG, Path(sys.argv[1]), machine=machine, report=lambda record: None)
     leave_processes()
