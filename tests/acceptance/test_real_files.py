@@ -15,6 +15,8 @@ from tests.acceptance.conftest import Run
 CHEST = "01_cxr_dicom"
 OTHERS = ("02_xray_not_chest", "04_odd")
 ENDED_WELL = {"DELIVERED", "SKIPPED"}
+WITHIN_S = 560
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def result(
     """What the demo says of all files, sent to one agent with a real Orthanc as its PACS."""
     program("Orthanc")
     options = ("--input", str(files), "--pacs", "orthanc", "--json", "--checkpoint", str(checkpoint))
-    return echo_agent("demo", *options).result
+    return echo_agent("demo", *options, within_s=WITHIN_S).result
 
 
 @pytest.fixture(scope="module")
