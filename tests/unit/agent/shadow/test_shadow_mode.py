@@ -32,7 +32,7 @@ from agent.reports.sign_off import Observer, SignOffDecision, give
 from agent.shadow.comparing import compare_due, compared_studies
 from agent.shadow.signed import SignedText, enter
 from agent.shadow.watching import observations
-from agent.web.study import read_study
+from agent.web.study import read_study_page
 
 Film = Callable[..., Dataset]
 # Every way in which a destination can be reached and can ask for more than the two documents.
@@ -118,7 +118,7 @@ def test_shadow_draft_cannot_be_read_or_signed_on_the_page(house: Any, reporter:
     """A radiologist neither sees it nor gives a verdict on it."""
     settings = settings_with(IN_SHADOW[0])
     draft = drafted(house, settings, reporter, film(1))
-    assert read_study(house.database, draft.study_id).draft is None
+    assert read_study_page(house.database, draft.study_id).draft is None
     decision = SignOffDecision(
         study_id=draft.study_id,
         draft_id=draft.id,
