@@ -65,17 +65,17 @@ def _group(text: str) -> typer.Typer:
     return typer.Typer(help=text, no_args_is_help=True)
 
 
-queue_app = _group("Look at jobs and act on them.")
-dead_app = _group("What has stopped until a person acts: why, what to do, another try.")
+queue_app = _group("Show jobs and act on them.")
+dead_app = _group("Stopped jobs: why they stopped, what to do, and retries.")
 route_app = _group("Why images are drafted or skipped.")
-study_app = _group("Look at one study, or decide a conflict of patients.")
+study_app = _group("Show one study, or resolve a patient conflict.")
 sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
 audit_app = _group("The audit record: who did what.")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
 shadow_app = _group("Drafts that go nowhere, against the signed reports.")
 config_app = _group("Check and show the configuration.")
-db_app = _group("The database: its schema, copies of it, the way back.")
+db_app = _group("The database: schema upgrades, backup and restore.")
 
 app.command("demo")(demo.demo)
 app.command("serve")(run.serve)

@@ -64,7 +64,7 @@ class ClearErrors(typer.core.TyperGroup):
             for frame in traceback.extract_tb(error.__traceback__):
                 print(f"  {frame.filename}:{frame.lineno} in {frame.name}", file=sys.stderr)
             print(
-                f"echo-agent: an unforeseen {type(error).__name__}; {DEBUG_VARIABLE}=1 shows its text, which "
+                f"echo-agent: an unexpected {type(error).__name__}; {DEBUG_VARIABLE}=1 shows its text, which "
                 "may quote patient data [unexpected]",
                 file=sys.stderr,
             )

@@ -1,4 +1,4 @@
-"""The database: its schema, copies of it, and the way back."""
+"""The database: schema upgrades, backup and restore."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def db_backup(
         file = settings.storage.path.parent / "backups" / backup_name(database, datetime.now(UTC))
     made = back_up(database, file)
     database.close()
-    print(f"{made.path} ({made.size_bytes / 1e6:.1f} MB); `echo-agent db restore` puts it back")
+    print(f"{made.path} ({made.size_bytes / 1e6:.1f} MB); `echo-agent db restore` restores it")
 
 
 def db_restore(
@@ -64,10 +64,10 @@ def db_restore(
     config: ConfigOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Make the database what it was when the file was written. Stop the service first.
+    """Restore the database to its state when the file was written. Stop the service first.
 
-    All that came since then is gone from the database; at its start the listener enters the received
-    images again that have no row, and they are drafted anew.
+    Later changes are lost; at its start the listener enters received images without a row again, and they are
+    drafted again.
     """
     from agent.database import migrate
     from agent.database.backup import restore

@@ -1,4 +1,4 @@
-"""What has stopped for good until a person acts: why, what to do, and another try."""
+"""Jobs that have stopped until a person acts: why, what to do, and retries."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def describe(error: BaseException) -> Failure:
         return Failure(code=code, reason=str(error) or (type(error).__doc__ or ""), retryable=retryable)
     return Failure(
         code="unexpected",
-        reason=f"an unforeseen {type(error).__name__}; the log of this process has the place",
+        reason=f"unexpected {type(error).__name__}: see the log of this process",
         retryable=True,
     )
 

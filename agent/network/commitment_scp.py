@@ -16,15 +16,15 @@ from agent.network.scu import SYNTAXES
 
 
 class ReportStatus(IntEnum):
-    """What a report is answered. Source: PS3.7 10.1.1.1.8 and annex C."""
+    """The status that answers a report. Source: PS3.7 10.1.1.1.8 and annex C."""
 
     SUCCESS = 0x0000
-    PROCESSING_FAILURE = 0x0110  # something that nobody foresaw
+    PROCESSING_FAILURE = 0x0110  # unexpected error
     NO_SUCH_INSTANCE = 0x0112  # not the well-known instance of storage commitment
     NO_SUCH_EVENT = 0x0113  # neither event type 1 nor 2
     NO_SUCH_ARGUMENT = 0x0114  # no transaction UID
     INVALID_ARGUMENT = 0x0115  # not our transaction, not this peer's, or unreadable
-    NOT_AUTHORIZED = 0x0124  # the association was not admitted
+    NOT_AUTHORIZED = 0x0124  # the association was not accepted
     UNRECOGNIZED = 0x0211  # a request for commitment: we are no storage commitment SCP
     RESOURCE_LIMITATION = 0x0213  # too long, or the database is down: report again later
 
@@ -47,7 +47,7 @@ class ReportTaker(Protocol):
 def report_context() -> PresentationContext:
     """Return the context in which a peer may report: it is the SCP of storage commitment, we are the SCU.
 
-    In pynetdicom's words: the requestor's proposal to be SCP is accepted, its proposal to be SCU is not.
+    In pynetdicom's terms, the requestor's proposal to be SCP is accepted, and its proposal to be SCU is not.
     """
     context = build_context(STORAGE_COMMITMENT, list(SYNTAXES))
     context.scu_role, context.scp_role = False, True

@@ -1,4 +1,4 @@
-"""Our side as a Storage Commitment SCU, and the look-up (C-FIND) of what a destination really holds.
+"""Our Storage Commitment SCU, and the query (C-FIND) for what a destination holds.
 
 Source: PS3.4 annex J (Storage Commitment Push Model), C.4.1 (C-FIND, Study Root).
 """
@@ -45,8 +45,8 @@ def ask(
 
     Raises:
         CommitmentUnsupported: the peer offers no storage commitment.
-        CommitmentFailed: it did not take the request this time.
-        ConnectionLost: it was not reached, or broke off before it had answered.
+        CommitmentFailed: it did not accept the request this time.
+        ConnectionLost: it was not reached, or the connection broke before the answer.
     """
     exchange = _Exchange(request.transaction_uid, on_report)
     handlers: Handlers = [(evt.EVT_N_EVENT_REPORT, exchange.report), (evt.EVT_PDU_SENT, exchange.sent)]
@@ -60,9 +60,8 @@ def ask(
 
 
 class _Messages(queue.Queue[Any]):
-    """Serves a report as soon as it is there, also one that comes before the answer to the request.
-
-    pynetdicom would take that one for the answer, and abort.
+    """Serves a report as soon as it arrives, even before the answer to the request. pynetdicom would take it
+    for the answer, and abort.
     """
 
     def __init__(self, association: Association) -> None:
@@ -70,7 +69,7 @@ class _Messages(queue.Queue[Any]):
         self._association = association
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Serve a report in the thread that has read it; queue whatever else comes."""
+        """Serve a report in the thread that read it; queue any other message."""
         context_id, message = item
         if isinstance(message, N_EVENT_REPORT) and message.is_valid_request:
             self._association._serve_request(message, context_id)
@@ -79,7 +78,7 @@ class _Messages(queue.Queue[Any]):
 
 
 class _Exchange:
-    """What happens on the association of a request after the request."""
+    """Handles the association of a request after the request was sent."""
 
     def __init__(
         self, transaction_uid: str, on_report: Callable[[evt.Event], tuple[int, str | None]]
@@ -97,12 +96,12 @@ class _Exchange:
         return status, None
 
     def sent(self, event: evt.Event) -> None:
-        """Note that the answer has left: a release before it would cut it off."""
+        """Record that the answer was sent: a release before that would cut it off."""
         if self._taken.is_set() and isinstance(event.pdu, P_DATA_TF):
             self._answered.set()
 
     def wait(self, association: Association, seconds: float) -> None:
-        """Wait for the report, as long as the peer keeps the association."""
+        """Wait for the report while the peer keeps the association open."""
         until = time.monotonic() + seconds
         while association.is_established and time.monotonic() < until:
             if self._answered.wait(0.05):
@@ -175,7 +174,7 @@ def _holds(association: Association, item: CommitmentItem) -> bool:
                 raise ConnectionLost("the destination did not answer the query in time")
             code = int(status.Status)
             if code in _PENDING:
-                # Some archives answer more than they were asked for.
+                # Some archives return more than was asked for.
                 found = found or (
                     identifier is not None and text(identifier, "SOPInstanceUID") == item.sop_instance_uid
                 )

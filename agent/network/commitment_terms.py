@@ -1,4 +1,4 @@
-"""The values of storage commitment: what is asked, what is answered, and within which bounds."""
+"""The values of storage commitment: requests, answers, and limits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from agent.foundation.failure import Failure, RetryPolicy
 
 
 class CommitmentResult(StrEnum):
-    """What a destination says of one document that it has stored."""
+    """A destination's answer on one document that it has stored."""
 
     COMMITTED = "committed"  # it takes responsibility
     LOST = "lost"  # it does not have it: send it again
     LATER = "later"  # it cannot say at the moment: ask again
-    SILENT = "silent"  # it will never say: a person should look
+    SILENT = "silent"  # it will not answer: a person should check
     REFUSED = "refused"  # it will not keep it: DEAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentAnswer:
-    """A word, and why, where there is something to say."""
+    """An answer, and the reason if there is one."""
 
     word: CommitmentResult
     why: Failure | None = None
@@ -29,7 +29,7 @@ class CommitmentAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentRule:
-    """A destination's bounds: requests, resends, and seconds until a document is given up."""
+    """A destination's limits: requests, resends, and seconds until a document is given up."""
 
     attempts: int
     resends: int
@@ -60,14 +60,14 @@ class CommitmentRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentReport:
-    """What a report says, by (SOP Class UID, SOP Instance UID)."""
+    """The answers of a report, by (SOP Class UID, SOP Instance UID)."""
 
     transaction_uid: str
     answers: Mapping[tuple[str, str], CommitmentAnswer]
 
 
 class Reception(StrEnum):
-    """How a report was taken."""
+    """The outcome of processing a report."""
 
     TAKEN = "taken"
     REPEATED = "repeated"

@@ -2,7 +2,7 @@
 
 The unrestricted storage service of pynetdicom stays off. No Structured Report class is offered, so our own
 drafts, sent back by an archive's auto-routing, find no context (loop guard). The AE title for earlier studies
-offers them, because the report of an earlier study is what is wanted of it.
+offers them, because the report of an earlier study is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
 DX_IMAGE_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-# Taken for its rejection notes (IHE IOCM); any other Key Object Selection is dropped.
+# Accepted for rejection notes (IHE IOCM); any other Key Object Selection is dropped.
 KEY_OBJECT_SELECTION: str = uid.KeyObjectSelectionDocumentStorage
 IMAGE_CLASSES = (CR_IMAGE, DX_IMAGE_FOR_PRESENTATION)
 REPORT_CLASSES: tuple[str, ...] = (
@@ -24,7 +24,7 @@ REPORT_CLASSES: tuple[str, ...] = (
     uid.Comprehensive3DSRStorage,
 )
 
-# Where a peer offers several in one context, the first one here that it names is taken.
+# If a peer offers several in one context, the first of these that it offers is accepted.
 TRANSFER_SYNTAXES: tuple[str, ...] = (
     uid.ExplicitVRLittleEndian,
     uid.ImplicitVRLittleEndian,
@@ -43,7 +43,7 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
 
 
 def image_classes(accept_secondary_capture: bool) -> tuple[str, ...]:
-    """Return the SOP classes of images that are taken."""
+    """Return the SOP classes of images that are accepted."""
     return (*IMAGE_CLASSES, SECONDARY_CAPTURE) if accept_secondary_capture else IMAGE_CLASSES
 
 
@@ -60,5 +60,5 @@ def supported_contexts(accept_secondary_capture: bool) -> list[PresentationConte
 
 
 def report_contexts() -> list[PresentationContext]:
-    """Return the presentation contexts that the AE title for earlier studies offers besides."""
+    """Return the presentation contexts that the AE title for earlier studies also offers."""
     return [build_context(sop_class, list(TRANSFER_SYNTAXES[:4])) for sop_class in REPORT_CLASSES]

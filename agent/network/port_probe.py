@@ -1,7 +1,7 @@
-"""What is at a port that opens no association: nothing, silence, a reset, or another protocol.
+"""Finds out what is at a port that opens no association: nothing, no answer, a reset, or another protocol.
 
-Each has another remedy, and pynetdicom tells them all as "no association". For `doctor` alone: a question
-more to a peer that is in trouble would not help it.
+Each has a different remedy, and pynetdicom reports them all as "no association". Only `doctor` uses it:
+further requests would not help a peer that is in trouble.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _VERIFICATION, _IMPLICIT = b"1.2.840.10008.1.1", b"1.2.840.10008.1.2"
 
 
 class PortState(Enum):
-    """What was found, in words, and what to do about it."""
+    """The finding in words, and what to do about it."""
 
     UNKNOWN_HOST = ("its host name cannot be resolved", "correct `host`, or the name server")
     REFUSED = (
@@ -59,7 +59,9 @@ class PortState(Enum):
 
 
 def probe_port(host: str, port: int, *, calling: str, called: str, timeout_s: float) -> PortState:
-    """Connect, ask for an association with C-ECHO, and tell what answered; takes at most twice the time."""
+    """Connect, request an association with C-ECHO, and return what answered; takes at most twice
+    `timeout_s`.
+    """
     try:
         connection = socket.create_connection((host, port), timeout=timeout_s)
     except socket.gaierror:

@@ -1,7 +1,7 @@
-"""Our side as a Query/Retrieve SCU: what an archive knows of a patient or a study, and having it sent to us.
+"""Our Query/Retrieve SCU: queries an archive for studies of a patient, and retrieves them.
 
-Every wait ends at the deadline that the caller gives, whatever the archive does. What it answers is cut to
-plain values and trusted for nothing: whether a study is the same patient's, the caller decides.
+Every wait ends at the deadline that the caller gives, whatever the archive does. Its answers are reduced to
+plain values and not trusted: the caller decides whether a study is the same patient's.
 
 Source: PS3.4 annex C (study root), PS3.7 sections 9.1.2 and 9.1.4.
 """
@@ -26,18 +26,18 @@ from agent.foundation.settings.tree import ArchiveSettings
 from agent.network.scu import ConnectionLost, NoContext, Peer, associated
 from dicom_sr.source import text
 
-# More answers than this to one question are no answer.
+# More answers than this to one query are treated as a failure.
 MOST_ANSWERS = 1000
 FIND = UID(StudyRootQueryRetrieveInformationModelFind)
 MOVE = UID(StudyRootQueryRetrieveInformationModelMove)
 _PENDING = (0xFF00, 0xFF01)
-# Some sub-operations failed: what has arrived counts (PS3.4 table C.4-2).
+# Some sub-operations failed: the instances that arrived count (PS3.4 table C.4-2).
 _PARTLY = 0xB000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundStudy:
-    """A study as the archive describes it; empty text where it says nothing, None for an unknown count."""
+    """A study as the archive describes it; empty text for what is not stated, None for an unknown count."""
 
     study_instance_uid: str
     study_date: str
@@ -90,7 +90,7 @@ class Archive:
         return [_study(answer) for answer in self._find(query)]
 
     def study(self, study_instance_uid: str) -> FoundStudy | None:
-        """Return what the archive says of one study, None where it has none of it.
+        """Return the archive's description of one study, None if it does not have it.
 
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
@@ -134,10 +134,11 @@ class Archive:
         ]
 
     def move(self, study_instance_uid: str, series_instance_uid: str, destination: str) -> None:
-        """Have a series sent to an AE title that the archive knows; return when it says that it has.
+        """Have a series sent to an AE title that the archive knows; return when the archive reports
+        completion.
 
         Raises:
-            ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not, or not all of it, sent.
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not sent, or only in part.
         """
         query = _query("SERIES", StudyInstanceUID=study_instance_uid, SeriesInstanceUID=series_instance_uid)
         self._arm()
@@ -181,7 +182,7 @@ class Archive:
         return False
 
     def _arm(self) -> None:
-        """Let the next wait end at the deadline."""
+        """Limit the next wait to the deadline."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             self._association.abort()
@@ -191,7 +192,7 @@ class Archive:
 
 @contextmanager
 def open_archive(settings: ArchiveSettings, budget_s: float) -> Iterator[Archive]:
-    """Open an association for questions and retrieval, all of which end after `budget_s` seconds.
+    """Open an association for queries and retrieval, all of which end after `budget_s` seconds.
 
     Raises:
         ArchiveUnavailable: no connection, or a rejection; the text says which.
@@ -201,7 +202,7 @@ def open_archive(settings: ArchiveSettings, budget_s: float) -> Iterator[Archive
     peer: Peer = settings.model_copy(update={"timeout_s": min(settings.timeout_s, max(budget_s, 0.1))})
     try:
         with associated(peer, [FIND, MOVE]) as association:
-            # A retrieval may be silent until all is sent; it is the deadline that ends it.
+            # A retrieval may be silent until everything is sent; only the deadline ends it.
             association.network_timeout = None
             yield Archive(association, settings.timeout_s, deadline)
     except NoContext as error:

@@ -1,6 +1,6 @@
-"""The way out: one association that we open, over TCP or TLS, with the errors in an administrator's words.
+"""Outgoing associations, over TCP or TLS, with errors in an administrator's words.
 
-Whatever we ask of another application entity (C-STORE, C-ECHO, C-FIND, storage commitment) goes through
+Every request to another application entity (C-STORE, C-ECHO, C-FIND, storage commitment) goes through
 `associated`.
 """
 
@@ -25,7 +25,7 @@ from agent.network.tls import ClientContext, client_context
 
 use_monotonic_timers()
 
-# Larger PDUs mean fewer turns of the state machine.
+# Larger PDUs mean fewer cycles of the state machine.
 MAXIMUM_PDU = 131072
 # Our documents are Explicit VR Little Endian; Implicit is what every archive must take (PS3.5 10.1).
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -44,7 +44,7 @@ Handlers = Sequence[tuple[evt.EventType, Callable[..., Any]]]
 
 
 class Peer(Protocol):
-    """Another application entity, and how we call it; `timeout_s` bounds every single wait (s)."""
+    """Another application entity, and our AE title towards it; `timeout_s` limits each wait (s)."""
 
     @property
     def host(self) -> str:
@@ -72,7 +72,9 @@ class Peer(Protocol):
 
 
 class ConnectionLost(DeliveryFailed):
-    """The destination broke off, or did not answer in time; the delivery is retried with backoff."""
+    """The connection to the destination broke, or it did not answer in time; the delivery is retried with
+    backoff.
+    """
 
 
 class NoContext(DeliveryRefused):
@@ -89,7 +91,7 @@ def associated(
 ) -> Iterator[Association]:
     """Open an association that proposes the SOP classes, and release it at the end.
 
-    handlers: pynetdicom's, for what the peer asks of us over the same association.
+    handlers: pynetdicom event handlers, for the peer's requests over the same association.
 
     Raises:
         NoContext: the peer accepts none of the SOP classes.
@@ -110,7 +112,7 @@ def associated(
 
 
 class _Entity(AE):
-    """An application entity that identifies our implementation, and holds on to its socket.
+    """An application entity that identifies our implementation, and keeps track of its socket.
 
     pynetdicom leaves the socket of a connection that was refused or cut open, and leaves Nagle's algorithm
     on, which held each small document back for an acknowledgement.
@@ -130,7 +132,7 @@ class _Entity(AE):
         return made
 
     def close_socket(self) -> None:
-        """Close what pynetdicom may have left open."""
+        """Close sockets that pynetdicom may have left open."""
         if self._socket is not None:
             self._socket.close()
 
@@ -150,7 +152,7 @@ def _open(
     name = (peer.tls.server_name if peer.tls is not None else None) or peer.host
 
     def limit_reads(event: evt.Event) -> None:
-        # pynetdicom waits for ever for the rest of a PDU that has begun.
+        # pynetdicom waits without limit for the rest of a PDU.
         transport = event.assoc.dul.socket
         if transport is not None and transport.socket is not None:
             transport.socket.settimeout(peer.timeout_s)
@@ -173,7 +175,7 @@ def _open(
 
 
 def _keep_answers(association: Association) -> None:
-    """Let the association's own thread take requests alone, never an answer.
+    """Let the association's own thread take only requests, never an answer.
 
     pynetdicom pauses that thread during a request of ours. Between two requests in quick succession the
     pause may come too late on a busy machine, and the answer to the second one was thrown away.
@@ -196,7 +198,7 @@ def _keep_answers(association: Association) -> None:
 def _tls(peer: Peer) -> ClientContext | None:
     try:
         return client_context(peer.tls) if peer.tls is not None else None
-    except SettingsError as error:  # the files were good at the start: somebody is changing them
+    except SettingsError as error:  # the files were valid at the start: somebody is changing them
         raise ConnectionLost(str(error)) from error
 
 
@@ -215,7 +217,7 @@ def _failure(association: Association, secure: ClientContext | None) -> Delivery
 
 
 def _handshake(error: ssl.SSLError) -> str:
-    """Return what went wrong, and what to mend; only codes and fixed words of the library are quoted."""
+    """Return what went wrong, and what to correct; only codes and fixed texts of the library are quoted."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if "ostname mismatch" in error.verify_message or "IP address mismatch" in error.verify_message:
             return (

@@ -1,4 +1,4 @@
-"""What a PACS's answers mean for the delivery, as data: to C-STORE, and about storage commitment.
+"""The meaning of a PACS's statuses for a delivery, as data: for C-STORE and for storage commitment.
 
 Source: PS3.4 table B.2-1 (storage service), J.3.2 and J.3.3 (storage commitment), PS3.3 C.14 (failure
 reasons), PS3.7 annex C (general statuses).
@@ -14,7 +14,7 @@ from agent.network.commitment_terms import CommitmentAnswer, CommitmentResult
 
 
 class StoreOutcome(Enum):
-    """What becomes of the delivery."""
+    """The consequence for the delivery."""
 
     STORED = "stored"
     WARNED = "stored-with-warning"
@@ -32,7 +32,7 @@ class StoreStatus:
     meaning: str
 
 
-# The first range that holds the code counts.
+# The first range that contains the code counts.
 STORE_STATUSES: tuple[StoreStatus, ...] = (
     StoreStatus(first=0x0000, last=0x0000, verdict=StoreOutcome.STORED, meaning="success"),
     # Warnings (PS3.7 annex C.4, PS3.4 B.2.3): the object is stored. Every other 0xBxxx is one too.
@@ -65,12 +65,12 @@ STORE_STATUSES: tuple[StoreStatus, ...] = (
 
 
 def store_status(code: int) -> StoreStatus:
-    """Return what a status code means; an unknown one is a failure that is tried again."""
+    """Return the meaning of a status code; an unknown one is a failure that is retried."""
     return next(one for one in STORE_STATUSES if one.first <= code <= one.last or one is STORE_STATUSES[-1])
 
 
 class ActionVerdict(Enum):
-    """What becomes of a request for commitment."""
+    """The consequence for a request for commitment."""
 
     TAKEN = "taken"
     UNSUPPORTED = "unsupported"
@@ -99,7 +99,7 @@ ACTION_STATUSES: tuple[ActionStatus, ...] = (
 
 
 def action_status(code: int) -> ActionStatus:
-    """Return what a status of N-ACTION means; an unknown one is a failure that is tried again."""
+    """Return the meaning of a status of N-ACTION; an unknown one is a failure that is retried."""
     return next(one for one in ACTION_STATUSES if one.code in (code, None))
 
 
@@ -145,7 +145,9 @@ FAILURE_REASONS: tuple[FailureReason, ...] = (
 
 
 def failure_reason(reason: int) -> CommitmentAnswer:
-    """Return what a failure reason of a commitment report means; an unknown one is asked about again."""
+    """Return the meaning of a failure reason of a commitment report; for an unknown one, commitment is
+    requested again.
+    """
     found = next(one for one in FAILURE_REASONS if one.reason in (reason, None))
     why = Failure(
         code=found.code,

@@ -1,4 +1,4 @@
-"""Our side as a sender: one association, several documents, each sent as the bytes that were stored."""
+"""Our Storage SCU: several documents over one association, each sent as the bytes that were stored."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Sendable(Protocol):
 
 
 class Connection(Protocol):
-    """A way to one destination, open."""
+    """An open connection to one destination."""
 
     def store(self, document: Sendable) -> str | None:
         """Send one document; return the warning that it was stored with, None for plain success.
@@ -65,7 +65,7 @@ class StorageConnection:
         ]
         if not accepted:
             raise DeliveryRefused(NO_CONTEXT)
-        # Elements that nobody touches are written as they were read, so that the bytes stay the same.
+        # Elements that are not accessed are written as they were read, so that the bytes stay the same.
         dataset = dcmread(io.BytesIO(document.content))
         try:
             answer = self._association.send_c_store(dataset)
@@ -95,7 +95,7 @@ def open_connection(destination: Peer, sop_class_uids: Iterable[str]) -> Iterato
 
 
 def echo(destination: Peer) -> None:
-    """Ask whether the destination is there (C-ECHO).
+    """Check whether the destination answers (C-ECHO).
 
     Raises:
         ConnectionLost: it is not; the text says why.

@@ -24,7 +24,7 @@ from dicom_sr.attributes import integer, integers, is_stated, items, text
 
 # Its log lines hold UIDs and answers.
 logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
-# What the server will say of the same file tomorrow too: bad request, unsupported media or payload type.
+# Permanent failures: bad request, unsupported media or payload type.
 _FOR_GOOD = frozenset({400, 405, 406, 410, 413, 415, 422})
 _CONFLICT = 409
 # A failed item without a reason that can be read (PS3.3 C.12.1.1.9).
@@ -67,7 +67,7 @@ class StowConnection:
 
 @contextmanager
 def open_stow(destination: DestinationSettings) -> Iterator[StowConnection]:
-    """Open a session; the first document finds out whether the server is there."""
+    """Open a session; does not connect before the first document."""
     with _client(destination) as client:
         yield StowConnection(client)
 
@@ -78,13 +78,13 @@ def _client(destination: DestinationSettings) -> Iterator[_FileClient]:
         client = _FileClient(
             url=(destination.stow_url or "").rstrip("/"), session=session, timeout=destination.timeout_s
         )
-        # Trying again is the outbox's business.
+        # The outbox retries.
         client.set_http_retry_params(retry=False)
         yield client
 
 
 def reachable(destination: DestinationSettings) -> bool:
-    """Return whether anything answers at the DICOMweb root that is no server error."""
+    """Return whether the DICOMweb root answers without a server error."""
     try:
         answer = requests.get(
             f"{(destination.stow_url or '').rstrip('/')}/studies",
@@ -133,7 +133,7 @@ def _uid_of(answer: Any) -> str:
 
 
 class _FileClient(DICOMwebClient):  # type: ignore[misc]
-    """Sends files as they are: the library's own method would encode the dataset anew."""
+    """Sends files as they are: the library's own method would encode the dataset again."""
 
     def store_file(self, content: bytes) -> Dataset:
         """Store one Part 10 file; return the answer's attributes."""

@@ -13,7 +13,7 @@ from pynetdicom.timer import Timer
 
 
 class MonotonicTimer(Timer):
-    """A timer that no step of the wall clock prolongs or shortens."""
+    """A timer that is unaffected by steps of the wall clock."""
 
     @property
     def remaining(self) -> float:
@@ -30,10 +30,10 @@ class MonotonicTimer(Timer):
         self._start_time, self._end_time = time.monotonic(), None
 
     def stop(self) -> None:
-        """Stop; what remains stays as it is."""
+        """Stop; the remaining time is kept."""
         self._end_time = time.monotonic()
 
 
 def use_monotonic_timers() -> None:
-    """Let every association of this process that begins from now on use these timers."""
+    """Make all new associations of this process use these timers."""
     dul.Timer = MonotonicTimer  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""The listener: bytes to durable files to rows, and studies that are complete."""
+"""The listener: stores received objects durably, enters them as rows, and completes studies."""

@@ -1,7 +1,7 @@
-"""Is a quiet study complete? The archive may hold images of it that have not come here.
+"""Asks the archive whether a quiet study is complete.
 
-Asked only when the settings say so (`studies.reconcile_with: archive`). An archive that does not answer holds
-nothing up: the study goes on as it is, and its history says that nobody was asked.
+Asked only when the settings say so (`studies.reconcile_with: archive`). An archive that does not answer
+delays nothing: the study is completed as it is, and its history says that the archive could not be asked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BREAKER_S = (5.0, 60.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldStudy:
-    """A study and the SOP Instances of it that are here."""
+    """A study and its SOP Instances that have been received."""
 
     study_instance_uid: str
     sop_instance_uids: frozenset[str]
@@ -31,14 +31,14 @@ class HeldStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveAnswer:
-    """How many eligible images the archive has beyond ours, or the code of why that is not known."""
+    """How many eligible images the archive has beyond ours, or the error code if that is unknown."""
 
     missing: int = 0
     code: str | None = None
 
 
 class ArchiveCount:
-    """Asks the archive about studies; thread-safe it is not: one tick asks at a time."""
+    """Asks the archive about studies; not thread-safe."""
 
     def __init__(self, settings: Settings, chance: Random) -> None:
         self._settings = settings
@@ -71,7 +71,7 @@ class ArchiveCount:
     def _missing(self, archive: Archive, study: HeldStudy) -> ArchiveAnswer:
         found = archive.study(study.study_instance_uid)
         held = study.sop_instance_uids
-        # As many as here, or none at all: a modality may send to us first.
+        # As many as received, or none at all: a modality may send to us first.
         if found is None or (found.instances is not None and found.instances <= len(held)):
             return ArchiveAnswer()
         missing = {

@@ -1,6 +1,6 @@
-"""A study that has gone quiet is completed: the gate queues it, skips it or fails it; or it waits longer.
+"""Completes quiet studies: the gate queues, skips or fails each, or it waits longer.
 
-It waits while its images arrive and, where the archive is asked, while the archive holds more of them. It
+A study waits while its images arrive and, if the archive is asked, while the archive holds more of them. It
 never waits beyond `force_at`: then it is queued as incomplete.
 """
 
@@ -53,7 +53,7 @@ class _Due:
     study_id: int
     study_instance_uid: str
     judgement: Judgement
-    # Its images are those of the draft before, in other bytes.
+    # Its images are those of the previous draft, in other bytes.
     repeats: bool
 
 
@@ -65,7 +65,7 @@ def complete_due_studies(
     *,
     archive: ArchiveCount | None = None,
 ) -> list[Completed]:
-    """Move each due job on, through the gate: QUEUED, SKIPPED or FAILED.
+    """Move each due job through the gate: to QUEUED, SKIPPED or FAILED.
 
     A job in RECEIVING is due when its quiet time has passed, or its `force_at`: then it is queued as
     incomplete, never dropped. A job that received another image meanwhile waits for the next tick, and so
@@ -103,7 +103,7 @@ def complete_due_studies(
 
 
 def _repeats(database: Database, store: InstanceStore, job_id: int) -> bool:
-    """Whether the job's images are those of the draft before, in other bytes."""
+    """Whether the job's images are those of the previous draft, in other bytes."""
     try:
         return is_repetition(database, store, job_id)
     except InstanceMissing:
@@ -156,7 +156,7 @@ def _complete(
         if answer.missing and not over:
             _wait_on(session, settings, job, answer, moment)
             return None
-        # A late image after the others were purged: its draft cannot know what they showed.
+        # A late image after the others were purged: its draft cannot use them.
         job.incomplete = receiving or answer.missing > 0 or judgement.contents.purged
         job.run_after = moment
         if answer.missing:
@@ -176,7 +176,7 @@ def _complete(
 
 
 def _wait_on(session: Session, settings: Settings, job: Job, answer: ArchiveAnswer, now: datetime) -> None:
-    """Judge a job again after another quiet time; its history says once why it waits."""
+    """Postpone a job by another quiet time; its history records the reason once."""
     quiet_s = settings.studies.quiet_for_s(stat=job.priority == STAT_PRIORITY)
     job.due_at = now + timedelta(seconds=quiet_s)
     if job.code == ARCHIVE_HOLDS_MORE:

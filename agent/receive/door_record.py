@@ -1,4 +1,4 @@
-"""What is put on record of those who knock: who they are, and what they proposed in vain."""
+"""Audit events of callers: who they are, and which contexts were not accepted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.network.contexts import VERIFICATION
 from agent.receive.association_request import NEVER_SUPPORTED
 from agent.receive.peers import Caller
 
-# Classes and syntaxes that one event names at most; a modality may propose 128 contexts.
+# Most classes and syntaxes named in one event; a modality may propose 128 contexts.
 _MOST_NAMED = 16
 
 
@@ -28,7 +28,7 @@ def address_of(association: Association) -> str:
 
 
 def association_event(action: Action, caller: Caller, reason_code: str | None = None) -> Event:
-    """Return the event of a peer that was let in or refused."""
+    """Return the event of a peer that was accepted or rejected."""
     details = {
         "called": caller.called_ae_title.strip(),
         "certificate": caller.certificate_sha256,
@@ -44,7 +44,7 @@ def association_event(action: Action, caller: Caller, reason_code: str | None = 
 
 
 def unmet_proposal(association: Association) -> Mapping[str, Any] | None:
-    """Return what an association proposed besides C-ECHO where none of it was accepted, else None."""
+    """Return what an association proposed besides C-ECHO if none of it was accepted, otherwise None."""
     request = association.requestor.primitive
     if not isinstance(request, A_ASSOCIATE):
         return None

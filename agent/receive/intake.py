@@ -3,15 +3,14 @@
 A new revision is made by an image that arrives after its study was queued, by a SOP Instance that arrives
 again with other bytes, and by a rejection note (IHE IOCM), which takes images back. The revision's job is
 created with its first object. A job that no worker has taken yet is canceled as superseded, so that the
-incomplete set is never drafted; the new job inherits its `force_at`, so that a trickle of late images cannot
-postpone a draft for ever.
+incomplete set is never drafted; the new job inherits its `force_at`, so that late images cannot postpone a
+draft indefinitely.
 
 An image whose patient contradicts the study's row marks the study with a patient conflict: nothing of it is
 written or sent until the gate (`agent.queue.gate`) has judged the newest content of all its images.
 
-An earlier study that was fetched for comparison makes rows and nothing else: no job, no revision, no
-conflict, no change to a study that was sent to be drafted. If it is sent to be drafted later, it starts as
-if nothing of it had been here.
+An earlier study that was retrieved for comparison creates rows only: no job, no revision, no conflict, no
+change to a study that was sent to be drafted. If it is sent to be drafted later, it is treated as new.
 """
 
 from __future__ import annotations
@@ -49,11 +48,11 @@ class IntakeOutcome(StrEnum):
     """How a received instance was classified."""
 
     NEW = "new"
-    DUPLICATE = "duplicate"  # the same bytes are known: no work
-    RESTORED = "restored"  # the same bytes, whose file was purged: no work, but the file is needed again
+    DUPLICATE = "duplicate"  # the same bytes are known: nothing to do
+    RESTORED = "restored"  # the same bytes, whose file was purged: the file is needed again
     CHANGED = "changed"  # a known SOP Instance with other bytes: both are kept
     OURS = "ours"  # one of our own documents came back: dropped
-    UNUSED = "unused"  # a Key Object Selection that takes nothing of a known study back: dropped
+    UNUSED = "unused"  # a Key Object Selection that rejects nothing of a known study: dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ class Intake:
         self._database = database
         self._studies = studies
         self._site_of = site_of
-        # SQLite allows one writer; this lock is fair to its waiters, SQLite's file lock is not.
+        # SQLite allows one writer; unlike SQLite's file lock, this lock is fair.
         self._writer = threading.Lock() if database.is_sqlite else nullcontext()
 
     def receive(
@@ -125,7 +124,7 @@ class Intake:
             )
 
     def hold(self, study_instance_uids: Sequence[str], seconds: float) -> None:
-        """Keep studies that an open association is sending from being completed in the next `seconds`.
+        """Postpone the completion of studies that an open association is sending by `seconds`.
 
         `force_at` still applies.
 
@@ -178,7 +177,7 @@ class Intake:
         if file.sha256 in known:
             if file.sha256 == known[-1] or not another_patient:
                 return _repeated(session, study, header, file, now)
-            # A correction is taken back: the earlier content comes last again, in a new row.
+            # A correction is reverted: the earlier content becomes the newest again, in a new row.
             _forget(session, header, file)
         if study.conflict != PATIENT_CONFLICT and another_patient:
             study.conflict = PATIENT_CONFLICT
@@ -250,7 +249,7 @@ class Intake:
         session.execute(
             insert(Study).values(values).on_conflict_do_nothing(index_elements=["study_instance_uid"])
         )
-        # Two associations may begin one study at once; either way the row is there now.
+        # Two associations may start one study at once; either way the row exists now.
         study = self._locked_study(session, header.study_instance_uid)
         if study is None:  # pragma: no cover - the insert above made it or found it
             raise LookupError("a study vanished inside its own transaction")
@@ -339,7 +338,7 @@ def _forget(session: Session, header: Header, file: StoredFile) -> None:
 
 
 def _begin_anew(study: Study, header: Header, calling_ae_title: str, now: datetime) -> None:
-    """Turn a study that was only fetched into an ordinary one: what its sender says of it now counts."""
+    """Turn a study that was only retrieved into an ordinary one: its sender's attributes now count."""
     study.prior, study.conflict, study.revision, study.patient_content = False, None, 1, None
     study.calling_ae_title, study.first_received_at = calling_ae_title[:16], now
     for column in STUDY_COLUMNS:
@@ -347,7 +346,7 @@ def _begin_anew(study: Study, header: Header, calling_ae_title: str, now: dateti
 
 
 def _complete(study: Study, header: Header) -> None:
-    """Fill what the study's earlier images left empty; an object in conflict adds nothing."""
+    """Fill columns that the study's earlier images left empty; an object in conflict adds nothing."""
     if study.conflict == PATIENT_CONFLICT or is_key_object(header):
         return
     for column in STUDY_COLUMNS:

@@ -1,4 +1,4 @@
-"""How many connections there are and may be: silent ones are bounded, and the oldest of them gives way.
+"""Limits on connections: half-open ones are bounded, and the oldest of them is closed.
 
 A connection is half-open until its association request was accepted. A flood of half-open connections
 therefore never keeps a sender out: the newest is always admitted, and the oldest of the address that has
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Half-open connections at the same time: in all, of one address, and of one that may not send at all.
+# Most half-open connections: in total, from one address, and from an address that may not send.
 HALF_OPEN = 64
 HALF_OPEN_PER_ADDRESS = 32
 HALF_OPEN_PER_STRANGER = 4
@@ -40,7 +40,7 @@ class ConnectionLedger:
         self.evicted = 0
 
     def open(self, address: str, close: Callable[[], None]) -> PeerConnection:
-        """Enter a new connection, which may cost an older half-open one its place."""
+        """Enter a new connection, which may evict an older half-open one."""
         limit = HALF_OPEN_PER_ADDRESS if self._knows_address(address) else HALF_OPEN_PER_STRANGER
         connection = PeerConnection(address=address, close=close)
         with self._lock:
@@ -65,12 +65,12 @@ class ConnectionLedger:
             return True
 
     def close(self, connection: PeerConnection) -> None:
-        """Take a connection out; twice is no error."""
+        """Remove a connection; repeating it is not an error."""
         with self._lock:
             self._open.pop(connection, None)
 
     def connections(self) -> list[PeerConnection]:
-        """Return the connections of this moment, the oldest first."""
+        """Return the current connections, the oldest first."""
         with self._lock:
             return list(self._open)
 

@@ -1,7 +1,7 @@
-"""Assembling messages with bounds: on one object's size, and on all objects' that are arriving.
+"""Assembles messages within limits on the size of one object, and on all arriving objects together.
 
-An object that is too large on its own ends its association. One that is too much beside the others is only
-not kept: its bytes are dropped as they come, and its sender hears that it should try again later.
+An object that is too large on its own ends its association. One that exceeds the common limit is not kept:
+its bytes are dropped as they arrive, and its sender is told to retry later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.receive.wire import Bounds
 
 # Commands are a few hundred bytes; more than this (bytes) is an attack.
 _MAXIMUM_COMMAND = 65536
-# No asynchronous operations are negotiated; a peer that sends on without waiting is cut.
+# No asynchronous operations are negotiated; a peer that does not wait for answers is disconnected.
 _MAXIMUM_UNSERVED = 8
 
 
@@ -115,12 +115,12 @@ class BoundedMessages(DIMSEServiceProvider):
             self._unserved.pop()
 
     def served(self) -> None:
-        """Give back what the message that was just answered had reserved."""
+        """Release the bytes reserved for the message that was just answered."""
         if self._unserved:
             self._in_flight.give_back(self._unserved.popleft().reserved)
 
     def end(self) -> None:
-        """Give back everything at the association's end."""
+        """Release everything at the end of the association."""
         self._in_flight.give_back(self._arriving + sum(one.reserved for one in self._unserved))
         self._arriving = 0
         self._unserved.clear()

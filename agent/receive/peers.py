@@ -13,7 +13,7 @@ from agent.foundation.settings.tree import AllowedPeer, ListenerSettings
 
 
 class AssociationResult(Enum):
-    """What an association request is answered: result, source and reason of PS3.8 table 9-21."""
+    """The answer to an association request: result, source and reason of PS3.8 table 9-21."""
 
     ACCEPT = (0, 0, 0)
     UNKNOWN_CALLER = (1, 1, 3)  # permanent: calling AE title not recognized
@@ -29,7 +29,7 @@ class AssociationResult(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks for an association; the fingerprint (sha256, hex) only where TLS named a certificate."""
+    """The requestor of an association; with the fingerprint (sha256, hex) of its certificate under TLS."""
 
     address: str
     calling_ae_title: str
@@ -49,7 +49,7 @@ class PeerPolicy:
         return any(_at_address(peer, address) for peer in self._peers(address))
 
     def judge(self, caller: Caller) -> AssociationResult:
-        """Decide on an association request; how full it is here, the ledger says."""
+        """Decide on an association request; the ledger limits the number of associations."""
         if not any(_is_peer(peer, caller) for peer in self._peers(caller.address)):
             return AssociationResult.UNKNOWN_CALLER
         called = caller.called_ae_title.strip()
@@ -59,7 +59,7 @@ class PeerPolicy:
         return AssociationResult.ACCEPT
 
     def is_prior(self, called_ae_title: str) -> bool:
-        """Whether what comes under this called AE title are earlier studies, which are never drafted."""
+        """Whether this called AE title receives earlier studies, which are never drafted."""
         return self._prior_ae_title is not None and called_ae_title.strip() == self._prior_ae_title
 
     def _peers(self, address: str) -> tuple[AllowedPeer | None, ...]:

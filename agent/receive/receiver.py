@@ -1,6 +1,6 @@
-"""What happens between the last byte of an object and the status that its sender hears.
+"""Processes a received object, from its last byte to the status sent back.
 
-Check -> file on the disk -> row committed -> status. The dataset's bytes are kept exactly as they came.
+Check -> file on the disk -> row committed -> status. The dataset's bytes are kept exactly as received.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ReceiveStatus(IntEnum):
     """The statuses of a C-STORE response that we give. Source: PS3.4 table B.2-1, PS3.7 annex C."""
 
     SUCCESS = 0x0000  # durable and committed
-    PROCESSING_FAILURE = 0x0110  # something that nobody foresaw
+    PROCESSING_FAILURE = 0x0110  # unexpected error
     CLASS_NOT_SUPPORTED = 0x0122
     NOT_AUTHORIZED = 0x0124
     OUT_OF_RESOURCES = 0xA700  # retry later: disk, database, stopping
@@ -29,14 +29,14 @@ class ReceiveStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What a C-STORE request says of its dataset; `context_class_uid` is what was negotiated for it."""
+    """What a C-STORE request states about its dataset; `context_class_uid` is what was negotiated for it."""
 
     sop_class_uid: str
     sop_instance_uid: str
     context_class_uid: str
     transfer_syntax_uid: str
     calling_ae_title: str
-    # The AE title that an earlier study was sent to; empty for what is to be drafted.
+    # The AE title that an earlier study was sent to; empty for objects to be drafted.
     prior_ae_title: str = ""
     # The sender's IP address, for the audit.
     address: str = ""
@@ -44,7 +44,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreAnswer:
-    """The status, why it is no success, and the study that the object belongs to where that is known."""
+    """The status, the reason if it is not success, and the object's study if known."""
 
     status: ReceiveStatus
     code: str | None = None
@@ -52,7 +52,7 @@ class StoreAnswer:
 
 
 class Receiver:
-    """Makes one object durable and known."""
+    """Stores one object durably and enters its row."""
 
     def __init__(self, store: InstanceStore, intake: Intake) -> None:
         self._store = store

@@ -1,8 +1,8 @@
-"""Start-up's comparison of files and rows, both ways.
+"""Compares files and rows at the start, in both directions.
 
 A file without a row was durable but not acknowledged, or its row was lost with a restored database: it is
-ingested again. A row without a file is a loss that only the archive can mend: an alarm, and a mark on the
-study that every view shows. A purged row needs no file; one that a purge left behind is removed.
+ingested again. A row without a file is a loss that only the archive can repair: it raises an alarm, and the
+study is marked in every view. A purged row needs no file; one that a purge left behind is removed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def reconcile(database: Database, store: InstanceStore, intake: Intake) -> Recon
     """
     removed = store.remove_unfinished(UNFINISHED_AGE_S, time.time())
     ingested = quarantined = 0
-    # One listing serves both ways: in a bucket it is the dearest part.
+    # One listing serves both directions: in a bucket it is the most expensive part.
     present = dict.fromkeys(store.files())
     for batch in _batches(present):
         with database.reading() as session:
@@ -102,7 +102,7 @@ def _mark_missing(database: Database, store: InstanceStore, present: Collection[
         if not rows:
             return missing
         last_id = rows[-1].id
-        # A file may have come after the listing: ask the disk before the alarm.
+        # A file may have arrived after the listing: check the disk before the alarm.
         lost = [row for row in rows if row.sha256 not in present and not store.open(row.sha256).exists()]
         for study_id in {row.study_id for row in lost}:
             log.error(INSTANCE_MISSING, code=INSTANCE_MISSING, study_ref=_mark(database, study_id))

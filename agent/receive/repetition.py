@@ -1,7 +1,7 @@
-"""A revision whose images are those of the one before, only in other bytes: it makes no second draft.
+"""Detects a revision with the same images as the previous one in other bytes, which is not drafted again.
 
-The listener cannot know it, because it decodes nothing before it answers. When the revision has gone quiet,
-its images are compared with the files of the revision before. Both files stay, each with its digest.
+The listener cannot detect it, because it decodes nothing before it answers. Once the revision is quiet,
+its images are compared with the files of the previous revision. Both files stay, each with its digest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from agent.queue.gate import INSTANCE_CONFLICT
 from agent.queue.states import move
 
 SAME_IMAGES = "same-images"
-# The states of a revision whose draft is there or is being made.
+# The states of a revision with a draft, or with one in progress.
 _DRAFTED = (
     JobState.GENERATING.value,
     JobState.DRAFTED.value,
@@ -60,7 +60,7 @@ def drop_repetition(session: Session, study: Study, job: Job, now: datetime, act
         return False
     reason = f"its images are those of revision {before.revision}, in other bytes"
     move(session, job, JobState.CANCELED, now=now, code=SAME_IMAGES, reason=reason, actor=actor)
-    # The number is free again for images that are new.
+    # The number becomes free for new images.
     job.idempotency_key = f"{job.idempotency_key}|{SAME_IMAGES}|{job.id}"
     session.execute(
         update(Instance)

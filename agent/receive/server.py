@@ -33,7 +33,7 @@ from agent.receive.wire import Bounds, ProtocolViolation, receive_request
 
 
 class BoundedServer(ThreadedAssociationServer):
-    """A server whose peers can hold no more than the ledger and the bounds allow."""
+    """A server that limits connections by the ledger, and reads by the bounds."""
 
     # Waiting connections in the kernel; the default of 5 drops bursts.
     request_queue_size = 128

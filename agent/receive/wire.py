@@ -1,4 +1,4 @@
-"""Reading from a peer with bounds: on the time that a PDU may take, and on the length that it declares.
+"""Reads from a peer within limits on the duration and the declared length of a PDU.
 
 Sources: PS3.8 sections 9.3 (PDUs) and D.1 (maximum length).
 """
@@ -27,12 +27,12 @@ REQUEST, DATA = 0x01, 0x04
 
 
 class ProtocolViolation(OSError):
-    """A peer declared more than it may send, or took longer than it may; the connection is cut."""
+    """A peer exceeded the allowed length or time; the connection is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What one association may take: seconds for a PDU, bytes for an object."""
+    """The limits of one association: seconds for a PDU, bytes for an object."""
 
     pdu_timeout_s: float
     network_timeout_s: float
