@@ -24,6 +24,8 @@ def our_certificates(settings: Settings) -> Iterator[Certificate]:
     named: list[tuple[str, Path | None]] = []
     if settings.listener.tls is not None:
         named.append(("listener.tls.certificate", settings.listener.tls.certificate))
+    if settings.hl7.enabled and settings.hl7.tls is not None:
+        named.append(("hl7.tls.certificate", settings.hl7.tls.certificate))
     named.append(("web.tls_certificate", settings.web.tls_certificate))
     for one in settings.destinations:
         if one.tls is not None:

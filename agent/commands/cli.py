@@ -15,6 +15,7 @@ from agent.commands import (
     database,
     dead,
     draft,
+    hl7,
     inspect,
     purge,
     queue,
@@ -72,6 +73,7 @@ study_app = _group("Show one study, or resolve a patient conflict.")
 sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
 audit_app = _group("The audit record: who did what.")
+hl7_app = _group("Messages of the RIS (HL7 v2).")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
 shadow_app = _group("Drafts that go nowhere, against the signed reports.")
 config_app = _group("Check and show the configuration.")
@@ -111,6 +113,7 @@ shadow_app.command("agreement")(shadow.agreement)
 shadow_app.command("disagreements")(shadow.disagreements)
 shadow_app.command("drift")(shadow.drift)
 shadow_app.command("models")(shadow.models)
+hl7_app.command("try")(hl7.try_message)
 ups_app.command("serve")(ups.serve)
 ups_app.command("list")(ups.list_workitems)
 ups_app.command("show")(ups.show)
@@ -136,6 +139,7 @@ app.add_typer(route_app, name="route")
 app.add_typer(sr_app, name="sr")
 app.add_typer(audit_app, name="audit")
 app.add_typer(shadow_app, name="shadow")
+app.add_typer(hl7_app, name="hl7")
 app.add_typer(ups_app, name="ups")
 app.add_typer(config_app, name="config")
 app.add_typer(user_app, name="user")

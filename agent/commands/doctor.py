@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.commands.certificates import our_certificates
+from agent.commands.doctor_hl7 import port_found, receiver_found
 from agent.database import migrate
 from agent.database.session import Database, database_now
 from agent.foundation.clock import SystemClock
@@ -63,6 +64,8 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     yield _decoders()
     yield check_listener(settings.listener)
     yield _peers(settings)
+    if settings.hl7.enabled:
+        yield _check_of("hl7", port_found(settings.hl7))
     yield from _certificates(settings)
     yield from _web(settings, open_database)
     yield _model(settings)
@@ -85,6 +88,11 @@ def _right(name: str, found: str) -> Check:
 
 def _wrong(name: str, found: str, mend: str) -> Check:
     return Check(name=name, verdict=CheckResult.WRONG, found=found, mend=mend)
+
+
+def _check_of(name: str, found: tuple[str, str]) -> Check:
+    words, cure = found
+    return _wrong(name, words, cure) if cure else _right(name, words)
 
 
 def _database(open_database: Callable[[], Database]) -> Iterator[Check]:
@@ -331,7 +339,7 @@ def _destination(destination: DestinationSettings) -> Check:
     if destination.kind == "dicom":
         return _answers(name, destination)
     if destination.kind == "hl7":
-        return _accepts(name, destination)
+        return _check_of(name, receiver_found(destination, ECHO_WITHIN_S))
     if destination.kind == "fhir":
         return _takes_bundles(name, destination)
     from agent.network.stow import reachable
@@ -355,17 +363,6 @@ def _takes_bundles(name: str, destination: DestinationSettings) -> Check:
     if trouble is not None:
         return _wrong(name, trouble, "use a FHIR R4 server that takes transaction bundles")
     return _right(name, "its FHIR server is R4 and takes transaction bundles")
-
-
-def _accepts(name: str, destination: DestinationSettings) -> Check:
-    """Whether a receiver of HL7 accepts a connection; a message would leave a trace."""
-    from agent.hl7.client import reachable
-
-    try:
-        reachable(destination.model_copy(update={"timeout_s": min(destination.timeout_s, ECHO_WITHIN_S)}))
-    except AgentError as error:
-        return _wrong(name, str(error), "check host, port and `tls`; the receiver must allow this address")
-    return _right(name, f"{destination.place} accepts connections{' over TLS' if destination.tls else ''}")
 
 
 def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:

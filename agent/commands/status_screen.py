@@ -135,6 +135,9 @@ def _about(about: Any) -> Iterator[str]:
     """Yield what a process says of itself, as far as it is for this screen."""
     if "ae_title" in about:
         yield f"{about['ae_title']} port {about.get('port')}, {about.get('associations', 0)} associations"
+        if "hl7" in about:
+            told = about["hl7"]
+            yield f"HL7 port {told.get('port')}, {told.get('messages', 0)} messages"
     elif "model" in about:
         yield f"{about['model']} {about.get('version', '')} on {about.get('device', '?')}".replace("  ", " ")
         if about.get("demonstration"):

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
+from agent.database.orders import Hl7Message, KnownPatient, Order
 from agent.database.outbox import Commitment, Delivery, Document
 from agent.database.people import AuditCursor, AuditEvent, ServiceKey, User, Verdict, WebSession
 from agent.database.signed import ShadowComparison, SignedReport
@@ -38,11 +39,14 @@ __all__ = [
     "Delivery",
     "Document",
     "Draft",
+    "Hl7Message",
     "Instance",
     "Job",
     "JobEvent",
+    "KnownPatient",
     "Listing",
     "ListingTag",
+    "Order",
     "PriorLink",
     "PriorSearch",
     "Quarantined",

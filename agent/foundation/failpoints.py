@@ -12,7 +12,7 @@ import threading
 
 VARIABLE = "ECHO_AGENT_FAILPOINT"
 # Who passes them: the listener, the worker, the deliverer,
-# the purge, the performer of workitems. In each group in the order of the work.
+# the purge, the performer of workitems, the receiver of HL7. In each group in the order of the work.
 RECEIVING = (
     "store.before-rename",
     "store.before-folder-flush",
@@ -33,7 +33,8 @@ SENDING = (
 )
 PURGING = ("purge.before-rows", "purge.after-rows", "purge.after-file")
 PERFORMING = ("ups.before-claim", "ups.after-claim", "ups.before-completion", "ups.after-completion")
-NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING
+ORDERING = ("hl7.before-commit", "hl7.before-answer")
+NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING + ORDERING
 
 
 class Failpoint:

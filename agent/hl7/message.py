@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.foundation.settings.hl7 import PLACE
 from agent.hl7.encoding import Delimiters, unescaped
 
-PLACE = re.compile(r"([A-Z][A-Z0-9]{2})-(\d{1,3})(?:\.(\d{1,2})(?:\.(\d{1,2}))?)?")
 # HL7's own way to say that a value is to be deleted.
 NULL = '""'
 

@@ -145,6 +145,16 @@ def _processes(status: ServiceStatus) -> Iterator[Metric]:
         for event, count in _counted(one.about):
             answers.add_metric([one.id, event], float(count))
     yield answers
+    messages = CounterMetricFamily(
+        f"{PREFIX}_hl7_events",
+        "What the HL7 port counted since its start: messages, and connections that were refused.",
+        labels=("process", "event"),
+    )
+    for one in listeners:
+        for event in ("messages", "refused"):
+            if "hl7" in one.about:
+                messages.add_metric([one.id, event], float(one.about["hl7"].get(event, 0)))
+    yield messages
 
 
 def _counted(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

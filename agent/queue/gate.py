@@ -38,12 +38,14 @@ from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header
 from agent.objects.identity import Patient, contradicts, patient_of, patient_of_row, several_patients
 from agent.objects.store import InstanceStore
+from agent.orders.patients import Resolve, as_stated, current, resolver
 from agent.queue.contents import Contents, Image, contents_of, images_in
 from agent.queue.states import check_job_step, move
 from agent.queue.withdrawal import withdraw_others
 
 PATIENT_CONFLICT = PatientConflict.code
 INSTANCE_CONFLICT = "instance-conflict"
+_OF_THE_PATIENT = ("patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date")
 # The columns of a study that repeat attributes of its images.
 STUDY_COLUMNS = (
     "patient_id",
@@ -135,16 +137,21 @@ def judge(
     with database.reading() as session:
         contents = contents_of(session, study_id, up_to_revision=up_to_revision)
         decided = session.scalar(select(Study.patient_content).where(Study.id == study_id))
-    return judge_contents(contents, decided, router_of(settings), store)
+    return judge_contents(contents, decided, router_of(settings), store, resolver(database))
 
 
 def judge_contents(
-    contents: Contents, decided: str | None, router: Router, store: InstanceStore
+    contents: Contents,
+    decided: str | None,
+    router: Router,
+    store: InstanceStore,
+    resolve: Resolve = as_stated,
 ) -> Judgement:
     """Judge the contents of a study.
 
     decided: the content whose patient a person chose for the study; the decision lapses when that image
-    arrives with another content.
+    arrives with another content. resolve: who a patient is now; the
+    identities of one patient are no conflict.
 
     Raises:
         StoreUnavailable: nothing is known; ask again.
@@ -154,9 +161,12 @@ def judge_contents(
     except (InstanceMissing, UnreadableInstance) as error:
         refusal = Refusal(state=JobState.FAILED, error=error, code=error.code, reason=str(error))
         return Judgement(contents=contents, values={}, refusal=refusal)
-    chosen = next((patient_of(one.header) for one in images if one.content.sha256 == decided), None)
-    ours = tuple(one for one in images if chosen is None or not contradicts(chosen, patient_of(one.header)))
-    if several_patients(patient_of(one.header) for one in ours):
+    named = {one.content.sha256: resolve(patient_of(one.header)) for one in images}
+    chosen = named.get(decided or "")
+    ours = tuple(
+        one for one in images if chosen is None or not contradicts(chosen, named[one.content.sha256])
+    )
+    if several_patients(named[one.content.sha256] for one in ours):
         return Judgement(contents=contents, images=images, values={}, refusal=_conflict())
     selection = router.select([one.header for one in ours])
     facts = Facts(images=ours, selection=selection)
@@ -166,7 +176,7 @@ def judge_contents(
         contents=contents,
         images=ours,
         left_out=len(images) - len(ours),
-        values=_values([one.header for one in ours]),
+        values=_values([one.header for one in ours], [named[one.content.sha256] for one in ours]),
         decisions=decisions,
         refusal=next(refusals, None),
         reason=selection.reason,
@@ -178,14 +188,17 @@ def _conflict() -> Refusal:
     return Refusal(state=JobState.FAILED, error=PatientConflict(text), code=PATIENT_CONFLICT, reason=text)
 
 
-def _values(headers: Sequence[Header]) -> Mapping[str, str]:
-    """The attributes of the images; the last received image takes precedence, as a correction arrives
-    later.
+def _values(headers: Sequence[Header], patients: Sequence[Patient]) -> Mapping[str, str]:
+    """The attributes of the images; the last received image takes precedence.
+
+    patients: who the image's patient is now, in the same order.
     """
-    return {
-        column: next((value for one in reversed(headers) if (value := getattr(one, column))), "")
-        for column in STUDY_COLUMNS
-    }
+
+    def stated(column: str) -> str:
+        sources: Sequence[Header | Patient] = patients if column in _OF_THE_PATIENT else headers
+        return next((value for one in reversed(sources) if (value := getattr(one, column))), "")
+
+    return {column: stated(column) for column in STUDY_COLUMNS}
 
 
 def still_holds(session: Session, study_id: int, judgement: Judgement) -> bool:
@@ -317,11 +330,16 @@ def check_draft(session: Session, study_id: int, patients: Sequence[Patient]) ->
 
     Raises:
         PatientConflict: the study was corrected, or got a conflict, while it was drafted.
+        StudyChanged: the RIS has merged or renamed the patient meanwhile.
     """
     study = session.get_one(Study, study_id, with_for_update=True, populate_existing=True)
     wanted = patient_of_row(study)
-    if study.conflict == PATIENT_CONFLICT or any(contradicts(wanted, one) for one in patients):
+    now = [current(session, one) for one in patients]
+    if study.conflict == PATIENT_CONFLICT or any(contradicts(wanted, one) for one in now):
         raise PatientConflict("the patient of the study was corrected while it was drafted")
+    written = [(one.patient_id, one.patient_name) for one in patients]
+    if written != [(one.patient_id, one.patient_name) for one in now]:
+        raise StudyChanged("the patient was merged or renamed while the study was drafted; it is tried again")
 
 
 def refused_destination(

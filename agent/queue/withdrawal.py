@@ -21,6 +21,7 @@ from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.foundation.errors import PatientConflict
 from agent.objects.identity import Patient, contradicts, patient_of_dataset
+from agent.orders.patients import current
 from agent.queue.states import check_delivery_step, move
 
 WITHDRAWN = "withdrawn"
@@ -67,7 +68,8 @@ def withdraw_others(
     withdrawn = 0
     for draft in drafts:
         named = _named_in(session, draft)
-        if named is None or (patient is not None and not contradicts(patient, named)):
+        # A draft under an earlier identifier of the same patient stands.
+        if named is None or (patient is not None and not contradicts(patient, current(session, named))):
             continue
         _withdraw(session, draft, now=now, actor=actor)
         withdrawn += 1

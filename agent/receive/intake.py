@@ -32,10 +32,12 @@ from agent.database.states import JobState
 from agent.database.tables import Document, Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
-from agent.objects.header import STAT_PRIORITY, Header
+from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY, Header
 from agent.objects.identity import contradicts, patient_of, patient_of_row
 from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
+from agent.orders.lookup import order_of
+from agent.orders.patients import current
 from agent.queue import jobs
 from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS
 from agent.queue.states import move
@@ -173,7 +175,7 @@ class Intake:
             .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False))
             .order_by(Instance.id)
         ).all()
-        another_patient = not is_key_object(header) and _names_another_patient(study, header)
+        another_patient = not is_key_object(header) and _names_another_patient(session, study, header)
         if file.sha256 in known:
             if file.sha256 == known[-1] or not another_patient:
                 return _repeated(session, study, header, file, now)
@@ -185,7 +187,8 @@ class Intake:
             study.conflict = INSTANCE_CONFLICT
         _complete(study, header)
         study.last_received_at = now
-        self._job(session, study, header, changed=bool(known), now=now)
+        priority = min(header.priority, _ordered_priority(session, study))
+        self._job(session, study, priority, changed=bool(known), now=now)
         session.add(_instance(study, header, file, now))
         session.flush()
         event = Event(
@@ -217,7 +220,7 @@ class Intake:
         if any(row.purged_at is None for row in held.values()):
             return Receipt(outcome=IntakeOutcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
         if study.prior:
-            if _names_another_patient(study, header):
+            if _names_another_patient(session, study, header):
                 study.conflict = PATIENT_CONFLICT
             _complete(study, header)
         session.add(_instance(study, header, file, now, prior=True))
@@ -260,7 +263,7 @@ class Intake:
             select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
         ).one_or_none()
 
-    def _job(self, session: Session, study: Study, header: Header, *, changed: bool, now: datetime) -> None:
+    def _job(self, session: Session, study: Study, stated: int, *, changed: bool, now: datetime) -> None:
         job = session.scalars(
             select(Job)
             .where(Job.study_id == study.id, Job.revision == study.revision)
@@ -269,11 +272,11 @@ class Intake:
             .with_for_update()
         ).first()
         if job is not None and job.state == JobState.RECEIVING and not changed:
-            job.priority = min(job.priority, header.priority)
+            job.priority = min(job.priority, stated)
             job.due_at = now + timedelta(seconds=self._quiet_time_s(job.priority))
             job.updated_at = now
             return
-        priority, force_at = header.priority, now + timedelta(seconds=self._studies.force_after_s)
+        priority, force_at = stated, now + timedelta(seconds=self._studies.force_after_s)
         if job is not None:
             study.revision += 1
             # A forced job stays queued: its study has waited long enough for its draft.
@@ -291,6 +294,12 @@ class Intake:
             force_at=force_at,
             actor=ACTOR,
         )
+
+
+def _ordered_priority(session: Session, study: Study) -> int:
+    """Return the priority of the order that the RIS has told of a study; that of a routine one otherwise."""
+    order = order_of(session, study)
+    return ROUTINE_PRIORITY if order is None else order.priority
 
 
 def _repeated(session: Session, study: Study, header: Header, file: StoredFile, now: datetime) -> Receipt:
@@ -354,9 +363,10 @@ def _complete(study: Study, header: Header) -> None:
             setattr(study, column, getattr(header, column))
 
 
-def _names_another_patient(study: Study, header: Header) -> bool:
-    """Whether an image's patient cannot be the one in the study's row."""
-    return contradicts(patient_of_row(study), patient_of(header))
+def _names_another_patient(session: Session, study: Study, header: Header) -> bool:
+    """Whether an image's patient cannot be the one in the study's row, as both are known now."""
+    known, named = (current(session, one) for one in (patient_of_row(study), patient_of(header)))
+    return contradicts(known, named)
 
 
 def _instance(

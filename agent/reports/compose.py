@@ -93,7 +93,7 @@ def draft_record(
         demonstration=algorithm.demonstration,
         outcome="drafted",
         text=draft.text,
-        content=_content(draft, flags, urgency)
+        content=_content(draft, flags, urgency, material.indication)
         | {"algorithm": _plain(algorithm), "images": [dataclasses.asdict(one) for one in material.lines]}
         | {"input": input_statistics(material.images)}
         | ({} if material.priors.kept is None else {"priors": dict(material.priors.kept)}),
@@ -149,9 +149,12 @@ def _plain(algorithm: Algorithm) -> dict[str, Any]:
     return dataclasses.asdict(algorithm) | {"parameters": dict(algorithm.parameters)}
 
 
-def _content(draft: DraftText, flags: Sequence[DraftFlag], urgency: Assessment | None) -> dict[str, Any]:
+def _content(
+    draft: DraftText, flags: Sequence[DraftFlag], urgency: Assessment | None, indication: str
+) -> dict[str, Any]:
     return {
         "findings": [dataclasses.asdict(finding) for finding in draft.findings],
+        "indication": indication,
         "flags": [{"code": flag.code, "text": flag.text} for flag in flags],
         "sentences": {
             section: [

@@ -23,6 +23,8 @@ INCOMPLETE = DraftFlag(
 PRIORS_UNAVAILABLE = "priors_unavailable"
 # A prior's report is in a language that no pack reads: the network was not told of it.
 PRIOR_UNREAD_LANGUAGE = "prior_unread_language"
+# The RIS has merged the patient with another one since the draft was written.
+PATIENT_MERGED = "patient_merged"
 # A draft of a study whose report a radiologist has already verified.
 AFTER_VERIFICATION = "after_verification"
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom import Dataset
 
 from agent.database.session import Database
+from agent.database.tables import Study
 from agent.films.routing.rules import router_of
 from agent.films.study import ImageLine, ReadStudy, read_study
 from agent.foundation.settings.tree import Settings
 from agent.objects.identity import Patient, patient_of_dataset
 from agent.objects.pixels import StudyImage
 from agent.objects.store import InstanceStore
+from agent.orders.lookup import order_of
+from agent.orders.patients import resolver, with_current_patient
 from agent.queue import gate
 from agent.queue.jobs import Claim
 from agent.reports.comparison import Comparison, comparison_for
@@ -80,7 +83,9 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
         least_px=settings.plausibility.least_px,
         vocabulary=router_of(settings).vocabulary,
     )
-    headers = [image.header for image in read.images]
+    named = with_current_patient([image.header for image in read.images], resolver(database))
+    images = tuple(replace(image, header=header) for image, header in zip(read.images, named, strict=True))
+    headers = [image.header for image in images]
     priors = comparison_for(database, store, claim, headers)
     flags = flags_of(read, incomplete=claim.incomplete)
     if priors.warning:
@@ -88,8 +93,8 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
     if priors.notices:
         flags = (*flags, DraftFlag(code=PRIOR_UNREAD_LANGUAGE, text=" ".join(priors.notices)))
     return Material(
-        images=read.images,
-        indication=indication_of(headers),
+        images=images,
+        indication=question_of(database, claim.study_id) or indication_of(headers),
         flags=flags,
         comparison=priors.text,
         priors=priors,
@@ -120,6 +125,18 @@ def eligible_paths(database: Database, store: InstanceStore, settings: Settings,
     return found
 
 
+def question_of(database: Database, study_id: int) -> str:
+    """Return the clinical question of a study's order, which the RIS has told; empty without one."""
+    with database.reading() as session:
+        order = order_of(session, session.get_one(Study, study_id))
+        return "" if order is None else one_line(order.clinical_question)
+
+
+def one_line(words: str) -> str:
+    """Return words as the network is given them: one line of at most 500 characters."""
+    return re.sub(r"\s+", " ", words).strip()[:LONGEST_INDICATION]
+
+
 def indication_of(headers: Sequence[Dataset]) -> str:
     """Return the clinical question that the headers state, as one line of at most 500 characters.
 
@@ -129,5 +146,5 @@ def indication_of(headers: Sequence[Dataset]) -> str:
     leading = orders_of(headers).leading
     stated = ["" if leading is None else leading.clinical_question]
     stated.extend(text(header, keyword) for keyword in (*_INDICATION, _HISTORY) for header in headers)
-    lines = (re.sub(r"\s+", " ", words).strip() for words in stated)
-    return next((line for line in lines if line), "")[:LONGEST_INDICATION]
+    lines = (one_line(words) for words in stated)
+    return next((line for line in lines if line), "")

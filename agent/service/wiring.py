@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from agent.database.audit.record import Recorder
     from agent.objects.store import InstanceStore
+    from agent.ris.server import MllpServer
     from model.reporting.reporter import Reporter
 
 
@@ -115,10 +117,12 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     housekeeper = Housekeeper(database, settings, store, Random())
     priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
     port = scp.start()
+    hl7 = _hl7(settings, database, recorder)
 
     def about() -> dict[str, Any]:
         http = {} if stow is None else {"http_port": stow.port}
-        return {"ae_title": settings.listener.ae_title, "port": port, **http, **scp.about()}
+        told = {} if hl7 is None else {"hl7": hl7.about()}
+        return {"ae_title": settings.listener.ae_title, "port": port, **http, **scp.about(), **told}
 
     try:
         audited = _audited(settings, database, "listener", lifecycle)
@@ -132,13 +136,41 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             lifecycle.stop.wait()
             if stow is not None:
                 stow.stop()
+            if hl7 is not None:
+                hl7.stop()
             scp.stop()
             if settings.listener.keep_house:
                 housekeeper.stop()
             priors.stop()
     finally:
+        if hl7 is not None:
+            hl7.stop()
         scp.stop(0.0)
         database.close()
+
+
+def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServer | None:
+    """Begin to take HL7 messages, where the settings want it.
+
+    Raises:
+        PortUnavailable, SettingsError: the port cannot be opened as it is set.
+    """
+    if not settings.hl7.enabled:
+        return None
+    from agent.database.audit.record import Action, Event
+    from agent.ris.inbox import Inbox
+    from agent.ris.server import MllpServer
+
+    def refused(address: str, code: str) -> None:
+        details = {"reason_code": code}
+        recorder.note(
+            Event(action=Action.REFUSED, actor="hl7", address=address, succeeded=False, details=details)
+        )
+
+    server = MllpServer(settings.hl7, Inbox(database, settings.hl7).take, refused)
+    port = server.start()
+    get_logger("hl7").info("listening", host=settings.hl7.host, port=port)
+    return server
 
 
 def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:

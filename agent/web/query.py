@@ -25,6 +25,7 @@ LONGEST_PAGE = 500
 # What a draft can be marked with, and in which words the page asks for it.
 FLAGS: Mapping[str, str] = {
     "after_verification": "new images after verification",
+    "patient_merged": "patient merged",
     "low_confidence": "low confidence",
     "contradiction": "contradiction",
     "garbled": "garbled",

@@ -68,6 +68,8 @@ def _listening(settings: Settings) -> list[_Socket]:
     found = []
     for name in type(settings).model_fields:
         section = getattr(settings, name)
+        if name == "hl7" and not settings.hl7.enabled:
+            continue
         host, port = getattr(section, "host", None), getattr(section, "port", None)
         if name != "archive" and isinstance(host, str) and isinstance(port, int) and port:
             found.append(_Socket(setting=name, host=host, port=port))

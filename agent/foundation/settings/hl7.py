@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_network
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from agent.foundation.settings.base import Section
+from agent.foundation.settings.base import Host, Port, Seconds, Section
+from agent.foundation.settings.listener_tls import TlsSettings
+
+# A segment and a field, with component and subcomponent.
+PLACE = re.compile(r"([A-Z][A-Z0-9]{2})-([1-9]\d{0,2})(?:\.(\d{1,2})(?:\.(\d{1,2}))?)?")
 
 
 class Hl7DestinationSettings(Section):
@@ -45,3 +51,83 @@ class Hl7DestinationSettings(Section):
     escalation_priority: int = Field(
         10, ge=0, le=49, description="Drafts whose urgency has this priority or a smaller one are escalated."
     )
+
+
+class Hl7PeerSettings(Section):
+    """A system that may send messages."""
+
+    address: str = Field(description="IP address or network, such as 192.0.2.0/24.")
+    certificate_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 fingerprint (64 hex digits) of its TLS certificate; any trusted one when "
+        "left out.",
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _network(cls, value: str) -> str:
+        try:
+            ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError("give an IP address or a network such as 192.0.2.0/24") from None
+        return value
+
+
+Places = tuple[str, ...]
+
+
+class Hl7OrderSettings(Section):
+    """Which field of an order holds what: the first of the places that is filled counts."""
+
+    placer_number: Places = Field(("ORC-2.1", "OBR-2.1"), description="Placer order number.")
+    filler_number: Places = Field(("ORC-3.1", "OBR-3.1"), description="Filler order number.")
+    accession_number: Places = Field(("IPC-1.1", "OBR-18.1"), description="Accession number.")
+    study_instance_uid: Places = Field(("IPC-3.1", "ZDS-1.1"), description="Study Instance UID.")
+    procedure_id: Places = Field(("IPC-2.1", "OBR-19.1"), description="Requested procedure ID.")
+    procedure: Places = Field(
+        ("OBR-44.2", "OBR-4.2", "OBR-4.1"), description="Requested procedure, in words."
+    )
+    clinical_question: Places = Field(
+        ("OBR-31.2", "OBR-31.1", "OBR-13.1", "ORC-16.2"), description="Why the study was asked for."
+    )
+    priority: Places = Field(("TQ1-9.1", "OBR-27.6", "ORC-7.6", "OBR-5.1"), description="Priority.")
+    stat_values: tuple[str, ...] = Field(
+        ("S", "STAT", "A", "ASAP"), description="Values of `priority` that mean at once."
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _are_places(cls, value: Places, info: ValidationInfo) -> Places:
+        if info.field_name != "stat_values":
+            for one in value:
+                if PLACE.fullmatch(one) is None:
+                    raise ValueError(
+                        f"{one!r} is no place: write a segment and a field, such as OBR-18 or PID-3.1"
+                    )
+        return value
+
+
+class Hl7Settings(Section):
+    """Messages of other systems (HL7 v2 over MLLP), which `echo-agent listen` receives."""
+
+    enabled: bool = Field(False, description="Whether the listener takes HL7 messages.")
+    host: Host = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: Port = Field(2575, description="TCP port; 0 takes a free one.")
+    allow: tuple[Hl7PeerSettings, ...] = Field(
+        (), description="Systems that may send. Without an entry only this machine may."
+    )
+    tls: TlsSettings | None = Field(
+        None, description="TLS with mutual authentication; plain TCP when left out."
+    )
+    maximum_connections: int = Field(32, ge=1, description="Connections at the same time.")
+    maximum_connections_per_peer: int = Field(8, ge=1, description="The same from one address.")
+    maximum_message_mb: float = Field(10, gt=0, le=1000, description="Largest message (MB).")
+    message_timeout_s: Seconds = Field(
+        30, description="Longest time (s) that one message may take to arrive."
+    )
+    idle_timeout_s: Seconds = Field(3600, description="Longest silence (s) on a connection.")
+    patient_authority: str = Field(
+        "", description="Issuer of the Patient ID where PID-3.4 names none, as the images state it."
+    )
+    orders: Hl7OrderSettings = Hl7OrderSettings()

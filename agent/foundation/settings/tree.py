@@ -22,8 +22,10 @@ from agent.foundation.settings.database_url import check_database_url
 from agent.foundation.settings.delivery import ClientTlsSettings as ClientTlsSettings
 from agent.foundation.settings.delivery import DeliverySettings as DeliverySettings
 from agent.foundation.settings.destination import DestinationSettings as DestinationSettings
+from agent.foundation.settings.hl7 import Hl7Settings as Hl7Settings
 from agent.foundation.settings.keeping import AuditSettings as AuditSettings
 from agent.foundation.settings.keeping import RetentionSettings as RetentionSettings
+from agent.foundation.settings.listener_tls import TlsSettings as TlsSettings
 from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
 from agent.foundation.settings.rules import DEFAULT_URGENCY as DEFAULT_URGENCY
 from agent.foundation.settings.rules import EligibilityRule as EligibilityRule
@@ -122,15 +124,6 @@ class AllowedPeer(Section):
     def _fingerprint(cls, value: Any) -> Any:
         """Take a fingerprint as OpenSSL prints it: upper case, with colons."""
         return value.replace(":", "").lower() if isinstance(value, str) else value
-
-
-class TlsSettings(Section):
-    """TLS with mutual authentication on the listener (PS3.15 B.12)."""
-
-    certificate: Path = Field(description="PEM file: our certificate and its chain.")
-    key: Path = Field(description="PEM file: our private key, readable by the service alone.")
-    authorities: Path = Field(description="PEM file: the authorities that sign the peers' certificates.")
-    handshake_timeout_s: Seconds = Field(5, description="Longest wait (s) for a peer's handshake.")
 
 
 class ListenerSettings(Section):
@@ -256,6 +249,7 @@ class Settings(SitedSettings, BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()
     listener: ListenerSettings = ListenerSettings()
+    hl7: Hl7Settings = Hl7Settings()
     studies: StudySettings = StudySettings()
     archive: ArchiveSettings | None = None
     priors: PriorSettings = PriorSettings()

@@ -30,7 +30,7 @@ def test_destination_kind_follows_from_what_is_given(values: dict[str, Any], kin
         ({"name": "pacs"}, "needs a `host`"),
         (DICOM | {"documents": []}, "at least 1 item"),
         (DICOM | {"documents": ["report", "report"]}, "names one twice"),
-        (DICOM | {"documents": ["letter"]}, "'findings' or 'report'"),
+        (DICOM | {"documents": ["letter"]}, "'findings', 'report'"),
         (DICOM | {"kind": "fax"}, "'dicom'"),
     ],
 )

@@ -21,7 +21,13 @@ Film = Callable[..., Dataset]
 def test_list_offers_every_flag_that_a_draft_can_carry() -> None:
     """No flag is set that the list cannot ask for."""
     made = {one.code for one in vars(flags).values() if isinstance(one, DraftFlag)}
-    made |= {flags.PRIORS_UNAVAILABLE, flags.AFTER_VERIFICATION, flags.PRIOR_UNREAD_LANGUAGE, *FlagCode}
+    made |= {
+        flags.PRIORS_UNAVAILABLE,
+        flags.AFTER_VERIFICATION,
+        flags.PRIOR_UNREAD_LANGUAGE,
+        flags.PATIENT_MERGED,
+        *FlagCode,
+    }
     assert made - set(FLAGS) == set()
 
 

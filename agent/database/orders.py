@@ -1,0 +1,78 @@
+"""The tables of what other systems tell in HL7: the messages themselves, orders, and patients."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from agent.database.base import Base, RowId
+
+
+class Hl7Message(Base):
+    """One message as it came, and what it was answered; a repetition is answered with the same bytes."""
+
+    __tablename__ = "hl7_messages"
+    __table_args__ = (Index("ix_hl7_messages_received", "received_at", "outcome"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    # SHA-256 of sending application, sending facility and MSH-10; of the content where there is no MSH-10.
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    # SHA-256 of the content: a repetition that says something else is counted.
+    sha256: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    # applied | ignored | refused
+    outcome: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str | None] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64), default="")
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    # The MSA-1 that the application answers, and its words; never a value of the message.
+    answer: Mapped[str] = mapped_column(String(2))
+    words: Mapped[str] = mapped_column(Text, default="")
+    received_at: Mapped[datetime]
+
+
+class Order(Base):
+    """One imaging order, as its last message left it."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        Index("ix_orders_accession", "accession_number"),
+        Index("ix_orders_study", "study_instance_uid"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    # What makes it the same order: the placer's number, else the filler's, else the accession number.
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    placer_number: Mapped[str] = mapped_column(Text, default="")
+    filler_number: Mapped[str] = mapped_column(Text, default="")
+    accession_number: Mapped[str] = mapped_column(Text, default="")
+    study_instance_uid: Mapped[str] = mapped_column(String(64), default="")
+    procedure_id: Mapped[str] = mapped_column(Text, default="")
+    procedure: Mapped[str] = mapped_column(Text, default="")
+    clinical_question: Mapped[str] = mapped_column(Text, default="")
+    # As of jobs: 0 STAT, 50 routine.
+    priority: Mapped[int] = mapped_column(Integer, default=50)
+    patient_id: Mapped[str] = mapped_column(Text, default="")
+    issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")
+    canceled: Mapped[bool] = mapped_column(Boolean, default=False)
+    message_id: Mapped[int] = mapped_column(ForeignKey("hl7_messages.id"))
+    updated_at: Mapped[datetime]
+
+
+class KnownPatient(Base):
+    """A patient as the last update left him; `merged_into` is the one that he is the same as."""
+
+    __tablename__ = "patients"
+    __table_args__ = (UniqueConstraint("patient_id", "issuer_of_patient_id"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    patient_id: Mapped[str] = mapped_column(Text)
+    issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")
+    patient_name: Mapped[str] = mapped_column(Text, default="")
+    patient_birth_date: Mapped[str] = mapped_column(Text, default="")
+    patient_sex: Mapped[str] = mapped_column(String(16), default="")
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("patients.id"))
+    message_id: Mapped[int] = mapped_column(ForeignKey("hl7_messages.id"))
+    updated_at: Mapped[datetime]

@@ -1,0 +1,110 @@
+"""Who a patient is now: after merges and changes that the RIS has told.
+
+Images keep the identity that they were made with. What is written from now on carries the present one, and
+two identities of one patient do not contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from dataclasses import replace
+
+from pydicom import Dataset
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.orders import KnownPatient
+from agent.database.session import Database
+from agent.objects.identity import Patient, contradicts, patient_of_dataset
+
+Resolve = Callable[[Patient], Patient]
+# A chain of merges is short; a circle, which a RIS could tell, ends here.
+_LONGEST_CHAIN = 20
+_VALUES = ("patient_name", "patient_birth_date", "patient_sex")
+
+
+def as_stated(patient: Patient) -> Patient:
+    """Return the patient as he was named: where nothing is known of merges."""
+    return patient
+
+
+def resolver(database: Database) -> Resolve:
+    """Return what tells who a patient is now; it asks once for each, so it is for one piece of work."""
+    known: dict[Patient, Patient] = {}
+
+    def resolve(patient: Patient) -> Patient:
+        if patient not in known:
+            with database.reading() as session:
+                known[patient] = current(session, patient)
+        return known[patient]
+
+    return resolve
+
+
+def current(session: Session, patient: Patient) -> Patient:
+    """Return who a patient is now; the same where nothing was told of him."""
+    row = find(session, patient)
+    if row is None:
+        return patient
+    followed = {row.id}
+    while row.merged_into is not None and len(followed) < _LONGEST_CHAIN:
+        following = session.get(KnownPatient, row.merged_into)
+        if following is None or following.id in followed:
+            break
+        row = following
+        followed.add(row.id)
+    moved = len(followed) > 1
+    stated = {name: value for name in _VALUES if (value := getattr(row, name))}
+    return replace(
+        patient,
+        patient_id=row.patient_id,
+        issuer_of_patient_id=row.issuer_of_patient_id
+        if moved or row.issuer_of_patient_id
+        else patient.issuer_of_patient_id,
+        **stated,
+    )
+
+
+def find(session: Session, patient: Patient) -> KnownPatient | None:
+    """Return what is known of a patient by his identifier; None where several share it and none is meant."""
+    if not patient.patient_id.strip():
+        return None
+    bare = Patient(patient_id=patient.patient_id, issuer_of_patient_id=patient.issuer_of_patient_id)
+    rows = session.scalars(
+        select(KnownPatient).where(KnownPatient.patient_id == patient.patient_id.strip())
+    ).all()
+    fitting = [row for row in rows if not contradicts(bare, identifier_of(row))]
+    exact = [row for row in fitting if row.issuer_of_patient_id == patient.issuer_of_patient_id]
+    if exact:
+        return exact[0]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def identifier_of(row: KnownPatient) -> Patient:
+    """Return a row's identifier alone."""
+    return Patient(patient_id=row.patient_id, issuer_of_patient_id=row.issuer_of_patient_id)
+
+
+def with_current_patient(headers: Iterable[Dataset], resolve: Resolve) -> Sequence[Dataset]:
+    """Return headers that name the patient as he is now; one that nothing was told of is the same object."""
+    return [_named_anew(header, resolve) for header in headers]
+
+
+def _named_anew(header: Dataset, resolve: Resolve) -> Dataset:
+    stated = patient_of_dataset(header)
+    now = resolve(stated)
+    if now == stated:
+        return header
+    changed = copy(header)
+    changed.SpecificCharacterSet = "ISO_IR 192"
+    changed.PatientID = now.patient_id
+    # The name of the authority; `namespace&universal ID&type` is how HL7 writes it.
+    changed.IssuerOfPatientID = now.issuer_of_patient_id.split("&")[0]
+    changed.PatientName = now.patient_name
+    changed.PatientBirthDate = now.patient_birth_date
+    if now.patient_sex:
+        changed.PatientSex = now.patient_sex
+    if now.patient_id != stated.patient_id and "IssuerOfPatientIDQualifiersSequence" in changed:
+        del changed.IssuerOfPatientIDQualifiersSequence
+    return changed

@@ -1,0 +1,67 @@
+"""A draft is made again, of the same images, because what it was told besides them has changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.states import JobState
+from agent.database.tables import Draft, Job, Study
+from agent.queue import jobs
+from agent.queue.contents import contents_of
+
+_NOT_BEGUN = (JobState.RECEIVING.value, JobState.QUEUED.value)
+
+
+def remake(
+    session: Session, study: Study, *, now: datetime, code: str, reason: str, actor: str, running: bool
+) -> Job | None:
+    """Make the next revision of a study; return its job, None where nothing needs to be made again.
+
+    The caller holds the study's row. running: also where the present revision is being drafted just now. What
+    a radiologist has judged is not made again, nor what has no images here any more.
+    """
+    if study.prior:
+        return None
+    job = session.scalars(
+        select(Job)
+        .where(Job.study_id == study.id, Job.kind == "draft")
+        .order_by(Job.revision.desc(), Job.id.desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
+    if job is None or job.state in _NOT_BEGUN:
+        return None
+    if job.state == JobState.GENERATING.value:
+        if not running:
+            return None
+    elif open_draft(session, study) is None:
+        return None
+    contents = contents_of(session, study.id)
+    if not contents.here or contents.purged:
+        return None
+    study.revision += 1
+    made = jobs.enqueue(
+        session,
+        study,
+        now=now,
+        revision=study.revision,
+        priority=job.priority,
+        due_at=now,
+        actor=actor,
+    )
+    if made is not None:
+        made.code, made.reason = code, reason
+    return made
+
+
+def open_draft(session: Session, study: Study) -> Draft | None:
+    """Return the study's newest draft if nobody has judged it and nothing has taken it back."""
+    newest = session.scalars(
+        select(Draft).where(Draft.study_id == study.id).order_by(Draft.id.desc()).limit(1)
+    ).first()
+    if newest is None or newest.outcome != "drafted" or newest.withdrawal is not None:
+        return None
+    return newest

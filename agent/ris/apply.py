@@ -1,0 +1,174 @@
+"""Applies what a message tells to the rows, in the transaction that stores the message.
+
+A study's row is locked before its job's, as intake does. What a radiologist has verified is never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from functools import singledispatch
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from agent.database.orders import Order
+from agent.database.signed import SignedReport
+from agent.database.states import JobState
+from agent.database.tables import Job, Study
+from agent.hl7.message import Message
+from agent.objects.identity import patient_of_row
+from agent.orders.lookup import order_of
+from agent.orders.patients import current
+from agent.queue.remake import open_draft, remake
+from agent.reports.material import one_line
+from agent.ris.merge import tell_patient
+from agent.ris.told import OrderTold, PatientTold, ReportTold, Told
+
+ACTOR = "ris"
+ORDER_CAME = "order-came"
+_WAITING = (JobState.RECEIVING.value, JobState.QUEUED.value)
+
+
+def apply_all(
+    session: Session, told: tuple[Told, ...], message: Message, message_id: int, now: datetime
+) -> None:
+    """Apply what one message tells, in its order."""
+    for number, one in enumerate(told):
+        _apply(one, session, message, message_id, number, now)
+
+
+@singledispatch
+def _apply(
+    told: object, session: Session, message: Message, message_id: int, number: int, now: datetime
+) -> None:
+    raise TypeError(f"{type(told).__name__} is nothing that a message tells")
+
+
+@_apply.register
+def _order(
+    told: OrderTold, session: Session, message: Message, message_id: int, number: int, now: datetime
+) -> None:
+    key = _key(told)
+    order = session.scalars(select(Order).where(Order.key == key).with_for_update()).first()
+    if order is None:
+        order = Order(key=key)
+        session.add(order)
+    before = order.clinical_question or ""
+    for name in (
+        "placer_number", "filler_number", "accession_number", "study_instance_uid", "procedure_id",
+        "procedure", "clinical_question",
+    ):  # fmt: skip
+        # A later message, such as a change of status, may leave out what an earlier one said.
+        setattr(order, name, getattr(told, name) or getattr(order, name) or "")
+    order.priority, order.canceled = told.priority, told.canceled
+    order.patient_id = told.patient.patient_id
+    order.issuer_of_patient_id = told.patient.issuer_of_patient_id
+    order.message_id, order.updated_at = message_id, now
+    session.flush()
+    _reconsider(session, order, now, news=order.clinical_question != before)
+
+
+def _key(told: OrderTold) -> str:
+    kind, number = next(
+        (kind, number)
+        for kind, number in (
+            ("placer", told.placer_number),
+            ("filler", told.filler_number),
+            ("accession", told.accession_number),
+        )
+        if number
+    )
+    # An OMI may order several procedures under one placer number, each with an accession number of its own.
+    parts = (kind, number, told.accession_number if kind != "accession" else "")
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def _reconsider(session: Session, order: Order, now: datetime, *, news: bool) -> None:
+    """Tell the studies of an order that are here: their priority, and their question if it is another.
+
+    news: the message has changed the question; a draft that is being made now has not heard of it.
+    """
+    wanted = []
+    if order.study_instance_uid:
+        wanted.append(Study.study_instance_uid == order.study_instance_uid)
+    if order.accession_number:
+        wanted.append(Study.accession_number == order.accession_number)
+    if not wanted:
+        return
+    studies = select(Study).where(or_(*wanted), Study.prior.is_(False)).order_by(Study.id).with_for_update()
+    for study in session.scalars(studies).all():
+        found = order_of(session, study)
+        if found is None or found.id != order.id:
+            continue
+        _hurry(session, study, order, now)
+        question = one_line(order.clinical_question)
+        if question and question != _asked(session, study):
+            remake(
+                session,
+                study,
+                now=now,
+                code=ORDER_CAME,
+                reason="the order, which came after the images, asks another question",
+                actor=ACTOR,
+                running=news,
+            )
+
+
+def _asked(session: Session, study: Study) -> str | None:
+    """Return the question that the study's open draft was told; None where there is no such draft."""
+    draft = open_draft(session, study)
+    return None if draft is None else str(draft.content.get("indication") or "")
+
+
+def _hurry(session: Session, study: Study, order: Order, now: datetime) -> None:
+    jobs = select(Job).where(Job.study_id == study.id, Job.kind == "draft", Job.state.in_(_WAITING))
+    for job in session.scalars(jobs.with_for_update()):
+        job.priority = min(job.priority, order.priority)
+
+
+@_apply.register
+def _patient(
+    told: PatientTold, session: Session, message: Message, message_id: int, number: int, now: datetime
+) -> None:
+    tell_patient(session, told, message_id, now, ACTOR)
+
+
+@_apply.register
+def _report(
+    told: ReportTold, session: Session, message: Message, message_id: int, number: int, now: datetime
+) -> None:
+    application, facility = message.sender
+    key = f"{application}|{facility}|{message.control_id}"
+    key = hashlib.sha256(key.encode()).hexdigest() if len(key) > 180 else key
+    patient = current(session, told.patient)
+    row = SignedReport(
+        source="hl7",
+        source_key=f"{key}#{number}" if number else key,
+        study_instance_uid=told.study_instance_uid,
+        accession_number=told.accession_number,
+        patient_id=told.patient.patient_id,
+        issuer_of_patient_id=told.patient.issuer_of_patient_id,
+        status=told.status,
+        signed_by=told.signed_by,
+        signed_at=told.signed_at or now,
+        text=told.text,
+        received_at=now,
+    )
+    if told.study_instance_uid or told.accession_number:
+        studies = session.scalars(
+            select(Study).where(
+                or_(
+                    Study.study_instance_uid == told.study_instance_uid,
+                    (Study.accession_number == told.accession_number) & (Study.accession_number != ""),
+                )
+            )
+        ).all()
+        ours = [
+            one for one in studies if current(session, patient_of_row(one)).patient_id == patient.patient_id
+        ]
+        exact = [one for one in ours if one.study_instance_uid == told.study_instance_uid]
+        chosen = exact or ours
+        row.study_id = chosen[0].id if len(chosen) == 1 else None
+    session.add(row)
+    session.flush()

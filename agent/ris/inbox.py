@@ -1,0 +1,173 @@
+"""Takes one message: stores it with what it changes, in one transaction, and says what to answer.
+
+A repetition, which a sender makes when our answer was lost, is answered the same and changes nothing. Nothing
+of a message is in a log: its text is a patient's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from agent.database.orders import Hl7Message
+from agent.database.session import Database, database_now
+from agent.foundation.errors import AgentError, DatabaseUnavailable, MessageRefused, MessageUnreadable
+from agent.foundation.failpoints import failpoint
+from agent.foundation.log import get_logger
+from agent.foundation.settings.hl7 import Hl7Settings
+from agent.hl7.acknowledge import AcknowledgmentCode as Code
+from agent.hl7.acknowledge import acknowledge
+from agent.hl7.message import Message
+from agent.hl7.parse import parse, split_batch
+from agent.ris.apply import apply_all
+from agent.ris.read import read
+from agent.ris.told import Told
+
+_COMMIT = {
+    Code.ACCEPTED: Code.COMMITTED,
+    Code.ERROR: Code.COMMITTED,
+    Code.REJECTED: Code.COMMIT_REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of one message. `known`: it had come before."""
+
+    answer: Code
+    outcome: str
+    words: str = ""
+    known: bool = False
+
+
+class Inbox:
+    """Stores messages and applies them."""
+
+    def __init__(self, database: Database, settings: Hl7Settings) -> None:
+        self._database, self._settings = database, settings
+        # SQLite allows one writer; this lock is fair to its waiters, SQLite's file lock is not.
+        self._writer = threading.Lock() if database.is_sqlite else nullcontext()
+        self._log = get_logger("hl7")
+
+    def take(self, raw: bytes, address: str) -> list[bytes]:
+        """Take what stood in one frame, a message or a batch; return the answers in order."""
+        parts = split_batch(raw)
+        if not parts:
+            self._log.warning("message_not_taken", code=MessageUnreadable.code, address=address)
+            return [
+                self._answer(None, Taken(answer=Code.REJECTED, outcome="refused", words="no MSH segment"))
+            ]
+        return [answer for one in parts for answer in self._take(one, address)]
+
+    def _take(self, raw: bytes, address: str) -> Sequence[bytes]:
+        try:
+            message = parse(raw)
+        except MessageUnreadable as error:
+            self._log.warning("message_not_taken", code=error.code, address=address)
+            return [self._answer(None, Taken(answer=Code.REJECTED, outcome="refused", words=str(error)))]
+        if message.type.startswith(("ACK", "MCF")) or any(message.all("MSA")):
+            return []  # an answer to an answer of ours
+        try:
+            taken = self._stored(raw, message, address)
+        except AgentError as error:
+            # The sender asks again: what it says is not wrong, we cannot keep it now.
+            self._log.error("message_not_taken", code=error.code, address=address)
+            busy = Taken(
+                answer=Code.REJECTED,
+                outcome="refused",
+                words="the receiver cannot store it now",
+            )
+            return self._answers(message, busy)
+        failpoint("hl7.before-answer")
+        level = self._log.info if taken.answer is Code.ACCEPTED else self._log.warning
+        level("message_taken", state=taken.outcome, what=message.type[:16], status=taken.answer.value)
+        return self._answers(message, taken)
+
+    def _stored(self, raw: bytes, message: Message, address: str) -> Taken:
+        key = _key(raw, message)
+        try:
+            with self._writer, self._database.transaction() as session:
+                known = session.scalars(select(Hl7Message).where(Hl7Message.key == key)).first()
+                if known is not None:
+                    return self._repeated(known, raw)
+                return self._enter(session, key, raw, message, address)
+        except IntegrityError:
+            # The same message over two connections at once: the other one was faster.
+            with self._database.reading() as session:
+                known = session.scalars(select(Hl7Message).where(Hl7Message.key == key)).first()
+            if known is None:
+                raise DatabaseUnavailable("a message could not be stored; the sender asks again") from None
+            return self._repeated(known, raw)
+
+    def _repeated(self, known: Hl7Message, raw: bytes) -> Taken:
+        if known.sha256 != hashlib.sha256(raw).hexdigest():
+            # A sender that counts from the beginning again: its messages are lost until it is corrected.
+            self._log.warning("message_id_used_twice", code="message-id-used-twice", address=known.address)
+        return Taken(answer=Code(known.answer), outcome=known.outcome, words=known.words, known=True)
+
+    def _enter(self, session: Session, key: str, raw: bytes, message: Message, address: str) -> Taken:
+        now = database_now(session)
+        told: tuple[Told, ...] = ()
+        try:
+            told = read(message, self._settings)
+            taken = Taken(answer=Code.ACCEPTED, outcome="applied" if told else "ignored")
+        except MessageRefused as error:
+            taken = Taken(answer=Code.ERROR, outcome="refused", words=str(error))
+        row = Hl7Message(
+            key=key,
+            sha256=hashlib.sha256(raw).hexdigest(),
+            kind=message.type[:16],
+            outcome=taken.outcome,
+            code=MessageRefused.code if taken.outcome == "refused" else None,
+            address=address,
+            content=raw,
+            answer=taken.answer.value,
+            words=taken.words,
+            received_at=now,
+        )
+        session.add(row)
+        session.flush()
+        apply_all(session, told, message, row.id, now)
+        failpoint("hl7.before-commit")
+        return taken
+
+    def _answers(self, message: Message, taken: Taken) -> Sequence[bytes]:
+        """Return our answers in the mode that the message asks for (MSH-15, MSH-16)."""
+        accept, application = (message.header.text(n).upper() for n in (15, 16))
+        if not accept and not application:
+            return [self._answer(message, taken)]
+        failed = taken.answer is not Code.ACCEPTED
+        answers = []
+        commit = Taken(answer=_COMMIT[taken.answer], outcome=taken.outcome, words=taken.words)
+        rejected = commit.answer is Code.COMMIT_REJECTED
+        if _wanted(accept, failed=rejected):
+            answers.append(self._answer(message, commit))
+        if not rejected and _wanted(application, failed=failed):
+            answers.append(self._answer(message, taken))
+        return answers
+
+    def _answer(self, message: Message | None, taken: Taken) -> bytes:
+        with_time = self._now()
+        return acknowledge(message, taken.answer, at=with_time, words=taken.words)
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def _wanted(stated: str, *, failed: bool) -> bool:
+    """Table 0155: AL always, NE never, ER on error, SU on success."""
+    return {"AL": True, "ER": failed, "SU": not failed}.get(stated, False)
+
+
+def _key(raw: bytes, message: Message) -> str:
+    parts = (*message.sender, message.control_id)
+    source = "|".join(parts).encode() if message.control_id else raw
+    return hashlib.sha256(source).hexdigest()

@@ -1,0 +1,198 @@
+"""From a message to what it tells us, by the site's mapping; a message that is of no use tells nothing. Pure.
+
+Orders: ORM^O01, OMG^O19, OMI^O23. Patients: ADT^A08, A31 (changes), A18, A34, A40, A47 (merges and changed
+identifiers). Signed reports: ORU^R01 with a result status F, C or X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from agent.foundation.errors import MessageRefused
+from agent.foundation.settings.hl7 import Hl7OrderSettings, Hl7Settings
+from agent.hl7.message import Message, Segment, place_of, value_in
+from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
+from agent.objects.identity import Patient
+from agent.ris.told import OrderTold, PatientTold, ReportTold, Told
+from agent.ris.values import date_of, person_name, time_of
+
+ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
+CHANGES = ("ADT^A08", "ADT^A31")
+MERGES = ("ADT^A18", "ADT^A34", "ADT^A40", "ADT^A47")
+REPORTS = ("ORU^R01",)
+_CANCEL = ("CA", "OC", "DC", "OD", "CR", "DR", "UA")
+_SIGNED = {"F": "F", "C": "C", "X": "X"}
+_TEXTS = ("TX", "FT", "ST")
+
+
+def read(message: Message, settings: Hl7Settings) -> tuple[Told, ...]:
+    """Return what a message tells; nothing for a kind that is of no use to us.
+
+    Raises:
+        MessageRefused: it is of a kind that counts, but names no patient or no order.
+    """
+    kind = message.type
+    if kind in ORDERS:
+        return tuple(_orders(message, settings))
+    if kind in CHANGES:
+        return (PatientTold(patient=_patient(message, settings)),)
+    if kind in MERGES:
+        return tuple(_merges(message, settings))
+    if kind in REPORTS:
+        return tuple(_reports(message, settings))
+    return ()
+
+
+def _patient(message: Message, settings: Hl7Settings, segment: Segment | None = None) -> Patient:
+    pid = segment or next(message.all("PID"), None)
+    if pid is None:
+        raise MessageRefused("it has no PID segment")
+    identifier, issuer = identifier_in(pid, 3, settings)
+    if not identifier:
+        identifier, issuer = identifier_in(pid, 2, settings)
+    if not identifier:
+        raise MessageRefused("PID-3 names no patient")
+    return Patient(
+        patient_id=identifier,
+        issuer_of_patient_id=issuer,
+        patient_birth_date=date_of(pid.text(7)),
+        patient_sex=pid.text(8).upper()[:1],
+        patient_name=person_name(pid),
+    )
+
+
+def identifier_in(segment: Segment, field: int, settings: Hl7Settings) -> tuple[str, str]:
+    """Return identifier and issuer of the repetition that the images use.
+
+    That is one of `patient_authority`, else of the type PI or MR, else the first.
+    """
+    found = []
+    for one in segment.repetitions(field):
+        number = segment.part(one, 1)
+        issuer = "&".join(segment.part(one, 4, n) for n in (1, 2, 3)).rstrip("&")
+        if number:
+            found.append((number, issuer or settings.patient_authority, segment.part(one, 5)))
+    wanted = settings.patient_authority
+    for number, issuer, _kind in found:
+        if wanted and issuer.split("&")[0] == wanted.split("&")[0]:
+            return number, issuer
+    for number, issuer, kind in found:
+        if kind in ("PI", "MR", "PT"):
+            return number, issuer
+    return found[0][:2] if found else ("", "")
+
+
+def _orders(message: Message, settings: Hl7Settings) -> Iterator[OrderTold]:
+    patient = _patient(message, settings)
+    shared, groups = _groups(message)
+    if not groups:
+        raise MessageRefused("it has neither ORC nor OBR")
+    for group in groups:
+        yield _order(patient, (*group, *shared), settings.orders)
+
+
+def _groups(message: Message) -> tuple[Sequence[Segment], list[Sequence[Segment]]]:
+    """Return the segments before the first order, and those of each order."""
+    segments = message.segments
+    has_orc = any(one.name == "ORC" for one in segments)
+    starts = [n for n, one in enumerate(segments) if one.name == ("ORC" if has_orc else "OBR")]
+    if not starts:
+        return segments, []
+    return segments[: starts[0]], [segments[a:b] for a, b in pairwise([*starts, len(segments)])]
+
+
+def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSettings) -> OrderTold:
+    def at(places: tuple[str, ...]) -> str:
+        return next((found for one in places if (found := value_in(segments, place_of(one)))), "")
+
+    control = next((one.text(1).upper() for one in segments if one.name == "ORC"), "NW")
+    told = OrderTold(
+        patient=patient,
+        placer_number=at(mapping.placer_number),
+        filler_number=at(mapping.filler_number),
+        accession_number=at(mapping.accession_number),
+        study_instance_uid=at(mapping.study_instance_uid)[:64],
+        procedure_id=at(mapping.procedure_id),
+        procedure=at(mapping.procedure),
+        clinical_question=at(mapping.clinical_question),
+        priority=STAT_PRIORITY
+        if at(mapping.priority).upper() in {one.upper() for one in mapping.stat_values}
+        else ROUTINE_PRIORITY,
+        canceled=control in _CANCEL,
+    )
+    if not any((told.placer_number, told.filler_number, told.accession_number)):
+        raise MessageRefused("the order has no number by `hl7.orders`")
+    return told
+
+
+def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientTold]:
+    """Yield each surviving patient with those that follow him in MRG."""
+    surviving: Segment | None = None
+    found = False
+    for one in message.segments:
+        if one.name == "PID":
+            surviving = one
+        if one.name != "MRG" or surviving is None:
+            continue
+        patient = _patient(message, settings, surviving)
+        old, issuer = identifier_in(one, 1, settings)
+        if not old:
+            raise MessageRefused("MRG-1 names no patient")
+        found = True
+        merged = Patient(patient_id=old, issuer_of_patient_id=issuer)
+        same = (old, issuer) == (patient.patient_id, patient.issuer_of_patient_id)
+        yield PatientTold(patient=patient, merged=() if same else (merged,))
+    if not found:
+        raise MessageRefused("a merge needs PID and MRG")
+
+
+def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportTold]:
+    """Yield the signed report of each order; a preliminary one is of no use."""
+    shared, groups = _groups(message)
+    mapping = settings.orders
+    for group in groups:
+        request = next((one for one in group if one.name == "OBR"), None)
+        status = "" if request is None else _SIGNED.get(request.text(25).upper(), "")
+        if request is None or not status:
+            continue
+        segments = (*group, *shared)
+        named = {
+            name: next((v for one in places if (v := value_in(segments, place_of(one)))), "")
+            for name, places in (
+                ("accession_number", mapping.accession_number),
+                ("study_instance_uid", mapping.study_instance_uid),
+            )
+        }
+        yield ReportTold(
+            patient=_patient(message, settings),
+            accession_number=named["accession_number"],
+            study_instance_uid=(named["study_instance_uid"] or _study_in(group))[:64],
+            status=status,
+            signed_by=" ".join(part for n in (3, 2) if (part := request.text(32, 1, n))),
+            signed_at=time_of(request.text(22)) or time_of(message.header.text(7)),
+            text=_text_of(group),
+        )
+
+
+def _study_in(group: Sequence[Segment]) -> str:
+    """Return the Study Instance UID that an observation names (IHE RAD TF-2 4.28)."""
+    for one in group:
+        if one.name == "OBX" and one.text(3, 1) == "113014":
+            return one.text(5, 1)
+    return ""
+
+
+def _text_of(group: Sequence[Segment]) -> str:
+    """Return the text of the observations, a line for each value, under the observations' names."""
+    lines: list[str] = []
+    heading = ""
+    for one in group:
+        if one.name != "OBX" or one.text(2).upper() not in _TEXTS:
+            continue
+        name = one.text(3, 2)
+        if name and name != heading and name.casefold() not in ("report", "report text"):
+            lines.append(f"{name}:")
+        heading = name or heading
+        lines.extend(one.part(value) for value in one.repetitions(5))
+    return "\n".join(line for line in lines if line).strip()

@@ -1,0 +1,48 @@
+"""What a message tells, as values: an order, a change of a patient, a signed report. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from agent.objects.identity import Patient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTold:
+    """One order of an order message; `canceled` where its order control says so."""
+
+    patient: Patient
+    placer_number: str
+    filler_number: str
+    accession_number: str
+    study_instance_uid: str
+    procedure_id: str
+    procedure: str
+    clinical_question: str
+    priority: int
+    canceled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientTold:
+    """A patient as he is now; `merged` are the identifiers that were found to be his too."""
+
+    patient: Patient
+    merged: tuple[Patient, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTold:
+    """A report that a person signed; status F final, C corrected, X withdrawn."""
+
+    patient: Patient
+    accession_number: str
+    study_instance_uid: str
+    status: str
+    signed_by: str
+    signed_at: datetime | None
+    text: str
+
+
+Told = OrderTold | PatientTold | ReportTold

@@ -1,0 +1,61 @@
+"""HL7 dates, times and names as ours. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+from agent.hl7.message import Segment
+
+_TIME = re.compile(
+    r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:\.\d{1,4})?)?)?)?(?:([+-])(\d{2})(\d{2}))?"
+)
+
+
+def date_of(value: str) -> str:
+    """Return a date as DICOM has it (DA); empty where it is none."""
+    found = re.match(r"(\d{4})-?(\d{2})-?(\d{2})", value.strip())
+    if found is None:
+        return ""
+    try:
+        datetime(int(found[1]), int(found[2]), int(found[3]))
+    except ValueError:
+        return ""
+    return "".join(found.groups())
+
+
+def time_of(value: str) -> datetime | None:
+    """Return a time (TS) with its zone, in UTC where it states none; None where it is no time."""
+    found = _TIME.match(value.strip())
+    if found is None:
+        return None
+    numbers = [int(one or 0) for one in found.groups()[:6]]
+    zone = UTC
+    if found[7]:
+        offset = timedelta(hours=int(found[8]), minutes=int(found[9]))
+        if offset >= timedelta(hours=24):
+            return None
+        zone = timezone(-offset if found[7] == "-" else offset)
+    try:
+        return datetime(*numbers[:6], tzinfo=zone)  # type: ignore[misc, arg-type]
+    except ValueError:
+        return None
+
+
+def person_name(pid: Segment, field: int = 5) -> str:
+    """Return XPN as a DICOM person name: alphabetic, ideographic and phonetic groups from its repetitions."""
+    groups = {"A": "", "I": "", "P": ""}
+    for one in pid.repetitions(field):
+        kind = pid.part(one, 8).upper() or "A"
+        if kind in groups and not groups[kind] and pid.part(one, 7).upper() not in ("S", "U"):
+            groups[kind] = _group(pid, one)
+    return "=".join(groups.values()).rstrip("=")
+
+
+def _group(pid: Segment, repetition: str) -> str:
+    """XPN: family, given, further, suffix, prefix. PN: family, given, middle, prefix, suffix."""
+    # A family name may have parts of its own (FN): the first is the whole name.
+    family = pid.part(repetition, 1, 1) if pid.marks.subcomponent else pid.part(repetition, 1)
+    given, middle, suffix, prefix = (pid.part(repetition, n) for n in (2, 3, 4, 5))
+    parts = (re.sub(r"[\^=\\]", " ", one).strip() for one in (family, given, middle, prefix, suffix))
+    return "^".join(parts).rstrip("^")

@@ -1,0 +1,251 @@
+"""Orders and patients of the RIS, and what becomes of the studies they are about."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from sqlalchemy import select, update
+
+from agent.database.audit.web_actor import Actor
+from agent.database.session import database_now
+from agent.database.tables import Document, Draft, Job, ListingTag, Study
+from agent.drafting.worker import DraftingWorker
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.hl7.parse import parse
+from agent.receive.complete_study import complete_due_studies
+from agent.reports.edited_report import Report
+from agent.reports.sign_off import Observer, SignOffDecision, give
+from agent.reports.withdraw import withdraw_due
+from agent.ris.inbox import Inbox
+from tests.support.hl7_messages import change, merge, order
+from tests.support.house import FakeReporter, House, image
+
+PACS = DestinationSettings(name="pacs", host="127.0.0.1", port=4242)
+RIS = DestinationSettings(name="ris", kind="hl7", host="127.0.0.1", port=2575)
+SETTINGS = Settings(destinations=(PACS, RIS))
+PATIENT: dict[str, object] = {"PatientID": "PA", "PatientName": "Alpha^A", "AccessionNumber": "A1"}
+
+
+class Site:
+    """A hospital: a RIS that tells, a modality that sends, a worker that drafts."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.reporter = FakeReporter()
+        self.inbox = Inbox(house.database, SETTINGS.hl7)
+
+    def tell(self, message: bytes) -> str:
+        """Send a message; return MSA-1."""
+        (answer,) = self.inbox.take(message, "127.0.0.1")
+        return next(parse(answer).all("MSA")).text(1)
+
+    def send(self, number: int = 1, **attributes: object) -> None:
+        """Receive an image and complete its study."""
+        self.house.receive(image(1, number, **(PATIENT | attributes)))
+        self.complete()
+
+    def complete(self) -> None:
+        """Let the quiet time pass."""
+        with self.house.database.transaction() as session:
+            session.execute(update(Job).values(due_at=database_now(session) - timedelta(seconds=1)))
+        complete_due_studies(self.house.database, SETTINGS, self.house.store)
+
+    def work(self) -> None:
+        """Draft what is queued."""
+        with self.house.database.transaction() as session:
+            session.execute(update(Job).values(run_after=Job.created_at))
+        DraftingWorker(self.house.database, self.house.store, SETTINGS, self.reporter).run_once()  # type: ignore[arg-type]
+
+    def verify(self) -> None:
+        """A radiologist verifies what is shown."""
+        with self.house.database.reading() as session:
+            draft_id = session.scalars(select(Draft.id).order_by(Draft.id.desc()).limit(1)).one()
+            study = session.scalars(select(Study)).one()
+        report = Report(findings=("No pneumothorax.",), impression=("Normal.",))
+        decision = SignOffDecision(
+            study_id=study.id, draft_id=draft_id, revision=study.revision, report=report
+        )
+        observer = Observer(person_name="R^R", user_id=None, actor=Actor(name="r", address=""))
+        give(self.house.database, self.house.store, SETTINGS, decision, observer)
+
+    def all(self, column: Any) -> list[Any]:
+        """All values of a column, in order."""
+        with self.house.database.reading() as session:
+            return list(session.scalars(select(column)))
+
+    def documents(self) -> list[tuple[int, str, str, str]]:
+        """Of each document: revision, role, and the patient that it names."""
+        with self.house.database.reading() as session:
+            rows = session.execute(
+                select(Draft.revision, Document)
+                .join(Draft, Draft.id == Document.draft_id)
+                .order_by(Document.id)
+            ).all()
+        return [(revision, row.role, *_patient(row)) for revision, row in rows]
+
+    def questions(self) -> list[str]:
+        """The clinical question that each draft was told."""
+        return [one.get("indication", "") for one in self.all(Draft.content)]
+
+
+def _patient(row: Document) -> tuple[str, str]:
+    if row.role == "message":
+        told = next(parse(row.content).all("PID"))
+        return told.text(3, 1), f"{told.text(5, 1)}^{told.text(5, 2)}"
+    document: Dataset = dcmread(io.BytesIO(row.content))
+    return str(document.PatientID), str(document.PatientName)
+
+
+@pytest.fixture
+def site(house: House) -> Site:
+    """A hospital."""
+    return Site(house)
+
+
+def test_order_gives_the_draft_its_question_and_the_job_its_priority(site: Site) -> None:
+    """What the RIS asked, before the images came, is the context of the draft."""
+    assert site.tell(order(question="Rib fracture?", priority="S")) == "AA"
+    site.send()
+    site.work()
+    assert (site.questions(), site.all(Job.priority)) == (["Rib fracture?"], [0])
+
+
+def test_order_after_the_draft_makes_a_revision_if_it_asks_something_else(site: Site) -> None:
+    """A question that the draft did not know makes it again, once."""
+    site.send()
+    site.work()
+    site.tell(order("O1", question="Rib fracture?"))
+    site.tell(order("O2", question="Rib fracture?"))
+    site.complete()
+    site.work()
+    site.tell(order("O3", question="Rib   fracture?", priority="S"))
+    site.complete()
+    site.work()
+    assert site.questions() == ["", "Rib fracture?"]
+    assert site.all(Draft.revision) == [1, 2]
+
+
+def test_order_that_says_what_the_images_say_makes_no_revision(site: Site) -> None:
+    """The modality's worklist gave the images the same question."""
+    site.send(ReasonForStudy="Rib fracture?")
+    site.work()
+    site.tell(order(question="Rib fracture?"))
+    assert site.all(Job.revision) == [1]
+
+
+def test_order_of_another_patient_is_not_believed(site: Site) -> None:
+    """An accession number that two hospitals use does not mix their patients up."""
+    site.tell(order(patient="PZ", question="Somebody else's question?"))
+    site.send(ReasonForStudy="Ours")
+    site.work()
+    assert site.questions() == ["Ours"]
+
+
+def test_order_does_not_touch_a_verified_report(site: Site) -> None:
+    """What a radiologist has judged is not drafted again."""
+    site.send()
+    site.work()
+    site.verify()
+    site.tell(order(question="Too late?"))
+    assert site.all(Draft.outcome) == ["drafted", "verified"]
+    assert sorted(site.all(Job.kind)) == ["draft", "verdict"]
+
+
+def test_canceled_order_is_no_context(site: Site) -> None:
+    """An order that was called off asks nothing any more."""
+    site.tell(order("O1", question="Rib fracture?"))
+    site.tell(order("O2", question="Rib fracture?", control="CA"))
+    site.send(ReasonForStudy="Cough")
+    site.work()
+    assert site.questions() == ["Cough"]
+
+
+def test_merge_before_the_images_names_the_surviving_patient(site: Site) -> None:
+    """Images under the old identifier make documents under the present one; the RIS hears the same."""
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    site.send()
+    site.work()
+    assert site.documents() == [
+        (1, "findings", "PB", "Beta^B"),
+        (1, "report", "PB", "Beta^B"),
+        (1, "message", "PB", "Beta^B"),
+    ]
+
+
+def test_merge_between_images_of_one_study_is_no_conflict(site: Site) -> None:
+    """Two identifiers of one patient in one study are not two patients."""
+    site.send(1)
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    site.send(2, PatientID="PB", PatientName="Beta^B")
+    site.work()
+    assert {one[2] for one in site.documents()} == {"PB"}
+    assert site.all(Study.conflict) == [None]
+
+
+def test_merge_during_drafting_writes_nothing_under_the_old_patient(site: Site) -> None:
+    """The draft that was being made is made again under the present identifier."""
+    site.send()
+    site.reporter.before = lambda _study: site.tell(merge("M1", "PB", "PA", "Beta^B")) and None
+    site.work()
+    assert site.documents() == []
+    site.work()
+    assert {one[2:] for one in site.documents()} == {("PB", "Beta^B")}
+
+
+def test_merge_after_the_draft_flags_it_and_makes_it_again(site: Site) -> None:
+    """The unverified draft says so until the new one is there; nothing is withdrawn."""
+    site.send()
+    site.work()
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    assert "flag:patient_merged" in site.all(ListingTag.tag)
+    assert site.all(Study.patient_id) == ["PB"]
+    site.complete()
+    site.work()
+    withdraw_due(site.house.database, SETTINGS)
+    assert {(revision, *patient) for revision, _role, *patient in site.documents()} == {
+        (1, "PA", "Alpha^A"),
+        (2, "PB", "Beta^B"),
+    }
+    assert "flag:patient_merged" not in site.all(ListingTag.tag)
+
+
+def test_merge_leaves_a_verified_report_and_names_the_next_one_anew(site: Site) -> None:
+    """The signed report keeps the identity that it was signed with; a later draft has the present one."""
+    site.send()
+    site.work()
+    site.verify()
+    before = site.all(Document.sha256)
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    site.complete()
+    site.work()
+    withdraw_due(site.house.database, SETTINGS)
+    assert site.all(Document.sha256) == before
+    assert site.all(Draft.withdrawal) == [None, None]
+    site.send(2)
+    site.work()
+    assert site.documents()[-1][2] == "PB"
+
+
+def test_changed_name_is_on_every_later_document(site: Site) -> None:
+    """ADT^A08: what was drafted stands, the verdict carries the new name."""
+    site.send()
+    site.work()
+    site.tell(change("C1", "PA", "Married^A"))
+    assert site.all(Job.revision) == [1]
+    site.verify()
+    assert {(one[0], one[3]) for one in site.documents()} == {(1, "Alpha^A"), (2, "Married^A")}
+
+
+def test_merge_chain_and_circle_end(site: Site) -> None:
+    """PA into PB into PC; a circle, which nonsense of a sender would make, does not hang."""
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    site.tell(merge("M2", "PC", "PB", "Gamma^C"))
+    site.send()
+    site.work()
+    assert {one[2] for one in site.documents()} == {"PC"}
+    site.tell(merge("M3", "PA", "PC", "Alpha^A"))
+    assert site.tell(order("O9", patient="PA")) == "AA"
