@@ -77,6 +77,10 @@ class MllpServer:
         self._thread.join(_START_WITHIN_S)
         self._pool.shutdown()
 
+    def close(self) -> None:
+        """The same, for `contextlib.closing`."""
+        self.stop()
+
     def about(self) -> dict[str, Any]:
         """Return connections and counters, for the heartbeat."""
         return {"port": self._port, "connections": sum(self._open.values()), **self._counts}

@@ -5,7 +5,7 @@ Only the worker imports the network's libraries.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -118,15 +118,16 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
     port = scp.start()
     hl7 = _hl7(settings, database, recorder)
+    told = lifecycle.told(lambda: {**about(), **({} if hl7 is None else {"hl7": hl7.about()})})
 
     def about() -> dict[str, Any]:
         http = {} if stow is None else {"http_port": stow.port}
-        told = {} if hl7 is None else {"hl7": hl7.about()}
-        return {"ae_title": settings.listener.ae_title, "port": port, **http, **scp.about(), **told}
+        return {"ae_title": settings.listener.ae_title, "port": port, **http, **scp.about()}
 
     try:
         audited = _audited(settings, database, "listener", lifecycle)
-        with audited, recorder, Presence(database, "listener", lifecycle.id, lifecycle.told(about)):
+        messages = nullcontext() if hl7 is None else closing(hl7)
+        with audited, recorder, messages, Presence(database, "listener", lifecycle.id, told):
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
@@ -136,15 +137,11 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             lifecycle.stop.wait()
             if stow is not None:
                 stow.stop()
-            if hl7 is not None:
-                hl7.stop()
             scp.stop()
             if settings.listener.keep_house:
                 housekeeper.stop()
             priors.stop()
     finally:
-        if hl7 is not None:
-            hl7.stop()
         scp.stop(0.0)
         database.close()
 

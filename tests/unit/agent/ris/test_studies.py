@@ -58,7 +58,7 @@ class Site:
         """Draft what is queued."""
         with self.house.database.transaction() as session:
             session.execute(update(Job).values(run_after=Job.created_at))
-        DraftingWorker(self.house.database, self.house.store, SETTINGS, self.reporter).run_once()  # type: ignore[arg-type]
+        DraftingWorker(self.house.database, self.house.store, SETTINGS, self.reporter).run_once()
 
     def verify(self) -> None:
         """A radiologist verifies what is shown."""
