@@ -118,16 +118,20 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
     port = scp.start()
     hl7 = _hl7(settings, database, recorder)
-    told = lifecycle.told(lambda: {**about(), **({} if hl7 is None else {"hl7": hl7.about()})})
 
     def about() -> dict[str, Any]:
         http = {} if stow is None else {"http_port": stow.port}
-        return {"ae_title": settings.listener.ae_title, "port": port, **http, **scp.about()}
+        messages = {} if hl7 is None else {"hl7": hl7.about()}
+        return {"ae_title": settings.listener.ae_title, "port": port, **http, **messages, **scp.about()}
 
     try:
         audited = _audited(settings, database, "listener", lifecycle)
-        messages = nullcontext() if hl7 is None else closing(hl7)
-        with audited, recorder, messages, Presence(database, "listener", lifecycle.id, told):
+        with (
+            audited,
+            recorder,
+            _closing(hl7),
+            Presence(database, "listener", lifecycle.id, lifecycle.told(about)),
+        ):
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
@@ -144,6 +148,10 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     finally:
         scp.stop(0.0)
         database.close()
+
+
+def _closing(server: MllpServer | None) -> AbstractContextManager[object]:
+    return nullcontext() if server is None else closing(server)
 
 
 def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServer | None:
