@@ -6,6 +6,7 @@ Only the worker imports the network's libraries.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -118,20 +119,11 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
     port = scp.start()
     hl7 = _hl7(settings, database, recorder)
-
-    def about() -> dict[str, Any]:
-        http = {} if stow is None else {"http_port": stow.port}
-        messages = {} if hl7 is None else {"hl7": hl7.about()}
-        return {"ae_title": settings.listener.ae_title, "port": port, **http, **messages, **scp.about()}
-
+    about = partial(_listener_about, settings, port, scp, stow, hl7)
     try:
         audited = _audited(settings, database, "listener", lifecycle)
-        with (
-            audited,
-            recorder,
-            _closing(hl7),
-            Presence(database, "listener", lifecycle.id, lifecycle.told(about)),
-        ):
+        presence = Presence(database, "listener", lifecycle.id, lifecycle.told(about))
+        with audited, recorder, _closing(hl7), presence:
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
@@ -148,6 +140,12 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     finally:
         scp.stop(0.0)
         database.close()
+
+
+def _listener_about(settings: Settings, port: int, scp: Any, stow: Any, hl7: Any) -> dict[str, Any]:
+    http = {} if stow is None else {"http_port": stow.port}
+    messages = {} if hl7 is None else {"hl7": hl7.about()}
+    return {"ae_title": settings.listener.ae_title, "port": port, **http, **messages, **scp.about()}
 
 
 def _closing(server: MllpServer | None) -> AbstractContextManager[object]:
