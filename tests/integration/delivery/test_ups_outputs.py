@@ -15,7 +15,8 @@ from agent.foundation.settings.tree import DestinationSettings
 from agent.ups.projection import Projection
 from agent.ups.records import content_of
 from agent.ups.wording import Station
-from tests.integration.delivery.outbox import delivery_states, outbox, running, wait_for
+from tests.integration.delivery.outbox import delivery_states, outbox, running
+from tests.support.waiting import wait_for
 
 STATION = Station(ae_title="ECHO_AGENT", name="ECHO Agent")
 NUMBER = 8123
