@@ -46,6 +46,23 @@ class WebSession(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class ReadingClaim(Base):
+    """Who is reading a study (`agent.web.claims`); the claim ends with its lease."""
+
+    __tablename__ = "reading_claims"
+    __table_args__ = (
+        Index("ix_reading_claims_holder", "holder"),
+        Index("ix_reading_claims_lease", "lease_until"),
+    )
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
+    # "user:" and the user's number; without sign-in "browser:" and a digest of the browser's cookie.
+    holder: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(128))
+    claimed_at: Mapped[datetime]
+    lease_until: Mapped[datetime]
+
+
 class ServiceKey(Base):
     """A secret that all processes of this service share (`agent.database.service_keys`)."""
 

@@ -27,7 +27,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 from agent.database.base import Base, RowId, UtcDateTime
 from agent.database.orders import Hl7Message, KnownPatient, Order
 from agent.database.outbox import Commitment, Delivery, Document
-from agent.database.people import AuditCursor, AuditEvent, ServiceKey, User, Verdict, WebSession
+from agent.database.people import (
+    AuditCursor,
+    AuditEvent,
+    ReadingClaim,
+    ServiceKey,
+    User,
+    Verdict,
+    WebSession,
+)
 from agent.database.signed import ShadowComparison, SignedReport
 from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem
 
@@ -50,6 +58,7 @@ __all__ = [
     "PriorLink",
     "PriorSearch",
     "Quarantined",
+    "ReadingClaim",
     "RowId",
     "ServiceKey",
     "ShadowComparison",

@@ -14,7 +14,7 @@ from pydicom import Dataset
 from dicom_sr.attributes import texts
 
 View = Literal["frontal", "lateral", "unknown"]
-Level = TypeVar("Level", np.uint8, np.uint16)
+Level = TypeVar("Level", np.uint8, np.uint16, np.int32)
 
 # As hung: a frontal film's rows run to the patient's left, a lateral one's to the back; columns to the feet.
 _HUNG: dict[View, tuple[str, str]] = {"frontal": ("L", "F"), "lateral": ("P", "F"), "unknown": ("L", "F")}

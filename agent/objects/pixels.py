@@ -176,6 +176,20 @@ def load_film(path: Path, view: View = "frontal") -> ViewerFilm:
         return ViewerFilm(values=hung(_square(values, header), header, view), low=low, high=high)
 
 
+def load_stored(path: Path, view: View = "frontal") -> NDArray[np.int32]:
+    """Read the stored values [H, W] of one file, hung as an image of this view; of RGB its luma.
+
+    Pixels that are not square stay so: each value of the file is here exactly once.
+
+    Raises:
+        UnreadableImage: as for `load_image`.
+    """
+    dataset, stored = _decoded(path)
+    with _only_unreadable("the display attributes of the image cannot be applied"):
+        values = _luminance(stored) if stored.ndim == 3 else stored
+        return hung(values.astype(np.int32), _without_pixels(dataset), view)
+
+
 def _levels(
     stored: NDArray[np.integer], header: Dataset, mask: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.uint16], int, int]:

@@ -24,7 +24,7 @@ from agent.foundation.errors import AgentError, DatabaseUnavailable, NotFound, W
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings, WebSettings
 from agent.objects.store import InstanceStore
-from agent.web import pages_list, pages_sign_in, pages_study
+from agent.web import pages_claim, pages_list, pages_sign_in, pages_study
 from agent.web.accounts import any_user_may_sign_in
 from agent.web.films import Films
 from agent.web.gate import Gate
@@ -62,11 +62,16 @@ def create_app(
             Route("/audit", pages_list.audited),
             Route("/sign-in", pages_sign_in.sign_in_form),
             Route("/sign-in", pages_sign_in.sign_in, methods=["POST"]),
+            Route("/session", pages_sign_in.session),
             Route("/sign-out", pages_sign_in.sign_out, methods=["POST"]),
             _openid_routes(web, key),
             Route("/findings", pages_study.findings, methods=["POST"]),
+            Route("/templates/check", pages_study.template_check, methods=["POST"]),
             Route("/studies/{study_id:int}", pages_study.study),
-            Route("/studies/{study_id:int}/state", pages_study.state),
+            Route("/studies/{study_id:int}/state", pages_claim.state),
+            Route("/studies/{study_id:int}/claim", pages_claim.shown),
+            Route("/studies/{study_id:int}/claim", pages_claim.claim_study, methods=["POST"]),
+            Route("/studies/{study_id:int}/release", pages_claim.release_study, methods=["POST"]),
             Route("/studies/{study_id:int}/compare", pages_study.comparison),
             Route("/studies/{study_id:int}/films/{instance_id:int}", pages_study.film),
             Route("/studies/{study_id:int}/verdict", pages_study.judge, methods=["POST"]),
@@ -84,7 +89,7 @@ def create_app(
 
 
 def _kept_key(database: Database) -> str:
-    """Return the key in the database; while that does not answer, one that lasts as long as this process."""
+    """Return the key in the database; if that does not answer, one that lasts as long as this process."""
     try:
         return service_key(database, WEB_SESSION)
     except AgentError as error:
@@ -93,7 +98,7 @@ def _kept_key(database: Database) -> str:
 
 
 def _openid_routes(web: WebSettings, key: str) -> Mount:
-    """The way to the provider and back, with a session of ten minutes for what must come back with it.
+    """The routes to the provider and back, with a session of ten minutes for state, nonce and verifier.
 
     Its cookie is Lax: coming back from another site the browser sends no Strict one.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -67,12 +68,10 @@ class Gate:
             self._who, cookies.get(SESSION_COOKIE, ""), act=not _is_poll(scope, headers)
         )
         client = scope.get("client")
-        person = Person(account=account, address=client[0] if client else "")
+        person = Person(account=account, address=client[0] if client else "", visitor=visitor)
         scope.setdefault("state", {}).update(person=person, visitor=visitor)
         if asked and account is None and not scope["path"].startswith(OPEN_PATHS):
-            if headers.get("hx-request"):
-                return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
-            return RedirectResponse("/sign-in", 303)
+            return _to_sign_in(scope, headers)
         return None
 
     def _who(self, cookie: str, *, act: bool) -> tuple[Account | None, bool]:
@@ -86,7 +85,21 @@ class Gate:
 def _is_poll(scope: Scope, headers: Headers) -> bool:
     """Whether a page asks by itself, without a person: only a person's acts keep a session open."""
     path: str = scope["path"]
-    return path == "/live" or path.endswith("/state") or headers.get("x-poll") == "yes"
+    # An open study's page says with its next question that the person has done something meanwhile.
+    asked = path.endswith("/state") and b"act=1" not in scope.get("query_string", b"").split(b"&")
+    return path == "/live" or asked or headers.get("x-poll") == "yes"
+
+
+def _to_sign_in(scope: Scope, headers: Headers) -> Response:
+    """Lead a stranger to the sign-in page; a script of ours is told, so that it asks for sign-in in place."""
+    if headers.get("hx-request") or headers.get("sec-fetch-mode", "navigate") != "navigate":
+        return Response(status_code=401)
+    wanted = scope["path"] + (
+        f"?{query}" if (query := scope.get("query_string", b"").decode("latin-1")) else ""
+    )
+    if scope["method"] != "GET" or wanted == "/":
+        return RedirectResponse("/sign-in", 303)
+    return RedirectResponse("/sign-in?" + urlencode({"next": wanted}), 303)
 
 
 class _Answer:
@@ -103,7 +116,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
-            headers["cache-control"] = "public, max-age=3600" if self._static else "no-store"
+            # Scripts are validated each time, so that a page and its scripts are of one version.
+            headers["cache-control"] = "no-cache" if self._static else "no-store"
             if self._secure:
                 headers["strict-transport-security"] = "max-age=31536000"
             # At sign-in the page itself gives another one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sse_starlette import EventSourceResponse
@@ -12,9 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agent.database.audit import web_actor as audit
+from agent.database.session import database_now
 from agent.database.tables import Draft, JobEvent
 from agent.foundation.errors import DatabaseUnavailable
+from agent.web.claims import all_holders
 from agent.web.findings import Line, chips
+from agent.web.places import CRITICAL_BELOW
 from agent.web.query import FLAGS, findings, query_of
 from agent.web.site import Site, aside, page, person_of, site_of
 from agent.web.statistics import read_statistics
@@ -48,7 +51,7 @@ def _chips(row: Row) -> list[Line]:
 
 
 async def live(request: Request) -> Response:
-    """Server-sent events: one whenever a draft or a step of a job is new."""
+    """Server-sent events: `changed` when the list may look different, `critical` for a new critical draft."""
     return EventSourceResponse(_changes(site_of(request), request), ping=15)
 
 
@@ -59,18 +62,38 @@ async def _changes(site: Site, request: Request) -> AsyncIterator[dict[str, Any]
         await asyncio.sleep(LIVE_EVERY_S)
         try:
             present = await aside(_latest, site)
+            critical = present.draft > last.draft and await aside(_is_critical, site, last.draft)
         except DatabaseUnavailable:
-            continue  # the next look may find it again
+            continue  # the database may answer the next time
+        if critical:
+            yield {"event": "critical", "data": str(present.draft)}
         if present != last:
             last = present
-            yield {"event": "changed", "data": str(present[0])}
+            yield {"event": "changed", "data": str(present.draft)}
 
 
-def _latest(site: Site) -> tuple[int, int]:
+class Latest(NamedTuple):
+    """What the list shows changes with these: the newest draft, the newest step of a job, and the claims."""
+
+    draft: int
+    step: int
+    claims: tuple[tuple[int, str], ...]
+
+
+def _latest(site: Site) -> Latest:
     with site.database.reading() as session:
-        draft = session.scalar(select(func.max(Draft.id))) or 0
-        step = session.scalar(select(func.max(JobEvent.id))) or 0
-        return draft, step
+        return Latest(
+            draft=session.scalar(select(func.max(Draft.id))) or 0,
+            step=session.scalar(select(func.max(JobEvent.id))) or 0,
+            claims=all_holders(session, database_now(session)),
+        )
+
+
+def _is_critical(site: Site, after: int) -> bool:
+    """Whether a draft that is newer than this one is critical."""
+    critical = (Draft.id > after, Draft.urgency < CRITICAL_BELOW, Draft.outcome == "drafted")
+    with site.database.reading() as session:
+        return session.scalar(select(Draft.id).where(*critical).limit(1)) is not None
 
 
 async def statistics(request: Request) -> Response:

@@ -6,27 +6,62 @@ import asyncio
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from agent.database.audit import web_actor as audit
 from agent.foundation.errors import OpenIdRefused, OpenIdUnavailable
 from agent.web.accounts import Account, check_password, end_subject, enter_subject
+from agent.web.claims import release_all
 from agent.web.gate import cookie
 from agent.web.openid import Identity, OpenId
-from agent.web.site import SESSION_COOKIE, VISITOR_COOKIE, aside, form_of, page, person_of, site_of
+from agent.web.site import (
+    SESSION_COOKIE,
+    VISITOR_COOKIE,
+    aside,
+    form_of,
+    is_in_place,
+    page,
+    person_of,
+    site_of,
+)
 
 BACK = "/sign-in/openid/back"
 
 
 async def sign_in_form(request: Request) -> Response:
-    """Ask for name and password, or for the way to the provider."""
-    return await _form(request, 200)
+    """Ask for name and password, or for sign-in at the provider; an open page gets a token for its form."""
+    if is_in_place(request):
+        return JSONResponse({"form_token": site_of(request).sessions.form_token(request.state.visitor)})
+    return await _form(request, 200, wanted=request.query_params.get("next", ""))
 
 
-async def _form(request: Request, status: int, message: str = "", name: str = "") -> Response:
-    openid = site_of(request).openid
-    label = "" if openid is None else openid.label
-    return await page(request, "sign_in.html", status, message=message, name=name, openid=label)
+async def session(request: Request) -> Response:
+    """Who is signed in, and what the forms of an open page must carry: asked for before a form is sent."""
+    return JSONResponse(_session(request, person_of(request).account, request.state.visitor))
+
+
+def _session(request: Request, account: Account | None, visitor: str) -> dict[str, str]:
+    sessions, name = site_of(request).sessions, "local" if account is None else account.name
+    return {
+        "name": "" if account is None else account.name,
+        "form_token": sessions.form_token(visitor),
+        "typed_key": sessions.typed_key(name),
+    }
+
+
+async def _form(
+    request: Request, status: int, message: str = "", name: str = "", wanted: str = ""
+) -> Response:
+    if is_in_place(request):
+        return JSONResponse({"message": message}, status)
+    return await page(request, "sign_in.html", status, message=message, name=name, wanted=_local(wanted))
+
+
+def _local(address: str) -> str:
+    """Return an address of this site to go to after sign-in; the list's where it is none of ours."""
+    plain = address.isascii() and address.isprintable() and " " not in address and "\\" not in address
+    own = address.startswith("/") and not address.startswith(("//", "/sign-in"))
+    return address if plain and own and len(address) <= 1000 else "/"
 
 
 async def _waits(request: Request, wait_s: float, name: str = "") -> Response:
@@ -54,19 +89,22 @@ async def sign_in(request: Request) -> Response:
     await aside(audit.record_action, site.database, who, "sign-in", succeeded=account is not None)
     if account is None:
         site.throttle.failed(name, actor.address)
-        return await _form(request, 401, "Name or password is wrong.", name)
+        return await _form(request, 401, "Name or password is wrong.", name, fields.get("next", ""))
     site.throttle.succeeded(name, actor.address)
-    return await _begin(request, account, RedirectResponse("/", 303))
+    visitor = site.sessions.new_visitor()
+    if is_in_place(request):
+        return await _begin(request, account, JSONResponse(_session(request, account, visitor)), visitor)
+    return await _begin(request, account, RedirectResponse(_local(fields.get("next", "")), 303), visitor)
 
 
-async def _begin(request: Request, account: Account, answer: Response) -> Response:
+async def _begin(request: Request, account: Account, answer: Response, visitor: str) -> Response:
     """Begin a session: a cookie that nobody had before, and another visitor's cookie for the forms."""
     site = site_of(request)
     await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
     value = await aside(site.sessions.begin, account)
     secure = request.url.scheme == "https"
     answer.headers.append("set-cookie", cookie(SESSION_COOKIE, value, secure=secure))
-    answer.headers.append("set-cookie", cookie(VISITOR_COOKIE, site.sessions.new_visitor(), secure=secure))
+    answer.headers.append("set-cookie", cookie(VISITOR_COOKIE, visitor, secure=secure))
     return answer
 
 
@@ -76,6 +114,10 @@ async def openid_begin(request: Request) -> Response:
     wait_s = _wait_s(request)
     if wait_s > 0:
         return await _waits(request, wait_s)
+    # What follows sign-in: the page that was asked for, or the end of a small window that was opened for it.
+    request.session.update(
+        next=_local(request.query_params.get("next", "")), popup=request.query_params.get("popup") == "1"
+    )
     try:
         return await openid.begin(request, f"{request.url.scheme}://{request.url.netloc}{BACK}")
     except OpenIdUnavailable as error:
@@ -83,7 +125,7 @@ async def openid_begin(request: Request) -> Response:
 
 
 async def openid_back(request: Request) -> Response:
-    """Take what the provider says of who signed in."""
+    """Take the provider's answer on who signed in."""
     openid, address = _provider(request)
     wait_s = _wait_s(request)
     if wait_s > 0:
@@ -100,9 +142,11 @@ async def openid_back(request: Request) -> Response:
     if account is None:
         return await _refused(request, name, "Not signed in: this account has no role here.")
     who = audit.Actor(name=name, address=address)
-    await aside(audit.record_action, site.database, who, "sign-in")
+    await aside(audit.record, site.database, who, "sign-in")
+    wanted, popup = _local(request.session.pop("next", "")), bool(request.session.pop("popup", False))
     # No redirect: coming from another site, the browser would leave out the cookie that it just got.
-    return await _begin(request, account, await page(request, "signed_in.html"))
+    answer = await page(request, "signed_in.html", wanted=wanted, popup=popup)
+    return await _begin(request, account, answer, site.sessions.new_visitor())
 
 
 def _account(request: Request, identity: Identity) -> Account | None:
@@ -134,9 +178,10 @@ def _provider(request: Request) -> tuple[OpenId, str]:
 
 
 async def sign_out(request: Request) -> Response:
-    """End the session."""
+    """End the session, and the claims of the person."""
     site = site_of(request)
     await form_of(request)
+    await aside(release_all, site.database, person_of(request).reader)
     await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
     await aside(audit.record_action, site.database, person_of(request).actor, "sign-out")
     answer = RedirectResponse("/sign-in", 303)

@@ -18,20 +18,24 @@ from agent.reports.edited_report import (
     read_findings,
     report_of,
 )
+from agent.web.claims import read_claim, release
 from agent.web.compare import compare
-from agent.web.films import FULL_PX, SCREEN_PX
+from agent.web.films import FULL_PX, SCREEN_PX, EncodedFilm
 from agent.web.findings import table_of
-from agent.web.site import aside, form_of, page, person_of, site_of
-from agent.web.study import StudyView, find_film, read_revisions, read_state, read_study_page
+from agent.web.places import Neighbours, is_listed, read_neighbours
+from agent.web.query import Query, query_of
+from agent.web.site import aside, form_of, page, person_of, row_of, site_of
+from agent.web.study import StudyView, find_film, read_revisions, read_study
+from agent.web.text_templates import opposed
 from dicom_sr.errors import StructuredReportError
 from model.findings.stored import finding_of
 
 
 async def study(request: Request) -> Response:
     """The study's page."""
-    site, study_id = site_of(request), _row(request, "study_id")
-    view: StudyView = await aside(read_study_page, site.database, study_id)
-    await aside(audit.record_action, site.database, person_of(request).actor, "view", study_id=study_id)
+    site, study_id = site_of(request), row_of(request, "study_id")
+    view: StudyView = await aside(read_study, site.database, study_id)
+    await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
     return await _study_page(request, view)
 
 
@@ -53,11 +57,18 @@ async def _study_page(
         findings, notices = list(reading.findings), reading.notices
     else:
         findings = [] if draft is None else [finding_of(one) for one in draft.content.get("findings", ())]
+    query = query_of(request.query_params)
+    near: Neighbours = await aside(_neighbours, request, view.study.id, query)
     return await page(
         request,
         "study.html",
         status,
         view=view,
+        claim=view.claim,
+        study_id=view.study.id,
+        query=query,
+        near=near,
+        templates=site_of(request).settings.web.templates,
         kept=kept,
         report=report or kept,
         table=table_of(findings, notices),
@@ -66,6 +77,18 @@ async def _study_page(
         reason=reason,
         observer=observer,
     )
+
+
+def _neighbours(request: Request, study_id: int, query: Query) -> Neighbours:
+    """Return the studies before and after this one in the list from which it was opened.
+
+    A verdict takes the study off that list: then the neighbours that it had, from the address, count.
+    """
+    database, near = site_of(request).database, request.query_params.get("near", "")
+    if near and not is_listed(database, study_id, query):
+        before, _, after = near.partition(".")
+        return Neighbours(previous=_number(before) or None, next=_number(after) or None)
+    return read_neighbours(database, study_id, query)
 
 
 async def findings(request: Request) -> Response:
@@ -77,15 +100,23 @@ async def findings(request: Request) -> Response:
     return await page(request, "findings.html", table=table)
 
 
-async def state(request: Request) -> Response:
-    """The newest draft and revision of a study: an open page asks whether it is still the newest."""
-    draft_id, revision = await aside(read_state, site_of(request).database, _row(request, "study_id"))
-    return JSONResponse({"draft": draft_id, "revision": revision})
+async def template_check(request: Request) -> Response:
+    """What a text template would contradict or turn round in a report: asked for before it is inserted."""
+    fields = await form_of(request)
+    templates = site_of(request).settings.web.templates
+    number = _number(fields.get("template", ""))
+    if number >= len(templates):
+        raise NotFound("there is no such text template: reload the page")
+    chosen = templates[number]
+    before = report_of(fields.get("findings", ""), fields.get("impression", ""))
+    after = report_of(fields.get("new_findings", ""), fields.get("new_impression", ""))
+    alone = report_of(*((chosen.text, "") if chosen.section == "findings" else ("", chosen.text)))
+    return JSONResponse({"opposed": await aside(opposed, before, after, alone)})
 
 
 async def comparison(request: Request) -> Response:
     """Two revisions of a study, word by word."""
-    site, study_id = site_of(request), _row(request, "study_id")
+    site, study_id = site_of(request), row_of(request, "study_id")
     chosen = [_number(request.query_params.get(name, "")) for name in ("before", "after")]
     before, after = await aside(read_revisions, site.database, study_id, *chosen)
     await aside(audit.record_action, site.database, person_of(request).actor, "view", study_id=study_id)
@@ -97,12 +128,15 @@ async def comparison(request: Request) -> Response:
 
 
 async def film(request: Request) -> Response:
-    """One film's values."""
+    """One film at the size of a screen, or whole (`size=full`), or its stored values (`size=stored`)."""
     site = site_of(request)
-    study_id, instance_id = _row(request, "study_id"), _row(request, "instance_id")
+    study_id, instance_id = row_of(request, "study_id"), row_of(request, "instance_id")
     sha256 = await aside(find_film, site.database, study_id, instance_id)
-    full = request.query_params.get("size") == "full"
-    found = await aside(site.films.get, sha256, FULL_PX if full else SCREEN_PX)
+    size = request.query_params.get("size")
+    if size == "stored":
+        found: EncodedFilm = await aside(site.films.stored, sha256)
+    else:
+        found = await aside(site.films.get, sha256, FULL_PX if size == "full" else SCREEN_PX)
     await aside(
         audit.record_action,
         site.database,
@@ -111,19 +145,18 @@ async def film(request: Request) -> Response:
         study_id=study_id,
         instance_id=instance_id,
     )
-    about = {"rows": found.rows, "columns": found.columns, "low": found.low, "high": found.high}
     return Response(
         found.body,
         media_type="application/octet-stream",
-        headers={"content-encoding": "gzip", "x-film": json.dumps(about)},
+        headers={"content-encoding": "gzip", "x-film": json.dumps(found.about)},
     )
 
 
 async def judge(request: Request) -> Response:
-    """Take a verdict; what cannot be taken comes back with the text as it was sent."""
+    """Take a verdict; one that cannot be taken comes back with the text as it was sent."""
     site, person = site_of(request), person_of(request)
     fields = await form_of(request)
-    study_id = _row(request, "study_id")
+    study_id = row_of(request, "study_id")
     if not person.may_judge:
         await aside(
             audit.record_action, site.database, person.actor, "verdict", study_id=study_id, succeeded=False
@@ -134,6 +167,9 @@ async def judge(request: Request) -> Response:
     kept: dict[str, Any] = {"report": report, "reason": fields.get("reason", ""), "observer": name}
     if not name.strip("^ "):
         return await _again(request, study_id, 422, "Say who you are: a verdict needs a name.", kept)
+    standing = await aside(read_claim, site.database, study_id)
+    if standing is not None and standing.holder != person.reader.holder:
+        return await _again(request, study_id, 409, f"Not done: {standing.name} is reading this study.", kept)
     decision = verdict.SignOffDecision(
         study_id=study_id,
         draft_id=_number(fields.get("draft", "")),
@@ -151,12 +187,15 @@ async def judge(request: Request) -> Response:
     except StaleEdit:
         message = (
             "Another revision of this study arrived while you were reading. Nothing was sent. Your text is "
-            "kept below; the new draft is in the history. Look again, then decide."
+            "kept below; the new draft is in the history. Please check it before you decide."
         )
         return await _again(request, study_id, 409, message, kept)
     except (AgentError, StructuredReportError) as error:
         return await _again(request, study_id, 422, f"Not done: {error}.", kept)
-    return RedirectResponse(f"/studies/{study_id}", 303)
+    await aside(release, site.database, person.reader, study_id)
+    near = request.query_params.get("near", "")[:40]
+    back = query_of(request.query_params).study(study_id, **({"near": near} if near else {}))
+    return RedirectResponse(back, 303)
 
 
 async def _again(
@@ -168,11 +207,3 @@ async def _again(
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
-
-
-def _row(request: Request, name: str) -> int:
-    """Return a row's number from the address; no database has a row of a number beyond 63 bits."""
-    number: int = request.path_params[name]
-    if number >= 1 << 63:
-        raise NotFound("there is no such study")
-    return number

@@ -1,4 +1,4 @@
-"""What an address asks of the list: which studies, in which order, from where on. Pure."""
+"""What an address asks of the list: which studies, in which order, and from where. Pure."""
 
 from __future__ import annotations
 
@@ -55,32 +55,50 @@ Place = tuple[str | int | datetime, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What the list shows: `after` is the cursor of the last row that is already shown."""
+    """What the list shows: `after` is the cursor of the last row that is already shown.
+
+    reverse: the order is turned round, the last row first.
+    """
 
     show: Show = "open"
     urgent: Urgent = "any"
     order: Order = "urgency"
     finding: str = ""
     flag: str = ""
+    reverse: bool = False
     search: str = ""
     after: str = ""
     limit: int = PAGE
 
-    def address(self, **changes: str) -> str:
+    def address(self, **changes: str | bool) -> str:
         """Return the list's address with some of it changed, from the top unless `after` says otherwise."""
+        return "/" + self.suffix(None, **changes)
+
+    def study(self, study_id: int, **more: str) -> str:
+        """Return a study's address that knows the list from which it was opened."""
+        return f"/studies/{study_id}{self.suffix(more)}"
+
+    def suffix(self, more: Mapping[str, str] | None = None, **changes: str | bool) -> str:
+        """Return the part of an address that asks for this list; empty for the list as it first appears."""
         query = replace(self, **({"after": ""} | changes))  # type: ignore[arg-type]
+        if query.after:
+            query = replace(query, limit=PAGE)
         plain = Query()
         names = {"search": "q"}
-        values = {
-            names.get(name, name): getattr(query, name)
-            for name in ("show", "urgent", "order", "finding", "flag", "search", "after")
+        values: dict[str, str] = {
+            names.get(name, name): "1" if getattr(query, name) is True else str(getattr(query, name))
+            for name in ("show", "urgent", "order", "reverse", "finding", "flag", "search", "after", "limit")
             if getattr(query, name) != getattr(plain, name)
-        }
-        return "/?" + urlencode(values) if values else "/"
+        } | dict(more or {})
+        return "?" + urlencode(values) if values else ""
+
+    def by(self, order: Order) -> str:
+        """Return the list's address in another order; in the order that it has, turned round."""
+        return self.address(order=order, reverse=order == self.order and not self.reverse)
 
 
 def query_of(values: Mapping[str, str]) -> Query:
-    """Return what an address asks for; what it says wrongly counts as not said."""
+    """Return what an address asks for; an invalid value counts as left out."""
     show, urgent, order = values.get("show", ""), values.get("urgent", ""), values.get("order", "")
     finding, flag = values.get("finding", ""), values.get("flag", "")
     return Query(
@@ -89,6 +107,7 @@ def query_of(values: Mapping[str, str]) -> Query:
         order=next((one for one in ORDERS if one == order), "urgency"),
         finding=finding if finding in dict(findings()) else "",
         flag=flag if flag in FLAGS else "",
+        reverse=values.get("reverse") == "1",
         search=values.get("q", "").strip()[:100],
         after=values.get("after", "")[:400],
         limit=_limit(values.get("limit", "")),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,9 +16,11 @@ from starlette.responses import HTMLResponse, Response
 
 from agent.database.audit.web_actor import Actor
 from agent.database.session import Database
+from agent.foundation.errors import NotFound
 from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
 from agent.web.accounts import Account, Role, shown_name
+from agent.web.claims import Reader
 from agent.web.films import Films
 from agent.web.openid import OpenId
 from agent.web.sessions import Sessions
@@ -27,20 +30,33 @@ SESSION_COOKIE = "echo_session"
 VISITOR_COOKIE = "echo_visitor"
 OPENID_COOKIE = "echo_openid"
 THEME_COOKIE = "echo_theme"
+ROWS_COOKIE = "echo_rows"
 LONGEST_FORM = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who asks; without sign-in on loopback it is nobody in particular, who names himself in a verdict."""
+    """Who asks; without sign-in on loopback it is nobody in particular, who gives a name with a verdict.
+
+    visitor: the browser's cookie, which tells two people without accounts apart.
+    """
 
     account: Account | None
     address: str
+    visitor: str
 
     @property
     def actor(self) -> Actor:
         """The same for the audit."""
         return Actor(name="local" if self.account is None else self.account.name, address=self.address)
+
+    @property
+    def reader(self) -> Reader:
+        """The same for claims."""
+        if self.account is not None:
+            return Reader(holder=f"user:{self.account.id}", name=self.shown, actor=self.actor)
+        browser = hashlib.sha256(self.visitor.encode()).hexdigest()[:32]
+        return Reader(holder=f"browser:{browser}", name="another browser", actor=self.actor)
 
     @property
     def shown(self) -> str:
@@ -82,7 +98,9 @@ def make_templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("agent.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters.update(name=shown_name, day=shown_day, clock=shown_time, age=shown_age)
+    environment.filters.update(
+        name=shown_name, day=shown_day, clock=shown_time, age=shown_age, span=shown_span
+    )
     return environment
 
 
@@ -104,6 +122,8 @@ async def page(request: Request, template: str, status: int = 200, **values: Any
     theme = "light" if request.cookies.get(THEME_COOKIE) == "light" else "dark"
     common = {
         "person": person_of(request),
+        "openid_label": "" if site.openid is None else site.openid.label,
+        "rows_style": "compact" if request.cookies.get(ROWS_COOKIE) == "compact" else "roomy",
         "form_token": site.sessions.form_token(request.state.visitor),
         "typed_key": site.sessions.typed_key(person_of(request).actor.name),
         "theme": theme,
@@ -126,8 +146,25 @@ async def form_of(request: Request) -> Mapping[str, str]:
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     token = request.headers.get("x-form-token") or fields.get("form_token", "")
     if not site_of(request).sessions.is_form_token(request.state.visitor, token):
-        raise HTTPException(403, "this form has expired: go back, load the page anew, and send it again")
+        raise HTTPException(403, "this form has expired: go back, reload the page, and send it again")
     return fields
+
+
+def row_of(request: Request, name: str) -> int:
+    """Return a row's number from the address; no database has a row of a number beyond 63 bits.
+
+    Raises:
+        NotFound: there can be no such row.
+    """
+    number: int = request.path_params[name]
+    if number >= 1 << 63:
+        raise NotFound("there is no such study")
+    return number
+
+
+def is_in_place(request: Request) -> bool:
+    """Whether a script of an open page asks, which stays where it is, and not a browser that goes there."""
+    return request.headers.get("x-in-place") == "yes"
 
 
 async def aside(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -149,8 +186,13 @@ def shown_time(value: str) -> str:
 
 
 def shown_age(moment: datetime, now: datetime) -> str:
-    """Return how long ago a moment was, in the unit that matters."""
-    seconds = max(0, int((now - moment).total_seconds()))
+    """Return how long ago a moment was, in the largest unit that fits."""
+    return shown_span(now - moment)
+
+
+def shown_span(span: timedelta) -> str:
+    """Return a length of time in the largest unit that fits."""
+    seconds = max(0, int(span.total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size} {unit}"

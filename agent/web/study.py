@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database, database_now
 from agent.database.tables import Delivery, Draft, Instance, Job, Study, Verdict
 from agent.foundation.errors import NotFound
+from agent.web.claims import Claim, claim_of
 from agent.web.priors import FilmLine, Prior, films_of, read_priors
 
 
@@ -44,6 +45,7 @@ class StudyView:
     priors: Sequence[Prior]
     history: Sequence[Revision]
     under_way: bool
+    claim: Claim | None
     now: datetime
 
 
@@ -67,6 +69,7 @@ def read_study_page(database: Database, study_id: int) -> StudyView:
             )
         )
         history = _history(session, study_id, drafts)
+        now = database_now(session)
         return StudyView(
             study=study,
             draft=draft,
@@ -76,7 +79,8 @@ def read_study_page(database: Database, study_id: int) -> StudyView:
             standing=_standing(history, newer_images=study.revision > (draft.revision if draft else 0)),
             history=history,
             under_way=under_way is not None,
-            now=database_now(session),
+            claim=claim_of(session, study_id, now),
+            now=now,
         )
 
 

@@ -65,6 +65,33 @@ class OidcSettings(Section):
         return self
 
 
+class TextTemplate(Section):
+    """A text that a radiologist inserts into a report: whole sentences, one a line."""
+
+    name: str = Field(min_length=1, max_length=60, description="What the list of templates calls it.")
+    section: Literal["findings", "impression"] = Field(
+        "findings", description="The section of the report into which it goes."
+    )
+    text: str = Field(min_length=1, max_length=2000, description="The sentences, one a line.")
+
+    @field_validator("name", "text")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not all(one.isprintable() or one == "\n" for one in value):
+            raise ValueError("control characters and tabs do not belong in a report")
+        return value.strip()
+
+    @field_validator("text")
+    @classmethod
+    def _whole_sentences(cls, value: str) -> str:
+        lines = [line.strip() for line in value.splitlines() if line.strip()]
+        if any(one in value for one in ("[", "]", "{", "}", "<", ">", "__", "...", "…")):
+            raise ValueError("a template has no blanks to fill in: one that is forgotten would be signed")
+        if not lines or not all(line[-1] in ".!?。．؟।" for line in lines):
+            raise ValueError("each line of a template is a whole sentence, with a full stop at its end")
+        return "\n".join(lines)
+
+
 class WebSettings(Section):
     """The radiologist's worklist."""
 
@@ -88,6 +115,15 @@ class WebSettings(Section):
     oidc: OidcSettings | None = Field(
         None, description="Sign-in at an OpenID provider, beside the local users; none when left out."
     )
+    claim_minutes: float = Field(
+        15,
+        gt=0,
+        le=240,
+        description="A claim of a study ends when its reader has done nothing for so long (min).",
+    )
+    templates: tuple[TextTemplate, ...] = Field(
+        (), max_length=100, description="Texts that can be inserted into a report."
+    )
     organization: str = Field(
         "", description="Organization of the verifying observers; the image's institution when empty."
     )
@@ -95,6 +131,15 @@ class WebSettings(Section):
     metrics_token: str = Field(
         "", description="Bearer token for /metrics; when empty, only this machine may read them."
     )
+
+    @field_validator("templates")
+    @classmethod
+    def _distinct(cls, value: tuple[TextTemplate, ...]) -> tuple[TextTemplate, ...]:
+        names = [one.name.casefold() for one in value]
+        twice = sorted({one for one in names if names.count(one) > 1})
+        if twice:
+            raise ValueError(f"two templates have one name: {twice[0]}")
+        return value
 
     @model_validator(mode="after")
     def _one_pair(self) -> Self:

@@ -70,9 +70,9 @@ class Reading:
         ]
 
 
-def open_page(browser: Browser, url: str) -> Reading:
+def open_page(browser: Browser, url: str, **context: Any) -> Reading:
     """Open a page in a context of its own, as of somebody who has never been here."""
-    page = browser.new_context(viewport=SIZE).new_page()
+    page = browser.new_context(**({"viewport": SIZE} | context)).new_page()
     page.set_default_timeout(PATIENCE_MS)
     one = Reading(page=page, url=url)
     page.on("console", lambda said: one.complaints.append(said.text) if said.type == "error" else None)

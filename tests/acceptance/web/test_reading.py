@@ -2,66 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
-from agent.commands.demo.orthanc import free_ports
-from agent.database import migrate
-from agent.database.session import Database, open_engine
-from agent.foundation.settings.tree import DestinationSettings, OidcSettings, Settings, WebSettings
-from agent.objects.store import InstanceStore
+from agent.foundation.settings.tree import OidcSettings
 from agent.web.accounts import Role, add_user
-from agent.web.app import create_app, serve
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
 from tests.support.worklist import receive_film, write_draft
 
 from .chromium import Reading, chromium, open_page
+from .site import PASSWORD, Site, serving
 
-PASSWORD = "correct horse battery"
 HOSTILE = "<script>window.run++</script>"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """A served worklist with a database of its own."""
-
-    url: str
-    database: Database
-    store: InstanceStore
-    settings: Settings
-
-    def draft(self, uid: str, *, text: tuple[str, ...] = (), **attributes: object) -> int:
-        """Receive a film and draft its study; return the study's row."""
-        study_id = receive_film(self.database, self.store, self.settings, uid, **attributes)
-        words = {"findings": text, "impression": text} if text else {}
-        write_draft(self.database, self.store, self.settings, study_id, **words)
-        return study_id
-
-
-@contextmanager
-def serving(folder: Path, oidc: OidcSettings | None = None) -> Iterator[Site]:
-    """Serve the worklist from a thread."""
-    port = free_ports(1)[0]
-    here = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
-    settings = Settings(destinations=(here,), web=WebSettings(port=port, oidc=oidc))
-    database = Database(open_engine(f"sqlite:///{folder / 'agent.db'}"))
-    migrate.upgrade(database)
-    store = InstanceStore(folder / "instances", 0)
-    stop, started = threading.Event(), threading.Event()
-    app = create_app(settings, database, store)
-    thread = threading.Thread(target=serve, args=(app, settings, stop, started), name="site")
-    thread.start()
-    assert started.wait(60)
-    yield Site(url=f"http://127.0.0.1:{port}", database=database, store=store, settings=settings)
-    stop.set()
-    thread.join(30)
-    database.close()
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +228,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iter
     """A worklist with a local reader, and a provider at which Rod Roe is a radiologist."""
     roles = {"rad": "radiologist"}
     oidc = OidcSettings(issuer=provider.url, client_id=CLIENT_ID, client_secret=SECRET, roles=roles)
-    with serving(tmp_path_factory.mktemp("closed"), oidc) as one:
+    with serving(tmp_path_factory.mktemp("closed"), oidc=oidc) as one:
         one.draft("1.2.1")
         add_user(one.database, "rita", "Reader^Rita", Role.READER, PASSWORD)
         yield one
@@ -302,7 +256,7 @@ def test_reader_cannot_accept_whatever_he_sends(browser: Browser, closed: Site) 
     page.wait_for_selector("input[name=password]")
     page.go_back()
     page.goto(f"{closed.url}/studies/1")
-    assert page.url == f"{closed.url}/sign-in"
+    assert page.url == f"{closed.url}/sign-in?next=%2Fstudies%2F1"
     page.context.close()
 
 

@@ -21,7 +21,7 @@ from agent.commands.demo.sending import parcel_of, send
 from agent.commands.demo.service import running_service, write_config
 from dicom_sr.validate import validate
 
-from .chromium import PATIENCE_MS, Reading, chromium, open_page
+from .chromium import PATIENCE_MS, SIZE, Reading, chromium, open_page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,9 @@ def test_study_arrives_is_read_edited_and_accepted(served: Agent, orthanc: Ortha
     page.click("#theme")
     reading.picture("worklist-list-light")
     page.click("#theme")
+    page.click("#rows-style")
+    reading.picture("worklist-compact-dark")
+    page.click("#rows-style")
     page.click(f"tr.study:has-text('{shown(study)}') a")
     canvas = page.locator("canvas[data-ready=yes]").first
     canvas.wait_for()
@@ -98,6 +101,13 @@ def test_study_arrives_is_read_edited_and_accepted(served: Agent, orthanc: Ortha
     evidence = page.locator(".mirror .evidence").first.text_content() or ""
     assert evidence.strip() in (row.get_attribute("data-evidence") or "")
     reading.picture("worklist-study-dark")
+    page.keyboard.press("?")
+    page.locator("#keys[open]").wait_for()
+    reading.picture("worklist-keys-dark")
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 375, "height": 812})
+    reading.picture("worklist-phone-dark")
+    page.set_viewport_size(SIZE)
     page.fill("#text-impression", "Small right apical pneumothorax.\nFollow-up film in six hours.")
     page.wait_for_selector("tr.present:has-text('pneumothorax')")
     assert page.text_content("#accept") == "Accept with changes"

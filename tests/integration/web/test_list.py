@@ -27,7 +27,7 @@ RIB = ("There is a right rib fracture.",)
 
 def names(client: TestClient, address: str) -> list[str]:
     """The patients of a page of the list, in its order."""
-    return re.findall(r'<th scope="row"><a href="/studies/\d+">([^<]*)</a>', client.get(address).text)
+    return re.findall(r'<th scope="row"><a href="/studies/\d+[^"]*">([^<]*)</a>', client.get(address).text)
 
 
 @pytest.fixture

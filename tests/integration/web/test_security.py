@@ -108,7 +108,7 @@ def test_every_page_asks_who_you_are(client: TestClient, drafted: Receive, datab
     for path, methods in routes(client):
         address = path.replace("{study_id:int}", str(study_id)).replace("{instance_id:int}", "1")
         for method in methods - {"HEAD"}:
-            if client.request(method, address).headers.get("location") != "/sign-in":
+            if not client.request(method, address).headers.get("location", "").startswith("/sign-in"):
                 open_to_all.add(path)
     assert open_to_all == {"/sign-in", "/sign-in/openid/", "/sign-in/openid/back"}
 
@@ -119,7 +119,7 @@ def test_every_form_needs_its_token(client: TestClient, drafted: Receive, databa
     posts = [
         path.replace("{study_id:int}", str(study_id)) for path, methods in routes(client) if "POST" in methods
     ]
-    assert len(posts) == 4
+    assert len(posts) == 7
     for signed_in in (False, True):
         if signed_in:
             add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)

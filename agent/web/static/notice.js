@@ -1,0 +1,33 @@
+/* A notice of the browser when a critical draft arrives, for who asked for it. It names no patient. */
+const STORE = "echo-notice";
+const button = document.getElementById("notice");
+const wanted = () => localStorage.getItem(STORE) === "yes" && window.Notification?.permission === "granted";
+let source = null;
+
+function show() {
+  const notice = new Notification("ECHO Agent", { body: "A critical draft has arrived.", tag: "echo-critical" });
+  notice.addEventListener("click", () => { window.focus(); notice.close(); });
+  document.getElementById("critical-news").hidden = false;
+}
+/* Of all tabs of this browser one listens, also while it is hidden. */
+function listen() {
+  button.setAttribute("aria-pressed", String(wanted()));
+  if (!wanted()) { source?.close(); source = null; return; }
+  navigator.locks?.request("echo-notice", () => new Promise((done) => {
+    if (source || !wanted()) { done(); return; }
+    source = new EventSource("/live");
+    source.addEventListener("critical", show);
+    window.addEventListener("pagehide", () => { source?.close(); source = null; done(); }, { once: true });
+    button.addEventListener("click", () => { if (!wanted()) done(); });
+  }));
+}
+if (button && window.Notification) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const off = wanted();
+    localStorage.setItem(STORE, off ? "no" : "yes");
+    if (!off && Notification.permission !== "granted") await Notification.requestPermission();
+    listen();
+  });
+  listen();
+}

@@ -1,0 +1,30 @@
+/* A verdict is sent once, with a session that holds: if it has ended, sign-in comes first, in place. */
+import { fresh } from "../session.js";
+import { sent } from "./typed.js";
+const form = document.getElementById("report"), said = document.getElementById("sending");
+let state = "idle";
+
+form?.addEventListener("submit", async (event) => {
+  if (state === "ready") { state = "gone"; sent(); return; }
+  event.preventDefault();
+  if (state !== "idle") return;
+  const button = event.submitter;
+  state = "asking";
+  said.textContent = "Sending…";
+  try {
+    await fresh();
+    state = "ready";
+    form.requestSubmit(button);
+    if (state === "ready") { state = "idle"; said.textContent = ""; }
+  } catch {
+    state = "idle";
+    said.textContent = "The server does not answer. Nothing was sent; your text is kept. Try again.";
+  }
+});
+/* Enter in a field gives no verdict by accident: in the reason it rejects, which is what the reason is for. */
+form?.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
+  event.preventDefault();
+  if (event.target.name === "reason") form.querySelector("button[value=reject]").click();
+});
+window.addEventListener("pageshow", (event) => { if (event.persisted) { state = "idle"; said.textContent = ""; } });

@@ -1,0 +1,122 @@
+/* The session of an open page: a form's token, and sign-in in place when the session has ended, so that nothing
+   that was typed is lost and what was to be done is done. */
+const IN_PLACE = { "X-In-Place": "yes" };
+const ACTIVE_EVERY_MS = 60000;
+const dialog = document.getElementById("sign-in-again");
+const channel = new BroadcastChannel("echo-session");
+const meta = (name) => document.querySelector(`meta[name=${name}]`);
+let waiting = null;
+
+export const token = () => meta("form-token").content;
+
+function take(session) {
+  const person = meta("person");
+  if (person.content && person.content !== session.name) {
+    // Another person must not see what the first one typed; it stays encrypted in this browser.
+    document.dispatchEvent(new Event("echo:leave"));
+    location.reload();
+    return false;
+  }
+  person.content = session.name;
+  meta("form-token").content = session.form_token;
+  meta("typed-key").content = session.typed_key;
+  for (const field of document.querySelectorAll("input[name=form_token]")) field.value = session.form_token;
+  return true;
+}
+
+/* Make sure that there is a session and that the forms carry its token; asks for sign-in if need be. */
+export async function fresh(headers = {}) {
+  for (;;) {
+    const answer = await fetch("/session", { headers: { ...IN_PLACE, ...headers } });
+    if (answer.status === 401) { await signIn(); continue; }
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    if (!take(await answer.json())) await new Promise(() => {});
+    return;
+  }
+}
+
+/* Send a form's fields; after a sign-in in place once more. */
+export async function post(address, fields) {
+  for (let attempt = 0; ; attempt += 1) {
+    const body = new URLSearchParams({ ...fields, form_token: token() });
+    const answer = await fetch(address, { method: "POST", body, headers: IN_PLACE });
+    if (attempt || (answer.status !== 401 && answer.status !== 403)) return answer;
+    await fresh();
+  }
+}
+
+/* Read something; null where the answer is an error other than a session that has ended. */
+export async function read(address, headers = {}) {
+  for (;;) {
+    const answer = await fetch(address, { headers: { ...IN_PLACE, ...headers } });
+    if (answer.status === 401) { await signIn(); continue; }
+    return answer.ok && !answer.redirected ? answer : null;
+  }
+}
+
+export function signIn() {
+  waiting ??= new Promise((done) => {
+    // While nobody is signed in, neither page nor title shows a patient.
+    const title = document.title;
+    const finish = () => { document.title = title; dialog.close(); waiting = null; done(); };
+    document.title = "Sign in · ECHO Agent";
+    dialog.finish = finish;
+    say("");
+    dialog.showModal();
+  });
+  return waiting;
+}
+
+function say(words) {
+  const message = dialog.querySelector("[role=alert]");
+  message.textContent = words;
+  message.hidden = !words;
+}
+
+async function withPassword(form) {
+  const start = await (await fetch("/sign-in", { headers: IN_PLACE })).json();
+  const fields = { form_token: start.form_token, name: form.elements.name.value, password: form.elements.password.value };
+  const answer = await fetch("/sign-in", { method: "POST", body: new URLSearchParams(fields), headers: IN_PLACE });
+  form.elements.password.value = "";
+  const said = await answer.json();
+  if (!answer.ok) { say(said.message); form.elements.password.focus(); return; }
+  channel.postMessage("signed-in");
+  if (take(said)) dialog.finish();
+}
+
+/* Another window of this browser has signed in: a popup at the provider, or another tab. */
+async function elsewhere() {
+  if (!waiting) return;
+  const answer = await fetch("/session", { headers: IN_PLACE });
+  if (answer.ok && take(await answer.json())) dialog.finish();
+}
+
+dialog.addEventListener("cancel", (event) => event.preventDefault());
+dialog.querySelector("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  withPassword(event.target).catch(() => say("The server does not answer. Try again."));
+});
+dialog.querySelector(".openid")?.addEventListener("click", () => {
+  if (!window.open("/sign-in/openid/?popup=1", "echo-sign-in", "popup,width=520,height=680")) {
+    say("The browser did not open the window: allow pop-up windows for this site.");
+  }
+});
+channel.addEventListener("message", () => elsewhere().catch(() => {}));
+
+/* Reading without a click on the server is an act of a person too. */
+let acted = false;
+for (const kind of ["pointerdown", "keydown", "wheel"]) {
+  document.addEventListener(kind, () => { acted = true; }, { capture: true, passive: true });
+}
+if (!document.querySelector(".sign-in")) {
+  setInterval(() => { if (acted && !waiting) { acted = false; fresh().catch(() => {}); } }, ACTIVE_EVERY_MS);
+}
+/* The same for htmx: every request carries the token, and one that found no session is repeated. */
+document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-Form-Token"] = token(); });
+document.addEventListener("htmx:responseError", async (event) => {
+  const { xhr, requestConfig } = event.detail;
+  if ((xhr.status !== 401 && xhr.status !== 403) || requestConfig.headers["X-Again"]) return;
+  await fresh();
+  const { verb, path, elt, target } = requestConfig;
+  htmx.ajax(verb.toUpperCase(), path, { source: elt, target, headers: { "X-Again": "yes" } });
+});

@@ -1,0 +1,306 @@
+"""Typed text in a real Chromium: sessions that end while typing, lost answers, templates, copy, and print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+from sqlalchemy import delete, select
+
+from agent.database.tables import Verdict, WebSession
+from agent.foundation.settings.tree import OidcSettings
+from agent.web.accounts import Role, add_user
+from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
+
+from .chromium import Reading, chromium, open_page
+from .site import PASSWORD, Site, serving
+
+TYPED = "A sentence that must not be lost."
+TEMPLATES = [
+    {"name": "No effusion", "text": "No pleural effusion.\nThe heart is normal in size."},
+    {"name": "Follow-up", "section": "impression", "text": "Follow-up radiograph in six hours."},
+    {"name": "No pneumothorax", "text": "No pneumothorax."},
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file."""
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    """An OpenID provider, at which Rod Roe is a radiologist."""
+    with running_provider() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Site]:
+    """A worklist with two radiologists, the provider, and text templates."""
+    oidc = OidcSettings(
+        issuer=provider.url, client_id=CLIENT_ID, client_secret=SECRET, roles={"rad": "radiologist"}
+    )
+    with serving(tmp_path_factory.mktemp("typing"), oidc=oidc, templates=TEMPLATES) as one:
+        add_user(one.database, "ann", "Poe^Ann", Role.RADIOLOGIST, PASSWORD)
+        add_user(one.database, "bob", "Moe^Bob", Role.RADIOLOGIST, PASSWORD)
+        yield one
+
+
+def opened(browser: Browser, site: Site, uid: str) -> tuple[Reading, int]:
+    """Draft a study, sign in as Ann, and open it."""
+    study_id = site.draft(uid, PatientID=uid, PatientName=f"PAT^{uid}")
+    one = open_page(browser, site.url)
+    one.page.goto(f"{site.url}/studies/{study_id}")
+    sign_in(one.page, "ann")
+    one.page.locator("canvas[data-ready=yes]").first.wait_for()
+    return one, study_id
+
+
+def sign_in(page: Page, name: str, form: str = "main .sign-in") -> None:
+    """Fill in the form and send it."""
+    page.fill(f"{form} input[name=name]", name)
+    page.fill(f"{form} input[name=password]", PASSWORD)
+    page.click(f"{form} button.accept")
+
+
+def end_sessions(site: Site) -> None:
+    """End every session, as the idle time does."""
+    with site.database.transaction() as session:
+        session.execute(delete(WebSession))
+
+
+def verdicts(site: Site, study_id: int) -> list[tuple[str, str]]:
+    """Who decided what on a study."""
+    with site.database.reading() as session:
+        rows = session.scalars(select(Verdict).where(Verdict.study_id == study_id))
+        return [(one.observer_name, one.kind) for one in rows]
+
+
+def close(one: Reading, *known: str) -> None:
+    """Close the window; its console said no more than these, which Chromium says of each refused request."""
+    assert [words for words in one.complaints if not any(part in words for part in known)] == []
+    one.page.context.close()
+
+
+def test_verdict_is_given_after_sign_in_in_place(browser: Browser, site: Site) -> None:
+    """The session ended while typing: a dialog asks for the password, hides the patient; the verdict goes."""
+    one, study_id = opened(browser, site, "1.3.1")
+    page = one.page
+    page.fill("#text-findings", TYPED)
+    end_sessions(site)
+    page.click("#accept")
+    page.locator("#sign-in-again[open]").wait_for()
+    assert "PAT" not in page.title()
+    assert one.barriers() == []
+    page.fill("#sign-in-again input[name=password]", "wrong password")
+    page.click("#sign-in-again button.accept")
+    page.locator("#sign-in-again [role=alert]:has-text('Name or password is wrong')").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("#sign-in-again[open]").count() == 1
+    sign_in(page, "ann", "#sign-in-again")
+    page.locator(".flag.good:has-text('verified')").wait_for()
+    assert page.input_value("#text-findings") == TYPED
+    assert verdicts(site, study_id) == [("Poe^Ann", "changed")]
+    assert (
+        page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('echo-typed')).length") == 0
+    )
+    close(one, "401")
+
+
+def test_another_person_does_not_see_what_was_typed(browser: Browser, site: Site) -> None:
+    """Who signs in instead gets the page anew; the first one finds the text again."""
+    one, study_id = opened(browser, site, "1.3.2")
+    page = one.page
+    page.fill("#text-findings", TYPED)
+    page.locator("#claim:has-text('You are reading')").wait_for()
+    wait_for_kept(page)
+    end_sessions(site)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator("#sign-in-again[open]").wait_for()
+    sign_in(page, "bob", "#sign-in-again")
+    page.locator("text=Bob Moe · radiologist").wait_for()
+    assert page.input_value("#text-findings") != TYPED
+    assert TYPED not in page.content()
+    page.click("text=Sign out")
+    page.goto(f"{site.url}/studies/{study_id}")
+    sign_in(page, "ann")
+    page.locator("#typed:not([hidden])").wait_for()
+    assert page.input_value("#text-findings") == TYPED
+    assert verdicts(site, study_id) == []
+    close(one, "401")
+
+
+def wait_for_kept(page: Page) -> None:
+    """Wait until the browser has kept what was typed."""
+    page.evaluate(
+        "new Promise((done) => { const look = () => Object.keys(localStorage).some((name) => "
+        "name.startsWith('echo-typed')) ? done() : setTimeout(look, 50); look(); })"
+    )
+
+
+def test_openid_popup_and_other_tab_sign_the_page_in(
+    browser: Browser, site: Site, provider: Provider
+) -> None:
+    """Sign-in at the provider goes in a window of its own, which closes; the text stays, and tabs follow."""
+    study_id = site.draft("1.3.3", PatientID="1.3.3", PatientName="PAT^THREE")
+    one = open_page(browser, site.url)
+    page = one.page
+    page.goto(f"{site.url}/studies/{study_id}")
+    page.click("a.openid")
+    page.locator("text=Rod Roe · radiologist").wait_for()
+    assert page.url == f"{site.url}/studies/{study_id}"
+    tab = page.context.new_page()
+    tab.goto(f"{site.url}/studies/{study_id}")
+    page.fill("#text-impression", TYPED)
+    end_sessions(site)
+    for each in (tab, page):
+        each.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        each.locator("#sign-in-again[open]").wait_for()
+    with page.expect_popup() as opening:
+        page.click("#sign-in-again .openid")
+    page.locator("#sign-in-again[open]").wait_for(state="detached")
+    tab.locator("#sign-in-again[open]").wait_for(state="detached")
+    if not opening.value.is_closed():
+        opening.value.wait_for_event("close")
+    assert page.input_value("#text-impression") == TYPED
+    page.click("#accept")
+    page.locator(".flag.good:has-text('verified')").wait_for()
+    assert verdicts(site, study_id) == [("Roe^Rod", "changed")]
+    close(one, "401")
+
+
+def test_findings_follow_the_text_after_sign_in_in_place(browser: Browser, site: Site) -> None:
+    """A request of the page itself that found no session is repeated."""
+    one, _ = opened(browser, site, "1.3.4")
+    page = one.page
+    end_sessions(site)
+    page.fill("#text-impression", "There is a right rib fracture.")
+    page.locator("#sign-in-again[open]").wait_for()
+    sign_in(page, "ann", "#sign-in-again")
+    page.locator("tr.present:has-text('rib fracture')").wait_for()
+    close(one, "401")
+
+
+def test_verdict_is_sent_once_and_not_lost_with_the_connection(browser: Browser, site: Site) -> None:
+    """Two clicks are one verdict; without a connection nothing is lost, and the page says so."""
+    one, study_id = opened(browser, site, "1.3.5")
+    page = one.page
+    page.fill("#text-findings", TYPED)
+    page.context.set_offline(True)
+    page.click("#accept")
+    page.locator("#sending:has-text('does not answer')").wait_for()
+    assert page.input_value("#text-findings") == TYPED
+    page.context.set_offline(False)
+    page.evaluate("(() => { const b = document.getElementById('accept'); b.click(); b.click(); })()")
+    page.locator(".flag.good:has-text('verified')").wait_for()
+    assert page.locator("#message").count() == 0
+    assert verdicts(site, study_id) == [("Poe^Ann", "changed")]
+    close(one, "ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+
+
+def test_enter_in_the_reason_rejects_and_never_accepts(browser: Browser, site: Site) -> None:
+    """The key that ends a line must not sign a report."""
+    one, study_id = opened(browser, site, "1.3.6")
+    page = one.page
+    page.click("text=Reject…")
+    page.fill("input[name=reason]", "The film is of another patient.")
+    page.keyboard.press("Enter")
+    page.locator(".flag:has-text('rejected')").first.wait_for()
+    assert verdicts(site, study_id) == [("Poe^Ann", "rejected")]
+    close(one)
+
+
+def test_template_is_inserted_as_lines_and_asks_before_it_turns_a_finding(
+    browser: Browser, site: Site
+) -> None:
+    """Behind the line of the cursor, never inside a sentence; undo takes it out again."""
+    one, _ = opened(browser, site, "1.3.7")
+    page = one.page
+    page.fill("#text-findings", "There is a large left pneumothorax.\nOld rib fractures.")
+    page.evaluate("document.getElementById('text-findings').setSelectionRange(10, 10)")
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    page.select_option("#template", label="No effusion")
+    page.click("#insert-template")
+    expected = (
+        "There is a large left pneumothorax.\nNo pleural effusion.\nThe heart is normal in size.\n"
+        "Old rib fractures."
+    )
+    page.wait_for_selector(".mirror div:text-is('No pleural effusion.')", state="attached")
+    assert page.input_value("#text-findings") == expected
+    page.locator("tr.absent:has-text('pleural effusion')").wait_for()
+    page.select_option("#template", label="No pneumothorax")
+    page.click("#insert-template")
+    page.locator("#ask[open] li:has-text('pneumothorax: the report says present')").wait_for()
+    assert one.barriers() == []
+    page.click("#ask button[value=no]")
+    assert page.input_value("#text-findings") == expected
+    page.select_option("#template", label="Follow-up")
+    page.click("#insert-template")
+    page.wait_for_selector(".mirror div:text-is('Follow-up radiograph in six hours.')", state="attached")
+    assert page.input_value("#text-impression") == "Left pneumothorax.\nFollow-up radiograph in six hours."
+    page.keyboard.press("Control+z")
+    assert page.input_value("#text-impression") == "Left pneumothorax."
+    close(one)
+
+
+def test_report_is_copied_and_printed_as_what_it_is(browser: Browser, site: Site) -> None:
+    """Plain text with its sections; a draft says so, on paper too, and films and buttons are not printed."""
+    one, _ = opened(browser, site, "1.3.8")
+    page = one.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.keyboard.press("c")
+    page.locator("#copied:has-text('copied')").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == (
+        "DRAFT, NOT VERIFIED\n\nFINDINGS:\nThere is a large left pneumothorax.\nNo pleural effusion.\n\n"
+        "IMPRESSION:\nLeft pneumothorax."
+    )
+    page.emulate_media(media="print")
+    assert page.locator(".printed:has-text('DRAFT, NOT VERIFIED')").is_visible()
+    assert page.locator(".mirror div:has-text('No pleural effusion.')").is_visible()
+    assert page.locator("h1").is_visible()
+    hidden = ("canvas", "#accept", "#copy", ".bar", "#claim", "#findings", "textarea")
+    assert [one for one in hidden if page.locator(one).first.is_visible()] == []
+    page.emulate_media(media="screen")
+    page.click("#accept")
+    page.locator(".flag.good:has-text('verified')").wait_for()
+    page.keyboard.press("c")
+    page.locator("#copied:has-text('copied')").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("FINDINGS:")
+    page.emulate_media(media="print")
+    assert "Verified report, by Ann Poe" in (page.text_content(".printed") or "")
+    close(one)
+
+
+def test_nothing_moves_for_who_asked_for_stillness(browser: Browser, site: Site) -> None:
+    """With prefers-reduced-motion nothing is animated, dialogs and findings included."""
+    one, _ = opened(browser, site, "1.3.9")
+    page = one.page
+    page.emulate_media(reduced_motion="reduce")
+    page.keyboard.press("?")
+    page.locator("#keys[open]").wait_for()
+    assert page.evaluate("document.getAnimations().length") == 0
+    moving = (
+        "[...document.querySelectorAll('*')].filter((one) => { const s = getComputedStyle(one);"
+        " return s.animationName !== 'none' || (s.transitionProperty !== 'none'"
+        " && s.transitionDuration !== '0s'); })"
+        ".length"
+    )
+    assert page.evaluate(moving) == 0
+    close(one)
+
+
+def test_second_tab_on_one_draft_is_said(browser: Browser, site: Site) -> None:
+    """Two tabs keep their text in one place: the other one is told."""
+    one, study_id = opened(browser, site, "1.3.10")
+    page = one.page
+    tab = page.context.new_page()
+    tab.goto(f"{site.url}/studies/{study_id}")
+    tab.locator("canvas[data-ready=yes]").first.wait_for()
+    page.fill("#text-findings", TYPED)
+    tab.locator("#typed:has-text('in another tab too')").wait_for()
+    close(one)

@@ -1,0 +1,367 @@
+"""The viewer in a real Chromium, by the pixel: a film of known values, at a known place, of a known size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page
+
+from .chromium import Reading, chromium, open_page
+from .site import Site, serving
+
+SIDE, LARGE = 256, 1600
+# Every pixel differs from its neighbours, so that a wrong one shows.
+VALUES = np.random.default_rng(14).integers(0, 4096, (SIDE, SIDE), dtype=np.uint16)
+WIDE = np.random.default_rng(15).integers(0, 256, (LARGE, LARGE), dtype=np.uint16)
+# 0.25 mm at the detector, 0.2 mm in the patient.
+SPACING = {"ImagerPixelSpacing": [0.25, 0.25], "EstimatedRadiographicMagnificationFactor": "1.25"}
+
+
+def pixels(values: np.ndarray[Any, Any], **attributes: object) -> dict[str, object]:
+    """Return the attributes of a film with these values."""
+    rows, columns = values.shape
+    return {"Rows": rows, "Columns": columns, "PixelData": values.tobytes(), **attributes}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file."""
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A study with a prior, one without pixel spacing, and one that is larger than a screen."""
+    with serving(tmp_path_factory.mktemp("viewer")) as one:
+        one.draft("1.2.1", StudyDate="20250101", **pixels(VALUES))
+        one.draft("1.2.2", **pixels(VALUES, **SPACING))
+        one.draft("1.2.3", PatientID="P3", **pixels(VALUES))
+        one.draft("1.2.4", PatientID="P4", **pixels(WIDE, BitsStored=12))
+        yield one
+
+
+@pytest.fixture
+def reading(browser: Browser, site: Site) -> Iterator[Reading]:
+    """The study with a prior."""
+    one = open_page(browser, site.url)
+    one.page.goto(f"{site.url}/studies/2")
+    film(one.page)
+    yield one
+    one.page.context.close()
+    assert (one.complaints, one.elsewhere) == ([], [])
+
+
+def film(page: Page) -> tuple[float, float, float, float]:
+    """Wait for the first film; return the box of its canvas without the border."""
+    page.locator("canvas[data-ready=yes]").first.wait_for()
+    left, top, width, height = page.evaluate(
+        "(() => { const c = document.querySelector('canvas'), b = c.getBoundingClientRect();"
+        " return [b.left + c.clientLeft, b.top + c.clientTop, c.clientWidth, c.clientHeight]; })()"
+    )
+    return left, top, width, height
+
+
+def grey(page: Page, x: float, y: float) -> int:
+    """Return the grey of the canvas at a place of it (CSS pixels)."""
+    script = (
+        f"document.querySelector('canvas').getContext('2d').getImageData({int(x)}, {int(y)}, 1, 1).data[0]"
+    )
+    return int(page.evaluate(script))
+
+
+def settle(page: Page) -> None:
+    """Wait until the browser has handled the pointer and drawn: it does so frame by frame."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def zoomed(page: Page, before: float) -> None:
+    """Wait until the first film is no longer zoomed as it was."""
+    page.locator(f"canvas[data-zoom]:not([data-zoom='{before:.4f}'])").first.wait_for()
+
+
+def expected_grey(page: Page, value: int) -> int:
+    """Return the grey that a stored value has in the window that is set."""
+    low, high = (int(one) for one in (page.get_attribute("canvas", "data-window") or "").split(","))
+    level = round((value - int(VALUES.min())) / int(VALUES.max() - VALUES.min()) * 0xFFFF)
+    return min(255, max(0, round((level - low) / (high - low) * 255)))
+
+
+def said(page: Page, name: str = "window") -> str:
+    """Return what the film's caption says."""
+    return page.locator(f"figcaption .{name}").first.text_content() or ""
+
+
+def zoom_of(page: Page, index: int = 0) -> float:
+    """Return how many pixels of the screen a film's pixel has."""
+    return float(page.locator("canvas").nth(index).get_attribute("data-zoom") or 0)
+
+
+def test_pixel_under_the_pointer_stays_when_zooming(reading: Reading) -> None:
+    """In, further in and out again: the same pixel of the film, in the grey of its stored value."""
+    page = reading.page
+    left, top, width, height = film(page)
+    page.mouse.move(left + 300, top + 400)
+    page.keyboard.press("v")
+    page.mouse.move(left + 301, top + 400)
+    page.locator(".pointed:has-text('value')").wait_for()
+    column, row = (int(one.split()[-1]) for one in said(page, "pointed").split(","))
+    fit = min(width, height) / SIDE
+    assert (column, row) == (
+        int((301.5 - width / 2) / fit + SIDE / 2) + 1,
+        int((400.5 - height / 2) / fit + SIDE / 2) + 1,
+    )
+    before = zoom_of(page)
+    for wheel in (-400, -300, 150):
+        page.mouse.wheel(0, wheel)
+        zoomed(page, before)
+        before = zoom_of(page)
+        assert grey(page, 301, 400) == expected_grey(page, int(VALUES[row - 1, column - 1]))
+        page.mouse.move(left + 302, top + 400)
+        page.mouse.move(left + 301, top + 400)
+        settle(page)
+        assert said(page, "pointed").endswith(f"column {column}, row {row}")
+
+
+def test_value_at_the_pointer_is_the_stored_one(reading: Reading) -> None:
+    """As pydicom reads it, wherever the film lies: mirrored, rotated, zoomed."""
+    page = reading.page
+    left, top, width, height = film(page)
+    page.click("[data-do=values]")
+    for key in ("", "f", "o", "f", "+"):
+        if key == "+":
+            page.locator("canvas").first.focus()
+        if key:
+            page.keyboard.press(key)
+        for x, y in ((width / 2 - 90, height / 2 - 40), (width / 2 + 33, height / 2 + 71)):
+            page.mouse.move(left + x, top + y)
+            page.locator(".pointed:has-text('value')").first.wait_for()
+            settle(page)
+            value, column, row = (
+                int(one.strip(",")) for one in said(page, "pointed").split() if one.strip(",").isdigit()
+            )
+            assert value == int(VALUES[row - 1, column - 1])
+    page.keyboard.press("r")
+    page.mouse.move(left + 1, top + 1)
+    settle(page)
+    assert said(page, "pointed") == ""
+
+
+def test_rotation_and_mirror_follow_the_screen_and_are_said(reading: Reading) -> None:
+    """A film that is turned or mirrored says so, since left is then not left; four turns are none."""
+    page = reading.page
+    left, top, width, height = film(page)
+    page.keyboard.press("v")
+    spot = (width / 2 - 90, height / 2 - 40)
+
+    def under() -> tuple[int, int]:
+        page.mouse.move(left + 2, top + 2)
+        page.mouse.move(left + spot[0], top + spot[1])
+        page.locator(".pointed:has-text('value')").first.wait_for()
+        settle(page)
+        words = said(page, "pointed").split()
+        return int(words[-3].strip(",")), int(words[-1])
+
+    plain = under()
+    page.keyboard.press("f")
+    assert under() == (SIDE + 1 - plain[0], plain[1])
+    assert "MIRRORED" in said(page)
+    page.keyboard.press("f")
+    page.keyboard.press("o")
+    assert "rotated 90°" in said(page)
+    assert under() == (plain[1], SIDE + 1 - plain[0])
+    for _ in range(3):
+        page.keyboard.press("o")
+    assert under() == plain
+    assert "rotated" not in said(page)
+
+
+def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
+    """200 pixels of 0.25 mm at a magnification of 1.25 are 40 mm, however the film is turned or zoomed."""
+    page = reading.page
+    left, top, width, height = film(page)
+    page.keyboard.press("x")
+    page.keyboard.press("m")
+    page.mouse.move(left + width // 2 - 100, top + height // 2)
+    page.mouse.down()
+    page.mouse.move(left + width // 2 + 20, top + height // 2)
+    page.mouse.move(left + width // 2 + 100, top + height // 2)
+    page.mouse.up()
+    settle(page)
+    assert "ruler 1: 40.0 mm" in said(page)
+    assert "corrected for an estimated magnification of 1.25" in said(page)
+    page.keyboard.press("o")
+    page.keyboard.press("f")
+    page.locator("canvas").first.focus()
+    page.keyboard.press("+")
+    assert "ruler 1: 40.0 mm" in said(page)
+    page.keyboard.press("Delete")
+    assert "ruler" not in said(page)
+    page.keyboard.press("r")
+    page.keyboard.press("x")
+    # By keys alone: a point that arrows move and Enter sets.
+    page.keyboard.press("Enter")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert "ruler 1: 10.0 mm" in said(page)
+    page.goto(f"{site.url}/studies/3")
+    left, top, width, height = film(page)
+    page.keyboard.press("x")
+    page.keyboard.press("m")
+    page.mouse.move(left + width // 2, top + height // 2 - 50)
+    page.mouse.down()
+    page.mouse.move(left + width // 2, top + height // 2 + 70)
+    page.mouse.up()
+    settle(page)
+    assert "ruler 1: 120 px, not calibrated" in said(page)
+
+
+def test_film_cannot_be_lost_from_sight(reading: Reading) -> None:
+    """However far it is dragged, a part of it stays on the canvas; reset brings all of it back."""
+    page = reading.page
+    left, top, width, height = film(page)
+    for _ in range(4):
+        page.mouse.move(left + 20, top + 20)
+        page.mouse.down(button="right")
+        page.mouse.move(left + width - 5, top + height - 5)
+        page.mouse.up(button="right")
+    settle(page)
+    script = (
+        "(() => { const c = document.querySelector('canvas');"
+        " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        " let n = 0; for (let i = 3; i < d.length; i += 4) if (d[i]) n += 1; return n; })()"
+    )
+    assert 59 * 59 <= page.evaluate(script) <= 61 * 61
+    page.keyboard.press("r")
+    assert page.evaluate(script) >= 0.98 * min(width, height) ** 2
+
+
+def test_one_to_one_shows_the_films_own_pixels(reading: Reading, site: Site) -> None:
+    """Of a film that was reduced for the screen the whole one is fetched; its stored values are all there."""
+    page = reading.page
+    page.goto(f"{site.url}/studies/4")
+    left, top, width, height = film(page)
+    assert page.locator("canvas[data-whole]").count() == 0
+    page.keyboard.press("x")
+    page.locator("canvas[data-whole=yes]").wait_for()
+    assert zoom_of(page) == 1.0
+    page.keyboard.press("v")
+    page.mouse.move(left + width / 2 + 10, top + height / 2 + 7)
+    page.locator(".pointed:has-text('value')").wait_for()
+    words = said(page, "pointed").split()
+    column, row = int(words[-3].strip(",")), int(words[-1])
+    assert int(words[1]) == int(WIDE[row - 1, column - 1])
+    assert abs(column - LARGE / 2 - 10) <= 1
+    # The next pixel of the screen is the next of the film.
+    page.mouse.move(left + width / 2 + 11, top + height / 2 + 7)
+    page.locator(f".pointed:has-text('column {column + 1},')").first.wait_for()
+
+
+def test_linked_films_zoom_move_and_invert_together(reading: Reading) -> None:
+    """The prior does what the current film does, and no longer once the link is off."""
+    page = reading.page
+    page.keyboard.press("p")
+    page.locator(".prior:not([hidden]) canvas[data-ready=yes]").wait_for()
+    before = [zoom_of(page, index) for index in (0, 1)]
+    page.keyboard.press("k")
+    left, top, _width, _height = film(page)
+    page.mouse.move(left + 100, top + 100)
+    page.mouse.wheel(0, -200)
+    zoomed(page, before[0])
+    after = [zoom_of(page, index) for index in (0, 1)]
+    assert [round(one / old, 3) for one, old in zip(after, before, strict=True)] == [1.492, 1.492]
+    page.keyboard.press("i")
+    captions = page.locator("figcaption .window")
+    assert ["inverted" in (captions.nth(index).text_content() or "") for index in (0, 1)] == [True, True]
+    page.keyboard.press("k")
+    page.locator("canvas").first.focus()
+    page.keyboard.press("+")
+    assert (zoom_of(page) > after[0], zoom_of(page, 1) == after[1]) == (True, True)
+
+
+def test_window_presets_and_inversion_are_exact(reading: Reading) -> None:
+    """The greys are those of the window that is set; inverted they are the rest to white."""
+    page = reading.page
+    _left, _top, width, height = film(page)
+    seen = set()
+    page.keyboard.press("x")
+    page.locator("canvas").first.focus()
+    for _ in range(4):
+        page.keyboard.press("+")  # beyond twice its size nothing is smoothed
+    for key in "1234":
+        page.keyboard.press(key)
+        seen.add(page.get_attribute("canvas", "data-window"))
+        assert grey(page, width / 2 + 0.5, height / 2 + 0.5) == expected_grey(page, int(VALUES[128, 128]))
+    assert len(seen) == 4
+    plain = grey(page, width / 2 + 0.5, height / 2 + 0.5)
+    page.keyboard.press("i")
+    assert grey(page, width / 2 + 0.5, height / 2 + 0.5) == 255 - plain
+
+
+def test_magnifier_enlarges_around_the_pointer(reading: Reading) -> None:
+    """The pixel in its middle stays; beside it the film is 2.5 times as large."""
+    page = reading.page
+    left, top, width, height = film(page)
+    page.locator("canvas").first.focus()
+    for _ in range(2):
+        page.keyboard.press("+")
+    x, y = int(width / 2) + 30, int(height / 2) + 20
+    page.mouse.move(left + x, top + y)
+    before = grey(page, x, y)
+    away = [grey(page, x + dx, y) for dx in (0, 8, 16)]
+    page.keyboard.press("z")
+    page.mouse.move(left + x + 1, top + y)
+    page.mouse.move(left + x, top + y)
+    settle(page)
+    assert grey(page, x, y) == before
+    assert [grey(page, x + int(dx * 2.5), y) for dx in (0, 8, 16)] == away
+    page.keyboard.press("z")
+    settle(page)
+    assert [grey(page, x + dx, y) for dx in (0, 8, 16)] == away
+
+
+def test_phone_pinches_and_page_fits(browser: Browser, site: Site) -> None:
+    """375 x 812: two fingers zoom around their middle, one moves, nothing is wider than the screen."""
+    one = open_page(
+        browser,
+        site.url,
+        viewport={"width": 375, "height": 812},
+        has_touch=True,
+        is_mobile=True,
+    )
+    page = one.page
+    page.goto(f"{site.url}/studies/2")
+    film(page)
+    page.locator("canvas").first.scroll_into_view_if_needed()
+    left, top, width, height = film(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    assert page.get_attribute("canvas", "data-tool") == "pan"
+    before = zoom_of(page)
+    x, y = left + width / 2, top + height / 2
+    devtools = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [{"x": px, "y": py, "id": index} for index, (px, py) in enumerate(points)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", (x - 40, y), (x + 40, y))
+    touch("touchMove", (x - 60, y), (x + 60, y))
+    touch("touchMove", (x - 80, y), (x + 80, y))
+    touch("touchEnd")
+    settle(page)
+    assert zoom_of(page) == pytest.approx(before * 2, rel=0.03)
+    assert one.barriers() == []
+    page.goto(site.url)
+    page.locator("tr.study").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    assert one.barriers() == []
+    page.set_viewport_size({"width": 820, "height": 1180})
+    page.goto(f"{site.url}/studies/2")
+    film(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 820
+    assert (one.complaints, one.elsewhere) == ([], [])
+    page.context.close()

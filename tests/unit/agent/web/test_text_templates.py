@@ -1,0 +1,70 @@
+"""Text templates: what is a valid one, and what inserting it would turn round."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from agent.foundation.settings.tree import WebSettings
+from agent.reports.edited_report import Report, report_of
+from agent.web.text_templates import opposed
+
+
+def check(findings: str, template: str) -> list[str]:
+    """Return what a template for the findings contradicts in a report of these findings."""
+    before, after = report_of(findings, ""), report_of(f"{findings}\n{template}", "")
+    return opposed(before, after, Report(findings=(template,), impression=()))
+
+
+@pytest.mark.parametrize(
+    ("findings", "template", "concept"),
+    [
+        ("There is a left pneumothorax.", "No pneumothorax.", "pneumothorax"),
+        ("No pleural effusion.", "There is a small right pleural effusion.", "pleural effusion"),
+        ("Possible right pleural effusion.", "No pleural effusion or pneumothorax.", "pleural effusion"),
+        ("Mild pulmonary edema.", "No pulmonary edema. The heart is normal in size.", "pulmonary edema"),
+    ],
+)
+def test_template_that_contradicts_the_report_is_named(findings: str, template: str, concept: str) -> None:
+    """Whatever the report says of a finding, no template turns it round unsaid."""
+    said = check(findings, template)
+    assert any(one.startswith(concept) for one in said), said
+
+
+@pytest.mark.parametrize(
+    ("findings", "template"),
+    [
+        ("There is a left pneumothorax.", "No pleural effusion."),
+        ("No pleural effusion.", "No pleural effusion or pneumothorax."),
+        ("", "There is a left pneumothorax."),
+        ("There is a left pneumothorax.", "Follow-up radiograph in six hours."),
+    ],
+)
+def test_template_that_agrees_asks_nothing(findings: str, template: str) -> None:
+    """What is new or the same is inserted without a question."""
+    assert check(findings, template) == []
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"name": "A", "text": "No [side] effusion."},
+        {"name": "A", "text": "No effusion"},
+        {"name": "A", "text": "No effusion.\n___ pneumothorax."},
+        {"name": "A", "text": "   "},
+        {"name": "", "text": "No effusion."},
+        {"name": "A", "text": "No\x07 effusion."},
+        {"name": "A", "text": "No effusion.", "section": "history"},
+    ],
+)
+def test_template_with_blanks_or_half_sentences_is_no_setting(template: dict[str, str]) -> None:
+    """A blank that is forgotten would be signed; half a sentence would join the next one."""
+    with pytest.raises(ValidationError):
+        WebSettings.model_validate({"templates": [template]})
+
+
+def test_templates_have_different_names() -> None:
+    """The list of templates shows names alone."""
+    twice = [{"name": "Normal", "text": "No effusion."}, {"name": "normal", "text": "No pneumothorax."}]
+    with pytest.raises(ValidationError, match="two templates"):
+        WebSettings.model_validate({"templates": twice})
