@@ -91,7 +91,8 @@ def _latest(site: Site) -> Latest:
 
 def _is_critical(site: Site, after: int) -> bool:
     """Whether a draft that is newer than this one is critical."""
-    critical = (Draft.id > after, Draft.urgency < CRITICAL_BELOW, Draft.outcome == "drafted")
+    drafted = (Draft.outcome == "drafted", Draft.shadow.is_(False))
+    critical = (Draft.id > after, Draft.urgency < CRITICAL_BELOW, *drafted)
     with site.database.reading() as session:
         return session.scalar(select(Draft.id).where(*critical).limit(1)) is not None
 

@@ -53,8 +53,8 @@ class Action(StrEnum):
     IMAGE = "image"  # DICOM Instances Accessed: an image was shown
     RESOLVED = "conflict-resolved"  # DICOM Instances Accessed: a person decided on the patient
     WITHDRAWN = "draft-withdrawn"  # DICOM Instances Accessed: a draft for another patient is withdrawn
-    CLAIM = "claim"  # DICOM Instances Accessed: a radiologist says that he is reading a study
-    TAKEN_OVER = "claim-taken-over"  # the same, from another who had said so
+    CLAIM = "claim"  # DICOM Instances Accessed: a radiologist has claimed a study
+    TAKEN_OVER = "claim-taken-over"  # the same, from the radiologist who had claimed it
     RELEASED = "claim-released"  # the same, ended
     VERDICT = "verdict"  # DICOM Instances Accessed: a radiologist decided
     AUDIT_READ = "audit-read"  # Audit Log Used

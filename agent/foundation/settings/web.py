@@ -10,6 +10,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from agent.foundation.settings.base import Host, Port, Section, check_url, is_loopback
 
+# What people write where something is to be filled in, and what ends a sentence.
+_BLANKS = ("[", "]", "{", "}", "<", ">", "__", "...", "…")
+_ENDS = ".!?。．؟।"
+
 
 class OidcSettings(Section):
     """OpenID Connect: people sign in at the hospital's provider, and a claim of theirs gives the role."""
@@ -66,30 +70,32 @@ class OidcSettings(Section):
 
 
 class TextTemplate(Section):
-    """A text that a radiologist inserts into a report: whole sentences, one a line."""
+    """A text that a radiologist inserts into a report: whole sentences."""
 
     name: str = Field(min_length=1, max_length=60, description="What the list of templates calls it.")
     section: Literal["findings", "impression"] = Field(
         "findings", description="The section of the report into which it goes."
     )
-    text: str = Field(min_length=1, max_length=2000, description="The sentences, one a line.")
+    sentences: tuple[str, ...] = Field(
+        min_length=1, max_length=20, description="Whole sentences, which become a line each."
+    )
 
-    @field_validator("name", "text")
+    @field_validator("sentences")
     @classmethod
-    def _printable(cls, value: str) -> str:
-        if not all(one.isprintable() or one == "\n" for one in value):
-            raise ValueError("control characters and tabs do not belong in a report")
-        return value.strip()
-
-    @field_validator("text")
-    @classmethod
-    def _whole_sentences(cls, value: str) -> str:
-        lines = [line.strip() for line in value.splitlines() if line.strip()]
-        if any(one in value for one in ("[", "]", "{", "}", "<", ">", "__", "...", "…")):
+    def _whole(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        sentences = tuple(one.strip() for one in value)
+        if any(blank in one for one in sentences for blank in _BLANKS):
             raise ValueError("a template has no blanks to fill in: one that is forgotten would be signed")
-        if not lines or not all(line[-1] in ".!?。．؟।" for line in lines):
-            raise ValueError("each line of a template is a whole sentence, with a full stop at its end")
-        return "\n".join(lines)
+        if not all(one and one[-1] in _ENDS and len(one) <= 500 for one in sentences):
+            raise ValueError(
+                "a sentence of a template has a full stop at its end, and at most 500 characters"
+            )
+        return sentences
+
+    @property
+    def text(self) -> str:
+        """The sentences, one a line, as they are inserted."""
+        return "\n".join(self.sentences)
 
 
 class WebSettings(Section):

@@ -18,9 +18,9 @@ from .site import PASSWORD, Site, serving
 
 TYPED = "A sentence that must not be lost."
 TEMPLATES = [
-    {"name": "No effusion", "text": "No pleural effusion.\nThe heart is normal in size."},
-    {"name": "Follow-up", "section": "impression", "text": "Follow-up radiograph in six hours."},
-    {"name": "No pneumothorax", "text": "No pneumothorax."},
+    {"name": "No effusion", "sentences": ["No pleural effusion.", "The heart is normal in size."]},
+    {"name": "Follow-up", "section": "impression", "sentences": ["Follow-up radiograph in six hours."]},
+    {"name": "No pneumothorax", "sentences": ["No pneumothorax."]},
 ]
 
 

@@ -48,16 +48,17 @@ def test_template_that_agrees_asks_nothing(findings: str, template: str) -> None
 @pytest.mark.parametrize(
     "template",
     [
-        {"name": "A", "text": "No [side] effusion."},
-        {"name": "A", "text": "No effusion"},
-        {"name": "A", "text": "No effusion.\n___ pneumothorax."},
-        {"name": "A", "text": "   "},
-        {"name": "", "text": "No effusion."},
-        {"name": "A", "text": "No\x07 effusion."},
-        {"name": "A", "text": "No effusion.", "section": "history"},
+        {"name": "A", "sentences": ["No [side] effusion."]},
+        {"name": "A", "sentences": ["No effusion"]},
+        {"name": "A", "sentences": ["No effusion.", "___ pneumothorax."]},
+        {"name": "A", "sentences": ["   "]},
+        {"name": "", "sentences": ["No effusion."]},
+        {"name": "A", "sentences": ["No\x07 effusion."]},
+        {"name": "A", "sentences": ["No effusion."], "section": "history"},
+        {"name": "A", "sentences": []},
     ],
 )
-def test_template_with_blanks_or_half_sentences_is_no_setting(template: dict[str, str]) -> None:
+def test_template_with_blanks_or_half_sentences_is_no_setting(template: dict[str, object]) -> None:
     """A blank that is forgotten would be signed; half a sentence would join the next one."""
     with pytest.raises(ValidationError):
         WebSettings.model_validate({"templates": [template]})
@@ -65,6 +66,6 @@ def test_template_with_blanks_or_half_sentences_is_no_setting(template: dict[str
 
 def test_templates_have_different_names() -> None:
     """The list of templates shows names alone."""
-    twice = [{"name": "Normal", "text": "No effusion."}, {"name": "normal", "text": "No pneumothorax."}]
+    twice = [{"name": name, "sentences": ["No effusion."]} for name in ("Normal", "normal")]
     with pytest.raises(ValidationError, match="two templates"):
         WebSettings.model_validate({"templates": twice})
