@@ -61,7 +61,7 @@ def claim(database: Database, study_id: int, reader: Reader, minutes: float, *, 
             raise NotFound("there is no such study")
         if standing.holder == reader.holder and (before is None or before.holder != reader.holder):
             action = "claim" if before is None else "claim-taken-over"
-            audit.add(session, reader.actor, action, study_id=study_id)
+            audit.add_action(session, reader.actor, action, study_id=study_id)
         return standing
 
 
@@ -99,7 +99,7 @@ def release(database: Database, reader: Reader, study_id: int) -> None:
         mine = (ReadingClaim.study_id == study_id, ReadingClaim.holder == reader.holder)
         ended = session.execute(delete(ReadingClaim).where(*mine).returning(ReadingClaim.study_id)).first()
         if ended is not None:
-            audit.add(session, reader.actor, "claim-released", study_id=study_id)
+            audit.add_action(session, reader.actor, "claim-released", study_id=study_id)
 
 
 def release_all(database: Database, reader: Reader) -> None:
@@ -107,7 +107,7 @@ def release_all(database: Database, reader: Reader) -> None:
     with database.transaction() as session:
         mine = delete(ReadingClaim).where(ReadingClaim.holder == reader.holder)
         for study_id in session.scalars(mine.returning(ReadingClaim.study_id)).all():
-            audit.add(session, reader.actor, "claim-released", study_id=study_id)
+            audit.add_action(session, reader.actor, "claim-released", study_id=study_id)
 
 
 def read_claim(database: Database, study_id: int) -> Claim | None:

@@ -142,7 +142,7 @@ async def openid_back(request: Request) -> Response:
     if account is None:
         return await _refused(request, name, "Not signed in: this account has no role here.")
     who = audit.Actor(name=name, address=address)
-    await aside(audit.record, site.database, who, "sign-in")
+    await aside(audit.record_action, site.database, who, "sign-in")
     wanted, popup = _local(request.session.pop("next", "")), bool(request.session.pop("popup", False))
     # No redirect: coming from another site, the browser would leave out the cookie that it just got.
     answer = await page(request, "signed_in.html", wanted=wanted, popup=popup)

@@ -25,7 +25,7 @@ from agent.web.findings import table_of
 from agent.web.places import Neighbours, is_listed, read_neighbours
 from agent.web.query import Query, query_of
 from agent.web.site import aside, form_of, page, person_of, row_of, site_of
-from agent.web.study import StudyView, find_film, read_revisions, read_study
+from agent.web.study import StudyView, find_film, read_revisions, read_study_page
 from agent.web.text_templates import opposed
 from dicom_sr.errors import StructuredReportError
 from model.findings.stored import finding_of
@@ -34,8 +34,8 @@ from model.findings.stored import finding_of
 async def study(request: Request) -> Response:
     """The study's page."""
     site, study_id = site_of(request), row_of(request, "study_id")
-    view: StudyView = await aside(read_study, site.database, study_id)
-    await aside(audit.record, site.database, person_of(request).actor, "view", study_id=study_id)
+    view: StudyView = await aside(read_study_page, site.database, study_id)
+    await aside(audit.record_action, site.database, person_of(request).actor, "view", study_id=study_id)
     return await _study_page(request, view)
 
 
