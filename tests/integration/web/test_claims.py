@@ -140,7 +140,7 @@ def test_open_page_renews_its_claim_by_acts_alone(
 ) -> None:
     """A page that is left open asks whether it is up to date, and holds nothing by that."""
     study_id = drafted("1.2.3")
-    token = fields_of(client.get("/").text)["form_token"]
+    token = fields_of(client.get(f"/studies/{study_id}").text)["form_token"]
     client.post(f"/studies/{study_id}/claim", data={"form_token": token})
     with database.transaction() as session:
         session.execute(update(ReadingClaim).values(lease_until=ReadingClaim.claimed_at))
