@@ -31,7 +31,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class StudyClaim:
     """Who is reading a study, since when, and until when unless renewed."""
 
     study_id: int
@@ -41,8 +41,8 @@ class Claim:
     until: datetime
 
 
-def claim(database: Database, study_id: int, reader: Reader, minutes: float, *, over: str = "") -> Claim:
-    """Claim a study, and return the claim that now stands: the reader's, or another's that was first.
+def claim(database: Database, study_id: int, reader: Reader, minutes: float, *, over: str = "") -> StudyClaim:
+    """StudyClaim a study, and return the claim that now stands: the reader's, or another's that was first.
 
     over: the holder from whom the reader takes over; a claim of anybody else stays.
 
@@ -110,24 +110,24 @@ def release_all(database: Database, reader: Reader) -> None:
             audit.add_action(session, reader.actor, "claim-released", study_id=study_id)
 
 
-def read_claim(database: Database, study_id: int) -> Claim | None:
+def read_claim(database: Database, study_id: int) -> StudyClaim | None:
     """Return the claim of a study; None where nobody is reading it."""
     with database.reading() as session:
         return claim_of(session, study_id, database_now(session))
 
 
-def claim_of(session: Session, study_id: int, now: datetime) -> Claim | None:
+def claim_of(session: Session, study_id: int, now: datetime) -> StudyClaim | None:
     """Return the claim of a study; None where nobody is reading it."""
     return claims_of(session, [study_id], now).get(study_id)
 
 
-def claims_of(session: Session, study_ids: Collection[int], now: datetime) -> dict[int, Claim]:
+def claims_of(session: Session, study_ids: Collection[int], now: datetime) -> dict[int, StudyClaim]:
     """Return the claims of these studies whose leases have not ended."""
     rows = session.scalars(
         select(ReadingClaim).where(ReadingClaim.study_id.in_(study_ids), ReadingClaim.lease_until > now)
     )
     return {
-        row.study_id: Claim(
+        row.study_id: StudyClaim(
             study_id=row.study_id,
             holder=row.holder,
             name=row.name,

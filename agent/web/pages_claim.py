@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from agent.web.claims import Claim, Reader, claim, read_claim, release, renew
+from agent.web.claims import StudyClaim, Reader, claim, read_claim, release, renew
 from agent.web.site import aside, form_of, page, person_of, row_of, site_of
 from agent.web.study import read_state
 
@@ -22,18 +22,18 @@ async def state(request: Request) -> Response:
     draft_id, revision = await aside(read_state, site.database, study_id)
     if request.query_params.get("act") == "1":
         await aside(renew, site.database, study_id, reader.holder, site.settings.web.claim_minutes)
-    standing: Claim | None = await aside(read_claim, site.database, study_id)
+    standing: StudyClaim | None = await aside(read_claim, site.database, study_id)
     return JSONResponse({"draft": draft_id, "revision": revision, "claim": _plain(standing, reader)})
 
 
-def _plain(standing: Claim | None, reader: Reader) -> dict[str, Any] | None:
+def _plain(standing: StudyClaim | None, reader: Reader) -> dict[str, Any] | None:
     if standing is None:
         return None
     return {"holder": standing.holder, "mine": standing.holder == reader.holder}
 
 
 async def claim_study(request: Request) -> Response:
-    """Claim a study, or take it over from the holder whom the form names."""
+    """StudyClaim a study, or take it over from the holder whom the form names."""
     site, fields = site_of(request), await form_of(request)
     minutes, over = site.settings.web.claim_minutes, fields.get("over", "")[:64]
     reader, study_id = _judging(request), row_of(request, "study_id")
@@ -51,7 +51,7 @@ async def release_study(request: Request) -> Response:
 async def shown(request: Request) -> Response:
     """The line of a study's page that says who is reading it."""
     study_id = row_of(request, "study_id")
-    standing: Claim | None = await aside(read_claim, site_of(request).database, study_id)
+    standing: StudyClaim | None = await aside(read_claim, site_of(request).database, study_id)
     return await page(request, "claim.html", claim=standing, study_id=study_id)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database, database_now
 from agent.database.tables import Delivery, Draft, Instance, Job, Study, Verdict
 from agent.foundation.errors import NotFound
-from agent.web.claims import Claim, claim_of
+from agent.web.claims import StudyClaim, claim_of
 from agent.web.priors import FilmLine, Prior, films_of, read_priors
 
 
@@ -45,7 +45,7 @@ class StudyView:
     priors: Sequence[Prior]
     history: Sequence[Revision]
     under_way: bool
-    claim: Claim | None
+    claim: StudyClaim | None
     now: datetime
 
 

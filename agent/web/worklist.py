@@ -18,7 +18,7 @@ from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Draft, Job, Listing, ListingTag, Study, Verdict
 from agent.reports import worklist_row as listing
-from agent.web.claims import Claim, claims_of
+from agent.web.claims import StudyClaim, claims_of
 from agent.web.places import COUNT_CAP, places
 from agent.web.query import Query, cursor_of
 
@@ -48,7 +48,7 @@ class Row:
     content: Mapping[str, Any]
     created_at: datetime
     arrived_at: datetime
-    claim: Claim | None
+    claim: StudyClaim | None
 
     @property
     def turnaround(self) -> timedelta | None:
@@ -136,7 +136,7 @@ def _turnaround(session: Session, now: datetime) -> timedelta | None:
     return timedelta(seconds=median((judged - arrived).total_seconds() for judged, arrived in recent))
 
 
-def _row(draft: Draft, study: Study, claim: Claim | None, *, late: bool) -> Row:
+def _row(draft: Draft, study: Study, claim: StudyClaim | None, *, late: bool) -> Row:
     newer = study.revision > draft.revision
     return Row(
         study_id=study.id,
