@@ -42,7 +42,7 @@ class StudyClaim:
 
 
 def claim(database: Database, study_id: int, reader: Reader, minutes: float, *, over: str = "") -> StudyClaim:
-    """StudyClaim a study, and return the claim that now stands: the reader's, or another's that was first.
+    """Claim a study, and return the claim that now stands: the reader's, or another's that was first.
 
     over: the holder from whom the reader takes over; a claim of anybody else stays.
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from agent.web.claims import StudyClaim, Reader, claim, read_claim, release, renew
+from agent.web.claims import Reader, StudyClaim, claim, read_claim, release, renew
 from agent.web.site import aside, form_of, page, person_of, row_of, site_of
 from agent.web.study import read_state
 
@@ -33,7 +33,7 @@ def _plain(standing: StudyClaim | None, reader: Reader) -> dict[str, Any] | None
 
 
 async def claim_study(request: Request) -> Response:
-    """StudyClaim a study, or take it over from the holder whom the form names."""
+    """Claim a study, or take it over from the holder whom the form names."""
     site, fields = site_of(request), await form_of(request)
     minutes, over = site.settings.web.claim_minutes, fields.get("over", "")[:64]
     reader, study_id = _judging(request), row_of(request, "study_id")
