@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from agent.foundation.errors import MessageUnreadable
 from agent.hl7.encoding import Delimiters, decode
@@ -21,9 +22,9 @@ _START = re.compile(rb"(?:^|(?<=[\r\n\x0b\x1c]))[ \t]*(?=MSH[^A-Za-z0-9\s])")
 
 def split_batch(raw: bytes) -> list[bytes]:
     """Return the messages in what was sent: one, or those of a batch; none where there is no header."""
-    starts = [found.end() for found in _START.finditer(raw.removeprefix(b"\xef\xbb\xbf"))]
     content = raw.removeprefix(b"\xef\xbb\xbf")
-    return [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]
+    starts = [found.end() for found in _START.finditer(content)]
+    return [content[a:b] for a, b in pairwise([*starts, len(content)])]
 
 
 def parse(raw: bytes) -> Message:
@@ -53,7 +54,7 @@ def _delimiters(start: str) -> Delimiters:
     if field.isalnum() or field.isspace() or ord(field) < 32:
         raise MessageUnreadable("MSH-1 is no delimiter")
     others = re.split(r"[\r\n]", start[1:].split(field)[0])[0]
-    if not others or len(set(others) | {field}) != len(others) + 1 or any(c.isalnum() for c in others):
+    if not others or len(set(others) | {field}) != len(others) + 1 or any(map(_is_no_mark, others)):
         raise MessageUnreadable("MSH-2 states no delimiters, or one twice")
     given = (others + "\0" * 4)[:4]
     component, repetition, escape, subcomponent = ("" if char == "\0" else char for char in given)
@@ -64,6 +65,10 @@ def _delimiters(start: str) -> Delimiters:
         escape=escape,
         subcomponent=subcomponent,
     )
+
+
+def _is_no_mark(char: str) -> bool:
+    return char.isalnum() or char.isspace() or ord(char) < 32
 
 
 def _stated_set(content: bytes, marks: Delimiters) -> str:

@@ -88,7 +88,7 @@ def test_line_break_inside_a_text_belongs_to_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"MSH", b"MSH|", b"PID|1", b"MSHX^~", b"MSH\r|^", b"MSH|||", b"\xff" * 9]
+    "raw", [b"", b"MSH", b"MSH|", b"PID|1", b"MSHX^~", b"MSH\r|^", b"MSH|||", b"\xff" * 9, b"MSH|\0~\\&|A"]
 )
 def test_what_has_no_header_is_refused(raw: bytes) -> None:
     """Nothing is guessed of what is no message."""

@@ -98,6 +98,12 @@ def test_message_of_no_use_is_taken_and_left(house: House) -> None:
         assert session.scalars(select(Hl7Message.outcome)).all() == ["ignored"]
 
 
+def test_frame_without_a_message_is_rejected_and_stored_nowhere(house: House) -> None:
+    """AR: whatever it was, it can be sent again."""
+    assert _codes(house, b"PID|1||PA\r") == ["AR"]
+    assert _count(house, Hl7Message) == 0
+
+
 def test_batch_is_answered_message_by_message(house: House) -> None:
     """Two orders in one frame, one of them without a number."""
     batch = b"BHS|^~\\&\r" + order("O1") + hl7(msh("ORM^O01", "O2"), pid(), "ORC|NW") + b"BTS|2\r"
