@@ -86,8 +86,10 @@ def watch(
     ] = "WATCHER",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of each state.")] = 20,
 ) -> None:
-    """Watch a worklist as a reading station does; without a terminal, print each change. The token is the
-    setting `ups.token`."""
+    """Watch a worklist as a reading station does.
+
+    Without a terminal each change is printed. The token is the setting `ups.token`.
+    """
     from agent.commands.ups_screen import WorklistScreen
     from agent.ups.watcher import Watcher
 
