@@ -10,7 +10,7 @@ from typing import Any
 from agent.foundation.settings.tree import UrgencyRule
 from agent.reports.flags import AFTER_VERIFICATION, each_code_once
 from agent.reports.input_statistics import input_statistics
-from agent.reports.material import Material
+from agent.reports.material import Material, digest_of
 from agent.reports.publish import NO_MODEL, Record
 from agent.reports.read_back import checked
 from agent.reports.urgency import ROUTINE, Assessment, assess
@@ -154,7 +154,7 @@ def _content(
 ) -> dict[str, Any]:
     return {
         "findings": [dataclasses.asdict(finding) for finding in draft.findings],
-        "indication": indication,
+        "question_sha256": digest_of(indication),
         "flags": [{"code": flag.code, "text": flag.text} for flag in flags],
         "sentences": {
             section: [

@@ -6,6 +6,7 @@ how the others are reported. When one SOP Instance arrived with two contents, th
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -135,6 +136,14 @@ def question_of(database: Database, study_id: int) -> str:
 def one_line(words: str) -> str:
     """Return words as the network is given them: one line of at most 500 characters."""
     return re.sub(r"\s+", " ", words).strip()[:LONGEST_INDICATION]
+
+
+def digest_of(question: str) -> str:
+    """Return the digest by which a draft keeps the question that it was told; empty for none.
+
+    The words themselves are about the patient, and stand in no other row.
+    """
+    return hashlib.sha256(question.encode()).hexdigest() if question else ""
 
 
 def indication_of(headers: Sequence[Dataset]) -> str:

@@ -21,7 +21,7 @@ from agent.objects.identity import patient_of_row
 from agent.orders.lookup import order_of
 from agent.orders.patients import current
 from agent.queue.remake import open_draft, remake
-from agent.reports.material import one_line
+from agent.reports.material import digest_of, one_line
 from agent.ris.merge import tell_patient
 from agent.ris.told import OrderTold, PatientTold, ReportTold, Told
 
@@ -103,7 +103,7 @@ def _reconsider(session: Session, order: Order, now: datetime, *, news: bool) ->
             continue
         _hurry(session, study, order, now)
         question = one_line(order.clinical_question)
-        if question and question != _asked(session, study):
+        if question and digest_of(question) != _asked(session, study):
             remake(
                 session,
                 study,
@@ -116,9 +116,9 @@ def _reconsider(session: Session, order: Order, now: datetime, *, news: bool) ->
 
 
 def _asked(session: Session, study: Study) -> str | None:
-    """Return the question that the study's open draft was told; None where there is no such draft."""
+    """Return the digest of the question that the study's open draft was told; None without such a draft."""
     draft = open_draft(session, study)
-    return None if draft is None else str(draft.content.get("indication") or "")
+    return None if draft is None else str(draft.content.get("question_sha256") or "")
 
 
 def _hurry(session: Session, study: Study, order: Order, now: datetime) -> None:

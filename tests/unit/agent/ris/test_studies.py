@@ -18,6 +18,7 @@ from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.hl7.parse import parse
 from agent.receive.complete_study import complete_due_studies
 from agent.reports.edited_report import Report
+from agent.reports.material import digest_of
 from agent.reports.sign_off import Observer, SignOffDecision, give
 from agent.reports.withdraw import withdraw_due
 from agent.ris.inbox import Inbox
@@ -88,8 +89,8 @@ class Site:
         return [(revision, row.role, *_patient(row)) for revision, row in rows]
 
     def questions(self) -> list[str]:
-        """The clinical question that each draft was told."""
-        return [one.get("indication", "") for one in self.all(Draft.content)]
+        """The digest of the clinical question that each draft was told."""
+        return [one["question_sha256"] for one in self.all(Draft.content)]
 
 
 def _patient(row: Document) -> tuple[str, str]:
@@ -111,7 +112,7 @@ def test_order_gives_the_draft_its_question_and_the_job_its_priority(site: Site)
     assert site.tell(order(question="Rib fracture?", priority="S")) == "AA"
     site.send()
     site.work()
-    assert (site.questions(), site.all(Job.priority)) == (["Rib fracture?"], [0])
+    assert (site.questions(), site.all(Job.priority)) == ([digest_of("Rib fracture?")], [0])
 
 
 def test_order_after_the_draft_makes_a_revision_if_it_asks_something_else(site: Site) -> None:
@@ -125,7 +126,7 @@ def test_order_after_the_draft_makes_a_revision_if_it_asks_something_else(site: 
     site.tell(order("O3", question="Rib   fracture?", priority="S"))
     site.complete()
     site.work()
-    assert site.questions() == ["", "Rib fracture?"]
+    assert site.questions() == ["", digest_of("Rib fracture?")]
     assert site.all(Draft.revision) == [1, 2]
 
 
@@ -142,7 +143,7 @@ def test_order_of_another_patient_is_not_believed(site: Site) -> None:
     site.tell(order(patient="PZ", question="Somebody else's question?"))
     site.send(ReasonForStudy="Ours")
     site.work()
-    assert site.questions() == ["Ours"]
+    assert site.questions() == [digest_of("Ours")]
 
 
 def test_order_does_not_touch_a_verified_report(site: Site) -> None:
@@ -161,7 +162,7 @@ def test_canceled_order_is_no_context(site: Site) -> None:
     site.tell(order("O2", question="Rib fracture?", control="CA"))
     site.send(ReasonForStudy="Cough")
     site.work()
-    assert site.questions() == ["Cough"]
+    assert site.questions() == [digest_of("Cough")]
 
 
 def test_merge_before_the_images_names_the_surviving_patient(site: Site) -> None:
