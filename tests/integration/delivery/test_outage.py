@@ -48,8 +48,8 @@ class Day:
 def day(monkeypatch: pytest.MonkeyPatch) -> Day:
     """Let the outbox live by our clock."""
     made = Day()
-    for module in ("deliveries", "commitments", "operator"):
-        monkeypatch.setattr(f"agent.queue.{module}.database_now", made.now)
+    for module in ("queue.deliveries", "delivery.commitments", "queue.operator"):
+        monkeypatch.setattr(f"agent.{module}.database_now", made.now)
     return made
 
 
