@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -172,3 +175,23 @@ def test_status_watch_survives_the_database(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr("agent.commands.status.time.sleep", end)
     result = run("status", "--watch")
     assert (result.exit_code, "schema-outdated" in result.stdout) == (0, True)
+
+
+def test_watch_writes_whole_pictures_into_a_pipe(config: Path, database: Database) -> None:
+    """Each is there at once, without control characters; a reader that leaves ends it quietly."""
+    command = ["status", "--watch", "--every", "1", "--no-echo", "--config", str(config)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agent", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    pictures = 0
+    for line in process.stdout:
+        assert "\x1b" not in line
+        pictures += bool(re.match(r"\d{4}-\d\d-\d\dT", line))
+        if pictures == 2:
+            break
+    process.stdout.close()
+    assert process.wait(timeout=60) in (0, 1)
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()

@@ -1,0 +1,36 @@
+"""The database and the images are for their owner: after an upgrade, a way back, and any command."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from agent.database.session import Database
+from tests.unit.agent.commands.conftest import Run
+
+
+def rights(path: Path) -> int:
+    """What the group and others may do with a file."""
+    return stat.S_IMODE(path.stat().st_mode) & 0o077
+
+
+def test_database_is_made_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
+    """`db upgrade` on a new machine, whatever the umask of the shell is."""
+    assert run("db", "upgrade").exit_code == 0
+    assert {path.name: rights(path) for path in tmp_path.glob("agent.db*")} == dict.fromkeys(
+        [path.name for path in tmp_path.glob("agent.db*")], 0
+    )
+    assert (tmp_path / "agent.db").exists()
+
+
+def test_files_put_back_by_hand_are_private_after_the_next_command(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
+    """A roll-back copies files with the rights of the copying shell."""
+    images = tmp_path / "instances"
+    images.mkdir(exist_ok=True)
+    images.chmod(0o755)
+    (tmp_path / "agent.db").chmod(0o644)
+    assert run("queue", "list").exit_code == 0
+    assert rights(tmp_path / "agent.db") == 0
+    assert rights(images) & 0o007 == 0
