@@ -205,6 +205,10 @@ def _reading(vocabulary: Vocabulary, words: tuple[str, ...]) -> Reading:
     at = 0
     while at < len(words):
         matched = _match(vocabulary, words, at)
+        if matched and (hidden := _behind_a_wildcard(vocabulary, words[at], matched)):
+            hits.extend(hidden)
+            at += 1
+            continue
         if matched:
             hits.append(_Hit(words=" ".join(words[at : at + matched[1]]), senses=matched[0]))
             at += matched[1]
@@ -225,6 +229,16 @@ def _reading(vocabulary: Vocabulary, words: tuple[str, ...]) -> Reading:
             _names_a_view(hit) for hit in hits if any(kind == "region" for kind, _name in hit.senses)
         ),
     )
+
+
+def _behind_a_wildcard(
+    vocabulary: Vocabulary, word: str, matched: tuple[frozenset[Sense], int]
+) -> list[_Hit]:
+    """Return the parts of a word that only a wildcard without a region fits, such as "Röntgenthorax"."""
+    senses, length = matched
+    if length > 1 or word in vocabulary.stems or any(kind == "region" for kind, _name in senses):
+        return []
+    return _compound(vocabulary, word)
 
 
 def _regions(hits: Iterable[_Hit]) -> frozenset[str]:
