@@ -108,12 +108,11 @@ def write(
     session.flush()
     if shadow:
         job.code, job.reason = SHADOW, "shadow mode: the draft is compared with the signed report only"
-        failpoint("outbox.before-commit")
-        return draft
-    listing.enter(session, draft)
-    _put_out(session, draft, job, record, algorithm, settings, now=now)
-    session.flush()
-    write_messages(session, draft, job, settings, now=now)
+    else:
+        listing.enter(session, draft)
+        _put_out(session, draft, job, record, algorithm, settings, now=now)
+        session.flush()
+        write_messages(session, draft, job, settings, now=now)
     failpoint("outbox.before-commit")
     return draft
 

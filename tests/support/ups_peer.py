@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pydicom import Dataset
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.sop_class import UnifiedProcedureStepEvent  # type: ignore[attr-defined]
 
 from agent.foundation.settings.ups import UpsManagerPeer, UpsPeer
@@ -51,15 +52,18 @@ def subscriber(ae_title: str = "READER") -> Iterator[Subscriber]:
     def take(event: evt.Event) -> tuple[int, None]:
         one = found[0]
         request = event.request
+        assert isinstance(request, N_EVENT_REPORT)
+        assert request.EventTypeID is not None
         with one.arrived:
             one.events.append(
-                (int(request.EventTypeID), str(request.AffectedSOPInstanceUID), event.event_information)
+                (request.EventTypeID, str(request.AffectedSOPInstanceUID), event.event_information)
             )
             one.arrived.notify_all()
         return 0x0000, None
 
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, take)])
     assert server is not None
+    assert server.socket is not None
     found.append(Subscriber(port=int(server.socket.getsockname()[1])))
     try:
         yield found[0]

@@ -91,6 +91,7 @@ def test_verdict_is_given_after_sign_in_in_place(browser: Browser, site: Site) -
     one, study_id = opened(browser, site, "1.3.1")
     page = one.page
     page.fill("#text-findings", TYPED)
+    page.locator("#claim:has-text('You are reading')").wait_for()
     end_sessions(site)
     page.click("#accept")
     page.locator("#sign-in-again[open]").wait_for()

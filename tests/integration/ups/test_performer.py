@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -65,7 +64,7 @@ class Site:
 
 
 @pytest.fixture
-def site(database: Database, port: int) -> Iterator[Site]:
+def site(database: Database, port: int) -> Site:
     """A performer's own database beside the manager's."""
     return Site(database, port)
 
@@ -189,7 +188,7 @@ def test_two_performers_race_and_each_workitem_is_claimed_once(manager: Manager,
         order(manager, one, "1.2.3")
 
     def claim_all(_performer: int) -> dict[str, str]:
-        won = {}
+        won: dict[str, str] = {}
         with open_manager(peer(port)) as remote:
             for one in uids:
                 transaction = generate_uid(prefix=None)
