@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from agent.commands.certificates import our_certificates
 from agent.commands.doctor_hl7 import port_found, receiver_found
+from agent.commands.doctor_http import archive_found, bundles_found
 from agent.database import migrate
 from agent.database.session import Database, database_now
 from agent.foundation.clock import SystemClock
@@ -79,7 +80,12 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     for destination in settings.destinations:
         yield _destination(destination)
     if settings.archive is not None:
-        yield _answers("archive", settings.archive)
+        web = settings.archive.kind == "dicomweb"
+        yield (
+            _check_of("archive", archive_found(settings.archive, ECHO_WITHIN_S))
+            if web
+            else _answers("archive", settings.archive)
+        )
 
 
 def _right(name: str, found: str) -> Check:
@@ -341,28 +347,12 @@ def _destination(destination: DestinationSettings) -> Check:
     if destination.kind == "hl7":
         return _check_of(name, receiver_found(destination, ECHO_WITHIN_S))
     if destination.kind == "fhir":
-        return _takes_bundles(name, destination)
+        return _check_of(name, bundles_found(destination, ECHO_WITHIN_S))
     from agent.network.stow import reachable
 
     if reachable(destination):
         return _right(name, "its DICOMweb server answers")
     return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
-
-
-def _takes_bundles(name: str, destination: DestinationSettings) -> Check:
-    """Whether a FHIR server states that it takes our bundles."""
-    from agent.fhir.client import open_fhir, trouble_of
-
-    try:
-        with open_fhir(
-            destination.model_copy(update={"timeout_s": min(destination.timeout_s, ECHO_WITHIN_S)})
-        ) as connection:
-            trouble = trouble_of(connection.capabilities())
-    except AgentError as error:
-        return _wrong(name, str(error), "check `fhir.url`, `fhir.token_url` and the secret")
-    if trouble is not None:
-        return _wrong(name, trouble, "use a FHIR R4 server that takes transaction bundles")
-    return _right(name, "its FHIR server is R4 and takes transaction bundles")
 
 
 def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:

@@ -24,7 +24,7 @@ from agent.foundation.clock import SystemClock
 from agent.foundation.errors import AgentError
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.tree import Settings
-from agent.network.query_scu import open_archive
+from agent.network.archive import connect_archive
 from agent.network.store_scu import open_connection
 from dicom_sr.assembly import encode
 from dicom_sr.document import build_rejection
@@ -113,7 +113,7 @@ def _looked_for(settings: Settings, name: str, said: str, where: str, study_uid:
         return Check(name=name, verdict=CheckResult.RIGHT, found=f"{said}; no `archive` to ask: {where}")
     until = time.monotonic() + LISTED_WITHIN_S
     try:
-        with open_archive(settings.archive, LISTED_WITHIN_S + settings.archive.timeout_s) as archive:
+        with connect_archive(settings.archive, LISTED_WITHIN_S + settings.archive.timeout_s) as archive:
             while archive.study(study_uid) is None:
                 if time.monotonic() > until:
                     return Check(

@@ -71,8 +71,12 @@ class FoundInstance:
 class Archive:
     """An open association with an archive."""
 
-    def __init__(self, association: Association, timeout_s: float, deadline: float) -> None:
+    def __init__(
+        self, association: Association, timeout_s: float, deadline: float, destination: str = ""
+    ) -> None:
+        """destination: the AE title to which `retrieve` has a series sent."""
         self._association = association
+        self._destination = destination
         self._timeout_s = timeout_s
         self._deadline = deadline
 
@@ -133,6 +137,14 @@ class Archive:
             for answer in self._find(query)
         ]
 
+    def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
+        """Have a series sent to where this association was opened for.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not sent, or only in part.
+        """
+        self.move(study_instance_uid, series_instance_uid, self._destination)
+
     def move(self, study_instance_uid: str, series_instance_uid: str, destination: str) -> None:
         """Have a series sent to an AE title that the archive knows; return when the archive reports
         completion.
@@ -191,8 +203,9 @@ class Archive:
 
 
 @contextmanager
-def open_archive(settings: ArchiveSettings, budget_s: float) -> Iterator[Archive]:
-    """Open an association for queries and retrieval, all of which end after `budget_s` seconds.
+def open_archive(settings: ArchiveSettings, budget_s: float, destination: str = "") -> Iterator[Archive]:
+    """Open an association for queries and retrieval (to the AE title `destination`), all of which end after
+    `budget_s` seconds.
 
     Raises:
         ArchiveUnavailable: no connection, or a rejection; the text says which.
@@ -204,7 +217,7 @@ def open_archive(settings: ArchiveSettings, budget_s: float) -> Iterator[Archive
         with associated(peer, [FIND, MOVE]) as association:
             # A retrieval may be silent until everything is sent; only the deadline ends it.
             association.network_timeout = None
-            yield Archive(association, settings.timeout_s, deadline)
+            yield Archive(association, settings.timeout_s, deadline, destination)
     except NoContext as error:
         raise ArchiveRefused("the archive offers no query or retrieval (study root)") from error
     except ConnectionLost as error:

@@ -22,8 +22,9 @@ from agent.network.statuses import StoreOutcome, store_status
 from agent.network.store_scu import ConnectionLost, Sendable
 from dicom_sr.attributes import integer, integers, is_stated, items, text
 
-# Its log lines hold UIDs and answers.
-logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
+# Their log lines hold UIDs and answers.
+for _name in ("dicomweb_client", "retrying"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 # Permanent failures: bad request, unsupported media or payload type.
 _FOR_GOOD = frozenset({400, 405, 406, 410, 413, 415, 422})
 _CONFLICT = 409

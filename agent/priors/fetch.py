@@ -2,9 +2,9 @@
 
 A job that was queued with a search has `run_after` at the search's deadline, so that a draft never depends on
 it: if this process is down, or the archive does not answer, the deadline passes and the study is drafted
-without them. A search that ends in time sets `run_after` to now. The archive sends to an AE title of the
-listener's own, where
-everything is taken as an earlier study (`agent.receive.intake`).
+without them. A search that ends in time sets `run_after` to now. A DICOM archive sends to an AE title of the
+listener's own, where everything is taken as an earlier study (`agent.receive.intake`); what a DICOMweb
+archive answers is given to the same intake.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from agent.foundation.breaker import Breaker
 from agent.foundation.errors import AgentError, ArchiveUnavailable
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
+from agent.network.incoming import Incoming
 from agent.objects.header import read_stored
 from agent.objects.identity import patient_of_row
 from agent.objects.store import InstanceStore
@@ -50,6 +51,7 @@ class PriorFetcher:
         database: Database,
         store: InstanceStore,
         settings: Settings,
+        incoming: Incoming,
         *,
         owner: str = ACTOR,
         chance: Random | None = None,
@@ -62,7 +64,7 @@ class PriorFetcher:
         self._searcher = (
             None
             if settings.archive is None
-            else PriorSearcher(database, store, settings.archive, settings.priors)
+            else PriorSearcher(database, store, settings.archive, settings.priors, incoming)
         )
         self._breaker = Breaker()
         self._lock = threading.Lock()
@@ -254,7 +256,7 @@ class PriorFetcher:
             Event(
                 action=Action.QUERY,
                 actor=self._owner,
-                address=archive.host,
+                address=archive.address,
                 succeeded=result.answers is not None,
                 study_id=study_id,
                 details={"query": "STUDY", "count": result.answers or 0},
@@ -270,7 +272,7 @@ class PriorFetcher:
                 Event(
                     action=Action.PRIORS,
                     actor=archive.ae_title,
-                    address=archive.host,
+                    address=archive.address,
                     succeeded=succeeded,
                     study_id=study_id,
                     details={"code": code, "count": count},

@@ -27,7 +27,9 @@ from agent.foundation.errors import (
     UnreadableInstance,
 )
 from agent.foundation.settings.tree import ArchiveSettings, PriorSettings
-from agent.network.query_scu import Archive, FoundSeries, open_archive
+from agent.network.archive import ArchiveConnection, connect_archive
+from agent.network.incoming import Incoming
+from agent.network.query_scu import FoundSeries
 from agent.objects.guarded_read import read_whole
 from agent.objects.header import read_stored
 from agent.objects.identity import Patient, patient_of, same_patient
@@ -94,22 +96,30 @@ class PriorSearcher:
     """Runs searches; keeps no state between them."""
 
     def __init__(
-        self, database: Database, store: InstanceStore, archive: ArchiveSettings, settings: PriorSettings
+        self,
+        database: Database,
+        store: InstanceStore,
+        archive: ArchiveSettings,
+        settings: PriorSettings,
+        incoming: Incoming,
     ) -> None:
         self._database = database
         self._store = store
         self._archive = archive
         self._settings = settings
+        self._incoming = incoming
 
     def search(self, task: SearchTask) -> SearchResult:
         """Query, retrieve and check; whatever the archive does, this ends at about the end of the budget.
 
-        Raises: DatabaseUnavailable: the arrived instances cannot be looked up.
+        Raises:
+            DatabaseUnavailable: the arrived instances cannot be looked up.
+            StorageFull: what a DICOMweb archive sent cannot be kept.
         """
         trouble: AgentError | None = None
         choice, answers = PriorChoice(studies=(), refused=0), None
         try:
-            with open_archive(self._archive, task.budget_s) as archive:
+            with connect_archive(self._archive, task.budget_s, self._incoming) as archive:
                 found = archive.studies(
                     patient_id=task.patient.patient_id,
                     issuer_of_patient_id=task.patient.issuer_of_patient_id,
@@ -139,7 +149,7 @@ class PriorSearcher:
             outage=isinstance(trouble, ArchiveUnavailable | ArchiveLate),
         )
 
-    def _fetch_some(self, archive: Archive, choice: PriorChoice) -> ArchiveRefused | None:
+    def _fetch_some(self, archive: ArchiveConnection, choice: PriorChoice) -> ArchiveRefused | None:
         """Retrieve the wanted number of studies; return the last refusal.
 
         Raises:
@@ -155,7 +165,7 @@ class PriorSearcher:
                 refusal = error
         return refusal
 
-    def _fetch(self, archive: Archive, study_instance_uid: str) -> bool:
+    def _fetch(self, archive: ArchiveConnection, study_instance_uid: str) -> bool:
         """Retrieve the images and reports of one study; return False if it has no usable image.
 
         Raises:
@@ -171,7 +181,7 @@ class PriorSearcher:
         refusals = []
         for one in self._missing((*images, *reports)):
             try:
-                archive.move(study_instance_uid, one.series_instance_uid, self._settings.move_destination)
+                archive.retrieve(study_instance_uid, one.series_instance_uid)
             except ArchiveRefused as error:
                 refusals.append((one, error))
         if len([one for one, _error in refusals if one in images]) == len(images):

@@ -14,8 +14,8 @@ from random import Random
 from agent.foundation.breaker import Breaker
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
 from agent.foundation.settings.tree import Settings
+from agent.network.archive import ArchiveConnection, connect_archive
 from agent.network.contexts import image_classes
-from agent.network.query_scu import Archive, open_archive
 from agent.queue.gate import modality_filter
 
 _BREAKER_S = (5.0, 60.0)
@@ -56,7 +56,7 @@ class ArchiveCount:
         code = ArchiveUnavailable.code
         if self._breaker.allows(time.monotonic()):
             try:
-                with open_archive(archive, archive.timeout_s) as opened:
+                with connect_archive(archive, archive.timeout_s) as opened:
                     for study in studies:
                         answers[study.study_instance_uid] = self._missing(opened, study)
                 self._breaker = self._breaker.succeeded()
@@ -68,7 +68,7 @@ class ArchiveCount:
                 )
         return {one.study_instance_uid: ArchiveAnswer(code=code) for one in studies} | answers
 
-    def _missing(self, archive: Archive, study: HeldStudy) -> ArchiveAnswer:
+    def _missing(self, archive: ArchiveConnection, study: HeldStudy) -> ArchiveAnswer:
         found = archive.study(study.study_instance_uid)
         held = study.sop_instance_uids
         # As many as received, or none at all: a modality may send to us first.

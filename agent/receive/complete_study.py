@@ -201,7 +201,7 @@ def _wait_on(session: Session, settings: Settings, job: Job, answer: ArchiveAnsw
             Event(
                 action=Action.QUERY,
                 actor=ACTOR,
-                address=settings.archive.host,
+                address=settings.archive.address,
                 study_id=job.study_id,
                 details={"query": "IMAGE", "count": answer.missing},
             ),

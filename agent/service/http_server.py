@@ -18,7 +18,8 @@ from agent.receive.receiver import Receiver
 from agent.receive.stow_rs import StowService
 from agent.web.limits import MAXIMUM_HEAD, BoundedProtocol
 
-_MOST_CONNECTIONS = 400
+# Connections, WebSockets included, and bytes of a message over a WebSocket.
+_MOST_CONNECTIONS, _LONGEST_MESSAGE = 400, 4096
 
 
 class HttpServer:
@@ -30,26 +31,30 @@ class HttpServer:
         host: str,
         port: int,
         *,
-        certificate: Path | None = None,
-        key: Path | None = None,
+        certificate: Path | str | None = None,
+        key: Path | str | None = None,
         name: str = "http",
+        graceful_s: int = 10,
     ) -> None:
+        """graceful_s: at a stop, requests have this long (s) to end."""
         self._where = f"{host}:{port}"
         self.port = port
+        self._graceful_s = graceful_s
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
                 host=host,
                 port=port,
                 log_config=None,
-                access_log=False,  # addresses would hold UIDs
+                access_log=False,  # addresses would hold UIDs and what was searched for
                 server_header=False,
                 ssl_certfile=certificate,
                 ssl_keyfile=None if key is None else str(key),
-                timeout_graceful_shutdown=10,
+                timeout_graceful_shutdown=graceful_s,
                 http=BoundedProtocol,
                 limit_concurrency=_MOST_CONNECTIONS,
                 h11_max_incomplete_event_size=MAXIMUM_HEAD,
+                ws_max_size=_LONGEST_MESSAGE,
             )
         )
         self._thread = threading.Thread(target=self._server.run, name=name, daemon=True)
@@ -76,7 +81,7 @@ class HttpServer:
         """End after the requests that are being served."""
         self._server.should_exit = True
         if self._thread.is_alive():
-            self._thread.join(15)
+            self._thread.join(self._graceful_s + 5)
 
 
 def stow_server(

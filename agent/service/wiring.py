@@ -96,6 +96,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     from agent.priors.fetch import PriorFetcher
     from agent.receive.intake import Intake
     from agent.receive.reconcile_files import reconcile
+    from agent.receive.retrieved import incoming_of
     from agent.receive.scp import StorageScp
     from agent.service.http_server import stow_server
     from agent.service.ticks import Housekeeper
@@ -116,7 +117,8 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     )
     stow = stow_server(settings.listener, store, intake, recorder.note)
     housekeeper = Housekeeper(database, settings, store, Random())
-    priors = PriorFetcher(database, store, settings, owner=lifecycle.id)
+    incoming = incoming_of(settings, store, intake, recorder.note, prior=True)
+    priors = PriorFetcher(database, store, settings, incoming, owner=lifecycle.id)
     port = scp.start()
     hl7 = _hl7(settings, database, recorder)
     about = partial(_listener_about, settings, port, scp, stow, hl7)

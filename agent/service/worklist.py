@@ -6,17 +6,18 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import uvicorn
-from starlette.applications import Starlette
-
 from agent.audit.process import audited
-from agent.database.audit.record import Recorder
+from agent.database.audit.record import Event, Recorder
 from agent.database.session import Database
-from agent.foundation.errors import DatabaseUnavailable, PortUnavailable
+from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.operations.heartbeat import Presence
+from agent.receive.intake import Intake
+from agent.receive.retrieved import incoming_of
+from agent.service.http_server import HttpServer
 from agent.service.lifecycle import Lifecycle
+from agent.service.wiring import open_store
 from agent.ups.channel import Channel
 from agent.ups.manager import Manager
 from agent.ups.performer import Performer
@@ -29,12 +30,9 @@ from agent.ups.scp import UpsScp
 from agent.ups.terms import EventType
 from agent.ups.upkeep import Upkeep
 from agent.ups.wording import Station
-from agent.web.limits import MAXIMUM_HEAD, BoundedProtocol
 
 _TICK_S = 0.5
 _UPKEEP_S = 60.0
-# Connections over HTTP, WebSockets included, and bytes of a message that a subscriber sends to us.
-_MOST_CONNECTIONS, _LONGEST_WORD = 400, 4096
 
 
 def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
@@ -47,14 +45,20 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
     peers = {one.ae_title.strip(): one for one in ups.subscribers}
     manager = Manager(database, reachable=peers, strict=ups.strict, actor=lifecycle.id)
     station = station_of(settings)
-    performers = make_performers(settings, database, station)
     recorder = Recorder(database, "ups")
+    performers = make_performers(settings, database, station, recorder.note)
     listener = settings.listener.model_copy(update={"ae_title": ups.ae_title, "port": ups.port})
     permissions = Permissions(ups.permissions, ups.token)
     scp = UpsScp(listener, manager, permissions=permissions, on_event=_hear(performers), note=recorder.note)
     port = scp.start()
-    http = _Http(
-        settings, ups_app(manager, Channel(database, permissions=permissions), permissions=permissions)
+    http = HttpServer(
+        ups_app(manager, Channel(database, permissions=permissions), permissions=permissions),
+        ups.http_host,
+        ups.http_port,
+        certificate=ups.tls_certificate,
+        key=ups.tls_key,
+        name="ups-http",
+        graceful_s=2,
     )
     reporter = EventReporter(database, peers)
     ticks: list[tuple[float, Callable[[], object]]] = [
@@ -102,10 +106,11 @@ def ae_titles_of(settings: Settings) -> dict[str, str]:
 
 
 def make_performers(
-    settings: Settings, database: Database, station: Station
+    settings: Settings, database: Database, station: Station, note: Callable[[Event], None]
 ) -> dict[str, tuple[float, Performer]]:
     """Return a performer for each manager, by its name, with the pause (s) between its ticks."""
-    retriever = ArchiveRetriever(settings)
+    intake = Intake(database, settings.studies, settings.site_of)
+    retriever = ArchiveRetriever(settings, incoming_of(settings, open_store(settings), intake, note))
     return {
         one.name: (
             one.poll_s,
@@ -159,48 +164,3 @@ def _loop(
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
-
-
-class _Http:
-    """UPS-RS in a thread of its own."""
-
-    def __init__(self, settings: Settings, app: Starlette) -> None:
-        ups = settings.ups
-        self._where = f"{ups.http_host}:{ups.http_port}"
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=ups.http_host,
-                port=ups.http_port,
-                log_config=None,
-                access_log=False,  # addresses would hold what was searched for
-                server_header=False,
-                ssl_certfile=ups.tls_certificate,
-                ssl_keyfile=ups.tls_key,
-                timeout_graceful_shutdown=2,
-                http=BoundedProtocol,
-                limit_concurrency=_MOST_CONNECTIONS,
-                h11_max_incomplete_event_size=MAXIMUM_HEAD,
-                ws_max_size=_LONGEST_WORD,
-            )
-        )
-        self._thread = threading.Thread(target=self._server.run, name="ups-http", daemon=True)
-
-    def start(self) -> None:
-        """Serve.
-
-        Raises:
-            PortUnavailable: the address and port cannot be bound.
-        """
-        self._thread.start()
-        pause = threading.Event()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise PortUnavailable(f"UPS-RS cannot bind {self._where}: change `ups.http_port`")
-            pause.wait(0.05)
-
-    def stop(self) -> None:
-        """End after the requests that are being served."""
-        self._server.should_exit = True
-        if self._thread.is_alive():
-            self._thread.join(10)

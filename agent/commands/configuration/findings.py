@@ -92,7 +92,7 @@ def _sockets(settings: Settings) -> Iterator[Finding]:
         for number, one in enumerate(settings.destinations)
         if one.host and one.kind != "stow"
     ]
-    if settings.archive is not None:
+    if settings.archive is not None and settings.archive.host:
         peers.append(("archive", settings.archive.host, settings.archive.port))
     for place, host, port in peers:
         for one in (one for one in ours if one.setting != "web"):

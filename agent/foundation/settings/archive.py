@@ -2,21 +2,74 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section
+from pydantic import Field, field_validator, model_validator
+
+from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, check_url
 from agent.foundation.settings.delivery import ClientTlsSettings
 
 
 class ArchiveSettings(Section):
-    """The archive that is asked (C-FIND, C-MOVE)."""
+    """The archive that is asked: by C-FIND and C-MOVE, or by QIDO-RS and WADO-RS."""
 
-    host: Host = Field(min_length=1, description="Host name or address.")
-    port: Port = Field(104, description="DICOM port.")
-    ae_title: AeTitle = Field("PACS", description="The archive's AE title.")
-    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask.")
+    kind: Literal["dicom", "dicomweb"] = Field(
+        "dicom",
+        description="How it is asked: `dicom` by C-FIND and C-MOVE, `dicomweb` by QIDO-RS and WADO-RS, which "
+        "is the default where there is a `url`.",
+    )
+    host: Host = Field("", description="Host name or address (kind `dicom`).")
+    port: Port = Field(104, description="DICOM port (kind `dicom`).")
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/@\s]+(/\S*)?$",
+        description="DICOMweb root (kind `dicomweb`); a password comes from netrc, the authorities of "
+        "an https address from REQUESTS_CA_BUNDLE.",
+    )
+    ae_title: AeTitle = Field(
+        "PACS", description="The archive's AE title; by it records name what was retrieved."
+    )
+    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask (kind `dicom`).")
     timeout_s: Seconds = Field(5, description="Longest wait (s) for a connection or an answer.")
-    tls: ClientTlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
+    tls: ClientTlsSettings | None = Field(None, description="TLS (kind `dicom`); plain TCP when left out.")
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return value if value is None else check_url(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_kind(cls, values: Any) -> Any:
+        """Fill in the kind that follows from the address."""
+        if isinstance(values, dict) and values.get("url") and not values.get("host"):
+            return {"kind": "dicomweb"} | values
+        return values
+
+    @model_validator(mode="after")
+    def _fit_the_kind(self) -> Self:
+        """Refuse what another kind of archive would read, and an archive without an address."""
+        web = self.kind == "dicomweb"
+        if web and self.url is None:
+            raise ValueError("an archive of kind `dicomweb` needs a `url`")
+        if not web and not self.host:
+            raise ValueError("an archive needs a `host`, with its `port` and `ae_title`, or a `url`")
+        foreign = ("host", "port", "calling_ae_title", "tls") if web else ("url",)
+        given = [key for key in foreign if key in self.model_fields_set and getattr(self, key)]
+        if given:
+            raise ValueError(f"`{given[0]}` is not for an archive of kind `{self.kind}`")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.url or f"{self.ae_title} at {self.host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """Its host name or address, for records."""
+        return self.host or urlsplit(self.url or "").hostname or ""
 
 
 class PriorSettings(Section):
@@ -26,7 +79,8 @@ class PriorSettings(Section):
     move_destination: AeTitle = Field(
         "ECHO_PRIORS",
         description="AE title by which the archive knows this listener for earlier studies; what is called "
-        "to it is never drafted. It must differ from `listener.ae_title`.",
+        "to it is never drafted. It must differ from `listener.ae_title`. Of a `dicomweb` archive nothing "
+        "is sent to it.",
     )
     maximum: int = Field(2, ge=1, le=10, description="Earlier studies that are fetched, the newest first.")
     maximum_age_days: int = Field(

@@ -35,6 +35,7 @@ from agent.queue import jobs
 from agent.queue.jobs import Claim
 from agent.receive.complete_study import Completed, complete_due_studies
 from agent.receive.intake import Intake
+from agent.receive.retrieved import incoming_of
 from agent.receive.scp import StorageScp
 from agent.reports.material import Material, gather
 from tests.support.films import with_meta
@@ -172,9 +173,11 @@ def running_site(
         archive=archive,
         priors=PriorSettings(**({"enabled": True, "time_budget_s": 20} | priors)),
     )
-    scp = StorageScp(settings.listener, store, Intake(database, settings.studies), prior_ae_title=PRIORS)
+    intake = Intake(database, settings.studies)
+    scp = StorageScp(settings.listener, store, intake, prior_ae_title=PRIORS)
     scp.start()
-    fetcher = PriorFetcher(database, store, settings)
+    incoming = incoming_of(settings, store, intake, lambda event: None, prior=True)
+    fetcher = PriorFetcher(database, store, settings, incoming)
     try:
         yield Site(database=database, store=store, settings=settings, port=port, fetcher=fetcher)
     finally:

@@ -1,0 +1,72 @@
+"""The archive of the settings, whichever way it is asked: by DIMSE (C-FIND, C-MOVE) or DICOMweb (QIDO, WADO).
+
+Its answers are reduced to plain values and not trusted, and every wait ends at the caller's deadline. What is
+retrieved by C-MOVE comes to the listener over an association of its own; what is retrieved by WADO-RS is
+handed over here, file by file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from agent.foundation.errors import AgentError
+from agent.foundation.settings.tree import ArchiveSettings
+from agent.network.incoming import Incoming
+from agent.network.query_scu import FoundInstance, FoundSeries, FoundStudy, open_archive
+
+
+class ArchiveConnection(Protocol):
+    """An archive that is being asked; every method raises the errors that `connect_archive` names."""
+
+    def studies(
+        self, *, patient_id: str, issuer_of_patient_id: str, since: str, until: str
+    ) -> list[FoundStudy]:
+        """Return the studies of a patient whose Study Date is in a range (DA values, both included)."""
+
+    def study(self, study_instance_uid: str) -> FoundStudy | None:
+        """Return the archive's description of one study, None if it does not have it."""
+
+    def series(self, study_instance_uid: str) -> list[FoundSeries]:
+        """Return the series of a study."""
+
+    def instances(self, study_instance_uid: str, series_instance_uid: str) -> list[FoundInstance]:
+        """Return the instances of a series."""
+
+    def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
+        """Have a series delivered to where this connection's `Incoming` says."""
+
+
+@contextmanager
+def connect_archive(
+    settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None
+) -> Iterator[ArchiveConnection]:
+    """Open a connection for queries, and for retrieval where `incoming` says where to; all of it ends after
+    `budget_s` seconds.
+
+    Raises:
+        ArchiveUnavailable: it cannot be reached, or broke off.
+        ArchiveRefused: it answers, and says no.
+        ArchiveLate: the time is over.
+    """
+    if settings.kind == "dicomweb":
+        from agent.network.dicomweb import (
+            open_dicomweb,
+        )  # an HTTP client that a DICOM-only site does not load
+
+        with open_dicomweb(settings, budget_s, incoming) as web:
+            yield web
+        return
+    with open_archive(settings, budget_s, "" if incoming is None else incoming.ae_title) as association:
+        yield association
+
+
+def archive_trouble(settings: ArchiveSettings, budget_s: float) -> str | None:
+    """Return why an archive does not answer a query, None if it does: it is asked for a study of no UID."""
+    try:
+        with connect_archive(settings, budget_s) as archive:
+            archive.study("2.25.0")
+    except AgentError as error:
+        return str(error)
+    return None

@@ -1,0 +1,301 @@
+"""An archive asked over DICOMweb: QIDO-RS for what it has, WADO-RS for the objects.
+
+Every wait ends at the deadline that the caller gives, and no answer may be longer than a limit, whatever the
+server does. A password comes from the user's netrc file, never from a URL.
+
+Source: PS3.18 10.4 (Retrieve transaction), 10.6 (Search transaction), PS3.18 F.2 (DICOM JSON model).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import requests
+from dicomweb_client.api import DICOMwebClient
+from pydicom.datadict import tag_for_keyword
+
+from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
+from agent.foundation.settings.tree import ArchiveSettings
+from agent.network.incoming import Incoming
+from agent.network.multipart import BodyRefused, Parts, boundary_of
+from agent.network.query_scu import MOST_ANSWERS, FoundInstance, FoundSeries, FoundStudy
+
+# Their log lines hold UIDs and answers.
+for _name in ("dicomweb_client", "retrying"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+# Answers of one request; a server may have a smaller limit of its own.
+_PAGE = 500
+# Bytes of the answer to one query, and of one read.
+_LONGEST_ANSWER, _CHUNK = 64_000_000, 65_536
+# The server itself is in trouble; another answer than success means that it does not want to.
+_IN_TROUBLE = (408, 425, 429)
+_NOT_THERE = (404, 410)
+_FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_STUDY_FIELDS = (
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "ModalitiesInStudy",
+    "NumberOfStudyRelatedInstances",
+)
+Answer = Mapping[str, Any]
+Filters = Mapping[str, str]
+
+
+class DicomwebArchive:
+    """A session with the DICOMweb server of an archive."""
+
+    def __init__(self, client: DICOMwebClient, session: _BoundedSession, incoming: Incoming | None) -> None:
+        self._client = client
+        self._session = session
+        self._incoming = incoming
+
+    def studies(
+        self, *, patient_id: str, issuer_of_patient_id: str, since: str, until: str
+    ) -> list[FoundStudy]:
+        """Return the studies of a patient whose Study Date is in a range (DA values, both included).
+
+        The issuer is not a key of the query, because servers need not know it as one; answers state it.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+        found = self.matching({"PatientID": patient_id, "StudyDate": f"{since}-{until}"})
+        if not issuer_of_patient_id:
+            return found
+        return [one for one in found if one.issuer_of_patient_id in ("", issuer_of_patient_id)]
+
+    def matching(self, filters: Filters, most: int = MOST_ANSWERS) -> list[FoundStudy]:
+        """Return the studies that match keys of a query (keyword to value), page after page.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer, or it has more than
+            `most` studies.
+        """
+
+        def page(offset: int) -> Sequence[Answer]:
+            return _answers(
+                self._client.search_for_studies(
+                    search_filters=dict(filters), fields=list(_STUDY_FIELDS), limit=_PAGE, offset=offset
+                )
+            )
+
+        return [_study(one) for one in self._pages(page, "StudyInstanceUID", most)]
+
+    def study(self, study_instance_uid: str) -> FoundStudy | None:
+        """Return the archive's description of one study, None if it does not have it.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+        answers = self.matching({"StudyInstanceUID": study_instance_uid})
+        return next((one for one in answers if one.study_instance_uid == study_instance_uid), None)
+
+    def series(self, study_instance_uid: str) -> list[FoundSeries]:
+        """Return the series of a study.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+
+        def page(offset: int) -> Sequence[Answer]:
+            return _answers(
+                self._client.search_for_series(
+                    study_instance_uid=study_instance_uid,
+                    fields=["NumberOfSeriesRelatedInstances"],
+                    limit=_PAGE,
+                    offset=offset,
+                )
+            )
+
+        return [
+            FoundSeries(
+                series_instance_uid=_text(one, "SeriesInstanceUID"),
+                modality=_text(one, "Modality"),
+                instances=_number(one, "NumberOfSeriesRelatedInstances"),
+            )
+            for one in self._pages(page, "SeriesInstanceUID", MOST_ANSWERS)
+        ]
+
+    def instances(self, study_instance_uid: str, series_instance_uid: str) -> list[FoundInstance]:
+        """Return the instances of a series.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
+        """
+
+        def page(offset: int) -> Sequence[Answer]:
+            return _answers(
+                self._client.search_for_instances(
+                    study_instance_uid=study_instance_uid,
+                    series_instance_uid=series_instance_uid,
+                    limit=_PAGE,
+                    offset=offset,
+                )
+            )
+
+        return [
+            FoundInstance(
+                sop_instance_uid=_text(one, "SOPInstanceUID"), sop_class_uid=_text(one, "SOPClassUID")
+            )
+            for one in self._pages(page, "SOPInstanceUID", MOST_ANSWERS)
+        ]
+
+    def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
+        """Retrieve a series, in the transfer syntax in which the archive keeps it; each file is handed over
+        as soon as it is whole.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not sent, or only in part.
+        """
+        incoming = self._incoming
+        if incoming is None:
+            raise ArchiveRefused("this connection was opened for queries only")
+        url = f"{self._client.base_url}/studies/{study_instance_uid}/series/{series_instance_uid}"
+        with _meaning("WADO-RS"):
+            with self._session.get(url, headers={"Accept": _FILES}, stream=True) as answer:
+                answer.raise_for_status()
+                parts = Parts(boundary_of(answer.headers.get("Content-Type", "")), incoming.longest)
+                for chunk in self._session.chunks(answer):
+                    for file in parts.feed(chunk):
+                        incoming.take(file)
+            if not parts.ended:
+                raise ArchiveUnavailable("the archive broke off in the middle of a WADO-RS answer")
+
+    def _pages(self, page: Callable[[int], Sequence[Answer]], identifier: str, most: int) -> Iterator[Answer]:
+        """Yield the answers of all pages, each once; pages may be smaller, or all the same."""
+        seen: set[str] = set()
+        while True:
+            with _meaning("QIDO-RS"):
+                answers = page(len(seen))
+            fresh = {uid: one for one in answers if (uid := _text(one, identifier)) and uid not in seen}
+            if not fresh:
+                return
+            seen.update(fresh)
+            if len(seen) > most:
+                raise ArchiveRefused(f"the archive gave more than {most} answers to one question")
+            yield from fresh.values()
+
+
+@contextmanager
+def open_dicomweb(
+    settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None
+) -> Iterator[DicomwebArchive]:
+    """Open a session; does not connect before the first request. All of it ends after `budget_s` seconds."""
+    with _BoundedSession(time.monotonic() + budget_s, settings.timeout_s) as session:
+        client = DICOMwebClient(
+            url=(settings.url or "").rstrip("/"), session=session, timeout=settings.timeout_s
+        )
+        client.set_http_retry_params(retry=False)
+        yield DicomwebArchive(client, session, incoming)
+
+
+class _BoundedSession(requests.Session):
+    """Ends every request at the deadline, and reads no more of an answer than the limit."""
+
+    def __init__(self, deadline: float, timeout_s: float) -> None:
+        super().__init__()
+        self._deadline = deadline
+        self._timeout_s = timeout_s
+        self.headers["Accept-Encoding"] = "identity"
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request; the whole answer is read at once unless it is to be streamed."""
+        streamed = bool(options.get("stream"))
+        options["stream"] = True
+        options["timeout"] = min(self._timeout_s, self._left())
+        answer = super().send(request, **options)
+        if not streamed:
+            with closing(answer):
+                answer._content = self._whole(answer)
+        return answer
+
+    def _whole(self, answer: requests.Response) -> bytes:
+        content = bytearray()
+        for chunk in self.chunks(answer):
+            content += chunk
+            if len(content) > _LONGEST_ANSWER:
+                raise ArchiveRefused("the archive's answer to a query is too long")
+        return bytes(content)
+
+    def chunks(self, answer: requests.Response) -> Iterator[bytes]:
+        """Yield the body of an answer until the deadline."""
+        for chunk in answer.iter_content(_CHUNK):
+            self._left()
+            yield chunk
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise ArchiveLate("the archive did not answer in time")
+        return left
+
+
+@contextmanager
+def _meaning(what: str) -> Iterator[None]:
+    """Turn what an HTTP client raises into what it means for us; never into its words."""
+    try:
+        yield
+    except requests.HTTPError as error:
+        code = 0 if error.response is None else error.response.status_code
+        words = f"the archive answered the {what} request with HTTP status {code}"
+        if code >= 500 or code in _IN_TROUBLE:
+            raise ArchiveUnavailable(words) from error
+        raise ArchiveRefused(words) from error
+    except BodyRefused as error:
+        raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
+    except requests.exceptions.JSONDecodeError as error:
+        raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
+    except (requests.RequestException, OSError) as error:
+        raise ArchiveUnavailable("the archive cannot be reached over HTTP, or did not answer") from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
+
+
+def _answers(stated: Any) -> Sequence[Answer]:
+    """Return the answers of a page that are data sets at all."""
+    return [one for one in stated if isinstance(one, dict)] if isinstance(stated, list) else []
+
+
+def _study(answer: Answer) -> FoundStudy:
+    return FoundStudy(
+        study_instance_uid=_text(answer, "StudyInstanceUID"),
+        study_date=_text(answer, "StudyDate"),
+        study_time=_text(answer, "StudyTime"),
+        study_description=_text(answer, "StudyDescription"),
+        modalities=_values(answer, "ModalitiesInStudy"),
+        instances=_number(answer, "NumberOfStudyRelatedInstances"),
+        patient_id=_text(answer, "PatientID"),
+        issuer_of_patient_id=_text(answer, "IssuerOfPatientID"),
+        patient_birth_date=_text(answer, "PatientBirthDate"),
+        patient_sex=_text(answer, "PatientSex"),
+    )
+
+
+def _values(answer: Answer, keyword: str) -> tuple[str, ...]:
+    """Return the values of an element as text without padding; of one that is no element, none."""
+    element = answer.get(f"{tag_for_keyword(keyword) or 0:08X}")
+    stated = element.get("Value") if isinstance(element, dict) else None
+    if not isinstance(stated, list):
+        return ()
+    texts = (str(one).strip(" \0") for one in stated if isinstance(one, str | int | float))
+    return tuple(one for one in texts if one)
+
+
+def _text(answer: Answer, keyword: str) -> str:
+    values = _values(answer, keyword)
+    return values[0] if values else ""
+
+
+def _number(answer: Answer, keyword: str) -> int | None:
+    value = _text(answer, keyword)
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
