@@ -13,8 +13,8 @@ from model.network.cache import BlockCache
 from model.network.config import NetworkShape
 from model.network.inference import MakeLinear, plain_linear
 
-_BUFFER = 1 << 28  # bytes: far more than any cache holds
-_WORKING_SET = 1 << 28
+WORKING_SET = 1 << 28  # bytes: far more than any cache holds
+REHEARSED = 1 << 20  # bytes: enough where only the code path counts
 _TRIES = 5
 
 
@@ -39,21 +39,25 @@ def best_seconds(work: Callable[[], object], device: torch.device, tries: int = 
 
 @dataclass(slots=True, kw_only=True)
 class Machine:
-    """A device's limits for one type of number. bandwidth: bytes/s; rates: FLOP/s by number of rows."""
+    """A device's limits for one type of number. bandwidth: bytes/s; rates: FLOP/s by number of rows.
+
+    working_set: bytes that a measurement goes through.
+    """
 
     device: torch.device
     dtype: torch.dtype
     shape: NetworkShape
     makes: tuple[MakeLinear, ...]
+    working_set: int = WORKING_SET
     bandwidth: float = 0.0
     rates: dict[int, float] = field(default_factory=dict)
 
     def measure_bandwidth(self) -> None:
         """Reads a large buffer: the best of a sum and of a copy."""
-        buffer = torch.ones(_BUFFER // 4, device=self.device)
+        buffer = torch.ones(self.working_set // 4, device=self.device)
         copied = torch.empty_like(buffer)
-        reading = _BUFFER / best_seconds(buffer.sum, self.device)
-        copying = 2 * _BUFFER / best_seconds(lambda: copied.copy_(buffer), self.device)
+        reading = self.working_set / best_seconds(buffer.sum, self.device)
+        copying = 2 * self.working_set / best_seconds(lambda: copied.copy_(buffer), self.device)
         self.bandwidth = max(reading, copying)
 
     def rate(self, rows: int) -> float:
@@ -65,7 +69,7 @@ class Machine:
     def _rate(self, make: MakeLinear, rows: int) -> float:
         sizes = [(one.out, one.into) for one in layer_matrices(self.shape)]
         weights = sum(out * into for out, into in sizes)
-        layers = max(1, _WORKING_SET // (weights * self.dtype.itemsize))
+        layers = max(1, self.working_set // (weights * self.dtype.itemsize))
         stack: list[tuple[Callable[[Tensor], Tensor], Tensor]] = []
         for out, into in sizes * layers:
             weight = torch.randn(out, into, device=self.device, dtype=self.dtype)

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from benchmarks.decode_models import Workload, make_workload
-from benchmarks.decode_roofline import Machine, makes_to_compare
+from benchmarks.decode_roofline import REHEARSED, WORKING_SET, Machine, makes_to_compare
 from benchmarks.decode_run import GENERATE, MULTISTEP, ORDER, Contestant, contestant, measure_batch
 from benchmarks.gpu_quantized import fp8_row, int8_row
 from benchmarks.gpu_training import training_rows
@@ -219,6 +219,7 @@ def _decoding(
                 dtype=dtype,
                 shape=state["work"].config.shape,
                 makes=makes_to_compare(choose_linear(device)),
+                working_set=REHEARSED if config == "toy" else WORKING_SET,
             )
             state["machine"].measure_bandwidth()
         return state["work"]  # type: ignore[no-any-return]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from typer import testing as typer_testing
 
 # Before anything imports torch or numpy. The tests' networks are tiny: a second thread makes nothing faster,
 # and beside other processes the threads wait for each other: training tests took up to five times as long.
@@ -29,6 +32,37 @@ _CACHES = {
     ".ruff_cache",
     ".import_linter_cache",
 }
+
+
+# Typer builds the tree of commands anew for each call, which takes longer than most commands do.
+typer_testing._get_command = functools.cache(typer_testing._get_command)
+_untracked_before = pytest.StashKey[set[str]]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Note which files of the checkout git does not track, once for all test processes."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.stash[_untracked_before] = untracked_files(REPOSITORY)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the session if its tests left files anywhere in the checkout."""
+    if hasattr(session.config, "workerinput"):
+        return
+    left = untracked_files(REPOSITORY) - session.config.stash[_untracked_before]
+    if left:
+        print(f"\nthe tests left files in the checkout: {', '.join(sorted(left))}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def untracked_files(folder: Path) -> set[str]:
+    """Return the files below a folder that git neither tracks nor ignores; none outside a checkout."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all", "-z"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.CalledProcessError):
+        return set()
+    return {line[3:] for line in done.stdout.split("\0") if line.startswith("?? ")}
 
 
 def pytest_collection_finish() -> None:

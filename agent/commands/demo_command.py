@@ -36,6 +36,9 @@ def demo(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first phantom; the others follow.")] = 1_000_000,
+    size: Annotated[
+        int, typer.Option(min=256, max=4096, help="Side of the phantoms' images in pixels.")
+    ] = 1024,
     checkpoint: Annotated[
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Another checkpoint than the shipped one."),
@@ -57,7 +60,13 @@ def demo(
         del os.environ[name]
     configure_logging(LogSettings(level="error"))
     options = DemoOptions(
-        studies=studies, source=input_folder, pacs=pacs.value, output=output, seed=seed, checkpoint=checkpoint
+        studies=studies,
+        source=input_folder,
+        pacs=pacs.value,
+        output=output,
+        seed=seed,
+        size=size,
+        checkpoint=checkpoint,
     )
     with Screen(expected=None if input_folder else studies) as screen:
         result = run_demo(options, screen.update)

@@ -15,6 +15,8 @@ from tests.acceptance.conftest import Run
 
 LEAST_MACRO_F1 = 0.80
 STUDIES = 40
+# Pixels a side: the network sees far fewer, and drawing larger ones takes longer than all the drafting.
+SIZE = 512
 # Of so many studies the documents are read by an outside program, which takes its time.
 CHECKED = 3
 pytestmark = pytest.mark.timeout(600)
@@ -23,7 +25,17 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def demo(echo_agent: Callable[..., Run], checkpoint: Path) -> Run:
     """`echo-agent demo --studies 40 --json`, once for all tests: the agent starts, drafts and ends."""
-    options = ("--studies", str(STUDIES), "--json", "--checkpoint", str(checkpoint), "--output", "out")
+    options = (
+        "--studies",
+        str(STUDIES),
+        "--size",
+        str(SIZE),
+        "--json",
+        "--checkpoint",
+        str(checkpoint),
+        "--output",
+        "out",
+    )
     return echo_agent("demo", *options, within_s=580)
 
 
