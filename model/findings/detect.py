@@ -7,6 +7,7 @@ pack can read is refused, never read as English.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,9 +38,11 @@ def language_of(text: str, vocabulary: Vocabulary) -> Language:
     """The language of a report. A text without words is read in the vocabulary's first language."""
     packs = vocabulary.packs
     first = next(iter(packs))
-    plain = text.isascii()
-    han = 0 if plain else len(_HAN.findall(text))
-    other = 0 if plain else len(_OTHER_SCRIPT.findall(text))
+    if text.isascii():
+        words = list(_words_in(text)[:_SAMPLE])
+        return _by_words(words, text, vocabulary) if words else Language(pack=first, name=packs[first].name)
+    han = len(_HAN.findall(text))
+    other = len(_OTHER_SCRIPT.findall(text))
     words = [word.lower() for word in _WORD.findall(_HAN.sub(" ", text) if han else text)[:_SAMPLE]]
     letters = sum(len(word) for word in words)
     if other > 0.2 * max(1, letters + han):
@@ -51,6 +54,15 @@ def language_of(text: str, vocabulary: Vocabulary) -> Language:
     if not words:
         return Language(pack=first, name=packs[first].name)
     return _by_words(words, text, vocabulary)
+
+
+def may_be_mixed(text: str, language: Language, vocabulary: Vocabulary) -> bool:
+    """Whether a report holds any sign of another language than its own: only then must its sentences be asked."""
+    if not text.isascii():
+        return True
+    denials, others = _foreign_marks(vocabulary, language.pack)
+    words = _words_in(text)
+    return not (denials.isdisjoint(words) and others.isdisjoint(words))
 
 
 def foreign_sentence(sentence: str, language: Language, vocabulary: Vocabulary) -> str:
@@ -72,12 +84,23 @@ def foreign_sentence(sentence: str, language: Language, vocabulary: Vocabulary) 
     return ""
 
 
+@lru_cache(maxsize=4)
+def _words_in(text: str) -> tuple[str, ...]:
+    """The words of an ASCII text in lower case; kept, because a report is asked for them twice."""
+    return tuple(_WORD.findall(text.lower()))
+
+
 def _by_words(words: list[str], text: str, vocabulary: Vocabulary) -> Language:
-    known = {code: _share(words, _words_of(vocabulary, code)) for code in vocabulary.packs if code != "zh"}
-    marks = {code: _share(words, vocabulary.packs[code].function_words) for code in known}
+    kinds = Counter(map(_kinds_of_words(vocabulary).get, words))
+
+    def share(*wanted: str, but: str = "") -> float:
+        hits = (n for kind, n in kinds.items() if kind and kind.issuperset(wanted) and but not in kind)
+        return sum(hits) / len(words)
+
+    known = {code: share(f"known {code}") for code in vocabulary.packs if code != "zh"}
+    marks = {code: share(f"mark {code}") for code in known}
     best = max(known, key=lambda code: (known[code] + marks[code], code == "en"))
-    denials, others = _unread_words()
-    foreign = _share(words, (denials | others) - _words_of(vocabulary, best))
+    foreign = share("unread", but=f"known {best}")
     if known[best] + marks[best] >= _KNOWN and foreign <= marks[best]:
         return Language(pack=best, name=vocabulary.packs[best].name)
     code = _classified(text) if len(words) >= _PLENTY else ""
@@ -90,8 +113,20 @@ def _by_words(words: list[str], text: str, vocabulary: Vocabulary) -> Language:
     return Language(pack="", name=code or "unknown")
 
 
-def _share(words: list[str], known: Set[str]) -> float:
-    return sum(map(known.__contains__, words)) / len(words)
+@lru_cache(maxsize=16)
+def _kinds_of_words(vocabulary: Vocabulary) -> dict[str, frozenset[str]]:
+    """Each word with what it tells of the language: known to a pack, one of its small words, of an unread one."""
+    denials, others = _unread_words()
+    groups: dict[str, Set[str]] = {"unread": denials | others}
+    for code, pack in vocabulary.packs.items():
+        if code != "zh":
+            groups |= {f"known {code}": _words_of(vocabulary, code), f"mark {code}": pack.function_words}
+    kinds: dict[str, set[str]] = {}
+    for name, group in groups.items():
+        for word in group:
+            kinds.setdefault(word, set()).add(name)
+    shared: dict[frozenset[str], frozenset[str]] = {}
+    return {word: shared.setdefault(frozenset(of), frozenset(of)) for word, of in kinds.items()}
 
 
 @lru_cache(maxsize=32)

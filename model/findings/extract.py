@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from model.findings.detect import Language, foreign_sentence, language_of
+from model.findings.detect import Language, foreign_sentence, language_of, may_be_mixed
 from model.findings.merge import Read, merged
 from model.findings.reading import NO_FINDING, explained
 from model.findings.spans import Reader, reader_for
@@ -109,10 +109,11 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     reads: list[list[Read]] = []
     refused: list[tuple[str, str]] = []
     unread: list[str] = []
+    mixed = may_be_mixed(source.text, language, vocabulary)
     for sentence in _sentences(source.text, reader):
         start, end = source.passage(sentence.start, sentence.end)
         evidence = source.original[start:end]
-        reason = foreign_sentence(sentence.text, language, vocabulary)
+        reason = foreign_sentence(sentence.text, language, vocabulary) if mixed else ""
         if not reason and is_unmade(reader, sentence.text):
             reason = REASON
         if reason:
@@ -148,7 +149,7 @@ def _sentences(text: str, reader: Reader) -> Sequence[Sentence]:
 
 
 def _read_sentence(reader: Reader, sentence: Sentence) -> tuple[Read, ...]:
-    dropped = tuple((a - sentence.start, b - sentence.start) for a, b in sentence.dropped)
+    dropped = [(a - sentence.start, b - sentence.start) for a, b in sentence.dropped]
     return explained(reader, sentence.text, (*dropped, *other_choices(sentence.text)), sentence.label)
 
 

@@ -15,7 +15,7 @@ from model.findings.attributes import Attributes, attributes_of, share, sides_wi
 from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
-from model.findings.scope.rules import Context, Status, context_of
+from model.findings.scope.rules import AFFIRMED, Context, Status, context_of
 from model.findings.scope.scope import Scope
 from model.findings.scope.scopes import scopes_of
 from model.findings.scope.unchanged import is_unchanged
@@ -164,7 +164,7 @@ def _context(
     vocabulary: Vocabulary,
 ) -> Context:
     if not scopes and not any(vocabulary.concepts[key].passes for key in mention.concepts):
-        return Context(Status.AFFIRMED)
+        return AFFIRMED
     others = [g for g in governed if g != mention.span]
     passes = all(vocabulary.concepts[key].passes for key in mention.concepts)
     return context_of(marked, mention.core, scopes, others, passes=passes)

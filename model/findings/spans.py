@@ -59,7 +59,9 @@ class Marked:
         return " ".join(self.words[span.start : span.end])
 
 
-FAMILIES = ("terms", "cues", "states", "severities", "changes", "sides", "places", "exceptions")
+_FAMILIES = ("terms", "cues", "states", "severities", "changes", "sides", "places", "exceptions")
+
+_NO_SPANS: dict[str, tuple[Span, ...]] = dict.fromkeys(_FAMILIES, ())
 
 
 class Adder(Protocol):
@@ -83,6 +85,7 @@ class Reader:
             words = [token.word for token in expanded(tokens_of(phrase), contractions)]
             self._tree.add(words, labels)
         self._denial = next((w for w in pack.before["negated"] if w in pack.words["none"]), "")
+        self._letters = frozenset(pack.letters)
         self._pairs = frozenset(_pairs_of_terms(vocabulary, pack))
 
     @property
@@ -100,10 +103,10 @@ class Reader:
         found = tokens_of(text)
         if dropped:
             found = [t for t in found if not any(a <= t.start < b for a, b in dropped)]
-        if any(letter in text for letter in self.pack.letters):
+        if not self._letters.isdisjoint(text):
             found = [self._letter(text, found, i) if t[2] - t[1] == 1 else t for i, t in enumerate(found)]
         bag = {token[0] for token in found}  # each step below looks at the tokens only if a word calls for it
-        if any(len(word) >= SHORTEST for word in bag - self._tree.words):
+        if max(map(len, bag - self._tree.words), default=0) >= SHORTEST:
             found = unglued(found, self._tree.words, self.pack.words["none"])
         if "+" in bag:
             found = with_signs(found, self._denial)
@@ -120,21 +123,25 @@ class Reader:
     def mark_tokens(self, tokens: Sequence[Token]) -> Marked:
         """Find everything that is known in a list of tokens."""
         words = tuple([token[0] for token in tokens])
-        families: dict[str, list[Span]] = {family: [] for family in FAMILIES}
+        families: dict[str, list[Span]] = {}
         for start, end, labels in self._tree.matches(words):
             for family, kind, key in labels:
-                families[family].append(_new(Span, (kind, key, start, end)))
+                span = _new(Span, (kind, key, start, end))
+                if family in families:
+                    families[family].append(span)
+                else:
+                    families[family] = [span]
         longest = {f: _longest(spans) if len(spans) > 1 else tuple(spans) for f, spans in families.items()}
-        if longest["severities"]:
-            longest["severities"] = tuple(span for span in longest["severities"] if span.key != "none")
-        walls = self.pack.words["walls"]
+        if "severities" in longest:
+            longest["severities"] = tuple([span for span in longest["severities"] if span[1] != "none"])
+        walls, bag = self.pack.words["walls"], frozenset(words)
         return Marked(
             pack=self.pack,
             tokens=tuple(tokens),
             words=words,
-            bag=frozenset(words),
-            walls=tuple([i for i, word in enumerate(words) if word in walls]),
-            **longest,
+            bag=bag,
+            walls=() if walls.isdisjoint(bag) else tuple([i for i, word in enumerate(words) if word in walls]),
+            **_NO_SPANS | longest,
         )
 
     def _letter(self, text: str, tokens: Sequence[Token], index: int) -> Token:

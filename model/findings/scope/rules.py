@@ -35,6 +35,9 @@ class Context:
     rule: str = "affirmed"
 
 
+AFFIRMED = Context(Status.AFFIRMED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One mention with what a rule may look at. `passes`: whether an old one is no finding."""
@@ -55,12 +58,13 @@ def context_of(
     """The status of a mention under the scopes of its sentence. mentions: the other ones."""
     governing = tuple(s for s in scopes if s.start <= mention.start < s.end and not _overlap(s.cue, mention))
     if not governing and not passes:
-        return Context(Status.AFFIRMED)
+        return AFFIRMED
     case = Case(marked=marked, mention=mention, governing=governing, mentions=mentions, passes=passes)
-    for rule in RULES:
-        if (context := rule(case)) is not None:
+    kinds = {scope.kind for scope in governing}
+    for rule, needs in RULES:
+        if needs <= kinds and (context := rule(case)) is not None:
             return context
-    return Context(Status.AFFIRMED)
+    return AFFIRMED
 
 
 def asked_for(case: Case) -> Context | None:
@@ -141,7 +145,17 @@ def nearest_cue(case: Case) -> Context | None:
     return Context(status, nearest.cue, nearest, "nearest-cue")
 
 
-RULES: tuple[Rule, ...] = (asked_for, once_so, old_disease, reopened, denied_purpose, verdict, nearest_cue)
+_BOTH = frozenset(("negated", "uncertain"))
+# Each rule with the kinds of cues without which it cannot decide.
+RULES: tuple[tuple[Rule, frozenset[str]], ...] = (
+    (asked_for, frozenset(("hypothetical",))),
+    (once_so, frozenset(("historical",))),
+    (old_disease, frozenset()),
+    (reopened, _BOTH),
+    (denied_purpose, _BOTH),
+    (verdict, _BOTH),
+    (nearest_cue, frozenset()),
+)
 
 
 def _is_new_clause(case: Case, hedge: Scope) -> bool:

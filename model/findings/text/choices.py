@@ -7,7 +7,7 @@ leaves the finding itself stated; only the choice is not read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from model.findings.spans import Reader
 
@@ -26,10 +26,11 @@ def is_unmade(reader: Reader, sentence: str) -> bool:
     return any(words[i] == "/" and _is_opposite(reader, words, i) for i in range(1, len(words) - 1))
 
 
-def other_choices(sentence: str) -> Iterator[tuple[int, int]]:
+def other_choices(sentence: str) -> list[tuple[int, int]]:
     """The places of bracketed alternatives, which are not read."""
-    if "/" in sentence or "|" in sentence:
-        yield from (match.span() for match in _BRACKETED.finditer(sentence))
+    if "/" not in sentence and "|" not in sentence:
+        return []
+    return [match.span() for match in _BRACKETED.finditer(sentence)]
 
 
 def _decides(reader: Reader, options: Sequence[str]) -> bool:

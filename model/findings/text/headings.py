@@ -103,14 +103,16 @@ def _labelled(text: str, at: int, label: str, vocabulary: HeadingWords, *, whole
 
 def _at_starts(text: str, vocabulary: HeadingWords) -> Iterator[Heading]:
     """Headings that fill a line, stand before a dash, or need no sign at all."""
-    first_words = _first_words(vocabulary)
+    by_first_word = _by_first_word(vocabulary)
     for match in _START.finditer(text):
         begin = match.start()
         number = _NUMBER.match(text, begin, begin + 8)
         name_at = number.end() if number else begin
         stretch = text[name_at : name_at + LONGEST].split("\n", 1)[0]
         first = stretch.lstrip(_TRIM + " ").split(" ", 1)[0].rstrip(":.,-").lower()
-        if first not in first_words:
+        names = by_first_word.get(first)
+        # Nearly every sentence that begins as a heading does ("No", "There") goes on otherwise.
+        if names is None or ("(" not in stretch and not _key(stretch).startswith(names)):
             continue
         if heading := _bare(text, begin, name_at, stretch, vocabulary):
             yield heading
@@ -136,10 +138,13 @@ def _bare(text: str, begin: int, name_at: int, stretch: str, vocabulary: Heading
 
 
 @lru_cache(maxsize=16)
-def _first_words(vocabulary: HeadingWords) -> frozenset[str]:
-    return frozenset(re.split(r"[ /&]", name, maxsplit=1)[0] for name in vocabulary.names) | frozenset(
-        name.split(" ", 1)[0] for name in vocabulary.names
-    )
+def _by_first_word(vocabulary: HeadingWords) -> dict[str, tuple[str, ...]]:
+    """The names that a heading may have by what is written of them up to the first space."""
+    found: dict[str, set[str]] = {}
+    for name in vocabulary.names:
+        for first in (re.split(r"[ /&]", name, maxsplit=1)[0], name.split(" ", 1)[0]):
+            found.setdefault(first, set()).add(name)
+    return {first: tuple(names) for first, names in found.items()}
 
 
 @lru_cache(maxsize=4096)

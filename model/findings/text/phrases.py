@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _LABELS = ""  # no word is empty: the key of what a phrase that ends here is
@@ -25,16 +25,19 @@ class PhraseTree:
             node = node.setdefault(word, {})
         node[_LABELS] = tuple(sorted({*node.get(_LABELS, ()), *labels}))
 
-    def matches(self, words: Sequence[str]) -> Iterator[tuple[int, int, tuple[tuple[str, str, str], ...]]]:
+    def matches(self, words: Sequence[str]) -> list[tuple[int, int, tuple[tuple[str, str, str], ...]]]:
         """(start, end, labels) of every phrase in a sentence, longer ones beside the shorter."""
         count = len(words)
+        found = []
         for start, node in enumerate(map(self._root.get, words)):
+            if node is None:
+                continue
             end = start + 1
             while node is not None:
-                labels = node.get(_LABELS)
-                if labels is not None:
-                    yield start, end, labels
+                if _LABELS in node:
+                    found.append((start, end, node[_LABELS]))
                 if end == count:
                     break
                 node = node.get(words[end])
                 end += 1
+        return found

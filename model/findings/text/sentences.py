@@ -35,6 +35,10 @@ _ABBREVIATIONS = re.compile(
     r"min|ca|cf|bzw|ggf|z\.b|adv|c\.p|r\.?t|l\.?t|pt)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
+# How these end, and single letters: nearly every sentence ends otherwise, and need not be searched.
+_ABBREVIATED = frozenset(
+    "dr mr rs ms vs ox no st ig resp sp cl pt of jr sr lt rt at od in ca cf zw gf dv".split()
+)
 _ENDS_WITH_NO = re.compile(r"\bno\.$", re.IGNORECASE)
 # White space is bounded in all patterns: a page of blanks must not cost its square.
 _BOUNDARY = re.compile(
@@ -78,7 +82,7 @@ def _of_section(text: str, section: Section, joins: Callable[[str, str], bool]) 
         if "\n" in text[paragraph:left]:
             label = ""
         paragraph = right
-        own = _LABEL.match(text, left, right)
+        own = _LABEL.match(text, left, right) if ":" in text[left:right] else None
         yield Sentence(
             text=text[left:right],
             start=left,
@@ -113,6 +117,9 @@ def _split(text: str, start: int, end: int, joins: Callable[[str, str], bool]) -
 
 
 def _is_abbreviation(text: str, begin: int, boundary: re.Match[str]) -> bool:
+    at = boundary.end() - 1
+    if text[at - 2 : at].lower() not in _ABBREVIATED and text[at - 2 : at - 1].isalnum():
+        return False
     window = text[max(begin, boundary.start() - 8) : boundary.end()]
     if not _ABBREVIATIONS.search(window):
         return False

@@ -49,8 +49,7 @@ def tokens_of(text: str, begin: int = 0, end: int | None = None) -> list[Token]:
     for match in pattern.finditer(text.lower() if plain else text, begin, end):
         word = match[0] if plain else match[0].lower()
         start, stop = match.span()
-        first = word[0]
-        if first in _SPECIAL:
+        if (first := word[0]) in _SPECIAL:
             if (word in _INNER and _is_inner(text, start)) or (text[start] == "x" and _NOISE.fullmatch(word)):
                 continue
             word = "|" if first == "\t" else "?" if first == "?" else word
