@@ -174,6 +174,7 @@ def _severity(marked: Marked, territory: Territory) -> Severity | None:
         if mention.start <= span.start and span.end <= mention.end:
             return Severity(span.key)
         linked = marked.pack.words["copulas"] & set(marked.words[mention.end : span.start])
+        linked = linked or _stands_behind(marked, mention, span)
         if (
             mention.end <= span.start
             and span.end <= territory.right
@@ -182,6 +183,16 @@ def _severity(marked: Marked, territory: Territory) -> Severity | None:
         ):
             return Severity(span.key)
     return None
+
+
+def _stands_behind(marked: Marked, mention: Span, grade: Span) -> frozenset[str]:
+    """The grade, where it follows its noun as in Spanish: "derrame izquierdo moderado"."""
+    sides = {i for s in marked.sides for i in range(s.start, s.end)}
+    alone = all(i in sides for i in range(mention.end, grade.start))
+    written = marked.text(grade)
+    return marked.pack.words["grades_behind"].intersection(
+        (written, written.replace(" ", "")) if alone else ()
+    )
 
 
 def _grades_a_change(marked: Marked, span: Span, mention: Span) -> bool:

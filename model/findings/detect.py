@@ -57,7 +57,7 @@ def language_of(text: str, vocabulary: Vocabulary) -> Language:
 
 
 def may_be_mixed(text: str, language: Language, vocabulary: Vocabulary) -> bool:
-    """Whether a report holds any sign of another language than its own: only then must its sentences be asked."""
+    """Whether a report holds any word of another language: only then is each sentence checked."""
     if not text.isascii():
         return True
     denials, others = _foreign_marks(vocabulary, language.pack)
@@ -115,7 +115,7 @@ def _by_words(words: list[str], text: str, vocabulary: Vocabulary) -> Language:
 
 @lru_cache(maxsize=16)
 def _kinds_of_words(vocabulary: Vocabulary) -> dict[str, frozenset[str]]:
-    """Each word with what it tells of the language: known to a pack, one of its small words, of an unread one."""
+    """What each word says of the language: known to a pack, a function word of it, or of an unread one."""
     denials, others = _unread_words()
     groups: dict[str, Set[str]] = {"unread": denials | others}
     for code, pack in vocabulary.packs.items():

@@ -21,6 +21,7 @@ from model.findings.speech.repairs import takes_back
 from model.findings.text.characters import Plain, plain
 from model.findings.text.choices import REASON, is_unmade, other_choices
 from model.findings.text.headings import Kind
+from model.findings.text.leads import with_leads
 from model.findings.text.questions import with_answers
 from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.types import Finding, Presence
@@ -110,7 +111,7 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     refused: list[tuple[str, str]] = []
     unread: list[str] = []
     mixed = may_be_mixed(source.text, language, vocabulary)
-    for sentence in _sentences(source.text, reader):
+    for sentence in with_leads(source.text, _sentences(source.text, reader), reader):
         start, end = source.passage(sentence.start, sentence.end)
         evidence = source.original[start:end]
         reason = foreign_sentence(sentence.text, language, vocabulary) if mixed else ""
@@ -120,7 +121,10 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
             refused.append((evidence, reason))
             continue
         taken = takes_back(sentence.text, pack)
-        if taken == "all" and reads:  # "Scratch that."
+        moved = None
+        if taken and reads:
+            moved = side_of(reader, sentence.text)
+        if taken == "all" and reads and moved is None:  # "Scratch that."
             reads[-1] = []
         found = list(_placed(_read_sentence(reader, sentence), evidence, (start, end)))
         if not found:
@@ -128,8 +132,10 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
         reads.append(found)
         if taken == "same" and found:
             replace_concepts(reads)
-        elif taken == "same" and (side := side_of(reader, sentence.text)) is not None:
-            move_to(reads, side, vocabulary)
+        elif taken and found and moved is not None:
+            reads[-2] = []
+        elif moved is not None:
+            move_to(reads, moved, vocabulary)
     listed = [read for found in reads for read in found]
     return ReportReading(
         findings=merged(listed, vocabulary),
@@ -150,6 +156,8 @@ def _sentences(text: str, reader: Reader) -> Sequence[Sentence]:
 
 def _read_sentence(reader: Reader, sentence: Sentence) -> tuple[Read, ...]:
     dropped = [(a - sentence.start, b - sentence.start) for a, b in sentence.dropped]
+    if sentence.lead:
+        return explained(reader, f"{sentence.lead} {sentence.text}", (), sentence.label)
     return explained(reader, sentence.text, (*dropped, *other_choices(sentence.text)), sentence.label)
 
 

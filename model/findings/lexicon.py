@@ -7,7 +7,7 @@ or a whole language, in its vocabulary file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -19,6 +19,7 @@ from model.findings.text.headings import HeadingWords, Kind
 from model.findings.variants import british
 
 SHIPPED = ("en", "zh", "de", "es")
+_BRACED = re.compile(r"\{([a-z_]+)\}")
 STATUSES = ("negated", "uncertain", "historical", "hypothetical")
 WORDS = (
     "walls", "joins", "shares", "copulas", "not_at", "comparatives", "verbs", "single_hedges",
@@ -26,7 +27,8 @@ WORDS = (
     "and", "with", "old", "purposes", "prior_films", "other_views", "this_film", "seen", "at", "motion",
     "towards", "repairs", "retractions", "elided", "nouns_follow_not", "answers_no", "comma", "not",
     "none", "one", "clear", "through_lists", "explains", "or", "answers_yes", "excepts", "portions",
-    "pronouns", "relatives", "showed", "conditionals", "ends_of_devices",
+    "pronouns", "relatives", "showed", "conditionals", "ends_of_devices", "changes", "former", "months",
+    "grades_behind", "clause_signs", "leads", "changed", "that_there", "verbs_of_several",
 )  # fmt: skip
 
 
@@ -82,8 +84,11 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def pack_of(data: Mapping[str, Any]) -> Pack:
     """A pack from data that `lexicon_check.pack_problems` has found right."""
 
+    def listed(phrases: Iterable[Any]) -> tuple[str, ...]:
+        return tuple(form for phrase in phrases for form in _written_out(str(phrase), data.get("words", {})))
+
     def phrases(section: str) -> dict[str, tuple[str, ...]]:
-        return {key: tuple(map(str, listed)) for key, listed in data.get(section, {}).items()}
+        return {key: listed(of) for key, of in data.get(section, {}).items()}
 
     headings = data.get("headings", {})
     names: dict[str, Kind] = {str(name): kind for kind, listed in headings.items() for name in listed}
@@ -99,9 +104,9 @@ def pack_of(data: Mapping[str, Any]) -> Pack:
     return Pack(
         language=str(data["language"]),
         name=str(data["name"]),
-        before={s: tuple(data.get(s, {}).get("before", ())) for s in STATUSES},
-        after={s: tuple(data.get(s, {}).get("after", ())) for s in STATUSES},
-        not_negated=tuple(data.get("not_negated", ())),
+        before={s: listed(data.get(s, {}).get("before", ())) for s in STATUSES},
+        after={s: listed(data.get(s, {}).get("after", ())) for s in STATUSES},
+        not_negated=listed(data.get("not_negated", ())),
         ends=tuple(data.get("ends", ())),
         new_statement=frozenset(map(str, data.get("new_statement", ()))),
         exceptions=tuple(data.get("exceptions", ())),
@@ -121,6 +126,16 @@ def pack_of(data: Mapping[str, Any]) -> Pack:
         terms=_terms(data.get("terms", {})),
         wording=data.get("wording", {}),
     )
+
+
+def _written_out(phrase: str, words: Mapping[str, Any]) -> Iterator[str]:
+    """The phrases that "neither {changes} nor {changes}" stands for; {changes} is a list of `words`."""
+    name = _BRACED.search(phrase)
+    if name is None:
+        yield phrase
+        return
+    for word in words[name[1]]:
+        yield from _written_out(phrase.replace(name[0], str(word), 1), words)
 
 
 def _as_written(phrase: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
@@ -56,9 +57,19 @@ def _problems(data: Mapping[str, Any], concepts: Mapping[str, Any]) -> Iterator[
         table = data.get(key, {})
         if not isinstance(table, Mapping) or not all(isinstance(v, str) for v in table.values()):
             yield f"{key}: must map words to words"
+    yield from _braces(data)
     yield from _terms(data.get("terms", {}), concepts)
     if "wording" in data:
         yield from wording_problems(data["wording"], concepts)
+
+
+def _braces(data: Mapping[str, Any]) -> Iterator[str]:
+    """Names in braces that are no list of `words`."""
+    listed = data.get("words", {}) if isinstance(data.get("words", {}), Mapping) else {}
+    for section in (*STATUSES, "not_negated", "change", "severity", "states", "laterality"):
+        for name in re.findall(r"\{([^{}]*)\}", repr(data.get(section, ""))):
+            if "'" not in name and name not in listed:
+                yield f"{section}: {{{name}}} is no list of `words`"
 
 
 def _table(path: str, table: object, allowed: tuple[str, ...]) -> Iterator[str]:

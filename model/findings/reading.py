@@ -22,7 +22,7 @@ from model.findings.scope.unchanged import is_unchanged
 from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
 from model.findings.speech.answers import answered
-from model.findings.speech.contrast import without_excluded_side
+from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
 from model.findings.speech.repairs import repaired
@@ -80,7 +80,7 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
     return marked
 
 
-_STEPS = (repaired, without_excluded_side, answered, with_exceptions, with_subjects)
+_STEPS = (repaired, without_excluded_side, without_former_side, answered, with_exceptions, with_subjects)
 
 
 def _sentence_reads(

@@ -106,6 +106,8 @@ class Reader:
         if not self._letters.isdisjoint(text):
             found = [self._letter(text, found, i) if t[2] - t[1] == 1 else t for i, t in enumerate(found)]
         bag = {token[0] for token in found}  # each step below looks at the tokens only if a word calls for it
+        if not self.pack.words["months"].isdisjoint(bag):
+            found = [self._month(text, found, i) for i in range(len(found))]
         if max(map(len, bag - self._tree.words), default=0) >= SHORTEST:
             found = unglued(found, self._tree.words, self.pack.words["none"])
         if "+" in bag:
@@ -140,9 +142,21 @@ class Reader:
             tokens=tuple(tokens),
             words=words,
             bag=bag,
-            walls=() if walls.isdisjoint(bag) else tuple([i for i, word in enumerate(words) if word in walls]),
+            walls=()
+            if walls.isdisjoint(bag)
+            else tuple([i for i, word in enumerate(words) if word in walls]),
             **_NO_SPANS | longest,
         )
+
+    def _month(self, text: str, tokens: Sequence[Token], index: int) -> Token:
+        """ "3 May", "May 2024", "in May": the month, not the hedge."""
+        token = tokens[index]
+        if token.word not in self.pack.words["months"] or not text[token.start : token.start + 1].isupper():
+            return token
+        before = tokens[index - 1].word if index else ""
+        after = tokens[index + 1].word if index + 1 < len(tokens) else ""
+        dated = before[:1].isdigit() or after[:1].isdigit() or before in self.pack.words["at"]
+        return Token(f"month:{token.word}", token.start, token.end) if dated else token
 
     def _letter(self, text: str, tokens: Sequence[Token], index: int) -> Token:
         """ "L" and "R" alone are sides: "L effusion", "(R)", never "L2", "2 L" or "r"."""

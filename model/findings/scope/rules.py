@@ -136,6 +136,19 @@ def reopened(case: Case) -> Context | None:
     return None
 
 
+def denied_end(case: Case) -> Context | None:
+    """A denied end leaves the finding present: "no evidence that the effusion has resolved"."""
+    denials = [s for s in case.governing if s.kind == "negated"]
+    ends = {(c.start, c.end) for c in case.marked.changes if c.key == "resolved"}
+    for end in (s for s in denials if not s.forward and (s.cue.start, s.cue.end) in ends):
+        between = case.marked.words[case.mention.end : end.cue.start]
+        if not _SIGNS.isdisjoint(between):
+            continue
+        for denial in (s for s in denials if s.forward and s.cue.end <= case.mention.start):
+            return Context(Status.AFFIRMED, denial.cue, denial, "denied-end")
+    return None
+
+
 def nearest_cue(case: Case) -> Context | None:
     """Of the cues that govern a mention the nearest decides."""
     nearest = _nearest(case)
@@ -145,12 +158,14 @@ def nearest_cue(case: Case) -> Context | None:
     return Context(status, nearest.cue, nearest, "nearest-cue")
 
 
+_SIGNS = frozenset((",", ";", ".", "-", "(", ":"))
 _BOTH = frozenset(("negated", "uncertain"))
 # Each rule with the kinds of cues without which it cannot decide.
 RULES: tuple[tuple[Rule, frozenset[str]], ...] = (
     (asked_for, frozenset(("hypothetical",))),
     (once_so, frozenset(("historical",))),
     (old_disease, frozenset()),
+    (denied_end, frozenset(("negated",))),
     (reopened, _BOTH),
     (denied_purpose, _BOTH),
     (verdict, _BOTH),

@@ -112,12 +112,13 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
     if marked.text(cue) == "non":  # "non-displaced fracture" denies the displacement only
         return cue.end + 1 if any((m.start, m.end) == (cue.end, cue.end + 1) for m in mentions) else cue.end
     pack, words = marked.pack.words, marked.words
-    ends = {c.start for c in marked.cues if c.kind == "end" and c.start >= cue.end}
+    begin = _behind_lead(marked, cue)
+    ends = {c.start for c in marked.cues if c.kind == "end" and c.start >= begin}
     openers = {c.start for c in marked.cues if c.kind == "before:negated" and c.start > cue.end}
     before = words[: cue.start]
     bracketed = before.count("(") > before.count(")")
     parting = pack["and"] | pack["with"] | {",", ":"}
-    for index in range(cue.end, len(words)):
+    for index in range(begin, len(words)):
         word = words[index]
         if index in ends or word in _HARD_STOPS or (word == ")" and bracketed):
             return index
@@ -130,7 +131,7 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
                 if not _opens_statement(marked, index):
                     continue
                 return index
-            if word == ":" or _list_ends(marked, cue, index):
+            if word == ":" or _list_ends(marked, cue, index) or _begins_normal_part(marked, index, mentions):
                 return index
     return len(words)
 
@@ -149,6 +150,25 @@ def _begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bo
     pack = marked.pack.words
     joins = pack["alternatives"] | pack["and"] | pack["comma"]
     return joins.isdisjoint(marked.words[index:following])
+
+
+def _behind_lead(marked: Marked, cue: Span) -> int:
+    """Where what a cue governs may begin: of "negative for the following: effusion" behind the colon."""
+    index = cue.end
+    while index < len(marked.words) and marked.words[index] in marked.pack.words["leads"]:
+        index += 1
+    return index + 1 if marked.words[index : index + 1] == (":",) else cue.end
+
+
+def _begins_normal_part(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
+    """ "No widening, trachea central": a part with a normal state is never a further item of a denial."""
+    normal = [s for s in marked.states if s.key in ("normal", "clear")]
+    return any(
+        m.kind == "statement"
+        and m.start == index + 1
+        and any(m.start <= s.start and s.end == m.end for s in normal)
+        for m in mentions
+    )
 
 
 def _list_ends(marked: Marked, cue: Span, index: int) -> bool:
@@ -201,25 +221,43 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
         return _label_start(marked, cue, mentions)
     parting = pack["and"] | pack["with"] | {","}
     passed_mention = False
+    if _has_own_subject(marked, cue, mentions):
+        return cue.start
     for index in range(cue.start - 1, -1, -1):
         word = words[index]
+        if word in pack["clause_signs"] and passed_mention:
+            return index + 1
         if index in ended and not passed_mention and _lacks_subject(marked, index, cue):
             continue
         if word in _HARD_STOPS or index in ended:
             return index + 1
         if word in pack["verbs"] and passed_mention:
             return index + 1
-        if word in parting and passed_mention and _statement_before(marked, index):
+        listed = word in parting and passed_mention and not _is_of_several(marked, index, cue)
+        if listed and _statement_before(marked, index):
+            return index + 1
+        if listed and word == "," and _is_described(marked, index, cue, mentions):
             return index + 1
         passed_mention = passed_mention or any(m.start == index for m in mentions)
     return 0
 
 
+def _has_own_subject(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
+    """Whether a cue has a subject that is no finding: "fracture, displacement not seen"."""
+    sign = next((i for i in range(cue.start - 1, -1, -1) if marked.words[i] in (",", "、")), -1)
+    if sign < 0 or any(m.start > sign and m.end <= cue.start for m in mentions):
+        return False
+    return not _lacks_subject(marked, sign, cue) and any(m.end <= sign for m in mentions)
+
+
 def _lacks_subject(marked: Marked, index: int, cue: Span) -> bool:
     """Whether nothing new is named between an end and a cue: "but cannot be excluded", "which has gone"."""
     pack = marked.pack.words
-    light = pack["pronouns"] | pack["elided"] | pack["verbs"] | pack["relatives"] | pack["walls"] | {","}
-    graded = {i for s in marked.severities for i in range(s.start, s.end)}
+    light = (
+        pack["pronouns"] | pack["elided"] | pack["verbs"] | pack["relatives"] | pack["walls"] | pack["and"]
+    )
+    light |= pack["former"] | pack["this_film"] | {",", "、", "(", ")", "-"}
+    graded = {i for s in (*marked.severities, *marked.sides, *marked.places) for i in range(s.start, s.end)}
     graded |= {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
     between = range(index, cue.start)
     return all(i in graded or marked.words[i] in light for i in between)
@@ -228,13 +266,45 @@ def _lacks_subject(marked: Marked, index: int, cue: Span) -> bool:
 def _label_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
     """Where a label begins that an answer governs: "effusion / pneumothorax: none" denies both."""
     words, start = marked.words, cue.start - (marked.words[cue.start - 1] in (":", "("))
+    passed = False
     while start > 0 and words[start - 1] not in (";", ".", ":") and cue.start - start < 12:
+        if words[start - 1] == "," and passed and _is_described(marked, start - 1, cue, mentions):
+            break
         start -= 1
-    near = [m.start for m in mentions if cue.start - 3 <= m.end <= cue.start]
+        passed = passed or any(m.start == start for m in mentions)
+    near = [
+        m.start
+        for m in mentions
+        if cue.start - 3 <= m.end <= cue.start and "," not in words[m.end : cue.start]
+    ]
     label = words[start : cue.start]
     if near and any(word in marked.pack.words["verbs"] for word in label):
         return max(near)
     return start if near else cue.start
+
+
+def _is_of_several(marked: Marked, index: int, cue: Span) -> bool:
+    """Whether a verb of several subjects governs a list: "…, consolidation and opacity have resolved"."""
+    pack, behind = marked.pack.words, marked.words[index : cue.end]
+    listed = not (pack["and"] | pack["or"]).isdisjoint(behind)
+    return listed and not pack["verbs_of_several"].isdisjoint(behind)
+
+
+def _is_described(marked: Marked, index: int, cue: Span, mentions: Sequence[Span]) -> bool:
+    """Whether what stands before a comma is described, and so no item of a list that a cue governs.
+
+    "Small effusion, pneumothorax absent"; but "effusion, pneumothorax absent".
+    """
+    begin = max((i + 1 for i in range(index) if marked.words[i] in (",", "、", *_HARD_STOPS)), default=0)
+
+    def inside(spans: Sequence[Span]) -> bool:
+        return any(begin <= s.start and s.end <= index for s in spans)
+
+    sided = inside(marked.sides) and not any(index < s.start < cue.start for s in marked.sides)
+    statements = [m for m in mentions if m.kind == "statement"]
+    # "Enlarged heart": an adjective that is a part of the term.
+    enlarged = [t for t in marked.terms if any(s.start == t.start and s.end < t.end for s in marked.states)]
+    return sided or any(map(inside, (marked.severities, marked.changes, statements, enlarged)))
 
 
 def _statement_before(marked: Marked, index: int) -> bool:

@@ -1,8 +1,8 @@
-"""Sides that are named to be excluded: "on the left, not the right", "left (NOT right)"."""
+"""Sides that are not the finding's: "on the left, not the right"; "now right, previously on the left"."""
 
 from __future__ import annotations
 
-from model.findings.spans import Marked
+from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
 _LIGHT = frozenset(("the", "on", "in", "at", ","))
@@ -30,6 +30,37 @@ def without_excluded_side(marked: Marked) -> list[Token] | None:
                 begin -= 1
             return [*marked.tokens[:begin], *marked.tokens[side.end :]]
     return None
+
+
+def without_former_side(marked: Marked) -> list[Token] | None:
+    """The tokens without the side on which a finding used to be; None if they name none."""
+    sides = [s for s in marked.sides if s.key in ("left", "right")]
+    if len({s.key for s in sides}) < 2:
+        return None
+    for side in sides:
+        begin = _begin_of_former(marked, side)
+        if begin >= 0:
+            to = (
+                marked.words[begin] == "from"
+            )  # "from the left to the right": the side behind "to" is the finding's
+            return [*marked.tokens[:begin], *marked.tokens[side.end + to :]]
+    return None
+
+
+def _begin_of_former(marked: Marked, side: Span) -> int:
+    """Where "previously on the left" begins, or "from the left to …"; -1 for neither."""
+    words, pack = marked.words, marked.pack.words
+    at = side.start - 1 - (words[side.start - 1 : side.start] == ("the",))
+    if at <= 0:
+        return -1
+    moved_on = words[side.end : side.end + 1]
+    if words[at] == "from" and moved_on and moved_on[0] in pack["towards"]:
+        return at
+    if words[at] not in pack["at"]:
+        return -1
+    while at and words[at - 1] in pack["seen"] | pack["verbs"] | {"located", "lying"}:
+        at -= 1
+    return at - 1 if at and words[at - 1] in pack["former"] else -1
 
 
 def _stands_beside(marked: Marked, negation: int) -> bool:

@@ -41,7 +41,19 @@ def repaired(marked: Marked) -> list[Token] | None:
                 return [*tokens[: replaced[-1].start], *tokens[end:]]
     if any(term.start >= end for term in marked.terms):
         return tokens[end:]
+    if (said := _said_of_the_same(marked, before, end)) is not None:
+        return said
     return [*tokens[:before], *tokens[end:]]
+
+
+def _said_of_the_same(marked: Marked, before: int, end: int) -> list[Token] | None:
+    """What replaces a statement with the noun of that statement: "…, pardon me, there is a small one"."""
+    nouns = [t for t in marked.terms if t.end <= before and t.kind in ("synonym", "weak")]
+    ones = [i for i in range(end, len(marked.words)) if marked.words[i] in marked.pack.words["one"]]
+    if not nouns or not ones:
+        return None
+    noun = marked.tokens[nouns[-1].start : nouns[-1].end]
+    return [*marked.tokens[end : ones[0]], *noun, *marked.tokens[ones[0] + 1 :]]
 
 
 def takes_back(sentence: str, pack: Pack) -> str:

@@ -13,11 +13,18 @@ from model.findings.spans import Reader
 
 REASON = "a choice of the template was not made"
 _BRACKETED = re.compile(r"[\[{<]([^\[\]{}<>\n]{1,80}[/|][^\[\]{}<>\n]{1,80})[\]}>]")
+# A field that was never filled: "Pneumothorax: [ ].", "Effusion: ___", "{side} effusion of {size}".
+_EMPTY = re.compile(
+    r"[:=]\s{0,9}(?:\[[\s_.]{0,40}\]|\{[^{}\n]{0,40}\}|<[^<>\n]{0,40}>|_{2,40}|\*{2,40})?\s{0,9}[.;,]?\s{0,9}$"
+    r"|\{[^{}\n]{0,40}\}"
+)
 _OPTIONS = re.compile(r"[/|]")
 
 
 def is_unmade(reader: Reader, sentence: str) -> bool:
     """Whether a sentence leaves open between a template's alternatives whether something is there."""
+    if _EMPTY.search(sentence) is not None and reader.mark(sentence).terms:
+        return True
     if "/" not in sentence and "|" not in sentence:
         return False
     if any(_decides(reader, _OPTIONS.split(match[1])) for match in _BRACKETED.finditer(sentence)):

@@ -96,7 +96,7 @@ def _labelled(text: str, at: int, label: str, vocabulary: HeadingWords, *, whole
     for start in words:
         name = label[start:]
         kind = vocabulary.names.get(_key(name))
-        if kind not in (None, "part", "diagnosis") and name[0].isupper():
+        if kind not in (None, "part", "diagnosis") and not name[0].islower():  # Chinese has no capitals
             return Heading(at - len(name), at + 1, kind, _key(name))
     return None
 

@@ -18,7 +18,8 @@ class Sentence:
     """`text[start:end]` of the report, stripped; `impression` whether it stands in the conclusion.
 
     dropped: stretches of the report that belong to boxes which are not ticked. label: the label of an
-    earlier sentence of its line ("LEFT LUNG:") under which this one stands.
+    earlier sentence of its line ("LEFT LUNG:") under which this one stands. lead: the words of the line
+    above a list ("No evidence of") that each of its items goes on from.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Sentence:
     addendum: bool = False
     dropped: tuple[tuple[int, int], ...] = ()
     label: str = ""
+    lead: str = ""
 
 
 _ABBREVIATIONS = re.compile(
@@ -37,7 +39,28 @@ _ABBREVIATIONS = re.compile(
 )
 # How these end, and single letters: nearly every sentence ends otherwise, and need not be searched.
 _ABBREVIATED = frozenset(
-    "dr mr rs ms vs ox no st ig resp sp cl pt of jr sr lt rt at od in ca cf zw gf dv".split()
+    (
+        *(
+            "dr",
+            "mr",
+            "rs",
+            "ms",
+            "vs",
+            "ox",
+            "no",
+            "st",
+            "ig",
+            "sp",
+            "cl",
+            "pt",
+            "of",
+            "jr",
+            "sr",
+            "lt",
+            "rt",
+        ),
+        *("at", "od", "in", "ca", "cf", "zw", "gf", "dv"),
+    )
 )
 _ENDS_WITH_NO = re.compile(r"\bno\.$", re.IGNORECASE)
 # White space is bounded in all patterns: a page of blanks must not cost its square.
