@@ -38,6 +38,7 @@ from agent.database.audit.record import Action
 MINOR_FAILURE, SUCCESS = "4", "0"
 # C-FIND of the Study Root model (PS3.4 C.6.2).
 _STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+_MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -268,7 +269,8 @@ def _alert(root: Element, event: Occurrence) -> None:
 
 def _queried(root: Element, event: Occurrence) -> None:
     ours = event.action == Action.QUERY
-    identifier, id_type = (_STUDY_ROOT_FIND, SOP_CLASS_UID) if ours else ("worklist", SEARCH_CRITERIA)
+    asked = _MODALITY_WORKLIST if event.details.get("query") == "WORKLIST" else _STUDY_ROOT_FIND
+    identifier, id_type = (asked, SOP_CLASS_UID) if ours else ("worklist", SEARCH_CRITERIA)
     element = SubElement(
         root,
         "ParticipantObjectIdentification",

@@ -87,6 +87,11 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
             else _answers("archive", settings.archive)
         )
 
+    if settings.mwl is not None:
+        from agent.commands.doctor_destination import worklist_found
+
+        yield _check_of("mwl", worklist_found(settings.mwl, ECHO_WITHIN_S))
+
 
 def _right(name: str, found: str) -> Check:
     return Check(name=name, verdict=CheckResult.RIGHT, found=found)

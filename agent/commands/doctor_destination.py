@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydicom.uid import UID
 
 from agent.foundation.errors import AgentError
-from agent.foundation.settings.destination import DestinationSettings
+from agent.foundation.settings.tree import DestinationSettings, MwlSettings
 from agent.network.port_probe import PortState, probe_port
 from agent.network.scu import NoContext, Peer, associated
 from agent.network.store_scu import echo
+from agent.network.worklist_scu import offers_worklist
 from dicom_sr.document import sop_classes_of
 
 
@@ -19,6 +20,20 @@ def trouble_of(peer: Peer) -> tuple[str, str] | None:
     except AgentError as error:
         return _explained(peer, str(error))
     return None
+
+
+def worklist_found(settings: MwlSettings, within_s: float) -> tuple[str, str]:
+    """Whether the modality worklist offers queries; what was found, and what to do if it does not."""
+    hurried = settings.model_copy(update={"timeout_s": min(settings.timeout_s, within_s)})
+    where = f"{settings.ae_title} at {settings.host}:{settings.port}"
+    try:
+        offered = offers_worklist(hurried)
+    except AgentError as error:
+        said, remedy = _explained(hurried, str(error).replace("the destination", "the worklist"))
+        return f"{where}: {said}", remedy
+    if not offered:
+        return f"{where}: it does not offer Modality Worklist", "name the RIS or broker that has the worklist"
+    return f"{where} offers Modality Worklist{' over TLS' if settings.tls else ''}", ""
 
 
 def document_trouble(destination: DestinationSettings) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""The tables of what other systems tell in HL7: the messages themselves, orders, and patients."""
+"""The tables of what other systems tell: HL7 messages, orders and the searches for them, and patients."""
 
 from __future__ import annotations
 
@@ -57,8 +57,25 @@ class Order(Base):
     patient_id: Mapped[str] = mapped_column(Text, default="")
     issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")
     canceled: Mapped[bool] = mapped_column(Boolean, default=False)
-    message_id: Mapped[int] = mapped_column(ForeignKey("hl7_messages.id"))
+    # None where a modality worklist has told it.
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("hl7_messages.id"))
     updated_at: Mapped[datetime]
+
+
+class OrderSearch(Base):
+    """The search for a study's order in the modality worklist (`agent.ris.order_search`)."""
+
+    __tablename__ = "order_searches"
+    __table_args__ = (Index("ix_order_searches_open", "ended_at", "next_at"),)
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
+    attempts: Mapped[int] = mapped_column(Integer)
+    begun_at: Mapped[datetime]
+    # When it is due again; a process that dies while it asks is followed by another one then.
+    next_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    # order-found | order-none | order-mismatch | order-known | why it failed.
+    code: Mapped[str | None] = mapped_column(String(64))
 
 
 class KnownPatient(Base):

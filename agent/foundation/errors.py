@@ -331,6 +331,20 @@ class ArchiveLate(AgentError):
     retryable = True
 
 
+class WorklistUnavailable(AgentError):
+    """The modality worklist cannot be reached or is silent: check the section `mwl`; it is asked again."""
+
+    code = "worklist-unavailable"
+    retryable = True
+
+
+class WorklistRefused(AgentError):
+    """The modality worklist refuses to answer: it must know our AE title and offer Modality Worklist."""
+
+    code = "worklist-refused"
+    retryable = True
+
+
 class CommitmentFailed(AgentError):
     """The destination did not accept the request for storage commitment; the request is repeated."""
 

@@ -49,6 +49,14 @@ def _apply(
 def _order(
     told: OrderTold, session: Session, message: Message, message_id: int, number: int, now: datetime
 ) -> None:
+    enter_order(session, told, message_id, now)
+
+
+def enter_order(session: Session, told: OrderTold, message_id: int | None, now: datetime) -> None:
+    """Enter an order, or what is new of it, and tell the studies that fulfil it.
+
+    message_id: the HL7 message that told it; None for a modality worklist.
+    """
     key = _key(told)
     order = session.scalars(select(Order).where(Order.key == key).with_for_update()).first()
     if order is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from agent.database.audit.record import Recorder
     from agent.objects.store import InstanceStore
+    from agent.ris.order_search import OrderSearcher
     from agent.ris.server import MllpServer
     from model.reporting.reporter import Reporter
 
@@ -121,6 +122,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     priors = PriorFetcher(database, store, settings, incoming, owner=lifecycle.id)
     port = scp.start()
     hl7 = _hl7(settings, database, recorder)
+    orders = _order_searcher(settings, database)
     about = partial(_listener_about, settings, port, scp, stow, hl7)
     try:
         audited = _audited(settings, database, "listener", lifecycle)
@@ -129,6 +131,8 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
+            if orders is not None:
+                orders.start()
             if stow is not None:
                 stow.start()
             lifecycle.ready("listener", "listener-holds", "APScheduler")
@@ -139,6 +143,8 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             if settings.listener.keep_house:
                 housekeeper.stop()
             priors.stop()
+            if orders is not None:
+                orders.stop()
     finally:
         scp.stop(0.0)
         database.close()
@@ -176,6 +182,15 @@ def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServ
     port = server.start()
     get_logger("hl7").info("listening", host=settings.hl7.host, port=port)
     return server
+
+
+def _order_searcher(settings: Settings, database: Database) -> OrderSearcher | None:
+    """Return what asks the modality worklist, where the settings name one."""
+    if settings.mwl is None:
+        return None
+    from agent.ris.order_search import OrderSearcher
+
+    return OrderSearcher(database, settings.mwl)
 
 
 def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:

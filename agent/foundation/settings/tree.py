@@ -26,6 +26,7 @@ from agent.foundation.settings.hl7 import Hl7Settings as Hl7Settings
 from agent.foundation.settings.keeping import AuditSettings as AuditSettings
 from agent.foundation.settings.keeping import RetentionSettings as RetentionSettings
 from agent.foundation.settings.listener_tls import TlsSettings as TlsSettings
+from agent.foundation.settings.mwl import MwlSettings as MwlSettings
 from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
 from agent.foundation.settings.rules import DEFAULT_URGENCY as DEFAULT_URGENCY
 from agent.foundation.settings.rules import EligibilityRule as EligibilityRule
@@ -250,6 +251,7 @@ class Settings(SitedSettings, BaseSettings):
     storage: StorageSettings = StorageSettings()
     listener: ListenerSettings = ListenerSettings()
     hl7: Hl7Settings = Hl7Settings()
+    mwl: MwlSettings | None = None
     studies: StudySettings = StudySettings()
     archive: ArchiveSettings | None = None
     priors: PriorSettings = PriorSettings()

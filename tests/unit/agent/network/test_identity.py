@@ -15,11 +15,12 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from agent.foundation.errors import AgentError
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from agent.foundation.settings.tree import ArchiveSettings, DestinationSettings
+from agent.foundation.settings.tree import ArchiveSettings, DestinationSettings, MwlSettings
 from agent.network.commitment_scu import ask, look_up
 from agent.network.commitment_terms import CommitmentItem, CommitmentRequest
 from agent.network.query_scu import open_archive
 from agent.network.store_scu import echo, open_connection
+from agent.network.worklist_scu import worklist_entries
 
 ITEM = CommitmentItem(
     delivery_id=1,
@@ -56,10 +57,16 @@ def commit(port: int) -> None:
     ask(destination(port), request, wait_s=1, on_report=lambda event: (0, None))
 
 
+def worklist(port: int) -> None:
+    """Ask a modality worklist."""
+    worklist_entries(MwlSettings(host="127.0.0.1", port=port, timeout_s=5), "A1")
+
+
 CALLS: dict[str, Callable[[int], object]] = {
     "C-STORE": store,
     "C-ECHO": lambda port: echo(destination(port)),
     "C-FIND and C-MOVE": archive,
+    "C-FIND in a modality worklist": worklist,
     "N-ACTION": commit,
     "C-FIND of a document": lambda port: look_up(destination(port), [ITEM]),
 }

@@ -1,0 +1,81 @@
+"""From the entries of a modality worklist to the order of a study. Pure.
+
+Source: PS3.4 table K.6-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pydicom import Dataset
+
+from agent.objects.header import HIGH_PRIORITY, ROUTINE_PRIORITY, STAT_PRIORITY
+from agent.objects.identity import Patient, contradicts
+from agent.ris.told import OrderTold
+from dicom_sr.orders import orders_of
+from dicom_sr.source import text
+
+FOUND, NONE_FOUND, MISMATCH = "order-found", "order-none", "order-mismatch"
+_PRIORITIES = {"STAT": STAT_PRIORITY, "HIGH": HIGH_PRIORITY}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryChoice:
+    """The order that the entries tell of a study, and if there is none, why."""
+
+    code: str
+    order: OrderTold | None = None
+
+
+def choose_entry(
+    entries: Sequence[Dataset], *, accession_number: str, study_instance_uid: str, patient: Patient
+) -> EntryChoice:
+    """Choose among a worklist's answers.
+
+    An entry counts if it has the accession number, whatever the worklist made of the query, and names no
+    other patient. Several procedure steps of one order are one. Of several orders the one with the study's
+    UID counts; without it none does, because nothing tells which of them the images belong to.
+    """
+    own = [one for one in entries if text(one, "AccessionNumber") == accession_number]
+    fitting = [one for one in own if not contradicts(_patient(one), patient) and text(one, "PatientID")]
+    told = [_order(one, accession_number) for one in fitting]
+    exact = [one for one in told if one.study_instance_uid == study_instance_uid]
+    distinct = list({_number(one): one for one in exact or told}.values())
+    if len(distinct) == 1:
+        # A modality that makes a UID of its own does not take the worklist's: the accession number tells.
+        return EntryChoice(code=FOUND, order=replace(distinct[0], study_instance_uid=""))
+    return EntryChoice(code=MISMATCH if own else NONE_FOUND)
+
+
+def _order(entry: Dataset, accession_number: str) -> OrderTold:
+    leading = orders_of([entry]).orders[0]
+    return OrderTold(
+        patient=_patient(entry),
+        placer_number=leading.placer_order_number,
+        filler_number=leading.filler_order_number,
+        accession_number=accession_number,
+        study_instance_uid=leading.study_instance_uid,
+        procedure_id=leading.requested_procedure_id,
+        procedure=leading.requested_procedure_description
+        or ("" if leading.requested_procedure_code is None else leading.requested_procedure_code.meaning),
+        clinical_question=leading.clinical_question
+        or text(entry, "AdmittingDiagnosesDescription")
+        or text(entry, "AdditionalPatientHistory"),
+        priority=_PRIORITIES.get(text(entry, "RequestedProcedurePriority").upper(), ROUTINE_PRIORITY),
+        canceled=False,
+    )
+
+
+def _number(order: OrderTold) -> tuple[str, ...]:
+    """Return what makes two entries steps of one order."""
+    return order.placer_number, order.filler_number, order.procedure_id, order.clinical_question
+
+
+def _patient(entry: Dataset) -> Patient:
+    return Patient(
+        patient_id=text(entry, "PatientID"),
+        issuer_of_patient_id=text(entry, "IssuerOfPatientID"),
+        patient_birth_date=text(entry, "PatientBirthDate"),
+        patient_name=text(entry, "PatientName", is_name=True),
+    )
