@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.figures import percentile
 from benchmarks.receive_client import Target, measure
 from benchmarks.receive_servers import dcmtk_storescp, echo_agent, orthanc
+from benchmarks.receive_stow_client import measure_stow
 
 LARGE, SMALL = 10_000_000, 33_000
 ASSOCIATIONS = (1, 4, 16)
@@ -47,6 +48,9 @@ SERVERS: dict[str, Server] = {
     "storescp": dcmtk_storescp,
     "storescp-nodelay": partial(dcmtk_storescp, nodelay=True),
     "orthanc": orthanc,
+    # The same objects over HTTP; compared with each other, not with C-STORE.
+    "echo-agent-stow": partial(echo_agent, stow=True),
+    "orthanc-stow": partial(orthanc, stow=True),
 }
 
 
@@ -101,11 +105,10 @@ def _rows(names: list[str], parent: Path, quick: bool) -> Iterator[Row]:
 
 def _row(name: str, parent: Path, size: int, associations: int, objects: int) -> Row:
     with _folder(parent) as folder, SERVERS[name](folder) as (target, process):
-        measure(target, size_bytes=SMALL, associations=1, objects=3, nodelay=True, seed=2)
+        send = measure_stow if target.path else partial(measure, nodelay=True)
+        send(target, size_bytes=SMALL, associations=1, objects=3, seed=2)
         with _peak_memory(process) as peak:
-            result = measure(
-                target, size_bytes=size, associations=associations, objects=objects, nodelay=True, seed=1
-            )
+            result = send(target, size_bytes=size, associations=associations, objects=objects, seed=1)
     times = [1000 * one for one in result.acknowledgements]
     return Row(
         server=name,
@@ -167,10 +170,12 @@ def _peak_memory(process: psutil.Process) -> Iterator[list[int]]:
 def _summary(rows: list[Row]) -> dict[str, object]:
     rates = {(row.server, row.size_bytes, row.associations): row.per_second for row in rows}
     ours = [row for row in rows if row.server == OURS]
+    pairs = [(f"vs_{name}", OURS, name) for name in SERVERS if name != OURS and not name.endswith("-stow")]
+    pairs.append(("stow_vs_orthanc", "echo-agent-stow", "orthanc-stow"))
     ratios = {
-        f"vs_{name}": round(rates[OURS, LARGE, 4] / rates[name, LARGE, 4], 2)
-        for name in SERVERS
-        if name != OURS and (OURS, LARGE, 4) in rates and (name, LARGE, 4) in rates
+        key: round(rates[one, LARGE, 4] / rates[other, LARGE, 4], 2)
+        for key, one, other in pairs
+        if (one, LARGE, 4) in rates and (other, LARGE, 4) in rates
     }
     return {
         "ratios": ratios,

@@ -18,18 +18,19 @@ CR_IMAGE = "1.2.840.10008.5.1.4.1.1.1"
 EXPLICIT = "1.2.840.10008.1.2.1"
 MAXIMUM_PDU = 131072
 # UIDs of this form keep their length, so that they can be patched in place.
-_UID = "2.25.{:032d}"
-_MARK = _UID.format(0).encode()
+UID = "2.25.{:032d}"
+MARK = UID.format(0).encode()
 _RELEASE = struct.pack(">BxI4x", 5, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A Storage SCP."""
+    """A Storage SCP; with a `path`, a STOW-RS server."""
 
     host: str
     port: int
-    ae_title: str
+    ae_title: str = ""
+    path: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,13 +86,13 @@ class _Template:
     """The PDUs of one C-STORE message, with marks where the UIDs go."""
 
     def __init__(self, size_bytes: int, maximum_pdu: int) -> None:
-        command, dataset = _command(), _dataset(size_bytes)
+        command, dataset = _command(), dataset_of(size_bytes)
         message = _pdus(True, command, maximum_pdu) + _pdus(False, dataset, maximum_pdu)
         self._places = []
-        at = message.find(_MARK)
+        at = message.find(MARK)
         while at >= 0:
             self._places.append(at)
-            at = message.find(_MARK, at + 1)
+            at = message.find(MARK, at + 1)
         self._message = message
 
     def copy(self) -> bytearray:
@@ -100,7 +101,7 @@ class _Template:
 
     def name(self, message: bytearray, number: int) -> None:
         """Make a message that of one object, which is a study of its own."""
-        uid = _UID.format(number).encode()
+        uid = UID.format(number).encode()
         for place in self._places:
             message[place : place + len(uid)] = uid
 
@@ -112,11 +113,13 @@ def _command() -> bytes:
 
     body = element(0x0002, CR_IMAGE.encode()) + element(0x0100, struct.pack("<H", 1))
     body += element(0x0110, struct.pack("<H", 1)) + element(0x0700, struct.pack("<H", 0))
-    body += element(0x0800, struct.pack("<H", 0)) + element(0x1000, _MARK)
+    body += element(0x0800, struct.pack("<H", 0)) + element(0x1000, MARK)
     return element(0x0000, struct.pack("<I", len(body))) + body
 
 
-def _dataset(size_bytes: int) -> bytes:
+def dataset_of(size_bytes: int) -> bytes:
+    """Return a CR image of about this size, Explicit VR Little Endian, with marks where the UIDs go."""
+
     def element(tag: int, vr: bytes, value: bytes) -> bytes:
         value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
         return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
@@ -125,12 +128,12 @@ def _dataset(size_bytes: int) -> bytes:
         return element(tag, b"US", struct.pack("<H", value))
 
     side = max(int((size_bytes / 2) ** 0.5), 8)
-    head = element(0x00080016, b"UI", CR_IMAGE.encode()) + element(0x00080018, b"UI", _MARK)
+    head = element(0x00080016, b"UI", CR_IMAGE.encode()) + element(0x00080018, b"UI", MARK)
     head += element(0x00080020, b"DA", b"20260101") + element(0x00080030, b"TM", b"120000")
     head += element(0x00080050, b"SH", b"A1") + element(0x00080060, b"CS", b"CR")
     head += element(0x00100010, b"PN", b"BENCHMARK^RECEIVE") + element(0x00100020, b"LO", b"P1")
     head += element(0x00180015, b"CS", b"CHEST") + element(0x00185101, b"CS", b"PA")
-    head += element(0x0020000D, b"UI", _MARK) + element(0x0020000E, b"UI", _MARK)
+    head += element(0x0020000D, b"UI", MARK) + element(0x0020000E, b"UI", MARK)
     head += element(0x00200010, b"SH", b"1") + element(0x00200013, b"IS", b"1")
     head += number(0x00280002, 1) + element(0x00280004, b"CS", b"MONOCHROME2")
     head += number(0x00280010, side) + number(0x00280011, side)

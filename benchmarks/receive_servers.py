@@ -19,25 +19,29 @@ from agent.commands.demo.orthanc import free_ports, running_orthanc
 from agent.database import migrate
 from agent.database.session import Database, open_engine
 from agent.foundation.log import configure_logging
-from agent.foundation.settings.tree import ListenerSettings, LogSettings, StudySettings
+from agent.foundation.settings.tree import ListenerSettings, LogSettings, StowSettings, StudySettings
 from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
 from agent.receive.scp import StorageScp
+from agent.service.http_server import stow_server
 from benchmarks.receive_client import Target
 
 MAXIMUM_ASSOCIATIONS = 32
 
 
 @contextmanager
-def echo_agent(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
-    """Our listener, durable, with its database on the same disk."""
+def echo_agent(folder: Path, *, stow: bool = False) -> Iterator[tuple[Target, psutil.Process]]:
+    """Our listener, durable, with its database on the same disk; by C-STORE, or by STOW-RS."""
     here, there = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_listen, args=(folder, there), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_listen, args=(folder, there, stow), daemon=True
+    )
     process.start()
     there.close()  # ours; when the process ends early, recv() says so
     try:
         port = here.recv()
-        yield Target(host="127.0.0.1", port=port, ae_title="ECHO_AGENT"), psutil.Process(process.pid)
+        target = Target(host="127.0.0.1", port=port, ae_title="ECHO_AGENT", path="/studies" if stow else "")
+        yield target, psutil.Process(process.pid)
     finally:
         with suppress(OSError):
             here.send("stop")
@@ -45,7 +49,7 @@ def echo_agent(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
         process.kill()
 
 
-def _listen(folder: Path, pipe: Connection) -> None:
+def _listen(folder: Path, pipe: Connection, stow: bool) -> None:
     configure_logging(LogSettings(level="warning"))
     database = Database(open_engine(f"sqlite:///{folder / 'agent.db'}"))
     migrate.upgrade(database)
@@ -54,10 +58,16 @@ def _listen(folder: Path, pipe: Connection) -> None:
         port=0,
         maximum_associations=MAXIMUM_ASSOCIATIONS,
         maximum_associations_per_peer=MAXIMUM_ASSOCIATIONS,
+        stow=StowSettings(port=0) if stow else None,
     )
-    scp = StorageScp(settings, store, Intake(database, StudySettings()))
-    pipe.send(scp.start())
+    intake = Intake(database, StudySettings())
+    server = stow_server(settings, store, intake, lambda event: None)
+    scp = StorageScp(settings, store, intake)
+    port = scp.start()
+    pipe.send(port if server is None else server.start())
     pipe.recv()
+    if server is not None:
+        server.stop()
     scp.stop(5)
     database.close()
 
@@ -85,15 +95,19 @@ def dcmtk_storescp(folder: Path, *, nodelay: bool = False) -> Iterator[tuple[Tar
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[tuple[Target, psutil.Process]]:
-    """Orthanc with its own database."""
+def orthanc(folder: Path, *, stow: bool = False) -> Iterator[tuple[Target, psutil.Process]]:
+    """Orthanc with its own database; by C-STORE, or by the STOW-RS of its DICOMweb plugin."""
     with running_orthanc(folder) as server:
         found = [
             process
             for process in psutil.process_iter(["name", "cmdline"])
             if str(folder) in " ".join(process.info["cmdline"] or [])
         ]
-        yield Target(host=server.host, port=server.port, ae_title=server.ae_title), found[0]
+        target = Target(host=server.host, port=server.port, ae_title=server.ae_title)
+        if stow:
+            port = int(server.url.rpartition(":")[2])
+            target = Target(host=server.host, port=port, path="/dicom-web/studies")
+        yield target, found[0]
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -168,6 +168,7 @@ class DicomwebArchive:
                 for chunk in self._session.chunks(answer):
                     for file in parts.feed(chunk):
                         incoming.take(file)
+                parts.check()
             if not parts.ended:
                 raise ArchiveUnavailable("the archive broke off in the middle of a WADO-RS answer")
 

@@ -5,11 +5,14 @@ Source: RFC 2387 (multipart/related), RFC 2046 5.1 (boundaries); PS3.18 8.7.4 (m
 
 from __future__ import annotations
 
+import logging
 from email.message import Message
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
+# Its log lines hold bytes of the body.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 # RFC 2046 allows 70 characters; Orthanc sends 73.
 _LONGEST_BOUNDARY = 200
 # A request has at most so many parts.
@@ -54,6 +57,7 @@ class Parts:
         self._media_type = "application/dicom"
         self._whole: list[bytearray] = []
         self._count = 0
+        self._refusal: BodyRefused | None = None
         self.ended = False
         self._parser = MultipartParser(
             boundary,
@@ -71,15 +75,28 @@ class Parts:
     def feed(self, chunk: bytes) -> list[bytearray]:
         """Take bytes of the body; return the parts that are whole now.
 
+        What was whole before something that cannot be taken is returned first; `check` or the next call
+        raises then.
+
         Raises:
             BodyRefused: the body is no multipart body, or a part is too long or of another media type.
         """
+        self.check()
         try:
             self._parser.write(chunk)
         except FormParserError:
-            raise BodyRefused(400, "the body does not follow its boundary") from None
+            self._refusal = BodyRefused(400, "the body does not follow its boundary")
+        except BodyRefused as refused:
+            self._refusal = refused
         whole, self._whole = self._whole, []
+        if not whole:
+            self.check()
         return whole
+
+    def check(self) -> None:
+        """Raise BodyRefused where the body has turned out not to be usable."""
+        if self._refusal is not None:
+            raise self._refusal
 
     def _begin(self) -> None:
         self._count += 1

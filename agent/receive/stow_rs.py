@@ -99,6 +99,7 @@ class StowService:
                     held = 0
         finally:
             self._in_flight.give_back(held)
+        parts.check()
         if not parts.ended:
             raise BodyRefused(400, "the body ends before its last boundary")
         return taken

@@ -5,7 +5,8 @@ Only the worker imports the network's libraries.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from agent.database.audit.record import Recorder
     from agent.objects.store import InstanceStore
-    from agent.ris.order_search import OrderSearcher
     from agent.ris.server import MllpServer
     from model.reporting.reporter import Reporter
 
@@ -122,17 +122,14 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     priors = PriorFetcher(database, store, settings, incoming, owner=lifecycle.id)
     port = scp.start()
     hl7 = _hl7(settings, database, recorder)
-    orders = _order_searcher(settings, database)
     about = partial(_listener_about, settings, port, scp, stow, hl7)
     try:
         audited = _audited(settings, database, "listener", lifecycle)
         presence = Presence(database, "listener", lifecycle.id, lifecycle.told(about))
-        with audited, recorder, _closing(hl7), presence:
+        with audited, recorder, _closing(hl7), presence, _asking_for_orders(settings, database):
             if settings.listener.keep_house:
                 housekeeper.start()
             priors.start()
-            if orders is not None:
-                orders.start()
             if stow is not None:
                 stow.start()
             lifecycle.ready("listener", "listener-holds", "APScheduler")
@@ -143,8 +140,6 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             if settings.listener.keep_house:
                 housekeeper.stop()
             priors.stop()
-            if orders is not None:
-                orders.stop()
     finally:
         scp.stop(0.0)
         database.close()
@@ -184,13 +179,20 @@ def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServ
     return server
 
 
-def _order_searcher(settings: Settings, database: Database) -> OrderSearcher | None:
-    """Return what asks the modality worklist, where the settings name one."""
+@contextmanager
+def _asking_for_orders(settings: Settings, database: Database) -> Iterator[None]:
+    """Ask the modality worklist for orders meanwhile, where the settings name one."""
     if settings.mwl is None:
-        return None
+        yield
+        return
     from agent.ris.order_search import OrderSearcher
 
-    return OrderSearcher(database, settings.mwl)
+    searcher = OrderSearcher(database, settings.mwl)
+    searcher.start()
+    try:
+        yield
+    finally:
+        searcher.stop()
 
 
 def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
