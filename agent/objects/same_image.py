@@ -9,12 +9,12 @@ grey levels, and may change what the network sees: it is a different image.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydicom import Dataset
 
 from agent.foundation.errors import UnreadableImage
+from agent.objects.comparable import comparable
 from agent.objects.pixels import load_film, load_header
 from dicom_sr.attributes import FOREIGN_ERRORS
 
@@ -29,13 +29,19 @@ ATTRIBUTES = (
     "StudyPriorityID", "RequestedProcedureDescription", "RequestedProcedurePriority",
     "RequestAttributesSequence", "ReferencedRequestSequence", "ProcedureCodeSequence",
 )  # fmt: skip
+# An archive states these for whoever left them out; an authority that is not stated contradicts none.
+AUTHORITIES = (
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "IssuerOfAccessionNumberSequence",
+)
 
 
 def same_image(first: Path, second: Path) -> bool:
     """Return whether no input of a draft differs; files that cannot be read are never the same."""
     try:
         one, other = load_header(first), load_header(second)
-        if any(_value(one, keyword) != _value(other, keyword) for keyword in ATTRIBUTES):
+        if any(_differs(one, other, keyword) for keyword in ATTRIBUTES):
             return False
         film, again = load_film(first), load_film(second)
     except (UnreadableImage, *FOREIGN_ERRORS):
@@ -44,13 +50,8 @@ def same_image(first: Path, second: Path) -> bool:
     return window and np.array_equal(film.values, again.values)
 
 
-def _value(header: Dataset, keyword: str) -> Any:
-    """Return an attribute's value in a form that can be compared; padding makes no difference."""
-    value = header.get(keyword)
-    if value is None or value == "":
-        return ""
-    if keyword.endswith("Sequence"):
-        return [item.to_json_dict() for item in value]
-    if keyword == "PatientName":
-        return str(value).rstrip("^ ").casefold()
-    return str(value).strip()
+def _differs(one: Dataset, other: Dataset, keyword: str) -> bool:
+    first, second = comparable(one, keyword), comparable(other, keyword)
+    if keyword in AUTHORITIES and "" in (first, second):
+        return False
+    return bool(first != second)

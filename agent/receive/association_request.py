@@ -47,6 +47,12 @@ class RequestMalformed(Exception):
 
     reason_code = "request-malformed"
 
+    def __init__(self, message: str, calling: str = "", called: str = "") -> None:
+        """Keep the AE titles, as far as they can be read."""
+        super().__init__(message)
+        self.calling = calling
+        self.called = called
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
@@ -76,8 +82,20 @@ def clean_request(pdu: bytes) -> CleanRequest:
     """
     if len(pdu) < _FIXED:
         raise RequestMalformed("the association request is too short")
+    calling, called = titles(pdu)
+    try:
+        return _clean(pdu, calling, called)
+    except RequestMalformed as error:
+        raise RequestMalformed(str(error), calling, called) from error
+
+
+def titles(pdu: bytes) -> tuple[str, str]:
+    """Return the calling and the called AE title of a request; empty where the bytes end before them."""
+    return clean_title(pdu[26:42]), clean_title(pdu[10:26])
+
+
+def _clean(pdu: bytes, calling: str, called: str) -> CleanRequest:
     (version,) = struct.unpack_from(">H", pdu, 6)
-    called, calling = clean_title(pdu[10:26]), clean_title(pdu[26:42])
 
     def rejected(reason_code: str, *answer: int) -> RequestRejected:
         result, source, reason = answer

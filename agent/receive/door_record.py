@@ -59,6 +59,6 @@ def unmet_proposal(association: Association) -> Mapping[str, Any] | None:
     syntaxes = {str(uid) for one in wanted for uid in one.transfer_syntax} - {NEVER_SUPPORTED}
     return {
         "reason_code": NO_CONTEXT,
-        "sop_classes": sorted({str(one.abstract_syntax) for one in wanted})[:_MOST_NAMED],
+        "sop_classes": sorted({str(one.abstract_syntax) for one in wanted} - {NEVER_SUPPORTED})[:_MOST_NAMED],
         "syntaxes": sorted(syntaxes)[:_MOST_NAMED],
     }

@@ -26,6 +26,7 @@ from agent.receive.association_request import (
     abort_pdu,
     clean_request,
     rejection_pdu,
+    titles,
 )
 from agent.receive.ledger import ConnectionLedger, PeerConnection
 from agent.receive.messages import InFlight
@@ -122,10 +123,10 @@ class BoundedServer(ThreadedAssociationServer):
             self._on_refused(rejection.reason_code, address, rejection.calling, rejection.called)
         except ProtocolViolation as violation:
             answer = abort_pdu()
-            self._on_refused(str(violation), address, "", "")
+            self._on_refused(str(violation), address, *titles(violation.received))
         except RequestMalformed as error:
             answer = abort_pdu()
-            self._on_refused(error.reason_code, address, "", "")
+            self._on_refused(error.reason_code, address, error.calling, error.called)
         connection.settimeout(self._request_timeout_s)
         connection.sendall(answer)
         return None

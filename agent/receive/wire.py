@@ -29,6 +29,11 @@ REQUEST, DATA = 0x01, 0x04
 class ProtocolViolation(OSError):
     """A peer exceeded the allowed length or time; the connection is closed."""
 
+    def __init__(self, reason_code: str, received: bytes = b"") -> None:
+        """Keep what came of a request, which may name the sender."""
+        super().__init__(reason_code)
+        self.received = received
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
@@ -81,7 +86,7 @@ def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
         raise ProtocolViolation("no-association-request")
     body = receive_exactly(connection, length, deadline)
     if len(body) < length:
-        raise ProtocolViolation("request-cut-off")
+        raise ProtocolViolation("request-cut-off", bytes(header + body))
     return bytes(header + body)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Callable
 
@@ -58,7 +59,8 @@ def test_odd_request_is_accepted(listener: Listener, odd: bytes) -> None:
         (request(calling=b"\0" * 16), REJECT, (1, 1, 3), "unknown-caller", ""),
         (request(contexts=b""), REJECT, (1, 2, 1), "no-context-proposed", "CR1"),
         (request(called=b"ELSEWHERE"), REJECT, (1, 1, 7), "unknown-called", "CR1"),
-        (request(extra=b"\x11\0\xff\xff"), ABORT, (0, 2, 6), "request-malformed", ""),
+        (request(extra=b"\x11\0\xff\xff"), ABORT, (0, 2, 6), "request-malformed", "CR1"),
+        (request()[:100] + b"\xff" * (len(request()) - 100), ABORT, (0, 2, 6), "request-malformed", "CR1"),
         (b"GET / HTTP/1.1\r\n\r\n", ABORT, (0, 2, 6), "no-association-request", ""),
     ],
 )
@@ -72,6 +74,17 @@ def test_refusal_is_answered_and_on_record(
     (noted,) = [one for one in listener.noted if one.action is Action.REFUSED]
     assert (noted.actor, noted.address, noted.details["reason_code"]) == (title, "127.0.0.1", reason_code)
     assert echo_works(listener)
+
+
+def test_request_that_ends_too_early_is_on_record_with_its_sender(listener: Listener) -> None:
+    """Of a request that a firewall cut, the titles at its beginning say whom to ask."""
+    connection = listener.connect()
+    connection.sendall(request(calling=b"CR1")[:80])
+    connection.shutdown(socket.SHUT_WR)
+    assert connection.recv(6)[0] == ABORT
+    listener.until(lambda: listener.count("rejected-request-cut-off") == 1)
+    (noted,) = [one for one in listener.noted if one.action is Action.REFUSED]
+    assert (noted.actor, noted.details["called"]) == ("CR1", "ECHO_AGENT")
 
 
 def test_silent_connection_is_no_refusal(listener: Listener) -> None:
@@ -91,6 +104,15 @@ def test_association_without_an_accepted_context_is_on_record(listener: Listener
     assert noted.details["reason_code"] == "no-accepted-context"
     assert noted.details["sop_classes"] == [for_processing.decode()]
     assert noted.details["syntaxes"] == ["1.2.840.10008.1.2.1"]
+
+
+def test_context_that_cannot_be_read_is_named_by_no_class(listener: Listener) -> None:
+    """What stands for it inside is no class that the sender proposed, and is not told as one."""
+    got = answer(listener, request(contexts=context(1, b"chest")))
+    assert got[0] == ACCEPT
+    listener.close()
+    (noted,) = [one for one in listener.noted if one.action is Action.FAULT]
+    assert (noted.details["reason_code"], noted.details["sop_classes"]) == ("no-accepted-context", [])
 
 
 def test_object_that_is_cut_off_is_on_record(listener: Listener) -> None:
