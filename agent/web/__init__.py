@@ -1,1 +1,1 @@
-"""What a radiologist sees: list, viewer, verdicts, sign-in."""
+"""The radiologist's worklist: list, viewer, verdicts, sign-in."""

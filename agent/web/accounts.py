@@ -20,12 +20,12 @@ LONGEST_PASSWORD = 256
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _SCHEME = re.compile(r"[A-Za-z0-9._-]{1,16}")
 _hasher = PasswordHasher()
-# Verified against when nobody has the name, so that the answer takes as long as for a wrong password.
+# Compared where no user has the name, so that the answer takes as long as for a wrong password.
 _NOBODY = _hasher.hash("nobody has this name")
 
 
 class Role(StrEnum):
-    """What a person may do: read; read and give verdicts; read and see statistics and who did what."""
+    """What a person may do: read; read and give verdicts; read and see agreement and audit."""
 
     READER = "reader"
     RADIOLOGIST = "radiologist"
@@ -115,7 +115,7 @@ def hash_password(password: str) -> str:
     """Return the argon2 hash.
 
     Raises:
-        AccountInvalid: shorter than 12 characters, or absurdly long.
+        AccountInvalid: shorter than 12 or longer than 256 characters.
     """
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise AccountInvalid(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
@@ -123,7 +123,7 @@ def hash_password(password: str) -> str:
 
 
 def check_password(database: Database, name: str, password: str) -> Account | None:
-    """Return the account if the password is its own; None otherwise, after the same time."""
+    """Return the account if the password is right; None otherwise, after the same time."""
     with database.reading() as session:
         user = session.scalar(select(User).where(User.name == name.strip().lower()))
     hashed = None if user is None or user.disabled else user.password_hash
@@ -142,10 +142,10 @@ def check_password(database: Database, name: str, password: str) -> Account | No
 def enter_subject(
     database: Database, subject: str, name: str, person_name: str, role: Role
 ) -> Account | None:
-    """Return the account of somebody whom the OpenID provider knows, made or brought up to date.
+    """Create or update the account of a person who signed in at the OpenID provider, and return it.
 
-    The provider's subject decides who it is, never the name: `openid:` before it keeps it apart from the
-    local users' names. None where an administrator has disabled the account.
+    The subject identifies the person, never the name; the prefix `openid:` separates these names from
+    those of local users. None if an administrator has disabled the account.
     """
     digest = hashlib.sha256(subject.encode()).hexdigest()[:8]
     with database.transaction() as session:
@@ -165,14 +165,14 @@ def enter_subject(
 
 
 def end_subject(database: Database, subject: str) -> None:
-    """End the sessions of somebody to whom the OpenID provider gives no role any longer."""
+    """End the sessions of a person who no longer has a role at the OpenID provider."""
     with database.transaction() as session:
         known = select(User.id).where(User.subject == subject)
         session.execute(delete(WebSession).where(WebSession.user_id.in_(known)))
 
 
 def any_user(database: Database) -> bool:
-    """Whether there is a user, disabled or not: from then on nobody is let in without sign-in."""
+    """Whether there is a user, disabled or not: if so, sign-in is required."""
     with database.reading() as session:
         return session.scalar(select(User.id).limit(1)) is not None
 
@@ -190,7 +190,7 @@ def account_of(user: User) -> Account:
 
 
 def shown_name(person_name: str) -> str:
-    """Return a DICOM person name as people write it: prefix, given, middle, family, suffix."""
+    """Return a DICOM person name in the usual order: prefix, given, middle, family, suffix."""
     parts = [*(part.strip() for part in person_name.split("=")[0].split("^")), "", "", "", ""][:5]
     family, given, middle, prefix, suffix = parts
     return " ".join(part for part in (prefix, given, middle, family, suffix) if part)

@@ -89,7 +89,7 @@ def create_app(
 
 
 def _kept_key(database: Database) -> str:
-    """Return the key in the database; if that does not answer, one that lasts as long as this process."""
+    """Return the key in the database; if that does not answer, a key for the lifetime of this process."""
     try:
         return service_key(database, WEB_SESSION)
     except AgentError as error:
@@ -98,9 +98,9 @@ def _kept_key(database: Database) -> str:
 
 
 def _openid_routes(web: WebSettings, key: str) -> Mount:
-    """The routes to the provider and back, with a session of ten minutes for state, nonce and verifier.
+    """The routes to the provider and back, with a session of ten minutes for state, nonce and code verifier.
 
-    Its cookie is Lax: coming back from another site the browser sends no Strict one.
+    Its cookie is SameSite=Lax: on the way back from another site the browser sends no Strict cookie.
     """
     short = Middleware(
         SessionMiddleware,
@@ -148,7 +148,7 @@ def serve(app: Starlette, settings: Settings, stop: threading.Event, started: th
             host=web.host,
             port=web.port,
             log_config=None,
-            access_log=False,  # addresses would hold what was searched for
+            access_log=False,  # URLs would contain what was searched for
             server_header=False,
             proxy_headers=web.behind_proxy,
             ssl_certfile=web.tls_certificate,

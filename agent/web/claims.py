@@ -1,7 +1,7 @@
 """Who is reading a study: a claim with a lease, so that no two radiologists read the same one unknowingly.
 
-A claim is renewed by its holder's acts (`renew`); a claim that is not renewed ends with its lease. Another
-person gets it only by taking it over from the holder whom the page named.
+What its holder does on the page renews a claim (`renew`); a claim that is not renewed ends with its lease.
+Another person gets it only by taking it over from the holder whom the page named.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class StudyClaim:
 
 
 def claim(database: Database, study_id: int, reader: Reader, minutes: float, *, over: str = "") -> StudyClaim:
-    """Claim a study, and return the claim that now stands: the reader's, or another's that was first.
+    """Claim a study, and return the claim that is now valid: the reader's, or that of somebody who was first.
 
-    over: the holder from whom the reader takes over; a claim of anybody else stays.
+    over: the holder from whom the reader takes over; a claim of anybody else remains.
 
     Raises:
         NotFound: there is no such study.
@@ -139,7 +139,7 @@ def claims_of(session: Session, study_ids: Collection[int], now: datetime) -> di
 
 
 def all_holders(session: Session, now: datetime) -> tuple[tuple[int, str], ...]:
-    """Return who is reading what, to see whether it has changed."""
+    """Return all claims in a form in which they can be compared."""
     rows = session.execute(
         select(ReadingClaim.study_id, ReadingClaim.holder)
         .where(ReadingClaim.lease_until > now)

@@ -1,4 +1,4 @@
-"""Two texts of a report, word by word: what was taken out and what was put in. Pure."""
+"""The differences between two texts of a report, word by word. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Piece:
 
 
 def compare(before: Report, after: Report) -> dict[str, Sequence[Piece]]:
-    """Return by section the pieces that make up both texts, a line for each sentence."""
+    """Return for each section the pieces of both texts, with one line per sentence."""
     return {
         "Findings": list(_pieces("\n".join(before.findings), "\n".join(after.findings))),
         "Impression": list(_pieces("\n".join(before.impression), "\n".join(after.impression))),

@@ -1,6 +1,7 @@
 """Films for the viewer: 16-bit values at the size of a screen, compressed, with window and pixel size.
 
-A browser reads a 16-bit PNG as 8 bits, so the values are sent as they are: gzip of little-endian words.
+A browser reads a 16-bit PNG as 8 bits, so the values are sent as they are: gzip of little-endian
+16-bit words.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ _KEPT = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedFilm:
-    """Rows x columns uint16 little-endian, gzipped, and `about`, what the viewer must know of them.
+    """Rows x columns uint16 little-endian, gzipped, and `about`, what the viewer must know about them.
 
-    Of a film: rows, columns, those of the whole film, the ends of its window (low, high), and the height and
-    width (mm) of a pixel of the whole film, with the words on what they hold for. Of stored values: rows,
+    For a film: rows, columns, those of the whole film, the limits of its window (low, high), and the height
+    and width (mm) of a pixel of the whole film, with the basis of the calibration. For stored values: rows,
     columns, and the value that 0 stands for.
     """
 

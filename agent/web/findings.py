@@ -33,7 +33,7 @@ class Table:
 
 
 def table_of(findings: Sequence[Finding], notices: Sequence[str] = ()) -> Table:
-    """Return the table of a report's findings; notices: on what of the report could not be read."""
+    """Return the table of a report's findings; notices: on passages that could not be read."""
     vocabulary = load_vocabulary()
     mentioned = {finding.concept for finding in findings}
     lines = [_line(finding) for finding in findings]

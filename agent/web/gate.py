@@ -1,4 +1,4 @@
-"""What every request passes: the host's name, who asks, and the headers of every answer."""
+"""Checks of every request (host name, session) and the headers of every response."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Gate:
-    """Refuses names that are not ours (DNS rebinding), finds who asks, and asks strangers to sign in."""
+    """Refuses unknown host names (DNS rebinding), identifies the person, or asks for sign-in."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -75,7 +75,7 @@ class Gate:
         return None
 
     def _who(self, cookie: str, *, act: bool) -> tuple[Account | None, bool]:
-        """Return who has the session, and whether a stranger must sign in."""
+        """Return the session's account, and whether sign-in is required."""
         account = self._site.sessions.find(cookie, act=act) if cookie else None
         if account is not None:
             return account, True
@@ -83,15 +83,15 @@ class Gate:
 
 
 def _is_poll(scope: Scope, headers: Headers) -> bool:
-    """Whether a page asks by itself, without a person: only a person's acts keep a session open."""
+    """Whether a page sent this by itself: only what a person does keeps a session open."""
     path: str = scope["path"]
-    # An open study's page says with its next question that the person has done something meanwhile.
+    # With act=1 an open study's page says that the person has done something since its last request.
     asked = path.endswith("/state") and b"act=1" not in scope.get("query_string", b"").split(b"&")
     return path == "/live" or asked or headers.get("x-poll") == "yes"
 
 
 def _to_sign_in(scope: Scope, headers: Headers) -> Response:
-    """Lead a stranger to the sign-in page; a script of ours is told, so that it asks for sign-in in place."""
+    """Redirect to the sign-in page; a script gets 401, and then asks for sign-in in place."""
     if headers.get("hx-request") or headers.get("sec-fetch-mode", "navigate") != "navigate":
         return Response(status_code=401)
     wanted = scope["path"] + (
@@ -103,7 +103,7 @@ def _to_sign_in(scope: Scope, headers: Headers) -> Response:
 
 
 class _Answer:
-    """Adds the headers to an answer as it leaves."""
+    """Adds the headers to a response."""
 
     def __init__(self, send: Send, *, secure: bool, path: str, visitor: str) -> None:
         self._send = send
@@ -116,11 +116,11 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
-            # Scripts are validated each time, so that a page and its scripts are of one version.
+            # Scripts are revalidated each time, so that a page and its scripts have the same version.
             headers["cache-control"] = "no-cache" if self._static else "no-store"
             if self._secure:
                 headers["strict-transport-security"] = "max-age=31536000"
-            # At sign-in the page itself gives another one.
+            # Sign-in sets a new one itself.
             given = any(one.startswith(f"{VISITOR_COOKIE}=") for one in headers.getlist("set-cookie"))
             if self._visitor and not given:
                 headers.append("set-cookie", cookie(VISITOR_COOKIE, self._visitor, secure=self._secure))
@@ -128,7 +128,7 @@ class _Answer:
 
 
 def cookie(name: str, value: str, *, secure: bool) -> str:
-    """Return a cookie that scripts and other sites never see."""
+    """Return a cookie that scripts cannot read and other sites do not receive."""
     return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict" + ("; Secure" if secure else "")
 
 

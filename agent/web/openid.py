@@ -1,7 +1,7 @@
 """Sign-in at the hospital's OpenID provider: code flow with PKCE, state and nonce, by Authlib.
 
-What comes back is believed only when its signature is of a key of the provider's, by an asymmetric
-algorithm, for this client, from this issuer, of this browser's request, and in time.
+An ID token is accepted only if it is signed by one of the provider's keys with an asymmetric algorithm, issued
+by this issuer for this client in answer to this browser's request, and not expired.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from agent.web.accounts import Role
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-# How far our clock and the provider's may differ (s).
+# The clocks may differ by this much (s).
 LEEWAY_S = 60
 LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who signed in; `role` is None for somebody to whom no role is given."""
+    """Who signed in; `role` is None for a person without a role."""
 
     subject: str
     name: str
@@ -39,7 +39,7 @@ class Identity:
 
 
 class OpenId:
-    """The provider, as we speak with it."""
+    """The client of the OpenID provider."""
 
     def __init__(self, settings: OidcSettings) -> None:
         self.label = settings.label
@@ -57,20 +57,20 @@ class OpenId:
         )
 
     async def begin(self, request: Request, back: str) -> Response:
-        """Send a browser to the provider; state, nonce and verifier go into its short session.
+        """Redirect a browser to the provider; state, nonce and code verifier are kept in its short session.
 
         Raises:
-            OpenIdUnavailable: the provider does not answer, or is not the one that is configured.
+            OpenIdUnavailable: the provider does not answer, or its issuer is not the configured one.
         """
         await self._metadata()
         answer: Response = await self._client.authorize_redirect(request, back)
         return answer
 
     async def finish(self, request: Request) -> Identity:
-        """Return who came back from the provider.
+        """Return the identity that the provider states.
 
         Raises:
-            OpenIdRefused: the provider refused, or what came back is not to be believed.
+            OpenIdRefused: the provider refused, or its answer is not valid.
             OpenIdUnavailable: the provider does not answer.
         """
         await self._metadata()
@@ -85,17 +85,17 @@ class OpenId:
             )
             claims: dict[str, Any] = dict(token.get("userinfo") or {})
             if not claims:
-                raise OpenIdRefused("the provider's answer says nothing of who signed in")
+                raise OpenIdRefused("the provider's answer does not say who signed in")
             if _values(claims, self._settings.role_claim) == ():
                 claims = await self._with_userinfo(claims, token)
         except httpx2.HTTPError as error:
             raise OpenIdUnavailable("the sign-in provider does not answer; try again later") from error
         except (OAuthError, JoseError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise OpenIdRefused("the provider's answer is not to be believed; sign in again") from error
+            raise OpenIdRefused("the provider's answer is not valid; sign in again") from error
         return identity_of(claims, self._settings)
 
     async def _with_userinfo(self, claims: dict[str, Any], token: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the claims with those that the provider gives at its userinfo endpoint only."""
+        """Return the claims, completed by those that only the userinfo endpoint gives."""
         if "userinfo_endpoint" not in self._client.server_metadata:
             return claims
         more = dict(await self._client.userinfo(token=token))
@@ -104,20 +104,20 @@ class OpenId:
         return more | claims
 
     async def _metadata(self) -> None:
-        """Load what the provider says of itself, and drop what it must not say."""
+        """Load the provider's metadata, and drop the signing algorithms that are not accepted."""
         try:
             metadata = await self._client.load_server_metadata()
         except (httpx2.HTTPError, ValueError) as error:
             raise OpenIdUnavailable("the sign-in provider does not answer; try again later") from error
         if str(metadata.get("issuer", "")).rstrip("/") != self._settings.issuer:
             self._client.server_metadata.clear()
-            raise OpenIdUnavailable("the provider calls itself otherwise than web.oidc.issuer does")
+            raise OpenIdUnavailable("the provider states another issuer than web.oidc.issuer")
         said = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         metadata["id_token_signing_alg_values_supported"] = [one for one in said if one in ALGORITHMS]
 
 
 def identity_of(claims: Mapping[str, Any], settings: OidcSettings) -> Identity:
-    """Return what an ID token's claims say of a person; the name as DICOM writes it."""
+    """Return the identity in an ID token's claims; the name in DICOM notation (PN)."""
     subject = str(claims["sub"])
     login = str(claims.get("preferred_username") or claims.get("email") or subject)
     family, given = str(claims.get("family_name") or ""), str(claims.get("given_name") or "")
@@ -133,7 +133,7 @@ def identity_of(claims: Mapping[str, Any], settings: OidcSettings) -> Identity:
 
 
 def _values(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    """Return the values of a claim: one, or a list of them; a name with dots is tried as it stands first."""
+    """Return the values of a claim, one or a list; a name with dots is first tried as a whole."""
     found: Any = claims.get(path)
     if found is None:
         found = claims
@@ -147,7 +147,7 @@ def _values(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
 
 
 def _plain(words: str) -> str:
-    """Return a part of a name without what separates parts in DICOM."""
+    """Return a name component without the delimiters of PN."""
     return "".join(" " if one in "^\\=" or ord(one) < 32 else one for one in words).strip()
 
 

@@ -1,8 +1,8 @@
-"""What machines ask: /healthz, /readyz and /metrics.
+"""Endpoints for monitoring: /healthz, /readyz and /metrics.
 
-They are answered before anyone is asked who he is: a health check has no session. None of them tells anything
-of a patient. `/healthz` says that the process lives, `/readyz` that it can work: the database answers and has
-the right schema. `/metrics` is for this machine alone, or for whoever has `web.metrics_token`.
+They are answered without sign-in, because a health check has no session, and contain no patient data.
+`/healthz` says that the process is running, `/readyz` that it can work: the database answers and has the
+right schema. `/metrics` answers this machine, or a client that has `web.metrics_token`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Operations:
-    """Answers the paths of machines; passes everything else on."""
+    """Answers the monitoring endpoints; passes every other request on."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app

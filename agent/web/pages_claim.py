@@ -14,9 +14,9 @@ from agent.web.study import read_state
 
 
 async def state(request: Request) -> Response:
-    """The newest draft and revision of a study, and who is reading it; an open page asks for them regularly.
+    """The newest draft and revision of a study, and its claim; an open page asks for them regularly.
 
-    With `act=1` the person has done something since the last question: the claim's lease is extended.
+    `act=1` says that the person has done something since the last request: the claim's lease is extended.
     """
     site, study_id, reader = site_of(request), row_of(request, "study_id"), person_of(request).reader
     draft_id, revision = await aside(read_state, site.database, study_id)
@@ -49,7 +49,7 @@ async def release_study(request: Request) -> Response:
 
 
 async def shown(request: Request) -> Response:
-    """The line of a study's page that says who is reading it."""
+    """The line on a study's page that says who is reading it."""
     study_id = row_of(request, "study_id")
     standing: StudyClaim | None = await aside(read_claim, site_of(request).database, study_id)
     return await page(request, "claim.html", claim=standing, study_id=study_id)

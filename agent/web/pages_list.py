@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ LIVE_EVERY_S = 1.0
 async def worklist(request: Request) -> Response:
     """The list; for htmx only its rows."""
     site, query = site_of(request), query_of(request.query_params)
+    latest: Latest = await aside(_latest, site)
     found: Page = await aside(read_page, site.database, query)
     if found.rows:
         seen = [row.study_id for row in found.rows]
@@ -40,6 +42,7 @@ async def worklist(request: Request) -> Response:
         template,
         found=found,
         query=query,
+        latest=latest.mark,
         chips_of=_chips,
         all_findings=findings(),
         all_flags=FLAGS,
@@ -51,13 +54,17 @@ def _chips(row: Row) -> list[Line]:
 
 
 async def live(request: Request) -> Response:
-    """Server-sent events: `changed` when the list may look different, `critical` for a new critical draft."""
+    """Server-sent events: `changed` when the list may look different, `critical` for a new critical draft.
+
+    `ready` begins the stream. Its data, and that of `changed`, is the mark that the rows carry too: a list
+    with the same mark is up to date.
+    """
     return EventSourceResponse(_changes(site_of(request), request), ping=15)
 
 
 async def _changes(site: Site, request: Request) -> AsyncIterator[dict[str, Any]]:
     last = await aside(_latest, site)
-    yield {"event": "ready", "data": "ready"}
+    yield {"event": "ready", "data": last.mark}
     while not await request.is_disconnected():
         await asyncio.sleep(LIVE_EVERY_S)
         try:
@@ -69,15 +76,21 @@ async def _changes(site: Site, request: Request) -> AsyncIterator[dict[str, Any]
             yield {"event": "critical", "data": str(present.draft)}
         if present != last:
             last = present
-            yield {"event": "changed", "data": str(present.draft)}
+            yield {"event": "changed", "data": present.mark}
 
 
 class Latest(NamedTuple):
-    """What the list shows changes with these: the newest draft, the newest step of a job, and the claims."""
+    """The list changes with these: the newest draft, the newest step of a job, and the claims."""
 
     draft: int
     step: int
     claims: tuple[tuple[int, str], ...]
+
+    @property
+    def mark(self) -> str:
+        """A short text that changes whenever one of these does."""
+        claims = hashlib.sha256(repr(self.claims).encode()).hexdigest()[:12]
+        return f"{self.draft}.{self.step}.{claims}"
 
 
 def _latest(site: Site) -> Latest:
@@ -98,7 +111,7 @@ def _is_critical(site: Site, after: int) -> bool:
 
 
 async def statistics(request: Request) -> Response:
-    """How far people agree with the drafts."""
+    """The page on agreement with the drafts."""
     if not person_of(request).may_see_statistics:
         return await page(request, "refused.html", 403, message="This page is for radiologists and admins.")
     found = await aside(read_statistics, site_of(request).database)
@@ -106,7 +119,7 @@ async def statistics(request: Request) -> Response:
 
 
 async def audited(request: Request) -> Response:
-    """Who looked at what."""
+    """The page of the audit."""
     if not person_of(request).may_see_audit:
         return await page(request, "refused.html", 403, message="This page is for admins.")
     await aside(audit.record_action, site_of(request).database, person_of(request).actor, "audit-read")

@@ -29,14 +29,14 @@ BACK = "/sign-in/openid/back"
 
 
 async def sign_in_form(request: Request) -> Response:
-    """Ask for name and password, or for sign-in at the provider; an open page gets a token for its form."""
+    """The sign-in form; a script of an open page gets the token for its form instead."""
     if is_in_place(request):
         return JSONResponse({"form_token": site_of(request).sessions.form_token(request.state.visitor)})
     return await _form(request, 200, wanted=request.query_params.get("next", ""))
 
 
 async def session(request: Request) -> Response:
-    """Who is signed in, and what the forms of an open page must carry: asked for before a form is sent."""
+    """Who is signed in, and the token for the forms of an open page, which asks before it sends one."""
     return JSONResponse(_session(request, person_of(request).account, request.state.visitor))
 
 
@@ -98,7 +98,7 @@ async def sign_in(request: Request) -> Response:
 
 
 async def _begin(request: Request, account: Account, answer: Response, visitor: str) -> Response:
-    """Begin a session: a cookie that nobody had before, and another visitor's cookie for the forms."""
+    """Begin a session: with a new session cookie, and a new visitor cookie for the forms."""
     site = site_of(request)
     await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
     value = await aside(site.sessions.begin, account)
@@ -109,12 +109,12 @@ async def _begin(request: Request, account: Account, answer: Response, visitor: 
 
 
 async def openid_begin(request: Request) -> Response:
-    """Send the browser to the provider."""
+    """Redirect the browser to the provider."""
     openid, _ = _provider(request)
     wait_s = _wait_s(request)
     if wait_s > 0:
         return await _waits(request, wait_s)
-    # What follows sign-in: the page that was asked for, or the end of a small window that was opened for it.
+    # After sign-in: go to the requested page, or close the small window that was opened for it.
     request.session.update(
         next=_local(request.query_params.get("next", "")), popup=request.query_params.get("popup") == "1"
     )
@@ -125,7 +125,7 @@ async def openid_begin(request: Request) -> Response:
 
 
 async def openid_back(request: Request) -> Response:
-    """Take the provider's answer on who signed in."""
+    """Receive the browser on its way back from the provider."""
     openid, address = _provider(request)
     wait_s = _wait_s(request)
     if wait_s > 0:
@@ -144,7 +144,7 @@ async def openid_back(request: Request) -> Response:
     who = audit.Actor(name=name, address=address)
     await aside(audit.record_action, site.database, who, "sign-in")
     wanted, popup = _local(request.session.pop("next", "")), bool(request.session.pop("popup", False))
-    # No redirect: coming from another site, the browser would leave out the cookie that it just got.
+    # No redirect: after a navigation from another site the browser would not send its new SameSite cookie.
     answer = await page(request, "signed_in.html", wanted=wanted, popup=popup)
     return await _begin(request, account, answer, site.sessions.new_visitor())
 
@@ -166,7 +166,7 @@ async def _refused(request: Request, name: str, message: str) -> Response:
 
 
 def _wait_s(request: Request) -> float:
-    """No name is known before: all who sign in at the provider from one address share one count."""
+    """The name is not known yet: all sign-ins at the provider from one address share one count."""
     return site_of(request).throttle.wait_s("openid", person_of(request).address)
 
 

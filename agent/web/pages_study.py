@@ -80,9 +80,9 @@ async def _study_page(
 
 
 def _neighbours(request: Request, study_id: int, query: Query) -> Neighbours:
-    """Return the studies before and after this one in the list from which it was opened.
+    """Return the neighbours of this study in the list from which it was opened.
 
-    A verdict takes the study off that list: then the neighbours that it had, from the address, count.
+    After a verdict the study is no longer in that list; its former neighbours are in the URL.
     """
     database, near = site_of(request).database, request.query_params.get("near", "")
     if near and not is_listed(database, study_id, query):
@@ -92,7 +92,7 @@ def _neighbours(request: Request, study_id: int, query: Query) -> Neighbours:
 
 
 async def findings(request: Request) -> Response:
-    """The findings of a text as it is now."""
+    """The findings of the text in its present form."""
     fields = await form_of(request)
     report = report_of(fields.get("findings", ""), fields.get("impression", ""))
     reading = await aside(read_findings, report)
@@ -101,7 +101,7 @@ async def findings(request: Request) -> Response:
 
 
 async def template_check(request: Request) -> Response:
-    """What a text template would contradict or turn round in a report: asked for before it is inserted."""
+    """The findings that a text template would contradict or reverse: asked for before it is inserted."""
     fields = await form_of(request)
     templates = site_of(request).settings.web.templates
     number = _number(fields.get("template", ""))
@@ -153,7 +153,7 @@ async def film(request: Request) -> Response:
 
 
 async def judge(request: Request) -> Response:
-    """Take a verdict; one that cannot be taken comes back with the text as it was sent."""
+    """Record a verdict; a refused one is shown again with the text as it was sent."""
     site, person = site_of(request), person_of(request)
     fields = await form_of(request)
     study_id = row_of(request, "study_id")

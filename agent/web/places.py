@@ -1,4 +1,4 @@
-"""The places of studies in the list: which fit a query, in its order, and what stands before and after one.
+"""The places of studies in the list: those that fit a query, in its order, and the neighbours of one.
 
 Every order walks an index of `listings` from the last row shown (a keyset), so that the hundredth page of
 100,000 studies costs as much as the first.
@@ -53,7 +53,7 @@ def places(session: Session, query: Query) -> list[Place]:
 
 
 def read_neighbours(database: Database, study_id: int, query: Query) -> Neighbours:
-    """Return what stands before and after a study in the list of this query; the study need not be in it.
+    """Return the neighbours of a study in the list of this query; the study itself need not be in it.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -80,7 +80,7 @@ def is_listed(database: Database, study_id: int, query: Query) -> bool:
 def _walk(
     session: Session, query: Query, keys: Keys, place: Place | None, most: int, *, down: bool
 ) -> list[Place]:
-    """Return at most `most` places behind one, on all shelves that the query shows."""
+    """Return at most `most` places after one, on all shelves that the query shows."""
     shelves = _SHELVES if query.show == "all" else (query.show,)
     found: list[Place] = []
     for shelf in shelves:

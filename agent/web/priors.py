@@ -1,4 +1,4 @@
-"""Earlier studies of the same patient, for a study's page: what its draft saw, and what else is here."""
+"""Earlier studies of the same patient: those that the draft was compared with, and others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def films_of(session: Session, study_id: int) -> list[FilmLine]:
 
 
 def read_priors(session: Session, study: Study) -> list[Prior]:
-    """Return the earlier studies, the newest first: those that the draft saw, and others that are here."""
+    """Return the earlier studies, the newest first: those that the draft was compared with, and others."""
     used = {one.study_id: one for one in priors_of(session, study)}
     rows = {one.id: one for one in earlier_here(session, study, MOST_PRIORS)}
     for number in used:
@@ -65,7 +65,7 @@ def read_priors(session: Session, study: Study) -> list[Prior]:
 
 
 def _prior(session: Session, study: Study, used: PriorStudy | None) -> Prior:
-    """The last report that somebody verified counts more than a newer draft, and a draft more than none."""
+    """A verified report takes precedence over a newer draft."""
     ours = session.scalars(
         select(Draft)
         .where(

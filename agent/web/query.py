@@ -1,4 +1,4 @@
-"""What an address asks of the list: which studies, in which order, and from where. Pure."""
+"""The query of a list's URL: which studies, in which order, and from which row on. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 URGENTS: tuple[Urgent, ...] = get_args(Urgent)
 PAGE = 50
 LONGEST_PAGE = 500
-# What a draft can be marked with, and in which words the page asks for it.
+# The marks of a draft, with the words of the filter.
 FLAGS: Mapping[str, str] = {
     "after_verification": "new images after verification",
     "patient_merged": "patient merged",
@@ -57,7 +57,7 @@ Place = tuple[str | int | datetime, ...]
 class Query:
     """What the list shows: `after` is the cursor of the last row that is already shown.
 
-    reverse: the order is turned round, the last row first.
+    reverse: the opposite order, the last row first.
     """
 
     show: Show = "open"
@@ -71,15 +71,15 @@ class Query:
     limit: int = PAGE
 
     def address(self, **changes: str | bool) -> str:
-        """Return the list's address with some of it changed, from the top unless `after` says otherwise."""
+        """Return the list's URL with these changes; from the first row unless `after` is given."""
         return "/" + self.suffix(None, **changes)
 
     def study(self, study_id: int, **more: str) -> str:
-        """Return a study's address that knows the list from which it was opened."""
+        """Return a study's URL, which contains the list from which it was opened."""
         return f"/studies/{study_id}{self.suffix(more)}"
 
     def suffix(self, more: Mapping[str, str] | None = None, **changes: str | bool) -> str:
-        """Return the part of an address that asks for this list; empty for the list as it first appears."""
+        """Return the query part of the URL; empty for the list with its defaults."""
         query = replace(self, **({"after": ""} | changes))  # type: ignore[arg-type]
         if query.after:
             query = replace(query, limit=PAGE)
@@ -93,12 +93,12 @@ class Query:
         return "?" + urlencode(values) if values else ""
 
     def by(self, order: Order) -> str:
-        """Return the list's address in another order; in the order that it has, turned round."""
+        """Return the list's URL in another order; reversed if it has this order already."""
         return self.address(order=order, reverse=order == self.order and not self.reverse)
 
 
 def query_of(values: Mapping[str, str]) -> Query:
-    """Return what an address asks for; an invalid value counts as left out."""
+    """Return the query of a URL; an invalid value counts as left out."""
     show, urgent, order = values.get("show", ""), values.get("urgent", ""), values.get("order", "")
     finding, flag = values.get("finding", ""), values.get("flag", "")
     return Query(
@@ -115,20 +115,20 @@ def query_of(values: Mapping[str, str]) -> Query:
 
 
 def findings() -> Sequence[tuple[str, str]]:
-    """Return what can be asked for as a finding, with its name, in alphabetical order."""
+    """Return the findings that can be filtered by, with their names, in alphabetical order."""
     concepts = load_vocabulary().concepts
     named = sorted((one.name, key) for key, one in concepts.items() if key != "no_finding")
     return [(NORMAL, "none positive"), *((key, name) for name, key in named)]
 
 
 def cursor_of(place: Place) -> str:
-    """Return the place of a row as an address carries it."""
+    """Return the place of a row as a URL parameter."""
     plain = [one.isoformat() if isinstance(one, datetime) else one for one in place]
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
 
 
 def place_of(cursor: str, kinds: Sequence[type]) -> Place | None:
-    """Return the place that a cursor stands for, its parts of these kinds; None for one that is not ours."""
+    """Return the place that a cursor encodes, its parts of these types; None for an invalid cursor."""
     if not cursor:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Who a browser is: a signed cookie with a random token, and a row that holds the token's digest.
+"""Sessions: a signed cookie with a random token, and a row that holds the token's digest.
 
-The row ends a session at once (sign-out, a new password); the signature keeps forged cookies from ever
-reaching the database. A second cookie, that every visitor has, ties the forms' tokens to the browser.
+Deleting the row ends a session at once (sign-out, a new password); the signature keeps forged cookies away
+from the database. A second cookie, which every browser gets, binds the tokens of forms to the browser.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agent.database.session import Database, database_now
 from agent.database.tables import User, WebSession
 from agent.web.accounts import Account, account_of
 
-# How often a session's last use is written down.
+# How often the time of a session's last use is written.
 _SEEN_EVERY = timedelta(seconds=60)
 
 
@@ -34,7 +34,7 @@ class Sessions:
         self._idle = timedelta(minutes=idle_minutes)
 
     def begin(self, account: Account) -> str:
-        """Begin a session; return the cookie. Sessions that have ended are swept away."""
+        """Begin a session; return the cookie. Sessions that have expired are deleted."""
         token = secrets.token_urlsafe(32)
         with self._database.transaction() as session:
             now = database_now(session)
@@ -51,9 +51,9 @@ class Sessions:
         return self._signer.sign(token).decode()
 
     def find(self, cookie: str, *, act: bool = True) -> Account | None:
-        """Return who has this session; None where it is forged, over, idle for too long, or disabled.
+        """Return the account of a session; None if it is forged, expired or idle, or its user disabled.
 
-        act: whether a person does something; what a page asks by itself keeps no session open.
+        act: whether a person caused the request; what a page sends by itself keeps no session open.
         """
         digest = self._digest_of(cookie)
         if digest is None:
@@ -86,7 +86,7 @@ class Sessions:
         return self._visitors.sign(secrets.token_urlsafe(24)).decode()
 
     def is_visitor(self, cookie: str) -> bool:
-        """Whether we gave this cookie to somebody."""
+        """Whether this cookie was issued here."""
         return self._visitors.validate(cookie)
 
     def form_token(self, visitor: str) -> str:

@@ -1,4 +1,4 @@
-"""What all pages share: who asks, what that person may do, templates, and forms that are ours."""
+"""What all pages share: the person and their permissions, templates, and the check of forms."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """The live objects behind the pages; `openid` where a provider is configured."""
+    """The objects that all pages use; `openid` where a provider is configured."""
 
     settings: Settings
     database: Database
@@ -94,7 +94,7 @@ class Site:
 
 
 def make_templates() -> Environment:
-    """Return the templates: everything is escaped, and a name that is not given is an error."""
+    """Return the templates: every value is escaped, and an undefined name is an error."""
     environment = Environment(
         loader=PackageLoader("agent.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -105,13 +105,13 @@ def make_templates() -> Environment:
 
 
 def site_of(request: Request) -> Site:
-    """Return the live objects."""
+    """Return the objects that all pages use."""
     site: Site = request.app.state.site
     return site
 
 
 def person_of(request: Request) -> Person:
-    """Return who asks."""
+    """Return the person who sent the request."""
     person: Person = request.state.person
     return person
 
@@ -134,10 +134,10 @@ async def page(request: Request, template: str, status: int = 200, **values: Any
 
 
 async def form_of(request: Request) -> Mapping[str, str]:
-    """Return a form's fields, if the form was ours.
+    """Return the fields of a form that this site made for this browser.
 
     Raises:
-        HTTPException: 403 for a form that another site made, 413 for one that is too long.
+        HTTPException: 403 for a form of another site, 413 for one that is too large.
     """
     length = request.headers.get("content-length", "")
     if not length.isdigit() or int(length) > LONGEST_FORM:
@@ -151,7 +151,7 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 
 def row_of(request: Request, name: str) -> int:
-    """Return a row's number from the address; no database has a row of a number beyond 63 bits.
+    """Return a row's number from the URL; no database has a row number beyond 63 bits.
 
     Raises:
         NotFound: there can be no such row.
@@ -163,17 +163,17 @@ def row_of(request: Request, name: str) -> int:
 
 
 def is_in_place(request: Request) -> bool:
-    """Whether a script of an open page asks, which stays where it is, and not a browser that goes there."""
+    """Whether a script of an open page sent this, and no navigation."""
     return request.headers.get("x-in-place") == "yes"
 
 
 async def aside(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Run what waits (database, pixels) in a thread."""
+    """Run blocking work (database, pixels) in a thread."""
     return await run_in_threadpool(work, *arguments, **named)
 
 
 def shown_day(value: str) -> str:
-    """Return a DICOM date as 2026-01-31; as it stands where it is none."""
+    """Return a DICOM date as 2026-01-31; anything else unchanged."""
     try:
         return date(int(value[:4]), int(value[4:6]), int(value[6:8])).isoformat()
     except ValueError:

@@ -1,4 +1,4 @@
-"""How far radiologists agree with the drafts: for the head of department."""
+"""Agreement between radiologists and drafts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_VERDICTS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConceptAgreement:
-    """One concept: how often draft or report say that it is there, and how often they say the same."""
+    """One concept: how often draft or report state it as present, and how often they agree."""
 
     concept: str
     both: int
@@ -30,7 +30,7 @@ class ConceptAgreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """The verdicts of the last 90 days; shares are 0 to 1, None of nothing."""
+    """The verdicts of the last 90 days; shares are 0 to 1, None without verdicts."""
 
     accepted: int
     changed: int

@@ -1,4 +1,4 @@
-"""All that the page of one study shows, read in one short transaction."""
+"""The content of a study's page, read in one short transaction."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
-    """A study with its newest draft, the software's draft that it goes back to, and its history.
+    """A study with its newest draft, the software's draft that it is based on, and its history.
 
-    `standing` is the verified report that stands although newer images have come: until the next verdict.
+    `standing` is the verified report that remains valid until the next verdict although newer images came.
     """
 
     study: Study
@@ -98,7 +98,7 @@ def find_film(database: Database, study_id: int, instance_id: int) -> str:
 
 
 def _standing(history: Sequence[Revision], *, newer_images: bool) -> Revision | None:
-    """Return the last verdict's report where newer images, or a draft of them, wait for the next verdict."""
+    """Return the last verified report while newer images, or a draft of them, await the next verdict."""
     for place, one in enumerate(history):
         if one.outcome == "verified":
             return one if place > 0 or newer_images else None
@@ -108,7 +108,7 @@ def _standing(history: Sequence[Revision], *, newer_images: bool) -> Revision | 
 
 
 def read_state(database: Database, study_id: int) -> tuple[int, int]:
-    """Return a study's newest draft (0: none) and its revision: what a verdict must have been given on.
+    """Return a study's newest draft (0: none) and its revision: a verdict on any other is refused.
 
     Raises:
         NotFound: there is no such study.

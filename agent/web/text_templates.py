@@ -1,4 +1,4 @@
-"""Text templates of the department: what inserting one would change in the meaning of a report. Pure."""
+"""Text templates: how inserting one would change the findings of a report. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WORDS: Mapping[Presence, str] = {
 
 
 def opposed(before: Report, after: Report, template: Report) -> list[str]:
-    """Return in words what a template contradicts or turns round in the report into which it is inserted.
+    """Return in words which findings of a report a template contradicts or would reverse.
 
-    before, after: the report without and with the template; template: the template alone. Empty: what the
-    report said of each finding stays as it was.
+    before, after: the report without and with the template; template: the template alone. Empty: no finding
+    of the report changes.
     """
     old = read_findings(before).findings
     new = read_findings(after).findings

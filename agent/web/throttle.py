@@ -1,8 +1,8 @@
-"""A limit on failed sign-ins, in memory: a lock for a name from one address, and a brake for the rest.
+"""A limit on failed sign-ins, in memory: a lock for a name at one address, and a delay beyond it.
 
-The lock is for the pair of name and address: a hospital's readers often share one address, and whoever
-types wrong passwords there must lock out neither them nor somebody who signs in elsewhere. An address or a
-name with many failures is not locked; each attempt there takes longer, a few at a time.
+The lock holds for a name and an address together: a hospital's readers often share one address, and wrong
+passwords typed there must lock out neither them nor the same user elsewhere. An address or a name with many
+failures is not locked; each further attempt there is delayed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from agent.foundation.clock import Clock
 
 FAILURES_PER_PAIR = 5
-# From so many failures of an address, or of a name over all addresses, each attempt is slowed down.
+# After this many failures at an address, or of a name over all addresses, each attempt is delayed.
 FAILURES_BEFORE_BRAKE = 20
 BRAKE_S = 1.0
 SPAN_S = 900.0
@@ -21,7 +21,7 @@ _MOST_KEYS = 10_000
 
 
 class Throttle:
-    """Counts failures by key, and says how long a key has to wait."""
+    """Counts failed sign-ins, and says how long a name has to wait."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -37,7 +37,7 @@ class Throttle:
             return SPAN_S - (self._now() - times[-FAILURES_PER_PAIR])
 
     def brake_s(self, name: str, address: str) -> float:
-        """Return how long (s) an attempt is to take before it is judged."""
+        """Return the delay (s) before an attempt is checked."""
         with self._lock:
             counts = [len(self._recent(key)) for key in (("name", name), ("address", address))]
             return BRAKE_S if max(counts) >= FAILURES_BEFORE_BRAKE else 0.0
@@ -53,7 +53,7 @@ class Throttle:
                 self._failures.popitem(last=False)
 
     def succeeded(self, name: str, address: str) -> None:
-        """Forget the failures of a name at an address; what was tried elsewhere stays counted."""
+        """Forget the failures of a name at an address; failures elsewhere still count."""
         with self._lock:
             self._failures.pop(("pair", name, address), None)
 

@@ -1,4 +1,4 @@
-"""What an administrator sees and changes of the people who may sign in."""
+"""Administration of users: list, disable, enable, change the role."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def list_users(database: Database) -> list[UserLine]:
 
 
 def set_disabled(database: Database, name: str, *, disabled: bool) -> None:
-    """Let a user in no longer, or again; no session is left open.
+    """Disable or enable a user, and end their sessions.
 
     Raises:
         AccountInvalid: there is no such user.

@@ -1,18 +1,20 @@
 /* The list. Filters, order and row live in the address: it can be kept, and the browser's way back leads to it. */
 import { act } from "./keys.js";
+import { follow } from "./live.js";
+import { MOST, PAGE, pageOf, rowsOf } from "./rows.js";
 const PLAIN = { show: "open", urgent: "any", order: "urgency", reverse: "" };
-const PAGE = 50, LONGEST = 500;
-// The list stays still under a pointer that moves, so that nobody opens the row that has just taken another's place.
-const STILL_MS = 700, LONGEST_STILL_MS = 15000;
+const TYPING_MS = 150, AGAIN_MS = 5000;
 const list = document.getElementById("list"), filters = document.getElementById("filters");
 const search = document.getElementById("search"), news = document.getElementById("news");
+const stale = document.getElementById("stale");
 let chosen = new URLSearchParams(location.hash.slice(1)).get("row") || "";
-let focused = "", moved = 0, due = 0;
+let running = null, polling = false, missed = false, again = 0, since = new Date();
 
 const rows = () => [...list.querySelectorAll("tr.study")];
 const row = (study) => list.querySelector(`tr.study[data-study="${CSS.escape(study)}"]`);
 const mark = () => rows().forEach((one) => one.classList.toggle("chosen", one.dataset.study === chosen));
-const shown = () => Math.min(LONGEST, Math.max(PAGE, rows().length));
+const shown = () => Math.min(MOST, Math.max(PAGE, rows().length));
+const counted = (asked) => Math.min(MOST, Math.max(PAGE, Number(asked.get("limit")) || PAGE));
 
 function address() {
   const asked = [...new FormData(filters)].filter(([name, value]) => value && value !== (PLAIN[name] ?? ""));
@@ -31,22 +33,52 @@ function restore() {
   const asked = new URLSearchParams(location.search);
   chosen = new URLSearchParams(location.hash.slice(1)).get("row") || "";
   for (const field of filters.elements) if (field.name) field.value = asked.get(field.name) ?? PLAIN[field.name] ?? "";
-  load({}, Math.min(LONGEST, Math.max(PAGE, Number(asked.get("limit")) || PAGE)));
+  show(counted(asked));
 }
-const load = (headers, limit = shown()) =>
-  htmx.ajax("GET", "/", { target: "#list", source: "#filters", values: { limit }, headers });
-function refresh() {
-  const now = Date.now(), first = !due;
-  due ||= now;
-  if (now - moved < STILL_MS && now - due < LONGEST_STILL_MS) {
-    if (first) setTimeout(function again() {
-      if (Date.now() - moved < STILL_MS && Date.now() - due < LONGEST_STILL_MS) setTimeout(again, 100); else refresh();
-    }, 100);
-    return;
+/* Load the rows that the controls ask for, from the top, or one page more; a poll is what the page asks by itself. */
+async function show(count, { poll = false, further = "" } = {}) {
+  const mine = new AbortController();
+  if (running) { running.abort(); missed ||= polling; }
+  running = mine;
+  polling = poll;
+  clearTimeout(again);
+  list.setAttribute("aria-busy", String(!poll));
+  try {
+    if (further) append(await pageOf(further, false, mine.signal));
+    else put(await rowsOf(new URLSearchParams(new FormData(filters)), count, poll, mine.signal));
+    stale.hidden = true;
+    if (poll) news.textContent = "The list has been updated.";
+  } catch {
+    if (running !== mine) return;
+    outdated();
+    // Nothing that a person asked for is lost with the connection.
+    again = setTimeout(() => show(count, { poll, further }), AGAIN_MS);
+  } finally {
+    if (running === mine) {
+      running = null;
+      list.setAttribute("aria-busy", "false");
+      if (missed) { missed = false; live.changed(); }
+    }
   }
-  due = 0;
-  load({ "X-Poll": "yes" });
-  news.textContent = "The list has been updated.";
+}
+function put(content) {
+  const here = document.activeElement.closest?.("tr.study")?.dataset.study;
+  list.replaceChildren(content);
+  since = new Date();
+  mark();
+  remember();
+  if (here) row(here)?.querySelector("th a")?.focus({ preventScroll: true });
+}
+function append(content) {
+  const first = content.querySelector("tr.study");
+  list.querySelector("tr.more").replaceWith(content);
+  mark();
+  remember();
+  first?.querySelector("th a").focus({ preventScroll: true });
+}
+function outdated() {
+  stale.textContent = `The server does not answer. This list is as of ${since.toLocaleTimeString()}.`;
+  stale.hidden = false;
 }
 function order(name, reverse) {
   filters.elements.order.value = name;
@@ -68,11 +100,12 @@ function move(step) {
 filters.addEventListener("change", (event) => {
   if (event.target.name === "order" && event.isTrusted) filters.elements.reverse.value = "";
   remember(true);
+  show(PAGE);
 });
-search.addEventListener("input", () => remember());
+filters.addEventListener("submit", (event) => { event.preventDefault(); show(PAGE); });
+let typing = 0;
+search.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => show(PAGE), TYPING_MS); });
 window.addEventListener("popstate", restore);
-list.addEventListener("pointermove", () => { moved = Date.now(); }, { passive: true });
-list.addEventListener("pointerdown", () => { moved = Date.now(); }, { passive: true });
 list.addEventListener("click", (event) => {
   const plainClick = !event.ctrlKey && !event.metaKey && !event.shiftKey;
   const chip = event.target.closest("a.chip"), head = event.target.closest("a[data-order]");
@@ -83,18 +116,11 @@ list.addEventListener("click", (event) => {
     return;
   }
   if (head && plainClick) { event.preventDefault(); order(head.dataset.order, head.dataset.reverse); return; }
+  const more = event.target.closest("tr.more button");
+  if (more) { if (!running || polling) show(0, { further: more.dataset.more }); return; }
   const one = event.target.closest("tr.study");
   if (one) { chosen = one.dataset.study; mark(); remember(); }
   if (one && !event.target.closest("a, button") && !getSelection().toString()) location.href = one.querySelector("th a").href;
-});
-document.addEventListener("htmx:beforeSwap", () => {
-  const here = document.activeElement.closest?.("tr.study");
-  focused = here ? here.dataset.study : "";
-});
-document.addEventListener("htmx:afterSwap", () => {
-  mark();
-  remember();
-  if (focused) row(focused)?.querySelector("th a")?.focus({ preventScroll: true });
 });
 act("down", "list: next row", "j", () => move(1), { repeats: true });
 act("up", "list: previous row", "k", () => move(-1), { repeats: true });
@@ -106,20 +132,15 @@ document.addEventListener("keydown", (event) => {
   move(step);
 });
 
-// A browser has six connections for this site; a list that nobody looks at holds none of them.
-let live = null, before = false;
-function listen() {
-  if (document.hidden) { live?.close(); live = null; return; }
-  if (live) return;
-  live = new EventSource("/live");
-  live.addEventListener("changed", refresh);
-  if (before) refresh();
-  before = true;
-}
+const live = follow(list, {
+  latest: () => list.querySelector(".count")?.dataset.latest,
+  load: () => { if (running) missed = true; else show(shown(), { poll: true }); },
+  lost: outdated,
+  back: () => { if (!running) stale.hidden = true; },
+});
+const scroll = () => { if (chosen) row(chosen)?.scrollIntoView({ block: "nearest" }); };
+const wanted = counted(new URLSearchParams(location.search));
 mark();
 remember();
-listen();
-if (chosen) row(chosen)?.scrollIntoView({ block: "nearest" });
-document.addEventListener("visibilitychange", listen);
-window.addEventListener("pagehide", () => { live?.close(); live = null; });
-window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+scroll();
+if (wanted > rows().length && list.querySelector("tr.more")) show(wanted).then(scroll);

@@ -1,5 +1,5 @@
 /* A notice of the browser when a critical draft arrives, for who asked for it. It names no patient. */
-const STORE = "echo-notice";
+const STORE = "echo-notice", AGAIN_MS = 10000;
 const button = document.getElementById("notice");
 const wanted = () => localStorage.getItem(STORE) === "yes" && window.Notification?.permission === "granted";
 let source = null;
@@ -9,14 +9,21 @@ function show() {
   notice.addEventListener("click", () => { window.focus(); notice.close(); });
   document.getElementById("critical-news").hidden = false;
 }
+/* A stream that the server ended, as with the session, is opened anew: a notice must not stop without a word. */
+function open() {
+  source = new EventSource("/live");
+  source.addEventListener("critical", show);
+  source.addEventListener("error", () => {
+    if (source?.readyState === EventSource.CLOSED) setTimeout(() => { if (source) open(); }, AGAIN_MS);
+  });
+}
 /* Of all tabs of this browser one listens, also while it is hidden. */
 function listen() {
   button.setAttribute("aria-pressed", String(wanted()));
   if (!wanted()) { source?.close(); source = null; return; }
   navigator.locks?.request("echo-notice", () => new Promise((done) => {
     if (source || !wanted()) { done(); return; }
-    source = new EventSource("/live");
-    source.addEventListener("critical", show);
+    open();
     window.addEventListener("pagehide", () => { source?.close(); source = null; done(); }, { once: true });
     button.addEventListener("click", () => { if (!wanted()) done(); });
   }));

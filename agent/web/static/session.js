@@ -1,7 +1,7 @@
-/* The session of an open page: a form's token, and sign-in in place when the session has ended, so that nothing
-   that was typed is lost and what was to be done is done. */
+/* The session of an open page: the token of its forms, and sign-in in place when the session has ended, so that
+   nothing that was typed is lost and the request is sent after all. */
 const IN_PLACE = { "X-In-Place": "yes" };
-const ACTIVE_EVERY_MS = 60000;
+const ACTIVE_EVERY_MS = 60000, ANSWER_WITHIN_MS = 60000;
 const dialog = document.getElementById("sign-in-again");
 const channel = new BroadcastChannel("echo-session");
 const meta = (name) => document.querySelector(`meta[name=${name}]`);
@@ -12,7 +12,7 @@ export const token = () => meta("form-token").content;
 function take(session) {
   const person = meta("person");
   if (person.content && person.content !== session.name) {
-    // Another person must not see what the first one typed; it stays encrypted in this browser.
+    // Another person must not see what the first one typed; it remains in this browser, encrypted.
     document.dispatchEvent(new Event("echo:leave"));
     location.reload();
     return false;
@@ -46,9 +46,11 @@ export async function post(address, fields) {
 }
 
 /* Read something; null where the answer is an error other than a session that has ended. */
-export async function read(address, headers = {}) {
+export async function read(address, headers = {}, signal = null) {
   for (;;) {
-    const answer = await fetch(address, { headers: { ...IN_PLACE, ...headers } });
+    const late = AbortSignal.timeout(ANSWER_WITHIN_MS);
+    const ends = signal ? AbortSignal.any([signal, late]) : late;
+    const answer = await fetch(address, { headers: { ...IN_PLACE, ...headers }, signal: ends });
     if (answer.status === 401) { await signIn(); continue; }
     return answer.ok && !answer.redirected ? answer : null;
   }
@@ -103,7 +105,7 @@ dialog.querySelector(".openid")?.addEventListener("click", () => {
 });
 channel.addEventListener("message", () => elsewhere().catch(() => {}));
 
-/* Reading without a click on the server is an act of a person too. */
+/* A person who reads without a request to the server keeps the session open too. */
 let acted = false;
 for (const kind of ["pointerdown", "keydown", "wheel"]) {
   document.addEventListener(kind, () => { acted = true; }, { capture: true, passive: true });
@@ -111,7 +113,7 @@ for (const kind of ["pointerdown", "keydown", "wheel"]) {
 if (!document.querySelector(".sign-in")) {
   setInterval(() => { if (acted && !waiting) { acted = false; fresh().catch(() => {}); } }, ACTIVE_EVERY_MS);
 }
-/* The same for htmx: every request carries the token, and one that found no session is repeated. */
+/* The same for htmx: every request carries the token, and one without a session is repeated after sign-in. */
 document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-Form-Token"] = token(); });
 document.addEventListener("htmx:responseError", async (event) => {
   const { xhr, requestConfig } = event.detail;

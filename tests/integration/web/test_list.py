@@ -81,7 +81,7 @@ def test_pages_show_each_study_once(database: Database, client: TestClient, orde
     with database.transaction() as session:
         listed(session, 70)
     first = client.get(f"/?order={order}&show={show}")
-    address = re.search(r'hx-get="(/\?[^"]*after=[^"]*)"', first.text)
+    address = re.search(r'data-more="(/\?[^"]*after=[^"]*)"', first.text)
     assert address is not None
     second = client.get(address[1].replace("&amp;", "&"), headers={"hx-request": "true"})
     assert "<strong>70</strong> studies" in first.text

@@ -16,7 +16,8 @@ async function send(path, fields = {}) {
 }
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("#claim button");
-  if (!button) return;
+  // The second click of a double click would press the button that has taken this one's place.
+  if (!button || event.detail > 1) return;
   const { holder, name } = line().dataset;
   if (button.dataset.claim === "over") {
     if (await ask(`${name} is reading this study. Take it over?`, "Take over")) send("claim", { over: holder });

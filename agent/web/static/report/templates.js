@@ -30,6 +30,10 @@ async function insert() {
   }
   said.textContent = "";
 }
-document.getElementById("insert-template")?.addEventListener("click", () => {
-  insert().catch(() => { said.textContent = "The server does not answer. Nothing was inserted."; });
+let inserting = false;
+document.getElementById("insert-template")?.addEventListener("click", (event) => {
+  if (inserting || event.detail > 1) return;
+  inserting = true;
+  insert().catch(() => { said.textContent = "The server does not answer. Nothing was inserted."; })
+    .finally(() => { inserting = false; });
 });

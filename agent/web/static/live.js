@@ -1,0 +1,58 @@
+/* When the list is refreshed: the server says that something has changed, and nobody is about to use the rows. */
+// The list stays still under a pointer that moves, so that nobody opens the row that has just taken another's place.
+const STILL_MS = 700, LONGEST_STILL_MS = 15000, LOOK_MS = 100, AGAIN_MS = 5000;
+
+/* latest() is the mark of what the list shows, load() refreshes it; lost() and back() hear of the connection. */
+export function follow(list, { latest, load, lost, back }) {
+  let moved = 0, due = 0, source = null, silent = 0;
+  const held = () => {
+    const chosen = getSelection();
+    return Date.now() - moved < STILL_MS || (!chosen.isCollapsed && list.contains(chosen.anchorNode));
+  };
+  function look() {
+    if (held() && Date.now() - due < LONGEST_STILL_MS) { setTimeout(look, LOOK_MS); return; }
+    due = 0;
+    load();
+  }
+  function changed() {
+    if (due) return;
+    due = Date.now();
+    look();
+  }
+  function hear(event) {
+    clearTimeout(silent);
+    silent = 0;
+    back();
+    // What came between the page and this connection is not missed, and nothing is asked for twice.
+    if (event.data !== latest()) changed();
+  }
+  // A browser has six connections for this site; a list that nobody looks at holds none of them.
+  function listen() {
+    if (document.hidden) { hush(); return; }
+    if (source) return;
+    source = new EventSource("/live");
+    source.addEventListener("ready", hear);
+    source.addEventListener("changed", hear);
+    source.addEventListener("error", () => {
+      silent ||= setTimeout(lost, AGAIN_MS);
+      if (source?.readyState !== EventSource.CLOSED) return;
+      // Refused, as where the session has ended: asking for the rows leads to sign-in.
+      source = null;
+      setTimeout(() => { listen(); changed(); }, AGAIN_MS);
+    });
+  }
+  function hush() {
+    clearTimeout(silent);
+    silent = 0;
+    source?.close();
+    source = null;
+  }
+  for (const kind of ["pointermove", "pointerdown"]) {
+    list.addEventListener(kind, () => { moved = Date.now(); }, { passive: true });
+  }
+  document.addEventListener("visibilitychange", listen);
+  window.addEventListener("pagehide", hush);
+  window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+  listen();
+  return { changed };
+}
