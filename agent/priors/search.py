@@ -18,7 +18,8 @@ from agent.database.priors import (
     REPORT_MODALITY,
 )
 from agent.database.session import Database
-from agent.database.tables import Draft, Instance, Study
+from agent.database.tables import Instance, Study
+from agent.database.verified import verified_report
 from agent.foundation.errors import (
     AgentError,
     ArchiveLate,
@@ -270,15 +271,6 @@ def _held(session: Session, series_instance_uid: str) -> int:
 
 def _our_report(session: Session, study_instance_uid: str) -> str:
     """Return the text of a study's report that a radiologist verified here; empty where there is none."""
-    text = session.scalar(
-        select(Draft.text)
-        .join(Study, Study.id == Draft.study_id)
-        .where(
-            Study.study_instance_uid == study_instance_uid,
-            Draft.outcome == "verified",
-            Draft.withdrawal.is_(None),
-        )
-        .order_by(Draft.id.desc())
-        .limit(1)
-    )
-    return shortened(" ".join((text or "").split()), LONGEST_REPORT)
+    study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == study_instance_uid))
+    report = None if study_id is None else verified_report(session, study_id)
+    return shortened(" ".join(("" if report is None else report.text).split()), LONGEST_REPORT)

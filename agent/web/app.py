@@ -28,7 +28,7 @@ from agent.web import pages_claim, pages_list, pages_sign_in, pages_study
 from agent.web.accounts import any_user_may_sign_in
 from agent.web.films import Films
 from agent.web.gate import Gate
-from agent.web.limits import MAXIMUM_HEAD, MAXIMUM_REQUESTS, BodyLimits, BoundedProtocol
+from agent.web.limits import MAXIMUM_HEAD, STREAM, BodyLimits, BoundedProtocol, RequestLimits
 from agent.web.openid import OpenId
 from agent.web.operations import Operations
 from agent.web.sessions import Sessions
@@ -57,7 +57,7 @@ def create_app(
     app = Starlette(
         routes=[
             Route("/", pages_list.worklist),
-            Route("/live", pages_list.live),
+            Route(STREAM, pages_list.live),
             Route("/statistics", pages_list.statistics),
             Route("/audit", pages_list.audited),
             Route("/sign-in", pages_sign_in.sign_in_form),
@@ -80,6 +80,7 @@ def create_app(
         middleware=[
             Middleware(BodyLimits),
             Middleware(Operations, site=site),
+            Middleware(RequestLimits),
             Middleware(Gate, site=site),
         ],
         exception_handlers={HTTPException: _on_http, AgentError: _on_error},
@@ -155,7 +156,6 @@ def serve(app: Starlette, settings: Settings, stop: threading.Event, started: th
             ssl_keyfile=web.tls_key,
             timeout_graceful_shutdown=2,
             http=BoundedProtocol,
-            limit_concurrency=MAXIMUM_REQUESTS,
             h11_max_incomplete_event_size=MAXIMUM_HEAD,
             ws="none",
         )

@@ -1,7 +1,7 @@
 """Sign-in at the hospital's OpenID provider: code flow with PKCE, state and nonce, by Authlib.
 
-An ID token is accepted only if it is signed by one of the provider's keys with an asymmetric algorithm, issued
-by this issuer for this client in answer to this browser's request, and not expired.
+An ID token is accepted only if it is signed by one of the provider's keys with an asymmetric algorithm,
+issued by this issuer for this client in answer to this browser's request, and not expired.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.priors import ARCHIVE
-from agent.database.tables import Draft, Instance, Study
+from agent.database.tables import Draft, Instance, Study, Verdict
+from agent.database.verified import verified_report
 from agent.reports.earlier_studies import PriorStudy, earlier_here, priors_of
 
 MOST_PRIORS = 5
@@ -65,18 +66,24 @@ def read_priors(session: Session, study: Study) -> list[Prior]:
 
 
 def _prior(session: Session, study: Study, used: PriorStudy | None) -> Prior:
-    """A verified report takes precedence over a newer draft."""
-    ours = session.scalars(
-        select(Draft)
-        .where(
-            Draft.study_id == study.id,
-            Draft.outcome.in_(("verified", "drafted")),
-            Draft.shadow.is_(False),
-        )
-        .order_by(Draft.outcome.desc(), Draft.id.desc())
-        .limit(1)
-    ).first()
-    verified = ours is not None and ours.outcome == "verified"
+    """A verified report takes precedence over the archive's, and that over an unverified draft."""
+    report = verified_report(session, study.id)
+    ours = (
+        report
+        or session.scalars(
+            select(Draft)
+            .where(
+                Draft.study_id == study.id,
+                Draft.outcome == "drafted",
+                Draft.shadow.is_(False),
+                Draft.withdrawal.is_(None),
+                Draft.id.not_in(select(Verdict.draft_id).where(Verdict.kind == "rejected")),
+            )
+            .order_by(Draft.id.desc())
+            .limit(1)
+        ).first()
+    )
+    verified = report is not None
     text, origin = (
         ("", "") if ours is None else (ours.text, "verified here" if verified else "unverified draft")
     )

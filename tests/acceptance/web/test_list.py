@@ -7,12 +7,18 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from benchmarks.worklist_fill import fill
+
 from .chromium import Reading, chromium, open_page
 from .site import Site, serving
 
 CLEAR = ("The lungs are clear.",)
 NAMES = ("ADA", "BEA", "CAY", "DEE")
 COUNT = 30
+STUDIES = "[...document.querySelectorAll('tr.study')].map((row) => row.dataset.study)"
+# One click of several in quick succession, of which this is the `detail`-th.
+CLICK = """(detail) => document.querySelector('#claim button').dispatchEvent(
+    new MouseEvent('click', {bubbles: true, detail}))"""
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +248,95 @@ def test_list_does_not_move_under_a_moving_pointer(reading: Reading, site: Site)
     assert patients(page) == before
     page.evaluate("clearInterval(window.still)")
     page.locator("tr.study:has-text('NEW AAA')").wait_for()
+
+
+@pytest.fixture(scope="module")
+def long_list(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A list of more than 600 studies to read."""
+    with serving(tmp_path_factory.mktemp("long")) as one:
+        fill(one.database, 800)
+        yield one
+
+
+def test_long_list_keeps_its_length(browser: Browser, long_list: Site) -> None:
+    """More than the server gives at once: refreshed, opened again and gone back to, it has as many rows."""
+    one = open_page(browser, f"{long_list.url}/?limit=580&order=arrival")
+    page = one.page
+
+    def rows() -> list[str]:
+        return list(
+            page.evaluate("[...document.querySelectorAll('tr.study')].map((one) => one.dataset.study)")
+        )
+
+    def wait_for_rows(count: int) -> None:
+        page.locator("tr.study").nth(count - 1).wait_for()
+
+    wait_for_rows(580)
+    page.dblclick("tr.more button")
+    wait_for_rows(600)
+    page.locator("#list[aria-busy=false]").wait_for()
+    count = len(rows())
+    long_list.draft("1.5.1", PatientID="M1", PatientName="AAA^NEW")
+    page.locator("tr.study:has-text('NEW AAA')").wait_for()
+    assert (len(rows()), len(set(rows()))) == (count, count)
+    last = page.locator("tr.study").nth(count - 1)
+    name = last.locator("th a").text_content() or ""
+    last.locator("th a").click()
+    page.wait_for_url("**/studies/*")
+    page.go_back()
+    wait_for_rows(count)
+    page.locator("tr.study.chosen").wait_for()
+    assert page.locator("tr.study.chosen th a").text_content() == name
+    page.context.close()
+    assert [words for words in one.complaints if "404" not in words] == []
+
+
+def test_list_says_that_the_server_does_not_answer(browser: Browser, site: Site) -> None:
+    """The rows stay, with the time of which they are; what was asked for meanwhile is shown afterwards."""
+    one = open_page(browser, site.url)
+    page = one.page
+    page.locator("tr.study").first.wait_for()
+    page.context.set_offline(True)
+    page.fill("#search", "cay")
+    page.locator("#stale:has-text('The server does not answer. This list is as of')").wait_for()
+    assert page.locator("tr.study").count() > 1
+    assert one.barriers() == []
+    page.context.set_offline(False)
+    page.locator("#stale[hidden]").wait_for(state="attached")
+    page.locator("#list[aria-busy=false] tr.study").first.wait_for()
+    assert (patients(page), "q=cay" in page.url) == (["CAY"], True)
+    page.context.close()
+
+
+def test_selected_text_outlasts_what_arrives(browser: Browser, site: Site) -> None:
+    """An accession number that is being selected for copying is not swept away by a new study."""
+    one = open_page(browser, site.url)
+    page = one.page
+    page.locator("tr.study").first.wait_for()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('tr.study td.what small'))")
+    chosen = page.evaluate("getSelection().toString()")
+    page.evaluate(
+        "new Promise((done) => { const own = new EventSource('/live');"
+        " own.addEventListener('changed', () => { own.close(); fetch('/session'); });"
+        " own.addEventListener('ready', done); })"
+    )
+    with page.expect_response("**/session"):
+        site.draft("1.2.950", PatientID="SEL", PatientName="AAA^SELECTED", text=CLEAR)
+    assert page.evaluate("getSelection().toString()") == chosen != ""
+    page.evaluate("getSelection().removeAllRanges()")
+    page.locator("tr.study:has-text('SELECTED AAA')").wait_for()
+    page.context.close()
+
+
+def test_double_click_claims_a_study_once(browser: Browser, site: Site) -> None:
+    """The second click does not press the button that has taken the first one's place."""
+    study_id = site.draft("1.2.960", PatientID="DBL", PatientName="ZZZ^DOUBLE", text=CLEAR)
+    one = open_page(browser, f"{site.url}/studies/{study_id}")
+    page = one.page
+    page.locator("canvas[data-ready=yes]").first.wait_for()
+    page.evaluate(CLICK, 1)
+    page.locator("#claim:has-text('You are reading')").wait_for()
+    page.evaluate(CLICK, 2)
+    page.reload()
+    page.locator("#claim:has-text('You are reading')").wait_for()
+    page.context.close()

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from agent.web import limits
-from agent.web.limits import MAXIMUM_BODY, BodyLimits, BoundedProtocol
+from agent.web.limits import MAXIMUM_BODY, BodyLimits, BoundedProtocol, RequestLimits
+
+ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+ENDED, STARTED = threading.Event(), threading.Semaphore(0)
 
 
 async def echo(request: Request) -> PlainTextResponse:
-    """Answer how long the body is."""
+    """Answer how long the body is; tell when a request has begun."""
+    STARTED.release()
     return PlainTextResponse(str(len(await request.body())))
+
+
+async def endless(_request: Request) -> StreamingResponse:
+    """Answer with more than anybody reads; tell when it ends."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(65536)
+        finally:
+            ENDED.set()
+
+    return StreamingResponse(parts())
 
 
 def small_app() -> Starlette:
     """An application with one page."""
-    route = Route("/", echo, methods=["GET", "POST"])
-    return Starlette(routes=[route], middleware=[Middleware(BodyLimits)])
+    routes = [Route("/", echo, methods=["GET", "POST"]), Route("/long", endless)]
+    return Starlette(routes=routes, middleware=[Middleware(BodyLimits)])
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A server that waits two seconds for a head, and takes three connections."""
-    protocol = type("Hurried", (BoundedProtocol,), {"head_within_s": 2.0, "maximum_connections": 3})
+    """A server that waits two seconds for a head and one for a reader, and takes three connections."""
+    protocol = type(
+        "Hurried", (BoundedProtocol,), {"head_within_s": 2.0, "read_within_s": 1.0, "maximum_connections": 3}
+    )
     config = uvicorn.Config(small_app(), log_config=None, http=protocol, ws="none", timeout_keep_alive=60)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(config)
@@ -51,10 +72,10 @@ def opened(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
-def answered(connection: socket.socket) -> bool:
-    """Read one whole answer to a request without a body; whether it is 200."""
+def answered(connection: socket.socket, *, ending: bytes = b"\r\n\r\n0") -> bool:
+    """Read one whole answer; whether it is 200."""
     got = b""
-    while not got.endswith(b"\r\n\r\n0"):
+    while not got.endswith(ending):
         more = connection.recv(4096)
         if not more:
             return False
@@ -80,30 +101,90 @@ def test_web_closes_a_connection_whose_head_does_not_come(port: int, sent: bytes
 
 def test_web_serves_a_connection_again_after_its_first_request(port: int) -> None:
     """The time for a head is each head's own."""
-    ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     with opened(port) as connection:
         for _ in range(3):
-            connection.sendall(ask)
+            connection.sendall(ASK)
             assert answered(connection)
-        connection.sendall(ask[:8])
+        connection.sendall(ASK[:8])
         assert ends(connection)
 
 
+def test_web_makes_room_by_closing_the_longest_idle_connection(port: int) -> None:
+    """Peers that send nothing keep nobody out: each new connection takes the place of the oldest."""
+    silent = [opened(port) for _ in range(3)]
+    try:
+        with opened(port) as browser:
+            browser.sendall(ASK)
+            assert answered(browser)
+            assert ends(silent[0])
+            browser.sendall(ASK)
+            assert answered(browser)
+    finally:
+        for one in silent:
+            one.close()
+
+
 def test_web_takes_no_more_connections_than_it_may(port: int) -> None:
-    """One more is closed at once; the others go on."""
-    ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    """While all are in use one more is closed at once, and the others go on."""
+    posted = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    while STARTED.acquire(blocking=False):
+        pass
     kept = [opened(port) for _ in range(3)]
     try:
         for one in kept:
-            one.sendall(ask)
-            assert answered(one)
+            one.sendall(posted)
+            assert STARTED.acquire(timeout=20)
         with opened(port) as extra:
             assert ends(extra)
-        kept[0].sendall(ask)
-        assert answered(kept[0])
+        for one in kept:
+            one.sendall(b"body")
+            assert answered(one, ending=b"\r\n\r\n4")
     finally:
         for one in kept:
             one.close()
+
+
+def test_web_disconnects_a_client_that_does_not_read(port: int) -> None:
+    """A response of which nothing is taken holds its request no longer than the limit."""
+    with opened(port) as connection:
+        connection.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert ENDED.wait(20)
+
+
+def test_web_counts_requests_and_streams_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open lists take no place of a request, nor connections that are idle; what is too much is told so."""
+    monkeypatch.setattr(limits, "MAXIMUM_REQUESTS", 1)
+    monkeypatch.setattr(limits, "MAXIMUM_STREAMS", 2)
+    asyncio.run(_counted_apart())
+
+
+async def _counted_apart() -> None:
+    going = asyncio.Event()
+
+    async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await going.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    limited = RequestLimits(slow)
+    answers: list[tuple[str, int]] = []
+
+    async def ask(path: str) -> None:
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answers.append((path, message["status"]))
+
+        await limited({"type": "http", "path": path}, _nothing, send)
+
+    asked = [asyncio.create_task(ask(path)) for path in ("/live", "/live", "/live", "/", "/")]
+    await asyncio.sleep(0)
+    going.set()
+    await asyncio.gather(*asked)
+    await ask("/")
+    assert sorted(answers) == [("/", 200), ("/", 200), ("/", 503), *[("/live", 200)] * 2, ("/live", 503)]
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 def test_web_refuses_a_body_that_is_too_long() -> None:

@@ -43,7 +43,7 @@ async function look() {
   const holder = now.claim?.holder ?? "", before = line().dataset;
   if (holder === before.holder) return;
   const lost = before.mine === "yes" && holder;
-  const fresh = await read(`/studies/${before.study}/claim`);
+  const fresh = await read(`/studies/${before.study}/claim`, { "X-Poll": "yes" });
   if (fresh) put(await fresh.text());
   if (lost) line().classList.add("lost");
 }

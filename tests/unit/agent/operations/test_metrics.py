@@ -93,10 +93,36 @@ def test_metrics_name_no_patient(database: Database, settings: Settings) -> None
     assert [word for word in ("CANARY", "1.2.99") if word in text] == []
 
 
+ABOUTS: dict[str, dict[str, object]] = {
+    "listener": {
+        "associations": 2,
+        "counts": {"status-0000": 3, "rejected-unknown-caller": 1},
+        "hl7": {"messages": 4, "refused": 1},
+    },
+    "worker": {"model": "echo", "version": "1", "gpu_memory_used": 1, "gpu_memory_total": 2},
+    "deliverer": {},
+    "housekeeper": {},
+    "web": {},
+    "ups": {"workitems": 1},
+}
+
+
 def test_metrics_please_the_linter_of_prometheus(
     database: Database, settings: Settings, program: Callable[[str], str]
 ) -> None:
-    """`promtool check metrics` has nothing to say of names, types and help."""
+    """`promtool check metrics` accepts names, types and help of all metrics, with every process running."""
+    at = now_of(database) - timedelta(minutes=1)
+    with database.transaction() as session:
+        for number, (role, about) in enumerate(ABOUTS.items()):
+            row = Worker(id=f"{role}@h:{number}", role=role, host="h", pid=number, about=about)
+            row.started_at, row.seen_at = at, now_of(database)
+            session.add(row)
+        job = add_job(session, add_study(session, "1.1", at=at), "DELIVERED", at=at)
+        add_draft(session, job, at=at + timedelta(seconds=4), stored_after_s=2)
+        add_job(session, add_study(session, "1.2", at=at), "SKIPPED", at=at, code='no\nchest "film"')
+    assert samples(database, settings)[
+        "echo_agent_hl7_events_total", of(process="listener@h:0", event="messages")
+    ] == 4.0  # fmt: skip
     text = exposition(read_status(database, settings), settings)
     done = subprocess.run(
         [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=60, check=False
