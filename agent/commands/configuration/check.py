@@ -24,7 +24,7 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
     """
     settings = load_settings(config)
     router_of(settings)
-    _use_vocabulary(settings.findings.vocabulary)
+    _use_vocabulary(settings.findings.vocabulary, config)
     found = [one for one in findings(settings, config) if strict or one.stops]
     if found:
         lines = _lines(config)
@@ -34,7 +34,7 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
     return settings
 
 
-def _use_vocabulary(file: Path | None) -> None:
+def _use_vocabulary(file: Path | None, config: Path | None) -> None:
     """Read findings with a hospital's vocabulary from here on, if it is right."""
     if file is None:
         return
@@ -44,7 +44,9 @@ def _use_vocabulary(file: Path | None) -> None:
     try:
         put_in_force(file)
     except VocabularyError as error:
-        raise SettingsError(f"findings.vocabulary: {error}") from error
+        line = _lines(config).get("findings.vocabulary")
+        place = "findings.vocabulary" + ("" if line is None else f" (line {line})")
+        raise SettingsError(f"{config or 'the settings'}: correct {place}: {error}") from error
 
 
 def _lines(config: Path | None) -> Mapping[str, int]:

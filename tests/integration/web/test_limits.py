@@ -37,6 +37,7 @@ async def endless(_request: Request) -> StreamingResponse:
         try:
             while True:
                 yield bytes(65536)
+                await asyncio.sleep(0)  # else it would never hear that the client has gone
         finally:
             ENDED.set()
 

@@ -81,6 +81,10 @@ def test_no_configuration_breaks_the_program(tmp_path: Path) -> None:
         ),
         ("web: {tls_certificate: /no/c.pem, tls_key: /no/k.pem}", "No such file or directory"),
         ("web: {tls_certificate: /no/c.pem}", "go together"),
+        (
+            "\nfindings: {vocabulary: /no/v.yaml}",
+            "config.yaml: correct findings.vocabulary (line 2): the findings",
+        ),
         ("database: {url: 'postgres://a@b/c'}", "did you mean postgresql?"),
         ("database: {url: 'mysql://a@b/c'}", "the database is sqlite:///FILE"),
         ("database: {url: 'sqlite:///:memory:'}", "a database in memory is lost"),
