@@ -81,7 +81,6 @@ def _all(header: Header, vocabulary: Vocabulary) -> Iterator[Evidence]:
         for code in getattr(header, field):
             yield from _of_code(attribute, rank, code, vocabulary)
     yield from _of_the_subject(header)
-    yield from _of_the_subject(header)
     undeclared = dict(header.undeclared)
     for attribute, field, rank in _TEXTS:
         text = getattr(header, field)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.films.routing.evidence import Evidence, Rank
-from agent.films.routing.vocabulary import NOT_A_PATIENT
+from agent.films.routing.vocabulary import DECISIVE
 
 CHEST, LUNGS, SEVERAL, CHEST_ABDOMEN = "chest", "lungs", "several", "chest_abdomen"
 CONTRADICTION, UNRECOGNISED, OTHER, NONE = "contradiction", "unrecognised", "other", "none"
@@ -16,7 +16,7 @@ _WITHIN = frozenset({CHEST, LUNGS, "heart", "mediastinum"})
 OF_THEIR_OWN = frozenset(
     {
         CHEST, LUNGS, "heart", "mediastinum", "ribs", "sternum", "clavicle", "chest_wall", "thoracic_spine",
-        "abdomen", "shoulder", CHEST_ABDOMEN, "babygram", "breast", NOT_A_PATIENT,
+        "abdomen", "shoulder", CHEST_ABDOMEN, "babygram", "breast", *DECISIVE,
     }
 )  # fmt: skip
 
@@ -38,11 +38,13 @@ class Region:
 def region_of(evidence: Sequence[Evidence]) -> Region:
     """Weigh the evidence: the highest rank that names a region decides, unless the next contradicts it.
 
-    A phantom, an animal or a test object outweighs every region, whichever attribute names it.
+    A phantom, an animal or a test object, and an examination that is no plain film, outweigh every region,
+    whichever attribute names them.
     """
     found = tuple(evidence)
-    if phantom := tuple(one for one in found if NOT_A_PATIENT in one.regions):
-        return Region(name=NOT_A_PATIENT, rank=phantom[0].rank, decisive=phantom, evidence=found)
+    for name in DECISIVE:
+        if decisive := tuple(one for one in found if name in one.regions):
+            return Region(name=name, rank=decisive[0].rank, decisive=decisive, evidence=found)
     ranked = [(rank, [one for one in found if one.rank is rank]) for rank in Rank]
     speaking = [(rank, listed) for rank, listed in ranked if any(one.regions for one in listed)]
     dumb = [one for rank, listed in ranked[:1] for one in listed if not one.regions]

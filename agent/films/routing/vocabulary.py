@@ -28,8 +28,9 @@ _CLEAR_SHORT = frozenset(
 )
 _SHORT = 3
 _VIEW_KINDS = ("frontal", "lateral", "special")
-# The region of phantoms, animals and test objects.
-NOT_A_PATIENT = "not_a_patient"
+# The regions of phantoms, animals and test objects, and of examinations that are no plain film: fluoroscopy.
+NOT_A_PATIENT, OTHER_TECHNIQUE = "not_a_patient", "other_technique"
+DECISIVE = (NOT_A_PATIENT, OTHER_TECHNIQUE)
 # Letters that join the parts of a compound.
 _LINKS = ("s", "n", "en", "es", "e", "er")
 _LEAST_STEM = 4
@@ -245,7 +246,7 @@ def _regions(hits: Iterable[_Hit]) -> frozenset[str]:
     """Return the regions named; a word that may mean something else counts only where no clear one does.
 
     Least of all counts a word that may be a view: "RP face" is a chest film from the front. That there is no
-    patient on the image is never overruled.
+    patient on the image, or that it is no plain film, is never overruled.
     """
     clear: set[str] = set()
     weak: set[str] = set()
@@ -255,7 +256,7 @@ def _regions(hits: Iterable[_Hit]) -> frozenset[str]:
         if not regions:
             continue
         short = len(hit.words) <= _SHORT and hit.words.isascii() and hit.words not in _CLEAR_SHORT
-        if NOT_A_PATIENT in regions:
+        if not regions.isdisjoint(DECISIVE):
             clear.update(regions)
         elif _names_a_view(hit):
             views.update(regions)

@@ -95,6 +95,7 @@ DEFAULT_ELIGIBILITY = (
         modality=("CT", "MR", "US", "NM", "PT", "XA", "RF", "MG", "SR", "PR", "KO", "SEG", "DOC", "RTPLAN"),
     ),
     EligibilityRule(name="not-a-patient", decision="skip", region=("not_a_patient",)),
+    EligibilityRule(name="other-technique", decision="skip", region=("other_technique",)),
     # A chest film of a modality that is not switched on has a name of its own, to be seen in `status`.
     EligibilityRule(
         name="modality-not-drafted", decision="skip", drafted_modality=False, region=("chest", "lungs")

@@ -65,8 +65,8 @@ _SOURCES = ("agent/objects", "agent/films", "agent/reports", "agent/priors", "di
 
 
 def keywords(repository: Path) -> list[str]:
-    """The keywords that the code names."""
-    found: set[str] = set()
+    """The keywords that the code names, or puts together ("Shutter" and "Shape")."""
+    found = {one for one in keyword_dict if re.fullmatch("(Shutter|Collimator)(Shape|.*Edge)", one)}
     for folder in _SOURCES:
         for path in (repository / folder).rglob("*.py"):
             found |= set(re.findall(r'"([A-Z][A-Za-z]+)"', path.read_text(encoding="utf-8")))

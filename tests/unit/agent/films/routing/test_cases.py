@@ -46,7 +46,7 @@ def header(row: dict[str, str]) -> Header:
 
 
 @pytest.mark.parametrize(
-    "table", ["routing.tsv", "blind_routing.tsv", "more_routing.tsv", "radiographers.tsv"]
+    "table", ["routing.tsv", "blind_routing.tsv", "more_routing.tsv", "radiographers.tsv", "departments.tsv"]
 )
 def test_every_row_is_routed_as_it_says(table: str) -> None:
     """A chest film is accepted, and anything else is skipped by a rule of the kind that the row names."""
