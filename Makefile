@@ -6,9 +6,8 @@ STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system-packages
 CONFIG ?= config.yaml
 ARGS ?=
-# Test processes; a file's tests stay in one. 0: none beside pytest itself, e.g. for a debugger. The files run
-# in the order of their names: the long ones of tests/acceptance first, the short ones of tests/unit last, so
-# that no process waits for the other at the end.
+# Test processes; a file's tests stay in one. 0: none beside pytest itself, e.g. for a debugger. The folders
+# with the longest files come first (tests/conftest.py), so that no process waits for the other at the end.
 WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

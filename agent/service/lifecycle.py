@@ -6,6 +6,7 @@ Readiness and the watchdog use systemd's protocol, with systemd or with our own 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -55,6 +56,7 @@ class Lifecycle:
         while the named threads are alive, each from the moment at which it is first seen. If one of them
         dies, systemd restarts the process, which would otherwise look healthy and do nothing.
         """
+        gc.freeze()  # what is loaded by now stays to the end: no collection needs to visit it
         _notify("READY=1")
         self._log.info("ready", pid=os.getpid())
         feed = threading.Thread(

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -21,8 +21,8 @@ from tests.support.queue_rows import enter
 
 PROGRAM = Path(__file__).with_name("queue_worker.py")
 PATIENCE_S = 240
-# Long enough that only what a test does on purpose outlasts it.
-LONG_S = 600.0
+# A lease that only what a test does on purpose outlasts, and how often it is renewed.
+LONG_S, RENEW_S = 600.0, 200.0
 
 
 def fill(database: Database, count: int, *, priority: int = 50) -> None:
@@ -34,10 +34,10 @@ def fill(database: Database, count: int, *, priority: int = 50) -> None:
 
 @contextmanager
 def started(
-    url: str, owner: str, mode: str = "work", *, lease_s: float = LONG_S, limit: int = 3
+    url: str, owner: str, mode: str = "work", *, renew_s: float = RENEW_S, limit: int = 3
 ) -> Iterator[subprocess.Popen[str]]:
     """A worker process; killed at the end if it still runs."""
-    command = [sys.executable, str(PROGRAM), url, owner, mode, str(lease_s), str(limit)]
+    command = [sys.executable, str(PROGRAM), url, owner, mode, str(LONG_S), str(limit), str(renew_s)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
@@ -78,6 +78,14 @@ def states(database: Database) -> list[str]:
     """The states of all jobs."""
     with database.reading() as session:
         return list(session.scalars(select(Job.state).order_by(Job.id)))
+
+
+def lease_ends(database: Database) -> datetime:
+    """When the lease of the only job ends."""
+    with database.reading() as session:
+        ends = session.scalars(select(Job.lease_until)).one()
+    assert ends is not None
+    return ends
 
 
 def expire(database: Database) -> None:

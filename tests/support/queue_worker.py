@@ -1,10 +1,11 @@
 """A worker as a process of its own: claims, prolongs its leases, finishes. Run as a script by the tests.
 
-    queue_worker.py URL OWNER MODE LEASE_S LIMIT
+    queue_worker.py URL OWNER MODE LEASE_S LIMIT RENEW_S
 
 MODE work: claim and finish until nothing is left. hold: claim once, say how many, wait for a line, then
 finish. block: claim once, hold the interpreter until a line comes, then finish. poison: claim once and die
-of it. It prints the number of jobs after each claim, and `done`, `lost` for each end.
+of it. It prints the number of jobs after each claim, and `done`, `lost` for each end. RENEW_S: between two
+renewals of a lease (s). As a worker does, it asks again when the database is busy.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import os
 import select
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from agent.database.session import Database, database_now, open_engine
 from agent.foundation.errors import DatabaseUnavailable, LeaseLost
@@ -22,15 +25,18 @@ from agent.queue import jobs
 from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
 
+T = TypeVar("T")
 POLICY = RetryPolicy(maximum_attempts=3, first_s=0.01, longest_s=0.01)
 
 
-def main(url: str, owner: str, mode: str, lease_s: float, limit: int) -> None:
+def main(url: str, owner: str, mode: str, lease_s: float, limit: int, renew_s: float) -> None:
     """Do what the mode says."""
     database = Database(open_engine(url))
-    keeper: LeaseKeeper[Claim] = LeaseKeeper(partial(jobs.heartbeat, database, lease_s=lease_s), lease_s)
+    prolong = partial(jobs.heartbeat, database, lease_s=lease_s)
+    keeper: LeaseKeeper[Claim] = LeaseKeeper(prolong, 3 * renew_s)  # it renews every third of a lease
+    claim_some = partial(jobs.claim, database, owner, lease_s, limit, policy=POLICY)
     with keeper:
-        while claims := jobs.claim(database, owner, lease_s, limit, policy=POLICY):
+        while claims := as_soon_as_reached(claim_some):
             keeper.keep(claims)
             print(len(claims), flush=True)
             if mode == "poison":
@@ -53,18 +59,27 @@ def block() -> None:
 
 
 def finish(database: Database, claim: Claim, owner: str) -> str:
-    """Finish, as soon as the database can be reached; say how that ended."""
+    """Finish; say how that ended."""
+
+    def once() -> None:
+        with database.transaction() as session:
+            jobs.finish(session, claim, now=database_now(session), actor=owner)
+
+    try:
+        as_soon_as_reached(once)
+    except LeaseLost:
+        return "lost"
+    return "done"
+
+
+def as_soon_as_reached(action: Callable[[], T]) -> T:
+    """Act; again and again while the database cannot be reached, or is locked by others."""
     while True:
         try:
-            with database.transaction() as session:
-                jobs.finish(session, claim, now=database_now(session), actor=owner)
-        except LeaseLost:
-            return "lost"
+            return action()
         except DatabaseUnavailable:
             time.sleep(0.2)
-        else:
-            return "done"
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), int(sys.argv[5]))
+    main(*sys.argv[1:4], lease_s=float(sys.argv[4]), limit=int(sys.argv[5]), renew_s=float(sys.argv[6]))

@@ -29,6 +29,7 @@ from tests.support.queue_processes import (
     LONG_S,
     PATIENCE_S,
     PROGRAM,
+    RENEW_S,
     attempts,
     ended,
     expire,
@@ -67,7 +68,16 @@ class Host:
         """A worker process on this host, with a host name of its own."""
         inside = 'hostname "$0" && exec "$@"'
         command = ["ip", "netns", "exec", self.name, "unshare", "--uts", "sh", "-c", inside, self.name]
-        program = [sys.executable, str(PROGRAM), url, f"worker@{self.name}", mode, str(LONG_S), "3"]
+        program = [
+            sys.executable,
+            str(PROGRAM),
+            url,
+            f"worker@{self.name}",
+            mode,
+            str(LONG_S),
+            "3",
+            str(RENEW_S),
+        ]
         pipe = subprocess.PIPE
         process = subprocess.Popen([*command, *program], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         try:

@@ -7,16 +7,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from agent.database.session import Database
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.objects.store import InstanceStore
+from agent.web import accounts
 from agent.web.app import create_app
 from tests.support.worklist import FINDINGS, IMPRESSION, receive_film, write_draft
 
 PASSWORD = "correct horse battery"
 Receive = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes that cost nothing; tests/unit/agent/web/test_accounts.py looks at those of the product."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(accounts, "_hasher", cheap)
+    monkeypatch.setattr(accounts, "_NOBODY", cheap.hash("nobody has this name"))
 
 
 @pytest.fixture

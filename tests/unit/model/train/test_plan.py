@@ -5,11 +5,9 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
-import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 
@@ -27,7 +25,7 @@ from model.train.rad import with_copies
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["model.train.recipe", __name__])
-LOAD = Load(prompt=120, answer=48, micro_batch=8, processes=1)
+LOAD = Load(prompt=120, answer=48, micro_batch=4, processes=1)
 IMAGE_TOKENS, BLOCK = 36, 8
 # hidden, layers, wide layer, vocabulary, adapters, checkpoints
 CASES = {
@@ -62,8 +60,7 @@ def _step(case: str, answers: Connection) -> None:
     torch.set_num_threads(1)
     # Freed blocks go back at once, so that the peak is of what is used.
     ctypes.CDLL("libc.so.6").mallopt(-3, 65_536)
-    process, peak, stop = psutil.Process(), [0], threading.Event()
-    before = process.memory_info().rss
+    before = _reset_peak()
     network = _network(case)
     config = ModelConfig(
         network=network, block_size=BLOCK, mask_token_id=2, eos_token_id=1, stage=Stage.AR, image_size=168
@@ -78,21 +75,25 @@ def _step(case: str, answers: Connection) -> None:
     objective = RadObjective(backbone, config).train()
     optimizers = build_optimizers(objective, section)
 
-    def watch() -> None:
-        while not stop.wait(0.002):
-            peak[0] = max(peak[0], process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     for _ in range(2):
         objective(_batch(config)).backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-    stop.set()
-    watcher.join()
-    answers.send(max(peak[0], before) - before)
+    answers.send(_peak() - before)
     os._exit(0)
+
+
+def _reset_peak() -> int:
+    """Begin anew with the kernel's peak of this process's resident memory; return the bytes of now."""
+    Path("/proc/self/clear_refs").write_text("5")  # proc(5)
+    return _peak()
+
+
+def _peak() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kibibytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(kibibytes) * 1024
 
 
 def _batch(config: ModelConfig) -> Batch:
