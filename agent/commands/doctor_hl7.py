@@ -33,7 +33,7 @@ def port_found(settings: Hl7Settings) -> Found:
 
 def receiver_found(destination: DestinationSettings, within_s: float) -> Found:
     """Whether a receiver of HL7 accepts a connection; a message would leave a trace."""
-    from agent.hl7.client import reachable
+    from agent.network.tcp_client import reachable
 
     try:
         reachable(destination.model_copy(update={"timeout_s": min(destination.timeout_s, within_s)}))

@@ -11,7 +11,7 @@ Found = tuple[str, str]
 
 def bundles_found(destination: DestinationSettings, within_s: float) -> Found:
     """Whether a FHIR server states that it takes our bundles."""
-    from agent.fhir.client import open_fhir, trouble_of
+    from agent.network.fhir_client import open_fhir, trouble_of
 
     hurried = destination.model_copy(update={"timeout_s": min(destination.timeout_s, within_s)})
     try:

@@ -18,7 +18,7 @@ class Document(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"))
-    # See `agent.database.roles`.
+    # See `agent.foundation.document_roles`.
     role: Mapped[str] = mapped_column(String(16))
     # Of a Structured Report the SOP class that a destination takes (comprehensive3d | comprehensive |
     # enhanced); of a message its kind, and which destination it is for (`agent.reports.messages`).

@@ -46,7 +46,9 @@ def _hl7(destination: DestinationSettings, _sop_class_uids: Iterable[str]) -> It
 
 @contextmanager
 def _fhir(destination: DestinationSettings, _sop_class_uids: Iterable[str]) -> Iterator[Connection]:
-    from agent.fhir.client import open_fhir  # an HTTP client that a DICOM-only deliverer does not load
+    from agent.network.fhir_client import (
+        open_fhir,  # an HTTP client that a DICOM-only deliverer does not load
+    )
 
     with open_fhir(destination) as connection:
         yield connection

@@ -17,7 +17,6 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from agent.database.roles import DocumentRole
 from agent.fhir.observations import ended, observations
 from agent.fhir.terms import (
     DEVICE_SYSTEM,
@@ -33,6 +32,7 @@ from agent.fhir.terms import (
     resource_id,
     system_of,
 )
+from agent.foundation.document_roles import DocumentRole
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
 from agent.results.result import Result

@@ -29,7 +29,7 @@ from agent.hl7.message import Message
 from agent.hl7.parse import parse
 from agent.network.scu import ConnectionLost
 from agent.network.store_scu import Sendable
-from agent.network.tls import client_context
+from agent.network.tcp_client import connect
 
 _LONGEST_ANSWER = 1_000_000
 _FINAL = (AcknowledgmentCode.ERROR, AcknowledgmentCode.COMMIT_ERROR)
@@ -124,41 +124,8 @@ def open_mllp(destination: DestinationSettings) -> Iterator[MllpConnection]:
         ConnectionLost: it cannot be reached, or TLS fails; the text says which.
     """
     settings = destination.hl7 or Hl7DestinationSettings()
-    connection = _connected(destination)
+    connection = connect(destination)
     try:
         yield MllpConnection(connection, settings.acknowledgement, destination.timeout_s)
     finally:
         connection.close()
-
-
-def reachable(destination: DestinationSettings) -> None:
-    """Return when the destination accepts a connection; nothing is sent.
-
-    Raises:
-        ConnectionLost: it does not.
-    """
-    _connected(destination).close()
-
-
-def _connected(destination: DestinationSettings) -> socket.socket:
-    try:
-        connection = socket.create_connection(
-            (destination.host, destination.port), timeout=destination.timeout_s
-        )
-    except OSError as error:
-        raise ConnectionLost(
-            f"nothing accepts a connection at {destination.host}:{destination.port}"
-        ) from error
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if destination.tls is None:
-        return connection
-    context = client_context(destination.tls)
-    # pynetdicom's socket reports to its context; this one is used as it is.
-    context.sslsocket_class = ssl.SSLSocket
-    try:
-        return context.wrap_socket(
-            connection, server_hostname=destination.tls.server_name or destination.host
-        )
-    except (OSError, ssl.SSLError) as error:
-        connection.close()
-        raise ConnectionLost("the TLS handshake with the receiver failed: check `tls`") from error

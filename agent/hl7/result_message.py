@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from pydicom.sr.coding import Code
 
-from agent.database.roles import DocumentRole
+from agent.foundation.document_roles import DocumentRole
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.hl7.escalation import escalation

@@ -15,8 +15,8 @@ from typing import Any
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError, DeliveryFailed
 from agent.foundation.settings.tree import DestinationSettings
-from agent.hl7.client import reachable as open_and_close
 from agent.network.store_scu import echo
+from agent.network.tcp_client import reachable as open_and_close
 from agent.operations.status import Answer
 
 EVERY_S = 60.0
@@ -41,7 +41,7 @@ def ask(destination: DestinationSettings) -> None:
         open_and_close(hurried)
         return
     if destination.kind == "fhir":
-        from agent.fhir.client import open_fhir
+        from agent.network.fhir_client import open_fhir
 
         with open_fhir(hurried) as connection:
             connection.capabilities()

@@ -8,9 +8,9 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session, aliased
 
-from agent.database.roles import MESSAGES
 from agent.database.states import UNSENT
 from agent.database.tables import Delivery, Document, Draft
+from agent.foundation.document_roles import MESSAGES
 
 _HELD_BACK = [state.value for state in UNSENT]
 

@@ -17,10 +17,10 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from agent.database.roles import PAIR, DocumentRole
 from agent.database.states import UNSENT, DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job
 from agent.fhir.bundle import write_bundle
+from agent.foundation.document_roles import PAIR, DocumentRole
 from agent.foundation.errors import DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.hl7.result_message import write_result

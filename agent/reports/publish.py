@@ -17,9 +17,9 @@ from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.database.roles import PAIR, DocumentRole
 from agent.database.states import SHADOW
 from agent.database.tables import Document, Draft, Job, Study, Verdict
+from agent.foundation.document_roles import PAIR, DocumentRole
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries

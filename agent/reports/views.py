@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from agent.database.roles import VIEWS, DocumentRole
+from agent.foundation.document_roles import VIEWS, DocumentRole
 from agent.foundation.settings.tree import Settings
 from agent.reports.publish import Record
 from dicom_sr.sheet import Outcome

@@ -17,10 +17,10 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from agent.database.roles import PAIR, VIEWS, DocumentRole
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Instance, Job, Study
+from agent.foundation.document_roles import PAIR, VIEWS, DocumentRole
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import pytest
 
 from agent.fhir.bundle import write_bundle
-from agent.fhir.client import open_fhir, trouble_of
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
+from agent.network.fhir_client import open_fhir, trouble_of
 from agent.network.scu import ConnectionLost
 from agent.results.result import Result
 from agent.results.status import Status

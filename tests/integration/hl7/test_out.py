@@ -10,9 +10,10 @@ import pytest
 
 from agent.foundation.errors import AgentError, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
-from agent.hl7.client import open_mllp, reachable
+from agent.hl7.client import open_mllp
 from agent.hl7.parse import parse
 from agent.network.scu import ConnectionLost
+from agent.network.tcp_client import reachable
 from tests.integration.delivery.certificates import Certificates
 from tests.support.hl7_messages import hl7, msh
 from tests.support.mllp import receiving

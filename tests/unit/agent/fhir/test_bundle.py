@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from agent.fhir.bundle import bundle, write_bundle
-from agent.fhir.client import trouble_of
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
+from agent.network.fhir_client import trouble_of
 from agent.results.result import Authority
 from agent.results.status import Status
 from model.findings.types import Finding, Laterality, Presence

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.database.roles import DocumentRole
+from agent.foundation.document_roles import DocumentRole
 from agent.hl7.message import Message
 from agent.hl7.parse import parse
 from agent.hl7.result_message import write_result

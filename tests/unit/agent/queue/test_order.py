@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from agent.database.roles import DocumentRole
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
+from agent.foundation.document_roles import DocumentRole
 from agent.queue import deliveries
 from agent.queue.order import was_overtaken
 from tests.unit.agent.rows import add_job, add_study
