@@ -200,9 +200,9 @@ def _times(status: ServiceStatus) -> Iterator[Metric]:
         yield _gauge(
             f"last_image_to_{target}_seconds",
             f"From a study's last image to its draft being {target}, over the window.",
-            ("window", "quantile"),
+            ("window", "percentile"),
             (
-                ((window, f"0.{rank}"), getattr(latency, f"last_image_to_{target}_p{rank}"))
+                ((window, str(rank)), getattr(latency, f"last_image_to_{target}_p{rank}"))
                 for window, latency, _ in windows
                 for rank in (50, 95, 99)
             ),

@@ -43,7 +43,7 @@ def of(**labels: str) -> frozenset[tuple[str, str]]:
 
 
 def test_metrics_hold_the_headline_and_the_queue(database: Database, settings: Settings) -> None:
-    """Latency by window and quantile, jobs and documents by state, throughput, reachability."""
+    """Latency by window and percentile, jobs and documents by state, throughput, reachability."""
     at = now_of(database) - timedelta(minutes=1)
     heard = {"answers": {"pacs": {"reachable": True, "words": "answers", "at": at.isoformat()}}}
     with database.transaction() as session:
@@ -61,7 +61,7 @@ def test_metrics_hold_the_headline_and_the_queue(database: Database, settings: S
             )
         )
     found = samples(database, settings)
-    assert found["echo_agent_last_image_to_stored_seconds", of(window="1h", quantile="0.95")] == 6.0
+    assert found["echo_agent_last_image_to_stored_seconds", of(window="1h", percentile="95")] == 6.0
     assert found["echo_agent_jobs", of(state="DELIVERED")] == 1.0
     assert found["echo_agent_deliveries", of(destination="pacs", state="STORED")] == 1.0
     assert found["echo_agent_studies", of(window="1d", state="delivered")] == 1.0
@@ -127,4 +127,4 @@ def test_metrics_please_the_linter_of_prometheus(
     done = subprocess.run(
         [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stderr.decode(), done.stdout.decode()) == (0, "", "")
+    assert (done.stderr.decode(), done.stdout.decode(), done.returncode) == ("", "", 0)
