@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent.database.session import Database
     from agent.foundation.settings.tree import Settings
-    from agent.queue.operator import Bench
+    from agent.queue.operator import OperatorContext
 
 DEFAULT_CONFIG = Path("config.yaml")
 ERROR_STATUS = 2
@@ -122,16 +122,16 @@ def database_of(settings: Settings, *, create: bool = False) -> Database:
     return database
 
 
-def bench_of(settings: Settings) -> Bench:
+def operator_context_of(settings: Settings) -> OperatorContext:
     """Open what an operator's commands on jobs work on: the database, the images and the settings.
 
     Raises:
         SchemaOutdated, DatabaseUnavailable: as `database_of`.
     """
-    from agent.queue.operator import Bench
+    from agent.queue.operator import OperatorContext
     from agent.service.wiring import open_store
 
-    return Bench(database=database_of(settings), store=open_store(settings), settings=settings)
+    return OperatorContext(database=database_of(settings), store=open_store(settings), settings=settings)
 
 
 def print_json(value: Any) -> None:

@@ -10,9 +10,9 @@ from agent.commands.common import (
     ConfigOption,
     JsonOption,
     actor,
-    bench_of,
     console,
     database_of,
+    operator_context_of,
     print_json,
     record_command,
     settings_of,
@@ -83,12 +83,12 @@ def dead_retry(
 
     if not jobs and not everything:
         raise typer.BadParameter("name jobs, or say --all")
-    bench = bench_of(settings_of(config))
-    numbers = jobs or [line.job_id for line in _stopped(bench.database, code, 10_000)]
+    context = operator_context_of(settings_of(config))
+    numbers = jobs or [line.job_id for line in _stopped(context.database, code, 10_000)]
     failed = 0
     for number in numbers:
         try:
-            state = operator.retry(bench, number, actor=actor())
+            state = operator.retry(context, number, actor=actor())
             print(f"job {number} is {state} again")
         except AgentError as error:
             failed += 1

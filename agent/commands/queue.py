@@ -11,9 +11,9 @@ from agent.commands.common import (
     ConfigOption,
     JsonOption,
     actor,
-    bench_of,
     console,
     database_of,
+    operator_context_of,
     print_json,
     record_command,
     settings_of,
@@ -80,7 +80,7 @@ def retry(job: JobArgument, config: ConfigOption = None) -> None:
     """Try a stopped job again: send its draft, or draft it anew where it has none."""
     from agent.queue import operator
 
-    state = operator.retry(bench_of(settings_of(config)), job, actor=actor())
+    state = operator.retry(operator_context_of(settings_of(config)), job, actor=actor())
     print(f"job {job} is {state} again")
 
 
@@ -149,7 +149,9 @@ def resolve(
     """Decide whose study it is when its images name different patients; the others are left out."""
     from agent.queue import operator
 
-    state = operator.resolve(bench_of(settings_of(config)), study, patient_of, reason=reason, actor=actor())
+    state = operator.resolve(
+        operator_context_of(settings_of(config)), study, patient_of, reason=reason, actor=actor()
+    )
     print(f"the study is {state.value}")
 
 

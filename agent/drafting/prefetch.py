@@ -34,7 +34,7 @@ def study_of(case: DraftCase) -> Study[DraftCase]:
     return Study(key=case, images=case.material.images, context=case.material.context)
 
 
-class Tray:
+class Prefetcher:
     """Claims as many jobs as there is room for, and hands each out once its pixels are decoded.
 
     claim: takes at most so many jobs. prepare: a job to its material. refuse: called with a job whose
@@ -55,7 +55,7 @@ class Tray:
     ) -> None:
         self._claim, self._prepare, self._refuse = claim, prepare, refuse
         self._stop, self._poll_s, self._rounds = stop, poll_s, rounds
-        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="claims")
+        self._claims_thread = ThreadPoolExecutor(1, thread_name_prefix="claims")
         self._decoders = ThreadPoolExecutor(decoders, thread_name_prefix="pixels")
         self._looking: Future[Sequence[Claim]] | None = None
         self._asked = 0
@@ -76,7 +76,7 @@ class Tray:
 
     def __exit__(self, *_error: object) -> None:
         """Stop the threads after the running poll; nothing is claimed or prepared after this."""
-        self._clerk.shutdown()
+        self._claims_thread.shutdown()
         self._decoders.shutdown(cancel_futures=True)
 
     def take(self, room: int, *, idle: bool) -> Sequence[Study[DraftCase]] | None:
@@ -139,7 +139,7 @@ class Tray:
             self._rounds -= 1
         # Until this poll has answered; `wake` in the meantime brings the next poll forward.
         self._asked, self._look_at = room, monotonic() + self._poll_s
-        self._looking = self._clerk.submit(self._claim, room)
+        self._looking = self._claims_thread.submit(self._claim, room)
         self._looking.add_done_callback(self._tell)
 
     def _file(self) -> None:

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from agent.database.session import Database
 from agent.database.wakeup import JOBS, Waker
-from agent.drafting.prefetch import DraftCase, Tray, study_of
+from agent.drafting.prefetch import DraftCase, Prefetcher, study_of
 from agent.drafting.write_results import Results
 from agent.foundation.errors import NetworkFailed
 from agent.foundation.failpoints import failpoint
@@ -88,7 +88,7 @@ class DraftingWorker:
         # Jobs beyond those in decoding, so that the next one is ready when a report is done.
         self._ahead = max(1, worker.slots // 2)
         self._failures = 0
-        self._tray: Tray | None = None
+        self._prefetcher: Prefetcher | None = None
         self._log = get_logger("worker")
 
     def run(self, stop: threading.Event) -> None:
@@ -120,9 +120,9 @@ class DraftingWorker:
 
     def _wake(self) -> None:
         """Poll the queue now. From any thread."""
-        tray = self._tray
-        if tray is not None:
-            tray.wake()
+        prefetcher = self._prefetcher
+        if prefetcher is not None:
+            prefetcher.wake()
 
     def _work(self, stop: threading.Event, *, impatient: threading.Event, rounds: int | None = None) -> int:
         worker = self._settings.worker
@@ -137,47 +137,47 @@ class DraftingWorker:
             impatient=impatient,
         )
         most = worker.slots if rounds is not None else worker.slots + self._ahead
-        tray = Tray(
+        prefetcher = Prefetcher(
             lambda room: self._look(min(room, most)),
             lambda claim: results.patiently(partial(self._gather, claim)),
-            lambda claim, error: pen.write(results.refuse, claim, error),
+            lambda claim, error: writer.write(results.refuse, claim, error),
             stop=stop,
             poll_s=worker.poll_s,
             decoders=min(most, MAXIMUM_DECODERS, os.cpu_count() or 1),
             rounds=rounds,
         )
-        pen = Pen(2 * worker.slots, tray.fail)
-        with self._keeper, pen:
-            self._tray = tray
+        writer = DraftWriter(2 * worker.slots, prefetcher.fail)
+        with self._keeper, writer:
+            self._prefetcher = prefetcher
             try:
-                with tray:
-                    self._draft_all(tray, results, pen)
+                with prefetcher:
+                    self._draft_all(prefetcher, results, writer)
             finally:
-                self._tray = None
-                results.release(tray.left_over())
-        if tray.error is not None:
-            raise tray.error
-        return tray.claimed
+                self._prefetcher = None
+                results.release(prefetcher.left_over())
+        if prefetcher.error is not None:
+            raise prefetcher.error
+        return prefetcher.claimed
 
-    def _draft_all(self, tray: Tray, results: Results, pen: Pen) -> None:
-        """Let the stream run until the tray says that no more will come; where it breaks, start it again."""
+    def _draft_all(self, prefetcher: Prefetcher, results: Results, writer: DraftWriter) -> None:
+        """Run the stream until the prefetcher has no more studies; restart it where it breaks."""
         while True:
             try:
-                for case, answer in self._reporter.draft_stream(tray, ahead=self._ahead):
+                for case, answer in self._reporter.draft_stream(prefetcher, ahead=self._ahead):
                     self._failures = 0
-                    tray.done(case)
-                    pen.write(results.settle, case, answer)
+                    prefetcher.done(case)
+                    writer.write(results.settle, case, answer)
                 return
             except Exception as error:  # noqa: BLE001 - outermost for the network, which raises what CUDA does
-                in_hand = tray.given_out()
+                in_hand = prefetcher.given_out()
                 self._log.error("model_failed", code=describe(error).code, count=len(in_hand))
                 if not in_hand:
                     self._count_failure(error)
             # Drafting each study alone shows which one is at fault.
             for case in in_hand:
                 answer = self._alone(case)
-                tray.done(case)
-                pen.write(results.settle, case, answer)
+                prefetcher.done(case)
+                writer.write(results.settle, case, answer)
 
     def _alone(self, case: DraftCase) -> DraftText | Exception:
         try:
@@ -221,7 +221,7 @@ class DraftingWorker:
         self._notices.write_due()
 
 
-class Pen:
+class DraftWriter:
     """A writer thread with a bounded queue: a caller that is `most` writes ahead blocks, so that drafts do
     not accumulate in memory. failed: called with an unexpected error that was not handled at the end of a
     claim.
@@ -232,7 +232,7 @@ class Pen:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._failed = failed
 
-    def __enter__(self) -> Pen:
+    def __enter__(self) -> DraftWriter:
         """Do nothing yet: the thread starts with the first write."""
         return self
 

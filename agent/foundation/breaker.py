@@ -15,11 +15,11 @@ class Breaker:
     """Consecutive failures to reach a destination, and the time (s) until which it is not contacted."""
 
     failures: int = 0
-    closed_to_us_until: float = 0.0
+    open_until: float = 0.0
 
     def allows(self, now: float) -> bool:
         """Whether the destination may be tried now; after a pause, one try decides."""
-        return now >= self.closed_to_us_until
+        return now >= self.open_until
 
     def failed(self, now: float, chance: float, *, first_s: float, longest_s: float) -> Breaker:
         """Return the breaker after another failure; `chance` is uniform in [0, 1).
@@ -31,7 +31,7 @@ class Breaker:
         pause = (
             backoff_s(over, (1.0 + chance) / 2.0, first_s=first_s, longest_s=longest_s) if over > 0 else 0.0
         )
-        return Breaker(failures=failures, closed_to_us_until=now + pause)
+        return Breaker(failures=failures, open_until=now + pause)
 
     def succeeded(self) -> Breaker:
         """Return the breaker after the destination has answered."""

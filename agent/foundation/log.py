@@ -29,7 +29,16 @@ ALLOWED_FIELDS = frozenset(
         "address", "seconds", "dropped",
     }
 )  # fmt: skip
-TAMED = ("pynetdicom", "pydicom", "highdicom", "apscheduler", "alembic", "sqlalchemy", "PIL", "transformers")
+QUIETED_LIBRARIES = (
+    "pynetdicom",
+    "pydicom",
+    "highdicom",
+    "apscheduler",
+    "alembic",
+    "sqlalchemy",
+    "PIL",
+    "transformers",
+)
 
 _key = secrets.token_bytes(32)
 
@@ -58,7 +67,7 @@ def configure_logging(settings: LogSettings) -> None:
     """Set up structlog on standard error and silence the libraries' loggers."""
     if settings.hash_key:
         use_hash_key(settings.hash_key)
-    for name in TAMED:
+    for name in QUIETED_LIBRARIES:
         library = logging.getLogger(name)
         library.setLevel(logging.CRITICAL)
         library.propagate = False

@@ -28,7 +28,7 @@ NEEDED_ROLES = {
     "worker": "no worker is running: nothing is drafted; start `echo-agent work` (or `serve`)",
     "deliverer": "no deliverer is running: drafts are not sent; start `echo-agent deliver` (or `serve`)",
     "housekeeping": "the housekeeping process is not running: no study is completed; "
-    "start `echo-agent housekeep`, or set `listener.keep_house: true`",
+    "start `echo-agent housekeep`, or set `listener.housekeeping: true`",
 }
 
 
@@ -66,7 +66,7 @@ def _processes(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
     for role, text in NEEDED_ROLES.items():
         if role == "deliverer" and not settings.destinations:
             continue
-        if role == "housekeeping" and settings.listener.keep_house:
+        if role == "housekeeping" and settings.listener.housekeeping:
             continue
         if role not in alive:
             yield Problem(level=Level.CRITICAL, code=f"no-{role}", text=text)

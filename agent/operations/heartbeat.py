@@ -16,7 +16,7 @@ from agent.foundation.log import get_logger
 EVERY_S = 5.0
 
 
-class Presence:
+class Heartbeat:
     """Writes this process's row at once, every few seconds from a thread, and removes it at the end."""
 
     def __init__(
@@ -27,10 +27,10 @@ class Presence:
         self._owner = owner
         self._about = about
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._log = get_logger(role)
 
-    def __enter__(self) -> Presence:
+    def __enter__(self) -> Heartbeat:
         """Write the first heartbeat and start the thread."""
         self.write()
         self._thread.start()
@@ -46,7 +46,7 @@ class Presence:
                 if row is not None:
                     session.delete(row)
         except DatabaseUnavailable as error:
-            self._log.warning("presence_missed", code=error.code)
+            self._log.warning("heartbeat_not_written", code=error.code)
 
     def write(self) -> None:
         """Write one heartbeat.
@@ -77,4 +77,4 @@ class Presence:
                 self.write()
             except DatabaseUnavailable as error:
                 # The next heartbeat tries again; the process itself has the same problem and reports it.
-                self._log.warning("presence_missed", code=error.code)
+                self._log.warning("heartbeat_not_written", code=error.code)

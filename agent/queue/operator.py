@@ -38,7 +38,7 @@ LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class OperatorContext:
     """What an operator's commands work on: the queue, the images, and the current rules."""
 
     database: Database
@@ -46,7 +46,7 @@ class Bench:
     settings: Settings
 
 
-def retry(bench: Bench, job_id: int, *, actor: str) -> JobState:
+def retry(context: OperatorContext, job_id: int, *, actor: str) -> JobState:
     """Restart a stopped job: its dead or canceled deliveries if it has a draft, otherwise the drafting.
 
     Everything passes the gate (`agent.queue.gate`): what may not be drafted or sent now stays where it is.
@@ -59,22 +59,22 @@ def retry(bench: Bench, job_id: int, *, actor: str) -> JobState:
         DraftWithdrawn: the draft names a patient who is no longer the study's.
         DemonstrationModelRefused: none of its destinations may receive this model's drafts.
     """
-    with bench.database.transaction() as session:
+    with context.database.transaction() as session:
         now = database_now(session)
         job = _locked(session, job_id)
         drafted = select(Draft.id).where(Draft.job_id == job_id, Draft.outcome.in_(("drafted", "verified")))
         has_draft = session.scalar(drafted.limit(1)) is not None
         if has_draft or job.kind != "draft":
-            return _send_again(bench, session, job, now=now, actor=actor)
+            return _send_again(context, session, job, now=now, actor=actor)
         check_job_step(job.state, JobState.QUEUED)
         # The notice that there is no draft may be sent again, whatever the gate decides.
-        _revive(session, job, bench.settings, now=now)
+        _revive(session, job, context.settings, now=now)
         study_id = job.study_id
-    return _draft_again(bench, study_id, job_id, actor=actor)
+    return _draft_again(context, study_id, job_id, actor=actor)
 
 
 def resolve(
-    bench: Bench, study_instance_uid: str, sop_instance_uid: str, *, reason: str, actor: str
+    context: OperatorContext, study_instance_uid: str, sop_instance_uid: str, *, reason: str, actor: str
 ) -> JobState:
     """Resolve a study's patient conflict by a person's decision: the patient named by one image is the
     study's.
@@ -89,7 +89,7 @@ def resolve(
     """
     if not reason.strip():
         raise InvalidTransition("a decision needs a reason, which is audited")
-    with bench.database.transaction() as session:
+    with context.database.transaction() as session:
         study = session.scalar(
             select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
         )
@@ -114,15 +114,15 @@ def resolve(
     # A study that is still arriving is judged with this decision once it is quiet.
     if state == JobState.RECEIVING.value:
         return JobState.RECEIVING
-    return _draft_again(bench, study_id, job_id, actor=actor)
+    return _draft_again(context, study_id, job_id, actor=actor)
 
 
-def _draft_again(bench: Bench, study_id: int, job_id: int, *, actor: str) -> JobState:
+def _draft_again(context: OperatorContext, study_id: int, job_id: int, *, actor: str) -> JobState:
     """Judge a study and queue its stopped job; repeat if an image arrives meanwhile."""
     for last in (False, False, True):
-        judgement = gate.judge(bench.database, bench.store, bench.settings, study_id)
+        judgement = gate.judge(context.database, context.store, context.settings, study_id)
         try:
-            with bench.database.transaction() as session:
+            with context.database.transaction() as session:
                 now = database_now(session)
                 study = session.get_one(Study, study_id, with_for_update=True)
                 job = _locked(session, job_id)
@@ -137,7 +137,9 @@ def _draft_again(bench: Bench, study_id: int, job_id: int, *, actor: str) -> Job
     raise AssertionError("the last attempt either returns or raises")
 
 
-def _send_again(bench: Bench, session: Session, job: Job, *, now: datetime, actor: str) -> JobState:
+def _send_again(
+    context: OperatorContext, session: Session, job: Job, *, now: datetime, actor: str
+) -> JobState:
     """Send the documents of a stopped job to the destinations that may receive them now."""
     if is_withdrawn(session, job.id):
         raise DraftWithdrawn("the draft names a patient who is no longer the study's: it is not sent again")
@@ -147,7 +149,7 @@ def _send_again(bench: Bench, session: Session, job: Job, *, now: datetime, acto
     if _ask_again(session, job.id, now=now) and job.state == JobState.DELIVERED.value:
         return JobState.DELIVERED
     check_job_step(job.state, JobState.DELIVERING)
-    revived, refused = _revive(session, job, bench.settings, now=now)
+    revived, refused = _revive(session, job, context.settings, now=now)
     if refused and not revived:
         raise DemonstrationModelRefused(
             f"job {job.id}: its destinations may not receive drafts of a demonstration model"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agent.database.session import Database, open_engine
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
-from agent.operations.heartbeat import Presence
+from agent.operations.heartbeat import Heartbeat
 from agent.service.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     about = partial(_listener_about, settings, port, scp, stow, hl7)
     try:
         audited = _audited(settings, database, "listener", lifecycle)
-        presence = Presence(database, "listener", lifecycle.id, lifecycle.told(about))
-        with audited, recorder, _closing(hl7), presence, _asking_for_orders(settings, database):
-            if settings.listener.keep_house:
+        heartbeat = Heartbeat(database, "listener", lifecycle.id, lifecycle.told(about))
+        with audited, recorder, _closing(hl7), heartbeat, _asking_for_orders(settings, database):
+            if settings.listener.housekeeping:
                 housekeeper.start()
             priors.start()
             if stow is not None:
@@ -137,7 +137,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             if stow is not None:
                 stow.stop()
             scp.stop()
-            if settings.listener.keep_house:
+            if settings.listener.housekeeping:
                 housekeeper.stop()
             priors.stop()
     finally:
@@ -220,7 +220,7 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
     audited = _audited(settings, database, "worker", lifecycle)
     with (
         audited,
-        Presence(
+        Heartbeat(
             database, "worker", lifecycle.id, lifecycle.told(lambda: {**about, **_gpu_memory(reporter)})
         ),
     ):
@@ -259,7 +259,7 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
     deliverer = Deliverer(database, settings, owner=lifecycle.id)
     watch = Watch(settings.destinations)
     audited = _audited(settings, database, "deliverer", lifecycle)
-    with audited, watch, Presence(database, "deliverer", lifecycle.id, lifecycle.told(watch.about)):
+    with audited, watch, Heartbeat(database, "deliverer", lifecycle.id, lifecycle.told(watch.about)):
         lifecycle.ready(*(f"to-{one.name}" for one in settings.destinations))
         deliverer.run(lifecycle.stop)
     database.close()
@@ -275,7 +275,7 @@ def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle
         "audit": bool(settings.audit.file or settings.audit.syslog),
     }
     audited = _audited(settings, database, "housekeeping", lifecycle)
-    with audited, Presence(database, "housekeeping", lifecycle.id, lifecycle.told(lambda: about)):
+    with audited, Heartbeat(database, "housekeeping", lifecycle.id, lifecycle.told(lambda: about)):
         housekeeper.start()
         lifecycle.ready()
         lifecycle.stop.wait()
@@ -317,7 +317,7 @@ def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> Non
 
     threading.Thread(target=announce, daemon=True).start()
     audited = _audited(settings, database, "web", lifecycle)
-    with audited, Presence(database, "web", lifecycle.id, lifecycle.told(lambda: about)):
+    with audited, Heartbeat(database, "web", lifecycle.id, lifecycle.told(lambda: about)):
         serve(app, settings, lifecycle.stop, started)
     if not started.is_set():
         raise PortUnavailable(f"the web page cannot bind {settings.web.host}:{settings.web.port}")

@@ -12,7 +12,7 @@ from agent.database.session import Database
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
-from agent.operations.heartbeat import Presence
+from agent.operations.heartbeat import Heartbeat
 from agent.receive.intake import Intake
 from agent.receive.retrieved import incoming_of
 from agent.service.http_server import HttpServer
@@ -75,7 +75,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
         with ExitStack() as held:
             held.enter_context(audited(database, settings, "ups", lifecycle.id, lambda: lifecycle.restart))
             held.enter_context(recorder)
-            held.enter_context(Presence(database, "ups", lifecycle.id, lifecycle.told(status)))
+            held.enter_context(Heartbeat(database, "ups", lifecycle.id, lifecycle.told(status)))
             http.start()
             manager.announce("RESTARTED")
             threads = [_loop(f"ups-{n}", every, act, lifecycle.stop) for n, (every, act) in enumerate(ticks)]

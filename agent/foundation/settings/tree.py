@@ -154,8 +154,9 @@ class ListenerSettings(Section):
     )
     tls: TlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
     stow: StowSettings | None = Field(None, description="Storage over HTTP (STOW-RS); none when left out.")
-    keep_house: bool = Field(
-        True, description="Keep house in this process; false where `echo-agent housekeep` runs beside it."
+    housekeeping: bool = Field(
+        True,
+        description="Do the housekeeping in this process; false where `echo-agent housekeep` runs as well.",
     )
 
 

@@ -28,7 +28,7 @@ from agent.operations.status import read_status
 from agent.queue import operator
 from tests.integration.delivery.committing import CommittingPacs, Hearing, hearing, reference, send_report
 from tests.integration.delivery.outbox import QUICK, delivery_states, outbox, running, state_of
-from tests.support.bench import bench_of
+from tests.support.operator_context import operator_context_of
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -221,7 +221,7 @@ def test_commitment_lost_for_ever_is_dead(
         code = session.scalar(select(Delivery.code).where(Delivery.state == "DEAD"))
     assert (state_of(both_databases, job_id), code) == ("DEAD", "commitment-lost")
     peer.loses.clear()
-    assert operator.retry(bench_of(both_databases), job_id, actor="me") == JobState.DELIVERING
+    assert operator.retry(operator_context_of(both_databases), job_id, actor="me") == JobState.DELIVERING
     until_states(both_databases, BOTH_COMMITTED, destination)
     assert state_of(both_databases, job_id) == "DELIVERED"
 
@@ -283,7 +283,7 @@ def test_commitment_that_nobody_gives_is_an_alert(
     problems = judge(read_status(both_databases, settings), settings)
     assert "deliveries-uncommitted" in [one.code for one in problems]
     peer.style = "same"
-    assert operator.retry(bench_of(both_databases), job_id, actor="me") == JobState.DELIVERED
+    assert operator.retry(operator_context_of(both_databases), job_id, actor="me") == JobState.DELIVERED
     until_states(both_databases, BOTH_COMMITTED, destination.model_copy(update={"commitment_wait_s": 30.0}))
 
 

@@ -19,7 +19,7 @@ from agent.database.tables import Delivery
 from agent.foundation.settings.tree import DestinationSettings
 from agent.queue import operator
 from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of
-from tests.support.bench import bench_of
+from tests.support.operator_context import operator_context_of
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -142,7 +142,7 @@ def test_deliverer_final_refusal_ends_one_document_only(
     try:
         wait_for(lambda: state_of(both_databases, job_id) == "DEAD")
         assert delivery_states(both_databases) == ["DEAD", "STORED"]
-        operator.retry(bench_of(both_databases), job_id, actor="me")
+        operator.retry(operator_context_of(both_databases), job_id, actor="me")
         wait_for(lambda: state_of(both_databases, job_id) == "DELIVERED")
     finally:
         end()

@@ -22,7 +22,7 @@ from agent.network.commitment_terms import CommitmentItem, CommitmentRequest
 from agent.network.scu import ConnectionLost
 from agent.queue import operator
 from tests.integration.delivery.outbox import delivery_states, outbox, state_of
-from tests.support.bench import bench_of
+from tests.support.operator_context import operator_context_of
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -166,7 +166,7 @@ def test_outage_beyond_the_day_is_dead_and_can_be_revived(
     assert delivery_states(both_databases) == ["DEAD", "DEAD"]
     assert state_of(both_databases, job_id) == "DEAD"
     pacs.down = None
-    operator.retry(bench_of(both_databases), job_id, actor="me")
+    operator.retry(operator_context_of(both_databases), job_id, actor="me")
     pass_hours(sender, day, 1)
     assert delivery_states(both_databases) == ["COMMITTED", "COMMITTED"]
     assert pacs.kept == {one.sop_instance_uid: one.content for one in letters(1)}

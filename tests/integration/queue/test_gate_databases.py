@@ -16,8 +16,8 @@ from agent.objects.store import InstanceStore
 from agent.queue import operator
 from agent.receive.complete_study import complete_due_studies
 from agent.receive.intake import Intake
-from tests.support.bench import bench_of
 from tests.support.house import House, image
+from tests.support.operator_context import operator_context_of
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +36,7 @@ def test_gate_opens_with_the_correction_alone(both_databases: Database, tmp_path
     job_id = house.receive(image(1, 2, PatientID="PB"))
     complete()
     with pytest.raises(PatientConflict):
-        operator.retry(bench_of(both_databases, store), job_id, actor="me")
+        operator.retry(operator_context_of(both_databases, store), job_id, actor="me")
     newest = house.receive(image(1, 1, PatientID="PB"))
     complete()
     with both_databases.reading() as session:

@@ -16,7 +16,7 @@ from agent.foundation.errors import InvalidTransition, LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy
 from agent.queue import deliveries, jobs, operator
 from agent.queue.states import move
-from tests.support.bench import bench_of
+from tests.support.operator_context import operator_context_of
 from tests.support.queue_processes import expire
 from tests.support.queue_rows import drafted, enter
 
@@ -278,7 +278,7 @@ def test_operator_retry_revives_dead_deliveries(both_databases: Database) -> Non
     job_id = drafted(both_databases, 1)
     (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     deliveries.fail(both_databases, claim, NEVER, POLICY, chance=Random(1))
-    assert operator.retry(bench_of(both_databases), job_id, actor="admin") is JobState.DELIVERING
+    assert operator.retry(operator_context_of(both_databases), job_id, actor="admin") is JobState.DELIVERING
     (again,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     assert (again.attempts, again.content) == (1, b"bytes")
 
@@ -286,7 +286,7 @@ def test_operator_retry_revives_dead_deliveries(both_databases: Database) -> Non
 @pytest.mark.parametrize(
     "act",
     [
-        lambda database, job_id: operator.retry(bench_of(database), job_id, actor="a"),
+        lambda database, job_id: operator.retry(operator_context_of(database), job_id, actor="a"),
         lambda database, job_id: operator.cancel(database, job_id + 1, reason="r", actor="a"),
         lambda database, job_id: operator.prioritise(database, job_id + 1, 0),
     ],

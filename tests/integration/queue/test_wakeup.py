@@ -13,7 +13,7 @@ from agent.commands.demo.postgres import PostgresServer
 from agent.database.session import Database, open_engine
 from agent.database.wakeup import JOBS, Waker, notify
 from agent.delivery.deliverer import Deliverer
-from agent.drafting.prefetch import Tray
+from agent.drafting.prefetch import Prefetcher
 from agent.foundation.settings.tree import DeliverySettings, DestinationSettings, Settings
 from agent.queue import jobs
 from agent.queue.deliveries import DeliveryClaim
@@ -69,7 +69,7 @@ def test_waker_survives_the_loss_of_its_connection(
 
 
 def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
-    """An idle tray that looked a moment ago and would look again in an hour takes the job now."""
+    """An idle prefetcher that looked a moment ago and would look again in an hour takes the job now."""
     looked, taken, stop = threading.Event(), threading.Event(), threading.Event()
 
     def claim(room: int) -> list[jobs.Claim]:
@@ -80,11 +80,11 @@ def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
     def prepare(_claim: jobs.Claim) -> Material:
         return Material(images=(), indication="", flags=())
 
-    tray = Tray(claim, prepare, lambda _job, _error: None, stop=stop, poll_s=POLL_S, decoders=1)
+    prefetcher = Prefetcher(claim, prepare, lambda _job, _error: None, stop=stop, poll_s=POLL_S, decoders=1)
     found: list[object] = []
-    with tray:
-        waiting = threading.Thread(target=lambda: found.append(tray.take(4, idle=True)))
-        with Waker(database, JOBS, tray.wake):
+    with prefetcher:
+        waiting = threading.Thread(target=lambda: found.append(prefetcher.take(4, idle=True)))
+        with Waker(database, JOBS, prefetcher.wake):
             waiting.start()
             assert looked.wait(PATIENCE_S)
             with database.transaction() as session:

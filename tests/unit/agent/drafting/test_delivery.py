@@ -25,7 +25,7 @@ from agent.operations.health import judge
 from agent.operations.history import job_history
 from agent.operations.status import read_status
 from agent.queue import deliveries, operator
-from tests.support.bench import bench_of
+from tests.support.operator_context import operator_context_of
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 OTHER = DestinationSettings(name="archive", host="127.0.0.1", port=4243, ae_title="ARCHIVE")
@@ -219,7 +219,7 @@ def test_delivery_gives_up_after_its_time(
     sender.upkeep()
     assert states(house.database) == ["DEAD", "DEAD"]
     assert (house.job(job_id).state, house.job(job_id).code) == ("DEAD", "gave-up")
-    operator.retry(bench_of(house.database, house.store, settings), job_id, actor="admin")
+    operator.retry(operator_context_of(house.database, house.store, settings), job_id, actor="admin")
     pacs.down, watch.now = None, 1000.0
     for _ in range(3):
         sender.run_once()

@@ -16,7 +16,7 @@ from agent.database.tables import Delivery, Document, Draft
 from agent.drafting.worker import DraftingWorker
 from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import operator
-from tests.support.bench import bench_of
+from tests.support.operator_context import operator_context_of
 
 Film = Callable[..., Dataset]
 BOTH = WorkerSettings(report_skipped=True, report_failed=True)
@@ -79,7 +79,7 @@ def test_notice_is_replaced_by_the_draft_that_comes_after_all(
         path.with_suffix(".gone").rename(path)
     work(house, wanted, reporter)
     assert len(documents(house)) == 2
-    operator.retry(bench_of(house.database, house.store, settings), job_id, actor="admin")
+    operator.retry(operator_context_of(house.database, house.store, settings), job_id, actor="admin")
     work(house, wanted, reporter)
     found = documents(house)
     assert len(found) == 4

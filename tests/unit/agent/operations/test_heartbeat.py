@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from agent.database.session import Database
 from agent.database.tables import Worker
-from agent.operations.heartbeat import Presence
+from agent.operations.heartbeat import Heartbeat
 
 
 def rows(database: Database) -> list[tuple[str, str, dict[str, object]]]:
@@ -17,7 +17,7 @@ def rows(database: Database) -> list[tuple[str, str, dict[str, object]]]:
 
 def test_presence_is_seen_while_the_process_lives_and_not_after(database: Database) -> None:
     """The row is there at once, and an orderly end takes it away."""
-    with Presence(database, "worker", "worker@here", lambda: {"model": "m"}):
+    with Heartbeat(database, "worker", "worker@here", lambda: {"model": "m"}):
         assert rows(database) == [("worker@here", "worker", {"model": "m"})]
     assert rows(database) == []
 
@@ -25,6 +25,6 @@ def test_presence_is_seen_while_the_process_lives_and_not_after(database: Databa
 def test_presence_tells_what_the_process_does_now(database: Database) -> None:
     """Each sign of life asks the process anew."""
     counts = iter([1, 2])
-    with Presence(database, "listener", "listener@here", lambda: {"count": next(counts)}) as presence:
-        presence.write()
+    with Heartbeat(database, "listener", "listener@here", lambda: {"count": next(counts)}) as heartbeat:
+        heartbeat.write()
         assert rows(database) == [("listener@here", "listener", {"count": 2})]

@@ -104,10 +104,10 @@ def test_judge_needs_no_deliverer_without_a_destination(database: Database, sett
     assert judge(read_status(database, alone), alone) == ()
 
 
-def test_judge_wants_somebody_to_keep_house(database: Database, settings: Settings) -> None:
-    """Where the listener does not keep house, a process of its own must: else no study is ever completed."""
+def test_judge_wants_housekeeping_to_run(database: Database, settings: Settings) -> None:
+    """Where the listener does no housekeeping, another process must: else no study is ever completed."""
     add_processes(database, "listener", "worker", "deliverer")
-    listener = settings.listener.model_copy(update={"keep_house": False})
+    listener = settings.listener.model_copy(update={"housekeeping": False})
     alone = settings.model_copy(update={"listener": listener})
     (problem,) = judge(read_status(database, alone), alone)
     assert (problem.level, problem.code) == (Level.CRITICAL, "no-housekeeping")

@@ -31,8 +31,8 @@ from agent.foundation.settings.tree import Settings
 from agent.queue import jobs, operator
 from agent.queue.states import TRANSITIONS, move
 from agent.receive.complete_study import complete_due_studies
-from tests.support.bench import bench_of
 from tests.support.house import FakeReporter, House, image
+from tests.support.operator_context import operator_context_of
 
 UID = "1.2.3.1"
 AGAIN = Failure(code="oops", reason="it did not work", retryable=True)
@@ -68,7 +68,7 @@ def complete(house: House) -> None:
 def retry(house: House, job_id: int) -> None:
     """Ask for another try, as every command and page does."""
     try:
-        operator.retry(bench_of(house.database, house.store), job_id, actor="admin")
+        operator.retry(operator_context_of(house.database, house.store), job_id, actor="admin")
     except AgentError as error:
         assert error.code == "patient-conflict"  # noqa: PT017 - any other refusal would prove nothing
 
@@ -184,7 +184,10 @@ def test_retry_of_a_study_that_may_be_drafted_brings_its_job_back(house: House, 
     """A stopped job without a draft begins anew, with all of its attempts."""
     job_id = house.receive(alpha())
     put(house, job_id, JobState(how))
-    assert operator.retry(bench_of(house.database, house.store), job_id, actor="me") is JobState.QUEUED
+    assert (
+        operator.retry(operator_context_of(house.database, house.store), job_id, actor="me")
+        is JobState.QUEUED
+    )
     assert (house.job(job_id).state, house.job(job_id).attempts) == ("QUEUED", 0)
 
 
@@ -193,7 +196,7 @@ def test_retry_of_a_study_that_is_not_eligible_stays_shut(house: House) -> None:
     job_id = house.receive(alpha(BodyPartExamined="HIP"))
     complete(house)
     with pytest.raises(NotAChestStudy):
-        operator.retry(bench_of(house.database, house.store), job_id, actor="me")
+        operator.retry(operator_context_of(house.database, house.store), job_id, actor="me")
     assert house.job(job_id).state == "SKIPPED"
 
 
@@ -206,7 +209,7 @@ def test_retry_of_an_older_revision_is_refused(house: House) -> None:
     complete(house)
     assert (house.job(first).state, house.job(newest).state) == ("FAILED", "QUEUED")
     with pytest.raises(InvalidTransition, match="newer"):
-        operator.retry(bench_of(house.database, house.store), first, actor="me")
+        operator.retry(operator_context_of(house.database, house.store), first, actor="me")
 
 
 def test_conflict_ends_with_a_correction(house: House) -> None:
@@ -243,12 +246,12 @@ def test_conflict_is_decided_by_a_person_with_a_reason(house: House) -> None:
     house.receive(alpha())
     job_id = house.receive(beta())
     complete(house)
-    bench = bench_of(house.database, house.store)
+    context = operator_context_of(house.database, house.store)
     with pytest.raises(InvalidTransition, match="reason"):
-        operator.resolve(bench, UID, "1.2.3.1.1.2", reason=" ", actor="cli:me")
+        operator.resolve(context, UID, "1.2.3.1.1.2", reason=" ", actor="cli:me")
     with pytest.raises(NotFound):
-        operator.resolve(bench, UID, "1.2.9", reason="typed", actor="cli:me")
-    state = operator.resolve(bench, UID, "1.2.3.1.1.2", reason="worklist mix-up", actor="cli:me")
+        operator.resolve(context, UID, "1.2.9", reason="typed", actor="cli:me")
+    state = operator.resolve(context, UID, "1.2.3.1.1.2", reason="worklist mix-up", actor="cli:me")
     assert state is JobState.QUEUED
     reporter = FakeReporter()
     DraftingWorker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
@@ -266,8 +269,8 @@ def test_decision_lapses_with_the_content_that_it_rests_on(house: House) -> None
     house.receive(alpha())
     house.receive(beta())
     complete(house)
-    bench = bench_of(house.database, house.store)
-    operator.resolve(bench, UID, "1.2.3.1.1.2", reason="mix-up", actor="me")
+    context = operator_context_of(house.database, house.store)
+    operator.resolve(context, UID, "1.2.3.1.1.2", reason="mix-up", actor="me")
     job_id = house.receive(beta(PatientID="PC", PatientName="Gamma^C"))
     complete(house)
     assert house.job(job_id).code == "patient-conflict"

@@ -21,9 +21,9 @@ from agent.receive.complete_study import complete_due_studies
 from agent.reports.withdraw import withdraw_due
 from dicom_sr.external import dciodvfy
 from dicom_sr.validate import validate_pair
-from tests.support.bench import bench_of
 from tests.support.films import chest_film
 from tests.support.house import FakeReporter, House, image
+from tests.support.operator_context import operator_context_of
 
 PACS = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS", rejection_notes=True)
 PLAIN = DestinationSettings(name="plain", host="127.0.0.1", port=4243, ae_title="PLAIN")
@@ -126,7 +126,7 @@ def test_withdrawn_draft_is_never_sent_again(house: House) -> None:
         session.execute(update(Delivery).where(Delivery.job_id == 1).values(state="DEAD"))
         session.execute(update(Job).where(Job.id == 1).values(state="DEAD"))
     with pytest.raises(DraftWithdrawn):
-        operator.retry(bench_of(house.database, house.store, SETTINGS), 1, actor="me")
+        operator.retry(operator_context_of(house.database, house.store, SETTINGS), 1, actor="me")
 
 
 def test_withdrawal_is_written_once(house: House) -> None:

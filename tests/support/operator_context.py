@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.database.session import Database
 from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
-from agent.queue.operator import Bench
+from agent.queue.operator import OperatorContext
 
 
 @cache
@@ -22,11 +22,11 @@ def no_images() -> InstanceStore:
     return InstanceStore(folder, 0)
 
 
-def bench_of(
+def operator_context_of(
     database: Database, store: InstanceStore | None = None, settings: Settings | None = None
-) -> Bench:
-    """The bench of a database; without a store there are no images to judge."""
-    return Bench(
+) -> OperatorContext:
+    """The context of a database; without a store there are no images to judge."""
+    return OperatorContext(
         database=database,
         store=store or no_images(),
         settings=settings or Settings(),
