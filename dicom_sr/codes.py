@@ -47,6 +47,7 @@ DEVICE_OBSERVER_MODEL: Final = Code("121015", "DCM", "Device Observer Model Name
 DEVICE_OBSERVER_SERIAL: Final = Code("121016", "DCM", "Device Observer Serial Number")
 
 # Rejection notes (CID 7011)
+OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
 REJECTED_FOR_QUALITY: Final = Code("113001", "DCM", "Rejected for Quality Reasons")
 REJECTED_FOR_SAFETY: Final = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
 

@@ -17,6 +17,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
     EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
 )
 
@@ -71,13 +72,15 @@ _FINDINGS_SOP_CLASS: dict[FindingsSopClass, str] = {
 def sop_classes_of(findings_sop_class: FindingsSopClass, documents: Sequence[str]) -> tuple[str, ...]:
     """Return the SOP Class UIDs of what is sent of a study, for the presentation contexts.
 
-    documents: `findings`, `report`, `pdf` (Encapsulated PDF), `capture` (Secondary Capture).
+    documents: `findings`, `report`, `pdf` (Encapsulated PDF), `capture` (Secondary Capture), `kos` (Key
+    Object Selection).
     """
     known = {
         "findings": _FINDINGS_SOP_CLASS[findings_sop_class],
         "report": BasicTextSRStorage,
         "pdf": EncapsulatedPDFStorage,
         "capture": SecondaryCaptureImageStorage,
+        "kos": KeyObjectSelectionDocumentStorage,
     }
     return tuple(str(known[one]) for one in documents)
 

@@ -24,7 +24,8 @@ from dicom_sr.sheet_pages import pdf_of, picture_of
 
 # The series of the PDFs and pictures; the Structured Reports' own come after them.
 _PDF_SERIES, _PICTURE_SERIES = 9060, 9080
-_FROM_REPORT = (
+# What a view has of the document that it shows.
+FROM_REPORT = (
     "SpecificCharacterSet",
     "TimezoneOffsetFromUTC",
     "PatientName",
@@ -107,7 +108,7 @@ def build_picture(report: Dataset, outcome: Outcome, *, font: Path | None = None
     )
     document = _common(report, SecondaryCaptureImageStorage, sheet, _PICTURE_SERIES)
     for element in image:
-        if element.keyword not in _FROM_REPORT and element.keyword not in document:
+        if element.keyword not in FROM_REPORT and element.keyword not in document:
             document[element.tag] = element
     document["PixelData"].VR = "OB"
     document.Modality, document.ConversionType = "OT", "SYN"
@@ -123,7 +124,7 @@ def build_picture(report: Dataset, outcome: Outcome, *, font: Path | None = None
 
 def _common(report: Dataset, sop_class_uid: str, sheet: Sheet, series_number: int) -> Dataset:
     document = Dataset()
-    for keyword in _FROM_REPORT:
+    for keyword in FROM_REPORT:
         if keyword in report:
             document[keyword] = report[keyword]
     document.SOPClassUID = sop_class_uid

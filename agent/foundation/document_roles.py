@@ -10,11 +10,14 @@ class DocumentRole(StrEnum):
 
     FINDINGS = "findings"
     REPORT = "report"
-    # The report as Encapsulated PDF and as Secondary Capture image, and what takes each back.
+    # The report as Encapsulated PDF and as Secondary Capture image, its images as Key Object Selection, and
+    # what takes each back.
     PDF = "pdf"
     CAPTURE = "capture"
     WITHDRAWN_PDF = "withdrawn-pdf"
     WITHDRAWN_CAPTURE = "withdrawn-image"
+    KEY_IMAGES = "kos"
+    WITHDRAWN_KEY_IMAGES = "withdrawn-kos"
     REJECTION_NOTE = "rejection-note"
     # The rejected revision of a withdrawn draft's two documents.
     WITHDRAWN_FINDINGS = "withdrawn-a"
@@ -27,7 +30,7 @@ class DocumentRole(StrEnum):
 
 
 PAIR = (DocumentRole.FINDINGS, DocumentRole.REPORT)
-VIEWS = (DocumentRole.PDF, DocumentRole.CAPTURE)
+VIEWS = (DocumentRole.PDF, DocumentRole.CAPTURE, DocumentRole.KEY_IMAGES)
 MESSAGES = (DocumentRole.MESSAGE, DocumentRole.ESCALATION, DocumentRole.RETRACTION)
 # These take a draft back; they are sent whatever stops the others.
 TAKING_BACK = (
@@ -35,6 +38,7 @@ TAKING_BACK = (
     DocumentRole.WITHDRAWN_REPORT,
     DocumentRole.WITHDRAWN_PDF,
     DocumentRole.WITHDRAWN_CAPTURE,
+    DocumentRole.WITHDRAWN_KEY_IMAGES,
     DocumentRole.REJECTION_NOTE,
     DocumentRole.RETRACTION,
 )

@@ -1,8 +1,8 @@
-"""Document B as a PDF or a picture, for the destinations whose viewers show no Structured Reports."""
+"""Document B as a PDF or a picture, and its key images, for viewers that show no Structured Reports."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dicom_sr.sheet import Outcome
 TAKES_BACK: Mapping[DocumentRole, DocumentRole] = {
     DocumentRole.PDF: DocumentRole.WITHDRAWN_PDF,
     DocumentRole.CAPTURE: DocumentRole.WITHDRAWN_CAPTURE,
+    DocumentRole.KEY_IMAGES: DocumentRole.WITHDRAWN_KEY_IMAGES,
 }
 
 
@@ -34,7 +35,7 @@ def wanted_views(settings: Settings) -> dict[str, list[DocumentRole]]:
 def views_of(
     report: Dataset, roles: list[DocumentRole], outcome: Outcome, font: Path | None
 ) -> dict[DocumentRole, Dataset]:
-    """Return the views of a document B.
+    """Return the views of a document B; one that would show nothing is left out.
 
     Raises:
         StructuredReportError: one cannot be made.
@@ -42,10 +43,16 @@ def views_of(
     if not roles:
         return {}
     # ReportLab, PDFium and highdicom take a second to load, which most services never need.
+    from dicom_sr.key_images import build_key_images
     from dicom_sr.sheet_objects import build_pdf, build_picture
 
-    builders = {DocumentRole.PDF: build_pdf, DocumentRole.CAPTURE: build_picture}
-    return {role: builders[role](report, outcome, font=font) for role in roles}
+    builders: dict[DocumentRole, Callable[..., Dataset | None]] = {
+        DocumentRole.PDF: build_pdf,
+        DocumentRole.CAPTURE: build_picture,
+        DocumentRole.KEY_IMAGES: build_key_images,
+    }
+    made = {role: builders[role](report, outcome, font=font) for role in roles}
+    return {role: view for role, view in made.items() if view is not None}
 
 
 def with_views(record: Record, settings: Settings) -> Record:

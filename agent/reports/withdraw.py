@@ -258,7 +258,8 @@ def _write(
         if destination.takes_messages:
             messages.retract(session, draft, job, destination, settings, now=now)
             continue
-        roles = [_TAKES_BACK[role] for role in (*PAIR, *VIEWS) if role.value in destination.documents]
+        wanted = [_TAKES_BACK[role] for role in (*PAIR, *VIEWS) if role.value in destination.documents]
+        roles = [role for role in wanted if (destination.findings_sop_class, role) in rows]
         for role in (*roles, *((DocumentRole.REJECTION_NOTE,) if destination.rejection_notes else ())):
             deliveries.add(
                 session,

@@ -36,7 +36,8 @@ class DestinationSettings(Section):
         min_length=1,
         description="What it is sent of each draft: `findings` and `report` are Structured Reports; `pdf` "
         "and `capture` show the report in any viewer, as Encapsulated PDF and as Secondary Capture image "
-        "with the banner burnt in; kinds `hl7` and `fhir` take `result` alone.",
+        "with the banner burnt in; `kos` is a key image note (Key Object Selection) that names the drafted "
+        "images; kinds `hl7` and `fhir` take `result` alone.",
     )
     host: Host = Field("", description="Host name or address (C-STORE, MLLP).")
     port: Port = Field(104, description="TCP port (C-STORE, MLLP).")

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 Kind = Literal["dicom", "stow", "hl7", "fhir"]
 # What a destination may be sent of a draft: the two Structured Reports, the second one as an Encapsulated PDF
-# and as a Secondary Capture image, or one message that says the same.
-SentDocument = Literal["findings", "report", "pdf", "capture", "result"]
+# and as a Secondary Capture image, a Key Object Selection of the images, or one message that says the same.
+SentDocument = Literal["findings", "report", "pdf", "capture", "kos", "result"]
 
 DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
-    "dicom": ("findings", "report", "pdf", "capture"),
-    "stow": ("findings", "report", "pdf", "capture"),
+    "dicom": ("findings", "report", "pdf", "capture", "kos"),
+    "stow": ("findings", "report", "pdf", "capture", "kos"),
     "hl7": ("result",),
     "fhir": ("result",),
 }

@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pypdfium2
 import pytest
+from highdicom.ko import KeyObjectSelectionDocument
 from PIL import Image
 from pydicom.dataset import Dataset
 
@@ -27,6 +28,7 @@ from dicom_sr.document import (
     encode,
 )
 from dicom_sr.errors import ContentError
+from dicom_sr.key_images import build_key_images
 from dicom_sr.sheet import BANNERS, Outcome, sheet_of, spoken_name
 from dicom_sr.sheet_objects import build_pdf, build_picture
 from dicom_sr.sheet_pages import NOT_SHOWN, pdf_of
@@ -98,6 +100,81 @@ def test_views_pass_every_judge_and_come_back_from_the_archive(
         assert (back.PatientID, back.StudyInstanceUID) == (report.PatientID, report.StudyInstanceUID)
         assert back.SourceInstanceSequence[0].ReferencedSOPInstanceUID == report.SOPInstanceUID
         assert back.BurnedInAnnotation == "YES"
+
+
+@pytest.mark.parametrize("outcome", ["drafted", "verified"])
+def test_key_images_pass_every_judge_and_name_the_images(
+    report_of: Reports,
+    on_disk: Callable[[Dataset], Path],
+    stored: Callable[[bytes], bytes],
+    program: Callable[[str], str],
+    outcome: Outcome,
+) -> None:
+    """0 errors in dciodvfy, byte for byte from Orthanc, "Of Interest", the banner, and every image once."""
+    program("dciodvfy")
+    report = report_of(outcome)
+    selection = build_key_images(report, outcome)
+    assert selection is not None
+    path = on_disk(selection)
+    assert external.dciodvfy(path).errors == ()
+    back = pydicom.dcmread(io.BytesIO(stored(path.read_bytes())))
+    assert encode(back) == path.read_bytes()
+    assert (back.PatientID, back.StudyInstanceUID) == (report.PatientID, report.StudyInstanceUID)
+    assert back.ConceptNameCodeSequence[0].CodeMeaning == "Of Interest"
+    said = [item.TextValue for item in back.ContentSequence if item.ValueType == "TEXT"]
+    assert any(BANNERS[outcome] in line for line in said)
+    read = KeyObjectSelectionDocument.from_dataset(back)
+    named = {str(item.referenced_sop_instance_uid) for item in read.content.get_references()}
+    evidence = [
+        str(instance.ReferencedSOPInstanceUID)
+        for study in report.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+        if ".88." not in instance.ReferencedSOPClassUID
+    ]
+    assert named == set(evidence)
+    assert len(evidence) == len(read.content.get_references())
+    assert encode(build_key_images(report, outcome)) == encode(selection)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "withdrawn"])
+def test_key_images_of_a_draft_are_taken_back_by_its_document(
+    plain_case: Any,
+    draft_of: Callable[..., DocumentPair],
+    make_study: Callable[..., SourceStudy],
+    algorithm: Algorithm,
+    created: Any,
+    on_disk: Callable[[Dataset], Path],
+    program: Callable[[str], str],
+    outcome: Outcome,
+) -> None:
+    """The rejection note names the selection that was sent with the draft, and nothing else."""
+    program("dciodvfy")
+    pair = draft_of(plain_case)
+    sent = build_key_images(pair.report, "drafted")
+    assert sent is not None
+    rejected = build_rejection(
+        make_study(plain_case),
+        "another patient",
+        outcome,
+        algorithm,
+        revision=2,
+        created=created,
+        predecessors=pair.references,
+    )
+    note = build_key_images(rejected.report, outcome)
+    assert note is not None
+    assert external.dciodvfy(on_disk(note)).errors == ()
+    (named,) = KeyObjectSelectionDocument.from_dataset(note).content.get_references()
+    assert named.referenced_sop_instance_uid == sent.SOPInstanceUID
+    assert note.SOPInstanceUID != sent.SOPInstanceUID
+    assert note.ConceptNameCodeSequence[0].CodeMeaning.startswith("Rejected for")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "not_attempted"])
+def test_study_without_a_draft_has_no_key_images(report_of: Reports, outcome: Outcome) -> None:
+    """There is nothing of interest in a notice."""
+    assert build_key_images(report_of(outcome), outcome) is None
 
 
 @pytest.mark.parametrize("outcome", sorted(BANNERS))

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import BasicTextSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    BasicTextSRStorage,
+    EncapsulatedPDFStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+)
 from sqlalchemy import select, update
 
 from agent.database.session import database_now
@@ -21,7 +26,7 @@ from agent.receive.complete_study import complete_due_studies
 from agent.reports.withdraw import withdraw_due
 from tests.support.house import FakeReporter, House, image
 
-VIEWER = DestinationSettings(name="viewer", host="127.0.0.1", documents=("pdf", "capture"))
+VIEWER = DestinationSettings(name="viewer", host="127.0.0.1", documents=("pdf", "capture", "kos"))
 PACS = DestinationSettings(name="pacs", host="127.0.0.1")
 SETTINGS = Settings(destinations=(VIEWER, PACS))
 
@@ -43,6 +48,10 @@ def sent_to(house: House, destination: str) -> list[Dataset]:
     return found
 
 
+def references(selection: Dataset) -> list[Dataset]:
+    return [one for one in selection.ContentSequence if one.ValueType in ("IMAGE", "COMPOSITE")]
+
+
 def classes(documents: list[Dataset]) -> list[str]:
     return [str(one.SOPClassUID) for one in documents]
 
@@ -50,7 +59,11 @@ def classes(documents: list[Dataset]) -> list[str]:
 def test_destination_is_sent_what_it_asks_for(house: House) -> None:
     """One takes the views alone, the other the reports alone; the job ends when both have theirs."""
     draft(house, SETTINGS)
-    assert classes(sent_to(house, "viewer")) == [EncapsulatedPDFStorage, SecondaryCaptureImageStorage]
+    assert classes(sent_to(house, "viewer")) == [
+        EncapsulatedPDFStorage,
+        SecondaryCaptureImageStorage,
+        KeyObjectSelectionDocumentStorage,
+    ]
     pacs = sent_to(house, "pacs")
     assert len(pacs) == 2
     assert classes(pacs)[1] == BasicTextSRStorage
@@ -68,18 +81,28 @@ def test_views_are_not_made_where_nobody_wants_them(house: House) -> None:
 def test_corrected_patient_takes_the_views_back(house: House) -> None:
     """What was sent as PDF and picture is replaced by one that says withdrawn, under the old patient."""
     draft(house, SETTINGS, PatientID="PA", PatientName="Alpha^A")
-    sent_to(house, "viewer")
+    first = sent_to(house, "viewer")
     draft(house, SETTINGS, PatientID="PB", PatientName="Beta^B")
     withdraw_due(house.database, SETTINGS)
     again = sent_to(house, "viewer")
     withdrawn = [one for one in again if one.PatientID == "PA"]
-    assert classes(withdrawn) == [EncapsulatedPDFStorage, SecondaryCaptureImageStorage]
+    assert classes(withdrawn) == [
+        EncapsulatedPDFStorage,
+        SecondaryCaptureImageStorage,
+        KeyObjectSelectionDocumentStorage,
+    ]
     assert classes([one for one in again if one.PatientID == "PB"]) == classes(withdrawn)
     with house.database.reading() as session:
         roles = session.scalars(
             select(Document.role).join(Delivery).where(Delivery.destination == "viewer").order_by(Document.id)
         ).all()
-    assert {"withdrawn-pdf", "withdrawn-image"} <= set(roles)
+    assert {"withdrawn-pdf", "withdrawn-image", "withdrawn-kos"} <= set(roles)
+    selected = {str(one.SOPInstanceUID): one for one in first if one.Modality == "KO"}
+    (note,) = [one for one in withdrawn if one.Modality == "KO"]
+    assert note.ConceptNameCodeSequence[0].CodeValue == "113037"
+    assert [one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in references(note)] == list(
+        selected
+    )
 
 
 @pytest.mark.parametrize("documents", [("findings", "message"), (), ("pdf", "pdf")])
