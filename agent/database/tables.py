@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
-from agent.database.orders import Hl7Message, KnownPatient, Order
+from agent.database.orders import Hl7Message, KnownPatient, Order, OrderSearch
 from agent.database.outbox import Commitment, Delivery, Document
 from agent.database.people import (
     AuditCursor,
@@ -37,6 +37,7 @@ from agent.database.people import (
     WebSession,
 )
 from agent.database.signed import ShadowComparison, SignedReport
+from agent.database.watermarks import Watermark
 from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Listing",
     "ListingTag",
     "Order",
+    "OrderSearch",
     "PriorLink",
     "PriorSearch",
     "Quarantined",
@@ -71,6 +73,7 @@ __all__ = [
     "User",
     "UtcDateTime",
     "Verdict",
+    "Watermark",
     "WebSession",
     "Worker",
     "Workitem",

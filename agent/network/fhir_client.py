@@ -17,7 +17,7 @@ from authlib.integrations.requests_client import OAuth2Session
 
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
-from agent.foundation.settings.fhir import FhirDestinationSettings
+from agent.foundation.settings.fhir import FhirClientSettings, FhirDestinationSettings
 from agent.network.scu import ConnectionLost
 from agent.network.store_scu import Sendable
 
@@ -93,12 +93,18 @@ def open_fhir(destination: DestinationSettings) -> Iterator[FhirConnection]:
     settings = destination.fhir
     if settings is None:
         raise DeliveryFailed("the destination has no section `fhir`")
-    with _session(settings, destination.timeout_s) as session:
+    with open_session(settings, destination.timeout_s) as session:
         yield FhirConnection(session, settings, destination.timeout_s)
 
 
 @contextmanager
-def _session(settings: FhirDestinationSettings, timeout_s: float) -> Iterator[requests.Session]:
+def open_session(settings: FhirClientSettings, timeout_s: float) -> Iterator[requests.Session]:
+    """Open an HTTP session with a server; with OAuth 2.0 a token is fetched first.
+
+    Raises:
+        DeliveryFailed: the token was refused, or the secret cannot be read.
+        ConnectionLost: the token's address cannot be reached.
+    """
     if settings.token_url is None or settings.client_secret_file is None:
         with requests.Session() as session:
             yield session

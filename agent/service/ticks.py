@@ -23,6 +23,7 @@ from agent.queue import deliveries, jobs
 from agent.receive.archive_count import ArchiveCount
 from agent.receive.complete_study import ACTOR, complete_due_studies
 from agent.reports.withdraw import withdraw_due
+from agent.service.signed import signed_report_ticks
 from agent.service.ticker import Ticker
 from agent.shadow.comparing import compare_due
 
@@ -57,6 +58,8 @@ class Housekeeper:
         self._every(_WITHDRAW_EVERY_S, self.withdraw)
         self._every(_RECLAIM_EVERY_S, self.undo_clock_steps)
         self._every(_COMPARE_EVERY_S, self.compare)
+        for seconds, tick in signed_report_ticks(self._database, self._settings, self._store):
+            self._every(seconds, tick)
         if self._exporter.wanted:
             self._every(_EXPORT_EVERY_S, self.export)
         if self._purge.wanted:

@@ -1,4 +1,4 @@
-"""The settings of FHIR R4: the server that results are sent to, and the hospital's identifier systems."""
+"""The settings of FHIR R4: how a server is reached, and the hospital's identifier systems."""
 
 from __future__ import annotations
 
@@ -14,21 +14,11 @@ _URL = r"^https?://[^/@\s]+(/\S*)?$"
 _SYSTEM = r"^(urn:[a-z0-9][a-z0-9-]*:\S+|https?://\S+)$"
 
 
-class FhirDestinationSettings(Section):
-    """A FHIR R4 server, for a destination of kind `fhir`."""
+class FhirClientSettings(Section):
+    """How a FHIR R4 server is reached."""
 
     url: str = Field(
         pattern=_URL, description="Base address of the server; a password (HTTP Basic) comes from netrc."
-    )
-    patient_system: str = Field(
-        "", description="System of the patient identifiers (`urn:oid:...`), where the images name no issuer."
-    )
-    accession_system: str = Field("", description="System of the accession numbers.")
-    placer_system: str = Field("", description="System of the placer order numbers.")
-    patient_reference: Literal["identifier", "search"] = Field(
-        "identifier",
-        description="How resources name the patient: `identifier` (a logical reference), or `search` (a "
-        "conditional reference: the server refuses the bundle if it does not know exactly one such patient).",
     )
     token_url: str | None = Field(
         None, pattern=_URL, description="OAuth 2.0 token address (client credentials); none when left out."
@@ -44,15 +34,30 @@ class FhirDestinationSettings(Section):
     def _address(cls, value: str | None) -> str | None:
         return value if value is None else check_url(value)
 
+    @model_validator(mode="after")
+    def _whole_client(self) -> Self:
+        if self.token_url is not None and not (self.client_id and self.client_secret_file):
+            raise ValueError("`token_url` needs `client_id` and `client_secret_file`")
+        return self
+
+
+class FhirDestinationSettings(FhirClientSettings):
+    """A FHIR R4 server, for a destination of kind `fhir`."""
+
+    patient_system: str = Field(
+        "", description="System of the patient identifiers (`urn:oid:...`), where the images name no issuer."
+    )
+    accession_system: str = Field("", description="System of the accession numbers.")
+    placer_system: str = Field("", description="System of the placer order numbers.")
+    patient_reference: Literal["identifier", "search"] = Field(
+        "identifier",
+        description="How resources name the patient: `identifier` (a logical reference), or `search` (a "
+        "conditional reference: the server refuses the bundle if it does not know exactly one such patient).",
+    )
+
     @field_validator("patient_system", "accession_system", "placer_system")
     @classmethod
     def _system(cls, value: str) -> str:
         if value and not re.match(_SYSTEM, value):
             raise ValueError("a system is a URI such as urn:oid:1.2.3 or https://hospital.example/patients")
         return value
-
-    @model_validator(mode="after")
-    def _whole_client(self) -> Self:
-        if self.token_url is not None and not (self.client_id and self.client_secret_file):
-            raise ValueError("`token_url` needs `client_id` and `client_secret_file`")
-        return self

@@ -38,6 +38,7 @@ from agent.foundation.settings.shadow import DriftSettings as DriftSettings
 from agent.foundation.settings.shadow import ShadowSettings as ShadowSettings
 from agent.foundation.settings.shadow import SitedSettings, check_sites
 from agent.foundation.settings.shadow import SiteSettings as SiteSettings
+from agent.foundation.settings.signed import SignedReportsSettings as SignedReportsSettings
 from agent.foundation.settings.stow import StowSettings as StowSettings
 from agent.foundation.settings.ups import UpsSettings as UpsSettings
 from agent.foundation.settings.web import OidcSettings as OidcSettings
@@ -276,6 +277,7 @@ class Settings(SitedSettings, BaseSettings):
     )
     shadow: ShadowSettings = ShadowSettings()
     drift: DriftSettings = DriftSettings()
+    signed_reports: SignedReportsSettings = SignedReportsSettings()
     retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
@@ -298,8 +300,12 @@ class Settings(SitedSettings, BaseSettings):
 
     @model_validator(mode="after")
     def _fit_the_archive(self) -> Self:
-        if self.archive is None and (self.priors.enabled or self.studies.reconcile_with is not None):
-            raise ValueError("`priors.enabled` and `studies.reconcile_with` need the section `archive`")
+        asked = self.studies.reconcile_with is not None or self.signed_reports.archive_poll_s is not None
+        if self.archive is None and (self.priors.enabled or asked):
+            raise ValueError(
+                "`priors.enabled`, `studies.reconcile_with` and `signed_reports.archive_poll_s` need the "
+                "section `archive`"
+            )
         if self.priors.enabled and self.priors.move_destination.strip() == self.listener.ae_title.strip():
             raise ValueError(
                 "`priors.move_destination` must differ from `listener.ae_title`: it tells earlier studies "

@@ -95,8 +95,8 @@ def test_reference_document_is_the_generated_one(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"priors": {"enabled": True}}, "need the section `archive`"),
-        ({"studies": {"reconcile_with": "archive"}}, "need the section `archive`"),
+        ({"priors": {"enabled": True}}, "section `archive`"),
+        ({"studies": {"reconcile_with": "archive"}}, "section `archive`"),
         (
             {
                 "archive": {"host": "pacs"},

@@ -1,0 +1,149 @@
+"""Reads signed reports from a FHIR server: what has changed since the last look, each version once.
+
+How far it has read is a row, and moves on when a whole look is over: after a crash the same reports are read
+again, and are known. Nothing of a report is in a log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from authlib.common.errors import AuthlibBaseError
+
+from agent.database.session import Database, database_now
+from agent.database.watermarks import read_watermark, write_watermark
+from agent.fhir.client import open_session
+from agent.foundation.errors import DeliveryFailed
+from agent.foundation.settings.signed import FhirReportsSettings
+from agent.network.scu import ConnectionLost
+from agent.shadow.signed import enter
+from agent.signed.fhir_reports import STATUSES, Resource, moment, signed_of
+
+WATERMARK = "signed-fhir"
+_TYPE = "application/fhir+json"
+_PAGE, _MOST_PAGES = 50, 1000
+_LONGEST_ANSWER = 64_000_000
+
+
+class FhirReports:
+    """Looks at one server."""
+
+    def __init__(self, database: Database, settings: FhirReportsSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._url = settings.url.rstrip("/") + "/"
+
+    def run_once(self) -> int:
+        """Enter what has been signed or changed since the last look; return the number of new reports.
+
+        Raises:
+            DeliveryFailed: the server refused, or its answer cannot be read; nothing was skipped.
+            ConnectionLost: it cannot be reached.
+        """
+        with self._database.reading() as session:
+            kept, now = read_watermark(session, WATERMARK), database_now(session)
+        since = kept or (now - timedelta(seconds=self._settings.look_back_s)).astimezone(UTC).isoformat()
+        newest, count = moment(kept), 0
+        with open_session(self._settings, self._settings.timeout_s) as http:
+            for report in self._changed(http, since):
+                count += self._take(report, http)
+                meta = report.get("meta")
+                changed = moment(meta.get("lastUpdated")) if isinstance(meta, dict) else None
+                if changed is not None and (newest is None or changed > newest):
+                    newest = changed
+        if newest is not None:
+            with self._database.transaction() as session:
+                write_watermark(session, WATERMARK, newest.isoformat(), database_now(session))
+        return count
+
+    def _take(self, report: Resource, http: requests.Session) -> bool:
+        known: dict[str, Resource] = {}
+
+        def resolve(reference: str) -> Resource:
+            if reference.startswith("#"):
+                contained = report.get("contained")
+                held = contained if isinstance(contained, list) else []
+                return next((one for one in held if one.get("id") == reference[1:]), {})
+            if reference not in known:
+                known[reference] = self._get(http, reference, missing={})
+            return known[reference]
+
+        signed = signed_of(report, self._settings, resolve)
+        if signed is None:
+            return False
+        with self._database.transaction() as session:
+            return enter(session, signed, database_now(session))
+
+    def _changed(self, http: requests.Session, since: str) -> Iterator[Resource]:
+        keys = {
+            "status": ",".join(STATUSES),
+            "_lastUpdated": f"ge{since}",
+            "_sort": "_lastUpdated",
+            "_count": str(_PAGE),
+            **({"category": self._settings.category} if self._settings.category else {}),
+        }
+        page = self._get(http, "DiagnosticReport", keys)
+        for _ in range(_MOST_PAGES):
+            for entry in page.get("entry") or ():
+                resource = entry.get("resource") if isinstance(entry, dict) else None
+                if isinstance(resource, dict) and resource.get("resourceType") == "DiagnosticReport":
+                    yield resource
+            links = page.get("link") or ()
+            following = [one.get("url") for one in links if one.get("relation") == "next"]
+            if not following or not following[0]:
+                return
+            page = self._get(http, str(following[0]))
+        raise DeliveryFailed(f"the FHIR server's answer has more than {_MOST_PAGES} pages")
+
+    def _get(
+        self,
+        http: requests.Session,
+        address: str,
+        keys: dict[str, str] | None = None,
+        missing: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return a resource of this server; another one is never asked, because it would get our token.
+
+        missing: what to return for a resource that is not there, or that may not be read.
+        """
+        url = urljoin(self._url, address)
+        if urlsplit(url)[:2] != urlsplit(self._url)[:2]:
+            if missing is not None:
+                return missing
+            raise DeliveryFailed("the FHIR server names a page of another server")
+        try:
+            with http.get(
+                url,
+                params=keys,
+                headers={"Accept": _TYPE},
+                timeout=self._settings.timeout_s,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                if missing is not None and answer.status_code in (401, 403, 404, 410):
+                    return missing
+                if answer.status_code != 200:
+                    raise DeliveryFailed(f"the FHIR server answered {answer.status_code}")
+                return _json(answer)
+        except AuthlibBaseError as error:
+            raise DeliveryFailed(f"the token was refused: {error.error}") from error
+        except (requests.RequestException, OSError) as error:
+            raise ConnectionLost("the FHIR server cannot be reached, or did not answer in time") from error
+
+
+def _json(answer: requests.Response) -> dict[str, Any]:
+    content = bytearray()
+    for chunk in answer.iter_content(65_536):
+        content += chunk
+        if len(content) > _LONGEST_ANSWER:
+            raise DeliveryFailed("the FHIR server's answer is too long")
+    try:
+        read = json.loads(content.decode("utf-8"))
+    except ValueError as error:
+        raise DeliveryFailed("the FHIR server's answer cannot be read") from error
+    return read if isinstance(read, dict) else {}
