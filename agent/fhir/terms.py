@@ -10,6 +10,8 @@ from typing import Any
 
 from pydicom.sr.coding import Code
 
+from agent.foundation.fhir_systems import DICOM_UID as DICOM_UID
+from agent.foundation.fhir_systems import RESULT_SYSTEM as RESULT_SYSTEM
 from agent.results.result import Authority
 from agent.results.status import Status
 from dicom_sr.codes import PRIVATE_SCHEME
@@ -17,9 +19,7 @@ from dicom_sr.identifiers import derived_uid
 
 Resource = dict[str, Any]
 
-DICOM_UID = "urn:dicom:uid"
 # The systems of the identifiers that we assign.
-RESULT_SYSTEM = "urn:echo-agent:result"
 OBSERVATION_SYSTEM = "urn:echo-agent:observation"
 DEVICE_SYSTEM = "urn:echo-agent:device"
 _NAMESPACE = uuid.UUID("b7a7f6f4-6d0c-5a39-9ad5-8d3c5fb0a0b1")

@@ -11,8 +11,8 @@ from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
 from agent.receive.retrieved import incoming_of
-from agent.signed.archive_poll import ArchiveReports
-from agent.signed.structured import enter_arrived
+from agent.ris.signed.archive_poll import ArchiveReports
+from agent.ris.signed.structured import enter_arrived
 
 _ARRIVED_EVERY_S = 10.0
 
@@ -33,7 +33,7 @@ def signed_report_ticks(
         return tick
 
     if wanted.fhir is not None:
-        from agent.signed.fhir_poll import FhirReports  # an HTTP client that other sites do not load
+        from agent.ris.signed.fhir_poll import FhirReports  # an HTTP client that other sites do not load
 
         yield wanted.fhir.poll_s, counted(FhirReports(database, wanted.fhir).run_once)
     if wanted.structured_reports or wanted.archive_poll_s is not None:

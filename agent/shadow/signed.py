@@ -1,63 +1,16 @@
-"""Enters signed reports: once each, whoever brings them."""
+"""Which signed report of a study stands."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from agent.database.signed_text import CORRECTED as CORRECTED
+from agent.database.signed_text import FINAL as FINAL
+from agent.database.signed_text import WITHDRAWN
+from agent.database.signed_text import SignedText as SignedText
+from agent.database.signed_text import enter as enter
 from agent.database.tables import SignedReport, Study
-
-Source = Literal["hl7", "sr", "fhir", "csv"]
-FINAL, CORRECTED, WITHDRAWN = "F", "C", "X"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedText:
-    """A signed report as its source states it; `key` is the same whenever this report comes again.
-
-    Either `study_instance_uid` or `accession_number` says whose it is. status: F, C or X (withdrawn).
-    """
-
-    source: Source
-    key: str
-    text: str
-    signed_at: datetime
-    study_instance_uid: str = ""
-    accession_number: str = ""
-    patient_id: str = ""
-    issuer_of_patient_id: str = ""
-    status: str = FINAL
-    signed_by: str = ""
-
-
-def enter(session: Session, signed: SignedText, now: datetime) -> bool:
-    """Write a signed report; False if it is known already, and then nothing is written."""
-    known = select(SignedReport.id).where(
-        SignedReport.source == signed.source, SignedReport.source_key == signed.key
-    )
-    if session.scalar(known) is not None:
-        return False
-    session.add(
-        SignedReport(
-            source=signed.source,
-            source_key=signed.key,
-            study_instance_uid=signed.study_instance_uid,
-            accession_number=signed.accession_number,
-            patient_id=signed.patient_id,
-            issuer_of_patient_id=signed.issuer_of_patient_id,
-            status=signed.status,
-            signed_by=signed.signed_by,
-            signed_at=signed.signed_at,
-            text=signed.text,
-            received_at=now,
-        )
-    )
-    session.flush()
-    return True
 
 
 def standing_report(session: Session, study: Study) -> SignedReport | None:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.fhir.terms import DICOM_UID, RESULT_SYSTEM
+from agent.database.signed_text import CORRECTED, FINAL, WITHDRAWN, SignedText
+from agent.foundation.fhir_systems import DICOM_UID, RESULT_SYSTEM
 from agent.foundation.settings.signed import FhirReportsSettings
-from agent.shadow.signed import CORRECTED, FINAL, WITHDRAWN, SignedText
 
 Resource = Mapping[str, Any]
 # Returns the resource that a reference such as `Patient/1` names; empty where it cannot be had.

@@ -1,7 +1,7 @@
 """Signed reports from Structured Reports of other systems, which have arrived as objects.
 
 They come under the AE title for earlier studies: sent there by the archive's routing, retrieved with earlier
-studies, or retrieved for drafts that wait for their comparison (`agent.signed.archive_poll`).
+studies, or retrieved for drafts that wait for their comparison (`agent.ris.signed.archive_poll`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from sqlalchemy import select
 
 from agent.database.priors import REPORT_MODALITY
 from agent.database.session import Database, database_now
+from agent.database.signed_text import SignedText, enter
 from agent.database.tables import Instance
 from agent.database.watermarks import read_watermark, write_watermark
 from agent.foundation.clock import SystemClock
 from agent.foundation.errors import AgentError
 from agent.objects.guarded_read import read_whole
 from agent.objects.store import InstanceStore
-from agent.shadow.signed import SignedText, enter
 from dicom_sr.attributes import items, text
 from dicom_sr.elements import person_name
 from dicom_sr.errors import StructuredReportError

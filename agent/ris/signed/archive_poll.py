@@ -1,6 +1,6 @@
 """Looks into the archive for the Structured Reports of drafted studies that have no signed report yet.
 
-What is found is retrieved as an earlier study is, so that it never makes a job; `agent.signed.structured`
+What is found is retrieved as an earlier study is, so that it never makes a job; `agent.ris.signed.structured`
 reads it.
 """
 

@@ -16,13 +16,13 @@ import requests
 from authlib.common.errors import AuthlibBaseError
 
 from agent.database.session import Database, database_now
+from agent.database.signed_text import enter
 from agent.database.watermarks import read_watermark, write_watermark
-from agent.fhir.client import open_session
 from agent.foundation.errors import DeliveryFailed
 from agent.foundation.settings.signed import FhirReportsSettings
+from agent.network.fhir_client import open_session
 from agent.network.scu import ConnectionLost
-from agent.shadow.signed import enter
-from agent.signed.fhir_reports import STATUSES, Resource, moment, signed_of
+from agent.ris.signed.fhir_reports import STATUSES, Resource, moment, signed_of
 
 WATERMARK = "signed-fhir"
 _TYPE = "application/fhir+json"

@@ -16,12 +16,12 @@ from sqlalchemy import select
 
 from agent.database.session import Database
 from agent.database.signed import SignedReport
+from agent.database.signed_text import SignedText
 from agent.foundation.errors import DeliveryFailed
 from agent.foundation.settings.signed import FhirReportsSettings
 from agent.network.scu import ConnectionLost
-from agent.shadow.signed import SignedText
-from agent.signed.fhir_poll import FhirReports
-from agent.signed.fhir_reports import signed_of
+from agent.ris.signed.fhir_poll import FhirReports
+from agent.ris.signed.fhir_reports import signed_of
 
 SETTINGS = FhirReportsSettings(url="http://127.0.0.1/fhir", patient_system="urn:oid:1.9")
 HTML = base64.b64encode(b"<p>A&lt;B</p>C").decode()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from agent.database.signed import SignedReport
 from agent.database.tables import Job
 from agent.objects.header import read_stored
-from agent.signed.structured import enter_arrived, signed_of
+from agent.ris.signed.structured import enter_arrived, signed_of
 from tests.integration.priors.site import film
 from tests.integration.priors.site import report as structured_report
 from tests.support.films import file_bytes
