@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
 
 from agent.database.tables import Draft, Verdict
 
@@ -15,17 +15,20 @@ def verified_report(session: Session, study_id: int) -> Draft | None:
     no longer valid. Neither is one that was withdrawn because it names another patient. The rejection of a
     later draft leaves the report valid.
     """
-    last = (
-        select(func.max(Verdict.id).label("id"))
-        .where(Verdict.study_id == study_id)
-        .group_by(Verdict.draft_id)
-        .subquery()
+    own, later = aliased(Verdict), aliased(Verdict)
+    overruled = (
+        select(own.id)
+        .join(later, (later.draft_id == own.draft_id) & (later.id > own.id))
+        .where(own.result_id == Draft.id)
     )
     return session.scalars(
         select(Draft)
-        .join(Verdict, Verdict.result_id == Draft.id)
-        .join(last, last.c.id == Verdict.id)
-        .where(Draft.outcome == "verified", Draft.withdrawal.is_(None))
+        .where(
+            Draft.study_id == study_id,
+            Draft.outcome == "verified",
+            Draft.withdrawal.is_(None),
+            ~overruled.exists(),
+        )
         .order_by(Draft.id.desc())
         .limit(1)
     ).first()
