@@ -111,7 +111,10 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     refused: list[tuple[str, str]] = []
     unread: list[str] = []
     mixed = may_be_mixed(source.text, language, vocabulary)
-    for sentence in with_leads(source.text, _sentences(source.text, reader), reader):
+    sentences = _sentences(source.text, reader)
+    if "\n" in source.text:
+        sentences = list(with_leads(source.text, sentences, reader))
+    for sentence in sentences:
         start, end = source.passage(sentence.start, sentence.end)
         evidence = source.original[start:end]
         reason = foreign_sentence(sentence.text, language, vocabulary) if mixed else ""

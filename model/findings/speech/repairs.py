@@ -5,6 +5,7 @@ What was corrected is taken out of the sentence; what replaces it is read.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token, words_of
 
 _SIGNS = frozenset((",", ":", ";", "-", "(", ")", "."))
-_BEGINNING, _LONGEST_FIRST = 40, 20  # characters of a sentence that are looked at
+_BEGINNING = 40  # characters of a sentence that are looked at
 # These words are nouns as well: only between signs are they a correction.
 _NEED_SIGN = frozenset(("correction", "sorry", "apologies"))
 
@@ -58,7 +59,7 @@ def _said_of_the_same(marked: Marked, before: int, end: int) -> list[Token] | No
 
 def takes_back(sentence: str, pack: Pack) -> str:
     """What a sentence's beginning does to what was said before: `all`, `same` concept, or nothing."""
-    if not sentence[:_LONGEST_FIRST].lower().startswith(_openings(pack)):
+    if _openings(pack).match(sentence[:_BEGINNING].lower()) is None:
         return ""
     words = words_of(sentence[:_BEGINNING])
     for phrase in _phrases(pack):
@@ -74,23 +75,27 @@ def _phrases(pack: Pack) -> tuple[tuple[str, ...], ...]:
 
 
 @lru_cache(maxsize=16)
-def _openings(pack: Pack) -> tuple[str, ...]:
-    return tuple(_first_words(pack))
+def _openings(pack: Pack) -> re.Pattern[str]:
+    """What may be such a phrase: its words with any signs between."""
+    listed = [r"[\W_]*".join(map(re.escape, phrase)) for phrase in _phrases(pack)]
+    return re.compile("|".join(listed) or r"(?!)")
 
 
 @lru_cache(maxsize=16)
-def _first_words(pack: Pack) -> frozenset[str]:
-    return frozenset(phrase[0] for phrase in _phrases(pack) if phrase)
+def _by_first_word(pack: Pack) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """The phrases by their first word, the longest first."""
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for phrase in _phrases(pack):
+        found[phrase[0]] = (*found.get(phrase[0], ()), phrase)
+    return found
 
 
 def _cue(marked: Marked) -> tuple[int, int] | None:
-    firsts, words = _first_words(marked.pack), marked.words
-    if firsts.isdisjoint(marked.bag):
+    by_first, words = _by_first_word(marked.pack), marked.words
+    if by_first.keys().isdisjoint(marked.bag):
         return None
     for index, word in enumerate(words):
-        if word not in firsts:
-            continue
-        for phrase in _phrases(marked.pack):
+        for phrase in by_first.get(word, ()):
             if words[index : index + len(phrase)] != phrase:
                 continue
             before = words[index - 1] if index else ","

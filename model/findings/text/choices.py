@@ -18,12 +18,13 @@ _EMPTY = re.compile(
     r"[:=]\s{0,9}(?:\[[\s_.]{0,40}\]|\{[^{}\n]{0,40}\}|<[^<>\n]{0,40}>|_{2,40}|\*{2,40})?\s{0,9}[.;,]?\s{0,9}$"
     r"|\{[^{}\n]{0,40}\}"
 )
+_FIELD_SIGNS = frozenset(":={")
 _OPTIONS = re.compile(r"[/|]")
 
 
 def is_unmade(reader: Reader, sentence: str) -> bool:
     """Whether a sentence leaves open between a template's alternatives whether something is there."""
-    if _EMPTY.search(sentence) is not None and reader.mark(sentence).terms:
+    if not _FIELD_SIGNS.isdisjoint(sentence) and _EMPTY.search(sentence) and reader.mark(sentence).terms:
         return True
     if "/" not in sentence and "|" not in sentence:
         return False

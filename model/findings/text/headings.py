@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 
 # findings, conclusion, addendum: read. history, skip: state nothing. label: one sentence states nothing
@@ -26,6 +27,7 @@ _BEFORE_LABEL = ("\n", ": ", "; ", "\t", ". ", "? ", "! ")
 _NUMBER = re.compile(r"^\(?(?:\d{1,2}|[ivx]{1,4}|[a-h])[.)]\s{0,4}", re.IGNORECASE)
 _BRACKET = re.compile(r"\([^()\n]{0,40}\)\s*$")
 _SEPARATOR = re.compile(r"[ \t]{0,20}(?::(?!\d)|=|[-|]+(?=[ \t])|\t|(?=\n)|$)")
+_GAP = re.compile(r"[ \t]|[.:|=\t-](?=\s|$)|$")
 _PUNCTUATION = re.compile(r"[^\w/&]+")
 # Where a sentence may begin: at a line, or behind a stop.
 _START = re.compile(
@@ -111,15 +113,22 @@ def _at_starts(text: str, vocabulary: HeadingWords) -> Iterator[Heading]:
         stretch = text[name_at : name_at + LONGEST].split("\n", 1)[0]
         first = stretch.lstrip(_TRIM + " ").split(" ", 1)[0].rstrip(":.,-").lower()
         names = by_first_word.get(first)
-        # Nearly every sentence that begins as a heading does ("No", "There") goes on otherwise.
-        if names is None or ("(" not in stretch and not _key(stretch).startswith(names)):
+        if names is None:
             continue
-        if heading := _bare(text, begin, name_at, stretch, vocabulary):
+        most = _MOST_WORDS + 3  # places where the name may end
+        if "(" not in stretch:
+            # Nearly every sentence that begins as a heading does ("Compared …") goes on otherwise.
+            key = _key(stretch)
+            most = max((2 * name.count(" ") + 3 for name in names if key.startswith(name)), default=0)
+        if most and (heading := _bare(text, begin, name_at, stretch, vocabulary, most)):
             yield heading
 
 
-def _bare(text: str, begin: int, name_at: int, stretch: str, vocabulary: HeadingWords) -> Heading | None:
-    ends = [m.start() for m in re.finditer(r"[ \t]|[.:|=\t-](?=\s|$)|$", stretch)][: _MOST_WORDS + 3]
+def _bare(
+    text: str, begin: int, name_at: int, stretch: str, vocabulary: HeadingWords, most: int
+) -> Heading | None:
+    """The longest name at a place that ends at one of the first `most` gaps."""
+    ends = [m.start() for m in islice(_GAP.finditer(stretch), min(most, _MOST_WORDS + 3))]
     at_line = begin == 0 or text[begin - 1] == "\n"
     for end in reversed(ends):
         name = stretch[:end]
