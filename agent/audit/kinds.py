@@ -28,6 +28,7 @@ class AuditMessage(Enum):
     TRANSFERRED = AuditCode(value="110104", meaning="DICOM Instances Transferred")
     DELETED = AuditCode(value="110105", meaning="DICOM Study Deleted")
     EXPORT = AuditCode(value="110106", meaning="Export")
+    ORDER = AuditCode(value="110109", meaning="Order Record")
     QUERY = AuditCode(value="110112", meaning="Query")
     ALERT = AuditCode(value="110113", meaning="Security Alert")
     AUTHENTICATION = AuditCode(value="110114", meaning="User Authentication")
@@ -97,6 +98,7 @@ KINDS: Mapping[Action, Kind] = {
     Action.SENT: _OUT,
     Action.NOT_SENT: _OUT,
     Action.COMMITMENT: Kind(message=AuditMessage.TRANSFERRED, action_code="R", outgoing=True, instead=_ALERT),
+    Action.TOLD: Kind(message=AuditMessage.ORDER, action_code="U"),
     Action.QUERY: Kind(message=AuditMessage.QUERY, action_code="E"),
     Action.PRIORS: Kind(message=AuditMessage.TRANSFERRED, action_code="C", we_asked=True, instead=_ALERT),
     Action.PURGE: Kind(message=AuditMessage.DELETED, action_code="D", instead=_ALERT),

@@ -43,6 +43,13 @@ def demo(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Another checkpoint than the shipped one."),
     ] = None,
+    orders: Annotated[
+        bool,
+        typer.Option(
+            "--orders",
+            help="With a RIS: an HL7 order before each study, and the results that come back (ris.html).",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the whole chain: a PACS, the agent, a modality that sends, and the drafts that come back.
@@ -67,6 +74,7 @@ def demo(
         seed=seed,
         size=size,
         checkpoint=checkpoint,
+        orders=orders,
     )
     with Screen(expected=None if input_folder else studies) as screen:
         result = run_demo(options, screen.update)

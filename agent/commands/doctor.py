@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.commands.certificates import our_certificates
-from agent.commands.doctor_hl7 import port_found, receiver_found
+from agent.commands.doctor_hl7 import messages_found, port_found, receiver_found
 from agent.commands.doctor_http import archive_found, bundles_found
 from agent.database import migrate
 from agent.database.session import Database, database_now
@@ -66,7 +66,7 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     yield check_listener(settings.listener)
     yield _peers(settings)
     if settings.hl7.enabled:
-        yield _check_of("hl7", port_found(settings.hl7))
+        yield from _hl7(settings, open_database)
     yield from _certificates(settings)
     yield from _web(settings, open_database)
     yield _model(settings)
@@ -91,6 +91,18 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
         from agent.commands.doctor_destination import worklist_found
 
         yield _check_of("mwl", worklist_found(settings.mwl, ECHO_WITHIN_S))
+
+
+def _hl7(settings: Settings, open_database: Callable[[], Database]) -> Iterator[Check]:
+    yield _check_of("hl7", port_found(settings.hl7))
+    try:
+        database = open_database()
+        found, cure = messages_found(database)
+        database.close()
+    except AgentError:
+        return  # the check of the database says why
+    verdict = CheckResult.LOOK if cure else CheckResult.RIGHT
+    yield Check(name="hl7 messages", verdict=verdict, found=found, mend=cure)
 
 
 def _right(name: str, found: str) -> Check:

@@ -1,11 +1,16 @@
-"""`doctor` on HL7: our own port, and whether a receiver of results accepts connections."""
+"""`doctor` on HL7: our own port, what became of the messages, and whether a receiver accepts connections."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+from datetime import timedelta
 
+from sqlalchemy import func, select
+
+from agent.database.orders import Hl7Message
+from agent.database.session import Database, database_now
 from agent.foundation.errors import AgentError
 from agent.foundation.settings.base import is_loopback
 from agent.foundation.settings.tree import DestinationSettings, Hl7Settings
@@ -29,6 +34,25 @@ def port_found(settings: Hl7Settings) -> Found:
                 return f"{where} {secured} is in use: by `echo-agent listen`, if it runs", ""
             return f"{where}: {os.strerror(error.errno or 0)}", "change `hl7.host` or `hl7.port`"
     return f"{where} {secured} is free to use", ""
+
+
+def messages_found(database: Database) -> Found:
+    """How many messages came in a day, and how many of them were refused.
+
+    Raises:
+        DatabaseUnavailable: it cannot be asked.
+    """
+    with database.reading() as session:
+        since = database_now(session) - timedelta(days=1)
+        counted = select(Hl7Message.outcome, func.count()).where(Hl7Message.received_at >= since)
+        rows = session.execute(counted.group_by(Hl7Message.outcome)).all()
+    counts = {row[0]: int(row[1]) for row in rows}
+    found = f"{sum(counts.values())} in the last 24 hours, {counts.get('applied', 0)} of them applied"
+    refused = counts.get("refused", 0)
+    if not refused:
+        return found, ""
+    cure = "save one that the RIS shows as failed, and see `echo-agent hl7 try FILE` and `hl7.orders`"
+    return f"{found}, {refused} refused (AE)", cure
 
 
 def receiver_found(destination: DestinationSettings, within_s: float) -> Found:

@@ -11,7 +11,10 @@ from agent.database.base import Base, RowId
 
 
 class Hl7Message(Base):
-    """One message as it came, and what it was answered; a repetition is answered with the same bytes."""
+    """One message as it came, and what it was answered; a repetition is answered the same.
+
+    `content` is empty once `retention.hl7_keep_days` is over.
+    """
 
     __tablename__ = "hl7_messages"
     __table_args__ = (Index("ix_hl7_messages_received", "received_at", "outcome"),)

@@ -11,8 +11,8 @@ import signal
 import threading
 
 VARIABLE = "ECHO_AGENT_FAILPOINT"
-# Who passes them: the listener, the worker, the deliverer,
-# the purge, the performer of workitems, the receiver of HL7. In each group in the order of the work.
+# Who passes them: the listener, the worker, the deliverer, the purge, the performer of workitems, and HL7's
+# receiver (in the listener) and sender (in the deliverer). In each group in the order of the work.
 RECEIVING = (
     "store.before-rename",
     "store.before-folder-flush",
@@ -33,8 +33,9 @@ SENDING = (
 )
 PURGING = ("purge.before-rows", "purge.after-rows", "purge.after-file")
 PERFORMING = ("ups.before-claim", "ups.after-claim", "ups.before-completion", "ups.after-completion")
-ORDERING = ("hl7.before-commit", "hl7.before-answer")
-NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING + ORDERING
+HL7_RECEIVING = ("hl7.before-commit", "hl7.before-answer")
+HL7_SENDING = ("hl7.after-send",)
+NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING + HL7_RECEIVING + HL7_SENDING
 
 
 class Failpoint:

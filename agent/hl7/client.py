@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused, MessageUnreadable
+from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.hl7.acknowledge import (
@@ -59,6 +60,7 @@ class MllpConnection:
         try:
             self._connection.settimeout(self._timeout_s)
             self._connection.sendall(framed(document.content))
+            failpoint("hl7.after-send")
             while True:
                 answer = self._next_answer(message.control_id, deadline)
                 if self._is_enough(answer, message):

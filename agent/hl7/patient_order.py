@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
+from agent.hl7.parse import parse
 from agent.hl7.write import Value, name_value, person_value, segment
 from agent.results.result import Authority, Result
 from dicom_sr import codes
@@ -43,12 +44,16 @@ def hierarchic(authority: Authority) -> Value:
 
 
 def order_numbers(result: Result, settings: Hl7DestinationSettings) -> tuple[Value, Value]:
-    """Return placer and filler order number; ours is the accession number where the images state no other.
+    """Return placer and filler order number; ours is the accession number where no other is known.
 
-    All messages of one study have the same filler order number: a later one replaces the one before.
+    All messages of one study have the filler order number of the first: a later one replaces the one before,
+    also where the order came in between.
     """
     request = result.request
     placer: Value = (request.placer_number,) if request.placer_number else ""
+    earlier = next(parse(result.earlier).all("OBR"), None) if result.earlier else None
+    if earlier is not None and earlier.text(3, 1):
+        return placer, (earlier.text(3, 1), earlier.text(3, 2))
     if request.filler_number:
         return placer, (request.filler_number,)
     number = request.accession_number or result.study_instance_uid[-22:]

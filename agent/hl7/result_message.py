@@ -1,4 +1,4 @@
-"""A result as ORU^R01^ORU_R01 (HL7 v2.5.1): the text, and one coded observation for each finding. Pure.
+"""A result as ORU^R01^ORU_R01 (HL7 v2.5.1): the text, a coded observation for each finding, a PDF. Pure.
 
 Status (tables 0123 and 0085): `R` for what nobody has verified. `P` is a *verified* early result and `F` a
 final one; neither is ever written for a draft. `F` comes with the radiologist's verdict, `C` with a later
@@ -8,6 +8,7 @@ Source: HL7 v2.5.1 chapter 7.3 and 7.4; IHE RAD TF-2 4.28 (the observation that 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 
 from pydicom.sr.coding import Code
@@ -86,6 +87,9 @@ def _observations(settings: Hl7DestinationSettings, result: Result, status: str)
     if result.status is not Status.WITHDRAWN:
         for n, finding in enumerate(result.findings, 1):
             rows.extend(_finding(finding, str(n)))
+        if result.pdf:
+            title = _coded(codes.DIAGNOSTIC_IMAGING_REPORT)
+            rows.append(("ED", title, "", _encapsulated(settings, result.pdf)))
     signed = person_value(result.verifier) if result.verifier else ""
     device: Value = "" if result.verifier else (f"{result.software} {result.software_version}"[:199],)
     for n, (kind, name, group, value) in enumerate(rows, 1):
@@ -93,6 +97,12 @@ def _observations(settings: Hl7DestinationSettings, result: Result, status: str)
         if kind != "HD":
             fields |= {14: moment(result.created), 16: signed, 18: device}
         yield segment("OBX", fields)
+
+
+def _encapsulated(settings: Hl7DestinationSettings, pdf: bytes) -> Value:
+    """Return an ED: source, type and subtype of the data, encoding, data."""
+    data = base64.b64encode(pdf).decode("ascii")
+    return (settings.sending_application, "application", "pdf", "Base64", data)
 
 
 def _summary(result: Result) -> list[str]:

@@ -11,7 +11,7 @@ asks this gate again before it decodes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import exists, select
@@ -38,6 +38,7 @@ from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header
 from agent.objects.identity import Patient, contradicts, patient_of, patient_of_row, several_patients
 from agent.objects.store import InstanceStore
+from agent.orders.lookup import order_of
 from agent.orders.patients import Resolve, as_stated, current, resolver
 from agent.queue.contents import Contents, Image, contents_of, images_in
 from agent.queue.states import check_job_step, move
@@ -136,8 +137,16 @@ def judge(
     """
     with database.reading() as session:
         contents = contents_of(session, study_id, up_to_revision=up_to_revision)
-        decided = session.scalar(select(Study.patient_content).where(Study.id == study_id))
-    return judge_contents(contents, decided, router_of(settings), store, resolver(database))
+        study = session.get_one(Study, study_id)
+        decided, order = study.patient_content, order_of(session, study)
+    return judge_contents(
+        contents,
+        decided,
+        router_of(settings),
+        store,
+        resolver(database),
+        procedure="" if order is None else order.procedure,
+    )
 
 
 def judge_contents(
@@ -146,12 +155,15 @@ def judge_contents(
     router: Router,
     store: InstanceStore,
     resolve: Resolve = as_stated,
+    *,
+    procedure: str = "",
 ) -> Judgement:
     """Judge the contents of a study.
 
     decided: the content whose patient a person chose for the study; the decision lapses when that image
     arrives with another content. resolve: who a patient is now; the
-    identities of one patient are no conflict.
+    identities of one patient are no conflict. procedure: what the RIS says was ordered; it counts for images
+    that state no requested procedure.
 
     Raises:
         StoreUnavailable: nothing is known; ask again.
@@ -168,7 +180,7 @@ def judge_contents(
     )
     if several_patients(named[one.content.sha256] for one in ours):
         return Judgement(contents=contents, images=images, values={}, refusal=_conflict())
-    selection = router.select([one.header for one in ours])
+    selection = router.select([_with_procedure(one.header, procedure) for one in ours])
     facts = Facts(images=ours, selection=selection)
     refusals = (found for check in CHECKS if (found := check(facts)) is not None)
     decisions = dict(zip((one.content.sha256 for one in ours), selection.decisions, strict=True))
@@ -181,6 +193,12 @@ def judge_contents(
         refusal=next(refusals, None),
         reason=selection.reason,
     )
+
+
+def _with_procedure(header: Header, procedure: str) -> Header:
+    if header.requested_procedures or not procedure:
+        return header
+    return replace(header, requested_procedures=(procedure,))
 
 
 def _conflict() -> Refusal:

@@ -25,13 +25,7 @@ def remake(
     """
     if study.prior:
         return None
-    job = session.scalars(
-        select(Job)
-        .where(Job.study_id == study.id, Job.kind == "draft")
-        .order_by(Job.revision.desc(), Job.id.desc())
-        .limit(1)
-        .with_for_update()
-    ).first()
+    job = _newest_job(session, study)
     if job is None or job.state in _NOT_BEGUN:
         return None
     if job.state == JobState.GENERATING.value:
@@ -39,6 +33,35 @@ def remake(
             return None
     elif open_draft(session, study) is None:
         return None
+    return _next_revision(session, study, job, now=now, code=code, reason=reason, actor=actor)
+
+
+def judge_again(
+    session: Session, study: Study, *, skipped_by: str, now: datetime, code: str, reason: str, actor: str
+) -> Job | None:
+    """Let the gate judge a study again that this rule had skipped; return its job, None where it had not.
+
+    The caller holds the study's row.
+    """
+    job = _newest_job(session, study)
+    if study.prior or job is None or job.state != JobState.SKIPPED.value or job.code != skipped_by:
+        return None
+    return _next_revision(session, study, job, now=now, code=code, reason=reason, actor=actor)
+
+
+def _newest_job(session: Session, study: Study) -> Job | None:
+    return session.scalars(
+        select(Job)
+        .where(Job.study_id == study.id, Job.kind == "draft")
+        .order_by(Job.revision.desc(), Job.id.desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
+
+
+def _next_revision(
+    session: Session, study: Study, job: Job, *, now: datetime, code: str, reason: str, actor: str
+) -> Job | None:
     contents = contents_of(session, study.id)
     if not contents.here or contents.purged:
         return None

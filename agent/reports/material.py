@@ -22,8 +22,8 @@ from agent.foundation.settings.tree import Settings
 from agent.objects.identity import Patient, patient_of_dataset
 from agent.objects.pixels import StudyImage
 from agent.objects.store import InstanceStore
+from agent.orders.headers import as_told
 from agent.orders.lookup import order_of
-from agent.orders.patients import resolver, with_current_patient
 from agent.queue import gate
 from agent.queue.jobs import Claim
 from agent.reports.comparison import Comparison, comparison_for
@@ -84,7 +84,7 @@ def gather(database: Database, store: InstanceStore, settings: Settings, claim: 
         least_px=settings.plausibility.least_px,
         vocabulary=router_of(settings).vocabulary,
     )
-    named = with_current_patient([image.header for image in read.images], resolver(database))
+    named = as_told(database, claim.study_id, [image.header for image in read.images])
     images = tuple(replace(image, header=header) for image, header in zip(read.images, named, strict=True))
     headers = [image.header for image in images]
     priors = comparison_for(database, store, claim, headers)

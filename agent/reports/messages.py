@@ -138,7 +138,11 @@ def _write(
         created=draft.created_at if not withdrawn else now,
         reason=CORRECTED_PATIENT if withdrawn else "",
     )
-    result = replace(result, earlier=_earlier(session, draft.study_id, destination))
+    result = replace(
+        result,
+        earlier=_earlier(session, draft.study_id, destination),
+        pdf=b"" if status is Status.WITHDRAWN else _pdf(session, draft, destination),
+    )
     for role, content in writers[destination.kind](destination, result):
         own = main if role is DocumentRole.MESSAGE else role
         uid = message_uid(findings.sop_instance_uid, destination.name, own)
@@ -198,6 +202,25 @@ def _earlier(session: Session, study_id: int, destination: DestinationSettings) 
         .limit(1)
     )
     return session.scalar(newest) or b""
+
+
+def _pdf(session: Session, draft: Draft, destination: DestinationSettings) -> bytes:
+    """Return the PDF of a draft, where the destination wants it: the one that archives get."""
+    if destination.hl7 is None or not destination.hl7.pdf:
+        return b""
+    content = session.scalar(
+        select(Document.content)
+        .where(
+            Document.draft_id == draft.id,
+            Document.role == DocumentRole.PDF,
+            Document.variant == destination.findings_sop_class,
+        )
+        .limit(1)
+    )
+    if content is None:
+        return b""
+    document = dcmread(io.BytesIO(content))
+    return bytes(document.EncapsulatedDocument[: document.EncapsulatedDocumentLength])
 
 
 def _header(findings: Document) -> Dataset:

@@ -21,7 +21,7 @@ from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
-from agent.orders.patients import resolver, with_current_patient
+from agent.orders.headers import as_told
 from agent.reports import publish
 from agent.reports.compose import notice_record
 from agent.reports.views import with_views
@@ -143,4 +143,4 @@ class Notices:
                 headers.append(load_header(self._store.open(sha256)))
             except UnreadableImage:
                 continue  # any other image names the study as well
-        return with_current_patient(headers, resolver(self._database))
+        return as_told(self._database, study_id, headers)

@@ -24,7 +24,7 @@ from agent.foundation.errors import InstanceMissing, NotFound, StaleEdit, Verdic
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
-from agent.orders.patients import resolver, with_current_patient
+from agent.orders.headers import as_told
 from agent.queue import deliveries
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import move
@@ -228,7 +228,7 @@ def _basis(database: Database, store: InstanceStore, settings: Settings, decisio
     return _Basis(
         study_instance_uid=study.study_instance_uid,
         drafted=drafted,
-        headers=with_current_patient([load_header(path) for path in paths], resolver(database)),
+        headers=as_told(database, decision.study_id, [load_header(path) for path in paths]),
         before=before,
         verified=verified,
         created=created,

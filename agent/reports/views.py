@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from agent.foundation.document_roles import VIEWS, DocumentRole
-from agent.foundation.settings.tree import Settings
+from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.reports.publish import Record
 from dicom_sr.sheet import Outcome
 
@@ -27,9 +27,15 @@ def wanted_views(settings: Settings) -> dict[str, list[DocumentRole]]:
     for role in VIEWS:
         for destination in settings.destinations:
             roles = found.setdefault(destination.findings_sop_class, [])
-            if role.value in destination.documents and role not in roles:
+            if _wants(destination, role) and role not in roles:
                 roles.append(role)
     return found
+
+
+def _wants(destination: DestinationSettings, role: DocumentRole) -> bool:
+    """Whether a destination is sent a view, or a message that has it inside."""
+    inside = role is DocumentRole.PDF and destination.hl7 is not None and destination.hl7.pdf
+    return inside or role.value in destination.documents
 
 
 def views_of(

@@ -63,7 +63,8 @@ class Result:
     earlier: the message that this receiver was sent last of the study, as it was; empty where there is none.
     created: when the documents were written, aware. priority: smaller is more urgent (0 STAT, 50 routine).
     notices: what the reader must know of the draft. reason: why it is withdrawn.
-    verifier: the radiologist (DICOM PN), where one has verified it. text: the whole report in plain words.
+    verifier: the radiologist (DICOM PN), where one has verified it. pdf: the report as a PDF, for a receiver
+    that wants it.
     """
 
     uid: str
@@ -86,3 +87,4 @@ class Result:
     documents: tuple[DocumentName, ...]
     created: datetime
     earlier: bytes = b""
+    pdf: bytes = b""

@@ -16,11 +16,12 @@ from agent.database.orders import Order
 from agent.database.signed import SignedReport
 from agent.database.states import JobState
 from agent.database.tables import Job, Study
+from agent.films.routing.rules import NO_RULE
 from agent.hl7.message import Message
 from agent.objects.identity import patient_of_row
 from agent.orders.lookup import order_of
 from agent.orders.patients import current
-from agent.queue.remake import open_draft, remake
+from agent.queue.remake import judge_again, open_draft, remake
 from agent.reports.material import digest_of, one_line
 from agent.ris.merge import tell_patient
 from agent.ris.told import OrderTold, PatientTold, ReportTold, Told
@@ -62,7 +63,7 @@ def enter_order(session: Session, told: OrderTold, message_id: int | None, now: 
     if order is None:
         order = Order(key=key)
         session.add(order)
-    before = order.clinical_question or ""
+    before = order.clinical_question or "", order.procedure or ""
     for name in (
         "placer_number", "filler_number", "accession_number", "study_instance_uid", "procedure_id",
         "procedure", "clinical_question",
@@ -74,7 +75,14 @@ def enter_order(session: Session, told: OrderTold, message_id: int | None, now: 
     order.issuer_of_patient_id = told.patient.issuer_of_patient_id
     order.message_id, order.updated_at = message_id, now
     session.flush()
-    _reconsider(session, order, now, news=order.clinical_question != before)
+    question, procedure = before
+    _reconsider(
+        session,
+        order,
+        now,
+        asks_anew=order.clinical_question != question,
+        names_anew=order.procedure != procedure,
+    )
 
 
 def _key(told: OrderTold) -> str:
@@ -92,10 +100,11 @@ def _key(told: OrderTold) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def _reconsider(session: Session, order: Order, now: datetime, *, news: bool) -> None:
-    """Tell the studies of an order that are here: their priority, and their question if it is another.
+def _reconsider(session: Session, order: Order, now: datetime, *, asks_anew: bool, names_anew: bool) -> None:
+    """Apply an order to its studies that are here: the priority, the question, what was ordered.
 
-    news: the message has changed the question; a draft that is being made now has not heard of it.
+    asks_anew: the message has changed the question, which a draft that is being made now does not know.
+    names_anew: it has changed the procedure, by which a study may be eligible that was not.
     """
     wanted = []
     if order.study_instance_uid:
@@ -119,7 +128,17 @@ def _reconsider(session: Session, order: Order, now: datetime, *, news: bool) ->
                 code=ORDER_CAME,
                 reason="the order, which came after the images, asks another question",
                 actor=ACTOR,
-                running=news,
+                running=asks_anew,
+            )
+        if names_anew:
+            judge_again(
+                session,
+                study,
+                skipped_by=NO_RULE,
+                now=now,
+                code=ORDER_CAME,
+                reason="the order, which came after the images, names the procedure",
+                actor=ACTOR,
             )
 
 

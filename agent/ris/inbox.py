@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from agent.database.audit.record import Action, Event, record
 from agent.database.orders import Hl7Message
 from agent.database.session import Database, database_now
 from agent.foundation.errors import AgentError, DatabaseUnavailable, MessageRefused, MessageUnreadable
@@ -136,6 +137,8 @@ class Inbox:
         session.add(row)
         session.flush()
         apply_all(session, told, message, row.id, now)
+        if taken.outcome != "ignored":
+            _audit(session, row, taken, now)
         failpoint("hl7.before-commit")
         return taken
 
@@ -160,6 +163,18 @@ class Inbox:
 
     def _now(self) -> datetime:
         return datetime.now(UTC)
+
+
+def _audit(session: Session, row: Hl7Message, taken: Taken, now: datetime) -> None:
+    details = {"kind": row.kind, **({} if row.code is None else {"code": row.code})}
+    event = Event(
+        action=Action.TOLD,
+        actor="hl7",
+        address=row.address,
+        succeeded=taken.outcome == "applied",
+        details=details,
+    )
+    record(session, event, at=now)
 
 
 def _wanted(stated: str, *, failed: bool) -> bool:

@@ -18,6 +18,7 @@ from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.keeping.clock_steps import ForwardSteps, undo_clock_steps
 from agent.keeping.purge import Purge
+from agent.keeping.purge_messages import purge_messages
 from agent.objects.store import InstanceStore
 from agent.queue import deliveries, jobs
 from agent.receive.archive_count import ArchiveCount
@@ -32,6 +33,7 @@ _WITHDRAW_EVERY_S = 2.0
 _EXPORT_EVERY_S = 5.0
 _COMPARE_EVERY_S = 10.0
 _PURGE_EVERY_S = 60.0
+_PURGE_MESSAGES_EVERY_S = 3600.0
 
 
 class Housekeeper:
@@ -64,6 +66,8 @@ class Housekeeper:
             self._every(_EXPORT_EVERY_S, self.export)
         if self._purge.wanted:
             self._every(_PURGE_EVERY_S, self.purge)
+        if self._settings.retention.hl7_keep_days is not None:
+            self._every(_PURGE_MESSAGES_EVERY_S, self.purge_messages)
         self._ticker.start()
 
     def stop(self) -> None:
@@ -137,6 +141,13 @@ class Housekeeper:
         done = self._purge.tick()
         if done.files or done.quarantined:
             self._log.info("purged", count=done.files + done.quarantined, size_bytes=done.size_bytes)
+
+    def purge_messages(self) -> None:
+        """Remove the bytes of HL7 messages whose time is over."""
+        days = self._settings.retention.hl7_keep_days
+        count = 0 if days is None else purge_messages(self._database, days, actor=ACTOR)
+        if count:
+            self._log.info("messages_purged", count=count)
 
     def _every(self, seconds: float, tick: Callable[[], None]) -> None:
         self._ticker.every(seconds, partial(self._guarded, tick))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dicom_sr import labels
 from dicom_sr.external import dciodvfy
 from dicom_sr.validate import validate
 from model.phantom.spec import PHANTOM_CONCEPTS
@@ -98,3 +99,31 @@ def _f1(concept: str, reports: list[dict[str, dict[str, list[str]]]]) -> float |
     if not truth.any() and not stated.any():
         return None
     return float(2 * (truth & stated).sum() / (truth.sum() + stated.sum()))
+
+
+@pytest.fixture(scope="module")
+def orders(echo_agent: Callable[..., Run], checkpoint: Path) -> Run:
+    """`echo-agent demo --orders`, with three studies, the second of which is ordered STAT."""
+    options = ("--studies", "3", "--orders", "--json", "--checkpoint", str(checkpoint), "--output", "out")
+    return echo_agent("demo", *options, within_s=580)
+
+
+def test_demo_orders_reach_their_drafts(orders: Run) -> None:
+    """The clinical question is in the draft, and an order that is STAT makes its study STAT."""
+    assert orders.result["delivered"] == 3
+    found = [one["order"] for one in orders.result["reports"]]
+    assert [one["question_in_draft"] for one in found] == [True, True, True]
+    assert [one["stat"] for one in found] == [one["priority"] in ("S", "A") for one in found]
+    assert [one["priority"] for one in found] == ["R", "S", "R"]
+
+
+def test_demo_ris_receives_unverified_results_under_its_order_numbers(orders: Run) -> None:
+    """One ORU for each study, `R`, with the warning first; its page shows order and result."""
+    page = (orders.folder / "out" / "ris.html").read_text(encoding="utf-8")
+    for one in orders.result["reports"]:
+        order = one["order"]
+        (result,) = [message for message in order["results"] if message["type"] == "ORU^R01"]
+        assert (result["status"], result["placer_number"]) == ("R", order["placer_number"])
+        assert result["lines"][0] == labels.UNVERIFIED
+        assert result["control_id"] in page
+        assert order["placer_number"] in page

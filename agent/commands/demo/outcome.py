@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from agent.commands.demo.ris import DemoOrder, ReceivedResult
 from agent.commands.demo.sending import Sent
 from agent.database.session import Database
 from agent.database.states import ENDED, JobState
 from agent.database.tables import Delivery, Draft, Job, JobEvent, Study
+from agent.objects.header import STAT_PRIORITY
 from agent.operations.status import percentile
+from agent.reports.material import digest_of, one_line
 from model.findings.types import Finding, Presence
 
 FAILED = frozenset({JobState.FAILED, JobState.DEAD})
@@ -32,6 +35,9 @@ class DemoOutcome:
     times: Mapping[str, float]
     stored_s: float | None
     text: str
+    # The digest of the clinical question that the draft was told; empty for none.
+    question_sha256: str
+    priority: int
     findings: Mapping[str, tuple[str, ...]]
     flags: Sequence[str]
     forwards: int | None
@@ -49,11 +55,16 @@ class DemoOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyResult:
-    """A study of the demo: what became of it, what its phantom shows, and where its files lie."""
+    """A study of the demo: what became of it, what its phantom shows, and where its files lie.
+
+    order: what the RIS had asked for; received: what it was sent of the study, in order.
+    """
 
     outcome: DemoOutcome
     truth: Sequence[Finding] | None
     sr: Sequence[Path]
+    order: DemoOrder | None = None
+    received: Sequence[ReceivedResult] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +173,19 @@ def _report(result: StudyResult) -> dict[str, Any]:
         },
         "seconds": dict(outcome.times),
         "sr": [str(path) for path in result.sr],
+        **({} if result.order is None else {"order": _order(result.order, result)}),
+    }
+
+
+def _order(order: DemoOrder, result: StudyResult) -> dict[str, Any]:
+    return {
+        "accession_number": order.accession_number,
+        "placer_number": order.placer_number,
+        "question": order.question,
+        "priority": order.priority,
+        "question_in_draft": result.outcome.question_sha256 == digest_of(one_line(order.question)),
+        "stat": result.outcome.priority == STAT_PRIORITY,
+        "results": [asdict(one) for one in result.received],
     }
 
 
@@ -184,6 +208,8 @@ def _outcome(session: Session, study: Study, job: Job) -> DemoOutcome:
         times=_times(session, study, job),
         stored_s=None if stored_at is None else _since(study.last_received_at, stored_at),
         text="" if draft is None else draft.text,
+        question_sha256=str(content.get("question_sha256") or ""),
+        priority=job.priority,
         findings={
             presence.value: tuple(
                 dict.fromkeys(

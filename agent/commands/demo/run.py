@@ -5,27 +5,33 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
 from agent.commands.demo import output
-from agent.commands.demo.orthanc import running_orthanc
+from agent.commands.demo.orthanc import free_ports, running_orthanc
 from agent.commands.demo.outcome import DemoOutcome, DemoResult, StudyResult, read_model, read_outcomes
 from agent.commands.demo.pacs import Pacs, running_pacs
 from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.ris import DemoRis, running_ris
+from agent.commands.demo.ris_page import write_page
 from agent.commands.demo.sending import Parcel, Sent, by_study, parcel_of, parcels_in, send
-from agent.commands.demo.service import Service, running_service
+from agent.commands.demo.service import Service, running_service, write_config
 from agent.database.session import Database, open_engine
 from agent.database.tables import Instance, Study, Worker
 from agent.objects.store import InstanceStore
 from model.findings.types import Finding
 
 POLL_S = 0.2
+# The results of studies that are STAT by order or by draft are told with an order change as well.
+RIS_DESTINATION: Mapping[str, Any] = {"name": "ris", "kind": "hl7", "hl7": {"escalation": "OMI"}}
+RIS_PAGE = "ris.html"
 # Nothing has moved for this long (s): the demo stops waiting.
 PATIENCE_S = 180.0
 Report = Callable[[str, Mapping[str, DemoOutcome]], None]
@@ -42,6 +48,7 @@ class DemoOptions:
     output: Path | None = None
     size: int = 1024
     checkpoint: Path | None = None
+    orders: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,13 +82,32 @@ def run_demo(options: DemoOptions, report: Report) -> DemoResult:
         report("starting the PACS", {})
         with _running(options.pacs, folder) as pacs:
             report("starting the agent", {})
-            with running_service(folder, pacs, checkpoint=options.checkpoint) as service:
+            with _ris(options) as ris, _agent(folder, pacs, ris, options) as service:
                 database = Database(open_engine(service.settings.database.url))
-                sending = _send_all(options, service, database, report)
+                sending = _send_all(options, service, database, ris, report)
                 outcomes = _wait(database, sending, report)
-                result = _collect(options, place, service, database, pacs, sending, outcomes)
+                result = _collect(options, place, service, database, pacs, sending, outcomes, ris)
                 database.close()
                 return result
+
+
+def _ris(options: DemoOptions) -> AbstractContextManager[DemoRis | None]:
+    return running_ris() if options.orders else nullcontext()
+
+
+@contextmanager
+def _agent(folder: Path, pacs: Pacs, ris: DemoRis | None, options: DemoOptions) -> Iterator[Service]:
+    dicom, mllp = free_ports(2)
+    config = write_config(
+        folder,
+        pacs,
+        port=dicom,
+        checkpoint=options.checkpoint,
+        further=[] if ris is None else [{**RIS_DESTINATION, "host": ris.host, "port": ris.port}],
+        changes={} if ris is None else {"hl7": {"enabled": True, "port": mllp}},
+    )
+    with running_service(folder, pacs, config=config) as service:
+        yield service
 
 
 @contextmanager
@@ -96,13 +122,23 @@ def _running(kind: str, folder: Path) -> Iterator[Pacs]:
             yield pacs
 
 
-def _send_all(options: DemoOptions, service: Service, database: Database, report: Report) -> _Sending:
+def _send_all(
+    options: DemoOptions, service: Service, database: Database, ris: DemoRis | None, report: Report
+) -> _Sending:
+    """Send study by study; with a RIS each is ordered before its images come."""
     sending = _Sending()
     for group in _groups(options, sending):
-        listener = service.settings.listener
+        listener, hl7 = service.settings.listener, service.settings.hl7
+        if ris is not None:
+            ris.order(_header(group[0]), host=hl7.host, port=hl7.port, at=datetime.now(UTC))
         sending.objects.extend(send(group, host=listener.host, port=listener.port, called=listener.ae_title))
         report("sending", read_outcomes(database, sending.studies))
     return sending
+
+
+def _header(parcel: Parcel) -> Dataset:
+    content = parcel.content
+    return content if isinstance(content, Dataset) else dcmread(content, force=True, stop_before_pixels=True)
 
 
 def _groups(options: DemoOptions, sending: _Sending) -> Iterator[Sequence[Parcel]]:
@@ -144,6 +180,7 @@ def _collect(
     pacs: Pacs,
     sending: _Sending,
     outcomes: Mapping[str, DemoOutcome],
+    ris: DemoRis | None,
 ) -> DemoResult:
     results = []
     store = InstanceStore(service.settings.storage.path, service.settings.storage.min_free_mb)
@@ -156,7 +193,18 @@ def _collect(
         documents = output.write_documents(
             place, study, pacs.documents(study), html=options.output is not None
         )
-        results.append(StudyResult(outcome=outcomes[study], truth=sending.truths.get(study), sr=documents))
+        results.append(
+            StudyResult(
+                outcome=outcomes[study],
+                truth=sending.truths.get(study),
+                sr=documents,
+                order=None if ris is None else ris.orders.get(study),
+                received=() if ris is None else ris.results(study),
+            )
+        )
+    if ris is not None:
+        rows = [(one.order, one.received) for one in results if one.order is not None]
+        write_page(place / RIS_PAGE, rows)
     return DemoResult(
         results=results,
         objects=tuple(sending.objects),

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +45,12 @@ def write_config(
     checkpoint: Path | None = None,
     quiet_time_s: float = QUIET_TIME_S,
     destination: dict[str, Any] | None = None,
+    further: Sequence[dict[str, Any]] = (),
     changes: dict[str, dict[str, Any]] | None = None,
 ) -> Path:
     """Write a configuration whose data lie in `folder`; `changes` are merged in, section by section.
 
-    destination: what is set of the PACS beyond its address.
+    destination: what is set of the PACS beyond its address. further: destinations beside it.
     """
     values: dict[str, Any] = {
         "database": {"url": f"sqlite:///{folder / 'agent.db'}"},
@@ -64,7 +65,7 @@ def write_config(
         values["model"] = {"checkpoint": str(checkpoint)}
     if pacs is not None:
         address = {"name": "pacs", "host": pacs.host, "port": pacs.port, "ae_title": pacs.ae_title}
-        values["destinations"] = [address | (destination or {})]
+        values["destinations"] = [address | (destination or {}), *further]
     for section, change in (changes or {}).items():
         values[section] = {**values.get(section, {}), **change}
     path = folder / "config.yaml"

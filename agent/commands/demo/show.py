@@ -77,6 +77,8 @@ class Screen:
             f"{model.get('name')}, block size {model.get('block_size')}, "
             f"{model.get('forwards_per_report')} forwards per report"
         )
+        if any(one.order is not None for one in result.results):
+            console.print(_orders(result.results))
         console.print(f"files: {escape(str(result.output))}")
 
 
@@ -95,6 +97,26 @@ def _table(results: Sequence[StudyResult]) -> Table:
             _present(result),
             _absent(result),
             "\n".join(path.stem for path in result.sr),
+        )
+    return table
+
+
+def _orders(results: Sequence[StudyResult]) -> Table:
+    """The RIS's view: what was ordered, and which messages came of it."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), title="RIS", title_justify="left")
+    for title in ("order", "question", "messages: type, OBR-25, first line"):
+        table.add_column(title, overflow="fold")
+    for result in results:
+        if result.order is None:
+            continue
+        came = [
+            " ".join(part for part in (one.type, one.status, next(iter(one.lines), "")) if part)
+            for one in result.received
+        ]
+        table.add_row(
+            f"{escape(result.order.placer_number)}\npriority {result.order.priority}",
+            escape(result.order.question),
+            escape("\n".join(came)) or "none",
         )
     return table
 

@@ -42,6 +42,7 @@ class Action(StrEnum):
     SENT = "document-sent"  # DICOM Instances Transferred, us -> destination
     NOT_SENT = "document-not-sent"  # the same, failed
     COMMITMENT = "commitment"  # DICOM Instances Transferred: the destination's answer on a document
+    TOLD = "hl7-received"  # Order Record: an HL7 message was applied, or refused
     QUERY = "query"  # Query: C-FIND of ours, for priors or counts
     PRIORS = "priors-fetched"  # DICOM Instances Transferred, archive -> us
     PURGE = "purge"  # DICOM Study Deleted: the image files of a study

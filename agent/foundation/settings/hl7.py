@@ -43,6 +43,11 @@ class Hl7DestinationSettings(Section):
     withdraw_with: Literal["X", "D"] = Field(
         "X", description="OBX-11 of what is withdrawn: X cannot be obtained, D delete; OBR-25 is X."
     )
+    pdf: bool = Field(
+        False,
+        description="Add the report as a PDF too (OBX of type ED, base64), with the banner on each page of a "
+        "draft.",
+    )
     escalation: Literal["none", "OMI", "ORM"] = Field(
         "none",
         description="Tell the receiver which draft is urgent: an order change OMI^O23 or ORM^O01, once for "

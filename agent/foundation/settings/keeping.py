@@ -40,6 +40,11 @@ class RetentionSettings(Section):
     quarantine_keep_days: Days | None = Field(
         None, description="The same for objects in quarantine; left out, they are kept."
     )
+    hl7_keep_days: Days | None = Field(
+        None,
+        description="Keep the bytes of received HL7 messages this long (days); orders, patients and signed "
+        "reports stay. Left out, they are kept.",
+    )
     unjudged_keep_days: Days | None = Field(
         None,
         description="Keep a study that no radiologist has accepted or rejected at least this long (days) "

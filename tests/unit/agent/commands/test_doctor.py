@@ -21,6 +21,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from agent.commands.demo.pacs import running_pacs
 from agent.commands.doctor import Check, CheckResult, examine
 from agent.database.session import Database, open_engine
+from agent.foundation.settings.hl7 import Hl7Settings
 from agent.foundation.settings.tree import (
     AllowedPeer,
     ArchiveSettings,
@@ -32,7 +33,9 @@ from agent.foundation.settings.tree import (
     WebSettings,
 )
 from agent.network.port_probe import PortState, probe_port
+from agent.ris.inbox import Inbox
 from model.errors import CheckpointError
+from tests.support.hl7_messages import hl7, msh, order, pid
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -252,3 +255,15 @@ def test_probe_tells_a_refused_port(free_port: int) -> None:
     """Nothing listens there."""
     found = probe_port("127.0.0.1", free_port, calling="US", called="THEM", timeout_s=20)
     assert found is PortState.REFUSED
+
+
+def test_doctor_looks_at_hl7_messages_that_were_refused(database: Database, settings: Settings) -> None:
+    """Orders that lack a number are answered AE, and nobody at the RIS may notice."""
+    hearing = settings.model_copy(update={"hl7": Hl7Settings(enabled=True, port=0)})
+    inbox = Inbox(database, hearing.hl7)
+    inbox.take(order("O1"), "127.0.0.1")
+    assert checks_of(hearing)["hl7 messages"].verdict is CheckResult.RIGHT
+    inbox.take(hl7(msh("ORM^O01", "O2"), pid(), "ORC|NW"), "127.0.0.1")
+    found = checks_of(hearing)["hl7 messages"]
+    assert found.verdict is CheckResult.LOOK
+    assert found.found == "2 in the last 24 hours, 1 of them applied, 1 refused (AE)"

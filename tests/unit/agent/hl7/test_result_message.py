@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import warnings
 from typing import Any
 
@@ -159,3 +160,15 @@ def test_escalation_is_for_urgent_drafts_alone(priority: int, status: Status, co
     assert [role for role, _content in written] == [DocumentRole.MESSAGE, DocumentRole.ESCALATION][:count]
     if count == 2:
         assert parse(written[1][1]).control_id != parse(written[0][1]).control_id
+
+
+def test_result_has_the_pdf_that_the_receiver_wants() -> None:
+    """OBX of type ED (MIME type and base64) under the message's status; a withdrawal has none."""
+    pdf = b"%PDF-1.4 \xff\x00 ^~|&"
+    content = write_result(receiver(), result(pdf=pdf))[0][1]
+    assert _valid(content) == "ORU_R01"
+    (one,) = [one for one in parse(content).all("OBX") if one.text(2) == "ED"]
+    assert [one.text(5, n) for n in (2, 3, 4)] == ["application", "pdf", "Base64"]
+    assert (base64.b64decode(one.text(5, 5)), one.text(11), one.text(3, 1)) == (pdf, "R", "18748-4")
+    withdrawn = _oru(Status.WITHDRAWN, pdf=pdf)
+    assert "ED" not in {one.text(2) for one in withdrawn.all("OBX")}

@@ -2,78 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import base64
 
+import pypdfium2
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from agent.database.audit.web_actor import Actor
-from agent.database.session import database_now
-from agent.database.tables import Delivery, Document, Draft, Job, Study
-from agent.drafting.worker import DraftingWorker
-from agent.foundation.failure import Failure, RetryPolicy
+from agent.database.tables import Delivery, Document
+from agent.foundation.failure import Failure
+from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.hl7.message import Message
 from agent.hl7.parse import parse
-from agent.queue import deliveries
-from agent.receive.complete_study import complete_due_studies
 from agent.reports.edited_report import Report
-from agent.reports.sign_off import Observer, SignOffDecision, give
 from agent.reports.withdraw import withdraw_due
-from tests.support.house import FakeReporter, House, image
+from tests.support.course import StudyCourse
+from tests.support.house import House
 
 RIS = DestinationSettings(name="ris", kind="hl7", host="127.0.0.1", port=2575)
 PACS = DestinationSettings(name="pacs", host="127.0.0.1", port=4242)
 SETTINGS = Settings(destinations=(PACS, RIS))
-REPORT = Report(findings=("There is a large left pneumothorax.",), impression=("Pneumothorax.",))
 
 
-class Study1:
+class Study1(StudyCourse):
     """One study on its way, and what the receiver is told of it."""
 
     def __init__(self, house: House, settings: Settings = SETTINGS) -> None:
-        self.house, self.settings = house, settings
-
-    def draft(self, number: int = 1, **attributes: object) -> None:
-        """Receive an image, complete the study and draft it."""
-        self.house.receive(image(1, number, **attributes))
-        with self.house.database.transaction() as session:
-            session.execute(update(Job).values(due_at=database_now(session) - timedelta(seconds=1)))
-        complete_due_studies(self.house.database, self.settings, self.house.store)
-        DraftingWorker(self.house.database, self.house.store, self.settings, FakeReporter()).run_once()  # type: ignore[arg-type]
-
-    def judge(self, report: Report | None = REPORT, reason: str = "") -> None:
-        """Give the radiologist's verdict on what is shown."""
-        with self.house.database.reading() as session:
-            draft_id = session.scalars(select(Draft.id).order_by(Draft.id.desc()).limit(1)).one()
-            study = session.scalars(select(Study)).one()
-            decision = SignOffDecision(
-                study_id=study.id, draft_id=draft_id, revision=study.revision, report=report, reason=reason
-            )
-        observer = Observer(person_name="Reader^Rita", user_id=None, actor=Actor(name="rita", address=""))
-        give(self.house.database, self.house.store, self.settings, decision, observer)
+        super().__init__(house, settings)
 
     def told(self, failure: Failure | None = None) -> list[tuple[str, str]]:
         """Deliver what is due to the receiver; return status and Patient ID of each message, in order."""
-        sent: list[tuple[str, str]] = []
-        while claims := deliveries.claim(self.house.database, "d", "ris", 60, 10, in_order=True):
-            for claim in claims:
-                message = parse(claim.content)
-                sent.append((_status(message), next(message.all("PID")).text(3, 1)))
-                if failure is None:
-                    deliveries.stored(self.house.database, claim)
-                else:
-                    policy = RetryPolicy()
-                    deliveries.fail(self.house.database, claim, failure, policy, chance=_Never())
-        return sent
-
-
-class _Never:
-    """Chance that waits the longest."""
-
-    def random(self) -> float:
-        """Just below one."""
-        return 0.999
+        messages = [parse(claim.content) for claim in self.deliver("ris", failure)]
+        return [(_status(one), next(one.all("PID")).text(3, 1)) for one in messages]
 
 
 def _status(message: Message) -> str:
@@ -152,3 +112,20 @@ def test_notice_only_takes_back(house: House, outcome: str) -> None:
     study = Study1(house, settings)
     study.draft(1, Modality="CT" if outcome == "failed" else "MR")
     assert study.told() == []
+
+
+def test_message_has_the_pdf_with_its_banner(house: House) -> None:
+    """Where the receiver wants it: the draft's warns on its page, the verdict's does not."""
+    ris = RIS.model_copy(update={"hl7": Hl7DestinationSettings(pdf=True)})
+    study = Study1(house, Settings(destinations=(PACS, ris)))
+    study.draft()
+    study.judge()
+    pages = []
+    for claim in study.deliver("ris"):
+        (one,) = [obx for obx in parse(claim.content).all("OBX") if obx.text(2) == "ED"]
+        with pypdfium2.PdfDocument(base64.b64decode(one.text(5, 5))) as pdf:
+            pages.append(pdf[0].get_textpage().get_text_bounded())
+    assert ["NOT VERIFIED" in one for one in pages] == [True, False]
+    with house.database.reading() as session:
+        rows = select(Document.role).join(Delivery).where(Delivery.destination == "pacs")
+        assert set(session.scalars(rows)) == {"findings", "report"}

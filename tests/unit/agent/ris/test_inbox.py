@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from agent.database.orders import Hl7Message, Order
+from agent.database.people import AuditEvent
 from agent.database.signed import SignedReport
 from agent.foundation.settings.hl7 import Hl7Settings
 from agent.hl7.message import Message
@@ -171,3 +172,20 @@ def test_nothing_of_a_message_is_in_a_log(house: House, capsys: pytest.CaptureFi
     written = "".join(capsys.readouterr())
     assert "CANARY" not in written
     assert "message_taken" in written
+
+
+def test_message_that_counts_is_on_the_audit_record(house: House) -> None:
+    """Applied or refused, with its kind and the sender's address and nothing else of it; once."""
+    for raw in (
+        order("O1"),
+        order("O1"),
+        hl7(msh("ORM^O01", "O2"), pid(), "ORC|NW"),
+        hl7(msh("SIU^S12", "3"), "SCH|1"),
+    ):
+        _codes(house, raw)
+    with house.database.reading() as session:
+        events = session.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()
+    assert [(one.action, one.succeeded, one.address, one.details) for one in events] == [
+        ("hl7-received", True, "127.0.0.1", {"kind": "OMI^O23"}),
+        ("hl7-received", False, "127.0.0.1", {"kind": "ORM^O01", "code": "message-refused"}),
+    ]

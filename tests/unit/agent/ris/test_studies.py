@@ -22,7 +22,7 @@ from agent.reports.material import digest_of
 from agent.reports.sign_off import Observer, SignOffDecision, give
 from agent.reports.withdraw import withdraw_due
 from agent.ris.inbox import Inbox
-from tests.support.hl7_messages import change, merge, order
+from tests.support.hl7_messages import change, hl7, merge, msh, order, pid
 from tests.support.house import FakeReporter, House, image
 
 PACS = DestinationSettings(name="pacs", host="127.0.0.1", port=4242)
@@ -250,3 +250,94 @@ def test_merge_chain_and_circle_end(site: Site) -> None:
     assert {one[2] for one in site.documents()} == {"PC"}
     site.tell(merge("M3", "PA", "PC", "Alpha^A"))
     assert site.tell(order("O9", patient="PA")) == "AA"
+
+
+def _obr(site: Site, *fields: int) -> list[tuple[str, ...]]:
+    """Fields of OBR of each result message, in order."""
+    with site.house.database.reading() as session:
+        rows = session.scalars(select(Document).where(Document.role == "message").order_by(Document.id)).all()
+    return [tuple(next(parse(row.content).all("OBR")).text(n) for n in fields) for row in rows]
+
+
+def _numbered(control_id: str, procedure: str = "CXR^Chest two views^L") -> bytes:
+    """An order with both numbers, of the accession number of the images."""
+    return hl7(
+        msh("ORM^O01", control_id),
+        pid("PA"),
+        "ORC|NW|P-77|F-99",
+        f"OBR|1|P-77|F-99|{procedure}||||||||||||||A1|RP-5",
+    )
+
+
+def test_order_gives_its_numbers_to_results_of_images_that_state_none(site: Site) -> None:
+    """OBR-2, 3 and 19 of the results, and the request that the documents reference."""
+    site.tell(_numbered("O1"))
+    site.send()
+    site.work()
+    site.verify()
+    assert _obr(site, 2, 3, 18, 19) == [("P-77", "F-99", "A1", "RP-5")] * 2
+    with site.house.database.reading() as session:
+        rows = session.scalars(select(Document).where(Document.role == "findings")).all()
+    for row in rows:
+        (request,) = dcmread(io.BytesIO(row.content)).ReferencedRequestSequence
+        assert request.PlacerOrderNumberImagingServiceRequest == "P-77"
+        assert request.FillerOrderNumberImagingServiceRequest == "F-99"
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"PlacerOrderNumberImagingServiceRequest": "P-1"}, ("P-1", "A1^ECHO_AGENT")),
+        ({"FillerOrderNumberImagingServiceRequest": "F-1"}, ("", "F-1")),
+        ({"RequestedProcedureID": "RP-OTHER"}, ("", "A1^ECHO_AGENT")),
+    ],
+)
+def test_order_of_the_images_is_not_mixed_with_another(
+    site: Site, stated: dict[str, object], expected: tuple[str, str]
+) -> None:
+    """What the images state of their order stands, alone."""
+    request = Dataset()
+    for keyword, value in stated.items():
+        setattr(request, keyword, value)
+    site.tell(_numbered("O1"))
+    site.send(RequestAttributesSequence=[request])
+    site.work()
+    assert _obr(site, 2, 3) == [expected]
+
+
+def test_order_that_comes_between_draft_and_verdict_keeps_the_filler_number(site: Site) -> None:
+    """The verdict replaces the draft at the receiver; the placer number is new to it."""
+    site.send()
+    site.work()
+    site.tell(_numbered("O1"))
+    site.verify()
+    assert _obr(site, 2, 3) == [("", "A1^ECHO_AGENT"), ("P-77", "A1^ECHO_AGENT")]
+
+
+SILENT: dict[str, object] = {"BodyPartExamined": "", "StudyDescription": "", "SeriesDescription": ""}
+
+
+@pytest.mark.parametrize(
+    ("procedure", "drafts"), [("CXR^Chest two views^L", 1), ("HAND^Hand two views^L", 0)]
+)
+@pytest.mark.parametrize("first", ["order", "images"])
+def test_order_says_what_images_are_that_do_not(site: Site, procedure: str, drafts: int, first: str) -> None:
+    """A chest film without a word on it is drafted if a chest film was ordered, whichever comes first."""
+    if first == "order":
+        site.tell(_numbered("O1", procedure))
+    site.send(**SILENT)
+    if first == "images":
+        assert site.all(Job.state) == ["SKIPPED"]
+        site.tell(_numbered("O1", procedure))
+        site.tell(_numbered("O2", procedure))
+        site.complete()
+    site.work()
+    assert len(site.all(Draft.id)) == drafts
+
+
+def test_order_does_not_overrule_what_the_images_say(site: Site) -> None:
+    """A film of a hand stays one, whatever was ordered."""
+    site.tell(_numbered("O1"))
+    site.send(BodyPartExamined="HAND")
+    site.work()
+    assert site.all(Job.state) == ["SKIPPED"]

@@ -1,0 +1,169 @@
+"""What software wrote and nobody has verified is nowhere a verified, preliminary-verified or final result.
+
+Over all kinds of destinations, all documents that each can be sent, and all that can become of a study.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pypdfium2
+import pytest
+from pydicom import Dataset, dcmread
+from sqlalchemy import select
+
+from agent.database.tables import Document, Draft
+from agent.foundation.settings.kinds import DOCUMENTS
+from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.hl7.parse import parse
+from agent.queue.deliveries import DeliveryClaim
+from tests.support.course import StudyCourse
+from tests.support.house import House
+
+# A place for each kind: a new kind of destination needs one here, and then this test is about it too.
+PLACES: dict[str, dict[str, Any]] = {
+    "dicom": {"host": "127.0.0.1", "port": 4242, "rejection_notes": True},
+    "stow": {"stow_url": "http://127.0.0.1:9/web", "rejection_notes": True},
+    "hl7": {"host": "127.0.0.1", "port": 2575, "hl7": {"escalation": "OMI", "escalation_priority": 49}},
+    "fhir": {"fhir": {"url": "http://127.0.0.1:9/fhir"}},
+}
+SETTINGS = Settings(
+    destinations=tuple(
+        DestinationSettings(name=kind, kind=kind, documents=documents, **PLACES[kind])
+        for kind, documents in DOCUMENTS.items()
+    )
+)
+BANNERS = ("NOT VERIFIED", "REJECTED", "WITHDRAWN", "NO AI DRAFT")
+# Words of tables 0123 and 0085, of FHIR, and of PS3.3 C.17.2 that a receiver takes for a person's word.
+SIGNED = {"F", "C", "final", "amended", "VERIFIED/FINAL/COMPLETE", "VERIFIED"}
+UNSIGNED = {"R", "X", "D", "preliminary", "entered-in-error", "cancelled", "UNVERIFIED/PRELIMINARY/PARTIAL"}
+UNSIGNED |= {"UNVERIFIED/PRELIMINARY/COMPLETE", "UNVERIFIED", "none"}
+
+Act = Callable[[StudyCourse], None]
+
+
+def draft(number: int = 1, **attributes: object) -> Act:
+    return lambda study: study.draft(number, **attributes)
+
+
+def accept(study: StudyCourse) -> None:
+    study.accept()
+
+
+def change(study: StudyCourse) -> None:
+    study.judge()
+
+
+def reject(study: StudyCourse) -> None:
+    study.judge(None, "wrong side")
+
+
+def correct_patient(study: StudyCourse) -> None:
+    study.draft(1, PatientID="PB", PatientName="Beta^B")
+    study.withdraw()
+
+
+# What becomes of a study; what HL7 is told (OBR-25) and FHIR (DiagnosticReport.status), in order.
+COURSES: dict[str, tuple[tuple[Act, ...], str, str]] = {
+    "unverified draft": ((draft(),), "R", "p"),
+    "revised draft": ((draft(), draft(2)), "RR", "pp"),
+    "accepted": ((draft(), accept), "RF", "pf"),
+    "accepted with changes": ((draft(), change), "RF", "pf"),
+    "rejected": ((draft(), reject), "RX", "pe"),
+    "rejected, then drafted anew": ((draft(), reject, draft(2)), "RXR", "pep"),
+    "rejected, then verified": ((draft(), reject, change), "RXF", "pef"),
+    "verified, then rejected": ((draft(), accept, reject), "RFX", "pfe"),
+    "corrected later": ((draft(), accept, change), "RFC", "pfa"),
+    "corrected twice": ((draft(), accept, change, accept), "RFCC", "pfaa"),
+    "late image after the verdict": ((draft(), accept, draft(2)), "RF", "pf"),
+    "late image, then the verdict": ((draft(), accept, draft(2), change), "RFC", "pfa"),
+    "withdrawn": ((draft(), correct_patient), "RXR", "pep"),
+}
+
+
+def statuses(claim: DeliveryClaim, kind: str) -> Iterator[str]:
+    """Yield every word of a document that says who stands behind it."""
+    if kind in ("dicom", "stow"):
+        yield from of_dicom(dcmread(io.BytesIO(claim.content)))
+    elif kind == "hl7":
+        message = parse(claim.content)
+        if message.type != "OMI^O23":
+            yield next(message.all("OBR")).text(25)
+            yield from (one.text(11) for one in message.all("OBX"))
+    else:
+        for entry in json.loads(claim.content)["entry"]:
+            if entry["resource"]["resourceType"] in ("DiagnosticReport", "Observation"):
+                yield entry["resource"]["status"]
+
+
+def of_dicom(document: Dataset) -> Iterator[str]:
+    """Yield the flags of PS3.3 C.17.2 and C.24.2; a PDF says on every page what it is."""
+    flags = [document.get(name) for name in ("VerificationFlag", "PreliminaryFlag", "CompletionFlag")]
+    yield "/".join(one for one in flags if one) or "none"
+    if "EncapsulatedDocument" in document:
+        with pypdfium2.PdfDocument(document.EncapsulatedDocument) as pdf:
+            pages = [page.get_textpage().get_text_bounded() for page in pdf]
+        for page in pages:
+            warned = any(banner in page for banner in BANNERS)
+            assert warned is (document.VerificationFlag == "UNVERIFIED")
+
+
+def outcome_of(house: House, claim: DeliveryClaim) -> tuple[str, str]:
+    """Return the outcome of the draft that a document is of, and the document's role."""
+    with house.database.reading() as session:
+        found = session.execute(
+            select(Draft.outcome, Document.role)
+            .join(Document, Document.draft_id == Draft.id)
+            .where(Document.id == claim.document_id)
+        ).one()
+    return found.outcome, found.role
+
+
+# The same where nothing could be delivered until the end: what was never sent is not taken back.
+LATE: dict[str, tuple[tuple[Act, ...], str, str]] = {
+    "corrected twice": COURSES["corrected twice"],
+    "rejected, then drafted anew": COURSES["rejected, then drafted anew"],
+    "withdrawn": (COURSES["withdrawn"][0], "R", "p"),
+}
+
+
+@pytest.mark.parametrize(
+    ("acts", "told_hl7", "told_fhir", "at_once"),
+    [
+        *(pytest.param(*values, True, id=name) for name, values in COURSES.items()),
+        *(pytest.param(*values, False, id=f"{name}, delivered late") for name, values in LATE.items()),
+    ],
+)
+def test_unverified_is_nowhere_signed(
+    house: House, acts: tuple[Act, ...], told_hl7: str, told_fhir: str, at_once: bool
+) -> None:
+    """A word that a receiver takes for a person's stands in a verdict's documents alone, in each of them;
+    and messages arrive in the order of what happened."""
+    study = StudyCourse(house, SETTINGS)
+    sent: dict[str, list[DeliveryClaim]] = {one.name: [] for one in SETTINGS.destinations}
+    for act in acts:
+        act(study)
+        for name in sent if at_once or act is acts[-1] else ():
+            sent[name].extend(study.deliver(name))
+    told: dict[str, str] = {"hl7": "", "fhir": ""}
+    for kind, claims in sent.items():
+        assert claims
+        for claim in claims:
+            words = list(statuses(claim, kind))
+            outcome, role = outcome_of(house, claim)
+            assert set(words) <= SIGNED | UNSIGNED
+            verified = outcome == "verified" and role in ("findings", "report", "pdf", "message")
+            assert any(one in SIGNED for one in words) is verified, (kind, role, words)
+            if role in ("message", "retraction"):
+                told[kind] += words[0] if kind == "hl7" else report_status(claim)[0]
+    assert told == {"hl7": told_hl7, "fhir": told_fhir}
+
+
+def report_status(claim: DeliveryClaim) -> str:
+    """Return the status of the bundle's DiagnosticReport."""
+    entries = json.loads(claim.content)["entry"]
+    kind = "DiagnosticReport"
+    return next(str(e["resource"]["status"]) for e in entries if e["resource"]["resourceType"] == kind)
