@@ -22,7 +22,7 @@ class Hl7Message(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     # SHA-256 of sending application, sending facility and MSH-10; of the content where there is no MSH-10.
     key: Mapped[str] = mapped_column(String(64), unique=True)
-    # SHA-256 of the content: a repetition that says something else is counted.
+    # SHA-256 of the content without its header: another message under the same key is refused.
     sha256: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
     # applied | ignored | refused

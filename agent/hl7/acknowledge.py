@@ -1,4 +1,4 @@
-"""Acknowledgements: what a peer's answer means for us, and our own answers. Pure.
+"""Acknowledgements: reading a peer's, and writing our own. Pure.
 
 Source: HL7 v2.5.1 chapter 2.9.2 (original mode), 2.9.3 (enhanced mode), table 0008, table 0357.
 """
@@ -28,7 +28,7 @@ class AcknowledgmentCode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledgement:
-    """What a peer answered: to which message, and in its own words why not."""
+    """A peer's answer: its code, the message that it acknowledges, and the reason in words."""
 
     code: AcknowledgmentCode
     control_id: str
@@ -61,7 +61,7 @@ def _words(message: Message) -> str:
 
 
 def without(words: str, *secrets: str) -> str:
-    """Return a peer's words without what it quotes of the patient: no status page and no log shows that."""
+    """Return a peer's text without the patient data that it quotes: it appears in status pages and logs."""
     for secret in sorted({one for one in secrets if len(one) > 1}, key=len, reverse=True):
         words = words.replace(secret, "…")
     return words
@@ -70,7 +70,7 @@ def without(words: str, *secrets: str) -> str:
 def acknowledge(
     message: Message | None, code: AcknowledgmentCode, *, at: datetime, words: str = "", error: str = "207"
 ) -> bytes:
-    """Return our answer to a message; sender and receiver change places.
+    """Return our answer to a message; sender and receiver are exchanged.
 
     error: HL7 table 0357 (100 segment, 101 field missing, 200 type, 204 unknown key, 207 internal).
     """

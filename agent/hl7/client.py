@@ -1,6 +1,6 @@
-"""The way to a destination of kind `hl7`: one connection, each message sent as it was stored, and its answer.
+"""The connection to a destination of kind `hl7`: sends stored messages unchanged and waits for the answers.
 
-An answer counts only if it names the message's control id; a late one to an earlier message is passed over.
+An answer counts only if it names the message's control ID; a late answer to an earlier one is ignored.
 Silence, a broken connection and a rejection (AR, CR) are retried with the same bytes; an error (AE, CE) is
 final, because the same bytes would be refused again.
 """
@@ -38,7 +38,7 @@ _AGAIN = (AcknowledgmentCode.REJECTED, AcknowledgmentCode.COMMIT_REJECTED)
 
 
 class MllpConnection:
-    """An open connection. `wanted`: how the message's answer is judged (`hl7.acknowledgement`)."""
+    """An open connection. `wanted`: the mode of acknowledgement (`hl7.acknowledgement`)."""
 
     def __init__(self, connection: socket.socket, wanted: str, timeout_s: float) -> None:
         self._connection = connection
@@ -48,10 +48,10 @@ class MllpConnection:
         self._answers: list[bytes] = []
 
     def store(self, document: Sendable) -> str | None:
-        """Send one message; return None when it was taken.
+        """Send one message; return None once it is accepted.
 
         Raises:
-            DeliveryRefused: AE or CE, with the peer's words.
+            DeliveryRefused: AE or CE, with the peer's reason.
             DeliveryFailed: AR or CR.
             ConnectionLost: no answer in time, or the connection broke.
         """
@@ -69,7 +69,7 @@ class MllpConnection:
             raise ConnectionLost("no acknowledgement in time, or the connection broke") from error
 
     def _is_enough(self, answer: Acknowledgement, message: Message) -> bool:
-        """Judge an answer; False where the application's answer is still to come."""
+        """Judge an answer; return False if the application's answer is still to come."""
         patient = next(message.all("PID"), None)
         secrets = () if patient is None else (patient.text(3, 1), patient.text(5, 1), patient.text(5, 2))
         said = f"{answer.code.value}: {without(answer.words, *secrets)}".rstrip(": ")
@@ -77,7 +77,7 @@ class MllpConnection:
             raise DeliveryRefused(f"the receiver answered {said}")
         if answer.code in _AGAIN:
             raise DeliveryFailed(f"the receiver answered {said}")
-        # A receiver that only commits has taken it safely, also where an AA was expected.
+        # A receiver that only commits has stored it, even if an AA was expected.
         return answer.code is AcknowledgmentCode.ACCEPTED or self._wanted != "enhanced"
 
     def _next_answer(self, control_id: str, deadline: float) -> Acknowledgement:

@@ -27,8 +27,8 @@ _CODECS = {
     "KSX1001": "euc_kr",
     **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15)},
 }
-# Without a usable MSH-18, or where the bytes do not fit it: UTF-8 is never met by chance, and every byte has
-# a meaning in the last one.
+# Without a usable MSH-18, or if the bytes do not fit it: text in another set is hardly ever valid UTF-8, and
+# the last codec accepts every byte.
 _FALLBACK = ("utf-8", "cp1252", "latin-1")
 _BREAKS = re.compile(r"\.(?:br|sp|ce)\s*\+?(\d{0,2})")
 
@@ -61,7 +61,7 @@ def decode(raw: bytes, stated: str) -> tuple[str, str]:
     stated: MSH-18. Bytes that do not fit it are read in another way rather than refused.
     """
     named = codec_of(stated)
-    # What calls itself ASCII has umlauts as soon as the first patient with one is sent.
+    # Senders that declare ASCII send umlauts all the same.
     for codec in (*((named,) if named is not None else ()), *_FALLBACK):
         try:
             return raw.decode(codec), codec

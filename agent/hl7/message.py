@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.foundation.settings.hl7 import PLACE
 from agent.hl7.encoding import Delimiters, unescaped
 
-# HL7's own way to say that a value is to be deleted.
+# HL7's notation for a value that is to be deleted.
 NULL = '""'
 
 

@@ -1,4 +1,4 @@
-"""From bytes to messages, whatever ends their lines and whatever wraps them. Pure.
+"""Parses bytes into messages, with any line ends and any batch around them. Pure.
 
 Liberal: segments end with CR, LF or both; batches (FHS, BHS) may wrap them; a line that is no segment is the
 continuation of the text before it; unknown segments are kept. What has no header is refused.

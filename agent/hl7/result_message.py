@@ -75,7 +75,7 @@ def _observations(settings: Hl7DestinationSettings, result: Result, status: str)
     """Yield OBX: the study, what the reader must know, the text, the findings."""
     one = settings.withdraw_with if result.status is Status.WITHDRAWN else status
     rows: list[tuple[str, Value, str, Value]] = [
-        # A UID is longer than a namespace: as IHE's transaction has it, in the first component all the same.
+        # A UID is longer than a namespace ID may be; IHE's transaction puts it in the first component.
         ("HD", _STUDY, "", result.study_instance_uid)
     ]
     sections: list[tuple[Code, Sequence[str]]] = [(codes.SUMMARY_SECTION, _summary(result))]

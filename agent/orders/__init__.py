@@ -1,1 +1,1 @@
-"""What the RIS has told: orders, and who a patient is now; rows and how they are found."""
+"""Orders and patients as the RIS has reported them, and how they are found."""

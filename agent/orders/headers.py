@@ -1,4 +1,4 @@
-"""Headers of a study's images with what the RIS has told since: who the patient is, and which order it was.
+"""Headers of a study's images, completed with what the RIS has reported: the patient's identity, the order.
 
 What the images state of their order stands; the order of the RIS only completes it, and only where nothing
 that both state differs. Its accession number is not added: it is an attribute of the whole study, and the

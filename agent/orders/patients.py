@@ -1,4 +1,4 @@
-"""Who a patient is now: after merges and changes that the RIS has told.
+"""A patient's present identity, after the merges and changes that the RIS has reported.
 
 Images keep the identity that they were made with. What is written from now on carries the present one, and
 two identities of one patient do not contradict each other.
@@ -19,18 +19,18 @@ from agent.database.session import Database
 from agent.objects.identity import Patient, contradicts, patient_of_dataset
 
 Resolve = Callable[[Patient], Patient]
-# A chain of merges is short; a circle, which a RIS could tell, ends here.
+# A chain of merges is short; a cycle, which a RIS could send, ends here.
 _LONGEST_CHAIN = 20
 _VALUES = ("patient_name", "patient_birth_date", "patient_sex")
 
 
 def as_stated(patient: Patient) -> Patient:
-    """Return the patient as he was named: where nothing is known of merges."""
+    """Return the patient as named, for callers that know of no merges."""
     return patient
 
 
 def resolver(database: Database) -> Resolve:
-    """Return what tells who a patient is now; it asks once for each, so it is for one piece of work."""
+    """Return a function from a patient to the present identity; it caches, so use it for one task."""
     known: dict[Patient, Patient] = {}
 
     def resolve(patient: Patient) -> Patient:
@@ -43,7 +43,7 @@ def resolver(database: Database) -> Resolve:
 
 
 def current(session: Session, patient: Patient) -> Patient:
-    """Return who a patient is now; the same where nothing was told of him."""
+    """Return a patient's present identity; the given one if no change is known."""
     row = find(session, patient)
     if row is None:
         return patient
@@ -67,7 +67,7 @@ def current(session: Session, patient: Patient) -> Patient:
 
 
 def find(session: Session, patient: Patient) -> KnownPatient | None:
-    """Return what is known of a patient by his identifier; None where several share it and none is meant."""
+    """Return a patient's row by its identifier; None if several share it and none fits exactly."""
     if not patient.patient_id.strip():
         return None
     bare = Patient(patient_id=patient.patient_id, issuer_of_patient_id=patient.issuer_of_patient_id)
@@ -87,7 +87,7 @@ def identifier_of(row: KnownPatient) -> Patient:
 
 
 def with_current_patient(headers: Iterable[Dataset], resolve: Resolve) -> Sequence[Dataset]:
-    """Return headers that name the patient as he is now; one that nothing was told of is the same object."""
+    """Return headers with the patient's present identity; a header without a change is the same object."""
     return [_named_anew(header, resolve) for header in headers]
 
 

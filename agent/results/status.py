@@ -26,7 +26,7 @@ _VERIFIED = (Status.FINAL, Status.CORRECTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a receiver was told last of a study.
+    """The last message of a study that a receiver was sent.
 
     draft_id: the draft or verdict that the message was of. on_basis: that is the one before the new one.
     was_final: the receiver has had a verified result at some time.

@@ -1,4 +1,4 @@
-"""Applies what a message tells to the rows, in the transaction that stores the message.
+"""Applies the contents of a message to the rows, in the transaction that stores the message.
 
 A study's row is locked before its job's, as intake does. What a radiologist has verified is never touched.
 """
@@ -34,7 +34,7 @@ _WAITING = (JobState.RECEIVING.value, JobState.QUEUED.value)
 def apply_all(
     session: Session, told: tuple[Told, ...], message: Message, message_id: int, now: datetime
 ) -> None:
-    """Apply what one message tells, in its order."""
+    """Apply the contents of one message, in their order."""
     for number, one in enumerate(told):
         _apply(one, session, message, message_id, number, now)
 
@@ -43,7 +43,7 @@ def apply_all(
 def _apply(
     told: object, session: Session, message: Message, message_id: int, number: int, now: datetime
 ) -> None:
-    raise TypeError(f"{type(told).__name__} is nothing that a message tells")
+    raise TypeError(f"{type(told).__name__} is no content of a message")
 
 
 @_apply.register
@@ -143,7 +143,7 @@ def _reconsider(session: Session, order: Order, now: datetime, *, asks_anew: boo
 
 
 def _asked(session: Session, study: Study) -> str | None:
-    """Return the digest of the question that the study's open draft was told; None without such a draft."""
+    """Return the digest of the question that the study's open draft was given; None without such a draft."""
     draft = open_draft(session, study)
     return None if draft is None else str(draft.content.get("question_sha256") or "")
 

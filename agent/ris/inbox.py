@@ -1,7 +1,7 @@
-"""Takes one message: stores it with what it changes, in one transaction, and says what to answer.
+"""Receives one message: stores it with its changes in one transaction, and returns the answer.
 
-A repetition, which a sender makes when our answer was lost, is answered the same and changes nothing. Nothing
-of a message is in a log: its text is a patient's.
+A repetition, which a sender makes when our answer was lost, gets the same answer and changes nothing. Nothing
+of a message is logged, because it is about a patient.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _COMMIT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of one message. `known`: it had come before."""
+    """The outcome of one message. `known`: it had been received before."""
 
     answer: Code
     outcome: str
@@ -59,7 +59,7 @@ class Inbox:
         self._log = get_logger("hl7")
 
     def take(self, raw: bytes, address: str) -> list[bytes]:
-        """Take what stood in one frame, a message or a batch; return the answers in order."""
+        """Process the content of one frame, a message or a batch; return the answers in order."""
         parts = split_batch(raw)
         if not parts:
             self._log.warning("message_not_taken", code=MessageUnreadable.code, address=address)
@@ -79,7 +79,7 @@ class Inbox:
         try:
             taken = self._stored(raw, message, address)
         except AgentError as error:
-            # The sender asks again: what it says is not wrong, we cannot keep it now.
+            # The message is not at fault: the sender is to send it again.
             self._log.error("message_not_taken", code=error.code, address=address)
             busy = Taken(
                 answer=Code.REJECTED,
@@ -109,9 +109,11 @@ class Inbox:
             return self._repeated(known, raw)
 
     def _repeated(self, known: Hl7Message, raw: bytes) -> Taken:
-        if known.sha256 != hashlib.sha256(raw).hexdigest():
-            # A sender that counts from the beginning again: its messages are lost until it is corrected.
+        if known.sha256 != _digest(raw):
+            # A sender that has restarted its numbering: to accept the message would lose it without a trace.
             self._log.warning("message_id_used_twice", code="message-id-used-twice", address=known.address)
+            words = "its MSH-10 was used before for another message"
+            return Taken(answer=Code.ERROR, outcome="refused", words=words, known=True)
         return Taken(answer=Code(known.answer), outcome=known.outcome, words=known.words, known=True)
 
     def _enter(self, session: Session, key: str, raw: bytes, message: Message, address: str) -> Taken:
@@ -124,7 +126,7 @@ class Inbox:
             taken = Taken(answer=Code.ERROR, outcome="refused", words=str(error))
         row = Hl7Message(
             key=key,
-            sha256=hashlib.sha256(raw).hexdigest(),
+            sha256=_digest(raw),
             kind=message.type[:16],
             outcome=taken.outcome,
             code=MessageRefused.code if taken.outcome == "refused" else None,
@@ -180,6 +182,12 @@ def _audit(session: Session, row: Hl7Message, taken: Taken, now: datetime) -> No
 def _wanted(stated: str, *, failed: bool) -> bool:
     """Table 0155: AL always, NE never, ER on error, SU on success."""
     return {"AL": True, "ER": failed, "SU": not failed}.get(stated, False)
+
+
+def _digest(raw: bytes) -> str:
+    """Return the digest of a message without its header, in which a repetition may have another time."""
+    _, _, body = raw.replace(b"\n", b"\r").strip(b"\r").partition(b"\r")
+    return hashlib.sha256(body.replace(b"\r\r", b"\r")).hexdigest()
 
 
 def _key(raw: bytes, message: Message) -> str:

@@ -1,4 +1,4 @@
-"""From a message to what it tells us, by the site's mapping; a message that is of no use tells nothing. Pure.
+"""Reads the orders, patients and signed reports in a message, by the site's mapping. Pure.
 
 Orders: ORM^O01, OMG^O19, OMI^O23. Patients: ADT^A08, A31 (changes), A18, A34, A40, A47 (merges and changed
 identifiers). Signed reports: ORU^R01 with a result status F, C or X.
@@ -27,10 +27,10 @@ _TEXTS = ("TX", "FT", "ST")
 
 
 def read(message: Message, settings: Hl7Settings) -> tuple[Told, ...]:
-    """Return what a message tells; nothing for a kind that is of no use to us.
+    """Return a message's orders, patients or reports; nothing for another kind of message.
 
     Raises:
-        MessageRefused: it is of a kind that counts, but names no patient or no order.
+        MessageRefused: it is of one of these kinds, but names no patient or no order.
     """
     kind = message.type
     if kind in ORDERS:
@@ -127,7 +127,7 @@ def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSetti
 
 
 def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientTold]:
-    """Yield each surviving patient with those that follow him in MRG."""
+    """Yield each surviving patient with the identifiers that MRG merges into it."""
     surviving: Segment | None = None
     found = False
     for one in message.segments:
@@ -148,7 +148,7 @@ def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientTold]:
 
 
 def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportTold]:
-    """Yield the signed report of each order; a preliminary one is of no use."""
+    """Yield the signed report of each order; preliminary ones are left out."""
     shared, groups = _groups(message)
     mapping = settings.orders
     for group in groups:

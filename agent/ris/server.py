@@ -37,7 +37,7 @@ class MllpServer:
     def __init__(
         self, settings: Hl7Settings, take: Take, refused: Refused = lambda address, code: None
     ) -> None:
-        """take: stores one message and returns the answers. refused: is told of address and reason."""
+        """take: stores one message and returns the answers. refused: is called with address and reason."""
         self._settings = settings
         self._take, self._refused = take, refused
         self._loop = asyncio.new_event_loop()
@@ -68,7 +68,7 @@ class MllpServer:
             raise PortUnavailable(f"the HL7 port cannot be bound at {where}") from error
 
     def stop(self) -> None:
-        """End: no new connection, the messages in hand are answered first."""
+        """Stop: accept no new connection, and answer the messages that have arrived."""
         if not self._thread.is_alive():
             return
         with suppress(TimeoutError):

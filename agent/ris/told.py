@@ -1,4 +1,4 @@
-"""What a message tells, as values: an order, a change of a patient, a signed report. Pure."""
+"""The contents of a message as values: an order, a change of a patient, a signed report. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.objects.identity import Patient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderTold:
-    """One order of an order message; `canceled` where its order control says so."""
+    """One order of an order message; `canceled` if its order control says so."""
 
     patient: Patient
     placer_number: str
@@ -26,7 +26,7 @@ class OrderTold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientTold:
-    """A patient as he is now; `merged` are the identifiers that were found to be his too."""
+    """A patient's present attributes; `merged`: further identifiers of the same patient."""
 
     patient: Patient
     merged: tuple[Patient, ...] = ()

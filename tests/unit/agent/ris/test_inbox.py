@@ -189,3 +189,16 @@ def test_message_that_counts_is_on_the_audit_record(house: House) -> None:
         ("hl7-received", True, "127.0.0.1", {"kind": "OMI^O23"}),
         ("hl7-received", False, "127.0.0.1", {"kind": "ORM^O01", "code": "message-refused"}),
     ]
+
+
+def test_another_message_under_a_known_number_is_refused(house: House) -> None:
+    """A RIS that counts from the beginning again hears of it; a repetition with a new time is none."""
+    assert _codes(house, order("O1", question="First?")) == ["AA"]
+    assert _codes(house, order("O1", question="First?").replace(b"20260102030405", b"20260102030500")) == [
+        "AA"
+    ]
+    (answer,) = _answers(house, order("O1", question="Second?"))
+    assert next(answer.all("MSA")).text(1) == "AE"
+    assert "MSH-10" in next(answer.all("ERR")).text(8)
+    with house.database.reading() as session:
+        assert session.scalars(select(Order.clinical_question)).all() == ["First?"]
