@@ -38,6 +38,7 @@ def demo(echo_agent: Callable[..., Run], checkpoint: Path) -> Run:
         "--output",
         "out",
     )
+    return echo_agent("demo", *options, within_s=580)
 
 
 def test_demo_delivers_every_phantom(demo: Run) -> None:
