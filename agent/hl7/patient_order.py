@@ -46,18 +46,27 @@ def hierarchic(authority: Authority) -> Value:
 def order_numbers(result: Result, settings: Hl7DestinationSettings) -> tuple[Value, Value]:
     """Return placer and filler order number; ours is the accession number where no other is known.
 
-    All messages of one study have the filler order number of the first: a later one replaces the one before,
-    also where the order came in between.
+    A message has the filler order number of the one that it replaces, even if the order arrived in between.
     """
     request = result.request
     placer: Value = (request.placer_number,) if request.placer_number else ""
-    earlier = next(parse(result.earlier).all("OBR"), None) if result.earlier else None
-    if earlier is not None and earlier.text(3, 1):
-        return placer, (earlier.text(3, 1), earlier.text(3, 2))
+    replaced = _replaced_number(result)
+    if replaced is not None:
+        return placer, replaced
     if request.filler_number:
         return placer, (request.filler_number,)
     number = request.accession_number or result.study_instance_uid[-22:]
     return placer, (number, settings.filler_authority)
+
+
+def _replaced_number(result: Result) -> Value | None:
+    """Return OBR-3 of the message that this one replaces; None if nothing stands, or for another order."""
+    if not result.earlier:
+        return None
+    request = next(parse(result.earlier).all("OBR"), None)
+    if request is None or request.text(25) == "X" or request.text(18) != result.request.accession_number:
+        return None
+    return (request.text(3, 1), request.text(3, 2)) if request.text(3, 1) else None
 
 
 def order(result: Result, settings: Hl7DestinationSettings, control: str) -> str:

@@ -129,3 +129,16 @@ def test_message_has_the_pdf_with_its_banner(house: House) -> None:
     with house.database.reading() as session:
         rows = select(Document.role).join(Delivery).where(Delivery.destination == "pacs")
         assert set(session.scalars(rows)) == {"findings", "report"}
+
+
+def test_corrected_images_of_another_order_leave_the_first_ones_number(study: Study1) -> None:
+    """Patient and accession number corrected: the first result is withdrawn, the second has its own number."""
+    study.draft(PatientID="PA", PatientName="Alpha^A", AccessionNumber="A1")
+    study.told()
+    study.draft(PatientID="PB", PatientName="Beta^B", AccessionNumber="A2")
+    study.withdraw()
+    requests = [next(parse(claim.content).all("OBR")) for claim in study.deliver("ris")]
+    assert [(one.text(25), one.text(3, 1), one.text(18)) for one in requests] == [
+        ("X", "A1", "A1"),
+        ("R", "A2", "A2"),
+    ]
