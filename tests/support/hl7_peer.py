@@ -121,7 +121,7 @@ def python_receiving(*, enhanced: bool = False, context: ssl.SSLContext | None =
     loop, found = asyncio.new_event_loop(), Receiving(0)
 
     async def serve(reader: HL7StreamReader, writer: HL7StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        try:
             while True:
                 message = await reader.readmessage()
                 pid = message.segment("PID")
@@ -136,9 +136,10 @@ def python_receiving(*, enhanced: bool = False, context: ssl.SSLContext | None =
                 for code in ("CA", "AA") if enhanced else ("AA",):
                     writer.writemessage(message.create_ack(code))
                 await writer.drain()
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the sender has ended
+        finally:
+            writer.transport.abort()
 
     async def listen() -> asyncio.Server:
         return await start_hl7_server(serve, "127.0.0.1", 0, encoding="utf-8", ssl=context)
@@ -162,7 +163,8 @@ async def _end(server: asyncio.Server) -> None:
     for one in others:
         one.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    await asyncio.sleep(0)  # what a closed transport has left to call
+    for _ in range(3):
+        await asyncio.sleep(0)  # what an aborted transport has left to call
 
 
 def python_send(
