@@ -57,7 +57,8 @@ def of_incoming(
     lost += max(0, reports - signed)
     twice = sum(count > 1 for count in kept.values()) + max(0, len(found) - orders)
     # An order that was applied again would have another time than the message that it is of.
-    twice += sum(one.updated_at != applied[one.message_id] for one in found) + max(0, signed - reports)
+    twice += sum(one.updated_at != applied.get(one.message_id or 0) for one in found)
+    twice += max(0, signed - reports)
     return lost, twice
 
 

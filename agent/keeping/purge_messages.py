@@ -34,9 +34,9 @@ def _page(database: Database, days: float, actor: str) -> int:
     with database.transaction() as session:
         limit = database_now(session) - timedelta(days=days)
         old = (Hl7Message.received_at < limit,)
-        named = or_(
-            Hl7Message.id.in_(select(Order.message_id)), Hl7Message.id.in_(select(KnownPatient.message_id))
-        )
+        # NOT IN is never true where the list has a null, as of an order from a modality worklist.
+        orders = select(Order.message_id).where(Order.message_id.is_not(None))
+        named = or_(Hl7Message.id.in_(orders), Hl7Message.id.in_(select(KnownPatient.message_id)))
         gone = _ids(session, *old, ~named)
         emptied = _ids(session, *old, named, Hl7Message.content != b"")
         if gone:
