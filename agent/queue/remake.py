@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from agent.database.states import JobState
 from agent.database.tables import Draft, Job, Study
+from agent.films.routing.rules import NO_RULE
 from agent.queue import jobs
 from agent.queue.contents import contents_of
 
@@ -37,14 +38,14 @@ def remake(
 
 
 def judge_again(
-    session: Session, study: Study, *, skipped_by: str, now: datetime, code: str, reason: str, actor: str
+    session: Session, study: Study, *, now: datetime, code: str, reason: str, actor: str
 ) -> Job | None:
-    """Let the gate judge a study again that this rule had skipped; return its job, None where it had not.
+    """Let the gate judge a study again whose images do not say what they show; return its job, if it is one.
 
     The caller holds the study's row.
     """
     job = _newest_job(session, study)
-    if study.prior or job is None or job.state != JobState.SKIPPED.value or job.code != skipped_by:
+    if study.prior or job is None or job.state != JobState.SKIPPED.value or job.code != NO_RULE:
         return None
     return _next_revision(session, study, job, now=now, code=code, reason=reason, actor=actor)
 

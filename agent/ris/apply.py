@@ -16,7 +16,6 @@ from agent.database.orders import Order
 from agent.database.signed import SignedReport
 from agent.database.states import JobState
 from agent.database.tables import Job, Study
-from agent.films.routing.rules import NO_RULE
 from agent.hl7.message import Message
 from agent.objects.identity import patient_of_row
 from agent.orders.lookup import order_of
@@ -134,7 +133,6 @@ def _reconsider(session: Session, order: Order, now: datetime, *, asks_anew: boo
             judge_again(
                 session,
                 study,
-                skipped_by=NO_RULE,
                 now=now,
                 code=ORDER_CAME,
                 reason="the order, which came after the images, names the procedure",
