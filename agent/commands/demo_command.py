@@ -19,6 +19,22 @@ class PacsKind(StrEnum):
     ORTHANC = "orthanc"
 
 
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        file_okay=False,
+        help="Keep images (PNG), SRs and their HTML here. Without it the SRs alone, in demo-output/.",
+    ),
+]
+OrdersOption = Annotated[
+    bool,
+    typer.Option(
+        "--orders",
+        help="With a RIS: an HL7 order before each study, and the results that come back (ris.html).",
+    ),
+]
+
+
 def demo(
     studies: Annotated[int, typer.Option(min=1, max=1000, help="How many phantom studies.")] = 5,
     input_folder: Annotated[
@@ -28,13 +44,7 @@ def demo(
         ),
     ] = None,
     pacs: Annotated[PacsKind, typer.Option(help="The PACS: our own, or a real Orthanc.")] = PacsKind.EMBEDDED,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            help="Keep images (PNG), SRs and their HTML here. Without it the SRs alone, in demo-output/.",
-        ),
-    ] = None,
+    output: OutputOption = None,
     seed: Annotated[int, typer.Option(min=0, help="The first phantom; the others follow.")] = 1_000_000,
     size: Annotated[
         int, typer.Option(min=256, max=4096, help="Side of the phantoms' images in pixels.")
@@ -43,13 +53,7 @@ def demo(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Another checkpoint than the shipped one."),
     ] = None,
-    orders: Annotated[
-        bool,
-        typer.Option(
-            "--orders",
-            help="With a RIS: an HL7 order before each study, and the results that come back (ris.html).",
-        ),
-    ] = False,
+    orders: OrdersOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the whole chain: a PACS, the agent, a modality that sends, and the drafts that come back.
