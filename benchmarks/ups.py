@@ -4,7 +4,8 @@
     python benchmarks/ups.py race [--items N] [--json]
 
 `page` fills a database with workitems (100,000 when left out) and measures the time (ms) until the first 50
-answers of searches over UPS-RS are there, and of the same searches over C-FIND until its first 50 responses.
+answers of searches over UPS-RS are there, and of the same searches over C-FIND until its first response and
+its first 50 are; the load of the machine stands below.
 `race` lets our performer and one written on npm's dcmjs-dimse take what they can of N workitems (1,000), and
 counts how often each was claimed and completed.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -46,7 +48,9 @@ def main() -> int:
     else:
         result = race(arguments.items or 1000)
         rows, right = [result], result["once"] == result["items"]
-    Console().print(table_of(f"ups {arguments.what}", rows))
+    console = Console()
+    console.print(table_of(f"ups {arguments.what}", rows))
+    console.print(f"load average: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if arguments.json:
         print(json.dumps(rows))
     return 0 if right else 1

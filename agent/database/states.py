@@ -1,5 +1,5 @@
-"""The values of the columns `state` of jobs and of deliveries; `agent.queue.states` has the allowed
-transitions.
+"""The values of the columns `state` of jobs and of deliveries, and `lane` of jobs; `agent.queue.states` has
+the allowed transitions.
 """
 
 from __future__ import annotations
@@ -24,6 +24,22 @@ class JobState(StrEnum):
 
 # No work is left, unless a person, or a destination that lost a document, reopens the job.
 ENDED = frozenset({JobState.DELIVERED, JobState.SKIPPED, JobState.FAILED, JobState.DEAD, JobState.CANCELED})
+
+
+class Lane(StrEnum):
+    """The class of service of a job: a later lane is served only while no earlier one has a job that is
+    due.
+    """
+
+    STAT = "stat"
+    ROUTINE = "routine"
+    SHADOW = "shadow"
+    BACKFILL = "backfill"
+
+    @property
+    def rank(self) -> int:
+        """The place in the order: 0 is served first."""
+        return tuple(Lane).index(self)
 
 
 class DeliveryState(StrEnum):

@@ -53,6 +53,7 @@ __all__ = [
     "Job",
     "JobEvent",
     "KnownPatient",
+    "LaneTurn",
     "Listing",
     "ListingTag",
     "Order",
@@ -167,7 +168,8 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        Index("ix_jobs_claim", "state", "priority", "run_after", "id"),
+        # The order of claims; sites take turns within a lane (`agent.queue.turns`).
+        Index("ix_jobs_lane", "state", "lane", "site", "priority", "run_after", "id"),
         Index("ix_jobs_due", "state", "due_at"),
         Index("ix_jobs_lease", "state", "lease_until"),
         Index("ix_jobs_study", "study_id"),
@@ -183,8 +185,12 @@ class Job(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     revision: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(String(16))
-    # Smaller runs first: 0 STAT, 50 routine.
+    # Smaller runs first within its lane: 0 STAT, 50 routine.
     priority: Mapped[int] = mapped_column(Integer, default=50)
+    # stat | routine | shadow | backfill (`agent.database.states.Lane`), kept in step with the priority.
+    lane: Mapped[str] = mapped_column(String(16), default="routine", server_default="routine")
+    # The study's site when the job was made.
+    site: Mapped[str] = mapped_column(String(64), default="", server_default="")
     due_at: Mapped[datetime | None]
     force_at: Mapped[datetime | None]
     # True when force_at passed before the study had gone quiet.
@@ -199,6 +205,16 @@ class Job(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class LaneTurn(Base):
+    """When a site was last served in a lane, in the lane's virtual time (`agent.queue.turns`)."""
+
+    __tablename__ = "lane_turns"
+
+    lane: Mapped[str] = mapped_column(String(16), primary_key=True)
+    site: Mapped[str] = mapped_column(String(64), primary_key=True)
+    served: Mapped[float] = mapped_column(Float)
 
 
 class JobEvent(Base):

@@ -165,7 +165,7 @@ class Prefetcher:
             future = self._decoders.submit(self._prepare, claim)
             self._preparing.append((claim, future))
             future.add_done_callback(self._tell)
-        self._preparing.sort(key=lambda one: one[0].priority)
+        self._preparing.sort(key=lambda one: (one[0].lane.rank, one[0].priority))
 
     def _ready(self, room: int) -> list[Study[DraftCase]]:
         ready: list[Study[DraftCase]] = []

@@ -205,7 +205,13 @@ class DraftingWorker:
             self._write_notices()
         worker = self._settings.worker
         claims = jobs.claim(
-            self._database, self._owner, worker.lease_s, room, policy=self._policy, chance=self._chance
+            self._database,
+            self._owner,
+            worker.lease_s,
+            room,
+            policy=self._policy,
+            chance=self._chance,
+            weights=self._settings.site_weights,
         )
         self._keeper.keep(claims)
         if claims:

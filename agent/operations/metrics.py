@@ -95,6 +95,19 @@ def _queue(status: ServiceStatus) -> Iterator[Metric]:
     yield _single(
         "oldest_receiving_seconds", "Age of the longest receiving study.", status.oldest_receiving_s or 0.0
     )
+    lines = [((one.lane, one.site), one) for one in status.backlog]
+    yield _gauge(
+        "jobs_due",
+        "Jobs that a worker may claim, by lane and site (10,000 means that or more).",
+        ("lane", "site"),
+        ((labels, float(one.due)) for labels, one in lines),
+    )
+    yield _gauge(
+        "jobs_due_seconds",
+        "Time since the job that is claimed next is due, by lane and site.",
+        ("lane", "site"),
+        ((labels, one.waiting_s) for labels, one in lines),
+    )
     yield _gauge(
         "skipped_last_day",
         "Studies that a rule skipped in the last day.",

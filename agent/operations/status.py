@@ -25,6 +25,7 @@ from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.foundation.disk import free_mb
 from agent.foundation.settings.tree import Settings
 from agent.operations.advice import advice_for
+from agent.operations.backlog import LaneBacklog, read_backlog
 from agent.operations.senders import SenderRefusal, read_refusals
 from agent.operations.skipped_words import SkippedWords, read_skipped_words
 from agent.operations.throughput import Throughput, read_throughput
@@ -132,6 +133,8 @@ class ServiceStatus:
     refusals: Sequence[SenderRefusal] = ()
     # Senders of which more than a tenth of the last days' films were skipped for their words.
     skipped_words: Sequence[SkippedWords] = ()
+    # Due jobs by lane and site.
+    backlog: Sequence[LaneBacklog] = ()
 
 
 def read_status(database: Database, settings: Settings) -> ServiceStatus:
@@ -166,6 +169,7 @@ def read_status(database: Database, settings: Settings) -> ServiceStatus:
             audit=read_backlogs(session, settings),
             refusals=read_refusals(session, day)[:PROBLEMS_SHOWN],
             skipped_words=read_skipped_words(session, now),
+            backlog=read_backlog(session, now),
         )
 
 

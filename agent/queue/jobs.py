@@ -8,7 +8,7 @@ result of the new owner. All times are the database's.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -18,11 +18,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
-from agent.database.states import JobState
+from agent.database.states import JobState, Lane
 from agent.database.tables import Job, Study
 from agent.foundation.errors import LeaseLost
 from agent.foundation.failure import Failure, RetryPolicy, backoff_s
+from agent.queue.due import next_due
 from agent.queue.gate import readmit
+from agent.queue.lanes import lane_for
 from agent.queue.lease import prolong
 from agent.queue.states import move
 
@@ -42,6 +44,8 @@ class Claim:
     priority: int
     attempts: int
     incomplete: bool
+    lane: Lane = Lane.ROUTINE
+    site: str = ""
 
 
 def idempotency_key(kind: str, study_instance_uid: str, revision: int, model_digest: str = "-") -> str:
@@ -56,18 +60,24 @@ def enqueue(
     now: datetime,
     revision: int,
     priority: int = 50,
+    lane: Lane = Lane.ROUTINE,
     due_at: datetime | None = None,
     force_at: datetime | None = None,
     kind: str = "draft",
     actor: str = "",
 ) -> Job | None:
-    """Create the job of one revision in RECEIVING; return None if it exists already."""
+    """Create the job of one revision in RECEIVING; return None if it exists already.
+
+    lane: the lane by which its study came in (`agent.queue.lanes`).
+    """
     job = Job(
         kind=kind,
         idempotency_key=idempotency_key(kind, study.study_instance_uid, revision),
         study_id=study.id,
         revision=revision,
         priority=priority,
+        lane=lane_for(lane, priority).value,
+        site=study.site,
         due_at=due_at,
         force_at=force_at,
         run_after=now,
@@ -90,8 +100,11 @@ def claim(
     *,
     policy: RetryPolicy | None = None,
     chance: Random | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> list[Claim]:
-    """Take up to `limit` queued jobs, urgent ones first, for `lease_s` seconds.
+    """Take up to `limit` queued jobs for `lease_s` seconds, in the order of `agent.queue.turns`.
+
+    weights: the shares of sites within a lane; 1 for each one that is not named.
 
     Expired leases of other owners are reclaimed first. The attempt is counted here and not on failure, so
     that a study that kills its worker runs out of attempts too.
@@ -99,22 +112,24 @@ def claim(
     with database.relaxed() as session:
         now = database_now(session)
         _reclaim(session, now, policy or RetryPolicy(), chance or Random(), actor=owner)
-        queued = (
-            select(Job, Study.study_instance_uid)
-            .join(Study, Study.id == Job.study_id)
-            .where(Job.state == JobState.QUEUED.value, Job.run_after <= now)
-            .order_by(Job.priority, Job.run_after, Job.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True, of=Job)
-        )
-        claims = []
-        for job, study_instance_uid in session.execute(queued).all():
-            move(session, job, JobState.GENERATING, now=now, actor=owner)
-            job.attempts += 1
-            job.lease_owner, job.lease_token = owner, str(uuid.uuid4())
-            job.lease_until = now + timedelta(seconds=lease_s)
-            claims.append(_claim_of(job, study_instance_uid))
+        claims: list[Claim] = []
+        passed_over: set[tuple[Lane, str]] = set()
+        while len(claims) < limit:
+            due = next_due(session, now, limit - len(claims), weights or {}, passed_over)
+            if not due:
+                break
+            claims.extend(_start(session, job, uid, now, owner, lease_s) for job, uid in due)
         return claims
+
+
+def _start(
+    session: Session, job: Job, study_instance_uid: str, now: datetime, owner: str, lease_s: float
+) -> Claim:
+    move(session, job, JobState.GENERATING, now=now, actor=owner)
+    job.attempts += 1
+    job.lease_owner, job.lease_token = owner, str(uuid.uuid4())
+    job.lease_until = now + timedelta(seconds=lease_s)
+    return _claim_of(job, study_instance_uid)
 
 
 def _claim_of(job: Job, study_instance_uid: str) -> Claim:
@@ -126,6 +141,8 @@ def _claim_of(job: Job, study_instance_uid: str) -> Claim:
         study_id=job.study_id,
         study_instance_uid=study_instance_uid,
         revision=job.revision,
+        lane=Lane(job.lane),
+        site=job.site,
         priority=job.priority,
         attempts=job.attempts,
         incomplete=job.incomplete,

@@ -29,6 +29,7 @@ from agent.objects.store import InstanceStore
 from agent.queue import gate
 from agent.queue.contents import contents_of
 from agent.queue.deliveries import set_state
+from agent.queue.lanes import set_priority
 from agent.queue.order import was_overtaken
 from agent.queue.states import check_job_step, move
 from agent.queue.withdrawal import is_withdrawn
@@ -199,7 +200,7 @@ def prioritise_in(session: Session, job_id: int, priority: int) -> None:
         InvalidTransition: there is no such job.
     """
     job = _locked(session, job_id)
-    job.priority = priority
+    set_priority(job, priority)
     session.execute(
         update(Delivery)
         .where(Delivery.job_id == job_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.database.states import JobState
+from agent.database.states import JobState, Lane
 from agent.database.tables import Draft, Job, Study
 from agent.films.routing.rules import NO_RULE
 from agent.queue import jobs
@@ -73,6 +73,7 @@ def _next_revision(
         now=now,
         revision=study.revision,
         priority=job.priority,
+        lane=Lane(job.lane),
         due_at=now,
         actor=actor,
     )

@@ -86,8 +86,9 @@ class BoundedScp(ABC):
             PortUnavailable: the address and port cannot be bound.
             SettingsError: the TLS files are missing or do not fit.
         """
-        # pynetdicom's own handlers format every message that they see, also when nobody logs it.
+        # pynetdicom formats every message and identifier for its log, also when nobody logs it.
         _config.LOG_HANDLER_LEVEL = "none"
+        _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
         settings, name = self._settings, self._kind.name
         try:
             self._server = self._make_server()

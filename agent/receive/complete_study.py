@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import case, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
-from agent.database.states import JobState
+from agent.database.states import JobState, Lane
 from agent.database.tables import Job, JobEvent, Study
 from agent.foundation.errors import InstanceMissing, StoreUnavailable
 from agent.foundation.log import get_logger
@@ -32,6 +32,8 @@ ACTOR = "housekeeping"
 ARCHIVE_HOLDS_MORE = "archive-holds-more"
 _BATCH = 50
 _NOT_ASKED = ArchiveAnswer()
+# Thousands of studies from the archive do not delay the completion of a study that somebody waits for.
+_RANK = case({lane.value: lane.rank for lane in Lane}, value=Job.lane)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +222,7 @@ def _due(database: Database, now: datetime | None) -> list[tuple[int, int, str]]
                 Job.state == JobState.RECEIVING.value,
                 or_(Job.due_at <= moment, Job.force_at <= moment),
             )
-            .order_by(Job.priority, Job.due_at)
+            .order_by(_RANK, Job.priority, Job.due_at)
             .limit(_BATCH)
         ).all()
         return [(row.id, row.study_id, row.study_instance_uid) for row in rows]

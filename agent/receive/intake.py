@@ -28,19 +28,19 @@ from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
-from agent.database.states import JobState
+from agent.database.states import JobState, Lane
 from agent.database.tables import Document, Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY, Header
-from agent.objects.identity import contradicts, patient_of, patient_of_row
 from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
 from agent.orders.lookup import order_of
-from agent.orders.patients import current
 from agent.queue import jobs
 from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS
+from agent.queue.lanes import join
 from agent.queue.states import move
+from agent.receive.received_rows import begin_anew, complete, instance_of, names_another_patient
 
 SUPERSEDED = "superseded"
 ACTOR = "listener"
@@ -70,12 +70,18 @@ class Intake:
     """Writes received instances into the database."""
 
     def __init__(
-        self, database: Database, studies: StudySettings, site_of: Callable[[str], str] = lambda title: ""
+        self,
+        database: Database,
+        studies: StudySettings,
+        site_of: Callable[[str], str] = lambda title: "",
+        in_shadow: Callable[[str], bool] = lambda title: False,
     ) -> None:
-        """site_of: the name of the site that a calling AE title belongs to."""
+        """site_of: the name of the site that a calling AE title belongs to. in_shadow: whether its studies
+        are drafted in shadow.
+        """
         self._database = database
         self._studies = studies
-        self._site_of = site_of
+        self._site_of, self._in_shadow = site_of, in_shadow
         # SQLite allows one writer; unlike SQLite's file lock, this lock is fair.
         self._writer = threading.Lock() if database.is_sqlite else nullcontext()
 
@@ -87,11 +93,13 @@ class Intake:
         *,
         prior: bool = False,
         address: str = "",
+        lane: Lane | None = None,
     ) -> Receipt:
         """Enter one instance whose file is durable, and its study's job, in one transaction.
 
         prior: it was fetched for comparison and gets no job; if it is here already, it is a DUPLICATE,
-        whatever its bytes. address: the sender's, for the audit.
+        whatever its bytes. address: the sender's, for the audit. lane: `backfill` for what was retrieved to
+        be drafted; left out, it follows from the sender and the priority.
 
         Raises:
             DatabaseUnavailable: nothing was entered; the sender must be asked to retry.
@@ -99,7 +107,8 @@ class Intake:
         with self._writer, self._database.transaction() as session:
             if prior:
                 return self._receive_prior(session, header, file, calling_ae_title)
-            return self._receive(session, header, file, calling_ae_title, address)
+            lane = lane or (Lane.SHADOW if self._in_shadow(calling_ae_title) else Lane.ROUTINE)
+            return self._receive(session, header, file, calling_ae_title, address, lane)
 
     def quarantine(self, file: StoredFile, code: str, calling_ae_title: str) -> None:
         """Enter bytes that are not a usable instance; the same bytes are entered once.
@@ -159,7 +168,13 @@ class Intake:
         return self._studies.quiet_for_s(stat=priority == STAT_PRIORITY)
 
     def _receive(
-        self, session: Session, header: Header, file: StoredFile, calling_ae_title: str, address: str
+        self,
+        session: Session,
+        header: Header,
+        file: StoredFile,
+        calling_ae_title: str,
+        address: str,
+        lane: Lane,
     ) -> Receipt:
         if _is_ours(session, header):
             return Receipt(outcome=IntakeOutcome.OURS, revision=0)
@@ -168,14 +183,14 @@ class Intake:
         now = database_now(session)
         study = self._study(session, header, calling_ae_title, now)
         if study.prior:
-            _begin_anew(study, header, calling_ae_title, now)
+            begin_anew(study, header, calling_ae_title, now)
             study.site = self._site_of(calling_ae_title)
         known = session.scalars(
             select(Instance.sha256)
             .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False))
             .order_by(Instance.id)
         ).all()
-        another_patient = not is_key_object(header) and _names_another_patient(session, study, header)
+        another_patient = not is_key_object(header) and names_another_patient(session, study, header)
         if file.sha256 in known:
             if file.sha256 == known[-1] or not another_patient:
                 return _repeated(session, study, header, file, now)
@@ -185,11 +200,11 @@ class Intake:
             study.conflict = PATIENT_CONFLICT
         elif known and study.conflict is None:
             study.conflict = INSTANCE_CONFLICT
-        _complete(study, header)
+        complete(study, header)
         study.last_received_at = now
         priority = min(header.priority, _ordered_priority(session, study))
-        self._job(session, study, priority, changed=bool(known), now=now)
-        session.add(_instance(study, header, file, now))
+        self._job(session, study, priority, lane, changed=bool(known), now=now)
+        session.add(instance_of(study, header, file, now))
         session.flush()
         event = Event(
             action=Action.RECEIVED,
@@ -220,10 +235,10 @@ class Intake:
         if any(row.purged_at is None for row in held.values()):
             return Receipt(outcome=IntakeOutcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
         if study.prior:
-            if _names_another_patient(session, study, header):
+            if names_another_patient(session, study, header):
                 study.conflict = PATIENT_CONFLICT
-            _complete(study, header)
-        session.add(_instance(study, header, file, now, prior=True))
+            complete(study, header)
+        session.add(instance_of(study, header, file, now, prior=True))
         session.flush()
         return Receipt(outcome=IntakeOutcome.NEW, revision=study.revision, conflict=study.conflict)
 
@@ -263,7 +278,9 @@ class Intake:
             select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
         ).one_or_none()
 
-    def _job(self, session: Session, study: Study, stated: int, *, changed: bool, now: datetime) -> None:
+    def _job(
+        self, session: Session, study: Study, stated: int, lane: Lane, *, changed: bool, now: datetime
+    ) -> None:
         job = session.scalars(
             select(Job)
             .where(Job.study_id == study.id, Job.revision == study.revision)
@@ -272,7 +289,7 @@ class Intake:
             .with_for_update()
         ).first()
         if job is not None and job.state == JobState.RECEIVING and not changed:
-            job.priority = min(job.priority, stated)
+            join(job, lane, stated)
             job.due_at = now + timedelta(seconds=self._quiet_time_s(job.priority))
             job.updated_at = now
             return
@@ -281,7 +298,8 @@ class Intake:
             study.revision += 1
             # A forced job stays queued: its study has waited long enough for its draft.
             if job.state == JobState.RECEIVING or (job.state == JobState.QUEUED and not job.incomplete):
-                priority, force_at = min(priority, job.priority), job.force_at or force_at
+                join(job, lane, stated)
+                priority, lane, force_at = job.priority, Lane(job.lane), job.force_at or force_at
                 reason = f"revision {study.revision} takes its images and a later one"
                 move(session, job, JobState.CANCELED, now=now, code=SUPERSEDED, reason=reason, actor=ACTOR)
         jobs.enqueue(
@@ -290,6 +308,7 @@ class Intake:
             now=now,
             revision=study.revision,
             priority=priority,
+            lane=lane,
             due_at=now + timedelta(seconds=self._quiet_time_s(priority)),
             force_at=force_at,
             actor=ACTOR,
@@ -343,47 +362,4 @@ def _forget(session: Session, header: Header, file: StoredFile) -> None:
         delete(Instance).where(
             Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256
         )
-    )
-
-
-def _begin_anew(study: Study, header: Header, calling_ae_title: str, now: datetime) -> None:
-    """Turn a study that was only retrieved into an ordinary one: its sender's attributes now count."""
-    study.prior, study.conflict, study.revision, study.patient_content = False, None, 1, None
-    study.calling_ae_title, study.first_received_at = calling_ae_title[:16], now
-    for column in STUDY_COLUMNS:
-        setattr(study, column, getattr(header, column))
-
-
-def _complete(study: Study, header: Header) -> None:
-    """Fill columns that the study's earlier images left empty; an object in conflict adds nothing."""
-    if study.conflict == PATIENT_CONFLICT or is_key_object(header):
-        return
-    for column in STUDY_COLUMNS:
-        if not getattr(study, column) and getattr(header, column):
-            setattr(study, column, getattr(header, column))
-
-
-def _names_another_patient(session: Session, study: Study, header: Header) -> bool:
-    """Whether an image's patient cannot be the one in the study's row, as both are known now."""
-    known, named = (current(session, one) for one in (patient_of_row(study), patient_of(header)))
-    return contradicts(known, named)
-
-
-def _instance(
-    study: Study, header: Header, file: StoredFile, now: datetime, *, prior: bool = False
-) -> Instance:
-    return Instance(
-        study_id=study.id,
-        sop_instance_uid=header.sop_instance_uid,
-        sop_class_uid=header.sop_class_uid,
-        series_instance_uid=header.series_instance_uid,
-        transfer_syntax_uid=header.transfer_syntax_uid,
-        modality=header.modality,
-        body_part_examined=header.body_part_examined,
-        view_position=header.view_position,
-        sha256=file.sha256,
-        size_bytes=file.size_bytes,
-        revision=study.revision,
-        prior=prior,
-        received_at=now,
     )

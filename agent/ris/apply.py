@@ -20,6 +20,7 @@ from agent.hl7.message import Message
 from agent.objects.identity import patient_of_row
 from agent.orders.lookup import order_of
 from agent.orders.patients import current
+from agent.queue.lanes import set_priority
 from agent.queue.remake import judge_again, open_draft, remake
 from agent.reports.material import digest_of, one_line
 from agent.ris.merge import tell_patient
@@ -149,7 +150,7 @@ def _asked(session: Session, study: Study) -> str | None:
 def _hurry(session: Session, study: Study, order: Order, now: datetime) -> None:
     jobs = select(Job).where(Job.study_id == study.id, Job.kind == "draft", Job.state.in_(_WAITING))
     for job in session.scalars(jobs.with_for_update()):
-        job.priority = min(job.priority, order.priority)
+        set_priority(job, min(job.priority, order.priority))
 
 
 @_apply.register

@@ -103,7 +103,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     from agent.service.ticks import Housekeeper
 
     store = open_store(settings)
-    intake = Intake(database, settings.studies, settings.site_of)
+    intake = Intake(database, settings.studies, settings.site_of, settings.in_shadow)
     found = reconcile(database, store, intake)
     get_logger("listener").info("reconciled", count=found.ingested + found.quarantined + found.missing)
     recorder = Recorder(database, "listener")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from pydicom import Dataset
+from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext, build_context
 
@@ -24,10 +25,10 @@ from agent.network.scu import SYNTAXES
 from agent.receive.association import BoundedAssociation
 from agent.receive.bounded_scp import BoundedScp, Handlers, ScpKind
 from agent.receive.door_record import calling
+from agent.ups.encoding import as_encoded
 from agent.ups.foreign import dataset_of
 from agent.ups.manager import Manager, Reply
 from agent.ups.permissions import ANYBODY, Permissions
-from agent.ups.records import as_dataset
 from agent.ups.terms import EVENT, PULL, PUSH, QUERY, WATCH, ActionType, UpsStatus
 from dicom_sr.attributes import text
 
@@ -141,11 +142,12 @@ class UpsScp(BoundedScp):
             if not self._permits(association, Right.READ):
                 yield int(UpsStatus.NOT_AUTHORIZED), None
                 return
+            implicit = bool(UID(event.context.transfer_syntax).is_implicit_VR)
             for found in self._manager.find(dataset_of(event, "Identifier")):
                 if event.is_cancelled:
                     yield _CANCELED_FIND, None
                     return
-                yield _PENDING, as_dataset(found)
+                yield _PENDING, as_encoded(found, implicit=implicit)
         except DatabaseUnavailable:
             yield _OUT_OF_RESOURCES, None
         except WorkitemInvalid:

@@ -20,7 +20,8 @@ from agent.ups.matching import comparable_name, keys_of, matches, selected, sele
 from agent.ups.records import SEVERAL, URGENCY
 from dicom_sr.attributes import items, texts
 
-_BATCH, _FIRST_BATCH = 200, 20
+# The first answers come from a small batch; whoever reads on gets larger ones.
+_FIRST_BATCH, _BATCH = 20, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def find(database: Database, identifier: Dataset, page: PageRequest) -> Iterator
     after: tuple[int, int] | None = None
     passed = given = 0
     while page.limit is None or given < page.limit:
-        size = _BATCH
+        size = _FIRST_BATCH if after is None else _BATCH
         if page.limit is not None and after is None:
             size = min(_BATCH, max(_FIRST_BATCH, page.limit + page.offset))
         with database.reading() as session:

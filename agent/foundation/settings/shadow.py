@@ -23,6 +23,12 @@ class SiteSettings(Section):
     mode: Mode | None = Field(
         None, description="`live` or `shadow` for this site; `shadow.mode` when left out."
     )
+    weight: float = Field(
+        1,
+        gt=0,
+        le=1000,
+        description="Share of this site while several wait in one lane: 2 gets twice as many drafts as 1.",
+    )
 
 
 class ShadowSettings(Section):
@@ -81,6 +87,11 @@ class SitedSettings:
         """Return the name of the sender's site; empty where it belongs to none."""
         site = self._site(calling_ae_title)
         return "" if site is None else site.name
+
+    @property
+    def site_weights(self) -> dict[str, float]:
+        """The share of each site within a lane."""
+        return {site.name: site.weight for site in self.sites}
 
     def in_shadow(self, calling_ae_title: str) -> bool:
         """Whether studies of a sender are drafted in shadow, whatever the model is."""

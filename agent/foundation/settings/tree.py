@@ -273,7 +273,7 @@ class Settings(SitedSettings, BaseSettings):
     web: WebSettings = WebSettings()
     ups: UpsSettings = UpsSettings()
     sites: tuple[SiteSettings, ...] = Field(
-        (), description="The sites that send, for shadow mode and reports."
+        (), description="The sites that send: for turns in the queue, shadow mode, metrics and reports."
     )
     shadow: ShadowSettings = ShadowSettings()
     drift: DriftSettings = DriftSettings()

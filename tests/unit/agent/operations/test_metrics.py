@@ -128,3 +128,27 @@ def test_metrics_please_the_linter_of_prometheus(
         [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=60, check=False
     )
     assert (done.stderr.decode(), done.stdout.decode(), done.returncode) == ("", "", 0)
+
+
+def test_metrics_count_due_jobs_by_lane_and_site(database: Database, settings: Settings) -> None:
+    """What is not due, or has begun, is not in the backlog."""
+    now = now_of(database)
+    at = now - timedelta(seconds=30)
+    with database.transaction() as session:
+        for number, (lane, site, state, since) in enumerate(
+            (
+                ("stat", "north", "QUEUED", at),
+                ("backfill", "north", "QUEUED", at),
+                ("backfill", "north", "QUEUED", at),
+                ("backfill", "north", "QUEUED", now + timedelta(hours=1)),
+                ("routine", "", "GENERATING", at),
+            )
+        ):
+            study = add_study(session, f"1.2.{number}", at=at)
+            add_job(session, study, state, at=since, lane=lane, site=site)
+    text = exposition(read_status(database, settings), settings).decode()
+    assert [line for line in text.splitlines() if line.startswith("echo_agent_jobs_due{")] == [
+        'echo_agent_jobs_due{lane="stat",site="north"} 1.0',
+        'echo_agent_jobs_due{lane="backfill",site="north"} 2.0',
+    ]
+    assert 'echo_agent_jobs_due_seconds{lane="stat",site="north"} 3' in text

@@ -1,0 +1,59 @@
+"""The rows of a study and of its instances, filled from the attributes of the objects that arrive."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from agent.database.tables import Instance, Study
+from agent.objects.header import Header
+from agent.objects.identity import contradicts, patient_of, patient_of_row
+from agent.objects.rejection_note import is_key_object
+from agent.objects.store import StoredFile
+from agent.orders.patients import current
+from agent.queue.gate import PATIENT_CONFLICT, STUDY_COLUMNS
+
+
+def begin_anew(study: Study, header: Header, calling_ae_title: str, now: datetime) -> None:
+    """Turn a study that was only retrieved into an ordinary one: its sender's attributes now count."""
+    study.prior, study.conflict, study.revision, study.patient_content = False, None, 1, None
+    study.calling_ae_title, study.first_received_at = calling_ae_title[:16], now
+    for column in STUDY_COLUMNS:
+        setattr(study, column, getattr(header, column))
+
+
+def complete(study: Study, header: Header) -> None:
+    """Fill columns that the study's earlier images left empty; an object in conflict adds nothing."""
+    if study.conflict == PATIENT_CONFLICT or is_key_object(header):
+        return
+    for column in STUDY_COLUMNS:
+        if not getattr(study, column) and getattr(header, column):
+            setattr(study, column, getattr(header, column))
+
+
+def names_another_patient(session: Session, study: Study, header: Header) -> bool:
+    """Whether an image's patient cannot be the one in the study's row, as both are known now."""
+    known, named = (current(session, one) for one in (patient_of_row(study), patient_of(header)))
+    return contradicts(known, named)
+
+
+def instance_of(
+    study: Study, header: Header, file: StoredFile, now: datetime, *, prior: bool = False
+) -> Instance:
+    """Return the row of a received object, in the study's present revision."""
+    return Instance(
+        study_id=study.id,
+        sop_instance_uid=header.sop_instance_uid,
+        sop_class_uid=header.sop_class_uid,
+        series_instance_uid=header.series_instance_uid,
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        modality=header.modality,
+        body_part_examined=header.body_part_examined,
+        view_position=header.view_position,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        revision=study.revision,
+        prior=prior,
+        received_at=now,
+    )

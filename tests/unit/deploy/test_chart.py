@@ -1,0 +1,137 @@
+"""The Helm chart: rendered by Helm's own library, and checked against the schemas of Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+
+from agent.foundation.settings.tree import Settings
+
+KUBERNETES = ("1.27", "1.32")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "without KEDA": {"keda": {"enabled": False}, "worker": {"replicas": 3}},
+    "without page": {"web": {"enabled": False}},
+    "own ports": {
+        "config": {"listener": {"port": 104}, "web": {"port": 8443}},
+        "imagePullSecrets": [{"name": "x"}],
+    },
+    "inside only": {"listener": {"service": {"type": "ClusterIP", "annotations": {"a": "b"}}}},
+    "no backfill": {"keda": {"jobsPerWorker": {"backfill": 0}}},
+}
+
+
+@pytest.fixture
+def chart(repository: Path) -> Path:
+    """Where the chart lies."""
+    return repository / "deploy" / "chart"
+
+
+def render(chart: Path, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every manifest, as `helm template` writes them."""
+    with helm_python.Chart.load(str(chart)) as loaded:
+        files = loaded.render(values, name="demo", namespace="radiology")
+    return [one for text in files.values() for one in yaml.safe_load_all(text) if one]
+
+
+def pods(manifests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The pod of each deployment."""
+    return (one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment")
+
+
+def named(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """The manifest of this kind and name."""
+    (found,) = [one for one in manifests if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def test_chart_passes_lint(chart: Path) -> None:
+    """Helm's own linter finds nothing but that it has no icon."""
+    found = helm_python.lint(str(chart))
+    assert found["errors"] == []
+    assert [one["error"] for one in found["messages"]] == ["icon is recommended"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_chart_manifests_fit_the_schemas(chart: Path, variant: str, version: str) -> None:
+    """Every manifest of Kubernetes' own kinds is valid, strictly: no unknown field."""
+    manifests = render(chart, VARIANTS[variant])
+    for one in manifests:
+        if not one["apiVersion"].startswith("keda.sh/"):
+            kubernetes_validate.validate(one, version, strict=True)
+    assert {one["kind"] for one in manifests} >= {"ConfigMap", "Deployment", "Service"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_chart_pods_run_without_rights(chart: Path, variant: str) -> None:
+    """No root, no writable root, no capability, no token of the cluster."""
+    for pod in pods(render(chart, VARIANTS[variant])):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] == 10001
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"] + pod["initContainers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_chart_settings_are_valid(chart: Path) -> None:
+    """The settings in the ConfigMap are settings of ours; housekeeping has a process of its own."""
+    manifests = render(chart, {})
+    content = yaml.safe_load(named(manifests, "ConfigMap", "demo-config")["data"]["config.yaml"])
+    settings = Settings.model_validate(content)
+    assert settings.listener.keep_house is False
+    assert named(manifests, "Deployment", "demo-housekeeping")["spec"]["replicas"] == 1
+
+
+def test_chart_ports_are_those_of_the_settings(chart: Path) -> None:
+    """Container ports and probes follow the configuration."""
+    manifests = render(chart, VARIANTS["own ports"])
+    (listener,) = named(manifests, "Deployment", "demo-listener")["spec"]["template"]["spec"]["containers"]
+    assert [one["containerPort"] for one in listener["ports"]] == [104]
+    assert listener["readinessProbe"]["tcpSocket"]["port"] == 104
+
+
+def test_chart_leaves_the_number_of_workers_to_keda(chart: Path) -> None:
+    """With KEDA the deployment names no number, else every upgrade would reset it; without it does."""
+    scaled = named(render(chart, {}), "Deployment", "demo-worker")
+    fixed = named(render(chart, VARIANTS["without KEDA"]), "Deployment", "demo-worker")
+    assert ("replicas" in scaled["spec"], fixed["spec"]["replicas"]) == (False, 3)
+    assert not [one for one in render(chart, VARIANTS["without KEDA"]) if one["kind"] == "ScaledObject"]
+
+
+def test_chart_scales_by_every_lane(chart: Path) -> None:
+    """One query for each lane that is not left out, with its own number of jobs for a worker."""
+    triggers = named(render(chart, {}), "ScaledObject", "demo-worker")["spec"]["triggers"]
+    assert {one["name"]: one["metadata"]["targetQueryValue"] for one in triggers} == {
+        "stat": "2",
+        "routine": "50",
+        "shadow": "200",
+        "backfill": "1000",
+    }
+    less = named(render(chart, VARIANTS["no backfill"]), "ScaledObject", "demo-worker")["spec"]["triggers"]
+    assert sorted(one["name"] for one in less) == ["routine", "shadow", "stat"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"worker": {"replica": 3}},
+        {"keda": {"jobsPerWorker": {"urgent": 1}}},
+        {"listener": {"replicas": 0}},
+        {"secretName": ""},
+    ],
+)
+def test_chart_refuses_values_that_it_does_not_know(chart: Path, values: dict[str, Any]) -> None:
+    """A misspelt value stops the installation, instead of being ignored."""
+    with helm_python.Chart.load(str(chart)) as loaded, pytest.raises(helm_python.HelmError):
+        loaded.validate_schema(values)
