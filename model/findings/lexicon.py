@@ -28,7 +28,8 @@ WORDS = (
     "towards", "repairs", "retractions", "elided", "nouns_follow_not", "answers_no", "comma", "not",
     "none", "one", "clear", "through_lists", "explains", "or", "answers_yes", "excepts", "portions",
     "pronouns", "relatives", "showed", "conditionals", "ends_of_devices", "changes", "former", "months",
-    "grades_behind", "clause_signs", "leads", "changed", "that_there", "verbs_of_several",
+    "grades_behind", "clause_signs", "leads", "changed", "that_there",
+    "denies_each", "opens_clause", "verbs_of_several",
 )  # fmt: skip
 
 

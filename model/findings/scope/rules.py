@@ -138,14 +138,23 @@ def reopened(case: Case) -> Context | None:
 
 def denied_end(case: Case) -> Context | None:
     """A denied end leaves the finding present: "no evidence that the effusion has resolved"."""
-    denials = [s for s in case.governing if s.kind == "negated"]
+    pack = case.marked.pack.words
     ends = {(c.start, c.end) for c in case.marked.changes if c.key == "resolved"}
-    for end in (s for s in denials if not s.forward and (s.cue.start, s.cue.end) in ends):
+    for end in (s for s in case.governing if not s.forward and (s.cue.start, s.cue.end) in ends):
         between = case.marked.words[case.mention.end : end.cue.start]
-        if not _SIGNS.isdisjoint(between):
-            continue
-        for denial in (s for s in denials if s.forward and s.cue.end <= case.mention.start):
-            return Context(Status.AFFIRMED, denial.cue, denial, "denied-end")
+        others = any(case.mention.end <= m.start < end.cue.start for m in case.mentions)
+        parted = others or not (_SIGNS | pack["and"] | pack["or"] | _PRONOUNS).isdisjoint(between)
+        for cue in (s for s in case.governing if s.forward and s.cue.end <= case.mention.start):
+            first, last = case.marked.words[cue.cue.start], case.marked.words[cue.cue.end - 1]
+            before = case.marked.words[cue.cue.end : case.mention.start]
+            direct = not any(cue.cue.end <= m.start < case.mention.start for m in case.mentions)
+            each = first in pack["denies_each"] and "," not in between
+            if not _SIGNS.isdisjoint(before):
+                continue  # "no drain, effusion gone"
+            if cue.kind == "negated" and ((direct and not parted) or each):
+                return Context(Status.AFFIRMED, cue.cue, cue, "denied-end")
+            if cue.kind == "uncertain" and last in pack["opens_clause"] and not parted:
+                return Context(Status.UNCERTAIN, cue.cue, cue, "denied-end")
     return None
 
 
@@ -159,6 +168,7 @@ def nearest_cue(case: Case) -> Context | None:
 
 
 _SIGNS = frozenset((",", ";", ".", "-", "(", ":"))
+_PRONOUNS = frozenset(("it", "they", "which", "that", "these", "those"))
 _BOTH = frozenset(("negated", "uncertain"))
 # Each rule with the kinds of cues without which it cannot decide.
 RULES: tuple[tuple[Rule, frozenset[str]], ...] = (

@@ -223,6 +223,7 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
     passed_mention = False
     if _has_own_subject(marked, cue, mentions):
         return cue.start
+    apposed = words[cue.start - 1 : cue.start] == (",",)  # "opacity, likely atelectasis, has cleared"
     for index in range(cue.start - 1, -1, -1):
         word = words[index]
         if word in pack["clause_signs"] and passed_mention:
@@ -236,7 +237,7 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
         listed = word in parting and passed_mention and not _is_of_several(marked, index, cue)
         if listed and _statement_before(marked, index):
             return index + 1
-        if listed and word == "," and _is_described(marked, index, cue, mentions):
+        if listed and word == "," and not apposed and _is_described(marked, index, cue, mentions):
             return index + 1
         passed_mention = passed_mention or any(m.start == index for m in mentions)
     return 0
@@ -300,11 +301,13 @@ def _is_described(marked: Marked, index: int, cue: Span, mentions: Sequence[Span
     def inside(spans: Sequence[Span]) -> bool:
         return any(begin <= s.start and s.end <= index for s in spans)
 
-    sided = inside(marked.sides) and not any(index < s.start < cue.start for s in marked.sides)
+    own = {s.key for s in marked.sides if begin <= s.start and s.end <= index}
+    sided = bool(own) and own != {s.key for s in marked.sides if index < s.start < cue.start}
     statements = [m for m in mentions if m.kind == "statement"]
     # "Enlarged heart": an adjective that is a part of the term.
     enlarged = [t for t in marked.terms if any(s.start == t.start and s.end < t.end for s in marked.states)]
-    return sided or any(map(inside, (marked.severities, marked.changes, statements, enlarged)))
+    old = not marked.pack.words["old"].isdisjoint(marked.words[begin:index])
+    return sided or old or any(map(inside, (marked.severities, marked.changes, statements, enlarged)))
 
 
 def _statement_before(marked: Marked, index: int) -> bool:

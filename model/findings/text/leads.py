@@ -50,16 +50,17 @@ def _goes_on(text: str, previous: Sentence, sentence: Sentence, reader: Reader) 
 
 
 def _lead(line: str, reader: Reader) -> str:
-    """A line that ends in words that deny, hedge or ask, without its colon; empty if it does not."""
-    lead = line.split("\n", 1)[0].rstrip(" :")
-    if len(lead) > _LONGEST_LEAD:
+    """A line that ends in words that deny, hedge or ask; empty if it does not."""
+    line = line.split("\n", 1)[0].strip()
+    if len(line) > _LONGEST_LEAD:
         return ""
-    marked = reader.mark(lead)
-    leads = marked.pack.words["leads"]
-    end = len(marked.words)
-    while end and marked.words[end - 1] in leads and not any(c.end == end for c in marked.cues):
-        end -= 1
+    marked = reader.mark(line)
     if any(t.kind in ("synonym", "weak") for t in marked.terms):
         return ""
-    opens = any(c.end == end and c.kind.startswith("before:") for c in marked.cues)
-    return lead if opens else ""
+    ends = {c.end for c in marked.cues if c.kind.startswith("before:")}
+    if len(marked.words) in ends:  # "Not seen:": the colon is a part of the cue
+        return line
+    end = len(marked.words) - (marked.words[-1:] == (":",))
+    while end and end not in ends and marked.words[end - 1] in marked.pack.words["leads"]:
+        end -= 1
+    return line.rstrip(" :") if end in ends else ""
