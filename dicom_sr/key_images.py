@@ -23,8 +23,10 @@ from dicom_sr import codes
 from dicom_sr.assembly import file_meta_of
 from dicom_sr.attributes import integer, items, text
 from dicom_sr.identifiers import derived_uid
+from dicom_sr.labels import NOTE_DESCRIPTION
 from dicom_sr.sheet import Outcome, Sheet, sheet_of
 from dicom_sr.sheet_objects import FROM_REPORT
+from dicom_sr.values import BANNER
 
 _SERIES_NUMBER = 9040
 # The Structured Report Storage classes: what the evidence has besides images.
@@ -74,7 +76,7 @@ def build_key_images(report: Dataset, outcome: Outcome, *, font: Path | None = N
         instance_number=1,
         manufacturer=text(report, "Manufacturer"),
     )
-    return _finished(made, report, sheet)
+    return _finished(made, report, sheet, outcome)
 
 
 def key_images_uid(report_uid: str) -> str:
@@ -82,7 +84,7 @@ def key_images_uid(report_uid: str) -> str:
     return derived_uid("key-images", report_uid)
 
 
-def _finished(made: Dataset, report: Dataset, sheet: Sheet) -> Dataset:
+def _finished(made: Dataset, report: Dataset, sheet: Sheet, outcome: Outcome) -> Dataset:
     """Return the document with the patient, study, software and times of document B, and nothing random."""
     document = Dataset()
     for element in made:
@@ -91,9 +93,18 @@ def _finished(made: Dataset, report: Dataset, sheet: Sheet) -> Dataset:
     for keyword in (*FROM_REPORT, "ReferencedRequestSequence"):
         if keyword in report:
             document[keyword] = report[keyword]
-    document.SeriesDescription = sheet.title
+    document.SeriesDescription = _series(sheet, outcome)
     document.file_meta = file_meta_of(document)
     return document
+
+
+def _series(sheet: Sheet, outcome: Outcome) -> str:
+    """Return the series description, as viewers list it."""
+    if outcome in ("rejected", "withdrawn"):
+        return NOTE_DESCRIPTION
+    if BANNER in sheet.banner:
+        return f"AI key images {BANNER}"
+    return "Key images of a verified report" if sheet.verified else "AI PRE-DRAFT key images (unverified)"
 
 
 def _description(sheet: Sheet) -> str:

@@ -16,6 +16,7 @@ from agent.commands import (
     database,
     dead,
     draft,
+    fhir,
     hl7,
     inspect,
     purge,
@@ -78,6 +79,7 @@ sr_app = _group("Check and read Structured Reports.")
 user_app = _group("People who may sign in to the worklist.")
 audit_app = _group("The audit record: who did what.")
 hl7_app = _group("Messages of the RIS (HL7 v2).")
+fhir_app = _group("Results for FHIR servers.")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
 shadow_app = _group("Drafts that go nowhere, against the signed reports.")
 config_app = _group("Check and show the configuration.")
@@ -118,6 +120,7 @@ shadow_app.command("disagreements")(shadow.disagreements)
 shadow_app.command("drift")(shadow.drift)
 shadow_app.command("models")(shadow.models)
 hl7_app.command("try")(hl7.try_message)
+fhir_app.command("try")(fhir.try_bundle)
 ups_app.command("serve")(ups.serve)
 ups_app.command("list")(ups.list_workitems)
 ups_app.command("show")(ups.show)
@@ -144,6 +147,7 @@ app.add_typer(sr_app, name="sr")
 app.add_typer(audit_app, name="audit")
 app.add_typer(shadow_app, name="shadow")
 app.add_typer(hl7_app, name="hl7")
+app.add_typer(fhir_app, name="fhir")
 app.add_typer(ups_app, name="ups")
 app.add_typer(config_app, name="config")
 app.add_typer(user_app, name="user")

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 from agent.films.routing.rules import Router, router_of
 from agent.films.study import read_study
 from agent.foundation.clock import Clock, SystemClock
+from agent.foundation.errors import UnusableFile
 from agent.foundation.failure import describe
 from agent.foundation.settings.tree import Settings
 from agent.objects.header import Header, read_stored
 from agent.reports.compose import algorithm_of, draft_record
 from agent.reports.material import Material, flags_of, indication_of
+from agent.reports.publish import Record
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
 from model.findings.types import Presence
 
 if TYPE_CHECKING:
+    from model.drafts.draft import DraftText
     from model.reporting.reporter import Reporter
 
 
@@ -48,14 +51,32 @@ def draft_files(
         SettingsError: the site's vocabulary cannot be used.
     """
     groups, failed = _by_study(_files(paths))
-    run = _Run(
-        settings=settings,
-        router=router_of(settings),
-        reporter=load_reporter(settings),
-        output=output,
-        moment=(clock or SystemClock()).now().astimezone(),
-    )
+    run = _run_of(settings, output, clock)
     return (*failed, *(_draft_alone(uid, files, run) for uid, files in groups.items()))
+
+
+def draft_records(
+    paths: Iterable[Path], settings: Settings, *, clock: Clock | None = None
+) -> tuple[Record, ...]:
+    """Draft every study among the files that a rule accepts; return the records as a worker would write them.
+
+    Raises:
+        ModelError: the checkpoint does not load.
+        UnusableFile: a file is no DICOM image, or no study is accepted.
+        AgentError, StructuredReportError: a study cannot be drafted.
+    """
+    groups, failed = _by_study(_files(paths))
+    run = _run_of(settings, None, clock)
+    if failed:
+        raise UnusableFile(f"{failed[0].study_instance_uid}: {failed[0].reason}")
+    records = []
+    for uid, files in groups.items():
+        selection = run.router.select([header for _path, header in files])
+        if not selection.accepted:
+            raise UnusableFile(f"study {uid}: {selection.reason}")
+        _, record = _record(files, selection.accepted, run)
+        records.append(record)
+    return tuple(records)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +88,16 @@ class _Run:
     reporter: Reporter
     output: Path | None
     moment: datetime
+
+
+def _run_of(settings: Settings, output: Path | None, clock: Clock | None) -> _Run:
+    return _Run(
+        settings=settings,
+        router=router_of(settings),
+        reporter=load_reporter(settings),
+        output=output,
+        moment=(clock or SystemClock()).now().astimezone(),
+    )
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -107,18 +138,7 @@ def _draft(uid: str, files: Sequence[tuple[Path, Header]], run: _Run) -> Drafted
             reason=selection.reason,
             findings={},
         )
-    accepted = {id(header) for header in selection.accepted}
-    material = _material([path for path, header in files if id(header) in accepted], run)
-    (draft,) = run.reporter.draft_many([(material.images, material.context)])
-    record = draft_record(
-        draft,
-        material,
-        algorithm_of(run.reporter.identity),
-        run.settings.urgency,
-        revision=1,
-        created=run.moment,
-        predecessors={"comprehensive3d": None},
-    )
+    draft, record = _record(files, selection.accepted, run)
     pair = record.documents["comprehensive3d"]
     documents = {"findings": encode(pair.findings), "report": encode(pair.report)}
     return Drafted(
@@ -134,6 +154,25 @@ def _draft(uid: str, files: Sequence[tuple[Path, Header]], run: _Run) -> Drafted
         flags=tuple(flag["text"] for flag in record.content["flags"]),
         sr=() if run.output is None else _write(run.output / uid, documents),
     )
+
+
+def _record(
+    files: Sequence[tuple[Path, Header]], chosen: Sequence[Header], run: _Run
+) -> tuple[DraftText, Record]:
+    """Return the network's draft of the chosen images, and its record."""
+    accepted = {id(header) for header in chosen}
+    material = _material([path for path, header in files if id(header) in accepted], run)
+    (draft,) = run.reporter.draft_many([(material.images, material.context)])
+    record = draft_record(
+        draft,
+        material,
+        algorithm_of(run.reporter.identity),
+        run.settings.urgency,
+        revision=1,
+        created=run.moment,
+        predecessors={"comprehensive3d": None},
+    )
+    return draft, record
 
 
 def _material(paths: Sequence[Path], run: _Run) -> Material:

@@ -21,7 +21,7 @@ from agent.database.states import UNSENT, DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job
 from agent.fhir.bundle import write_bundle
 from agent.foundation.document_roles import PAIR, DocumentRole
-from agent.foundation.errors import DeliveryRefused
+from agent.foundation.errors import DeliveryRefused, NotFound
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.hl7.result_message import write_result
 from agent.queue import deliveries
@@ -64,7 +64,7 @@ def write_messages(
     destinations = [one for one in settings.destinations if one.takes_messages]
     for destination in destinations:
         _retract_due(session, draft.study_id, job, destination, settings, now=now, writers=writers)
-        status = next_status(draft.outcome, _told(session, draft, destination.name))
+        status = next_status(draft.outcome, told_last(session, draft, destination.name))
         if status is not None:
             _write(session, draft, job, destination, settings, status, now=now, writers=writers)
 
@@ -103,7 +103,7 @@ def retract(
 
 def may_retract(session: Session, draft: Draft, destination: DestinationSettings) -> bool:
     """Whether a withdrawn draft is what a destination was told last."""
-    told = _told(session, draft, destination.name)
+    told = told_last(session, draft, destination.name)
     return told is not None and told.draft_id == draft.id and told.status is not Status.WITHDRAWN
 
 
@@ -120,29 +120,7 @@ def _write(
 ) -> None:
     withdrawn = draft.withdrawal is not None
     main = DocumentRole.RETRACTION if withdrawn else DocumentRole.MESSAGE
-    pair = session.scalars(
-        select(Document).where(Document.draft_id == draft.id, Document.role.in_(PAIR)).order_by(Document.id)
-    ).all()
-    findings = next(row for row in pair if row.role == DocumentRole.FINDINGS)
-    result = result_of(
-        _header(findings),
-        draft.content,
-        uid=message_uid(findings.sop_instance_uid, destination.name, main),
-        status=status,
-        report="" if status is Status.WITHDRAWN else draft.text,
-        revision=draft.revision,
-        priority=draft.urgency,
-        model_name=draft.model_name,
-        demonstration=draft.demonstration,
-        documents=_names(pair, destination),
-        created=draft.created_at if not withdrawn else now,
-        reason=CORRECTED_PATIENT if withdrawn else "",
-    )
-    result = replace(
-        result,
-        earlier=_earlier(session, draft.study_id, destination),
-        pdf=b"" if status is Status.WITHDRAWN else _pdf(session, draft, destination),
-    )
+    findings, result = result_for(session, draft, destination, status, now=now)
     for role, content in writers[destination.kind](destination, result):
         own = main if role is DocumentRole.MESSAGE else role
         uid = message_uid(findings.sop_instance_uid, destination.name, own)
@@ -160,6 +138,43 @@ def _write(
             ),
         )
     session.flush()
+
+
+def result_for(
+    session: Session, draft: Draft, destination: DestinationSettings, status: Status, *, now: datetime
+) -> tuple[Document, Result]:
+    """Return what a destination is told of a draft, and the draft's document A, which names the patient.
+
+    Raises:
+        NotFound: the draft has no documents, because it is in shadow.
+    """
+    withdrawn = draft.withdrawal is not None
+    main = DocumentRole.RETRACTION if withdrawn else DocumentRole.MESSAGE
+    pair = session.scalars(
+        select(Document).where(Document.draft_id == draft.id, Document.role.in_(PAIR)).order_by(Document.id)
+    ).all()
+    findings = next((row for row in pair if row.role == DocumentRole.FINDINGS), None)
+    if findings is None:
+        raise NotFound("the draft has no documents: it is in shadow")
+    result = result_of(
+        _header(findings),
+        draft.content,
+        uid=message_uid(findings.sop_instance_uid, destination.name, main),
+        status=status,
+        report="" if status is Status.WITHDRAWN else draft.text,
+        revision=draft.revision,
+        priority=draft.urgency,
+        model_name=draft.model_name,
+        demonstration=draft.demonstration,
+        documents=_names(pair, destination),
+        created=draft.created_at if not withdrawn else now,
+        reason=CORRECTED_PATIENT if withdrawn else "",
+    )
+    return findings, replace(
+        result,
+        earlier=_earlier(session, draft.study_id, destination),
+        pdf=b"" if status is Status.WITHDRAWN else _pdf(session, draft, destination),
+    )
 
 
 def _store(
@@ -235,7 +250,7 @@ def _names(pair: Sequence[Document], destination: DestinationSettings) -> list[D
     ]
 
 
-def _told(session: Session, draft: Draft, destination: str) -> Told | None:
+def told_last(session: Session, draft: Draft, destination: str) -> Told | None:
     """Return what a destination was told last of the draft's study; what it surely never got is left out.
 
     A message that a later one waits for counts: it will have arrived by then.

@@ -1,0 +1,83 @@
+"""What a destination of messages would be sent of a draft; nothing is stored and nothing is sent."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+
+from pydicom import dcmread
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.session import database_now
+from agent.database.tables import Draft, Study
+from agent.fhir.check import problems_of as problems_of
+from agent.foundation.document_roles import PAIR, DocumentRole
+from agent.foundation.errors import NotFound
+from agent.foundation.settings.tree import DestinationSettings
+from agent.reports.messages import WRITERS, message_uid, result_for, told_last
+from agent.reports.publish import DEFAULT_VARIANT, Record
+from agent.reports.result_of import result_of
+from agent.results.result import DocumentName
+from agent.results.status import Status, next_status
+from dicom_sr.document import encode
+
+
+def preview(session: Session, study_instance_uid: str, destination: DestinationSettings) -> bytes:
+    """Return the main message of a study's newest draft or verdict, in its present status.
+
+    Where the destination has been told of it already, that is the message of the same status once more.
+
+    Raises:
+        NotFound: the study is not here, or has no draft that a destination may be told of.
+    """
+    draft = session.scalars(
+        select(Draft)
+        .join(Study, Study.id == Draft.study_id)
+        .where(Study.study_instance_uid == study_instance_uid)
+        .order_by(Draft.id.desc())
+        .limit(1)
+    ).first()
+    if draft is None:
+        raise NotFound("no draft of a study of this UID is here")
+    told = told_last(session, draft, destination.name)
+    if draft.withdrawal is not None:
+        status: Status | None = Status.WITHDRAWN
+    elif told is not None and told.draft_id == draft.id:
+        status = told.status
+    else:
+        status = next_status(draft.outcome, told)
+    if status is None:
+        raise NotFound("of what became of this study a destination is told nothing")
+    _, result = result_for(session, draft, destination, status, now=database_now(session))
+    return WRITERS[destination.kind](destination, result)[0][1]
+
+
+def preview_of_record(record: Record, destination: DestinationSettings, created: datetime) -> bytes:
+    """Return the main message of a draft that is in no database, as its first revision.
+
+    created: when it was drafted, aware.
+    """
+    pair = record.documents[DEFAULT_VARIANT]
+    findings = dcmread(io.BytesIO(encode(pair.findings)))
+    result = result_of(
+        findings,
+        record.content,
+        uid=message_uid(str(findings.SOPInstanceUID), destination.name, DocumentRole.MESSAGE),
+        status=Status.UNVERIFIED,
+        report=record.text,
+        revision=1,
+        priority=record.urgency,
+        model_name=record.model_name,
+        demonstration=record.demonstration,
+        documents=[
+            DocumentName(
+                role=role.value,
+                sop_class_uid=str(document.SOPClassUID),
+                sop_instance_uid=str(document.SOPInstanceUID),
+            )
+            for role, document in zip(PAIR, (pair.findings, pair.report), strict=True)
+        ],
+        created=created,
+    )
+    return WRITERS[destination.kind](destination, result)[0][1]
