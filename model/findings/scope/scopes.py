@@ -103,8 +103,10 @@ def _postposed(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
     follows = cue.end < len(words) and words[cue.end] not in (",", ";", ".", ")", "/", "(")
     behind = any(cue.end <= m.start <= cue.end + 6 for m in mentions) and follows
     before = cue.start > 0 and any(m.end <= cue.start for m in mentions)
-    if text in marked.pack.words["answers_no"]:  # an answer: "Effusion: no"
-        return before and not behind and words[cue.start - 1] in (":", "(")
+    if text in marked.pack.words["answers_no"]:  # an answer: "Effusion: no", "right effusion, absent"
+        sign = words[cue.start - 1]
+        alone = cue.end == len(words) or words[cue.end] in (",", ";", ".")
+        return before and not behind and (sign in (":", "(") or (sign == "," and alone))
     return before and not behind
 
 

@@ -34,7 +34,7 @@ def test_shared_cases_are_all_read_right(shared_data: Path, name: str) -> None:
     [
         ("dictations_blind.txt", 180, 0.98),
         ("dictations_blind_unread.txt", 168, 0.98),
-        ("dictation_kinds.txt", 480, 1.0),
+        ("dictation_kinds.txt", 510, 1.0),
         ("dictations_blind_kinds.txt", 159, 0.88),
         ("dictations_blind_zh.txt", 84, 0.97),
         ("dictations_blind_de.txt", 70, 1.0),
