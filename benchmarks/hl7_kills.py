@@ -1,6 +1,6 @@
 """Kill the agent between send and ACK, and between receive and ACK, and count what became of the messages.
 
-    python benchmarks/hl7_kills.py [--kills N] [--seed N] [--json]
+    python benchmarks/hl7_kills.py [--kills N] [--seconds S] [--seed N] [--json]
 
 Processes of their own (`echo-agent listen`, `echo-agent deliver`) on SQLite. Half of the kills are of the
 listener, while a RIS sends orders and signed reports, each until it is acknowledged; half of the deliverer,
@@ -106,14 +106,22 @@ class Starter:
 
 
 def kill(
-    starter: Starter, role: str, times: int, chance: Random, prepare: Callable[[], None] = lambda: None
+    starter: Starter,
+    role: str,
+    times: int,
+    chance: Random,
+    *,
+    until: float,
+    prepare: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
     """Start a role again and again, each time to be killed; return how often it died where.
 
-    prepare: called before each start.
+    until: no new start after this moment (s, monotonic). prepare: called before each start.
     """
     places: Counter[str] = Counter()
     for number in range(times):
+        if monotonic() > until:
+            break
         prepare()
         place = PLACES[role][number % len(PLACES[role])]
         starter.start(role, f"{place}:{chance.choice((1, 1, 2))}" if place else "")
@@ -187,7 +195,7 @@ def unsettled(database: Database) -> int:
         return session.scalar(select(func.count()).select_from(Delivery).where(waiting)) or 0
 
 
-def run(kills: int, seed: int, folder: Path) -> dict[str, object]:
+def run(kills: int, seconds: float, seed: int, folder: Path) -> dict[str, object]:
     """Kill, let everything come to its end, and return the counts."""
     began, chance, receiver = monotonic(), Random(seed), Receiver()
     settings, port = configuration(folder, receiver.port)
@@ -196,12 +204,13 @@ def run(kills: int, seed: int, folder: Path) -> dict[str, object]:
     share = {"deliver": kills - kills // 2, "listen": kills // 2}
     starter = Starter(folder)
     outbox = Outbox(database, settings)
-    places = kill(starter, "deliver", share["deliver"], chance, outbox.fill)
+    half, whole = began + seconds / 2, began + seconds
+    places = kill(starter, "deliver", share["deliver"], chance, until=half, prepare=outbox.fill)
     _finish(starter, "deliver", lambda: unsettled(database) == 0)
     receiver.close()
     sender = Sender(port, incoming())
     sender.start()
-    places += kill(starter, "listen", share["listen"], chance)
+    places += kill(starter, "listen", share["listen"], chance, until=whole)
     sender.enough.set()
     _finish(starter, "listen", lambda: not sender.is_alive())
     starter.close()
@@ -247,6 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="over both roles")
+    parser.add_argument("--seconds", type=float, default=3600, help="no kill after so long")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="the last line of the output is JSON")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this new folder")
@@ -255,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging(LogSettings(level="error"))
     folder = wanted.keep or Path(tempfile.mkdtemp(prefix="echo-agent-hl7-kills-"))
     folder.mkdir(exist_ok=True)
-    result = run(wanted.kills, wanted.seed, folder)
+    result = run(wanted.kills, wanted.seconds, wanted.seed, folder)
     right = not any(result[name] for name in Account.__slots__)
     if right and wanted.keep is None:
         shutil.rmtree(folder)

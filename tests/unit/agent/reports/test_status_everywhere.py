@@ -68,18 +68,16 @@ def correct_patient(study: StudyCourse) -> None:
 
 # What becomes of a study; what HL7 is told (OBR-25) and FHIR (DiagnosticReport.status), in order.
 COURSES: dict[str, tuple[tuple[Act, ...], str, str]] = {
-    "unverified draft": ((draft(),), "R", "p"),
-    "revised draft": ((draft(), draft(2)), "RR", "pp"),
-    "accepted": ((draft(), accept), "RF", "pf"),
+    "draft, revised, accepted, corrected, corrected again": (
+        (draft(), draft(2), accept, change, accept),
+        "RRFCC",
+        "ppfaa",
+    ),
     "accepted with changes": ((draft(), change), "RF", "pf"),
-    "rejected": ((draft(), reject), "RX", "pe"),
     "rejected, then drafted anew": ((draft(), reject, draft(2)), "RXR", "pep"),
     "rejected, then verified": ((draft(), reject, change), "RXF", "pef"),
     "verified, then rejected": ((draft(), accept, reject), "RFX", "pfe"),
-    "corrected later": ((draft(), accept, change), "RFC", "pfa"),
-    "corrected twice": ((draft(), accept, change, accept), "RFCC", "pfaa"),
-    "late image after the verdict": ((draft(), accept, draft(2)), "RF", "pf"),
-    "late image, then the verdict": ((draft(), accept, draft(2), change), "RFC", "pfa"),
+    "late image after the verdict, then another one": ((draft(), accept, draft(2), change), "RFC", "pfa"),
     "withdrawn": ((draft(), correct_patient), "RXR", "pep"),
 }
 
@@ -124,10 +122,10 @@ def outcome_of(house: House, claim: DeliveryClaim) -> tuple[str, str]:
 
 # The same where nothing could be delivered until the end: what was never sent is not taken back.
 LATE: dict[str, tuple[tuple[Act, ...], str, str]] = {
-    "corrected twice": COURSES["corrected twice"],
-    "rejected, then drafted anew": COURSES["rejected, then drafted anew"],
-    "withdrawn": (COURSES["withdrawn"][0], "R", "p"),
+    name: COURSES[name]
+    for name in ("draft, revised, accepted, corrected, corrected again", "rejected, then drafted anew")
 }
+LATE["withdrawn"] = (COURSES["withdrawn"][0], "R", "p")
 
 
 @pytest.mark.parametrize(
