@@ -1,4 +1,4 @@
-"""Events over a WebSocket: whoever has opened a channel hears what its subscriptions bring, from then on.
+"""Events over a WebSocket: an open channel receives the events of its subscriptions from then on.
 
 What happened while a channel was closed is not repeated: the subscriber searches again when it is back, as
 IHE AIW-I asks. One that reads too slowly is disconnected with 1013 (try again later), and does the same.
@@ -28,7 +28,7 @@ from agent.ups.terms import EVENT
 MOST_CHANNELS = 200
 # Events that wait for one subscriber to read them, at most.
 MOST_WAITING = 500
-# A subscriber has nothing to say; some send a word now and then to keep the connection open.
+# Subscribers need not send anything; some send short messages to keep the connection open.
 MOST_HEARD = 1000
 _EVERY_S = 0.25
 _BATCH = 200
@@ -53,7 +53,7 @@ class Channel:
     def __init__(self, database: Database, *, permissions: Permissions = ANYBODY) -> None:
         self._database = database
         self._permissions = permissions
-        # All of this lives in the server's one event loop.
+        # All of this runs in the server's single event loop.
         self._listeners: set[_Listener] = set()
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -75,7 +75,7 @@ class Channel:
             if code is not None:
                 await socket.close(code=code)
         except (WebSocketDisconnect, RuntimeError, DatabaseUnavailable):
-            return  # the peer has gone, or finds the state by a search when the database is back
+            return  # the peer is gone, or will search again once the database is back
         finally:
             self._listeners.discard(listener)
 
@@ -88,7 +88,7 @@ class Channel:
         return Right.SUBSCRIBE in rights and (own or Right.SUBSCRIBE_OTHERS in rights)
 
     async def _start_reader(self) -> int:
-        """Have events read from now on, and return the newest one's row.
+        """Start reading events, and return the row of the newest one.
 
         One reader serves all channels and ends with the last one.
         """
@@ -168,7 +168,7 @@ async def _send_all(socket: WebSocket, listener: _Listener) -> None:
 
 
 async def _hear(socket: WebSocket) -> int | None:
-    """Read what a subscriber says, which means nothing; return a code where it says too much."""
+    """Discard what a subscriber sends; return a close code if it sends too much."""
     for _ in range(MOST_HEARD):
         received = await socket.receive()
         if received["type"] == "websocket.disconnect":

@@ -1,4 +1,4 @@
-"""How a job's life reads as the life of a workitem. Pure.
+"""The states of a job as the states of a workitem. Pure.
 
 Source: PS3.4 CC.1.1 (states), PS3.3 C.30.1 (input readiness).
 """
@@ -36,7 +36,7 @@ PROGRESS = {
 
 
 def step_of(job: Job) -> StepState:
-    """Return the state of a job's workitem; a draft of shadow mode is for nobody, so that it is CANCELED."""
+    """Return the state of a job's workitem; CANCELED for a draft in shadow mode, which nobody gets."""
     if job.state == JobState.DRAFTED.value and job.code == SHADOW:
         return StepState.CANCELED
     return STATES[JobState(job.state)]
@@ -55,7 +55,7 @@ def must_begin_anew(present: StepState, wanted: StepState) -> bool:
 
 
 def steps_between(present: StepState, wanted: StepState) -> list[StepState]:
-    """The states on the way; from SCHEDULED to a final one the way leads through IN PROGRESS."""
+    """The states in between: a final state is reached from SCHEDULED through IN PROGRESS."""
     if present is wanted or present.final:
         return []
     if present is StepState.SCHEDULED and wanted.final:
@@ -68,14 +68,14 @@ def readiness_of(job: Job) -> Readiness:
 
 
 def transaction_uid_of(job: Job) -> str:
-    """The lease's fencing token as a UID; where the lease is over already, one of the job's own."""
+    """The lease's fencing token as a UID; if the lease has ended, a UID of the job's own."""
     token = job.lease_token
     number = uuid.UUID(token) if token else uuid.uuid5(uuid.NAMESPACE_OID, job.idempotency_key)
     return f"2.25.{number.int}"
 
 
 def progress_of(content: Dataset, job: Job, now: datetime) -> Dataset | None:
-    """Return what the job's state says as progress; None where it says nothing new."""
+    """Return the progress that the job's state implies; None if it is unchanged."""
     state = JobState(job.state)
     if step_of(job) is not StepState.CANCELED and state in PROGRESS:
         return progress(*PROGRESS[state])

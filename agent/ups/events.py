@@ -34,7 +34,7 @@ class EventWriter:
     """Writes events, and for each subscriber with a known address a report that is to be sent."""
 
     def __init__(self, reachable: Collection[str]) -> None:
-        """Be ready; `reachable` are the AE titles that have an address in the settings."""
+        """`reachable` are the AE titles that have an address in the settings."""
         self._reachable = frozenset(reachable)
 
     def step(
@@ -45,7 +45,7 @@ class EventWriter:
         steps: Iterable[StepState],
         now: datetime,
     ) -> None:
-        """Bring a workitem through states, write its content, and report each state."""
+        """Move a workitem through states, write its content, and report each state."""
         for state in steps:
             workitem.state, workitem.touched_at = state.value, now
             workitem.final_at = now if state.final else None

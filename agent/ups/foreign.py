@@ -1,4 +1,4 @@
-"""Datasets of other systems, looked at once where they enter: afterwards a text is a text, an item an item.
+"""Datasets of other systems, checked once on entry, so that later code can rely on the types of values.
 
 Source: PS3.5 sections 6.2 (value representations) and 7.5 (nesting), PS3.6 (data dictionary).
 """
@@ -26,7 +26,7 @@ from dicom_sr.attributes import FOREIGN_ERRORS
 BUDGET = Budget(elements=20_000, items=5_000)
 _DEEPEST = 16
 _LONGEST_TEXT = 65_536
-# These stand in columns of the database, which end there (characters).
+# Stored in database columns of this length (characters).
 _LONGEST = {
     "PatientID": 64,
     "PatientName": 324,
@@ -60,7 +60,7 @@ def dataset_of(event: evt.Event, parameter: str) -> Dataset:
 
 
 def misread(dataset: Dataset) -> tuple[str, ...]:
-    """Return the attributes that have not the dictionary's VR, or a value that cannot be read or kept.
+    """Return the attributes with another VR than the dictionary's, or with a value that cannot be stored.
 
     Everything else here relies on it: a sequence is a sequence, and a text a text. Attributes of items are
     named behind their sequence; private and unknown ones may have any VR.
@@ -88,7 +88,7 @@ def _misread(dataset: Dataset, before: str, depth: int) -> Iterator[str]:
 
 
 def _vrs(tag: BaseTag, present: str) -> tuple[str, ...]:
-    """The VRs that an attribute may have; a private or unknown one may have any."""
+    """The VRs that an attribute may have; a private or unknown attribute may have any."""
     try:
         return tuple(dictionary_VR(tag).split(" or "))
     except KeyError:

@@ -39,14 +39,14 @@ from agent.ups.transitions import Change, change_state, request_cancel
 from agent.ups.wording import cancellation
 from dicom_sr.attributes import text
 
-# Says how a change is made, and is no change itself.
+# These say how a change is made; they are not stored.
 _NO_CHANGE = ("TransactionUID", "SpecificCharacterSet")
 CANCELED_BY_REQUEST = "canceled by a request over UPS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a request is answered; `comment` names what is wrong without a value of the workitem."""
+    """The answer to a request; `comment` names what is wrong without a value of the workitem."""
 
     status: UpsStatus
     dataset: Dataset | None = None

@@ -29,7 +29,7 @@ _RANGE = re.compile(rf"(?P<first>{_DT}|{_TM_DA})-(?P<last>{_DT}|{_TM_DA})")
 _WITH_OFFSET = re.compile(r"\d{8,14}(?:\.\d{1,6})?-\d{4}")
 _MOMENT = re.compile(r"(\d{4,14})(\.\d{1,6})?([+-]\d{4})?")
 _CHARACTER_SET = "00080005"
-# What is no attribute of a workitem but says how the query is to be read.
+# Not attributes of a workitem: they say how to read the query.
 _CONTROL = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC", "TransactionUID"})
 
 

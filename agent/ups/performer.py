@@ -97,7 +97,7 @@ class Performer:
             return 0
 
     def cancel(self, uid: str) -> bool:
-        """Stop performing a workitem, on request; False where it is none of ours or has ended."""
+        """Stop performing a workitem, on request; False if it is not ours or has ended."""
         with self._database.transaction() as session:
             claim = session.scalar(
                 select(UpsClaim).where(

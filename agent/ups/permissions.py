@@ -18,7 +18,7 @@ class Permissions:
     """The rights of AE titles and of bearer tokens."""
 
     def __init__(self, entries: Sequence[UpsPermission] = (), token: str = "") -> None:
-        """Be ready; `token` is the one that may do everything over HTTP."""
+        """`token` is the one that may do everything over HTTP."""
         self._restricted = bool(entries)
         self._rights: Mapping[str, frozenset[Right]] = {
             one.ae_title.strip(): frozenset(one.may) for one in entries

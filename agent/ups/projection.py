@@ -45,7 +45,7 @@ from agent.ups.wording import (
 )
 
 _BATCH = 200
-# Jobs are looked at again that changed up to so long (s) before the last look: commits come out of order.
+# Jobs that changed this long (s) before the last look are read again: commits come out of order.
 _OVERLAP_S = 60.0
 _FIRST_LOOK_H = 24
 
@@ -61,7 +61,7 @@ class Projection:
         ae_titles: Mapping[str, str] | None = None,
         in_shadow: Callable[[str], bool] = lambda calling_ae_title: False,
     ) -> None:
-        """Be ready; `ae_titles` are those of the destinations, by their names.
+        """`ae_titles` are those of the destinations, by their names.
 
         in_shadow: whether a sender's studies are drafted in shadow mode: they get no workitem.
         """
@@ -185,7 +185,7 @@ def _changed(since: datetime | None, now: datetime) -> Select[int]:
     if since is None:
         recent = Job.updated_at >= now - timedelta(hours=_FIRST_LOOK_H)
         return query.where(or_(Job.state.not_in([one.value for one in ENDED]), recent))
-    # A priority that a person has changed leaves `updated_at` as it is.
+    # A changed priority leaves `updated_at` as it is.
     waiting = Job.state.in_([JobState.QUEUED.value, JobState.RECEIVING.value])
     return query.where(or_(Job.updated_at >= since, waiting))
 

@@ -39,7 +39,7 @@ _CONTROL = ("includefield", "limit", "offset", "fuzzymatching", "emptyvaluematch
 
 
 class BadQuery(ValueError):
-    """A parameter that is no attribute, or a value that cannot be one of it."""
+    """A parameter that names no attribute, or a value that does not fit its attribute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

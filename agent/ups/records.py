@@ -21,9 +21,9 @@ from agent.ups.terms import PUSH, Priority, StepState
 from dicom_sr.attributes import FOREIGN_ERRORS, items, text
 
 URGENCY = {Priority.HIGH: 0, Priority.MEDIUM: 50, Priority.LOW: 100}
-# In the column of the accession number: there are several, so that the content must be looked at.
+# In the column of the accession number: there are several, so the content must be compared.
 SEVERAL = "*"
-# Never given to anybody: who knows it may act as the performer (PS3.4 CC.2.7).
+# Never disclosed: whoever knows it can act as the performer (PS3.4 CC.2.7).
 _SECRET = "TransactionUID"
 
 

@@ -39,14 +39,14 @@ class _Due:
 
 
 class EventReporter:
-    """Tells subscribers with an address what has happened, each in a thread of its own.
+    """Sends events to subscribers with an address, each in a thread of its own.
 
     A subscriber that does not answer costs its time-out at every attempt. Those that failed last share a few
     threads of their own, so that however many there are, nobody who answers waits for them.
     """
 
     def __init__(self, database: Database, peers: Mapping[str, Peer]) -> None:
-        """Be ready; `peers` are the subscribers' addresses by AE title."""
+        """`peers` are the subscribers' addresses by AE title."""
         self._database = database
         self._peers = peers
         self._log = get_logger("ups")
@@ -76,12 +76,12 @@ class EventReporter:
         return self._tell(ae_title, self._due(ae_title))
 
     def _collected(self) -> int:
-        """Take what has ended, and raise what it raised; return how many were told."""
+        """Collect finished reports and raise their errors; return how many were delivered."""
         ended = [name for name, one in self._under_way.items() if one.done()]
         return sum(one.result() for one in [self._under_way.pop(name) for name in ended])
 
     def close(self) -> None:
-        """Begin nothing more; what is being sent ends by itself."""
+        """Start no further reports; those being sent finish by themselves."""
         self._answering.shutdown(wait=False, cancel_futures=True)
         self._failing.shutdown(wait=False, cancel_futures=True)
 
@@ -95,7 +95,7 @@ class EventReporter:
             first = session.scalar(
                 select(UpsReport.run_after).where(UpsReport.ae_title == ae_title).order_by(UpsReport.event_id)
             )
-            # In order: what waits for another try holds back what came after it.
+            # In order: a report that waits for a retry holds back later ones.
             if first is None or first > database_now(session):
                 return []
             rows = session.execute(

@@ -57,7 +57,7 @@ class UpsScp(BoundedScp):
         on_event: Callable[[str, int], None] = lambda _uid, _kind: None,
         note: Callable[[Event], None] = lambda _event: None,
     ) -> None:
-        """Be ready; `settings` are the listener's with the worklist's port and AE title.
+        """`settings` are the listener's with the worklist's port and AE title.
 
         permissions: what each calling AE title may do.
         on_event: hears the UID and the type of each event that another manager reports to us.
