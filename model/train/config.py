@@ -178,6 +178,7 @@ class TrainingConfig(ConfigSection):
     start: Path | None = None
     vocabulary: Literal["kept", "fresh"] = "kept"  # of the first stage's start; or learnt anew
     block_size: int = Field(8, gt=0)
+    max_tokens: int = Field(256, gt=0)  # of the longest report of a new small network
     precision: Literal["float32", "bfloat16"] = "float32"
     checkpoint_activations: bool = False
     features: Literal["none", "disk", "memory"] = "memory"

@@ -214,6 +214,7 @@ class Recipe:
             vocab_size=tokenizer.vocab_size,
             mask_token_id=tokenizer.special(MASK),
             block_size=self.config.block_size,
+            max_tokens=self.config.max_tokens,
             stage=Stage.AR,
             network=network,
             name=self.config.name,

@@ -19,7 +19,7 @@ from model.train.parallel import leave_processes
 from model.train.recipe import Recipe
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["model.train.recipe", __name__])
+_CONTEXT.set_forkserver_preload(["model.train.recipe", "model.train.curves", __name__])
 
 
 def run_stages(recipe: Path, stages: str, processes: int, kill_after: int = 0) -> list[int]:

@@ -24,7 +24,7 @@ from model.train.plan import Load, plan_load
 from model.train.rad import with_copies
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["model.train.recipe", __name__])
+_CONTEXT.set_forkserver_preload(["model.train.recipe", "model.train.curves", __name__])
 LOAD = Load(prompt=120, answer=48, micro_batch=4, processes=1)
 IMAGE_TOKENS, BLOCK = 36, 8
 # hidden, layers, wide layer, vocabulary, adapters, checkpoints

@@ -39,6 +39,7 @@ def _recipe(folder: Path) -> Recipe:
             "name": "miniature",
             "run": str(folder / "run"),
             "network": {**SIZES, "vision_layers": 1, "vision_ffn": 48},
+            "max_tokens": 96,
             "data": data,
             "distillation": {"phantoms": {"first_seed": 4, "count": 4, "image_size": 56}},
             "validation": data,

@@ -45,6 +45,7 @@ def _recipe(folder: Path, name: str, data: Path, **changes: Any) -> Path:
         "name": name,
         "run": str(folder / name),
         "network": SIZES,
+        "max_tokens": 48,  # longer than any report of the data; a network that knows nothing writes them all
         "features": "none",
         "data": source,
         "validation": source,
