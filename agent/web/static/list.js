@@ -45,7 +45,13 @@ async function show(count, { poll = false, further = "" } = {}) {
   list.setAttribute("aria-busy", String(!poll));
   try {
     if (further) append(await pageOf(further, false, mine.signal));
-    else put(await rowsOf(new URLSearchParams(new FormData(filters)), count, poll, mine.signal));
+    else {
+      const rows = await rowsOf(new URLSearchParams(new FormData(filters)), count, poll, mine.signal);
+      // On a slow network the pointer may have begun to move meanwhile.
+      if (poll) await live.calm();
+      if (running !== mine) return;
+      put(rows);
+    }
     stale.hidden = true;
     if (poll) news.textContent = "The list has been updated.";
   } catch {

@@ -4,20 +4,22 @@ const STILL_MS = 700, LONGEST_STILL_MS = 15000, LOOK_MS = 100, AGAIN_MS = 5000;
 
 /* latest() is the mark of what the list shows, load() refreshes it; lost() and back() hear of the connection. */
 export function follow(list, { latest, load, lost, back }) {
-  let moved = 0, due = 0, source = null, silent = 0;
+  let moved = 0, due = false, source = null, silent = 0;
   const held = () => {
     const chosen = getSelection();
     return Date.now() - moved < STILL_MS || (!chosen.isCollapsed && list.contains(chosen.anchorNode));
   };
-  function look() {
-    if (held() && Date.now() - due < LONGEST_STILL_MS) { setTimeout(look, LOOK_MS); return; }
-    due = 0;
-    load();
+  /* Resolves when the rows may be replaced: at once, or when they are no longer in use. */
+  async function calm() {
+    const since = Date.now();
+    while (held() && Date.now() - since < LONGEST_STILL_MS) await new Promise((done) => { setTimeout(done, LOOK_MS); });
   }
-  function changed() {
+  async function changed() {
     if (due) return;
-    due = Date.now();
-    look();
+    due = true;
+    await calm();
+    due = false;
+    load();
   }
   function hear(event) {
     clearTimeout(silent);
@@ -54,5 +56,5 @@ export function follow(list, { latest, load, lost, back }) {
   window.addEventListener("pagehide", hush);
   window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
   listen();
-  return { changed };
+  return { changed, calm };
 }

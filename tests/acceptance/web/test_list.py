@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from benchmarks.worklist_fill import fill
 
@@ -325,6 +325,27 @@ def test_selected_text_outlasts_what_arrives(browser: Browser, site: Site) -> No
     assert page.evaluate("getSelection().toString()") == chosen != ""
     page.evaluate("getSelection().removeAllRanges()")
     page.locator("tr.study:has-text('SELECTED AAA')").wait_for()
+    page.context.close()
+
+
+def test_rows_that_are_on_their_way_wait_for_who_began_to_select(browser: Browser, site: Site) -> None:
+    """On a slow network an answer comes when the pointer or a selection is already in the rows."""
+    one = open_page(browser, site.url)
+    page = one.page
+    page.locator("tr.study").first.wait_for()
+
+    def slowly(route: Route) -> None:
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('tr.study td.what small'))")
+        route.continue_()
+
+    page.route(lambda url: "limit=" in url, slowly)
+    chosen = page.evaluate("document.querySelector('tr.study td.what small').textContent")
+    with page.expect_response(lambda answer: "limit=" in answer.url):
+        site.draft("1.2.970", PatientID="SLO", PatientName="AAA^SLOW", text=CLEAR)
+    page.evaluate("fetch('/session')")
+    assert page.evaluate("getSelection().toString()").strip() == chosen.strip()
+    page.evaluate("getSelection().removeAllRanges()")
+    page.locator("tr.study:has-text('SLOW AAA')").wait_for()
     page.context.close()
 
 
