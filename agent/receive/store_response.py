@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import tag_for_keyword
 
 from agent.receive.receiver import ReceiveStatus
 
@@ -57,6 +58,11 @@ def response_of(parts: Sequence[StoredPart], retrieve_url: str = "") -> Dataset:
 
 def _item(part: StoredPart) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = part.sop_class_uid
-    item.ReferencedSOPInstanceUID = part.sop_instance_uid
+    # As they came: a sender must find its objects again, and an odd UID is no reason to fail.
+    for keyword, uid in (
+        ("ReferencedSOPClassUID", part.sop_class_uid),
+        ("ReferencedSOPInstanceUID", part.sop_instance_uid),
+    ):
+        tag = tag_for_keyword(keyword) or 0
+        item[tag] = DataElement(tag, "UI", uid, validation_mode=config.IGNORE)
     return item
