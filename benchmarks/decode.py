@@ -34,7 +34,7 @@ from rich.console import Console
 
 from benchmarks.decode_extra import Flatness, Repeats, measure_flatness, measure_repeats
 from benchmarks.decode_models import make_workload
-from benchmarks.decode_roofline import Machine, makes_to_compare
+from benchmarks.decode_roofline import REHEARSED, WORKING_SET, Machine, makes_to_compare
 from benchmarks.decode_run import Row, measure_batch
 from benchmarks.decode_show import plot, ratios_of, show
 from model.errors import DeviceError
@@ -115,6 +115,7 @@ def measure(asked: argparse.Namespace, choice: DeviceChoice, dtype: torch.dtype,
             dtype=dtype,
             shape=work.config.shape,
             makes=makes_to_compare(choose_linear(choice.device)),
+            working_set=REHEARSED if asked.config == "toy" else WORKING_SET,
         )
         say("measuring the machine")
         machine.measure_bandwidth()

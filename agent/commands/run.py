@@ -78,8 +78,10 @@ def deliver(config: ConfigOption = None, end_with_parent: WithParent = False) ->
 
 
 def housekeep(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
-    """Run the housekeeping in a process of its own: complete studies, take back leases, purge, send audit
-    messages."""
+    """Run the housekeeping in a process of its own.
+
+    It completes studies, takes back leases, purges, and sends audit messages.
+    """
     from agent.service.wiring import run_housekeeper
 
     settings, lifecycle = begin("housekeeping", config, end_with_parent=end_with_parent)

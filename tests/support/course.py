@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from random import Random
 
 from sqlalchemy import select, update
 
@@ -39,7 +40,7 @@ class StudyCourse:
             self.house.database,
             self.house.store,
             self.settings,
-            self.reporter,  # type: ignore[arg-type]
+            self.reporter,
         ).run_once()
 
     def complete(self) -> None:
@@ -89,7 +90,7 @@ class StudyCourse:
         return sent
 
 
-class _LongestWait:
+class _LongestWait(Random):
     """Chance that waits the longest."""
 
     def random(self) -> float:

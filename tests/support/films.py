@@ -28,13 +28,13 @@ def chest_pixels() -> NDArray[np.uint8]:
     y, x = np.mgrid[:256, :256] / 255.0
 
     def ellipse(x_at: float, y_at: float, width: float, height: float) -> NDArray[np.float64]:
-        return np.clip(1.3 - ((x - x_at) / width) ** 2 - ((y - y_at) / height) ** 2, 0, 1)
+        return np.asarray(np.clip(1.3 - ((x - x_at) / width) ** 2 - ((y - y_at) / height) ** 2, 0, 1))
 
     lungs = ellipse(0.28, 0.45, 0.17, 0.35) + ellipse(0.72, 0.43, 0.17, 0.33)
     heart, spine = ellipse(0.57, 0.62, 0.14, 0.16), ellipse(0.5, 0.5, 0.06, 0.6)
     ribs = np.sin(y * 60) * ellipse(0.5, 0.45, 0.4, 0.4)
     values = 120 - 60 * np.abs(x - 0.5) + 60 * y - 90 * lungs + 70 * heart + 50 * spine + 12 * ribs
-    return np.clip(values + 60 * ellipse(0.5, 0.95, 0.5, 0.2), 5, 250).astype(np.uint8)
+    return np.asarray(np.clip(values + 60 * ellipse(0.5, 0.95, 0.5, 0.2), 5, 250), np.uint8)
 
 
 def chest_film(**attributes: object) -> Dataset:
@@ -101,7 +101,8 @@ def file_bytes(dataset: Dataset) -> bytes:
 
 def dataset_bytes(dataset: Dataset) -> bytes:
     """Return the dataset in Explicit VR Little Endian without meta information, as C-STORE carries it."""
-    target = DicomIO(BytesIO())
+    buffer = BytesIO()
+    target = DicomIO(buffer)
     target.is_implicit_VR, target.is_little_endian = False, True
     write_dataset(target, dataset)
-    return target.parent.getvalue()  # type: ignore[no-any-return]
+    return buffer.getvalue()

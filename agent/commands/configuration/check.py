@@ -23,7 +23,7 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
         SettingsError: something is wrong; each problem with its place in the file and its cure.
     """
     settings = load_settings(config)
-    router_of(settings)
+    _use_routing(settings, config)
     _use_vocabulary(settings.findings.vocabulary, config)
     found = [one for one in findings(settings, config) if strict or one.stops]
     if found:
@@ -32,6 +32,16 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
         listed = "".join(f"\n  {one.line(lines)}" for one in found)
         raise SettingsError(f"{where}: correct these settings:{listed}")
     return settings
+
+
+def _use_routing(settings: Settings, config: Path | None) -> None:
+    """Make the router once, so that an unusable vocabulary is named with its file and line."""
+    try:
+        router_of(settings)
+    except SettingsError as error:
+        line = _lines(config).get("routing.vocabulary")
+        place = "" if line is None else f" (line {line})"
+        raise SettingsError(f"{config or 'the settings'}{place}: {error}") from error
 
 
 def _use_vocabulary(file: Path | None, config: Path | None) -> None:

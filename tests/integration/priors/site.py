@@ -29,6 +29,7 @@ from agent.foundation.settings.tree import (
     Settings,
     StudySettings,
 )
+from agent.network.incoming import Incoming
 from agent.objects.store import InstanceStore
 from agent.priors.fetch import PriorFetcher
 from agent.queue import jobs
@@ -103,6 +104,7 @@ class Site:
     settings: Settings
     port: int
     fetcher: PriorFetcher
+    incoming: Incoming
 
     def receive(self, *datasets: Dataset, called: str = "ECHO_AGENT") -> list[int | None]:
         """Send objects to the listener, and return the statuses."""
@@ -179,7 +181,9 @@ def running_site(
     incoming = incoming_of(settings, store, intake, lambda event: None, prior=True)
     fetcher = PriorFetcher(database, store, settings, incoming)
     try:
-        yield Site(database=database, store=store, settings=settings, port=port, fetcher=fetcher)
+        yield Site(
+            database=database, store=store, settings=settings, port=port, fetcher=fetcher, incoming=incoming
+        )
     finally:
         fetcher.stop()
         scp.stop(2)

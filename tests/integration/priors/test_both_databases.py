@@ -42,7 +42,7 @@ def test_earlier_study_is_found_and_used(site: Site) -> None:
 def test_two_processes_run_a_search_once(site: Site) -> None:
     """Each search has one owner, whoever looks first."""
     site.queue(film("BOTH/now"))
-    other = PriorFetcher(site.database, site.store, site.settings, owner="other")
+    other = PriorFetcher(site.database, site.store, site.settings, site.incoming, owner="other")
     assert (other.run_once(), site.fetcher.run_once()) == (1, 0)
     other.stop()
     with site.database.reading() as session:

@@ -26,12 +26,8 @@ RATIOS = {
 }
 
 
-def test_benchmark_measures_every_decoder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_benchmark_measures_every_decoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two batches in the toy shape: equally many tokens, the forwards that each decoder takes, a picture."""
-    monkeypatch.setattr(decode_roofline, "_BUFFER", 1 << 16)
-    monkeypatch.setattr(decode_roofline, "_WORKING_SET", 1 << 12)
     picture = tmp_path / "decode.png"
     command = ["--config", "toy", "--batch", "1", "2", "--quick", "--json", "--plot", str(picture)]
     decode.main(command)

@@ -89,7 +89,7 @@ def test_chart_settings_are_valid(chart: Path) -> None:
     manifests = render(chart, {})
     content = yaml.safe_load(named(manifests, "ConfigMap", "demo-config")["data"]["config.yaml"])
     settings = Settings.model_validate(content)
-    assert settings.listener.keep_house is False
+    assert settings.listener.housekeeping is False
     assert named(manifests, "Deployment", "demo-housekeeping")["spec"]["replicas"] == 1
 
 

@@ -29,6 +29,7 @@ PLAIN = {
     "agent/network/commitment_scu.py": {"Status"},
     "agent/network/query_scu.py": {"Status"},
     "agent/network/store_scu.py": {"Status"},
+    "agent/network/worklist_scu.py": {"Status"},
     "agent/delivery/commitment_reports.py": {
         *("AffectedSOPInstanceUID", "EventTypeID", "FailedSOPSequence", "ReferencedSOPSequence"),
         *("ReferencedSOPClassUID", "ReferencedSOPInstanceUID", "TransactionUID"),
@@ -36,7 +37,8 @@ PLAIN = {
 }
 # These make or read documents of our own, never an object of another system.
 OWN_DOCUMENTS = {
-    *("agent/reports/publish.py", "agent/reports/sign_off.py", "agent/reports/withdraw.py"),
+    *("agent/reports/messages.py", "agent/reports/preview.py", "agent/reports/publish.py"),
+    *("agent/reports/sign_off.py", "agent/reports/withdraw.py", "dicom_sr/key_images.py"),
     *("dicom_sr/assembly.py", "dicom_sr/header.py", "dicom_sr/independent.py", "dicom_sr/rejection_note.py"),
     *("dicom_sr/sheet_objects.py", "dicom_sr/values.py"),
 }
