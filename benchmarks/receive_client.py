@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -70,16 +71,21 @@ def measure(
                 result.failures += failed
 
     threads = [threading.Thread(target=sender, args=(one,), daemon=True) for one in connections]
+    result.seconds = seconds_of(threads)
+    for connection in connections:
+        with connection, suppress(OSError):  # one that failed is counted already
+            connection.sendall(_RELEASE)
+    return result
+
+
+def seconds_of(threads: Sequence[threading.Thread]) -> float:
+    """Run threads until all have ended, and return how long that took."""
     started = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    result.seconds = time.perf_counter() - started
-    for connection in connections:
-        with connection, suppress(OSError):  # one that failed is counted already
-            connection.sendall(_RELEASE)
-    return result
+    return time.perf_counter() - started
 
 
 class _Template:

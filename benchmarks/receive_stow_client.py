@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 
-from benchmarks.receive_client import CR_IMAGE, EXPLICIT, MARK, UID, Measured, Target, dataset_of
+from benchmarks.receive_client import CR_IMAGE, EXPLICIT, MARK, UID, Measured, Target, dataset_of, seconds_of
 
 BOUNDARY = "echo-benchmark-boundary"
 MEDIA_TYPE = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
@@ -59,12 +59,7 @@ def measure_stow(target: Target, *, size_bytes: int, associations: int, objects:
             connection.close()
 
     threads = [threading.Thread(target=sender, daemon=True) for _ in range(associations)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    result.seconds = time.perf_counter() - started
+    result.seconds = seconds_of(threads)
     return result
 
 

@@ -25,7 +25,7 @@ from dicom_sr.attributes import integer, items, text
 from dicom_sr.identifiers import derived_uid
 from dicom_sr.labels import NOTE_DESCRIPTION
 from dicom_sr.sheet import Outcome, Sheet, sheet_of
-from dicom_sr.sheet_objects import FROM_REPORT
+from dicom_sr.sheet_objects import FROM_REPORT, taken_from
 from dicom_sr.values import BANNER
 
 _SERIES_NUMBER = 9040
@@ -159,10 +159,7 @@ def _selections_before(report: Dataset, outcome: Outcome) -> Iterator[Dataset]:
 
 def _object(report: Dataset, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     """Return what highdicom reads of an object that it names."""
-    made = Dataset()
-    for keyword in FROM_REPORT:
-        if keyword in report:
-            made[keyword] = report[keyword]
+    made = taken_from(report)
     made.SeriesInstanceUID = series_uid
     made.SOPClassUID, made.SOPInstanceUID = sop_class_uid, sop_instance_uid
     return made

@@ -122,11 +122,17 @@ def build_picture(report: Dataset, outcome: Outcome, *, font: Path | None = None
     return _finished(document)
 
 
-def _common(report: Dataset, sop_class_uid: str, sheet: Sheet, series_number: int) -> Dataset:
-    document = Dataset()
+def taken_from(report: Dataset) -> Dataset:
+    """Return a data set with what a view has of the report that it shows."""
+    made = Dataset()
     for keyword in FROM_REPORT:
         if keyword in report:
-            document[keyword] = report[keyword]
+            made[keyword] = report[keyword]
+    return made
+
+
+def _common(report: Dataset, sop_class_uid: str, sheet: Sheet, series_number: int) -> Dataset:
+    document = taken_from(report)
     document.SOPClassUID = sop_class_uid
     document.SeriesNumber = series_number + (integer(report, "SeriesNumber") or 0) % 20
     document.InstanceNumber = 1

@@ -22,7 +22,15 @@ from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavaila
 from agent.foundation.settings.tree import ArchiveSettings
 from agent.network.incoming import Incoming
 from agent.network.multipart import BodyRefused, Parts, boundary_of
-from agent.network.query_scu import MOST_ANSWERS, FoundInstance, FoundSeries, FoundStudy
+from agent.network.query_scu import (
+    MOST_ANSWERS,
+    STUDY_FIELDS,
+    FoundInstance,
+    FoundSeries,
+    FoundStudy,
+    count_of,
+    found_study,
+)
 
 # Their log lines hold UIDs and answers.
 for _name in ("dicomweb_client", "retrying"):
@@ -35,18 +43,6 @@ _LONGEST_ANSWER, _CHUNK = 64_000_000, 65_536
 _IN_TROUBLE = (408, 425, 429)
 _NOT_THERE = (404, 410)
 _FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_STUDY_FIELDS = (
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "StudyDescription",
-    "ModalitiesInStudy",
-    "NumberOfStudyRelatedInstances",
-)
 Answer = Mapping[str, Any]
 Filters = Mapping[str, str]
 
@@ -85,7 +81,7 @@ class DicomwebArchive:
         def page(offset: int) -> Sequence[Answer]:
             return _answers(
                 self._client.search_for_studies(
-                    search_filters=dict(filters), fields=list(_STUDY_FIELDS), limit=_PAGE, offset=offset
+                    search_filters=dict(filters), fields=list(STUDY_FIELDS), limit=_PAGE, offset=offset
                 )
             )
 
@@ -121,7 +117,7 @@ class DicomwebArchive:
             FoundSeries(
                 series_instance_uid=_text(one, "SeriesInstanceUID"),
                 modality=_text(one, "Modality"),
-                instances=_number(one, "NumberOfSeriesRelatedInstances"),
+                instances=count_of(_text(one, "NumberOfSeriesRelatedInstances")),
             )
             for one in self._pages(page, "SeriesInstanceUID", MOST_ANSWERS)
         ]
@@ -268,18 +264,7 @@ def _answers(stated: Any) -> Sequence[Answer]:
 
 
 def _study(answer: Answer) -> FoundStudy:
-    return FoundStudy(
-        study_instance_uid=_text(answer, "StudyInstanceUID"),
-        study_date=_text(answer, "StudyDate"),
-        study_time=_text(answer, "StudyTime"),
-        study_description=_text(answer, "StudyDescription"),
-        modalities=_values(answer, "ModalitiesInStudy"),
-        instances=_number(answer, "NumberOfStudyRelatedInstances"),
-        patient_id=_text(answer, "PatientID"),
-        issuer_of_patient_id=_text(answer, "IssuerOfPatientID"),
-        patient_birth_date=_text(answer, "PatientBirthDate"),
-        patient_sex=_text(answer, "PatientSex"),
-    )
+    return found_study(lambda keyword: _text(answer, keyword), _values(answer, "ModalitiesInStudy"))
 
 
 def _values(answer: Answer, keyword: str) -> tuple[str, ...]:
@@ -295,8 +280,3 @@ def _values(answer: Answer, keyword: str) -> tuple[str, ...]:
 def _text(answer: Answer, keyword: str) -> str:
     values = _values(answer, keyword)
     return values[0] if values else ""
-
-
-def _number(answer: Answer, keyword: str) -> int | None:
-    value = _text(answer, keyword)
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None

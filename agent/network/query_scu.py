@@ -9,7 +9,7 @@ Source: PS3.4 annex C (study root), PS3.7 sections 9.1.2 and 9.1.4.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,6 +33,19 @@ MOVE = UID(StudyRootQueryRetrieveInformationModelMove)
 _PENDING = (0xFF00, 0xFF01)
 # Some sub-operations failed: the instances that arrived count (PS3.4 table C.4-2).
 _PARTLY = 0xB000
+# What an archive is asked of each study.
+STUDY_FIELDS = (
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "ModalitiesInStudy",
+    "NumberOfStudyRelatedInstances",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +130,7 @@ class Archive:
             FoundSeries(
                 series_instance_uid=text(answer, "SeriesInstanceUID"),
                 modality=text(answer, "Modality"),
-                instances=_number(answer, "NumberOfSeriesRelatedInstances"),
+                instances=count_of(text(answer, "NumberOfSeriesRelatedInstances")),
             )
             for answer in self._find(query)
         ]
@@ -235,37 +248,32 @@ def _query(level: str, **keys: str) -> Dataset:
 
 def _study_query() -> Dataset:
     query = _query("STUDY")
-    for keyword in (
-        "PatientID",
-        "IssuerOfPatientID",
-        "PatientBirthDate",
-        "PatientSex",
-        "StudyInstanceUID",
-        "StudyDate",
-        "StudyTime",
-        "StudyDescription",
-        "ModalitiesInStudy",
-        "NumberOfStudyRelatedInstances",
-    ):
+    for keyword in STUDY_FIELDS:
         setattr(query, keyword, None if keyword.startswith("NumberOf") else "")
     return query
 
 
 def _study(answer: Dataset) -> FoundStudy:
+    modalities = text(answer, "ModalitiesInStudy").split("\\")
+    return found_study(lambda keyword: text(answer, keyword), [one for one in modalities if one])
+
+
+def found_study(value: Callable[[str], str], modalities: Iterable[str]) -> FoundStudy:
+    """Return a study of an answer, in DICOM or JSON; `value` reads an attribute as text, empty if absent."""
     return FoundStudy(
-        study_instance_uid=text(answer, "StudyInstanceUID"),
-        study_date=text(answer, "StudyDate"),
-        study_time=text(answer, "StudyTime"),
-        study_description=text(answer, "StudyDescription"),
-        modalities=tuple(one for one in text(answer, "ModalitiesInStudy").split("\\") if one),
-        instances=_number(answer, "NumberOfStudyRelatedInstances"),
-        patient_id=text(answer, "PatientID"),
-        issuer_of_patient_id=text(answer, "IssuerOfPatientID"),
-        patient_birth_date=text(answer, "PatientBirthDate"),
-        patient_sex=text(answer, "PatientSex"),
+        study_instance_uid=value("StudyInstanceUID"),
+        study_date=value("StudyDate"),
+        study_time=value("StudyTime"),
+        study_description=value("StudyDescription"),
+        modalities=tuple(modalities),
+        instances=count_of(value("NumberOfStudyRelatedInstances")),
+        patient_id=value("PatientID"),
+        issuer_of_patient_id=value("IssuerOfPatientID"),
+        patient_birth_date=value("PatientBirthDate"),
+        patient_sex=value("PatientSex"),
     )
 
 
-def _number(answer: Dataset, keyword: str) -> int | None:
-    value = text(answer, keyword)
+def count_of(value: str) -> int | None:
+    """Return a count that an answer states; None where it states none that can be one."""
     return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None

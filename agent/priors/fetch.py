@@ -21,9 +21,10 @@ from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
 from agent.database.priors import FOUND, LATE, NOT_ASKED, PATIENT_MISMATCH
+from agent.database.remarks import remark
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
-from agent.database.tables import Instance, Job, JobEvent, PriorLink, PriorSearch, Study
+from agent.database.tables import Instance, Job, PriorLink, PriorSearch, Study
 from agent.database.wakeup import JOBS, notify
 from agent.foundation.breaker import Breaker
 from agent.foundation.errors import AgentError, ArchiveUnavailable
@@ -234,17 +235,7 @@ class PriorFetcher:
                         report_from=link.report_from,
                     )
                 )
-            session.add(
-                JobEvent(
-                    job_id=job_id,
-                    at=now,
-                    from_state=job.state,
-                    to_state=job.state,
-                    code=result.code,
-                    reason=result.reason,
-                    actor=self._owner,
-                )
-            )
+            remark(session, job, code=result.code, reason=result.reason, actor=self._owner, at=now)
             self._audit(session, job.study_id, result, now)
 
     def _audit(self, session: Session, study_id: int, result: SearchResult, now: datetime) -> None:

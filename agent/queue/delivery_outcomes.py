@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from agent.database.remarks import remark
 from agent.database.states import JobState
-from agent.database.tables import Delivery, Draft, Job, JobEvent
+from agent.database.tables import Delivery, Draft, Job
 from agent.foundation.failure import Failure
 
 # The codes of a document stored with a warning, and of one whose time to give up has passed.
@@ -32,17 +33,8 @@ def tell_warning(session: Session, job: Job, delivery: Delivery, now: datetime, 
     """Add the warning that a document was stored with to the history of its job."""
     if job.state != JobState.DELIVERING.value:
         return  # a step to SKIPPED or FAILED would be counted twice
-    session.add(
-        JobEvent(
-            job_id=job.id,
-            at=now,
-            from_state=job.state,
-            to_state=job.state,
-            code=WARNED,
-            reason=f"{delivery.destination}: {delivery.warning}",
-            actor=actor,
-        )
-    )
+    reason = f"{delivery.destination}: {delivery.warning}"
+    remark(session, job, code=WARNED, reason=reason, actor=actor, at=now)
 
 
 def measure(session: Session, job: Job, now: datetime) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from agent.database.site_backlogs import read_site_backlogs
+from agent.database.site_backlogs import SiteBacklog, read_site_backlogs
 from agent.database.states import JobState, Lane
 from agent.database.tables import Job, LaneTurn, Study
 from agent.queue.turns import Turn, next_lines, take_turns
@@ -32,7 +32,7 @@ def next_due(
     is due. passed_over: lines whose jobs others hold; they are left out, and added to.
     """
     while True:
-        lines = [one for one in read_site_backlogs(session, now) if (one.lane, one.site) not in passed_over]
+        lines = _open_lines(session, now, passed_over)
         if not lines:
             return []
         chosen = next_lines(lines)
@@ -47,6 +47,10 @@ def next_due(
         passed_over.update((one.lane, one.site) for one in chosen)
 
 
+def _open_lines(session: Session, now: datetime, passed_over: set[tuple[Lane, str]]) -> list[SiteBacklog]:
+    return [one for one in read_site_backlogs(session, now) if (one.lane, one.site) not in passed_over]
+
+
 def _by_turns(
     session: Session,
     now: datetime,
@@ -57,7 +61,7 @@ def _by_turns(
     if session.get_bind().dialect.name != "sqlite":
         session.execute(select(func.pg_advisory_xact_lock(_TURNS_LOCK)))
     # What the claimer before us has taken is visible now.
-    lines = [one for one in read_site_backlogs(session, now) if (one.lane, one.site) not in passed_over]
+    lines = _open_lines(session, now, passed_over)
     chosen = next_lines(lines)
     if not chosen:
         return []

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from agent.database.audit.record import Action, Event
-from agent.foundation.errors import AgentError, DatabaseUnavailable, StorageFull, UnreadableInstance
+from agent.foundation.errors import UnreadableInstance
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import ListenerSettings
 from agent.network.contexts import KEY_OBJECT_SELECTION, REPORT_CLASSES, TRANSFER_SYNTAXES, image_classes
 from agent.objects.element_walk import scan_file_meta
-from agent.receive.receiver import Command, Receiver, ReceiveStatus, StoreAnswer
+from agent.receive.receiver import Command, Receiver, ReceiveStatus, StoreAnswer, answered
 from agent.receive.store_response import StoredPart
 
 _UNREADABLE = StoredPart(sop_class_uid="", sop_instance_uid="", status=ReceiveStatus.CANNOT_UNDERSTAND)
@@ -44,7 +45,7 @@ class FileIntake:
             answer = StoreAnswer(status=ReceiveStatus.CLASS_NOT_SUPPORTED, code="class-not-negotiated")
         else:
             with memoryview(file) as whole, whole[start:] as dataset:
-                answer = self._receive(command, dataset)
+                answer = answered(partial(self._receiver.receive, command, dataset))
         if study and answer.study_instance_uid not in (None, study):
             # It is kept, under the study that it names; the sender hears that this is not the one it meant.
             answer = StoreAnswer(status=ReceiveStatus.MISMATCH, code="another-study")
@@ -56,16 +57,6 @@ class FileIntake:
             sop_instance_uid=command.sop_instance_uid,
             status=answer.status,
         )
-
-    def _receive(self, command: Command, dataset: memoryview) -> StoreAnswer:
-        try:
-            return self._receiver.receive(command, dataset)
-        except (StorageFull, DatabaseUnavailable) as error:
-            return StoreAnswer(status=ReceiveStatus.OUT_OF_RESOURCES, code=error.code)
-        except AgentError as error:
-            return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code=error.code)
-        except Exception:  # noqa: BLE001 - outermost: the sender must hear a status, whatever broke
-            return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code="unexpected")
 
     def _command(
         self, file: bytearray, sender: str, address: str, prior_ae_title: str

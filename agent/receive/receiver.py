@@ -5,10 +5,17 @@ Check -> file on the disk -> row committed -> status. The dataset's bytes are ke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from agent.foundation.errors import ObjectMismatch, UnreadableInstance
+from agent.foundation.errors import (
+    AgentError,
+    DatabaseUnavailable,
+    ObjectMismatch,
+    StorageFull,
+    UnreadableInstance,
+)
 from agent.foundation.failpoints import failpoint
 from agent.objects.header import Header, read_header
 from agent.objects.store import InstanceStore, part10_head
@@ -108,6 +115,18 @@ class Receiver:
             code=None if receipt.outcome is IntakeOutcome.NEW else receipt.outcome.value,
             study_instance_uid=header.study_instance_uid,
         )
+
+
+def answered(receive: Callable[[], StoreAnswer]) -> StoreAnswer:
+    """Receive one object, whatever it came by: a failure becomes the status that its sender must hear."""
+    try:
+        return receive()
+    except (StorageFull, DatabaseUnavailable) as error:
+        return StoreAnswer(status=ReceiveStatus.OUT_OF_RESOURCES, code=error.code)
+    except AgentError as error:
+        return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code=error.code)
+    except Exception:  # noqa: BLE001 - outermost: the sender must hear a status, whatever broke
+        return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code="unexpected")
 
 
 def _check_identity(header: Header, command: Command) -> None:

@@ -11,7 +11,7 @@ from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext
 
 from agent.database.audit.record import Action, Event
-from agent.foundation.errors import AgentError, DatabaseUnavailable, StorageFull
+from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import study_ref
 from agent.foundation.settings.tree import ListenerSettings
 from agent.network.commitment_scp import ReportStatus, ReportTaker, report_context
@@ -22,7 +22,7 @@ from agent.receive.bounded_scp import MEGABYTE, BoundedScp, Handlers, ScpKind
 from agent.receive.door_record import address_of, calling
 from agent.receive.intake import Intake
 from agent.receive.peers import Caller
-from agent.receive.receiver import Command, Receiver, ReceiveStatus, StoreAnswer
+from agent.receive.receiver import Command, Receiver, ReceiveStatus, StoreAnswer, answered
 
 # How often (s) the studies of open associations are held open in the database, at least and at most.
 _HOLD_EVERY_S = (0.05, 2.0)
@@ -135,7 +135,7 @@ class StorageScp(BoundedScp):
         return int(answer.status)
 
     def _receive(self, event: evt.Event) -> StoreAnswer:
-        """Turn errors into statuses: this is the listener's outermost loop."""
+        """Receive the object of a C-STORE request; every failure becomes a status."""
         request: Any = event.request
         command = Command(
             sop_class_uid=str(request.AffectedSOPClassUID or ""),
@@ -146,15 +146,12 @@ class StorageScp(BoundedScp):
             prior_ae_title=self._priors.get(cast(BoundedAssociation, event.assoc), ""),
             address=address_of(cast(BoundedAssociation, event.assoc)),
         )
-        try:
+
+        def receive() -> StoreAnswer:
             with request.DataSet.getbuffer() as dataset:
                 return self._receiver.receive(command, dataset)
-        except (StorageFull, DatabaseUnavailable) as error:
-            return StoreAnswer(status=ReceiveStatus.OUT_OF_RESOURCES, code=error.code)
-        except AgentError as error:
-            return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code=error.code)
-        except Exception:  # noqa: BLE001 - outermost: the sender must hear a status, whatever broke
-            return StoreAnswer(status=ReceiveStatus.PROCESSING_FAILURE, code="unexpected")
+
+        return answered(receive)
 
     def _record(
         self, association: BoundedAssociation, answer: StoreAnswer, size: int, seconds: float

@@ -19,9 +19,10 @@ from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
 from agent.database.orders import OrderSearch
+from agent.database.remarks import remark
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
-from agent.database.tables import Job, JobEvent, Study
+from agent.database.tables import Job, Study
 from agent.foundation.breaker import Breaker
 from agent.foundation.errors import AgentError, WorklistRefused, WorklistUnavailable
 from agent.foundation.log import get_logger, study_ref
@@ -222,14 +223,4 @@ def _tell(session: Session, study_id: int, code: str, now: datetime) -> None:
     ).first()
     if reason is None or job is None:
         return
-    session.add(
-        JobEvent(
-            job_id=job.id,
-            at=now,
-            from_state=job.state,
-            to_state=job.state,
-            code=code,
-            reason=reason,
-            actor=ACTOR,
-        )
-    )
+    remark(session, job, code=code, reason=reason, actor=ACTOR, at=now)

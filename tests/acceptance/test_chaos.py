@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from agent.commands.demo.service import own_environment
+from tests.support.kill_runs import result_of
 
 KILLS = 10
 
@@ -22,16 +19,7 @@ def test_short_chaos_loses_doubles_and_hides_nothing(
     assert checkpoint.is_dir()
     program = str(repository / "benchmarks" / "chaos.py")
     options = ["--kills", str(KILLS), "--database", "sqlite", "--json", "--keep", str(tmp_path / "chaos")]
-    done = subprocess.run(
-        [sys.executable, program, *options],
-        env=own_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=560,
-    )
-    assert done.stdout, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    result = result_of(program, *options)
     faults = {
         name: result[name] for name in ("lost", "duplicates", "invisible", "undelivered", "uncommitted")
     }

@@ -39,9 +39,8 @@ def _use_routing(settings: Settings, config: Path | None) -> None:
     try:
         router_of(settings)
     except SettingsError as error:
-        line = _lines(config).get("routing.vocabulary")
-        place = "" if line is None else f" (line {line})"
-        raise SettingsError(f"{config or 'the settings'}{place}: {error}") from error
+        where, line = _place("routing.vocabulary", config)
+        raise SettingsError(f"{where}{line}: {error}") from error
 
 
 def _use_vocabulary(file: Path | None, config: Path | None) -> None:
@@ -54,12 +53,17 @@ def _use_vocabulary(file: Path | None, config: Path | None) -> None:
     try:
         put_in_force(file)
     except VocabularyError as error:
-        line = _lines(config).get("findings.vocabulary")
-        place = "findings.vocabulary" + ("" if line is None else f" (line {line})")
-        raise SettingsError(f"{config or 'the settings'}: correct {place}: {error}") from error
+        where, line = _place("findings.vocabulary", config)
+        raise SettingsError(f"{where}: correct findings.vocabulary{line}: {error}") from error
 
 
 def _lines(config: Path | None) -> Mapping[str, int]:
     if config is None:
         return {}
     return {shown_place(place): line for place, line in read_yaml(config).lines.items() if place}
+
+
+def _place(key: str, config: Path | None) -> tuple[str, str]:
+    """Return the file, and where a key stands in it: " (line 7)", or nothing where it is not there."""
+    line = _lines(config).get(key)
+    return str(config or "the settings"), "" if line is None else f" (line {line})"

@@ -1,0 +1,24 @@
+"""Remarks in the history of a job that leave its state as it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from agent.database.tables import Job, JobEvent
+
+
+def remark(session: Session, job: Job, *, code: str, reason: str, actor: str, at: datetime) -> None:
+    """Add a remark to what `study show` tells of a job."""
+    session.add(
+        JobEvent(
+            job_id=job.id,
+            at=at,
+            from_state=job.state,
+            to_state=job.state,
+            code=code,
+            reason=reason,
+            actor=actor,
+        )
+    )
