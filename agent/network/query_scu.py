@@ -130,7 +130,7 @@ class Archive:
             FoundSeries(
                 series_instance_uid=text(answer, "SeriesInstanceUID"),
                 modality=text(answer, "Modality"),
-                instances=count_of(text(answer, "NumberOfSeriesRelatedInstances")),
+                instances=_number(answer, "NumberOfSeriesRelatedInstances"),
             )
             for answer in self._find(query)
         ]
@@ -256,6 +256,10 @@ def _study_query() -> Dataset:
 def _study(answer: Dataset) -> FoundStudy:
     modalities = text(answer, "ModalitiesInStudy").split("\\")
     return found_study(lambda keyword: text(answer, keyword), [one for one in modalities if one])
+
+
+def _number(answer: Dataset, keyword: str) -> int | None:
+    return count_of(text(answer, keyword))
 
 
 def found_study(value: Callable[[str], str], modalities: Iterable[str]) -> FoundStudy:
