@@ -19,12 +19,15 @@ from agent.commands import (
     fhir,
     hl7,
     inspect,
+    model,
     purge,
     queue,
     route,
     run,
     senders,
     shadow,
+    shadow_calibrate,
+    shadow_report,
     sr,
     status,
     ups,
@@ -82,6 +85,7 @@ hl7_app = _group("Messages of the RIS (HL7 v2).")
 fhir_app = _group("Results for FHIR servers.")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
 shadow_app = _group("Drafts that go nowhere, against the signed reports.")
+model_app = _group("Which model drafts, and the switch to a challenger and back.")
 config_app = _group("Check and show the configuration.")
 db_app = _group("The database: schema upgrades, backup and restore.")
 
@@ -119,6 +123,12 @@ shadow_app.command("agreement")(shadow.agreement)
 shadow_app.command("disagreements")(shadow.disagreements)
 shadow_app.command("drift")(shadow.drift)
 shadow_app.command("models")(shadow.models)
+shadow_app.command("report")(shadow_report.report)
+shadow_app.command("calibrate")(shadow_calibrate.calibrate)
+model_app.command("show")(model.show)
+model_app.command("compare")(model.compare)
+model_app.command("switch")(model.switch)
+model_app.command("back")(model.back)
 hl7_app.command("try")(hl7.try_message)
 fhir_app.command("try")(fhir.try_bundle)
 ups_app.command("serve")(ups.serve)
@@ -146,6 +156,7 @@ app.add_typer(route_app, name="route")
 app.add_typer(sr_app, name="sr")
 app.add_typer(audit_app, name="audit")
 app.add_typer(shadow_app, name="shadow")
+app.add_typer(model_app, name="model")
 app.add_typer(hl7_app, name="hl7")
 app.add_typer(fhir_app, name="fhir")
 app.add_typer(ups_app, name="ups")

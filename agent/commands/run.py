@@ -29,6 +29,8 @@ def serve(config: ConfigOption = None) -> None:
     database_of(settings, create=True).close()
     arguments = ("--end-with-parent", *_config_arguments(config))
     roles = [("listener", "listen"), ("worker", "work")]
+    if settings.shadow.challenger is not None:
+        roles.append(("challenger", "work --challenger"))
     if settings.destinations:
         roles.append(("deliverer", "deliver"))
     if settings.web.enabled:
@@ -59,10 +61,21 @@ def listen(config: ConfigOption = None, end_with_parent: WithParent = False) -> 
     lifecycle.finish()
 
 
-def work(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
+def work(
+    challenger: Annotated[
+        bool, typer.Option("--challenger", help="Draft with the second model, for comparison only.")
+    ] = False,
+    config: ConfigOption = None,
+    end_with_parent: WithParent = False,
+) -> None:
     """Draft the studies that are queued."""
-    from agent.service.wiring import run_worker
+    from agent.service.wiring import run_challenger, run_worker
 
+    if challenger:
+        settings, lifecycle = begin("challenger", config, end_with_parent=end_with_parent)
+        run_challenger(settings, database_of(settings), lifecycle)
+        lifecycle.finish()
+        return
     settings, lifecycle = begin("worker", config, end_with_parent=end_with_parent)
     run_worker(settings, database_of(settings), lifecycle)
     lifecycle.finish()

@@ -234,11 +234,14 @@ def models(
     """Compare two models on the studies that both have drafted (McNemar's exact test)."""
     from rich.table import Table
 
-    from agent.shadow.comparing import compared_studies
+    from agent.shadow.comparing import challenger_studies, compared_studies
     from agent.shadow.two_models import paired_concepts
 
     with database_of(settings_of(config)).reading() as session:
-        both = [compared_studies(session, model_digest=digest) for digest in (first, second)]
+        both = [
+            [*compared_studies(session, model_digest=one), *challenger_studies(session, one)]
+            for one in (first, second)
+        ]
     found = paired_concepts(both[0], both[1])
     if as_json:
         print_json(found)

@@ -46,7 +46,7 @@ class SignedReport(Base):
     # Our study, as soon as it is known to be this one.
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"))
     compared_at: Mapped[datetime | None]
-    # Why it is not compared: no-such-study | another-patient | unread-language | no-draft | withdrawn.
+    # Why it is not compared: another-patient | unread-language.
     code: Mapped[str | None] = mapped_column(String(32))
 
 

@@ -25,6 +25,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.database.base import Base, RowId, UtcDateTime
+from agent.database.challenger import (
+    ChallengerComparison,
+    ChallengerDraft,
+    ModelSwitch,
+    StoredCalibration,
+)
 from agent.database.orders import Hl7Message, KnownPatient, Order, OrderSearch
 from agent.database.outbox import Commitment, Delivery, Document
 from agent.database.people import (
@@ -44,6 +50,8 @@ __all__ = [
     "AuditCursor",
     "AuditEvent",
     "Base",
+    "ChallengerComparison",
+    "ChallengerDraft",
     "Commitment",
     "Delivery",
     "Document",
@@ -56,6 +64,7 @@ __all__ = [
     "LaneTurn",
     "Listing",
     "ListingTag",
+    "ModelSwitch",
     "Order",
     "OrderSearch",
     "PriorLink",
@@ -66,6 +75,7 @@ __all__ = [
     "ServiceKey",
     "ShadowComparison",
     "SignedReport",
+    "StoredCalibration",
     "Study",
     "Subscription",
     "UpsClaim",

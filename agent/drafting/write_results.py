@@ -24,8 +24,10 @@ from agent.queue import deliveries, gate, jobs
 from agent.queue.jobs import Claim
 from agent.queue.lease_keeper import LeaseKeeper
 from agent.reports import publish
-from agent.reports.compose import draft_record
+from agent.reports.compose import Certainty, draft_record
 from agent.reports.views import with_views
+from agent.shadow.certainty import CalibrationInUse, calibration_in_use
+from agent.shadow.scores import probabilities
 from dicom_sr.attributes import text
 from dicom_sr.document import Algorithm
 from model.drafts.draft import DraftText
@@ -132,12 +134,13 @@ class Results:
 
     def _write(self, case: DraftCase, draft: DraftText) -> JobState:
         claim = case.claim
-        _check_identity(case)
+        check_identity(case)
         with self._database.reading() as session:
             created = database_now(session).astimezone()
             before = publish.before_draft(
                 session, claim.study_id, claim.study_instance_uid, self._settings.destinations
             )
+            calibrated = calibration_in_use(session, self._algorithm.weights_sha256)
         record = draft_record(
             draft,
             case.material,
@@ -147,6 +150,7 @@ class Results:
             created=created,
             predecessors=before.pairs,
             standing=before.standing,
+            certainty=None if calibrated is None else _certainty(draft, calibrated),
         )
         record = with_views(record, self._settings)
         failpoint("worker.before-write")
@@ -171,7 +175,17 @@ class Results:
         return failure
 
 
-def _check_identity(case: DraftCase) -> None:
+def _certainty(draft: DraftText, calibrated: CalibrationInUse) -> Certainty:
+    sentences = [
+        (one.text, one.confidence) for one in (*draft.findings_sentences, *draft.impression_sentences)
+    ]
+    return Certainty(
+        probabilities=probabilities(draft.findings, sentences, calibrated.calibration),
+        calibration=calibrated.digest,
+    )
+
+
+def check_identity(case: DraftCase) -> None:
     """The last check before a text is written under a patient's name.
 
     Raises:

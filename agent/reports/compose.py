@@ -31,6 +31,14 @@ from model.drafts.draft import DraftFlag, DraftText, ModelIdentity
 MANUFACTURER = "ECHO Agent"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Certainty:
+    """Calibrated probabilities, one (or None) for each finding, and the digest of the calibration."""
+
+    probabilities: Sequence[float | None]
+    calibration: str
+
+
 def algorithm_of(identity: ModelIdentity) -> Algorithm:
     """Return the network as the documents name it."""
     return Algorithm(
@@ -53,10 +61,12 @@ def draft_record(
     created: datetime,
     predecessors: Mapping[FindingsSopClass, DocumentPairReference | None],
     standing: str = "",
+    certainty: Certainty | None = None,
 ) -> Record:
     """Return the record of a draft, with one pair of documents for each variant in `predecessors`.
 
     standing: in words, the verified report that the draft does not replace; empty where there is none.
+    certainty: calibrated probabilities of the findings; the documents have none without it.
 
     Raises:
         StructuredReportError: the study or the draft cannot be encoded.
@@ -64,15 +74,11 @@ def draft_record(
     urgency = assess(tuple(draft.findings), rules)
     verified = (DraftFlag(code=AFTER_VERIFICATION, text=standing),) if standing else ()
     flags = each_code_once((*draft.flags, *material.flags, *verified))
-    content = DraftContent(
-        findings=tuple(draft.findings),
-        findings_sentences=[sentence.text for sentence in draft.findings_sentences],
-        impression_sentences=[sentence.text for sentence in draft.impression_sentences],
-        flags=[flag.text for flag in flags],
-        urgency=None if urgency is None else Urgency(level=urgency.level, reason=urgency.reason),
-        prior_procedures=material.priors.procedures,
-        previous_findings=material.priors.findings,
-    )
+    if certainty is not None:
+        # Both documents name it as a parameter of the algorithm.
+        named = {"calibration": certainty.calibration}
+        algorithm = dataclasses.replace(algorithm, parameters={**algorithm.parameters, **named})
+    content = _documented(draft, material, flags, urgency, certainty)
     study = SourceStudy(images=material.headers, priors=material.priors.headers)
     documents: dict[str, DocumentPair] = {
         variant: build_draft(
@@ -96,10 +102,31 @@ def draft_record(
         content=_content(draft, flags, urgency, material.indication)
         | {"algorithm": _plain(algorithm), "images": [dataclasses.asdict(one) for one in material.lines]}
         | {"input": input_statistics(material.images)}
+        | ({} if certainty is None else {"certainty": dataclasses.asdict(certainty)})
         | ({} if material.priors.kept is None else {"priors": dict(material.priors.kept)}),
         urgency=ROUTINE if urgency is None else urgency.priority,
         seconds=draft.seconds,
         documents=checked(documents, draft.findings),
+    )
+
+
+def _documented(
+    draft: DraftText,
+    material: Material,
+    flags: Sequence[DraftFlag],
+    urgency: Assessment | None,
+    certainty: Certainty | None,
+) -> DraftContent:
+    """The content of the documents."""
+    return DraftContent(
+        findings=tuple(draft.findings),
+        scores=() if certainty is None else certainty.probabilities,
+        findings_sentences=[sentence.text for sentence in draft.findings_sentences],
+        impression_sentences=[sentence.text for sentence in draft.impression_sentences],
+        flags=[flag.text for flag in flags],
+        urgency=None if urgency is None else Urgency(level=urgency.level, reason=urgency.reason),
+        prior_procedures=material.priors.procedures,
+        previous_findings=material.priors.findings,
     )
 
 

@@ -8,15 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from agent.database.session import Database, open_engine
+from agent.foundation.errors import SettingsError
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.operations.heartbeat import Heartbeat
 from agent.service.lifecycle import Lifecycle
+from agent.service.models import (
+    SwitchWatch,
+    challenging_place,
+    check_as_switched,
+    configured_checkpoint,
+    drafting_place,
+)
+from agent.shadow.switching import MAIN, Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,28 +59,38 @@ def open_store(settings: Settings) -> InstanceStore:
     return InstanceStore(storage.path, storage.min_free_mb)
 
 
-def checkpoint_of(settings: Settings) -> Path:
-    """Return the checkpoint's directory: the configured one, or the shipped demonstration model's."""
-    if settings.model.checkpoint is not None:
-        return settings.model.checkpoint
-    import model
-
-    return Path(model.__path__[0]) / "demo_checkpoint"
-
-
-def load_reporter(settings: Settings) -> Reporter:
-    """Load the network.
+def load_reporter(settings: Settings, place: Place = MAIN) -> Reporter:
+    """Load a configured network; the challenger's has a share of the device of its own.
 
     Raises:
         ModelError: the checkpoint does not load, or the device that was asked for is not there.
+        SettingsError: the challenger is asked for, and none is configured.
     """
     from model.reporting.reporter import Reporter
 
+    checkpoint = configured_checkpoint(settings, place)
     return Reporter.load(
-        checkpoint_of(settings),
+        checkpoint,
         settings.model.device,
         slots=settings.worker.slots,
         memory_fraction=settings.model.memory_fraction,
+        quantization=settings.model.quantization,
+        probes=_probes,
+    )
+
+
+def _load_challenger(settings: Settings, place: Place) -> Reporter:
+    """Load the network that drafts beside the main one, study by study."""
+    from model.reporting.reporter import Reporter
+
+    second = settings.shadow.challenger
+    if second is None:
+        raise SettingsError("there is no challenger: set `shadow.challenger.checkpoint`")
+    return Reporter.load(
+        configured_checkpoint(settings, place),
+        second.device,
+        slots=1,
+        memory_fraction=second.memory_fraction,
         quantization=settings.model.quantization,
         probes=_probes,
     )
@@ -200,11 +218,14 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
 
     Raises:
         ModelError: the checkpoint does not load, or the device that was asked for is not there.
+        ModelNotAsSwitched: the checkpoint that was switched to was replaced.
     """
     from agent.drafting.worker import DraftingWorker
 
-    reporter = load_reporter(settings)
+    watch = SwitchWatch(database, lifecycle)
+    reporter = load_reporter(settings, drafting_place(database))
     identity = reporter.identity
+    check_as_switched(database, identity.weights_sha256)
     _warm_up(reporter)
     about = {
         "model": identity.name,
@@ -225,6 +246,35 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
         ),
     ):
         lifecycle.ready()
+        watch.start()
+        worker.run(lifecycle.stop)
+    database.close()
+
+
+def run_challenger(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
+    """Run the challenger until stopped; then finish the current study.
+
+    Raises:
+        SettingsError: no challenger is configured.
+        ModelError: the checkpoint does not load, or the device that was asked for is not there.
+    """
+    from agent.drafting.challenger import ChallengerWorker
+
+    watch = SwitchWatch(database, lifecycle)
+    reporter = _load_challenger(settings, challenging_place(database))
+    identity = reporter.identity
+    _warm_up(reporter)
+    about = {
+        "model": identity.name,
+        "version": identity.version,
+        "weights_sha256": identity.weights_sha256,
+        "device": str(reporter.device.device),
+    }
+    worker = ChallengerWorker(database, open_store(settings), settings, reporter)
+    audited = _audited(settings, database, "challenger", lifecycle)
+    with audited, Heartbeat(database, "challenger", lifecycle.id, lifecycle.told(lambda: about)):
+        lifecycle.ready()
+        watch.start()
         worker.run(lifecycle.stop)
     database.close()
 

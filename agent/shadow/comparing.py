@@ -6,14 +6,21 @@ look, and a correction replaces the comparison.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
-from agent.database.tables import Draft, ShadowComparison, SignedReport, Study
+from agent.database.tables import (
+    ChallengerComparison,
+    ChallengerDraft,
+    Draft,
+    ShadowComparison,
+    SignedReport,
+    Study,
+)
 from agent.shadow.readings import ComparedStudy, paired, pairs_of, plain
 from agent.shadow.signed import other_patient, standing_report
 from model.findings.extract import ReportReading, read_report
@@ -60,6 +67,15 @@ def _due(session: Session, now: datetime) -> list[int]:
             .limit(BATCH)
         )
         found.update(session.scalars(query))
+        second = (
+            select(ChallengerDraft.study_id)
+            .join(Study, Study.id == ChallengerDraft.study_id)
+            .join(SignedReport, match)
+            .where(ChallengerDraft.drafted_at > SignedReport.compared_at)
+            .distinct()
+            .limit(BATCH)
+        )
+        found.update(session.scalars(second))
     return sorted(found)[:BATCH]
 
 
@@ -78,9 +94,13 @@ def _compare_study(session: Session, study_id: int, now: datetime) -> None:
     report = standing_report(session, study)
     reading, code = _read(report, study)
     session.execute(delete(ShadowComparison).where(ShadowComparison.study_id == study.id))
+    session.execute(delete(ChallengerComparison).where(ChallengerComparison.study_id == study.id))
     if report is not None and reading is not None:
-        for draft in _drafts(session, study.id):
+        drafts = _drafts(session, study.id)
+        for draft in drafts:
             session.add(_comparison(draft, study, report, reading.findings, now))
+        for second in _challengers(session, drafts):
+            session.add(_challenger_comparison(second, study, reading.findings))
     for one in session.scalars(
         select(SignedReport)
         .join(Study, or_(SignedReport.study_instance_uid == Study.study_instance_uid, _by_accession()))
@@ -100,13 +120,42 @@ def _read(report: SignedReport | None, study: Study) -> tuple[ReportReading | No
     return (reading, None) if reading.language else (None, UNREAD_LANGUAGE)
 
 
-def _drafts(session: Session, study_id: int) -> Iterable[Draft]:
+def _drafts(session: Session, study_id: int) -> Sequence[Draft]:
     drafts = session.scalars(
         select(Draft)
         .where(Draft.study_id == study_id, Draft.outcome == "drafted", Draft.withdrawal.is_(None))
         .order_by(Draft.revision, Draft.id)
     )
-    return {draft.model_digest: draft for draft in drafts}.values()
+    return list({draft.model_digest: draft for draft in drafts}.values())
+
+
+def _challengers(session: Session, drafts: Sequence[Draft]) -> Sequence[ChallengerDraft]:
+    """Return what challengers have drafted of the images of a study's newest draft."""
+    if not drafts:
+        return []
+    newest = max(drafts, key=lambda draft: (draft.revision, draft.id))
+    return session.scalars(
+        select(ChallengerDraft).where(
+            ChallengerDraft.study_id == newest.study_id,
+            ChallengerDraft.revision == newest.revision,
+            ChallengerDraft.drafted_at.is_not(None),
+        )
+    ).all()
+
+
+def _challenger_comparison(
+    draft: ChallengerDraft, study: Study, signed: Iterable[Finding]
+) -> ChallengerComparison:
+    pairs = paired([finding_of(one) for one in draft.content.get("findings") or ()], signed)
+    return ChallengerComparison(
+        challenger_id=draft.id,
+        study_id=study.id,
+        model_digest=draft.model_digest,
+        site=study.site,
+        device=(draft.content.get("input") or {}).get("device", ""),
+        drafted_at=draft.drafted_at,
+        pairs=plain(pairs),
+    )
 
 
 def _comparison(
@@ -134,7 +183,10 @@ def compared_studies(
     until: datetime | None = None,
     model_digest: str = "",
 ) -> list[ComparedStudy]:
-    """Return the comparisons of drafts made in [since, until), oldest first; `key` is the study's row."""
+    """Return the comparisons of drafts made in [since, until), oldest first; `key` is the study's row.
+
+    A challenger's drafts are not among them: see `challenger_studies`.
+    """
     query = select(ShadowComparison).order_by(ShadowComparison.drafted_at, ShadowComparison.id)
     if since is not None:
         query = query.where(ShadowComparison.drafted_at >= since)
@@ -142,14 +194,23 @@ def compared_studies(
         query = query.where(ShadowComparison.drafted_at < until)
     if model_digest:
         query = query.where(ShadowComparison.model_digest.startswith(model_digest, autoescape=True))
-    return [
-        ComparedStudy(
-            key=row.study_id,
-            site=row.site,
-            device=row.device,
-            model=row.model_digest,
-            at=row.drafted_at,
-            pairs=pairs_of(row.pairs),
-        )
-        for row in session.scalars(query)
-    ]
+    return [_compared(row) for row in session.scalars(query)]
+
+
+def challenger_studies(session: Session, model_digest: str = "") -> list[ComparedStudy]:
+    """Return the comparisons of challengers' drafts, of the model whose digest begins like this."""
+    query = select(ChallengerComparison).order_by(ChallengerComparison.drafted_at, ChallengerComparison.id)
+    if model_digest:
+        query = query.where(ChallengerComparison.model_digest.startswith(model_digest, autoescape=True))
+    return [_compared(row) for row in session.scalars(query)]
+
+
+def _compared(row: ShadowComparison | ChallengerComparison) -> ComparedStudy:
+    return ComparedStudy(
+        key=row.study_id,
+        site=row.site,
+        device=row.device,
+        model=row.model_digest,
+        at=row.drafted_at,
+        pairs=pairs_of(row.pairs),
+    )

@@ -2,7 +2,8 @@
 
 A concept that a report does not mention counts as not present: radiologists name what they see, and few name
 what they do not. An indeterminate statement is neither, so it leaves the accuracy measures and is counted
-apart.
+apart. The concept `no_finding` is left out: it sums the others up, and a report that lists normal regions
+means the same without saying it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from model.findings.extract import stronger
 from model.findings.types import Finding, Laterality, Presence, Severity
+from model.findings.wording import NO_FINDING
 
 _SIDES = {Laterality.LEFT: "L", Laterality.RIGHT: "R", Laterality.BILATERAL: "LR"}
 _GRADES = tuple(Severity)
@@ -119,7 +121,7 @@ def paired(drafted: Iterable[Finding], signed: Iterable[Finding]) -> dict[str, C
         concept: ConceptPair(
             drafted=one.get(concept, NOT_MENTIONED), signed=other.get(concept, NOT_MENTIONED)
         )
-        for concept in sorted({*one, *other})
+        for concept in sorted({*one, *other} - {NO_FINDING})
     }
 
 

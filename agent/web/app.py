@@ -24,7 +24,7 @@ from agent.foundation.errors import AgentError, DatabaseUnavailable, NotFound, W
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings, WebSettings
 from agent.objects.store import InstanceStore
-from agent.web import pages_claim, pages_list, pages_sign_in, pages_study
+from agent.web import pages_claim, pages_list, pages_shadow, pages_sign_in, pages_study
 from agent.web.accounts import any_user_may_sign_in
 from agent.web.films import Films
 from agent.web.gate import Gate
@@ -59,6 +59,9 @@ def create_app(
             Route("/", pages_list.worklist),
             Route(STREAM, pages_list.live),
             Route("/statistics", pages_list.statistics),
+            Route("/shadow", pages_shadow.figures),
+            Route("/shadow/disagreements", pages_shadow.disagreements),
+            Route("/shadow/disagreements/{comparison_id:int}", pages_shadow.disagreement),
             Route("/audit", pages_list.audited),
             Route("/sign-in", pages_sign_in.sign_in_form),
             Route("/sign-in", pages_sign_in.sign_in, methods=["POST"]),

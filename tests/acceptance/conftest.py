@@ -32,7 +32,7 @@ from agent.commands.demo.service import wait_until_ready as wait_for_service
 from agent.database.session import Database, open_engine
 from agent.foundation.errors import ProgramNotReady
 from agent.foundation.settings.tree import Settings
-from agent.service.wiring import checkpoint_of
+from agent.service.models import configured_checkpoint
 
 # Long enough for a machine that does other things as well.
 PATIENCE_S = 280.0
@@ -65,7 +65,7 @@ class Run:
 def checkpoint() -> Path:
     """The shipped demonstration checkpoint, or another one that ECHO_TEST_CHECKPOINT names."""
     named = os.environ.get("ECHO_TEST_CHECKPOINT")
-    path = Path(named) if named else checkpoint_of(Settings())
+    path = Path(named) if named else configured_checkpoint(Settings(), "main")
     if not (path / "config.json").is_file():
         reason = f"there is no checkpoint at {path}; `make demo-model` makes one"
         if os.environ.get("CI") == "true":

@@ -16,9 +16,10 @@ COMMANDS = {
     "echo-agent-housekeeping.service": "housekeep",
     "echo-agent-web.service": "web",
     "echo-agent-ups.service": "ups serve",
+    "echo-agent-challenger.service": "work --challenger",
 }
 # Started only where an administrator enables it.
-OPTIONAL = {"echo-agent-ups.service"}
+OPTIONAL = {"echo-agent-ups.service", "echo-agent-challenger.service"}
 TARGET = "echo-agent.target"
 PROGRAM = "/opt/echo-agent/bin/echo-agent"
 # Tenths; 10.0 is wide open.

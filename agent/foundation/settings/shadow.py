@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -31,6 +32,23 @@ class SiteSettings(Section):
     )
 
 
+class ChallengerSettings(Section):
+    """A second model that drafts the same studies; its drafts are compared and go nowhere."""
+
+    checkpoint: Path = Field(description="Checkpoint directory of the challenger.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the challenger runs.")
+    memory_fraction: float = Field(
+        0.4, gt=0, le=1, description="Share of the device's free memory that the challenger may use."
+    )
+    minimum_studies: int = Field(
+        300,
+        ge=1,
+        le=1_000_000,
+        description="Studies that both models must have drafted, and that have a signed report, before the "
+        "challenger may take over.",
+    )
+
+
 class ShadowSettings(Section):
     """Drafts that are made, kept and compared with the signed reports, and delivered nowhere.
 
@@ -48,6 +66,9 @@ class ShadowSettings(Section):
         description="Models whose drafts stay in shadow: names, or the first 8 or more digits of the "
         "digest of their weights.",
     )
+    challenger: ChallengerSettings | None = Field(
+        None, description="A second model on the same studies; none when left out."
+    )
 
 
 class DriftSettings(Section):
@@ -57,7 +78,7 @@ class DriftSettings(Section):
         200,
         ge=50,
         le=100_000,
-        description="First drafts of a device (after `drift reset`) that are its baseline.",
+        description="First drafts of a device, which are its baseline.",
     )
     studies: int = Field(
         3000, ge=100, le=10_000_000, description="Drafts of a device over which `false_alarm` is counted."

@@ -148,6 +148,25 @@ def test_signed_report_is_compared_whichever_comes_first(
     assert compare_due(house.database) == 0
 
 
+@pytest.mark.parametrize("source", ["hl7", "sr", "fhir", "csv"])
+def test_signed_report_is_compared_whatever_its_source(
+    house: Any, reporter: Any, film: Film, source: Any
+) -> None:
+    """The comparison looks at the row, not at who has written it."""
+    drafted(house, settings_with(IN_SHADOW[0]), reporter, film(1))
+    signed = SignedText(
+        source=source,
+        key="1",
+        text="Right pneumothorax.",
+        signed_at=datetime(2026, 11, 1, tzinfo=UTC),
+        study_instance_uid="1.2.3.1",
+    )
+    with house.database.transaction() as session:
+        enter(session, signed, database_now(session))
+    assert compare_due(house.database) == 1
+    assert pairs(house) == {"pneumothorax": False}
+
+
 def test_corrected_report_replaces_the_comparison_and_a_withdrawn_one_ends_it(
     house: Any, reporter: Any, film: Film
 ) -> None:

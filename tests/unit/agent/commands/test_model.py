@@ -1,0 +1,159 @@
+"""`echo-agent model` and `echo-agent shadow report|calibrate`: what they refuse, and what they leave."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from agent.database.session import Database
+from agent.database.tables import ChallengerComparison, ChallengerDraft, ModelSwitch, ShadowComparison
+from tests.unit.agent.commands.conftest import Run
+from tests.unit.agent.rows import add_draft, add_job, add_study
+
+AT = datetime(2026, 10, 5, 12, tzinfo=UTC)
+RIGHT, WRONG = [["present", "", ""], ["present", "", ""]], [["", "", ""], ["present", "", ""]]
+
+
+@pytest.fixture
+def checkpoints(config: Path, tmp_path: Path) -> dict[str, str]:
+    """Two configured checkpoints; returns nothing but their folders, by place."""
+    folders = {}
+    for place, value in (("main", 0.0), ("challenger", 1.0)):
+        folder = tmp_path / place
+        folder.mkdir()
+        save_file({"weight": np.array([value], dtype=np.float32)}, folder / "model.safetensors")
+        folders[place] = str(folder)
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"model: {{checkpoint: {folders['main']}}}\n")
+        file.write(f"shadow: {{challenger: {{checkpoint: {folders['challenger']}, minimum_studies: 20}}}}\n")
+    return folders
+
+
+def digests(run: Run) -> dict[str, str]:
+    found: dict[str, str] = json.loads(run("model", "show", "--json").stdout)["checkpoints"]
+    return found
+
+
+def compared(database: Database, digest: dict[str, str], count: int, *, challenger_right: int) -> None:
+    """Studies with a signed mass, which the main model always has and the challenger in some."""
+    from agent.shadow.signed import SignedText, enter
+
+    with database.transaction() as session:
+        for number in range(count):
+            study = add_study(session, f"1.2.{number}", at=AT)
+            job = add_job(session, study, "DRAFTED", at=AT)
+            draft = add_draft(session, job, at=AT, stored_after_s=1)
+            draft.model_digest = digest["main"]
+            signed = SignedText(
+                source="csv", key=str(number), text="Mass.", signed_at=AT, study_instance_uid=f"1.2.{number}"
+            )
+            enter(session, signed, AT)
+            session.add(
+                ShadowComparison(
+                    draft_id=draft.id,
+                    study_id=study.id,
+                    report_id=number + 1,
+                    model_digest=digest["main"],
+                    drafted_at=AT,
+                    pairs={"mass": RIGHT},
+                    disagreements=0,
+                    compared_at=AT,
+                )
+            )
+            second = ChallengerDraft(
+                study_id=study.id,
+                job_id=job.id,
+                revision=1,
+                model_digest=digest["challenger"],
+                state="drafted",
+                content={},
+                created_at=AT,
+                drafted_at=AT,
+            )
+            session.add(second)
+            session.flush()
+            session.add(
+                ChallengerComparison(
+                    challenger_id=second.id,
+                    study_id=study.id,
+                    model_digest=digest["challenger"],
+                    drafted_at=AT,
+                    pairs={"mass": RIGHT if number < challenger_right else WRONG},
+                )
+            )
+
+
+@pytest.mark.parametrize(
+    ("count", "right", "words"),
+    [(19, 19, "drafted 19 studies"), (40, 20, "worse in mass"), (0, 0, "drafted 0 studies")],
+)
+def test_switch_is_refused_without_a_good_paired_comparison(
+    run: Run, database: Database, checkpoints: dict[str, str], count: int, right: int, words: str
+) -> None:
+    """The reason is said, nothing is written, and `compare` exits with 1."""
+    compared(database, digests(run), count, challenger_right=right)
+    result = run("model", "switch", "--reason", "newer")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "[model-switch-refused]" in result.stderr
+    assert run("model", "compare").exit_code == 1
+    assert json.loads(run("model", "show", "--json").stdout)["switches"] == []
+
+
+def test_switch_and_the_way_back_are_shown_with_who_and_why(
+    run: Run, database: Database, checkpoints: dict[str, str]
+) -> None:
+    """The challenger takes over; the way back needs a reason and nothing else; a second time is refused."""
+    digest = digests(run)
+    compared(database, digest, 20, challenger_right=19)
+    assert run("model", "compare").exit_code == 0
+    assert run("model", "back", "--reason", "x").exit_code == 2
+    assert run("model", "switch", "--reason", "  ").exit_code == 2
+    assert run("model", "switch", "--reason", "finds more nodules").exit_code == 0
+    assert json.loads(run("model", "show", "--json").stdout)["drafts"] == "challenger"
+    assert "drafts already" in run("model", "switch", "--reason", "again").stderr
+    assert run("model", "back", "--reason", "too many alarms").exit_code == 0
+    shown = run("model", "show").stdout
+    assert "to challenger by cli:" in shown
+    assert "after 20 studies of both: finds more nodules" in shown
+    assert "too many alarms" in shown
+    with database.reading() as session:
+        rows = session.query(ModelSwitch).order_by(ModelSwitch.id).all()
+    assert [(one.from_digest, one.to_digest) for one in rows] == [
+        (digest["main"], digest["challenger"]),
+        (digest["challenger"], digest["main"]),
+    ]
+
+
+def test_model_commands_without_a_usable_challenger_say_so(
+    run: Run, database: Database, config: Path, checkpoints: dict[str, str]
+) -> None:
+    """A checkpoint without weights is named; without a challenger there is nothing to compare or switch."""
+    (Path(checkpoints["challenger"]) / "model.safetensors").unlink()
+    assert "the challenger checkpoint cannot be used" in run("model", "compare").stderr
+    config.write_text(config.read_text(encoding="utf-8").split("shadow:")[0], encoding="utf-8")
+    assert "there is no challenger" in run("model", "switch", "--reason", "x").stderr
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report.html"])
+def test_report_is_written_and_a_wrong_month_or_file_is_not(
+    run: Run, database: Database, tmp_path: Path, name: str
+) -> None:
+    """PDF or HTML by the name of the file."""
+    out = tmp_path / name
+    assert run("shadow", "report", "--month", "2026-10", "--out", str(out)).exit_code == 0
+    assert out.read_bytes()[:5] in (b"%PDF-", b"<!doc")
+    assert run("shadow", "report", "--month", "October", "--out", str(out)).exit_code == 2
+    assert run("shadow", "report", "--month", "2026-10", "--out", str(tmp_path / "a.txt")).exit_code == 2
+    assert run("shadow", "report", "--month", "2026-10", "--out", str(tmp_path / "no" / name)).exit_code == 2
+
+
+def test_calibration_without_signed_reports_is_refused(run: Run, database: Database) -> None:
+    """There is no model to calibrate."""
+    result = run("shadow", "calibrate")
+    assert (result.exit_code, "[not-found]" in result.stderr) == (2, True)
