@@ -9,12 +9,13 @@ import typer
 
 from agent.commands.common import ConfigOption, database_of, record_command, settings_of
 from agent.commands.run import WithParent, begin
+from agent.commands.without_torch import refuse_torch
 
 
 def web(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
     """Serve the radiologist's worklist."""
     # A library that loads torch wherever it finds it would cost its memory; here nothing needs it.
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    refuse_torch()
     from agent.service.wiring import run_web
 
     settings, lifecycle = begin("web", config, end_with_parent=end_with_parent)
