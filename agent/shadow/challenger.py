@@ -22,7 +22,7 @@ from agent.database.states import JobState
 from agent.database.tables import ChallengerDraft, Draft, Job
 from agent.foundation.errors import LeaseLost
 
-QUEUED, RUNNING, DRAFTED, FAILED = "queued", "running", "drafted", "failed"
+WAITING, RUNNING, DRAFTED, FAILED = "queued", "running", "drafted", "failed"
 MAXIMUM_ATTEMPTS = 3
 # Studies that the main model drafted longer ago are not drafted anew: their images may be gone.
 LOOK_BACK = timedelta(days=7)
@@ -62,7 +62,7 @@ def claim_next(database: Database, model_digest: str, lease_s: float) -> Challen
             .where(
                 ChallengerDraft.model_digest == model_digest,
                 or_(
-                    ChallengerDraft.state == QUEUED,
+                    ChallengerDraft.state == WAITING,
                     (ChallengerDraft.state == RUNNING) & (ChallengerDraft.lease_until < now),
                 ),
             )
@@ -129,7 +129,7 @@ def enqueue_due(database: Database, model_digest: str) -> int:
         try:
             with database.transaction() as session:
                 session.execute(
-                    insert(ChallengerDraft).values(state=QUEUED, content={}, created_at=now, **row)
+                    insert(ChallengerDraft).values(state=WAITING, content={}, created_at=now, **row)
                 )
         except IntegrityError:
             continue
@@ -162,7 +162,7 @@ def fail(session: Session, claim: ChallengerClaim, code: str, *, retryable: bool
         LeaseLost: another process has taken the study.
     """
     again = retryable and claim.attempts < MAXIMUM_ATTEMPTS
-    _end(session, claim, state=QUEUED if again else FAILED, code=code)
+    _end(session, claim, state=WAITING if again else FAILED, code=code)
 
 
 def _end(session: Session, claim: ChallengerClaim, **values: Any) -> None:
