@@ -29,7 +29,11 @@ def deploy(repository: Path, action: str, **variables: str) -> subprocess.Comple
 
 def clean_environment() -> dict[str, str]:
     """The environment of a user who has set nothing."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("ECHO_AGENT_", "MAKE"))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ECHO_AGENT_", "MAKE", "PYTHON"))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,7 @@ def test_installed_agent_is_the_installed_one(prefix: Path, repository: Path) ->
         capture_output=True,
         text=True,
         check=True,
+        env=clean_environment(),
     )
     assert Path(done.stdout.strip()).is_relative_to(prefix)
     assert "PYTHONSAFEPATH=1" in (prefix / "bin" / "echo-agent").read_text("utf-8")
