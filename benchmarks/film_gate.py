@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset
 
-from agent.films.plausibility.gate import check, marks_on
+from agent.objects.films.plausibility.gate import check, marks_on
 from agent.objects.pixels import StudyImage
 from model.phantom.draw import draw_spec
 from model.phantom.film import render

@@ -14,8 +14,8 @@ from time import monotonic
 
 from agent.foundation.errors import MessageRefused, MessageUnreadable
 from agent.foundation.settings.hl7 import Hl7Settings
-from agent.hl7.framing import FrameReader, framed
-from agent.hl7.parse import parse, split_batch
+from agent.messages.hl7.framing import FrameReader, framed
+from agent.messages.hl7.parse import parse, split_batch
 from agent.ris.read import read
 from tests.support.hl7_messages import change, merge, order, report
 

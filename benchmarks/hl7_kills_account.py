@@ -14,7 +14,7 @@ from agent.database.session import Database
 from agent.database.signed import SignedReport
 from agent.database.states import DeliveryState
 from agent.database.tables import Delivery, Document
-from agent.hl7.parse import parse
+from agent.messages.hl7.parse import parse
 from benchmarks.hl7_kills_peers import Received
 
 

@@ -20,10 +20,10 @@ from agent.foundation import failpoints
 
 # What the two commands import when they start.
 IMPORTED = (
-    "agent.audit.process",
+    "agent.operations.audit.process",
     "agent.delivery.commitment_reports",
     "agent.delivery.deliverer",
-    "agent.priors.fetch",
+    "agent.retrieve.priors.fetch",
     "agent.receive.intake",
     "agent.receive.reconcile_files",
     "agent.receive.scp",

@@ -2,8 +2,8 @@
 
     python -m benchmarks.shadow_drift [--seeds 20] [--films 800] [--px 128]
 
-Nothing is canned: the plausibility checks of drafting (`agent.films.plausibility`) and the input statistics
-look at the pixels of each film, as they are and inverted. Every seed has films of its own.
+Nothing is canned: the plausibility checks of drafting (`agent.objects.films.plausibility`) and the input
+statistics look at the pixels of each film, as they are and inverted. Every seed has films of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from agent.films.plausibility.gate import marks_on
+from agent.objects.films.plausibility.gate import marks_on
 from agent.objects.pixels import StudyImage
 from agent.reports.input_statistics import input_statistics
 from agent.shadow.drift import DriftAlarm, DriftRule, drift_alarms

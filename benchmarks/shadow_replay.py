@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database, database_now, open_engine
 from agent.database.states import JobState
 from agent.database.tables import Base, Job, Study
-from agent.films.choosing.view import view_of
 from agent.foundation.settings.tree import Settings, ShadowSettings, SiteSettings
+from agent.objects.films.choosing.view import view_of
 from agent.objects.header import read_stored
 from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.store import InstanceStore

@@ -11,9 +11,9 @@ from sqlalchemy import insert
 
 from agent.database.session import Database
 from agent.database.workitems import Workitem
-from agent.ups.records import as_json, search_columns
-from agent.ups.terms import PUSH, Readiness, StepState
-from agent.ups.wording import Reference, Station, WorkitemSubject, draft_workitem
+from agent.ris.ups.records import as_json, search_columns
+from agent.ris.ups.terms import PUSH, Readiness, StepState
+from agent.ris.ups.wording import Reference, Station, WorkitemSubject, draft_workitem
 
 _BATCH = 1000
 # Stands for a number: valid in a UID, and in no other place of a workitem.

@@ -27,13 +27,13 @@ from starlette.testclient import TestClient
 from agent.database import migrate
 from agent.database.session import Database, open_engine
 from agent.foundation.settings.tree import ListenerSettings
-from agent.ups.channel import Channel
-from agent.ups.manager import Manager
-from agent.ups.permissions import Permissions
-from agent.ups.query_string import read_query
-from agent.ups.rs import ups_app
-from agent.ups.scp import UpsScp
-from agent.ups.terms import PULL
+from agent.ris.ups.channel import Channel
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.permissions import Permissions
+from agent.ris.ups.query_string import read_query
+from agent.ris.ups.rs import ups_app
+from agent.ris.ups.scp import UpsScp
+from agent.ris.ups.terms import PULL
 from benchmarks.databases import durable_database
 from benchmarks.figures import percentile
 from benchmarks.ups_fill import fill

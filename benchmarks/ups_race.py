@@ -17,9 +17,9 @@ from agent.database.session import Database, open_engine
 from agent.database.tables import UpsClaim
 from agent.database.workitems import UpsEvent
 from agent.foundation.settings.tree import ListenerSettings
-from agent.ups.manager import Manager
-from agent.ups.scp import UpsScp
-from agent.ups.terms import GLOBAL_SUBSCRIPTION
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.scp import UpsScp
+from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION
 from tests.integration.ups.node import Node, installed_modules
 from tests.integration.ups.test_performer import Site, order
 

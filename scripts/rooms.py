@@ -29,7 +29,7 @@ from rooms_svg import House, draw
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("agent", "model", "dicom_sr")
 # A new room brings about six pairs of its own. Lower the number when pairs disappear.
-MOST_PAIRS = {"agent": 110, "model": 20}
+MOST_PAIRS = {"agent": 80, "model": 20}
 GROUND = "(ground)"
 
 Edges = dict[str, set[str]]

@@ -1,4 +1,4 @@
-"""Makes `agent/films/plausibility/template.json` from frontal films, and measures it on others.
+"""Makes `agent/objects/films/plausibility/template.json` from frontal films, and measures it on others.
 
 Two models are made: the template of the position and polarity, and the regression that tells a frontal chest
 film from anything else, whose examples of anything else are drawn (`not_a_chest.py`) and cut from the films.
@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import minimize
 
-from agent.films.plausibility.chest import features
-from agent.films.plausibility.looks import looks_of
-from agent.films.plausibility.template import POSITIONS, SIZE, Template, built_in, ranks_of
+from agent.objects.films.plausibility.chest import features
+from agent.objects.films.plausibility.looks import looks_of
+from agent.objects.films.plausibility.template import POSITIONS, SIZE, Template, built_in, ranks_of
 from model.phantom.draw import draw_spec
 from model.phantom.film import render
 from scripts import not_a_chest

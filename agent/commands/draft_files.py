@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.films.routing.rules import Router, router_of
-from agent.films.study import read_study
 from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import UnusableFile
 from agent.foundation.failure import describe
 from agent.foundation.settings.tree import Settings
+from agent.objects.films.routing.rules import Router, router_of
+from agent.objects.films.study import read_study
 from agent.objects.header import Header, read_stored
 from agent.reports.compose import algorithm_of, draft_record
 from agent.reports.material import Material, flags_of, indication_of

@@ -25,7 +25,7 @@ def try_message(
 
     What is shown is a patient's data.
     """
-    from agent.hl7.parse import split_batch
+    from agent.messages.hl7.parse import split_batch
 
     settings = settings_of(config)
     parts = split_batch(file.read_bytes())
@@ -43,7 +43,7 @@ def try_message(
 
 def _tried(raw: bytes, settings: Any) -> dict[str, Any]:
     from agent.foundation.errors import MessageRefused, MessageUnreadable
-    from agent.hl7.parse import parse
+    from agent.messages.hl7.parse import parse
     from agent.ris.read import read
 
     try:

@@ -20,7 +20,7 @@ from agent.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from agent.keeping.purge import Purge, Purged, PurgeDecision
+    from agent.operations.retention.purge import Purge, Purged, PurgeDecision
 
 SHOWN = 40
 
@@ -46,7 +46,7 @@ def purge(
 
     from agent.foundation.disk import free_mb
     from agent.foundation.log import configure_logging
-    from agent.keeping.purge import Purge
+    from agent.operations.retention.purge import Purge
     from agent.service.wiring import open_store
 
     settings = settings_of(config)
@@ -124,7 +124,7 @@ def _print(
 ) -> None:
     from rich.table import Table
 
-    from agent.keeping.rules import PURGES, WORDS, Reason
+    from agent.operations.retention.rules import PURGES, WORDS, Reason
 
     screen = console()
     if done is not None:

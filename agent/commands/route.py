@@ -12,8 +12,8 @@ import typer
 from agent.commands.common import ConfigOption, JsonOption, print_json, settings_of
 
 if TYPE_CHECKING:
-    from agent.films.routing.rules import RoutingDecision
-    from agent.films.routing.summary import Summary
+    from agent.objects.films.routing.rules import RoutingDecision
+    from agent.objects.films.routing.summary import Summary
 
 _SHOWN_EACH = 20
 
@@ -62,8 +62,8 @@ def explain(
 
 
 def _explained(paths: Iterable[Path], settings: Any) -> Iterator[_Explained]:
-    from agent.films.routing.rules import router_of
     from agent.foundation.errors import AgentError
+    from agent.objects.films.routing.rules import router_of
     from agent.objects.header import read_stored
 
     router = router_of(settings)
@@ -83,7 +83,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _summary(explained: Iterable[_Explained]) -> Summary:
-    from agent.films.routing.summary import Skipped, summarise
+    from agent.objects.films.routing.summary import Skipped, summarise
 
     decisions = [one.decision for one in explained if one.decision is not None]
     return summarise(

@@ -42,7 +42,7 @@ def list_workitems(
     """List workitems, urgent ones first, with how far each is."""
     from rich.table import Table
 
-    from agent.ups.terms import StepState
+    from agent.ris.ups.terms import StepState
 
     chosen = None if state is None else state.upper().replace("_", " ")
     if chosen is not None and chosen not in set(StepState):
@@ -62,8 +62,8 @@ def list_workitems(
 def show(uid: WorkitemArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show one workitem with all its attributes; the Transaction UID is never shown."""
     from agent.foundation.errors import NotFound
-    from agent.ups.manager import Manager
-    from agent.ups.records import as_json as json_of
+    from agent.ris.ups.manager import Manager
+    from agent.ris.ups.records import as_json as json_of
 
     database = database_of(settings_of(config))
     reply = Manager(database).get(uid)
@@ -91,7 +91,7 @@ def watch(
     Without a terminal each change is printed. The token is the setting `ups.token`.
     """
     from agent.commands.ups_screen import WorklistScreen
-    from agent.ups.watcher import Watcher
+    from agent.ris.ups.watcher import Watcher
 
     ups = settings_of(config).ups
     scheme = "https" if ups.tls_certificate else "http"
@@ -109,7 +109,7 @@ def cancel(
     from pydicom import Dataset
 
     from agent.foundation.errors import InvalidTransition
-    from agent.ups.manager import Manager
+    from agent.ris.ups.manager import Manager
 
     information = Dataset()
     information.ReasonForCancellation = reason
@@ -123,8 +123,8 @@ def cancel(
 def _lines(settings: Any, state: str | None, limit: int) -> list[dict[str, Any]]:
     from pydicom import Dataset
 
-    from agent.ups.manager import Manager
-    from agent.ups.records import as_dataset
+    from agent.ris.ups.manager import Manager
+    from agent.ris.ups.records import as_dataset
 
     keys = Dataset()
     keys.SOPInstanceUID, keys.ProcedureStepState = "", state or ""

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from agent.commands.common import console
-from agent.ups.watcher import WorklistLine
+from agent.ris.ups.watcher import WorklistLine
 
 
 class WorklistScreen:

@@ -98,7 +98,7 @@ class Verdict(Base):
 
 
 class AuditEvent(Base):
-    """Who did what, and with whose images (`agent.audit`). Rows are added, never changed."""
+    """Who did what, and with whose images (`agent.operations.audit`). Rows are added, never changed."""
 
     __tablename__ = "audit_events"
     __table_args__ = (Index("ix_audit_events_at", "at"), Index("ix_audit_events_study", "study_id"))
@@ -115,7 +115,7 @@ class AuditEvent(Base):
 
 
 class AuditCursor(Base):
-    """The position of one audit destination in the audit events (`agent.audit.export`)."""
+    """The position of one audit destination in the audit events (`agent.operations.audit.export`)."""
 
     __tablename__ = "audit_cursors"
 

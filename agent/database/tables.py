@@ -117,7 +117,7 @@ class Study(Base):
     # Where images contradict each other: the content (sha256) whose patient a person chose. The decision #
     # lapses when that image arrives with another content.
     patient_content: Mapped[str | None] = mapped_column(String(64))
-    # Known only as an earlier study (`agent.priors`): it has no job or draft and is not listed.
+    # Known only as an earlier study (`agent.retrieve.priors`): it has no job or draft and is not listed.
     prior: Mapped[bool] = mapped_column(Boolean, default=False)
     first_received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]
@@ -245,7 +245,7 @@ class JobEvent(Base):
 
 
 class PriorSearch(Base):
-    """The search for earlier studies that a job waits for, at most until `deadline` (`agent.priors`)."""
+    """The search for earlier studies that a job waits for, until `deadline` (`agent.retrieve.priors`)."""
 
     __tablename__ = "prior_searches"
     __table_args__ = (Index("ix_prior_searches_open", "ended_at", "deadline"),)

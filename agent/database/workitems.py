@@ -14,8 +14,8 @@ from agent.database.base import Base, RowId
 class Workitem(Base):
     """One Unified Procedure Step: the draft of a job, or what another system has asked for.
 
-    A draft's state follows its job (`agent.ups.projection`). When a job is drafted again after its workitem
-    has ended, the next generation is a workitem of its own: a final one never changes.
+    A draft's state follows its job (`agent.ris.ups.projection`). When a job is drafted again after its
+    workitem has ended, the next generation is a workitem of its own: a final one never changes.
     """
 
     __tablename__ = "workitems"

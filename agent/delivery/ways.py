@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from agent.foundation.settings.tree import DestinationSettings
-from agent.hl7.client import open_mllp
+from agent.network.mllp import open_mllp
 from agent.network.store_scu import Connection, open_connection
 
 Way = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Connection]]

@@ -1,1 +1,1 @@
-"""Associations and HTTP that we open: storage, query, commitment, STOW-RS; statuses and TLS."""
+"""Associations and HTTP that we open: storage, query, commitment, STOW-RS, MLLP, FHIR; statuses and TLS."""

@@ -1,1 +1,1 @@
-"""One DICOM object: its header, pixels, view, eligibility, and where its bytes lie."""
+"""DICOM objects: header, pixels and stored bytes of one object, and which films of a study are drafted."""

@@ -1,1 +1,1 @@
-"""The state of the service: status, health, metrics, heartbeats, probes."""
+"""Running the service: its state and heartbeats, retention of images, audit messages."""

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.tables import Instance, Study
-from agent.films.routing.summary import Skipped, Summary, summarise
+from agent.objects.films.routing.summary import Skipped, Summary, summarise
 
 DAYS = 7
 # The newest images that are read, so that the duration does not grow with the number of images.

@@ -17,10 +17,12 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from agent.database.identity.current import Resolve, as_stated, current, resolver
+from agent.database.identity.order import order_of
+from agent.database.identity.patient import Patient, contradicts, patient_of, patient_of_row, several_patients
 from agent.database.session import Database
 from agent.database.states import JobState
 from agent.database.tables import Instance, Job, Study
-from agent.films.routing.rules import Router, RoutingDecision, Selection, router_of
 from agent.foundation.errors import (
     AgentError,
     DemonstrationModelRefused,
@@ -35,11 +37,9 @@ from agent.foundation.errors import (
 from agent.foundation.failure import Failure
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.tree import Settings
+from agent.objects.films.routing.rules import Router, RoutingDecision, Selection, router_of
 from agent.objects.header import Header
-from agent.objects.identity import Patient, contradicts, patient_of, patient_of_row, several_patients
 from agent.objects.store import InstanceStore
-from agent.orders.lookup import order_of
-from agent.orders.patients import Resolve, as_stated, current, resolver
 from agent.queue.contents import Contents, Image, contents_of, images_in
 from agent.queue.states import check_job_step, move
 from agent.queue.withdrawal import withdraw_others

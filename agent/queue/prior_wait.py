@@ -14,7 +14,7 @@ from agent.objects.header import STAT_PRIORITY
 def begin_search(session: Session, job: Job, settings: PriorSettings, now: datetime) -> None:
     """Let a job that has just been queued wait for its earlier studies, at most for the time budget.
 
-    `agent.priors.fetch` carries out the search and ends the wait early.
+    `agent.retrieve.priors.fetch` carries out the search and ends the wait early.
     """
     if not settings.enabled:
         return

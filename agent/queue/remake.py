@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from agent.database.states import JobState, Lane
 from agent.database.tables import Draft, Job, Study
-from agent.films.routing.rules import NO_RULE
+from agent.objects.films.routing.rules import NO_RULE
 from agent.queue import jobs
 from agent.queue.contents import contents_of
 

@@ -16,12 +16,12 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
+from agent.database.identity.current import current
+from agent.database.identity.patient import Patient, contradicts, patient_of_dataset
 from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.foundation.document_roles import PAIR, TAKING_BACK
 from agent.foundation.errors import PatientConflict
-from agent.objects.identity import Patient, contradicts, patient_of_dataset
-from agent.orders.patients import current
 from agent.queue.states import check_delivery_step, move
 
 WITHDRAWN = "withdrawn"

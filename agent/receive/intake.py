@@ -27,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
+from agent.database.identity.order import order_of
 from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Document, Instance, Job, Quarantined, Study
@@ -35,7 +36,6 @@ from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY, Header
 from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
-from agent.orders.lookup import order_of
 from agent.queue import jobs
 from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS
 from agent.queue.lanes import join

@@ -6,12 +6,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from agent.database.identity.current import current
+from agent.database.identity.patient import contradicts, patient_of, patient_of_row
 from agent.database.tables import Instance, Study
 from agent.objects.header import Header
-from agent.objects.identity import contradicts, patient_of, patient_of_row
 from agent.objects.rejection_note import is_key_object
 from agent.objects.store import StoredFile
-from agent.orders.patients import current
 from agent.queue.gate import PATIENT_CONFLICT, STUDY_COLUMNS
 
 

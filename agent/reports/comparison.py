@@ -11,11 +11,11 @@ from typing import Any
 
 from pydicom import Dataset
 
+from agent.database.identity.patient import patient_of_dataset, same_patient
 from agent.database.priors import ENDED_WELL, LATE, PATIENT_MISMATCH
 from agent.database.session import Database
 from agent.database.tables import PriorSearch, Study
 from agent.foundation.errors import UnreadableImage
-from agent.objects.identity import patient_of_dataset, same_patient
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
 from agent.queue.jobs import Claim

@@ -1,7 +1,7 @@
 """A patient's earlier studies that are stored here, and those that a draft is compared with.
 
 An earlier study is an ordinary row in `studies`; its instances are marked `prior` until it is sent to be
-drafted itself. Nothing here asks the archive (`agent.priors.fetch` does).
+drafted itself. Nothing here asks the archive (`agent.retrieve.priors.fetch` does).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from itertools import islice
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent.database.identity.patient import patient_of_row, same_patient
 from agent.database.priors import REPORT_MODALITY
 from agent.database.tables import Instance, PriorLink, Study
 from agent.foundation.errors import PatientConflict
 from agent.objects.earlier import is_earlier
-from agent.objects.identity import patient_of_row, same_patient
 
 _FRONTAL = ("PA", "AP")
 

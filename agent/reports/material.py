@@ -1,7 +1,7 @@
 """Builds the network's input from a claimed job: at most one frontal and one lateral image, and the context.
 
-The gate checks the study again first. `agent.films.study` decides which of the eligible images are read and
-how the others are reported. When one SOP Instance arrived with two contents, the later content counts.
+The gate checks the study again first. `agent.objects.films.study` decides which of the eligible images are
+read and how the others are reported. Of two contents of one SOP Instance, the later one counts.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from agent.database.identity.order import order_of
+from agent.database.identity.patient import Patient, patient_of_dataset
 from agent.database.session import Database
 from agent.database.tables import Study
-from agent.films.routing.rules import router_of
-from agent.films.study import ImageLine, ReadStudy, read_study
 from agent.foundation.settings.tree import Settings
-from agent.objects.identity import Patient, patient_of_dataset
+from agent.objects.films.routing.rules import router_of
+from agent.objects.films.study import ImageLine, ReadStudy, read_study
 from agent.objects.pixels import StudyImage
 from agent.objects.store import InstanceStore
-from agent.orders.headers import as_told
-from agent.orders.lookup import order_of
 from agent.queue import gate
 from agent.queue.jobs import Claim
 from agent.reports.comparison import Comparison, comparison_for
 from agent.reports.flags import PRIOR_UNREAD_LANGUAGE, PRIORS_UNAVAILABLE, view_flags
+from agent.reports.headers import as_told
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text
 from model.drafts.draft import DraftFlag

@@ -1,7 +1,7 @@
 """Messages of a draft for the destinations that take messages, stored with it as documents are.
 
 Each destination of a message kind gets messages of its own, made by its settings; a document's `variant`
-names it. What it was told of the study before decides the status (`agent.results.status`).
+names it. What it was told of the study before decides the status (`agent.messages.result_status`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sqlalchemy.orm import Session
 
 from agent.database.states import UNSENT, DeliveryState
 from agent.database.tables import Delivery, Document, Draft, Job
-from agent.fhir.bundle import write_bundle
 from agent.foundation.document_roles import PAIR, DocumentRole
 from agent.foundation.errors import DeliveryRefused, NotFound
 from agent.foundation.settings.tree import DestinationSettings, Settings
-from agent.hl7.result_message import write_result
+from agent.messages.fhir.bundle import write_bundle
+from agent.messages.hl7.result_message import write_result
+from agent.messages.result import DocumentName, Result
+from agent.messages.result_status import Status, Told, next_status
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
 from agent.queue.withdrawal import WITHDRAWN, Withdrawal
 from agent.reports.result_of import result_of
-from agent.results.result import DocumentName, Result
-from agent.results.status import Status, Told, next_status
 
 # The messages of one result: each with its role, in the order in which they are to arrive.
 Writer = Callable[[DestinationSettings, Result], Sequence[tuple[DocumentRole, bytes]]]

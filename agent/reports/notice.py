@@ -21,9 +21,9 @@ from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
-from agent.orders.headers import as_told
 from agent.reports import publish
 from agent.reports.compose import notice_record
+from agent.reports.headers import as_told
 from agent.reports.views import with_views
 from dicom_sr.document import Algorithm, SourceStudy
 from dicom_sr.errors import StructuredReportError

@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 
 from agent.database.session import database_now
 from agent.database.tables import Draft, Study
-from agent.fhir.check import problems_of as problems_of
 from agent.foundation.document_roles import PAIR, DocumentRole
 from agent.foundation.errors import NotFound
 from agent.foundation.settings.tree import DestinationSettings
+from agent.messages.fhir.check import problems_of as problems_of
+from agent.messages.result import DocumentName
+from agent.messages.result_status import Status, next_status
 from agent.reports.messages import WRITERS, message_uid, result_for, told_last
 from agent.reports.publish import DEFAULT_VARIANT, Record
 from agent.reports.result_of import result_of
-from agent.results.result import DocumentName
-from agent.results.status import Status, next_status
 from dicom_sr.document import encode
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydicom import Dataset
 
+from agent.messages.result import Authority, DocumentName, Request, Result, Subject
+from agent.messages.result_status import Status
 from agent.reports.edited_report import drafted_report
-from agent.results.result import Authority, DocumentName, Request, Result, Subject
-from agent.results.status import Status
 from dicom_sr import elements
 from dicom_sr.attributes import items, text
 from model.findings.stored import finding_of

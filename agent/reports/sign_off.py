@@ -24,7 +24,6 @@ from agent.foundation.errors import InstanceMissing, NotFound, StaleEdit, Verdic
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
 from agent.objects.store import InstanceStore
-from agent.orders.headers import as_told
 from agent.queue import deliveries
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import move
@@ -38,6 +37,7 @@ from agent.reports.edited_report import (
     read_findings,
 )
 from agent.reports.flags import AFTER_VERIFICATION
+from agent.reports.headers import as_told
 from agent.reports.publish import Record
 from agent.reports.read_back import checked
 from agent.reports.views import with_views

@@ -1,1 +1,1 @@
-"""Messages of the RIS: received over MLLP, stored, answered, and applied to orders, patients and reports."""
+"""The radiology information system: orders, patients and reports that it tells of, and worklists (UPS)."""

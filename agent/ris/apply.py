@@ -12,14 +12,14 @@ from functools import singledispatch
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from agent.database.identity.current import current
+from agent.database.identity.order import order_of
+from agent.database.identity.patient import patient_of_row
 from agent.database.orders import Order
 from agent.database.signed import SignedReport
 from agent.database.states import JobState
 from agent.database.tables import Job, Study
-from agent.hl7.message import Message
-from agent.objects.identity import patient_of_row
-from agent.orders.lookup import order_of
-from agent.orders.patients import current
+from agent.messages.hl7.message import Message
 from agent.queue.lanes import set_priority
 from agent.queue.remake import judge_again, open_draft, remake
 from agent.reports.material import digest_of, one_line

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from pydicom import Dataset
 
+from agent.database.identity.patient import Patient, contradicts
 from agent.objects.header import HIGH_PRIORITY, ROUTINE_PRIORITY, STAT_PRIORITY
-from agent.objects.identity import Patient, contradicts
 from agent.ris.told import OrderTold
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text

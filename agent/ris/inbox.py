@@ -24,10 +24,10 @@ from agent.foundation.errors import AgentError, DatabaseUnavailable, MessageRefu
 from agent.foundation.failpoints import failpoint
 from agent.foundation.log import get_logger
 from agent.foundation.settings.hl7 import Hl7Settings
-from agent.hl7.acknowledge import AcknowledgmentCode as Code
-from agent.hl7.acknowledge import acknowledge
-from agent.hl7.message import Message
-from agent.hl7.parse import parse, split_batch
+from agent.messages.hl7.acknowledge import AcknowledgmentCode as Code
+from agent.messages.hl7.acknowledge import acknowledge
+from agent.messages.hl7.message import Message
+from agent.messages.hl7.parse import parse, split_batch
 from agent.ris.apply import apply_all
 from agent.ris.read import read
 from agent.ris.told import Told

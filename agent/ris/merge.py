@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
+from agent.database.identity.current import current
+from agent.database.identity.patient import Patient, contradicts, patient_of_row
 from agent.database.orders import KnownPatient
 from agent.database.tables import Listing, ListingTag, Study
-from agent.objects.identity import Patient, contradicts, patient_of_row
-from agent.orders.patients import current
 from agent.queue.remake import open_draft, remake
 from agent.reports.flags import PATIENT_MERGED
 from agent.reports.worklist_row import keys_of

@@ -18,6 +18,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
+from agent.database.identity.current import current
+from agent.database.identity.order import order_of
+from agent.database.identity.patient import patient_of_row
 from agent.database.orders import OrderSearch
 from agent.database.remarks import remark
 from agent.database.session import Database, database_now
@@ -28,9 +31,6 @@ from agent.foundation.errors import AgentError, WorklistRefused, WorklistUnavail
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import MwlSettings
 from agent.network.worklist_scu import worklist_entries
-from agent.objects.identity import patient_of_row
-from agent.orders.lookup import order_of
-from agent.orders.patients import current
 from agent.ris.apply import enter_order
 from agent.ris.entries import FOUND, MISMATCH, NONE_FOUND, EntryChoice, choose_entry
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from agent.database.identity.patient import Patient
 from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7OrderSettings, Hl7Settings
-from agent.hl7.message import Message, Segment, place_of, value_in
+from agent.messages.hl7.message import Message, Segment, place_of, value_in
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
-from agent.objects.identity import Patient
 from agent.ris.told import OrderTold, PatientTold, ReportTold, Told
 from agent.ris.values import date_of, person_name, time_of
 

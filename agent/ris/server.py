@@ -20,7 +20,7 @@ from typing import Any
 from agent.foundation.errors import MessageUnreadable, PortUnavailable
 from agent.foundation.log import get_logger
 from agent.foundation.settings.hl7 import Hl7Settings
-from agent.hl7.framing import FrameReader, framed
+from agent.messages.hl7.framing import FrameReader, framed
 from agent.network.tls import server_context
 
 _CHUNK = 65536

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.objects.identity import Patient
+from agent.database.identity.patient import Patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

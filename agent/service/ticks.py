@@ -10,16 +10,16 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from agent.audit.export import AuditExporter
 from agent.database.session import Database
 from agent.foundation.disk import free_mb
 from agent.foundation.errors import AgentError, AuditUndelivered
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
-from agent.keeping.clock_steps import ForwardSteps, undo_clock_steps
-from agent.keeping.purge import Purge
-from agent.keeping.purge_messages import purge_messages
 from agent.objects.store import InstanceStore
+from agent.operations.audit.export import AuditExporter
+from agent.operations.retention.clock_steps import ForwardSteps, undo_clock_steps
+from agent.operations.retention.purge import Purge
+from agent.operations.retention.purge_messages import purge_messages
 from agent.queue import deliveries, jobs
 from agent.receive.archive_count import ArchiveCount
 from agent.receive.complete_study import ACTOR, complete_due_studies

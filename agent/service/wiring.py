@@ -112,11 +112,11 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     """
     from agent.database.audit.record import Recorder
     from agent.delivery.commitment_reports import CommitmentReports
-    from agent.priors.fetch import PriorFetcher
     from agent.receive.intake import Intake
     from agent.receive.reconcile_files import reconcile
     from agent.receive.retrieved import incoming_of
     from agent.receive.scp import StorageScp
+    from agent.retrieve.priors.fetch import PriorFetcher
     from agent.service.http_server import stow_server
     from agent.service.ticks import Housekeeper
 
@@ -336,7 +336,7 @@ def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle
 def _audited(
     settings: Settings, database: Database, role: str, lifecycle: Lifecycle
 ) -> AbstractContextManager[None]:
-    from agent.audit.process import audited
+    from agent.operations.audit.process import audited
 
     return audited(database, settings, role, lifecycle.id, lambda: lifecycle.restart)
 

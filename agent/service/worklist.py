@@ -6,30 +6,30 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from agent.audit.process import audited
 from agent.database.audit.record import Event, Recorder
 from agent.database.session import Database
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
+from agent.operations.audit.process import audited
 from agent.operations.heartbeat import Heartbeat
 from agent.receive.intake import Intake
 from agent.receive.retrieved import incoming_of
+from agent.ris.ups.channel import Channel
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.performer import Performer
+from agent.ris.ups.permissions import Permissions
+from agent.ris.ups.projection import Projection
+from agent.ris.ups.reporting import EventReporter
+from agent.ris.ups.retriever import ArchiveRetriever
+from agent.ris.ups.rs import ups_app
+from agent.ris.ups.scp import UpsScp
+from agent.ris.ups.terms import EventType
+from agent.ris.ups.upkeep import Upkeep
+from agent.ris.ups.wording import Station
 from agent.service.http_server import HttpServer
 from agent.service.lifecycle import Lifecycle
 from agent.service.wiring import open_store
-from agent.ups.channel import Channel
-from agent.ups.manager import Manager
-from agent.ups.performer import Performer
-from agent.ups.permissions import Permissions
-from agent.ups.projection import Projection
-from agent.ups.reporting import EventReporter
-from agent.ups.retriever import ArchiveRetriever
-from agent.ups.rs import ups_app
-from agent.ups.scp import UpsScp
-from agent.ups.terms import EventType
-from agent.ups.upkeep import Upkeep
-from agent.ups.wording import Station
 
 _TICK_S = 0.5
 _UPKEEP_S = 60.0

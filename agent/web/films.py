@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
 
-from agent.films.choosing.view import view_of
 from agent.foundation.errors import InstanceMissing, UnreadableImage
+from agent.objects.films.choosing.view import view_of
 from agent.objects.hanging import View, hung
 from agent.objects.pixels import load_film, load_header, load_stored
 from agent.objects.spacing import spacing_of

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from agent.hl7.framing import FrameReader, framed
+from agent.messages.hl7.framing import FrameReader, framed
 
 Answer = Callable[[bytes], list[bytes]]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from agent.ups.terms import StepState
+from agent.ris.ups.terms import StepState
 
 S = StepState
 STATES = (None, S.SCHEDULED, S.IN_PROGRESS, S.COMPLETED, S.CANCELED)

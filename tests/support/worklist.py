@@ -12,8 +12,8 @@ from sqlalchemy import select
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Instance, Job, Study
-from agent.films.choosing.view import view_of
 from agent.foundation.settings.tree import Settings
+from agent.objects.films.choosing.view import view_of
 from agent.objects.header import read_stored
 from agent.objects.pixels import StudyImage, load_header, load_image
 from agent.objects.store import InstanceStore

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.commands.configuration.findings import findings
-from agent.films.routing.rules import router_of
 from agent.foundation.errors import SettingsError
 from agent.foundation.settings.load import load_settings
 from agent.foundation.settings.shape import shown_place
 from agent.foundation.settings.tree import Settings
 from agent.foundation.settings.yaml_file import read_yaml
+from agent.objects.films.routing.rules import router_of
 
 
 def check(config: Path | None, *, strict: bool = False) -> Settings:

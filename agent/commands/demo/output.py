@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 from pydicom import dcmread
 
-from agent.films.choosing.view import view_of
 from agent.foundation.errors import NotOurFolder, UnreadableImage
+from agent.objects.films.choosing.view import view_of
 from agent.objects.pixels import load_header, load_image
 
 # Marks a folder as a demo's output, which the next demo may empty.

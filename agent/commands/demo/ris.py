@@ -12,11 +12,11 @@ from pydicom import Dataset
 
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings, Hl7Settings
-from agent.hl7.acknowledge import AcknowledgmentCode, acknowledge
-from agent.hl7.client import open_mllp
-from agent.hl7.message import Message
-from agent.hl7.parse import parse
-from agent.hl7.write import Value, encoded, header, name_value, segment
+from agent.messages.hl7.acknowledge import AcknowledgmentCode, acknowledge
+from agent.messages.hl7.message import Message
+from agent.messages.hl7.parse import parse
+from agent.messages.hl7.write import Value, encoded, header, name_value, segment
+from agent.network.mllp import open_mllp
 from agent.ris.server import MllpServer
 from dicom_sr.elements import text
 

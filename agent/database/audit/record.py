@@ -2,8 +2,8 @@
 
 `record` writes inside the caller's transaction, so that an event exists if and only if the change it
 describes does. Events without a transaction of their own (an association, an unknown caller) go through
-`Recorder`, which never blocks its caller. `agent.audit.message` turns the rows into DICOM audit messages
-(PS3.15 A.5).
+`Recorder`, which never blocks its caller. `agent.operations.audit.message` turns the rows into DICOM audit
+messages (PS3.15 A.5).
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class RoutingSettings(Section):
         {}, description="A site's own words, by region: `chest: [brustkorb ap]`. They count before ours."
     )
     vocabulary: Path | None = Field(
-        None, description="File of further words, of the shape of `agent/films/routing/vocabulary.yaml`."
+        None,
+        description="File of further words, in the format of `agent/objects/films/routing/vocabulary.yaml`.",
     )
 
 

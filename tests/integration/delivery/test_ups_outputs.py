@@ -12,9 +12,9 @@ from agent.commands.demo.orthanc import Orthanc
 from agent.database.session import Database
 from agent.database.workitems import Workitem
 from agent.foundation.settings.tree import DestinationSettings
-from agent.ups.projection import Projection
-from agent.ups.records import content_of
-from agent.ups.wording import Station
+from agent.ris.ups.projection import Projection
+from agent.ris.ups.records import content_of
+from agent.ris.ups.wording import Station
 from tests.integration.delivery.outbox import delivery_states, outbox, running
 from tests.support.waiting import wait_for
 

@@ -13,18 +13,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from agent.fhir.bundle import write_bundle
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
+from agent.messages.fhir.bundle import write_bundle
+from agent.messages.result import Result
+from agent.messages.result_status import Status
 from agent.network.fhir_client import open_fhir, trouble_of
 from agent.network.scu import ConnectionLost
-from agent.results.result import Result
-from agent.results.status import Status
 from model.findings.types import Laterality
 from tests.conftest import skip_or_fail
 from tests.support.fhir_peer import FhirPeer, installed, running_fhir_peer
-from tests.unit.agent.hl7.results import result
+from tests.unit.agent.messages.hl7.results import result
 
 pytestmark = pytest.mark.integration
 

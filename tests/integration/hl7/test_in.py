@@ -18,7 +18,7 @@ from agent.database.orders import Order
 from agent.database.session import Database
 from agent.foundation.settings.hl7 import Hl7Settings
 from agent.foundation.settings.tree import TlsSettings
-from agent.hl7.parse import parse
+from agent.messages.hl7.parse import parse
 from agent.ris.inbox import Inbox
 from agent.ris.server import MllpServer
 from tests.integration.delivery.certificates import Certificates

@@ -10,8 +10,8 @@ import pytest
 
 from agent.foundation.errors import AgentError, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
-from agent.hl7.client import open_mllp
-from agent.hl7.parse import parse
+from agent.messages.hl7.parse import parse
+from agent.network.mllp import open_mllp
 from agent.network.scu import ConnectionLost
 from agent.network.tcp_client import reachable
 from tests.integration.delivery.certificates import Certificates

@@ -14,16 +14,16 @@ from agent.database.orders import Order
 from agent.database.session import Database
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.tree import TlsSettings
-from agent.hl7.client import open_mllp
-from agent.hl7.parse import parse
-from agent.hl7.result_message import write_result
-from agent.results.status import Status
+from agent.messages.hl7.parse import parse
+from agent.messages.hl7.result_message import write_result
+from agent.messages.result_status import Status
+from agent.network.mllp import open_mllp
 from tests.conftest import skip_or_fail
 from tests.integration.delivery.certificates import Certificates
 from tests.integration.hl7.test_in import listening
 from tests.support.hl7_messages import hl7, msh, pid
 from tests.support.hl7_peer import NodePeers, Receiving, installed, python_receiving, python_send
-from tests.unit.agent.hl7.results import result
+from tests.unit.agent.messages.hl7.results import result
 
 pytestmark = pytest.mark.integration
 # @medplum/hl7 knows no TLS.

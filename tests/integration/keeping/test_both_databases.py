@@ -12,15 +12,15 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from sqlalchemy import select, update
 
-from agent.audit.export import AuditExporter
-from agent.audit.sinks import MessageLine
 from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditCursor, AuditEvent, Instance, Job, Study
 from agent.foundation.settings.tree import Settings, StudySettings
-from agent.keeping.purge import Purge
 from agent.network.contexts import CR_IMAGE
 from agent.objects.store import InstanceStore
+from agent.operations.audit.export import AuditExporter
+from agent.operations.audit.sinks import MessageLine
+from agent.operations.retention.purge import Purge
 from agent.receive.intake import Intake
 from agent.receive.receiver import Command, Receiver, StoreAnswer
 from agent.receive.reconcile_files import reconcile
@@ -134,7 +134,7 @@ def test_event_that_commits_late_is_exported_late_and_not_lost(
     both_databases: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several writers, one of which is slow: on PostgreSQL its number is smaller than those before it."""
-    monkeypatch.setattr("agent.audit.export.GAP_PATIENCE_S", 0.0)
+    monkeypatch.setattr("agent.operations.audit.export.GAP_PATIENCE_S", 0.0)
     sink = Recording()
     exporter = AuditExporter(both_databases, Settings(), [sink], host="echo1")
 
@@ -163,7 +163,7 @@ def test_rolled_back_event_is_not_waited_for_for_ever(
     both_databases: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number that nobody will ever use holds nobody up."""
-    monkeypatch.setattr("agent.audit.export.GAP_PATIENCE_S", 0.0)
+    monkeypatch.setattr("agent.operations.audit.export.GAP_PATIENCE_S", 0.0)
     sink = Recording()
     with pytest.raises(KeyError), both_databases.transaction() as session:  # noqa: PT012
         record(session, Event(action=Action.SIGN_IN, actor="never"))

@@ -11,11 +11,11 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from agent.audit.export import AuditExporter
 from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database
 from agent.foundation.errors import AuditUndelivered
 from agent.foundation.settings.tree import Settings
+from agent.operations.audit.export import AuditExporter
 
 pytestmark = pytest.mark.integration
 CONFIGURATION = """

@@ -31,7 +31,6 @@ from agent.foundation.settings.tree import (
 )
 from agent.network.incoming import Incoming
 from agent.objects.store import InstanceStore
-from agent.priors.fetch import PriorFetcher
 from agent.queue import jobs
 from agent.queue.jobs import Claim
 from agent.receive.complete_study import Completed, complete_due_studies
@@ -39,6 +38,7 @@ from agent.receive.intake import Intake
 from agent.receive.retrieved import incoming_of
 from agent.receive.scp import StorageScp
 from agent.reports.material import Material, gather
+from agent.retrieve.priors.fetch import PriorFetcher
 from tests.support.films import with_meta
 from tests.support.house import image
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from agent.database.session import Database
 from agent.database.tables import PriorLink, PriorSearch
 from agent.objects.store import InstanceStore
-from agent.priors.fetch import PriorFetcher
+from agent.retrieve.priors.fetch import PriorFetcher
 from tests.integration.priors.site import FakeArchive, Site, film, report, running_site
 
 pytestmark = pytest.mark.integration

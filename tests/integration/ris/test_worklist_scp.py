@@ -13,11 +13,11 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from agent.commands.demo.orthanc import free_ports
 from agent.commands.doctor_destination import worklist_found
+from agent.database.identity.patient import Patient
 from agent.foundation.errors import WorklistRefused, WorklistUnavailable
 from agent.foundation.settings.tree import MwlSettings
 from agent.network.store_scu import echo
 from agent.network.worklist_scu import worklist_entries
-from agent.objects.identity import Patient
 from agent.ris.entries import choose_entry
 from tests.support.waiting import wait_for
 

@@ -11,9 +11,9 @@ import pytest
 
 from agent.database.session import Database, open_engine
 from agent.foundation.settings.tree import ListenerSettings
-from agent.ups.manager import Manager
-from agent.ups.scp import UpsScp
-from agent.ups.scu import RemoteManager, open_manager
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.scp import UpsScp
+from agent.ris.ups.scu import RemoteManager, open_manager
 from tests.integration.ups.node import Node, installed_modules
 from tests.support.ups_peer import peer
 

@@ -13,12 +13,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from agent.database.session import Database
 from agent.foundation.settings.ups import Right, UpsPermission
-from agent.ups import channel as channel_module
-from agent.ups.channel import Channel
-from agent.ups.manager import Manager
-from agent.ups.permissions import Permissions
-from agent.ups.rs import ups_app
-from agent.ups.terms import GLOBAL_SUBSCRIPTION
+from agent.ris.ups import channel as channel_module
+from agent.ris.ups.channel import Channel
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.permissions import Permissions
+from agent.ris.ups.rs import ups_app
+from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION
 from tests.support.ups import scheduled
 
 ENTRY = UpsPermission(ae_title="READER", token="reader", may=(Right.READ, Right.SUBSCRIBE))

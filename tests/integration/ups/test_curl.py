@@ -15,11 +15,11 @@ from websockets.sync.client import connect
 
 from agent.commands.demo.orthanc import free_ports
 from agent.database.session import Database
-from agent.ups.channel import Channel
-from agent.ups.manager import Manager
-from agent.ups.permissions import Permissions
-from agent.ups.rs import ups_app
-from agent.ups.terms import StepState
+from agent.ris.ups.channel import Channel
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.permissions import Permissions
+from agent.ris.ups.rs import ups_app
+from agent.ris.ups.terms import StepState
 from tests.support.ups import outcome, scheduled
 
 TOKEN = Permissions(token="secret")

@@ -11,10 +11,10 @@ from agent.commands.demo.orthanc import free_ports
 from agent.database.session import Database
 from agent.database.workitems import UpsEvent
 from agent.foundation.settings.tree import ListenerSettings
-from agent.ups.manager import Manager
-from agent.ups.reporting import EventReporter
-from agent.ups.scp import UpsScp
-from agent.ups.terms import GLOBAL_SUBSCRIPTION
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.reporting import EventReporter
+from agent.ris.ups.scp import UpsScp
+from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION
 from tests.integration.ups.node import Node
 from tests.integration.ups.test_performer import Site, order
 from tests.support.ups import scheduled

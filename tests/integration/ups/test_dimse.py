@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from agent.database.session import Database
 from agent.database.workitems import Workitem
-from agent.ups.manager import Manager
-from agent.ups.reporting import EventReporter
-from agent.ups.scu import RemoteManager
-from agent.ups.subscriptions import receivers
-from agent.ups.terms import GLOBAL_SUBSCRIPTION, PUSH, StepState
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.reporting import EventReporter
+from agent.ris.ups.scu import RemoteManager
+from agent.ris.ups.subscriptions import receivers
+from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION, PUSH, StepState
 from tests.support.ups import CANCEL_TABLE, CHANGE_TABLE, Cell, outcome, scheduled
 from tests.support.ups_peer import peer, subscriber
 

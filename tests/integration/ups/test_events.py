@@ -15,12 +15,12 @@ from agent.database.session import Database
 from agent.foundation.settings.tree import ListenerSettings
 from agent.foundation.settings.ups import Right, UpsPeer, UpsPermission
 from agent.network.scu import associated
-from agent.ups.manager import Manager
-from agent.ups.permissions import Permissions
-from agent.ups.reporting import EventReporter
-from agent.ups.scp import UpsScp
-from agent.ups.scu import RemoteManager, open_manager
-from agent.ups.terms import GLOBAL_SUBSCRIPTION, PUSH, StepState, UpsStatus
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.permissions import Permissions
+from agent.ris.ups.reporting import EventReporter
+from agent.ris.ups.scp import UpsScp
+from agent.ris.ups.scu import RemoteManager, open_manager
+from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION, PUSH, StepState, UpsStatus
 from tests.support.ups import scheduled
 from tests.support.ups_peer import peer, subscriber
 

@@ -11,12 +11,12 @@ from sqlalchemy import select
 
 from agent.database.session import Database, database_now
 from agent.database.tables import Job, UpsClaim
-from agent.ups import performer as performer_module
-from agent.ups.manager import Manager
-from agent.ups.performer import Performer
-from agent.ups.scu import RemoteManager, open_manager
-from agent.ups.terms import StepState
-from agent.ups.wording import Station
+from agent.ris.ups import performer as performer_module
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.performer import Performer
+from agent.ris.ups.scu import RemoteManager, open_manager
+from agent.ris.ups.terms import StepState
+from agent.ris.ups.wording import Station
 from tests.support.ups import scheduled
 from tests.support.ups_peer import manager_peer, peer
 from tests.unit.agent.rows import add_draft, add_job, add_study

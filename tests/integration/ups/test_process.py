@@ -15,7 +15,7 @@ import pytest
 
 from agent.commands.demo.orthanc import free_ports
 from agent.database.session import Database, database_now
-from agent.ups.scu import open_manager
+from agent.ris.ups.scu import open_manager
 from tests.support.ups_peer import peer
 from tests.support.waiting import wait_for
 from tests.unit.agent.rows import add_job, add_study

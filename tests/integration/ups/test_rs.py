@@ -10,11 +10,11 @@ from pydicom import Dataset
 from starlette.testclient import TestClient
 
 from agent.database.session import Database
-from agent.ups.channel import Channel
-from agent.ups.manager import Manager
-from agent.ups.permissions import Permissions
-from agent.ups.rs import ups_app
-from agent.ups.terms import StepState
+from agent.ris.ups.channel import Channel
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.permissions import Permissions
+from agent.ris.ups.rs import ups_app
+from agent.ris.ups.terms import StepState
 from tests.integration.ups.test_dimse import MINE, OTHER, bring_to, state_of
 from tests.support.ups import CANCEL_TABLE, CHANGE_TABLE, Cell, outcome, scheduled
 

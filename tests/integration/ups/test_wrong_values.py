@@ -10,10 +10,10 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_dict
 from pydicom.dataelem import DataElement
 
-from agent.ups.foreign import misread
-from agent.ups.manager import Manager
-from agent.ups.records import as_dataset, as_json
-from agent.ups.terms import StepState, UpsStatus
+from agent.ris.ups.foreign import misread
+from agent.ris.ups.manager import Manager
+from agent.ris.ups.records import as_dataset, as_json
+from agent.ris.ups.terms import StepState, UpsStatus
 from tests.support.films import dataset_bytes
 from tests.support.ups import scheduled
 

@@ -12,14 +12,14 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_dict, keyword_for_tag
 from pydicom.sequence import Sequence
 
-from agent.films.study import read_study
+from agent.objects.films.study import read_study
 from tests.support.films import chest_film, file_bytes
 from tests.unit.agent.objects.test_wrong_values import keywords, read_everything
 
 # The rooms that read what scanners and archives send.
 ROOMS = (
-    *("agent/objects", "agent/films", "agent/priors", "agent/reports", "agent/drafting", "agent/network"),
-    *("agent/receive", "agent/orders", "agent/delivery", "dicom_sr"),
+    *("agent/objects", "agent/retrieve", "agent/reports", "agent/drafting", "agent/network"),
+    *("agent/receive", "agent/database/identity", "agent/delivery", "dicom_sr"),
 )
 # Plain reads that are right: of the file's meta information and of an image that was checked before; of
 # command sets, which pynetdicom has parsed; and in one `try` for a whole report.

@@ -158,7 +158,7 @@ def test_every_sequence_that_the_code_reads_is_named() -> None:
 
     Otherwise it would silently be empty. One that only documents have, or that is nested, goes in here.
     """
-    readers = ("agent/objects", "agent/reports", "agent/priors", "agent/drafting", "dicom_sr")
+    readers = ("agent/objects", "agent/reports", "agent/retrieve", "agent/drafting", "dicom_sr")
     used: set[str] = set()
     for folder in readers:
         for path in (ROOT / folder).rglob("*.py"):

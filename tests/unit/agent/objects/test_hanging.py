@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from agent.films.choosing.view import view_of
+from agent.objects.films.choosing.view import view_of
 from agent.objects.hanging import hung
 
 CORNERS = np.array([[1, 2], [3, 4]], dtype=np.uint8)

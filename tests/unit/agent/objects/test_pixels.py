@@ -22,8 +22,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from agent.films.choosing.view import view_of
 from agent.foundation.errors import UnreadableImage
+from agent.objects.films.choosing.view import view_of
 from agent.objects.pixels import MAXIMUM_PIXELS, load_header, load_image
 
 PATIENT = "CANARY^PATIENT"

@@ -12,11 +12,11 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_dict
 from pydicom.dataelem import DataElement
 
-from agent.films.choosing.choose import film_of
-from agent.films.routing.rules import router_of
-from agent.films.study import read_study
 from agent.foundation.errors import AgentError
 from agent.foundation.settings.tree import Settings
+from agent.objects.films.choosing.choose import film_of
+from agent.objects.films.routing.rules import router_of
+from agent.objects.films.study import read_study
 from agent.objects.header import read_stored
 from agent.objects.pixels import load_header
 from agent.reports.material import indication_of
@@ -61,7 +61,7 @@ WRONG: tuple[tuple[str, object], ...] = (
     ("LT", "\u00c3\u00a4" * 20),
     ("IS", "99999999"),
 )
-_SOURCES = ("agent/objects", "agent/films", "agent/reports", "agent/priors", "dicom_sr")
+_SOURCES = ("agent/objects", "agent/database/identity", "agent/reports", "agent/retrieve", "dicom_sr")
 
 
 def keywords(repository: Path) -> list[str]:

@@ -12,8 +12,8 @@ from agent.database.tables import Delivery, Document
 from agent.foundation.failure import Failure
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.foundation.settings.tree import DestinationSettings, Settings
-from agent.hl7.message import Message
-from agent.hl7.parse import parse
+from agent.messages.hl7.message import Message
+from agent.messages.hl7.parse import parse
 from agent.reports.edited_report import Report
 from agent.reports.withdraw import withdraw_due
 from tests.support.course import StudyCourse

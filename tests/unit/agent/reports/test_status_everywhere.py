@@ -18,7 +18,7 @@ from sqlalchemy import select
 from agent.database.tables import Document, Draft
 from agent.foundation.settings.kinds import DOCUMENTS
 from agent.foundation.settings.tree import DestinationSettings, Settings
-from agent.hl7.parse import parse
+from agent.messages.hl7.parse import parse
 from agent.queue.deliveries import DeliveryClaim
 from tests.support.course import StudyCourse
 from tests.support.house import House

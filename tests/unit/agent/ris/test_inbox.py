@@ -11,8 +11,8 @@ from agent.database.orders import Hl7Message, Order
 from agent.database.people import AuditEvent
 from agent.database.signed import SignedReport
 from agent.foundation.settings.hl7 import Hl7Settings
-from agent.hl7.message import Message
-from agent.hl7.parse import parse
+from agent.messages.hl7.message import Message
+from agent.messages.hl7.parse import parse
 from agent.ris.inbox import Inbox
 from tests.support.hl7_messages import change, hl7, merge, msh, order, pid, report
 from tests.support.house import House

@@ -9,14 +9,14 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import select
 
+from agent.database.identity.order import order_of
+from agent.database.identity.patient import Patient
 from agent.database.orders import Order, OrderSearch
 from agent.database.session import Database
 from agent.database.states import JobState
 from agent.database.tables import Job, JobEvent, Study
 from agent.foundation.errors import AgentError, WorklistRefused, WorklistUnavailable
 from agent.foundation.settings.tree import MwlSettings
-from agent.objects.identity import Patient
-from agent.orders.lookup import order_of
 from agent.ris.entries import choose_entry
 from agent.ris.order_search import OrderSearcher
 from tests.support.queue_rows import enter

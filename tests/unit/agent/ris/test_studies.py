@@ -15,7 +15,7 @@ from agent.database.session import database_now
 from agent.database.tables import Document, Draft, Job, ListingTag, Study
 from agent.drafting.worker import DraftingWorker
 from agent.foundation.settings.tree import DestinationSettings, Settings
-from agent.hl7.parse import parse
+from agent.messages.hl7.parse import parse
 from agent.receive.complete_study import complete_due_studies
 from agent.reports.edited_report import Report
 from agent.reports.material import digest_of

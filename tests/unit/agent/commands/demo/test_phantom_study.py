@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 
 from agent.commands.demo.patients import NAMES
 from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
-from agent.films.choosing.view import view_of
+from agent.objects.films.choosing.view import view_of
 from agent.objects.pixels import load_header, load_image
 from model.findings.types import Presence
 from model.phantom import draw_spec, render

@@ -1,1 +1,0 @@
-"""Results as FHIR R4: one transaction bundle for each revision, sent to a FHIR server."""

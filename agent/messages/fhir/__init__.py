@@ -1,0 +1,1 @@
+"""Results as FHIR R4: one transaction bundle for each revision."""

@@ -1,1 +1,0 @@
-"""Orders and patients as the RIS has reported them, and how they are found."""

@@ -1,0 +1,21 @@
+"""Who may use the worklist over HTTP, and for what."""
+
+from __future__ import annotations
+
+from starlette.requests import HTTPConnection
+
+from agent.foundation.settings.base import is_loopback
+from agent.foundation.settings.ups import Right
+from agent.ris.ups.permissions import Permissions
+
+
+def rights_of(connection: HTTPConnection, permissions: Permissions) -> tuple[str, frozenset[Right]] | None:
+    """Return a caller's AE title (empty for one without) and rights; None where it is not admitted.
+
+    Without any token in the settings, whoever is on this machine may do everything.
+    """
+    if not permissions.tokens_needed:
+        here = connection.client is not None and is_loopback(connection.client.host)
+        return ("", frozenset(Right)) if here else None
+    kind, _, given = connection.headers.get("authorization", "").partition(" ")
+    return permissions.rights_of(given.strip()) if kind.lower() == "bearer" else None

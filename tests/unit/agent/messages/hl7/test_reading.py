@@ -1,0 +1,164 @@
+"""Reading what systems send: delimiters, escapes, character sets, line ends, batches, frames."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.foundation.errors import MessageUnreadable
+from agent.messages.hl7.encoding import Delimiters, escaped, unescaped
+from agent.messages.hl7.framing import FrameReader, framed
+from agent.messages.hl7.message import place_of
+from agent.messages.hl7.parse import parse, split_batch
+from tests.support.hl7_messages import hl7, msh, pid
+
+MESSAGE = hl7(msh("ADT^A08", "1"), pid("PA", "Müller^Jörg"), "ZXX|1|own^parts")
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\r\r", "\n\r"])
+@pytest.mark.parametrize("around", [("", ""), ("\x0b", "\x1c\r"), (" \r\n", "\r\n\0"), ("\ufeff", "")])
+def test_message_is_read_whatever_ends_its_lines(end: str, around: tuple[str, str]) -> None:
+    """CR, LF, both or doubled; with or without the last one; a byte order mark, start and end blocks."""
+    text = MESSAGE.decode().rstrip("\r").replace("\r", end)
+    message = parse(f"{around[0]}{text}{around[1]}".encode())
+    assert [one.name for one in message.segments] == ["MSH", "PID", "ZXX"]
+    assert message.value(place_of("ZXX-2.2")) == "parts"
+
+
+@pytest.mark.parametrize(
+    ("stated", "codec", "name"),
+    [
+        ("UNICODE UTF-8", "utf-8", "Müller"),
+        ("", "utf-8", "Müller"),
+        ("", "latin-1", "Müller"),
+        ("ASCII", "latin-1", "Müller"),
+        ("8859/1", "latin-1", "Müller"),
+        ("ISO8859-1", "latin-1", "Müller"),
+        ("8859/5", "iso8859-5", "Иванов"),
+        ("8859/15", "iso8859-15", "Šimek"),
+        ("GB 18030-2000", "gb18030", "王小明"),
+        ("GB18030", "gb18030", "王小明"),
+        ("UNICODE UTF-8~ISO IR87", "utf-8", "山田"),
+        ("8859/1", "utf-8", "Müller"),
+    ],
+)
+def test_message_is_read_in_the_character_set_that_it_is_in(stated: str, codec: str, name: str) -> None:
+    """MSH-18 counts, except where the bytes cannot be that."""
+    text = MESSAGE.decode().replace("UNICODE UTF-8", stated).replace("Müller^Jörg", f"{name}^J")
+    found = parse(text.encode(codec)).value(place_of("PID-5.1"))
+    expected = name if (stated, codec) != ("8859/1", "utf-8") else name.encode().decode("latin-1")
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (r"a\T\b\S\c\F\d\R\e\E\f", r"a&b^c|d~e\f"),
+        (r"one\.br\two\.sp2\three", "one\ntwo\n\nthree"),
+        (r"\H\bold\N\ \X41C3A4\ ", "bold Aä"),
+        (r"half \open", r"half \open"),
+        (r"C:\Users\x", r"C:\Users\x"),
+        (r"\Z1\x\unknown\y", r"x\unknown\y"),
+        ("\\", "\\"),
+        (r"\E\.br\E\ ", r"\.br\ ".rstrip()),
+        ('""', ""),
+    ],
+)
+def test_escape_sequences_mean_what_they_stand_for(sent: str, meant: str) -> None:
+    """Sequences that nobody knows, and half ones, stay as they are."""
+    message = parse(hl7(msh("ORM^O01", "1"), f"OBR|1|{sent}"))
+    assert message.value(place_of("OBR-2")) == meant
+
+
+def test_delimiters_are_those_of_the_header() -> None:
+    """Other delimiters, fewer of them, and another field separator."""
+    message = parse(b"MSH$*%!@$APP$FAC$$$20260101$$ADT*A08$7$P$2.3\rPID$1$$77***H@1.2@ISO$$M!T!x*Y")
+    assert (message.type, message.control_id, message.sender) == ("ADT^A08", "7", ("APP", "FAC"))
+    assert message.value(place_of("PID-3.4.2")) == "1.2"
+    assert message.value(place_of("PID-5.1")) == "M@x"
+    assert parse(b"MSH|^|A|B\rPID|1||5^x").value(place_of("PID-3.1")) == "5"
+
+
+def test_line_break_inside_a_text_belongs_to_the_text() -> None:
+    """A report whose sender broke lines with LF is read whole."""
+    message = parse(hl7(msh("ORU^R01", "1"), "OBX|1|TX|x||first\nsecond line\n\nthird||||||F", "NTE|1"))
+    assert message.value(place_of("OBX-5")) == "first\nsecond line\nthird"
+    assert message.value(place_of("OBX-11")) == "F"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"MSH", b"MSH|", b"PID|1", b"MSHX^~", b"MSH\r|^", b"MSH|||", b"\xff" * 9, b"MSH|\0~\\&|A"]
+)
+def test_what_has_no_header_is_refused(raw: bytes) -> None:
+    """Nothing is guessed of what is no message."""
+    with pytest.raises(MessageUnreadable):
+        parse(raw)
+
+
+def test_batch_is_split_into_its_messages() -> None:
+    """FHS, BHS and their trailers wrap messages, and are none."""
+    batch = b"FHS|^~\\&|A\rBHS|^~\\&|A\r" + MESSAGE + MESSAGE + b"BTS|2\rFTS|1\r"
+    parts = split_batch(batch)
+    assert [parse(one).control_id for one in parts] == ["1", "1"]
+    assert [[seg.name for seg in parse(one).segments] for one in parts] == [["MSH", "PID", "ZXX"]] * 2
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
+def test_frames_are_found_however_they_arrive(size: int) -> None:
+    """Byte by byte or all at once; junk between them, no VT, no CR after FS, and a VT inside a text."""
+    odd = MESSAGE.replace(b"own", b"o\x0bwn")
+    stream = (
+        b"junk" + framed(MESSAGE) + b"\r\n" + odd + b"\x1c" + b"\x0bMSH|^~\\&|broken off" + framed(MESSAGE)
+    )
+    reader = FrameReader(10_000)
+    found = [one for at in range(0, len(stream), size) for one in reader.feed(stream[at : at + size])]
+    assert [parse(one).control_id for one in found] == ["1", "1", "1"]
+    assert not reader.begun
+
+
+def test_frame_that_is_too_long_is_refused() -> None:
+    """A peer cannot fill the memory."""
+    reader = FrameReader(1000)
+    for _ in range(10):
+        reader.feed(b"x" * 100)
+    with pytest.raises(MessageUnreadable):
+        reader.feed(b"x")
+
+
+@given(st.text(max_size=80))
+def test_text_survives_being_written_and_read(text: str) -> None:
+    """Whatever a sentence holds comes back, but for control characters and the kind of line break."""
+    lines = "\n".join(
+        "".join(c if ord(c) >= 32 and c != "\x7f" else " " for c in line) for line in text.splitlines()
+    )
+    written = escaped("\n".join(text.splitlines()))
+    assert unescaped(written) == lines
+    assert not set(written.replace("\\", "")) & set("|^~&\r\n")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_mutated_message_is_read_or_refused(data: st.DataObject) -> None:
+    """Whatever happens to the bytes of a message, the parser answers, and never with another error."""
+    raw = bytearray(MESSAGE)
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        kind = data.draw(st.sampled_from(["set", "cut", "double"]))
+        if kind == "set":
+            raw[at] = data.draw(st.integers(0, 255))
+        elif kind == "cut" and len(raw) > 20:
+            del raw[at : at + data.draw(st.integers(1, 20))]
+        else:
+            raw[at:at] = raw[max(0, at - 20) : at]
+    try:
+        message = parse(bytes(raw))
+    except MessageUnreadable:
+        return
+    assert message.segments[0].name == "MSH"
+    assert isinstance(message.value(place_of("PID-5.1")), str)
+
+
+def test_marks_without_an_escape_character_escape_nothing() -> None:
+    """MSH-2 of two characters: a backslash is a letter."""
+    assert unescaped("a\\F\\b", Delimiters(escape="")) == "a\\F\\b"

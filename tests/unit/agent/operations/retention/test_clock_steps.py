@@ -1,0 +1,126 @@
+"""What would wait for the time by which the clock was set back is brought forward."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from agent.database.session import Database, database_now
+from agent.database.states import DeliveryState, JobState
+from agent.database.tables import Delivery, Job, PriorSearch
+from agent.foundation.settings.tree import Settings, StudySettings
+from agent.operations.retention.clock_steps import ForwardSteps, undo_clock_steps
+from tests.unit.agent.rows import add_draft, add_job, add_study
+
+SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, force_after_s=600))
+
+
+@pytest.mark.parametrize(
+    ("state", "column", "longest_s"),
+    [
+        (JobState.RECEIVING, "due_at", 60),
+        (JobState.RECEIVING, "force_at", 600),
+        (JobState.QUEUED, "run_after", 900),
+        (JobState.GENERATING, "lease_until", 60),
+    ],
+)
+def test_undo_brings_a_job_forward_to_its_longest_wait(
+    database: Database, state: JobState, column: str, longest_s: int
+) -> None:
+    """After an hour's step it waits once more for as long as the setting says, and no longer."""
+    with database.transaction() as session:
+        now = database_now(session)
+        waits = {"run_after": now} | {column: now + timedelta(hours=1)}
+        job = add_job(session, add_study(session, "1.2.3", at=now), state.value, at=now)
+        for name, until in waits.items():
+            setattr(job, name, until)
+        job_id = job.id
+    assert undo_clock_steps(database, SETTINGS) == 1
+    assert undo_clock_steps(database, SETTINGS) == 0
+    with database.reading() as session:
+        until = getattr(session.get_one(Job, job_id), column)
+    assert until - now < timedelta(seconds=longest_s + 30)
+
+
+def test_undo_leaves_ordinary_waits_alone(database: Database) -> None:
+    """A study within its quiet time is not touched."""
+    with database.transaction() as session:
+        now = database_now(session)
+        due = now + timedelta(seconds=55)
+        study = add_study(session, "1.2.3", at=now)
+        job_id = add_job(session, study, JobState.RECEIVING.value, at=now, due_at=due).id
+    assert undo_clock_steps(database, SETTINGS) == 0
+    with database.reading() as session:
+        assert session.get_one(Job, job_id).due_at == due
+
+
+@pytest.mark.parametrize(
+    ("state", "column", "longest_s"),
+    [
+        (DeliveryState.PENDING, "run_after", SETTINGS.delivery.longest_retry_s),
+        (DeliveryState.SENDING, "lease_until", SETTINGS.delivery.lease_s),
+        (DeliveryState.PENDING, "give_up_at", SETTINGS.delivery.give_up_after_s),
+        (DeliveryState.SENDING, "give_up_at", SETTINGS.delivery.give_up_after_s),
+        (DeliveryState.STORED, "commit_at", SETTINGS.delivery.longest_retry_s),
+    ],
+)
+def test_undo_brings_a_delivery_forward_to_its_longest_wait(
+    database: Database, state: DeliveryState, column: str, longest_s: float
+) -> None:
+    """Retries, leases, the limit of all attempts and the next question for commitment."""
+    delivery_id = add_delivery(database, state, **{column: timedelta(days=400)})
+    assert undo_clock_steps(database, SETTINGS) == 1
+    assert undo_clock_steps(database, SETTINGS) == 0
+    with database.reading() as session:
+        until = getattr(session.get_one(Delivery, delivery_id), column)
+        assert until - database_now(session) < timedelta(seconds=longest_s + 30)
+
+
+def test_undo_ends_a_search_for_priors_in_time(database: Database) -> None:
+    """A job never waits longer for earlier studies than `priors.time_budget_s`."""
+    with database.transaction() as session:
+        now = database_now(session)
+        job = add_job(session, add_study(session, "1.2.3", at=now), JobState.QUEUED.value, at=now)
+        session.add(PriorSearch(job_id=job.id, deadline=now + timedelta(hours=1)))
+        job_id = job.id
+    assert undo_clock_steps(database, SETTINGS) == 1
+    with database.reading() as session:
+        left = session.get_one(PriorSearch, job_id).deadline - database_now(session)
+    assert left <= timedelta(
+        seconds=max(SETTINGS.priors.time_budget_s, SETTINGS.priors.stat_time_budget_s) + 1
+    )
+
+
+def test_step_forward_moves_the_limit_of_deliveries(database: Database) -> None:
+    """The database's clock went on by an hour while the machine counted a second; nothing else is changed."""
+    ticks = [4000.0]
+    delivery_id = add_delivery(database, DeliveryState.PENDING, give_up_at=timedelta(minutes=10))
+    stored_id = add_delivery(database, DeliveryState.STORED, give_up_at=timedelta(minutes=10), uid="1.2.4")
+    steps = ForwardSteps(database, lambda: ticks[0])
+    assert steps.follow() == 0
+    ticks[0] -= 3600  # as much as if the clock had gained an hour
+    assert steps.follow() == 1
+    ticks[0] += 1
+    assert steps.follow() == 0
+    with database.reading() as session:
+        now = database_now(session)
+        left = session.get_one(Delivery, delivery_id).give_up_at - now
+        assert timedelta(minutes=65) < left <= timedelta(minutes=70)
+        assert session.get_one(Delivery, stored_id).give_up_at - now <= timedelta(minutes=10)
+
+
+def add_delivery(database: Database, state: DeliveryState, *, uid: str = "1.2.3", **ahead: timedelta) -> int:
+    """Add a delivery in a state, with some of its times so far ahead; return its identifier."""
+    with database.transaction() as session:
+        now = database_now(session)
+        job = add_job(session, add_study(session, uid, at=now), JobState.DELIVERING.value, at=now)
+        add_draft(session, job, at=now, stored_after_s=None)
+        session.flush()
+        delivery = session.scalars(select(Delivery).where(Delivery.job_id == job.id)).one()
+        delivery.state, delivery.run_after = state.value, now
+        delivery.give_up_at = now + timedelta(minutes=10)
+        for name, until in ahead.items():
+            setattr(delivery, name, now + until)
+        return delivery.id
