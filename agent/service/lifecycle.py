@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -37,13 +38,14 @@ class Lifecycle:
         self.id = f"{role}@{socket.gethostname()}:{os.getpid()}"
         self._role = role
         self._check = check_configuration
+        self._signals: SimpleQueue[int] = SimpleQueue()
         self._log = get_logger(role)
 
     def take_signals(self) -> None:
         """Install the signal handlers; call it in the main thread, before anything slow."""
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, self._on_stop)
-        signal.signal(signal.SIGHUP, self._on_hangup)
+        threading.Thread(target=self._act_on_signals, name="signals", daemon=True).start()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._note)
 
     def end_with_parent(self) -> None:
         """Shut down when standard input closes: the supervisor holds its other end, so it closes however the
@@ -75,18 +77,28 @@ class Lifecycle:
         if self.restart:
             os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])
 
-    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
-        self._log.info("stopping", signal=signal.Signals(number).name)
-        self.stop.set()
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        # The main thread is interrupted anywhere, perhaps while it holds the lock of the log or of `stop`; to
+        # wait for that lock here would never end. This queue's `put` is made for handlers.
+        self._signals.put(number)
 
-    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+    def _act_on_signals(self) -> None:
+        while True:
+            number = self._signals.get()
+            if number == signal.SIGHUP:
+                self._reload()
+            else:
+                self._log.info("stopping", signal=signal.Signals(number).name)
+                self.stop.set()
+
+    def _reload(self) -> None:
         try:
             self._check()
         except SettingsError as error:
             self.refused = error.code
             self._log.error("reload_refused", code=error.code)
             return
-        except Exception as error:  # noqa: BLE001 - outermost of a signal; the running settings stay in force
+        except Exception as error:  # noqa: BLE001 - outermost of a reload; the running settings stay in force
             self.refused = SettingsError.code
             self._log.error("reload_refused", code=SettingsError.code, error_type=type(error).__name__)
             return

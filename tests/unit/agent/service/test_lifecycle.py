@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -12,9 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from agent.foundation.errors import SettingsError
+from agent.foundation.log import get_logger
 from agent.service.lifecycle import Lifecycle
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def test_lifecycle_stops_on_sigterm() -> None:
     lifecycle = Lifecycle("listener", lambda: None)
     lifecycle.take_signals()
     os.kill(os.getpid(), signal.SIGTERM)
-    assert (lifecycle.stop.is_set(), lifecycle.restart) == (True, False)
+    assert (lifecycle.stop.wait(30), lifecycle.restart) == (True, False)
 
 
 @pytest.mark.usefixtures("_signals")
@@ -41,7 +45,7 @@ def test_lifecycle_restarts_on_sighup_with_a_right_configuration() -> None:
     lifecycle = Lifecycle("listener", lambda: None)
     lifecycle.take_signals()
     os.kill(os.getpid(), signal.SIGHUP)
-    assert (lifecycle.stop.is_set(), lifecycle.restart) == (True, True)
+    assert (lifecycle.stop.wait(30), lifecycle.restart) == (True, True)
 
 
 @pytest.mark.usefixtures("_signals")
@@ -54,7 +58,33 @@ def test_lifecycle_ignores_sighup_with_a_wrong_configuration() -> None:
     lifecycle = Lifecycle("listener", refuse)
     lifecycle.take_signals()
     os.kill(os.getpid(), signal.SIGHUP)
+    wait_for(lambda: lifecycle.refused == SettingsError.code)
     assert (lifecycle.stop.is_set(), lifecycle.restart) == (False, False)
+
+
+@pytest.mark.usefixtures("_signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_lifecycle_is_signalled_in_the_middle_of_a_log_line(number: signal.Signals) -> None:
+    """The log's lock is held then; a handler that logs would wait for it for ever."""
+    lifecycle = Lifecycle("listener", lambda: None)
+    lifecycle.take_signals()
+    lines: list[str] = []
+
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            if not lines:
+                lines.append(text)
+                os.kill(os.getpid(), number)
+            lines.append(text)
+            return len(text)
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(Interrupted()))
+    try:
+        get_logger("test").info("ready")
+        assert lifecycle.stop.wait(30)
+    finally:
+        structlog.reset_defaults()
+    assert any("stopping" in line or "reloading" in line for line in lines)
 
 
 def test_lifecycle_ends_with_its_parent() -> None:
