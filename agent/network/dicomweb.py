@@ -8,18 +8,17 @@ Source: PS3.18 10.4 (Retrieve transaction), 10.6 (Search transaction), PS3.18 F.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 import requests
-from dicomweb_client.api import DICOMwebClient
 from pydicom.datadict import tag_for_keyword
 
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
 from agent.foundation.settings.tree import ArchiveSettings
+from agent.network.dicomweb_client import OneAttemptClient
 from agent.network.incoming import Incoming
 from agent.network.multipart import BodyRefused, Parts, boundary_of
 from agent.network.query_scu import (
@@ -32,9 +31,6 @@ from agent.network.query_scu import (
     found_study,
 )
 
-# Their log lines hold UIDs and answers.
-for _name in ("dicomweb_client", "retrying"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
 # Answers of one request; a server may have a smaller limit of its own.
 _PAGE = 500
 # Bytes of the answer to one query, and of one read.
@@ -50,7 +46,7 @@ Filters = Mapping[str, str]
 class DicomwebArchive:
     """A session with the DICOMweb server of an archive."""
 
-    def __init__(self, client: DICOMwebClient, session: _BoundedSession, incoming: Incoming | None) -> None:
+    def __init__(self, client: OneAttemptClient, session: _BoundedSession, incoming: Incoming | None) -> None:
         self._client = client
         self._session = session
         self._incoming = incoming
@@ -189,10 +185,7 @@ def open_dicomweb(
 ) -> Iterator[DicomwebArchive]:
     """Open a session; does not connect before the first request. All of it ends after `budget_s` seconds."""
     with _BoundedSession(time.monotonic() + budget_s, settings.timeout_s) as session:
-        client = DICOMwebClient(
-            url=(settings.url or "").rstrip("/"), session=session, timeout=settings.timeout_s
-        )
-        client.set_http_retry_params(retry=False)
+        client = OneAttemptClient(settings.url, session, settings.timeout_s)
         yield DicomwebArchive(client, session, incoming)
 
 

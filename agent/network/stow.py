@@ -6,25 +6,21 @@ netrc file, never from a URL.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import requests
-from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset
 
 from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.tree import DestinationSettings
 from agent.network.commitment_terms import CommitmentItem
+from agent.network.dicomweb_client import OneAttemptClient
 from agent.network.statuses import StoreOutcome, store_status
 from agent.network.store_scu import ConnectionLost, Sendable
 from dicom_sr.attributes import integer, integers, is_stated, items, text
 
-# Their log lines hold UIDs and answers.
-for _name in ("dicomweb_client", "retrying"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
 # Permanent failures: bad request, unsupported media or payload type.
 _FOR_GOOD = frozenset({400, 405, 406, 410, 413, 415, 422})
 _CONFLICT = 409
@@ -76,12 +72,8 @@ def open_stow(destination: DestinationSettings) -> Iterator[StowConnection]:
 @contextmanager
 def _client(destination: DestinationSettings) -> Iterator[_FileClient]:
     with requests.Session() as session:
-        client = _FileClient(
-            url=(destination.stow_url or "").rstrip("/"), session=session, timeout=destination.timeout_s
-        )
         # The outbox retries.
-        client.set_http_retry_params(retry=False)
-        yield client
+        yield _FileClient(destination.stow_url, session, destination.timeout_s)
 
 
 def reachable(destination: DestinationSettings) -> bool:
@@ -133,7 +125,7 @@ def _uid_of(answer: Any) -> str:
     return text(Dataset.from_json(answer), "SOPInstanceUID")
 
 
-class _FileClient(DICOMwebClient):  # type: ignore[misc]
+class _FileClient(OneAttemptClient):
     """Sends files as they are: the library's own method would encode the dataset again."""
 
     def store_file(self, content: bytes) -> Dataset:

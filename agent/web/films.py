@@ -25,6 +25,7 @@ from agent.objects.hanging import View, hung
 from agent.objects.pixels import load_film, load_header, load_stored
 from agent.objects.spacing import spacing_of
 from agent.objects.store import InstanceStore
+from dicom_sr.attributes import integer
 
 SCREEN_PX = 1536
 FULL_PX = 8192
@@ -112,10 +113,10 @@ def _stored(path: Path) -> EncodedFilm:
 
 def _size(header: Dataset, view: View, rows: int, columns: int) -> dict[str, Any]:
     """Return the height and width (mm) of a pixel of the whole film as it is hung; null if not stated."""
-    spacing = spacing_of(header)
-    if spacing is None:
+    spacing, size = spacing_of(header), (integer(header, "Rows"), integer(header, "Columns"))
+    if spacing is None or size[0] is None or size[1] is None:
         return {"mm": None, "calibrated": False, "basis": "not calibrated"}
-    high, wide = spacing.row_mm * float(header.Rows), spacing.column_mm * float(header.Columns)
+    high, wide = spacing.row_mm * size[0], spacing.column_mm * size[1]
     if hung(np.zeros((1, 2), dtype=np.uint8), header, view).shape == (2, 1):
         high, wide = wide, high
     return {"mm": [high / rows, wide / columns], "calibrated": spacing.calibrated, "basis": spacing.basis}

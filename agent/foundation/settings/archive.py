@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, check_url
+from agent.foundation.settings.base import AeTitle, Host, HttpUrl, Port, Seconds, Section
 from agent.foundation.settings.delivery import ClientTlsSettings
 
 
@@ -21,9 +21,8 @@ class ArchiveSettings(Section):
     )
     host: Host = Field("", description="Host name or address (kind `dicom`).")
     port: Port = Field(104, description="DICOM port (kind `dicom`).")
-    url: str | None = Field(
+    url: HttpUrl | None = Field(
         None,
-        pattern=r"^https?://[^/@\s]+(/\S*)?$",
         description="DICOMweb root (kind `dicomweb`); a password comes from netrc, the authorities of "
         "an https address from REQUESTS_CA_BUNDLE.",
     )
@@ -33,11 +32,6 @@ class ArchiveSettings(Section):
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask (kind `dicom`).")
     timeout_s: Seconds = Field(5, description="Longest wait (s) for a connection or an answer.")
     tls: ClientTlsSettings | None = Field(None, description="TLS (kind `dicom`); plain TCP when left out.")
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        return value if value is None else check_url(value)
 
     @model_validator(mode="before")
     @classmethod

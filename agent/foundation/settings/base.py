@@ -105,6 +105,10 @@ def check_url(value: str) -> str:
     return value
 
 
+# Of a server that is reached over HTTP; a password comes from netrc, never from the address.
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/\S*)?$"), AfterValidator(check_url)]
+
+
 def _takes_bool(annotation: Any) -> bool:
     return annotation is bool or annotation is Any or any(_takes_bool(one) for one in get_args(annotation))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, check_url, is_loopback
+from agent.foundation.settings.base import AeTitle, Host, HttpUrl, Port, Seconds, Section, is_loopback
 from agent.foundation.settings.delivery import ClientTlsSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
@@ -46,10 +46,8 @@ class DestinationSettings(Section):
     findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
         "comprehensive3d", description="SOP class in which this PACS takes the findings document."
     )
-    stow_url: str | None = Field(
-        None,
-        description="DICOMweb root (STOW-RS); a password comes from netrc.",
-        pattern=r"^https?://[^/@\s]+(/\S*)?$",
+    stow_url: HttpUrl | None = Field(
+        None, description="DICOMweb root (STOW-RS); a password comes from netrc."
     )
     timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
     tls: ClientTlsSettings | None = Field(
@@ -81,11 +79,6 @@ class DestinationSettings(Section):
     commitment_resends: int = Field(
         3, ge=0, description="How often a document that the PACS has lost is sent again before it is DEAD."
     )
-
-    @field_validator("stow_url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        return value if value is None else check_url(value)
 
     @model_validator(mode="before")
     @classmethod

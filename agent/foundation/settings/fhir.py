@@ -8,31 +8,23 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.foundation.settings.base import Section, check_url
+from agent.foundation.settings.base import HttpUrl, Section
 
-_URL = r"^https?://[^/@\s]+(/\S*)?$"
 _SYSTEM = r"^(urn:[a-z0-9][a-z0-9-]*:\S+|https?://\S+)$"
 
 
 class FhirClientSettings(Section):
     """How a FHIR R4 server is reached."""
 
-    url: str = Field(
-        pattern=_URL, description="Base address of the server; a password (HTTP Basic) comes from netrc."
-    )
-    token_url: str | None = Field(
-        None, pattern=_URL, description="OAuth 2.0 token address (client credentials); none when left out."
+    url: HttpUrl = Field(description="Base address of the server; a password (HTTP Basic) comes from netrc.")
+    token_url: HttpUrl | None = Field(
+        None, description="OAuth 2.0 token address (client credentials); none when left out."
     )
     client_id: str = Field("", description="Our client identifier there.")
     client_secret_file: Path | None = Field(
         None, description="File that holds the client secret, readable by the service alone."
     )
     scope: str = Field("system/*.write", description="The scope that is asked for.")
-
-    @field_validator("url", "token_url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        return value if value is None else check_url(value)
 
     @model_validator(mode="after")
     def _whole_client(self) -> Self:

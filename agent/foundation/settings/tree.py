@@ -17,7 +17,7 @@ from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.archive import ArchiveSettings as ArchiveSettings
 from agent.foundation.settings.archive import PriorSettings as PriorSettings
 from agent.foundation.settings.base import AeTitle as AeTitle
-from agent.foundation.settings.base import Host, Port, Seconds, Section, check_url
+from agent.foundation.settings.base import Host, HttpUrl, Port, Seconds, Section
 from agent.foundation.settings.database_url import check_database_url
 from agent.foundation.settings.delivery import ClientTlsSettings as ClientTlsSettings
 from agent.foundation.settings.delivery import DeliverySettings as DeliverySettings
@@ -70,8 +70,8 @@ class StorageSettings(Section):
         description="`s3://bucket/prefix` keeps the objects there, for several machines; `file:///directory` "
         "is the same as `path`.",
     )
-    endpoint_url: str | None = Field(
-        None, pattern=r"^https?://.+", description="Address of an S3-compatible store that is not Amazon's."
+    endpoint_url: HttpUrl | None = Field(
+        None, description="Address of an S3-compatible store that is not Amazon's."
     )
     cache_mb: float = Field(
         10_000, gt=0, description="What `path` may hold (MB) of the objects that lie in the bucket."
@@ -79,11 +79,6 @@ class StorageSettings(Section):
     min_free_mb: float = Field(
         1024, ge=0, description="Free space (MB) below which senders are answered 0xA700, to retry later."
     )
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        return value if value is None else check_url(value)
 
     @model_validator(mode="before")
     @classmethod

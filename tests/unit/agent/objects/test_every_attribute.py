@@ -19,7 +19,7 @@ from tests.unit.agent.objects.test_wrong_values import keywords, read_everything
 # The rooms that read what scanners and archives send.
 ROOMS = (
     *("agent/objects", "agent/retrieve", "agent/reports", "agent/drafting", "agent/network"),
-    *("agent/receive", "agent/database/identity", "agent/delivery", "dicom_sr"),
+    *("agent/receive", "agent/database/identity", "agent/delivery", "agent/web", "dicom_sr"),
 )
 # Plain reads that are right: of the file's meta information and of an image that was checked before; of
 # command sets, which pynetdicom has parsed; and in one `try` for a whole report.

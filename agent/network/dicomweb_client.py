@@ -1,0 +1,21 @@
+"""PyPI's dicomweb-client as our DICOMweb connections use it: one attempt a request, and no log lines."""
+
+from __future__ import annotations
+
+import logging
+
+import requests
+from dicomweb_client.api import DICOMwebClient
+
+# Their log lines hold UIDs and answers.
+for _name in ("dicomweb_client", "retrying"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+
+class OneAttemptClient(DICOMwebClient):  # type: ignore[misc]
+    """A client that leaves it to the caller whether and when a request is repeated."""
+
+    def __init__(self, url: str | None, session: requests.Session, timeout_s: float) -> None:
+        """url: the DICOMweb root, with or without a slash at its end."""
+        super().__init__(url=(url or "").rstrip("/"), session=session, timeout=timeout_s)
+        self.set_http_retry_params(retry=False)
