@@ -264,7 +264,7 @@ def _runs(listener: ListenerSettings) -> bool:
 
 
 def _as_client(tls: TlsSettings) -> ClientTlsSettings:
-    """Our own certificate, shown to our own listener; it need not be made out to the loopback."""
+    """Our own certificate, shown to our own listener; it need not be issued for the loopback."""
     return ClientTlsSettings(
         authorities=tls.authorities, certificate=tls.certificate, key=tls.key, verify_host=False
     )

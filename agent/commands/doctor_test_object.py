@@ -120,7 +120,7 @@ def _looked_for(settings: Settings, name: str, said: str, where: str, study_uid:
                         name=name,
                         verdict=CheckResult.LOOK,
                         found=f"{said}, but the archive does not list {where}",
-                        mend="look whether the PACS holds back objects without an order or of unknown "
+                        mend="check whether the PACS holds back objects without an order or of unknown "
                         "patients; an `archive` that is another system than the destination need not have it",
                     )
                 time.sleep(_ASK_AGAIN_S)

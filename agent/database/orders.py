@@ -1,4 +1,4 @@
-"""The tables of what other systems tell: HL7 messages, orders and the searches for them, and patients."""
+"""The tables of what other systems report: HL7 messages, orders and the searches for them, and patients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.database.base import Base, RowId
 
 
 class Hl7Message(Base):
-    """One message as it came, and what it was answered; a repetition is answered the same.
+    """One message as it arrived, and the answer that it got; a repetition gets the same answer.
 
     `content` is empty once `retention.hl7_keep_days` is over.
     """
@@ -60,7 +60,7 @@ class Order(Base):
     patient_id: Mapped[str] = mapped_column(Text, default="")
     issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")
     canceled: Mapped[bool] = mapped_column(Boolean, default=False)
-    # None where a modality worklist has told it.
+    # None if the order came from a modality worklist.
     message_id: Mapped[int | None] = mapped_column(ForeignKey("hl7_messages.id"))
     updated_at: Mapped[datetime]
 
@@ -74,7 +74,7 @@ class OrderSearch(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
     attempts: Mapped[int] = mapped_column(Integer)
     begun_at: Mapped[datetime]
-    # When it is due again; a process that dies while it asks is followed by another one then.
+    # When it is due again, also if the process that was asking died.
     next_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     # order-found | order-none | order-mismatch | order-known | why it failed.
@@ -82,7 +82,7 @@ class OrderSearch(Base):
 
 
 class KnownPatient(Base):
-    """A patient as the last update left him; `merged_into` is the one that he is the same as."""
+    """A patient as of the last update; `merged_into` is the record that this one was merged into."""
 
     __tablename__ = "patients"
     __table_args__ = (UniqueConstraint("patient_id", "issuer_of_patient_id"),)

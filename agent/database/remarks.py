@@ -10,7 +10,7 @@ from agent.database.tables import Job, JobEvent
 
 
 def remark(session: Session, job: Job, *, code: str, reason: str, actor: str, at: datetime) -> None:
-    """Add a remark to what `study show` tells of a job."""
+    """Add a remark to the history of a job, which `study show` prints."""
     session.add(
         JobEvent(
             job_id=job.id,

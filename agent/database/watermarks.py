@@ -1,4 +1,4 @@
-"""How far something has been read that others write: one row for each source."""
+"""How far the data of other systems has been read: one row for each source."""
 
 from __future__ import annotations
 

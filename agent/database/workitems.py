@@ -1,4 +1,4 @@
-"""The tables of the Unified Procedure Step service: workitems, who watches them, and what is to be told."""
+"""The tables of the Unified Procedure Step service: workitems, their subscribers, and the events to send."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Workitem(Base):
     touched_at: Mapped[datetime]
     # 0 HIGH, 50 MEDIUM, 100 LOW.
     urgency: Mapped[int] = mapped_column(Integer, default=50)
-    # What is searched for, beside the state: it is in `content` too.
+    # Search keys besides the state; they are in `content` too.
     patient_id: Mapped[str] = mapped_column(Text, default="")
     patient_name: Mapped[str] = mapped_column(Text, default="")  # as it is compared: casefolded
     accession_number: Mapped[str] = mapped_column(Text, default="")
@@ -74,7 +74,7 @@ class Subscription(Base):
 
 
 class UpsEvent(Base):
-    """Something that has happened to a workitem, and the AE titles that are to hear of it."""
+    """An event of a workitem, and the AE titles to be notified of it."""
 
     __tablename__ = "ups_events"
     __table_args__ = (Index("ix_ups_events_at", "at"),)
@@ -89,7 +89,7 @@ class UpsEvent(Base):
 
 
 class UpsReport(Base):
-    """One event on its way to one subscriber by N-EVENT-REPORT; the row goes when it was told or given up."""
+    """One event on its way to one subscriber by N-EVENT-REPORT; removed once it is sent or given up."""
 
     __tablename__ = "ups_reports"
     __table_args__ = (Index("ix_ups_reports_due", "run_after"),)
@@ -103,7 +103,7 @@ class UpsReport(Base):
 class UpsClaim(Base):
     """A workitem of another system's worklist that we perform, and the Transaction UID of our claim.
 
-    The row is written before the claim is asked for: a performer that dies goes on with its own claim.
+    The row is written before the claim is requested, so that a restarted performer continues its own claim.
     """
 
     __tablename__ = "ups_claims"

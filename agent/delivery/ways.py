@@ -1,4 +1,4 @@
-"""The ways to destinations, one for each kind; an open way takes stored bytes, whatever they are."""
+"""The connections to destinations, one way for each kind; each sends stored bytes, whatever they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Way = Callable[[DestinationSettings, Iterable[str]], AbstractContextManager[Conn
 
 @contextmanager
 def open_way(destination: DestinationSettings, sop_class_uids: Iterable[str]) -> Iterator[Connection]:
-    """Open the way to a destination that its kind names.
+    """Open a connection to a destination in the way of its kind.
 
     Raises:
         DeliveryRefused: the destination accepts none of the SOP classes.

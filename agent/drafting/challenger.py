@@ -1,7 +1,7 @@
 """The challenger: a second network that drafts the studies of the first, one by one, and delivers nothing.
 
-Its drafts are rows of `challenger_drafts`, which no other part of the service reads but the comparison with
-the signed reports (`agent.shadow`).
+Its drafts are rows of `challenger_drafts`, which nothing else in the service reads except the comparison
+with the signed reports (`agent.shadow`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ChallengerWorker:
         self._log = get_logger("challenger")
 
     def run(self, stop: threading.Event) -> None:
-        """Draft until `stop` is set; a study that is begun is finished."""
+        """Draft until `stop` is set; then finish the current study."""
         while not stop.is_set():
             try:
                 worked = self.run_once()

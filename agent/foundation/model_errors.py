@@ -6,7 +6,7 @@ from agent.foundation.errors import AgentError
 
 
 class SwitchRefused(AgentError):
-    """The model is not switched: what must be shown before is not shown, or there is nothing to switch."""
+    """The model is not switched: the comparison is not complete yet, or there is nothing to switch."""
 
     code = "model-switch-refused"
     hint = "let both models draft more studies; `echo-agent model compare` shows how far they are"

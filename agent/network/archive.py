@@ -47,7 +47,7 @@ def connect_archive(
 
     Raises:
         ArchiveUnavailable: it cannot be reached, or broke off.
-        ArchiveRefused: it answers, and says no.
+        ArchiveRefused: it answers with a refusal.
         ArchiveLate: the time is over.
     """
     if settings.kind == "dicomweb":

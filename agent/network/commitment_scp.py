@@ -38,7 +38,7 @@ class ReportTaker(Protocol):
     def take(
         self, event: evt.Event, peer: frozenset[str], *, ae_title: str, address: str
     ) -> tuple[ReportStatus, str | None]:
-        """Take a report from the peer that the destinations `peer` are.
+        """Take a report from the peer behind the destinations `peer`.
 
         Returns the status to answer, and the transaction's UID where the report was taken.
         """

@@ -1,4 +1,4 @@
-"""PyPI's dicomweb-client as our DICOMweb connections use it: one attempt a request, and no log lines."""
+"""PyPI's dicomweb-client as our DICOMweb connections use it: one attempt per request, no log lines."""
 
 from __future__ import annotations
 

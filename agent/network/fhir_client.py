@@ -1,4 +1,4 @@
-"""The way to a FHIR server: a transaction for each message, and what the answer means.
+"""The connection to a FHIR server: one transaction for each message, and the meaning of the answer.
 
 Patient data may stand in an OperationOutcome, so that only its issue codes are kept.
 
@@ -22,7 +22,7 @@ from agent.network.scu import ConnectionLost
 from agent.network.store_scu import Sendable
 
 _TYPE = "application/fhir+json; charset=utf-8"
-# What the server will say of the same bundle tomorrow too.
+# Statuses that the server would answer to the same bundle again.
 _FOR_GOOD = frozenset({400, 404, 405, 406, 410, 413, 415, 422})
 _MOST_CODES = 5
 

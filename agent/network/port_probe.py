@@ -30,15 +30,15 @@ class PortState(Enum):
     )
     SILENT = (
         "the port is open, but says nothing to an association request",
-        "look at the PACS's log; a forwarding with nothing behind it, or a service that hangs, does this",
+        "look at the PACS's log; a port forwarding without a target, or a service that hangs, does this",
     )
     CLOSED = (
         "the connection is closed without an answer to the association request",
-        "look whether the PACS knows our AE title and this address, and whether the port wants TLS (`tls`)",
+        "check whether the PACS knows our AE title and this address, and whether the port wants TLS (`tls`)",
     )
     RESET = (
         "the connection is reset",
-        "look whether the PACS or a firewall blocks this address; the PACS's log says more",
+        "check whether the PACS or a firewall blocks this address; the PACS's log says more",
     )
     TLS = ("the port speaks TLS", "set `tls` for this destination, or use the PACS's port without TLS")
     OTHER = (

@@ -221,7 +221,7 @@ def _handshake(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         if "ostname mismatch" in error.verify_message or "IP address mismatch" in error.verify_message:
             return (
-                "its certificate is made out to another name (`tls.server_name`, or `tls.verify_host: false`)"
+                "its certificate is issued for another name (`tls.server_name`, or `tls.verify_host: false`)"
             )
         return f"its certificate is not trusted, {error.verify_message} (`tls.authorities`)"
     reason = (error.reason or "no reason given").lower().replace("_", " ")

@@ -98,7 +98,7 @@ def echo(destination: Peer) -> None:
     """Check whether the destination answers (C-ECHO).
 
     Raises:
-        ConnectionLost: it is not; the text says why.
+        ConnectionLost: it does not; the text says why.
     """
     try:
         with associated(destination, [Verification]) as association:

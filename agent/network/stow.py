@@ -1,4 +1,4 @@
-"""DICOMweb: sending (STOW-RS), one request a document with the stored file as its body; and asking (QIDO-RS).
+"""DICOMweb: sending (STOW-RS), one request per document, whose body is the file; querying (QIDO-RS).
 
 Source: PS3.18 10.5 (Store transaction), 10.6 (Search transaction). A password comes from the user's
 netrc file, never from a URL.

@@ -26,7 +26,7 @@ class MonotonicTimer(Timer):
         return self.timeout - (ended - self._start_time)
 
     def start(self) -> None:
-        """Start anew."""
+        """Restart."""
         self._start_time, self._end_time = time.monotonic(), None
 
     def stop(self) -> None:

@@ -40,7 +40,7 @@ class ClientContext(ssl.SSLContext):
 
 
 class _ClientSocket(ssl.SSLSocket):
-    """A socket that tells its context of itself, and why it failed."""
+    """A socket that registers with its context, and tells it why it failed."""
 
     def connect(self, addr: Any) -> None:
         """Connect and shake hands."""

@@ -48,7 +48,7 @@ def worklist_entries(settings: MwlSettings, accession_number: str) -> list[Datas
 
     Raises:
         WorklistUnavailable: it cannot be reached, broke off, or did not end in time.
-        WorklistRefused: it answers, and says no.
+        WorklistRefused: it answers with a refusal.
     """
     deadline = time.monotonic() + settings.time_budget_s
     peer: Peer = settings

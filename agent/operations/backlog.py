@@ -1,4 +1,4 @@
-"""The due jobs of each lane and site: what autoscaling and alerts look at."""
+"""The due jobs of each lane and site, for autoscaling and alerts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT_CAP = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneBacklog:
-    """The due jobs of one site in one lane, and the time (s) since the first of them is due.
+    """The due jobs of one site in one lane, and the time (s) since the first of them became due.
 
     The first is the one that is claimed next.
     """

@@ -86,8 +86,8 @@ def _audit(status: ServiceStatus) -> Iterator[Problem]:
             yield Problem(
                 level=Level.WARNING,
                 code=place.code,
-                text=f"the audit's {name} takes no messages: {place.waiting} wait and go out by themselves "
-                "when it does; check `audit` and what is at its other end",
+                text=f"the audit's {name} accepts no messages: {place.waiting} wait and are sent when it "
+                "does; check `audit` and the receiving system",
             )
 
 

@@ -1,5 +1,5 @@
-"""Asks each destination whether it is there, in the way of its kind: C-ECHO, a connection
-(MLLP has no question that leaves no trace), or a small DICOMweb request.
+"""Checks whether each destination answers, in the way of its kind: C-ECHO, a connection (MLLP has no request
+without side effects), or a small DICOMweb request.
 
 `status` asks directly. The deliverer asks every minute and stores the answers with its heartbeat, so that the
 metrics need no connection of their own.

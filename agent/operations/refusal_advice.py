@@ -17,14 +17,14 @@ _FIXED = {
     "application-context": "look at the sender's software: its application context is not DICOM's",
     "no-context-proposed": "look at the sender's configuration: it proposes no presentation context",
     "request-malformed": "look at the sender's software: its association request cannot be read",
-    "request-cut-off": "look at the network between: the association request was cut off",
+    "request-cut-off": "look at the network in between: the association request was cut off",
     "no-association-request": "check what is connecting: it speaks another protocol, or TLS to a "
     "port without `listener.tls`",
     "tls-failed": "check the sender's certificate and `listener.tls.authorities`",
-    "pdu-timeout": "look at the network between, or raise `listener.pdu_timeout_s`",
+    "pdu-timeout": "look at the network in between, or raise `listener.pdu_timeout_s`",
     "object-too-large": "raise `listener.maximum_object_mb`",
     "pdu-too-long": "look at the sender's software: it ignores the negotiated PDU length",
-    CUT_OFF: "look at the sender's log and the network between: it broke off in the middle of an object",
+    CUT_OFF: "look at the sender's log and the network in between: it broke off in the middle of an object",
 }
 
 

@@ -14,7 +14,7 @@ from agent.database.states import JobState, Lane
 from agent.database.tables import Job, LaneTurn, Study
 from agent.queue.turns import Turn, next_lines, take_turns
 
-# Claimers that choose between sites do so one after the other; the number is ours alone in the database.
+# Claimers that choose between sites do so one at a time, under this advisory lock.
 _TURNS_LOCK = 0x4C414E45
 _QUEUED = JobState.QUEUED.value
 

@@ -1,4 +1,4 @@
-"""The order of messages: of one study, what was said earlier arrives before what is said later.
+"""The order of messages: those of one study arrive in the order in which they were written.
 
 DICOM documents are independent of each other and need no order; a message replaces the one before it.
 """

@@ -1,4 +1,4 @@
-"""A draft is made again, of the same images, because what it was told besides them has changed."""
+"""A draft is made again from the same images, because the other information that it was given has changed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def remake(
 ) -> Job | None:
     """Make the next revision of a study; return its job, None where nothing needs to be made again.
 
-    The caller holds the study's row. running: also where the present revision is being drafted just now. What
-    a radiologist has judged is not made again, nor what has no images here any more.
+    The caller holds the study's row. running: also if the present revision is being drafted at this moment.
+    A draft that a radiologist has reviewed is not made again, nor one whose images are no longer here.
     """
     if study.prior:
         return None
@@ -40,7 +40,7 @@ def remake(
 def judge_again(
     session: Session, study: Study, *, now: datetime, code: str, reason: str, actor: str
 ) -> Job | None:
-    """Let the gate judge a study again whose images do not say what they show; return its job, if it is one.
+    """Let the gate judge again a study whose images do not state what they show; return the new job, if any.
 
     The caller holds the study's row.
     """
@@ -83,7 +83,7 @@ def _next_revision(
 
 
 def open_draft(session: Session, study: Study) -> Draft | None:
-    """Return the study's newest draft if nobody has judged it and nothing has taken it back."""
+    """Return the study's newest draft if it was neither reviewed nor withdrawn."""
     newest = session.scalars(
         select(Draft).where(Draft.study_id == study.id).order_by(Draft.id.desc()).limit(1)
     ).first()

@@ -17,7 +17,7 @@ from agent.receive.messages import BoundedMessages, InFlight
 from agent.receive.upper_layer import BoundedUpperLayer, SignallingQueue
 from agent.receive.wire import BoundedSocket, Bounds
 
-# An upper layer that died without a word, and the idle timer, are noticed this often (s).
+# How often (s) to check the idle timer, and whether the upper layer has died silently.
 _LONGEST_SLEEP_S = 0.25
 
 
@@ -49,8 +49,8 @@ class BoundedAssociation(Association):
     def busy(self) -> bool:
         """Whether a message is arriving, waits for its answer, or is being answered at this moment.
 
-        What a message reserved is given back before its response goes out: a stop that looked at that alone
-        would abort in between, and the sender would not hear that its object is stored.
+        A message's reservation is released before its response is sent: a stop that looked at reservations
+        alone would abort in between, and the sender would not learn that its object is stored.
         """
         return self._serving or self.messages.busy
 

@@ -1,8 +1,8 @@
-"""An association request as the field sends it, made into one that PS3.8 allows; or the reason to reject it.
+"""An association request as devices send it, rewritten as one that PS3.8 allows; or the reason to reject it.
 
-pynetdicom aborts, without a word to anybody, on a NUL in an AE title, on an item that it does not know and on
-a context without transfer syntaxes. Here the raw PDU is read leniently and written anew: unknown items are
-skipped, padding is taken away, what cannot be negotiated stays as something that is answered with a result.
+pynetdicom aborts silently on a NUL in an AE title, on an unknown item and on a context without transfer
+syntaxes. Here the raw PDU is read leniently and rewritten: unknown items are skipped, padding is removed,
+and what cannot be negotiated is kept, so that it is answered with a result.
 Pure: bytes in, bytes out. Sources: PS3.8 sections 9.3.1 (unknown items are ignored), 9.3.2 (request), 9.3.4
 (rejection), annex D; PS3.7 annex D.3.3 (user information).
 """
@@ -23,10 +23,10 @@ _NO_IMPLEMENTATION = "1.2.840.10008.3.1.1.1"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _HEAD = struct.Struct(">BxI")
 _ITEM = struct.Struct(">BxH")
-# Up to here (bytes) the fields have fixed places.
+# Up to here (bytes) the fields have fixed positions.
 _FIXED = 74
 _DEFAULT_PDU = 16384
-# A response has about 150 bytes and may come in pieces, but not in pieces of nothing.
+# A response has about 150 bytes and may be split, but not into pieces smaller than this.
 _SMALLEST_PDU = 64
 
 
@@ -43,7 +43,7 @@ class RequestRejected(Exception):
 
 
 class RequestMalformed(Exception):
-    """Bytes that are no association request: they are answered with an A-ABORT."""
+    """Bytes that are not an association request; they are answered with an A-ABORT."""
 
     reason_code = "request-malformed"
 
@@ -74,7 +74,7 @@ class CleanRequest:
 
 
 def clean_request(pdu: bytes) -> CleanRequest:
-    """Read an A-ASSOCIATE-RQ leniently and write it anew.
+    """Read an A-ASSOCIATE-RQ leniently and rewrite it.
 
     Raises:
         RequestRejected: to be answered with its A-ASSOCIATE-RJ.
@@ -124,7 +124,7 @@ def _clean(pdu: bytes, calling: str, called: str) -> CleanRequest:
 
 
 def clean_title(raw: bytes) -> str:
-    """Return an AE title (at most 16 characters) without padding; what no title may hold becomes "?".
+    """Return an AE title (at most 16 characters) without padding; forbidden characters become "?".
 
     Padding is spaces and control characters at either end, and whatever follows a NUL. Upper and lower case
     are different titles. Source: PS3.5 table 6.2-1 (AE).
@@ -164,7 +164,7 @@ def _item(kind: int, body: bytes) -> bytes:
 
 
 def _uid(raw: bytes) -> str:
-    """Return a UID without padding; empty when it is none."""
+    """Return a UID without padding; empty if it is not a UID."""
     text = raw.strip(b"\0 ").decode("latin-1")
     return text if len(text) <= 64 and _UID.fullmatch(text) else ""
 
@@ -172,8 +172,8 @@ def _uid(raw: bytes) -> str:
 def _offers(bodies: list[bytes]) -> tuple[Offer, ...]:
     """Return the contexts, one for each id.
 
-    An id that is even, which none may be, cannot be answered and is left out. Of one that is offered twice
-    with different contents nobody could say what its objects are: it is answered "not supported".
+    An even id, which is not allowed, cannot be answered and is left out. An id that is proposed twice with
+    different contents is answered "not supported", because its objects would be ambiguous.
     """
     found: dict[int, Offer] = {}
     for body in bodies:

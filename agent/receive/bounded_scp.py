@@ -1,4 +1,4 @@
-"""What every SCP of ours does alike: admission, limits, TLS, refusals on record, and an orderly end.
+"""What all our SCPs have in common: admission, limits, TLS, a record of refusals, and an orderly end.
 
 A subclass names its presentation contexts and handlers; each handler calls `served` once its message is read.
 """
@@ -40,7 +40,7 @@ Handlers = list[tuple[evt.EventType, Callable[[evt.Event], Any]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScpKind:
-    """How an SCP is called in logs and threads, the setting of its port, and its largest message (bytes)."""
+    """An SCP's name in logs and threads, the setting of its port, and its largest message (bytes)."""
 
     name: str
     port_setting: str
@@ -127,7 +127,7 @@ class BoundedScp(ABC):
         self._server = None
 
     def about(self) -> dict[str, Any]:
-        """Return what it says of itself: open associations, bytes arriving, and counts."""
+        """Return its own state: open associations, bytes arriving, and counts."""
         with self._counting:
             counts = dict(self._counts)
         return {
@@ -147,10 +147,10 @@ class BoundedScp(ABC):
         """Return the handlers of the services beside Verification."""
 
     def _on_admitted(self, association: BoundedAssociation, caller: Caller) -> None:  # noqa: B027
-        """Hear of an association that was accepted, before its contexts are negotiated."""
+        """Called when an association was accepted, before its contexts are negotiated."""
 
     def _on_ended(self, association: BoundedAssociation) -> None:  # noqa: B027
-        """Hear of an association's end."""
+        """Called when an association has ended."""
 
     def _make_server(self) -> BoundedServer:
         settings = self._settings
@@ -214,7 +214,7 @@ class BoundedScp(ABC):
         association.kill()
 
     def _on_refused(self, reason_code: str, address: str, calling: str, called: str) -> None:
-        """Put a request on record that was answered before there was an association."""
+        """Record a request that was answered before there was an association."""
         self._refused(reason_code, Caller(address=address, calling_ae_title=calling, called_ae_title=called))
 
     def _refused(self, reason_code: str, caller: Caller) -> None:
@@ -249,7 +249,7 @@ class BoundedScp(ABC):
         return CUT_OFF if association.messages.message is not None and not stopping else None
 
     def _note_contexts(self, association: BoundedAssociation) -> None:
-        """Put an association on record that ended without a context for anything but C-ECHO."""
+        """Record an association that ended without a context for anything but C-ECHO."""
         proposal = unmet_proposal(association) if association in self._admitted else None
         if proposal is None:
             return
@@ -260,7 +260,7 @@ class BoundedScp(ABC):
         self._note_failure(Action.FAULT, association, proposal)
 
     def _on_event(self, name: str, address: str) -> None:
-        """Count a connection that came to no association; one without the right key is on record."""
+        """Count a connection that did not become an association; one without the right key is recorded."""
         self._count(name)
         if name == "tls-failed":
             details = {"reason_code": name}

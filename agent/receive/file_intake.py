@@ -34,7 +34,7 @@ class FileIntake:
     ) -> StoredPart:
         """Take one file.
 
-        sender: the AE title that it is known by. study: the UID that its sender meant, where it said so.
+        sender: the AE title that it is known by. study: the UID that its sender named, if it named one.
         prior_ae_title: as of `Command`; then reports are taken too.
         """
         started = time.monotonic()
@@ -47,7 +47,7 @@ class FileIntake:
             with memoryview(file) as whole, whole[start:] as dataset:
                 answer = answered(partial(self._receiver.receive, command, dataset))
         if study and answer.study_instance_uid not in (None, study):
-            # It is kept, under the study that it names; the sender hears that this is not the one it meant.
+            # It is kept under the study that it states; the sender is told that this is not the one it named.
             answer = StoreAnswer(status=ReceiveStatus.MISMATCH, code="another-study")
         self._record(answer, sender, address, len(file), time.monotonic() - started)
         if command is None:

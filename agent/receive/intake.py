@@ -316,7 +316,7 @@ class Intake:
 
 
 def _ordered_priority(session: Session, study: Study) -> int:
-    """Return the priority of the order that the RIS has told of a study; that of a routine one otherwise."""
+    """Return the priority of a study's order as the RIS reported it; routine without an order."""
     order = order_of(session, study)
     return ROUTINE_PRIORITY if order is None else order.priority
 

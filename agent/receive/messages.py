@@ -139,7 +139,7 @@ class BoundedMessages(DIMSEServiceProvider):
         self._arriving, self._dropping = 0, True
         if self.message is not None:
             self.message.data_set = BytesIO()
-        # The control header's lowest bit tells a command; its other one, which is kept, the last fragment.
+        # The control header's lowest bit marks a command; its second bit, which is kept, the last fragment.
         primitive._presentation_data_value_list = [
             (context_id, value if value[0] & 1 else value[:1])
             for context_id, value in primitive.presentation_data_value_list

@@ -1,7 +1,8 @@
 """The association server: TLS handshake and first PDU in the connection's own thread, both on a deadline.
 
-An `Association` exists only once a whole association request was read, so a peer that stays silent or
-drips bytes costs one small thread, which the ledger may evict. The association then runs in that thread.
+An `Association` exists only once a whole association request was read, so a peer that stays silent or sends
+bytes one by one costs one small thread, which the ledger may evict. The association then runs in that
+thread.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ class BoundedServer(ThreadedAssociationServer):
         on_refused: Callable[[str, str, str, str], None],
         on_end: Callable[[BoundedAssociation], None],
     ) -> None:
-        """Listen at `address`; `on_event` hears what failed and where, `on_end` each association's end.
+        """Listen at `address`; `on_event` is told what failed and where, `on_end` each association's end.
 
-        on_refused: hears the reason, the address, and the calling and called AE title of a refused request.
+        on_refused: is told the reason, the address, and the AE titles of a refused request.
         """
         self.ledger = ledger
         self.bounds = bounds
@@ -86,7 +87,7 @@ class BoundedServer(ThreadedAssociationServer):
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection from the handshake to its end; nothing that it does may escape."""
+        """Serve one connection from the handshake to its end; no exception of it may escape."""
         connection = self._accepted.pop(request)
         active: Any = request
         try:
@@ -143,7 +144,7 @@ class _Handler(RequestHandler):
     """Builds the association of one connection and runs it."""
 
     def __init__(self, request: Any, client_address: Any, server: BaseServer) -> None:
-        # The base class would handle the request here; `serve` does, with more to give it.
+        # The base class would handle the request here; `serve` does, because it has more to pass on.
         self.request = request
         self.client_address = client_address
         self.server: BoundedServer = server  # type: ignore[assignment]

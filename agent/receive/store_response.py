@@ -1,4 +1,4 @@
-"""What a STOW-RS request is answered: the status, and which objects were taken. Pure.
+"""The answer to a STOW-RS request: the status, and which objects were taken. Pure.
 
 Source: PS3.18 10.5.3 (response), I.2 (Store Instances Response Module), table I.2-2 (failure reasons).
 """
@@ -28,7 +28,7 @@ class StoredPart:
 def http_status(parts: Sequence[StoredPart]) -> int:
     """Return 200 if all were taken, 202 if some were, 409 if none was, 503 if none was for want of resources.
 
-    A sender that hears 202 sends what failed again; what is here already counts as taken.
+    A sender that gets 202 sends the failed objects again; those that are here already count as taken.
     """
     taken = sum(one.status is ReceiveStatus.SUCCESS for one in parts)
     if taken == len(parts) and parts:

@@ -25,12 +25,12 @@ from agent.receive.wire import DATA, HEADER, BoundedSocket, Bounds, longest
 
 _KNOWN_PDUS = frozenset(range(0x01, 0x08))
 _VALUE_HEADER = struct.Struct(">LB")
-# Timers are looked at this often (ms) when nothing else happens.
+# Timers are checked this often (ms) when nothing else happens.
 _LONGEST_SLEEP_MS = 250
 
 
 class SignallingQueue(queue.Queue[Any]):
-    """A queue that tells somebody when it has got something."""
+    """A queue that signals when something was put into it."""
 
     def __init__(self, signal: Callable[[], None]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Wake:
             return  # it was not set
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         with self._lock:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -93,7 +93,7 @@ class DataPdu:
     def to_primitive(self) -> P_DATA:
         """Return the service primitive that the state machine hands to the message provider."""
         primitive = P_DATA()
-        # Past the setter, which takes nothing but copies.
+        # Bypasses the setter, which accepts only copies.
         primitive._presentation_data_value_list = self._values
         return primitive
 
@@ -138,7 +138,7 @@ class BoundedUpperLayer(DULServiceProvider):
         return super().stop_dul()
 
     def _turn(self) -> None:
-        """Do one thing, or sleep until there is one."""
+        """Handle one event, or sleep until there is one."""
         if self.artim_timer.expired:
             self.event_queue.put("Evt18")
         # One at a time: a data PDU's bytes hold only until the next is read.

@@ -30,7 +30,7 @@ class ProtocolViolation(OSError):
     """A peer exceeded the allowed length or time; the connection is closed."""
 
     def __init__(self, reason_code: str, received: bytes = b"") -> None:
-        """Keep what came of a request, which may name the sender."""
+        """Keep what arrived of a request, which may name the sender."""
         super().__init__(reason_code)
         self.received = received
 
@@ -91,10 +91,10 @@ def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
 
 
 class BoundedSocket(AssociationSocket):
-    """A connected socket that reads ahead: each system call gives the interpreter lock away, so few is fast.
+    """A connected socket that reads ahead: each system call releases the interpreter lock, so few are fast.
 
-    What `recv_data` returns is a view that holds until the next read. Without TLS the kernel watches the
-    time of a call (SO_RCVTIMEO); the time of a whole read is watched here.
+    What `recv_data` returns is a view that is valid until the next read. Without TLS the kernel limits the
+    time of a call (SO_RCVTIMEO); the time of a whole read is limited here.
     """
 
     def __init__(self, assoc: Association, connection: socket.socket, request: bytes, bounds: Bounds) -> None:
@@ -114,13 +114,13 @@ class BoundedSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether something can be read now, an end included."""
+        """Whether something can be read now, including the end."""
         connection = self.socket
         if connection is None:
             return False
         if self._end > self._start or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
             return True
-        # Not select(), which knows no descriptor beyond 1023.
+        # select() cannot handle descriptors above 1023.
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         return bool(poll.poll(0))

@@ -61,7 +61,7 @@ def doubtful_sentences(content: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def read_findings(report: Report) -> ReportReading:
-    """Return what the report says, read anew, its language, and what of it could not be read."""
+    """Return the findings read again from the report, its language, and what could not be read."""
     return read_sections(report.findings, report.impression)
 
 

@@ -1,8 +1,8 @@
 """Headers of a study's images, completed with what the RIS has reported: the patient's identity, the order.
 
-What the images state of their order stands; the order of the RIS only completes it, and only where nothing
-that both state differs. Its accession number is not added: it is an attribute of the whole study, and the
-archive has the images without it.
+What the images state about their order is kept. The order of the RIS only fills in what they leave out, and
+only if it contradicts nothing that they state. Its accession number is not added, because it is an attribute
+of the whole study, and the archive holds the images without it.
 
 Source: PS3.3 10.6 (Request Attributes Macro), C.17.2.
 """
@@ -82,7 +82,7 @@ def with_order(header: Dataset, order: Order) -> Dataset:
     for keyword, column, longest in (*_NUMBERS, *_PROCEDURE):
         value = str(getattr(order, column) or "").strip()
         stated = any(text(place, keyword) for place in places)
-        # A number that does not fit would be another number if it were cut.
+        # A number that is too long would become a different number if it were cut.
         if value and not stated and (len(value) <= longest or keyword == "RequestedProcedureDescription"):
             setattr(request, keyword, value[:longest])
     if not requests and not len(request):
@@ -93,6 +93,6 @@ def with_order(header: Dataset, order: Order) -> Dataset:
 
 
 def _differs(place: Dataset, order: Order) -> bool:
-    """Whether a place in a header states another accession number or requested procedure than the order."""
+    """Whether a place in a header contradicts the order's accession number or requested procedure."""
     pairs = (("AccessionNumber", order.accession_number), ("RequestedProcedureID", order.procedure_id))
     return any((stated := text(place, keyword)) and told and stated != told for keyword, told in pairs)

@@ -1,6 +1,6 @@
-"""What the images of a draft are like, in a few numbers and words: where drift of the input shows. Pure.
+"""A few numbers and words about the images of a draft, which show drift of the input. Pure.
 
-Kept with every draft. No attribute of the patient and no free text is among them.
+Kept with every draft. They include no patient attribute and no free text.
 """
 
 from __future__ import annotations

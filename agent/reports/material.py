@@ -34,7 +34,7 @@ from model.drafts.draft import DraftFlag
 from model.drafts.study import ReportContext
 
 LONGEST_INDICATION = 500
-# Why the study was asked for, the closest to the question first.
+# The reason for the study; the attribute closest to the question comes first.
 _INDICATION = ("ReasonForTheRequestedProcedure", "ReasonForStudy", "AdmittingDiagnosesDescription")
 _HISTORY = "AdditionalPatientHistory"
 
@@ -127,21 +127,21 @@ def eligible_paths(database: Database, store: InstanceStore, settings: Settings,
 
 
 def question_of(database: Database, study_id: int) -> str:
-    """Return the clinical question of a study's order, which the RIS has told; empty without one."""
+    """Return the clinical question of a study's order as the RIS reported it; empty without one."""
     with database.reading() as session:
         order = order_of(session, session.get_one(Study, study_id))
         return "" if order is None else one_line(order.clinical_question)
 
 
 def one_line(words: str) -> str:
-    """Return words as the network is given them: one line of at most 500 characters."""
+    """Return a text as the network receives it: one line of at most 500 characters."""
     return re.sub(r"\s+", " ", words).strip()[:LONGEST_INDICATION]
 
 
 def digest_of(question: str) -> str:
-    """Return the digest by which a draft keeps the question that it was told; empty for none.
+    """Return the digest of the question that a draft was given, which is stored with it; empty for none.
 
-    The words themselves are about the patient, and stand in no other row.
+    The text itself is about the patient, and is stored in no other row.
     """
     return hashlib.sha256(question.encode()).hexdigest() if question else ""
 

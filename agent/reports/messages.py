@@ -1,7 +1,7 @@
 """Messages of a draft for the destinations that take messages, stored with it as documents are.
 
 Each destination of a message kind gets messages of its own, made by its settings; a document's `variant`
-names it. What it was told of the study before decides the status (`agent.messages.result_status`).
+names it. What it was told about the study before determines the status (`agent.messages.result_status`).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _retract_due(
     now: datetime,
     writers: Mapping[str, Writer],
 ) -> None:
-    """Take withdrawn drafts back before anything new is said: the receiver must not see it afterwards."""
+    """Retract withdrawn drafts before anything new is sent: a retraction must not arrive after it."""
     due = select(Draft).where(Draft.study_id == study_id, Draft.withdrawal == Withdrawal.DUE.value)
     for withdrawn in session.scalars(due.order_by(Draft.id)).all():
         retract(session, withdrawn, job, destination, settings, now=now, writers=writers)
@@ -251,7 +251,7 @@ def _names(pair: Sequence[Document], destination: DestinationSettings) -> list[D
 
 
 def told_last(session: Session, draft: Draft, destination: str) -> Told | None:
-    """Return what a destination was told last of the draft's study; what it surely never got is left out.
+    """Return what a destination was told last of the draft's study; without what it never received.
 
     A message that a later one waits for counts: it will have arrived by then.
     """

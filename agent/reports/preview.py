@@ -1,4 +1,4 @@
-"""What a destination of messages would be sent of a draft; nothing is stored and nothing is sent."""
+"""The message that a destination would be sent for a draft; nothing is stored or sent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def preview(session: Session, study_instance_uid: str, destination: DestinationS
         .limit(1)
     ).first()
     if draft is None:
-        raise NotFound("no draft of a study of this UID is here")
+        raise NotFound("there is no draft of a study with this UID")
     told = told_last(session, draft, destination.name)
     if draft.withdrawal is not None:
         status: Status | None = Status.WITHDRAWN
@@ -48,7 +48,7 @@ def preview(session: Session, study_instance_uid: str, destination: DestinationS
     else:
         status = next_status(draft.outcome, told)
     if status is None:
-        raise NotFound("of what became of this study a destination is told nothing")
+        raise NotFound("destinations are told nothing about the outcome of this study")
     _, result = result_for(session, draft, destination, status, now=database_now(session))
     return WRITERS[destination.kind](destination, result)[0][1]
 

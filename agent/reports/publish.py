@@ -161,7 +161,7 @@ def _put_out(
 
 
 def is_shadow(session: Session, study_id: int, algorithm: Algorithm, settings: Settings) -> bool:
-    """Whether what is written for a study now stays here: its sender, its site or the model is in shadow."""
+    """Whether a study's documents are not delivered: its sender, its site or the model is in shadow mode."""
     sender = session.scalar(select(Study.calling_ae_title).where(Study.id == study_id)) or ""
     return settings.in_shadow(sender) or settings.model_in_shadow(algorithm.name, algorithm.weights_sha256)
 

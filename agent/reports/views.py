@@ -33,7 +33,7 @@ def wanted_views(settings: Settings) -> dict[str, list[DocumentRole]]:
 
 
 def _wants(destination: DestinationSettings, role: DocumentRole) -> bool:
-    """Whether a destination is sent a view, or a message that has it inside."""
+    """Whether a destination is sent a view, or a message that contains it."""
     inside = role is DocumentRole.PDF and destination.hl7 is not None and destination.hl7.pdf
     return inside or role.value in destination.documents
 

@@ -45,7 +45,7 @@ ACTOR = "housekeeping"
 KIND = "withdrawal"
 BATCH = 20
 REASON = messages.CORRECTED_PATIENT
-# What takes back each of a draft's documents, where the destination was sent that.
+# What takes back each of a draft's documents, if the destination was sent it.
 _TAKES_BACK = {
     DocumentRole.FINDINGS: DocumentRole.WITHDRAWN_FINDINGS,
     DocumentRole.REPORT: DocumentRole.WITHDRAWN_REPORT,

@@ -46,7 +46,7 @@ class HttpServer:
                 host=host,
                 port=port,
                 log_config=None,
-                access_log=False,  # addresses would hold UIDs and what was searched for
+                access_log=False,  # request lines hold UIDs and search terms
                 server_header=False,
                 ssl_certfile=certificate,
                 ssl_keyfile=None if key is None else str(key),
@@ -70,15 +70,15 @@ class HttpServer:
         while not self._server.started:
             if not self._thread.is_alive():
                 raise PortUnavailable(
-                    f"nothing can listen on {self._where}: another program does, or it is "
-                    "no address of this machine"
+                    f"cannot listen on {self._where}: another program uses the port, or the "
+                    "address is not one of this machine"
                 )
             pause.wait(0.05)
         self.port = int(self._server.servers[0].sockets[0].getsockname()[1])
         return self.port
 
     def stop(self) -> None:
-        """End after the requests that are being served."""
+        """Stop after the requests in progress."""
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(self._graceful_s + 5)
@@ -87,7 +87,7 @@ class HttpServer:
 def stow_server(
     settings: ListenerSettings, store: InstanceStore, intake: Intake, note: Callable[[Event], None]
 ) -> HttpServer | None:
-    """Return the server of STOW-RS; None where the settings want none."""
+    """Return the STOW-RS server; None if the settings ask for none."""
     if settings.stow is None:
         return None
     return HttpServer(

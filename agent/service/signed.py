@@ -1,4 +1,4 @@
-"""The housekeeping tasks that read signed reports of other systems, as the settings want them."""
+"""The housekeeping tasks that read other systems' signed reports, as configured."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ def _silent(read: Callable[[], int]) -> Callable[[], None]:
 
 
 def _unnoted(_event: Event) -> None:
-    """What is not taken of a report is in the log; the archive did nothing wrong."""
+    """Ignore it: what was refused is in the log, and the archive did nothing wrong."""

@@ -115,7 +115,7 @@ class Housekeeper:
             self._log.warning("leases_reclaimed", count=count)
 
     def undo_clock_steps(self) -> None:
-        """Let no wait last longer, and no delivery be given up earlier, because the clock was set."""
+        """Correct waits, and the times at which deliveries are given up, after the clock was set."""
         count = undo_clock_steps(self._database, self._settings)
         if count:
             self._log.warning("clock_set_back", count=count)
@@ -143,7 +143,7 @@ class Housekeeper:
             self._log.info("purged", count=done.files + done.quarantined, size_bytes=done.size_bytes)
 
     def purge_messages(self) -> None:
-        """Remove the bytes of HL7 messages whose time is over."""
+        """Remove the bytes of HL7 messages whose retention time has passed."""
         days = self._settings.retention.hl7_keep_days
         count = 0 if days is None else purge_messages(self._database, days, actor=ACTOR)
         if count:

@@ -60,7 +60,7 @@ def open_store(settings: Settings) -> InstanceStore:
 
 
 def load_reporter(settings: Settings, place: Place = MAIN) -> Reporter:
-    """Load a configured network; the challenger's has a share of the device of its own.
+    """Load a configured network; the challenger gets its own share of the device.
 
     Raises:
         ModelError: the checkpoint does not load, or the device that was asked for is not there.
@@ -108,7 +108,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
 
     Raises:
         PortUnavailable: the address and port cannot be bound.
-        DatabaseUnavailable: the start-up's comparison of files and rows could not be made.
+        DatabaseUnavailable: files and rows could not be compared at the start.
     """
     from agent.database.audit.record import Recorder
     from agent.delivery.commitment_reports import CommitmentReports
@@ -174,7 +174,7 @@ def _closing(server: MllpServer | None) -> AbstractContextManager[object]:
 
 
 def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServer | None:
-    """Begin to take HL7 messages, where the settings want it.
+    """Start to receive HL7 messages, if configured.
 
     Raises:
         PortUnavailable, SettingsError: the port cannot be opened as it is set.
@@ -199,7 +199,7 @@ def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServ
 
 @contextmanager
 def _asking_for_orders(settings: Settings, database: Database) -> Iterator[None]:
-    """Ask the modality worklist for orders meanwhile, where the settings name one."""
+    """Query the modality worklist for orders in the background, if one is configured."""
     if settings.mwl is None:
         yield
         return

@@ -144,7 +144,7 @@ def _loop(
     stop: threading.Event,
     woken: threading.Event | None = None,
 ) -> threading.Thread:
-    """Run a tick again and again in a thread of its own, until asked to stop."""
+    """Run a tick repeatedly in a thread of its own, until asked to stop."""
     log = get_logger("ups")
 
     def run() -> None:

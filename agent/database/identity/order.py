@@ -22,7 +22,7 @@ def find_order(
 ) -> Order | None:
     """Return the order that a study with these attributes fulfils.
 
-    An accession number that two open orders have decides nothing.
+    An accession number that two open orders share identifies neither.
     """
     by_uid = session.scalars(
         select(Order).where(Order.study_instance_uid == study_instance_uid, Order.canceled.is_(False))

@@ -27,7 +27,7 @@ class ArchiveSettings(Section):
         "an https address from REQUESTS_CA_BUNDLE.",
     )
     ae_title: AeTitle = Field(
-        "PACS", description="The archive's AE title; by it records name what was retrieved."
+        "PACS", description="The archive's AE title, under which records name what was retrieved."
     )
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask (kind `dicom`).")
     timeout_s: Seconds = Field(5, description="Longest wait (s) for a connection or an answer.")
@@ -72,9 +72,9 @@ class PriorSettings(Section):
     enabled: bool = Field(False, description="Whether earlier studies are fetched.")
     move_destination: AeTitle = Field(
         "ECHO_PRIORS",
-        description="AE title by which the archive knows this listener for earlier studies; what is called "
-        "to it is never drafted. It must differ from `listener.ae_title`. Of a `dicomweb` archive nothing "
-        "is sent to it.",
+        description="AE title by which the archive knows this listener for earlier studies; what is sent "
+        "to it is never drafted. It must differ from `listener.ae_title`. A `dicomweb` archive sends "
+        "nothing to it.",
     )
     maximum: int = Field(2, ge=1, le=10, description="Earlier studies that are fetched, the newest first.")
     maximum_age_days: int = Field(
@@ -84,6 +84,6 @@ class PriorSettings(Section):
         ("CR", "DX"), min_length=1, description="Modality of an earlier study is one of these."
     )
     time_budget_s: Seconds = Field(
-        20, description="Longest time (s) that a draft waits; then it is made without, and says so."
+        20, description="Longest time (s) that a draft waits; then it is made without them, and says so."
     )
     stat_time_budget_s: Seconds = Field(5, description="The same for a study whose request says STAT.")

@@ -73,7 +73,7 @@ class Section(BaseModel):
 
 
 def check_printable(text: str) -> None:
-    r"""Refuse control characters and half characters.
+    r"""Refuse control characters and lone surrogates.
 
     The usual cause is a regular expression in double quotes, where YAML reads `\b` as a backspace.
 

@@ -22,7 +22,7 @@ class ClientTlsSettings(Section):
     )
     key: Path | None = Field(None, description="PEM file: our private key, readable by the service alone.")
     verify_host: bool = Field(
-        True, description="Demand that its certificate is made out to its host name or address."
+        True, description="Require that its certificate is issued for its host name or address."
     )
     server_name: str | None = Field(
         None, min_length=1, description="Name in its certificate, where that is not `host`."
@@ -42,7 +42,7 @@ class DeliverySettings(Section):
     longest_retry_s: Seconds = Field(900, description="Backoff's upper bound (s).")
     give_up_after_s: Seconds = Field(86400, description="Age (s) at which an undelivered document is DEAD.")
     lease_s: Seconds = Field(120, description="A deliverer silent for this long (s) loses its deliveries.")
-    poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is looked at again.")
+    poll_s: Seconds = Field(0.5, description="Longest wait (s) before the outbox is polled again.")
     batch: int = Field(16, ge=1, description="Documents sent over one association.")
     font: Path | None = Field(
         None,

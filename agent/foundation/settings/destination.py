@@ -28,13 +28,13 @@ class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, description="Name in logs, status and metrics.")
     kind: Kind = Field(
         "dicom",
-        description="How it is sent to: `dicom` by C-STORE, `stow` by STOW-RS, `hl7` by HL7 v2 over MLLP, "
+        description="How drafts are sent: `dicom` by C-STORE, `stow` by STOW-RS, `hl7` by HL7 v2 over MLLP, "
         "`fhir` by FHIR R4; `stow` is the default where there is a `stow_url`.",
     )
     documents: tuple[SentDocument, ...] = Field(
         ("findings", "report"),
         min_length=1,
-        description="What it is sent of each draft: `findings` and `report` are Structured Reports; `pdf` "
+        description="What is sent of each draft: `findings` and `report` are Structured Reports; `pdf` "
         "and `capture` show the report in any viewer, as Encapsulated PDF and as Secondary Capture image "
         "with the banner burnt in; `kos` is a key image note (Key Object Selection) that names the drafted "
         "images; kinds `hl7` and `fhir` take `result` alone.",

@@ -83,7 +83,7 @@ Places = tuple[str, ...]
 
 
 class Hl7OrderSettings(Section):
-    """Which field of an order holds what: the first of the places that is filled counts."""
+    """Which field of an order holds what: the first one of each list that has a value counts."""
 
     placer_number: Places = Field(("ORC-2.1", "OBR-2.1"), description="Placer order number.")
     filler_number: Places = Field(("ORC-3.1", "OBR-3.1"), description="Filler order number.")
@@ -108,7 +108,7 @@ class Hl7OrderSettings(Section):
             for one in value:
                 if PLACE.fullmatch(one) is None:
                     raise ValueError(
-                        f"{one!r} is no place: write a segment and a field, such as OBR-18 or PID-3.1"
+                        f"{one!r} is not a field: write a segment and a number, such as OBR-18 or PID-3.1"
                     )
         return value
 

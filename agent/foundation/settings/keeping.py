@@ -1,4 +1,4 @@
-"""The sections of the settings that say how long what was received is kept, and who hears of it."""
+"""The sections of the settings on how long received data is kept, and where audit messages go."""
 
 from __future__ import annotations
 

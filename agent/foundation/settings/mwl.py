@@ -1,4 +1,4 @@
-"""The section `mwl`: the modality worklist that is asked for orders where no HL7 tells them."""
+"""The section `mwl`: the modality worklist that is asked for orders if they do not come by HL7."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class MwlSettings(Section):
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask.")
     timeout_s: Seconds = Field(5, description="Longest wait (s) for a connection or an answer.")
     tls: ClientTlsSettings | None = Field(None, description="TLS; plain TCP when left out.")
-    time_budget_s: Seconds = Field(10, description="Longest time (s) of one question.")
+    time_budget_s: Seconds = Field(10, description="Longest time (s) of one query.")
     give_up_after_s: Seconds = Field(
         3600,
         description="A worklist that does not answer is asked again for this long (s). Drafts never wait: an "
-        "order that is found later makes a revision if it asks another question.",
+        "order that is found later leads to a revision if its clinical question differs.",
     )

@@ -20,8 +20,8 @@ Made by `echo-agent config reference`; a test compares the two.
 The file is YAML, with one section for each heading below. `ECHO_AGENT_<SECTION>__<KEY>` in the environment
 wins over the file: `ECHO_AGENT_LISTENER__PORT=104` sets `listener.port`; a list or a section is given as
 JSON. An unknown key is an error. `echo-agent config check` lists everything that is wrong;
-`echo-agent config show` prints what is in force. SIGHUP makes a running process check the file and start
-anew with it.
+`echo-agent config show` prints the settings in force. SIGHUP makes a running process check the file
+and restart with it.
 """
 
 

@@ -30,7 +30,7 @@ class RoutingSettings(Section):
 class PlausibilitySettings(Section):
     """What an image must be before the network sees it (`docs/films.md`)."""
 
-    least_px: int = Field(256, ge=1, description="Least pixels on the shorter side of an image.")
+    least_px: int = Field(256, ge=1, description="Fewest pixels on the shorter side of an image.")
 
 
 class FindingsSettings(Section):
@@ -72,7 +72,8 @@ class EligibilityRule(Section):
     pixel_data: bool | None = Field(None, description="Whether the object has pixel data.")
     multi_frame: bool | None = Field(None, description="Whether the object has more than one frame.")
     text: str | None = Field(
-        None, description="Regular expression found in the study, series or protocol description, any case."
+        None,
+        description="Regular expression found in the study, series or protocol description, ignoring case.",
     )
 
     @field_validator("text")
@@ -97,7 +98,7 @@ DEFAULT_ELIGIBILITY = (
     ),
     EligibilityRule(name="not-a-patient", decision="skip", region=("not_a_patient",)),
     EligibilityRule(name="other-technique", decision="skip", region=("other_technique",)),
-    # A chest film of a modality that is not switched on has a name of its own, to be seen in `status`.
+    # A chest film of a modality that is not enabled gets a rule name of its own, which `status` shows.
     EligibilityRule(
         name="modality-not-drafted", decision="skip", drafted_modality=False, region=("chest", "lungs")
     ),

@@ -99,7 +99,7 @@ def is_model(named: str, model_name: str, weights_sha256: str) -> bool:
 
 
 class SitedSettings:
-    """The questions about sites and shadow mode that the tree of settings answers."""
+    """What the settings say about sites and shadow mode."""
 
     sites: tuple[SiteSettings, ...]
     shadow: ShadowSettings

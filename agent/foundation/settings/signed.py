@@ -21,9 +21,9 @@ class FhirReportsSettings(FhirClientSettings):
     accession_system: str = Field(
         "", description="System of the accession numbers, where they have no type ACSN."
     )
-    poll_s: Seconds = Field(300, description="Pause (s) between two looks at the server.")
+    poll_s: Seconds = Field(300, description="Pause (s) between two queries of the server.")
     look_back_s: Seconds = Field(
-        604_800, description="The first look asks for what was changed in this time (s) before."
+        604_800, description="The first query asks for what was changed in this time (s) before it."
     )
     timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
 
@@ -41,7 +41,7 @@ class SignedReportsSettings(Section):
     )
     archive_poll_s: Seconds | None = Field(
         None,
-        description="Pause (s) between two looks into the `archive` for the Structured Reports of drafted "
+        description="Pause (s) between two queries of the `archive` for the Structured Reports of drafted "
         "studies; never when left out.",
     )
     archive_look_back_s: Seconds = Field(

@@ -46,7 +46,7 @@ from agent.foundation.settings.web import WebSettings as WebSettings
 
 
 class DatabaseSettings(Section):
-    """Where the queue lives."""
+    """The database that holds the queue."""
 
     url: str = Field("sqlite:///var/echo-agent.db", description="SQLAlchemy URL: SQLite file or PostgreSQL.")
 
@@ -57,12 +57,12 @@ class DatabaseSettings(Section):
 
 
 class StorageSettings(Section):
-    """Where received objects lie."""
+    """Where received objects are stored."""
 
     path: Path = Field(
         Path("var/instances"),
         description="Directory of the received objects; several machines may share it. With `url` it holds "
-        "what is on its way and in use.",
+        "objects in transit and in use.",
     )
     url: str | None = Field(
         None,
@@ -73,9 +73,7 @@ class StorageSettings(Section):
     endpoint_url: HttpUrl | None = Field(
         None, description="Address of an S3-compatible store that is not Amazon's."
     )
-    cache_mb: float = Field(
-        10_000, gt=0, description="What `path` may hold (MB) of the objects that lie in the bucket."
-    )
+    cache_mb: float = Field(10_000, gt=0, description="How much of the bucket `path` may cache (MB).")
     min_free_mb: float = Field(
         1024, ge=0, description="Free space (MB) below which senders are answered 0xA700, to retry later."
     )
@@ -143,7 +141,7 @@ class ListenerSettings(Section):
     pdu_timeout_s: Seconds = Field(30, description="Longest time (s) that one PDU may take to arrive.")
     maximum_object_mb: float = Field(512, gt=0, description="Largest object (MB) that is taken.")
     maximum_in_flight_mb: float = Field(
-        1024, gt=0, description="Largest sum (MB) of the objects that are arriving at the same time."
+        1024, gt=0, description="Largest total size (MB) of the objects that are arriving at the same time."
     )
     drain_s: Seconds = Field(
         20, description="At a stop, open associations have this long (s) to finish their object."
@@ -200,7 +198,7 @@ class ModelSettings(Section):
 
 
 class WorkerSettings(Section):
-    """How jobs are taken."""
+    """How jobs are claimed."""
 
     slots: int = Field(4, ge=1, le=256, description="Studies drafted together.")
     lease_s: Seconds = Field(60, description="A worker silent for this long (s) loses its jobs.")
@@ -209,7 +207,7 @@ class WorkerSettings(Section):
         5, description="Longest wait (s) after the first failed attempt; each further one doubles it."
     )
     longest_retry_s: Seconds = Field(900, description="Longest wait (s) after any failed attempt.")
-    poll_s: Seconds = Field(1.0, description="Longest wait (s) before the queue is looked at again.")
+    poll_s: Seconds = Field(1.0, description="Longest wait (s) before the queue is polled again.")
     report_skipped: bool = Field(
         False, description="Send a 'no draft was produced' document for skipped studies too."
     )

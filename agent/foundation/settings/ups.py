@@ -50,7 +50,7 @@ class UpsPeer(Section):
 
 
 class UpsManagerPeer(UpsPeer):
-    """Another system's worklist, of which we perform what is for us."""
+    """Another system's worklist, from which we perform the workitems that are for us."""
 
     name: str = Field(min_length=1, max_length=64, description="Name in logs and in `ups list`.")
     workitem_codes: tuple[str, ...] = Field(
@@ -62,7 +62,7 @@ class UpsManagerPeer(UpsPeer):
     subscribe: bool = Field(
         False, description="Subscribe to its events (triggered pull) instead of only asking every `poll_s`."
     )
-    poll_s: Seconds = Field(5, description="Time (s) between two questions for new workitems.")
+    poll_s: Seconds = Field(5, description="Time (s) between two queries for new workitems.")
 
 
 class UpsSettings(Section):
@@ -90,7 +90,7 @@ class UpsSettings(Section):
     claim_silent_h: float = Field(
         24,
         gt=0,
-        description="A claimed workitem without a report for so long (h) is canceled and replaced.",
+        description="A claimed workitem without a report for this long (h) is canceled and replaced.",
     )
 
     @field_validator("managers")

@@ -29,11 +29,13 @@ class OidcSettings(Section):
     client_secret_file: Path | None = Field(
         None, description="File that holds the secret, readable by the service alone."
     )
-    scopes: str = Field("openid profile", description="What we ask for; `openid` must be among it.")
+    scopes: str = Field(
+        "openid profile", description="The scopes that we request; `openid` must be among them."
+    )
     role_claim: str = Field(
         "groups",
         min_length=1,
-        description="Claim that gives the role; dots lead inwards (`realm_access.roles`).",
+        description="Claim that gives the role; dots separate nested names (`realm_access.roles`).",
     )
     roles: dict[str, Literal["reader", "radiologist", "admin"]] = Field(
         min_length=1,
@@ -41,7 +43,7 @@ class OidcSettings(Section):
         "has none is refused.",
     )
     label: str = Field(
-        "Sign in with the hospital's account", max_length=80, description="Words on the sign-in page."
+        "Sign in with the hospital's account", max_length=80, description="Text on the sign-in page."
     )
     timeout_s: float = Field(10, gt=0, le=60, description="Longest wait (s) for an answer of the provider.")
 
@@ -116,7 +118,7 @@ class WebSettings(Section):
         False, description="A proxy in front of us speaks HTTPS; its X-Forwarded headers are believed."
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="Names by which browsers may call us, besides `host` and the loopback names."
+        (), description="Host names under which browsers may reach us, besides `host` and the loopback names."
     )
     oidc: OidcSettings | None = Field(
         None, description="Sign-in at an OpenID provider, beside the local users; none when left out."
@@ -125,7 +127,7 @@ class WebSettings(Section):
         15,
         gt=0,
         le=240,
-        description="A claim of a study ends when its reader has done nothing for so long (min).",
+        description="A claim of a study ends when its reader has done nothing for this long (min).",
     )
     templates: tuple[TextTemplate, ...] = Field(
         (), max_length=100, description="Texts that can be inserted into a report."

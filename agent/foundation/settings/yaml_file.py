@@ -32,7 +32,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YamlFile:
-    """What a file says; `lines` has the line (from 1) of each place, `twice` the keys that stand twice."""
+    """What a file says; `lines` has the line (from 1) of each place, `twice` the keys that occur twice."""
 
     values: Mapping[Hashable, Any]
     lines: Mapping[Place, int]
@@ -103,7 +103,7 @@ def _walk(node: Node, place: Place, lines: dict[Place, int]) -> Iterator[str]:
             where = (*place, key.value)
             if key.value in seen:
                 yield (
-                    f"{shown_place(where)} (line {line}): the key stands in line {seen[key.value]} already; "
+                    f"{shown_place(where)} (line {line}): the key is already in line {seen[key.value]}; "
                     "join the two, or remove one"
                 )
             seen.setdefault(key.value, line)

@@ -1,9 +1,9 @@
-"""After the database's clock was set: what waits in the database waits for as long as its setting says.
+"""Corrects waits after the database's clock was set, so that each lasts as long as its setting says.
 
-Whatever waits there waits until a wall-clock time. After a step back by an hour, each quiet study, each retry
-and each lease of a dead process would wait an hour longer. No wait is longer than its setting, so a time
-beyond that is the trace of a step, and is brought forward. A step forward ends waits early, which does no
-harm but to a delivery: it would be given up before its time, so its limit moves with the clock.
+Every wait in the database ends at a wall-clock time. After a step back by an hour, each quiet study, each
+retry and each lease of a dead process would wait an hour longer. No wait is longer than its setting, so a
+time beyond that is the trace of a step, and is brought forward. A step forward ends waits early, which harms
+only deliveries: they would be given up too early, so their limits move with the clock.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class ForwardSteps:
     """Notices that the database's clock was set forward: it gained on the machine's monotonic clock."""
 
     def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Be ready; the first look only remembers."""
+        """The first call of `follow` only remembers the time."""
         self._database, self._monotonic = database, monotonic
         self._before: tuple[datetime, float] | None = None
 

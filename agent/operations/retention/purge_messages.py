@@ -1,7 +1,7 @@
 """The purge of HL7 messages: their bytes hold a patient's data that nothing needs once it is applied.
 
 What was applied stays: orders, patients, signed reports. A row that one of them names is kept without its
-bytes; any other row goes. A repetition of a message whose row is gone is taken for a new one.
+bytes; any other row goes. A repetition of a message whose row is gone counts as a new message.
 """
 
 from __future__ import annotations

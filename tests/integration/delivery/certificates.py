@@ -17,7 +17,7 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 class Certificates:
     """A folder: authorities `ca` and `other-ca`; `pacs` and `agent` of the first, `stranger` of the second.
 
-    `pacs` is made out to localhost and 127.0.0.1, `elsewhere` to another host.
+    `pacs` is issued for localhost and 127.0.0.1, `elsewhere` to another host.
     """
 
     folder: Path

@@ -58,7 +58,7 @@ def test_no_configuration_breaks_the_program(tmp_path: Path) -> None:
             "studies.quite_time_s (line 3): there is no such key; did you mean",
         ),
         ("log: {level: warn}", "did you mean `warning`?"),
-        ("listener:\n  port: 1\n  port: 2", "listener.port (line 3): the key stands in line 2 already"),
+        ("listener:\n  port: 1\n  port: 2", "listener.port (line 3): the key is already in line 2"),
         ("listener: {host: '10.0.0.1:104'}", "`host: 10.0.0.1` and `port: 104`"),
         ("archive: {host: 'dicom://pacs'}", "give the host alone"),
         ("archive: {host: 10.0.0.256}", "neither a host name nor an IP address"),

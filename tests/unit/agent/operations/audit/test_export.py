@@ -234,5 +234,5 @@ def test_destination_that_takes_nothing_is_seen_in_the_status(database: Database
         "file": (0, None),
         "syslog": (2, "audit-undelivered"),
     }
-    assert "the audit's syslog takes no messages: 2 wait" in str(judge(status, settings))
+    assert "the audit's syslog accepts no messages: 2 wait" in str(judge(status, settings))
     assert read_status(database, Settings()).audit == {}
