@@ -1,15 +1,15 @@
-"""Kill the agent's processes again and again, and count what was lost, doubled or hidden.
+"""Kill the agent's processes repeatedly, and count what was lost, doubled or hidden.
 
     python benchmarks/chaos.py [--kills N] [--database sqlite|postgresql|both] [--seed N] [--ups] [--json]
 
-Real processes (`echo-agent listen`, `work`, `deliver`), the shipped network, a PACS that writes down all
-that it is sent and commits to it, and a modality that sends again until it is acknowledged. Each role is
+Real processes (`echo-agent listen`, `work`, `deliver`), the shipped network, a PACS that records everything
+it receives and commits to it, and a modality that sends again until it is acknowledged. Each role is
 killed with SIGKILL at every failpoint in turn and at random moments; in between the PACS and the database
 are stopped and the disk is full. With `--ups` a RIS orders every draft as a Unified Procedure Step and
 watches the agent's worklist, and `echo-agent ups serve` is killed too. With `--json` the last line is
 `{kills, acknowledged, lost, duplicates, invisible, undelivered, uncommitted, seconds}`, with `--ups` also
-`{items, ups_lost, ups_twice, ups_wrong_outputs, ups_unheard}`. The exit status is 1 unless nothing was lost,
-doubled, hidden, left undelivered or uncommitted, and no workitem lost, performed twice or misreported.
+`{items, ups_lost, ups_twice, ups_wrong_outputs, ups_unheard}`. The exit status is 0 only if nothing was
+lost, doubled, hidden, left undelivered or uncommitted, and no workitem lost, performed twice or misreported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reckoning of a chaos run: every acknowledged object, every draft, every study, after the quiet."""
+"""The account of a chaos run: every acknowledged object, draft and study, once all work is done."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ DOCUMENTS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Counts. Right is 0 for all of them but `acknowledged` and `copies`.
+    """Counts. The expected value is 0 for all but `acknowledged` and `copies`.
 
     lost: acknowledged SOP Instances without a row, or without the file with the row's digest.
     duplicates: SOP Instances in the PACS beyond one of each class and study.
-    invisible: acknowledged studies without a job, or whose job has come to no end.
+    invisible: acknowledged studies without a job, or whose job has not ended.
     undelivered: acknowledged studies of which the PACS does not hold both documents.
     uncommitted: documents that the PACS has not committed to.
     copies: documents that were sent again under the same UID, which is no duplicate.
@@ -59,14 +59,14 @@ def duplicates(arrivals: Sequence[Arrival]) -> int:
 
 
 def unsettled(database: Database, acknowledged: Sequence[Acknowledged]) -> set[str]:
-    """Return the acknowledged studies that have no job, or whose job has come to no end."""
+    """Return the acknowledged studies without a job, or whose job has not ended."""
     studies = [one.study for one in acknowledged]
     outcomes = read_outcomes(database, studies)
     return {study for study in studies if study not in outcomes or not outcomes[study].ended}
 
 
 def uncommitted(database: Database) -> int:
-    """Return how many documents the PACS has not committed to, by its report or asked what it holds."""
+    """Return how many documents the PACS has not committed to, neither by a report nor when queried."""
     with database.reading() as session:
         committed = Delivery.state == DeliveryState.COMMITTED.value
         return session.scalar(select(func.count()).select_from(Delivery).where(~committed)) or 0

@@ -1,10 +1,10 @@
-"""The PACS of the chaos run, a process that can be stopped: writes down every SR before it answers.
+"""The PACS of the chaos run, a process that can be stopped: records every SR before it answers.
 
     python benchmarks/chaos_pacs.py PORT RECORD REPORTS
 
-RECORD gets one line of JSON an arrival, copies too: `{study, sop_class, sop_instance}`. What it has it
-commits to, by a report over an association of its own to the listener at the port REPORTS; a report that
-does not arrive is not repeated, so that it must be asked what it holds (C-FIND).
+RECORD gets one line of JSON for each arrival, copies included: `{study, sop_class, sop_instance}`. It
+commits to what it has by a report over an association of its own to the listener at the port REPORTS; a
+report that does not arrive is not repeated, so that the PACS must be queried for its contents (C-FIND).
 """
 
 from __future__ import annotations

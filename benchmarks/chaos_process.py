@@ -22,7 +22,7 @@ COMMANDS = {
 }
 FAILPOINTS = {"listener": RECEIVING, "worker": DRAFTING, "deliverer": SENDING, "worklist": PERFORMING}
 READY_WITHIN_S = 300.0
-# A failpoint that nothing passes for so long (s) after readiness gives way to an ordinary kill.
+# If nothing passes a failpoint for this long (s) after readiness, the process is killed anyway.
 PATIENCE_S = 20.0
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,7 +33,7 @@ class Victim:
     def __init__(self, role: str, config: Path, folder: Path, seed: int) -> None:
         self.role = role
         self.kills: dict[str, int] = {}
-        # It ended by itself: the database was away at its start, or a defect; its log says which.
+        # It ended by itself: the database was down at its start, or it has a defect; its log says which.
         self.ends = 0
         self._config = config
         self._log = folder / f"{role}.log"
@@ -71,7 +71,7 @@ class Victim:
 
     def round(self) -> None:
         """Start it, let it be killed at a failpoint or at a random moment, and count that."""
-        # Every place comes in turn, and after them a random moment.
+        # Every failpoint comes in turn, and after them a random moment.
         places = (*FAILPOINTS[self.role], "")
         place = places[self._round % len(places)]
         self._round += 1
@@ -106,7 +106,7 @@ class Victim:
             self._process.wait()
 
     def close(self) -> None:
-        """Stop it and give back what it holds."""
+        """Stop it and release its resources."""
         self.stop()
         self._socket.close()
         self._address.unlink(missing_ok=True)
@@ -154,18 +154,18 @@ class Victim:
 
 
 class Hunt(threading.Thread):
-    """Kills one victim again and again until it has had its share, then leaves it running."""
+    """Kills one process repeatedly until it has had its share of kills, then leaves it running."""
 
     def __init__(self, victim: Victim, kills: int) -> None:
         super().__init__(name=f"hunt-{victim.role}", daemon=True)
         self._victim = victim
         self._kills = kills
         self.off = threading.Event()
-        # Held by whoever has the victim in hand.
+        # Held by whoever is stopping or starting the process.
         self.paused = threading.Lock()
 
     def run(self) -> None:
-        """Hunt."""
+        """Kill until the share is used up."""
         while self._victim.killed < self._kills and not self.off.is_set():
             with self.paused:
                 self._victim.round()

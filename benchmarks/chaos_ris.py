@@ -194,7 +194,7 @@ def _outputs(changes: Dataset) -> list[str]:
 
 
 def _keep_subscribed(agent: int) -> None:
-    """Subscribe to the agent's worklist again and again: a killed one may not have heard it."""
+    """Subscribe to the agent's worklist repeatedly: a killed worklist may have lost the request."""
     entity = AE(ae_title=AE_TITLE)
     entity.add_requested_context(WATCH)
     information = Dataset()

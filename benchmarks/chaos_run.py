@@ -1,4 +1,4 @@
-"""One chaos run on one database: a modality sends, the agent's processes are killed, its world fails."""
+"""One chaos run on one database: a modality sends, processes are killed, PACS, database and disk fail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ QUIET_WITHIN_S = 300.0
 # A generous bound for one kill of the slowest role on a busy machine, and for the starts.
 KILL_WITHIN_S, START_WITHIN_S = 25.0, 120.0
 # Of the kills: the worker loads the network at each start, so it takes the fewest.
-# The rest is the listener's.
+# The listener gets the rest.
 SHARES = {"worker": 0.2, "deliverer": 0.35}
 SHARES_WITH_UPS = {"worker": 0.15, "deliverer": 0.25, "worklist": 0.3}
 
@@ -127,7 +127,7 @@ def _configure(
         changes={
             "database": {"url": chaotic.url},
             "storage": {"min_free_mb": 0},
-            # A worker that dies over a study is no fault of the study here, however often.
+            # A study that is in work when its worker is killed must not run out of attempts here.
             "worker": {"lease_s": 4, "maximum_attempts": 1000, "longest_retry_s": 2},
             "delivery": {"lease_s": 4, "longest_retry_s": 2},
             **({} if ris is None else {"ups": ris.settings()}),
@@ -188,7 +188,7 @@ def _without(pacs: PacsProcess) -> None:
 
 
 def _full(disk: Disk, listener: Victim, hunt: Hunt) -> None:
-    """Fill the disk for a while; where it is not ours to fill, let the listener take it for full."""
+    """Fill the disk for a while; where that is not allowed, make the listener treat it as full."""
     with hunt.paused:
         listener.stop()
         if disk.small:

@@ -15,7 +15,7 @@ from agent.commands.demo.service import AE_TITLE
 # Pixels on each side: the network scales every film down, so a larger one would only cost time.
 SIZE = 256
 PAUSE_S = 0.3
-# One study in so many is sent once more after its acknowledgement, as modalities do.
+# One study in this many is sent again after its acknowledgement, as modalities do.
 REPEAT_ONE_IN = 5
 
 
@@ -28,7 +28,7 @@ class Acknowledged:
 
 
 class Sender:
-    """Keeps so many studies under way that no process is ever without work."""
+    """Keeps enough studies in progress that no process is ever idle."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Sender:
         """Send to `port`.
 
         room: whether another study may follow, asked with the number of acknowledged ones.
-        announce: hears the Study Instance UID of each study before it is sent.
+        announce: is told the Study Instance UID of each study before it is sent.
         """
         self.acknowledged: list[Acknowledged] = []
         self.refusals = 0
@@ -56,7 +56,7 @@ class Sender:
         self._thread.start()
 
     def stop(self, within_s: float) -> bool:
-        """End after the study in hand is acknowledged; return whether it was, in time."""
+        """End after the current study is acknowledged; return whether it was, in time."""
         self._stop.set()
         self._thread.join(within_s)
         return not self._thread.is_alive()

@@ -1,4 +1,4 @@
-"""The reckoning of a chaos run's workitems: those of the RIS, and the agent's as a watcher saw them."""
+"""The account of a chaos run's workitems: those of the RIS, and the agent's as a watcher saw them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AFTER = {"": ("SCHEDULED",), "SCHEDULED": ("IN PROGRESS",), "IN PROGRESS": ("CO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpsAccount:
-    """Counts. Right is 0 for all of them but `items`.
+    """Counts. The expected value is 0 for all but `items`.
 
     ups_lost: ordered items that were not completed, and studies without a completed workitem of the agent's.
     ups_twice: items with more than one accepted claim or completion, and studies with more than one completed

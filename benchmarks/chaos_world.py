@@ -1,4 +1,4 @@
-"""What surrounds the agent in the chaos run, and can fail: the PACS, the database, the disk."""
+"""The agent's surroundings in the chaos run, which can fail: the PACS, the database, the disk."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class RisProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosDatabase:
-    """A database that can be stopped: PostgreSQL as by a power cut, SQLite by a lock that nobody gets."""
+    """A database that can be stopped: PostgreSQL as by a power cut, SQLite by a lock that is held."""
 
     url: str
     server: PostgresServer | None
@@ -133,7 +133,7 @@ def chaos_database(kind: str, folder: Path) -> Iterator[ChaosDatabase]:
     if kind == "sqlite":
         yield ChaosDatabase(url=f"sqlite:///{file}", server=None, file=file)
         return
-    # A server that is killed keeps what it wrote: only the machine's own death would need `fsync`.
+    # A killed server keeps what it wrote: `fsync` matters only if the machine itself fails.
     with running_postgres(durable=False) as server:
         yield ChaosDatabase(url=server.url(server.create()), server=server, file=file)
 

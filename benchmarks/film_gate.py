@@ -1,4 +1,4 @@
-"""What the gate and the looks cost a film: `python -m benchmarks.film_gate`; one line of JSON, milliseconds.
+"""How long the plausibility checks of a film take: `python -m benchmarks.film_gate`; JSON, milliseconds.
 
 A film of 2,048 x 2,048 pixels is made once; decoding is not part of the figure.
 """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.findings
 
-Unseen: every sentence holds a number of its own, and what was kept is forgotten before each report:
-harder than life, where short sentences recur. Dictated: each phantom dictated once, nothing kept at the
+Unseen: every sentence holds a number of its own, and what was kept is forgotten before each report: harder
+than real reports, in which short sentences recur. Dictated: each phantom dictated once, nothing kept at the
 beginning. Recurring: the same reports again. The processor time of a fixed loop (`loop`) tells how busy the
 machine's other threads were. Hostile: seconds for 40,000 characters.
 """

@@ -69,7 +69,7 @@ _NOT_REHEARSED = ("tests/gpu", "worker throughput")
 
 
 class _TimeOver(Exception):
-    """The time of the whole call is over."""
+    """The time of the whole call is up."""
 
 
 def _ring(_signal: int, _frame: FrameType | None) -> None:
@@ -102,7 +102,7 @@ class Book:
         except (torch.OutOfMemoryError, OutOfMemoryError):
             found = {"skipped": "it does not fit into the device's memory"}
         except (_TimeOver, subprocess.TimeoutExpired):
-            found = {"skipped": "the time was over before it was done"}
+            found = {"skipped": "the time was up before it was done"}
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
@@ -154,7 +154,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measures row by row until all is done or the time is over."""
+    """Measures row by row until all is done or the time is up."""
     asked = parse(arguments)
     try:
         choice = select_device(asked.device)

@@ -1,4 +1,4 @@
-"""Kill the agent between send and ACK, and between receive and ACK, and count what became of the messages.
+"""Kill the agent between send and ACK, and between receive and ACK, and account for every message.
 
     python benchmarks/hl7_kills.py [--kills N] [--seconds S] [--seed N] [--json]
 
@@ -56,7 +56,7 @@ PLACES = {
     "listen": (*HL7_RECEIVING, ""),
     "deliver": ("delivery.before-send", *HL7_SENDING, "delivery.before-row", "delivery.after-row", ""),
 }
-# A failpoint that nothing passes for so long (s) gives way to an ordinary kill.
+# If nothing passes a failpoint for this long (s), the process is killed anyway.
 PATIENCE_S = 60.0
 DONE_WITHIN_S = 300.0
 
@@ -114,7 +114,7 @@ def kill(
     until: float,
     prepare: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
-    """Start a role again and again, each time to be killed; return how often it died where.
+    """Start a role repeatedly, to be killed each time; return how often it died where.
 
     until: no new start after this moment (s, monotonic). prepare: called before each start.
     """
@@ -159,7 +159,7 @@ def configuration(folder: Path, receiver: int) -> tuple[Settings, int]:
 
 
 def incoming() -> Iterator[bytes]:
-    """Yield for one accession number after the other an order, a change of it, and the signed report."""
+    """Yield, for one accession number after another, an order, its change, and the signed report."""
     for number in count():
         name = f"A{number // 3}"
         made = (
@@ -196,7 +196,7 @@ def unsettled(database: Database) -> int:
 
 
 def run(kills: int, seconds: float, seed: int, folder: Path) -> dict[str, object]:
-    """Kill, let everything come to its end, and return the counts."""
+    """Kill, let all work finish, and return the counts."""
     began, chance, receiver = monotonic(), Random(seed), Receiver()
     settings, port = configuration(folder, receiver.port)
     database = Database(open_engine(settings.database.url))

@@ -79,7 +79,7 @@ def of_outgoing(database: Database, received: Sequence[Received]) -> tuple[int, 
 
 
 def _bare_sha256(content: bytes) -> str:
-    """Return the digest of what stands in a frame: the receiver takes the last CR for the frame's."""
+    """Return the digest of a frame's content: the receiver takes the last CR as the frame's."""
     return hashlib.sha256(content.strip(b"\x0b\x1c\r")).hexdigest()
 
 

@@ -76,7 +76,7 @@ class Sender(threading.Thread):
 
 
 def _frame(connection: socket.socket) -> bytes:
-    """Return what stands in the next frame; nothing where the connection ends first."""
+    """Return the content of the next frame; nothing if the connection ends first."""
     read = b""
     while not read.endswith(END):
         data = connection.recv(65536)
@@ -87,7 +87,7 @@ def _frame(connection: socket.socket) -> bytes:
 
 
 class Receiver:
-    """Keeps every message and answers it, CA and then AA; a broken connection is the sender's affair."""
+    """Keeps every message and answers it, CA and then AA; the sender deals with a broken connection."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []

@@ -154,7 +154,7 @@ def _settings(plan: Plan, sites: Sequence[Site], folder: Path) -> Settings:
 
 
 def _patiently(stop: threading.Event, act: Callable[[], int]) -> None:
-    """Repeat something; pause where there is nothing to do, or no database."""
+    """Repeat a step; pause if there is nothing to do, or no database."""
     while not stop.is_set():
         try:
             done = act()

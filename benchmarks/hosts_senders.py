@@ -37,7 +37,7 @@ def study_of(template: Dataset, sender: str, number: int) -> Dataset:
 
 
 class Site:
-    """A hospital; while its line is down nothing of it arrives."""
+    """A hospital; while its connection is down, nothing arrives from it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -78,7 +78,7 @@ class Sender(threading.Thread):
             try:
                 status = association.send_c_store(dataset)
             finally:
-                # A cut line ends an association without a word.
+                # A cut connection ends an association silently.
                 (association.release if self._site.connected.is_set() else association.abort)()
         stored = "Status" in status and status.Status == 0x0000
         self.refused += not stored

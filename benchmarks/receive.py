@@ -3,8 +3,8 @@
     python benchmarks/receive.py [--quick] [--json]
 
 Each server gets the same objects from the same client on the same disk, one server at a time; the servers
-take turns at each cell of the table, for several rounds of which the median counts, so that a change of
-the machine's pace meets all of them. Ours answers after file, folder and database row are on the disk; the
+take turns at each cell of the table, for several rounds of which the median counts, so that a change in the
+machine's speed affects all of them. Ours answers after file, folder and database row are on the disk; the
 others do not promise that. `storescp` is as it is packaged, `storescp-nodelay` has Nagle's algorithm
 switched off. With `--json` the last line is `{rows, ratios {vs_storescp, vs_storescp-nodelay, vs_orthanc},
 p99_ms, rss_mb, load}`: the ratios are those of 10-MB objects over 4 associations, `p99_ms` is our worst p99

@@ -102,11 +102,11 @@ class _Template:
         self._message = message
 
     def copy(self) -> bytearray:
-        """Return a message of one's own, to be named again and again."""
+        """Return a private copy of the message, whose UIDs can be replaced repeatedly."""
         return bytearray(self._message)
 
     def name(self, message: bytearray, number: int) -> None:
-        """Make a message that of one object, which is a study of its own."""
+        """Give a message the UIDs of one object, which is a study of its own."""
         uid = UID.format(number).encode()
         for place in self._places:
             message[place : place + len(uid)] = uid

@@ -42,7 +42,7 @@ class Looked:
 
 
 def looked(seed: int, px: int) -> Looked:
-    """Draw the frontal film of a phantom and look at it both ways."""
+    """Draw the frontal film of a phantom and measure it both ways."""
     spec = draw_spec(seed)
     pixels = (render(spec, "frontal", px) >> 4).astype(np.uint8)
     present = [{"concept": one.concept, "presence": "present"} for one in spec.findings]
