@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
-import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -52,6 +51,8 @@ class Waker:
             self._thread.join()
 
     def _run(self) -> None:
+        import psycopg  # only here: it takes its time, and a service on SQLite does not need it
+
         while not self._stop.is_set():
             try:
                 self._listen()

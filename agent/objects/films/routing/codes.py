@@ -9,10 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from pydicom.sr._cid_dict import cid_concepts
-from pydicom.sr._concepts_dict import concepts
-from pydicom.sr._snomed_dict import mapping
-
 _REGIONS, _VIEWS = (4009, 4030, 4031), (4010,)
 # Codes of the thorax and of what lies in it that devices use and those tables do not have.
 _MORE = {
@@ -68,6 +64,11 @@ def _looked_up(value: str, scheme: str, table: dict[str, str]) -> str:
 @lru_cache(maxsize=4)
 def _table(cids: tuple[int, ...]) -> dict[str, str]:
     """Return code value to meaning, with the SRT equivalents of the SCT codes."""
+    # Only here: the tables take a third of a second, and most commands and processes never look a code up.
+    from pydicom.sr._cid_dict import cid_concepts
+    from pydicom.sr._concepts_dict import concepts
+    from pydicom.sr._snomed_dict import mapping
+
     found: dict[str, str] = {}
     tables: Any = concepts  # pydicom types it as plain objects
     older = mapping["SCT"]
