@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -21,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from agent.commands.demo.orthanc import Orthanc, free_ports, running_orthanc
 from agent.database import migrate
 from agent.database.session import Database, open_engine
+from tests.support import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LONGEST_FIRST = ("acceptance", "unit/model/train", "unit/benchmarks", "integration")
@@ -43,15 +45,17 @@ _untracked_before = pytest.StashKey[set[str]]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Note which files of the checkout git does not track, once for all test processes."""
+    """Note the files that git does not track, and where forks come from, once for all test processes."""
     if not hasattr(session.config, "workerinput"):
         session.config.stash[_untracked_before] = untracked_files(REPOSITORY)
+        os.environ[warm_python.VARIABLE] = tempfile.mkdtemp(prefix="echo-agent-warm-")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the session if its tests left files anywhere in the checkout."""
     if hasattr(session.config, "workerinput"):
         return
+    shutil.rmtree(os.environ[warm_python.VARIABLE], ignore_errors=True)
     left = untracked_files(REPOSITORY) - session.config.stash[_untracked_before]
     if left:
         print(f"\nthe tests left files in the checkout: {', '.join(sorted(left))}")

@@ -22,6 +22,7 @@ from agent.commands.demo.outcome import DemoOutcome, read_outcomes
 from agent.commands.demo.pacs import EmbeddedPacs, running_pacs
 from agent.commands.demo.service import (
     Service,
+    StartProcess,
     kill_service,
     own_environment,
     start_service,
@@ -33,6 +34,7 @@ from agent.database.session import Database, open_engine
 from agent.foundation.errors import ProgramNotReady
 from agent.foundation.settings.tree import Settings
 from agent.service.models import configured_checkpoint
+from tests.support.warm_python import WarmPopen
 
 # Long enough for a machine that does other things as well.
 PATIENCE_S = 280.0
@@ -74,9 +76,11 @@ def checkpoint() -> Path:
     return path
 
 
-def run_command(*arguments: str, folder: Path, within_s: float = PATIENCE_S) -> Run:
+def run_command(
+    *arguments: str, folder: Path, within_s: float = PATIENCE_S, run: Callable[..., Any] = subprocess.run
+) -> Run:
     """Run `echo-agent` in a folder, as a user would."""
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "agent", *arguments],
         cwd=folder,
         env=own_environment(),
@@ -102,10 +106,10 @@ def command_here(*arguments: str, folder: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def echo_agent(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Run `echo-agent` in an empty folder."""
+    """Run `echo-agent` in an empty folder; `run` is `subprocess.run` or takes its arguments."""
 
-    def call(*arguments: str, within_s: float = PATIENCE_S) -> Run:
-        return run_command(*arguments, folder=tmp_path_factory.mktemp("run"), within_s=within_s)
+    def call(*arguments: str, within_s: float = PATIENCE_S, run: Callable[..., Any] = subprocess.run) -> Run:
+        return run_command(*arguments, folder=tmp_path_factory.mktemp("run"), within_s=within_s, run=run)
 
     return call
 
@@ -118,6 +122,7 @@ class Agent:
     config: Path
     pacs: EmbeddedPacs
     service: Service
+    start_process: StartProcess
 
     @property
     def port(self) -> int:
@@ -148,7 +153,7 @@ class Agent:
 
     def start(self) -> None:
         """Start it again with the same data."""
-        self.service = start_service(self.config, self.folder / "agent.log")
+        self.service = start_service(self.config, self.folder / "agent.log", self.start_process)
         wait_for_service(self.service)
 
     def command(self, *arguments: str) -> Run:
@@ -163,17 +168,24 @@ class Agent:
 
 @pytest.fixture(scope="module")
 def make_agent(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Callable[..., Agent]]:
-    """Start agents; they are stopped after the file's tests, beside whose successors they would be busy."""
+    """Start agents; they are stopped after the file's tests, beside whose successors they would be busy.
+
+    Their processes are forks of one that has imported everything, unless a test starts them as users do.
+    """
     started: list[Agent] = []
     place = tmp_path_factory.mktemp("agents")
     with running_pacs(place / "pacs") as pacs:
 
-        def make(*, changes: dict[str, dict[str, Any]] | None = None) -> Agent:
+        def make(
+            *, changes: dict[str, dict[str, Any]] | None = None, start_process: StartProcess = WarmPopen
+        ) -> Agent:
             folder = place / f"agent{len(started)}"
             folder.mkdir()
             config = write_config(folder, pacs, port=free_ports(1)[0], checkpoint=checkpoint, changes=changes)
-            service = start_service(config, folder / "agent.log")
-            agent = Agent(folder=folder, config=config, pacs=pacs, service=service)
+            service = start_service(config, folder / "agent.log", start_process)
+            agent = Agent(
+                folder=folder, config=config, pacs=pacs, service=service, start_process=start_process
+            )
             started.append(agent)
             wait_for_service(service)
             return agent
@@ -188,5 +200,5 @@ def make_agent(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> It
 
 @pytest.fixture(scope="module")
 def agent(make_agent: Callable[..., Agent]) -> Agent:
-    """A running agent, one for all tests of a file: each uses studies of its own."""
-    return make_agent()
+    """A running agent, started as users start it, one for all tests of a file: each uses its own studies."""
+    return make_agent(start_process=subprocess.Popen)

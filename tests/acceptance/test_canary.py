@@ -30,6 +30,7 @@ from tests.acceptance.quoting_peers import failing_archive, refusing_pacs
 from tests.integration.receive.peer import data_pdus, read_pdu, request_pdu, status_of, store_command
 from tests.support.films import bare_film, dataset_bytes
 from tests.support.waiting import wait_for
+from tests.support.warm_python import WarmPopen
 
 MARKS = ("CANARYNAME", "CANARYID", "19010203", "CANARYACC", "CANARYPHYSICIAN", "CANARYDESCRIPTION")
 # These hold the patient's attributes by design (the worklist's keys for sorting and searching are made of
@@ -81,6 +82,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iter
             "delivery": {"first_retry_s": 0.2, "longest_retry_s": 0.5, "give_up_after_s": 5},
             "web": {"enabled": True, "port": web},
             "retention": {"skipped_keep_days": 1},
+            "worker": {"lease_s": 10},  # what the killed worker had taken waits for its end
             "audit": {"file": str(folder / "audit.xml")},
         }
         config = write_config(folder, pacs, port=port, checkpoint=checkpoint, changes=changes)
@@ -89,8 +91,8 @@ def troubled(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iter
         second = {"name": "refusing", "host": "127.0.0.1", "port": refusing, "ae_title": "REFUSING"}
         values["destinations"] = [first, second, second | {"name": "down", "port": nobody}]
         config.write_text(yaml.safe_dump(values), encoding="utf-8")
-        service = start_service(config, folder / "agent.log")
-        agent = Agent(folder=folder, config=config, pacs=pacs, service=service)
+        service = start_service(config, folder / "agent.log", WarmPopen)
+        agent = Agent(folder=folder, config=config, pacs=pacs, service=service, start_process=WarmPopen)
         try:
             wait_until_ready(service, within_s=LONG_S)
             yield agent

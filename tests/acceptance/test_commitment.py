@@ -15,6 +15,7 @@ from agent.commands.demo.service import Service, running_service, write_config
 from agent.database.session import Database, open_engine
 from agent.database.tables import Delivery, Job
 from tests.support.waiting import wait_for
+from tests.support.warm_python import WarmPopen
 
 
 def states(service: Service) -> list[tuple[str, str]]:
@@ -50,7 +51,7 @@ def test_study_ends_committed_to_by_a_real_orthanc(
             checkpoint=checkpoint,
             destination={"commitment": True, "commitment_wait_s": 0},
         )
-        with running_service(tmp_path, orthanc, config=config) as service:
+        with running_service(tmp_path, orthanc, config=config, start_process=WarmPopen) as service:
             send = [program("storescu"), "-aec", "ECHO_AGENT", "127.0.0.1", str(port)]
             subprocess.run([*send, *map(str, files)], check=True, capture_output=True)
             wait_for(lambda: states(service) == [("DELIVERED", "COMMITTED")] * 2, lambda: states(service))

@@ -16,12 +16,14 @@ from agent.commands.demo.sending import parcel_of, send
 from tests.acceptance.conftest import PATIENCE_S, Agent
 
 STUDIES = 20
+# What the killed worker and deliverer had taken waits for the end of its lease.
+LEASE_S = 10
 
 
 @pytest.mark.timeout(900)
 def test_kill_in_the_middle_loses_and_doubles_nothing(make_agent: Callable[..., Agent]) -> None:
     """Killed with drafts delivered and studies waiting, then started again: 20 drafts, none twice."""
-    agent = make_agent()
+    agent = make_agent(changes={"worker": {"lease_s": LEASE_S}, "delivery": {"lease_s": LEASE_S}})
     taken = datetime.now(UTC)
     studies = []
     for number in range(STUDIES):

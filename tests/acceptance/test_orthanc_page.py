@@ -21,6 +21,7 @@ from agent.commands.demo.phantom_study import phantom_study
 from agent.commands.demo.sending import parcel_of, send
 from agent.commands.demo.service import running_service, write_config
 from tests.support.waiting import wait_for
+from tests.support.warm_python import WarmPopen
 
 
 def words_of_the_page(repository: Path) -> tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]:
@@ -58,7 +59,7 @@ def test_orthanc_and_agent_work_by_the_page_alone(
         values = yaml.safe_load(config.read_text(encoding="utf-8"))
         values["destinations"] = [destination | {"host": orthanc.host, "port": orthanc.port}]
         config.write_text(yaml.safe_dump(values), encoding="utf-8")
-        with running_service(tmp_path, None, config=config):
+        with running_service(tmp_path, None, config=config, start_process=WarmPopen):
             parcels = [parcel_of(instance, "image") for instance in study.instances]
             address = {"host": orthanc.host, "port": orthanc.port, "called": orthanc.ae_title}
             assert all(one.accepted for one in send(parcels, calling="TESTER", **address))

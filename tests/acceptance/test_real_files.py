@@ -11,6 +11,7 @@ import pytest
 from pydicom import dcmread
 
 from tests.acceptance.conftest import Run
+from tests.support.warm_python import warm_run
 
 CHEST = "01_cxr_dicom"
 OTHERS = ("02_xray_not_chest", "04_odd")
@@ -35,7 +36,7 @@ def result(
     """What the demo says of all files, sent to one agent with a real Orthanc as its PACS."""
     program("Orthanc")
     options = ("--input", str(files), "--pacs", "orthanc", "--json", "--checkpoint", str(checkpoint))
-    return echo_agent("demo", *options, within_s=WITHIN_S).result
+    return echo_agent("demo", *options, within_s=WITHIN_S, run=warm_run).result
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from model.errors import ModelError
 from model.reporting.reporter import Reporter, ReporterImage
 from tests.support.films import chest_film, file_bytes
 from tests.support.published_base import REPORTS, write_base
+from tests.support.warm_python import warm_run
 
 _APPS = {"echo-model": model.commands.cli.app, "echo-agent": agent.commands.cli.app}
 STEP = {"steps": 1, "batch": 2, "micro_batch": 1, "warmup": 1, "validation_examples": 1}
@@ -104,9 +104,7 @@ def run(line: str, environment: Mapping[str, str]) -> str:
         return result.output
     assert words[0] == "torchrun"
     launcher = [sys.executable, "-m", "torch.distributed.run", *words[1:]]
-    done = subprocess.run(
-        launcher, capture_output=True, text=True, check=False, timeout=250, env=dict(environment)
-    )
+    done = warm_run(launcher, text=True, timeout=250, env=dict(environment))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -18,6 +18,7 @@ from agent.database.tables import Job, JobEvent
 from agent.foundation.failure import RetryPolicy
 from agent.queue import jobs
 from tests.support.queue_rows import enter
+from tests.support.warm_python import WarmPopen
 
 PROGRAM = Path(__file__).with_name("queue_worker.py")
 PATIENCE_S = 240
@@ -39,7 +40,7 @@ def started(
     """A worker process; killed at the end if it still runs."""
     command = [sys.executable, str(PROGRAM), url, owner, mode, str(LONG_S), str(limit), str(renew_s)]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    process = WarmPopen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
         yield process
     finally:

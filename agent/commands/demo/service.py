@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ AE_TITLE = "ECHO_AGENT"
 QUIET_TIME_S = 1.0
 READY_WITHIN_S = 300.0
 ENDS_WITHIN_S = 90.0
+# Starts a process: `subprocess.Popen`, or what takes the same arguments.
+StartProcess = Callable[..., subprocess.Popen[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,12 @@ def own_environment() -> dict[str, str]:
 
 @contextmanager
 def running_service(
-    folder: Path, pacs: Pacs | None, *, checkpoint: Path | None = None, config: Path | None = None
+    folder: Path,
+    pacs: Pacs | None,
+    *,
+    checkpoint: Path | None = None,
+    config: Path | None = None,
+    start_process: StartProcess = subprocess.Popen,
 ) -> Iterator[Service]:
     """Start the agent with its data in `folder`, wait until it is ready, and stop it at the end.
 
@@ -89,7 +96,7 @@ def running_service(
     """
     if config is None:
         config = write_config(folder, pacs, port=free_ports(1)[0], checkpoint=checkpoint)
-    service = start_service(config, folder / "agent.log")
+    service = start_service(config, folder / "agent.log", start_process)
     try:
         wait_until_ready(service)
         yield service
@@ -97,10 +104,10 @@ def running_service(
         stop_service(service)
 
 
-def start_service(config: Path, log: Path) -> Service:
+def start_service(config: Path, log: Path, start_process: StartProcess = subprocess.Popen) -> Service:
     """Start `echo-agent serve` in a process group of its own and return at once."""
     with log.open("ab") as file:
-        process = subprocess.Popen(
+        process = start_process(
             [sys.executable, "-m", "agent", "serve", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

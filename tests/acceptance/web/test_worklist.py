@@ -20,6 +20,7 @@ from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
 from agent.commands.demo.sending import parcel_of, send
 from agent.commands.demo.service import running_service, write_config
 from dicom_sr.validate import validate
+from tests.support.warm_python import WarmPopen
 
 from .chromium import PATIENCE_MS, SIZE, Reading, chromium, open_page
 
@@ -45,7 +46,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, orthanc: 
     dicom_port, web_port = free_ports(2)
     web: dict[str, Any] = {"enabled": True, "port": web_port}
     config = write_config(folder, orthanc, port=dicom_port, checkpoint=checkpoint, changes={"web": web})
-    with chromium() as browser, running_service(folder, orthanc, config=config):
+    service = running_service(folder, orthanc, config=config, start_process=WarmPopen)
+    with chromium() as browser, service:
         yield Agent(reading=open_page(browser, f"http://127.0.0.1:{web_port}"), port=dicom_port)
 
 

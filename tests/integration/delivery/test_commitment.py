@@ -30,6 +30,7 @@ from tests.integration.delivery.committing import CommittingPacs, Hearing, heari
 from tests.integration.delivery.outbox import QUICK, delivery_states, outbox, running, state_of
 from tests.support.operator_context import operator_context_of
 from tests.support.waiting import wait_for
+from tests.support.warm_python import WarmPopen
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -353,7 +354,7 @@ def test_commitment_killed_between_request_and_report(
     destination = peer.start()
     peer.listener_port = hear(both_databases, destination).port
     outbox(both_databases, letters(1), 1, "pacs")
-    processes.append(subprocess.Popen([sys.executable, "-c", PROGRAM, database_url, str(peer.port)]))
+    processes.append(WarmPopen([sys.executable, "-c", PROGRAM, database_url, str(peer.port)]))
     wait_for(lambda: bool(peer.requests))
     assert peer.report(peer.requests[0]) == 0x0000
     assert delivery_states(both_databases).count("COMMITTED") == len(peer.requests[0].ReferencedSOPSequence)

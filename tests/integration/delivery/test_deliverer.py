@@ -21,6 +21,7 @@ from agent.queue import operator
 from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of
 from tests.support.operator_context import operator_context_of
 from tests.support.waiting import wait_for
+from tests.support.warm_python import WarmPopen
 
 pytestmark = pytest.mark.integration
 Letters = Callable[[int], Any]
@@ -88,7 +89,7 @@ def test_deliverer_killed_before_it_could_note_the_answer(
     peer.answers = [kill_the_sender]
     destination = peer.start()
     job_id = outbox(both_databases, letters(1), 1, "pacs")
-    processes.append(subprocess.Popen([sys.executable, "-c", PROGRAM, database_url, str(peer.port)]))
+    processes.append(WarmPopen([sys.executable, "-c", PROGRAM, database_url, str(peer.port)]))
     wait_for(lambda: len(peer.uids) == 1)
     assert state_of(both_databases, job_id) == "DELIVERING"
     with both_databases.transaction() as session:

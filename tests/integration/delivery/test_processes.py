@@ -16,6 +16,7 @@ from agent.commands.demo.service import own_environment
 from agent.database.session import Database
 from tests.integration.delivery.outbox import delivery_states, outbox
 from tests.support.waiting import wait_for
+from tests.support.warm_python import WarmPopen
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +29,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str, Path], None]]:
     def make(command: str, config: Path) -> None:
         with (tmp_path / f"{command}.log").open("wb") as log:
             arguments = [sys.executable, "-m", "agent", command, "--config", str(config)]
-            started.append(subprocess.Popen(arguments, stdout=log, stderr=log, env=own_environment()))
+            started.append(WarmPopen(arguments, stdout=log, stderr=log, env=own_environment()))
 
     yield make
     for process in started:

@@ -18,6 +18,7 @@ from tests.integration.ups.node import Node
 from tests.integration.ups.test_dcmjs import plain
 from tests.integration.ups.test_performer import Site
 from tests.support.ups import scheduled
+from tests.support.warm_python import WarmPopen
 from tests.unit.agent.rows import add_draft
 
 UID, STUDY = "2.25.8700.1", "2.25.8700.2"
@@ -40,7 +41,7 @@ class Performing:
     def start(self) -> None:
         """Start it."""
         command = [sys.executable, "-m", "agent", "ups", "serve", "--config", str(self._config)]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self._process = WarmPopen(command, stderr=subprocess.DEVNULL)
 
     @contextmanager
     def ended(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from agent.database.session import Database, database_now
 from agent.ris.ups.scu import open_manager
 from tests.support.ups_peer import peer
 from tests.support.waiting import wait_for
+from tests.support.warm_python import WarmPopen, warm_run
 from tests.unit.agent.rows import add_job, add_study
 
 
@@ -32,7 +33,7 @@ def served(tmp_path: Path, database: Database) -> Iterator[tuple[int, int]]:
         "log: {format: json}\n"
     )
     command = [sys.executable, "-m", "agent", "ups", "serve", "--config", str(config)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = WarmPopen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if json.loads(line).get("event") == "ready":
@@ -81,11 +82,11 @@ def test_watch_prints_each_change(tmp_path: Path, database: Database, served: tu
         add_job(session, add_study(session, "1.2.4", at=now), "QUEUED", at=now)
     config = str(tmp_path / "config.yaml")
     command = [sys.executable, "-m", "agent", "ups", "watch", "--config", config]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with WarmPopen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         uid, state, *_ = process.stdout.readline().split("\t")
         asked = [sys.executable, "-m", "agent", "ups", "cancel", uid, "--config", config]
-        subprocess.run(asked, check=True, capture_output=True, timeout=120)
+        assert warm_run(asked, timeout=120).returncode == 0
         changed = next(line for line in process.stdout if "CANCELED" in line).split("\t")
         process.terminate()
         assert process.wait(60) == 0

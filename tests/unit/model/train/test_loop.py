@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from model.train.config import RadConfig
 from model.train.loop import Machine, Report, train
 from model.train.stages import Materials, RadStage
+from tests.support.warm_python import warm_run
 from tests.unit.model.train import two_processes
 
 CONFIG = RadConfig(
@@ -76,13 +76,7 @@ def test_micro_batches_change_nothing_but_rounding(
 def test_two_processes_give_the_loss_of_one(machine: Machine, tmp_path: Path) -> None:
     """Through accelerate and gloo: cut over two processes, a step's loss and its update stay the same."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*launcher, two_processes.__file__, str(tmp_path / "two")],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    done = warm_run([*launcher, two_processes.__file__, str(tmp_path / "two")], text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     train(two_processes.Toy(), two_processes.CONFIG, tmp_path / "one", machine=machine, report=_ignore)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,6 +25,7 @@ from agent.operations.retention.rules import Reason
 from agent.receive.intake import Intake, IntakeOutcome
 from agent.receive.reconcile_files import reconcile
 from agent.service.ticks import complete_due_studies
+from tests.support.warm_python import warm_run
 from tests.unit.agent.rows import add_draft, now_of
 
 ChestBytes = Callable[..., bytes]
@@ -321,7 +321,7 @@ def test_killed_purge_is_finished_by_the_next(house: House, name: str) -> None:
         house.delivered(number, images=2)
     kept = house.delivered(3, days=1)
     arguments = [sys.executable, "-c", PROGRAM, str(house.database.engine.url), str(house.store.path)]
-    died = subprocess.run(arguments, env={**os.environ, VARIABLE: f"{name}:1"}, capture_output=True)
+    died = warm_run(arguments, env={**os.environ, VARIABLE: f"{name}:1"}, timeout=120)
     assert died.returncode == -signal.SIGKILL, died.stderr
     with house.database.reading() as session:
         live = set(session.scalars(select(Instance.sha256).where(Instance.purged_at.is_(None))))
