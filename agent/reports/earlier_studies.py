@@ -23,8 +23,8 @@ _FRONTAL = ("PA", "AP")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PriorImage:
-    """An image of an earlier study."""
+class StudyImage:
+    """An image of a study that is still stored."""
 
     instance_id: int
     sha256: str
@@ -41,7 +41,7 @@ class PriorStudy:
     study_date: str
     study_time: str
     study_description: str
-    images: Sequence[PriorImage]
+    images: Sequence[StudyImage]
     report: str
     report_from: str
 
@@ -73,7 +73,7 @@ def priors_of_job(session: Session, study: Study, job_id: int) -> list[PriorStud
             study_date=prior.study_date,
             study_time=prior.study_time,
             study_description=prior.study_description,
-            images=_images(session, prior.id),
+            images=images_of(session, prior.id),
             report=link.report,
             report_from=link.report_from,
         )
@@ -115,7 +115,8 @@ def spoken_date(value: str) -> str:
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}"
 
 
-def _images(session: Session, study_id: int) -> list[PriorImage]:
+def images_of(session: Session, study_id: int) -> list[StudyImage]:
+    """Return a study's images that are still here, frontal views first; of two contents the newer one."""
     rows = session.scalars(
         select(Instance)
         .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
@@ -123,7 +124,7 @@ def _images(session: Session, study_id: int) -> list[PriorImage]:
     )
     newest = {row.sop_instance_uid: row for row in rows if row.modality != REPORT_MODALITY}
     images = [
-        PriorImage(
+        StudyImage(
             instance_id=row.id, sha256=row.sha256, view_position=row.view_position, modality=row.modality
         )
         for row in newest.values()

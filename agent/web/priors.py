@@ -9,21 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.database.priors import ARCHIVE
-from agent.database.tables import Draft, Instance, Study, Verdict
+from agent.database.tables import Draft, Study, Verdict
 from agent.database.verified import verified_report
-from agent.reports.earlier_studies import PriorStudy, earlier_here, priors_of
+from agent.reports.earlier_studies import PriorStudy, StudyImage, earlier_here, images_of, priors_of
 
 MOST_PRIORS = 5
 _IMAGE_MODALITIES = ("CR", "DX", "DR", "OT", "SC", "RG", "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilmLine:
-    """One image that can be shown."""
-
-    instance_id: int
-    view_position: str
-    modality: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +27,12 @@ class Prior:
     text: str
     origin: str
     verified: bool
-    films: Sequence[FilmLine]
+    films: Sequence[StudyImage]
 
 
-def films_of(session: Session, study_id: int) -> list[FilmLine]:
-    """Return a study's images that are still here, frontal views first; of two versions the newer one."""
-    rows = session.scalars(
-        select(Instance)
-        .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
-        .order_by(Instance.id)
-    ).all()
-    newest = {row.sop_instance_uid: row for row in rows if row.modality in _IMAGE_MODALITIES}
-    films = [
-        FilmLine(instance_id=row.id, view_position=row.view_position, modality=row.modality)
-        for row in newest.values()
-    ]
-    return sorted(films, key=lambda film: film.view_position.upper() not in ("PA", "AP"))
+def films_of(session: Session, study_id: int) -> list[StudyImage]:
+    """Return the images of a study that the viewer can show, frontal views first."""
+    return [one for one in images_of(session, study_id) if one.modality in _IMAGE_MODALITIES]
 
 
 def read_priors(session: Session, study: Study) -> list[Prior]:

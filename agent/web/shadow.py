@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database
 from agent.database.tables import Draft, ShadowComparison, SignedReport, Study
 from agent.foundation.errors import NotFound
+from agent.reports.earlier_studies import StudyImage
 from agent.shadow.accuracy import GroupAccuracy, accuracy
 from agent.shadow.certainty import CalibrationInUse, calibration_in_use
 from agent.shadow.chosen import Choices, Chosen, choices_of, chosen_studies, conditions
 from agent.shadow.marking import MarkedPiece, marked
 from agent.shadow.readings import ConceptPair, pairs_of
-from agent.web.priors import FilmLine, films_of
+from agent.web.priors import films_of
 from model.findings.extract import read_report
 from model.findings.stored import finding_of
 
@@ -55,7 +56,7 @@ class DisagreementView:
 
     comparison_id: int
     study: Study
-    films: Sequence[FilmLine]
+    films: Sequence[StudyImage]
     # As the viewer wants it: no earlier studies beside.
     priors: Sequence[object]
     pairs: Mapping[str, ConceptPair]

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database, database_now
 from agent.database.tables import Delivery, Draft, Instance, Job, Study, Verdict
 from agent.foundation.errors import NotFound
+from agent.reports.earlier_studies import StudyImage
 from agent.web.claims import StudyClaim, claim_of
-from agent.web.priors import FilmLine, Prior, films_of, read_priors
+from agent.web.priors import Prior, films_of, read_priors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class StudyView:
     draft: Draft | None
     drafted: Draft | None
     standing: Revision | None
-    films: Sequence[FilmLine]
+    films: Sequence[StudyImage]
     priors: Sequence[Prior]
     history: Sequence[Revision]
     under_way: bool
