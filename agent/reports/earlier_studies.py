@@ -23,7 +23,7 @@ _FRONTAL = ("PA", "AP")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyImage:
+class StoredImage:
     """An image of a study that is still stored."""
 
     instance_id: int
@@ -41,7 +41,7 @@ class PriorStudy:
     study_date: str
     study_time: str
     study_description: str
-    images: Sequence[StudyImage]
+    images: Sequence[StoredImage]
     report: str
     report_from: str
 
@@ -115,7 +115,7 @@ def spoken_date(value: str) -> str:
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}"
 
 
-def images_of(session: Session, study_id: int) -> list[StudyImage]:
+def images_of(session: Session, study_id: int) -> list[StoredImage]:
     """Return a study's images that are still here, frontal views first; of two contents the newer one."""
     rows = session.scalars(
         select(Instance)
@@ -124,7 +124,7 @@ def images_of(session: Session, study_id: int) -> list[StudyImage]:
     )
     newest = {row.sop_instance_uid: row for row in rows if row.modality != REPORT_MODALITY}
     images = [
-        StudyImage(
+        StoredImage(
             instance_id=row.id, sha256=row.sha256, view_position=row.view_position, modality=row.modality
         )
         for row in newest.values()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from agent.database.priors import ARCHIVE
 from agent.database.tables import Draft, Study, Verdict
 from agent.database.verified import verified_report
-from agent.reports.earlier_studies import PriorStudy, StudyImage, earlier_here, images_of, priors_of
+from agent.reports.earlier_studies import PriorStudy, StoredImage, earlier_here, images_of, priors_of
 
 MOST_PRIORS = 5
 _IMAGE_MODALITIES = ("CR", "DX", "DR", "OT", "SC", "RG", "")
@@ -27,10 +27,10 @@ class Prior:
     text: str
     origin: str
     verified: bool
-    films: Sequence[StudyImage]
+    films: Sequence[StoredImage]
 
 
-def films_of(session: Session, study_id: int) -> list[StudyImage]:
+def films_of(session: Session, study_id: int) -> list[StoredImage]:
     """Return the images of a study that the viewer can show, frontal views first."""
     return [one for one in images_of(session, study_id) if one.modality in _IMAGE_MODALITIES]
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database
 from agent.database.tables import Draft, ShadowComparison, SignedReport, Study
 from agent.foundation.errors import NotFound
-from agent.reports.earlier_studies import StudyImage
+from agent.reports.earlier_studies import StoredImage
 from agent.shadow.accuracy import GroupAccuracy, accuracy
 from agent.shadow.certainty import CalibrationInUse, calibration_in_use
 from agent.shadow.chosen import Choices, Chosen, choices_of, chosen_studies, conditions
@@ -56,7 +56,7 @@ class DisagreementView:
 
     comparison_id: int
     study: Study
-    films: Sequence[StudyImage]
+    films: Sequence[StoredImage]
     # As the viewer wants it: no earlier studies beside.
     priors: Sequence[object]
     pairs: Mapping[str, ConceptPair]

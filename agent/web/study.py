@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from agent.database.session import Database, database_now
 from agent.database.tables import Delivery, Draft, Instance, Job, Study, Verdict
 from agent.foundation.errors import NotFound
-from agent.reports.earlier_studies import StudyImage
+from agent.reports.earlier_studies import StoredImage
 from agent.web.claims import StudyClaim, claim_of
 from agent.web.priors import Prior, films_of, read_priors
 
@@ -42,7 +42,7 @@ class StudyView:
     draft: Draft | None
     drafted: Draft | None
     standing: Revision | None
-    films: Sequence[StudyImage]
+    films: Sequence[StoredImage]
     priors: Sequence[Prior]
     history: Sequence[Revision]
     under_way: bool
