@@ -6,9 +6,9 @@ from agent.commands.common import ConfigOption, JsonOption, print_json, settings
 
 
 def config_check(config: ConfigOption = None) -> None:
-    """Say whether the configuration is right, or everything that is wrong with it: where, what, and the cure.
+    """Check the configuration, and list everything that is wrong with it: where, what, and how to correct it.
 
-    Exit status 2 where anything is wrong.
+    Exit status 2 if anything is wrong.
     """
     from agent.commands.common import config_file
     from agent.commands.configuration.check import check

@@ -63,7 +63,7 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Hold the options of the program itself. What it writes holds patients' names: nobody else reads it."""
+    """Apply the program's own options. Its files contain patients' names: only their owner may read them."""
     os.umask(0o077)
     # Nothing of what a command imports is garbage; the default threshold visits all of it again and again,
     # which is a fifth of the start.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("config.yaml")
 ERROR_STATUS = 2
 UNEXPECTED_STATUS = 70  # EX_SOFTWARE
-PIPE_WIDTH = 200  # columns where nobody looks at a terminal
+PIPE_WIDTH = 200  # columns where the output is no terminal
 DEBUG_VARIABLE = "ECHO_AGENT_DEBUG"
 
 ConfigOption = Annotated[
@@ -152,7 +152,7 @@ def console() -> Console:
 
 
 def record_command(database: Database, action: str, *, study: str | None = None, **details: Any) -> None:
-    """Record an audit event of whoever gives the command; `study` is a Study Instance UID.
+    """Record an audit event for the person who gives the command; `study` is a Study Instance UID.
 
     Raises:
         DatabaseUnavailable: nothing was recorded; what was to be shown must not be.

@@ -36,7 +36,7 @@ def db_backup(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="Where to; it must not be there yet. Without it: `backups/` beside `storage.path`, "
+            help="The new file, which must not exist. Default: `backups/` beside `storage.path`, "
             "named by the time.",
             show_default=False,
         ),

@@ -31,7 +31,7 @@ CodeOption = Annotated[
 def dead_list(
     config: ConfigOption = None,
     code: CodeOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List what is DEAD or FAILED, why, and what to do about it."""
@@ -73,7 +73,9 @@ def dead_retry(
         list[int] | None,
         typer.Argument(help="Numbers of jobs, as `dead list` shows them.", show_default=False),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that are dead; with --code, those.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All stopped jobs; with --code, those with this code.")
+    ] = False,
     code: CodeOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -106,6 +108,6 @@ def _stopped(database: Database, code: str | None, limit: int) -> list[JobLine]:
     found = [
         line
         for state in (JobState.DEAD, JobState.FAILED)
-        for line in history.list_jobs(database, state=state, code=code, limit=limit)
+        for line in history.list_jobs(database, state=state, code=code, limit=limit, for_a_person=True)
     ]
     return sorted(found, key=lambda line: line.updated_at, reverse=True)[:limit]

@@ -51,7 +51,7 @@ def demo(
     ] = 1024,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="Another checkpoint than the shipped one."),
+        typer.Option(exists=True, file_okay=False, help="A checkpoint other than the shipped one."),
     ] = None,
     orders: OrdersOption = False,
     as_json: JsonOption = False,

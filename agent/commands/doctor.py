@@ -1,6 +1,6 @@
 """Checks a machine and a configuration, before the first study or when something is wrong.
 
-Every check tells what it found, and when that is not right, how to mend it.
+Every check states what it found and, if that is wrong, how to correct it.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class CheckResult(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check: what was found, and how to mend it when it is not right."""
+    """One check: what was found, and how to correct it if it is wrong."""
 
     name: str
     verdict: CheckResult
     found: str
-    mend: str = ""
+    remedy: str = ""
 
 
 def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterator[Check]:
@@ -75,7 +75,7 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
             name="destinations",
             verdict=CheckResult.LOOK,
             found="none: drafts stay here",
-            mend="add your PACS under `destinations` in the configuration",
+            remedy="add your PACS under `destinations` in the configuration",
         )
     for destination in settings.destinations:
         yield _destination(destination)
@@ -102,15 +102,15 @@ def _hl7(settings: Settings, open_database: Callable[[], Database]) -> Iterator[
     except AgentError:
         return  # the check of the database says why
     verdict = CheckResult.LOOK if cure else CheckResult.RIGHT
-    yield Check(name="hl7 messages", verdict=verdict, found=found, mend=cure)
+    yield Check(name="hl7 messages", verdict=verdict, found=found, remedy=cure)
 
 
 def _right(name: str, found: str) -> Check:
     return Check(name=name, verdict=CheckResult.RIGHT, found=found)
 
 
-def _wrong(name: str, found: str, mend: str) -> Check:
-    return Check(name=name, verdict=CheckResult.WRONG, found=found, mend=mend)
+def _wrong(name: str, found: str, remedy: str) -> Check:
+    return Check(name=name, verdict=CheckResult.WRONG, found=found, remedy=remedy)
 
 
 def _check_of(name: str, found: tuple[str, str]) -> Check:
@@ -123,7 +123,7 @@ def _database(open_database: Callable[[], Database]) -> Iterator[Check]:
         database = open_database()
         current, head = migrate.current_revision(database), migrate.head_revision()
     except AgentError as error:
-        yield _wrong("database", str(error), "start the database, or mend `database.url`")
+        yield _wrong("database", str(error), "start the database, or correct `database.url`")
         return
     if current != head:
         found = f"schema revision {current or 'none'}, needed {head}"
@@ -158,7 +158,7 @@ def _storage(settings: Settings) -> Check:
         return _wrong(
             "storage",
             f"{path}: {os.strerror(error.errno or 0)}",
-            "let the service's user write there, or mend `storage.path`",
+            "let the service's user write there, or correct `storage.path`",
         )
     free = free_mb(path) or 0.0
     if free < least:
@@ -278,14 +278,14 @@ def _peers(settings: Settings) -> Check:
             name="peers",
             verdict=CheckResult.LOOK,
             found="no peer is allowed: only this machine can send",
-            mend="list the modalities under `listener.allow`",
+            remedy="list the modalities under `listener.allow`",
         )
     if listener.allow and loopback:
         return Check(
             name="peers",
             verdict=CheckResult.LOOK,
             found="peers are allowed, but the listener is bound to this machine only",
-            mend="set `listener.host` to 0.0.0.0 or to an address of this machine",
+            remedy="set `listener.host` to 0.0.0.0 or to an address of this machine",
         )
     return _right("peers", f"{len(listener.allow)} allowed" if listener.allow else "this machine only")
 
@@ -296,15 +296,17 @@ def _certificates(settings: Settings) -> Iterator[Check]:
         name = f"certificate {one.path.name}"
         renew = f"renew it, put it where {one.setting} names it, and `systemctl reload` the unit"
         if one.ends is None:
-            yield _wrong(name, f"{one.path} cannot be read", f"mend {one.setting}; the service must read it")
+            yield _wrong(
+                name, f"{one.path} cannot be read", f"correct {one.setting}; the service must read it"
+            )
             continue
         days = (one.ends - now).days
         if days < 0:
-            yield _wrong(name, f"has ended {-days} days ago: peers refuse it", renew)
+            yield _wrong(name, f"expired {-days} days ago: peers refuse it", renew)
         elif days < RENEW_DAYS:
-            yield Check(name=name, verdict=CheckResult.LOOK, found=f"ends in {days} days", mend=renew)
+            yield Check(name=name, verdict=CheckResult.LOOK, found=f"expires in {days} days", remedy=renew)
         else:
-            yield _right(name, f"good for {days} days")
+            yield _right(name, f"valid for {days} days")
 
 
 def _web(settings: Settings, open_database: Callable[[], Database]) -> Iterator[Check]:
@@ -337,7 +339,7 @@ def _model(settings: Settings) -> Check:
     try:
         reporter = load_reporter(settings)
     except (AgentError, ModelError) as error:
-        return _wrong("model", str(error), "mend `model.checkpoint` or `model.device`")
+        return _wrong("model", str(error), "correct `model.checkpoint` or `model.device`")
     identity = reporter.identity
     found = f"{identity.name} {identity.version}, {identity.stage}, block size {identity.block_size}"
     if not identity.demonstration:
@@ -353,7 +355,7 @@ def _model(settings: Settings) -> Check:
         name="model",
         verdict=CheckResult.LOOK,
         found=f"{found}; DEMONSTRATION MODEL, not for clinical use",
-        mend="set `model.checkpoint` to a checkpoint whose licence you hold",
+        remedy="set `model.checkpoint` to a checkpoint whose licence you hold",
     )
 
 

@@ -59,7 +59,7 @@ def send_tests(settings: Settings) -> Iterator[Check]:
                 name=name,
                 verdict=CheckResult.WRONG,
                 found=str(error),
-                mend="see the destination's check above; the PACS' own log says why it refused",
+                remedy="see the destination's check above; the PACS' own log says why it refused",
             )
             continue
         said = f"taken{f' with a warning ({warnings[0]})' if warnings else ''}"
@@ -120,7 +120,7 @@ def _looked_for(settings: Settings, name: str, said: str, where: str, study_uid:
                         name=name,
                         verdict=CheckResult.LOOK,
                         found=f"{said}, but the archive does not list {where}",
-                        mend="check whether the PACS holds back objects without an order or of unknown "
+                        remedy="check whether the PACS holds back objects without an order or of unknown "
                         "patients; an `archive` that is another system than the destination need not have it",
                     )
                 time.sleep(_ASK_AGAIN_S)
@@ -129,7 +129,7 @@ def _looked_for(settings: Settings, name: str, said: str, where: str, study_uid:
             name=name,
             verdict=CheckResult.LOOK,
             found=f"{said}; the archive could not be asked: {error}",
-            mend="see the check `archive` above",
+            remedy="see the check `archive` above",
         )
     return Check(name=name, verdict=CheckResult.RIGHT, found=f"{said}, and listed by the archive: {where}")
 
@@ -140,12 +140,12 @@ def _taken_back(
     name, remedy = f"{name}, afterwards", f"delete {where} in the PACS"
     if not destination.rejection_notes:
         found = "stays in the PACS: the destination has no `rejection_notes`"
-        return Check(name=name, verdict=CheckResult.LOOK, found=found, mend=remedy)
+        return Check(name=name, verdict=CheckResult.LOOK, found=found, remedy=remedy)
     both = (pair.references.findings, pair.references.report)
     note = build_rejection_note(study, both, "quality", _ALGORITHM, created=SystemClock().now())
     try:
         _send(destination, [note])
     except AgentError as error:
         found = f"could not be taken back by a {KeyObjectSelectionDocumentStorage.name}: {error}"
-        return Check(name=name, verdict=CheckResult.WRONG, found=found, mend=remedy)
+        return Check(name=name, verdict=CheckResult.WRONG, found=found, remedy=remedy)
     return Check(name=name, verdict=CheckResult.RIGHT, found="taken back by a rejection note (113001)")

@@ -23,7 +23,7 @@ def draft(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draft the studies of some files, here and now: nothing is received, queued or sent.
+    """Draft the studies in files, at once and on this machine: nothing is received, queued or sent.
 
     Exit status 1 when a study could not be drafted.
     """

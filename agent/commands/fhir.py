@@ -36,7 +36,7 @@ def try_bundle(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the FHIR bundle of a draft as a destination would be sent it; nothing is sent. Status 1: a fault.
+    """Show the FHIR bundle of a draft for a destination; nothing is sent. Exit status 1: it is wrong.
 
     What is shown is a patient's data. Without files and study, a phantom is drafted.
     """

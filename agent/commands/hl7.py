@@ -21,7 +21,7 @@ def try_message(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what would be read in messages and done with them; nothing is stored. Status 1: one is refused.
+    """Show what messages say and what they would change; nothing is stored. Exit status 1: one is refused.
 
     What is shown is a patient's data.
     """

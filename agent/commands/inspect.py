@@ -57,8 +57,8 @@ def doctor(
         checks.append(check)
         if not as_json:
             screen.print(f"{MARKS[check.verdict]} {escape(check.name)}: {escape(check.found)}")
-            if check.mend:
-                screen.print(f"    {escape(check.mend)}")
+            if check.remedy:
+                screen.print(f"    {escape(check.remedy)}")
     if as_json:
         print_json({"checks": checks})
     if any(check.verdict is CheckResult.WRONG for check in checks):

@@ -27,13 +27,13 @@ SHOWN = 40
 
 def purge(
     config: ConfigOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     older_than: Annotated[
         float | None,
         typer.Option(
             min=0,
             metavar="DAYS",
-            help="Age in days that is enough, instead of the ages in `retention`; all its other rules hold.",
+            help="Minimum age in days instead of the ages in `retention`; all its other rules apply.",
         ),
     ] = None,
     show_all: Annotated[

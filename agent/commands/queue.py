@@ -28,7 +28,7 @@ JobArgument = Annotated[int, typer.Argument(help="Number of the job, as `queue l
 def list_jobs(
     config: ConfigOption = None,
     state: Annotated[str | None, typer.Option(help="Only jobs of this state, such as DEAD.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List the newest jobs."""
@@ -77,7 +77,7 @@ def show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = Fa
 
 
 def retry(job: JobArgument, config: ConfigOption = None) -> None:
-    """Try a stopped job again: send its draft, or draft it anew where it has none."""
+    """Try a stopped job again: send its draft, or draft it again if it has none."""
     from agent.queue import operator
 
     state = operator.retry(operator_context_of(settings_of(config)), job, actor=actor())
@@ -89,7 +89,7 @@ def cancel(
     config: ConfigOption = None,
     reason: Annotated[str, typer.Option(help="Why, for the history. No patient's data, please.")] = "by hand",
 ) -> None:
-    """Stop a job and what is still to be sent of it."""
+    """Cancel a job and those of its documents that were not sent yet."""
     from agent.queue import operator
 
     operator.cancel(database_of(settings_of(config)), job, reason=reason, actor=actor())
@@ -101,7 +101,7 @@ def prioritise(
     priority: Annotated[int, typer.Argument(min=0, max=100, help="Smaller runs first: 0 STAT, 50 routine.")],
     config: ConfigOption = None,
 ) -> None:
-    """Let a job overtake others, or wait for them."""
+    """Change a job's place in the queue: let it overtake others, or wait for them."""
     from agent.queue import operator
 
     operator.prioritise(database_of(settings_of(config)), job, priority)

@@ -38,7 +38,7 @@ def explain(
     as_json: JsonOption = False,
     every: Annotated[bool, typer.Option("--all", help="Explain every image, however many.")] = False,
 ) -> None:
-    """Say of each image what its attributes say of the region, in which rank, and which rule decides.
+    """Show for each image which body region its attributes state, how they rank, and which rule decides.
 
     A summary of what was skipped for its words follows, with the line to add to `config.yaml`. Nothing is
     drafted, stored or sent.

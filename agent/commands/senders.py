@@ -54,7 +54,7 @@ def senders(
     for title, size in sorted(found.bytes_by_title.items()):
         screen.print(f"{escape(title)}: {size / 1e6:.1f} MB of images received")
     if not found.senders:
-        screen.print("nobody has sent anything")
+        screen.print("nothing has been sent here")
 
 
 def audit_list(
@@ -62,8 +62,8 @@ def audit_list(
     action: Annotated[
         str | None, typer.Option(help="Only this action, such as association-refused or sign-in.")
     ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only what did not succeed.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest first.")] = 100,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, newest first.")] = 100,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

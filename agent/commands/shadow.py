@@ -73,7 +73,7 @@ def import_reports(
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Say how many drafts are in shadow, and how many are compared."""
+    """Show how many drafts are in shadow mode, and how many have been compared."""
     from agent.shadow.summary import read_status
 
     with database_of(settings_of(config)).reading() as session:
@@ -153,9 +153,9 @@ def _share(rate: Rate) -> str:
 
 
 def disagreements(
-    concept: Annotated[str, typer.Option(help="Only studies that disagree in this finding.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest first.")] = 50,
-    texts: Annotated[bool, typer.Option("--texts", help="With both texts; this is on record.")] = False,
+    concept: Annotated[str, typer.Option(help="Only studies in which this finding differs.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, newest first.")] = 50,
+    texts: Annotated[bool, typer.Option("--texts", help="Show both texts; this is audited.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -199,7 +199,7 @@ def drift(
 ) -> None:
     """Show which rates have changed, device by device; exit status 1 if any has.
 
-    since: begins the baselines anew, after a change that was intended.
+    since: starts new baselines, after an intended change.
     """
     from agent.shadow.drift import DriftRule, drift_alarms
     from agent.shadow.watching import observations

@@ -19,7 +19,7 @@ def validate(
         ),
     ],
 ) -> None:
-    """Check SR files by our own rules, and by dciodvfy where it is installed. Exit status 1: one is wrong."""
+    """Check SR files by our own rules, and by dciodvfy where it is installed. Exit status 1: errors."""
     from dicom_sr import external
     from dicom_sr.validate import validate as problems_of
 

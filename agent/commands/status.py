@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")
-    ] = False,
-    every: Annotated[float, typer.Option(min=1, help="With --watch: pause in seconds.")] = 5.0,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="With --watch: seconds between refreshes.")] = 5.0,
     echo: Annotated[
         bool, typer.Option(help="Ask each destination now (C-ECHO); else what the deliverer heard last.")
     ] = True,
 ) -> None:
-    """Show how the service is. Exit status: 0 well, 1 look at it, 2 it does not work.
+    """Show the state of the service. Exit status: 0 all is well, 1 needs attention, 2 does not work.
 
     The first line says it in a word; every problem says what to do. What matters most to a reader is the time
     from a study's last image to its draft in the PACS.

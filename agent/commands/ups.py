@@ -34,7 +34,7 @@ def serve(config: ConfigOption = None, end_with_parent: WithParent = False) -> N
 def list_workitems(
     config: ConfigOption = None,
     state: Annotated[
-        str | None, typer.Option(help="SCHEDULED, IN PROGRESS, COMPLETED or CANCELED; all when left out.")
+        str | None, typer.Option(help="SCHEDULED, IN PROGRESS, COMPLETED or CANCELED; default: all.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, urgent ones first.")] = 50,
     as_json: JsonOption = False,
@@ -78,9 +78,7 @@ def show(uid: WorkitemArgument, config: ConfigOption = None, as_json: JsonOption
 
 def watch(
     config: ConfigOption = None,
-    url: Annotated[
-        str | None, typer.Option(help="Address of UPS-RS; that of the settings when left out.")
-    ] = None,
+    url: Annotated[str | None, typer.Option(help="Address of UPS-RS; default: that of the settings.")] = None,
     ae_title: Annotated[
         str, typer.Option(help="AE title of this station, for its subscription.")
     ] = "WATCHER",

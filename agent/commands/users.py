@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="Name to sign in with, as `user list` 
 
 
 def user_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List the users: name, person, role, where they sign in, and whether they may."""
+    """List the users: name, person, role, where they sign in, and whether they are enabled."""
     from rich.table import Table
 
     from agent.web.users import list_users
@@ -40,7 +40,7 @@ def user_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def user_disable(name: Name, config: ConfigOption = None) -> None:
-    """Let a user in no longer; the user's sessions end at once. What the user did stays on record."""
+    """Disable a user, whose sessions end at once. What the user did stays in the audit record."""
     from agent.web.users import set_disabled
 
     database = database_of(settings_of(config))
@@ -50,7 +50,7 @@ def user_disable(name: Name, config: ConfigOption = None) -> None:
 
 
 def user_enable(name: Name, config: ConfigOption = None) -> None:
-    """Let a disabled user in again."""
+    """Enable a disabled user."""
     from agent.web.users import set_disabled
 
     database = database_of(settings_of(config))
@@ -64,7 +64,7 @@ def user_role(
     role: Annotated[str, typer.Argument(help="reader, radiologist or admin.")],
     config: ConfigOption = None,
 ) -> None:
-    """Give a user another role; it counts at once.
+    """Change a user's role, with immediate effect.
 
     For somebody of an OpenID provider it holds until the next sign-in there, which gives a role again.
     """

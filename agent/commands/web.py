@@ -25,7 +25,7 @@ def web(config: ConfigOption = None, end_with_parent: WithParent = False) -> Non
 
 def user_add(
     name: Annotated[str, typer.Argument(help="Name to sign in with.")],
-    person_name: Annotated[str, typer.Option("--person", help="Family^Given, as it stands in reports.")],
+    person_name: Annotated[str, typer.Option("--person", help="Family^Given, as written in reports.")],
     role: Annotated[str, typer.Option(help="reader, radiologist or admin.")] = "reader",
     identification: Annotated[
         str, typer.Option("--id", help="The person's code in the hospital, for verified reports.")
@@ -38,7 +38,7 @@ def user_add(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Make a user of the worklist."""
+    """Add a user of the worklist."""
     from agent.foundation.errors import AccountInvalid
     from agent.web.accounts import Role, add_user
 

@@ -14,6 +14,7 @@ from agent.database.session import Database
 from agent.database.states import JobState
 from agent.database.tables import Delivery, Document, Draft, Instance, Job, JobEvent, Study
 from agent.foundation.errors import NotFound
+from agent.operations.stopped import needs_a_person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +102,25 @@ class StudyHistory:
 
 
 def list_jobs(
-    database: Database, *, state: JobState | None, limit: int, code: str | None = None
+    database: Database,
+    *,
+    state: JobState | None,
+    limit: int,
+    code: str | None = None,
+    for_a_person: bool = False,
 ) -> tuple[JobLine, ...]:
-    """Return the newest jobs, with one state and one code or with any."""
+    """Return the newest jobs, with one state and one code or with any.
+
+    for_a_person: leave out stopped jobs that a later revision of their study has replaced.
+    """
     with database.reading() as session:
         chosen = select(Job, Study.study_instance_uid).join(Study, Study.id == Job.study_id)
         if state is not None:
             chosen = chosen.where(Job.state == state.value)
         if code is not None:
             chosen = chosen.where(Job.code == code)
+        if for_a_person:
+            chosen = chosen.where(needs_a_person())
         rows = session.execute(chosen.order_by(Job.updated_at.desc()).limit(limit))
         return tuple(_line(job, study_instance_uid) for job, study_instance_uid in rows)
 

@@ -28,6 +28,7 @@ from agent.operations.advice import advice_for
 from agent.operations.backlog import LaneBacklog, read_backlog
 from agent.operations.senders import SenderRefusal, read_refusals
 from agent.operations.skipped_words import SkippedWords, read_skipped_words
+from agent.operations.stopped import needs_a_person
 from agent.operations.throughput import Throughput, read_throughput
 
 COUNT_CAP = 10_000
@@ -153,7 +154,8 @@ def read_status(database: Database, settings: Settings) -> ServiceStatus:
             version=version("echo-agent"),
             database=database.engine.dialect.name,
             database_mb=_size_mb(session),
-            jobs=_counts(session, Job.state, JobState),
+            jobs=_counts(session, Job.state, JobState)
+            | _counts(session, Job.state, TROUBLE, needs_a_person()),
             oldest_queued_s=_age(session, now, Job.run_after, Job.state == JobState.QUEUED.value),
             oldest_receiving_s=_age(session, now, Job.created_at, Job.state == JobState.RECEIVING.value),
             skipped_last_day=_skipped(session, now),
@@ -323,7 +325,10 @@ def _troubles(session: Session) -> tuple[Trouble, ...]:
     found: list[Job] = []
     for state in TROUBLE:
         newest = (
-            select(Job).where(Job.state == state.value).order_by(Job.updated_at.desc()).limit(PROBLEMS_SHOWN)
+            select(Job)
+            .where(Job.state == state.value, needs_a_person())
+            .order_by(Job.updated_at.desc())
+            .limit(PROBLEMS_SHOWN)
         )
         found.extend(session.scalars(newest))
     found.sort(key=lambda job: job.updated_at, reverse=True)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from agent.database.states import JobState, Lane
 from agent.database.tables import Draft, Job, Study
+from agent.foundation.errors import PatientConflict
 from agent.objects.films.routing.rules import NO_RULE
 from agent.queue import jobs
 from agent.queue.contents import contents_of
@@ -46,6 +47,20 @@ def judge_again(
     """
     job = _newest_job(session, study)
     if study.prior or job is None or job.state != JobState.SKIPPED.value or job.code != NO_RULE:
+        return None
+    return _next_revision(session, study, job, now=now, code=code, reason=reason, actor=actor)
+
+
+def judge_conflict_again(
+    session: Session, study: Study, *, now: datetime, code: str, reason: str, actor: str
+) -> Job | None:
+    """Let the gate judge a study with a patient conflict again; return its job, if it had one.
+
+    The caller holds the study's row.
+    """
+    job = _newest_job(session, study)
+    conflict = study.conflict == PatientConflict.code
+    if study.prior or job is None or job.state != JobState.FAILED.value or not conflict:
         return None
     return _next_revision(session, study, job, now=now, code=code, reason=reason, actor=actor)
 

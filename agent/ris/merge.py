@@ -16,7 +16,8 @@ from agent.database.identity.current import current
 from agent.database.identity.patient import Patient, contradicts, patient_of_row
 from agent.database.orders import KnownPatient
 from agent.database.tables import Listing, ListingTag, Study
-from agent.queue.remake import open_draft, remake
+from agent.foundation.errors import PatientConflict
+from agent.queue.remake import judge_conflict_again, open_draft, remake
 from agent.reports.flags import PATIENT_MERGED
 from agent.reports.worklist_row import keys_of
 from agent.ris.told import PatientTold
@@ -27,18 +28,21 @@ _FLAG_TEXT = "The patient was merged with another one after this draft was writt
 
 def tell_patient(session: Session, told: PatientTold, message_id: int, now: datetime, actor: str) -> None:
     """Enter a change or a merge, and move the studies that it concerns."""
-    surviving = _enter(session, told.patient, message_id, now)
+    surviving, changed = _enter(session, told.patient, message_id, now)
     surviving.merged_into = None
     for old in told.merged:
-        row = _enter(session, old, message_id, now)
+        row, _ = _enter(session, old, message_id, now)
         if row.id != surviving.id:
             row.merged_into = surviving.id
     session.flush()
     for old in (told.patient, *told.merged):
+        if told.merged or changed:
+            _end_conflicts(session, old, now, actor)
         _move_studies(session, old, now, actor, merged=old in told.merged)
 
 
-def _enter(session: Session, patient: Patient, message_id: int, now: datetime) -> KnownPatient:
+def _enter(session: Session, patient: Patient, message_id: int, now: datetime) -> tuple[KnownPatient, bool]:
+    """Return the patient's row, and whether the message says something new of the patient."""
     row = session.scalars(
         select(KnownPatient)
         .where(
@@ -56,12 +60,29 @@ def _enter(session: Session, patient: Patient, message_id: int, now: datetime) -
             patient_sex="",
         )
         session.add(row)
+    before = row.patient_name, row.patient_birth_date, row.patient_sex
     row.patient_name = patient.patient_name or row.patient_name
     row.patient_birth_date = patient.patient_birth_date or row.patient_birth_date
     row.patient_sex = patient.patient_sex or row.patient_sex
     row.message_id, row.updated_at = message_id, now
     session.flush()
-    return row
+    return row, before != (row.patient_name, row.patient_birth_date, row.patient_sex)
+
+
+def _end_conflicts(session: Session, named: Patient, now: datetime, actor: str) -> None:
+    """Have studies judged again whose images named several patients: they may be one patient now."""
+    studies = select(Study).where(
+        Study.patient_id == named.patient_id, Study.conflict == PatientConflict.code
+    )
+    for study in session.scalars(studies.order_by(Study.id).with_for_update()).all():
+        judge_conflict_again(
+            session,
+            study,
+            now=now,
+            code=MERGED,
+            reason="the RIS has merged or changed a patient of the study",
+            actor=actor,
+        )
 
 
 def _move_studies(session: Session, named: Patient, now: datetime, actor: str, *, merged: bool) -> None:

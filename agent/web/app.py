@@ -138,7 +138,7 @@ def check_protected(settings: Settings, database: Database) -> None:
     if web.loopback:
         return
     if web.oidc is None and not any_user_may_sign_in(database):
-        raise WebUnprotected("nobody could sign in: make a user with `echo-agent user add`, or use loopback")
+        raise WebUnprotected("nobody can sign in: add a user with `echo-agent user add`, or use loopback")
     if not web.behind_proxy and (web.tls_certificate is None or web.tls_key is None):
         raise WebUnprotected("passwords would go in clear: set web.tls_certificate and web.tls_key")
 

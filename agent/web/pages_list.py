@@ -42,6 +42,7 @@ async def worklist(request: Request) -> Response:
         template,
         found=found,
         query=query,
+        asked=request.url.query,
         latest=latest.mark,
         chips_of=_chips,
         all_findings=findings(),

@@ -125,6 +125,6 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
     elif query.flag:
         tags.append(f"flag:{query.flag}")
     where += [Listing.study_id.in_(select(ListingTag.study_id).where(ListingTag.tag == tag)) for tag in tags]
-    # A NUL stands in no row, and PostgreSQL refuses it.
+    # No row contains a NUL, and PostgreSQL refuses it.
     words = query.search.replace("\0", "\N{REPLACEMENT CHARACTER}").casefold().split()[:MOST_WORDS]
     return where + [Listing.search.contains(word, autoescape=True) for word in words]

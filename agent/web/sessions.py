@@ -53,7 +53,7 @@ class Sessions:
     def find(self, cookie: str, *, act: bool = True) -> Account | None:
         """Return the account of a session; None if it is forged, expired or idle, or its user disabled.
 
-        act: whether a person caused the request; what a page sends by itself keeps no session open.
+        act: whether a person caused the request; the page's own requests keep no session open.
         """
         digest = self._digest_of(cookie)
         if digest is None:

@@ -64,6 +64,6 @@ def _lines(config: Path | None) -> Mapping[str, int]:
 
 
 def _place(key: str, config: Path | None) -> tuple[str, str]:
-    """Return the file, and where a key stands in it: " (line 7)", or nothing where it is not there."""
+    """Return the file, and the line of a key in it: " (line 7)", or nothing if it is not there."""
     line = _lines(config).get(key)
     return str(config or "the settings"), "" if line is None else f" (line {line})"

@@ -1,4 +1,4 @@
-"""The files that the settings name: whether they are there, fit each other, and are nobody else's to read."""
+"""The files that the settings name: whether they are there, fit each other, and are private."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def file_findings(settings: Settings, config: Path | None) -> Iterator[Finding]:
         for name in _secrets(settings, config):
             yield Finding(
                 place=name,
-                text=f"a secret stands in {config}, which others can read",
+                text=f"{config} contains a secret, and others can read it",
                 cure=f"chmod 640 {config}, or give it by the environment",
             )
 
@@ -82,7 +82,7 @@ def _authorities(name: str, path: Path) -> Iterator[Finding]:
 
 
 def _secrets(settings: Settings, config: Path) -> Iterator[str]:
-    """Yield the settings that hold a secret which stands in the file itself."""
+    """Yield the settings whose secret is in the file itself."""
     text = config.read_text(encoding="utf-8", errors="replace")
     oidc = settings.web.oidc
     secrets = {

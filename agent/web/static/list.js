@@ -1,4 +1,4 @@
-/* The list. Filters, order and row live in the address: it can be kept, and the browser's way back leads to it. */
+/* The list. Filters, order and row are in the URL, which can be bookmarked and which the browser's `back` leads to. */
 import { act } from "./keys.js";
 import { follow } from "./live.js";
 import { MOST, PAGE, pageOf, rowsOf } from "./rows.js";
@@ -8,14 +8,16 @@ const list = document.getElementById("list"), filters = document.getElementById(
 const search = document.getElementById("search"), news = document.getElementById("news");
 const stale = document.getElementById("stale");
 let chosen = new URLSearchParams(location.hash.slice(1)).get("row") || "";
+// Rows that the address asks for and that are not here yet: until they are, the address keeps their number.
+let wanted = counted(new URLSearchParams(location.search));
 let running = null, polling = false, missed = false, again = 0, since = new Date();
 
 const rows = () => [...list.querySelectorAll("tr.study")];
 const row = (study) => list.querySelector(`tr.study[data-study="${CSS.escape(study)}"]`);
 const mark = () => rows().forEach((one) => one.classList.toggle("chosen", one.dataset.study === chosen));
-const shown = () => Math.min(MOST, Math.max(PAGE, rows().length));
-const counted = (asked) => Math.min(MOST, Math.max(PAGE, Number(asked.get("limit")) || PAGE));
+const shown = () => Math.min(MOST, Math.max(PAGE, wanted, rows().length));
 
+function counted(asked) { return Math.min(MOST, Math.max(PAGE, Number(asked.get("limit")) || PAGE)); }
 function address() {
   const asked = [...new FormData(filters)].filter(([name, value]) => value && value !== (PLAIN[name] ?? ""));
   if (shown() > PAGE) asked.push(["limit", shown()]);
@@ -25,7 +27,7 @@ function address() {
 function remember(push = false) {
   const now = address();
   if (push && now.split("#")[0] !== location.pathname + location.search) history.pushState(null, "", now);
-  else history.replaceState(null, "", now);
+  else if (now !== location.pathname + location.search + location.hash) history.replaceState(null, "", now);
   sessionStorage.setItem("echo-list", now.split("#")[0]);
 }
 /* The browser went back or forth: the controls say what the address says. */
@@ -33,14 +35,15 @@ function restore() {
   const asked = new URLSearchParams(location.search);
   chosen = new URLSearchParams(location.hash.slice(1)).get("row") || "";
   for (const field of filters.elements) if (field.name) field.value = asked.get(field.name) ?? PLAIN[field.name] ?? "";
-  show(counted(asked));
+  return show(counted(asked));
 }
-/* Load the rows that the controls ask for, from the top, or one page more; a poll is what the page asks by itself. */
+/* Load the rows that the controls ask for, from the top, or one page more; a poll is a request that no person made. */
 async function show(count, { poll = false, further = "" } = {}) {
   const mine = new AbortController();
   if (running) { running.abort(); missed ||= polling; }
   running = mine;
   polling = poll;
+  if (!further) wanted = count;
   clearTimeout(again);
   list.setAttribute("aria-busy", String(!poll));
   try {
@@ -70,6 +73,7 @@ async function show(count, { poll = false, further = "" } = {}) {
 function put(content) {
   const here = document.activeElement.closest?.("tr.study")?.dataset.study;
   list.replaceChildren(content);
+  wanted = 0;
   since = new Date();
   mark();
   remember();
@@ -78,6 +82,7 @@ function put(content) {
 function append(content) {
   const first = content.querySelector("tr.study");
   list.querySelector("tr.more").replaceWith(content);
+  wanted = 0;
   mark();
   remember();
   first?.querySelector("th a").focus({ preventScroll: true });
@@ -145,8 +150,14 @@ const live = follow(list, {
   back: () => { if (!running) stale.hidden = true; },
 });
 const scroll = () => { if (chosen) row(chosen)?.scrollIntoView({ block: "nearest" }); };
-const wanted = counted(new URLSearchParams(location.search));
-mark();
-remember();
-scroll();
-if (wanted > rows().length && list.querySelector("tr.more")) show(wanted).then(scroll);
+if (list.dataset.search !== location.search.slice(1)) {
+  // On a slow network the browser went back or forth before this script ran: these are the rows of another address.
+  restore().then(scroll);
+} else {
+  const more = wanted > rows().length && list.querySelector("tr.more");
+  if (!more) wanted = 0;
+  mark();
+  remember();
+  scroll();
+  if (more) show(wanted).then(scroll);
+}

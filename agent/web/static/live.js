@@ -1,4 +1,4 @@
-/* When the list is refreshed: the server says that something has changed, and nobody is about to use the rows. */
+/* When the list is refreshed: the server says that something has changed, and the rows are not in use. */
 // The list stays still under a pointer that moves, so that nobody opens the row that has just taken another's place.
 const STILL_MS = 700, LONGEST_STILL_MS = 15000, LOOK_MS = 100, AGAIN_MS = 5000;
 
@@ -28,7 +28,7 @@ export function follow(list, { latest, load, lost, back }) {
     // What came between the page and this connection is not missed, and nothing is asked for twice.
     if (event.data !== latest()) changed();
   }
-  // A browser has six connections for this site; a list that nobody looks at holds none of them.
+  // A browser has six connections for this site; a hidden list uses none of them.
   function listen() {
     if (document.hidden) { hush(); return; }
     if (source) return;

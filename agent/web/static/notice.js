@@ -9,7 +9,7 @@ function show() {
   notice.addEventListener("click", () => { window.focus(); notice.close(); });
   document.getElementById("critical-news").hidden = false;
 }
-/* A stream that the server ended, as with the session, is opened anew: a notice must not stop without a word. */
+/* A stream that the server ended, as it does with the session, is opened again: notices must not stop silently. */
 function open() {
   source = new EventSource("/live");
   source.addEventListener("critical", show);

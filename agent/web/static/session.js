@@ -35,7 +35,7 @@ export async function fresh(headers = {}) {
   }
 }
 
-/* Send a form's fields; after a sign-in in place once more. */
+/* Send a form's fields; after sign-in in place, send them again. */
 export async function post(address, fields) {
   for (let attempt = 0; ; attempt += 1) {
     const body = new URLSearchParams({ ...fields, form_token: token() });

@@ -93,6 +93,30 @@ def test_browser_goes_back_through_filters(reading: Reading) -> None:
     assert page.input_value("select[name=order]") == "patient"
 
 
+def test_forward_right_after_back_shows_what_it_leads_to(reading: Reading) -> None:
+    """On a slow network the browser may go on before the list's script runs: the rows follow the address."""
+    page = reading.page
+    page.select_option("select[name=order]", "patient")
+    page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
+    page.locator("tr.study th a", has_text="BEA").click()
+    shown(page, "BEA")
+    study = page.url
+    held: list[Route] = []
+    page.route("**/static/list.js", lambda one: held.append(one))
+    with page.expect_request("**/static/list.js"):
+        page.evaluate("history.go(-2)")
+    page.locator("th[aria-sort]:has-text('Urgency')").wait_for()
+    page.evaluate("history.forward()")
+    page.wait_for_url("**/?order=patient*", wait_until="commit")
+    for one in held:
+        one.continue_()
+    page.unroute("**/static/list.js")
+    page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
+    assert (patients(page)[:4], page.input_value("select[name=order]")) == (list(NAMES), "patient")
+    page.evaluate("history.forward()")
+    page.wait_for_url(study)
+
+
 def test_next_and_previous_follow_the_list(reading: Reading, site: Site) -> None:
     """In its order and filter, from the address; also after a verdict has taken the study off it."""
     page = reading.page
@@ -283,7 +307,14 @@ def test_long_list_keeps_its_length(browser: Browser, long_list: Site) -> None:
     name = last.locator("th a").text_content() or ""
     last.locator("th a").click()
     page.wait_for_url("**/studies/*")
-    page.go_back()
+    held: list[Route] = []
+    page.route(lambda url: "limit=500" in url, lambda one: held.append(one))
+    with page.expect_request(lambda asked: "limit=500" in asked.url):
+        page.go_back()
+    assert f"limit={count}" in page.url
+    for each in held:
+        each.continue_()
+    page.unroute_all()
     wait_for_rows(count)
     page.locator("tr.study.chosen").wait_for()
     assert page.locator("tr.study.chosen th a").text_content() == name

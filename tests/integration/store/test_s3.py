@@ -107,6 +107,6 @@ def test_doctor_writes_reads_and_deletes_an_object(
     checks = examine(settings, lambda: Database(open_engine("sqlite://")))
     found = next(one for one in checks if one.name == "bucket")
     assert found.verdict is verdict
-    assert bool(found.mend) is (verdict is CheckResult.WRONG)
+    assert bool(found.remedy) is (verdict is CheckResult.WRONG)
     left = s3fs.S3FileSystem(endpoint_url=server, skip_instance_cache=True).find(url.removeprefix("s3://"))
     assert left == []

@@ -22,7 +22,7 @@ export class Film {
   get shown() { return Boolean(this.about) && !this.canvas.closest("[hidden]"); }
   get matrix() { return geometry.matrix(this.view, this.film, this.canvas); }
 
-  /* A film that nobody looks at (a prior's) is not fetched, nor audited as seen. */
+  /* A film that is not shown (a prior's) is neither fetched nor audited as seen. */
   show() {
     if (this.asked || this.canvas.closest("[hidden]")) return;
     this.asked = true;

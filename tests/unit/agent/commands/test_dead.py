@@ -56,7 +56,7 @@ def test_dead_show_ends_with_the_advice(run: Run, job: int) -> None:
 
 
 def test_dead_retry_tries_those_of_one_code(run: Run, job: int, failed: int) -> None:
-    """Once the PACS is mended, what it refused goes again, and nothing else."""
+    """Once the PACS is repaired, what it refused goes again, and nothing else."""
     result = run("dead", "retry", "--all", "--code", "delivery-refused")
     assert (result.stdout, result.exit_code) == (f"job {job} is DELIVERING again\n", 0)
     assert [one["job"]["job_id"] for one in json.loads(run("dead", "list", "--json").stdout)] == [failed]

@@ -1,4 +1,4 @@
-"""The doctor names what is wrong, and how to mend it."""
+"""The doctor names what is wrong, and how to correct it."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def checks_of(settings: Settings) -> dict[str, Check]:
-    """Run all checks; every one that is not right says how to mend."""
+    """Run all checks; every one that is not right says how to correct it."""
     found = list(examine(settings, lambda: Database(open_engine(settings.database.url))))
     gc.collect()
-    assert [one.name for one in found if one.verdict is not CheckResult.RIGHT and not one.mend] == []
+    assert [one.name for one in found if one.verdict is not CheckResult.RIGHT and not one.remedy] == []
     return {one.name: one for one in found}
 
 
@@ -82,7 +82,7 @@ def test_doctor_names_the_command_for_a_database_without_tables(settings: Settin
     """A new machine needs `db upgrade`; the other checks run all the same."""
     found = checks_of(settings)
     assert found["database"].verdict is CheckResult.WRONG
-    assert "echo-agent db upgrade" in found["database"].mend
+    assert "echo-agent db upgrade" in found["database"].remedy
     assert found["storage"].verdict is CheckResult.RIGHT
 
 
@@ -98,7 +98,7 @@ def test_doctor_sees_another_program_on_the_port(database: Database, settings: S
         other.bind(("127.0.0.1", 0))
         taken = settings.model_copy(update={"listener": ListenerSettings(port=other.getsockname()[1])})
         found = checks_of(taken)["listener"]
-    assert (found.verdict, "listener.port" in found.mend) == (CheckResult.WRONG, True)
+    assert (found.verdict, "listener.port" in found.remedy) == (CheckResult.WRONG, True)
 
 
 def test_doctor_knows_the_listener_that_runs(database: Database, settings: Settings, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
     outside = DestinationSettings(name="pacs", host="192.0.2.1", port=1, ae_title="P", timeout_s=0.1)
     asked = settings.model_copy(update={"destinations": (outside,)})
     found = next(one for one in examine(asked, lambda: database) if one.name == "model")
-    assert (found.verdict, "allow_demonstration" in found.mend) == (CheckResult.WRONG, True)
+    assert (found.verdict, "allow_demonstration" in found.remedy) == (CheckResult.WRONG, True)
 
 
 def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(

@@ -100,7 +100,7 @@ def test_study_to_delete_is_named_where_nothing_takes_it_back() -> None:
         found = sent_to(port, archive=False, rejection_notes=False)
     assert [one.verdict for one in found] == [CheckResult.RIGHT, CheckResult.LOOK]
     assert "no `archive` to ask" in found[0].found
-    assert str(stored[0].StudyInstanceUID) in found[1].mend
+    assert str(stored[0].StudyInstanceUID) in found[1].remedy
     assert len(stored) == 2
 
 
@@ -118,7 +118,7 @@ def test_refusal_is_wrong_with_its_reason(classes: tuple[str, ...], status: int)
     with pacs(*classes, status=status) as (port, _stored):
         found = sent_to(port)
     assert [one.verdict for one in found] == [CheckResult.WRONG]
-    assert found[0].mend
+    assert found[0].remedy
 
 
 def test_what_the_archive_does_not_list_is_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,4 +134,4 @@ def test_note_that_is_refused_names_what_stays() -> None:
     with pacs(*DOCUMENTS) as (port, stored):
         found = sent_to(port)
     assert found[1].verdict is CheckResult.WRONG
-    assert str(stored[0].StudyInstanceUID) in found[1].mend
+    assert str(stored[0].StudyInstanceUID) in found[1].remedy

@@ -28,6 +28,8 @@ from agent.foundation.errors import (
 )
 from agent.foundation.failure import Failure, RetryPolicy
 from agent.foundation.settings.tree import Settings
+from agent.operations.history import list_jobs
+from agent.operations.status import read_status
 from agent.queue import jobs, operator
 from agent.queue.states import TRANSITIONS, move
 from agent.receive.complete_study import complete_due_studies
@@ -227,6 +229,24 @@ def test_conflict_ends_with_a_correction(house: House) -> None:
         "PB",
         "instance-conflict",
     )
+
+
+def test_conflict_that_has_ended_asks_nothing_of_a_person(house: House) -> None:
+    """The job of the corrected revision stays in the history, and in no list of what is to be done."""
+    house.receive(alpha())
+    stopped = house.receive(beta())
+    complete(house)
+
+    def to_do() -> tuple[int, int, list[int]]:
+        status = read_status(house.database, Settings())
+        listed = list_jobs(house.database, state=JobState.FAILED, limit=9, for_a_person=True)
+        return status.jobs["FAILED"], len(status.troubles), [line.job_id for line in listed]
+
+    assert to_do() == (1, 1, [stopped])
+    house.receive(beta(PatientID="PA", PatientName="Alpha^A"))
+    assert to_do() == (0, 0, [])
+    complete(house)
+    assert (house.job(stopped).state, to_do()) == ("FAILED", (0, 0, []))
 
 
 def test_correction_can_be_taken_back(house: House) -> None:

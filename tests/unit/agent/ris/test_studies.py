@@ -187,6 +187,34 @@ def test_merge_between_images_of_one_study_is_no_conflict(site: Site) -> None:
     assert site.all(Study.conflict) == [None]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_merge_ends_the_conflict_of_a_stopped_study(site: Site, *, turned: bool) -> None:
+    """The study was FAILED before the RIS said that the two are one patient; nobody has to retry it."""
+    images: list[dict[str, object]] = [{}, {"PatientID": "PB", "PatientName": "Beta^B"}]
+    for number, attributes in enumerate(images[::-1] if turned else images, 1):
+        site.house.receive(image(1, number, **(PATIENT | attributes)))
+    site.complete()
+    assert (site.all(Job.state), site.all(Study.conflict)) == (["FAILED"], ["patient-conflict"])
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    site.complete()
+    site.work()
+    assert (sorted(site.all(Job.state)), site.all(Study.conflict)) == (["DRAFTED", "FAILED"], [None])
+    assert {one[2] for one in site.documents() if one[0] == 2} == {"PB"}
+
+
+def test_change_of_a_patient_judges_a_conflict_again_once(site: Site) -> None:
+    """Two birth dates of one identifier: the RIS says which is right; saying it again makes no work."""
+    for number, born in enumerate(("19500102", "19500201"), 1):
+        site.house.receive(image(1, number, **PATIENT, PatientBirthDate=born))
+    site.complete()
+    assert site.all(Job.state) == ["FAILED"]
+    site.tell(change("C1", "PA", "Alpha^A", "19500102"))
+    site.complete()
+    assert (sorted(site.all(Job.state)), site.all(Study.conflict)) == (["FAILED", "QUEUED"], [None])
+    site.tell(change("C2", "PA", "Alpha^A", "19500102"))
+    assert len(site.all(Job.id)) == 2
+
+
 def test_merge_during_drafting_writes_nothing_under_the_old_patient(site: Site) -> None:
     """The draft that was being made is made again under the present identifier."""
     site.send()
