@@ -1,7 +1,7 @@
 """The rooms of the code: which folder imports which, and whether any imports run in a circle.
 
 A room is a folder directly below `agent/` or `model/`. Files beside the folders (`errors.py`,
-`__main__.py`) are the ground that every room stands on; imports of them are no pair.
+`__main__.py`) are the ground that every room stands on; imports of them do not count as pairs.
 
     python scripts/rooms.py            prints rooms, cross-room edges and circles
     python scripts/rooms.py --check    prints a line for each package; exit status 1 if a rule is broken
@@ -28,7 +28,7 @@ from rooms_svg import House, draw
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("agent", "model", "dicom_sr")
-# A new room brings about six pairs of its own. Lower the number when pairs disappear.
+# A new room brings about six pairs, a folder inside a room few or none. Lower it when pairs disappear.
 MOST_PAIRS = {"agent": 80, "model": 20}
 GROUND = "(ground)"
 
