@@ -6,6 +6,7 @@ import functools
 import gc
 import os
 import shutil
+import socketserver
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ _CACHES = {
 gc.set_threshold(100_000, 20, 100)
 # Typer builds the tree of commands anew for each call, which takes longer than most commands do.
 typer_testing._get_command = functools.cache(typer_testing._get_command)
+# A server that is told to stop looks for that every half second, and hundreds of tests stop one or more.
+socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)
 _untracked_before = pytest.StashKey[set[str]]()
 
 

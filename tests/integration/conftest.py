@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from agent.commands.demo.postgres import PostgresServer, running_postgres
-from agent.database import migrate
+from agent.database import migrate, wakeup
 from agent.database.session import Database, open_engine
 from agent.foundation.errors import ProgramMissing
+
+# How soon a thread that waits for PostgreSQL's notifications sees that it is stopped; tests wait for that.
+wakeup.STOP_WITHIN_S = 0.05
 
 
 @pytest.fixture(scope="session")

@@ -144,7 +144,8 @@ def test_scu_abort_in_the_middle_is_lost(pacs: MakePacs, letters: Letters) -> No
         return 0x0000
 
     peer, (findings, report) = pacs(answers=[abort]), letters(1)
-    with open_connection(peer.start(), [findings.sop_class_uid, report.sop_class_uid]) as connection:
+    destination = peer.start().model_copy(update={"timeout_s": 2})
+    with open_connection(destination, [findings.sop_class_uid, report.sop_class_uid]) as connection:
         with pytest.raises(ConnectionLost):
             connection.store(findings)
         with pytest.raises(ConnectionLost):

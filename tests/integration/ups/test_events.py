@@ -38,7 +38,7 @@ def test_200_dead_subscribers_keep_no_event_from_one_that_lives(database: Databa
         closed = refusing.getsockname()[1]
         refusing.close()
         peers: dict[str, UpsPeer] = {
-            title: UpsPeer(host="127.0.0.1", port=closed if n % 2 else silent, ae_title=title, timeout_s=2)
+            title: UpsPeer(host="127.0.0.1", port=closed if n % 2 else silent, ae_title=title, timeout_s=0.5)
             for n, title in enumerate(titles)
         }
         peers["READER"] = peer(reader.port, "READER")
