@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import agent.foundation.model_errors  # noqa: F401 - advice is given for its errors too, whoever imports them
 from agent.foundation.errors import AgentError
 
 
