@@ -44,7 +44,7 @@ from agent.database.people import (
 )
 from agent.database.signed import ShadowComparison, SignedReport
 from agent.database.watermarks import Watermark
-from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem
+from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport, Workitem, WorkitemValue
 
 __all__ = [
     "AuditCursor",
@@ -88,6 +88,7 @@ __all__ = [
     "WebSession",
     "Worker",
     "Workitem",
+    "WorkitemValue",
 ]
 
 

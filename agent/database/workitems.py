@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from agent.database.base import Base, RowId
+from agent.database.base import Base, CodePoints, RowId
 
 
 class Workitem(Base):
@@ -23,10 +23,6 @@ class Workitem(Base):
         UniqueConstraint("job_id", "generation"),
         Index("ix_workitems_state", "state", "urgency", "id"),
         Index("ix_workitems_urgency", "urgency", "id"),
-        Index("ix_workitems_name", "patient_name", postgresql_ops={"patient_name": "text_pattern_ops"}),
-        Index("ix_workitems_accession", "accession_number"),
-        Index("ix_workitems_study", "study_instance_uid"),
-        Index("ix_workitems_patient", "patient_id"),
         Index("ix_workitems_final", "final_at"),
     )
 
@@ -43,15 +39,28 @@ class Workitem(Base):
     touched_at: Mapped[datetime]
     # 0 HIGH, 50 MEDIUM, 100 LOW.
     urgency: Mapped[int] = mapped_column(Integer, default=50)
-    # Search keys besides the state; they are in `content` too.
-    patient_id: Mapped[str] = mapped_column(Text, default="")
-    patient_name: Mapped[str] = mapped_column(Text, default="")  # as it is compared: casefolded
-    accession_number: Mapped[str] = mapped_column(Text, default="")
-    study_instance_uid: Mapped[str] = mapped_column(String(64), default="")
     # All attributes but the Transaction UID, as DICOM JSON (PS3.18 annex F).
     content: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     final_at: Mapped[datetime | None]
+
+
+class WorkitemValue(Base):
+    """One value of a workitem's attributes, by which it is found (`agent.ris.ups.index`)."""
+
+    __tablename__ = "workitem_values"
+    __table_args__ = (
+        Index("ix_workitem_values_value", "path", "value", "workitem_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    workitem_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("workitems.id", ondelete="CASCADE"), primary_key=True
+    )
+    # The number of the attribute's path.
+    path: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    # As it is compared; sorted by code points, as ranges and beginnings of a text are.
+    value: Mapped[str] = mapped_column(CodePoints, primary_key=True)
 
 
 class Subscription(Base):

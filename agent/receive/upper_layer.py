@@ -13,7 +13,7 @@ import queue
 import select
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynetdicom.association import Association
@@ -25,6 +25,8 @@ from agent.receive.wire import DATA, HEADER, BoundedSocket, Bounds, longest
 
 _KNOWN_PDUS = frozenset(range(0x01, 0x08))
 _VALUE_HEADER = struct.Struct(">LB")
+# The states in which data is sent: open, and open until the peer's release is answered (PS3.8 table 9-10).
+_SENDING = ("Sta6", "Sta8")
 # Timers are checked this often (ms) when nothing else happens.
 _LONGEST_SLEEP_MS = 250
 
@@ -98,6 +100,25 @@ class DataPdu:
         return primitive
 
 
+class EncodedData(P_DATA):
+    """Whole P-DATA-TF PDUs that are encoded already; `lost`: the peer had gone away."""
+
+    def __init__(self, pdus: bytes) -> None:
+        super().__init__()
+        self.pdus = pdus
+        self.lost = False
+        self._finished = threading.Event()
+
+    def finish(self, *, lost: bool) -> None:
+        """Wake who waits for it."""
+        self.lost = lost
+        self._finished.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether it was handed to the connection, or dropped, within a time."""
+        return self._finished.wait(timeout_s)
+
+
 class BoundedUpperLayer(DULServiceProvider):
     """The upper layer's reactor; a PDU that declares too much, or is late, ends the connection unread."""
 
@@ -156,6 +177,23 @@ class BoundedUpperLayer(DULServiceProvider):
                 self._sleep()
         else:
             self.state_machine.do_action(event)
+
+    def _process_recv_primitive(self) -> bool:
+        """Send what is encoded already; of anything else, tell the state machine.
+
+        Data for a peer that has gone away is dropped: the state machine knows no such event.
+        """
+        waiting: Sequence[Any] = self.to_provider_queue.queue
+        while waiting and isinstance(waiting[0], P_DATA):
+            data, open_ = waiting[0], self.state_machine.current_state in _SENDING
+            if open_ and not isinstance(data, EncodedData):
+                break
+            self.to_provider_queue.get(block=False)
+            if isinstance(data, EncodedData):
+                if open_ and self.socket is not None:
+                    self.socket.send(data.pdus)
+                data.finish(lost=not open_)
+        return super()._process_recv_primitive()
 
     def _sleep(self) -> None:
         poll = select.poll()

@@ -1,4 +1,4 @@
-"""DICOM JSON as an encoded data set, without building elements in between: a page of answers has thousands.
+"""DICOM JSON as an encoded data set, written without pydicom: a page of answers has thousands of elements.
 
 Texts and sequences are written here; every other value goes through pydicom.
 
@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.charset import convert_encodings
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.tag import BaseTag
 from pynetdicom.dsutils import encode
 
 from agent.foundation.errors import WorkitemInvalid
@@ -24,44 +21,25 @@ Json = Mapping[str, Any]
 _TEXTS = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 # In an explicit VR their length has four bytes.
 _LONG = frozenset({"SQ", "UC", "UR", "UT"})
-_LONG_BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SV", "UN", "UV"})
 _LARGEST_SHORT = 0xFFFE
 _ITEM = b"\xfe\xff\x00\xe0"
-_UTF_8 = convert_encodings("ISO_IR 192")
 
 
-def as_encoded(content: Json, *, implicit: bool) -> Dataset:
-    """Return DICOM JSON in UTF-8 as a data set whose values are encoded already, in little endian.
+def as_encoded(content: Json, *, implicit: bool) -> bytes:
+    """Return DICOM JSON as a data set in UTF-8 and little endian.
 
     Raises:
         WorkitemInvalid: it is no data set in DICOM JSON.
     """
     try:
-        elements: dict[BaseTag, DataElement | RawDataElement] = {
-            (tag := _tag(name)): RawDataElement(
-                tag, element["vr"], len(value := _value(name, element, implicit)), value, 0, implicit, True
-            )
-            for name, element in content.items()
-        }
+        return _elements(content, implicit)
     except FOREIGN_ERRORS as error:
         raise WorkitemInvalid("this is no dataset in DICOM JSON (PS3.18 annex F)") from error
-    dataset = Dataset(elements)
-    dataset.set_original_encoding(implicit, True, _UTF_8)
-    return dataset
 
 
-def _tag(name: str) -> BaseTag:
-    if len(name) != 8:
-        raise ValueError(name)
-    return BaseTag(int(name, 16))
-
-
-def _value(name: str, element: Json, implicit: bool) -> bytes:
-    vr = str(element["vr"])
+def _value(vr: str, element: Json, implicit: bool) -> bytes:
     if vr == "SQ":
         return b"".join(_item(one, implicit) for one in element.get("Value") or ())
-    if vr not in _TEXTS:
-        return _by_pydicom(name, element, implicit)[8 if implicit or vr not in _LONG_BINARY else 12 :]
     values = element.get("Value") or ()
     text = "\\".join("" if one is None else _name_of(one) if vr == "PN" else one for one in values)
     encoded = text.encode()
@@ -74,15 +52,21 @@ def _name_of(name: Json) -> str:
 
 
 def _item(content: Json, implicit: bool) -> bytes:
-    inside = b"".join(_element(name, content[name], implicit) for name in sorted(content))
+    inside = _elements(content, implicit)
     return _ITEM + struct.pack("<I", len(inside)) + inside
 
 
+def _elements(content: Json, implicit: bool) -> bytes:
+    return b"".join(_element(name, content[name], implicit) for name in sorted(content))
+
+
 def _element(name: str, element: Json, implicit: bool) -> bytes:
+    if len(name) != 8:
+        raise ValueError(name)
     vr = str(element["vr"])
     if vr != "SQ" and vr not in _TEXTS:
         return _by_pydicom(name, element, implicit)
-    value = _value(name, element, implicit)
+    value = _value(vr, element, implicit)
     tag = struct.pack("<HH", int(name[:4], 16), int(name[4:], 16))
     if implicit:
         return tag + struct.pack("<I", len(value)) + value

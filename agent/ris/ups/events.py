@@ -49,7 +49,7 @@ class EventWriter:
         for state in steps:
             workitem.state, workitem.touched_at = state.value, now
             workitem.final_at = now if state.final else None
-            save(workitem, content)
+            save(session, workitem, content)
             self.state(session, workitem, now)
 
     def state(self, session: Session, workitem: Workitem, now: datetime) -> None:

@@ -206,7 +206,7 @@ class Manager:
         before = content_of(row)
         content = content_of(row)
         content.update(changes)
-        save(row, content)
+        save(session, row, content)
         row.touched_at = now
         if row.job_id is not None and urgency_of(content) != urgency_of(before):
             operator.prioritise_in(session, row.job_id, row.urgency)

@@ -19,9 +19,9 @@ from pydicom import Dataset
 from pydicom.dataelem import DataElement
 
 Json = Mapping[str, Any]
-_NUMBERS = frozenset({"IS", "DS", "SS", "US", "SL", "UL", "SV", "UV", "FL", "FD"})
+NUMBERS = frozenset({"IS", "DS", "SS", "US", "SL", "UL", "SV", "UV", "FL", "FD"})
 # Wild cards have no meaning in these (PS3.4 C.2.2.2.4).
-_NO_WILD_CARDS = _NUMBERS | {"DA", "DT", "TM", "UI", "AT"}
+NO_WILD_CARDS = NUMBERS | {"DA", "DT", "TM", "UI", "AT"}
 _RANGES = frozenset({"DA", "DT", "TM"})
 _DT = r"\d{4,14}(?:\.\d{1,6})?(?:[+-]\d{4})?"
 _TM_DA = r"[\d:.]*"
@@ -61,7 +61,10 @@ def _key(element: DataElement) -> MatchingKey:
     if element.VR == "SQ":
         items = list(element.value or ())
         return MatchingKey(name=name, vr="SQ", inner=keys_of(items[0]) if items else ())
-    return MatchingKey(name=name, vr=str(element.VR), wanted=_texts(element))
+    wanted = _texts(element)
+    if str(element.VR) not in NO_WILD_CARDS and any(not one.strip("*") for one in wanted):
+        wanted = ()  # a single wild card for everything is universal matching (PS3.4 C.2.2.2.4)
+    return MatchingKey(name=name, vr=str(element.VR), wanted=wanted)
 
 
 def _texts(element: DataElement) -> tuple[str, ...]:
@@ -100,31 +103,34 @@ def _element_matches(content: Json, key: MatchingKey) -> bool:
         return not key.selects or any(matches(one, key.inner) for one in present)
     if not key.wanted:
         return True
-    values = [_name_of(one) if isinstance(one, Mapping) else str(one).strip(" \0") for one in present]
+    values = [text_of(one) for one in present]
     return any(_value_matches(key.vr, one, value) for one in key.wanted for value in values)
 
 
-def _name_of(name: Json) -> str:
-    """A person's name in DICOM JSON as one text."""
-    groups = (str(name.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic"))
+def text_of(value: Any) -> str:
+    """Return a value in DICOM JSON as text, a person's name with its groups."""
+    if not isinstance(value, Mapping):
+        return "" if value is None else str(value).strip(" \0")
+    groups = (str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic"))
     return "=".join(groups).rstrip("=")
 
 
 def _value_matches(vr: str, wanted: str, value: str) -> bool:
-    if vr in _RANGES and (ends := _ends_of(vr, wanted)) is not None:
+    if vr in _RANGES and (ends := ends_of(vr, wanted)) is not None:
         return _in_range(vr, ends, value)
     if vr == "DT":
         return _in_range(vr, (wanted, wanted), value)
     if vr == "PN":
         return bool(_pattern(comparable_name(wanted)).fullmatch(comparable_name(value)))
-    if vr in _NUMBERS:
-        return _number(wanted) == _number(value)
-    if vr in _NO_WILD_CARDS:
+    if vr in NUMBERS:
+        return number_of(wanted) == number_of(value)
+    if vr in NO_WILD_CARDS:
         return wanted == value
     return bool(_pattern(wanted).fullmatch(value))
 
 
-def _number(text: str) -> float | str:
+def number_of(text: str) -> float | str:
+    """Return a number as it is compared; a text that is none, as it is."""
     try:
         return float(text)
     except ValueError:
@@ -141,8 +147,8 @@ def _pattern(wanted: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _ends_of(vr: str, wanted: str) -> tuple[str, str] | None:
-    """The two ends of a range, either of them empty where it is open; None where this is a single value."""
+def ends_of(vr: str, wanted: str) -> tuple[str, str] | None:
+    """Return the two ends of a range, an open one empty; None where this is a single value."""
     if vr == "DT" and _WITH_OFFSET.fullmatch(wanted):
         return None
     match = _RANGE.fullmatch(wanted)
@@ -153,17 +159,17 @@ def _in_range(vr: str, ends: tuple[str, str], value: str) -> bool:
     first, last = ends
     if vr != "DT":
         return (not first or first <= value[: len(first)]) and (not last or value[: len(last)] <= last)
-    moment = _moment(value, last=False)
+    moment = moment_of(value, last=False)
     if moment is None:
         return False
-    earliest, latest = _moment(first, last=False), _moment(last, last=True)
+    earliest, latest = moment_of(first, last=False), moment_of(last, last=True)
     return (not first or (earliest is not None and earliest <= moment)) and (
         not last or (latest is not None and moment <= latest)
     )
 
 
-def _moment(text: str, *, last: bool) -> datetime | None:
-    """A DT value as a moment, filled in with its beginning, or with `last` its end; None if unreadable."""
+def moment_of(text: str, *, last: bool) -> datetime | None:
+    """Return a DT value as a moment, filled in to its beginning or its last moment; None if unreadable."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         return None

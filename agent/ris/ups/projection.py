@@ -160,7 +160,7 @@ class Projection:
             row.performer = job.lease_owner or self._station.ae_title
         elif wanted is StepState.IN_PROGRESS and job.lease_token is not None:
             row.transaction_uid = transaction_uid_of(job)
-        save(row, content)
+        save(session, row, content)
         self._events.step(session, row, content, steps, now)
         self._report(session, row, before, content, bool(steps), now)
 

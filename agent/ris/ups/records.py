@@ -1,4 +1,4 @@
-"""Workitems between rows and datasets: attributes as DICOM JSON, and as columns the few that are searched.
+"""Workitems between rows and datasets: attributes as DICOM JSON, and the values by which they are found.
 
 Source: PS3.18 annex F (DICOM JSON), PS3.4 CC.2.5 (attributes of a workitem).
 """
@@ -16,13 +16,11 @@ from sqlalchemy.orm import Session
 
 from agent.database.workitems import Workitem
 from agent.foundation.errors import WorkitemInvalid
-from agent.ris.ups.matching import comparable_name
+from agent.ris.ups import index
 from agent.ris.ups.terms import PUSH, Priority, StepState
 from dicom_sr.attributes import FOREIGN_ERRORS, items, text
 
 URGENCY = {Priority.HIGH: 0, Priority.MEDIUM: 50, Priority.LOW: 100}
-# In the column of the accession number: there are several, so the content must be compared.
-SEVERAL = "*"
 # Never disclosed: whoever knows it can act as the performer (PS3.4 CC.2.7).
 _SECRET = "TransactionUID"
 
@@ -86,34 +84,23 @@ def add(
         created_at=now,
         content={},
     )
-    save(row, dataset)
     session.add(row)
     session.flush()
+    save(session, row, dataset)
     return row
 
 
-def save(row: Workitem, dataset: Dataset) -> None:
-    """Write a workitem's attributes; its identity and state always come from the row."""
+def save(session: Session, row: Workitem, dataset: Dataset) -> None:
+    """Write a workitem's attributes and its index; identity and state always come from the row."""
     dataset.SpecificCharacterSet = "ISO_IR 192"  # DICOM JSON has no other (PS3.18 F.2.2)
     dataset.SOPClassUID, dataset.SOPInstanceUID = PUSH, row.uid
     dataset.ProcedureStepState = row.state
     if _SECRET in dataset:
         del dataset[_SECRET]
-    row.content = as_json(dataset)
-    for column, value in search_columns(dataset).items():
-        setattr(row, column, value)
-
-
-def search_columns(dataset: Dataset) -> dict[str, Any]:
-    """Return what the columns hold by which workitems are found."""
-    numbers = {text(order, "AccessionNumber") for order in items(dataset, "ReferencedRequestSequence")} - {""}
-    return {
-        "urgency": urgency_of(dataset),
-        "patient_id": text(dataset, "PatientID"),
-        "patient_name": comparable_name(text(dataset, "PatientName")),
-        "accession_number": SEVERAL if len(numbers) > 1 else next(iter(numbers), ""),
-        "study_instance_uid": study_of(dataset),
-    }
+    before, after = row.content, as_json(dataset)
+    if after != before:
+        index.write(session, row.id, index.entries_of(before), index.entries_of(after))
+        row.content, row.urgency = after, urgency_of(dataset)
 
 
 def content_of(row: Workitem) -> Dataset:

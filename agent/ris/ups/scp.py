@@ -25,6 +25,7 @@ from agent.network.scu import SYNTAXES
 from agent.receive.association import BoundedAssociation
 from agent.receive.bounded_scp import BoundedScp, Handlers, ScpKind
 from agent.receive.door_record import calling
+from agent.receive.pending_answers import PendingAnswers
 from agent.ris.ups.encoding import as_encoded
 from agent.ris.ups.foreign import dataset_of
 from agent.ris.ups.manager import Manager, Reply
@@ -33,7 +34,7 @@ from agent.ris.ups.terms import EVENT, PULL, PUSH, QUERY, WATCH, ActionType, Ups
 from dicom_sr.attributes import text
 
 CLASSES = (PUSH, WATCH, PULL, QUERY)
-_PENDING, _CANCELED_FIND, _UNABLE, _MISMATCH, _OUT_OF_RESOURCES = 0xFF00, 0xFE00, 0xC000, 0xA900, 0xA700
+_CANCELED_FIND, _UNABLE, _MISMATCH, _OUT_OF_RESOURCES = 0xFE00, 0xC000, 0xA900, 0xA700
 _LARGEST_MESSAGE = 4_000_000  # bytes
 _NOT_PERMITTED = Reply(status=UpsStatus.NOT_AUTHORIZED, comment="not allowed by ups.permissions")
 _RIGHTS = {
@@ -143,11 +144,15 @@ class UpsScp(BoundedScp):
                 yield int(UpsStatus.NOT_AUTHORIZED), None
                 return
             implicit = bool(UID(event.context.transfer_syntax).is_implicit_VR)
+            answers = PendingAnswers(association, event)
             for found in self._manager.find(dataset_of(event, "Identifier")):
                 if event.is_cancelled:
                     yield _CANCELED_FIND, None
                     return
-                yield _PENDING, as_encoded(found, implicit=implicit)
+                answers.add(as_encoded(found, implicit=implicit))
+                if answers.ended:
+                    return
+            answers.flush()
         except DatabaseUnavailable:
             yield _OUT_OF_RESOURCES, None
         except WorkitemInvalid:

@@ -1,27 +1,30 @@
-"""Finding workitems: what an index can answer is asked of the database, the rest is matched row by row.
+"""Finding workitems: the index of values tells which may match, and these are matched as they are stored.
 
 Source: PS3.4 CC.2.8 (UPS Query), PS3.18 section 11.9 (search).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom import Dataset
-from sqlalchemy import ColumnElement, Select, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement
 
 from agent.database.session import Database
 from agent.database.workitems import Workitem
-from agent.ris.ups.matching import comparable_name, keys_of, matches, selected, selective
-from agent.ris.ups.records import SEVERAL, URGENCY
-from dicom_sr.attributes import items, texts
+from agent.ris.ups.candidates import Candidates
+from agent.ris.ups.conditions import index_keys
+from agent.ris.ups.matching import MatchingKey, keys_of, matches, selected, selective
+from agent.ris.ups.records import URGENCY
+from agent.ris.ups.terms import StepState
 
-# The first answers come from a small batch; whoever reads on gets larger ones.
-_FIRST_BATCH, _BATCH = 20, 200
+# Without a limit: the first answers come from a small batch, whoever reads on gets larger ones.
+_FIRST, _MOST = 8, 128
+_STATE, _PRIORITY = "00741000", "00741200"
+_STATES = frozenset(state.value for state in StepState)
+_RANKS = {name.value: rank for name, rank in URGENCY.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,76 +47,36 @@ def find(database: Database, identifier: Dataset, page: PageRequest) -> Iterator
     """
     keys = keys_of(identifier)
     matching = selective(keys)
-    after: tuple[int, int] | None = None
-    passed = given = 0
-    while page.limit is None or given < page.limit:
-        size = _FIRST_BATCH if after is None else _BATCH
-        if page.limit is not None and after is None:
-            size = min(_BATCH, max(_FIRST_BATCH, page.limit + page.offset))
-        with database.reading() as session:
-            query = _query(identifier, after, session.get_bind().dialect.name)
-            rows = session.execute(query.limit(size)).all()
-        for row in rows:
-            if not matches(row.content, matching):
-                continue
-            passed += 1
-            if passed <= page.offset:
-                continue
-            yield row.content if page.whole else selected(row.content, keys)
-            given += 1
-            if given == page.limit:
-                return
-        if len(rows) < size:
+    columns, others = _of_columns(matching)
+    index = index_keys(others)
+    # What matches without another look can be passed over by the database.
+    passed = page.offset if index.exact else 0
+    to_pass, left = page.offset - passed, page.limit
+    first = _FIRST if left is None else max(1, min(_MOST, left + to_pass))
+    for content in Candidates(columns=columns, keys=index.keys, passed=passed, first=first).read(database):
+        if left == 0:
             return
-        after = rows[-1].urgency, rows[-1].id
+        if not matches(content, matching):
+            continue
+        if to_pass:
+            to_pass -= 1
+            continue
+        yield dict(content) if page.whole else selected(content, keys)
+        left = None if left is None else left - 1
 
 
-def _query(keys: Dataset, after: tuple[int, int] | None, dialect: str) -> Select[int, int, dict[str, Any]]:
-    query = select(Workitem.urgency, Workitem.id, Workitem.content)
-    query = query.order_by(Workitem.urgency, Workitem.id)
-    for keyword, column in (
-        ("SOPInstanceUID", Workitem.uid),
-        ("ProcedureStepState", Workitem.state),
-        ("PatientID", Workitem.patient_id),
-    ):
-        if values := _plain(keys, keyword):
-            query = query.where(column.in_(values))
-    if ranks := [
-        rank for name, rank in URGENCY.items() if name in _plain(keys, "ScheduledProcedureStepPriority")
-    ]:
-        query = query.where(Workitem.urgency.in_(ranks))
-    for order in items(keys, "ReferencedRequestSequence")[:1]:
-        if values := _plain(order, "AccessionNumber"):
-            query = query.where(Workitem.accession_number.in_([SEVERAL, *values]))
-    if len(names := texts(keys, "PatientName")) == 1:
-        query = query.where(*_like(Workitem.patient_name, comparable_name(names[0]), dialect))
-    if studies := _studies(keys):
-        query = query.where(Workitem.study_instance_uid.in_(studies))
-    if after is not None:
-        query = query.where(tuple_(Workitem.urgency, Workitem.id) > tuple_(*after))
-    return query
-
-
-def _like(column: InstrumentedAttribute[str], wanted: str, dialect: str) -> list[ColumnElement[bool]]:
-    """Compare a column with a text in which `*` and `?` are wild cards, and nothing else is."""
-    prefix = re.split(r"[*?]", wanted, maxsplit=1)[0]
-    if prefix == wanted:
-        return [column == wanted]
-    escaped = re.sub(r"([%_\\])", r"\\\1", wanted).replace("*", "%").replace("?", "_")
-    found: list[ColumnElement[bool]] = [column.like(escaped, escape="\\")]
-    if prefix and dialect == "sqlite":
-        # Its LIKE does not use an index; it compares texts by their code points.
-        found += [column >= prefix, column < prefix + chr(0x10FFFF)]
-    return found
-
-
-def _studies(keys: Dataset) -> Sequence[str]:
-    """The Study Instance UID of the input; that of the order may be another, and is matched row by row."""
-    found = items(keys, "InputInformationSequence")
-    return _plain(found[0], "StudyInstanceUID") if found else ()
-
-
-def _plain(keys: Dataset, keyword: str) -> Sequence[str]:
-    """The values of a key that have no wild card: only these can be asked of an index."""
-    plain = [one for one in texts(keys, keyword) if one]
-    return plain if all("*" not in one and "?" not in one for one in plain) else ()
+def _of_columns(
+    matching: Sequence[MatchingKey],
+) -> tuple[list[ColumnElement[bool]], list[MatchingKey]]:
+    """The conditions on state and priority, which have columns, and the keys that are left."""
+    conditions: list[ColumnElement[bool]] = []
+    others = []
+    for key in matching:
+        wanted = set(key.wanted)
+        if key.name == _STATE and wanted <= _STATES:
+            conditions.append(Workitem.state.in_(key.wanted))
+        elif key.name == _PRIORITY and wanted <= _RANKS.keys():
+            conditions.append(Workitem.urgency.in_([_RANKS[one] for one in key.wanted]))
+        else:
+            others.append(key)
+    return conditions, others
