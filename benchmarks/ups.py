@@ -5,7 +5,7 @@
 
 `page` fills a database with workitems (100,000 when left out) and measures the time (ms) until the first 50
 answers of searches over UPS-RS are there, and of the same searches over C-FIND until its first response and
-its first 50 are; the load of the machine stands below.
+its first 50 are, with the processor time (ms) of the server; the load of the machine stands below.
 `race` lets our performer and one written on npm's dcmjs-dimse take what they can of N workitems (1,000), and
 counts how often each was claimed and completed.
 """
