@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 from typing import IO
 
 if __name__ == "__main__":
@@ -153,13 +152,14 @@ def _floor(rounds: int) -> dict[str, float]:
 
     entity = AE(ae_title="ECHO_UPS")
     entity.add_supported_context(PULL)
-    server = entity.make_server(("127.0.0.1", 0), evt_handlers=[(evt.EVT_C_FIND, answer)])
-    Thread(target=server.serve_forever, daemon=True).start()
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, answer)])
     try:
+        if server is None:
+            raise RuntimeError("the server did not start")
         with _dimse_client(int(server.server_address[1]), rounds) as client:
             return _over_dimse(client, {}, rounds)
     finally:
-        server.shutdown()
+        entity.shutdown()
 
 
 def _over_http(client: TestClient, keys: dict[str, str]) -> tuple[int, float]:
