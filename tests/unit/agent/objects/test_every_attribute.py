@@ -25,6 +25,7 @@ ROOMS = (
 # command sets, which pynetdicom has parsed; and in one `try` for a whole report.
 PLAIN = {
     "agent/objects/pixels.py": {"PixelData", "TransferSyntaxUID"},
+    "agent/receive/pending_answers.py": {"AffectedSOPClassUID", "MessageID"},
     "agent/receive/scp.py": {"AffectedSOPClassUID", "AffectedSOPInstanceUID"},
     "agent/network/commitment_scu.py": {"Status"},
     "agent/network/query_scu.py": {"Status"},
