@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 # By MSH-18 without spaces, hyphens and slashes, in upper case. The first of several sets is the one without
-# escape sequences, and the only one in use.
+# escape sequences.
 _CODECS = {
     "ASCII": "ascii",
     "UNICODEUTF8": "utf-8",
@@ -27,6 +27,9 @@ _CODECS = {
     "KSX1001": "euc_kr",
     **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15)},
 }
+# An escape sequence of ISO 2022 that switches to a Japanese set of two bytes, which MSH-18 names behind the
+# first (`~ISO IR87`); the codec has all of these sets.
+_SWITCH, _SWITCHED = b"\x1b$", "iso2022_jp_ext"
 # Without a usable MSH-18, or if the bytes do not fit it: text in another set is hardly ever valid UTF-8, and
 # the last codec accepts every byte.
 _FALLBACK = ("utf-8", "cp1252", "latin-1")
@@ -60,7 +63,7 @@ def decode(raw: bytes, stated: str) -> tuple[str, str]:
 
     stated: MSH-18. Bytes that do not fit it are read in another way rather than refused.
     """
-    named = codec_of(stated)
+    named = _SWITCHED if _SWITCH in raw else codec_of(stated)
     # Senders that declare ASCII send umlauts all the same.
     for codec in (*((named,) if named is not None else ()), *_FALLBACK):
         try:

@@ -40,6 +40,8 @@ def test_message_is_read_whatever_ends_its_lines(end: str, around: tuple[str, st
         ("GB 18030-2000", "gb18030", "王小明"),
         ("GB18030", "gb18030", "王小明"),
         ("UNICODE UTF-8~ISO IR87", "utf-8", "山田"),
+        ("~ISO IR87", "iso2022_jp", "山田"),
+        ("ISO IR6~ISO IR87~ISO IR159", "iso2022_jp_1", "山田"),
         ("8859/1", "utf-8", "Müller"),
     ],
 )
