@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 _Config = Annotated[Path, typer.Option("--config", help="The recipe, a YAML file.", show_default=False)]
-# The recipe of the first round, and the branches that go on from it.
+# The recipe of the first round, and the branches that continue from it.
 DEMO_RECIPE, DEMO_BRANCHES = "demo", "demo-branches"
 _SHIPPED = Path(str(resources.files("model") / "demo_checkpoint"))
 _Json = Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")]
@@ -93,7 +93,7 @@ def demo_model(
         Path | None, typer.Option("--config", help="Another recipe than the shipped one.")
     ] = None,
     branches: Annotated[
-        Path | None, typer.Option("--branches", help="Other variants that go on from it and are averaged.")
+        Path | None, typer.Option("--branches", help="Other variants that continue from it and are averaged.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", help="Where the finished checkpoint goes.")] = Path(
         "model/demo_checkpoint"
@@ -230,10 +230,22 @@ def baseline(
         str, typer.Option("--note", help="What is unequal about its training; printed below the table.")
     ] = "",
 ) -> None:
-    """Keeps a checkpoint beside the shipped one, as the small file of what it differs by."""
+    """Stores a checkpoint with the shipped one, as a small file of its differences."""
     from model.evaluate.subjects import store_baseline
 
     typer.echo(str(store_baseline(checkpoint, other, name, note)))
+
+
+@app.command()
+def unpack(
+    name: Annotated[str, typer.Argument(help="The baseline's name: ar, base or t3d.")],
+    folder: Annotated[Path, typer.Argument(help="Where the checkpoint goes.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
+) -> None:
+    """Writes a baseline that ships with a checkpoint as a separate checkpoint, to train on from."""
+    from model.evaluate.subjects import unpack_baseline
+
+    typer.echo(str(unpack_baseline(checkpoint, name, folder)))
 
 
 @app.command()

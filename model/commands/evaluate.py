@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 
 from model.errors import ModelError
+from model.evaluate.budget import budgets
 from model.evaluate.held_out import held_out_examples
 from model.evaluate.sheet import draw_sheet
 from model.evaluate.spread import Spread, over_seeds
 from model.evaluate.subjects import SeedRun, Subjects, seed_runs
-from model.evaluate.tables import Measured, Table
+from model.evaluate.tables import SEED_ROWS, Measured, Table
 
 
 class SeedsError(ModelError):
@@ -61,7 +62,8 @@ def measure_seeds(
 ) -> Iterator[str]:
     """The table's rows over the runs `seed-N` of a folder, mean and standard deviation.
 
-    With `as_json` the last line is {"seeds": [...], "rows": [...]}. Raises: SeedsError where there is none.
+    With `as_json` the last line is {"seeds", "studies", "first_seed", "budget", "rows"}. Raises: SeedsError
+    where there is none.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -72,19 +74,37 @@ def measure_seeds(
         )
     tables = []
     for run in runs:
-        networks = SeedRun(run)
-        examples = held_out_examples(studies, networks.shipped.config.image_size, first_seed)
-        tables.append(list(Table(networks, examples, time.perf_counter).measure()))
+        tables.append(_rows_of(run, studies, first_seed))
         yield f"{run}: {len(tables[-1])} rows"
-    rows = over_seeds(tables)
+    rows, spent = over_seeds(tables), budgets(runs)
     yield f"{'':34}{'seeds':>6}" + "".join(f"{title:>17}" for title, _, _ in _SPREAD)
     for row in rows:
         yield f"{row.name:34}{row.seeds:6}" + "".join(
             f"{_with_spread(row, key, form):>17}" for _, key, form in _SPREAD
         )
+    yield "training of one seed:"
+    for one in spent:
+        cpu = "" if one.cpu_minutes is None else f", {one.cpu_minutes:.1f} of a processor"
+        yield f"  {one.stage:10}{one.steps:6} steps{one.tokens:13,} tokens{one.minutes:8.1f} minutes{cpu}"
     if as_json:
         names = [run.name for run in runs]
-        yield json.dumps({"seeds": names, "rows": [asdict(row) for row in rows]})
+        found = {"seeds": names, "studies": studies, "first_seed": first_seed}
+        yield json.dumps(
+            {**found, "budget": [asdict(one) for one in spent], "rows": [asdict(row) for row in rows]}
+        )
+
+
+def _rows_of(run: Path, studies: int, first_seed: int) -> list[Measured]:
+    """A seed's rows; measured once, and kept in its folder until a stage is trained again."""
+    kept = run / f"table-{first_seed}-{studies}.json"
+    trained = max(done.stat().st_mtime_ns for done in run.glob("*/done"))
+    if kept.exists() and kept.stat().st_mtime_ns >= trained:
+        return [Measured(**row) for row in json.loads(kept.read_text(encoding="utf-8"))]
+    networks = SeedRun(run)
+    examples = held_out_examples(studies, networks.shipped.config.image_size, first_seed)
+    rows = list(Table(networks, examples, time.perf_counter).measure(SEED_ROWS))
+    kept.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    return rows
 
 
 _SPREAD = (

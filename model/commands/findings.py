@@ -65,7 +65,7 @@ def findings_command(
 
 
 def reading_record(reading: ReportReading, vocabulary: Vocabulary) -> dict[str, Any]:
-    """What `findings` writes of a report beside its id, with its language and what was refused."""
+    """What `findings` writes about a report besides its id, with its language and what was refused."""
     refused = [{"passage": passage, "reason": reason} for passage, reason in reading.refused]
     return {**findings_record(reading.findings, vocabulary), "language": reading.language, "refused": refused}
 
@@ -185,7 +185,7 @@ def _warn_if_cut(file: Path, number: int, text: str) -> None:
 
 
 def findings_record(found: Sequence[Finding], vocabulary: Vocabulary) -> dict[str, Any]:
-    """What `findings` writes of a report beside its id. Each concept stands in one of the three lists."""
+    """What `findings` writes about a report besides its id. Each concept is in one of the three lists."""
     strongest: dict[str, Presence] = {}
     for finding in found:
         strongest[finding.concept] = stronger(strongest.get(finding.concept), finding.presence)

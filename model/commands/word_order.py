@@ -19,7 +19,7 @@ def word_order_command(
     ],
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The folder that it is kept in.")],
 ) -> None:
-    """Learns the word order of a training text and keeps it beside a checkpoint's weights."""
+    """Learns the word order of a training text and stores it with a checkpoint's weights."""
     from model.findings.canonical import split_sentences
     from model.network.word_order import learn_word_order
 

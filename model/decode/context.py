@@ -46,7 +46,7 @@ class DecodeContext:
         self._prompts.prefill(self._backbone, self.cache, slice(None))
 
     def prefill_logits(self) -> Tensor:
-        """The prompts alone, and the logits behind their last token: `[S, V]` (autoregressive decoding)."""
+        """The prompts alone, and the logits after their last token: `[S, V]` (autoregressive decoding)."""
         return self._prompts.prefill_logits(self._backbone, self.cache, slice(None))
 
     def prefill_block(self) -> Tensor:
@@ -54,7 +54,7 @@ class DecodeContext:
         return self._prompts.prefill_block(self._backbone, self.cache, slice(None))
 
     def denoise(self, block: Tensor) -> Tensor:
-        """One block behind the committed tokens: its logits `[S, B, V]`; its cache entries are scratch."""
+        """One block after the committed tokens: its logits `[S, B, V]`; its cache entries are scratch."""
         mask = block_mask(self.starts, block.shape[1], self.cache.capacity)
         return self._forward(block, mask, slice(None))
 
@@ -65,7 +65,7 @@ class DecodeContext:
         self.advance(block.shape[1])
 
     def commit_and_denoise(self, block: Tensor) -> Tensor:
-        """Commits `block` and denoises the blank block behind it in one forward: logits `[S, B, V]`."""
+        """Commits `block` and denoises the blank block after it in one forward: logits `[S, B, V]`."""
         size = block.shape[1]
         mask = fused_mask(self.starts, size, self.cache.capacity)
         logits = self._forward(torch.cat([block, self.blank], dim=1), mask, slice(size, None))
@@ -73,13 +73,13 @@ class DecodeContext:
         return logits
 
     def append(self, token: Tensor) -> Tensor:
-        """One more token per slot, int `[S, 1]`, committed: the logits `[S, V]` behind it."""
+        """One more token per slot, int `[S, 1]`, committed: the logits `[S, V]` after it."""
         logits = self._forward(token, causal_step_mask(self.starts, 1, self.cache.capacity), slice(None))
         self.advance(1)
         return logits[:, 0]
 
     def advance(self, tokens: int) -> None:
-        """The `tokens` columns behind the committed ones are committed now."""
+        """Commits the `tokens` columns after those already committed."""
         self.starts = self.starts + tokens
         self._next = self._next + tokens
 

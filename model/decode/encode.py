@@ -48,7 +48,7 @@ class EncodedPrompts:
         return backbone.hidden(self.embeds, self.positions, mask, cache.prefill(slots, self.columns))
 
     def prefill_logits(self, backbone: Backbone, cache: BlockCache, slots: Tensor | slice) -> Tensor:
-        """As `prefill`: the logits `[S, V]` behind each prompt's last token."""
+        """As `prefill`: the logits `[S, V]` after each prompt's last token."""
         hidden = self.prefill(backbone, cache, slots)
         return backbone.head(hidden[torch.arange(len(hidden), device=hidden.device), self.starts - 1])
 

@@ -42,7 +42,7 @@ class Method(StrEnum):
         return cls.AUTOREGRESSIVE if stage is Stage.AR else cls.FUSED
 
 
-# backbone, cache, slots, options, first of the B spare columns behind every slot's room
+# backbone, cache, slots, options, first of the B spare columns after every slot's columns
 Step = Callable[[Backbone, BlockCache, Slots, DecodeOptions, int], None]
 
 

@@ -1,1 +1,1 @@
-"""What a network is worth: tables, figures, perplexity."""
+"""How good a network is: tables, figures, perplexity."""

@@ -44,7 +44,7 @@ def extra_scores(
             module = importlib.import_module(package)
         except ImportError as error:
             raise ExtraMetricError(
-                f"{name} needs the package {package}; install it beside this one"
+                f"{name} needs the package {package}; install it in the same environment"
             ) from error
         os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}  # nothing is downloaded
         scores[name] = measure(module, path, texts, references)

@@ -101,7 +101,7 @@ def step_seconds(backbone: Backbone, prompt: int, answer: int, block: int, batch
 
 
 def count_shapes(backbone: Backbone, prompt: int, answer: int, block: int) -> dict[str, Mapping[str, float]]:
-    """The comparison at a network's own shape, with torch's count beside it, and at the paper's."""
+    """The comparison at a network's own shape, together with torch's count, and at the paper's."""
     own = compare(TextShape.of(backbone.shape), prompt, answer, block)
     rad = measured_flops(backbone, prompt + 2 * answer, answer)
     full = measured_flops(backbone, 2 * (prompt + answer), answer)

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.evaluate.deltas import apply_delta, save_delta
+from model.evaluate.deltas import DeltaError, apply_delta, save_delta
 from model.network.backbone import Backbone
-from model.network.checkpoint import Checkpoint, load_checkpoint
+from model.network.checkpoint import Checkpoint, load_checkpoint, write_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.tokenizer import ReportTokenizer
 
@@ -93,9 +93,25 @@ class SeedRun:
 
 
 def seed_runs(folder: Path) -> list[Path]:
-    """The runs `seed-N` below a folder whose ECHO is finished, by number."""
+    """The runs `seed-N` in a folder whose ECHO is finished, by number."""
     found = [run for run in folder.glob("seed-*") if (run / _STAGES["echo"] / "done").exists()]
     return sorted(found, key=lambda run: (len(run.name), run.name))
+
+
+def unpack_baseline(shipped: Path, name: str, folder: Path) -> Path:
+    """Writes a baseline of the shipped checkpoint as a checkpoint of its own, to train on from; returns it.
+
+    Raises: DeltaError where there is no baseline of that name.
+    """
+    known = sorted(file.stem for file in (shipped / BASELINES).glob("*.safetensors"))
+    kind = name.partition("-")[0]
+    subjects = Subjects(shipped)
+    stage = Stage(kind) if kind in ("ar", "base", "t3d") else Stage.ECHO
+    found = subjects.get(name, stage, subjects.shipped.config.block_size) if name in known else None
+    if found is None:
+        raise DeltaError(f"{shipped} has no baseline {name!r}; it has {known}")
+    write_checkpoint(folder, found.backbone.network.state_dict(), found.config, found.tokenizer)
+    return folder
 
 
 def _notes(directory: Path) -> dict[str, str]:

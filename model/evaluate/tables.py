@@ -118,6 +118,21 @@ ROWS: tuple[TableRow, ...] = (
     ),
 )
 
+# What is compared over seeds: T3D in the steps that it was trained for, and in those of the first table.
+SEED_ROWS = tuple(
+    row
+    for row in ROWS
+    if row.name
+    in (
+        "AR",
+        "Base multi-step blk8",
+        "Naive one-step blk8",
+        "ECHO blk8",
+        "T3D blk8, 2 a step",
+        "T3D blk8, 4 a step",
+    )
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:

@@ -26,7 +26,7 @@ class KeyValueStore(Protocol):
 class BlockCache:
     """Keys and values of `slots` reports, `[layers, slots, KV heads, capacity, head dim]` each.
 
-    capacity: tokens per slot, the scratch behind the last block included.
+    capacity: tokens per slot, including the scratch columns after the last block.
     """
 
     def __init__(

@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 MODEL_TYPE = "qwen2_5_vl"
-_LARGEST = 10_000_000  # of any size: more is a mistake, and a skeleton of it would not be built in minutes
+_LARGEST = 10_000_000  # of any size; a larger one is an error, and building its skeleton would take minutes
 _MOST_LAYERS = 1_000
 
 
 def type_problems(values: Mapping[str, Any], types: Mapping[str, Any]) -> list[str]:
-    """Values of a JSON object whose type is not the declared one; booleans are no numbers."""
+    """Values of a JSON object whose type is not the declared one; booleans do not count as numbers."""
     problems = []
     for name, value in values.items():
         try:
@@ -46,6 +46,28 @@ def size_problems(sizes: Mapping[str, Any], tokens: Mapping[str, Any]) -> list[s
         if sizes[whole] % sizes[part]:
             wrong.append(f"{whole} {sizes[whole]} is no multiple of {part} {sizes[part]}")
     return wrong
+
+
+def decoder_problems(network: Mapping[str, Any]) -> list[str]:
+    """What the decoder here would silently do otherwise than a `config.json` asks for.
+
+    network: as `config.json` has it, with sizes that are known to be right.
+    """
+    text: Mapping[str, Any] = network.get("text_config") or network
+    problems = []
+    if text.get("use_sliding_window") or "sliding_attention" in (text.get("layer_types") or ()):
+        problems.append("it asks for sliding-window attention in the decoder, which is not supported")
+    rope = text.get("rope_parameters") or text.get("rope_scaling")
+    rope = rope if isinstance(rope, Mapping) else {}
+    sections, half = rope.get("mrope_section"), text["hidden_size"] // text["num_attention_heads"] // 2
+    known = sections if isinstance(sections, list) and all(_whole(one, 1) for one in sections) else []
+    if len(known) != 3 or sum(known) != half:
+        problems.append(
+            f"rope_scaling.mrope_section is {_short(sections)}; it must be three sections of together {half}"
+        )
+    if "rope_type" not in rope and rope.get("type", "mrope") not in ("mrope", "default"):
+        problems.append(f"rope_scaling states the type {rope['type']!r}; state it as rope_type too")
+    return problems
 
 
 def _whole(value: object, least: int) -> bool:

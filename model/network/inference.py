@@ -152,7 +152,7 @@ def _norm(module: Any) -> Callable[[Tensor], Tensor]:
 
 
 def _giving_up(layers: nn.ModuleList) -> Iterator[Any]:
-    """The layers one after the other; each is freed before the next one is taken."""
+    """The layers in turn; each is freed before the next is taken."""
     while layers:
         yield layers[0]
         del layers[0]

@@ -25,7 +25,9 @@ from model.network.config import (
     SizePolicy,
     Stage,
 )
+from model.network.config_check import decoder_problems
 from model.network.inspection import CONFIG, SIDECAR, TOKENIZER
+from model.network.published_files import ImageBounds, image_bounds, remedy
 from model.network.tokenizer import MASK, TURN_END
 
 # The mask token as other vendors spell it.
@@ -33,6 +35,7 @@ _KNOWN_MASKS = (MASK, "<|MASK|>")
 _QWEN_SYSTEM = "You are a helpful assistant."
 # The processor's own bounds in the published preprocessor_config.json, and the budget of the published ECHO.
 _QWEN_PIXELS, _ECHO_PIXELS = 1280 * 28 * 28, 2_250_000
+_LEAST_PIXELS = 56 * 56
 _ECHO_PROMPTS = {
     "en": "Review this chest X-ray and write a report.Use this format: Findings: {}, Impression: {}.",
     "zh": "这是一组胸部X光图像，请生成一份医学报告，包括所见和结论。以以下格式返回报告：所见：{} 结论：{}。",
@@ -71,7 +74,7 @@ def initialise(directory: Path, choices: Choices, *, overwrite: bool = False) ->
     """
     if (directory / SIDECAR).exists() and not overwrite:
         raise InitError(f"{directory} has {SIDECAR} already; nothing was changed (--overwrite replaces it)")
-    network, tokenizer = _read(directory)
+    network, tokenizer, bounds = _read(directory)
     found = next((mask for mask in _KNOWN_MASKS if tokenizer.token_to_id(mask) is not None), None)
     published = found == "<|MASK|>"
     said = [
@@ -88,7 +91,7 @@ def initialise(directory: Path, choices: Choices, *, overwrite: bool = False) ->
         )
     else:
         said.append(f"mask token      {found} is token {mask} already")
-    config = _config(network, tokenizer, mask, choices, published=published, name=directory.name)
+    config = _config(network, tokenizer, mask, choices, bounds, published=published, name=directory.name)
     said += _described(config)
     _write(directory / CONFIG, network)
     tokenizer.save(str(directory / TOKENIZER))
@@ -96,18 +99,23 @@ def initialise(directory: Path, choices: Choices, *, overwrite: bool = False) ->
     return said
 
 
-def _read(directory: Path) -> tuple[dict[str, Any], Tokenizer]:
+def _read(directory: Path) -> tuple[dict[str, Any], Tokenizer, ImageBounds]:
     try:
         network = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-        NetworkShape.of(network)
-        tokenizer = Tokenizer.from_file(str(directory / TOKENIZER))
+        shape = NetworkShape.of(network)
+        bounds = image_bounds(directory, shape)
+        if problems := decoder_problems(network):
+            raise ConfigError("; ".join(problems))
     except FileNotFoundError as error:
-        raise InitError(f"{directory} has no {Path(str(error.filename)).name}: it is no base") from error
+        raise InitError(f"{directory} has no {CONFIG}, so it is no base{remedy(directory)}") from error
     except (ValueError, ConfigError) as error:
-        raise InitError(f"{CONFIG} of {directory} cannot be used: {error}") from error
+        raise InitError(f"{directory} cannot be used: {error}{remedy(directory)}") from error
+    try:
+        tokenizer = Tokenizer.from_file(str(directory / TOKENIZER))
     except Exception as error:  # the tokenizer library raises nothing narrower
-        raise InitError(f"{TOKENIZER} of {directory} is missing or no tokenizer: {error}") from error
-    return network, tokenizer
+        reason = f"{TOKENIZER} of {directory} is missing or no tokenizer ({error})"
+        raise InitError(reason + remedy(directory)) from error
+    return network, tokenizer, bounds
 
 
 def _grow(network: dict[str, Any], tokens: int) -> bool:
@@ -124,6 +132,7 @@ def _config(
     tokenizer: Tokenizer,
     mask: int,
     choices: Choices,
+    bounds: ImageBounds,
     *,
     published: bool,
     name: str,
@@ -136,6 +145,9 @@ def _config(
     end = tokenizer.token_to_id(TURN_END)
     if end is None:
         raise InitError(f"the tokenizer has no {TURN_END}: is it Qwen's?")
+    # A base's processor may state far more than a radiograph needs, but never less than the base has seen.
+    budget = _ECHO_PIXELS if published else min(bounds.most or _QWEN_PIXELS, _QWEN_PIXELS)
+    most = choices.max_pixels or budget
     try:
         return ModelConfig(
             network=network,
@@ -156,7 +168,8 @@ def _config(
             system=_QWEN_SYSTEM if choices.chat_template else "",
             chat_template=choices.chat_template,
             size_policy=choices.size_policy or SizePolicy.ASPECT,
-            max_pixels=choices.max_pixels or (_ECHO_PIXELS if published else _QWEN_PIXELS),
+            max_pixels=most,
+            min_pixels=min(bounds.least or _LEAST_PIXELS, most),
             name=choices.name or name,
             licence=choices.licence,
         )

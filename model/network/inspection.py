@@ -12,6 +12,8 @@ from typing import Any
 from model.errors import ConfigError
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig, SizePolicy
+from model.network.config_check import decoder_problems
+from model.network.published_files import remedy
 from model.network.tokenizer import ReportTokenizer
 from model.network.weights import FLOAT_TYPES, StoredWeights, scan_weights, weights_sha256
 
@@ -65,6 +67,8 @@ def inspect_checkpoint(directory: Path, sidecar: Mapping[str, Any] | None = None
     tokenizer = _read_tokenizer(directory, problems)
     weights = scan_weights(directory)
     problems += weights.problems
+    if hint := remedy(directory) if problems else "":
+        problems.append(f"{directory.name}{hint}")
     notes: list[str] = []
     if config is not None:
         problems += _tensor_problems(config, weights, notes)
@@ -159,6 +163,8 @@ def _tensor_problems(config: ModelConfig, weights: StoredWeights, notes: list[st
         expected = Backbone.tensor_shapes(config.network)
     except ConfigError as error:
         return [str(error)]
+    if asked := decoder_problems(config.network):
+        return [f"{CONFIG}: {problem}" for problem in asked]
     stored = weights.tensors
     problems = []
     missing = [name for name in expected if name not in stored]

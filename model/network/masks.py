@@ -38,7 +38,7 @@ def prompt_mask(
 def prefill_block_mask(
     valid: Tensor, attention: PromptAttention, block_size: int, answered: Tensor | None = None
 ) -> Tensor:
-    """Mask of a prefill that carries the next block of `block_size` masks behind the padded rows.
+    """Mask of a prefill that carries the next block of `block_size` masks after the padded rows.
 
     The rows attend as they do without the block; the block sees its row and itself. Arguments as in
     `prompt_mask`. Returns bool `[S, P + block_size, P + block_size]`.
@@ -103,7 +103,7 @@ def rad_mask_batch(
 def block_mask(starts: Tensor, width: int, capacity: int) -> Tensor:
     """Mask of one block against the cache: it sees the slot's `starts` cached tokens and itself.
 
-    starts: int `[S]`, tokens already in each slot; the block of `width` tokens is written behind them.
+    starts: int `[S]`, tokens already in each slot; the block of `width` tokens is written after them.
     Returns bool `[S, width, capacity]`.
     """
     key = torch.arange(capacity, device=starts.device)
@@ -114,7 +114,7 @@ def block_mask(starts: Tensor, width: int, capacity: int) -> Tensor:
 def visible_block_mask(visible: Tensor, width: int) -> Tensor:
     """As `block_mask` for rows that are all filled to one length k, some of it padding.
 
-    visible: bool `[S, k]`, what of it a block may see beside itself. Returns bool `[S, width, k + width]`.
+    visible: bool `[S, k]`, what a block may see besides itself. Returns bool `[S, width, k + width]`.
     """
     own = torch.ones(len(visible), width, dtype=torch.bool, device=visible.device)
     return torch.cat([visible, own], dim=1)[:, None].expand(-1, width, -1)

@@ -42,7 +42,7 @@ def mrope_positions(
 
 
 def next_positions(positions: Tensor, valid: Tensor) -> Tensor:
-    """The position of the first token behind each prompt: int `[S]`, from `[3, S, P]` and `[S, P]`."""
+    """The position of the first token after each prompt: int `[S]`, from `[3, S, P]` and `[S, P]`."""
     return positions.masked_fill(~valid, -1).amax(dim=(0, 2)) + 1
 
 

@@ -27,8 +27,8 @@ LONGEST_CONTEXT = 128
 MOST_IMAGES = 2  # one frontal, one lateral
 
 # The statistics that Qwen2.5-VL's vision tower was trained with (those of CLIP), per RGB channel.
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -165,8 +165,8 @@ def _patchify_equal(images: Tensor, config: ModelConfig) -> tuple[Tensor, Tensor
     grid = torch.tensor([[1, rows, columns]]).expand(count, 3)
     tiles = images.reshape(count, rows // merge, merge, patch, columns // merge, merge, patch)
     tiles = tiles.permute(0, 1, 4, 2, 5, 3, 6).reshape(-1, 1, 1, patch * patch)  # [patches, 1, 1, p*p]
-    mean = torch.tensor(_MEAN, device=images.device)[:, None, None]
-    std = torch.tensor(_STD, device=images.device)[:, None, None]
+    mean = torch.tensor(IMAGE_MEAN, device=images.device)[:, None, None]
+    std = torch.tensor(IMAGE_STD, device=images.device)[:, None, None]
     channels = (tiles - mean) / std  # [patches, C, 1, p*p]
     return channels.expand(-1, -1, frames, -1).flatten(1), grid
 

@@ -40,7 +40,7 @@ class WordOrder:
         return ""
 
     def save(self, directory: Path) -> Path:
-        """Write it beside the weights of a checkpoint."""
+        """Write it next to the weights of a checkpoint."""
         followers: dict[str, list[str]] = {}
         for first, second in sorted(self.pairs):
             followers.setdefault(first, []).append(second)

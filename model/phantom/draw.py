@@ -1,4 +1,4 @@
-"""Draws phantom studies: a body, an exposure, and findings that can stand beside each other."""
+"""Draws phantom studies: a body, an exposure, and findings that can occur together."""
 
 from __future__ import annotations
 

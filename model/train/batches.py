@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,15 @@ class ExampleSet(Protocol):
 
     def finish_check(self) -> None:
         """Waits until every example is known to be good. Raises: DataError where the run must not count."""
+        ...
+
+    @property
+    def undecodable(self) -> frozenset[int]:
+        """The examples whose images could not be decoded; another example replaces each of them."""
+        ...
+
+    def skip_undecodable(self, places: Iterable[int]) -> None:
+        """Takes over what another process, or an earlier run, knows of undecodable images."""
         ...
 
     def identity(self) -> str:
@@ -180,7 +189,7 @@ class Collator:
     def answers(self, sequences: Sequence[Sequence[int]]) -> Answers:
         """Pads answers with end-of-text; the pads of an answer's last block are valid, later ones are not.
 
-        A cut answer has no end-of-text, and its last block is whole: nothing behind it is valid.
+        A cut answer has no end-of-text, and its last block is whole: nothing after it is valid.
         """
         block = self.block_size
         needed = [-(-len(sequence) // block) * block for sequence in sequences]

@@ -40,8 +40,8 @@ class JsonLinesData(ConfigSection):
 
     bad_lines: `refuse` ends the run with the number and reason of the bad lines; `skip` trains on the next
     good line instead of a bad one and reports how many there were. The first 5,000 lines are checked before
-    the first step, the others while the run goes on. most_skipped: the share of bad lines above which a run
-    that skips them ends all the same. limit: read only so many lines from the start.
+    the first step, the others while the run continues. most_skipped: the share of bad lines above which even
+    a run that skips them ends. limit: read only so many lines from the start.
     """
 
     file: Path
@@ -101,7 +101,7 @@ class StageConfig(ConfigSection):
 
 
 class LabelsConfig(StageConfig):
-    """The vision tower's auxiliary stage; frontal images alone teach it most for their price."""
+    """The vision tower's auxiliary stage; frontal images alone are the most cost-effective."""
 
     frontal_only: bool = True
 
@@ -126,10 +126,10 @@ class RolloutConfig(ConfigSection):
     top: int = Field(8, gt=0)
     legal_only: bool = True
     teacher: str = "rad"
-    # Whose one-step drafts of the teacher's blocks are kept where they are broken, as DCD's context: the
-    # student then learns to continue behind them. None: the context is the teacher's own blocks.
+    # The network whose one-step drafts of the teacher's blocks, where broken, become DCD's context: the
+    # student then learns to continue after them. None: the context is the teacher's own blocks.
     student: str | None = None
-    lead: float = Field(0.0, ge=0)  # how much the student's preference counts beside the teacher's
+    lead: float = Field(0.0, ge=0)  # weight of the student's preference relative to the teacher's
 
     @model_validator(mode="after")
     def _leads_with_a_student(self) -> Self:
@@ -196,7 +196,7 @@ class TrainingConfig(ConfigSection):
     @model_validator(mode="after")
     def _settings_have_effect(self) -> Self:
         if self.network is not None and self.start is not None:
-            raise ValueError("network has no effect beside start: a checkpoint has its own sizes")
+            raise ValueError("network has no effect together with start: a checkpoint has its own sizes")
         if self.distillation is not None and not (self.rollout or self.dcd or self.t3d):
             raise ValueError("distillation has no effect without rollout, dcd or t3d")
         if self.labels is not None and self.data.json_lines is not None:

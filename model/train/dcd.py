@@ -1,4 +1,4 @@
-"""DCD, direct conditional distillation: a student that says in one forward what the teacher says in several.
+"""DCD, direct conditional distillation: a student decodes in one forward what a teacher decodes in several.
 
 For every position the teacher's distribution is kept at the step at which it committed that position,
 conditioned on what was revealed by then, so that all targets of a block belong to one coherent

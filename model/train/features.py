@@ -75,6 +75,8 @@ class StoredTokens:
             if chunk % processes.count == processes.rank and not self._index(chunk).exists():
                 self._compute(chunk, backbone, examples, collator)
         processes.wait()
+        for file in self._folder.glob("*.undecodable.npy"):
+            examples.skip_undecodable(np.load(file).tolist())
 
     def rows(self, indices: Sequence[int]) -> tuple[list[Tensor], list[Sizes]]:
         tokens, sizes = [], []
@@ -100,6 +102,8 @@ class StoredTokens:
                 flat = [side for size in _sizes(own) for side in size]
                 counts[row, : 1 + len(flat)] = [len(tokens), *flat]
         np.save(self._folder / f"{chunk:06}.tokens.npy", np.concatenate(parts))
+        if known := examples.undecodable:
+            np.save(self._folder / f"{chunk:06}.undecodable.npy", np.array(sorted(known)))
         fresh = self._index(chunk).with_suffix(".new.npy")
         np.save(fresh, counts)
         fresh.rename(self._index(chunk))

@@ -22,7 +22,7 @@ def generate(
     *,
     max_tokens: int = 256,
 ) -> Tensor:
-    """The most probable token after the other, until every answer has ended: int [B, R].
+    """Appends the most probable token until every answer has ended: int [B, R].
 
     Args as in `model.train.rollout.roll_out`. Behind an answer's end stands end-of-text.
     """

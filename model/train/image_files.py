@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from model.errors import ModelError
 
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_MOST_PIXELS = 50_000_000  # of a radiograph; more is a mistake or an attack
+_MOST_PIXELS = 50_000_000  # no radiograph has more; a larger file is an error or an attack
 
 
 class ImageFileError(ModelError):
@@ -31,11 +33,13 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         with Image.open(path) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
                 raise ImageFileError(f"image {path.name!r} has more than {_MOST_PIXELS:,} pixels")
-            if opened.mode in _WIDE:
-                return _stretched(np.asarray(opened))
-            if opened.mode == "F":
-                raise ImageFileError(f"image {path.name!r} holds fractions, not 8- or 16-bit grey values")
-            return np.asarray(opened.convert("L"), dtype=np.uint8)
+            if problem := _unusable(opened):
+                raise ImageFileError(f"image {path.name!r} {problem}")
+            upright = ImageOps.exif_transpose(opened)
+            if opened.mode not in _WIDE:
+                return np.asarray(upright.convert("L"), dtype=np.uint8)
+            values = _stretched(np.asarray(upright))
+            return 65535 - values if _white_is_zero(opened) else values
     except FileNotFoundError as error:
         raise ImageFileError(f"image {path.name!r} is not there") from error
     except UnidentifiedImageError as error:
@@ -47,6 +51,23 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         raise ImageFileError(f"image {path.name!r} is no PNG, JPEG or TIFF file") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageFileError(f"image {path.name!r} cannot be decoded ({type(error).__name__})") from error
+
+
+def _unusable(opened: ImageFile) -> str:
+    """Why an image is not read, after its name; empty where it is."""
+    if frames := getattr(opened, "n_frames", 1) - 1:
+        return f"holds {1 + frames} frames; a study lists one file for each image"
+    if opened.mode == "F":
+        return "holds fractions, not 8- or 16-bit grey values"
+    # Pillow keeps the upper eight bits of such a file, which a detector's twelve leave nearly empty.
+    if opened.mode not in _WIDE and any(";16" in str(tile[3]) for tile in opened.tile):
+        return "has 16-bit colour or transparency; save it as 16-bit grey"
+    return ""
+
+
+def _white_is_zero(opened: ImageFile) -> bool:
+    """Whether a TIFF says that its low values are bright; Pillow turns only those of 8 bits."""
+    return isinstance(opened, TiffImageFile) and opened.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def image_problem(path: Path) -> str:

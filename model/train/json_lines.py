@@ -6,7 +6,8 @@ the lines are known; a line is parsed when its study is drawn, and its images ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from model.train.config import JsonLinesData
 from model.train.image_files import ImageFileError, read_image
 from model.train.line_check import LineReader
 from model.train.line_index import DataError, index_lines
-from model.train.line_watch import LineWatch
+from model.train.line_watch import LineWatch, Say
 from model.train.study_line import answer_of, comparison_of, views_of
 
 
@@ -28,16 +29,18 @@ class JsonLinesExamples(Sequence[Example]):
     draws depends on the file alone and not on how far the check has come.
     """
 
-    def __init__(self, reader: LineReader, *, skip: bool, watch: LineWatch | None = None) -> None:
-        self._reader, self._skip, self._watch = reader, skip, watch
+    def __init__(
+        self, reader: LineReader, data: JsonLinesData, say: Say, *, watch: LineWatch | None = None
+    ) -> None:
+        self._reader, self._data, self._say, self._watch = reader, data, say, watch
         self._file, self._index = reader.file, reader.index
+        self._undecodable: set[int] = set()  # places of lines
+        self._leaving_out = threading.Lock()  # several threads prepare steps
         found = self._file.stat()
         self._identity = f"{self._file.resolve()} {found.st_size} {found.st_mtime_ns}"
 
     @classmethod
-    def open(
-        cls, data: JsonLinesData, say: Callable[[str], None] = lambda _: None, *, watched: bool = True
-    ) -> Self:
+    def open(cls, data: JsonLinesData, say: Say = lambda _: None, *, watched: bool = True) -> Self:
         """Indexes a file and begins to check it.
 
         say: receives a line where lines are skipped. watched: whether this process checks the lines; one of
@@ -49,34 +52,51 @@ class JsonLinesExamples(Sequence[Example]):
             raise DataError(f"{data.file} has no line to train on")
         reader = LineReader(data.file, index)
         watch = LineWatch(reader, data, say) if watched else None
-        return cls(reader, skip=data.bad_lines == "skip", watch=watch)
+        return cls(reader, data, say, watch=watch)
 
     def __len__(self) -> int:
         return len(self._index)
 
     def __getitem__(self, index: int) -> Example:  # type: ignore[override]
-        """A study with its images.
+        """A study with its images; where bad lines are skipped, one whose images can be decoded.
 
-        Raises: DataError, naming the line, where it is bad and not to be skipped, where an image cannot be
-        decoded, or where the check of the file has failed meanwhile.
+        Raises: DataError, naming the line, where it is bad or an image cannot be decoded and it is not to be
+        skipped, where too many are, or where the check of the file has failed meanwhile.
         """
-        number, record = self._record(index)
-        try:
-            images = tuple(read_image(self._file.parent / name) for name in record["images"])
-        except ImageFileError as error:
-            raise DataError(f"{self._file}, line {number}: {error}") from error
-        return _example(record, images)
+        while True:
+            place, record = self._record(index)
+            try:
+                images = tuple(read_image(self._file.parent / name) for name in record["images"])
+            except ImageFileError as error:
+                problem = f"{self._file}, line {self._index.numbers[place]}: {error}"
+                if self._data.bad_lines != "skip":
+                    raise DataError(problem) from error
+                self._leave_out(place, problem)
+            else:
+                return _example(record, images)
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
 
     def without_images(self, index: int) -> Example:
-        """A study with its texts alone: no image is opened."""
+        """A study with its texts alone: no image is opened.
+
+        It is the study that `[index]` gives once that has been asked for its images.
+        """
         return _example(self._record(index)[1], ())
 
     def answer_length(self, index: int) -> int:
-        """Characters of a study's answer."""
-        return len(answer_of(self._record(index)[1]))
+        """Characters of a study's answer; the same before and after its images turn out undecodable."""
+        return len(answer_of(self._record(index, decodable=False)[1]))
+
+    @property
+    def undecodable(self) -> frozenset[int]:
+        """Places of the lines skipped because an image cannot be decoded, as far as they are known."""
+        return frozenset(self._undecodable)
+
+    def skip_undecodable(self, places: Iterable[int]) -> None:
+        """Skips lines whose images another process, or an earlier run, could not decode."""
+        self._undecodable.update(places)
 
     def identity(self) -> str:
         """The file, its size and its time of change when it was opened."""
@@ -87,19 +107,39 @@ class JsonLinesExamples(Sequence[Example]):
         if self._watch is not None:
             self._watch.finish()
 
-    def _record(self, index: int) -> tuple[int, dict[str, Any]]:
-        """The number and content of a line, or of the next good one where bad lines are skipped."""
+    def _record(self, index: int, *, decodable: bool = True) -> tuple[int, dict[str, Any]]:
+        """The place and content of a line, or of the next good one where bad lines are skipped.
+
+        decodable: also skips the lines whose images are known to be damaged.
+        """
         if self._watch is not None:
             self._watch.require()
         count = len(self._index)
-        for place in range(index, index + count):
-            problem, record = self._reader.study(place % count)
-            number = int(self._index.numbers[place % count])
+        for place in (number % count for number in range(index, index + count)):
+            if decodable and place in self._undecodable:
+                continue
+            problem, record = self._reader.study(place)
             if not problem:
-                return number, record
-            if not self._skip:
-                raise DataError(f"{self._file}, line {number}: {problem}")
+                return place, record
+            if self._data.bad_lines != "skip":
+                raise DataError(f"{self._file}, line {self._index.numbers[place]}: {problem}")
         raise DataError(f"{self._file} has no line to train on")
+
+    def _leave_out(self, place: int, problem: str) -> None:
+        """Skips a line from now on. Raises: DataError where that makes too many."""
+        with self._leaving_out:
+            if place in self._undecodable:
+                return
+            self._undecodable.add(place)
+            self._say(f"{problem}; the next good line is used instead")
+            known = frozenset() if self._watch is None else self._watch.skipped
+            skipped = known | {int(self._index.numbers[place]) for place in self._undecodable}
+        if len(skipped) > self._data.most_skipped * len(self._index):
+            raise DataError(
+                f"{problem}; {len(skipped)} of {len(self._index)} lines are bad, more than the share that "
+                f"may be skipped (most_skipped: {self._data.most_skipped}); "
+                f"echo-model data check --images {self._file} names all of them"
+            )
 
 
 def _example(record: dict[str, Any], images: tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]) -> Example:

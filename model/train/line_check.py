@@ -1,6 +1,6 @@
 """Whether every line of a data file can be trained on: checked line by line, in the background of a run.
 
-A large file takes minutes on a slow disk, so a run does not wait for it. What was found is kept beside the
+A large file takes minutes on a slow disk, so a run does not wait for it. The verdict is stored next to the
 file (`NAME.checked`) and holds as long as the file has the same size and time of change.
 """
 
@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from model.train.image_files import image_problem
 from model.train.line_index import LineIndex
@@ -22,7 +22,13 @@ from model.train.study_line import line_problem
 _SHOWN = 20  # bad lines that a message names
 _SUFFIX = ".checked"
 
-Bad = tuple[int, str]  # a line's number and what is wrong with it
+
+class Bad(NamedTuple):
+    """A line's number and what is wrong with it. repeated: nothing but that its id is an earlier line's."""
+
+    number: int
+    reason: str
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ def missing_image(folder: Path, record: dict[str, Any]) -> str:
     """Says which image of a study is not there; empty where all are."""
     for name in record["images"]:
         if not os.path.isfile(os.path.join(folder, name)):
-            return f"image {name!r} is not there"
+            return f"image {name[:100]!r} is not there"
     return ""
 
 
@@ -69,14 +75,18 @@ def check_lines(reader: LineReader, *, open_images: bool = False) -> Iterator[Ba
     for place in range(len(reader.index)):
         number = int(reader.index.numbers[place])
         problem, record = reader.study(place)
-        problem = problem or _repeated(record, number, ids)
         if open_images and not problem:
             problem = _damaged(reader.file.parent, record)
-        yield (number, problem) if problem else None
+        if problem:
+            yield Bad(number, problem)
+        else:
+            first = ids.setdefault(str(record["id"]), number)
+            reason = f"id {record['id']!r} is that of line {first}"
+            yield Bad(number, reason, repeated=True) if first != number else None
 
 
 def check_file(reader: LineReader, *, open_images: bool = False) -> Verdict:
-    """Checks a file from end to end and keeps the verdict beside it."""
+    """Checks a file from end to end and stores the verdict next to it."""
     bad = tuple(found for found in check_lines(reader, open_images=open_images) if found is not None)
     verdict = Verdict(lines=len(reader.index), bad=bad)
     keep_verdict(reader.file, verdict)
@@ -90,24 +100,19 @@ def _damaged(folder: Path, record: dict[str, Any]) -> str:
     return ""
 
 
-def _repeated(record: dict[str, Any], number: int, ids: dict[str, int]) -> str:
-    first = ids.setdefault(str(record["id"]), number)
-    return f"id {record['id']!r} is that of line {first}" if first != number else ""
-
-
 def kept_verdict(file: Path) -> Verdict | None:
     """The verdict of an earlier check of the file as it is now."""
     try:
         kept = json.loads(_beside(file).read_text(encoding="utf-8"))
         if kept["file"] != _state(file):
             return None
-        return Verdict(lines=kept["lines"], bad=tuple((number, reason) for number, reason in kept["bad"]))
+        return Verdict(lines=kept["lines"], bad=tuple(Bad(*entry) for entry in kept["bad"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none was kept, or an interrupted check left half of one
 
 
 def keep_verdict(file: Path, verdict: Verdict) -> None:
-    """Keeps a verdict beside its file; in a folder that cannot be written to, the next run checks again."""
+    """Stores a verdict next to its file; if the folder is not writable, the next run checks again."""
     content = {"file": _state(file), "lines": verdict.lines, "bad": verdict.bad}
     with contextlib.suppress(OSError):
         _beside(file).write_text(json.dumps(content), encoding="utf-8")
@@ -125,7 +130,7 @@ def _state(file: Path) -> list[int]:
 
 def listed(bad: Sequence[Bad]) -> str:
     """Bad lines, one under the other, the first of them where there are many."""
-    lines = [f"  line {number}: {reason}" for number, reason in bad[:_SHOWN]]
+    lines = [f"  line {one.number}: {one.reason}" for one in bad[:_SHOWN]]
     if len(bad) > _SHOWN:
         lines.append(f"  and {len(bad) - _SHOWN} more")
     return "\n".join(lines)

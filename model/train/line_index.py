@@ -56,7 +56,7 @@ def index_lines(file: Path, limit: int | None = None) -> LineIndex:
 
 
 def _line_stops(stream: BinaryIO, limit: int | None) -> NDArray[np.int64]:
-    """The byte offset behind each line, of at most `limit` lines."""
+    """The byte offset of the end of each line, for at most `limit` lines."""
     found: list[NDArray[np.int64]] = []
     size = seen = 0
     while (limit is None or seen < limit) and (chunk := stream.read(_CHUNK)):

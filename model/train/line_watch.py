@@ -1,4 +1,4 @@
-"""The check of a training file while the run goes on: ends it, or counts and reports what is skipped."""
+"""Checks a training file during the run: ends the run, or counts and reports what is skipped."""
 
 from __future__ import annotations
 
@@ -45,9 +45,14 @@ class LineWatch:
             self._start()
 
     def require(self) -> None:
-        """Raises: DataError with number and reason of the bad lines, where the run must not go on."""
+        """Raises: DataError with number and reason of the bad lines, if the run must not continue."""
         if self._failure is not None:
             raise DataError(self._failure)
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        """The numbers of the lines that are skipped, as far as the check has come."""
+        return frozenset(one.number for one in list(self._bad) if not one.repeated)
 
     def finish(self) -> None:
         """Waits for the check to end. Raises: as `require`."""
@@ -91,21 +96,31 @@ class LineWatch:
     def _conclude(self) -> None:
         """Reports what the whole check found."""
         self._judge("")
-        if self._bad and self._failure is None:
-            count = f"{len(self._bad)} of {self._lines} lines are skipped"
-            self._say(f"{self._reader.file}: {count}:\n{listed(self._bad)}")
+        if not self._bad or self._failure is not None:
+            return
+        skipped = [one for one in self._bad if not one.repeated]
+        repeated = [one for one in self._bad if one.repeated]
+        if skipped:
+            self._say(
+                f"{self._reader.file}: {len(skipped)} of {self._lines} lines are skipped:\n{listed(skipped)}"
+            )
+        if repeated:
+            self._say(
+                f"{self._reader.file}: {len(repeated)} of {self._lines} lines repeat the id of another; "
+                f"they are used:\n{listed(repeated)}"
+            )
 
     def _judge(self, when: str) -> None:
         """Decides whether the run must end."""
         if not self._bad:
             return
-        found = (
-            f"{self._reader.file} has {when}{len(self._bad)} of {self._lines} lines that cannot be trained on"
-        )
-        if self._data.bad_lines == "refuse":
-            self._failure = f"{found}; correct them, or set bad_lines: skip:\n{listed(self._bad)}"
-        elif len(self._bad) > self._data.most_skipped * self._lines:
+        refused = self._data.bad_lines == "refuse"
+        bad = [one for one in self._bad if refused or not one.repeated]
+        found = f"{self._reader.file} has {when}{len(bad)} of {self._lines} lines that cannot be trained on"
+        if refused:
+            self._failure = f"{found}; correct them, or set bad_lines: skip:\n{listed(bad)}"
+        elif len(bad) > self._data.most_skipped * self._lines:
             self._failure = (
                 f"{found}, more than the share that may be skipped (most_skipped: "
-                f"{self._data.most_skipped}):\n{listed(self._bad)}"
+                f"{self._data.most_skipped}):\n{listed(bad)}"
             )

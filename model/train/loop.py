@@ -46,8 +46,8 @@ Row = Tensor | list[Tensor]
 class Batch:
     """One process's share of a step's examples.
 
-    rows: cut along dimension 0; a list holds one tensor for each example, of its own size. shared: goes to
-    every part whole. total: examples of the whole step. tokens, images: of this share, for the reported
+    rows: cut along dimension 0; a list holds one tensor per example, of any size. shared: passed
+    whole to every part. total: examples of the whole step. tokens, images: of this share, for the reported
     rates. cut: answers that were cut to the longest that fits.
     """
 
@@ -81,7 +81,7 @@ def _moved(row: Row, device: torch.device) -> Row:
 class TrainingStage(Protocol):
     """What differs between the stages. `objective(batch)` is the part's share of the step's loss.
 
-    layers: the parts of the objective that are gathered one after the other where it is sharded.
+    layers: the parts of the objective that are gathered one at a time when it is sharded.
     """
 
     name: str
@@ -232,6 +232,7 @@ class _Log:
             "loss": loss,
             "norm": norm,
             "rate": rate,
+            "tokens": batch.tokens * count,
             "tokens_per_second": self._tokens / elapsed,
             "images_per_second": self._images / elapsed,
             "waiting": min(1.0, waited / elapsed),

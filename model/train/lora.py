@@ -17,7 +17,7 @@ _ADAPTER = "default"
 
 
 def add_adapters(backbone: Backbone, config: LoraConfig) -> None:
-    """Freezes the network and puts trainable float32 adapters beside the chosen projections.
+    """Freezes the network and adds trainable float32 adapters to the chosen projections.
 
     The second factor starts as zero, so that the network says what it said before.
     """

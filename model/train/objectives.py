@@ -96,8 +96,8 @@ class DcdObjective(TextObjective):
     """DCD: the student's one forward against the teacher's trajectory.
 
     Rows add `drafts` and `steps` [B, R], `top_ids` and `top_probabilities` [B, R, K], the teacher's choice
-    first. A block sees the drafts of the blocks before it, and is to say what the teacher says behind its
-    own blocks: a student goes on behind a draft that it has broken.
+    first. A block sees the drafts of the blocks before it, and learns what the teacher says after its
+    own blocks, so that the student can continue after a broken draft of its own.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Several processes as one: sharded weights (FSDP2), the same loss as one process, states that resume.
+"""Training in several processes: sharded weights (FSDP2), the same loss as one process, states that resume.
 
 What is trained is sharded over the processes, one unit per decoder layer and one for the rest; a frozen
 vision tower is not sharded but kept in the forward's precision by every process. A batch is cut over the
@@ -70,7 +70,7 @@ class Processes:
         return self.rank == 0
 
     def wait(self) -> None:
-        """Returns when every process has come here."""
+        """Returns once every process has reached this call."""
         if self.count > 1:
             dist.barrier()
 
@@ -98,7 +98,7 @@ def shard(
 ) -> None:
     """Shards an objective in place where there are several processes or two precisions.
 
-    layers: the units that are gathered one after the other; the rest of the objective is one unit, present
+    layers: the units that are gathered one at a time; the rest of the objective is one unit, present
     for the whole step. A module of frozen parameters only is left out.
     """
     if processes.count == 1 and precision == "float32":
@@ -107,7 +107,7 @@ def shard(
         param_dtype=getattr(torch, precision), reduce_dtype=torch.float32, cast_forward_inputs=False
     )
     mesh = _mesh(processes)
-    for layer in layers:  # one after the other, so that only one is whole in float32 at a time
+    for layer in layers:  # one at a time, so that only one is whole in float32
         _keep_master(layer)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     inside = {parameter for layer in layers for parameter in layer.parameters()}
@@ -133,7 +133,7 @@ def _mesh(processes: Processes) -> DeviceMesh:
 
 @contextmanager
 def gathered(objective: nn.Module) -> Iterator[None]:
-    """Every weight whole in every process, so that each can decode studies of its own without the others."""
+    """Gathers all weights in every process, so that each can decode its own studies independently."""
     units = [module for module in objective.modules() if isinstance(module, FSDPModule)]
     for unit in units:
         unit.set_reshard_after_forward(False, recurse=False)
@@ -168,7 +168,7 @@ def save_state(objective: nn.Module, optimizers: Sequence[Optimizer], folder: Pa
 
 
 def load_state(objective: nn.Module, optimizers: Sequence[Optimizer], folder: Path) -> None:
-    """Reads what `save_state` wrote, whatever the number of processes then and now."""
+    """Reads what `save_state` wrote, even if the number of processes has changed."""
     state = _state(objective, optimizers)
     with _alone_without_a_word():
         dcp.state_dict_loader.load(state, checkpoint_id=folder, no_dist=not dist.is_initialized())
@@ -183,7 +183,7 @@ def load_state(objective: nn.Module, optimizers: Sequence[Optimizer], folder: Pa
 
 @contextmanager
 def _alone_without_a_word() -> Iterator[None]:
-    """torch warns of every state that a single process writes or reads; that is no mistake here."""
+    """torch warns whenever a single process writes or reads a state; here that is intended."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield

@@ -1,10 +1,10 @@
-"""Phantoms as training examples: rendered once, in chunks, and kept as arrays beside the run."""
+"""Phantoms as training examples: rendered once, in chunks, and stored as arrays next to the run."""
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -57,6 +57,14 @@ class PhantomExamples(Sequence[Example]):
         return len(self._records[index][self._text])
 
     def finish_check(self) -> None:
+        """Nothing: a phantom is never bad."""
+
+    @property
+    def undecodable(self) -> frozenset[int]:
+        """None."""
+        return frozenset()
+
+    def skip_undecodable(self, places: Iterable[int]) -> None:
         """Nothing: a phantom is never bad."""
 
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""What a stage will need before it starts: memory of each process part by part, and time.
+"""What a stage will need: the memory of each process, itemised, and the time.
 
 Memory is counted from the network's sizes: what is kept (weights, gradients, the optimiser's moments), what
 is gathered, and what a forward keeps for its backward. The counts follow the code: RAD's layout, FSDP's
@@ -121,7 +121,7 @@ def _disk(recipe: TrainingConfig, shape: NetworkShape, prompt: int) -> int:
 
 
 def copies_of(config: StageConfig, name: str) -> int:
-    """Noisy copies of the answer beside the clean one."""
+    """Noisy copies of the answer, in addition to the clean one."""
     if name == "ar":
         return 0
     if isinstance(config, RadConfig):
@@ -170,7 +170,7 @@ def _activations(shape: NetworkShape, tokens: int, checkpointed: bool, *, half: 
     norms = 2 * hidden * (small + (2 * 4 if half else 4))
     layer = norms + small * (2 * hidden + 5 * width + 4 * ffn)
     if checkpointed:
-        # The gradients of the layer that runs again stand beside its states.
+        # While a layer is recomputed, its gradients exist together with its states.
         return tokens * (small * hidden * (shape.layers + 1) + layer + small * 3 * ffn)
     return tokens * (layer * shape.layers + small * 3 * ffn)
 

@@ -46,7 +46,7 @@ def publish_demo(
     """Writes a stage's checkpoint to `target`.
 
     Args:
-        recipes: run one after the other.
+        recipes: run in sequence.
         target: the directory that ships.
         branches: the mean of the weights of so many recipes, the last ones, ships.
         stage: the stage to ship.
@@ -84,7 +84,7 @@ def publish_demo(
 
 
 def _last_validation(folder: Path) -> str:
-    """The figures of a stage's last validation, one after the other."""
+    """The figures of a stage's last validation, as one line."""
     last = json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     prefix = "validation_"
     return ", ".join(

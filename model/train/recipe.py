@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,10 +35,14 @@ _SMALL_IMAGE = 168  # px, of a new small network on a user's own images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
-    """The run that finished a stage: how long it took, rendering included, and on what."""
+    """The run that finished a stage: how long it took, rendering included, and on what.
+
+    cpu_seconds: of the first process; on a machine that others use it says more than `seconds`.
+    """
 
     seconds: float
     machine: str
+    cpu_seconds: float | None = None
 
 
 class Recipe:
@@ -88,7 +93,7 @@ class Recipe:
             raise TrainingConfigError(f"the configuration has no section {stage!r}; it has {self.stages()}")
         if self.done(stage):
             return self.folder(stage)
-        started = self._clock()
+        started, worked = self._clock(), time.process_time()
         if stage == "rollout":
             self._roll_out()
         else:
@@ -97,7 +102,11 @@ class Recipe:
         for examples in self._opened.values():
             examples.finish_check()
         if self.processes.first:
-            record = StageRecord(seconds=round(self._clock() - started, 1), machine=_machine(self.processes))
+            record = StageRecord(
+                seconds=round(self._clock() - started, 1),
+                machine=_machine(self.processes),
+                cpu_seconds=round(time.process_time() - worked, 1),
+            )
             (self.folder(stage) / "done").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
         self.processes.wait()
         return self.folder(stage)
@@ -238,7 +247,7 @@ class Recipe:
         return self._opened[data]
 
     def _say(self, text: str) -> None:
-        """Reports what is skipped, and keeps it beside the run."""
+        """Reports what is skipped, and logs it in the run's folder."""
         self._report({"data": text})
         self.config.run.mkdir(parents=True, exist_ok=True)
         with (self.config.run / "skipped.log").open("a", encoding="utf-8") as stream:

@@ -59,10 +59,10 @@ def roll_out(
         max_tokens: longest answer.
         most_steps: a block's last step commits all that is left (1: naive one-step decoding).
         tokens_per_step: the least that a step commits, the surest first.
-        student: whose one-step drafts of the blocks, each behind the teacher's, are kept beside them.
-        lead: how much the student's own leaning counts beside the teacher's: its log-probabilities, times
-            this, are added to the teacher's at every step. Between two readings that are one as good as
-            the other the teacher then follows the student's, and never mixes them.
+        student: its one-step drafts of the blocks, each after the teacher's earlier blocks, are kept too.
+        lead: weight of the student's preference: its log-probabilities, times this, are added to the
+            teacher's at every step. Between two equally good readings the teacher then follows the
+            student's instead of mixing them.
     """
     size = config.block_size
     batch, prompt = prompts["prompt"].shape
@@ -135,7 +135,7 @@ class _Recorder:
         self.forwards = torch.zeros(batch, dtype=torch.long, device=device)
 
     def finish(self, block_size: int) -> Trajectories:
-        """Cuts the batch to its longest answer; everything behind an answer's first end is end-of-text."""
+        """Cuts the batch to its longest answer; everything after an answer's first end is end-of-text."""
         ended = (self.tokens == self._eos).cumsum(dim=1) > 0
         valid = self.steps > 0
         length = max(block_size, int(valid.sum(dim=1).max()))

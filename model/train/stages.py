@@ -272,7 +272,7 @@ class TextStage:
         prompt, response = prompts.shape[1], whole["answer"].shape[1]
         padded = not bool(valid.all())
         pick = slice(None) if padded else slice(0, 1)
-        # Padding behind an answer needs no mask of its own: nothing valid sees a later block.
+        # Padding after an answer needs no mask: nothing valid sees a later block.
         everywhere = torch.ones(len(valid[pick]), response, dtype=torch.bool)
         mask = rad_mask_batch(valid[pick], everywhere, size, self._materials.config.prompt_attention)
         mask = with_copies(mask, prompt, response, copies)
@@ -309,8 +309,10 @@ class ArStage(TextStage):
     def batch(self, step: int, share: range) -> Batch:
         drawn = self.indices(step)
         indices = drawn[share.start : share.stop]
-        answers = self.answers_of(indices)
         rows = self.base_rows(indices)
+        answers = self.answers_of(
+            indices
+        )  # after the images: those of the studies whose images could be decoded
         lengths = torch.tensor([len(answer) for answer in answers])
         longest = int(lengths.max())
         padded = self._materials.collator.answers(answers)
@@ -351,7 +353,10 @@ class RadStage(TextStage):
 
     def batch(self, step: int, share: range) -> Batch:
         drawn = self.indices(step)
-        answers = self.answers_of(drawn)
+        own = self.base_rows(drawn[share.start : share.stop])
+        answers = self.answers_of(
+            drawn
+        )  # after the images: those of the studies whose images could be decoded
         padded = self._materials.collator.answers(answers)
         noise = draw_noise(
             padded.tokens.shape[0],
@@ -366,7 +371,6 @@ class RadStage(TextStage):
             "masked": noise.masked,
             "weight": noise.weight,
         }
-        own = self.base_rows(drawn[share.start : share.stop])
         cut = self.cut_in(answers[share.start : share.stop])
         return self.rad_batch(own, whole, share, noise.masked.shape[1], cut)
 

@@ -32,16 +32,29 @@ def line_problem(line: bytes) -> tuple[str, dict[str, Any]]:
     except json.JSONDecodeError as error:
         hint = "" if line.lstrip().startswith(b"{") else "; each line must be one study, a JSON object"
         return f"not JSON ({error.msg}{hint})", {}
+    except (ValueError, RecursionError):
+        return "not JSON that can be read (nested too deeply, or a number of thousands of digits)", {}
     if not isinstance(record, dict):
         return "not a JSON object", {}
+    # JSON can spell half of a surrogate pair, which no tokenizer and no file takes.
+    if b"\\ud" in line.lower() and _has_lone_surrogate(record):
+        return "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character", {}
     return record_problem(record), record
+
+
+def _has_lone_surrogate(record: dict[str, Any]) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def record_problem(record: dict[str, Any]) -> str:
     """What is wrong with a study; empty where it can be trained on."""
     for key in ("id", "images", "findings", "impression"):
         if key not in record:
-            return f"lacks {key!r}"
+            return f"lacks {key!r}{_hint(record)}"
     unknown = sorted(record.keys() - _KEYS)
     if unknown:
         return f"has the unknown key {unknown[0]!r}"
@@ -58,6 +71,15 @@ def record_problem(record: dict[str, Any]) -> str:
         if record.get(key) is not None and not isinstance(record[key], str):
             return f"{key!r} must be a text"
     return _views_problem(record) or _priors_problem(record.get("priors"))
+
+
+def _hint(record: dict[str, Any]) -> str:
+    """What to do about a line of another common layout, after its problem."""
+    if record.keys() & {"conversations", "messages"}:
+        return ": a conversation; write the answer's report as 'findings' and 'impression'"
+    if record.keys() & {"report", "text"}:
+        return ": split the report into 'findings' and 'impression'"
+    return ""
 
 
 def _names_problem(value: object, name: str, least: int) -> str:

@@ -105,7 +105,7 @@ def collect(
         config: how many, in which batches, at which threshold.
         folder: receives the trajectories and `summary.json`.
         report: receives the progress.
-        student: whose one-step drafts are kept beside the teacher's blocks, of the studies where they are
+        student: whose one-step drafts are kept along with the teacher's blocks for studies where they are
             broken; its vision tower is the teacher's.
 
     Returns:

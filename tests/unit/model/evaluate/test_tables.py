@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model.commands import evaluate as commands
+from model.evaluate.deltas import DeltaError
 from model.evaluate.spread import over_seeds
-from model.evaluate.subjects import FOLDERS, Subjects, store_baseline
+from model.evaluate.subjects import FOLDERS, Subjects, store_baseline, unpack_baseline
 from model.evaluate.tables import ROWS, Measured, Table
 from model.network.backbone import Backbone
-from model.network.checkpoint import save_checkpoint
+from model.network.checkpoint import load_checkpoint, save_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
@@ -34,7 +36,7 @@ def save(
     def write(folder: Path, stage: Stage, block_size: int, seed: int) -> Path:
         config = make_config(stage=stage, block_size=block_size)
         save_checkpoint(folder, make_backbone(config, seed), config, tokenizer)
-        (folder / "done").touch()
+        (folder / "done").write_text('{"seconds": 60.0, "machine": "this one", "cpu_seconds": 30.0}')
         return folder
 
     return write
@@ -98,9 +100,13 @@ def test_rows_of_several_seeds_are_one_with_its_spread(
             save(tmp_path / f"seed-{seed}" / stage, kind, 8, seed)
     save(tmp_path / "seed-2" / "t3d", Stage.T3D, 8, 5)
     save(tmp_path / "seed-3" / "rad", Stage.BASE, 8, 3)  # not finished: it has no ECHO
-    monkeypatch.setattr(commands, "held_out_examples", lambda *_: examples)
+    (tmp_path / "seed-1" / "rad" / "log.jsonl").write_text('{"tokens": 30}\n{"tokens": 10}\n')
+    (tmp_path / "seed-2" / "rad" / "log.jsonl").write_text('{"tokens": 20}\n{"tokens": 10}\n')
+    asked = []
+    monkeypatch.setattr(commands, "held_out_examples", lambda *_: asked.append(1) or examples)
 
     lines = list(commands.measure_seeds(tmp_path, 2, 0, first_seed=700_000, as_json=True))
+    again = list(commands.measure_seeds(tmp_path, 2, 0, first_seed=700_000, as_json=True))
 
     found = json.loads(lines[-1])
     rows = {row["name"]: row for row in found["rows"]}
@@ -110,6 +116,10 @@ def test_rows_of_several_seeds_are_one_with_its_spread(
     assert rows["AR"]["deviation"].keys() == rows["AR"]["mean"].keys()
     assert rows["T3D blk8, 4 a step"]["deviation"] == {}
     assert any("±" in line for line in lines)
+    assert [one["stage"] for one in found["budget"]] == ["ar", "rad", "dcd"]
+    assert (found["budget"][1]["steps"], found["budget"][1]["tokens"]) == (2, 35)
+    assert (found["budget"][1]["minutes"], found["budget"][1]["cpu_minutes"]) == (1.0, 0.5)
+    assert (lines, len(asked)) == (again, 2)  # a seed is measured once
     with pytest.raises(commands.SeedsError, match="no finished run"):
         list(commands.measure_seeds(tmp_path / "none", 2, 0, first_seed=700_000, as_json=False))
 
@@ -149,3 +159,23 @@ def test_a_baseline_that_is_unequal_says_so(tmp_path: Path, save: Save, examples
 def test_every_row_names_a_known_network() -> None:
     """`make table-models` leaves a folder for each network that a row asks for."""
     assert {row.subject for row in ROWS} - {"echo"} == FOLDERS.keys()
+
+
+def test_a_baseline_becomes_a_checkpoint_to_train_on_from(
+    tmp_path: Path, save: Save, examples: list[Example]
+) -> None:
+    """It loads, is of its own stage, and has the baseline's weights; a name that does not ship is refused."""
+    shipped = save(tmp_path / "shipped", Stage.ECHO, 8, 0)
+    store_baseline(shipped, save(tmp_path / "base", Stage.BASE, 8, 1), "base")
+
+    folder = unpack_baseline(shipped, "base", tmp_path / "unpacked")
+
+    found, stored = load_checkpoint(folder), Subjects(shipped).get("base", Stage.BASE, 8)
+    assert stored is not None
+    assert found.config.stage is Stage.BASE
+    expected = stored.backbone.network.state_dict()
+    assert all(
+        torch.equal(value, expected[name]) for name, value in found.backbone.network.state_dict().items()
+    )
+    with pytest.raises(DeltaError, match=r"no baseline 'ar'; it has \['base'\]"):
+        unpack_baseline(shipped, "ar", tmp_path / "none")

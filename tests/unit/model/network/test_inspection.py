@@ -73,6 +73,11 @@ def no_special_tokens(folder: Path) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(content))
 
 
+def lfs_pointers(folder: Path) -> None:
+    for shard in _shards(folder):
+        shard.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4\n")
+
+
 def no_folder(folder: Path) -> None:
     shutil.rmtree(folder)
 
@@ -108,9 +113,23 @@ CASES: dict[str, tuple[Damage, str]] = {
     "vision is a number": (put("config.json", "vision_config", value=7), "must be a JSON object"),
     "no patch": (put("config.json", "vision_config", "patch_size", value=0), "patch_size is 0"),
     "unknown rotation": (
-        put("config.json", "rope_scaling", value={"rope_type": "odd"}),
+        put("config.json", "rope_scaling", "rope_type", value="odd"),
         "describes no network that can be built",
     ),
+    "no sections of rotation": (
+        put("config.json", "rope_scaling", value={"type": "mrope"}),
+        "mrope_section is None; it must be three sections of together 8",
+    ),
+    "sections of another width": (
+        put("config.json", "rope_scaling", "mrope_section", value=[16, 24, 24]),
+        "mrope_section is [16, 24, 24]; it must be three sections of together 8",
+    ),
+    "rotation that would be dropped": (
+        put("config.json", "rope_scaling", "type", value="yarn"),
+        "states the type 'yarn'; state it as rope_type too",
+    ),
+    "sliding windows": (put("config.json", "use_sliding_window", value=True), "sliding-window attention"),
+    "pointers of Git LFS": (lfs_pointers, "Git LFS pointers; fetch the files (git lfs pull)"),
     "epsilon as text": (put("config.json", "rms_norm_eps", value="x"), "no network that can be built"),
     "block size as text": (put("echo_config.json", "block_size", value="8"), "block_size is '8'"),
     "no instruction": (put("echo_config.json", "instructions", value=None), "instructions is None"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +54,13 @@ class ToyExamples:
         return len(self._examples[index].answer)
 
     def finish_check(self) -> None:
+        pass
+
+    @property
+    def undecodable(self) -> frozenset[int]:
+        return frozenset()
+
+    def skip_undecodable(self, places: Iterable[int]) -> None:
         pass
 
     def identity(self) -> str:

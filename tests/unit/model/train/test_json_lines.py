@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import jsonschema
 import numpy as np
@@ -11,10 +14,12 @@ import pytest
 from PIL import Image
 
 from model.train import line_index, line_watch
-from model.train.config import JsonLinesData
+from model.train.config import JsonLinesData, StageConfig
 from model.train.json_lines import JsonLinesExamples
-from model.train.line_check import LineReader, Verdict, kept_verdict
+from model.train.line_check import Bad, LineReader, Verdict, kept_verdict
 from model.train.line_index import DataError
+from model.train.parallel import Processes
+from model.train.stages import ArStage, Materials, Setting
 from model.train.study_line import record_problem, schema
 
 
@@ -49,6 +54,12 @@ def test_a_line_becomes_an_example(tmp_path: Path) -> None:
         ("{", "line 1: not JSON"),
         ('{"id": 1, "images": ["a"], "findings": ""}', "lacks 'impression'"),
         ('{"id": 1, "images": [], "findings": "", "impression": ""}', "names no image"),
+        ('{"id": 1, "image": "a", "conversations": []}', "lacks 'images': a conversation; write the answer"),
+        ('{"id": 1, "images": ["a"], "report": "x"}', "lacks 'findings': split the report into"),
+        ('{"id": 1, "images": ["a"], "findings": "\\ud800", "impression": ""}', "half of a surrogate pair"),
+        ("[" * 100_000, "not JSON that can be read"),
+        ('{"id": ' + "9" * 5_000 + "}", "not JSON that can be read"),
+        ("id,findings,impression", "each line must be one study, a JSON object"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
@@ -89,7 +100,8 @@ def test_every_bad_line_is_named_before_training(tmp_path: Path) -> None:
     assert "image 'b.png' is not there" in text
     assert "2 views are stated for 1 images" in text
     assert "id 1 is that of line 1" in text
-    assert "6 of 7 lines are skipped:\n  line 2: image 'b.png' is not there" in said[0]
+    assert "5 of 7 lines are skipped:\n  line 2: image 'b.png' is not there" in said[0]
+    assert "1 of 7 lines repeat the id of another; they are used:\n  line 4: id 1" in said[1]
     assert [skipped.without_images(i).id for i in range(7)] == ["1", "1", "1", "1", "1", "1", "1"]
     assert [skipped.answer_length(i) for i in (0, 4)] == [len(skipped[0].answer)] * 2
 
@@ -170,7 +182,7 @@ def test_a_large_file_is_checked_while_the_run_goes_on(
     skipping = JsonLinesData(file=file, bad_lines="skip", most_skipped=0.1)
     JsonLinesExamples.open(skipping, said.append).finish_check()
     assert said == [f"{file}: 1 of 40 lines are skipped:\n  line 30: image 'gone.png' is not there"]
-    assert kept_verdict(file) == Verdict(lines=40, bad=((30, "image 'gone.png' is not there"),))
+    assert kept_verdict(file) == Verdict(lines=40, bad=(Bad(30, "image 'gone.png' is not there"),))
     with pytest.raises(DataError, match="line 30"):
         JsonLinesExamples.open(JsonLinesData(file=file))
 
@@ -211,3 +223,90 @@ def test_lines_are_found_by_their_newlines(
 
     assert [(int(number), reader.line(place)) for place, number in enumerate(index.numbers)] == expected
     assert len(line_index.index_lines(file, limit=1)) == min(1, len(expected))
+
+
+def test_repeated_ids_do_not_count_as_skipped(tmp_path: Path) -> None:
+    """With `skip` a line that repeats an id is used, so that no number of them ends the run."""
+    Image.fromarray(np.zeros((8, 6), dtype=np.uint8)).save(tmp_path / "a.png")
+    record = {"id": 1, "images": ["a.png"], "findings": "No mass.", "impression": "Normal."}
+    file = _write(tmp_path, *[record] * 5)
+    said: list[str] = []
+
+    examples = JsonLinesExamples.open(JsonLinesData(file=file, bad_lines="skip"), said.append)
+
+    assert len(examples) == 5
+    assert [text.splitlines()[0] for text in said] == [
+        f"{file}: 4 of 5 lines repeat the id of another; they are used:"
+    ]
+
+
+def _with_damaged(folder: Path, count: int, damaged: set[int]) -> Path:
+    """A file of so many studies, whose reports hold their number; some images are cut off."""
+    whole = folder / "whole.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64), dtype=np.uint8)).save(whole)
+    (folder / "cut.png").write_bytes(whole.read_bytes()[:900])
+    return _write(
+        folder,
+        *(
+            {
+                "id": number,
+                "images": ["cut.png" if number in damaged else "whole.png"],
+                "findings": f"Study {number}.",
+                "impression": "",
+            }
+            for number in range(1, count + 1)
+        ),
+    )
+
+
+def test_an_undecodable_image_is_skipped_with_its_report(tmp_path: Path) -> None:
+    """With `skip` the next good study stands for it, image and report alike; the line is reported once."""
+    file = _with_damaged(tmp_path, 20, {4, 5})
+    said: list[str] = []
+    examples = JsonLinesExamples.open(
+        JsonLinesData(file=file, bad_lines="skip", most_skipped=0.2), said.append
+    )
+    length = examples.answer_length(3)
+
+    drawn = [examples[3], examples[4], examples[5]]
+
+    assert [example.id for example in drawn] == ["6", "6", "6"]
+    assert [examples.without_images(i).answer for i in (3, 4)] == ["Findings: Study 6."] * 2
+    assert examples.undecodable == {3, 4}
+    assert examples.answer_length(3) == length
+    assert said == [
+        f"{file}, line {n}: image 'cut.png' cannot be decoded (OSError); the next good line is used instead"
+        for n in (4, 5)
+    ]
+
+
+def test_too_many_undecodable_images_end_a_run_that_skips(tmp_path: Path) -> None:
+    """They count towards `most_skipped` together with the bad lines; with `refuse` the first one ends it."""
+    file = _with_damaged(tmp_path, 20, {4, 5})
+
+    with pytest.raises(DataError, match=r"line 4: image 'cut\.png' cannot be decoded"):
+        JsonLinesExamples.open(JsonLinesData(file=file))[3]
+    examples = JsonLinesExamples.open(JsonLinesData(file=file, bad_lines="skip", most_skipped=0.05))
+    with pytest.raises(DataError, match="2 of 20 lines are bad, more than the share"):
+        examples[3]
+
+
+@pytest.mark.parametrize("kept", ["none", "disk"])
+def test_an_answer_is_that_of_the_image_beside_it(
+    tmp_path: Path, make_materials: Callable[..., Materials], kept: Literal["none", "disk"]
+) -> None:
+    """A step holds the report of the study that stands for an undecodable one, tokens kept or not.
+
+    The second run finds the tokens on disk, and knows without decoding an image which study they are of.
+    """
+    data = JsonLinesData(file=_with_damaged(tmp_path, 8, {2}), bad_lines="skip", most_skipped=0.5)
+    setting = Setting(processes=Processes.join(), folder=tmp_path / "features", features=kept)
+    section = StageConfig(steps=1, batch=8, rate=1e-3, freeze_vision=True, validation_examples=1)
+
+    for _ in range(2):
+        materials = make_materials(setting)
+        materials.examples = JsonLinesExamples.open(data)
+        rows = ArStage(materials, section).batch(0, range(8)).rows
+        answers = [materials.tokenizer.decode(row.tolist()) for row in rows["answer"]]
+
+        assert sorted(re.findall(r"\d", " ".join(answers))) == ["1", "3", "3", "4", "5", "6", "7", "8"]

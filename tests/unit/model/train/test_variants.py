@@ -65,7 +65,7 @@ def test_seeds_repeat_a_variant_in_folders_of_their_own() -> None:
         assert (one.dcd.steps, one.dcd.batch) == (one.t3d.steps, one.t3d.batch)
         assert (one.dcd.start, one.dcd.trajectories) == (one.t3d.start, one.t3d.trajectories)
     plain = {one.model_copy(update={"seed": 0, "run": "x"}).model_dump_json() for one in variants.values()}
-    assert len(plain) == 2
+    assert len(plain) == 3
 
 
 def test_t3d_gets_as_many_studies_as_the_first_round_of_echo() -> None:
