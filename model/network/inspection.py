@@ -159,14 +159,12 @@ def _read_tokenizer(directory: Path, problems: list[str]) -> ReportTokenizer | N
 
 
 def _tensor_problems(config: ModelConfig, weights: StoredWeights, notes: list[str]) -> list[str]:
+    problems = [f"{CONFIG}: {problem}" for problem in decoder_problems(config.network)]
     try:
         expected = Backbone.tensor_shapes(config.network)
     except ConfigError as error:
-        return [str(error)]
-    if asked := decoder_problems(config.network):
-        return [f"{CONFIG}: {problem}" for problem in asked]
+        return [*problems, str(error)]
     stored = weights.tensors
-    problems = []
     missing = [name for name in expected if name not in stored]
     extra = [
         name for name in stored if name not in expected and not (config.shape.tied and name in _VOCABULARY)
