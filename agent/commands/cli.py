@@ -13,6 +13,7 @@ import typer
 
 from agent.commands import (
     admin,
+    backfill,
     database,
     dead,
     draft,
@@ -86,6 +87,7 @@ fhir_app = _group("Results for FHIR servers.")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
 shadow_app = _group("Drafts that go nowhere, against the signed reports.")
 model_app = _group("Which model drafts, and the switch to a challenger and back.")
+backfill_app = _group("Drafts of the archive's old studies.")
 config_app = _group("Check and show the configuration.")
 db_app = _group("The database: schema upgrades, backup and restore.")
 
@@ -129,6 +131,10 @@ model_app.command("show")(model.show)
 model_app.command("compare")(model.compare)
 model_app.command("switch")(model.switch)
 model_app.command("back")(model.back)
+backfill_app.command("plan")(backfill.plan)
+backfill_app.command("run")(backfill.run)
+backfill_app.command("status")(backfill.status)
+backfill_app.command("stop")(backfill.stop)
 hl7_app.command("try")(hl7.try_message)
 fhir_app.command("try")(fhir.try_bundle)
 ups_app.command("serve")(ups.serve)
@@ -157,6 +163,7 @@ app.add_typer(sr_app, name="sr")
 app.add_typer(audit_app, name="audit")
 app.add_typer(shadow_app, name="shadow")
 app.add_typer(model_app, name="model")
+app.add_typer(backfill_app, name="backfill")
 app.add_typer(hl7_app, name="hl7")
 app.add_typer(fhir_app, name="fhir")
 app.add_typer(ups_app, name="ups")

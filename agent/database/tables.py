@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from agent.database.backfill import BackfillControl, BackfillSlice, BackfillStudy
 from agent.database.base import Base, RowId, UtcDateTime
 from agent.database.challenger import (
     ChallengerComparison,
@@ -49,6 +50,9 @@ from agent.database.workitems import Subscription, UpsClaim, UpsEvent, UpsReport
 __all__ = [
     "AuditCursor",
     "AuditEvent",
+    "BackfillControl",
+    "BackfillSlice",
+    "BackfillStudy",
     "Base",
     "ChallengerComparison",
     "ChallengerDraft",

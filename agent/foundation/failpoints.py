@@ -11,8 +11,9 @@ import signal
 import threading
 
 VARIABLE = "ECHO_AGENT_FAILPOINT"
-# Who passes them: the listener, the worker, the deliverer, the purge, the performer of workitems, and HL7's
-# receiver (in the listener) and sender (in the deliverer). In each group in the order of the work.
+# Who passes them: the listener, the worker, the deliverer, the purge, the performer of workitems, HL7's
+# receiver (in the listener) and sender (in the deliverer), the backfill. Each group is in
+# the order of the work.
 RECEIVING = (
     "store.before-rename",
     "store.before-folder-flush",
@@ -35,7 +36,14 @@ PURGING = ("purge.before-rows", "purge.after-rows", "purge.after-file")
 PERFORMING = ("ups.before-claim", "ups.after-claim", "ups.before-completion", "ups.after-completion")
 HL7_RECEIVING = ("hl7.before-commit", "hl7.before-answer")
 HL7_SENDING = ("hl7.after-send",)
-NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING + HL7_RECEIVING + HL7_SENDING
+BACKFILLING = (
+    "backfill.before-answers",
+    "backfill.after-answers",
+    "backfill.before-retrieve",
+    "backfill.after-retrieve",
+    "backfill.after-row",
+)
+NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING + HL7_RECEIVING + HL7_SENDING + BACKFILLING
 
 
 class Failpoint:

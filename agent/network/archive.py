@@ -13,8 +13,9 @@ from typing import Protocol
 
 from agent.foundation.errors import AgentError
 from agent.foundation.settings.tree import ArchiveSettings
+from agent.network.get_scu import open_by_get
 from agent.network.incoming import Incoming
-from agent.network.query_scu import FoundInstance, FoundSeries, FoundStudy, open_archive
+from agent.network.query_scu import FoundInstance, FoundSeries, FoundStudy, StudyList, open_archive
 
 
 class ArchiveConnection(Protocol):
@@ -24,6 +25,9 @@ class ArchiveConnection(Protocol):
         self, *, patient_id: str, issuer_of_patient_id: str, since: str, until: str
     ) -> list[FoundStudy]:
         """Return the studies of a patient whose Study Date is in a range (DA values, both included)."""
+
+    def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
+        """Return the studies of a range of dates and times, with a modality; at most about `most`."""
 
     def study(self, study_instance_uid: str) -> FoundStudy | None:
         """Return the archive's description of one study, None if it does not have it."""
@@ -40,10 +44,10 @@ class ArchiveConnection(Protocol):
 
 @contextmanager
 def connect_archive(
-    settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None
+    settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None, *, by_get: bool = False
 ) -> Iterator[ArchiveConnection]:
     """Open a connection for queries, and for retrieval where `incoming` says where to; all of it ends after
-    `budget_s` seconds.
+    `budget_s` seconds. by_get: a DICOM archive is asked to send over this association (C-GET).
 
     Raises:
         ArchiveUnavailable: it cannot be reached, or broke off.
@@ -57,6 +61,10 @@ def connect_archive(
 
         with open_dicomweb(settings, budget_s, incoming) as web:
             yield web
+        return
+    if by_get and incoming is not None:
+        with open_by_get(settings, budget_s, incoming.take) as association:
+            yield association
         return
     with open_archive(settings, budget_s, "" if incoming is None else incoming.ae_title) as association:
         yield association

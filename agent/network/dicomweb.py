@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import islice
 from typing import Any
 
 import requests
@@ -27,6 +28,8 @@ from agent.network.query_scu import (
     FoundInstance,
     FoundSeries,
     FoundStudy,
+    ListedStudy,
+    StudyList,
     count_of,
     found_study,
 )
@@ -83,6 +86,36 @@ class DicomwebArchive:
 
         return [_study(one) for one in self._pages(page, "StudyInstanceUID", most)]
 
+    def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
+        """Return the studies of a range of dates (DA), of a range of times (TM) or any, with a modality, page
+        after page until there are `most`.
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no answer.
+        """
+        filters = {"StudyDate": study_date, "StudyTime": study_time, "ModalitiesInStudy": modality}
+
+        def page(offset: int) -> Sequence[Answer]:
+            return _answers(
+                self._client.search_for_studies(
+                    search_filters={key: value for key, value in filters.items() if value},
+                    fields=["StudyInstanceUID", "StudyDescription", "ModalitiesInStudy"],
+                    limit=min(_PAGE, most),
+                    offset=offset,
+                )
+            )
+
+        found = list(islice(self._pages(page, "StudyInstanceUID", most, raises=False), most))
+        studies = tuple(
+            ListedStudy(
+                study_instance_uid=_text(one, "StudyInstanceUID"),
+                study_description=_text(one, "StudyDescription"),
+                modalities=_values(one, "ModalitiesInStudy"),
+            )
+            for one in found
+        )
+        return StudyList(studies=studies, cut_off=len(studies) >= most)
+
     def study(self, study_instance_uid: str) -> FoundStudy | None:
         """Return the archive's description of one study, None if it does not have it.
 
@@ -103,7 +136,12 @@ class DicomwebArchive:
             return _answers(
                 self._client.search_for_series(
                     study_instance_uid=study_instance_uid,
-                    fields=["NumberOfSeriesRelatedInstances"],
+                    fields=[
+                        "NumberOfSeriesRelatedInstances",
+                        "BodyPartExamined",
+                        "SeriesDescription",
+                        "ProtocolName",
+                    ],
                     limit=_PAGE,
                     offset=offset,
                 )
@@ -114,6 +152,9 @@ class DicomwebArchive:
                 series_instance_uid=_text(one, "SeriesInstanceUID"),
                 modality=_text(one, "Modality"),
                 instances=count_of(_text(one, "NumberOfSeriesRelatedInstances")),
+                body_part_examined=_text(one, "BodyPartExamined"),
+                series_description=_text(one, "SeriesDescription"),
+                protocol_name=_text(one, "ProtocolName"),
             )
             for one in self._pages(page, "SeriesInstanceUID", MOST_ANSWERS)
         ]
@@ -164,7 +205,9 @@ class DicomwebArchive:
             if not parts.ended:
                 raise ArchiveUnavailable("the archive broke off in the middle of a WADO-RS answer")
 
-    def _pages(self, page: Callable[[int], Sequence[Answer]], identifier: str, most: int) -> Iterator[Answer]:
+    def _pages(
+        self, page: Callable[[int], Sequence[Answer]], identifier: str, most: int, *, raises: bool = True
+    ) -> Iterator[Answer]:
         """Yield the answers of all pages, each once; pages may be smaller, or all the same."""
         seen: set[str] = set()
         while True:
@@ -174,7 +217,7 @@ class DicomwebArchive:
             if not fresh:
                 return
             seen.update(fresh)
-            if len(seen) > most:
+            if len(seen) > most and raises:
                 raise ArchiveRefused(f"the archive gave more than {most} answers to one question")
             yield from fresh.values()
 

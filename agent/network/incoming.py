@@ -13,7 +13,8 @@ Take = Callable[[bytearray], None]
 class Incoming:
     """Where retrieved objects go.
 
-    ae_title: the destination of a C-MOVE. take: is given what WADO-RS brings. longest: bytes of one file.
+    ae_title: the destination of a C-MOVE. take: is given what C-GET and WADO-RS bring.
+    longest: bytes of one file.
     """
 
     ae_title: str

@@ -21,6 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from agent.foundation.backfill_errors import ArchiveBusy
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
 from agent.foundation.settings.tree import ArchiveSettings
 from agent.network.scu import ConnectionLost, NoContext, Peer, associated
@@ -31,8 +32,13 @@ MOST_ANSWERS = 1000
 FIND = UID(StudyRootQueryRetrieveInformationModelFind)
 MOVE = UID(StudyRootQueryRetrieveInformationModelMove)
 _PENDING = (0xFF00, 0xFF01)
+_LIST_MESSAGE = 1
 # Some sub-operations failed: the instances that arrived count (PS3.4 table C.4-2).
-_PARTLY = 0xB000
+PARTLY = 0xB000
+# Refused: out of resources (PS3.4 tables C.4-1 and C.4-2; 0xA701 and 0xA702 say for what).
+_BUSY = range(0xA700, 0xA800)
+# The archive ended a query before its last answer; some do so at a limit of their own.
+_ENDED_EARLY = 0xFE00
 # What an archive is asked of each study.
 STUDY_FIELDS = (
     "PatientID",
@@ -66,11 +72,31 @@ class FoundStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSeries:
-    """A series as the archive describes it."""
+    """A series as the archive describes it; empty text for what it does not state."""
 
     series_instance_uid: str
     modality: str
     instances: int | None
+    body_part_examined: str = ""
+    series_description: str = ""
+    protocol_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedStudy:
+    """A study in a list by date: no attribute of its patient is asked for."""
+
+    study_instance_uid: str
+    study_description: str
+    modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyList:
+    """The studies of a range of dates, and whether the archive said, or we did, that there are more."""
+
+    studies: tuple[ListedStudy, ...]
+    cut_off: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,15 +151,48 @@ class Archive:
         """
         query = _query("SERIES", StudyInstanceUID=study_instance_uid)
         query.SeriesInstanceUID = query.Modality = ""
+        query.BodyPartExamined = query.SeriesDescription = query.ProtocolName = ""
         query.NumberOfSeriesRelatedInstances = None
         return [
             FoundSeries(
                 series_instance_uid=text(answer, "SeriesInstanceUID"),
                 modality=text(answer, "Modality"),
                 instances=_number(answer, "NumberOfSeriesRelatedInstances"),
+                body_part_examined=text(answer, "BodyPartExamined"),
+                series_description=text(answer, "SeriesDescription"),
+                protocol_name=text(answer, "ProtocolName"),
             )
             for answer in self._find(query)
         ]
+
+    def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
+        """Return the studies of a range of dates (DA), of a range of times (TM) or any, with a modality.
+
+        After `most` studies the query is canceled (PS3.7 9.3.2.3).
+
+        Raises:
+            ArchiveUnavailable, ArchiveRefused, ArchiveBusy, ArchiveLate: there is no answer.
+        """
+        query = _query("STUDY", StudyDate=study_date, StudyTime=study_time, ModalitiesInStudy=modality)
+        query.StudyInstanceUID = query.StudyDescription = ""
+        found: list[ListedStudy] = []
+        canceled = False
+        self._arm()
+        try:
+            for status, identifier in self._association.send_c_find(query, FIND, msg_id=_LIST_MESSAGE):
+                if int(status.get("Status", 0)) == _ENDED_EARLY:
+                    return StudyList(studies=tuple(found), cut_off=True)
+                if not self._pending(status, "find"):
+                    return StudyList(studies=tuple(found), cut_off=canceled)
+                if identifier is not None and text(identifier, "StudyInstanceUID"):
+                    found.append(_listed(identifier))
+                if len(found) >= most and not canceled:
+                    self._association.send_c_cancel(_LIST_MESSAGE, query_model=FIND)
+                    canceled = True
+                self._arm()
+        except (RuntimeError, ValueError) as error:
+            raise ArchiveRefused("the archive does not offer queries (C-FIND, study root)") from error
+        raise ArchiveUnavailable("the archive broke off the association during a C-FIND")
 
     def instances(self, study_instance_uid: str, series_instance_uid: str) -> list[FoundInstance]:
         """Return the instances of a series.
@@ -165,11 +224,11 @@ class Archive:
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not sent, or only in part.
         """
-        query = _query("SERIES", StudyInstanceUID=study_instance_uid, SeriesInstanceUID=series_instance_uid)
+        query = series_query(study_instance_uid, series_instance_uid)
         self._arm()
         try:
             for status, _ in self._association.send_c_move(query, destination, MOVE):
-                if not self._pending(status, "move", also=_PARTLY):
+                if not self._pending(status, "move", also=PARTLY):
                     return
                 self._arm()
         except (RuntimeError, ValueError) as error:
@@ -202,6 +261,10 @@ class Archive:
         code = int(status.Status)
         if code in _PENDING:
             return True
+        if code in _BUSY:
+            raise ArchiveBusy(
+                f"the archive answered the C-{what.upper()} with 0x{code:04X}: out of resources"
+            )
         if code not in (0x0000, also):
             raise ArchiveRefused(f"the archive answered the C-{what.upper()} with 0x{code:04X}")
         return False
@@ -237,6 +300,11 @@ def open_archive(settings: ArchiveSettings, budget_s: float, destination: str = 
         raise ArchiveUnavailable(str(error).replace("the destination", "the archive")) from error
 
 
+def series_query(study_instance_uid: str, series_instance_uid: str) -> Dataset:
+    """Return the identifier of a retrieval of one series (PS3.4 C.4.2.1.4)."""
+    return _query("SERIES", StudyInstanceUID=study_instance_uid, SeriesInstanceUID=series_instance_uid)
+
+
 def _query(level: str, **keys: str) -> Dataset:
     query = Dataset()
     query.SpecificCharacterSet = "ISO_IR 192"
@@ -254,8 +322,19 @@ def _study_query() -> Dataset:
 
 
 def _study(answer: Dataset) -> FoundStudy:
-    modalities = text(answer, "ModalitiesInStudy").split("\\")
-    return found_study(lambda keyword: text(answer, keyword), [one for one in modalities if one])
+    return found_study(lambda keyword: text(answer, keyword), _modalities(answer))
+
+
+def _listed(answer: Dataset) -> ListedStudy:
+    return ListedStudy(
+        study_instance_uid=text(answer, "StudyInstanceUID"),
+        study_description=text(answer, "StudyDescription"),
+        modalities=_modalities(answer),
+    )
+
+
+def _modalities(answer: Dataset) -> tuple[str, ...]:
+    return tuple(one for one in text(answer, "ModalitiesInStudy").split("\\") if one)
 
 
 def _number(answer: Dataset, keyword: str) -> int | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
@@ -88,10 +88,12 @@ def associated(
     *,
     transfer_syntaxes: Sequence[str] = SYNTAXES,
     handlers: Handlers = (),
+    taken: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Association]:
     """Open an association that proposes the SOP classes, and release it at the end.
 
-    handlers: pynetdicom event handlers, for the peer's requests over the same association.
+    handlers: pynetdicom event handlers, for the peer's requests over the same association. taken: SOP classes
+    that the peer may store with us over it (C-GET), with their transfer syntaxes.
 
     Raises:
         NoContext: the peer accepts none of the SOP classes.
@@ -101,7 +103,8 @@ def associated(
     entity = _Entity(ae_title=peer.calling_ae_title)
     association: Association | None = None
     try:
-        association = _open(entity, peer, secure, handlers, sorted(set(sop_class_uids)), transfer_syntaxes)
+        proposed = dict.fromkeys(sorted(set(sop_class_uids)), transfer_syntaxes)
+        association = _open(entity, peer, secure, handlers, proposed, taken or {})
         yield association
     finally:
         if association is not None and association.is_established:
@@ -142,12 +145,12 @@ def _open(
     peer: Peer,
     secure: ClientContext | None,
     handlers: Handlers,
-    sop_class_uids: Iterable[str],
-    syntaxes: Sequence[str],
+    proposed: Mapping[str, Sequence[str]],
+    taken: Mapping[str, Sequence[str]],
 ) -> Association:
     entity.connection_timeout = entity.acse_timeout = peer.timeout_s
     entity.dimse_timeout = entity.network_timeout = peer.timeout_s
-    for uid in sop_class_uids:
+    for uid, syntaxes in {**proposed, **taken}.items():
         entity.add_requested_context(uid, list(syntaxes))
     name = (peer.tls.server_name if peer.tls is not None else None) or peer.host
 
@@ -163,6 +166,7 @@ def _open(
             peer.port,
             ae_title=peer.ae_title,
             max_pdu=MAXIMUM_PDU,
+            ext_neg=[build_role(uid, scp_role=True) for uid in taken],
             tls_args=None if secure is None else (secure, name),
             evt_handlers=[(evt.EVT_CONN_OPEN, limit_reads), *handlers],
         )

@@ -56,15 +56,16 @@ class BoundedScp(ABC):
         kind: ScpKind,
         *,
         prior_ae_title: str | None = None,
+        backfill_ae_title: str | None = None,
         note: Callable[[Event], None] = lambda _event: None,
     ) -> None:
         """Be ready.
 
-        prior_ae_title: another called AE title under which associations are accepted.
+        prior_ae_title, backfill_ae_title: other called AE titles under which associations are accepted.
         note: takes audit events; it must not wait.
         """
         self._settings, self._kind, self._note = settings, kind, note
-        self._policy = PeerPolicy(settings, prior_ae_title)
+        self._policy = PeerPolicy(settings, prior_ae_title, backfill_ae_title)
         self._ledger = ConnectionLedger(
             settings.maximum_associations,
             settings.maximum_associations_per_peer,

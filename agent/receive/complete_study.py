@@ -14,6 +14,7 @@ from sqlalchemy import case, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
+from agent.database.backfill import is_retrieving
 from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Job, JobEvent, Study
@@ -221,6 +222,8 @@ def _due(database: Database, now: datetime | None) -> list[tuple[int, int, str]]
             .where(
                 Job.state == JobState.RECEIVING.value,
                 or_(Job.due_at <= moment, Job.force_at <= moment),
+                # Nobody waits for an old study: it is not drafted from a part of its images.
+                or_(Job.lane != Lane.BACKFILL.value, ~is_retrieving(Study.study_instance_uid)),
             )
             .order_by(_RANK, Job.priority, Job.due_at)
             .limit(_BATCH)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from agent.database.audit.record import Action, Event
+from agent.database.states import Lane
 from agent.foundation.errors import UnreadableInstance
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import ListenerSettings
@@ -30,15 +31,22 @@ class FileIntake:
         self._log = get_logger("listener")
 
     def take(
-        self, file: bytearray, sender: str, address: str, *, study: str = "", prior_ae_title: str = ""
+        self,
+        file: bytearray,
+        sender: str,
+        address: str,
+        *,
+        study: str = "",
+        prior_ae_title: str = "",
+        lane: Lane | None = None,
     ) -> StoredPart:
         """Take one file.
 
         sender: the AE title that it is known by. study: the UID that its sender named, if it named one.
-        prior_ae_title: as of `Command`; then reports are taken too.
+        prior_ae_title, lane: as of `Command`; with prior_ae_title reports are taken too.
         """
         started = time.monotonic()
-        command, start = self._command(file, sender, address, prior_ae_title)
+        command, start = self._command(file, sender, address, prior_ae_title, lane)
         if command is None:
             answer = StoreAnswer(status=ReceiveStatus.CANNOT_UNDERSTAND, code="unreadable-instance")
         elif command.context_class_uid == "":
@@ -59,7 +67,7 @@ class FileIntake:
         )
 
     def _command(
-        self, file: bytearray, sender: str, address: str, prior_ae_title: str
+        self, file: bytearray, sender: str, address: str, prior_ae_title: str, lane: Lane | None
     ) -> tuple[Command | None, int]:
         """Read the file meta information; return what C-STORE would say, and where the data set begins.
 
@@ -79,6 +87,7 @@ class FileIntake:
             calling_ae_title=sender,
             prior_ae_title=prior_ae_title,
             address=address,
+            lane=lane,
         )
         return command, meta.dataset_at
 

@@ -40,8 +40,14 @@ class Caller:
 class PeerPolicy:
     """The allow-list."""
 
-    def __init__(self, settings: ListenerSettings, prior_ae_title: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        prior_ae_title: str | None = None,
+        backfill_ae_title: str | None = None,
+    ) -> None:
         self._settings = settings
+        self._backfill_ae_title = None if backfill_ae_title is None else backfill_ae_title.strip()
         self._prior_ae_title = None if prior_ae_title is None else prior_ae_title.strip()
 
     def knows_address(self, address: str) -> bool:
@@ -53,7 +59,8 @@ class PeerPolicy:
         if not any(_is_peer(peer, caller) for peer in self._peers(caller.address)):
             return AssociationResult.UNKNOWN_CALLER
         called = caller.called_ae_title.strip()
-        ours = called == self._settings.ae_title.strip() or self.is_prior(called)
+        own = called == self._settings.ae_title.strip()
+        ours = own or self.is_prior(called) or self.is_backfill(called)
         if self._settings.require_called_ae_title and not ours:
             return AssociationResult.UNKNOWN_CALLED
         return AssociationResult.ACCEPT
@@ -61,6 +68,10 @@ class PeerPolicy:
     def is_prior(self, called_ae_title: str) -> bool:
         """Whether this called AE title receives earlier studies, which are never drafted."""
         return self._prior_ae_title is not None and called_ae_title.strip() == self._prior_ae_title
+
+    def is_backfill(self, called_ae_title: str) -> bool:
+        """Whether this called AE title receives old studies, which are drafted after everything else."""
+        return self._backfill_ae_title is not None and called_ae_title.strip() == self._backfill_ae_title
 
     def _peers(self, address: str) -> tuple[AllowedPeer | None, ...]:
         """The entries to compare with; None stands for "anyone on this machine"."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from agent.database.states import Lane
 from agent.foundation.errors import (
     AgentError,
     DatabaseUnavailable,
@@ -47,6 +48,8 @@ class Command:
     prior_ae_title: str = ""
     # The sender's IP address, for the audit.
     address: str = ""
+    # `backfill` for what was retrieved to be drafted; else it follows from the sender.
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,12 @@ class Receiver:
         failpoint("receiver.before-row")
         prior = bool(command.prior_ae_title)
         receipt = self._intake.receive(
-            header, file, command.calling_ae_title, prior=prior, address=command.address
+            header,
+            file,
+            command.calling_ae_title,
+            prior=prior,
+            address=command.address,
+            lane=command.lane,
         )
         dropped = receipt.outcome in (IntakeOutcome.OURS, IntakeOutcome.UNUSED)
         if file.new and (dropped or (prior and receipt.outcome is IntakeOutcome.DUPLICATE)):

@@ -14,6 +14,7 @@ from itertools import islice
 
 from sqlalchemy import select, update
 
+from agent.database.backfill import lane_of
 from agent.database.session import Database
 from agent.database.tables import Instance, Study
 from agent.database.unneeded_files import erase
@@ -60,7 +61,7 @@ def reconcile(database: Database, store: InstanceStore, intake: Intake) -> Recon
         removed += erase(database, store.discard, [row.sha256 for row in rows if row.purged_at is not None])
         known = {row.sha256 for row in rows}
         for sha256 in (name for name in batch if name not in known):
-            if _ingest(store, intake, sha256):
+            if _ingest(database, store, intake, sha256):
                 ingested += 1
             else:
                 quarantined += 1
@@ -72,7 +73,7 @@ def reconcile(database: Database, store: InstanceStore, intake: Intake) -> Recon
     )
 
 
-def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:
+def _ingest(database: Database, store: InstanceStore, intake: Intake, sha256: str) -> bool:
     path = store.open(sha256)
     try:
         file = StoredFile(sha256=sha256, size_bytes=path.stat().st_size, new=False)
@@ -83,7 +84,8 @@ def _ingest(store: InstanceStore, intake: Intake, sha256: str) -> bool:
         store.move_to_quarantine(sha256)
         intake.quarantine(file, error.code, "")
         return False
-    intake.receive(header, file, "", prior=prior)
+    # The AE title that it was called to is lost; an old study that is being retrieved stays one.
+    intake.receive(header, file, "", prior=prior, lane=lane_of(database, header.study_instance_uid))
     return True
 
 

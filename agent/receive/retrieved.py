@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.database.states import Lane
 from agent.foundation.errors import StorageFull
 from agent.foundation.settings.tree import Settings
 from agent.network.incoming import Incoming
@@ -12,13 +13,22 @@ from agent.receive.receiver import Receiver, ReceiveStatus
 
 
 def incoming_of(
-    settings: Settings, store: InstanceStore, intake: Intake, note: Note, *, prior: bool = False
+    settings: Settings,
+    store: InstanceStore,
+    intake: Intake,
+    note: Note,
+    *,
+    prior: bool = False,
+    backfill: bool = False,
 ) -> Incoming:
     """Return where retrieved objects go: for a C-MOVE the listener's AE title, for WADO-RS the intake.
 
-    prior: they are earlier studies to compare with, which are never drafted.
+    prior: they are earlier studies to compare with, which are never drafted. backfill: they are old studies,
+    which are drafted after everything else.
     """
     ae_title = settings.priors.move_destination if prior else settings.listener.ae_title
+    if backfill:
+        ae_title = settings.backfill.move_destination
     files = FileIntake(settings.listener, Receiver(store, intake), note)
 
     def take(file: bytearray) -> None:
@@ -33,6 +43,7 @@ def incoming_of(
             "" if archive is None else archive.ae_title.strip(),
             "" if archive is None else archive.address,
             prior_ae_title=ae_title.strip() if prior else "",
+            lane=Lane.BACKFILL if backfill else None,
         )
         if taken.status is ReceiveStatus.OUT_OF_RESOURCES:
             raise StorageFull("what was retrieved cannot be kept now: see the log for the reason")

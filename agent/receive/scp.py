@@ -11,6 +11,7 @@ from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext
 
 from agent.database.audit.record import Action, Event
+from agent.database.states import Lane
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import study_ref
 from agent.foundation.settings.tree import ListenerSettings
@@ -38,12 +39,14 @@ class StorageScp(BoundedScp):
         intake: Intake,
         *,
         prior_ae_title: str | None = None,
+        backfill_ae_title: str | None = None,
         reports: ReportTaker | None = None,
         note: Callable[[Event], None] = lambda _event: None,
     ) -> None:
         """Be ready.
 
         prior_ae_title: what is called to this AE title are earlier studies, which are never drafted.
+        backfill_ae_title: what is called to this AE title is drafted after everything else.
         reports: takes reports of storage commitment; none are taken when left out.
         note: takes audit events; it must not wait.
         """
@@ -52,13 +55,17 @@ class StorageScp(BoundedScp):
             port_setting="listener.port",
             largest_message=int(settings.maximum_object_mb * MEGABYTE),
         )
-        super().__init__(settings, kind, prior_ae_title=prior_ae_title, note=note)
+        super().__init__(
+            settings, kind, prior_ae_title=prior_ae_title, backfill_ae_title=backfill_ae_title, note=note
+        )
         self._intake = intake
         self._receiver = Receiver(store, intake)
         # The study that each association is sending.
         self._sending: dict[BoundedAssociation, str] = {}
         # The associations that bring earlier studies, by the AE title that they called.
         self._priors: dict[BoundedAssociation, str] = {}
+        # The associations that bring old studies to be drafted.
+        self._backfills: set[BoundedAssociation] = set()
         self._reports = reports
 
     def start(self) -> int:
@@ -87,10 +94,13 @@ class StorageScp(BoundedScp):
         if self._policy.is_prior(caller.called_ae_title):
             self._priors[association] = caller.called_ae_title.strip()
             association.acceptor.supported_contexts += report_contexts()
+        elif self._policy.is_backfill(caller.called_ae_title):
+            self._backfills.add(association)
 
     def _on_ended(self, association: BoundedAssociation) -> None:
         self._sending.pop(association, None)
         self._priors.pop(association, None)
+        self._backfills.discard(association)
 
     def _on_report(self, event: evt.Event) -> tuple[int, None]:
         """Take a report of storage commitment."""
@@ -145,6 +155,7 @@ class StorageScp(BoundedScp):
             calling_ae_title=calling(event.assoc),
             prior_ae_title=self._priors.get(cast(BoundedAssociation, event.assoc), ""),
             address=address_of(cast(BoundedAssociation, event.assoc)),
+            lane=Lane.BACKFILL if cast(BoundedAssociation, event.assoc) in self._backfills else None,
         )
 
         def receive() -> StoreAnswer:

@@ -17,7 +17,7 @@ from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.database.states import SHADOW
+from agent.database.states import SHADOW, Lane
 from agent.database.tables import Document, Draft, Job, Study, Verdict
 from agent.foundation.document_roles import PAIR, DocumentRole
 from agent.foundation.failpoints import failpoint
@@ -87,7 +87,8 @@ def write(
 
     In shadow mode that is the draft's row alone: no line in the list, no document, and nothing to deliver.
     """
-    shadow = is_shadow(session, job.study_id, algorithm, settings)
+    kept = job.lane == Lane.BACKFILL and not settings.backfill.deliver
+    shadow = kept or is_shadow(session, job.study_id, algorithm, settings)
     draft = Draft(
         study_id=job.study_id,
         job_id=job.id,
@@ -107,7 +108,8 @@ def write(
     session.add(draft)
     session.flush()
     if shadow:
-        job.code, job.reason = SHADOW, "shadow mode: the draft is compared with the signed report only"
+        why = "an old study: its draft is kept, and" if kept else "shadow mode: the draft is"
+        job.code, job.reason = SHADOW, f"{why} compared with the signed report only"
     else:
         listing.enter(session, draft)
         _put_out(session, draft, job, record, algorithm, settings, now=now)

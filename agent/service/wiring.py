@@ -131,6 +131,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
         store,
         intake,
         prior_ae_title=settings.priors.move_destination if settings.priors.enabled else None,
+        backfill_ae_title=settings.backfill.move_destination if settings.backfill.enabled else None,
         reports=reports if any(one.commitment for one in settings.destinations) else None,
         note=recorder.note,
     )

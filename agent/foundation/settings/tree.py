@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.archive import ArchiveSettings as ArchiveSettings
 from agent.foundation.settings.archive import PriorSettings as PriorSettings
+from agent.foundation.settings.backfill import BackfillSettings as BackfillSettings
 from agent.foundation.settings.base import AeTitle as AeTitle
 from agent.foundation.settings.base import Host, HttpUrl, Port, Seconds, Section
 from agent.foundation.settings.database_url import check_database_url
@@ -250,6 +251,7 @@ class Settings(SitedSettings, BaseSettings):
     studies: StudySettings = StudySettings()
     archive: ArchiveSettings | None = None
     priors: PriorSettings = PriorSettings()
+    backfill: BackfillSettings = BackfillSettings()
     eligibility: tuple[EligibilityRule, ...] = Field(
         DEFAULT_ELIGIBILITY, description="First match decides; an image that no rule matches is skipped."
     )
@@ -303,6 +305,22 @@ class Settings(SitedSettings, BaseSettings):
             raise ValueError(
                 "`priors.move_destination` must differ from `listener.ae_title`: it tells earlier studies "
                 "from new ones"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tell_old_studies_apart(self) -> Self:
+        if not self.backfill.enabled:
+            return self
+        if self.archive is None:
+            raise ValueError("`backfill.enabled` needs the section `archive`")
+        others = {self.listener.ae_title.strip()}
+        if self.priors.enabled:
+            others.add(self.priors.move_destination.strip())
+        if self.backfill.move_destination.strip() in others:
+            raise ValueError(
+                "`backfill.move_destination` must differ from the listener's other AE titles: it tells old "
+                "studies from new ones"
             )
         return self
 

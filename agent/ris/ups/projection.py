@@ -18,7 +18,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
-from agent.database.states import ENDED, JobState
+from agent.database.states import ENDED, JobState, Lane
 from agent.database.tables import Instance, Job, JobEvent, Study
 from agent.database.workitems import Workitem
 from agent.ris.ups.draft_life import (
@@ -63,7 +63,8 @@ class Projection:
     ) -> None:
         """`ae_titles` are those of the destinations, by their names.
 
-        in_shadow: whether a sender's studies are drafted in shadow mode: they get no workitem.
+        in_shadow: whether a sender's studies are drafted in shadow mode: like old studies, they
+        get no workitem.
         """
         self._database = database
         self._station = station
@@ -99,7 +100,8 @@ class Projection:
         )
         wanted = step_of(job)
         if row is None or must_begin_anew(StepState(row.state), wanted):
-            if self._in_shadow(session.get_one(Study, job.study_id).calling_ae_title):
+            sender = session.get_one(Study, job.study_id).calling_ae_title
+            if job.lane == Lane.BACKFILL or self._in_shadow(sender):
                 return False
             row = self._begin(session, job, row, now)
         before = row.state, row.content

@@ -80,18 +80,22 @@ def test_archive_that_moves_nothing(site_with: SiteWith) -> None:
 
 
 @pytest.mark.parametrize(
-    "archive",
+    ("archive", "code"),
     [
-        FakeArchive(find_status=0xA700),
-        FakeArchive(answers=[film("REFUSED/before", StudyDate="20250101")], knows_us=False),
+        (FakeArchive(find_status=0xA700), "archive-busy"),
+        (FakeArchive(find_status=0xA900), "archive-refused"),
+        (
+            FakeArchive(answers=[film("REFUSED/before", StudyDate="20250101")], knows_us=False),
+            "archive-refused",
+        ),
     ],
 )
-def test_archive_that_refuses(site_with: SiteWith, archive: FakeArchive) -> None:
+def test_archive_that_refuses(site_with: SiteWith, archive: FakeArchive, code: str) -> None:
     """A failure status of C-FIND or C-MOVE ends the search, and is told by its code."""
     site = site_with(archive)
     job_id = site.queue(film("REFUSED/now"))
     site.fetcher.run_once()
-    assert outcome(site, job_id) == ("archive-refused", "archive-refused", UNAVAILABLE)
+    assert outcome(site, job_id) == (code, code, UNAVAILABLE)
 
 
 @pytest.mark.parametrize(

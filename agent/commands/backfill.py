@@ -1,0 +1,139 @@
+"""`echo-agent backfill`: drafts of the archive's old studies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.commands.common import (
+    ConfigOption,
+    JsonOption,
+    console,
+    database_of,
+    print_json,
+    settings_of,
+)
+from agent.commands.run import WithParent, begin
+
+if TYPE_CHECKING:
+    from agent.backfill.progress import Progress
+
+_DAY = ["%Y-%m-%d"]
+
+
+def plan(
+    since: Annotated[datetime, typer.Option(formats=_DAY, help="First study date.")],
+    until: Annotated[datetime, typer.Option(formats=_DAY, help="Last study date.")],
+    config: ConfigOption = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask days that were asked before again, and try failures again.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask the archive and count; keep and retrieve nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan which study dates of the archive are asked for; `backfill run` does it."""
+    from agent.backfill.planning import make_plan, new_slices
+
+    settings = settings_of(config)
+    database = database_of(settings)
+    first, last = since.date(), until.date()
+    if last < first:
+        raise typer.BadParameter("it is before --since", param_hint="--until")
+    if dry_run:
+        said = _rehearse(settings, new_slices(database, settings.backfill, first, last))
+    else:
+        made = make_plan(database, settings.backfill, first, last, again=again)
+        said = {
+            "queries": len(made.new),
+            "opened_queries": made.opened_slices,
+            "opened_studies": made.opened_studies,
+        }
+    if as_json:
+        print_json(said)
+    else:
+        print("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in said.items()))
+
+
+def run(
+    config: ConfigOption = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for further plans at the end.")] = False,
+    end_with_parent: WithParent = False,
+) -> None:
+    """Ask and retrieve what is planned, within the budget of the settings, until it is done.
+
+    Start it again after any interruption: it goes on where it was.
+    """
+    from agent.backfill.progress import read_progress
+    from agent.foundation.backfill_errors import BackfillNotReady
+    from agent.service.backfill import run_backfill
+
+    settings, lifecycle = begin("backfill", config, end_with_parent=end_with_parent)
+    database = database_of(settings)
+    if not follow and not read_progress(database, settings.backfill).planned:
+        raise BackfillNotReady("nothing is planned: `echo-agent backfill plan --since … --until …`")
+    run_backfill(settings, database, lifecycle, follow=follow)
+    lifecycle.finish()
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show how far the backfill is, its rate, and the time that is left."""
+    from agent.backfill.progress import read_progress
+
+    settings = settings_of(config)
+    progress = read_progress(database_of(settings), settings.backfill)
+    if as_json:
+        print_json(_as_dict(progress))
+        return
+    for name, value in _as_dict(progress).items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {count}" for key, count in sorted(value.items())) or "-"
+        console().print(f"{name.replace('_', ' ')}: {'-' if value is None else value}", highlight=False)
+
+
+def stop(
+    config: ConfigOption = None,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Also give up what is still to be asked for and retrieved.")
+    ] = False,
+) -> None:
+    """Stop the backfill after the studies that are being retrieved; `backfill run` goes on."""
+    from agent.backfill.planning import stop as stop_all
+
+    dropped = stop_all(database_of(settings_of(config)), drop=drop)
+    print("the backfill stops" + (f"; {dropped} open queries and studies were dropped" if drop else ""))
+
+
+def _rehearse(settings: Any, slices: Any) -> dict[str, Any]:
+    from collections import Counter
+    from datetime import UTC
+
+    from agent.backfill.archive import DatedArchive
+    from agent.backfill.progress import hours_for
+    from agent.backfill.rehearsal import rehearse
+    from agent.foundation.backfill_errors import BackfillNotReady
+
+    if settings.archive is None:
+        raise BackfillNotReady("set `archive`: it is the one that is asked")
+    counted: Counter[str] = rehearse(
+        settings, DatedArchive(settings.archive, settings.backfill, None), slices
+    )
+    hours = hours_for(counted["candidates"], settings.backfill, datetime.now(UTC))
+    return {**counted, "hours": hours}
+
+
+def _as_dict(progress: Progress) -> dict[str, Any]:
+    return {
+        "stopped": progress.stopped,
+        "window_open": progress.window_open,
+        "window_changes_at": progress.window_changes_at,
+        "queries": dict(progress.slices),
+        "studies": dict(progress.studies),
+        "jobs": dict(progress.jobs),
+        "reasons": dict(progress.codes),
+        "studies_per_minute": progress.per_minute,
+        "hours_left": progress.hours_left,
+    }

@@ -1,0 +1,18 @@
+"""What ends or delays a backfill, beside the errors of every archive (`agent.foundation.errors`)."""
+
+from __future__ import annotations
+
+from agent.foundation.errors import AgentError, ArchiveRefused
+
+
+class ArchiveBusy(ArchiveRefused):
+    """The archive is out of resources for the moment: it is left alone for a while, then asked again."""
+
+    code = "archive-busy"
+    retryable = True
+
+
+class BackfillNotReady(AgentError):
+    """The backfill cannot run with these settings, or there is no plan yet; the text says what is missing."""
+
+    code = "backfill-not-ready"

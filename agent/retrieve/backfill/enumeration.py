@@ -1,0 +1,175 @@
+"""Asks the archive for the studies of one slice after the other, and keeps what it names.
+
+One transaction holds an answer's studies and the end of its slice: killed before it, the slice is asked
+again, and a study that is known by its UID is not entered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from random import Random
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from agent.backfill.archive import DatedArchive
+from agent.backfill.candidates import judge_study
+from agent.backfill.claims import Hold, SliceClaim, claim_slice, end_slice, row_of
+from agent.backfill.slices import DateSlice, halves, looks_cut_off
+from agent.database.audit.record import Action, Event, record
+from agent.database.backfill import BackfillStudy, PullState, SliceState
+from agent.database.session import Database, database_now
+from agent.films.routing.rules import router_of
+from agent.foundation.backfill_errors import ArchiveBusy
+from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable, LeaseLost
+from agent.foundation.failpoints import failpoint
+from agent.foundation.failure import backoff_s
+from agent.foundation.log import get_logger
+from agent.foundation.settings.tree import Settings
+from agent.network.query_scu import ListedStudy, StudyList
+
+ACTOR = "backfill"
+# The archive gives no whole answer even for one minute of one day: what it gave is kept.
+CUT_OFF = "backfill-cut-off"
+# A refusal or a timeout of the same query so often means that its answer is too long.
+_DIVIDE_AFTER = 2
+_BATCH = 500
+
+
+class Enumerator:
+    """Asks for slices; keeps no state between them."""
+
+    def __init__(self, database: Database, settings: Settings, source: DatedArchive, chance: Random) -> None:
+        self._database, self._settings, self._source = database, settings, source
+        self._chance = chance
+        self._router = router_of(settings)
+        self._log = get_logger(ACTOR)
+
+    def step(self) -> Hold | ArchiveUnavailable | None:
+        """Ask for the next slice; return why nothing was asked for, or the archive's trouble.
+
+        Raises:
+            DatabaseUnavailable: the slice is asked again when its lease has expired.
+        """
+        claim = claim_slice(self._database, self._settings.backfill)
+        if isinstance(claim, Hold):
+            return claim
+        try:
+            listed = self._source.list_studies(claim.dates)
+        except ArchiveUnavailable as error:
+            self._again(claim, error.code, counts=False)
+            return error
+        except (ArchiveRefused, ArchiveLate) as error:
+            return self._troubled(claim, error)
+        failpoint("backfill.before-answers")
+        self._keep(claim, listed)
+        failpoint("backfill.after-answers")
+        return None
+
+    def rule_of(self, study: ListedStudy) -> str | None:
+        """Return the rule by which a study is left in the archive; None if it is a candidate."""
+        trusted = self._settings.backfill.trust_study_description
+        return judge_study(study, self._router, trust_description=trusted)
+
+    def _troubled(self, claim: SliceClaim, error: ArchiveRefused | ArchiveLate) -> ArchiveUnavailable | None:
+        """Divide a slice that the archive does not answer, or ask again later; the last time it is DEAD."""
+        parts = halves(claim.dates)
+        if parts is not None and claim.attempts >= _DIVIDE_AFTER:
+            self._divide(claim, parts, StudyList(studies=(), cut_off=True))
+            return None
+        if claim.attempts >= self._settings.backfill.maximum_attempts:
+            with self._database.transaction() as session:
+                end_slice(session, claim, SliceState.DEAD, code=error.code)
+        else:
+            self._again(claim, error.code, counts=True)
+        self._log.warning("slice_not_answered", code=error.code, attempts=claim.attempts)
+        return ArchiveUnavailable(str(error)) if isinstance(error, ArchiveBusy | ArchiveLate) else None
+
+    def _keep(self, claim: SliceClaim, listed: StudyList) -> None:
+        limit = self._settings.backfill.answer_limit
+        parts = halves(claim.dates)
+        cut_off = listed.cut_off or looks_cut_off(len(listed.studies), limit)
+        try:
+            if cut_off and parts is not None:
+                self._divide(claim, parts, listed)
+                return
+            with self._database.transaction() as session:
+                code = CUT_OFF if listed.cut_off or len(listed.studies) >= limit else None
+                row = end_slice(session, claim, SliceState.DONE, code=code)
+                row.answers = len(listed.studies)
+                self._enter(session, claim, listed)
+        except LeaseLost as error:
+            self._log.warning("answers_discarded", code=error.code)
+
+    def _divide(self, claim: SliceClaim, parts: Iterable[DateSlice], listed: StudyList) -> None:
+        """Replace a slice by its halves; what it gave is kept, because a study without a time is in none."""
+        with self._database.transaction() as session:
+            row = end_slice(session, claim, SliceState.DIVIDED)
+            row.answers = len(listed.studies)
+            self._enter(session, claim, listed)
+            session.add_all(row_of(part, row.updated_at) for part in parts)
+
+    def _enter(self, session: Session, claim: SliceClaim, listed: StudyList) -> None:
+        now = database_now(session)
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        rows = (self._row(one, claim.slice_id, now) for one in _valid(listed.studies))
+        for batch in _batches(rows):
+            session.execute(
+                insert(BackfillStudy)
+                .values(batch)
+                .on_conflict_do_nothing(index_elements=["study_instance_uid"])
+            )
+        archive = self._settings.archive
+        details = {"query": "STUDY", "count": len(listed.studies)}
+        address = "" if archive is None else archive.address
+        record(session, Event(action=Action.QUERY, actor=ACTOR, address=address, details=details), at=now)
+
+    def _row(self, study: ListedStudy, slice_id: int, now: datetime) -> dict[str, Any]:
+        rule = self.rule_of(study)
+        state = PullState.FOUND if rule is None else PullState.SKIPPED
+        return {
+            "study_instance_uid": study.study_instance_uid,
+            "slice_id": slice_id,
+            "state": state.value,
+            "attempts": 0,
+            "run_after": now,
+            "code": rule,
+            "updated_at": now,
+        }
+
+    def _again(self, claim: SliceClaim, code: str, *, counts: bool) -> None:
+        backfill = self._settings.backfill
+        wait_s = backoff_s(
+            claim.attempts,
+            self._chance.random(),
+            first_s=backfill.first_retry_s,
+            longest_s=backfill.longest_retry_s,
+        )
+        with self._database.transaction() as session:
+            row = end_slice(session, claim, SliceState.OPEN, code=code)
+            row.run_after = row.updated_at + timedelta(seconds=wait_s)
+            row.attempts -= 0 if counts else 1
+
+
+def _valid(studies: Iterable[ListedStudy]) -> Iterator[ListedStudy]:
+    """Yield each study with a usable UID once."""
+    seen = set()
+    for one in studies:
+        uid = one.study_instance_uid
+        if (
+            uid not in seen
+            and len(uid) <= 64
+            and uid.replace(".", "").isascii()
+            and uid.replace(".", "").isdigit()
+        ):
+            seen.add(uid)
+            yield one
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch

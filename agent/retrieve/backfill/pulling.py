@@ -1,0 +1,177 @@
+"""Retrieves one study after the other, within the budget, and records what became of each.
+
+A retrieval that was killed is made again for those series alone that are not complete here; a study that is
+here for another reason is left alone. Its job cannot be completed before its retrieval has ended
+(`agent.receive.complete_study`), so that no part of a study is drafted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from random import Random
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from agent.backfill.archive import DatedArchive
+from agent.backfill.candidates import wanted_series
+from agent.backfill.claims import Hold, PullClaim, claim_study, end_study
+from agent.database.audit.record import Action, Event, record
+from agent.database.backfill import PullState
+from agent.database.session import Database, database_now
+from agent.database.states import JobState, Lane
+from agent.database.tables import Instance, Job, Study
+from agent.films.routing.rules import router_of
+from agent.foundation.backfill_errors import ArchiveBusy
+from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable, LeaseLost, StorageFull
+from agent.foundation.failpoints import failpoint
+from agent.foundation.failure import backoff_s
+from agent.foundation.log import get_logger, study_ref
+from agent.foundation.settings.tree import Settings
+from agent.network.query_scu import FoundSeries
+
+ACTOR = "backfill"
+NOT_RECEIVED = "backfill-not-received"
+# Trouble of the archive or of this machine, which says nothing about the study.
+Trouble = ArchiveUnavailable | ArchiveBusy | StorageFull
+_TROUBLE = (ArchiveUnavailable, ArchiveBusy, StorageFull)
+
+
+class Puller:
+    """Retrieves studies; keeps no state between them."""
+
+    def __init__(self, database: Database, settings: Settings, source: DatedArchive, chance: Random) -> None:
+        self._database, self._settings, self._source = database, settings, source
+        self._chance = chance
+        self._router = router_of(settings)
+        self._log = get_logger(ACTOR)
+
+    def step(self) -> Hold | Trouble | None:
+        """Retrieve the next study; return why none was, or the trouble that concerns the next one too.
+
+        Raises:
+            DatabaseUnavailable: the study is retrieved again when its lease has expired.
+        """
+        claim = claim_study(self._database, self._settings.backfill)
+        if isinstance(claim, Hold):
+            return claim
+        try:
+            self._pull(claim)
+        except _TROUBLE as error:
+            self._again(claim, error.code, counts=False)
+            return error
+        except (ArchiveRefused, ArchiveLate) as error:
+            self._failed(claim, error.code)
+        except LeaseLost as error:
+            self._log.warning("result_discarded", code=error.code)
+        return None
+
+    def _pull(self, claim: PullClaim) -> None:
+        uid = claim.study_instance_uid
+        if claim.attempts == 1 and self._is_here(uid):
+            self._end(claim, PullState.KNOWN)
+            return
+        with self._source.opened() as archive:
+            found = archive.series(uid)
+            wanted = wanted_series(found, self._router)
+            if not found:
+                self._end(claim, PullState.GONE)
+                return
+            if not wanted.series:
+                self._end(claim, PullState.SKIPPED, wanted.rule)
+                return
+            failpoint("backfill.before-retrieve")
+            for one in self._missing(wanted.series):
+                archive.retrieve(uid, one.series_instance_uid)
+        failpoint("backfill.after-retrieve")
+        if self._missing(wanted.series):
+            self._failed(claim, NOT_RECEIVED)
+            return
+        self._end(claim, PullState.PULLED)
+        failpoint("backfill.after-row")
+
+    def _is_here(self, study_instance_uid: str) -> bool:
+        """Whether a study was sent to us to be drafted."""
+        sent = exists().where(
+            Study.study_instance_uid == study_instance_uid, Study.prior.is_(False), Job.study_id == Study.id
+        )
+        with self._database.reading() as session:
+            return bool(session.scalar(select(sent)))
+
+    def _missing(self, series: Sequence[FoundSeries]) -> list[FoundSeries]:
+        """Return the series of which the archive has more images than are here, or none is here."""
+        with self._database.reading() as session:
+            return [
+                one
+                for one in series
+                if one.instances != 0 and _held(session, one.series_instance_uid) < (one.instances or 1)
+            ]
+
+    def _end(self, claim: PullClaim, state: PullState, code: str | None = None) -> None:
+        uid = claim.study_instance_uid
+        with self._database.transaction() as session:
+            end_study(session, claim, state, code=code)
+            study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == uid))
+            if state is PullState.PULLED:
+                _is_complete(session, study_id)
+                archive = self._settings.archive
+                address = "" if archive is None else archive.address
+                details = {"query": "SERIES", "count": 1}
+                event = Event(
+                    action=Action.QUERY, actor=ACTOR, address=address, study_id=study_id, details=details
+                )
+                record(session, event)
+        self._log.info("pulled", study_ref=study_ref(uid), state=state.value, code=code)
+
+    def _failed(self, claim: PullClaim, code: str) -> None:
+        """Try a study again later; after the last attempt what has come of it is drafted."""
+        if claim.attempts < self._settings.backfill.maximum_attempts:
+            self._again(claim, code, counts=True)
+        else:
+            self._end(claim, PullState.DEAD, code)
+        self._log.warning(
+            "not_pulled",
+            study_ref=study_ref(claim.study_instance_uid),
+            code=code,
+            attempts=claim.attempts,
+        )
+
+    def _again(self, claim: PullClaim, code: str, *, counts: bool) -> None:
+        backfill = self._settings.backfill
+        wait_s = backoff_s(
+            claim.attempts,
+            self._chance.random(),
+            first_s=backfill.first_retry_s,
+            longest_s=backfill.longest_retry_s,
+        )
+        with self._database.transaction() as session:
+            row = end_study(session, claim, PullState.FOUND, code=code)
+            row.run_after = row.updated_at + timedelta(seconds=wait_s)
+            # At least one attempt stays counted: what has come of it is no study that was here before.
+            row.attempts = claim.attempts if counts else max(claim.attempts - 1, 1)
+
+
+def _held(session: Session, series_instance_uid: str) -> int:
+    """Count the instances of a series that have arrived to be drafted; purged ones were here."""
+    count = session.scalar(
+        select(func.count(Instance.sop_instance_uid.distinct())).where(
+            Instance.series_instance_uid == series_instance_uid, Instance.prior.is_(False)
+        )
+    )
+    return count or 0
+
+
+def _is_complete(session: Session, study_id: int | None) -> None:
+    """Let the study's job be completed now: there is nothing more to wait for."""
+    job = session.scalar(
+        select(Job)
+        .where(
+            Job.study_id == study_id,
+            Job.state == JobState.RECEIVING.value,
+            Job.lane == Lane.BACKFILL.value,
+        )
+        .with_for_update()
+    )
+    if job is not None:
+        job.due_at = database_now(session)
