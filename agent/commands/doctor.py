@@ -86,6 +86,10 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
             if web
             else _answers("archive", settings.archive)
         )
+        if settings.backfill.enabled:
+            from agent.commands.doctor_backfill import backfill_found
+
+            yield _check_of("backfill", backfill_found(settings, settings.archive, ECHO_WITHIN_S))
 
     if settings.mwl is not None:
         from agent.commands.doctor_destination import worklist_found

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from agent.foundation.errors import AgentError
     from agent.foundation.settings.tree import Settings
+    from agent.operations.backfill_counts import BackfillCounts
     from agent.operations.health import Problem
     from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, ServiceStatus
     from agent.operations.throughput import Throughput
@@ -65,6 +66,8 @@ def _rows(status: ServiceStatus, settings: Settings) -> Iterator[tuple[str, str]
     yield "last hour", _passed(status.throughput_last_hour)
     yield "last day", _passed(status.throughput_last_day)
     yield "queue", _queue(status)
+    if status.backfill is not None:
+        yield "backfill", _backfill(status.backfill)
     for title, groups in (("skipped", status.skipped_last_day), ("set aside", status.quarantined_last_day)):
         if groups:
             counts = ", ".join(f"{escape(name)} {_count(count)}" for name, count in groups.items())
@@ -123,6 +126,12 @@ def _queue(status: ServiceStatus) -> str:
         if age is not None
     ]
     return "; ".join([", ".join(counts) or "empty", *ages])
+
+
+def _backfill(found: BackfillCounts) -> str:
+    counts = ", ".join(f"{state} {count}" for state, count in sorted(found.studies.items()))
+    asked = sum(found.queries.values())
+    return f"{counts or 'no study found yet'}; {asked} queries{', stopped' if found.stopped else ''}"
 
 
 def _process(process: ProcessStatus) -> str:

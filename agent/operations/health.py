@@ -52,6 +52,7 @@ def judge(status: ServiceStatus, settings: Settings) -> tuple[Problem, ...]:
         *_quarantine(status),
         *_refusals(status, settings),
         *_skipped_words(status),
+        *_backfill(status, settings),
     ]
     return tuple(sorted(problems, key=lambda problem: -problem.level))
 
@@ -215,6 +216,27 @@ def _skipped_words(status: ServiceStatus) -> Iterator[Problem]:
             code="skipped-for-words",
             text=f"{sender.sender}: {sender.skipped} of {sender.images} films were skipped for "
             f"their words ({sender.texts[0]}); if they show chests, add words to `routing` (docs/films.md)",
+        )
+
+
+def _backfill(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
+    found = status.backfill
+    if found is None or not settings.backfill.enabled:
+        return
+    running = any(one.role == "backfill" and one.alive for one in status.processes)
+    if found.open and not found.stopped and not running:
+        yield Problem(
+            level=Level.WARNING,
+            code="backfill-not-running",
+            text="old studies are planned and nothing retrieves them: start `echo-agent backfill run`, or "
+            "give the rest up with `echo-agent backfill stop --drop`",
+        )
+    if found.dead:
+        yield Problem(
+            level=Level.WARNING,
+            code="backfill-dead",
+            text=f"{found.dead} queries or old studies of the archive were given up: `echo-agent backfill "
+            "status` has the reasons, `backfill plan … --again` tries them again",
         )
 
 

@@ -43,6 +43,7 @@ class _StatusCollector(Collector):
         """Yield every metric."""
         yield from _service(self._status, self._settings)
         yield from _queue(self._status)
+        yield from _backfill(self._status)
         yield from _processes(self._status)
         yield from _destinations(self._status)
         yield from _times(self._status)
@@ -120,6 +121,17 @@ def _queue(status: ServiceStatus) -> Iterator[Metric]:
         ("code",),
         _by_name(status.quarantined_last_day),
     )
+
+
+def _backfill(status: ServiceStatus) -> Iterator[Metric]:
+    found = status.backfill
+    if found is None:
+        return
+    yield _gauge(
+        "backfill_queries", "Queries of the archive by date, by state.", ("state",), _by_name(found.queries)
+    )
+    yield _gauge("backfill_studies", "Studies of the archive, by state.", ("state",), _by_name(found.studies))
+    yield _single("backfill_stopped", "Whether a person has stopped the backfill.", float(found.stopped))
 
 
 def _by_name(counts: Mapping[str, int]) -> Iterator[tuple[Sequence[str], float | None]]:

@@ -20,11 +20,12 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from agent.database.audit.backlog import AuditBacklog, read_backlogs
 from agent.database.session import Database, database_now
-from agent.database.states import DeliveryState, JobState
+from agent.database.states import DeliveryState, JobState, Lane
 from agent.database.tables import Delivery, Draft, Job, Quarantined, Worker
 from agent.foundation.disk import free_mb
 from agent.foundation.settings.tree import Settings
 from agent.operations.advice import advice_for
+from agent.operations.backfill_counts import BackfillCounts, read_backfill
 from agent.operations.backlog import LaneBacklog, read_backlog
 from agent.operations.senders import SenderRefusal, read_refusals
 from agent.operations.skipped_words import SkippedWords, read_skipped_words
@@ -39,6 +40,8 @@ ALIVE_WITHIN_S = 45.0
 # A document that was returned because the association ended before it was sent.
 NOT_TRIED = "not-tried"
 TROUBLE = (JobState.FAILED, JobState.DEAD)
+# Nobody waits for an old study: it is drafted when nothing else is due.
+_AWAITED = Job.lane != Lane.BACKFILL.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,8 @@ class ServiceStatus:
     skipped_words: Sequence[SkippedWords] = ()
     # Due jobs by lane and site.
     backlog: Sequence[LaneBacklog] = ()
+    # None where nothing of an archive was ever planned.
+    backfill: BackfillCounts | None = None
 
 
 def read_status(database: Database, settings: Settings) -> ServiceStatus:
@@ -156,8 +161,12 @@ def read_status(database: Database, settings: Settings) -> ServiceStatus:
             database_mb=_size_mb(session),
             jobs=_counts(session, Job.state, JobState)
             | _counts(session, Job.state, TROUBLE, needs_a_person()),
-            oldest_queued_s=_age(session, now, Job.run_after, Job.state == JobState.QUEUED.value),
-            oldest_receiving_s=_age(session, now, Job.created_at, Job.state == JobState.RECEIVING.value),
+            oldest_queued_s=_age(
+                session, now, Job.run_after, _AWAITED & (Job.state == JobState.QUEUED.value)
+            ),
+            oldest_receiving_s=_age(
+                session, now, Job.created_at, _AWAITED & (Job.state == JobState.RECEIVING.value)
+            ),
             skipped_last_day=_skipped(session, now),
             quarantined_last_day=_quarantined(session, now),
             processes=processes,
@@ -172,6 +181,7 @@ def read_status(database: Database, settings: Settings) -> ServiceStatus:
             refusals=read_refusals(session, day)[:PROBLEMS_SHOWN],
             skipped_words=read_skipped_words(session, now),
             backlog=read_backlog(session, now),
+            backfill=read_backfill(session),
         )
 
 

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 from agent.database.audit.record import Action, Event, record
 from agent.database.identity.order import order_of
 from agent.database.session import Database, database_now
-from agent.database.states import JobState, Lane
+from agent.database.states import SHADOW, JobState, Lane
 from agent.database.tables import Document, Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
@@ -44,6 +44,7 @@ from agent.receive.received_rows import begin_anew, complete, instance_of, names
 
 SUPERSEDED = "superseded"
 ACTOR = "listener"
+_BEFORE_ITS_DRAFT = (JobState.RECEIVING, JobState.QUEUED, JobState.GENERATING)
 
 
 class IntakeOutcome(StrEnum):
@@ -193,6 +194,8 @@ class Intake:
         another_patient = not is_key_object(header) and names_another_patient(session, study, header)
         if file.sha256 in known:
             if file.sha256 == known[-1] or not another_patient:
+                if lane is not Lane.BACKFILL:
+                    self._take_over(session, study, header.priority, calling_ae_title, lane, now)
                 return _repeated(session, study, header, file, now)
             # A correction is reverted: the earlier content becomes the newest again, in a new row.
             _forget(session, header, file)
@@ -278,16 +281,31 @@ class Intake:
             select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
         ).one_or_none()
 
+    def _take_over(
+        self, session: Session, study: Study, stated: int, calling_ae_title: str, lane: Lane, now: datetime
+    ) -> None:
+        """Draft a study for its sender that is here as an old one of the archive.
+
+        Its job changes its lane; if its draft is kept already, a further revision makes one that is sent.
+        """
+        job = _newest_job(session, study)
+        if job is None or job.lane != Lane.BACKFILL:
+            return
+        kept = job.state == JobState.DRAFTED and job.code == SHADOW
+        if not kept and job.state not in _BEFORE_ITS_DRAFT:
+            return
+        study.calling_ae_title, study.site = calling_ae_title[:16], self._site_of(calling_ae_title)
+        priority = min(stated, _ordered_priority(session, study))
+        if not kept:
+            join(job, lane, priority)
+            job.site = study.site
+        elif lane is not Lane.SHADOW:
+            self._job(session, study, priority, lane, changed=False, now=now)
+
     def _job(
         self, session: Session, study: Study, stated: int, lane: Lane, *, changed: bool, now: datetime
     ) -> None:
-        job = session.scalars(
-            select(Job)
-            .where(Job.study_id == study.id, Job.revision == study.revision)
-            .order_by(Job.id.desc())
-            .limit(1)
-            .with_for_update()
-        ).first()
+        job = _newest_job(session, study)
         if job is not None and job.state == JobState.RECEIVING and not changed:
             join(job, lane, stated)
             job.due_at = now + timedelta(seconds=self._quiet_time_s(job.priority))
@@ -313,6 +331,17 @@ class Intake:
             force_at=force_at,
             actor=ACTOR,
         )
+
+
+def _newest_job(session: Session, study: Study) -> Job | None:
+    """Return the job of a study's revision, locked."""
+    return session.scalars(
+        select(Job)
+        .where(Job.study_id == study.id, Job.revision == study.revision)
+        .order_by(Job.id.desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
 
 
 def _ordered_priority(session: Session, study: Study) -> int:

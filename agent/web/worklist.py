@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
-from agent.database.states import JobState
+from agent.database.states import JobState, Lane
 from agent.database.tables import Draft, Job, Listing, ListingTag, Study, Verdict
 from agent.reports import worklist_row as listing
 from agent.web.claims import StudyClaim, claims_of
@@ -118,8 +118,9 @@ def _rows(session: Session, study_ids: Sequence[int], now: datetime) -> list[Row
 def _under_way(session: Session) -> int:
     count = 0
     for state in _UNDER_WAY:
-        some = select(Job.id).where(Job.state == state).limit(COUNT_CAP).subquery()
-        count += session.execute(select(func.count()).select_from(some)).scalar_one()
+        some = select(Job.id).where(Job.state == state, Job.lane != Lane.BACKFILL.value)
+        within = some.limit(COUNT_CAP).subquery()
+        count += session.execute(select(func.count()).select_from(within)).scalar_one()
     return count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,8 +32,8 @@ class Progress:
     """slices, studies, jobs: counts by state; jobs are those of the lane `backfill`.
 
     per_minute: studies that were retrieved, over the last 15 minutes. hours_left: at the budget, the hours
-    outside the window included; None before every day has been asked for. codes: reasons of studies that
-    were left out or failed. window_changes_at: when the window opens or closes next.
+    outside the window included; None before every day has been asked for. codes: why studies were left out or
+    failed, and why queries were not answered. window_changes_at: when the window opens or closes next.
     """
 
     stopped: bool
@@ -72,8 +73,8 @@ def read_progress(database: Database, settings: BackfillSettings, *, now: dateti
         slices = _counts(session, BackfillSlice.state)
         studies = _counts(session, BackfillStudy.state)
         jobs = _counts(session, Job.state, Job.lane == Lane.BACKFILL.value)
-        codes = _counts(session, BackfillStudy.code, BackfillStudy.code.is_not(None))
-        dead = _counts(session, BackfillSlice.code, BackfillSlice.code.is_not(None))
+        codes = Counter(_counts(session, BackfillStudy.code, BackfillStudy.code.is_not(None)))
+        codes.update(_counts(session, BackfillSlice.code, BackfillSlice.code.is_not(None)))
         pulled = session.scalar(
             select(func.count(BackfillStudy.id)).where(
                 BackfillStudy.updated_at >= moment - _RATE_OVER,
@@ -90,7 +91,7 @@ def read_progress(database: Database, settings: BackfillSettings, *, now: dateti
         slices=slices,
         studies=studies,
         jobs=jobs,
-        codes={**codes, **dead},
+        codes=dict(codes),
         per_minute=round((pulled or 0) / (_RATE_OVER.total_seconds() / 60), 2),
         hours_left=hours_for(left, settings, moment) if asked else None,
     )

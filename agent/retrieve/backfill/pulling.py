@@ -33,18 +33,22 @@ from agent.network.query_scu import FoundSeries
 
 ACTOR = "backfill"
 NOT_RECEIVED = "backfill-not-received"
+# So many studies that fail in a row have a common reason.
+_SYSTEMATIC = 5
 # Trouble of the archive or of this machine, which says nothing about the study.
 Trouble = ArchiveUnavailable | ArchiveBusy | StorageFull
 _TROUBLE = (ArchiveUnavailable, ArchiveBusy, StorageFull)
 
 
 class Puller:
-    """Retrieves studies; keeps no state between them."""
+    """Retrieves studies; remembers only which of them failed since one was retrieved."""
 
     def __init__(self, database: Database, settings: Settings, source: DatedArchive, chance: Random) -> None:
         self._database, self._settings, self._source = database, settings, source
         self._chance = chance
         self._router = router_of(settings)
+        # Studies that failed since one was retrieved.
+        self._failed_since: set[str] = set()
         self._log = get_logger(ACTOR)
 
     def step(self) -> Hold | Trouble | None:
@@ -57,39 +61,40 @@ class Puller:
         if isinstance(claim, Hold):
             return claim
         try:
-            self._pull(claim)
+            return self._pull(claim)
         except _TROUBLE as error:
             self._again(claim, error.code, counts=False)
             return error
         except (ArchiveRefused, ArchiveLate) as error:
-            self._failed(claim, error.code)
+            return self._failed(claim, error.code)
         except LeaseLost as error:
             self._log.warning("result_discarded", code=error.code)
-        return None
+            return None
 
-    def _pull(self, claim: PullClaim) -> None:
+    def _pull(self, claim: PullClaim) -> Trouble | None:
         uid = claim.study_instance_uid
         if claim.attempts == 1 and self._is_here(uid):
             self._end(claim, PullState.KNOWN)
-            return
+            return None
         with self._source.opened() as archive:
             found = archive.series(uid)
             wanted = wanted_series(found, self._router)
             if not found:
                 self._end(claim, PullState.GONE)
-                return
+                return None
             if not wanted.series:
                 self._end(claim, PullState.SKIPPED, wanted.rule)
-                return
+                return None
             failpoint("backfill.before-retrieve")
             for one in self._missing(wanted.series):
                 archive.retrieve(uid, one.series_instance_uid)
         failpoint("backfill.after-retrieve")
         if self._missing(wanted.series):
-            self._failed(claim, NOT_RECEIVED)
-            return
+            return self._failed(claim, NOT_RECEIVED)
         self._end(claim, PullState.PULLED)
+        self._failed_since.clear()
         failpoint("backfill.after-row")
+        return None
 
     def _is_here(self, study_instance_uid: str) -> bool:
         """Whether a study was sent to us to be drafted."""
@@ -115,18 +120,35 @@ class Puller:
             study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == uid))
             if state is PullState.PULLED:
                 _is_complete(session, study_id)
-                archive = self._settings.archive
-                address = "" if archive is None else archive.address
-                details = {"query": "SERIES", "count": 1}
-                event = Event(
-                    action=Action.QUERY, actor=ACTOR, address=address, study_id=study_id, details=details
-                )
-                record(session, event)
+            if state is not PullState.KNOWN:
+                record(session, self._asked(study_id, state, code))
         self._log.info("pulled", study_ref=study_ref(uid), state=state.value, code=code)
 
-    def _failed(self, claim: PullClaim, code: str) -> None:
-        """Try a study again later; after the last attempt what has come of it is drafted."""
-        if claim.attempts < self._settings.backfill.maximum_attempts:
+    def _asked(self, study_id: int | None, state: PullState, code: str | None) -> Event:
+        """Return the audit event of a query for a study; its images have events of their own."""
+        archive = self._settings.archive
+        details: dict[str, str | int] = {"query": "SERIES", "count": 1}
+        if code is not None:
+            details["code"] = code
+        return Event(
+            action=Action.QUERY,
+            actor=ACTOR,
+            address="" if archive is None else archive.address,
+            succeeded=state is not PullState.DEAD,
+            study_id=study_id,
+            details=details,
+        )
+
+    def _failed(self, claim: PullClaim, code: str) -> ArchiveUnavailable | None:
+        """Try a study again later; after the last attempt what has come of it is drafted.
+
+        When one study after another fails, the reason is not in the studies: an archive that does not know
+        our AE title, a listener that does not run. They get further attempts, and the archive is left alone.
+        """
+        self._failed_since.add(claim.study_instance_uid)
+        systematic = len(self._failed_since) >= _SYSTEMATIC
+        allowed = self._settings.backfill.maximum_attempts * (2 if systematic else 1)
+        if claim.attempts < allowed:
             self._again(claim, code, counts=True)
         else:
             self._end(claim, PullState.DEAD, code)
@@ -136,6 +158,7 @@ class Puller:
             code=code,
             attempts=claim.attempts,
         )
+        return ArchiveUnavailable(f"no study can be retrieved [{code}]") if systematic else None
 
     def _again(self, claim: PullClaim, code: str, *, counts: bool) -> None:
         backfill = self._settings.backfill

@@ -1,0 +1,84 @@
+"""`doctor` at the backfill: whether the archive lists studies by date, and can send them to this listener."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from agent.commands.doctor_http import Found
+from agent.foundation.errors import AgentError, ArchiveRefused
+from agent.foundation.settings.tree import ArchiveSettings, Settings
+
+# A UID that no study has; an archive that does not know the destination of a C-MOVE says so all the same.
+_NO_STUDY = "2.25.0"
+_DESTINATION_UNKNOWN = "0xA801"
+
+
+def backfill_found(settings: Settings, archive: ArchiveSettings, within_s: float) -> Found:
+    """Whether old studies can be found by date and retrieved; nothing is retrieved."""
+    hurried = archive.model_copy(update={"timeout_s": min(archive.timeout_s, within_s)})
+    trouble = _lists(settings, hurried, within_s)
+    if trouble is not None:
+        return trouble, "the archive must answer queries by study date to us; look at its log"
+    backfill = settings.backfill
+    if archive.kind == "dicomweb" or backfill.retrieve == "c-get":
+        return "the archive lists studies by date; it needs no port of ours", ""
+    title = backfill.move_destination.strip()
+    if not _accepted(settings, archive):
+        return (
+            f"the listener would refuse {archive.ae_title.strip()} at {archive.host}, which is to send",
+            "add the archive to `listener.allow`",
+        )
+    if not _knows(hurried, title, within_s):
+        return (
+            f"the archive does not know {title} (0xA801)",
+            f"enter {title} at the archive, at the listener's address and port "
+            f"{settings.listener.port}, or set `backfill.retrieve: c-get`",
+        )
+    return f"the archive lists studies by date, and does not refuse to send them to {title}", ""
+
+
+def _lists(settings: Settings, archive: ArchiveSettings, within_s: float) -> str | None:
+    """Return why the archive does not list the studies of a day; None if it does."""
+    from agent.network.archive import connect_archive
+
+    try:
+        with connect_archive(archive, within_s) as connection:
+            connection.list_studies(
+                study_date="19000101-19000101",
+                study_time="",
+                modality=settings.backfill.modalities[0],
+                most=settings.backfill.answer_limit,
+            )
+    except AgentError as error:
+        return str(error)
+    return None
+
+
+def _accepted(settings: Settings, archive: ArchiveSettings) -> bool:
+    """Whether the listener's allow-list has the archive; host names are not looked up."""
+    from agent.receive.peers import AssociationResult, Caller, PeerPolicy
+
+    try:
+        address = str(ip_address(archive.host))
+    except ValueError:
+        return True
+    title = settings.backfill.move_destination
+    caller = Caller(address=address, calling_ae_title=archive.ae_title, called_ae_title=title)
+    if any(peer.certificate_sha256 for peer in settings.listener.allow):
+        return True
+    policy = PeerPolicy(settings.listener, None, title)
+    return policy.judge(caller) is AssociationResult.ACCEPT
+
+
+def _knows(archive: ArchiveSettings, title: str, within_s: float) -> bool:
+    """Whether the archive does not say that it has no such destination."""
+    from agent.network.query_scu import open_archive
+
+    try:
+        with open_archive(archive, within_s, title) as connection:
+            connection.retrieve(_NO_STUDY, _NO_STUDY)
+    except ArchiveRefused as error:
+        return _DESTINATION_UNKNOWN not in str(error)
+    except AgentError:
+        return True
+    return True
