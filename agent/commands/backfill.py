@@ -18,7 +18,7 @@ from agent.commands.common import (
 from agent.commands.run import WithParent, begin
 
 if TYPE_CHECKING:
-    from agent.backfill.progress import Progress
+    from agent.retrieve.backfill.progress import Progress
 
 _DAY = ["%Y-%m-%d"]
 
@@ -36,7 +36,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Plan which study dates of the archive are asked for; `backfill run` does it."""
-    from agent.backfill.planning import make_plan, new_slices
+    from agent.retrieve.backfill.planning import make_plan, new_slices
 
     settings = settings_of(config)
     database = database_of(settings)
@@ -67,8 +67,8 @@ def run(
 
     Start it again after any interruption: it goes on where it was.
     """
-    from agent.backfill.progress import read_progress
     from agent.foundation.backfill_errors import BackfillNotReady
+    from agent.retrieve.backfill.progress import read_progress
     from agent.service.backfill import run_backfill
 
     settings, lifecycle = begin("backfill", config, end_with_parent=end_with_parent)
@@ -81,7 +81,7 @@ def run(
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show how far the backfill is, its rate, and the time that is left."""
-    from agent.backfill.progress import read_progress
+    from agent.retrieve.backfill.progress import read_progress
 
     settings = settings_of(config)
     progress = read_progress(database_of(settings), settings.backfill)
@@ -101,7 +101,7 @@ def stop(
     ] = False,
 ) -> None:
     """Stop the backfill after the studies that are being retrieved; `backfill run` goes on."""
-    from agent.backfill.planning import stop as stop_all
+    from agent.retrieve.backfill.planning import stop as stop_all
 
     dropped = stop_all(database_of(settings_of(config)), drop=drop)
     print("the backfill stops" + (f"; {dropped} open queries and studies were dropped" if drop else ""))
@@ -111,10 +111,10 @@ def _rehearse(settings: Any, slices: Any) -> dict[str, Any]:
     from collections import Counter
     from datetime import UTC
 
-    from agent.backfill.archive import DatedArchive
-    from agent.backfill.progress import hours_for
-    from agent.backfill.rehearsal import rehearse
     from agent.foundation.backfill_errors import BackfillNotReady
+    from agent.retrieve.backfill.archive import DatedArchive
+    from agent.retrieve.backfill.progress import hours_for
+    from agent.retrieve.backfill.rehearsal import rehearse
 
     if settings.archive is None:
         raise BackfillNotReady("set `archive`: it is the one that is asked")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from agent.audit.process import audited
-from agent.backfill.archive import DatedArchive
-from agent.backfill.planning import go
-from agent.backfill.runner import Runner
 from agent.database.audit.record import Recorder
 from agent.database.session import Database
 from agent.foundation.backfill_errors import BackfillNotReady
 from agent.foundation.settings.tree import Settings
+from agent.operations.audit.process import audited
 from agent.operations.heartbeat import Heartbeat
 from agent.receive.intake import Intake
 from agent.receive.retrieved import incoming_of
+from agent.retrieve.backfill.archive import DatedArchive
+from agent.retrieve.backfill.planning import go
+from agent.retrieve.backfill.runner import Runner
 from agent.service.lifecycle import Lifecycle
 from agent.service.wiring import open_store
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from agent.backfill.slices import DateSlice
 from agent.foundation.settings.tree import ArchiveSettings, BackfillSettings
 from agent.network.archive import connect_archive
 from agent.network.incoming import Incoming
 from agent.network.query_scu import FoundSeries, StudyList
+from agent.retrieve.backfill.slices import DateSlice
 
 
 class Retrieval(Protocol):

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.films.routing.evidence import Rank
-from agent.films.routing.region import CHEST_ABDOMEN, CONTRADICTION, NONE, SEVERAL, UNRECOGNISED
-from agent.films.routing.rules import Router, RoutingDecision
 from agent.foundation.settings.rules import EligibilityRule
 from agent.network.query_scu import FoundSeries, ListedStudy
+from agent.objects.films.routing.evidence import Rank
+from agent.objects.films.routing.region import CHEST_ABDOMEN, CONTRADICTION, NONE, SEVERAL, UNRECOGNISED
+from agent.objects.films.routing.rules import Router, RoutingDecision
 from agent.objects.header import Header
 
 NO_SUCH_MODALITY = "no-eligible-modality"

@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from agent.backfill.slices import DateSlice
-from agent.backfill.window import is_open
 from agent.database.backfill import (
     PULL_STEPS,
     SLICE_STEPS,
@@ -30,6 +28,8 @@ from agent.database.states import JobState, Lane
 from agent.database.tables import Job
 from agent.foundation.errors import InvalidTransition, LeaseLost
 from agent.foundation.settings.backfill import BackfillSettings
+from agent.retrieve.backfill.slices import DateSlice
+from agent.retrieve.backfill.window import is_open
 
 # A lease outlasts the longest request by this (s).
 _MARGIN_S = 60.0

@@ -15,14 +15,9 @@ from typing import Any
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from agent.backfill.archive import DatedArchive
-from agent.backfill.candidates import judge_study
-from agent.backfill.claims import Hold, SliceClaim, claim_slice, end_slice, row_of
-from agent.backfill.slices import DateSlice, halves, looks_cut_off
 from agent.database.audit.record import Action, Event, record
 from agent.database.backfill import BackfillStudy, PullState, SliceState
 from agent.database.session import Database, database_now
-from agent.films.routing.rules import router_of
 from agent.foundation.backfill_errors import ArchiveBusy
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable, LeaseLost
 from agent.foundation.failpoints import failpoint
@@ -30,6 +25,11 @@ from agent.foundation.failure import backoff_s
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.network.query_scu import ListedStudy, StudyList
+from agent.objects.films.routing.rules import router_of
+from agent.retrieve.backfill.archive import DatedArchive
+from agent.retrieve.backfill.candidates import judge_study
+from agent.retrieve.backfill.claims import Hold, SliceClaim, claim_slice, end_slice, row_of
+from agent.retrieve.backfill.slices import DateSlice, halves, looks_cut_off
 
 ACTOR = "backfill"
 # The archive gives no whole answer even for one minute of one day: what it gave is kept.

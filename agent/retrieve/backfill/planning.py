@@ -9,8 +9,6 @@ from datetime import date
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from agent.backfill.claims import control, dates_of, row_of
-from agent.backfill.slices import DateSlice, cut, uncovered
 from agent.database.backfill import (
     OPEN_PULLS,
     OPEN_SLICES,
@@ -21,6 +19,8 @@ from agent.database.backfill import (
 )
 from agent.database.session import Database, database_now
 from agent.foundation.settings.backfill import BackfillSettings
+from agent.retrieve.backfill.claims import control, dates_of, row_of
+from agent.retrieve.backfill.slices import DateSlice, cut, uncovered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from agent.backfill.window import is_open, next_change, open_hours
 from agent.database.backfill import (
     OPEN_PULLS,
     OPEN_SLICES,
@@ -23,6 +22,7 @@ from agent.database.session import Database, database_now
 from agent.database.states import Lane
 from agent.database.tables import Job
 from agent.foundation.settings.backfill import BackfillSettings
+from agent.retrieve.backfill.window import is_open, next_change, open_hours
 
 _RATE_OVER = timedelta(minutes=15)
 

@@ -14,15 +14,11 @@ from random import Random
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
-from agent.backfill.archive import DatedArchive
-from agent.backfill.candidates import wanted_series
-from agent.backfill.claims import Hold, PullClaim, claim_study, end_study
 from agent.database.audit.record import Action, Event, record
 from agent.database.backfill import PullState
 from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Instance, Job, Study
-from agent.films.routing.rules import router_of
 from agent.foundation.backfill_errors import ArchiveBusy
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable, LeaseLost, StorageFull
 from agent.foundation.failpoints import failpoint
@@ -30,6 +26,10 @@ from agent.foundation.failure import backoff_s
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.network.query_scu import FoundSeries
+from agent.objects.films.routing.rules import router_of
+from agent.retrieve.backfill.archive import DatedArchive
+from agent.retrieve.backfill.candidates import wanted_series
+from agent.retrieve.backfill.claims import Hold, PullClaim, claim_study, end_study
 
 ACTOR = "backfill"
 NOT_RECEIVED = "backfill-not-received"

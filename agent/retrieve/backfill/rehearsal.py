@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from time import sleep
 
-from agent.backfill.archive import DatedArchive
-from agent.backfill.candidates import judge_study
-from agent.backfill.slices import DateSlice, halves, looks_cut_off
-from agent.films.routing.rules import router_of
 from agent.foundation.settings.tree import Settings
+from agent.objects.films.routing.rules import router_of
+from agent.retrieve.backfill.archive import DatedArchive
+from agent.retrieve.backfill.candidates import judge_study
+from agent.retrieve.backfill.slices import DateSlice, halves, looks_cut_off
 
 
 def rehearse(settings: Settings, source: DatedArchive, slices: Iterable[DateSlice]) -> Counter[str]:

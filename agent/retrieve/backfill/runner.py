@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from random import Random
 from time import monotonic
 
-from agent.backfill.archive import DatedArchive
-from agent.backfill.claims import Hold
-from agent.backfill.enumeration import ACTOR, Enumerator
-from agent.backfill.pulling import Puller
 from agent.database.session import Database
 from agent.foundation.breaker import TOLERATED, Breaker
 from agent.foundation.errors import AgentError, DatabaseUnavailable
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
+from agent.retrieve.backfill.archive import DatedArchive
+from agent.retrieve.backfill.claims import Hold
+from agent.retrieve.backfill.enumeration import ACTOR, Enumerator
+from agent.retrieve.backfill.pulling import Puller
 
 Step = Callable[[], Hold | AgentError | None]
 _AFTER_TROUBLE_S = 5.0

@@ -22,12 +22,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from sqlalchemy import func, select
 
-from agent.backfill.archive import DatedArchive
-from agent.backfill.enumeration import CUT_OFF, Enumerator
-from agent.backfill.planning import make_plan
-from agent.backfill.progress import read_progress
-from agent.backfill.rehearsal import rehearse
-from agent.backfill.runner import Runner
 from agent.commands.demo.orthanc import Orthanc, free_ports
 from agent.commands.demo.sending import parcel_of, send
 from agent.database.backfill import BackfillSlice, BackfillStudy
@@ -46,6 +40,12 @@ from agent.receive.complete_study import complete_due_studies
 from agent.receive.intake import Intake
 from agent.receive.retrieved import incoming_of
 from agent.receive.scp import StorageScp
+from agent.retrieve.backfill.archive import DatedArchive
+from agent.retrieve.backfill.enumeration import CUT_OFF, Enumerator
+from agent.retrieve.backfill.planning import make_plan
+from agent.retrieve.backfill.progress import read_progress
+from agent.retrieve.backfill.rehearsal import rehearse
+from agent.retrieve.backfill.runner import Runner
 from tests.integration.priors.site import film
 
 pytestmark = pytest.mark.integration

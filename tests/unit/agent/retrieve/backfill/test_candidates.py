@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from agent.backfill.candidates import NO_SUCH_MODALITY, judge_study, wanted_series
-from agent.films.routing.rules import Router, router_of
 from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY, EligibilityRule
 from agent.foundation.settings.tree import Settings
 from agent.network.query_scu import FoundSeries, ListedStudy
+from agent.objects.films.routing.rules import Router, router_of
+from agent.retrieve.backfill.candidates import NO_SUCH_MODALITY, judge_study, wanted_series
 
 
 @pytest.fixture(scope="module")

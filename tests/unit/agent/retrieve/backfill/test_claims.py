@@ -7,7 +7,12 @@ from datetime import date, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from agent.backfill.claims import (
+from agent.database.backfill import BackfillSlice, BackfillStudy, PullState, SliceState
+from agent.database.session import Database, database_now
+from agent.database.tables import Job
+from agent.foundation.errors import InvalidTransition, LeaseLost
+from agent.foundation.settings.backfill import BackfillSettings, WindowSettings
+from agent.retrieve.backfill.claims import (
     Hold,
     PullClaim,
     SliceClaim,
@@ -18,14 +23,9 @@ from agent.backfill.claims import (
     end_study,
     row_of,
 )
-from agent.backfill.planning import go, make_plan, stop
-from agent.backfill.progress import read_progress
-from agent.backfill.slices import DateSlice
-from agent.database.backfill import BackfillSlice, BackfillStudy, PullState, SliceState
-from agent.database.session import Database, database_now
-from agent.database.tables import Job
-from agent.foundation.errors import InvalidTransition, LeaseLost
-from agent.foundation.settings.backfill import BackfillSettings, WindowSettings
+from agent.retrieve.backfill.planning import go, make_plan, stop
+from agent.retrieve.backfill.progress import read_progress
+from agent.retrieve.backfill.slices import DateSlice
 from tests.unit.agent.rows import add_job, add_study
 
 FAST = BackfillSettings(studies_per_minute=60_000, queries_per_minute=60_000, in_flight=3)

@@ -23,8 +23,8 @@ from agent.objects.header import read_stored
 from agent.queue.lanes import set_priority
 from agent.reports.compose import algorithm_of
 from agent.reports.notice import Notices
-from agent.ups.projection import Projection
-from agent.ups.wording import Station
+from agent.ris.ups.projection import Projection
+from agent.ris.ups.wording import Station
 from tests.support.films import file_bytes
 from tests.support.house import House, identity
 

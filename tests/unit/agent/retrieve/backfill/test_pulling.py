@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from agent.backfill.pulling import Puller
-from agent.backfill.slices import DateSlice
 from agent.database.backfill import BackfillSlice, BackfillStudy
 from agent.database.session import Database
 from agent.database.tables import AuditEvent
 from agent.foundation.errors import AgentError, ArchiveRefused
 from agent.foundation.settings.tree import ArchiveSettings, BackfillSettings, Settings
 from agent.network.query_scu import FoundSeries, StudyList
-from tests.unit.agent.backfill.test_claims import found
+from agent.retrieve.backfill.pulling import Puller
+from agent.retrieve.backfill.slices import DateSlice
+from tests.unit.agent.retrieve.backfill.test_claims import found
 
 ARCHIVE = ArchiveSettings(host="192.0.2.7", port=104, ae_title="PACS")
 CHEST = FoundSeries(series_instance_uid="1.2.3", modality="DX", instances=0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.backfill.slices import DateSlice, cut, halves, looks_cut_off, uncovered
+from agent.retrieve.backfill.slices import DateSlice, cut, halves, looks_cut_off, uncovered
 
 DAYS = st.dates(date(1990, 1, 1), date(2030, 1, 1))
 

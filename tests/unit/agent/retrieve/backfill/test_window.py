@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.backfill.window import is_open, next_change, open_hours
 from agent.foundation.settings.backfill import WindowSettings
+from agent.retrieve.backfill.window import is_open, next_change, open_hours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHT = WindowSettings(opens="20:00", closes="06:00", time_zone="Europe/Berlin")
