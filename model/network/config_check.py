@@ -65,8 +65,9 @@ def decoder_problems(network: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"rope_scaling.mrope_section is {_short(sections)}; it must be three sections of together {half}"
         )
-    if "rope_type" not in rope and rope.get("type", "mrope") not in ("mrope", "default"):
-        problems.append(f"rope_scaling states the type {rope['type']!r}; state it as rope_type too")
+    kind = rope.get("type", "mrope")
+    if kind not in ("mrope", "default") and rope.get("rope_type", "default") == "default":
+        problems.append(f"rope_scaling states the type {kind!r}; state it as rope_type too")
     return problems
 
 
