@@ -32,6 +32,7 @@ class Performing:
         self._config = folder / "config.yaml"
         self._config.write_text(
             f"database: {{url: '{database.engine.url}'}}\n"
+            f"storage: {{path: '{folder / 'instances'}'}}\n"
             f"ups: {{enabled: true, port: {dimse}, http_port: {http}, managers: "
             f"[{{name: ris, host: 127.0.0.1, port: {manager}, ae_title: ECHO_UPS, poll_s: 0.2}}]}}\n"
             "log: {format: json}\n"
