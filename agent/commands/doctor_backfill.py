@@ -8,7 +8,7 @@ from agent.commands.doctor_http import Found
 from agent.foundation.errors import AgentError, ArchiveRefused
 from agent.foundation.settings.tree import ArchiveSettings, Settings
 
-# A UID that no study has; an archive that does not know the destination of a C-MOVE says so all the same.
+# A UID that no study has. Many archives look at the destination of a C-MOVE first, some at the study.
 _NO_STUDY = "2.25.0"
 _DESTINATION_UNKNOWN = "0xA801"
 
@@ -28,13 +28,15 @@ def backfill_found(settings: Settings, archive: ArchiveSettings, within_s: float
             f"the listener would refuse {archive.ae_title.strip()} at {archive.host}, which is to send",
             "add the archive to `listener.allow`",
         )
-    if not _knows(hurried, title, within_s):
+    known = _knows(hurried, title, within_s)
+    if known is False:
         return (
             f"the archive does not know {title} (0xA801)",
             f"enter {title} at the archive, at the listener's address and port "
             f"{settings.listener.port}, or set `backfill.retrieve: c-get`",
         )
-    return f"the archive lists studies by date, and does not refuse to send them to {title}", ""
+    knows = f"and knows {title}" if known else f"but does not tell whether it knows {title}"
+    return f"the archive lists studies by date, {knows}", ""
 
 
 def _lists(settings: Settings, archive: ArchiveSettings, within_s: float) -> str | None:
@@ -70,15 +72,15 @@ def _accepted(settings: Settings, archive: ArchiveSettings) -> bool:
     return policy.judge(caller) is AssociationResult.ACCEPT
 
 
-def _knows(archive: ArchiveSettings, title: str, within_s: float) -> bool:
-    """Whether the archive does not say that it has no such destination."""
+def _knows(archive: ArchiveSettings, title: str, within_s: float) -> bool | None:
+    """Whether the archive knows the destination of a C-MOVE; None where its answer does not tell."""
     from agent.network.query_scu import open_archive
 
     try:
         with open_archive(archive, within_s, title) as connection:
             connection.retrieve(_NO_STUDY, _NO_STUDY)
     except ArchiveRefused as error:
-        return _DESTINATION_UNKNOWN not in str(error)
+        return False if _DESTINATION_UNKNOWN in str(error) else None
     except AgentError:
-        return True
+        return None
     return True
