@@ -96,6 +96,9 @@ def scheduled(**changes: object) -> Dataset:
     source = Dataset()
     source.TypeOfInstances, source.StudyInstanceUID = "DICOM", "1.2.3"
     source.SeriesInstanceUID, source.ReferencedSOPSequence = "1.2.3.1", []
+    retrieval = Dataset()
+    retrieval.RetrieveAETitle = "PACS"
+    source.DICOMRetrievalSequence = [retrieval]
     item.InputInformationSequence = [source]
     for keyword, value in changes.items():
         if value is None:

@@ -22,7 +22,8 @@ from agent.foundation.settings.load import load_settings
 from agent.foundation.settings.tree import Settings
 
 AE_TITLE = "ECHO_AGENT"
-QUIET_TIME_S = 1.0
+# Long enough for the next image of a study to arrive on a busy machine; a later one makes a second revision.
+QUIET_TIME_S = 3.0
 READY_WITHIN_S = 300.0
 ENDS_WITHIN_S = 90.0
 # Starts a process: `subprocess.Popen`, or what takes the same arguments.

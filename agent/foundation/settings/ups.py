@@ -77,7 +77,9 @@ class UpsSettings(Section):
     tls_certificate: str | None = Field(None, description="PEM file: certificate and chain for UPS-RS.")
     tls_key: str | None = Field(None, description="PEM file: its private key.")
     strict: bool = Field(
-        True, description="Refuse a new workitem that lacks attributes of type 2; else they count as empty."
+        True,
+        description="Refuse a new workitem that lacks attributes of type 2, or of types 1 and 1C in the "
+        "items of its sequences; otherwise they count as empty.",
     )
     subscribers: tuple[UpsPeer, ...] = Field((), description="Who may subscribe to events over DIMSE.")
     managers: tuple[UpsManagerPeer, ...] = Field((), description="Worklists of other systems.")

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
 from agent.ris.ups.foreign import misread
+from agent.ris.ups.macros import lacking_in_items
 from agent.ris.ups.terms import Priority, Readiness, StepState, UpsStatus
 from dicom_sr.attributes import items, numbers, text
 
@@ -44,13 +45,8 @@ CREATED_PRESENT = (
     "ProcedureStepProgressInformationSequence",
     "UnifiedProcedureStepPerformedProcedureSequence",
 )
-# Where one of these sequences has an item, the item must have these with a value.
-ITEMS_WITH_VALUE = {
-    "InputInformationSequence": ("TypeOfInstances", "StudyInstanceUID"),
-    "ReferencedRequestSequence": ("StudyInstanceUID",),
-    "ScheduledStationNameCodeSequence": ("CodeMeaning",),
-    "ScheduledWorkitemCodeSequence": ("CodeMeaning",),
-}
+# Of the attributes that an item must have, those without which a workitem cannot be understood.
+_INDISPENSABLE = ("TypeOfInstances", "StudyInstanceUID", "CodeMeaning")
 _COMPLETED_WITH_VALUE = (
     "PerformedStationNameCodeSequence",
     "PerformedProcedureStepStartDateTime",
@@ -110,18 +106,24 @@ class Shortcoming:
 def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcoming | None:
     """Return why a workitem cannot be created with these attributes; None where it can.
 
-    strict: attributes of type 2 must be present; otherwise an absent one counts as empty.
+    strict: attributes of type 2 must be present, and those of types 1 and 1C in the items of sequences;
+    otherwise an absent one counts as empty, except what an item cannot be understood without.
     """
     if wrong := misread(dataset):
         return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=wrong)
     absent = [one for one in CREATED_WITH_VALUE if one not in dataset]
     if strict:
         absent += [one for one in CREATED_PRESENT if one not in dataset]
-    absent += [path for path, present, _ in _items(dataset) if not present]
+    lacking = [
+        (path, present)
+        for path, present in lacking_in_items(dataset)
+        if strict or path.rsplit(".", 1)[-1] in _INDISPENSABLE
+    ]
+    absent += [path for path, present in lacking if not present]
     if absent:
         return Shortcoming(status=UpsStatus.MISSING_ATTRIBUTE, keywords=tuple(absent))
     empty = [one for one in CREATED_WITH_VALUE if not text(dataset, one)]
-    empty += [path for path, _, value in _items(dataset) if not value]
+    empty += [path for path, _ in lacking]
     if empty:
         return Shortcoming(status=UpsStatus.MISSING_VALUE, keywords=tuple(empty))
     if text(dataset, "ProcedureStepState") != StepState.SCHEDULED:
@@ -165,14 +167,6 @@ def _absent_in(dataset: Dataset, sequence: str, keywords: Iterable[str]) -> Iter
     for keyword in keywords:
         if not _has_value(found[0], keyword):
             yield f"{sequence}.{keyword}"
-
-
-def _items(dataset: Dataset) -> Iterator[tuple[str, bool, bool]]:
-    """Each attribute that a sequence item must have: its path, whether it is there, whether with a value."""
-    for sequence, keywords in ITEMS_WITH_VALUE.items():
-        for item in items(dataset, sequence):
-            for keyword in keywords:
-                yield f"{sequence}.{keyword}", keyword in item, _has_value(item, keyword)
 
 
 def _invalid(dataset: Dataset) -> Iterator[str]:

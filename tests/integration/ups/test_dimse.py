@@ -11,6 +11,7 @@ from agent.database.session import Database
 from agent.database.workitems import Workitem
 from agent.ris.ups.manager import Manager
 from agent.ris.ups.reporting import EventReporter
+from agent.ris.ups.requirements import CREATED_PRESENT, CREATED_WITH_VALUE
 from agent.ris.ups.scu import RemoteManager
 from agent.ris.ups.subscriptions import receivers
 from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION, PUSH, StepState
@@ -60,14 +61,15 @@ def test_create_names_each_attribute_that_is_missing(port: int) -> None:
     ae.add_requested_context(PUSH)
     association = ae.associate("127.0.0.1", port, ae_title="ECHO_UPS")
     try:
-        for keyword in ("ScheduledProcedureStepPriority", "InputReadinessState", "ProcedureStepLabel"):
+        for keyword in CREATED_WITH_VALUE:
             item = scheduled(**{keyword: None})
             status, _ = association.send_n_create(item, PUSH, "1.2.9")
             assert (status.Status, keyword in status.ErrorComment) == (0x0120, True)
             status, _ = association.send_n_create(scheduled(**{keyword: ""}), PUSH, "1.2.9")
             assert (status.Status, keyword in status.ErrorComment) == (0x0121, True)
-        status, _ = association.send_n_create(scheduled(AdmissionID=None), PUSH, "1.2.9")
-        assert (status.Status, "AdmissionID" in status.ErrorComment) == (0x0120, True)
+        for keyword in CREATED_PRESENT:
+            status, _ = association.send_n_create(scheduled(**{keyword: None}), PUSH, "1.2.9")
+            assert (status.Status, keyword in status.ErrorComment) == (0x0120, True)
         status, _ = association.send_n_create(scheduled(ProcedureStepState="IN PROGRESS"), PUSH, "1.2.9")
         assert status.Status == 0xC309
         status, made = association.send_n_create(scheduled(), PUSH, "1.2.9")

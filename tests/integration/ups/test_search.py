@@ -101,8 +101,10 @@ def workitem(number: int) -> Dataset:
     image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = "1.2", f"1.2.3.{number}.1"
     item.InputInformationSequence[0].StudyInstanceUID = f"1.2.3.{number}"
     item.InputInformationSequence[0].ReferencedSOPSequence = [image]
-    parameter = Dataset()
-    parameter.NumericValue = "1.5" if number % 4 else "2"
+    parameter, unit = Dataset(), Dataset()
+    unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "mm", "UCUM", "mm"
+    parameter.ValueType, parameter.NumericValue = "NUMERIC", "1.5" if number % 4 else "2"
+    parameter.ConceptNameCodeSequence = parameter.MeasurementUnitsCodeSequence = [unit]
     item.ScheduledProcessingParametersSequence = [parameter]
     return item
 

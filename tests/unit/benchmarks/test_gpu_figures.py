@@ -57,7 +57,7 @@ def test_the_time_is_hard(tmp_path: Path) -> None:
 
     book.run("endless", 0, endless)
 
-    assert "time was over" in (tmp_path / "figures.json").read_text()
+    assert "the time was up" in (tmp_path / "figures.json").read_text()
 
 
 @pytest.mark.timeout(900)
