@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -27,6 +28,7 @@ from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Job
 from agent.foundation.errors import InvalidTransition, LeaseLost
+from agent.foundation.failure import backoff_s
 from agent.foundation.settings.backfill import BackfillSettings
 from agent.retrieve.backfill.slices import DateSlice
 from agent.retrieve.backfill.window import is_open
@@ -158,6 +160,16 @@ def end_study(session: Session, claim: PullClaim, to: PullState, *, code: str | 
     row = session.get_one(BackfillStudy, claim.row_id, with_for_update=True, populate_existing=True)
     _end(session, row, claim.token, to, code)
     return row
+
+
+def postpone(
+    row: BackfillSlice | BackfillStudy, settings: BackfillSettings, attempts: int, chance: Random
+) -> None:
+    """Let a row that was just ended be claimed again after a pause that grows with its attempts."""
+    wait_s = backoff_s(
+        attempts, chance.random(), first_s=settings.first_retry_s, longest_s=settings.longest_retry_s
+    )
+    row.run_after = row.updated_at + timedelta(seconds=wait_s)
 
 
 def dates_of(row: BackfillSlice) -> DateSlice:

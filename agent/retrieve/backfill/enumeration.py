@@ -7,7 +7,7 @@ again, and a study that is known by its UID is not entered again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from random import Random
 from typing import Any
@@ -21,14 +21,13 @@ from agent.database.session import Database, database_now
 from agent.foundation.backfill_errors import ArchiveBusy
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable, LeaseLost
 from agent.foundation.failpoints import failpoint
-from agent.foundation.failure import backoff_s
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings
 from agent.network.query_scu import ListedStudy, StudyList
 from agent.objects.films.routing.rules import router_of
 from agent.retrieve.backfill.archive import DatedArchive
 from agent.retrieve.backfill.candidates import judge_study
-from agent.retrieve.backfill.claims import Hold, SliceClaim, claim_slice, end_slice, row_of
+from agent.retrieve.backfill.claims import Hold, SliceClaim, claim_slice, end_slice, postpone, row_of
 from agent.retrieve.backfill.slices import DateSlice, halves, looks_cut_off
 
 ACTOR = "backfill"
@@ -141,16 +140,9 @@ class Enumerator:
         }
 
     def _again(self, claim: SliceClaim, code: str, *, counts: bool) -> None:
-        backfill = self._settings.backfill
-        wait_s = backoff_s(
-            claim.attempts,
-            self._chance.random(),
-            first_s=backfill.first_retry_s,
-            longest_s=backfill.longest_retry_s,
-        )
         with self._database.transaction() as session:
             row = end_slice(session, claim, SliceState.OPEN, code=code)
-            row.run_after = row.updated_at + timedelta(seconds=wait_s)
+            postpone(row, self._settings.backfill, claim.attempts, self._chance)
             row.attempts -= 0 if counts else 1
 
 

@@ -8,7 +8,6 @@ here for another reason is left alone. Its job cannot be completed before its re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from random import Random
 
 from sqlalchemy import exists, func, select
@@ -22,14 +21,13 @@ from agent.database.tables import Instance, Job, Study
 from agent.foundation.backfill_errors import ArchiveBusy
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable, LeaseLost, StorageFull
 from agent.foundation.failpoints import failpoint
-from agent.foundation.failure import backoff_s
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.network.query_scu import FoundSeries
 from agent.objects.films.routing.rules import router_of
 from agent.retrieve.backfill.archive import DatedArchive
 from agent.retrieve.backfill.candidates import wanted_series
-from agent.retrieve.backfill.claims import Hold, PullClaim, claim_study, end_study
+from agent.retrieve.backfill.claims import Hold, PullClaim, claim_study, end_study, postpone
 
 ACTOR = "backfill"
 NOT_RECEIVED = "backfill-not-received"
@@ -161,16 +159,9 @@ class Puller:
         return ArchiveUnavailable(f"no study can be retrieved [{code}]") if systematic else None
 
     def _again(self, claim: PullClaim, code: str, *, counts: bool) -> None:
-        backfill = self._settings.backfill
-        wait_s = backoff_s(
-            claim.attempts,
-            self._chance.random(),
-            first_s=backfill.first_retry_s,
-            longest_s=backfill.longest_retry_s,
-        )
         with self._database.transaction() as session:
             row = end_study(session, claim, PullState.FOUND, code=code)
-            row.run_after = row.updated_at + timedelta(seconds=wait_s)
+            postpone(row, self._settings.backfill, claim.attempts, self._chance)
             # At least one attempt stays counted: what has come of it is no study that was here before.
             row.attempts = claim.attempts if counts else max(claim.attempts - 1, 1)
 

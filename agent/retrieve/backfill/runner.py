@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from time import monotonic
 
@@ -22,15 +22,6 @@ Step = Callable[[], Hold | AgentError | None]
 _AFTER_TROUBLE_S = 5.0
 
 
-@dataclass(kw_only=True)
-class _Counts:
-    """What this process has done since its start."""
-
-    asked: int = 0
-    pulled: int = 0
-    why: str = ""
-
-
 class Runner:
     """The threads of one process; several processes share the rows and the budget."""
 
@@ -44,7 +35,9 @@ class Runner:
         self._lock = threading.Lock()
         self._breaker = Breaker()
         self._enumerated = threading.Event()
-        self._counts = _Counts()
+        # What this process has done since its start, and why it waits.
+        self._done: Counter[str] = Counter()
+        self._why = ""
         self._log = get_logger(ACTOR)
 
     def run(self, stop: threading.Event, *, follow: bool = False) -> None:
@@ -64,7 +57,7 @@ class Runner:
 
     def about(self) -> dict[str, object]:
         """Return what this process has done, for its heartbeat."""
-        return {"asked": self._counts.asked, "pulled": self._counts.pulled, "waits_for": self._counts.why}
+        return {"asked": self._done["asked"], "pulled": self._done["pulled"], "waits_for": self._why}
 
     def _enumerate(self, stop: threading.Event, follow: bool) -> None:
         self._loop(self._enumerator.step, stop, lambda hold: hold.why == "done" and not follow, "asked")
@@ -93,7 +86,7 @@ class Runner:
                 stop.wait(_AFTER_TROUBLE_S)
                 continue
             if isinstance(outcome, Hold):
-                self._counts.why = outcome.why
+                self._why = outcome.why
                 if outcome.why == "stopped" or over(outcome):
                     return
                 stop.wait(min(outcome.seconds, 1.0) if outcome.why == "done" else outcome.seconds)
@@ -101,7 +94,7 @@ class Runner:
             with self._lock:
                 self._remember(outcome)
                 if outcome is None:
-                    setattr(self._counts, counter, getattr(self._counts, counter) + 1)
+                    self._done[counter] += 1
 
     def _pause_s(self) -> float:
         with self._lock:

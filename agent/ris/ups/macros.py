@@ -62,11 +62,7 @@ def _demanded(sequence: str) -> Callable[[Dataset], Iterator[str]]:
     """Return the rule for the items of a sequence."""
     if sequence.endswith("CodeSequence"):
         return _code
-    return _RULES.get(sequence, _nothing)
-
-
-def _nothing(_item: Dataset) -> Iterator[str]:
-    return iter(())
+    return _RULES.get(sequence, _needs())
 
 
 def _code(item: Dataset) -> Iterator[str]:
@@ -106,16 +102,8 @@ def _qualifier(item: Dataset) -> Iterator[str]:
         yield from _absent(item, "UniversalEntityIDType")
 
 
-def _request(item: Dataset) -> Iterator[str]:
-    yield from _absent(item, "StudyInstanceUID")
-
-
-def _image(item: Dataset) -> Iterator[str]:
-    yield from _absent(item, "ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
-
-
-def _one(keyword: str) -> Callable[[Dataset], Iterator[str]]:
-    return lambda item: _absent(item, keyword)
+def _needs(*keywords: str) -> Callable[[Dataset], Iterator[str]]:
+    return lambda item: _absent(item, *keywords)
 
 
 def _absent(item: Dataset, *keywords: str) -> Iterator[str]:
@@ -127,14 +115,14 @@ _RULES: MappingProxyType[str, Callable[[Dataset], Iterator[str]]] = MappingProxy
         "InputInformationSequence": _instances,
         "OutputInformationSequence": _instances,
         "ScheduledProcessingParametersSequence": _content_item,
-        "ReferencedRequestSequence": _request,
-        "ReferencedSOPSequence": _image,
+        "ReferencedRequestSequence": _needs("StudyInstanceUID"),
+        "ReferencedSOPSequence": _needs("ReferencedSOPClassUID", "ReferencedSOPInstanceUID"),
         "IssuerOfAdmissionIDSequence": _designator,
         "IssuerOfAccessionNumberSequence": _designator,
         "OrderPlacerIdentifierSequence": _designator,
         "OrderFillerIdentifierSequence": _designator,
         "AssigningFacilitySequence": _designator,
         "IssuerOfPatientIDQualifiersSequence": _qualifier,
-        **{sequence: _one(keyword) for sequence, keyword in _RETRIEVALS.items()},
+        **{sequence: _needs(keyword) for sequence, keyword in _RETRIEVALS.items()},
     }
 )
