@@ -19,7 +19,7 @@ from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Commitment, Delivery, Document, Draft, Job, Study
-from agent.foundation.failure import Failure, backoff_s
+from agent.foundation.failure import Failure
 from agent.network.commitment_terms import (
     CommitmentAnswer,
     CommitmentItem,
@@ -226,7 +226,7 @@ def _apply(
     if undecided and delivery.state == DeliveryState.UNCOMMITTED.value:
         return
     if word is CommitmentResult.LATER and delivery.commit_attempts < rule.attempts:
-        _ask_later(delivery, now, why, _wait_s(delivery.commit_attempts, rule, chance))
+        _ask_later(delivery, now, why, rule.policy.long_wait_s(delivery.commit_attempts, chance.random()))
         return
     if word is CommitmentResult.COMMITTED:
         _stop(delivery, DeliveryState.COMMITTED, now, why)
@@ -239,14 +239,9 @@ def _apply(
     elif job.state == JobState.CANCELED.value or is_withdrawn(session, job.id):  # not to be sent again
         _stop(delivery, DeliveryState.DEAD, now, why)
     else:
-        _send_again(delivery, now, why, rule, _wait_s(delivery.losses + 1, rule, chance))
+        _send_again(delivery, now, why, rule, rule.policy.long_wait_s(delivery.losses + 1, chance.random()))
         _reopen(session, job, delivery, now, actor)
     _note(session, job, delivery, now, actor)
-
-
-def _wait_s(attempt: int, rule: CommitmentRule, chance: Random) -> float:
-    jitter = (1.0 + chance.random()) / 2.0
-    return backoff_s(attempt, jitter, first_s=rule.policy.first_s, longest_s=rule.policy.longest_s)
 
 
 def _stop(delivery: Delivery, state: DeliveryState, now: datetime, why: Failure | None) -> None:

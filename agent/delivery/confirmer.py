@@ -189,12 +189,7 @@ class Confirmer:
         if not isinstance(error, ConnectionLost):
             self._answer([(item, CommitmentAnswer(word=CommitmentResult.LATER, why=why)) for item in items])
             return
-        self._breaker = self._breaker.failed(
-            self._seconds(),
-            self._chance.random(),
-            first_s=self._rule.policy.first_s,
-            longest_s=self._rule.policy.longest_s,
-        )
+        self._breaker = self._breaker.failed(self._seconds(), self._chance.random(), self._rule.policy)
         self._log.warning("destination_unreachable", destination=self._destination.name, code=why.code)
         commitments.put_off(self._database, items, why, self._rule)
 

@@ -293,10 +293,7 @@ class Deliverer:
 
     def _trip(self, destination: DestinationSettings, error: ConnectionLost) -> None:
         self._breakers[destination.name] = self._breakers[destination.name].failed(
-            self._seconds(),
-            self._chance.random(),
-            first_s=self._policy.first_s,
-            longest_s=self._policy.longest_s,
+            self._seconds(), self._chance.random(), self._policy
         )
         self._log.warning(
             "destination_unreachable",

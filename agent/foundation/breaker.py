@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.foundation.failure import backoff_s
+from agent.foundation.failure import RetryPolicy
 
 # A single lost connection is not an outage.
 TOLERATED = 2
+# The pauses of queries for which a draft may wait.
+QUERY_PAUSES = RetryPolicy(first_s=5.0, longest_s=60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,16 +23,14 @@ class Breaker:
         """Whether the destination may be tried now; after a pause, one try decides."""
         return now >= self.open_until
 
-    def failed(self, now: float, chance: float, *, first_s: float, longest_s: float) -> Breaker:
+    def failed(self, now: float, chance: float, policy: RetryPolicy) -> Breaker:
         """Return the breaker after another failure; `chance` is uniform in [0, 1).
 
         The pause is at least half of the backoff, whatever the jitter.
         """
         failures = self.failures + 1
         over = failures - TOLERATED
-        pause = (
-            backoff_s(over, (1.0 + chance) / 2.0, first_s=first_s, longest_s=longest_s) if over > 0 else 0.0
-        )
+        pause = policy.long_wait_s(over, chance) if over > 0 else 0.0
         return Breaker(failures=failures, open_until=now + pause)
 
     def succeeded(self) -> Breaker:

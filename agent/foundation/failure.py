@@ -22,6 +22,25 @@ class RetryPolicy:
     first_s: float = 5.0
     longest_s: float = 900.0
 
+    def ceiling_s(self, attempt: int) -> float:
+        """Return the longest wait (s) after attempt number `attempt` (1, 2, …) has failed.
+
+        It doubles from `first_s` up to `longest_s`.
+        """
+        # 2 ** 60 s is beyond any bound, and an exponent of thousands would overflow.
+        return min(self.longest_s, self.first_s * 2.0 ** min(max(attempt, 1) - 1, 60))
+
+    def wait_s(self, attempt: int, chance: float) -> float:
+        """Return how long (s) to wait, with full jitter; `chance` is uniform in [0, 1).
+
+        A thousand documents that an unreachable PACS refused at the same time are not all retried together.
+        """
+        return chance * self.ceiling_s(attempt)
+
+    def long_wait_s(self, attempt: int, chance: float) -> float:
+        """Return how long (s) to wait where a short wait helps nobody: at least half of the ceiling."""
+        return (1.0 + chance) / 2.0 * self.ceiling_s(attempt)
+
 
 def describe(error: BaseException) -> Failure:
     """Return the part of an exception that may be stored.
@@ -38,15 +57,3 @@ def describe(error: BaseException) -> Failure:
         reason=f"unexpected {type(error).__name__}: see the log of this process",
         retryable=True,
     )
-
-
-def backoff_s(attempt: int, chance: float, *, first_s: float, longest_s: float) -> float:
-    """Return how long (s) to wait after attempt number `attempt` (1, 2, …) has failed.
-
-    Full jitter: `chance`, uniform in [0, 1), of a ceiling that doubles from `first_s` up to `longest_s`,
-    so that a thousand documents that an unreachable PACS refused at the same time are not all retried
-    together.
-    """
-    # 2 ** 60 s is beyond any bound, and an exponent of thousands would overflow.
-    ceiling = min(longest_s, first_s * 2.0 ** min(max(attempt, 1) - 1, 60))
-    return chance * ceiling

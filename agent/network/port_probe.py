@@ -11,6 +11,8 @@ import struct
 import time
 from enum import Enum
 
+from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
 _REQUEST = 0x01
 _PDUS = frozenset(range(0x02, 0x08))
 _VERIFICATION, _IMPLICIT = b"1.2.840.10008.1.1", b"1.2.840.10008.1.2"
@@ -109,5 +111,7 @@ def _request(calling: str, called: str) -> bytes:
     titles = b"".join(one.strip().encode("ascii", "replace")[:16].ljust(16) for one in (called, calling))
     context = struct.pack(">B3x", 1) + item(0x30, _VERIFICATION) + item(0x40, _IMPLICIT)
     body = struct.pack(">H2x", 1) + titles + bytes(32) + item(0x10, b"1.2.840.10008.3.1.1.1")
-    body += item(0x20, context) + item(0x50, item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3"))
+    implementation = item(0x52, IMPLEMENTATION_CLASS_UID.encode())
+    implementation += item(0x55, IMPLEMENTATION_VERSION_NAME.encode())
+    body += item(0x20, context) + item(0x50, item(0x51, struct.pack(">I", 16384)) + implementation)
     return struct.pack(">BxI", _REQUEST, len(body)) + body

@@ -21,7 +21,7 @@ from agent.database.states import UNSENT, DeliveryState, JobState
 from agent.database.tables import Delivery, Document, Draft, Job, Study
 from agent.database.wakeup import DELIVERIES, notify
 from agent.foundation.errors import LeaseLost
-from agent.foundation.failure import Failure, RetryPolicy, backoff_s
+from agent.foundation.failure import Failure, RetryPolicy
 from agent.queue.delivery_outcomes import given_up, last_failure, measure, tell_warning
 from agent.queue.lease import prolong
 from agent.queue.order import nothing_earlier
@@ -205,9 +205,7 @@ def fail(
     with database.transaction() as session:
         now = database_now(session)
         job, delivery = _fenced(session, claim)
-        wait_s = backoff_s(
-            claim.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
-        )
+        wait_s = policy.wait_s(claim.attempts, chance.random())
         again = now + timedelta(seconds=wait_s)
         late = failure.retryable and again > delivery.give_up_at
         to = DeliveryState.DEAD if late or not failure.retryable else DeliveryState.PENDING
@@ -260,9 +258,7 @@ def reclaim_expired(
             delivery = session.get_one(Delivery, delivery_id, populate_existing=True, with_for_update=True)
             if delivery.state != DeliveryState.SENDING.value or (delivery.lease_until or now) >= now:
                 continue
-            wait_s = backoff_s(
-                delivery.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
-            )
+            wait_s = policy.wait_s(delivery.attempts, chance.random())
             over = now + timedelta(seconds=wait_s) > delivery.give_up_at
             last = last_failure(delivery)
             if over:

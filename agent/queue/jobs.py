@@ -21,7 +21,7 @@ from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Job, Study
 from agent.foundation.errors import LeaseLost
-from agent.foundation.failure import Failure, RetryPolicy, backoff_s
+from agent.foundation.failure import Failure, RetryPolicy
 from agent.queue.due import next_due
 from agent.queue.gate import readmit
 from agent.queue.lanes import lane_for
@@ -212,9 +212,7 @@ def fail(
         now = database_now(session)
         job = finish(session, claim, to, now=now, code=failure.code, reason=failure.reason, actor=actor)
         if to is JobState.QUEUED:
-            wait_s = backoff_s(
-                claim.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s
-            )
+            wait_s = policy.wait_s(claim.attempts, chance.random())
             job.run_after = now + timedelta(seconds=wait_s)
         return JobState(job.state)
 
@@ -270,6 +268,6 @@ def _reclaim(session: Session, now: datetime, policy: RetryPolicy, chance: Rando
             readmit(session, job, now=now, code=silent.code, reason=silent.reason, actor=actor)
         else:
             move(session, job, to, now=now, code=silent.code, reason=silent.reason, actor=actor)
-        wait_s = backoff_s(job.attempts, chance.random(), first_s=policy.first_s, longest_s=policy.longest_s)
+        wait_s = policy.wait_s(job.attempts, chance.random())
         job.run_after = now + timedelta(seconds=wait_s)
     return len(jobs)

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from agent.foundation.breaker import Breaker
+from agent.foundation.breaker import QUERY_PAUSES, Breaker
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
 from agent.foundation.settings.tree import Settings
 from agent.network.archive import ArchiveConnection, connect_archive
 from agent.network.contexts import image_classes
 from agent.queue.gate import modality_filter
-
-_BREAKER_S = (5.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +60,7 @@ class ArchiveCount:
                 self._breaker = self._breaker.succeeded()
             except (ArchiveUnavailable, ArchiveLate, ArchiveRefused) as error:
                 code = error.code
-                first_s, longest_s = _BREAKER_S
-                self._breaker = self._breaker.failed(
-                    time.monotonic(), self._chance.random(), first_s=first_s, longest_s=longest_s
-                )
+                self._breaker = self._breaker.failed(time.monotonic(), self._chance.random(), QUERY_PAUSES)
         return {one.study_instance_uid: ArchiveAnswer(code=code) for one in studies} | answers
 
     def _missing(self, archive: ArchiveConnection, study: HeldStudy) -> ArchiveAnswer:

@@ -26,8 +26,9 @@ from agent.database.remarks import remark
 from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Job, Study
-from agent.foundation.breaker import Breaker
+from agent.foundation.breaker import QUERY_PAUSES, Breaker
 from agent.foundation.errors import AgentError, WorklistRefused, WorklistUnavailable
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import MwlSettings
 from agent.network.worklist_scu import worklist_entries
@@ -38,8 +39,7 @@ ACTOR = "mwl"
 KNOWN, GIVEN_UP = "order-known", "order-given-up"
 POLL_S = 0.5
 _BATCH = 20
-_FIRST_RETRY_S, _LONGEST_RETRY_S = 5.0, 300.0
-_BREAKER_S = (5.0, 60.0)
+_SEARCHES = RetryPolicy(first_s=5.0, longest_s=300.0)
 _OPEN = (JobState.RECEIVING.value, JobState.QUEUED.value)
 _REASONS = {
     FOUND: "the modality worklist has the order of this study",
@@ -145,7 +145,7 @@ class OrderSearcher:
             if search is None:
                 return None
             search.attempts += 1
-            search.next_at = now + timedelta(seconds=self._settings.time_budget_s + _LONGEST_RETRY_S)
+            search.next_at = now + timedelta(seconds=self._settings.time_budget_s + _SEARCHES.longest_s)
             return search.study_id
 
     def _search(self, study_id: int) -> None:
@@ -169,17 +169,14 @@ class OrderSearcher:
 
     def _failed(self, study_id: int, error: AgentError, *, outage: bool) -> None:
         """Ask again later, or give up."""
-        first_s, longest_s = _BREAKER_S
         if outage:
-            self._breaker = self._breaker.failed(
-                time.monotonic(), self._chance.random(), first_s=first_s, longest_s=longest_s
-            )
+            self._breaker = self._breaker.failed(time.monotonic(), self._chance.random(), QUERY_PAUSES)
         self._log.warning("order_search_failed", code=error.code)
         with self._database.transaction() as session:
             now = database_now(session)
             search = session.get_one(OrderSearch, study_id, with_for_update=True)
             search.code = error.code
-            wait_s = min(_FIRST_RETRY_S * 2 ** min(search.attempts - 1, 10), _LONGEST_RETRY_S)
+            wait_s = _SEARCHES.ceiling_s(search.attempts)
             search.next_at = now + timedelta(seconds=wait_s)
             self._audit(session, study_id, None, now)
             if now >= search.begun_at + timedelta(seconds=self._settings.give_up_after_s):

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.foundation.errors import ProcessFailed
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.log import get_logger
 from agent.service.lifecycle import Lifecycle
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+_RESTARTS = RetryPolicy(first_s=0.5, longest_s=30.0)
 # A child that has run this long counts as healthy: its next pause is short again.
 HEALTHY_AFTER_S = 60.0
 POLL_S = 0.2
@@ -39,7 +39,7 @@ class ChildSpec:
 
 def pause_s(failures: int) -> float:
     """Return the pause (s) before the restart after `failures` consecutive deaths."""
-    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, failures - 1)))
+    return _RESTARTS.ceiling_s(failures)
 
 
 class Child:

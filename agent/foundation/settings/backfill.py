@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.base import AeTitle, Seconds, Section
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -111,3 +112,12 @@ class BackfillSettings(Section):
             if re.fullmatch(r"[A-Z0-9_ ]{1,16}", one) is None:
                 raise ValueError("a modality is a code such as CR, without wildcards")
         return tuple(dict.fromkeys(value))
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a query or a study is tried again, and how long an archive in trouble is left alone."""
+        return RetryPolicy(
+            maximum_attempts=self.maximum_attempts,
+            first_s=self.first_retry_s,
+            longest_s=self.longest_retry_s,
+        )

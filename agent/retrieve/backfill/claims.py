@@ -28,7 +28,6 @@ from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Job
 from agent.foundation.errors import InvalidTransition, LeaseLost
-from agent.foundation.failure import backoff_s
 from agent.foundation.settings.backfill import BackfillSettings
 from agent.retrieve.backfill.slices import DateSlice
 from agent.retrieve.backfill.window import is_open
@@ -166,9 +165,7 @@ def postpone(
     row: BackfillSlice | BackfillStudy, settings: BackfillSettings, attempts: int, chance: Random
 ) -> None:
     """Let a row that was just ended be claimed again after a pause that grows with its attempts."""
-    wait_s = backoff_s(
-        attempts, chance.random(), first_s=settings.first_retry_s, longest_s=settings.longest_retry_s
-    )
+    wait_s = settings.retry.wait_s(attempts, chance.random())
     row.run_after = row.updated_at + timedelta(seconds=wait_s)
 
 

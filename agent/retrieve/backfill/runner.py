@@ -105,14 +105,9 @@ class Runner:
         if trouble is None:
             self._breaker = self._breaker.succeeded()
             return
-        backfill, now = self._settings.backfill, monotonic()
+        now = monotonic()
         # Unlike at a delivery, the first refusal counts.
         before = Breaker(failures=max(self._breaker.failures, TOLERATED))
-        self._breaker = before.failed(
-            now,
-            self._chance.random(),
-            first_s=backfill.first_retry_s,
-            longest_s=backfill.longest_retry_s,
-        )
+        self._breaker = before.failed(now, self._chance.random(), self._settings.backfill.retry)
         pause = round(self._breaker.open_until - now)
         self._log.warning("archive_left_alone", code=trouble.code, seconds=pause)

@@ -27,7 +27,7 @@ from agent.database.session import Database, database_now
 from agent.database.states import JobState
 from agent.database.tables import Instance, Job, PriorLink, PriorSearch, Study
 from agent.database.wakeup import JOBS, notify
-from agent.foundation.breaker import Breaker
+from agent.foundation.breaker import QUERY_PAUSES, Breaker
 from agent.foundation.errors import AgentError, ArchiveUnavailable
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
@@ -41,7 +41,6 @@ POLL_S = 0.25
 SEARCHES_AT_ONCE = 4
 # An owner has this long (s) after the deadline to write its outcome.
 GRACE_S = 5.0
-_BREAKER_S = (5.0, 60.0)
 
 
 class PriorFetcher:
@@ -181,12 +180,9 @@ class PriorFetcher:
 
     def _remember(self, *, outage: bool) -> None:
         """Stop asking an archive that failed several times, so that it does not delay every study."""
-        first_s, longest_s = _BREAKER_S
         with self._lock:
             self._breaker = (
-                self._breaker.failed(
-                    time.monotonic(), self._chance.random(), first_s=first_s, longest_s=longest_s
-                )
+                self._breaker.failed(time.monotonic(), self._chance.random(), QUERY_PAUSES)
                 if outage
                 else self._breaker.succeeded()
             )

@@ -19,13 +19,13 @@ from sqlalchemy import delete, select
 from agent.database.session import Database, database_now
 from agent.database.workitems import UpsEvent, UpsReport
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.log import get_logger
 from agent.network.scu import Peer, associated
 from agent.ris.ups.records import as_dataset
 from agent.ris.ups.terms import EVENT, PUSH
 
-MOST_ATTEMPTS = 6
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+_REPORTS = RetryPolicy(maximum_attempts=6, first_s=2.0, longest_s=60.0)
 _BATCH = 100
 _THREADS, _THREADS_FOR_FAILING = 8, 4
 # How long (s) a tick waits for the reports that it has begun.
@@ -133,13 +133,13 @@ class EventReporter:
     def _postpone(self, ae_title: str, due: _Due, code: str) -> None:
         attempts = due.attempts + 1
         self._log.warning("ups_report_failed", code=code, attempts=attempts, count=1)
-        if attempts >= MOST_ATTEMPTS:
+        if attempts >= _REPORTS.maximum_attempts:
             self._forget(ae_title, due.event.id)
             return
         with self._database.transaction() as session:
             row = session.get(UpsReport, (due.event.id, ae_title))
             if row is not None:
-                pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (attempts - 1))
+                pause = _REPORTS.ceiling_s(attempts)
                 row.attempts, row.run_after = attempts, database_now(session) + timedelta(seconds=pause)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from agent.foundation.breaker import TOLERATED, Breaker
+from agent.foundation.failure import RetryPolicy
 
 
 def after(failures: int, chance: float = 0.999) -> Breaker:
     """A breaker after failures at time 100."""
     breaker = Breaker()
     for _ in range(failures):
-        breaker = breaker.failed(100.0, chance, first_s=5.0, longest_s=900.0)
+        breaker = breaker.failed(100.0, chance, RetryPolicy(first_s=5.0, longest_s=900.0))
     return breaker
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from agent.database.states import JobState
 from agent.foundation.errors import DeliveryFailed, UnreadableImage
-from agent.foundation.failure import Failure, RetryPolicy, backoff_s, describe
+from agent.foundation.failure import Failure, RetryPolicy, describe
 from agent.queue.jobs import after_failure
 from model.errors import OutOfMemoryError
+
+POLICY = RetryPolicy(first_s=5, longest_s=900)
 
 
 @pytest.mark.parametrize(
@@ -18,16 +22,32 @@ from model.errors import OutOfMemoryError
 )
 def test_backoff_ceiling_doubles_to_its_bound(attempt: int, ceiling: float) -> None:
     """5 s, doubled each time, at most 15 min; no attempt number overflows."""
-    assert backoff_s(attempt, 1.0, first_s=5, longest_s=900) == ceiling
+    assert POLICY.ceiling_s(attempt) == ceiling
 
 
 def test_backoff_jitter_is_full() -> None:
     """The wait is uniform between nothing and the ceiling."""
     chance = Random(3)
-    waits = [backoff_s(4, chance.random(), first_s=5, longest_s=900) for _ in range(2000)]
+    waits = [POLICY.wait_s(4, chance.random()) for _ in range(2000)]
     assert min(waits) < 1.0
     assert 39.0 < max(waits) < 40.0
     assert 19.0 < sum(waits) / len(waits) < 21.0
+
+
+def test_long_wait_is_at_least_half_of_the_ceiling() -> None:
+    """Where a short wait helps nobody, chance moves only the upper half."""
+    assert [POLICY.long_wait_s(4, chance) for chance in (0.0, 0.5, 1.0)] == [20.0, 30.0, 40.0]
+
+
+def test_no_file_computes_a_backoff_of_its_own(repository: Path) -> None:
+    """Retries have one owner: a power of two over an attempt's number stands nowhere else."""
+    own = re.compile(r"\b2(\.0)? \*\* .*(attempt|failure|tries|retr)")
+    found = {
+        str(path.relative_to(repository / "agent"))
+        for path in (repository / "agent").rglob("*.py")
+        if own.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"foundation/failure.py"}
 
 
 def test_describe_keeps_our_own_words() -> None:

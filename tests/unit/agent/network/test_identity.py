@@ -13,14 +13,19 @@ from pathlib import Path
 import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
+from agent.commands.doctor_destination import document_trouble
 from agent.foundation.errors import AgentError
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.settings.tree import ArchiveSettings, DestinationSettings, MwlSettings
+from agent.network.archive import connect_archive
 from agent.network.commitment_scu import ask, look_up
 from agent.network.commitment_terms import CommitmentItem, CommitmentRequest
+from agent.network.incoming import Incoming
+from agent.network.port_probe import probe_port
 from agent.network.query_scu import open_archive
 from agent.network.store_scu import echo, open_connection
 from agent.network.worklist_scu import worklist_entries
+from agent.ris.ups.scu import open_manager
 
 ITEM = CommitmentItem(
     delivery_id=1,
@@ -62,11 +67,34 @@ def worklist(port: int) -> None:
     worklist_entries(MwlSettings(host="127.0.0.1", port=port, timeout_s=5), "A1")
 
 
+def retrieval(port: int) -> None:
+    """Have an archive send studies over an association of ours."""
+    peer = ArchiveSettings(host="127.0.0.1", port=port, ae_title="ARCHIVE", timeout_s=5)
+    incoming = Incoming(ae_title="ECHO", take=lambda file: None, longest=1)
+    with connect_archive(peer, 5.0, incoming, by_get=True):
+        pass
+
+
+def workitems(port: int) -> None:
+    """Look for workitems of another system's worklist."""
+    with open_manager(destination(port)):
+        pass
+
+
+def port_probe(port: int) -> None:
+    """Look at a port that opens no association."""
+    probe_port("127.0.0.1", port, calling="ECHO", called="PACS", timeout_s=5)
+
+
 CALLS: dict[str, Callable[[int], object]] = {
     "C-STORE": store,
     "C-ECHO": lambda port: echo(destination(port)),
     "C-FIND and C-MOVE": archive,
     "C-FIND in a modality worklist": worklist,
+    "C-FIND and C-GET": retrieval,
+    "C-ECHO of `doctor`, port": port_probe,
+    "C-ECHO of `doctor`, documents": lambda port: document_trouble(destination(port)),
+    "UPS Pull and Watch": workitems,
     "N-ACTION": commit,
     "C-FIND of a document": lambda port: look_up(destination(port), [ITEM]),
 }
