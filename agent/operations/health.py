@@ -250,3 +250,9 @@ def _refusals(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
             text=f"{who}: {one.count} x {one.reason_code} in the last day{proposal}: "
             f"{refusal_advice(one, settings.listener)}",
         )
+    if status.refusals_left_out:
+        yield Problem(
+            level=Level.WARNING,
+            code="sender-refused",
+            text=f"{status.refusals_left_out} more refusals of the last day: `echo-agent senders` shows them",
+        )

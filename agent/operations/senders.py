@@ -38,6 +38,8 @@ class SenderRefusal:
     last_at: datetime
     sop_classes: Sequence[str] = ()
     syntaxes: Sequence[str] = ()
+    # Empty for the listener; `hl7` or `ups` for the ports of these.
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,8 @@ def _merged(rows: Iterable[Any]) -> tuple[SenderRefusal, ...]:
         if not reason_code or not address:
             continue  # of no sender
         called = str(details.get("called") or "")
-        key = (actor, called, address, reason_code)
+        role = str(details.get("role") or "")
+        key = (actor, called, address, reason_code, role)
         before = found.get(key)
         count = int(details.get("count") or 1)
         found[key] = SenderRefusal(
@@ -160,6 +163,7 @@ def _merged(rows: Iterable[Any]) -> tuple[SenderRefusal, ...]:
             last_at=before.last_at if before else at,
             sop_classes=_united(before.sop_classes if before else (), details.get("sop_classes")),
             syntaxes=_united(before.syntaxes if before else (), details.get("syntaxes")),
+            role=role,
         )
     return tuple(found.values())
 

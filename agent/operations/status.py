@@ -135,6 +135,8 @@ class ServiceStatus:
     audit: Mapping[str, AuditBacklog] = field(default_factory=dict)
     # The listener's refusals of the last day, the latest first.
     refusals: Sequence[SenderRefusal] = ()
+    # How many more there are than `refusals` has.
+    refusals_left_out: int = 0
     # Senders of which more than a tenth of the last days' films were skipped for their words.
     skipped_words: Sequence[SkippedWords] = ()
     # Due jobs by lane and site.
@@ -154,6 +156,7 @@ def read_status(database: Database, settings: Settings) -> ServiceStatus:
         hour, day = now - timedelta(hours=1), now - timedelta(days=1)
         throughput_hour, throughput_day = read_throughput(session, hour=hour, day=day)
         processes = _processes(session, now)
+        refusals = read_refusals(session, day)
         return ServiceStatus(
             at=now,
             version=version("echo-agent"),
@@ -178,7 +181,8 @@ def read_status(database: Database, settings: Settings) -> ServiceStatus:
             troubles=_troubles(session),
             disk_free_mb=free_mb(settings.storage.path),
             audit=read_backlogs(session, settings),
-            refusals=read_refusals(session, day)[:PROBLEMS_SHOWN],
+            refusals=refusals[:PROBLEMS_SHOWN],
+            refusals_left_out=max(0, len(refusals) - PROBLEMS_SHOWN),
             skipped_words=read_skipped_words(session, now),
             backlog=read_backlog(session, now),
             backfill=read_backfill(session),

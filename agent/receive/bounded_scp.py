@@ -10,7 +10,8 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from pydicom.uid import UID
@@ -34,6 +35,8 @@ from agent.receive.server import BoundedServer
 from agent.receive.wire import MAXIMUM_PDU, Bounds
 
 MEGABYTE = 1_000_000
+# The SCP whose events name no role: the one that images are sent to.
+LISTENER = "listener"
 _SUCCESS, _NOT_AUTHORIZED = 0x0000, 0x0124
 Handlers = list[tuple[evt.EventType, Callable[[evt.Event], Any]]]
 
@@ -64,7 +67,8 @@ class BoundedScp(ABC):
         prior_ae_title, backfill_ae_title: other called AE titles under which associations are accepted.
         note: takes audit events; it must not wait.
         """
-        self._settings, self._kind, self._note = settings, kind, note
+        self._settings, self._kind = settings, kind
+        self._note = note if kind.name == LISTENER else partial(_note_of, kind.name, note)
         self._policy = PeerPolicy(settings, prior_ae_title, backfill_ae_title)
         self._ledger = ConnectionLedger(
             settings.maximum_associations,
@@ -219,7 +223,6 @@ class BoundedScp(ABC):
         self._refused(reason_code, Caller(address=address, calling_ae_title=calling, called_ae_title=called))
 
     def _refused(self, reason_code: str, caller: Caller) -> None:
-        self._count(f"rejected-{reason_code}")
         self._log.warning(
             "association_rejected",
             reason_code=reason_code,
@@ -227,6 +230,7 @@ class BoundedScp(ABC):
             ae_title=caller.calling_ae_title.strip(),
         )
         self._note(association_event(Action.REFUSED, caller, reason_code))
+        self._count(f"rejected-{reason_code}")
 
     def _on_echo(self, event: evt.Event) -> int:
         association = cast(BoundedAssociation, event.assoc)
@@ -240,9 +244,14 @@ class BoundedScp(ABC):
         self._admitted.discard(association)
         self._on_ended(association)
         if violation is not None:
-            self._count(violation)
-            self._log.warning("association_cut", reason_code=violation)
+            self._log.warning(
+                "association_cut",
+                reason_code=violation,
+                host=address_of(association),
+                ae_title=calling(association),
+            )
             self._note_failure(Action.FAULT, association, {"reason_code": violation})
+            self._count(violation)
 
     def _cut_off(self, association: BoundedAssociation) -> str | None:
         """Whether the peer went away in the middle of a message."""
@@ -254,11 +263,14 @@ class BoundedScp(ABC):
         proposal = unmet_proposal(association) if association in self._admitted else None
         if proposal is None:
             return
-        self._count(NO_CONTEXT)
         self._log.warning(
-            "association_without_context", reason_code=NO_CONTEXT, ae_title=calling(association)
+            "association_without_context",
+            reason_code=NO_CONTEXT,
+            host=address_of(association),
+            ae_title=calling(association),
         )
         self._note_failure(Action.FAULT, association, proposal)
+        self._count(NO_CONTEXT)
 
     def _on_event(self, name: str, address: str) -> None:
         """Count a connection that did not become an association; one without the right key is recorded."""
@@ -285,3 +297,8 @@ class BoundedScp(ABC):
     def _count(self, name: str) -> None:
         with self._counting:
             self._counts[name] += 1
+
+
+def _note_of(role: str, note: Callable[[Event], None], event: Event) -> None:
+    """Hand an event on with the name of its SCP, whose settings are not the listener's."""
+    note(replace(event, details={**event.details, "role": role}))

@@ -19,7 +19,7 @@ from agent.network.commitment_scp import ReportStatus, ReportTaker, report_conte
 from agent.network.contexts import report_contexts, supported_contexts
 from agent.objects.store import InstanceStore
 from agent.receive.association import BoundedAssociation
-from agent.receive.bounded_scp import MEGABYTE, BoundedScp, Handlers, ScpKind
+from agent.receive.bounded_scp import LISTENER, MEGABYTE, BoundedScp, Handlers, ScpKind
 from agent.receive.door_record import address_of, calling
 from agent.receive.intake import Intake
 from agent.receive.peers import Caller
@@ -51,7 +51,7 @@ class StorageScp(BoundedScp):
         note: takes audit events; it must not wait.
         """
         kind = ScpKind(
-            name="listener",
+            name=LISTENER,
             port_setting="listener.port",
             largest_message=int(settings.maximum_object_mb * MEGABYTE),
         )
@@ -180,6 +180,8 @@ class StorageScp(BoundedScp):
             "object",
             status=f"{answer.status:04X}",
             code=answer.code,
+            host=address_of(association),
+            ae_title=calling(association),
             study_ref=study_ref(answer.study_instance_uid) if answer.study_instance_uid else None,
             size_bytes=size,
             duration_ms=round(seconds * 1000),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from socketserver import BaseServer
@@ -115,7 +116,7 @@ class BoundedServer(ThreadedAssociationServer):
         """Read the first PDU and return it cleaned; a request that cannot be negotiated is answered here.
 
         Raises:
-            OSError: nothing came, or not in time.
+            OSError: nothing came.
         """
         try:
             return clean_request(receive_request(connection, self._request_timeout_s)).pdu
@@ -128,8 +129,9 @@ class BoundedServer(ThreadedAssociationServer):
         except RequestMalformed as error:
             answer = abort_pdu()
             self._on_refused(error.reason_code, address, error.calling, error.called)
-        connection.settimeout(self._request_timeout_s)
-        connection.sendall(answer)
+        with suppress(OSError):  # it may have gone away, and is on record
+            connection.settimeout(self._request_timeout_s)
+            connection.sendall(answer)
         return None
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -14,21 +14,28 @@ import select
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import TRANSITION_TABLE
 from pynetdicom.pdu_primitives import P_DATA
 
 from agent.network.timers import MonotonicTimer
+from agent.receive.association_request import abort_pdu
 from agent.receive.wire import DATA, HEADER, BoundedSocket, Bounds, longest
 
 _KNOWN_PDUS = frozenset(range(0x01, 0x08))
 _VALUE_HEADER = struct.Struct(">LB")
 # The states in which data is sent: open, and open until the peer's release is answered (PS3.8 table 9-10).
 _SENDING = ("Sta6", "Sta8")
+# The action on a PDU that is unknown, malformed, or not allowed in this state: an A-ABORT (PS3.8 table 9-7).
+_UNEXPECTED = "AA-8"
 # Timers are checked this often (ms) when nothing else happens.
 _LONGEST_SLEEP_MS = 250
+# How long (s) a peer that is disconnected may take to accept the ten bytes of an A-ABORT.
+_ABORT_TIMEOUT_S = 1.0
 
 
 class SignallingQueue(queue.Queue[Any]):
@@ -140,8 +147,9 @@ class BoundedUpperLayer(DULServiceProvider):
             while not self._kill_thread:
                 self._turn()
         except Exception:  # noqa: BLE001 - outermost: the state machine raises on sequences unknown to it
-            self.violation = "protocol-error"
+            self.violation = self.violation or "protocol-error"
             if self.socket is not None:
+                self._send_abort()
                 self.socket.close()
         finally:
             self._kill_thread = True
@@ -176,6 +184,8 @@ class BoundedUpperLayer(DULServiceProvider):
             if not read:
                 self._sleep()
         else:
+            if TRANSITION_TABLE.get((event, self.state_machine.current_state)) == _UNEXPECTED:
+                self.violation = self.violation or "protocol-error"
             self.state_machine.do_action(event)
 
     def _process_recv_primitive(self) -> bool:
@@ -216,6 +226,7 @@ class BoundedUpperLayer(DULServiceProvider):
                 return
             kind, length = HEADER.unpack(header)
             if kind in _KNOWN_PDUS and length > longest(kind):
+                self._send_abort()
                 self._cut("pdu-too-long")
             elif kind == DATA:
                 self._take_data(connection.recv_data(length), length)
@@ -226,6 +237,7 @@ class BoundedUpperLayer(DULServiceProvider):
             self._cut(None)
         if connection.timed_out:
             self.violation = "pdu-timeout"
+            self._send_abort()
 
     def _take_data(self, body: memoryview, length: int) -> None:
         if len(body) < length:
@@ -242,6 +254,14 @@ class BoundedUpperLayer(DULServiceProvider):
         else:
             self._recv_pdu.put(pdu)  # type: ignore[arg-type]
             self.event_queue.put("Evt10")
+
+    def _send_abort(self) -> None:
+        """Tell the peer why the connection ends; one that does not listen is closed all the same."""
+        connection = self.socket.socket if self.socket is not None else None
+        if connection is not None:
+            with suppress(OSError):
+                connection.settimeout(_ABORT_TIMEOUT_S)
+                connection.sendall(abort_pdu())
 
     def _cut(self, violation: str | None) -> None:
         self.violation = violation

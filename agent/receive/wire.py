@@ -44,50 +44,46 @@ class Bounds:
     maximum_object: int
 
 
-def receive_exactly(connection: socket.socket, count: int, deadline: float) -> bytearray:
-    """Read `count` bytes before `deadline` (monotonic seconds); fewer when the peer closes.
-
-    Raises:
-        TimeoutError: the deadline passed first.
-    """
-    received = bytearray(count)
-    return received[: _fill(connection, memoryview(received), deadline)]
-
-
-def _fill(connection: socket.socket, view: memoryview, deadline: float) -> int:
-    at = 0
-    while at < len(view):
-        rest = deadline - time.monotonic()
-        if rest <= 0:
-            raise TimeoutError("the PDU did not arrive in time")
-        connection.settimeout(rest)
-        got = connection.recv_into(view[at:])
-        if not got:
-            break
-        at += got
-    return at
-
-
 def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
     """Read the first PDU of a connection, which must be an A-ASSOCIATE-RQ, and return its bytes.
 
     Raises:
-        ProtocolViolation: it is something else, longer than 256 kB, or cut off; its text is a reason code.
-        OSError: nothing came, or not in time.
+        ProtocolViolation: it is something else, longer than 256 kB, cut off, or not whole in time; its text
+            is a reason code.
+        OSError: nothing came at all.
     """
     deadline = time.monotonic() + timeout_s
-    header = receive_exactly(connection, HEADER.size, deadline)
-    if not header:
-        raise ConnectionAbortedError("closed without a word")
-    if len(header) < HEADER.size:
-        raise ProtocolViolation("request-cut-off")
-    kind, length = HEADER.unpack(header)
+    received = bytearray()
+    _receive(connection, received, HEADER.size, deadline)
+    kind, length = HEADER.unpack(received)
     if kind != REQUEST or length > MAXIMUM_REQUEST:
         raise ProtocolViolation("no-association-request")
-    body = receive_exactly(connection, length, deadline)
-    if len(body) < length:
-        raise ProtocolViolation("request-cut-off", bytes(header + body))
-    return bytes(header + body)
+    _receive(connection, received, HEADER.size + length, deadline)
+    return bytes(received)
+
+
+def _receive(connection: socket.socket, received: bytearray, count: int, deadline: float) -> None:
+    """Read on until `count` bytes are there, before `deadline` (monotonic seconds).
+
+    Raises:
+        ProtocolViolation: the peer closed, or time ran out, after some bytes.
+        OSError: the same, before the first one.
+    """
+    while len(received) < count:
+        try:
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                raise TimeoutError("the PDU did not arrive in time")
+            connection.settimeout(rest)
+            piece = connection.recv(count - len(received))
+            if not piece:
+                raise ConnectionAbortedError("the peer has closed the connection")
+        except OSError as error:
+            if not received:
+                raise
+            reason_code = "request-timeout" if isinstance(error, TimeoutError) else "request-cut-off"
+            raise ProtocolViolation(reason_code, bytes(received)) from error
+        received += piece
 
 
 class BoundedSocket(AssociationSocket):

@@ -187,7 +187,7 @@ def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServ
     from agent.ris.server import MllpServer
 
     def refused(address: str, code: str) -> None:
-        details = {"reason_code": code}
+        details = {"reason_code": code, "role": "hl7"}
         recorder.note(
             Event(action=Action.REFUSED, actor="hl7", address=address, succeeded=False, details=details)
         )

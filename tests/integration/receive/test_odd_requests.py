@@ -10,7 +10,7 @@ import pytest
 
 from agent.database.audit.record import Action
 from agent.receive.association_request import NEVER_SUPPORTED
-from tests.integration.receive.peer import Listener, data_pdus, echo_works, store_command
+from tests.integration.receive.peer import Listener, data_pdus, echo_works, read_pdu, store_command
 from tests.unit.agent.receive.test_association_request import context, item, request
 
 ACCEPT, REJECT, ABORT = 2, 3, 7
@@ -85,6 +85,57 @@ def test_request_that_ends_too_early_is_on_record_with_its_sender(listener: List
     listener.until(lambda: listener.count("rejected-request-cut-off") == 1)
     (noted,) = [one for one in listener.noted if one.action is Action.REFUSED]
     assert (noted.actor, noted.details["called"]) == ("CR1", "ECHO_AGENT")
+
+
+@pytest.mark.parametrize("sent", [request()[:3], request()[:6], request()[:90]])
+def test_request_that_never_ends_is_on_record(start: Callable[..., Listener], sent: bytes) -> None:
+    """A request that begins and stops is a refusal, with the sender's title as far as it came."""
+    listener = start(acse_timeout_s=0.2)
+    connection = listener.connect()
+    connection.sendall(sent)
+    assert connection.recv(6) in (b"", b"\x07\0\0\0\0\4")
+    listener.until(lambda: listener.count("rejected-request-timeout") == 1)
+    (noted,) = [one for one in listener.noted if one.action is Action.REFUSED]
+    assert noted.actor == ("CR1" if len(sent) > 42 else "")
+
+
+def test_request_that_is_reset_is_on_record(listener: Listener) -> None:
+    """A firewall's reset in the middle of a request is a refusal like an orderly end there."""
+    connection = listener.connect()
+    connection.sendall(request()[:90])
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    listener.until(lambda: listener.count("rejected-request-cut-off") == 1)
+    assert listener.count("no-request") == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason_code"),
+    [
+        (request(), "protocol-error"),  # a second request
+        (b"\x99\0\0\0\0\4\0\0\0\0", "protocol-error"),
+        (b"\x04\0\0\0\0\3abc", "protocol-error"),
+        (data_pdus(1, True, b"\xff" * 60), "protocol-error"),
+        (b"\x04\0\x7f\xff\xff\xff", "pdu-too-long"),
+        (b"\x05\0\0\xff\xff\xff", "pdu-too-long"),
+        (b"\x04\0\0\0\1\0abc", "pdu-timeout"),
+    ],
+)
+def test_association_that_breaks_the_protocol_is_aborted_and_on_record(
+    start: Callable[..., Listener], sent: bytes, reason_code: str
+) -> None:
+    """Whatever ends an association from our side, its sender gets an A-ABORT and the record a reason."""
+    listener = start(pdu_timeout_s=0.3)
+    connection = listener.connect()
+    connection.sendall(request())
+    assert read_pdu(connection)[0] == ACCEPT
+    connection.sendall(sent)
+    assert read_pdu(connection)[0] == ABORT
+    connection.close()
+    listener.until(lambda: listener.count(reason_code) == 1)
+    (noted,) = [one for one in listener.noted if one.action is Action.FAULT]
+    assert (noted.actor, noted.address, noted.details["reason_code"]) == ("CR1", "127.0.0.1", reason_code)
+    assert echo_works(listener)
 
 
 def test_silent_connection_is_no_refusal(listener: Listener) -> None:

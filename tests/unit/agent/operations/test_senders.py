@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
 
-import pytest
+import yaml
 
+import agent.receive
 from agent.database.audit.record import CUT_OFF, NO_CONTEXT, Action, Event, record
 from agent.database.session import Database, database_now
-from agent.foundation.settings.tree import ListenerSettings, Settings
+from agent.foundation.settings.tree import AllowedPeer, ListenerSettings, Settings
 from agent.operations.health import judge
 from agent.operations.refusal_advice import refusal_advice
 from agent.operations.senders import SenderRefusal, read_senders
 from agent.operations.status import read_status
+from agent.receive.peers import AssociationResult
 
 
 def note(database: Database, action: Action, *, hours_ago: float = 0, **details: object) -> None:
@@ -46,24 +50,62 @@ def test_status_names_what_was_proposed_in_vain(database: Database) -> None:
     assert "accept_secondary_capture: true" in problem.text
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "unknown-caller", "unknown-called", "full", "protocol-version", "application-context", NO_CONTEXT,
-        "no-context-proposed", "request-malformed", "no-association-request", "pdu-timeout", CUT_OFF,
-        "something-new",
-    ],
-)  # fmt: skip
-def test_every_refusal_has_an_advice(database: Database, code: str) -> None:
-    """Whatever the reason is, there is something to do, and a quote in a title breaks no YAML."""
-    with database.reading() as session:
-        now = database_now(session)
-    refusal = SenderRefusal(
-        ae_title="O'BRIEN", called_ae_title="X", address="10.0.0.5", reason_code=code, count=1, last_at=now
+def refusal(code: str, title: str = "CR1", role: str = "") -> SenderRefusal:
+    """One refusal of a sender."""
+    return SenderRefusal(
+        ae_title=title, called_ae_title="X", address="10.0.0.5", reason_code=code, count=1,
+        last_at=datetime(2026, 1, 1), role=role,
+    )  # fmt: skip
+
+
+def reasons() -> set[str]:
+    """Every reason for which the listener refuses or cuts an association, as its source names them."""
+    text = "".join(path.read_text("utf-8") for path in Path(agent.receive.__path__[0]).glob("*.py"))
+    named = re.findall(
+        r"""(?:rejected\(|ProtocolViolation\(|_cut\(|violation or |return |reason_code = |"reason_code": )"""
+        r"""["]([a-z]+(?:-[a-z]+)+)["]""",
+        text,
     )
-    advice = refusal_advice(refusal, ListenerSettings())
-    assert advice
-    assert code != "unknown-caller" or "'O''BRIEN'" in advice
+    judged = {one.reason_code for one in AssociationResult if one is not AssociationResult.ACCEPT}
+    return {*named, *judged, NO_CONTEXT, CUT_OFF, "tls-failed", "request-timeout", "pdu-timeout"}
+
+
+def test_every_refusal_has_an_advice_and_a_line_in_operations(repository: Path) -> None:
+    """Whatever the reason is, `status` and the document say what to do."""
+    document = (repository / "docs" / "operations.md").read_text("utf-8")
+    assert {"protocol-error", "pdu-too-long", "object-too-large", "no-context-proposed"} <= reasons()
+    for code in reasons():
+        assert "look at the sender's log; docs" not in refusal_advice(refusal(code), ListenerSettings()), code
+        assert f"| `{code}` |" in document, code
+
+
+def test_line_for_the_allow_list_is_yaml_whatever_the_title() -> None:
+    """A quote breaks nothing; a title with forbidden characters is corrected at the sender, not allowed."""
+    advice = refusal_advice(refusal("unknown-caller", "O'BRIEN"), ListenerSettings())
+    assert yaml.safe_load(advice.partition("config.yaml: ")[2]) == [
+        {"ae_title": "O'BRIEN", "address": "10.0.0.5"}
+    ]
+    assert "give the sender an AE title" in refusal_advice(
+        refusal("unknown-caller", "R??NTGEN"), ListenerSettings()
+    )
+    pinned = ListenerSettings(allow=(AllowedPeer(ae_title="CR1", certificate_sha256="a" * 64),))
+    assert "certificate_sha256" in refusal_advice(refusal("unknown-caller"), pinned)
+
+
+def test_advice_names_the_settings_of_the_port_that_refused() -> None:
+    """HL7 senders and users of the worklist are not told to change the listener."""
+    hl7 = refusal_advice(refusal("unknown-caller", "hl7", "hl7"), ListenerSettings())
+    assert "`hl7.allow` in config.yaml: - {address: '10.0.0.5'}" in hl7
+    assert "ups.ae_title" in refusal_advice(refusal("unknown-called", role="ups"), ListenerSettings())
+
+
+def test_status_says_how_many_refusals_it_leaves_out(database: Database) -> None:
+    """Ten are shown; a port scan does not hide that there are more."""
+    for number in range(13):
+        note(database, Action.REFUSED, reason_code="unknown-called", called=f"PACS{number}")
+    settings = Settings()
+    problems = [p for p in judge(read_status(database, settings), settings) if p.code == "sender-refused"]
+    assert (len(problems), problems[-1].text[:15]) == (11, "3 more refusals")
 
 
 def test_senders_counts_associations_objects_and_refusals(database: Database) -> None:
