@@ -42,6 +42,7 @@ _LONGEST_ANSWER, _CHUNK = 64_000_000, 65_536
 _IN_TROUBLE = (408, 425, 429)
 _NOT_THERE = (404, 410)
 _FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_SERIES_FIELDS = ("NumberOfSeriesRelatedInstances", "BodyPartExamined", "SeriesDescription", "ProtocolName")
 Answer = Mapping[str, Any]
 Filters = Mapping[str, str]
 
@@ -76,15 +77,14 @@ class DicomwebArchive:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer, or it has more than
             `most` studies.
         """
-
-        def page(offset: int) -> Sequence[Answer]:
-            return _answers(
-                self._client.search_for_studies(
-                    search_filters=dict(filters), fields=list(STUDY_FIELDS), limit=_PAGE, offset=offset
-                )
-            )
-
-        return [_study(one) for one in self._pages(page, "StudyInstanceUID", most)]
+        found = self._search(
+            self._client.search_for_studies,
+            "StudyInstanceUID",
+            most,
+            search_filters=dict(filters),
+            fields=list(STUDY_FIELDS),
+        )
+        return [_study(one) for one in found]
 
     def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
         """Return the studies of a range of dates (DA), of a range of times (TM) or any, with a modality, page
@@ -94,25 +94,21 @@ class DicomwebArchive:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no answer.
         """
         filters = {"StudyDate": study_date, "StudyTime": study_time, "ModalitiesInStudy": modality}
-
-        def page(offset: int) -> Sequence[Answer]:
-            return _answers(
-                self._client.search_for_studies(
-                    search_filters={key: value for key, value in filters.items() if value},
-                    fields=["StudyInstanceUID", "StudyDescription", "ModalitiesInStudy"],
-                    limit=min(_PAGE, most),
-                    offset=offset,
-                )
-            )
-
-        found = list(islice(self._pages(page, "StudyInstanceUID", most, raises=False), most))
+        found = self._search(
+            self._client.search_for_studies,
+            "StudyInstanceUID",
+            most,
+            raises=False,
+            search_filters={key: value for key, value in filters.items() if value},
+            fields=["StudyInstanceUID", "StudyDescription", "ModalitiesInStudy"],
+        )
         studies = tuple(
             ListedStudy(
                 study_instance_uid=_text(one, "StudyInstanceUID"),
                 study_description=_text(one, "StudyDescription"),
                 modalities=_values(one, "ModalitiesInStudy"),
             )
-            for one in found
+            for one in islice(found, most)
         )
         return StudyList(studies=studies, cut_off=len(studies) >= most)
 
@@ -131,22 +127,12 @@ class DicomwebArchive:
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
         """
-
-        def page(offset: int) -> Sequence[Answer]:
-            return _answers(
-                self._client.search_for_series(
-                    study_instance_uid=study_instance_uid,
-                    fields=[
-                        "NumberOfSeriesRelatedInstances",
-                        "BodyPartExamined",
-                        "SeriesDescription",
-                        "ProtocolName",
-                    ],
-                    limit=_PAGE,
-                    offset=offset,
-                )
-            )
-
+        found = self._search(
+            self._client.search_for_series,
+            "SeriesInstanceUID",
+            study_instance_uid=study_instance_uid,
+            fields=list(_SERIES_FIELDS),
+        )
         return [
             FoundSeries(
                 series_instance_uid=_text(one, "SeriesInstanceUID"),
@@ -156,7 +142,7 @@ class DicomwebArchive:
                 series_description=_text(one, "SeriesDescription"),
                 protocol_name=_text(one, "ProtocolName"),
             )
-            for one in self._pages(page, "SeriesInstanceUID", MOST_ANSWERS)
+            for one in found
         ]
 
     def instances(self, study_instance_uid: str, series_instance_uid: str) -> list[FoundInstance]:
@@ -165,22 +151,17 @@ class DicomwebArchive:
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
         """
-
-        def page(offset: int) -> Sequence[Answer]:
-            return _answers(
-                self._client.search_for_instances(
-                    study_instance_uid=study_instance_uid,
-                    series_instance_uid=series_instance_uid,
-                    limit=_PAGE,
-                    offset=offset,
-                )
-            )
-
+        found = self._search(
+            self._client.search_for_instances,
+            "SOPInstanceUID",
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=series_instance_uid,
+        )
         return [
             FoundInstance(
                 sop_instance_uid=_text(one, "SOPInstanceUID"), sop_class_uid=_text(one, "SOPClassUID")
             )
-            for one in self._pages(page, "SOPInstanceUID", MOST_ANSWERS)
+            for one in found
         ]
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
@@ -205,14 +186,24 @@ class DicomwebArchive:
             if not parts.ended:
                 raise ArchiveUnavailable("the archive broke off in the middle of a WADO-RS answer")
 
-    def _pages(
-        self, page: Callable[[int], Sequence[Answer]], identifier: str, most: int, *, raises: bool = True
+    def _search(
+        self,
+        search: Callable[..., Any],
+        identifier: str,
+        most: int = MOST_ANSWERS,
+        *,
+        raises: bool = True,
+        **query: Any,
     ) -> Iterator[Answer]:
-        """Yield the answers of all pages, each once; pages may be smaller, or all the same."""
+        """Yield the answers of all pages of a search, each once; pages may be smaller, or all the same.
+
+        search, query: a search transaction of the client, and its arguments. identifier: the keyword that
+        tells answers apart. raises: whether more than `most` answers are an error.
+        """
         seen: set[str] = set()
         while True:
             with _meaning("QIDO-RS"):
-                answers = page(len(seen))
+                answers = _answers(search(**query, limit=min(_PAGE, most), offset=len(seen)))
             fresh = {uid: one for one in answers if (uid := _text(one, identifier)) and uid not in seen}
             if not fresh:
                 return
