@@ -20,7 +20,7 @@ from dicom_sr.content import Item
 from dicom_sr.content_encoding import content_sequence_value
 from dicom_sr.header import DocumentState, SeriesPlace, add_evidence, new_document
 from dicom_sr.identifiers import derived_uid, instance_uid, series_uid
-from dicom_sr.measurement_report import ReportContext
+from dicom_sr.measurement_report import DocumentContext
 from dicom_sr.source import (
     ImageReference,
     StudyHeader,
@@ -43,7 +43,7 @@ class Frame:
     """The values that the documents of one revision share."""
 
     header: StudyHeader
-    context: ReportContext
+    context: DocumentContext
     priors: Sequence[ImageReference]
     created: datetime.datetime
 
@@ -82,7 +82,7 @@ def open_frame(
     header = study_header(study.images)
     chest = [shows_chest(image) for image in study.images]
     is_chest = False not in chest if drafted else all(chest)
-    context = ReportContext(
+    context = DocumentContext(
         algorithm=algorithm,
         terminology=terminology or default_terminology(),
         images=image_references(study.images),

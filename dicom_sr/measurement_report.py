@@ -39,7 +39,7 @@ class NarrativeCopy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportContext:
+class DocumentContext:
     """The items with which every tree begins, and the terminology."""
 
     algorithm: Algorithm
@@ -57,7 +57,7 @@ class ReportContext:
 
 
 def findings_tree(
-    context: ReportContext,
+    context: DocumentContext,
     findings: Sequence[Finding],
     scores: Sequence[float | None],
     narrative: NarrativeCopy,
@@ -71,7 +71,7 @@ def findings_tree(
     return content.container(codes.IMAGING_MEASUREMENT_REPORT, children, template="1500", is_root=True)
 
 
-def outcome_tree(context: ReportContext, outcome: Code, narrative: NarrativeCopy) -> Item:
+def outcome_tree(context: DocumentContext, outcome: Code, narrative: NarrativeCopy) -> Item:
     """The tree of a study without a draft: only the outcome of the analysis, never an absent finding."""
     children = [
         *_opening(context),
@@ -82,7 +82,7 @@ def outcome_tree(context: ReportContext, outcome: Code, narrative: NarrativeCopy
     return content.container(codes.IMAGING_MEASUREMENT_REPORT, children, template="1500", is_root=True)
 
 
-def _opening(context: ReportContext) -> list[Item]:
+def _opening(context: DocumentContext) -> list[Item]:
     """Language, observer, procedure reported (TID 1204, 1001)."""
     return [
         content.language(context.language),
@@ -123,7 +123,7 @@ def _library_entry(image: ImageReference) -> Item:
 
 
 def _groups(
-    context: ReportContext, findings: Sequence[Finding], scores: Sequence[float | None]
+    context: DocumentContext, findings: Sequence[Finding], scores: Sequence[float | None]
 ) -> list[Item]:
     groups: list[Item] = []
     seen: Counter[str] = Counter()
@@ -151,7 +151,7 @@ def tracked_subject(finding: Finding) -> str:
     return ", ".join(str(part) for part in stated if part is not None)
 
 
-def _group(context: ReportContext, finding: Finding, tracking: str, score: float | None) -> Item:
+def _group(context: DocumentContext, finding: Finding, tracking: str, score: float | None) -> Item:
     """TID 1501 for one finding."""
     term = context.terminology.term(finding)
     shown = context.images[:MOST_IMAGES]

@@ -15,12 +15,12 @@ from pydicom.sr.coding import Code
 
 from dicom_sr import codes, content
 from dicom_sr.content import Item, Relationship
-from dicom_sr.measurement_report import ReportContext
+from dicom_sr.measurement_report import DocumentContext
 from dicom_sr.observer import observer_items
 
 
 def report_tree(
-    context: ReportContext,
+    context: DocumentContext,
     summary: Sequence[str],
     findings: Sequence[str],
     impression: Sequence[str],

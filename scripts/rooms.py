@@ -8,7 +8,8 @@ A room is a folder directly below `agent/` or `model/`. Files beside the folders
     python scripts/rooms.py --draw F   writes the drawing to the file F (docs/rooms.svg: `make drawing`)
 
 The rules: no two rooms import each other, no circle of files in any package, at most the number of cross-room
-pairs that `MOST_PAIRS` allows, and no two public classes of one package with the same name.
+pairs that `MOST_PAIRS` allows, no two public classes of one package with the same name, and no class that is
+named by a word of `TOO_COMMON` alone: it names its field too, as `StoreOutcome` does.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ PACKAGES = ("agent", "model", "dicom_sr")
 # A new room brings about six pairs, a folder inside a room few or none. Lower it when pairs disappear.
 MOST_PAIRS = {"agent": 80, "model": 20}
 GROUND = "(ground)"
+# Every capability has one of these: alone they tell a reader nothing.
+TOO_COMMON = frozenset({"Answer", "Case", "Context", "Decision", "Outcome", "Status"})
 
 Edges = dict[str, set[str]]
 
@@ -58,6 +61,12 @@ class Plan:
         found += [
             f"a public class {name} in each of {', '.join(files)}: give one the word of its field"
             for name, files in sorted(self.same_names.items())
+            if len(files) > 1
+        ]
+        found += [
+            f"a public class is only named {name} in {files[0]}: name its field too"
+            for name, files in sorted(self.same_names.items())
+            if name in TOO_COMMON
         ]
         return found
 
@@ -77,13 +86,15 @@ def _circle(edges: Edges) -> list[str]:
 
 
 def same_names(folder: Path) -> dict[str, list[str]]:
-    """Return the public classes that several files below a folder define, with the files' relative paths."""
+    """Return the public classes that several files below a folder define, and those named by a word that is
+    too common, with the files' relative paths.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for file in sorted(folder.rglob("*.py")):
         for statement in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
                 found[statement.name].append(str(file.relative_to(folder)))
-    return {name: files for name, files in found.items() if len(files) > 1}
+    return {name: files for name, files in found.items() if len(files) > 1 or name in TOO_COMMON}
 
 
 def survey(

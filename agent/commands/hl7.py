@@ -60,7 +60,7 @@ def _tried(raw: bytes, settings: Any) -> dict[str, Any]:
         "answer": "AA",
         "outcome": "applied" if told else "ignored",
         "words": "",
-        "told": [{"what": type(one).__name__.removesuffix("Told").lower(), **asdict(one)} for one in told],
+        "told": [{"what": type(one).__name__.removesuffix("Update").lower(), **asdict(one)} for one in told],
     }
 
 

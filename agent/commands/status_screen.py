@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.foundation.settings.tree import Settings
     from agent.operations.backfill_counts import BackfillCounts
     from agent.operations.health import Problem
-    from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, ServiceStatus
+    from agent.operations.status import DestinationStatus, Latency, ProbeAnswer, ProcessStatus, ServiceStatus
     from agent.operations.throughput import Throughput
 
 MARKS = {Level.OK: "[green]✓[/]", Level.WARNING: "[yellow]![/]", Level.CRITICAL: "[red]✗[/]"}
@@ -167,7 +167,7 @@ def _destination(destination: DestinationStatus) -> str:
     return "; ".join([_answer(destination.answer), counts or "nothing sent yet", *ages])
 
 
-def _answer(answer: Answer | None) -> str:
+def _answer(answer: ProbeAnswer | None) -> str:
     if answer is None:
         return "[dim]not asked yet[/]"
     mark = MARKS[Level.OK if answer.reachable else Level.WARNING]

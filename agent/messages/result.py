@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from model.findings.types import Finding
 
 
@@ -68,7 +68,7 @@ class Result:
     """
 
     uid: str
-    status: Status
+    status: ResultStatus
     study_instance_uid: str
     revision: int
     subject: Subject

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Status(StrEnum):
+class ResultStatus(StrEnum):
     """The status of a result, as a message states it."""
 
     # Written by software, read by nobody: HL7 table 0123 `R`, FHIR `preliminary`.
@@ -21,24 +21,24 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-_VERIFIED = (Status.FINAL, Status.CORRECTED)
+_VERIFIED = (ResultStatus.FINAL, ResultStatus.CORRECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class SentResult:
     """The last message of a study that a receiver was sent.
 
     draft_id: the draft or verdict that the message was of. on_basis: that is the one before the new one.
     was_final: the receiver has had a verified result at some time.
     """
 
-    status: Status
+    status: ResultStatus
     draft_id: int
     on_basis: bool
     was_final: bool
 
 
-def next_status(outcome: str, told: Told | None) -> Status | None:
+def next_status(outcome: str, told: SentResult | None) -> ResultStatus | None:
     """Return the status of the message for a draft of this outcome; None when no message may be sent.
 
     outcome: `drafts.outcome`. A rejection, or the notice that there is no draft, only takes back what the
@@ -46,11 +46,11 @@ def next_status(outcome: str, told: Told | None) -> Status | None:
     """
     stands = told.status if told is not None else None
     if outcome == "drafted":
-        return None if stands in _VERIFIED else Status.UNVERIFIED
+        return None if stands in _VERIFIED else ResultStatus.UNVERIFIED
     if outcome == "verified":
-        return Status.CORRECTED if told is not None and told.was_final else Status.FINAL
-    if told is None or stands is Status.WITHDRAWN:
+        return ResultStatus.CORRECTED if told is not None and told.was_final else ResultStatus.FINAL
+    if told is None or stands is ResultStatus.WITHDRAWN:
         return None
-    if stands is Status.UNVERIFIED:
-        return Status.WITHDRAWN
-    return Status.WITHDRAWN if outcome == "rejected" and told.on_basis else None
+    if stands is ResultStatus.UNVERIFIED:
+        return ResultStatus.WITHDRAWN
+    return ResultStatus.WITHDRAWN if outcome == "rejected" and told.on_basis else None

@@ -17,7 +17,7 @@ from agent.foundation.errors import AgentError, DeliveryFailed
 from agent.foundation.settings.tree import DestinationSettings
 from agent.network.store_scu import echo
 from agent.network.tcp_client import reachable as open_and_close
-from agent.operations.status import Answer
+from agent.operations.status import ProbeAnswer
 
 EVERY_S = 60.0
 # For a person waiting at the screen, a PACS that needs longer than this (s) for a C-ECHO is down.
@@ -54,18 +54,18 @@ def ask(destination: DestinationSettings) -> None:
 
 def ask_all(
     destinations: Sequence[DestinationSettings], ask_one: Ask = ask, clock: Clock | None = None
-) -> dict[str, Answer]:
+) -> dict[str, ProbeAnswer]:
     """Ask all destinations at the same time; return the answers by the destinations' names."""
     if not destinations:
         return {}
     clock = clock or SystemClock()
 
-    def one(destination: DestinationSettings) -> Answer:
+    def one(destination: DestinationSettings) -> ProbeAnswer:
         try:
             ask_one(destination)
         except AgentError as error:
-            return Answer(reachable=False, words=str(error), at=clock.now())
-        return Answer(reachable=True, words="answers", at=clock.now())
+            return ProbeAnswer(reachable=False, words=str(error), at=clock.now())
+        return ProbeAnswer(reachable=True, words="answers", at=clock.now())
 
     with ThreadPoolExecutor(min(AT_ONCE, len(destinations)), "probe") as pool:
         return dict(zip((each.name for each in destinations), pool.map(one, destinations), strict=True))
@@ -77,7 +77,7 @@ class Watch:
     def __init__(self, destinations: Sequence[DestinationSettings], ask_one: Ask = ask) -> None:
         self._destinations = destinations
         self._ask = ask_one
-        self._answers: Mapping[str, Answer] = {}
+        self._answers: Mapping[str, ProbeAnswer] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="probe", daemon=True)
 

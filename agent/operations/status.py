@@ -71,7 +71,7 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ProbeAnswer:
     """A destination's latest answer to a probe (C-ECHO, DICOMweb), and its time."""
 
     reachable: bool
@@ -95,7 +95,7 @@ class DestinationStatus:
     attempts: int
     # Documents of the last day that it stored with a warning, by status.
     warnings_last_day: Mapping[str, int]
-    answer: Answer | None
+    answer: ProbeAnswer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,14 +268,14 @@ def _destinations(
     return tuple(_destination(session, now, one.name, answers.get(one.name)) for one in settings.destinations)
 
 
-def _answers(processes: Sequence[ProcessStatus]) -> dict[str, Answer]:
+def _answers(processes: Sequence[ProcessStatus]) -> dict[str, ProbeAnswer]:
     """Return the latest answer of each destination to a running deliverer."""
-    found: dict[str, Answer] = {}
+    found: dict[str, ProbeAnswer] = {}
     for process in processes:
         if process.role != "deliverer" or not process.alive:
             continue
         for name, said in process.about.get("answers", {}).items():
-            answer = Answer(
+            answer = ProbeAnswer(
                 reachable=said["reachable"], words=said["words"], at=datetime.fromisoformat(said["at"])
             )
             if name not in found or found[name].at < answer.at:
@@ -283,7 +283,7 @@ def _answers(processes: Sequence[ProcessStatus]) -> dict[str, Answer]:
     return found
 
 
-def _destination(session: Session, now: datetime, name: str, answer: Answer | None) -> DestinationStatus:
+def _destination(session: Session, now: datetime, name: str, answer: ProbeAnswer | None) -> DestinationStatus:
     here = Delivery.destination == name
     waiting = Delivery.state == DeliveryState.PENDING.value
     failed = waiting & Delivery.code.is_not(None) & (Delivery.code != NOT_TRIED) & (Delivery.attempts > 0)

@@ -27,7 +27,7 @@ from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import ListenerSettings
 from agent.network.tls import fingerprint, server_context
 from agent.receive.association import BoundedAssociation
-from agent.receive.door_record import address_of, association_event, calling, unmet_proposal
+from agent.receive.association_events import address_of, association_event, calling, unmet_proposal
 from agent.receive.ledger import ConnectionLedger
 from agent.receive.messages import InFlight
 from agent.receive.peers import AssociationResult, Caller, PeerPolicy

@@ -19,8 +19,8 @@ from agent.network.commitment_scp import ReportStatus, ReportTaker, report_conte
 from agent.network.contexts import report_contexts, supported_contexts
 from agent.objects.store import InstanceStore
 from agent.receive.association import BoundedAssociation
+from agent.receive.association_events import address_of, calling
 from agent.receive.bounded_scp import LISTENER, MEGABYTE, BoundedScp, Handlers, ScpKind
-from agent.receive.door_record import address_of, calling
 from agent.receive.intake import Intake
 from agent.receive.peers import Caller
 from agent.receive.receiver import Command, Receiver, ReceiveStatus, StoreAnswer, answered

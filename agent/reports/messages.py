@@ -25,7 +25,7 @@ from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.messages.fhir.bundle import write_bundle
 from agent.messages.hl7.result_message import write_result
 from agent.messages.result import DocumentName, Result
-from agent.messages.result_status import Status, Told, next_status
+from agent.messages.result_status import ResultStatus, SentResult, next_status
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
 from agent.queue.withdrawal import WITHDRAWN, Withdrawal
@@ -98,13 +98,13 @@ def retract(
     """Take a withdrawn draft back if it is what the destination was told last."""
     if not may_retract(session, draft, destination):
         return
-    _write(session, draft, job, destination, settings, Status.WITHDRAWN, now=now, writers=writers)
+    _write(session, draft, job, destination, settings, ResultStatus.WITHDRAWN, now=now, writers=writers)
 
 
 def may_retract(session: Session, draft: Draft, destination: DestinationSettings) -> bool:
     """Whether a withdrawn draft is what a destination was told last."""
     told = told_last(session, draft, destination.name)
-    return told is not None and told.draft_id == draft.id and told.status is not Status.WITHDRAWN
+    return told is not None and told.draft_id == draft.id and told.status is not ResultStatus.WITHDRAWN
 
 
 def _write(
@@ -113,7 +113,7 @@ def _write(
     job: Job,
     destination: DestinationSettings,
     settings: Settings,
-    status: Status,
+    status: ResultStatus,
     *,
     now: datetime,
     writers: Mapping[str, Writer],
@@ -141,7 +141,7 @@ def _write(
 
 
 def result_for(
-    session: Session, draft: Draft, destination: DestinationSettings, status: Status, *, now: datetime
+    session: Session, draft: Draft, destination: DestinationSettings, status: ResultStatus, *, now: datetime
 ) -> tuple[Document, Result]:
     """Return what a destination is told of a draft, and the draft's document A, which names the patient.
 
@@ -161,7 +161,7 @@ def result_for(
         draft.content,
         uid=message_uid(findings.sop_instance_uid, destination.name, main),
         status=status,
-        report="" if status is Status.WITHDRAWN else draft.text,
+        report="" if status is ResultStatus.WITHDRAWN else draft.text,
         revision=draft.revision,
         priority=draft.urgency,
         model_name=draft.model_name,
@@ -173,7 +173,7 @@ def result_for(
     return findings, replace(
         result,
         earlier=_earlier(session, draft.study_id, destination),
-        pdf=b"" if status is Status.WITHDRAWN else _pdf(session, draft, destination),
+        pdf=b"" if status is ResultStatus.WITHDRAWN else _pdf(session, draft, destination),
     )
 
 
@@ -182,7 +182,7 @@ def _store(
     draft: Draft,
     destination: DestinationSettings,
     role: DocumentRole,
-    status: Status,
+    status: ResultStatus,
     uid: str,
     content: bytes,
 ) -> Document:
@@ -250,7 +250,7 @@ def _names(pair: Sequence[Document], destination: DestinationSettings) -> list[D
     ]
 
 
-def told_last(session: Session, draft: Draft, destination: str) -> Told | None:
+def told_last(session: Session, draft: Draft, destination: str) -> SentResult | None:
     """Return what a destination was told last of the draft's study; without what it never received.
 
     A message that a later one waits for counts: it will have arrived by then.
@@ -277,9 +277,9 @@ def told_last(session: Session, draft: Draft, destination: str) -> Told | None:
             Draft.study_id == draft.study_id, Draft.id < draft.id, Draft.withdrawal.is_(None)
         )
     )
-    verified = told.where(Document.status.in_((Status.FINAL.value, Status.CORRECTED.value)))
-    return Told(
-        status=Status(last.status),
+    verified = told.where(Document.status.in_((ResultStatus.FINAL.value, ResultStatus.CORRECTED.value)))
+    return SentResult(
+        status=ResultStatus(last.status),
         draft_id=last.draft_id,
         on_basis=last.draft_id == before,
         was_final=bool(session.scalar(select(verified.exists()))),

@@ -16,7 +16,7 @@ from agent.foundation.errors import NotFound
 from agent.foundation.settings.tree import DestinationSettings
 from agent.messages.fhir.check import problems_of as problems_of
 from agent.messages.result import DocumentName
-from agent.messages.result_status import Status, next_status
+from agent.messages.result_status import ResultStatus, next_status
 from agent.reports.messages import WRITERS, message_uid, result_for, told_last
 from agent.reports.publish import DEFAULT_VARIANT, Record
 from agent.reports.result_of import result_of
@@ -42,7 +42,7 @@ def preview(session: Session, study_instance_uid: str, destination: DestinationS
         raise NotFound("there is no draft of a study with this UID")
     told = told_last(session, draft, destination.name)
     if draft.withdrawal is not None:
-        status: Status | None = Status.WITHDRAWN
+        status: ResultStatus | None = ResultStatus.WITHDRAWN
     elif told is not None and told.draft_id == draft.id:
         status = told.status
     else:
@@ -64,7 +64,7 @@ def preview_of_record(record: Record, destination: DestinationSettings, created:
         findings,
         record.content,
         uid=message_uid(str(findings.SOPInstanceUID), destination.name, DocumentRole.MESSAGE),
-        status=Status.UNVERIFIED,
+        status=ResultStatus.UNVERIFIED,
         report=record.text,
         revision=1,
         priority=record.urgency,

@@ -13,7 +13,7 @@ from typing import Any
 from pydicom import Dataset
 
 from agent.messages.result import Authority, DocumentName, Request, Result, Subject
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from agent.reports.edited_report import drafted_report
 from dicom_sr import elements
 from dicom_sr.attributes import items, text
@@ -25,7 +25,7 @@ def result_of(
     content: Mapping[str, Any],
     *,
     uid: str,
-    status: Status,
+    status: ResultStatus,
     report: str,
     revision: int,
     priority: int,
@@ -53,7 +53,7 @@ def result_of(
         findings=tuple(finding_of(one) for one in content.get("findings", ())),
         notices=tuple(flag["text"] for flag in content.get("flags", ())),
         reason=reason or str(content.get("reason") or ""),
-        verifier=_verifier(document) if status in (Status.FINAL, Status.CORRECTED) else "",
+        verifier=_verifier(document) if status in (ResultStatus.FINAL, ResultStatus.CORRECTED) else "",
         priority=priority,
         urgency=str(urgency.get("reason") or ""),
         software=model_name,

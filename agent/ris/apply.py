@@ -24,7 +24,7 @@ from agent.queue.lanes import set_priority
 from agent.queue.remake import judge_again, open_draft, remake
 from agent.reports.material import digest_of, one_line
 from agent.ris.merge import tell_patient
-from agent.ris.told import OrderTold, PatientTold, ReportTold, Told
+from agent.ris.updates import OrderUpdate, PatientUpdate, ReportUpdate, Update
 
 ACTOR = "ris"
 ORDER_CAME = "order-came"
@@ -32,33 +32,33 @@ _WAITING = (JobState.RECEIVING.value, JobState.QUEUED.value)
 
 
 def apply_all(
-    session: Session, told: tuple[Told, ...], message: Message, message_id: int, now: datetime
+    session: Session, updates: tuple[Update, ...], message: Message, message_id: int, now: datetime
 ) -> None:
     """Apply the contents of one message, in their order."""
-    for number, one in enumerate(told):
+    for number, one in enumerate(updates):
         _apply(one, session, message, message_id, number, now)
 
 
 @singledispatch
 def _apply(
-    told: object, session: Session, message: Message, message_id: int, number: int, now: datetime
+    update: object, session: Session, message: Message, message_id: int, number: int, now: datetime
 ) -> None:
-    raise TypeError(f"{type(told).__name__} is no content of a message")
+    raise TypeError(f"{type(update).__name__} is no content of a message")
 
 
 @_apply.register
 def _order(
-    told: OrderTold, session: Session, message: Message, message_id: int, number: int, now: datetime
+    update: OrderUpdate, session: Session, message: Message, message_id: int, number: int, now: datetime
 ) -> None:
-    enter_order(session, told, message_id, now)
+    enter_order(session, update, message_id, now)
 
 
-def enter_order(session: Session, told: OrderTold, message_id: int | None, now: datetime) -> None:
+def enter_order(session: Session, update: OrderUpdate, message_id: int | None, now: datetime) -> None:
     """Enter an order, or what is new of it, and tell the studies that fulfil it.
 
     message_id: the HL7 message that told it; None for a modality worklist.
     """
-    key = _key(told)
+    key = _key(update)
     order = session.scalars(select(Order).where(Order.key == key).with_for_update()).first()
     if order is None:
         order = Order(key=key)
@@ -69,10 +69,10 @@ def enter_order(session: Session, told: OrderTold, message_id: int | None, now: 
         "procedure", "clinical_question",
     ):  # fmt: skip
         # A later message, such as a change of status, may leave out what an earlier one said.
-        setattr(order, name, getattr(told, name) or getattr(order, name) or "")
-    order.priority, order.canceled = told.priority, told.canceled
-    order.patient_id = told.patient.patient_id
-    order.issuer_of_patient_id = told.patient.issuer_of_patient_id
+        setattr(order, name, getattr(update, name) or getattr(order, name) or "")
+    order.priority, order.canceled = update.priority, update.canceled
+    order.patient_id = update.patient.patient_id
+    order.issuer_of_patient_id = update.patient.issuer_of_patient_id
     order.message_id, order.updated_at = message_id, now
     session.flush()
     question, procedure = before
@@ -85,18 +85,18 @@ def enter_order(session: Session, told: OrderTold, message_id: int | None, now: 
     )
 
 
-def _key(told: OrderTold) -> str:
+def _key(update: OrderUpdate) -> str:
     kind, number = next(
         (kind, number)
         for kind, number in (
-            ("placer", told.placer_number),
-            ("filler", told.filler_number),
-            ("accession", told.accession_number),
+            ("placer", update.placer_number),
+            ("filler", update.filler_number),
+            ("accession", update.accession_number),
         )
         if number
     )
     # An OMI may order several procedures under one placer number, each with an accession number of its own.
-    parts = (kind, number, told.accession_number if kind != "accession" else "")
+    parts = (kind, number, update.accession_number if kind != "accession" else "")
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
@@ -155,45 +155,45 @@ def _hurry(session: Session, study: Study, order: Order, now: datetime) -> None:
 
 @_apply.register
 def _patient(
-    told: PatientTold, session: Session, message: Message, message_id: int, number: int, now: datetime
+    update: PatientUpdate, session: Session, message: Message, message_id: int, number: int, now: datetime
 ) -> None:
-    tell_patient(session, told, message_id, now, ACTOR)
+    tell_patient(session, update, message_id, now, ACTOR)
 
 
 @_apply.register
 def _report(
-    told: ReportTold, session: Session, message: Message, message_id: int, number: int, now: datetime
+    update: ReportUpdate, session: Session, message: Message, message_id: int, number: int, now: datetime
 ) -> None:
     application, facility = message.sender
     key = f"{application}|{facility}|{message.control_id}"
     key = hashlib.sha256(key.encode()).hexdigest() if len(key) > 180 else key
-    patient = current(session, told.patient)
+    patient = current(session, update.patient)
     row = SignedReport(
         source="hl7",
         source_key=f"{key}#{number}" if number else key,
-        study_instance_uid=told.study_instance_uid,
-        accession_number=told.accession_number,
-        patient_id=told.patient.patient_id,
-        issuer_of_patient_id=told.patient.issuer_of_patient_id,
-        status=told.status,
-        signed_by=told.signed_by,
-        signed_at=told.signed_at or now,
-        text=told.text,
+        study_instance_uid=update.study_instance_uid,
+        accession_number=update.accession_number,
+        patient_id=update.patient.patient_id,
+        issuer_of_patient_id=update.patient.issuer_of_patient_id,
+        status=update.status,
+        signed_by=update.signed_by,
+        signed_at=update.signed_at or now,
+        text=update.text,
         received_at=now,
     )
-    if told.study_instance_uid or told.accession_number:
+    if update.study_instance_uid or update.accession_number:
         studies = session.scalars(
             select(Study).where(
                 or_(
-                    Study.study_instance_uid == told.study_instance_uid,
-                    (Study.accession_number == told.accession_number) & (Study.accession_number != ""),
+                    Study.study_instance_uid == update.study_instance_uid,
+                    (Study.accession_number == update.accession_number) & (Study.accession_number != ""),
                 )
             )
         ).all()
         ours = [
             one for one in studies if current(session, patient_of_row(one)).patient_id == patient.patient_id
         ]
-        exact = [one for one in ours if one.study_instance_uid == told.study_instance_uid]
+        exact = [one for one in ours if one.study_instance_uid == update.study_instance_uid]
         chosen = exact or ours
         row.study_id = chosen[0].id if len(chosen) == 1 else None
     session.add(row)

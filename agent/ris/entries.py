@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from agent.database.identity.patient import Patient, contradicts
 from agent.objects.header import HIGH_PRIORITY, ROUTINE_PRIORITY, STAT_PRIORITY
-from agent.ris.told import OrderTold
+from agent.ris.updates import OrderUpdate
 from dicom_sr.orders import orders_of
 from dicom_sr.source import text
 
@@ -25,7 +25,7 @@ class EntryChoice:
     """The order that the entries tell of a study, and if there is none, why."""
 
     code: str
-    order: OrderTold | None = None
+    order: OrderUpdate | None = None
 
 
 def choose_entry(
@@ -48,9 +48,9 @@ def choose_entry(
     return EntryChoice(code=MISMATCH if own else NONE_FOUND)
 
 
-def _order(entry: Dataset, accession_number: str) -> OrderTold:
+def _order(entry: Dataset, accession_number: str) -> OrderUpdate:
     leading = orders_of([entry]).orders[0]
-    return OrderTold(
+    return OrderUpdate(
         patient=_patient(entry),
         placer_number=leading.placer_order_number,
         filler_number=leading.filler_order_number,
@@ -67,7 +67,7 @@ def _order(entry: Dataset, accession_number: str) -> OrderTold:
     )
 
 
-def _number(order: OrderTold) -> tuple[str, ...]:
+def _number(order: OrderUpdate) -> tuple[str, ...]:
     """Return what makes two entries steps of one order."""
     return order.placer_number, order.filler_number, order.procedure_id, order.clinical_question
 

@@ -30,7 +30,7 @@ from agent.messages.hl7.message import Message
 from agent.messages.hl7.parse import parse, split_batch
 from agent.ris.apply import apply_all
 from agent.ris.read import read
-from agent.ris.told import Told
+from agent.ris.updates import Update
 
 _COMMIT = {
     Code.ACCEPTED: Code.COMMITTED,
@@ -118,7 +118,7 @@ class Inbox:
 
     def _enter(self, session: Session, key: str, raw: bytes, message: Message, address: str) -> Taken:
         now = database_now(session)
-        told: tuple[Told, ...] = ()
+        told: tuple[Update, ...] = ()
         try:
             told = read(message, self._settings)
             taken = Taken(answer=Code.ACCEPTED, outcome="applied" if told else "ignored")

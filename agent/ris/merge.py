@@ -20,13 +20,13 @@ from agent.foundation.errors import PatientConflict
 from agent.queue.remake import judge_conflict_again, open_draft, remake
 from agent.reports.flags import PATIENT_MERGED
 from agent.reports.worklist_row import keys_of
-from agent.ris.told import PatientTold
+from agent.ris.updates import PatientUpdate
 
 MERGED = "patient-merged"
 _FLAG_TEXT = "The patient was merged with another one after this draft was written; a new draft follows."
 
 
-def tell_patient(session: Session, told: PatientTold, message_id: int, now: datetime, actor: str) -> None:
+def tell_patient(session: Session, told: PatientUpdate, message_id: int, now: datetime, actor: str) -> None:
     """Enter a change or a merge, and move the studies that it concerns."""
     surviving, changed = _enter(session, told.patient, message_id, now)
     surviving.merged_into = None

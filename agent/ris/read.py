@@ -14,7 +14,7 @@ from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7OrderSettings, Hl7Settings
 from agent.messages.hl7.message import Message, Segment, place_of, value_in
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
-from agent.ris.told import OrderTold, PatientTold, ReportTold, Told
+from agent.ris.updates import OrderUpdate, PatientUpdate, ReportUpdate, Update
 from agent.ris.values import date_of, person_name, time_of
 
 ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
@@ -26,7 +26,7 @@ _SIGNED = {"F": "F", "C": "C", "X": "X"}
 _TEXTS = ("TX", "FT", "ST")
 
 
-def read(message: Message, settings: Hl7Settings) -> tuple[Told, ...]:
+def read(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
     """Return a message's orders, patients or reports; nothing for another kind of message.
 
     Raises:
@@ -36,7 +36,7 @@ def read(message: Message, settings: Hl7Settings) -> tuple[Told, ...]:
     if kind in ORDERS:
         return tuple(_orders(message, settings))
     if kind in CHANGES:
-        return (PatientTold(patient=_patient(message, settings)),)
+        return (PatientUpdate(patient=_patient(message, settings)),)
     if kind in MERGES:
         return tuple(_merges(message, settings))
     if kind in REPORTS:
@@ -83,7 +83,7 @@ def identifier_in(segment: Segment, field: int, settings: Hl7Settings) -> tuple[
     return found[0][:2] if found else ("", "")
 
 
-def _orders(message: Message, settings: Hl7Settings) -> Iterator[OrderTold]:
+def _orders(message: Message, settings: Hl7Settings) -> Iterator[OrderUpdate]:
     patient = _patient(message, settings)
     shared, groups = _groups(message)
     if not groups:
@@ -102,12 +102,12 @@ def _groups(message: Message) -> tuple[Sequence[Segment], list[Sequence[Segment]
     return segments[: starts[0]], [segments[a:b] for a, b in pairwise([*starts, len(segments)])]
 
 
-def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSettings) -> OrderTold:
+def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSettings) -> OrderUpdate:
     def at(places: tuple[str, ...]) -> str:
         return next((found for one in places if (found := value_in(segments, place_of(one)))), "")
 
     control = next((one.text(1).upper() for one in segments if one.name == "ORC"), "NW")
-    told = OrderTold(
+    order = OrderUpdate(
         patient=patient,
         placer_number=at(mapping.placer_number),
         filler_number=at(mapping.filler_number),
@@ -121,12 +121,12 @@ def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSetti
         else ROUTINE_PRIORITY,
         canceled=control in _CANCEL,
     )
-    if not any((told.placer_number, told.filler_number, told.accession_number)):
+    if not any((order.placer_number, order.filler_number, order.accession_number)):
         raise MessageRefused("the order has no number by `hl7.orders`")
-    return told
+    return order
 
 
-def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientTold]:
+def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientUpdate]:
     """Yield each surviving patient with the identifiers that MRG merges into it."""
     surviving: Segment | None = None
     found = False
@@ -142,12 +142,12 @@ def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientTold]:
         found = True
         merged = Patient(patient_id=old, issuer_of_patient_id=issuer)
         same = (old, issuer) == (patient.patient_id, patient.issuer_of_patient_id)
-        yield PatientTold(patient=patient, merged=() if same else (merged,))
+        yield PatientUpdate(patient=patient, merged=() if same else (merged,))
     if not found:
         raise MessageRefused("a merge needs PID and MRG")
 
 
-def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportTold]:
+def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportUpdate]:
     """Yield the signed report of each order; preliminary ones are left out."""
     shared, groups = _groups(message)
     mapping = settings.orders
@@ -164,7 +164,7 @@ def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportTold]:
                 ("study_instance_uid", mapping.study_instance_uid),
             )
         }
-        yield ReportTold(
+        yield ReportUpdate(
             patient=_patient(message, settings),
             accession_number=named["accession_number"],
             study_instance_uid=(named["study_instance_uid"] or _study_in(group))[:64],

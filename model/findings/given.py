@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.findings.scope.rules import Status, context_of
+from model.findings.scope.rules import Assertion, context_of
 from model.findings.scope.scopes import scopes_of
 from model.findings.spans import Reader, Span, reader_for
 from model.findings.types import Presence
@@ -29,9 +29,9 @@ def presence_of(sentence: str, concept_text: str, vocabulary: Vocabulary | None 
         if scope.kind in ("negated", "uncertain") and scope.cue.start not in range(mention.start, mention.end)
     ]
     status = context_of(marked, mention, scopes, mentions).status
-    if status is Status.NEGATED:
+    if status is Assertion.NEGATED:
         return Presence.ABSENT
-    return Presence.INDETERMINATE if status is Status.UNCERTAIN else Presence.PRESENT
+    return Presence.INDETERMINATE if status is Assertion.UNCERTAIN else Presence.PRESENT
 
 
 def locate(reader: Reader, sentence: str, concept_text: str) -> Span | None:

@@ -15,7 +15,7 @@ from model.findings.attributes import Attributes, attributes_of, share, sides_wi
 from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
-from model.findings.scope.rules import AFFIRMED, Context, Status, context_of
+from model.findings.scope.rules import AFFIRMED, Assertion, MentionContext, context_of
 from model.findings.scope.scope import Scope
 from model.findings.scope.scopes import scopes_of
 from model.findings.scope.unchanged import is_unchanged
@@ -99,13 +99,17 @@ def _sentence_reads(
         unchanged = pseudo and is_unchanged(marked, mention.span)
         if unchanged and attribute.change is None:
             attribute = replace(attribute, change=Change.UNCHANGED)
-        if context.status is Status.AFFIRMED and not unchanged and _is_alternative(marked, mention, mentions):
-            context = Context(Status.UNCERTAIN, rule="alternative")
+        if (
+            context.status is Assertion.AFFIRMED
+            and not unchanged
+            and _is_alternative(marked, mention, mentions)
+        ):
+            context = MentionContext(Assertion.UNCERTAIN, rule="alternative")
         if is_elsewhere(marked, mention, area, vocabulary):
-            context = Context(Status.HISTORICAL, rule="other-site")
-        if is_artefact(marked, mention, area, vocabulary) and context.status is not Status.NEGATED:
+            context = MentionContext(Assertion.HISTORICAL, rule="other-site")
+        if is_artefact(marked, mention, area, vocabulary) and context.status is not Assertion.NEGATED:
             hedged = bool(marked.pack.words["single_hedges"].intersection(marked.words[mention.span.end :]))
-            context = Context(Status.UNCERTAIN if hedged else Status.HISTORICAL, rule="artefact")
+            context = MentionContext(Assertion.UNCERTAIN if hedged else Assertion.HISTORICAL, rule="artefact")
         presence = _presence(marked, mention, context)
         if presence is None:
             found += (Read(None, why=_why(marked, mention, context, key)) for key in mention.concepts)
@@ -127,13 +131,15 @@ def _with_sides_elsewhere(stated: Sequence[Read], vocabulary: Vocabulary) -> lis
     return found
 
 
-def _why(marked: Marked, mention: Mention, context: Context, concept: str) -> Why:
+def _why(marked: Marked, mention: Mention, context: MentionContext, concept: str) -> Why:
     scope = context.scope
     return Why(
         concept=concept,
         mention=marked.text(mention.span),
         status=context.status.value,
-        rule=_STATED.get(mention.kind, context.rule) if context.status is Status.AFFIRMED else context.rule,
+        rule=_STATED.get(mention.kind, context.rule)
+        if context.status is Assertion.AFFIRMED
+        else context.rule,
         cue="" if context.cue is None else marked.text(context.cue) or context.cue.key,
         scope="" if scope is None else " ".join(marked.words[scope.start : scope.end]),
     )
@@ -162,7 +168,7 @@ def _context(
     scopes: Sequence[Scope],
     governed: Sequence[Span],
     vocabulary: Vocabulary,
-) -> Context:
+) -> MentionContext:
     if not scopes and not any(vocabulary.concepts[key].passes for key in mention.concepts):
         return AFFIRMED
     others = [g for g in governed if g != mention.span]
@@ -199,11 +205,11 @@ def _is_alternative(marked: Marked, mention: Mention, mentions: Sequence[Mention
     return False
 
 
-def _presence(marked: Marked, mention: Mention, context: Context) -> Presence | None:
+def _presence(marked: Marked, mention: Mention, context: MentionContext) -> Presence | None:
     """What a mention states under its context; `None` for nothing."""
-    if context.status in (Status.HISTORICAL, Status.HYPOTHETICAL):
+    if context.status in (Assertion.HISTORICAL, Assertion.HYPOTHETICAL):
         return None
-    negated, uncertain = context.status is Status.NEGATED, context.status is Status.UNCERTAIN
+    negated, uncertain = context.status is Assertion.NEGATED, context.status is Assertion.UNCERTAIN
     match mention.kind:
         case "normal" | "weak_normal":
             hedged = negated or uncertain

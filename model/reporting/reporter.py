@@ -35,7 +35,7 @@ from model.network.tokenizer import ReportTokenizer
 from model.network.word_order import WordOrder, load_word_order
 from model.reporting.quantization import quantize
 from model.reporting.review import Review, review
-from model.reporting.stream import Outcome, ReportQueue, Stream
+from model.reporting.stream import ReportQueue, Stream, StudyOutcome
 
 # When a doubtful block is decoded again: a step commits one token, and every other this sure of itself.
 _AGAIN_THRESHOLD = 0.9
@@ -259,7 +259,7 @@ def _joined(report: Decoded, kept: int, rest: Decoded, options: DecodeOptions) -
     )
 
 
-def _compose(found: Review, outcome: Outcome) -> DraftText:
+def _compose(found: Review, outcome: StudyOutcome) -> DraftText:
     sentences = {"findings": list[DraftSentence](), "impression": list[DraftSentence]()}
     for spoken, doubtful in zip(found.sentences, found.doubtful, strict=True):
         sentence = DraftSentence(text=spoken.text, confidence=spoken.confidence, doubtful=doubtful)

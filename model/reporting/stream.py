@@ -22,7 +22,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class StudyOutcome:
     """A study's reviewed report, or the error that prevented it.
 
     seconds: since it was taken. repeated_blocks, repeat_forwards: blocks that were decoded a second time,
@@ -122,7 +122,7 @@ class Stream(Generic[Key]):
         self._decoding: dict[int, _Case[Key]] = {}
         self._reading: dict[Future[Review], _Case[Key]] = {}
 
-    def run(self) -> Generator[tuple[Study[Key], Outcome]]:
+    def run(self) -> Generator[tuple[Study[Key], StudyOutcome]]:
         """Each study with its outcome, in the order in which they are done.
 
         An exception that is raised, not returned, concerns the device, not a study: all in progress is lost.
@@ -153,7 +153,7 @@ class Stream(Generic[Key]):
             case = _Case(study=study, taken=self._clock())
             self._preparing[self._helper.submit(self._desk.prompt, study.images, study.context)] = case
 
-    def _submit(self) -> Iterator[tuple[Study[Key], Outcome]]:
+    def _submit(self) -> Iterator[tuple[Study[Key], StudyOutcome]]:
         """Puts prepared studies into the queue; waits for the next one if there is nothing else to do."""
         if not self._queue.busy:
             pending: list[Future[Any]] = [*self._preparing, *self._reading]
@@ -176,7 +176,7 @@ class Stream(Generic[Key]):
             return error
         return None
 
-    def _advance(self) -> Iterator[tuple[Study[Key], Outcome]]:
+    def _advance(self) -> Iterator[tuple[Study[Key], StudyOutcome]]:
         for ticket, report in self._queue.advance() if self._queue.busy else ():
             case = self._decoding.pop(ticket)
             if isinstance(report, Exception):
@@ -187,7 +187,7 @@ class Stream(Generic[Key]):
                 case.repeated_blocks, case.repeat_forwards = report.blocks, report.forwards
                 self._reading[self._helper.submit(self._desk.better, case.first, case.begun, report)] = case
 
-    def _collect(self) -> Iterator[tuple[Study[Key], Outcome]]:
+    def _collect(self) -> Iterator[tuple[Study[Key], StudyOutcome]]:
         """Completes reviewed reports, or puts them into the queue once more."""
         for future in [future for future in self._reading if future.done()]:
             case = self._reading.pop(future)
@@ -205,8 +205,8 @@ class Stream(Generic[Key]):
         case.first, (case.begun, options) = found, again
         return self._enqueue(case, case.begun, options) is None
 
-    def _outcome(self, case: _Case[Key], result: Review | Exception) -> tuple[Study[Key], Outcome]:
-        return case.study, Outcome(
+    def _outcome(self, case: _Case[Key], result: Review | Exception) -> tuple[Study[Key], StudyOutcome]:
+        return case.study, StudyOutcome(
             result=result,
             seconds=self._clock() - case.taken,
             repeated_blocks=case.repeated_blocks,

@@ -32,7 +32,7 @@ class Bad(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class FileCheck:
     """What the check of a whole file found. lines: all that were checked."""
 
     lines: int
@@ -85,10 +85,10 @@ def check_lines(reader: LineReader, *, open_images: bool = False) -> Iterator[Ba
             yield Bad(number, reason, repeated=True) if first != number else None
 
 
-def check_file(reader: LineReader, *, open_images: bool = False) -> Verdict:
+def check_file(reader: LineReader, *, open_images: bool = False) -> FileCheck:
     """Checks a file from end to end and stores the verdict next to it."""
     bad = tuple(found for found in check_lines(reader, open_images=open_images) if found is not None)
-    verdict = Verdict(lines=len(reader.index), bad=bad)
+    verdict = FileCheck(lines=len(reader.index), bad=bad)
     keep_verdict(reader.file, verdict)
     return verdict
 
@@ -100,18 +100,18 @@ def _damaged(folder: Path, record: dict[str, Any]) -> str:
     return ""
 
 
-def kept_verdict(file: Path) -> Verdict | None:
+def kept_verdict(file: Path) -> FileCheck | None:
     """The verdict of an earlier check of the file as it is now."""
     try:
         kept = json.loads(_beside(file).read_text(encoding="utf-8"))
         if kept["file"] != _state(file):
             return None
-        return Verdict(lines=kept["lines"], bad=tuple(Bad(*entry) for entry in kept["bad"]))
+        return FileCheck(lines=kept["lines"], bad=tuple(Bad(*entry) for entry in kept["bad"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none was kept, or an interrupted check left half of one
 
 
-def keep_verdict(file: Path, verdict: Verdict) -> None:
+def keep_verdict(file: Path, verdict: FileCheck) -> None:
     """Stores a verdict next to its file; if the folder is not writable, the next run checks again."""
     content = {"file": _state(file), "lines": verdict.lines, "bad": verdict.bad}
     with contextlib.suppress(OSError):

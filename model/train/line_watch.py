@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from model.train.config import JsonLinesData
-from model.train.line_check import Bad, LineReader, Verdict, check_lines, keep_verdict, kept_verdict, listed
+from model.train.line_check import Bad, FileCheck, LineReader, check_lines, keep_verdict, kept_verdict, listed
 from model.train.line_index import DataError
 
 _AT_ONCE = 5_000  # lines that are checked before the first step
@@ -86,7 +86,7 @@ class LineWatch:
             except StopIteration:
                 self._conclude()
                 if self._data.limit is None:
-                    keep_verdict(self._reader.file, Verdict(lines=self._lines, bad=tuple(self._bad)))
+                    keep_verdict(self._reader.file, FileCheck(lines=self._lines, bad=tuple(self._bad)))
                 return False
             if found is not None:
                 self._bad.append(found)

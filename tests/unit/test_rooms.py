@@ -57,6 +57,13 @@ def test_public_classes_of_one_name_are_a_fault(tmp_path: Path) -> None:
     ]
 
 
+def test_public_class_with_a_word_that_says_nothing_is_a_fault(tmp_path: Path) -> None:
+    """`StoreOutcome` names its field, `Outcome` alone does not."""
+    (tmp_path / "one.py").write_text("class Outcome: ...\nclass StoreOutcome: ...\nclass _Status: ...\n")
+    plan = rooms.survey("agent", graph_of(), rooms.same_names(tmp_path))
+    assert plan.faults == ["a public class is only named Outcome in one.py: name its field too"]
+
+
 def test_pairs_are_counted_by_room() -> None:
     """Two imports between two rooms are one pair; the ground is no room."""
     plan = rooms.survey(

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.archive import ArchiveSettings as ArchiveSettings
 from agent.foundation.settings.archive import PriorSettings as PriorSettings
+from agent.foundation.settings.audit import AuditSettings as AuditSettings
 from agent.foundation.settings.backfill import BackfillSettings as BackfillSettings
 from agent.foundation.settings.base import AeTitle as AeTitle
 from agent.foundation.settings.base import Host, HttpUrl, Port, Seconds, Section
@@ -24,10 +25,9 @@ from agent.foundation.settings.delivery import ClientTlsSettings as ClientTlsSet
 from agent.foundation.settings.delivery import DeliverySettings as DeliverySettings
 from agent.foundation.settings.destination import DestinationSettings as DestinationSettings
 from agent.foundation.settings.hl7 import Hl7Settings as Hl7Settings
-from agent.foundation.settings.keeping import AuditSettings as AuditSettings
-from agent.foundation.settings.keeping import RetentionSettings as RetentionSettings
 from agent.foundation.settings.listener_tls import TlsSettings as TlsSettings
 from agent.foundation.settings.mwl import MwlSettings as MwlSettings
+from agent.foundation.settings.retention import RetentionSettings as RetentionSettings
 from agent.foundation.settings.rules import DEFAULT_ELIGIBILITY as DEFAULT_ELIGIBILITY
 from agent.foundation.settings.rules import DEFAULT_URGENCY as DEFAULT_URGENCY
 from agent.foundation.settings.rules import EligibilityRule as EligibilityRule

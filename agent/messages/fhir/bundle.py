@@ -36,7 +36,7 @@ from agent.messages.fhir.terms import (
     system_of,
 )
 from agent.messages.result import Result
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from dicom_sr import codes, labels
 from dicom_sr.sheet import spoken_name
 from dicom_sr.values import BANNER
@@ -72,7 +72,7 @@ def bundle(settings: FhirDestinationSettings, result: Result) -> Resource:
     shared: Resource = {"subject": subject, "device": {"reference": device["fullUrl"]}}
     if result.request.study_date:
         shared["effectiveDateTime"] = _date(result.request.study_date)
-    stated = [] if result.status is Status.WITHDRAWN else observations(result, status, shared)
+    stated = [] if result.status is ResultStatus.WITHDRAWN else observations(result, status, shared)
     past = list(ended(result.earlier, stated))
     findings = [
         _entry("Observation", OBSERVATION_SYSTEM, one["identifier"][0]["value"], one)
@@ -145,7 +145,7 @@ def _device(result: Result, software: str) -> Resource:
 
 
 def _report(settings: FhirDestinationSettings, result: Result, subject: Resource, status: str) -> Resource:
-    withdrawn = result.status is Status.WITHDRAWN
+    withdrawn = result.status is ResultStatus.WITHDRAWN
     order = result.request
     name = order.procedure_code
     made: Resource = {
@@ -210,16 +210,16 @@ def _orders(settings: FhirDestinationSettings, result: Result) -> list[Resource]
 def _banner(result: Result) -> list[str]:
     """Return the lines that stand above everything else."""
     demonstration = [BANNER] if result.demonstration else []
-    if result.status is Status.WITHDRAWN:
+    if result.status is ResultStatus.WITHDRAWN:
         return [labels.WITHDRAWN, *([f"Reason: {result.reason}"] if result.reason else ())]
-    if result.status is Status.UNVERIFIED:
+    if result.status is ResultStatus.UNVERIFIED:
         urgent = [f"Urgency: {result.urgency}"] if result.urgency else []
         return [labels.UNVERIFIED, *demonstration, *urgent, *result.notices]
     return [labels.VERIFIED_COMPLETION, *demonstration]
 
 
 def _lines(result: Result) -> list[str]:
-    if result.status is Status.WITHDRAWN:
+    if result.status is ResultStatus.WITHDRAWN:
         return _banner(result)
     return [
         *_banner(result),

@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from agent.messages.fhir.terms import REPORT_STATUS
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2}))?)?)?")
@@ -29,7 +29,7 @@ _NEEDED = {
     "Provenance": ("target", "recorded", "agent", "id"),
 }
 _TIMES = ("effectiveDateTime", "issued", "recorded", "started", "timestamp")
-_VERIFIED = {REPORT_STATUS[Status.FINAL], REPORT_STATUS[Status.CORRECTED]}
+_VERIFIED = {REPORT_STATUS[ResultStatus.FINAL], REPORT_STATUS[ResultStatus.CORRECTED]}
 Resource = Mapping[str, Any]
 
 

@@ -13,7 +13,7 @@ from pydicom.sr.coding import Code
 from agent.foundation.fhir_systems import DICOM_UID as DICOM_UID
 from agent.foundation.fhir_systems import RESULT_SYSTEM as RESULT_SYSTEM
 from agent.messages.result import Authority
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from dicom_sr.codes import PRIVATE_SCHEME
 from dicom_sr.identifiers import derived_uid
 
@@ -35,10 +35,10 @@ _SYSTEMS = {
 }
 # DiagnosticReport.status and Observation.status. A withdrawn result was never final here, or is an error.
 REPORT_STATUS = {
-    Status.UNVERIFIED: "preliminary",
-    Status.FINAL: "final",
-    Status.CORRECTED: "amended",
-    Status.WITHDRAWN: "entered-in-error",
+    ResultStatus.UNVERIFIED: "preliminary",
+    ResultStatus.FINAL: "final",
+    ResultStatus.CORRECTED: "amended",
+    ResultStatus.WITHDRAWN: "entered-in-error",
 }
 
 

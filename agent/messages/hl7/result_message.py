@@ -20,14 +20,19 @@ from agent.messages.hl7.escalation import escalation
 from agent.messages.hl7.patient_order import order, patient, request_fields
 from agent.messages.hl7.write import Value, encoded, header, moment, person_value, segment
 from agent.messages.result import Result
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from dicom_sr import codes, labels
 from dicom_sr.terminology import Term, terminology_of
 from dicom_sr.values import BANNER
 from model.findings.types import Finding
 from model.findings.vocabulary import load_vocabulary
 
-_STATUS = {Status.UNVERIFIED: "R", Status.FINAL: "F", Status.CORRECTED: "C", Status.WITHDRAWN: "X"}
+_STATUS = {
+    ResultStatus.UNVERIFIED: "R",
+    ResultStatus.FINAL: "F",
+    ResultStatus.CORRECTED: "C",
+    ResultStatus.WITHDRAWN: "X",
+}
 _STUDY: Value = ("113014", "DICOM Study", "DCM")
 
 
@@ -35,7 +40,7 @@ def write_result(destination: DestinationSettings, result: Result) -> Sequence[t
     """Return the messages of a result: the ORU, and the escalation of a draft that is urgent by rule."""
     settings = destination.hl7 or Hl7DestinationSettings()
     written = [(DocumentRole.MESSAGE, result_message(settings, result))]
-    urgent = result.priority <= settings.escalation_priority and result.status is Status.UNVERIFIED
+    urgent = result.priority <= settings.escalation_priority and result.status is ResultStatus.UNVERIFIED
     if settings.escalation != "none" and urgent:
         written.append((DocumentRole.ESCALATION, escalation(settings, result)))
     return written
@@ -73,18 +78,18 @@ def _signer(result: Result) -> Value:
 
 def _observations(settings: Hl7DestinationSettings, result: Result, status: str) -> Iterator[str]:
     """Yield OBX: the study, what the reader must know, the text, the findings."""
-    one = settings.withdraw_with if result.status is Status.WITHDRAWN else status
+    one = settings.withdraw_with if result.status is ResultStatus.WITHDRAWN else status
     rows: list[tuple[str, Value, str, Value]] = [
         # A UID is longer than a namespace ID may be; IHE's transaction puts it in the first component.
         ("HD", _STUDY, "", result.study_instance_uid)
     ]
     sections: list[tuple[Code, Sequence[str]]] = [(codes.SUMMARY_SECTION, _summary(result))]
-    if result.status is not Status.WITHDRAWN:
+    if result.status is not ResultStatus.WITHDRAWN:
         sections.append((codes.FINDINGS_SECTION, result.findings_sentences))
         sections.append((codes.IMPRESSIONS_SECTION, result.impression_sentences))
     for section, sentences in sections:
         rows.extend(("TX", _coded(section), str(n), text) for n, text in enumerate(sentences, 1))
-    if result.status is not Status.WITHDRAWN:
+    if result.status is not ResultStatus.WITHDRAWN:
         for n, finding in enumerate(result.findings, 1):
             rows.extend(_finding(finding, str(n)))
         if result.pdf:
@@ -107,10 +112,10 @@ def _encapsulated(settings: Hl7DestinationSettings, pdf: bytes) -> Value:
 
 def _summary(result: Result) -> list[str]:
     """Return the lines that stand above everything else; a draft is never without the first."""
-    if result.status is Status.WITHDRAWN:
+    if result.status is ResultStatus.WITHDRAWN:
         return [labels.WITHDRAWN, *([f"Reason: {result.reason}"] if result.reason else ())]
     demonstration = [BANNER] if result.demonstration else []
-    if result.status is Status.UNVERIFIED:
+    if result.status is ResultStatus.UNVERIFIED:
         urgent = [f"Urgency: {result.urgency}"] if result.urgency else []
         return [labels.UNVERIFIED, *demonstration, *urgent, *result.notices]
     return [labels.VERIFIED_COMPLETION, *demonstration]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.foundation.errors import AuditUndelivered
-from agent.foundation.settings.keeping import AuditSettings
+from agent.foundation.settings.audit import AuditSettings
 
 # Facility 10 (security), severity 5 (notice); severity 4 (warning) for failures.
 _FACILITY, _NOTICE, _WARNING = 10, 5, 4

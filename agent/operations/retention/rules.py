@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from agent.database.states import ENDED, UNSENT, DeliveryState, JobState
-from agent.foundation.settings.keeping import RetentionSettings
+from agent.foundation.settings.retention import RetentionSettings
 
 
 class Reason(StrEnum):

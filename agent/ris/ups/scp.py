@@ -23,8 +23,8 @@ from agent.foundation.settings.ups import Right
 from agent.network.contexts import VERIFICATION
 from agent.network.scu import SYNTAXES
 from agent.receive.association import BoundedAssociation
+from agent.receive.association_events import calling
 from agent.receive.bounded_scp import BoundedScp, Handlers, ScpKind
-from agent.receive.door_record import calling
 from agent.receive.pending_answers import PendingAnswers
 from agent.ris.ups.encoding import as_encoded
 from agent.ris.ups.foreign import dataset_of

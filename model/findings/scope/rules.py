@@ -15,7 +15,7 @@ from model.findings.scope.scope import Scope
 from model.findings.spans import Marked, Span
 
 
-class Status(StrEnum):
+class Assertion(StrEnum):
     """What the sentence around a mention makes of it."""
 
     AFFIRMED = "affirmed"
@@ -26,20 +26,20 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class MentionContext:
     """The status of one mention, the cue that settled it (`None`: affirmed by silence), scope and rule."""
 
-    status: Status
+    status: Assertion
     cue: Span | None = None
     scope: Scope | None = None
     rule: str = "affirmed"
 
 
-AFFIRMED = Context(Status.AFFIRMED)
+AFFIRMED = MentionContext(Assertion.AFFIRMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class MentionCase:
     """One mention with what a rule may look at. `passes`: whether an old one is no finding."""
 
     marked: Marked
@@ -49,17 +49,17 @@ class Case:
     passes: bool = False
 
 
-Rule = Callable[[Case], Context | None]
+Rule = Callable[[MentionCase], MentionContext | None]
 
 
 def context_of(
     marked: Marked, mention: Span, scopes: Sequence[Scope], mentions: Sequence[Span], *, passes: bool = False
-) -> Context:
+) -> MentionContext:
     """The status of a mention under the scopes of its sentence. mentions: the other ones."""
     governing = tuple(s for s in scopes if s.start <= mention.start < s.end and not _overlap(s.cue, mention))
     if not governing and not passes:
         return AFFIRMED
-    case = Case(marked=marked, mention=mention, governing=governing, mentions=mentions, passes=passes)
+    case = MentionCase(marked=marked, mention=mention, governing=governing, mentions=mentions, passes=passes)
     kinds = {scope.kind for scope in governing}
     for rule, needs in RULES:
         if needs <= kinds and (context := rule(case)) is not None:
@@ -67,27 +67,27 @@ def context_of(
     return AFFIRMED
 
 
-def asked_for(case: Case) -> Context | None:
+def asked_for(case: MentionCase) -> MentionContext | None:
     """What is only asked for or advised is no finding, whatever else is said of it."""
     return _first_of(case, "hypothetical", "asked-for")
 
 
-def once_so(case: Case) -> Context | None:
+def once_so(case: MentionCase) -> MentionContext | None:
     """What was once so is no finding of this study."""
     gone = any(s.kind == "negated" and not s.forward for s in case.governing) or _compared(case)
     for scope in case.governing:
         if scope.kind == "historical" and not (gone and scope.cue.key == EARLIER_FILM):
-            return Context(Status.HISTORICAL, scope.cue, scope, "historical")
+            return MentionContext(Assertion.HISTORICAL, scope.cue, scope, "historical")
     return None
 
 
-def _compared(case: Case) -> bool:
+def _compared(case: MentionCase) -> bool:
     """Whether the sentence says how a mention has changed: "… showed an effusion, which is unchanged"."""
     following = min((m.start for m in case.mentions if m.start >= case.mention.end), default=10_000)
     return any(case.mention.end <= c.start < following for c in case.marked.changes)
 
 
-def old_disease(case: Case) -> Context | None:
+def old_disease(case: MentionCase) -> MentionContext | None:
     """ "Previous granulomatous infection": an illness that has passed, named by a word before it."""
     if not case.passes:
         return None
@@ -97,46 +97,48 @@ def old_disease(case: Case) -> Context | None:
     for index in range(case.mention.start - 1, max(-1, case.mention.start - 5), -1):
         word = words[index]
         if word in old and not any(s.cue.start <= index < s.cue.end for s in case.governing):
-            return Context(Status.HISTORICAL, Span("old", word, index, index + 1), None, "old-disease")
+            return MentionContext(
+                Assertion.HISTORICAL, Span("old", word, index, index + 1), None, "old-disease"
+            )
         if not word.isalpha() or word in stops:
             break
     return None
 
 
-def denied_purpose(case: Case) -> Context | None:
+def denied_purpose(case: MentionCase) -> MentionContext | None:
     """A denial goes on through the purpose of what it denies: "no opacity to suggest pneumonia"."""
     nearest = _nearest(case)
     if nearest is None or nearest.kind != "uncertain":
         return None
     for scope in case.governing:
         if scope.kind == "negated" and _denies_hedge(case, scope, nearest):
-            return Context(Status.NEGATED, scope.cue, scope, "denied-purpose")
+            return MentionContext(Assertion.NEGATED, scope.cue, scope, "denied-purpose")
     return None
 
 
-def verdict(case: Case) -> Context | None:
+def verdict(case: MentionCase) -> MentionContext | None:
     """A denial behind settles what an adjective before left open: "the queried nodule is not seen"."""
     open_ = [s for s in case.governing if s.kind == "uncertain" and s.forward]
     doubted = any(case.marked.text(s.cue) in case.marked.pack.words["single_hedges"] for s in open_)
     denial = next((s for s in case.governing if s.kind == "negated" and not s.forward), None)
     if not doubted or denial is None:
         return None
-    return Context(Status.NEGATED, denial.cue, denial, "verdict")
+    return MentionContext(Assertion.NEGATED, denial.cue, denial, "verdict")
 
 
-def reopened(case: Case) -> Context | None:
+def reopened(case: MentionCase) -> MentionContext | None:
     """A hedge behind a denial outweighs it: "is not seen but cannot be excluded"."""
     denials = [s for s in case.governing if s.kind == "negated"]
     for hedge in (s for s in case.governing if s.kind == "uncertain" and not s.forward):
         for denial in denials:
             if not denial.forward and denial.cue.end <= hedge.cue.start:
-                return Context(Status.UNCERTAIN, hedge.cue, hedge, "reopened")
+                return MentionContext(Assertion.UNCERTAIN, hedge.cue, hedge, "reopened")
             if denial.forward and _is_new_clause(case, hedge):
-                return Context(Status.UNCERTAIN, hedge.cue, hedge, "reopened")
+                return MentionContext(Assertion.UNCERTAIN, hedge.cue, hedge, "reopened")
     return None
 
 
-def denied_end(case: Case) -> Context | None:
+def denied_end(case: MentionCase) -> MentionContext | None:
     """A denied end leaves the finding present: "no evidence that the effusion has resolved"."""
     pack = case.marked.pack.words
     ends = {(c.start, c.end) for c in case.marked.changes if c.key == "resolved"}
@@ -152,19 +154,19 @@ def denied_end(case: Case) -> Context | None:
             if not _SIGNS.isdisjoint(before):
                 continue  # "no drain, effusion gone"
             if cue.kind == "negated" and ((direct and not parted) or each):
-                return Context(Status.AFFIRMED, cue.cue, cue, "denied-end")
+                return MentionContext(Assertion.AFFIRMED, cue.cue, cue, "denied-end")
             if cue.kind == "uncertain" and last in pack["opens_clause"] and not parted:
-                return Context(Status.UNCERTAIN, cue.cue, cue, "denied-end")
+                return MentionContext(Assertion.UNCERTAIN, cue.cue, cue, "denied-end")
     return None
 
 
-def nearest_cue(case: Case) -> Context | None:
+def nearest_cue(case: MentionCase) -> MentionContext | None:
     """Of the cues that govern a mention the nearest decides."""
     nearest = _nearest(case)
     if nearest is None:
         return None
-    status = Status.UNCERTAIN if nearest.kind == "uncertain" else Status.NEGATED
-    return Context(status, nearest.cue, nearest, "nearest-cue")
+    status = Assertion.UNCERTAIN if nearest.kind == "uncertain" else Assertion.NEGATED
+    return MentionContext(status, nearest.cue, nearest, "nearest-cue")
 
 
 _SIGNS = frozenset((",", ";", ".", "-", "(", ":"))
@@ -183,7 +185,7 @@ RULES: tuple[tuple[Rule, frozenset[str]], ...] = (
 )
 
 
-def _is_new_clause(case: Case, hedge: Scope) -> bool:
+def _is_new_clause(case: MentionCase, hedge: Scope) -> bool:
     """Whether a clause ends between a mention and a hedge behind it."""
     return any(
         c.kind == "end" and case.mention.end <= c.start < hedge.cue.start
@@ -192,17 +194,17 @@ def _is_new_clause(case: Case, hedge: Scope) -> bool:
     )
 
 
-def _first_of(case: Case, kind: str, rule: str) -> Context | None:
+def _first_of(case: MentionCase, kind: str, rule: str) -> MentionContext | None:
     scope = next((s for s in case.governing if s.kind == kind), None)
-    return None if scope is None else Context(Status(kind), scope.cue, scope, rule)
+    return None if scope is None else MentionContext(Assertion(kind), scope.cue, scope, rule)
 
 
-def _nearest(case: Case) -> Scope | None:
+def _nearest(case: MentionCase) -> Scope | None:
     decisive = [s for s in case.governing if s.kind in ("negated", "uncertain")]
     return min(decisive, key=lambda s: _distance(s, case.mention), default=None)
 
 
-def _denies_hedge(case: Case, denial: Scope, hedge: Scope) -> bool:
+def _denies_hedge(case: MentionCase, denial: Scope, hedge: Scope) -> bool:
     """Whether a hedge stands under a denial, with no finding between that is more than its reason."""
     if not denial.forward:
         return False

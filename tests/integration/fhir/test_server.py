@@ -18,7 +18,7 @@ from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
 from agent.messages.fhir.bundle import write_bundle
 from agent.messages.result import Result
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from agent.network.fhir_client import open_fhir, trouble_of
 from agent.network.scu import ConnectionLost
 from model.findings.types import Laterality
@@ -76,7 +76,11 @@ def test_life_of_a_result_at_a_server(peer: FhirPeer) -> None:
     states = sorted(one["status"] for one in peer.resources("Observation"))
     assert states == ["cancelled", "preliminary", "preliminary", "preliminary"]
     for number, (status, stated) in enumerate(
-        [(Status.FINAL, "final"), (Status.CORRECTED, "amended"), (Status.WITHDRAWN, "entered-in-error")]
+        [
+            (ResultStatus.FINAL, "final"),
+            (ResultStatus.CORRECTED, "amended"),
+            (ResultStatus.WITHDRAWN, "entered-in-error"),
+        ]
     ):
         step = result(status, uid=f"2.25.{200 + number}", findings=newer.findings, earlier=sent)
         sent = send(destination, step)

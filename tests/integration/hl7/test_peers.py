@@ -16,7 +16,7 @@ from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.tree import TlsSettings
 from agent.messages.hl7.parse import parse
 from agent.messages.hl7.result_message import write_result
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from agent.network.mllp import open_mllp
 from tests.conftest import skip_or_fail
 from tests.integration.delivery.certificates import Certificates
@@ -93,7 +93,7 @@ def test_results_arrive_at_a_receiver_of_another_stack(
         )
         draft = result()
         name = draft.subject.name.split("^")[0]
-        verdict = replace(draft, status=Status.FINAL, verifier="Reader^Rita", uid="2.25.77")
+        verdict = replace(draft, status=ResultStatus.FINAL, verifier="Reader^Rita", uid="2.25.77")
         for one, status in ((draft, "R"), (verdict, "F")):
             ((_role, content),) = write_result(destination, one)
             # One connection for each: node-hl7-server takes what came before on a connection once more.

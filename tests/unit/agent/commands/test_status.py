@@ -17,7 +17,14 @@ from jsonschema import Draft202012Validator, FormatChecker
 from agent.commands.demo.pacs import running_pacs
 from agent.database.session import Database
 from agent.database.tables import Worker
-from agent.operations.status import Answer, DestinationStatus, Latency, ProcessStatus, ServiceStatus, Trouble
+from agent.operations.status import (
+    DestinationStatus,
+    Latency,
+    ProbeAnswer,
+    ProcessStatus,
+    ServiceStatus,
+    Trouble,
+)
 from agent.operations.throughput import Throughput
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
@@ -90,7 +97,7 @@ def test_schema_has_every_field(schema: dict[str, Any], definition: str | None, 
     properties = (schema if definition is None else schema["$defs"][definition])["properties"]
     fields = {one.name for one in dataclasses.fields(made_from)}
     assert set(properties) - {"level", "problems"} == fields
-    assert {one.name for one in dataclasses.fields(Answer)} == set(
+    assert {one.name for one in dataclasses.fields(ProbeAnswer)} == set(
         schema["$defs"]["answer"]["oneOf"][1]["properties"]
     )
 

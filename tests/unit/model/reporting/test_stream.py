@@ -15,7 +15,7 @@ from model.drafts.study import Study, StudyList
 from model.errors import DecodingError, OutOfMemoryError, PromptError
 from model.network.prompt import Prompt
 from model.reporting.review import Review
-from model.reporting.stream import Outcome, Stream
+from model.reporting.stream import Stream, StudyOutcome
 
 
 def a_report(number: int, forwards: int = 1) -> Decoded:
@@ -116,7 +116,9 @@ def studies(*numbers: int) -> list[Study[str]]:
     return [Study(key=f"study {number}", images=[number]) for number in numbers]  # type: ignore[list-item]
 
 
-def run(source: Any, queue: Queue, desk: Desk | None = None, ahead: int = 2) -> list[tuple[str, Outcome]]:
+def run(
+    source: Any, queue: Queue, desk: Desk | None = None, ahead: int = 2
+) -> list[tuple[str, StudyOutcome]]:
     ticks = iter(range(10_000))
     stream = Stream(source, queue, desk or Desk(), AtOnce(), ahead=ahead, clock=lambda: float(next(ticks)))
     return [(study.key, outcome) for study, outcome in stream.run()]

@@ -16,7 +16,7 @@ from PIL import Image
 from model.train import line_index, line_watch
 from model.train.config import JsonLinesData, StageConfig
 from model.train.json_lines import JsonLinesExamples
-from model.train.line_check import Bad, LineReader, Verdict, kept_verdict
+from model.train.line_check import Bad, FileCheck, LineReader, kept_verdict
 from model.train.line_index import DataError
 from model.train.parallel import Processes
 from model.train.stages import ArStage, Materials, Setting
@@ -182,7 +182,7 @@ def test_a_large_file_is_checked_while_the_run_goes_on(
     skipping = JsonLinesData(file=file, bad_lines="skip", most_skipped=0.1)
     JsonLinesExamples.open(skipping, said.append).finish_check()
     assert said == [f"{file}: 1 of 40 lines are skipped:\n  line 30: image 'gone.png' is not there"]
-    assert kept_verdict(file) == Verdict(lines=40, bad=(Bad(30, "image 'gone.png' is not there"),))
+    assert kept_verdict(file) == FileCheck(lines=40, bad=(Bad(30, "image 'gone.png' is not there"),))
     with pytest.raises(DataError, match="line 30"):
         JsonLinesExamples.open(JsonLinesData(file=file))
 
@@ -191,7 +191,7 @@ def test_a_verdict_is_not_that_of_a_changed_file(tmp_path: Path) -> None:
     """Another size or time of change, or half a file of an interrupted check: the lines are checked again."""
     file = _many(tmp_path, 5, set())
     JsonLinesExamples.open(JsonLinesData(file=file))
-    assert kept_verdict(file) == Verdict(lines=5, bad=())
+    assert kept_verdict(file) == FileCheck(lines=5, bad=())
 
     (tmp_path / "reports.jsonl.checked").write_text('{"file": [')
     assert kept_verdict(file) is None

@@ -13,7 +13,7 @@ from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
 from agent.messages.fhir.bundle import bundle, write_bundle
 from agent.messages.result import Authority
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from agent.network.fhir_client import trouble_of
 from model.findings.types import Finding, Laterality, Presence
 from tests.unit.agent.messages.hl7.results import STUDY, result, subject
@@ -26,7 +26,7 @@ def resources(made: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [one["resource"] for one in made["entry"] if one["resource"]["resourceType"] == kind]
 
 
-def report(status: Status, **values: Any) -> dict[str, Any]:
+def report(status: ResultStatus, **values: Any) -> dict[str, Any]:
     (found,) = resources(bundle(SETTINGS, result(status, **values)), "DiagnosticReport")
     return found
 
@@ -34,18 +34,18 @@ def report(status: Status, **values: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "stated"),
     [
-        (Status.UNVERIFIED, "preliminary"),
-        (Status.FINAL, "final"),
-        (Status.CORRECTED, "amended"),
-        (Status.WITHDRAWN, "entered-in-error"),
+        (ResultStatus.UNVERIFIED, "preliminary"),
+        (ResultStatus.FINAL, "final"),
+        (ResultStatus.CORRECTED, "amended"),
+        (ResultStatus.WITHDRAWN, "entered-in-error"),
     ],
 )
-def test_status_of_report_and_observations(status: Status, stated: str) -> None:
+def test_status_of_report_and_observations(status: ResultStatus, stated: str) -> None:
     """Nothing that nobody has verified is ever final; all resources of a result have one status."""
     made = bundle(SETTINGS, result(status))
     assert report(status)["status"] == stated
     assert {one["status"] for one in resources(made, "Observation")} <= {stated}
-    if status is Status.UNVERIFIED:
+    if status is ResultStatus.UNVERIFIED:
         assert "final" not in json.dumps(made)
         assert "resultsInterpreter" not in report(status)
 
@@ -71,7 +71,7 @@ def test_observation_has_the_codes_of_the_structured_report() -> None:
     assert first["valueCodeableConcept"]["text"].lower() in ("present", "presence")
     assert [one["valueCodeableConcept"]["text"] for one in first["component"]] == ["Left", "Mild"]
     urls = {one["fullUrl"] for one in made["entry"] if one["resource"]["resourceType"] == "Observation"}
-    assert {one["reference"] for one in report(Status.UNVERIFIED)["result"]} == urls
+    assert {one["reference"] for one in report(ResultStatus.UNVERIFIED)["result"]} == urls
 
 
 def test_finding_that_is_no_longer_stated_is_cancelled() -> None:
@@ -96,7 +96,7 @@ def test_finding_that_is_no_longer_stated_is_cancelled() -> None:
 def test_withdrawal_takes_every_observation_back() -> None:
     """A withdrawn result states nothing, and cancels what was stated."""
     sent = write_bundle(SERVER, result())[0][1]
-    made = bundle(SETTINGS, result(Status.WITHDRAWN, earlier=sent, reason="another patient"))
+    made = bundle(SETTINGS, result(ResultStatus.WITHDRAWN, earlier=sent, reason="another patient"))
     assert {one["status"] for one in resources(made, "Observation")} == {"cancelled"}
     (said,) = resources(made, "DiagnosticReport")
     assert not {"result", "conclusion", "presentedForm"} & said.keys()
@@ -105,7 +105,7 @@ def test_withdrawal_takes_every_observation_back() -> None:
 
 def test_draft_says_that_it_is_unverified_wherever_a_person_reads() -> None:
     """Narrative, conclusion and attachment begin with it."""
-    said = report(Status.UNVERIFIED)
+    said = report(ResultStatus.UNVERIFIED)
     text = base64.b64decode(said["presentedForm"][0]["data"]).decode()
     for words in (said["conclusion"], text):
         assert words.startswith("AI PRE-DRAFT, unverified")
@@ -116,7 +116,7 @@ def test_draft_says_that_it_is_unverified_wherever_a_person_reads() -> None:
 
 def test_narrative_escapes_what_a_report_may_say() -> None:
     """Text is text, whatever is in it."""
-    said = report(Status.UNVERIFIED, impression_sentences=("<script>1 & 2</script>",))
+    said = report(ResultStatus.UNVERIFIED, impression_sentences=("<script>1 & 2</script>",))
     assert "&lt;script&gt;1 &amp; 2&lt;/script&gt;" in said["text"]["div"]
 
 
@@ -131,7 +131,7 @@ def test_narrative_escapes_what_a_report_may_say() -> None:
 )
 def test_patient_is_named_with_the_issuers_system(authority: Authority, system: str) -> None:
     """The images' issuer counts more than the settings' system."""
-    said = report(Status.UNVERIFIED, subject=subject(authority=authority))
+    said = report(ResultStatus.UNVERIFIED, subject=subject(authority=authority))
     assert said["subject"]["identifier"] == {"system": system, "value": "4711"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from agent.foundation.settings.fhir import FhirDestinationSettings
 from agent.messages.fhir.bundle import bundle
 from agent.messages.fhir.check import problems_of
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from tests.unit.agent.messages.hl7.results import result
 
 SETTINGS = FhirDestinationSettings(url="http://127.0.0.1/fhir", patient_system="urn:oid:1.2.9")
@@ -22,8 +22,8 @@ def resource(made: dict[str, Any], kind: str) -> dict[str, Any]:
     return next(one["resource"] for one in made["entry"] if one["resource"]["resourceType"] == kind)
 
 
-@pytest.mark.parametrize("status", list(Status))
-def test_bundle_of_every_status_is_right(status: Status) -> None:
+@pytest.mark.parametrize("status", list(ResultStatus))
+def test_bundle_of_every_status_is_right(status: ResultStatus) -> None:
     """What the agent writes has no fault, in any status."""
     assert problems_of(bundle(SETTINGS, result(status))) == []
 
@@ -64,7 +64,7 @@ def setting(kind: str, name: str, value: Any) -> Callable[[dict[str, Any]], obje
 )
 def test_faults_are_named(damage: Callable[[dict[str, Any]], object], words: str) -> None:
     """Each fault has a line with resource and element, and no line quotes the patient."""
-    made = copy.deepcopy(bundle(SETTINGS, result(Status.UNVERIFIED)))
+    made = copy.deepcopy(bundle(SETTINGS, result(ResultStatus.UNVERIFIED)))
     damage(made)
     found = problems_of(made)
     assert any(words in line for line in found), found

@@ -7,13 +7,13 @@ from typing import Any
 
 from agent.foundation.settings.destination import DestinationSettings
 from agent.messages.result import Authority, Request, Result, Subject
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from model.findings.types import Finding, Laterality, Presence, Severity
 
 STUDY = "1.2.840.113619.2.55.3.604688119.971.1393840000.100"
 
 
-def result(status: Status = Status.UNVERIFIED, **values: Any) -> Result:
+def result(status: ResultStatus = ResultStatus.UNVERIFIED, **values: Any) -> Result:
     """A result with two findings; keywords change it."""
     known: dict[str, Any] = {
         "uid": "2.25.123",
@@ -36,7 +36,7 @@ def result(status: Status = Status.UNVERIFIED, **values: Any) -> Result:
         ),
         "notices": ("The lateral view is missing.",),
         "reason": "",
-        "verifier": "Reader^Rita" if status in (Status.FINAL, Status.CORRECTED) else "",
+        "verifier": "Reader^Rita" if status in (ResultStatus.FINAL, ResultStatus.CORRECTED) else "",
         "priority": 5,
         "urgency": "critical: pneumothorax",
         "software": "ECHO",

@@ -13,7 +13,7 @@ from agent.messages.hl7.message import Message
 from agent.messages.hl7.parse import parse
 from agent.messages.hl7.result_message import write_result
 from agent.messages.result import Authority
-from agent.messages.result_status import Status
+from agent.messages.result_status import ResultStatus
 from tests.unit.agent.messages.hl7.results import STUDY, receiver, request, result, subject
 
 with warnings.catch_warnings():
@@ -35,7 +35,7 @@ def _valid(content: bytes) -> str:
 
 
 def _oru(
-    status: Status = Status.UNVERIFIED, settings: dict[str, Any] | None = None, **values: Any
+    status: ResultStatus = ResultStatus.UNVERIFIED, settings: dict[str, Any] | None = None, **values: Any
 ) -> Message:
     return parse(write_result(receiver(**(settings or {})), result(status, **values))[0][1])
 
@@ -52,34 +52,38 @@ ODD: list[dict[str, Any]] = [
 
 
 KINDS = [
-    *((status, escalation, {}) for status in Status for escalation in ("OMI", "ORM")),
-    *((Status.UNVERIFIED, "OMI", values) for values in ODD),
+    *((status, escalation, {}) for status in ResultStatus for escalation in ("OMI", "ORM")),
+    *((ResultStatus.UNVERIFIED, "OMI", values) for values in ODD),
 ]
 
 
 @pytest.mark.parametrize(("status", "escalation", "values"), KINDS)
-def test_result_message_is_valid_hl7(status: Status, escalation: str, values: dict[str, Any]) -> None:
+def test_result_message_is_valid_hl7(status: ResultStatus, escalation: str, values: dict[str, Any]) -> None:
     """Whatever the images left out or contain, the messages satisfy an independent validator."""
     written = write_result(receiver(escalation=escalation), result(status, **values))
     expected = [
         "ORU_R01",
-        *([f"{escalation}_O{'23' if escalation == 'OMI' else '01'}"] if status is Status.UNVERIFIED else []),
+        *(
+            [f"{escalation}_O{'23' if escalation == 'OMI' else '01'}"]
+            if status is ResultStatus.UNVERIFIED
+            else []
+        ),
     ]
     assert [_valid(content) for _role, content in written] == expected
 
 
 @pytest.mark.parametrize("withdraw_with", ["X", "D"])
 @pytest.mark.parametrize("demonstration", [True, False])
-@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("status", list(ResultStatus))
 def test_result_status_of_an_unverified_draft_is_r_everywhere(
-    status: Status, demonstration: bool, withdraw_with: str
+    status: ResultStatus, demonstration: bool, withdraw_with: str
 ) -> None:
     """`P` means verified in table 0123, and `F` final: no field of a draft holds either."""
     message = _oru(status, {"withdraw_with": withdraw_with}, demonstration=demonstration)
     expected = {"unverified": "R", "final": "F", "corrected": "C", "withdrawn": "X"}[status.value]
     observed = {one.text(11) for one in message.all("OBX")}
     assert [one.text(25) for one in message.all("OBR")] == [expected]
-    assert observed == {withdraw_with if status is Status.WITHDRAWN else expected}
+    assert observed == {withdraw_with if status is ResultStatus.WITHDRAWN else expected}
 
 
 def test_result_message_of_a_draft_says_first_that_it_is_one() -> None:
@@ -152,9 +156,14 @@ def test_control_id_depends_on_the_uid_alone() -> None:
 
 @pytest.mark.parametrize(
     ("priority", "status", "count"),
-    [(5, Status.UNVERIFIED, 2), (15, Status.UNVERIFIED, 1), (5, Status.FINAL, 1), (5, Status.WITHDRAWN, 1)],
+    [
+        (5, ResultStatus.UNVERIFIED, 2),
+        (15, ResultStatus.UNVERIFIED, 1),
+        (5, ResultStatus.FINAL, 1),
+        (5, ResultStatus.WITHDRAWN, 1),
+    ],
 )
-def test_escalation_is_for_urgent_drafts_alone(priority: int, status: Status, count: int) -> None:
+def test_escalation_is_for_urgent_drafts_alone(priority: int, status: ResultStatus, count: int) -> None:
     """The order is raised when the draft is urgent by rule, not again by the verdict."""
     written = write_result(receiver(escalation="OMI"), result(status, priority=priority))
     assert [role for role, _content in written] == [DocumentRole.MESSAGE, DocumentRole.ESCALATION][:count]
@@ -170,5 +179,5 @@ def test_result_has_the_pdf_that_the_receiver_wants() -> None:
     (one,) = [one for one in parse(content).all("OBX") if one.text(2) == "ED"]
     assert [one.text(5, n) for n in (2, 3, 4)] == ["application", "pdf", "Base64"]
     assert (base64.b64decode(one.text(5, 5)), one.text(11), one.text(3, 1)) == (pdf, "R", "18748-4")
-    withdrawn = _oru(Status.WITHDRAWN, pdf=pdf)
+    withdrawn = _oru(ResultStatus.WITHDRAWN, pdf=pdf)
     assert "ED" not in {one.text(2) for one in withdrawn.all("OBX")}

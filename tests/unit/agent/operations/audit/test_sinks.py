@@ -17,7 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.foundation.errors import AuditUndelivered
-from agent.foundation.settings.keeping import AuditSettings
+from agent.foundation.settings.audit import AuditSettings
 from agent.operations.audit.sinks import FileSink, MessageLine, SyslogSink, syslog_message
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

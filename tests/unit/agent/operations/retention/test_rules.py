@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.database.states import DeliveryState, JobState
-from agent.foundation.settings.keeping import RetentionSettings
+from agent.foundation.settings.retention import RetentionSettings
 from agent.foundation.settings.tree import Settings
 from agent.operations.retention.rules import PURGES, WORDS, Reason, RetentionFacts, Rules, judge
 

@@ -1,4 +1,4 @@
-"""The sections of the settings on how long received data is kept, and where audit messages go."""
+"""The section of the settings on where audit messages go."""
 
 from __future__ import annotations
 
@@ -8,59 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from agent.foundation.settings.base import LONGEST_DAYS, Days, Section, check_url, is_loopback
+from agent.foundation.settings.base import Days, Section, check_url, is_loopback
 
 _PORTS = {"tls": 6514, "tcp": 601, "udp": 514}
-
-
-class RetentionSettings(Section):
-    """When received image files are purged; their rows, drafts and documents stay. Nothing by default."""
-
-    keep_days: Days | None = Field(
-        None, description="Purge a study this long (days) after its last step; never when left out."
-    )
-    free_space_mb: float | None = Field(
-        None,
-        gt=0,
-        description="Purge the oldest studies while less space (MB) is free; above `storage.min_free_mb`.",
-    )
-    minimum_age_hours: float = Field(
-        24,
-        ge=1,
-        le=24 * LONGEST_DAYS,
-        description="No study is purged sooner than this (h) after its last step, however full.",
-    )
-    skipped_keep_days: Days | None = Field(
-        None, description="The same as `keep_days` for studies that were SKIPPED or CANCELED."
-    )
-    failed_keep_days: Days | None = Field(
-        None,
-        description="The same for studies that are FAILED or DEAD; left out, they wait for a person.",
-    )
-    quarantine_keep_days: Days | None = Field(
-        None, description="The same for objects in quarantine; left out, they are kept."
-    )
-    hl7_keep_days: Days | None = Field(
-        None,
-        description="Keep the bytes of received HL7 messages this long (days); orders, patients and signed "
-        "reports stay. Left out, they are kept.",
-    )
-    unjudged_keep_days: Days | None = Field(
-        None,
-        description="Keep a study that no radiologist has accepted or rejected at least this long (days) "
-        "after its draft.",
-    )
-    without_commitment: bool = Field(
-        False,
-        description="Purge also what destinations without storage commitment have only STORED. Set it where "
-        "no destination offers storage commitment.",
-    )
-
-    @property
-    def purges(self) -> bool:
-        """Whether anything is purged by itself."""
-        rules = (self.keep_days, self.free_space_mb, self.skipped_keep_days, self.failed_keep_days)
-        return any(rule is not None for rule in (*rules, self.quarantine_keep_days))
 
 
 class AuditSettings(Section):

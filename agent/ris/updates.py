@@ -9,7 +9,7 @@ from agent.database.identity.patient import Patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderTold:
+class OrderUpdate:
     """One order of an order message; `canceled` if its order control says so."""
 
     patient: Patient
@@ -25,7 +25,7 @@ class OrderTold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PatientTold:
+class PatientUpdate:
     """A patient's present attributes; `merged`: further identifiers of the same patient."""
 
     patient: Patient
@@ -33,7 +33,7 @@ class PatientTold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportTold:
+class ReportUpdate:
     """A report that a person signed; status F final, C corrected, X withdrawn."""
 
     patient: Patient
@@ -45,4 +45,4 @@ class ReportTold:
     text: str
 
 
-Told = OrderTold | PatientTold | ReportTold
+Update = OrderUpdate | PatientUpdate | ReportUpdate
