@@ -84,7 +84,6 @@ PIXELS: Final = Code("{pixels}", "UCUM", "pixels")
 
 # Image library descriptors
 MODALITY: Final = Code("121139", "DCM", "Modality")
-STUDY_DATE: Final = Code("111060", "DCM", "Study Date")
 PIXEL_DATA_ROWS: Final = Code("110910", "DCM", "Pixel Data Rows")
 PIXEL_DATA_COLUMNS: Final = Code("110911", "DCM", "Pixel Data Columns")
 IMAGE_VIEW: Final = Code("111031", "DCM", "Image View")

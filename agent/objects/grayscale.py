@@ -123,11 +123,6 @@ def modality_values(header: Dataset, stored: Values) -> Values:
     return stored * slope + (intercept or 0.0)
 
 
-def voi_brightness(header: Dataset, values: Values) -> Values | None:
-    """Return the output of the first usable VOI LUT or window; None if there is none."""
-    return next(voi_candidates(header, values), None)
-
-
 def voi_candidates(header: Dataset, values: Values) -> Iterator[Values]:
     """Yield the output of each usable VOI LUT, then of each window, in the header's order."""
     for item in items(header, "VOILUTSequence"):

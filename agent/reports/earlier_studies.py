@@ -18,8 +18,10 @@ from agent.database.priors import REPORT_MODALITY
 from agent.database.tables import Instance, PriorLink, Study
 from agent.foundation.errors import PatientConflict
 from agent.objects.earlier import is_earlier
+from agent.objects.films.choosing.view import view_by_position
 
-_FRONTAL = ("PA", "AP")
+# As for a draft: an image that does not state its view counts as frontal rather than as lateral.
+_READING_ORDER = ("frontal", "unknown", "lateral")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,9 @@ def spoken_date(value: str) -> str:
 
 
 def images_of(session: Session, study_id: int) -> list[StoredImage]:
-    """Return a study's images that are still here, frontal views first; of two contents the newer one."""
+    """Return a study's images that are still here, frontal views first, lateral ones last; of two
+    contents of one image the newer one.
+    """
     rows = session.scalars(
         select(Instance)
         .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
@@ -129,4 +133,4 @@ def images_of(session: Session, study_id: int) -> list[StoredImage]:
         )
         for row in newest.values()
     ]
-    return sorted(images, key=lambda one: one.view_position.upper() not in _FRONTAL)
+    return sorted(images, key=lambda one: _READING_ORDER.index(view_by_position(one.view_position)))

@@ -41,6 +41,7 @@ FLAGS: Mapping[str, str] = {
     "copy_read": "drafted from a lesser image",
     "images_left_out": "images left out",
     "window_ignored": "window ignored",
+    "character_set_guessed": "character set guessed",
     "looks_inverted": "looks inverted",
     "looks_upside_down": "looks upside down",
     "looks_turned": "looks turned",

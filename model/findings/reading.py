@@ -35,23 +35,15 @@ NO_FINDING = "no_finding"
 _WEIGHT = (Presence.PRESENT, Presence.INDETERMINATE, Presence.ABSENT)
 
 
-def read_sentence(
-    reader: Reader, sentence: str, dropped: tuple[tuple[int, int], ...] = (), label: str = ""
-) -> list[Read]:
-    """The findings that a sentence states, in its order; the sentence is their evidence.
-
-    dropped: places in the sentence that are not read; label: under which it stands ("LEFT LUNG").
-    """
-    return [read for read in explained(reader, sentence, dropped, label) if read.finding is not None]
-
-
 @lru_cache(maxsize=8192)
 def explained(
     reader: Reader, sentence: str, dropped: tuple[tuple[int, int], ...] = (), label: str = ""
 ) -> tuple[Read, ...]:
-    """As `read_sentence`, and also the mentions that state nothing, each with the rule that decided.
+    """The findings that a sentence states, in its order, then the mentions that state nothing, each with the
+    rule that decided.
 
-    Kept for the sentences that reports have in common ("No pneumothorax.").
+    dropped: places in the sentence that are not read; label: under which it stands ("LEFT LUNG"). Results are
+    cached for the sentences that reports have in common ("No pneumothorax.").
     """
     marked = heard(reader, sentence, dropped)
     mentions = mentions_of(marked, reader.vocabulary)

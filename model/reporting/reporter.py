@@ -30,7 +30,7 @@ from model.network.checkpoint import Checkpoint, load_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.device import DeviceChoice, DeviceName, select_device
 from model.network.memory import affordable_slots, free_memory
-from model.network.prompt import Prompt, build_prompt, longest_prompt
+from model.network.prompt import Prompt, build_prompt, chosen_views, longest_prompt
 from model.network.tokenizer import ReportTokenizer
 from model.network.word_order import WordOrder, load_word_order
 from model.reporting.quantization import quantize
@@ -171,8 +171,7 @@ class _Desk:
 
     def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
         """The study as the decoder takes it, and the context for a model that reads it."""
-        lateral_first = self._config.image_order[0] == "lateral"
-        ordered = sorted(_ordered(images), key=lambda image: (image.view == "lateral") != lateral_first)
+        ordered = _ordered(images, self._config)
         known = context if context is not None and self._config.reads_context else ReportContext()
         return build_prompt(
             self._tokenizer,
@@ -233,19 +232,18 @@ def _engine_for(checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory
     )
 
 
-def _ordered(images: Sequence[Image]) -> list[Image]:
-    """The images in the order of the training: the frontal one (or one of unknown view), then the lateral.
+def _ordered(images: Sequence[Image], config: ModelConfig) -> list[Image]:
+    """The images in the order of the training.
 
     The caller chooses the images of a study and reports the choice to the reader.
     Raises: PromptError for no image, or for two of one kind.
     """
     if not images:
         raise PromptError("a study needs at least one image")
-    lateral = [image for image in images if image.view == "lateral"]
-    frontal = [image for image in images if image.view != "lateral"]
-    if len(frontal) > 1 or len(lateral) > 1:
+    ordered = [images[index] for index in chosen_views([image.view for image in images], config)]
+    if len(ordered) < len(images):
         raise PromptError("the model reads one frontal and one lateral image: choose before drafting")
-    return [*frontal, *lateral]
+    return ordered
 
 
 def _joined(report: Decoded, kept: int, rest: Decoded, options: DecodeOptions) -> Decoded:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydicom import Dataset
@@ -39,7 +38,6 @@ _LARGEST_BODY = 4_000_000  # bytes
 # JSON objects of a body: elements and items. A parser needs kilobytes of memory for each.
 _MOST_OBJECTS = 25_000
 _BODY_WITHIN_S = 30.0
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class BadRequest(Exception):

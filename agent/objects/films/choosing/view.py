@@ -35,9 +35,9 @@ _BEDSIDE = "bedside"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewReading:
-    """The view by the header. projection:  `pa`, `ap`, `frontal`, `lateral`, one of the special views, or
+    """The view by the header.
 
-    empty. stated_by: keyword of
+    projection: `pa`, `ap`, `frontal`, `lateral`, one of the special views, or empty. stated_by: keyword of
     the attribute that says so. contradicted_by: of those that say otherwise.
     """
 
@@ -72,6 +72,11 @@ def read_view(header: Dataset, vocabulary: Vocabulary | None = None) -> ViewRead
 def view_of(header: Dataset) -> View:
     """Return the view alone, by the built-in words."""
     return read_view(header).view
+
+
+def view_by_position(view_position: str) -> View:
+    """Return the view that a View Position alone states, for rows that keep no other attribute of it."""
+    return view_of_projection(_projection(built_in().read(view_position).views))
 
 
 def view_of_projection(projection: str) -> View:

@@ -28,7 +28,7 @@ class Mark:
     text: str
 
 
-_TEXTS = {
+TEXTS = {
     "looks_inverted": "The image looks inverted (a negative); check it against the original.",
     "looks_upside_down": "The image looks upside down; check it against the original.",
     "looks_turned": "The image looks turned by a quarter; check it against the original.",
@@ -55,4 +55,4 @@ def looks_of(pixels: NDArray[np.uint8], template: Template | None = None) -> tup
 
 
 def _mark(code: str) -> Mark:
-    return Mark(code=code, text=_TEXTS[code])
+    return Mark(code=code, text=TEXTS[code])

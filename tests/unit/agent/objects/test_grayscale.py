@@ -13,7 +13,7 @@ from agent.objects.grayscale import (
     modality_values,
     padding_mask,
     percentile_brightness,
-    voi_brightness,
+    voi_candidates,
     windowed,
 )
 
@@ -87,8 +87,7 @@ def test_voi_lut_wins_over_the_window() -> None:
     header = Dataset()
     header.VOILUTSequence = [lut(0, [0, 4095, 0, 4095], 12)]
     header.WindowCenter, header.WindowWidth = 2, 4
-    shown = voi_brightness(header, np.arange(4, dtype=np.float64))
-    assert shown is not None
+    shown = next(voi_candidates(header, np.arange(4, dtype=np.float64)))
     assert shown.tolist() == [0.0, 1.0, 0.0, 1.0]
 
 
@@ -96,8 +95,7 @@ def test_voi_lut_of_eight_bit_entries_is_wider_than_a_byte() -> None:
     """A table of 1,024 entries of 8 bits is indexed beyond 255."""
     header = Dataset()
     header.VOILUTSequence = [lut(0, [entry // 4 for entry in range(1024)], 8)]
-    shown = voi_brightness(header, np.array([0.0, 1023.0]))
-    assert shown is not None
+    shown = next(voi_candidates(header, np.array([0.0, 1023.0])))
     assert shown.tolist() == [0.0, 1.0]
 
 
@@ -108,8 +106,7 @@ def test_voi_lut_packed_bytes_are_read() -> None:
     item.add_new("LUTData", "OW", bytes([0, 85, 170, 255]))
     header = Dataset()
     header.VOILUTSequence = [item]
-    shown = voi_brightness(header, np.arange(4, dtype=np.float64))
-    assert shown is not None
+    shown = next(voi_candidates(header, np.arange(4, dtype=np.float64)))
     assert shown.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
@@ -122,15 +119,14 @@ def test_voi_without_a_usable_window_is_none(center: object, width: object) -> N
     for keyword, value in (("WindowCenter", center), ("WindowWidth", width)):
         if value is not None:
             header.add_new(keyword, "FD" if isinstance(value, float) else "DS", value)
-    assert voi_brightness(header, VALUES) is None
+    assert list(voi_candidates(header, VALUES)) == []
 
 
 def test_voi_takes_the_first_of_several_windows() -> None:
     """Several windows are alternatives; the first is the default."""
     header = Dataset()
     header.WindowCenter, header.WindowWidth = [128, 10], [256, 20]
-    shown = voi_brightness(header, VALUES)
-    assert shown is not None
+    shown = next(voi_candidates(header, VALUES))
     assert float(shown[-1]) == 1.0
     assert float(shown[0]) == 0.0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.database.session import Database
-from agent.reports.earlier_studies import earlier_here
+from agent.database.tables import Instance
+from agent.reports.earlier_studies import earlier_here, images_of
 from tests.unit.agent.rows import add_study, now_of
 
 NEW = {"patient_id": "P1", "patient_name": "DOE^JANE", "patient_birth_date": "19600101"}
@@ -39,3 +40,39 @@ def test_earlier_study_is_of_the_same_patient_and_made_before(
                 setattr(row, column, value)
         session.flush()
         assert bool(earlier_here(session, new, 5)) == found
+
+
+@pytest.mark.parametrize(
+    ("positions", "order"),
+    [
+        (("LL", "PA"), ["PA", "LL"]),
+        (("RL", ""), ["", "RL"]),
+        (("LATERAL", "FRONTAL"), ["FRONTAL", "LATERAL"]),
+        (("LL", "", "AP"), ["AP", "", "LL"]),
+        (("lateral", "p.a."), ["p.a.", "lateral"]),
+        (("LLD", "LL", "PA"), ["LLD", "PA", "LL"]),
+    ],
+)
+def test_images_are_in_the_order_of_reading(
+    database: Database, positions: tuple[str, ...], order: list[str]
+) -> None:
+    """The first image of an earlier study, which the page shows, is a frontal one if there may be one."""
+    with database.transaction() as session:
+        study = add_study(session, "1.2.1", at=now_of(database))
+        session.flush()
+        for number, position in enumerate(positions):
+            session.add(
+                Instance(
+                    study_id=study.id,
+                    sop_instance_uid=f"1.2.1.{number}",
+                    sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+                    transfer_syntax_uid="1.2.840.10008.1.2.1",
+                    modality="DX",
+                    view_position=position,
+                    sha256=f"{number:064d}",
+                    size_bytes=1,
+                    received_at=now_of(database),
+                )
+            )
+        session.flush()
+        assert [one.view_position for one in images_of(session, study.id)] == order

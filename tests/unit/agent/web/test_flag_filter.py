@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset
 
 from agent.foundation.settings.tree import Settings
+from agent.objects.films.plausibility.looks import TEXTS
 from agent.reports import flags
 from agent.web.query import FLAGS, Query
 from agent.web.worklist import read_page
@@ -28,6 +31,18 @@ def test_list_offers_every_flag_that_a_draft_can_carry() -> None:
         flags.PATIENT_MERGED,
         *FlagCode,
     }
+    assert made - set(FLAGS) == set()
+
+
+def test_list_offers_every_mark_of_an_image(repository: Path) -> None:
+    """What is marked where images are chosen and looked at is found too, whichever file makes the mark."""
+    made = set(TEXTS)
+    for path in (repository / "agent" / "objects").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Mark":
+                code = next(one.value for one in node.keywords if one.arg == "code")
+                made |= {code.value} if isinstance(code, ast.Constant) else set()
+    assert "character_set_guessed" in made
     assert made - set(FLAGS) == set()
 
 
