@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from agent.commands.certificates import our_certificates
 from agent.commands.doctor_hl7 import messages_found, port_found, receiver_found
-from agent.commands.doctor_http import archive_found, bundles_found
+from agent.commands.doctor_http import archive_found, at_url, bundles_found, stow_found
 from agent.database import migrate
 from agent.database.session import Database, database_now
 from agent.foundation.clock import SystemClock
@@ -183,6 +183,8 @@ def _bucket(settings: Settings) -> Check:
         if isinstance(store, RemoteStore):
             store.probe()
     except AgentError as error:
+        if (there := at_url(settings.storage.endpoint_url, ECHO_WITHIN_S)) is not None:
+            return _wrong("bucket", f"{settings.storage.endpoint_url}: {there[0]}", there[1])
         return _wrong(
             "bucket",
             f"{url}: {error}",
@@ -371,11 +373,7 @@ def _destination(destination: DestinationSettings) -> Check:
         return _check_of(name, receiver_found(destination, ECHO_WITHIN_S))
     if destination.kind == "fhir":
         return _check_of(name, bundles_found(destination, ECHO_WITHIN_S))
-    from agent.network.stow import reachable
-
-    if reachable(destination):
-        return _right(name, "its DICOMweb server answers")
-    return _wrong(name, "its DICOMweb server does not answer", "check `stow_url` and the netrc password")
+    return _check_of(name, stow_found(destination, ECHO_WITHIN_S))
 
 
 def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:

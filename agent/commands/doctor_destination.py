@@ -6,7 +6,7 @@ from pydicom.uid import UID
 
 from agent.foundation.errors import AgentError
 from agent.foundation.settings.tree import DestinationSettings, MwlSettings
-from agent.network.port_probe import PortState, probe_port
+from agent.network.port_probe import PortState, probe_dicom
 from agent.network.scu import NoContext, Peer, associated
 from agent.network.store_scu import echo
 from agent.network.worklist_scu import offers_worklist
@@ -59,13 +59,16 @@ def document_trouble(destination: DestinationSettings) -> tuple[str, str] | None
 def _explained(peer: Peer, said: str) -> tuple[str, str]:
     """Add to what the association has shown what is at the port."""
     usual = f"check host, port, AE title and TLS; the PACS must know {peer.calling_ae_title} and this address"
-    if peer.tls is not None or "rejects" in said:
+    if "rejects" in said:
         return said, usual
-    state = probe_port(
+    state = probe_dicom(
         peer.host,
         peer.port,
         calling=peer.calling_ae_title,
         called=peer.ae_title,
         timeout_s=peer.timeout_s,
+        tls=peer.tls is not None,
     )
-    return (said, usual) if state is PortState.DICOM else (state.words, state.remedy)
+    # With TLS the handshake has said what is wrong with a certificate.
+    ours = (PortState.DICOM, PortState.TLS) if peer.tls is not None else (PortState.DICOM,)
+    return (said, usual) if state in ours else (state.words, state.remedy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 from datetime import timedelta
 
 from sqlalchemy import func, select
@@ -15,6 +16,8 @@ from agent.foundation.errors import AgentError
 from agent.foundation.settings.base import is_loopback
 from agent.foundation.settings.tree import DestinationSettings, Hl7Settings
 
+# A receiver that says nothing for this long (s) to the start of a frame waits for its end, as it should.
+_SILENCE_S = 1.0
 # What was found, and what to do; nothing to do where it is right.
 Found = tuple[str, str]
 
@@ -56,11 +59,26 @@ def messages_found(database: Database) -> Found:
 
 
 def receiver_found(destination: DestinationSettings, within_s: float) -> Found:
-    """Whether a receiver of HL7 accepts a connection; a message would leave a trace."""
+    """Whether a receiver of HL7 accepts a connection; a message would leave a trace.
+
+    It is sent the start of a frame that never ends, which is no message. A receiver keeps silent then.
+    """
+    from agent.network.port_probe import HL7_OPENING, PortState, probe_port
     from agent.network.tcp_client import reachable
 
+    timeout_s, secured = min(destination.timeout_s, within_s), destination.tls is not None
+    trouble: Found | None = None
     try:
-        reachable(destination.model_copy(update={"timeout_s": min(destination.timeout_s, within_s)}))
+        reachable(destination.model_copy(update={"timeout_s": timeout_s}))
     except AgentError as error:
-        return str(error), "check host, port and `tls`; the receiver must allow this address"
+        trouble = str(error), "check host, port and `tls`; the receiver must allow this address"
+        if secured and isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            return trouble
+    state = probe_port(
+        destination.host, destination.port, HL7_OPENING, timeout_s=min(timeout_s, _SILENCE_S), tls=secured
+    )
+    if state not in (PortState.SILENT, PortState.HL7):
+        return trouble if trouble and state is PortState.TLS else (state.words, state.remedy)
+    if trouble is not None:
+        return trouble
     return f"{destination.place} accepts connections{' over TLS' if destination.tls else ''}", ""

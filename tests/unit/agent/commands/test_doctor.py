@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import socket
-import struct
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +30,6 @@ from agent.foundation.settings.tree import (
     StorageSettings,
     WebSettings,
 )
-from agent.network.port_probe import PortState, probe_port
 from agent.ris.inbox import Inbox
 from model.errors import CheckpointError
 from tests.support.hl7_messages import hl7, msh, order, pid
@@ -213,48 +210,6 @@ def test_doctor_proposes_what_is_delivered(database: Database, settings: Setting
         server.shutdown()
     assert found.verdict is CheckResult.WRONG
     assert "Comprehensive 3D SR Storage and Basic Text SR Storage" in found.found
-
-
-@pytest.mark.parametrize(
-    ("answers", "state"),
-    [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", PortState.OTHER),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", PortState.OTHER),
-        (b"\x15\x03\x01\x00\x02\x02\x46", PortState.TLS),
-        (b"\x03\x00\x00\x00\x00\x04\x00\x01\x01\x07", PortState.DICOM),
-        (b"", PortState.CLOSED),
-        (None, PortState.SILENT),
-        ("reset", PortState.RESET),
-    ],
-)
-def test_probe_tells_what_is_at_a_port(answers: bytes | str | None, state: PortState) -> None:
-    """A reset, a silent and a wrong port have remedies of their own."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            peer, _ = server.accept()
-            with peer:
-                peer.recv(4096)
-                if answers == "reset":
-                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                elif isinstance(answers, bytes):
-                    peer.sendall(answers)
-                else:
-                    peer.recv(1)  # until the probe gives up
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        patience = 0.3 if answers is None else 20.0
-        port = server.getsockname()[1]
-        found = probe_port("127.0.0.1", port, calling="US", called="THEM", timeout_s=patience)
-        thread.join()
-    assert found is state
-
-
-def test_probe_tells_a_refused_port(free_port: int) -> None:
-    """Nothing listens there."""
-    found = probe_port("127.0.0.1", free_port, calling="US", called="THEM", timeout_s=20)
-    assert found is PortState.REFUSED
 
 
 def test_doctor_looks_at_hl7_messages_that_were_refused(database: Database, settings: Settings) -> None:

@@ -21,7 +21,7 @@ from agent.network.archive import connect_archive
 from agent.network.commitment_scu import ask, look_up
 from agent.network.commitment_terms import CommitmentItem, CommitmentRequest
 from agent.network.incoming import Incoming
-from agent.network.port_probe import probe_port
+from agent.network.port_probe import probe_dicom
 from agent.network.query_scu import open_archive
 from agent.network.store_scu import echo, open_connection
 from agent.network.worklist_scu import worklist_entries
@@ -83,7 +83,7 @@ def workitems(port: int) -> None:
 
 def port_probe(port: int) -> None:
     """Look at a port that opens no association."""
-    probe_port("127.0.0.1", port, calling="ECHO", called="PACS", timeout_s=5)
+    probe_dicom("127.0.0.1", port, calling="ECHO", called="PACS", timeout_s=5)
 
 
 CALLS: dict[str, Callable[[int], object]] = {
