@@ -32,12 +32,14 @@ _SQLITE_REFUSED = {
     sqlite3.SQLITE_CORRUPT: "the database file is damaged",
     sqlite3.SQLITE_NOTADB: "the file is not a database of this service",
 }
-# PostgreSQL: a table, column, schema or function does not exist.
-_STATE_SCHEMA = ("42P01", "42703", "3F000", "42883")
+# PostgreSQL: a table, column, schema, function or type does not exist.
+_STATE_SCHEMA = ("42P01", "42703", "3F000", "42883", "42704")
 _STATE_REFUSED = {
     "28": "the database refuses this user or password",
     "3D000": "the database of this name does not exist",
     "42501": "the database user lacks the permission for this",
+    "XX001": "the database is damaged",
+    "XX002": "an index of the database is damaged",
 }
 # Connection lost, out of resources, taken down by an operator, a read-only standby, a serialization failure.
 _STATE_LATER = ("08", "53", "57", "58", "40", "25006", "55P03", "XX")

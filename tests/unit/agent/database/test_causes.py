@@ -113,6 +113,10 @@ def test_outdated_schema_says_how_to_upgrade() -> None:
     [
         (psycopg.errors.UndefinedTable('relation "jobs" does not exist'), SchemaOutdated),
         (psycopg.errors.UndefinedColumn("column"), SchemaOutdated),
+        (psycopg.errors.UndefinedObject('type "lane" does not exist'), SchemaOutdated),
+        (psycopg.errors.DataCorrupted("invalid page in block 3"), DatabaseRefused),
+        (psycopg.errors.IndexCorrupted("index contains unexpected zero page"), DatabaseRefused),
+        (psycopg.errors.InternalError_("cache lookup failed"), DatabaseUnavailable),
         (psycopg.errors.InvalidPassword("password"), DatabaseRefused),
         (psycopg.errors.InsufficientPrivilege("permission denied"), DatabaseRefused),
         (
