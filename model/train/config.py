@@ -23,15 +23,15 @@ class TrainingConfigError(ModelError):
 
 
 class ConfigSection(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PhantomData(ConfigSection):
     """Procedural phantoms: seeds `first_seed` up to `first_seed + count`, rendered once and kept."""
 
-    first_seed: int = 0
+    first_seed: int = Field(0, ge=0)
     count: int = Field(8000, gt=0)
-    image_size: int = 168
+    image_size: int = Field(168, gt=0)
     text: Literal["normalised", "dictated"] = "normalised"
 
 
@@ -79,14 +79,14 @@ class StageConfig(ConfigSection):
     batch: int = Field(gt=0)
     micro_batch: int | None = Field(None, gt=0)
     rate: float = Field(gt=0)
-    warmup: int = 20
+    warmup: int = Field(20, ge=0)
     decay: Decay = "cosine"
-    weight_decay: float = 0.05
-    clip: float = 1.0
+    weight_decay: float = Field(0.05, ge=0)
+    clip: float = Field(1.0, gt=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
     save_every: int = Field(200, gt=0)
     validate_every: int = Field(200, gt=0)
-    validation_examples: int = 64
+    validation_examples: int = Field(64, gt=0)
     freeze_vision: bool = False
     lora: LoraConfig | None = None
     start: str | None = None  # a stage's name or a checkpoint directory; None: the stage before
@@ -122,7 +122,7 @@ class RolloutConfig(ConfigSection):
 
     examples: int = Field(8000, gt=0)
     batch: int = Field(128, gt=0)
-    threshold: float = 0.85
+    threshold: float = Field(0.85, gt=0)
     top: int = Field(8, gt=0)
     legal_only: bool = True
     teacher: str = "rad"
@@ -147,7 +147,7 @@ class DcdConfig(StageConfig):
     # How much of each target is the teacher's choice alone: 0 its distribution, 1 the token.
     choice_weight: float = Field(0.0, ge=0, le=1)
     step_weights: bool = True
-    eos_weight: float = 0.1
+    eos_weight: float = Field(0.1, ge=0)
     divergence: Literal["forward", "reverse"] = "forward"
 
 
@@ -172,7 +172,7 @@ class TrainingConfig(ConfigSection):
     """
 
     name: str
-    seed: int = 1
+    seed: int = Field(1, ge=0)
     run: Path
     network: dict[str, int] | None = None  # sizes of a new small network; None: `start` names a checkpoint
     start: Path | None = None

@@ -8,6 +8,7 @@ there is whole, so an interrupted computation goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -101,12 +102,17 @@ class StoredTokens:
                 parts.append(tokens.bfloat16().cpu().contiguous().view(torch.uint16).numpy())
                 flat = [side for size in _sizes(own) for side in size]
                 counts[row, : 1 + len(flat)] = [len(tokens), *flat]
-        np.save(self._folder / f"{chunk:06}.tokens.npy", np.concatenate(parts))
+        self._put(f"{chunk:06}.tokens.npy", np.concatenate(parts))
         if known := examples.undecodable:
-            np.save(self._folder / f"{chunk:06}.undecodable.npy", np.array(sorted(known)))
-        fresh = self._index(chunk).with_suffix(".new.npy")
-        np.save(fresh, counts)
-        fresh.rename(self._index(chunk))
+            self._put(f"{chunk:06}.undecodable.npy", np.array(sorted(known)))
+        self._put(self._index(chunk).name, counts)
+
+    def _put(self, name: str, values: NDArray[np.generic]) -> None:
+        """Writes a file whole or not at all; another run may be writing, or have mapped, the same one."""
+        fresh = self._folder / f"{os.getpid()}.new"
+        with fresh.open("wb") as stream:
+            np.save(stream, values)
+        fresh.replace(self._folder / name)
 
     def _open(self, chunk: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
         if chunk not in self._maps:

@@ -9,6 +9,7 @@ gradient are those of one process, however many there are.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from model.errors import ModelError
 from model.train.config import StageConfig
 from model.train.loader import loading
 from model.train.optimizers import build_optimizers
@@ -78,6 +80,16 @@ def _moved(row: Row, device: torch.device) -> Row:
     return [one.to(device) for one in row] if isinstance(row, list) else row.to(device)
 
 
+class DivergedError(ModelError):
+    """The loss or its gradient is not a finite number, so that a step would destroy the weights.
+
+    Continue from the last saved state with a lower `rate` or a longer `warmup`.
+    """
+
+    code = "diverged"
+    retryable = False
+
+
 class TrainingStage(Protocol):
     """What differs between the stages. `objective(batch)` is the part's share of the step's loss.
 
@@ -119,7 +131,7 @@ def train(
         machine: processes, precision, workers.
         report: receives each step's record in the first process.
 
-    Raises: ParallelError where the batch or the optimiser does not fit the processes.
+    Raises: ParallelError where the batch or the optimiser does not fit the processes; DivergedError.
     """
     processes = machine.processes
     share = _share(config, processes, machine.precision)
@@ -137,7 +149,9 @@ def train(
                 step, steps=config.steps, warmup=config.warmup, decay=config.decay
             )
             batch = loader.next()
-            loss, norm = _step(stage.objective, optimizers, batch, config, processes, rate)
+            loss, norm = _gradients(stage.objective, batch, config, processes)
+            _require_finite(stage.name, step, (loss, norm, rate), directory)
+            _update(optimizers, rate)
             checked: Mapping[str, float] = {}
             if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
                 with gathered(stage.objective):
@@ -164,15 +178,10 @@ def _share(config: StageConfig, processes: Processes, precision: Precision) -> r
     return processes.share(config.batch)
 
 
-def _step(
-    objective: nn.Module,
-    optimizers: Sequence[Optimizer],
-    batch: Batch,
-    config: StageConfig,
-    processes: Processes,
-    rate: float,
+def _gradients(
+    objective: nn.Module, batch: Batch, config: StageConfig, processes: Processes
 ) -> tuple[float, float]:
-    """One optimiser step over the whole batch; returns its loss and the gradient's norm."""
+    """The loss of the whole batch, and its clipped gradient; returns the loss and the gradient's norm."""
     total = torch.zeros((), device=processes.device)
     for part in _parts(
         batch, config.micro_batch
@@ -182,12 +191,34 @@ def _step(
         (loss * processes.count).backward()
         total += loss.detach()
     norm = clip([p for p in objective.parameters() if p.requires_grad], config.clip)
+    return processes.sum(total), norm
+
+
+def _update(optimizers: Sequence[Optimizer], rate: float) -> None:
+    """Changes the weights by their gradients."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad()
-    return processes.sum(total), norm
+
+
+def _require_finite(name: str, step: int, figures: tuple[float, float, float], directory: Path) -> None:
+    """Makes sure that a step is worth taking. step: 0-based; figures: loss, gradient norm and rate.
+
+    Raises: DivergedError.
+    """
+    loss, norm, rate = figures
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    kept = max(_states(directory), default=0)
+    state = f"the state after step {kept} is kept" if kept else "no state is saved"
+    raise DivergedError(
+        f"{name}, step {step + 1}: the loss is {loss:.3g} and its gradient's norm {norm:.3g} "
+        f"at rate {rate:.2g}; the step was not taken, and {state}. "
+        "Lower `rate` or lengthen `warmup`, and start the same command again. If it is so at the first step, "
+        "the weights or the images hold values that are not finite"
+    )
 
 
 def _parts(batch: Batch, micro_batch: int | None) -> Iterator[Batch]:
@@ -250,12 +281,19 @@ def _save(
 ) -> None:
     """Writes everything that the next step depends on, whole or not at all."""
     fresh, kept = directory / f"state.{step}", directory / "state"
+    if processes.first:  # what a killed run, or a full disk, has left of a state
+        for left in directory.glob("state.*"):
+            if not (left / "step.json").exists():
+                shutil.rmtree(left, ignore_errors=True)
+    processes.wait()
     save_state(objective, optimizers, fresh)
     processes.wait()
     if processes.first:
         (fresh / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
         shutil.rmtree(kept, ignore_errors=True)
         fresh.rename(kept)
+        for older in directory.glob("state.*"):
+            shutil.rmtree(older, ignore_errors=True)
     processes.wait()
 
 
@@ -264,12 +302,17 @@ def _resume(objective: nn.Module, optimizers: Sequence[Optimizer], directory: Pa
 
     A state that was complete but not yet in its place, because the run was killed between the two, counts.
     """
-    found = [*directory.glob("state.*/step.json"), *directory.glob("state/step.json")]
-    done = {int(json.loads(file.read_text(encoding="utf-8"))["step"]): file.parent for file in found}
+    done = _states(directory)
     if not done:
         return 0
     load_state(objective, optimizers, done[max(done)])
     return max(done)
+
+
+def _states(directory: Path) -> dict[int, Path]:
+    """The whole states of a run, by the number of steps done."""
+    found = [*directory.glob("state.*/step.json"), *directory.glob("state/step.json")]
+    return {int(json.loads(file.read_text(encoding="utf-8"))["step"]): file.parent for file in found}
 
 
 def _rewind(log: Path, steps: int) -> None:

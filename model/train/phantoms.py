@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ import numpy as np
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.phantom.example import training_example
 from model.phantom.studies import Example
-from model.train.config import PhantomData
+from model.train.config import PhantomData, TrainingConfigError
 
 CHUNK = 500  # phantoms per file
 
@@ -127,7 +128,7 @@ def render_phantoms(data: PhantomData, folder: Path, *, processes: int) -> Phant
 
 def _chunks(data: PhantomData) -> list[int]:
     if data.first_seed % CHUNK:
-        raise ValueError(f"first_seed must be a multiple of {CHUNK}, not {data.first_seed}")
+        raise TrainingConfigError(f"phantoms.first_seed must be a multiple of {CHUNK}, not {data.first_seed}")
     return list(range(data.first_seed, data.first_seed + data.count, CHUNK))
 
 
@@ -152,10 +153,13 @@ def _render_chunk(first: int, *, size: int, folder: Path) -> None:
             "truth": [_plain(finding) for finding in example.truth],
         }
         lines.append(json.dumps(record))
-    np.save(stem.with_suffix(".npy"), images)
-    partial_file = stem.with_suffix(".new")
-    partial_file.write_text("\n".join(lines), encoding="utf-8")
-    partial_file.rename(stem.with_suffix(".jsonl"))
+    # Another run may be writing, or have mapped, the same files.
+    fresh = stem.with_suffix(f".{os.getpid()}")
+    with fresh.open("wb") as stream:
+        np.save(stream, images)
+    fresh.replace(stem.with_suffix(".npy"))
+    fresh.write_text("\n".join(lines), encoding="utf-8")
+    fresh.replace(stem.with_suffix(".jsonl"))
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

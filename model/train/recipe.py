@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,13 +18,22 @@ from model.network.config import ModelConfig, Stage, tiny_config, tiny_network
 from model.network.prompt import PROMPT_WORDS
 from model.network.tokenizer import IMAGE_PAD, MASK, ReportTokenizer, train_tokenizer
 from model.train.batches import ExampleSet
-from model.train.config import DataConfig, StageConfig, TrainingConfig, TrainingConfigError
+from model.train.config import ConfigSection, DataConfig, StageConfig, TrainingConfig, TrainingConfigError
 from model.train.curves import draw_curves
 from model.train.distill import DcdStage, T3dStage
 from model.train.json_lines import JsonLinesExamples
 from model.train.loop import Machine, Report, train
 from model.train.parallel import Processes
 from model.train.phantoms import PhantomExamples, render_phantoms
+from model.train.run_folder import (
+    Settings,
+    check_settings,
+    check_studies,
+    held,
+    keep_settings,
+    settings_of,
+    storage_errors,
+)
 from model.train.stages import ArStage, LabelsStage, Materials, RadStage, Setting
 from model.train.trajectories import StoredTrajectories, collect
 
@@ -78,27 +88,47 @@ class Recipe:
         return known
 
     def run_all(self) -> None:
-        """Runs every stage that is not done."""
+        """Runs every stage that is not done. Raises: as `run`."""
         for stage in self.stages():
-            if not self.done(stage):
-                self.run(stage)
+            self.run(stage)
 
     def run(self, stage: str) -> Path:
         """Runs one stage, or continues it; a finished one is left as it is. Returns its folder.
 
-        Raises: TrainingConfigError where the configuration has no such section or its start is missing.
+        Raises: TrainingConfigError where the configuration has no such section or its start is missing;
+        RunSettingsError, RunInUseError or RunStorageError where the folder cannot take this run.
         """
         section = getattr(self.config, stage, None)
         if section is None:
             raise TrainingConfigError(f"the configuration has no section {stage!r}; it has {self.stages()}")
-        if self.done(stage):
-            return self.folder(stage)
+        folder, finished = self.folder(stage), self.done(stage)
+        settings = settings_of(self.config, stage, section, self._data_of(stage))
+        if finished:
+            check_settings(folder, settings, finished=True)
+            return folder
+        with storage_errors(folder), held(folder) if self.processes.first else nullcontext():
+            self._begin(stage, settings)
+            self._run(stage, section)
+        return folder
+
+    def _begin(self, stage: str, settings: Settings) -> None:
+        """Notes a stage's settings in its folder; refuses those that an interrupted run does not fit."""
+        folder = self.folder(stage)
+        changed = check_settings(folder, settings, finished=False)
+        self.processes.wait()
+        if self.processes.first:
+            keep_settings(folder, settings)
+            if changed:
+                self._report({stage: f"continues with other settings: {changed}"})
+
+    def _run(self, stage: str, section: ConfigSection) -> None:
+        """Runs a stage to its end, and records that it is finished."""
         started, worked = self._clock(), time.process_time()
-        if stage == "rollout":
-            self._roll_out()
-        else:
+        if isinstance(section, StageConfig):
             torch.manual_seed(self.config.seed)
             self._train(stage, section)
+        else:
+            self._roll_out()
         for examples in self._opened.values():
             examples.finish_check()
         if self.processes.first:
@@ -109,7 +139,6 @@ class Recipe:
             )
             (self.folder(stage) / "done").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
         self.processes.wait()
-        return self.folder(stage)
 
     def records(self) -> list[tuple[str, StageRecord]]:
         """The finished stages, in order."""
@@ -175,6 +204,7 @@ class Recipe:
         folder = self._named(name)
         if not (folder / "done").exists():
             raise TrainingConfigError(f"{folder} holds no trajectories; run the stage 'rollout' first")
+        check_studies(folder, self.config.distillation or self.config.data)
         return StoredTrajectories.load(folder, len(materials.examples))
 
     def _named(self, name: str) -> Path:

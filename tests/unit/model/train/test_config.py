@@ -63,6 +63,36 @@ def test_a_wrong_recipe_is_one_error_with_every_problem(tmp_path: Path) -> None:
     assert "ar.colour" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "rate: 0",
+        "rate: .nan",
+        "rate: .inf",
+        "rate: -1.0e-4",
+        "clip: 0",
+        "clip: .nan",
+        "warmup: -1",
+        "weight_decay: -0.1",
+        "validation_examples: 0",
+        "micro_batch: 8",
+        "rate: 1e-3.5",
+    ],
+)
+def test_a_number_that_cannot_train_is_refused(tmp_path: Path, setting: str) -> None:
+    """Neither a rate of zero nor one that is no number passes for a recipe."""
+    file = tmp_path / "recipe.yaml"
+    valid = {"steps": "1", "batch": "4", "rate": "1e-3"}
+    key, _, value = setting.partition(": ")
+    section = ", ".join(f"{name}: {stated}" for name, stated in {**valid, key: value}.items())
+    file.write_text(
+        f"name: x\nrun: y\ndata: &d {{phantoms: {{count: 4}}}}\nvalidation: *d\nar: {{{section}}}\n"
+    )
+
+    with pytest.raises(TrainingConfigError, match=f"ar.*{key}"):
+        load_training_config(file)
+
+
 def test_a_missing_recipe_says_what_to_do(tmp_path: Path) -> None:
     """A wrong path is no traceback."""
     with pytest.raises(TrainingConfigError, match="name an existing YAML file"):

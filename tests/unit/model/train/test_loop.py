@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from model.train.config import RadConfig
-from model.train.loop import Machine, Report, train
+from model.train.loop import DivergedError, Machine, Report, train
 from model.train.stages import Materials, RadStage
 from tests.support.warm_python import warm_run
 from tests.unit.model.train import two_processes
@@ -71,6 +72,29 @@ def test_micro_batches_change_nothing_but_rounding(
         losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
 
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_step_that_would_destroy_the_weights_is_not_taken(
+    make_materials: Callable[[], Materials], machine: Machine, tmp_path: Path, value: float
+) -> None:
+    """A loss that is no number ends the run with its step and the state to continue from; weights stay."""
+    broken = tmp_path / "broken"
+    stage = RadStage(make_materials(), CONFIG)
+
+    def damage(record: Mapping[str, float | int | str]) -> None:
+        if record["step"] == 3:  # a state was saved after the second
+            with torch.no_grad():
+                stage.objective.get_parameter("backbone.network.lm_head.weight").fill_(value)
+
+    with pytest.raises(
+        DivergedError, match=r"rad, step 4: the loss is (nan|inf).* the state after step 2 is"
+    ):
+        train(stage, CONFIG, broken, machine=machine, report=damage)
+    train(RadStage(make_materials(), CONFIG), CONFIG, broken, machine=machine, report=_ignore)
+    train(RadStage(make_materials(), CONFIG), CONFIG, tmp_path / "whole", machine=machine, report=_ignore)
+
+    assert _weights(broken) == _weights(tmp_path / "whole")
 
 
 def test_two_processes_give_the_loss_of_one(machine: Machine, tmp_path: Path) -> None:
