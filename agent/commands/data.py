@@ -31,7 +31,9 @@ def dicom(
 ) -> None:
     """Write the studies of a folder, with the reports of a table, as a data file for training."""
     from agent.commands.data_files import SkippedFiles, read_reports, studies_of_folder
+    from agent.foundation.log import silence_libraries
 
+    silence_libraries()
     skipped = SkippedFiles(files=Counter())
     known = read_reports(reports)
     _write(studies_of_folder(folder, known, _images(output), skipped), output, skipped)
@@ -41,8 +43,10 @@ def dicom(
 def verified(output: _Output, config: ConfigOption = None) -> None:
     """Write the studies that radiologists have verified, with the text that they signed."""
     from agent.commands.data_files import SkippedFiles, verified_studies
+    from agent.foundation.log import silence_libraries
     from agent.service.wiring import open_store
 
+    silence_libraries()
     settings = settings_of(config)
     database = database_of(settings)
     skipped = SkippedFiles(files=Counter())

@@ -76,7 +76,7 @@ def studies_of_folder(
         try:
             found = load_image(path)
         except UnreadableImage as error:
-            skipped.files[error.code] += 1
+            skipped.files[str(error)] += 1  # its text is ours
             continue
         groups.setdefault(attributes.text(found.header, "StudyInstanceUID"), []).append(found)
     for uid, group in groups.items():

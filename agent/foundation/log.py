@@ -63,17 +63,21 @@ def _allow_listed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
     return event
 
 
-def configure_logging(settings: LogSettings) -> None:
-    """Set up structlog on standard error and silence the libraries' loggers."""
-    if settings.hash_key:
-        use_hash_key(settings.hash_key)
+def silence_libraries() -> None:
+    """Silence the libraries' loggers and warnings, which quote attribute values."""
     for name in QUIETED_LIBRARIES:
         library = logging.getLogger(name)
         library.setLevel(logging.CRITICAL)
         library.propagate = False
         library.handlers = [logging.NullHandler()]
-    # Their warnings quote attribute values.
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Set up structlog on standard error and silence the libraries' loggers."""
+    if settings.hash_key:
+        use_hash_key(settings.hash_key)
+    silence_libraries()
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"

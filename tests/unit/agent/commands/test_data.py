@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+from typer.testing import CliRunner
+
+from agent.commands.cli import app
 from agent.commands.data_files import SkippedFiles, verified_studies
 from agent.database.session import Database
 from agent.database.tables import Draft, Instance, Job, Study
 from agent.objects.store import InstanceStore
 from model.train.sources.study import write_lines
-from tests.support.films import chest_film, file_bytes
+from tests.support.films import chest_film, chest_pixels, file_bytes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -83,3 +89,51 @@ def test_verified_studies_become_lines_without_identity(database: Database, tmp_
     assert (line["findings"], line["impression"], line["views"]) == ("No mass.", "Normal.", ["frontal"])
     assert not any(secret in text for secret in ("1.2.3", "DOE", "P1"))
     assert (tmp_path / line["images"][0]).is_file()
+
+
+def test_a_folder_of_dicom_becomes_lines_and_says_what_it_left_out(
+    tmp_path: Path,
+) -> None:
+    """Bright is dense in every photometric interpretation; each reason stands with its number of files."""
+    folder = tmp_path / "Röntgen"
+    folder.mkdir()
+    upright = chest_pixels()
+    films = {
+        "a": {"StudyInstanceUID": "1.2.1", "AccessionNumber": "A1"},
+        "b": {
+            "StudyInstanceUID": "1.2.2",
+            "AccessionNumber": "A2",
+            "PhotometricInterpretation": "MONOCHROME1",
+            "PixelData": (255 - upright).tobytes(),
+        },
+        "c": {"StudyInstanceUID": "1.2.3", "NumberOfFrames": 2, "PixelData": upright.tobytes() * 2},
+        "d": {"StudyInstanceUID": "1.2.4", "AccessionNumber": "A4"},
+    }
+    for number, (name, attributes) in enumerate(films.items()):
+        film = chest_film(SOPInstanceUID=f"1.2.{number}.1", **attributes)
+        (folder / f"{name}.dcm").write_bytes(file_bytes(film))
+    (folder / "notes.txt").write_text("no image")
+    table = tmp_path / "reports.csv"
+    table.write_bytes(
+        "\ufeffaccession_number,text\r\n"
+        'A1,"FINDINGS: No mass.\r\nIMPRESSION: Normal."\r\nA2,Unauffälliger Thorax.\r\nA3,None.\r\n'.encode()
+    )
+    output = tmp_path / "own" / "train.jsonl"
+
+    with warnings.catch_warnings():
+        done = CliRunner().invoke(
+            app, ["data", "dicom", str(folder), "--reports", str(table), "--output", str(output)]
+        )
+
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [(line["findings"], line["impression"]) for line in lines] == [
+        ("No mass.", "Normal."), ("Unauffälliger Thorax.", ""),
+    ]  # fmt: skip
+    pixels = [np.asarray(Image.open(output.parent / line["images"][0])) for line in lines]
+    assert np.array_equal(*pixels)
+    assert done.output.splitlines()[1:] == [
+        "  left out: 1 (no report)",
+        "  left out: 1 (the file cannot be parsed as DICOM: the file has no DICM prefix)",
+        "  left out: 1 (the object has several frames; only single images are drafted)",
+    ]
