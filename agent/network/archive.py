@@ -1,8 +1,8 @@
-"""The archive of the settings, whichever way it is asked: by DIMSE (C-FIND, C-MOVE) or DICOMweb (QIDO, WADO).
+"""The configured archive, queried by DIMSE (C-FIND, C-MOVE, C-GET) or DICOMweb (QIDO-RS, WADO-RS).
 
-Its answers are reduced to plain values and not trusted, and every wait ends at the caller's deadline. What is
-retrieved by C-MOVE comes to the listener over an association of its own; what is retrieved by WADO-RS is
-handed over here, file by file.
+Its answers are reduced to plain values and not trusted, and every wait ends at the caller's deadline. Objects
+retrieved by C-MOVE arrive at the listener over an association of their own; objects retrieved by C-GET or
+WADO-RS are passed to the caller file by file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.network.query_scu import FoundInstance, FoundSeries, FoundStudy, Stud
 
 
 class ArchiveConnection(Protocol):
-    """An archive that is being asked; every method raises the errors that `connect_archive` names."""
+    """A connection to an archive; every method raises the errors that `connect_archive` names."""
 
     def studies(
         self, *, patient_id: str, issuer_of_patient_id: str, since: str, until: str
@@ -39,19 +39,20 @@ class ArchiveConnection(Protocol):
         """Return the instances of a series."""
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Have a series delivered to where this connection's `Incoming` says."""
+        """Retrieve a series to the place that this connection's `Incoming` names."""
 
 
 @contextmanager
 def connect_archive(
     settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None, *, by_get: bool = False
 ) -> Iterator[ArchiveConnection]:
-    """Open a connection for queries, and for retrieval where `incoming` says where to; all of it ends after
-    `budget_s` seconds. by_get: a DICOM archive is asked to send over this association (C-GET).
+    """Open a connection for queries and, if `incoming` is given, for retrieval, for at most `budget_s` seconds.
+
+    by_get: a DICOM archive sends over this association (C-GET).
 
     Raises:
-        ArchiveUnavailable: it cannot be reached, or broke off.
-        ArchiveRefused: it answers with a refusal.
+        ArchiveUnavailable: it cannot be reached, or the connection broke.
+        ArchiveRefused: it refuses.
         ArchiveLate: the time is over.
     """
     if settings.kind == "dicomweb":
@@ -71,7 +72,7 @@ def connect_archive(
 
 
 def archive_trouble(settings: ArchiveSettings, budget_s: float) -> str | None:
-    """Return why an archive does not answer a query, None if it does: it is asked for a study of no UID."""
+    """Return why an archive does not answer a query (for a study that does not exist); None if it does."""
     try:
         with connect_archive(settings, budget_s) as archive:
             archive.study("2.25.0")

@@ -1,4 +1,4 @@
-"""Our Storage Commitment SCU, and the query (C-FIND) for what a destination holds.
+"""Our Storage Commitment SCU, and the query (C-FIND) for the objects that a destination holds.
 
 Source: PS3.4 annex J (Storage Commitment Push Model), C.4.1 (C-FIND, Study Root).
 """

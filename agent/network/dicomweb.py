@@ -1,4 +1,4 @@
-"""An archive asked over DICOMweb: QIDO-RS for what it has, WADO-RS for the objects.
+"""An archive accessed by DICOMweb: queries by QIDO-RS, retrieval by WADO-RS.
 
 Every wait ends at the deadline that the caller gives, and no answer may be longer than a limit, whatever the
 server does. A password comes from the user's netrc file, never from a URL.
@@ -34,11 +34,11 @@ from agent.network.query_scu import (
     found_study,
 )
 
-# Answers of one request; a server may have a smaller limit of its own.
+# Answers per request; a server may have a smaller limit.
 _PAGE = 500
 # Bytes of the answer to one query, and of one read.
 _LONGEST_ANSWER, _CHUNK = 64_000_000, 65_536
-# The server itself is in trouble; another answer than success means that it does not want to.
+# Statuses of a server in trouble; any other failure is a refusal.
 _IN_TROUBLE = (408, 425, 429)
 _NOT_THERE = (404, 410)
 _FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -87,8 +87,9 @@ class DicomwebArchive:
         return [_study(one) for one in found]
 
     def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
-        """Return the studies of a range of dates (DA), of a range of times (TM) or any, with a modality, page
-        after page until there are `most`.
+        """Return the studies of a range of dates (DA), optionally of a range of times (TM), with a modality.
+
+        Pages are read until there are `most` studies.
 
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no answer.
@@ -165,8 +166,8 @@ class DicomwebArchive:
         ]
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Retrieve a series, in the transfer syntax in which the archive keeps it; each file is handed over
-        as soon as it is whole.
+        """Retrieve a series in the transfer syntax in which the archive stores it; each file is passed on as
+        soon as it is complete.
 
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not sent, or only in part.
@@ -184,7 +185,7 @@ class DicomwebArchive:
                         incoming.take(file)
                 parts.check()
             if not parts.ended:
-                raise ArchiveUnavailable("the archive broke off in the middle of a WADO-RS answer")
+                raise ArchiveUnavailable("the archive ended the connection within a WADO-RS response")
 
     def _search(
         self,
@@ -209,7 +210,7 @@ class DicomwebArchive:
                 return
             seen.update(fresh)
             if len(seen) > most and raises:
-                raise ArchiveRefused(f"the archive gave more than {most} answers to one question")
+                raise ArchiveRefused(f"the archive gave more than {most} answers to one query")
             yield from fresh.values()
 
 
@@ -224,7 +225,7 @@ def open_dicomweb(
 
 
 class _BoundedSession(requests.Session):
-    """Ends every request at the deadline, and reads no more of an answer than the limit."""
+    """Ends every request at the deadline, and reads a response up to a limit."""
 
     def __init__(self, deadline: float, timeout_s: float) -> None:
         super().__init__()
@@ -233,7 +234,7 @@ class _BoundedSession(requests.Session):
         self.headers["Accept-Encoding"] = "identity"
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send a request; the whole answer is read at once unless it is to be streamed."""
+        """Send a request; the whole response is read at once unless it is streamed."""
         streamed = bool(options.get("stream"))
         options["stream"] = True
         options["timeout"] = min(self._timeout_s, self._left())
@@ -266,7 +267,7 @@ class _BoundedSession(requests.Session):
 
 @contextmanager
 def _meaning(what: str) -> Iterator[None]:
-    """Turn what an HTTP client raises into what it means for us; never into its words."""
+    """Translate the exceptions of the HTTP client; their texts are never quoted."""
     try:
         yield
     except requests.HTTPError as error:
@@ -286,7 +287,7 @@ def _meaning(what: str) -> Iterator[None]:
 
 
 def _answers(stated: Any) -> Sequence[Answer]:
-    """Return the answers of a page that are data sets at all."""
+    """Return the answers of a page that are data sets."""
     return [one for one in stated if isinstance(one, dict)] if isinstance(stated, list) else []
 
 
@@ -295,7 +296,7 @@ def _study(answer: Answer) -> FoundStudy:
 
 
 def _values(answer: Answer, keyword: str) -> tuple[str, ...]:
-    """Return the values of an element as text without padding; of one that is no element, none."""
+    """Return the values of an element as text without padding; none if it is not an element."""
     element = answer.get(f"{tag_for_keyword(keyword) or 0:08X}")
     stated = element.get("Value") if isinstance(element, dict) else None
     if not isinstance(stated, list):

@@ -7,7 +7,7 @@ import logging
 import requests
 from dicomweb_client.api import DICOMwebClient
 
-# Their log lines hold UIDs and answers.
+# Its log lines contain UIDs and responses.
 for _name in ("dicomweb_client", "retrying"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 

@@ -1,6 +1,6 @@
 """The connection to a FHIR server: one transaction for each message, and the meaning of the answer.
 
-Patient data may stand in an OperationOutcome, so that only its issue codes are kept.
+An OperationOutcome may contain patient data, so only its issue codes are kept.
 
 Source: FHIR R4 http.html#transaction-response, operationoutcome; RFC 6749 4.4 (client credentials).
 """
@@ -42,7 +42,7 @@ class FhirConnection:
 
         Raises:
             DeliveryRefused: the server will never take this bundle.
-            DeliveryFailed: it did not take it this time.
+            DeliveryFailed: it did not accept it this time.
             ConnectionLost: no connection, or no answer in time.
         """
         try:
@@ -67,7 +67,7 @@ class FhirConnection:
         """Return the server's CapabilityStatement.
 
         Raises:
-            DeliveryFailed: it has none that can be read.
+            DeliveryFailed: it has none, or an unreadable one.
             ConnectionLost: no connection, or no answer in time.
         """
         try:

@@ -1,4 +1,4 @@
-"""Retrieval over our own association (C-GET): the archive needs to know no AE title and no port of ours.
+"""Retrieval over our own association (C-GET): the archive need not know our AE title and port.
 
 Source: PS3.4 C.4.3 (C-GET, study root), PS3.7 D.3.3.4 (SCP/SCU role selection).
 """
@@ -61,7 +61,7 @@ class _Inbox:
         self._trouble: AgentError | None = None
 
     def store(self, event: evt.Event) -> int:
-        """Take one object; the archive hears a failure, and the retrieval ends with its reason."""
+        """Take one object; a failure is answered to the archive and ends the retrieval with its reason."""
         try:
             self._take(bytearray(event.encoded_dataset()))
         except AgentError as error:
@@ -82,7 +82,7 @@ def open_by_get(
 ) -> Iterator[GettingArchive]:
     """Open an association for queries and C-GET, all of which end after `budget_s` seconds.
 
-    take: is given each object as a Part 10 file.
+    take: receives each object as a Part 10 file.
 
     Raises:
         ArchiveUnavailable: no connection, or a rejection; the text says which.

@@ -246,7 +246,7 @@ class Archive:
                     found.append(identifier)
                 if len(found) > MOST_ANSWERS:
                     self._association.abort()
-                    raise ArchiveRefused(f"the archive gave more than {MOST_ANSWERS} answers to one question")
+                    raise ArchiveRefused(f"the archive gave more than {MOST_ANSWERS} answers to one query")
                 self._arm()
         except (RuntimeError, ValueError) as error:
             raise ArchiveRefused("the archive does not offer queries (C-FIND, study root)") from error

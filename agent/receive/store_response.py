@@ -18,7 +18,7 @@ _TRY_AGAIN = frozenset({ReceiveStatus.OUT_OF_RESOURCES})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPart:
-    """What became of one part; its UIDs are empty where it could not be read."""
+    """The result of one part; its UIDs are empty if it could not be read."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -26,7 +26,7 @@ class StoredPart:
 
 
 def http_status(parts: Sequence[StoredPart]) -> int:
-    """Return 200 if all were taken, 202 if some were, 409 if none was, 503 if none was for want of resources.
+    """Return 200 if all were taken, 202 if some were, 409 if none was; 503 if none was for lack of resources.
 
     A sender that gets 202 sends the failed objects again; those that are here already count as taken.
     """

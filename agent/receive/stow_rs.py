@@ -1,8 +1,8 @@
 """Storage over HTTP (STOW-RS): the same durable intake as C-STORE, one part after the other.
 
-A part is durable and committed before the next one is taken. A sender is recognised by its bearer token,
-which stands for an AE title, so that routing, sites, records and counters know it as they know any other;
-without a token in the settings only this machine may send.
+A part is durable and committed before the next one is taken. A sender is identified by its bearer token,
+which is mapped to an AE title, so that routing, sites, audit and counters treat it like any other sender.
+Without a token in the settings only this machine may send.
 
 Source: PS3.18 10.5 (Store transaction).
 """
@@ -33,7 +33,7 @@ LOCAL_SENDER = "STOW"
 
 
 class StowService:
-    """Takes the objects of requests, and counts what it has answered."""
+    """Stores the objects of requests."""
 
     def __init__(self, settings: ListenerSettings, receiver: Receiver, note: Note) -> None:
         self._settings = settings
@@ -68,16 +68,16 @@ class StowService:
         except ClientDisconnect:
             return PlainTextResponse("the request ended early", 400)
         if not taken:
-            return PlainTextResponse("the request has no object", 400)
+            return PlainTextResponse("the request contains no object", 400)
         status = http_status(taken)
         headers = {"Retry-After": "30"} if status == 503 else None
         return JSONResponse(response_of(taken).to_json_dict(), status, headers=headers, media_type=MEDIA_TYPE)
 
     async def _take_all(self, request: Request, sender: str, address: str) -> list[StoredPart]:
-        """Take the parts as they come; what was taken before a body breaks off stays taken.
+        """Store the parts as they arrive; parts stored before a body breaks off are kept.
 
         Raises:
-            BodyRefused: the body cannot be read, or there is no room for it.
+            BodyRefused: the body cannot be read, or too many bytes are in flight.
         """
         parts = Parts(
             boundary_of(request.headers.get("content-type", "")),
@@ -105,10 +105,10 @@ class StowService:
         return taken
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        """Yield the body as it comes.
+        """Yield the body as it arrives.
 
         Raises:
-            BodyRefused: the sender was silent for too long.
+            BodyRefused: the sender paused for too long.
         """
         stream = request.stream()
         while True:
@@ -117,10 +117,10 @@ class StowService:
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise BodyRefused(408, "the request's body stopped coming") from None
+                raise BodyRefused(408, "the rest of the request's body did not arrive in time") from None
 
     def _sender(self, request: Request, address: str) -> str | None:
-        """Return the AE title that a request's token stands for; None where it is not admitted."""
+        """Return the AE title for a request's token; None if the sender is not allowed."""
         stow = self._settings.stow
         if stow is None or not stow.senders:
             return LOCAL_SENDER if is_loopback(address) else None

@@ -1,9 +1,9 @@
 """A result as a transaction bundle of FHIR R4. Pure.
 
-DiagnosticReport (`preliminary` for what nobody has verified; `final` and `amended` come with a
-radiologist's verdict), an Observation for each finding, ImagingStudy, Device, Provenance. Every entry is
-conditional on an identifier of its own or has a derived id: a bundle that is sent again makes nothing twice,
-and a later revision replaces the one before. The same result gives the same bytes.
+DiagnosticReport (`preliminary` until verified; `final` or `amended` after a radiologist's verdict), an
+Observation for each finding, ImagingStudy, Device, Provenance. Every entry is conditional on an identifier of
+its own or has a derived id: sending a bundle again creates no duplicates, and a later revision replaces the
+earlier one. The same result always gives the same bytes.
 
 Source: FHIR R4 http.html#transaction, diagnosticreport, observation, imagingstudy, provenance.
 """
@@ -104,7 +104,7 @@ def _entry(kind: str, system: str, value: str, resource: Resource) -> Resource:
 
 
 def _search(system: str, value: str) -> str:
-    # A comma or a bar in the value separates alternatives or the system, unless it is escaped.
+    # Unescaped, a comma separates alternatives, and a bar the system from the value.
     plain = value.replace("\\", "\\\\").replace(",", "\\,").replace("|", "\\|").replace("$", "\\$")
     return f"identifier={quote(system, safe=':')}|{quote(plain, safe=':.')}"
 
@@ -208,7 +208,7 @@ def _orders(settings: FhirDestinationSettings, result: Result) -> list[Resource]
 
 
 def _banner(result: Result) -> list[str]:
-    """Return the lines that stand above everything else."""
+    """Return the lines at the top of the report."""
     demonstration = [BANNER] if result.demonstration else []
     if result.status is ResultStatus.WITHDRAWN:
         return [labels.WITHDRAWN, *([f"Reason: {result.reason}"] if result.reason else ())]

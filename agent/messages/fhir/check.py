@@ -1,7 +1,7 @@
-"""Checks a transaction bundle of ours before anybody else does: structure, references, and what it may claim.
+"""Checks a transaction bundle before it is sent: structure, references and statuses.
 
-It is not a validator of FHIR: the tests compare bundles with the R4 definitions of another implementation. It
-finds what a site's mapping or an odd study could break.
+It finds errors that a site's mapping or an unusual study could cause. It is not a FHIR validator: the tests
+validate bundles against the R4 definitions of another implementation.
 
 Source: FHIR R4 bundle (bdl-*), datatypes (id, date, instant), narrative (txt-1), http.html#transaction.
 """
@@ -39,10 +39,10 @@ def problems_of(bundle: Resource) -> list[str]:
     entries = [one for one in bundle.get("entry") or () if isinstance(one, Mapping)]
     urls = [one.get("fullUrl") for one in entries]
     if len(set(urls)) < len(urls):
-        found.append("Bundle.entry.fullUrl: one stands twice")
+        found.append("Bundle.entry.fullUrl: one occurs twice")
     targets = [(one.get("request") or {}).get("url") for one in entries if _method(one) == "PUT"]
     if len(set(targets)) < len(targets):
-        found.append("Bundle.entry.request.url: two entries replace one resource")
+        found.append("Bundle.entry.request.url: two entries replace the same resource")
     for entry in entries:
         resource = entry.get("resource") or {}
         kind = str(resource.get("resourceType"))
@@ -62,23 +62,23 @@ def _method(entry: Resource) -> str:
 
 def _problems(kind: str, resource: Resource) -> Iterator[str]:
     if kind not in _NEEDED:
-        yield "resourceType: is none that a result has"
+        yield "resourceType: is not one that a result contains"
     for name in _NEEDED.get(kind, ()):
         if not resource.get(name):
             yield f"{name}: is missing"
     if "id" in resource and not _ID.fullmatch(str(resource["id"])):
-        yield "id: has other characters, or more than 64"
+        yield "id: has invalid characters, or more than 64"
     for name in _TIMES:
         if name in resource and not _DATE.fullmatch(str(resource[name])):
-            yield f"{name}: is no date or instant"
+            yield f"{name}: is not a date or instant"
     for name, value in _values(resource):
         if name == "system" and not _URI.fullmatch(str(value)):
-            yield "system: is no URI"
+            yield "system: is not a URI"
         if value in ("", [], {}, None):
             yield f"{name}: is empty"
     narrative = (resource.get("text") or {}).get("div")
     if narrative is not None and not _is_xhtml(str(narrative)):
-        yield "text.div: is no XHTML"
+        yield "text.div: is not XHTML"
     for form in resource.get("presentedForm") or ():
         try:
             base64.b64decode(str(form.get("data")), validate=True)
@@ -87,22 +87,22 @@ def _problems(kind: str, resource: Resource) -> Iterator[str]:
 
 
 def _request_problems(kind: str, entry: Resource) -> Iterator[str]:
-    """A request must make nothing twice: conditional on an identifier, or with an id of its own."""
+    """A request must not create duplicates: it is conditional on an identifier, or has an id of its own."""
     request = entry.get("request") or {}
     url, resource = str(request.get("url")), entry.get("resource") or {}
     if _method(entry) == "PUT":
         if not url.startswith((f"{kind}?identifier=", f"{kind}/{resource.get('id')}")):
             yield "the request names neither identifier nor id"
     elif not (_method(entry) == "POST" and url == kind and request.get("ifNoneExist")):
-        yield "the request could make it twice"
+        yield "the request could create a duplicate"
 
 
 def _claims(entries: list[Resource]) -> Iterator[str]:
-    """Nothing that nobody has verified may look verified."""
+    """No unverified result may look verified."""
     resources = [entry.get("resource") or {} for entry in entries]
     reports = [one for one in resources if one.get("resourceType") == "DiagnosticReport"]
     if len(reports) != 1:
-        yield "Bundle: has not exactly one DiagnosticReport"
+        yield "Bundle: does not contain exactly one DiagnosticReport"
         return
     status = reports[0].get("status")
     for one in resources:
@@ -110,7 +110,7 @@ def _claims(entries: list[Resource]) -> Iterator[str]:
         if one.get("resourceType") == "Observation" and stated not in (status, "cancelled"):
             yield "Observation.status: is not that of the report"
     if status not in _VERIFIED and reports[0].get("resultsInterpreter"):
-        yield "DiagnosticReport.resultsInterpreter: stands in a report that nobody has verified"
+        yield "DiagnosticReport.resultsInterpreter: is set in an unverified report"
 
 
 def _is_xhtml(div: str) -> bool:

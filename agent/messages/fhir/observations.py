@@ -1,8 +1,8 @@
 """One Observation for each finding, with the codes of the Structured Report. Pure.
 
-An Observation is the same one in every revision as long as it is about the same concept, side and place.
-One that the newest revision does not have any more is written once more as `cancelled`, so that no earlier
-statement stands.
+An Observation keeps its identity across revisions as long as it concerns the same concept, side and location.
+One that the newest revision no longer states is written again as `cancelled`, so that no outdated statement
+remains.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def observation_key(study_instance_uid: str, finding: Finding) -> str:
 
 
 def observations(result: Result, status: str, shared: Resource) -> list[Resource]:
-    """Return the Observations of a result; `shared` are the elements that all of them have.
+    """Return the Observations of a result; `shared` are elements that all of them have.
 
-    Of two findings with one key the first counts, as in the reader's text.
+    Of two findings with the same key the first counts, as in the text.
     """
     found: dict[str, Resource] = {}
     for finding in result.findings:

@@ -33,7 +33,7 @@ _SYSTEMS = {
     "FMA": "http://purl.org/sig/ont/fma",
     PRIVATE_SCHEME: f"urn:oid:{derived_uid('coding-scheme', PRIVATE_SCHEME)}",
 }
-# DiagnosticReport.status and Observation.status. A withdrawn result was never final here, or is an error.
+# DiagnosticReport.status and Observation.status. A withdrawn result was never final here, or was an error.
 REPORT_STATUS = {
     ResultStatus.UNVERIFIED: "preliminary",
     ResultStatus.FINAL: "final",
@@ -43,7 +43,7 @@ REPORT_STATUS = {
 
 
 def system_of(scheme: str) -> str:
-    """Return the URI of a coding scheme; a URN of ours for one without."""
+    """Return the URI of a coding scheme, or a URN of our own if it has none."""
     return _SYSTEMS.get(scheme, f"urn:echo-agent:coding-scheme:{scheme}")
 
 
@@ -54,12 +54,12 @@ def concept(code: Code) -> Resource:
 
 
 def identifier(system: str, value: str) -> Resource:
-    """Return an Identifier; without a system where none is known."""
+    """Return an Identifier, without a system if none is known."""
     return {"system": system, "value": value} if system else {"value": value}
 
 
 def authority_system(authority: Authority, default: str) -> str:
-    """Return the system that an issuer stands for: its OID, its URI, or the settings' system."""
+    """Return the identifier system of an issuer: its OID, its URI, or the system in the settings."""
     if authority.universal_id and authority.universal_id_type == "ISO":
         return f"urn:oid:{authority.universal_id}"
     if authority.universal_id_type == "URI" and authority.universal_id:
@@ -70,10 +70,10 @@ def authority_system(authority: Authority, default: str) -> str:
 
 
 def full_url(kind: str, value: str) -> str:
-    """Return the URN by which resources of one bundle name each other; it is derived, never random."""
+    """Return the URN by which resources of one bundle refer to each other; it is derived, not random."""
     return f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'{kind}|{value}')}"
 
 
 def resource_id(kind: str, value: str) -> str:
-    """Return a logical id of ours (at most 64 letters, digits and hyphens)."""
+    """Return a logical id (at most 64 letters, digits and hyphens)."""
     return f"echo-{uuid.uuid5(_NAMESPACE, f'{kind}|{value}')}"

@@ -1,4 +1,4 @@
-"""The choice of the patient's earlier studies among an archive's answers. Pure."""
+"""The choice of a patient's earlier studies among an archive's answers. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.objects.earlier import is_earlier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorChoice:
-    """Studies to compare with, the newest first, and how many answers may be another patient's."""
+    """Studies to compare with, the newest first, and how many answers may belong to another patient."""
 
     studies: tuple[FoundStudy, ...]
     refused: int
@@ -29,12 +29,12 @@ def choose_priors(
 ) -> PriorChoice:
     """Choose among an archive's answers.
 
-    uid: the new study's, which is not one of its own earlier studies.
-    before: its date and time, as DA and TM values in one; on the same day an earlier time counts.
-    modalities: an earlier study that names its modalities has one of these.
+    uid: the Study Instance UID of the new study, which is not one of its own earlier studies.
+    before: its date and time, a DA and a TM value joined; on the same day an earlier time counts.
+    modalities: an earlier study that states its modalities must have one of these.
 
-    If we know no issuer and the archive's answers name several for the patient ID, they may be several
-    patients: then no study is chosen.
+    If the issuer of the patient ID is unknown and the archive's answers name several issuers, the answers may
+    belong to several patients: then no study is chosen.
     """
     others = [one for one in found if one.study_instance_uid and one.study_instance_uid != uid]
     issuers = {one.issuer_of_patient_id for one in others if one.issuer_of_patient_id}

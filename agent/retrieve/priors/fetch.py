@@ -1,10 +1,10 @@
 """Retrieves a queued study's earlier studies from the archive while the job waits, within a time budget.
 
-A job that was queued with a search has `run_after` at the search's deadline, so that a draft never depends on
-it: if this process is down, or the archive does not answer, the deadline passes and the study is drafted
-without them. A search that ends in time sets `run_after` to now. A DICOM archive sends to an AE title of the
-listener's own, where everything is taken as an earlier study (`agent.receive.intake`); what a DICOMweb
-archive answers is given to the same intake.
+The `run_after` of a job that was queued with a search is the search's deadline, so a draft never depends on
+the search: if this process is down or the archive does not answer, the deadline passes and the study is
+drafted without earlier studies. A search that ends in time sets `run_after` to now. A DICOM archive sends to a
+second AE title of the listener, where everything received is treated as an earlier study
+(`agent.receive.intake`); what a DICOMweb archive returns is passed to the same intake.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ class PriorFetcher:
         self._log = get_logger(ACTOR)
 
     def start(self) -> None:
-        """Start; does nothing if the settings want no earlier studies."""
+        """Start, unless earlier studies are disabled in the settings."""
         if self._settings.priors.enabled:
             self._thread.start()
 
     def stop(self) -> None:
-        """Claim nothing more, and let running searches end; a time budget bounds them."""
+        """Claim no further searches, and wait for the running ones, which their time budget bounds."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -123,7 +123,7 @@ class PriorFetcher:
                 self._running -= 1
 
     def _take(self, limit: int) -> list[SearchTask]:
-        """Claim open searches, urgent ones first; no other process will run them."""
+        """Claim open searches, urgent ones first, so that no other process runs them."""
         chosen = (
             select(PriorSearch, Study)
             .join(Job, Job.id == PriorSearch.job_id)
@@ -146,7 +146,7 @@ class PriorFetcher:
             for search, _study in rows:
                 search.owner = self._owner
             taken = [(_task(search, study, now), _first_image(session, study.id)) for search, study in rows]
-        # No row is locked while a file is read, which may first have to be fetched from a bucket.
+        # No row stays locked while a file is read, which may first have to be fetched from a bucket.
         return [
             replace(task, patient=replace(task.patient, patient_sex=_sex_in(self._store, sha256)))
             for task, sha256 in taken
@@ -164,7 +164,7 @@ class PriorFetcher:
         with self._lock:
             allowed = self._breaker.allows(time.monotonic())
         if not allowed:
-            reason = "the archive has failed several times; it is not asked for a while"
+            reason = "the archive has failed several times and is not queried for a while"
             self._end(task.job_id, SearchResult(code=ArchiveUnavailable.code, reason=reason))
             return
         result = self._searcher.search(task)
@@ -281,7 +281,7 @@ def _task(search: PriorSearch, study: Study, now: datetime) -> SearchTask:
 
 
 def _first_image(session: Session, study_id: int) -> str | None:
-    """Return the sha256 of the first image of a study that is still here."""
+    """Return the sha256 of the first image of a study that is still stored."""
     return session.scalar(
         select(Instance.sha256)
         .where(Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_(None))
@@ -291,7 +291,7 @@ def _first_image(session: Session, study_id: int) -> str | None:
 
 
 def _sex_in(store: InstanceStore, sha256: str | None) -> str:
-    """Return the patient's sex as an image states it; no column holds it."""
+    """Return the patient's sex as an image states it, because no column holds it."""
     if sha256 is None:
         return ""
     try:

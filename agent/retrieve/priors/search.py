@@ -56,7 +56,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchTask:
-    """A search: for which job and study, of which patient, and how long (s) it may take."""
+    """A search: its job, study and patient, and how long (s) it may take."""
 
     job_id: int
     study_id: int
@@ -80,8 +80,8 @@ class FoundPrior:
 class SearchResult:
     """The outcome of a search.
 
-    answers: studies that the archive named, None where it did not answer.
-    refused: how many of them may be another patient's.
+    answers: studies that the archive listed; None if it did not answer.
+    refused: how many of them may belong to another patient.
     outage: whether the archive itself failed.
     """
 
@@ -111,11 +111,11 @@ class PriorSearcher:
         self._incoming = incoming
 
     def search(self, task: SearchTask) -> SearchResult:
-        """Query, retrieve and check; whatever the archive does, this ends at about the end of the budget.
+        """Query, retrieve and check; whatever the archive does, this takes hardly longer than the budget.
 
         Raises:
             DatabaseUnavailable: the arrived instances cannot be looked up.
-            StorageFull: what a DICOMweb archive sent cannot be kept.
+            StorageFull: objects from a DICOMweb archive cannot be stored.
         """
         trouble: AgentError | None = None
         choice, answers = PriorChoice(studies=(), refused=0), None
@@ -162,7 +162,7 @@ class PriorSearcher:
                 break
             try:
                 fetched += self._fetch(archive, study.study_instance_uid)
-            except ArchiveRefused as error:  # the next one may be better
+            except ArchiveRefused as error:  # the next study may be sent
                 refusal = error
         return refusal
 
@@ -171,7 +171,7 @@ class PriorSearcher:
 
         Raises:
             ArchiveRefused: none of the images was sent.
-            ArchiveUnavailable, ArchiveLate: the archive is of no more use.
+            ArchiveUnavailable, ArchiveLate: the archive can no longer be used.
         """
         series = archive.series(study_instance_uid)
         wanted = {one.upper() for one in self._settings.modalities}
@@ -190,7 +190,7 @@ class PriorSearcher:
         return True
 
     def _missing(self, series: Sequence[FoundSeries]) -> list[FoundSeries]:
-        """Return the series that are not complete here."""
+        """Return the series that are not stored completely."""
         with self._database.reading() as session:
             return [
                 one
@@ -248,15 +248,19 @@ def _outcome(
     """Return the code of a search's outcome, and a description."""
     if links:
         with_report = sum(bool(link.report) for link in links)
-        return FOUND, f"{len(links)} earlier study(s) to compare with, {with_report} with a report"
+        return FOUND, f"{_studies(len(links))} to compare with, {with_report} with a report"
     if trouble is not None:
         return trouble.code, str(trouble)
     if refused:
-        reason = f"{refused} study(s) of the archive may be another patient's and were not used"
+        reason = f"{_studies(refused)} in the archive may belong to another patient: not used"
         return PATIENT_MISMATCH, reason
     if choice.studies:
-        return NOT_RECEIVED, "the archive has earlier studies, but sent nothing that can be used"
+        return NOT_RECEIVED, "the archive has earlier studies, but sent nothing usable"
     return NONE_FOUND, "the archive has no earlier study of this patient"
+
+
+def _studies(count: int) -> str:
+    return "1 earlier study" if count == 1 else f"{count} earlier studies"
 
 
 def _held(session: Session, series_instance_uid: str) -> int:
@@ -270,7 +274,7 @@ def _held(session: Session, series_instance_uid: str) -> int:
 
 
 def _our_report(session: Session, study_instance_uid: str) -> str:
-    """Return the text of a study's report that a radiologist verified here; empty where there is none."""
+    """Return the text of a study's report that a radiologist verified here; empty if there is none."""
     study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == study_instance_uid))
     report = None if study_id is None else verified_report(session, study_id)
     return shortened(" ".join(("" if report is None else report.text).split()), LONGEST_REPORT)

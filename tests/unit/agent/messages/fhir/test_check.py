@@ -51,14 +51,14 @@ def setting(kind: str, name: str, value: Any) -> Callable[[dict[str, Any]], obje
         (setting("DiagnosticReport", "conclusion", ""), "DiagnosticReport.conclusion: is empty"),
         (
             setting("DiagnosticReport", "identifier", [{"system": "hospital", "value": "1"}]),
-            "system: is no URI",
+            "system: is not a URI",
         ),
         (setting("DiagnosticReport", "performer", [{"reference": "urn:uuid:0"}]), "names no entry"),
         (setting("Observation", "status", "final"), "Observation.status"),
-        (setting("DiagnosticReport", "resultsInterpreter", [{"display": "X"}]), "nobody has verified"),
+        (setting("DiagnosticReport", "resultsInterpreter", [{"display": "X"}]), "unverified report"),
         (lambda made: made["entry"][0]["request"].update(url="Device"), "neither identifier nor id"),
-        (lambda made: made["entry"][1]["request"].pop("ifNoneExist"), "make it twice"),
-        (lambda made: made["entry"].append(copy.deepcopy(made["entry"][0])), "stands twice"),
+        (lambda made: made["entry"][1]["request"].pop("ifNoneExist"), "create a duplicate"),
+        (lambda made: made["entry"].append(copy.deepcopy(made["entry"][0])), "occurs twice"),
         (lambda made: made["entry"].pop(-2), "exactly one DiagnosticReport"),
     ],
 )
