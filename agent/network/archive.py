@@ -46,7 +46,7 @@ class ArchiveConnection(Protocol):
 def connect_archive(
     settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None, *, by_get: bool = False
 ) -> Iterator[ArchiveConnection]:
-    """Open a connection for queries and, if `incoming` is given, for retrieval, for at most `budget_s` seconds.
+    """Open a connection for queries and, if `incoming` is given, retrieval; it ends after `budget_s` seconds.
 
     by_get: a DICOM archive sends over this association (C-GET).
 

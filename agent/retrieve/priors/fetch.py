@@ -2,8 +2,8 @@
 
 The `run_after` of a job that was queued with a search is the search's deadline, so a draft never depends on
 the search: if this process is down or the archive does not answer, the deadline passes and the study is
-drafted without earlier studies. A search that ends in time sets `run_after` to now. A DICOM archive sends to a
-second AE title of the listener, where everything received is treated as an earlier study
+drafted without earlier studies. A search that ends in time sets `run_after` to now. A DICOM archive sends to
+a second AE title of the listener, where everything received is treated as an earlier study
 (`agent.receive.intake`); what a DICOMweb archive returns is passed to the same intake.
 """
 
