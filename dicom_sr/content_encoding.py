@@ -14,7 +14,7 @@ from pydicom.sr.coding import Code
 from dicom_sr.content import Item, ValueType
 from dicom_sr.errors import ContentError
 
-_LONG_FORM = frozenset({b"SQ", b"UT", b"UC"})  # these carry a 32-bit length behind two reserved bytes
+_LONG_FORM = frozenset({b"SQ", b"UT", b"UC"})  # these carry a 32-bit length after two reserved bytes
 _ITEM = struct.pack("<HH", 0xFFFE, 0xE000)
 
 

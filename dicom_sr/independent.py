@@ -124,7 +124,7 @@ def statement(group: Any) -> Statement:
     (site,) = sites
     modifiers = [(code_key(one.name), code_key(one.value)) for one in _coded(site)]
     within = dict(modifiers)
-    # A later value would hide an earlier one: a right side behind a left one, or two answers to one question.
+    # A later value would hide an earlier one: a right side after a left one, or two answers to one question.
     asked = {name for name, _ in answers}
     if len(findings) > 1 or len(asked) != len(answers) or len(within) != len(modifiers):
         raise ValueError("a measurement group states something twice")

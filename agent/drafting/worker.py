@@ -247,7 +247,7 @@ class DraftWriter:
         self._thread.shutdown()
 
     def write(self, act: Callable[..., None], *arguments: object) -> None:
-        """Queue a write behind the earlier ones."""
+        """Queue a write after the earlier ones."""
         self._room.acquire()
         self._thread.submit(act, *arguments).add_done_callback(self._written)
 

@@ -58,9 +58,9 @@ BUDGET = Budget(elements=150_000, items=30_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Where a top-level element stands in the bytes: its header from `start`, its value up to `end`.
+    """Where a top-level element is in the bytes: its header from `start`, its value up to `end`.
 
-    Of an element of undefined length `end` is behind its delimiter. `vr` is empty in an implicit dataset.
+    Of an element of undefined length `end` is after its delimiter. `vr` is empty in an implicit dataset.
     """
 
     vr: bytes
@@ -72,7 +72,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The wanted values as they stand in the bytes (at most 1,024 of each), and whether pixels are there.
+    """The wanted values as they are in the bytes (at most 1,024 of each), and whether pixels are there.
 
     spans: the top-level elements by their tags; of a tag that occurs twice, the first, as in `values`.
     """

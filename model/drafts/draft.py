@@ -43,7 +43,7 @@ class DraftText:
     """A draft report.
 
     tokens: generated, the end token included; forwards: what they cost, prefills and repeats included;
-    blocks: of the report as it stands; seconds: wall-clock from the study's taking to the finished draft,
+    blocks: of the report as it is; seconds: wall-clock from the study's taking to the finished draft,
     others being decoded beside it. repeated_blocks: decoded a second time because the first reading was
     doubtful; repeat_forwards: what that cost, part of `forwards`. language: the tag of the text (RFC 5646),
     `und` where no language pack reads it.

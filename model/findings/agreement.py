@@ -1,7 +1,7 @@
-"""Sides, places, severities and changes, each by itself, and findings that are turned round.
+"""Agreement on sides, places, severities and changes, and the number of reversed findings.
 
-A side that is wrong and a finding that is denied where it was stated are not the same error: they are counted
-apart from one another and from presence.
+A wrong side and a finding that is denied although it was stated are different errors: they are counted
+separately from each other and from presence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Side, place, severity and change of a mention, from the words that belong to it.
 
 Mentions that are joined directly ("effusion and atelectasis at the left base") share what stands
-before or behind the pair.
+before or after the pair.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> lis
         for i in range(len(found) - 1)
         if found[i][2] == found[i + 1][2] and joined(marked, found[i][0], found[i + 1][0])
     ]
-    for index in pairs:  # what stands before the pair
+    for index in pairs:  # what precedes the pair
         first, second = shared[index], shared[index + 1]
         if second.laterality is None and second.location is None:
             slashed = (
@@ -77,7 +77,7 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> lis
         if second.change is None and first.change in (Change.UNCHANGED, Change.NEW):
             second = replace(second, change=first.change)
         shared[index + 1] = second
-    for index in reversed(pairs):  # what stands behind the pair
+    for index in reversed(pairs):  # what follows the pair
         first, second = shared[index], shared[index + 1]
         if first.laterality is None and first.location is None:
             first = replace(first, laterality=second.laterality, location=second.location)

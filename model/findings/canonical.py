@@ -1,7 +1,7 @@
-"""Is a sentence one that the canonical wording can produce? An exact inverse of `model.findings.wording`.
+"""Whether the canonical wording can produce a sentence: an exact inverse of `model.findings.wording`.
 
-The networks are trained on canonical sentences alone, so that a sentence outside this language is a
-broken one. Free text is read by `model.findings.extract`; this is the strict check of evaluation.
+The networks are trained on canonical sentences only, so a sentence outside this language is broken. Free
+text is read by `model.findings.extract`; this is the strict check for evaluation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NORMAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanonicalReading:
-    """A report read strictly: what its sentences state, and how many of them state nothing known."""
+    """A strictly read report: what its sentences state, and how many of them are unknown."""
 
     findings: tuple[Finding, ...]
     sentences: int
@@ -164,7 +164,7 @@ def _opened(words: str) -> tuple[Presence | None, str]:
 
 
 def _places(words: str) -> Iterator[tuple[str | None, Laterality | None]]:
-    """(place, the side that is said with it) that the words behind a name could say."""
+    """(place, the side that is said with it) that the words after a name could say."""
     if words in ("", "in place"):
         yield None, None
     for key, place in PLACES.items():

@@ -1,4 +1,4 @@
-"""Contradictions inside one report: present and absent, left and right, abnormal and "no abnormality"."""
+"""Contradictions within a report: present and absent, left and right, abnormal and "no abnormality"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Kind = Literal["presence", "laterality", "severity", "summary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """Two statements that cannot both hold; `text` says so in words that a radiologist understands."""
+    """Two statements that cannot both be true; `text` explains this to a radiologist."""
 
     kind: Kind
     concept: str

@@ -1,6 +1,6 @@
-"""In which language is a report? Without the network: by script, by known words, then by a language model.
+"""Detects the language of a report: by script, by known words, then by a statistical language model.
 
-A report that is read in the wrong language turns findings round ("Kein Pneumothorax" is a denial). What no
+Reading a report in the wrong language reverses findings ("Kein Pneumothorax" is a denial). A text that no
 pack can read is refused, never read as English.
 """
 
@@ -131,7 +131,7 @@ def _kinds_of_words(vocabulary: Vocabulary) -> dict[str, frozenset[str]]:
 
 @lru_cache(maxsize=32)
 def _words_of(vocabulary: Vocabulary, code: str) -> frozenset[str]:
-    """The words of a pack, without those that every language of medicine shares."""
+    """The words of a pack, without the medical words that many languages share."""
     pack = vocabulary.packs[code]
     own = reader_for(vocabulary, code).known_words | set(pack.abbreviations) | pack.function_words
     return frozenset(own)
@@ -163,7 +163,7 @@ def _unread_words() -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _classified(text: str) -> str:
-    """The language that py3langid makes of a text (ISO 639-1)."""
+    """The language of a text according to py3langid (ISO 639-1)."""
     import py3langid  # loads its model: only where words have not settled it
 
     code: str = py3langid.classify(text[:2000])[0]

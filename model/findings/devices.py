@@ -1,4 +1,4 @@
-"""Devices in the wrong place: what the place of a device's tip means."""
+"""Malpositioned devices: what the position of a device's tip means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong with findings: each error has a stable code and says what to do."""
+"""The errors of this package: each has a stable code and says what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model.errors import ModelError
 
 
 class FindingsError(ModelError):
-    """What `model.findings` raises on purpose; none of it is cured by trying again."""
+    """Base of the errors of `model.findings`; none is retryable."""
 
     code: ClassVar[str] = "findings"
 

@@ -51,7 +51,7 @@ class Evaluation:
     """The result over a file.
 
     `macro_f1` is the mean F1 over every concept and presence that is annotated or was read; `accuracy`
-    the share of examples that are right as a whole (NegEx: negated against not negated);
+    the share of examples that are entirely right (NegEx: negated against not negated);
     `attribute_accuracy` the share of sides, places, severities and changes that are right among the
     findings read correctly (`None` where the format has none); `stated` counts them each by itself, where the
     annotation or the reading states one. `turned_round` counts what was read as its opposite: present as
@@ -67,7 +67,7 @@ class Evaluation:
     attribute_accuracy: float | None
     turned_round: int
     stated: Counts
-    wrong: tuple[str, ...]  # ids of the examples that are not right as a whole
+    wrong: tuple[str, ...]  # ids of the examples that are not entirely right
 
     def as_json(self) -> dict[str, object]:
         """A plain mapping for JSON; rates with four digits."""

@@ -38,7 +38,7 @@ class AnnotatedText:
 
 
 def format_of(text: str) -> Format:
-    """What kind of annotated file a text is.
+    """Return the kind of an annotated file.
 
     Raises:
         InputError: it is none of the three.

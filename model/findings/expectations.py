@@ -1,7 +1,7 @@
 """Short expectations of a text, `text ||| +concept@L%mild -other`, and what of them is not as expected.
 
 `+concept` present, `-concept` absent, `?concept` indeterminate, `!concept` neither present nor
-indeterminate, `^concept` not absent; behind it `@L|R|B` side, `%grade`, `~change`, `#place`. A `\\n` in the
+indeterminate, `^concept` not absent; after it `@L|R|B` side, `%grade`, `~change`, `#place`. A `\\n` in the
 text is a line end.
 """
 

@@ -1,9 +1,9 @@
 """From a chest report to its findings: concept, presence, side, place, severity, change, evidence.
 
-The characters are made plain (`text.characters`), the language is told (`languages`), the report is cut into
-sections and sentences (`text.sentences`), each is read on its own (`reading`), and what they say is merged
-(`merge`). What no sentence states is not mentioned: no finding is ever made from silence, and every finding
-carries its sentence, as it stands in the text.
+Characters are normalised (`text.characters`), the language is detected (`detect`), the report is split into
+sections and sentences (`text.sentences`), each sentence is read separately (`reading`), and the results are
+merged (`merge`). A concept that no sentence states is not mentioned: silence never yields a finding, and
+every finding quotes its sentence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
 
-MAX_CHARACTERS = 40_000  # a longer text is no chest report; the rest is not read
+MAX_CHARACTERS = 40_000  # a longer text is not a chest report; the rest is not read
 SURVEY = 3  # denied classes that make a report a survey of the chest
 
 
@@ -48,7 +48,7 @@ class ReportReading:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a person must know of passages that were not read, each reason once."""
+        """What a reader must know of the passages that were not read, each reason once."""
         return tuple(
             dict.fromkeys(f"{reason[:1].upper()}{reason[1:]}: not read." for _, reason in self.refused)
         )
@@ -62,9 +62,9 @@ class ReportReading:
 def extract_findings(text: str, vocabulary: Vocabulary | None = None) -> tuple[Finding, ...]:
     """The findings that a report states, in the order in which it states them first.
 
-    Findings of one concept and presence whose attributes agree become one, with the most specific
-    attributes; left and right stay apart. A concept that is not mentioned has no finding. Any text is
-    answered; of a text longer than `MAX_CHARACTERS` the beginning is read, and of a text in a language
+    Findings of one concept and presence whose attributes agree are merged, with the most specific
+    attributes; left and right are kept separate. A concept that is not mentioned has no finding. Any text is
+    accepted; of a text longer than `MAX_CHARACTERS` the beginning is read, and of a text in a language
     without a pack nothing.
     """
     return read_report(text, vocabulary).findings
@@ -165,7 +165,7 @@ def _read_sentence(reader: Reader, sentence: Sentence) -> tuple[Read, ...]:
 
 
 def _placed(found: Iterable[Read], evidence: str, span: tuple[int, int]) -> Iterator[Read]:
-    """Evidence is the passage of the text as it was given, not as it was made plain."""
+    """Evidence is the passage of the original text, not of the normalised one."""
     for read in found:
         finding = read.finding
         if finding is None:
@@ -214,6 +214,6 @@ def chexpert_classes(
 
 
 def stronger(first: Presence | None, second: Presence) -> Presence:
-    """Of two statements the one that a summary shows: present, else indeterminate, else absent."""
+    """The one of two statements that a summary shows: present, else indeterminate, else absent."""
     order = (Presence.PRESENT, Presence.INDETERMINATE, Presence.ABSENT)
     return second if first is None else min(first, second, key=order.index)

@@ -51,5 +51,5 @@ def locate(reader: Reader, sentence: str, concept_text: str) -> Span | None:
 
 
 def _begin_alike(words: list[str], wanted: list[str]) -> bool:
-    """Whether words are the wanted ones; the last may go on, as where a space was lost behind it."""
+    """Whether words are the wanted ones; the last may go on, as where a space was lost after it."""
     return words[:-1] == wanted[:-1] and words[-1].startswith(wanted[-1])

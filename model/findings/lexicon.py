@@ -1,7 +1,7 @@
 """Language packs: the cue words, headings and terms of one language, read from a file and checked.
 
-A pack is data: `languages/en.yaml` says at its head what each section does. A hospital adds words to a pack,
-or a whole language, in its vocabulary file.
+A pack is data: the comment at the top of `languages/en.yaml` explains the sections. A hospital adds words to
+a pack, or a whole language, in its vocabulary file.
 """
 
 from __future__ import annotations

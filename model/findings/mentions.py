@@ -1,4 +1,4 @@
-"""The places in a sentence that could state a concept: terms of the vocabulary, and states of body parts."""
+"""Mentions: words that could state a concept, as terms of the vocabulary or states of body parts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Merging what several sentences say of one concept, without losing left and right.
 
 Statements of one concept and presence whose attributes do not disagree are one finding with the most
-specific attributes; the evidence is the sentence that says most. Hints (a blunted angle) and policy
+specific attributes; the evidence is the most detailed sentence. Hints (a blunted angle) and policy
 negatives ("the lungs are clear") give way to any plain statement about the same concept.
 """
 
@@ -16,7 +16,7 @@ from model.findings.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """Why a mention was read as it was: its words, its status, and the rule, cue and scope that decided."""
+    """The explanation of a reading: the words, the status, and the rule, cue and scope that decided."""
 
     concept: str = ""
     mention: str

@@ -1,4 +1,4 @@
-"""What a set of drafts is worth against the truth; every rate is 0 to 1."""
+"""Metrics of a set of drafts against the truth; every rate is 0 to 1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def macro_f1(drafted: Sequence[Findings], truth: Sequence[Findings]) -> float:
 
 
 def attribute_accuracy(drafted: Sequence[Findings], truth: Sequence[Findings]) -> dict[str, float]:
-    """Share of right sides, severities and places among true findings that the draft has found.
+    """Share of correct sides, severities and places among the true findings that the draft contains.
 
     Keys `laterality`, `severity`, `location` and `all` (over the three together).
     """

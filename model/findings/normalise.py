@@ -1,9 +1,9 @@
-"""Free text to a normalised report: what the reader found, in the canonical wording and fixed order.
+"""Free text to a normalised report: the findings read, in canonical wording and fixed order.
 
 What a report does not mention is a choice that the caller makes, never a default: `leave-out` writes
 only what was stated; `state-normal` also writes the vocabulary's short list of plain negatives for the
-regions that the report passes over, for training targets that must speak of every region. What was
-added is returned, so that the share of made-up negatives is known.
+regions that the report does not mention, for training targets that must cover every region. The additions
+are returned, so that the share of invented negatives is known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from model.findings.wording import NormalisedReport, normalised_report
 
 
 class Policy(StrEnum):
-    """What becomes of a concept that a report does not mention."""
+    """How to treat a concept that a report does not mention."""
 
     LEAVE_OUT = "leave-out"
     STATE_NORMAL = "state-normal"

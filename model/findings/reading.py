@@ -1,8 +1,8 @@
 """What one sentence states.
 
-Take corrections and elided subjects into account (`speech`), mark terms and cues (`spans`), find what could
-state a concept (`mentions`), decide what is denied, hedged, historical or only asked for (`scope`), read
-the attributes (`attributes`).
+Corrections and elided subjects are resolved (`speech`), terms and cues are marked (`spans`), mentions of
+concepts are found (`mentions`), each is classified as affirmed, denied, hedged, historical or only asked for
+(`scope`), and the attributes are read (`attributes`).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def explained(
     """The findings that a sentence states, in its order, then the mentions that state nothing, each with the
     rule that decided.
 
-    dropped: places in the sentence that are not read; label: under which it stands ("LEFT LUNG"). Results are
-    cached for the sentences that reports have in common ("No pneumothorax.").
+    dropped: places in the sentence that are not read; label: the label that applies to it ("LEFT LUNG").
+    Results are cached for the sentences that reports have in common ("No pneumothorax.").
     """
     marked = heard(reader, sentence, dropped)
     mentions = mentions_of(marked, reader.vocabulary)

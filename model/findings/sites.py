@@ -1,6 +1,6 @@
-"""Is a finding of the chest at all? A breast mass, a fractured wire and a liver lesion are not.
+"""Whether a finding belongs to the chest: a breast mass, a fractured wire and a liver lesion do not.
 
-The site of a mention is the nouns directly before it ("chest wall mass") or behind "in", "of" and "at"
+The site of a mention is the nouns directly before it ("chest wall mass") or after "in", "of" and "at"
 ("mass in the right breast").
 """
 

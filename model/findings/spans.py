@@ -37,7 +37,7 @@ _new = tuple.__new__
 class Marked:
     """A sentence's tokens in lower case with all spans that were found, each family in order.
 
-    `pack` is the language whose words they are; `places_of` tells where a span stands in the text.
+    `pack` is the language whose words they are; `places_of` tells where a span is in the text.
     """
 
     pack: Pack

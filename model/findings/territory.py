@@ -1,6 +1,6 @@
 """Which words of a sentence belong to which mention.
 
-A mention owns the words between its neighbours: to the left from the conjunction behind the previous
+A mention owns the words between its neighbours: to the left from the conjunction after the previous
 mention, to the right up to the conjunction before the next.
 """
 
@@ -63,7 +63,7 @@ def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
             begin = index + 1
     if previous is None:
         return begin
-    # "opacity at the left base may represent X": what stands before the hedge is the opacity's.
+    # "opacity at the left base may represent X": what precedes the hedge is the opacity's.
     hedges = [c.start for c in marked.cues if c.kind == "before:uncertain" and begin <= c.start < start]
     parts = [i for i in range(begin, start) if words[i] in joins]
     edge = parts[0] + 1 if parts else begin

@@ -1,7 +1,7 @@
-"""The values that a chest report is made of: findings with presence, side, place, severity and change.
+"""The values of a chest report: findings with presence, side, place, severity and change.
 
-Everything downstream speaks in these types: the phantoms draw them, the network's text is read into
-them, the Structured Reports encode them. They know nothing of torch, DICOM or SQL.
+All other code uses these types: phantoms draw them, the network's text is read into them, Structured Reports
+encode them. They depend on neither torch, DICOM nor SQL.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Finding:
 
     `concept` is a key of `vocabulary.yaml`; `location` a key of its `locations` (a zone or a place,
     such as `lower_zone`); `evidence` the sentence of the report that says so (empty only for the
-    truth of a phantom, which no sentence states). `span` is where the evidence stands in the report,
+    truth of a phantom, which no sentence states). `span` is where the evidence is in the report,
     [start, end) in characters of the text as it was given; it does not make two findings different.
     """
 

@@ -1,7 +1,7 @@
 """The vocabulary of findings: concepts, places and parts of the body, read from versioned YAML.
 
-A hospital extends the shipped file with one of its own: its entries are added, and what it says of an
-entry that exists replaces that field (lists of words are joined).
+A hospital extends the shipped file with one of its own: new entries are added, and the fields of an existing
+entry are replaced (lists of words are joined).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The canonical wording of a normalised report: one preferred sentence per statement, regions in order.
 
-One-step decoding works only where a statement has one wording (two paraphrases that are nearly tied
-are settled by image noise), so that nothing here is varied: side, place, severity and change alter a
-sentence, chance never does. The grammar of a sentence is small on purpose: `wording_english` has the English
-one, `wording_pack` that of a language whose pack has a section `wording` (Chinese).
+One-step decoding works only if each statement has a single wording (image noise would decide between two
+equally probable paraphrases). Therefore nothing is varied here: side, place, severity and change alter a
+sentence, chance never does. The grammar of a sentence is deliberately small: `wording_english` has the
+English one, `wording_pack` that of a language whose pack has a section `wording` (Chinese).
 
 Source: the region order is the one of ECHO's normalised reports.
 """
@@ -28,7 +28,7 @@ NO_FINDING = "no_finding"
 
 
 class Wording(Protocol):
-    """How one language says findings; sentences end in the language's full stop."""
+    """The wording of one language; sentences end in its full stop."""
 
     @property
     def titles(self) -> tuple[str, str]:
@@ -36,7 +36,7 @@ class Wording(Protocol):
 
     @property
     def space(self) -> str:
-        """What stands between sentences."""
+        """The separator between sentences."""
 
     @property
     def no_finding(self) -> str:

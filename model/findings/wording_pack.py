@@ -2,7 +2,7 @@
 
     [no | possible] [side] [place] [new] [grade] NAME [at PLACE | in place | gone] [comma CHANGE] stop
 
-No spaces and no inflection: what Chinese needs. Every word stands in the pack; a name or a place that the
+No spaces and no inflection: what Chinese needs. Every word is in the pack; a name or a place that the
 section does not give is the first one of the pack's terms.
 """
 
@@ -26,7 +26,7 @@ NO_FINDING = "no_finding"
 
 
 class PackWording:
-    """How a language says a finding, by its pack; `statement` is the inverse of what it writes."""
+    """The wording of a language by its pack; `statement` is the inverse of `sentence`."""
 
     space = ""
 

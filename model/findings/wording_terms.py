@@ -1,6 +1,6 @@
 """The words of the canonical report: the preferred name, the place in the report and the weight of each term.
 
-Names are written as they stand inside a sentence (lower case unless a proper name). A concept that is
+Names are written as they appear inside a sentence (lower case unless a proper name). A concept that is
 not listed here, such as a hospital's own, is worded by its name in the vocabulary.
 """
 

@@ -1,7 +1,7 @@
 """M-RoPE positions: three numbers (time, height, width) for each token, as pure functions.
 
 Text advances all three together; an image's tokens share the time of its start and count its rows and
-columns from there; the token behind an image continues at start + max(rows, columns).
+columns from there; the token after an image continues at start + max(rows, columns).
 Source: Qwen2-VL technical report, "multimodal rotary position embedding".
 """
 

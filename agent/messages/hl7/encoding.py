@@ -27,7 +27,7 @@ _CODECS = {
     "KSX1001": "euc_kr",
     **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15)},
 }
-# An escape sequence of ISO 2022 that switches to a Japanese set of two bytes, which MSH-18 names behind the
+# An escape sequence of ISO 2022 that switches to a Japanese set of two bytes, which MSH-18 names after the
 # first (`~ISO IR87`); the codec has all of these sets.
 _SWITCH, _SWITCHED = b"\x1b$", "iso2022_jp_ext"
 # Without a usable MSH-18, or if the bytes do not fit it: text in another set is hardly ever valid UTF-8, and
@@ -74,7 +74,7 @@ def decode(raw: bytes, stated: str) -> tuple[str, str]:
 
 
 def escaped(text: str, marks: Delimiters = STANDARD) -> str:
-    r"""Return text as it stands in a field: delimiters escaped, breaks as `\.br\`, no control characters."""
+    r"""Return text as written in a field: delimiters escaped, breaks as `\.br\`, no control characters."""
     table = {
         marks.field: "F",
         marks.component: "S",

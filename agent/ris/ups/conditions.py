@@ -19,7 +19,7 @@ from agent.ris.ups.index import LONGEST, comparable, is_indexed, path_number
 from agent.ris.ups.matching import NO_WILD_CARDS, MatchingKey, ends_of, moment_of
 
 _VALUE = WorkitemValue.value
-# Sorts behind every text that begins with the same characters.
+# Sorts after every text that begins with the same characters.
 _LAST = chr(0x10FFFF)
 
 

@@ -63,7 +63,7 @@ def misread(dataset: Dataset) -> tuple[str, ...]:
     """Return the attributes with another VR than the dictionary's, or with a value that cannot be stored.
 
     Everything else here relies on it: a sequence is a sequence, and a text a text. Attributes of items are
-    named behind their sequence; private and unknown ones may have any VR.
+    named after their sequence; private and unknown ones may have any VR.
     """
     return tuple(_misread(dataset, "", 0))
 

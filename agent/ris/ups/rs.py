@@ -202,7 +202,7 @@ def _ae_title(given: str) -> str:
 
 
 def _only_name(request: Request) -> str:
-    """A UID that stands alone behind the question mark, as the standard writes it: `/workitems?1.2.3`."""
+    """A UID that stands alone after the question mark, as the standard writes it: `/workitems?1.2.3`."""
     names = [name for name, value in request.query_params.multi_items() if not value]
     return names[0] if len(names) == 1 and names[0].replace(".", "").isdigit() else ""
 

@@ -10,11 +10,11 @@ import re
 from model.findings.spans import Marked, Span
 
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_REACH = 7  # words behind the cue
+_REACH = 7  # words after the cue
 
 
 def says_other_film(marked: Marked, cue: Span) -> bool:
-    """Whether a denial behind a mention speaks of an earlier film, or of one view of two."""
+    """Whether a denial after a mention speaks of an earlier film, or of one view of two."""
     return is_of_prior(marked, cue) or _is_of_one_view(marked, cue)
 
 
@@ -53,7 +53,7 @@ def _is_of_one_view(marked: Marked, cue: Span) -> bool:
 
 
 def _behind(marked: Marked, cue: Span) -> tuple[str, ...]:
-    """The words behind a cue up to the end of its phrase."""
+    """The words after a cue up to the end of its phrase."""
     found: list[str] = []
     for word in marked.words[cue.end : cue.end + _REACH]:
         if (

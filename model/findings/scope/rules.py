@@ -68,12 +68,12 @@ def context_of(
 
 
 def asked_for(case: MentionCase) -> MentionContext | None:
-    """What is only asked for or advised is no finding, whatever else is said of it."""
+    """What is only asked for or recommended is no finding, whatever else is said of it."""
     return _first_of(case, "hypothetical", "asked-for")
 
 
 def once_so(case: MentionCase) -> MentionContext | None:
-    """What was once so is no finding of this study."""
+    """What was true at an earlier time is no finding of this study."""
     gone = any(s.kind == "negated" and not s.forward for s in case.governing) or _compared(case)
     for scope in case.governing:
         if scope.kind == "historical" and not (gone and scope.cue.key == EARLIER_FILM):
@@ -117,7 +117,7 @@ def denied_purpose(case: MentionCase) -> MentionContext | None:
 
 
 def verdict(case: MentionCase) -> MentionContext | None:
-    """A denial behind settles what an adjective before left open: "the queried nodule is not seen"."""
+    """A later denial settles what an earlier adjective left open: "the queried nodule is not seen"."""
     open_ = [s for s in case.governing if s.kind == "uncertain" and s.forward]
     doubted = any(case.marked.text(s.cue) in case.marked.pack.words["single_hedges"] for s in open_)
     denial = next((s for s in case.governing if s.kind == "negated" and not s.forward), None)
@@ -127,7 +127,7 @@ def verdict(case: MentionCase) -> MentionContext | None:
 
 
 def reopened(case: MentionCase) -> MentionContext | None:
-    """A hedge behind a denial outweighs it: "is not seen but cannot be excluded"."""
+    """A hedge that follows a denial outweighs it: "is not seen but cannot be excluded"."""
     denials = [s for s in case.governing if s.kind == "negated"]
     for hedge in (s for s in case.governing if s.kind == "uncertain" and not s.forward):
         for denial in denials:
@@ -161,7 +161,7 @@ def denied_end(case: MentionCase) -> MentionContext | None:
 
 
 def nearest_cue(case: MentionCase) -> MentionContext | None:
-    """Of the cues that govern a mention the nearest decides."""
+    """The nearest of the cues that govern a mention decides."""
     nearest = _nearest(case)
     if nearest is None:
         return None
@@ -186,7 +186,7 @@ RULES: tuple[tuple[Rule, frozenset[str]], ...] = (
 
 
 def _is_new_clause(case: MentionCase, hedge: Scope) -> bool:
-    """Whether a clause ends between a mention and a hedge behind it."""
+    """Whether a clause ends between a mention and a hedge after it."""
     return any(
         c.kind == "end" and case.mention.end <= c.start < hedge.cue.start
         for c in case.marked.cues
@@ -205,7 +205,7 @@ def _nearest(case: MentionCase) -> Scope | None:
 
 
 def _denies_hedge(case: MentionCase, denial: Scope, hedge: Scope) -> bool:
-    """Whether a hedge stands under a denial, with no finding between that is more than its reason."""
+    """Whether a hedge is governed by a denial, with no finding between that is more than its reason."""
     if not denial.forward:
         return False
     if not hedge.forward:

@@ -9,7 +9,7 @@ from model.findings.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Tokens [start, end) that a cue governs; `forward` if they stand behind it."""
+    """Tokens [start, end) that a cue governs; `forward` if they follow it."""
 
     cue: Span
     kind: str

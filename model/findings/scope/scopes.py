@@ -1,7 +1,7 @@
 """What a cue governs: the scope of denying, hedging, historical and hypothetical words in a sentence.
 
-After the idea of ConText (Harkema, Dowling, Thornblade and Chapman, 2009): a cue governs what stands
-before or behind it until its scope ends. Ours adds where a list ends ("no effusion, small nodule" but
+Based on ConText (Harkema, Dowling, Thornblade and Chapman, 2009): a cue governs what precedes or
+follows it until its scope ends. In addition we determine where a list ends ("no effusion, small nodule" but
 "no effusion, nodule or mass") and verbs that bound a scope to the left.
 """
 
@@ -98,7 +98,7 @@ def _goes_on(marked: Marked, cue: Span) -> bool:
 
 
 def _postposed(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
-    """Whether a cue that may stand on either side stands behind what it governs."""
+    """Whether a cue that may stand on either side follows what it governs."""
     text, words = marked.text(cue), marked.words
     follows = cue.end < len(words) and words[cue.end] not in (",", ";", ".", ")", "/", "(")
     behind = any(cue.end <= m.start <= cue.end + 6 for m in mentions) and follows
@@ -139,7 +139,7 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
 
 
 def _begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
-    """ "No effusion mild cardiomegaly": a graded or sided finding behind another, with nothing between."""
+    """ "No effusion mild cardiomegaly": a graded or sided finding after another, with nothing between."""
     if not any(m.end == index for m in mentions):
         return False
     if any(m.start == index and m.kind == "statement" for m in mentions):
@@ -155,7 +155,7 @@ def _begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bo
 
 
 def _behind_lead(marked: Marked, cue: Span) -> int:
-    """Where what a cue governs may begin: of "negative for the following: effusion" behind the colon."""
+    """Where what a cue governs may begin: of "negative for the following: effusion" after the colon."""
     index = cue.end
     while index < len(marked.words) and marked.words[index] in marked.pack.words["leads"]:
         index += 1
@@ -174,7 +174,7 @@ def _begins_normal_part(marked: Marked, index: int, mentions: Sequence[Span]) ->
 
 
 def _list_ends(marked: Marked, cue: Span, index: int) -> bool:
-    """Whether a new statement begins behind the comma or conjunction at `index`."""
+    """Whether a new statement begins after the comma or conjunction at `index`."""
     words, pack = marked.words, marked.pack.words
     following = index + 1
     while following < len(words) and (words[following] in pack["and"] or words[following] == "then"):
@@ -203,7 +203,7 @@ def _rest_of_clause(marked: Marked, start: int) -> Sequence[str]:
 
 
 def _has_verb_first(marked: Marked, rest: Sequence[str]) -> bool:
-    """Whether a verb stands before the list goes on: ", the heart is enlarged or …"."""
+    """Whether a verb occurs before the list goes on: ", the heart is enlarged or …"."""
     pack = marked.pack.words
     for word in rest:
         if word in pack["alternatives"]:
@@ -219,7 +219,7 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
     if marked.text(cue) in pack["between"]:  # not the finding before "…, ARDS versus edema"
         near = [m.start for m in mentions if m.end <= cue.start and "," not in words[m.end : cue.start - 1]]
         return max(near, default=cue.start)
-    if {":", "("} & set(words[max(0, cue.start - 1) : cue.end]):  # an answer governs what it stands behind
+    if {":", "("} & set(words[max(0, cue.start - 1) : cue.end]):  # an answer governs what it follows
         return _label_start(marked, cue, mentions)
     parting = pack["and"] | pack["with"] | {","}
     passed_mention = False
@@ -294,7 +294,7 @@ def _is_of_several(marked: Marked, index: int, cue: Span) -> bool:
 
 
 def _is_described(marked: Marked, index: int, cue: Span, mentions: Sequence[Span]) -> bool:
-    """Whether what stands before a comma is described, and so no item of a list that a cue governs.
+    """Whether what precedes a comma is described, and so no item of a list that a cue governs.
 
     "Small effusion, pneumothorax absent"; but "effusion, pneumothorax absent".
     """

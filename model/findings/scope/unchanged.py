@@ -8,7 +8,7 @@ _LONGEST = 14  # words that such a list has between two of its items
 
 
 def is_unchanged(marked: Marked, mention: Span) -> bool:
-    """Whether a mention stands in the list behind "no change in"."""
+    """Whether a mention is in the list after "no change in"."""
     pack = marked.pack.words
     for cue in marked.cues:
         if cue.kind != "pseudo" or cue.end > mention.start or mention.start - cue.end > _LONGEST:

@@ -1,6 +1,6 @@
-"""Answers that stand behind their item: "effusion present, pneumothorax absent", "pneumothorax? no".
+"""Answers that follow their item: "effusion present, pneumothorax absent", "pneumothorax? no".
 
-Such an answer is of its own item alone. It gets the colon of a form before it, and a stop behind it.
+Such an answer is of its own item alone. It gets the colon of a form before it, and a stop after it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def is_answer(marked: Marked) -> bool:
 
 
 def _verdict_at(marked: Marked, index: int) -> int:
-    """How many words from a place on are only what is said behind a finding, up to a sign or the end."""
+    """How many words from a place on are only what is said after a finding, up to a sign or the end."""
     covered = {i for c in marked.cues if c.kind.startswith("after:") for i in range(c.start, c.end)}
     covered |= {i for i, word in enumerate(marked.words) if word in marked.pack.words["pronouns"]}
     end = next((i for i in range(index, len(marked.words)) if marked.words[i] in _SIGNS), len(marked.words))
@@ -75,13 +75,13 @@ def _verdict_at(marked: Marked, index: int) -> int:
 
 
 def _before_verdict(marked: Marked, index: int) -> int:
-    """How many words stand before the cue itself: the name of the one who answers, a pronoun, a colon."""
+    """How many words precede the cue itself: the name of the one who answers, a pronoun, a colon."""
     first = min(c.start for c in marked.cues if c.kind.startswith("after:") and c.start >= index)
     return first + (marked.words[first] == ":") - index
 
 
 def _answer_at(marked: Marked, index: int) -> int:
-    """How many words at a place are an answer with a sign, a conjunction or nothing behind it."""
+    """How many words at a place are an answer with a sign, a conjunction or nothing after it."""
     length = _longest(marked.words[index : index + 4], marked.pack)
     behind = marked.words[index + length : index + length + 1]
     ends = not behind or behind[0] in _SIGNS or behind[0] in marked.pack.words["and"]

@@ -42,7 +42,7 @@ def without_former_side(marked: Marked) -> list[Token] | None:
         if begin >= 0:
             to = (
                 marked.words[begin] == "from"
-            )  # "from the left to the right": the side behind "to" is the finding's
+            )  # "from the left to the right": the side after "to" is the finding's
             return [*marked.tokens[:begin], *marked.tokens[side.end + to :]]
     return None
 
@@ -64,7 +64,7 @@ def _begin_of_former(marked: Marked, side: Span) -> int:
 
 
 def _stands_beside(marked: Marked, negation: int) -> bool:
-    """ "Left but not right effusion": the other side stands before the denial, the finding behind both."""
+    """ "Left but not right effusion": the other side precedes the denial, the finding after both."""
     at = negation
     while at and marked.words[at - 1] in marked.pack.words["walls"] | marked.pack.words["and"] | {","}:
         at -= 1

@@ -53,14 +53,14 @@ def _parting(marked: Marked) -> frozenset[str]:
 
 
 def _segments(marked: Marked) -> list[tuple[int, int]]:
-    """Stretches between signs and conjunctions; each sign begins the stretch behind it."""
+    """Stretches between signs and conjunctions; each sign begins the stretch after it."""
     parting = _parting(marked)
     cuts = [i for i, word in enumerate(marked.words) if word in parting and i]
     return [*zip([0, *cuts], [*cuts, len(marked.words)], strict=True)]
 
 
 def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> list[Token] | None:
-    """A segment with its subject behind its side; None if it is none that lacks one."""
+    """A segment with its subject after its side; None if it is none that lacks one."""
     if subject is None or any(start <= t.start < end for t in (*marked.terms, *marked.places)):
         return None
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
@@ -135,5 +135,5 @@ def _stop(token: Token) -> Token:
 
 
 def _word(at: Token, word: str) -> Token:
-    """A word that was not said, at the place of the token that it stands before."""
+    """A word that was not said, at the place of the token that it precedes."""
     return Token(word, at.start, at.start)

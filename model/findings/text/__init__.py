@@ -1,1 +1,1 @@
-"""From the characters of a report to its sentences and tokens: what stands before any reading."""
+"""From the characters of a report to its sentences and tokens: what precedes any reading."""

@@ -1,9 +1,9 @@
-"""The characters of a report as they are read, each with its place in the original text.
+"""Normalisation of a report's characters, each with its position in the original text.
 
 Reports come out of HL7 messages, web pages and word processors: with escapes and tags for line ends,
 typographic quotation marks, full-width letters, ligatures, letters of other scripts that look like
-Latin ones, and characters that are not seen at all. They are made plain before anything is read.
-Evidence still points into the original: every plain character knows where it came from.
+Latin ones, and invisible characters. They are normalised before anything is read. Evidence still refers to
+the original text: the origin of every normalised character is kept.
 
 Source: HL7 v2 chapter 2.7 (escape sequences); Unicode Standard Annex 15 (NFKC), Technical Standard 39
 (confusable characters).
@@ -114,7 +114,7 @@ def _unescaped(found: str) -> str:
 
 
 def _character(character: str) -> str:
-    """One character made plain: none for what is not seen, several for a ligature."""
+    """One character normalised: none for an invisible one, several for a ligature."""
     if character in _PLAIN:
         return _PLAIN[character]
     category = unicodedata.category(character)

@@ -1,4 +1,4 @@
-"""Choices of a template that nobody made: "[no/small] effusion", "Effusion: Y/N", "heart [normal/enlarged]".
+"""Open choices of a template: "[no/small] effusion", "Effusion: Y/N", "heart [normal/enlarged]".
 
 What such a sentence states is not known. It is reported, never guessed. A choice of sides or grades alone
 leaves the finding itself stated; only the choice is not read.

@@ -1,4 +1,4 @@
-"""Words that lost the space between them, as in text that went through a form or a fax: "pleuraleffusion"."""
+"""Words that lost the space between them, as in text from a form or a fax: "pleuraleffusion"."""
 
 from __future__ import annotations
 

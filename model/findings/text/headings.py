@@ -1,4 +1,4 @@
-"""Headings of a report: where they stand, and the one decision that each of them is.
+"""Headings of a report: where they are, and the one decision that each of them is.
 
 A name is looked up in the pack's list; a name with one wrong letter counts as the right one; else the
 words of the name decide ("CLINICAL HX", "Brief history of present illness"). A name that nobody knows is
@@ -16,7 +16,7 @@ from typing import Literal
 
 # findings, conclusion, addendum: read. history, skip: state nothing. label: one sentence states nothing
 # (comparison, technique), then the report goes on. part: a part of the body, read with its name.
-# diagnosis: a conclusion behind the findings, a reason for the examination before them.
+# diagnosis: a conclusion after the findings, a reason for the examination before them.
 Kind = Literal["findings", "conclusion", "addendum", "history", "skip", "label", "part", "diagnosis"]
 READ: frozenset[Kind] = frozenset(("findings", "conclusion", "addendum"))
 
@@ -29,7 +29,7 @@ _BRACKET = re.compile(r"\([^()\n]{0,40}\)\s*$")
 _SEPARATOR = re.compile(r"[ \t]{0,20}(?::(?!\d)|=|[-|]+(?=[ \t])|\t|(?=\n)|$)")
 _GAP = re.compile(r"[ \t]|[.:|=\t-](?=\s|$)|$")
 _PUNCTUATION = re.compile(r"[^\w/&]+")
-# Where a sentence may begin: at a line, or behind a stop.
+# Where a sentence may begin: at a line, or after a stop.
 _START = re.compile(
     r"(?:^|(?<=[\s.;!?>]))(?:^|(?<=\n)|(?<=[.;!?\"]\s)|(?<=[.;!?>])(?=[A-Z])|(?<=\s\s)|(?<=\t))(?=[^\W\d_]|[(*#\d_=>~])"
 )
@@ -104,7 +104,7 @@ def _labelled(text: str, at: int, label: str, vocabulary: HeadingWords, *, whole
 
 
 def _at_starts(text: str, vocabulary: HeadingWords) -> Iterator[Heading]:
-    """Headings that fill a line, stand before a dash, or need no sign at all."""
+    """Headings that fill a line, precede a dash, or need no sign at all."""
     by_first_word = _by_first_word(vocabulary)
     for match in _START.finditer(text):
         begin = match.start()

@@ -1,4 +1,4 @@
-"""Signs that stand for a colon behind a label: "Lungs - clear", "Pleura | no effusion", "PTX......NO"."""
+"""Signs that stand for a colon after a label: "Lungs - clear", "Pleura | no effusion", "PTX......NO"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLON, _COMMA = ":", ","
 
 
 def labelled(tokens: Sequence[Token]) -> list[Token]:
-    """The tokens with each such sign as a colon, or as a comma where no label stands before it."""
+    """The tokens with each such sign as a colon, or as a comma where no label precedes it."""
     found: list[Token] = []
     for index, token in enumerate(tokens):
         word = token.word
@@ -48,7 +48,7 @@ def with_signs(tokens: Sequence[Token], denial: str) -> list[Token]:
 
 
 def _stands_before(tokens: Sequence[Token], index: int, sign: str) -> bool:
-    """Whether a sign opens an item: at the beginning or behind a sign, with a word behind it."""
+    """Whether a sign opens an item: at the beginning or after a sign, with a word after it."""
     if tokens[index].word != sign or index + 1 == len(tokens) or not tokens[index + 1].word.isalpha():
         return False
     return index == 0 or tokens[index - 1].word in (",", ";", "|")

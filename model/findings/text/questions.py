@@ -14,7 +14,7 @@ _NEAR = 12  # characters between a question and its answer
 def with_answers(
     text: str, sentences: Sequence[Sentence], is_answer: Callable[[str], bool]
 ) -> list[Sentence]:
-    """The sentences, each question joined with the answer behind it. is_answer: whether a text is one."""
+    """The sentences, each question joined with the answer after it. is_answer: whether a text is one."""
     found: list[Sentence] = []
     for sentence in sentences:
         if found and _follows(found[-1], sentence) and is_answer(sentence.text):
@@ -31,7 +31,7 @@ def with_answers(
 
 
 def _follows(question: Sentence, sentence: Sentence) -> bool:
-    """Whether a sentence stands directly behind a question, and is short and none itself."""
+    """Whether a sentence directly follows a question, and is short and none itself."""
     return (
         question.text.endswith("?")
         and sentence.start - question.end <= _NEAR

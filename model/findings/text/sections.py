@@ -1,7 +1,7 @@
 """Which stretches of a report can state findings.
 
 History, requests, recommendations and signatures state none. Comparison and technique are one sentence, then
-the report goes on. A report that has no heading for its body goes on behind the line of its history.
+the report goes on. A report that has no heading for its body goes on after the line of its history.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from model.findings.text.headings import READ, Heading, HeadingWords, Kind, head
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """`text[start:end]` with the decision of its heading; `named` is the heading that stands before it."""
+    """`text[start:end]` with the decision of its heading; `named` is the heading that precedes it."""
 
     start: int
     end: int
@@ -52,7 +52,7 @@ def sections_of(text: str, words: HeadingWords, openers: re.Pattern[str]) -> tup
 
 
 def _settled(heading: Heading, headings: Sequence[Heading], index: int) -> Kind:
-    """A diagnosis is the conclusion behind findings, and the reason of the request before them."""
+    """A diagnosis is the conclusion after findings, and the reason of the request before them."""
     if heading.kind != "diagnosis":
         return heading.kind
     before = any(h.kind in READ or h.kind == "part" for h in headings[:index])
@@ -61,7 +61,7 @@ def _settled(heading: Heading, headings: Sequence[Heading], index: int) -> Kind:
 
 
 def _preamble(text: str, headings: Sequence[Heading]) -> Iterator[Section]:
-    """What stands before the first heading: a title or a history where a heading for the findings follows."""
+    """What precedes the first heading: a title or a history where a heading for the findings follows."""
     end = headings[0].start
     titled = headings[0].kind == "findings" and _ASKED.search(text, 0, end) is not None
     yield Section(start=0, end=end, kind="history" if titled else "findings", read=not titled)
@@ -77,7 +77,7 @@ _ASKED = re.compile(
 def _unread(
     text: str, heading: Heading, end: int, kind: Kind, body_follows: bool, openers: re.Pattern[str]
 ) -> Iterator[Section]:
-    """The section that states nothing, and what is read behind it."""
+    """The section that states nothing, and what is read after it."""
     cut = end if body_follows else _resumes(text, heading.end, end, kind, openers)
     yield Section(start=heading.end, end=cut, kind=kind, read=False, named=heading.name)
     if cut < end:
@@ -85,7 +85,7 @@ def _unread(
 
 
 def _resumes(text: str, start: int, end: int, kind: Kind, openers: re.Pattern[str]) -> int:
-    """Where the report goes on behind what its heading names; `end` if it does not."""
+    """Where the report goes on after what its heading names; `end` if it does not."""
     first = _FIRST.search(text, start, end)
     if first is None:
         return end
@@ -106,7 +106,7 @@ def _resumes(text: str, start: int, end: int, kind: Kind, openers: re.Pattern[st
 
 
 def _begins_body(text: str, at: int) -> bool:
-    """Whether a line behind a history is a new statement, not the history going on."""
+    """Whether a line after a history is a new statement, not the history going on."""
     line = text[at : at + 200].split("\n", 1)[0]
     return line[0].isupper() and not _ASKED.search(line) and "?" not in line
 

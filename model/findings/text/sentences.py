@@ -15,10 +15,10 @@ MAX_SENTENCE = 800  # characters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """`text[start:end]` of the report, stripped; `impression` whether it stands in the conclusion.
+    """`text[start:end]` of the report, stripped; `impression` whether it is in the conclusion.
 
     dropped: stretches of the report that belong to boxes which are not ticked. label: the label of an
-    earlier sentence of its line ("LEFT LUNG:") under which this one stands. lead: the words of the line
+    earlier sentence of its line ("LEFT LUNG:") that applies to this one. lead: the words of the line
     above a list ("No evidence of") that each of its items goes on from.
     """
 
@@ -153,7 +153,7 @@ def _is_abbreviation(text: str, begin: int, boundary: re.Match[str]) -> bool:
 
 
 def _portions(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:
-    """Cut what no radiologist says in one breath at white space, so that reading stays linear."""
+    """Split overlong sentences at white space, so that reading takes linear time."""
     while right - left > MAX_SENTENCE:
         cut = max(
             text.rfind(" ", left + 1, left + MAX_SENTENCE), text.rfind("\n", left + 1, left + MAX_SENTENCE)

@@ -1,7 +1,7 @@
-"""Words of a sentence, each with its place: what phrases are matched on.
+"""The words of a sentence with their positions, on which phrases are matched.
 
-A token is a word, a number, a contracted negation ("n't") or a sign. Hyphens inside words part them, so that
-"right-sided" and "right sided" are one. A Chinese character is a token of its own: Chinese writes no
+A token is a word, a number, a contracted negation ("n't") or a sign. Hyphens inside words separate them, so
+that "right-sided" and "right sided" are one. A Chinese character is a token of its own: Chinese writes no
 spaces, and phrases find their own length.
 """
 
@@ -29,7 +29,7 @@ _NOISE = re.compile(r"x{4,}", re.IGNORECASE)
 class Token(NamedTuple):
     """`word` in lower case, as it was written at [start, end) of the text that was cut.
 
-    A tuple and no dataclass: a report makes thousands of them, and a tuple is made in half the time.
+    A tuple instead of a dataclass: a report has thousands of tokens, and a tuple takes half the time.
     """
 
     word: str
@@ -64,7 +64,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def expanded(tokens: Iterable[Token], shorthand: Shorthand) -> list[Token]:
-    """The tokens with shorthand written out; what it stands for has the place of the shorthand."""
+    """The tokens with shorthand written out; the words it stands for have the place of the shorthand."""
     listed = list(tokens)
     found: list[Token] = []
     index = 0
