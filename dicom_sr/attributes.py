@@ -73,7 +73,7 @@ def number(dataset: Dataset, keyword: Attribute) -> float | None:
 
 
 def numbers(dataset: Dataset, keyword: Attribute) -> tuple[float, ...]:
-    """Return the values of a numeric attribute; empty where it is absent or one of them is no number."""
+    """Return the values of a numeric attribute; empty where it is absent or one of them is not a number."""
     value = _value(dataset, keyword)
     if value is None or isinstance(value, Sequence):
         return ()
@@ -93,7 +93,7 @@ def integer(dataset: Dataset, keyword: Attribute) -> int | None:
 
 
 def integers(dataset: Dataset, keyword: Attribute) -> tuple[int, ...]:
-    """Return the values of an attribute that counts; empty where it is absent or one is no whole number."""
+    """Return the values of an integer attribute; empty where it is absent or one is not an integer."""
     found = numbers(dataset, keyword)
     return tuple(int(one) for one in found) if all(one == int(one) for one in found) else ()
 

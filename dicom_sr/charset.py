@@ -103,7 +103,7 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
     """One text element of an image as clean Unicode; empty where absent.
 
     Multiple values are joined with a backslash, as in the file. Control characters are dropped. A value of a
-    sequence, a binary number or other bytes is no text, and counts as absent.
+    sequence, a binary number or other bytes is not text, and counts as absent.
     """
     element = dataset.get_item(keyword_tag)
     if element is None or element.value is None or not _is_text(element):

@@ -108,10 +108,10 @@ def statement(group: Any) -> Statement:
     """Return what one measurement group states.
 
     Raises:
-        ValueError: it is no TID 1501 group, has not one finding site, or answers a question twice.
+        ValueError: it is not a TID 1501 group, has not one finding site, or answers a question twice.
     """
     if code_key(group.name) != code_key(codes.MEASUREMENT_GROUP) or group.template_id not in (None, "1501"):
-        raise ValueError("an item of Imaging Measurements is no TID 1501 group")
+        raise ValueError("an item of Imaging Measurements is not a TID 1501 group")
     sites, findings, answers = [], [], []
     for item in _coded(group):
         name, relationship = code_key(item.name), item.RelationshipType

@@ -52,7 +52,7 @@ def build_key_images(report: Dataset, outcome: Outcome, *, font: Path | None = N
         font: not used; the other views of a document take one.
 
     Raises:
-        NotStructuredReportError: it is no Structured Report.
+        NotStructuredReportError: it is not a Structured Report.
         ContentError: the outcome does not fit the document.
     """
     sheet = sheet_of(report, outcome)

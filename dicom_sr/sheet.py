@@ -56,7 +56,7 @@ def sheet_of(report: Dataset, outcome: Outcome) -> Sheet:
     """Return what the pages of a document B show; `outcome` is what has become of the draft.
 
     Raises:
-        NotStructuredReportError: it is no Structured Report.
+        NotStructuredReportError: it is not a Structured Report.
         ContentError: the outcome says verified and the document does not, or the other way round.
     """
     require_document(report)
@@ -111,7 +111,7 @@ def spoken_name(person_name: str) -> str:
 
 
 def spoken_date(value: str) -> str:
-    """Return a DA value in the form 2026-01-31; as it is where it is no date."""
+    """Return a DA value in the form 2026-01-31; as it is where it is not a date."""
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 and value.isdigit() else value
 
 

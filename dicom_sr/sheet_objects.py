@@ -66,7 +66,7 @@ def build_pdf(report: Dataset, outcome: Outcome, *, font: Path | None = None) ->
         font: a TrueType file with the text's characters; None for the shipped one (Latin-1).
 
     Raises:
-        NotStructuredReportError: it is no Structured Report.
+        NotStructuredReportError: it is not a Structured Report.
         ContentError: the font cannot be read, or the outcome does not fit the document.
     """
     sheet = sheet_of(report, outcome)

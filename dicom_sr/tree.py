@@ -21,7 +21,7 @@ def require_document(dataset: Dataset) -> None:
         NotStructuredReportError: the object has no content tree.
     """
     if "ValueType" not in dataset and "ContentSequence" not in dataset:
-        raise NotStructuredReportError("the object has no content tree: it is no Structured Report")
+        raise NotStructuredReportError("the object has no content tree: it is not a Structured Report")
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:

@@ -52,7 +52,7 @@ def validate(
     """
     dataset = _parsed(document) if isinstance(document, bytes) else document
     if dataset is None:
-        return (Problem(code="unreadable", where="file", text="is no DICOM file that can be read"),)
+        return (Problem(code="unreadable", where="file", text="is not a DICOM file that can be read"),)
     return tuple(_problems(dataset, sources, demonstration))
 
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong in `model`, as one tree: each error has a stable code and says what to do."""
+"""The exception tree of `model`: each error has a stable code and says what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CheckpointError(ModelError):
 
 
 class DeviceError(ModelError):
-    """The device that was asked for is not there. Ask for `auto` or `cpu`, or repair the driver."""
+    """The requested device is not available. Use `auto` or `cpu`, or repair the driver."""
 
     code = "device"
 

@@ -1,4 +1,4 @@
-"""The configuration: whether it is right, and what is in force."""
+"""The configuration: its check, and the settings in force."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def config_check(config: ConfigOption = None) -> None:
     from agent.commands.configuration.check import check
 
     check(config_file(config), strict=True)
-    print("the configuration is right")
+    print("the configuration is valid")
 
 
 def config_show(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -65,7 +65,7 @@ def run(
 ) -> None:
     """Ask and retrieve what is planned, within the budget of the settings, until it is done.
 
-    Start it again after any interruption: it goes on where it was.
+    Start it again after any interruption: it continues where it stopped.
     """
     from agent.foundation.backfill_errors import BackfillNotReady
     from agent.retrieve.backfill.progress import read_progress
@@ -100,7 +100,7 @@ def stop(
         bool, typer.Option("--drop", help="Also give up what is still to be asked for and retrieved.")
     ] = False,
 ) -> None:
-    """Stop the backfill after the studies that are being retrieved; `backfill run` goes on."""
+    """Stop the backfill after the studies that are being retrieved; `backfill run` continues it."""
     from agent.retrieve.backfill.planning import stop as stop_all
 
     dropped = stop_all(database_of(settings_of(config)), drop=drop)
@@ -117,7 +117,7 @@ def _rehearse(settings: Any, slices: Any) -> dict[str, Any]:
     from agent.retrieve.backfill.rehearsal import rehearse
 
     if settings.archive is None:
-        raise BackfillNotReady("set `archive`: it is the one that is asked")
+        raise BackfillNotReady("set `archive`, the archive to query")
     counted: Counter[str] = rehearse(
         settings, DatedArchive(settings.archive, settings.backfill, None), slices
     )

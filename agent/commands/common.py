@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("config.yaml")
 ERROR_STATUS = 2
 UNEXPECTED_STATUS = 70  # EX_SOFTWARE
-PIPE_WIDTH = 200  # columns where the output is no terminal
+PIPE_WIDTH = 200  # columns where the output is not a terminal
 DEBUG_VARIABLE = "ECHO_AGENT_DEBUG"
 
 ConfigOption = Annotated[

@@ -119,7 +119,7 @@ def _contents(session: Session, study_id: int) -> list[str]:
 
 
 def _on_lines(text: str) -> str:
-    """A draft's two headings stand in one line; a report's stand at the beginning of theirs."""
+    """A draft's two headings are on one line; those of a report begin their lines."""
     return text.replace("Impression:", "\nImpression:").replace("Findings:", "\nFindings:")
 
 

@@ -27,9 +27,9 @@ def db_upgrade(config: ConfigOption = None) -> None:
     if done.before == done.after:
         print(f"the database is up to date (revision {done.after})")
     else:
-        print(f"the database went from revision {done.before or 'none'} to {done.after}")
+        print(f"the database was upgraded from revision {done.before or 'none'} to {done.after}")
     if done.backup is not None:
-        print(f"its state before is kept in {done.backup}")
+        print(f"its previous state is saved in {done.backup}")
 
 
 def db_backup(
@@ -82,10 +82,11 @@ def db_restore(
         living = living_processes(database)
         if living:
             raise BackupFailed(
-                f"{', '.join(living)} still run: stop the service; what was killed counts as gone after 45 s"
+                f"still running: {', '.join(living)}; stop the service (a killed process counts as stopped "
+                "after 45 s)"
             )
     if not yes:
-        typer.confirm("All that came since the backup will be gone from the database. Go on?", abort=True)
+        typer.confirm("Everything entered since the backup will be lost. Continue?", abort=True)
     restore(database, file)
     make_private(settings)
-    print(f"the database is that of {file}; `echo-agent db upgrade` brings it to this version")
+    print(f"the database was restored from {file}; `echo-agent db upgrade` brings it to this version")

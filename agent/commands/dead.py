@@ -84,7 +84,7 @@ def dead_retry(
     from agent.queue import operator
 
     if not jobs and not everything:
-        raise typer.BadParameter("name jobs, or say --all")
+        raise typer.BadParameter("name jobs, or use --all")
     context = operator_context_of(settings_of(config))
     numbers = jobs or [line.job_id for line in _stopped(context.database, code, 10_000)]
     failed = 0

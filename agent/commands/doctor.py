@@ -34,7 +34,7 @@ from model.errors import ModelError
 CLOCK_SKEW_S = 5.0
 # A certificate that ends sooner than this (days) is to be renewed now.
 RENEW_DAYS = 30
-# A PACS that needs longer (s) for a C-ECHO is as good as gone.
+# A PACS that needs longer (s) for a C-ECHO counts as unavailable.
 ECHO_WITHIN_S = 5.0
 
 

@@ -61,7 +61,7 @@ def messages_found(database: Database) -> Found:
 def receiver_found(destination: DestinationSettings, within_s: float) -> Found:
     """Whether a receiver of HL7 accepts a connection; a message would leave a trace.
 
-    It is sent the start of a frame that never ends, which is no message. A receiver keeps silent then.
+    It is sent the start of a frame that never ends, which is not a message. A receiver keeps silent then.
     """
     from agent.network.port_probe import HL7_OPENING, PortState, probe_port
     from agent.network.tcp_client import reachable

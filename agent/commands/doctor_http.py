@@ -55,7 +55,7 @@ def stow_found(destination: DestinationSettings, within_s: float) -> Found:
 
 
 def at_url(url: str | None, within_s: float) -> Found | None:
-    """Return what is at the port of a web address if it is no web server; None if it is one."""
+    """Return what is at the port of a web address if it is not a web server; None if it is one."""
     from requests.utils import get_environ_proxies
 
     # What is behind a proxy can only be asked through it.

@@ -33,7 +33,7 @@ from dicom_sr.values import Algorithm, DocumentPair, SourceStudy
 
 PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER = "ECHO-AGENT^TEST OBJECT", "ECHO-AGENT-TEST", "ECHO-TEST"
 TEXT = "TEST OBJECT of `echo-agent doctor`. This is not a patient. Delete it."
-# An archive may need so long (s) to list what it has taken.
+# An archive may need this long (s) to list what it has stored.
 LISTED_WITHIN_S = 10.0
 _ASK_AGAIN_S = 0.5
 
@@ -87,7 +87,7 @@ _ALGORITHM = Algorithm(
 
 
 def _test_image(now: datetime) -> Dataset:
-    """Return the header of an image that there is not, so that the documents have a study to stand in."""
+    """Return the header of an image that does not exist, so that the documents have a study."""
     header = Dataset()
     header.SpecificCharacterSet = "ISO_IR 192"
     header.SOPClassUID, header.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid(None)

@@ -44,7 +44,7 @@ class Drafted:
 def draft_files(
     paths: Iterable[Path], settings: Settings, output: Path | None, *, clock: Clock | None = None
 ) -> tuple[Drafted, ...]:
-    """Draft every study among the files; a file that is no DICOM image fails alone.
+    """Draft every study among the files; a file that is not DICOM image fails alone.
 
     Raises:
         ModelError: the checkpoint does not load.
@@ -62,7 +62,7 @@ def draft_records(
 
     Raises:
         ModelError: the checkpoint does not load.
-        UnusableFile: a file is no DICOM image, or no study is accepted.
+        UnusableFile: a file is not DICOM image, or no study is accepted.
         AgentError, StructuredReportError: a study cannot be drafted.
     """
     groups, failed = _by_study(_files(paths))

@@ -1,4 +1,4 @@
-"""`echo-agent fhir try`: the bundle that a destination would be sent of a draft, without sending it."""
+"""`echo-agent fhir try`: the bundle that a destination would receive for a draft, without sending it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _print(bundle: dict[str, Any], problems: Sequence[str], destination: Destina
             print(f"        only if there is none: {request['ifNoneExist']}")
         said = [str(resource.get("status", "")), *_words(resource)]
         print("        " + "  ".join(part for part in said if part))
-    print(f"  {'right' if not problems else f'{len(problems)} problems'}")
+    print(f"  {'valid' if not problems else f'{len(problems)} problems'}")
     for line in problems:
         print(f"  ! {line}")
 

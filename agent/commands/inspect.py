@@ -1,4 +1,4 @@
-"""Whether this machine is right for the service, and the service's metrics."""
+"""The check of a machine for the service, and the service's metrics."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def switch(reason: ReasonOption, config: ConfigOption = None) -> None:
             to_digest=digests["challenger"],
             studies=result.studies,
         )
-    print(f"{digests['challenger'][:16]} drafts from now on; the workers load it after the studies in hand")
+    print(f"{digests['challenger'][:16]} drafts from now on; workers load it after their present studies")
 
 
 def back(reason: ReasonOption, config: ConfigOption = None) -> None:
@@ -129,7 +129,7 @@ def back(reason: ReasonOption, config: ConfigOption = None) -> None:
             to_digest=main,
             studies=None,
         )
-    print(f"{main[:16]} drafts from now on; the workers load it after the studies in hand")
+    print(f"{main[:16]} drafts from now on; workers load it after their present studies")
 
 
 def _digests(settings: Settings) -> dict[Place, str]:

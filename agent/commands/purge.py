@@ -41,7 +41,7 @@ def purge(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove image files that `retention` lets go, oldest first. Rows, drafts and documents stay."""
+    """Remove image files as the `retention` rules allow, oldest first. Rows, drafts and documents stay."""
     from functools import partial
 
     from agent.foundation.disk import free_mb

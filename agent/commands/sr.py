@@ -68,4 +68,4 @@ def _read(path: Path) -> Dataset:
     except UnreadableInstance as error:
         raise NotStructuredReportError(f"{path}: {error}") from error
     except (InvalidDicomError, EOFError, ValueError, KeyError, NotImplementedError) as error:
-        raise NotStructuredReportError(f"{path} is no DICOM file that can be read") from error
+        raise NotStructuredReportError(f"{path} is not a DICOM file that can be read") from error

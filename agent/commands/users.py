@@ -46,7 +46,7 @@ def user_disable(name: Name, config: ConfigOption = None) -> None:
     database = database_of(settings_of(config))
     set_disabled(database, name, disabled=True)
     record_command(database, "user-change", user=name, kind="disabled")
-    print(f"{name} may not sign in any longer")
+    print(f"{name} can no longer sign in")
 
 
 def user_enable(name: Name, config: ConfigOption = None) -> None:

@@ -1,6 +1,6 @@
-"""The tables of the backfill: which dates of the archive are asked for, and what became of each study found.
+"""The tables of the backfill: the dates to query in the archive, and the result for each study found.
 
-No attribute of a patient stands in them.
+They contain no patient attributes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PullState(StrEnum):
     PULLED = "PULLED"
     KNOWN = "KNOWN"  # it was here before: sent to us, or drafted
     SKIPPED = "SKIPPED"  # no image of it would be drafted, as far as the archive's attributes say
-    GONE = "GONE"  # the archive has no series of it any more
+    GONE = "GONE"  # the archive no longer has a series of it
     DEAD = "DEAD"
     DROPPED = "DROPPED"
 

@@ -116,7 +116,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     address = f"{source.resolve().as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(target)) as new:
         if not old.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
-            raise BackupFailed(f"{source} holds no database of this service")
+            raise BackupFailed(f"{source} contains no database of this service")
         old.backup(new)
         found = new.execute("PRAGMA quick_check").fetchone()
         if found != ("ok",):

@@ -1,7 +1,7 @@
 """The tables of a second model beside the main one, of the switches between them, and of calibrations.
 
-A challenger's drafts stand here and not in `drafts`, so that nothing that delivers, lists or signs a draft
-can ever meet one.
+A challenger's drafts are stored here and not in `drafts`, so that no code that delivers, lists or signs
+drafts can ever see one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Enters signed reports: once each, whoever brings them."""
+"""Enters signed reports, each once, whatever their source."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class Job(Base):
     site: Mapped[str] = mapped_column(String(64), default="", server_default="")
     due_at: Mapped[datetime | None]
     force_at: Mapped[datetime | None]
-    # True when force_at passed before the study had gone quiet.
+    # True when force_at passed before the study was quiet.
     incomplete: Mapped[bool] = mapped_column(Boolean, default=False)
     run_after: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(Integer, default=0)

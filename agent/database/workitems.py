@@ -126,7 +126,7 @@ class UpsClaim(Base):
     state: Mapped[str] = mapped_column(String(16))
     study_instance_uid: Mapped[str] = mapped_column(String(64), default="")
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
-    # The last progress (%) that the manager was told.
+    # The last progress (%) that was reported to the manager.
     progress: Mapped[int] = mapped_column(Integer, default=0)
     code: Mapped[str | None] = mapped_column(String(64))
     # The workitem as it was claimed, as DICOM JSON.

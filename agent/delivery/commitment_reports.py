@@ -147,7 +147,7 @@ def _read(event: evt.Event) -> CommitmentReport:
         for item in information.get("FailedSOPSequence") or ():
             # An unreadable reason is still a failure: 0110, processing failure.
             answers[_key(item)] = failure_reason(integer(item, "FailureReason") or 0x0110)
-    # Outermost for foreign bytes: pydicom may raise anything, and the peer must be told # that its report
+    # Outermost for foreign bytes: pydicom may raise anything, and the peer must be told that its report
     # cannot be read, not that we have failed.
     except Exception as error:
         raise _Refused(ReportStatus.INVALID_ARGUMENT, "report-unreadable") from error

@@ -66,7 +66,7 @@ def request(
 def overdue(
     database: Database, destination: str, *, hold_s: float, asked: bool = True, limit: int = LIMIT
 ) -> tuple[CommitmentItem, ...]:
-    """Claim the documents whose report is overdue; nobody else claims them for `hold_s` seconds.
+    """Claim the documents whose report is overdue; no other process claims them for `hold_s` seconds.
 
     With `asked=False`: the due documents of a destination that accepts no requests, each counted as an
     attempt.

@@ -38,7 +38,7 @@ class RetryPolicy:
         return chance * self.ceiling_s(attempt)
 
     def long_wait_s(self, attempt: int, chance: float) -> float:
-        """Return how long (s) to wait where a short wait helps nobody: at least half of the ceiling."""
+        """Return how long (s) to wait where a short wait is useless: at least half of the ceiling."""
         return (1.0 + chance) / 2.0 * self.ceiling_s(attempt)
 
 

@@ -1,4 +1,4 @@
-"""Identifier systems of FHIR by which resources of ours and of DICOM are known."""
+"""FHIR identifier systems of our own resources and of DICOM."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Parts:
         raises then.
 
         Raises:
-            BodyRefused: the body is no multipart body, or a part is too long or of another media type.
+            BodyRefused: the body is not a multipart body, or a part is too long or of another media type.
         """
         self.check()
         try:

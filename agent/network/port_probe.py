@@ -20,7 +20,7 @@ from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTA
 _REQUEST = 0x01
 _PDUS = frozenset(range(0x02, 0x08))
 _VERIFICATION, _IMPLICIT = b"1.2.840.10008.1.1", b"1.2.840.10008.1.2"
-# The start of an MLLP frame that never ends is no message; a web server answers the empty lines.
+# The start of an MLLP frame that never ends is not a message; a web server answers the empty lines.
 HL7_OPENING = b"\x0b\r\n\r\n"
 _HTTP_OPENING = b"OPTIONS * HTTP/1.0\r\n\r\n"
 _LONGEST_MARK = 5

@@ -199,7 +199,7 @@ def scan_file_meta(data: Buffer) -> FileMeta:
     """Read the preamble and group 0002 of a Part 10 file.
 
     Raises:
-        UnreadableInstance: it is no Part 10 file, or names no transfer syntax.
+        UnreadableInstance: it is not a Part 10 file, or names no transfer syntax.
     """
     with memoryview(data).cast("B") as view:
         if bytes(view[128:132]) != b"DICM":
@@ -292,7 +292,7 @@ def _enter(walk: _Walk, frame: _Frame, tag: int, vr: bytes, *, end: int, defined
     elif frame.implicit or vr in (b"SQ", b"UN"):
         kind = "items"
     else:
-        raise UnreadableInstance("an element that is no sequence has no length")
+        raise UnreadableInstance("an element that is not a sequence has no length")
     # An unknown element of undefined length is Implicit VR Little Endian inside (PS3.5 6.2.2 note 7).
     unknown = vr == b"UN" and not frame.implicit
     wanted_inside = len(walk.stack) == 1 and tag in walk.sequences
@@ -317,7 +317,7 @@ def _step_item(walk: _Walk, frame: _Frame) -> None:
         _leave(walk)
         return
     if tag != _ITEM:
-        raise UnreadableInstance("something that is no item stands in a sequence")
+        raise UnreadableInstance("a sequence contains something that is not an item")
     frame.items += 1
     walk.items += 1
     if walk.items > walk.budget.items:

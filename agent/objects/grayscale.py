@@ -109,12 +109,12 @@ def modality_values(header: Dataset, stored: Values) -> Values:
     if is_stated(header, "ModalityLUTSequence"):
         sequence = items(header, "ModalityLUTSequence")
         if not sequence:
-            raise DisplayError("a Modality LUT that is no sequence")
+            raise DisplayError("a Modality LUT that is not a sequence")
         return _look_up(stored, sequence[0])
     slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
     for keyword, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
         if value is None and is_stated(header, keyword):
-            raise DisplayError("a rescale that is no number")
+            raise DisplayError("a rescale that is not a number")
     if slope is None and intercept is None:
         return stored
     slope = 1.0 if slope is None else slope

@@ -167,7 +167,7 @@ def read_stored(path: FilePath) -> Header:
 
     Raises:
         InstanceMissing: the file is not there.
-        UnreadableInstance: it is no whole DICOM file.
+        UnreadableInstance: it is not a complete DICOM file.
     """
     try:
         with (

@@ -41,7 +41,7 @@ _FOREIGN_ERRORS = (
     zlib.error,
 )  # fmt: skip
 _HEAVY = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "IconImageSequence", "WaveformSequence")
-# A colour image whose channels differ by more than this (mean, of 255) is no radiograph.
+# A colour image whose channels differ by more than this (mean, of 255) is not a radiograph.
 _MOST_COLOUR = 8.0
 # Pixels whose height differs from their width by less than this share count as square; no detector's pixels
 # are more oblong than this factor.
@@ -210,7 +210,7 @@ def load_header(path: Path) -> Dataset:
     """Read the attributes without the pixel data.
 
     Raises:
-        UnreadableImage: the file is no DICOM, or its dataset is broken.
+        UnreadableImage: the file is not DICOM, or its dataset is broken.
     """
     dataset = _read(path, stop_before_pixels=True)
     with _only_unreadable("the file cannot be parsed as DICOM"):
@@ -278,7 +278,7 @@ def _decode(dataset: FileDataset) -> NDArray[np.integer]:
     options: Any = {"raw": not colour, "correct_unused_bits": False}
     array, _properties = get_decoder(syntax).as_array(dataset, index=0, **options)
     if array.ndim != (3 if colour else 2) or not np.issubdtype(array.dtype, np.integer):
-        raise UnreadableImage("the pixel data decode to something that is no image")
+        raise UnreadableImage("the pixel data decode to something that is not an image")
     if colour or (syntax.is_encapsulated and syntax != RLELossless):
         # A codec gives whole samples; the following concerns words with more bits than the sample.
         return array
@@ -318,7 +318,7 @@ def _luminance(colours: NDArray[np.integer]) -> NDArray[np.uint8]:
         UnreadableImage: the image is colourful, so no radiograph; or not 8 bits a sample.
     """
     if colours.dtype != np.uint8:
-        raise UnreadableImage("a colour image with more than 8 bits a sample is no radiograph")
+        raise UnreadableImage("a colour image with more than 8 bits a sample is not a radiograph")
     spread = colours.max(axis=2).astype(np.int16) - colours.min(axis=2)  # [H, W]
     if float(spread.mean()) > _MOST_COLOUR:
         raise UnreadableImage("the image is in colour, which no radiograph is")

@@ -1,4 +1,4 @@
-"""What is written about how a delivery went: its last failure, why it was given up, a warning, its time."""
+"""The outcome of a delivery as stored: its last failure, why it was given up, a warning, its time."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def next_due(
         chosen = next_lines(lines)
         lane = chosen[0].lane
         if len({one.site for one in lines if one.lane is lane}) == 1:
-            # Nobody to take turns with; several claimers need not wait for each other.
+            # Only one site: no turns, and several claimers need not wait for each other.
             rows = _locked(session, now, lane, chosen[0].site, limit)
         else:
             rows = _by_turns(session, now, limit, weights, passed_over)

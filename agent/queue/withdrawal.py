@@ -94,7 +94,7 @@ def _named_in(session: Session, draft: Draft) -> Patient | None:
     try:
         return patient_of_dataset(dcmread(io.BytesIO(content)))
     except InvalidDicomError:
-        # A damaged row names nobody; it must not block the completion of every other study.
+        # A damaged row identifies no patient; it must not block the completion of other studies.
         return None
 
 

@@ -48,7 +48,7 @@ def preview(session: Session, study_instance_uid: str, destination: DestinationS
     else:
         status = next_status(draft.outcome, told)
     if status is None:
-        raise NotFound("destinations are told nothing about the outcome of this study")
+        raise NotFound("destinations receive no message about the outcome of this study")
     _, result = result_for(session, draft, destination, status, now=database_now(session))
     return WRITERS[destination.kind](destination, result)[0][1]
 

@@ -1,6 +1,6 @@
 """Which draft a radiologist should see first, and why: a rule list on its findings. Pure.
 
-A priority orders; it never hides a study, and the reason always stands beside it.
+A priority only orders: it never hides a study, and the reason is always shown with it.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def apply_all(
 def _apply(
     update: object, session: Session, message: Message, message_id: int, number: int, now: datetime
 ) -> None:
-    raise TypeError(f"{type(update).__name__} is no content of a message")
+    raise TypeError(f"{type(update).__name__} is not the content of a message")
 
 
 @_apply.register

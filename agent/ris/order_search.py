@@ -2,7 +2,7 @@
 
 No draft waits for it. The worklist is asked as soon as the study's first image is here, long before its
 quiet time is over; what is found later takes the way of an order that HL7 tells late. A worklist without an
-entry is no failure. One that does not answer is asked again, also after a restart: searches are rows.
+entry is not a failure. One that does not answer is asked again, also after a restart: searches are rows.
 """
 
 from __future__ import annotations

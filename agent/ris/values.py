@@ -25,7 +25,7 @@ def date_of(value: str) -> str:
 
 
 def time_of(value: str) -> datetime | None:
-    """Return a time (TS) with its zone, in UTC where it states none; None where it is no time."""
+    """Return a time (TS) with its zone, in UTC where it states none; None where it is not a time."""
     found = _TIME.match(value.strip())
     if found is None:
         return None

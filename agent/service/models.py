@@ -66,7 +66,7 @@ def check_as_switched(database: Database, weights_sha256: str) -> None:
 
 
 class SwitchWatch:
-    """Restarts this process when the model is switched, after the studies in hand are finished."""
+    """Restarts this process when the model is switched, after the present studies are finished."""
 
     def __init__(self, database: Database, lifecycle: Lifecycle) -> None:
         self._database, self._lifecycle = database, lifecycle

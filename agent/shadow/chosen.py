@@ -44,7 +44,7 @@ def month_bounds(month: str) -> tuple[datetime, datetime]:
     """Return the beginning (UTC) of a month and of the next one.
 
     Raises:
-        NotFound: it is no month such as 2026-10.
+        NotFound: it is not a month such as 2026-10.
     """
     found = _MONTH.fullmatch(month)
     if found is None or int(found[1]) < 1:

@@ -31,7 +31,7 @@ LONGEST_TEXT = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadLine:
-    """A line that is no signed report, and why; the text itself is not repeated."""
+    """A line that is not a signed report, and why; the text itself is not repeated."""
 
     number: int
     reason: str

@@ -64,7 +64,7 @@ def read_monthly(session: Session, month: str, rule: DriftRule, version: str) ->
     """Read the report of a month (YYYY-MM, UTC).
 
     Raises:
-        NotFound: it is no month.
+        NotFound: it is not a month.
     """
     begin, end = month_bounds(month)
     studies = chosen_studies(session, Chosen(month=month))

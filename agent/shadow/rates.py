@@ -30,7 +30,7 @@ def rate(hits: int, total: int) -> Rate:
         ValueError: hits is not in 0..total.
     """
     if not 0 <= hits <= total:
-        raise ValueError(f"{hits} of {total} is no share")
+        raise ValueError(f"{hits} of {total} is not a share")
     if total == 0:
         return Rate(hits=0, total=0, value=None, low=None, high=None)
     interval = binomtest(hits, total).proportion_ci(CONFIDENCE, method="wilson")

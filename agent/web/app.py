@@ -132,7 +132,7 @@ def check_protected(settings: Settings, database: Database) -> None:
     """Refuse to be reachable from other machines without sign-in and encryption.
 
     Raises:
-        WebUnprotected: `web.host` is no loopback address, and a user, or TLS, is missing.
+        WebUnprotected: `web.host` is not a loopback address, and a user, or TLS, is missing.
     """
     web = settings.web
     if web.loopback:

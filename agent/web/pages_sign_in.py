@@ -58,7 +58,7 @@ async def _form(
 
 
 def _local(address: str) -> str:
-    """Return an address of this site to go to after sign-in; the list's where it is none of ours."""
+    """Return an address of this site to go to after sign-in; that of the list for any other address."""
     plain = address.isascii() and address.isprintable() and " " not in address and "\\" not in address
     own = address.startswith("/") and not address.startswith(("//", "/sign-in"))
     return address if plain and own and len(address) <= 1000 else "/"

@@ -146,7 +146,7 @@ def _part(value: object, kind: type) -> str | int | datetime:
     if kind is datetime:
         moment = datetime.fromisoformat(str(value))
         if moment.tzinfo is None:
-            raise ValueError("a cursor of ours has a zone")
+            raise ValueError("a cursor has a time zone")
         return moment
     if kind is int:
         if not isinstance(value, int) or abs(value) >= 1 << 63:
@@ -154,7 +154,7 @@ def _part(value: object, kind: type) -> str | int | datetime:
         return value
     text = str(value)
     if "\0" in text:
-        raise ValueError("no text of ours holds a NUL")
+        raise ValueError("no text contains a NUL")
     return text
 
 

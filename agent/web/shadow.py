@@ -132,7 +132,7 @@ def read_disagreement(database: Database, comparison_id: int, chosen: Chosen) ->
     """Read one disagreement, and which ones stand before and after it in the list.
 
     Raises:
-        NotFound: there is no such comparison (any more), or the month is none.
+        NotFound: there is no such comparison, or the month is invalid.
         DatabaseUnavailable: the database does not answer.
     """
     with database.reading() as session:

@@ -36,7 +36,7 @@ LONGEST_FORM = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who asks; without sign-in on loopback it is nobody in particular, who gives a name with a verdict.
+    """The person of a request; without sign-in on loopback anonymous, with a name given with each verdict.
 
     visitor: the browser's cookie, which tells two people without accounts apart.
     """

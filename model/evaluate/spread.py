@@ -1,4 +1,4 @@
-"""Rows of several seeds as one: the mean of each figure, and how far it scatters."""
+"""Rows of several seeds as one: the mean of each figure and its standard deviation."""
 
 from __future__ import annotations
 

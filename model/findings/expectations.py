@@ -83,5 +83,5 @@ def _met(item: str, findings: Sequence[Finding]) -> bool:
 def _parts(item: str) -> tuple[str, str, str]:
     match = _ITEM.fullmatch(item)
     if match is None:
-        raise ValueError(f"{item!r} is no expectation")
+        raise ValueError(f"{item!r} is not an expectation")
     return match[1], match[2], match[3]

@@ -69,7 +69,7 @@ def _braces(data: Mapping[str, Any]) -> Iterator[str]:
     for section in (*STATUSES, "not_negated", "change", "severity", "states", "laterality"):
         for name in re.findall(r"\{([^{}]*)\}", repr(data.get(section, ""))):
             if "'" not in name and name not in listed:
-                yield f"{section}: {{{name}}} is no list of `words`"
+                yield f"{section}: {{{name}}} is not a list of `words`"
 
 
 def _table(path: str, table: object, allowed: tuple[str, ...]) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _parts_of(marked: Marked, state: Span, parts: Sequence[Span], taken: Set[Spa
 
 
 def _describes_another(marked: Marked, state: Span, parts: Sequence[Span]) -> bool:
-    """Whether a state precedes a noun that is no known part: "a prominent aortic knob"."""
+    """Whether a state precedes a noun that is not a known part: "a prominent aortic knob"."""
     follows = marked.pack.words["nouns_follow_not"]
     if not follows or state.end - state.start > 1 or state.end >= len(marked.words):
         return False

@@ -41,7 +41,7 @@ class Concept:
     of a normalised report that states it; `site` the default finding site; `device` whether it is
     hardware; `acute` whether "no acute abnormality" contradicts it; `broad` whether it is an umbrella, of
     which one kind may be present and another absent; `sided` whether a side has meaning; `passes` whether
-    an old one ("previous infection") is no finding of this study.
+    an old one ("previous infection") is not a finding of this study.
     """
 
     key: str

@@ -32,7 +32,7 @@ def wording_problems(wording: object, concepts: Mapping[str, Any]) -> Iterator[s
             yield f"wording.grades.{kind}: must give a word for {', '.join(Severity)}"
     for kind, keys in wording.get("graded", {}).items():
         if kind not in grades:
-            yield f"wording.graded.{kind}: is no kind of grades"
+            yield f"wording.graded.{kind}: is not a kind of grades"
         for key in keys:
             if key not in concepts:
                 yield f"wording.graded.{kind}: {key} is not a concept of the vocabulary"

@@ -197,7 +197,7 @@ class ModelConfig:
             f"confidence_threshold {self.confidence_threshold} must lie in (0, 1]": (
                 self.confidence_threshold is None or 0.0 < self.confidence_threshold <= 1.0
             ),
-            f"image_size {self.image_size} is no multiple of {unit} (patch x merge)": (
+            f"image_size {self.image_size} is not a multiple of {unit} (patch x merge)": (
                 self.image_size > 0 and self.image_size % unit == 0
             ),
             "block_anchor sequence needs prompt_attention block: its first block holds the prompt's tail": (

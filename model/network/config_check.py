@@ -44,7 +44,7 @@ def size_problems(sizes: Mapping[str, Any], tokens: Mapping[str, Any]) -> list[s
         ("vision hidden_size", "vision num_heads"),
     ):
         if sizes[whole] % sizes[part]:
-            wrong.append(f"{whole} {sizes[whole]} is no multiple of {part} {sizes[part]}")
+            wrong.append(f"{whole} {sizes[whole]} is not a multiple of {part} {sizes[part]}")
     return wrong
 
 

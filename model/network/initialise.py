@@ -107,7 +107,7 @@ def _read(directory: Path) -> tuple[dict[str, Any], Tokenizer, ImageBounds]:
         if problems := decoder_problems(network):
             raise ConfigError("; ".join(problems))
     except FileNotFoundError as error:
-        raise InitError(f"{directory} has no {CONFIG}, so it is no base{remedy(directory)}") from error
+        raise InitError(f"{directory} has no {CONFIG}, so it is not a base{remedy(directory)}") from error
     except (ValueError, ConfigError) as error:
         raise InitError(f"{directory} cannot be used: {error}{remedy(directory)}") from error
     try:

@@ -58,7 +58,7 @@ class ReportTokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing narrower for an invalid file
-            raise ConfigError(f"{path.name} is no tokenizer: {error}") from error
+            raise ConfigError(f"{path.name} is not a tokenizer: {error}") from error
         return cls(tokenizer)
 
     def save(self, path: Path) -> None:

@@ -90,7 +90,7 @@ def scan_weights(directory: Path) -> StoredWeights:
     for path in weights.files:
         try:
             with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+                for name in file.keys():  # noqa: SIM118 - a safetensors file is not a mapping
                     part = file.get_slice(name)
                     canonical = canonical_name(name)
                     if canonical.endswith("rotary_emb.inv_freq"):
@@ -101,7 +101,7 @@ def scan_weights(directory: Path) -> StoredWeights:
                         file=path, name=name, shape=tuple(part.get_shape()), kind=part.get_dtype()
                     )
         except (SafetensorError, OSError) as error:
-            weights.problems.append(f"{path.name} is no complete safetensors file ({error})")
+            weights.problems.append(f"{path.name} is not a complete safetensors file ({error})")
     return weights
 
 

@@ -1,1 +1,1 @@
-"""A study's images to a draft that was read over."""
+"""From a study's images to a reviewed draft."""

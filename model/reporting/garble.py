@@ -1,4 +1,4 @@
-"""Does a sentence read as language? Checks for the defects of one-step decoding: its order of words.
+"""Detects garbled sentences, the defect of one-step decoding: the order of their words.
 
 A broken sentence repeats words, leaves a word or itself unfinished, or has words where no sentence has them.
 None of this tells whether a sentence is true, and a sentence that states no finding ("The aorta is

@@ -63,8 +63,8 @@ def quantize(
     same = agreement(before, _drafts(checkpoint, prompts))
     if same < least:
         raise QuantizationError(
-            f"in int8 the model writes {same:.1%} of its tokens as before on {len(probes)} test images, but "
-            f"at least {least:.0%} are asked for: set model.quantization to none"
+            f"with int8 weights only {same:.1%} of the tokens stay the same on {len(probes)} test images, "
+            f"and at least {least:.0%} are required: set model.quantization to none"
         )
     return same
 

@@ -214,7 +214,7 @@ def load_training_config(path: Path) -> TrainingConfig:
 
 
 def read_yaml(path: Path) -> object:
-    """Reads a YAML file. Raises: TrainingConfigError where it cannot be read or is no YAML."""
+    """Reads a YAML file. Raises: TrainingConfigError where it cannot be read or is not YAML."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -48,7 +48,7 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
                 raise ImageFileError(
                     f"image {path.name!r} is DICOM: echo-agent data dicom makes images of it as serving does"
                 ) from error
-        raise ImageFileError(f"image {path.name!r} is no PNG, JPEG or TIFF file") from error
+        raise ImageFileError(f"image {path.name!r} is not a PNG, JPEG or TIFF file") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageFileError(f"image {path.name!r} cannot be decoded ({type(error).__name__})") from error
 

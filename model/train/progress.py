@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TextIO
 
-_EVERY = 10  # steps between lines where the output is no terminal
+_EVERY = 10  # steps between lines where the output is not a terminal
 
 
 class Progress:

@@ -38,7 +38,7 @@ def line_problem(line: bytes) -> tuple[str, dict[str, Any]]:
         return "not a JSON object", {}
     # JSON can spell half of a surrogate pair, which no tokenizer and no file takes.
     if b"\\ud" in line.lower() and _has_lone_surrogate(record):
-        return "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character", {}
+        return "holds half of a surrogate pair (\\ud800 to \\udfff), which is not a character", {}
     return record_problem(record), record
 
 

@@ -78,7 +78,7 @@ def _authorities(name: str, path: Path) -> Iterator[Finding]:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except (OSError, ValueError):
-        yield Finding(place=name, text=f"{path} holds no certificate", cure="name a PEM file of certificates")
+        yield Finding(place=name, text=f"{path} has no certificate", cure="name a PEM file of certificates")
 
 
 def _secrets(settings: Settings, config: Path) -> Iterator[str]:

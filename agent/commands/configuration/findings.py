@@ -64,7 +64,7 @@ def _urgency(settings: Settings) -> Iterator[Finding]:
 
 
 def _listening(settings: Settings) -> list[_Socket]:
-    """Return where our processes listen: every section with a `host` and a `port` that is no peer's."""
+    """Return where our processes listen: every section with a `host` and a `port` that is not a peer's."""
     found = []
     for name in type(settings).model_fields:
         section = getattr(settings, name)
@@ -185,5 +185,5 @@ def _models(settings: Settings) -> Iterator[Finding]:
         yield Finding(place="model.checkpoint", text=text, cure="name the checkpoint's directory")
         return
     if "config.json" not in names:
-        text = "the directory holds no checkpoint (config.json is missing)"
+        text = "the directory contains no checkpoint (config.json is missing)"
         yield Finding(place="model.checkpoint", text=text, cure="`echo-model inspect DIR` says what is wrong")

@@ -35,7 +35,7 @@ class DemoOutcome:
     times: Mapping[str, float]
     stored_s: float | None
     text: str
-    # The digest of the clinical question that the draft was told; empty for none.
+    # The digest of the clinical question given to the network; empty for none.
     question_sha256: str
     priority: int
     findings: Mapping[str, tuple[str, ...]]
@@ -55,7 +55,7 @@ class DemoOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyResult:
-    """A study of the demo: what became of it, what its phantom shows, and where its files lie.
+    """A study of the demo: its result, what its phantom shows, and where its files are.
 
     order: what the RIS had asked for; received: what it was sent of the study, in order.
     """

@@ -39,7 +39,7 @@ Report = Callable[[str, Mapping[str, DemoOutcome]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What the demo is asked for."""
+    """The options of the demo."""
 
     studies: int = 5
     seed: int = 1_000_000
@@ -65,10 +65,10 @@ class _Sending:
 
 
 def run_demo(options: DemoOptions, report: Report) -> DemoResult:
-    """Run the demo and return what became of every study.
+    """Run the demo and return the result of every study.
 
     Args:
-        options: what is asked for.
+        options: as given on the command line.
         report: called with a stage in words, and the outcomes so far.
 
     Raises:

@@ -95,7 +95,7 @@ def _read(path: Path, label: str) -> Parcel:
 def send(
     parcels: Sequence[Parcel], *, host: str, port: int, called: str, calling: str = CALLING_AE_TITLE
 ) -> tuple[Sent, ...]:
-    """Send objects over one association and return what became of each, in their order."""
+    """Send objects over one association and return the result of each, in their order."""
     entity = AE(ae_title=calling)
     for sop_class, syntax in sorted({(p.sop_class_uid, p.transfer_syntax_uid) for p in parcels})[
         :MOST_CONTEXTS

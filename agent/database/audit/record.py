@@ -72,7 +72,7 @@ DETAILS = frozenset(
 )  # fmt: skip
 
 
-# Reason codes of a FAULT at the listener: no proposed context was accepted; the peer disconnected in the #
+# Reason codes of a FAULT at the listener: no proposed context was accepted; the peer disconnected in the
 # middle of an object.
 NO_CONTEXT, CUT_OFF = "no-accepted-context", "object-cut-off"
 # Control, format, half, private and unassigned characters, and separators of lines and paragraphs.

@@ -12,7 +12,7 @@ from agent.foundation.settings.delivery import ClientTlsSettings
 
 
 class ArchiveSettings(Section):
-    """The archive that is asked: by C-FIND and C-MOVE, or by QIDO-RS and WADO-RS."""
+    """The archive to query: by C-FIND and C-MOVE (or C-GET), or by QIDO-RS and WADO-RS."""
 
     kind: Literal["dicom", "dicomweb"] = Field(
         "dicom",

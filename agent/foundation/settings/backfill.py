@@ -1,4 +1,4 @@
-"""The section `backfill` of the settings: old studies of the archive, drafted when nobody waits for them."""
+"""The section `backfill` of the settings: old studies of the archive, drafted when nothing else waits."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _plain(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse `true` where a number belongs, and characters that nobody can see."""
+        """Refuse `true` where a number belongs, and invisible characters."""
         field = cls.model_fields[info.field_name or ""]
         if isinstance(value, bool) and not _takes_bool(field.annotation):
             raise ValueError("`true`, `false`, `yes` and `no` are no value for this; text goes in quotes")

@@ -20,7 +20,7 @@ def check_database_url(value: str) -> str:
     try:
         url = make_url(value)
     except (ArgumentError, ValueError):
-        raise ValueError(f"this is no database URL: {_FORMS}; odd characters of a password as %XX") from None
+        raise ValueError(f"not a database URL: {_FORMS}; special characters of a password as %XX") from None
     if url.drivername not in DRIVERS:
         near = get_close_matches(url.drivername, DRIVERS, 1, 0.75)
         meant = f"did you mean {near[0]}? " if near else ""

@@ -83,7 +83,7 @@ class EligibilityRule(Section):
             try:
                 re.compile(value)
             except (re.error, RecursionError, OverflowError) as error:
-                raise ValueError(f"this is no regular expression: {error}") from None
+                raise ValueError(f"this is not a regular expression: {error}") from None
         return value
 
 

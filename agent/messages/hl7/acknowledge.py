@@ -36,7 +36,7 @@ class Acknowledgement:
 
 
 def read_acknowledgement(message: Message) -> Acknowledgement | None:
-    """Return what a message acknowledges; None where it is no acknowledgement."""
+    """Return what a message acknowledges; None where it is not an acknowledgement."""
     answer = next(message.all("MSA"), None)
     if answer is None:
         return None

@@ -1,7 +1,7 @@
 """Parses bytes into messages, with any line ends and any batch around them. Pure.
 
-Liberal: segments end with CR, LF or both; batches (FHS, BHS) may wrap them; a line that is no segment is the
-continuation of the text before it; unknown segments are kept. What has no header is refused.
+Liberal: segments end with CR, LF or both; batches (FHS, BHS) may wrap them; a line that is not a segment is
+the continuation of the text before it; unknown segments are kept. What has no header is refused.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _delimiters(start: str) -> Delimiters:
     """Return MSH-1 and MSH-2. Some senders leave the last ones out."""
     field = start[0]
     if field.isalnum() or field.isspace() or ord(field) < 32:
-        raise MessageUnreadable("MSH-1 is no delimiter")
+        raise MessageUnreadable("MSH-1 is not a delimiter")
     others = re.split(r"[\r\n]", start[1:].split(field)[0])[0]
     if not others or len(set(others) | {field}) != len(others) + 1 or any(map(_is_no_mark, others)):
         raise MessageUnreadable("MSH-2 states no delimiters, or one twice")

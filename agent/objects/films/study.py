@@ -88,7 +88,7 @@ def read_study(paths: Sequence[Path], *, least_px: int, vocabulary: Vocabulary |
 
 def _why_none(choice: FilmChoice) -> str:
     kinds = ", ".join(sorted({one.why for one in choice.left_out})) or "no image"
-    return f"the study holds no image that can be read: {kinds}"
+    return f"the study has no image that can be read: {kinds}"
 
 
 def _choice_marks(read: Sequence[tuple[Film, StudyImage]], left_out: Sequence[LeftOut]) -> list[Mark]:

@@ -162,7 +162,7 @@ class Puller:
         with self._database.transaction() as session:
             row = end_study(session, claim, PullState.FOUND, code=code)
             postpone(row, self._settings.backfill, claim.attempts, self._chance)
-            # At least one attempt stays counted: what has come of it is no study that was here before.
+            # At least one attempt stays counted: what has come of it is not a study that was here before.
             row.attempts = claim.attempts if counts else max(claim.attempts - 1, 1)
 
 

@@ -28,7 +28,7 @@ from dicom_sr.narrative import narrative
 WATERMARK = "signed-sr"
 LONGEST_TEXT = 200_000
 _BATCH = 50
-# Another vendor's report may fail in any way: it is no signed report then.
+# Another vendor's report may fail in any way: it is not a signed report then.
 _UNREADABLE = (AgentError, StructuredReportError, OSError, ValueError, TypeError, KeyError, AttributeError)
 
 

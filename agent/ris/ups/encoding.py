@@ -29,12 +29,12 @@ def as_encoded(content: Json, *, implicit: bool) -> bytes:
     """Return DICOM JSON as a data set in UTF-8 and little endian.
 
     Raises:
-        WorkitemInvalid: it is no data set in DICOM JSON.
+        WorkitemInvalid: it is not a data set in DICOM JSON.
     """
     try:
         return _elements(content, implicit)
     except FOREIGN_ERRORS as error:
-        raise WorkitemInvalid("this is no dataset in DICOM JSON (PS3.18 annex F)") from error
+        raise WorkitemInvalid("this is not a dataset in DICOM JSON (PS3.18 annex F)") from error
 
 
 def _value(vr: str, element: Json, implicit: bool) -> bytes:

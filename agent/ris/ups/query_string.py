@@ -104,14 +104,14 @@ def _put(keys: Dataset, path: tuple[str, ...], value: str) -> None:
             raise BadQuery(f"{path[0]} is a sequence: name an attribute of its item")
         return
     if len(path) > 1:
-        raise BadQuery(f"{path[0]} is no sequence")
+        raise BadQuery(f"{path[0]} is not a sequence")
     if tag in keys and not value:
         return
     values = value.split(",") if vr == "UI" else value.split("\\")
     try:
         keys.add_new(tag, vr, values if len(values) > 1 else value or None)
     except (ValueError, TypeError, OverflowError) as error:
-        raise BadQuery(f"this is no value of {path[0]}") from error
+        raise BadQuery(f"this is not a value of {path[0]}") from error
 
 
 def _tag(name: str) -> int:
@@ -123,7 +123,7 @@ def _tag(name: str) -> int:
         except (ValueError, KeyError):
             tag = None
     if tag is None:
-        raise BadQuery(f"{name[:64]!r} is no attribute")
+        raise BadQuery(f"{name[:64]!r} is not an attribute")
     return tag
 
 

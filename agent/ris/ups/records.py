@@ -46,7 +46,7 @@ def as_dataset(content: Any) -> Dataset:
     try:
         return Dataset.from_json(content)
     except FOREIGN_ERRORS as error:
-        raise WorkitemInvalid("this is no dataset in DICOM JSON (PS3.18 annex F)") from error
+        raise WorkitemInvalid("this is not a dataset in DICOM JSON (PS3.18 annex F)") from error
 
 
 def urgency_of(dataset: Dataset) -> int:

@@ -197,7 +197,7 @@ def _need(request: Request, right: Right) -> None:
 def _ae_title(given: str) -> str:
     title = given.strip()
     if len(title) > 16 or "\\" in title or not title.isascii() or not (title.isprintable() or not title):
-        raise BadRequest(400, "this is no AE title")
+        raise BadRequest(400, "this is not an AE title")
     return title
 
 
@@ -219,7 +219,7 @@ async def _dataset_of(request: Request, *, may_be_empty: bool = False) -> Datase
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadRequest(400, "the body is no JSON") from error
+        raise BadRequest(400, "the body is not JSON") from error
     if isinstance(content, list) and len(content) == 1:
         content = content[0]
     if not isinstance(content, dict):

@@ -216,7 +216,7 @@ def status_of(reply: Reply) -> Dataset:
 
 
 def filter_keys(information: Dataset) -> Dataset:
-    """Return the matching keys of a filtered subscription: all that is no part of the request itself."""
+    """Return the matching keys of a filtered subscription: all that is not part of the request itself."""
     keys = Dataset()
     for tag in list(information.keys()):
         element = information.get_item(tag)

@@ -1,6 +1,6 @@
 """What an earlier film showed: "the previous study showed consolidation", "on the prior there was one".
 
-It is no finding of this study, unless the same sentence says what has become of it.
+It is not a finding of this study, unless the same sentence says what has become of it.
 """
 
 from __future__ import annotations

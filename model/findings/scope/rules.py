@@ -40,7 +40,7 @@ AFFIRMED = MentionContext(Assertion.AFFIRMED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MentionCase:
-    """One mention with what a rule may look at. `passes`: whether an old one is no finding."""
+    """One mention with what a rule may look at. `passes`: whether an old one is not a finding."""
 
     marked: Marked
     mention: Span
@@ -68,12 +68,12 @@ def context_of(
 
 
 def asked_for(case: MentionCase) -> MentionContext | None:
-    """What is only asked for or recommended is no finding, whatever else is said of it."""
+    """What is only asked for or recommended is not a finding, whatever else is said of it."""
     return _first_of(case, "hypothetical", "asked-for")
 
 
 def once_so(case: MentionCase) -> MentionContext | None:
-    """What was true at an earlier time is no finding of this study."""
+    """What was true at an earlier time is not a finding of this study."""
     gone = any(s.kind == "negated" and not s.forward for s in case.governing) or _compared(case)
     for scope in case.governing:
         if scope.kind == "historical" and not (gone and scope.cue.key == EARLIER_FILM):

@@ -246,7 +246,7 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
 
 
 def _has_own_subject(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
-    """Whether a cue has a subject that is no finding: "fracture, displacement not seen"."""
+    """Whether a cue has a subject that is not a finding: "fracture, displacement not seen"."""
     sign = next((i for i in range(cue.start - 1, -1, -1) if marked.words[i] in (",", "、")), -1)
     if sign < 0 or any(m.start > sign and m.end <= cue.start for m in mentions):
         return False

@@ -69,7 +69,7 @@ def read_openi(folder: Path) -> Iterator[SourceStudy]:
         try:
             root = ElementTree.parse(file).getroot()
         except ElementTree.ParseError as error:
-            raise SourceError(f"{file} is no XML ({error.msg})") from error
+            raise SourceError(f"{file} is not XML ({error.msg})") from error
         sections = {
             str(part.get("Label", "")).lower(): " ".join((part.text or "").split())
             for part in root.iter("AbstractText")

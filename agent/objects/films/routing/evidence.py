@@ -93,7 +93,7 @@ def _all(header: Header, vocabulary: Vocabulary) -> Iterator[Evidence]:
 
 
 def _of_the_subject(header: Header) -> Iterator[Evidence]:
-    """Yield what says that the subject is no patient.
+    """Yield what says that the subject is not a patient.
 
     Source: PS3.3 C.7.6.1 (Quality Control Image), C.7.1.1 (Patient Species).
     """

@@ -38,7 +38,7 @@ class Region:
 def region_of(evidence: Sequence[Evidence]) -> Region:
     """Weigh the evidence: the highest rank that names a region decides, unless the next contradicts it.
 
-    A phantom, an animal or a test object, and an examination that is no plain film, outweigh every region,
+    A phantom, an animal or a test object, and an examination that is not a plain film, outweigh every region,
     whichever attribute names them.
     """
     found = tuple(evidence)

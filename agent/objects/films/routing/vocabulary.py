@@ -107,7 +107,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"`routing.vocabulary`: {path} cannot be read") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"`routing.vocabulary`: {path} is no valid YAML") from error
+        raise SettingsError(f"`routing.vocabulary`: {path} is not valid YAML") from error
     problem = _problem(loaded)
     if problem:
         raise SettingsError(f"`routing.vocabulary`: {path}: {problem}")
@@ -246,7 +246,7 @@ def _regions(hits: Iterable[_Hit]) -> frozenset[str]:
     """Return the regions named; a word that may mean something else counts only where no clear one does.
 
     Least of all counts a word that may be a view: "RP face" is a chest film from the front. That there is no
-    patient on the image, or that it is no plain film, is never overruled.
+    patient on the image, or that it is not a plain film, is never overruled.
     """
     clear: set[str] = set()
     weak: set[str] = set()

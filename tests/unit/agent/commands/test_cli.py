@@ -95,7 +95,7 @@ def test_unforeseen_error_hides_its_text(run: Run, monkeypatch: pytest.MonkeyPat
 
 def test_config_check_lists_what_is_wrong(config: Path, run: Run) -> None:
     """A wrong file fails with the path of each wrong value; a right one says so."""
-    assert run("config", "check").stdout == "the configuration is right\n"
+    assert run("config", "check").stdout == "the configuration is valid\n"
     config.write_text("listener: {port: -1}\nmodel: {device: tpu}", encoding="utf-8")
     result = run("config", "check")
     assert result.exit_code == 2

@@ -62,7 +62,7 @@ def test_no_configuration_breaks_the_program(tmp_path: Path) -> None:
         ("listener: {host: '10.0.0.1:104'}", "`host: 10.0.0.1` and `port: 104`"),
         ("archive: {host: 'dicom://pacs'}", "give the host alone"),
         ("archive: {host: 10.0.0.256}", "neither a host name nor an IP address"),
-        ("eligibility: [{name: a, decision: skip, text: '('}]", "this is no regular expression"),
+        ("eligibility: [{name: a, decision: skip, text: '('}]", "this is not a regular expression"),
         ('eligibility: [{name: a, decision: skip, text: "\\bchest"}]', "goes in single quotes"),
         (
             "urgency: [{name: a, concept: [pneumothorx], level: urgent, priority: 1}]",
@@ -76,7 +76,7 @@ def test_no_configuration_breaks_the_program(tmp_path: Path) -> None:
             "it would get every document twice",
         ),
         (
-            "model: {checkpoint: /no/such}",
+            "model: {checkpoint: /proc/no/such}",
             "model.checkpoint (line 1): the directory cannot be read: No such file",
         ),
         ("web: {tls_certificate: /no/c.pem, tls_key: /no/k.pem}", "No such file or directory"),
@@ -134,7 +134,7 @@ def test_secrets_that_others_can_read_are_named(tmp_path: Path) -> None:
 
 def test_sections_without_a_key_are_the_defaults(tmp_path: Path) -> None:
     """A section whose keys are all commented out is not an error."""
-    assert checked(tmp_path, "listener:\ndestinations:\nweb:\n") == (0, "the configuration is right\n")
+    assert checked(tmp_path, "listener:\ndestinations:\nweb:\n") == (0, "the configuration is valid\n")
 
 
 def test_whatever_a_validator_raises_is_a_settings_error(

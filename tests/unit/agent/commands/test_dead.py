@@ -109,7 +109,7 @@ def test_restore_refuses_while_the_service_runs(run: Run, database: Database, tm
             Worker(id="listener@h:1", role="listener", host="h", pid=1, about={}, started_at=at, seen_at=at)
         )
     result = run("db", "restore", str(tmp_path / "one.db"), "--yes")
-    assert (result.exit_code, "listener@h:1 still run" in result.stderr) == (2, True)
+    assert (result.exit_code, "still running: listener@h:1" in result.stderr) == (2, True)
 
 
 def test_restore_asks_first(run: Run, job: int, tmp_path: Path) -> None:

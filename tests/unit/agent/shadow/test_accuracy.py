@@ -30,7 +30,7 @@ def test_rate_has_wilson_limits() -> None:
 def test_rate_of_nothing_is_unknown() -> None:
     """Without a case there is neither a share nor an interval."""
     assert rate(0, 0).value is None
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         rate(3, 2)
 
 

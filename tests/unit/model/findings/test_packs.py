@@ -25,4 +25,4 @@ def test_name_in_braces_stands_for_each_word_of_its_list() -> None:
 def test_name_in_braces_without_a_list_is_refused() -> None:
     """A misspelt name is told with its section, before it could end the reading."""
     problems = pack_problems("xx", PACK | {"negated": {"before": ["no {chnges} of"]}}, {})
-    assert problems == ["languages.xx.negated: {chnges} is no list of `words`"]
+    assert problems == ["languages.xx.negated: {chnges} is not a list of `words`"]

@@ -213,9 +213,9 @@ def test_all_problems_come_in_one_error(saved: tuple[Path, Backbone]) -> None:
         ("echo_config.json", None, "echo_config.json is missing"),
         ("echo_config.json", "{}", "missing key 'block_size'"),
         ("tokenizer.json", None, "tokenizer.json is missing"),
-        ("tokenizer.json", "{}", "tokenizer.json is no tokenizer"),
+        ("tokenizer.json", "{}", "tokenizer.json is not a tokenizer"),
         ("model.safetensors", None, "there is neither model.safetensors nor"),
-        ("model.safetensors", "nonsense", "model.safetensors is no complete safetensors file"),
+        ("model.safetensors", "nonsense", "model.safetensors is not a complete safetensors file"),
         ("model.safetensors.index.json", "[]", "must be a JSON object with a `weight_map`"),
         (
             "model.safetensors.index.json",
@@ -243,7 +243,7 @@ def test_truncated_weights_are_noticed(saved: tuple[Path, Backbone]) -> None:
     directory, _ = saved
     path = directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    assert "model.safetensors is no complete safetensors file" in "\n".join(
+    assert "model.safetensors is not a complete safetensors file" in "\n".join(
         inspect_checkpoint(directory).problems
     )
 

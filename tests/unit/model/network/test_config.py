@@ -53,7 +53,7 @@ def test_sidecar_problems_are_reported_together(make_config: Make) -> None:
         ({"mask_token_id": 99_999}, "mask_token_id 99999 is outside the vocabulary"),
         ({"denoising_steps": 9}, r"denoising_steps 9 must lie in 1\.\.8"),
         ({"confidence_threshold": 0.0}, "confidence_threshold"),
-        ({"image_size": 100}, "image_size 100 is no multiple of 28"),
+        ({"image_size": 100}, "image_size 100 is not a multiple of 28"),
         ({"max_tokens": 0}, "max_tokens 0"),
     ],
 )

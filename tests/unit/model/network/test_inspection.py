@@ -89,8 +89,8 @@ def a_file(folder: Path) -> None:
 
 CASES: dict[str, tuple[Damage, str]] = {
     "missing shard": (no_first_shard, "weight files 1 are missing"),
-    "truncated shard": (short_shard, "is no complete safetensors file"),
-    "empty shard": (empty_shard, "is no complete safetensors file"),
+    "truncated shard": (short_shard, "is not a complete safetensors file"),
+    "empty shard": (empty_shard, "is not a complete safetensors file"),
     "wrong types": (whole_numbers, "tensors are not fp32, bf16 or fp16"),
     "files elsewhere": (
         put("model.safetensors.index.json", "weight_map", "lm_head.weight", value="../secret"),
@@ -108,7 +108,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     "text as a size": (put("config.json", "vocab_size", value="many"), "vocab_size is 'many'"),
     "true as a size": (put("config.json", "num_attention_heads", value=True), "num_attention_heads is True"),
     "no heads": (put("config.json", "num_attention_heads", value=0), "num_attention_heads is 0"),
-    "uneven heads": (put("config.json", "num_attention_heads", value=5), "is no multiple of"),
+    "uneven heads": (put("config.json", "num_attention_heads", value=5), "is not a multiple of"),
     "too many layers": (put("config.json", "num_hidden_layers", value=10**6), "more than 1000"),
     "vision is a number": (put("config.json", "vision_config", value=7), "must be a JSON object"),
     "no patch": (put("config.json", "vision_config", "patch_size", value=0), "patch_size is 0"),
