@@ -101,8 +101,8 @@ def test_bright_stays_bright_and_right_stays_right(
             "2 frames; a study lists one file for each image",
         ),
         ("floats.tiff", lambda path: Image.fromarray(_RAMP.astype(np.float32)).save(path), "holds fractions"),
-        ("short.jpg", lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "no PNG, JPEG or TIFF file"),
-        ("empty.png", lambda path: path.write_bytes(b""), "no PNG, JPEG or TIFF file"),
+        ("short.jpg", lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "not a PNG, JPEG or TIFF file"),
+        ("empty.png", lambda path: path.write_bytes(b""), "not a PNG, JPEG or TIFF file"),
         ("chest.png", lambda path: path.write_bytes(bytes(128) + b"DICM"), "is DICOM: echo-agent data dicom"),
     ],
 )
