@@ -38,19 +38,19 @@ class SentResult:
     was_final: bool
 
 
-def next_status(outcome: str, told: SentResult | None) -> ResultStatus | None:
+def next_status(outcome: str, sent: SentResult | None) -> ResultStatus | None:
     """Return the status of the message for a draft of this outcome; None when no message may be sent.
 
     outcome: `drafts.outcome`. A rejection, or the notice that there is no draft, only takes back what the
-    receiver has been told.
+    receiver has been sent.
     """
-    stands = told.status if told is not None else None
+    stands = sent.status if sent is not None else None
     if outcome == "drafted":
         return None if stands in _VERIFIED else ResultStatus.UNVERIFIED
     if outcome == "verified":
-        return ResultStatus.CORRECTED if told is not None and told.was_final else ResultStatus.FINAL
-    if told is None or stands is ResultStatus.WITHDRAWN:
+        return ResultStatus.CORRECTED if sent is not None and sent.was_final else ResultStatus.FINAL
+    if sent is None or stands is ResultStatus.WITHDRAWN:
         return None
     if stands is ResultStatus.UNVERIFIED:
         return ResultStatus.WITHDRAWN
-    return ResultStatus.WITHDRAWN if outcome == "rejected" and told.on_basis else None
+    return ResultStatus.WITHDRAWN if outcome == "rejected" and sent.on_basis else None

@@ -1,7 +1,7 @@
 """Messages of a draft for the destinations that take messages, stored with it as documents are.
 
 Each destination of a message kind gets messages of its own, made by its settings; a document's `variant`
-names it. What it was told about the study before determines the status (`agent.messages.result_status`).
+names it. The last message about the study determines the status (`agent.messages.result_status`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def write_messages(
     destinations = [one for one in settings.destinations if one.takes_messages]
     for destination in destinations:
         _retract_due(session, draft.study_id, job, destination, settings, now=now, writers=writers)
-        status = next_status(draft.outcome, told_last(session, draft, destination.name))
+        status = next_status(draft.outcome, last_sent(session, draft, destination.name))
         if status is not None:
             _write(session, draft, job, destination, settings, status, now=now, writers=writers)
 
@@ -95,16 +95,16 @@ def retract(
     now: datetime,
     writers: Mapping[str, Writer] = WRITERS,
 ) -> None:
-    """Take a withdrawn draft back if it is what the destination was told last."""
+    """Withdraw the result of a withdrawn draft if it is the last one sent to the destination."""
     if not may_retract(session, draft, destination):
         return
     _write(session, draft, job, destination, settings, ResultStatus.WITHDRAWN, now=now, writers=writers)
 
 
 def may_retract(session: Session, draft: Draft, destination: DestinationSettings) -> bool:
-    """Whether a withdrawn draft is what a destination was told last."""
-    told = told_last(session, draft, destination.name)
-    return told is not None and told.draft_id == draft.id and told.status is not ResultStatus.WITHDRAWN
+    """Whether the last message to a destination was of a withdrawn draft."""
+    sent = last_sent(session, draft, destination.name)
+    return sent is not None and sent.draft_id == draft.id and sent.status is not ResultStatus.WITHDRAWN
 
 
 def _write(
@@ -143,7 +143,7 @@ def _write(
 def result_for(
     session: Session, draft: Draft, destination: DestinationSettings, status: ResultStatus, *, now: datetime
 ) -> tuple[Document, Result]:
-    """Return what a destination is told of a draft, and the draft's document A, which names the patient.
+    """Return the result of a draft for a destination, and the draft's document A, which names the patient.
 
     Raises:
         NotFound: the draft has no documents, because it is in shadow.
@@ -250,12 +250,12 @@ def _names(pair: Sequence[Document], destination: DestinationSettings) -> list[D
     ]
 
 
-def told_last(session: Session, draft: Draft, destination: str) -> SentResult | None:
-    """Return what a destination was told last of the draft's study; without what it never received.
+def last_sent(session: Session, draft: Draft, destination: str) -> SentResult | None:
+    """Return the last result of the draft's study sent to a destination, without what it never received.
 
     A message that a later one waits for counts: it will have arrived by then.
     """
-    told = (
+    messages = (
         select(Document.status, Document.draft_id)
         .join(Draft, Draft.id == Document.draft_id)
         .join(Delivery, Delivery.document_id == Document.id)
@@ -269,7 +269,7 @@ def told_last(session: Session, draft: Draft, destination: str) -> SentResult | 
             ),
         )
     )
-    last = session.execute(told.order_by(Document.id.desc()).limit(1)).first()
+    last = session.execute(messages.order_by(Document.id.desc()).limit(1)).first()
     if last is None:
         return None
     before = session.scalar(
@@ -277,7 +277,7 @@ def told_last(session: Session, draft: Draft, destination: str) -> SentResult | 
             Draft.study_id == draft.study_id, Draft.id < draft.id, Draft.withdrawal.is_(None)
         )
     )
-    verified = told.where(Document.status.in_((ResultStatus.FINAL.value, ResultStatus.CORRECTED.value)))
+    verified = messages.where(Document.status.in_((ResultStatus.FINAL.value, ResultStatus.CORRECTED.value)))
     return SentResult(
         status=ResultStatus(last.status),
         draft_id=last.draft_id,

@@ -17,7 +17,7 @@ from agent.foundation.settings.tree import DestinationSettings
 from agent.messages.fhir.check import problems_of as problems_of
 from agent.messages.result import DocumentName
 from agent.messages.result_status import ResultStatus, next_status
-from agent.reports.messages import WRITERS, message_uid, result_for, told_last
+from agent.reports.messages import WRITERS, last_sent, message_uid, result_for
 from agent.reports.publish import DEFAULT_VARIANT, Record
 from agent.reports.result_of import result_of
 from dicom_sr.document import encode
@@ -26,10 +26,10 @@ from dicom_sr.document import encode
 def preview(session: Session, study_instance_uid: str, destination: DestinationSettings) -> bytes:
     """Return the main message of a study's newest draft or verdict, in its present status.
 
-    Where the destination has been told of it already, that is the message of the same status once more.
+    If the destination has received it already, that is the message of the same status once more.
 
     Raises:
-        NotFound: the study is not here, or has no draft that a destination may be told of.
+        NotFound: the study is not here, or has no draft that a destination may receive.
     """
     draft = session.scalars(
         select(Draft)
@@ -40,13 +40,13 @@ def preview(session: Session, study_instance_uid: str, destination: DestinationS
     ).first()
     if draft is None:
         raise NotFound("there is no draft of a study with this UID")
-    told = told_last(session, draft, destination.name)
+    sent = last_sent(session, draft, destination.name)
     if draft.withdrawal is not None:
         status: ResultStatus | None = ResultStatus.WITHDRAWN
-    elif told is not None and told.draft_id == draft.id:
-        status = told.status
+    elif sent is not None and sent.draft_id == draft.id:
+        status = sent.status
     else:
-        status = next_status(draft.outcome, told)
+        status = next_status(draft.outcome, sent)
     if status is None:
         raise NotFound("destinations receive no message about the outcome of this study")
     _, result = result_for(session, draft, destination, status, now=database_now(session))

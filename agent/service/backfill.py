@@ -37,7 +37,7 @@ def run_backfill(settings: Settings, database: Database, lifecycle: Lifecycle, *
         runner = Runner(database, settings, DatedArchive(archive, settings.backfill, incoming))
         with (
             audited(database, settings, "backfill", lifecycle.id, lambda: lifecycle.restart),
-            Heartbeat(database, "backfill", lifecycle.id, lifecycle.told(runner.about)),
+            Heartbeat(database, "backfill", lifecycle.id, lifecycle.reported(runner.about)),
         ):
             lifecycle.ready()
             runner.run(lifecycle.stop, follow=follow)

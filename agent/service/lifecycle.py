@@ -66,7 +66,7 @@ class Lifecycle:
         )
         feed.start()
 
-    def told(self, about: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
+    def reported(self, about: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
         """Return what a process reports about itself, with the code of a rejected reload."""
         return lambda: {**about(), **({} if self.refused is None else {"reload_refused": self.refused})}
 

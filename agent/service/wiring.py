@@ -144,7 +144,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
     about = partial(_listener_about, settings, port, scp, stow, hl7)
     try:
         audited = _audited(settings, database, "listener", lifecycle)
-        heartbeat = Heartbeat(database, "listener", lifecycle.id, lifecycle.told(about))
+        heartbeat = Heartbeat(database, "listener", lifecycle.id, lifecycle.reported(about))
         with audited, recorder, _closing(hl7), heartbeat, _asking_for_orders(settings, database):
             if settings.listener.housekeeping:
                 housekeeper.start()
@@ -243,7 +243,7 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
     with (
         audited,
         Heartbeat(
-            database, "worker", lifecycle.id, lifecycle.told(lambda: {**about, **_gpu_memory(reporter)})
+            database, "worker", lifecycle.id, lifecycle.reported(lambda: {**about, **_gpu_memory(reporter)})
         ),
     ):
         lifecycle.ready()
@@ -273,7 +273,7 @@ def run_challenger(settings: Settings, database: Database, lifecycle: Lifecycle)
     }
     worker = ChallengerWorker(database, open_store(settings), settings, reporter)
     audited = _audited(settings, database, "challenger", lifecycle)
-    with audited, Heartbeat(database, "challenger", lifecycle.id, lifecycle.told(lambda: about)):
+    with audited, Heartbeat(database, "challenger", lifecycle.id, lifecycle.reported(lambda: about)):
         lifecycle.ready()
         watch.start()
         worker.run(lifecycle.stop)
@@ -310,7 +310,7 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
     deliverer = Deliverer(database, settings, owner=lifecycle.id)
     watch = Watch(settings.destinations)
     audited = _audited(settings, database, "deliverer", lifecycle)
-    with audited, watch, Heartbeat(database, "deliverer", lifecycle.id, lifecycle.told(watch.about)):
+    with audited, watch, Heartbeat(database, "deliverer", lifecycle.id, lifecycle.reported(watch.about)):
         lifecycle.ready(*(f"to-{one.name}" for one in settings.destinations))
         deliverer.run(lifecycle.stop)
     database.close()
@@ -326,7 +326,7 @@ def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle
         "audit": bool(settings.audit.file or settings.audit.syslog),
     }
     audited = _audited(settings, database, "housekeeping", lifecycle)
-    with audited, Heartbeat(database, "housekeeping", lifecycle.id, lifecycle.told(lambda: about)):
+    with audited, Heartbeat(database, "housekeeping", lifecycle.id, lifecycle.reported(lambda: about)):
         housekeeper.start()
         lifecycle.ready()
         lifecycle.stop.wait()
@@ -368,7 +368,7 @@ def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> Non
 
     threading.Thread(target=announce, daemon=True).start()
     audited = _audited(settings, database, "web", lifecycle)
-    with audited, Heartbeat(database, "web", lifecycle.id, lifecycle.told(lambda: about)):
+    with audited, Heartbeat(database, "web", lifecycle.id, lifecycle.reported(lambda: about)):
         serve(app, settings, lifecycle.stop, started)
     if not started.is_set():
         raise PortUnavailable(f"the web page cannot bind {settings.web.host}:{settings.web.port}")

@@ -16,6 +16,7 @@ from agent.operations.heartbeat import Heartbeat
 from agent.receive.intake import Intake
 from agent.receive.retrieved import incoming_of
 from agent.ris.ups.channel import Channel
+from agent.ris.ups.housekeeping import WorkitemHousekeeper
 from agent.ris.ups.manager import Manager
 from agent.ris.ups.performer import Performer
 from agent.ris.ups.permissions import Permissions
@@ -25,7 +26,6 @@ from agent.ris.ups.retriever import ArchiveRetriever
 from agent.ris.ups.rs import ups_app
 from agent.ris.ups.scp import UpsScp
 from agent.ris.ups.terms import EventType
-from agent.ris.ups.upkeep import Upkeep
 from agent.ris.ups.wording import Station
 from agent.service.http_server import HttpServer
 from agent.service.lifecycle import Lifecycle
@@ -64,7 +64,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
     ticks: list[tuple[float, Callable[[], object]]] = [
         (_TICK_S, Projection(database, station, peers, ae_titles_of(settings), settings.in_shadow).tick),
         (_TICK_S, reporter.tick),
-        (_UPKEEP_S, Upkeep(database, ups, peers).tick),
+        (_UPKEEP_S, WorkitemHousekeeper(database, ups, peers).tick),
     ]
     about = {"ae_title": ups.ae_title, "port": port, "http_port": ups.http_port}
 
@@ -75,7 +75,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
         with ExitStack() as held:
             held.enter_context(audited(database, settings, "ups", lifecycle.id, lambda: lifecycle.restart))
             held.enter_context(recorder)
-            held.enter_context(Heartbeat(database, "ups", lifecycle.id, lifecycle.told(status)))
+            held.enter_context(Heartbeat(database, "ups", lifecycle.id, lifecycle.reported(status)))
             http.start()
             manager.announce("RESTARTED")
             threads = [_loop(f"ups-{n}", every, act, lifecycle.stop) for n, (every, act) in enumerate(ticks)]

@@ -69,7 +69,7 @@ def add_user(
     hashed = hash_password(password)
     with database.transaction() as session:
         if session.scalar(select(User.id).where(User.name == login)) is not None:
-            raise AccountInvalid("there is a user of this name already: use `echo-agent user passwd`")
+            raise AccountInvalid("a user of this name exists already: use `echo-agent user passwd`")
         now = database_now(session)
         user = User(
             name=login,

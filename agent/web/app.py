@@ -140,7 +140,7 @@ def check_protected(settings: Settings, database: Database) -> None:
     if web.oidc is None and not any_user_may_sign_in(database):
         raise WebUnprotected("nobody can sign in: add a user with `echo-agent user add`, or use loopback")
     if not web.behind_proxy and (web.tls_certificate is None or web.tls_key is None):
-        raise WebUnprotected("passwords would go in clear: set web.tls_certificate and web.tls_key")
+        raise WebUnprotected("passwords would be sent unencrypted: set web.tls_certificate and web.tls_key")
 
 
 def serve(app: Starlette, settings: Settings, stop: threading.Event, started: threading.Event) -> None:

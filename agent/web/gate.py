@@ -58,7 +58,7 @@ class Gate:
         self, scope: Scope, headers: Headers, cookies: dict[str, str], visitor: str
     ) -> Response | None:
         if headers.get("host", "").lower().rsplit(":", 1)[0] not in self._names:
-            return PlainTextResponse("this name is not in web.allowed_hosts", 400)
+            return PlainTextResponse("this host name is not in web.allowed_hosts", 400)
         if scope["method"] not in ("GET", "HEAD") and headers.get("sec-fetch-site", "same-origin") not in (
             "same-origin",
             "none",

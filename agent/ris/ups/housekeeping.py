@@ -27,7 +27,7 @@ from agent.ris.ups.wording import cancellation
 _BATCH = 100
 
 
-class Upkeep:
+class WorkitemHousekeeper:
     """Deletes and replaces workitems; a second one does no harm."""
 
     def __init__(self, database: Database, settings: UpsSettings, reachable: Collection[str] = ()) -> None:

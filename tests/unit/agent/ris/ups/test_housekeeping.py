@@ -9,10 +9,10 @@ from sqlalchemy import select, update
 from agent.database.session import Database, database_now
 from agent.database.workitems import Workitem
 from agent.foundation.settings.ups import UpsSettings
+from agent.ris.ups.housekeeping import WorkitemHousekeeper
 from agent.ris.ups.manager import Manager
 from agent.ris.ups.records import as_dataset
 from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION, StepState
-from agent.ris.ups.upkeep import Upkeep
 from tests.support.ups import outcome, scheduled
 
 UID, MINE = "2.25.9700.1", "2.25.71"
@@ -37,11 +37,11 @@ def test_silent_claim_is_canceled_and_offered_again(database: Database) -> None:
     manager = Manager(database)
     manager.create(UID, scheduled(ScheduledProcedureStepPriority="HIGH"))
     manager.change_state(UID, "IN PROGRESS", MINE)
-    upkeep = Upkeep(database, UpsSettings(claim_silent_h=2))
+    housekeeper = WorkitemHousekeeper(database, UpsSettings(claim_silent_h=2))
     aged(database, 1.9)
-    assert upkeep.tick() == (0, 0)
+    assert housekeeper.tick() == (0, 0)
     aged(database, 2.1)
-    assert upkeep.tick() == (0, 1)
+    assert housekeeper.tick() == (0, 1)
     old, new = rows(database)
     assert (old.state, new.state, new.urgency) == ("CANCELED", "SCHEDULED", 0)
     said = as_dataset(old.content).ProcedureStepProgressInformationSequence[0]
@@ -59,7 +59,7 @@ def test_claim_that_reports_progress_is_left_alone(database: Database) -> None:
     manager.change_state(UID, "IN PROGRESS", MINE)
     aged(database, 30)
     manager.update(UID, outcome(StepState.COMPLETED), transaction_uid=MINE)
-    assert Upkeep(database, UpsSettings()).tick() == (0, 0)
+    assert WorkitemHousekeeper(database, UpsSettings()).tick() == (0, 0)
 
 
 def test_final_workitem_stays_a_day_and_as_long_as_somebody_locks_it(database: Database) -> None:
@@ -70,11 +70,11 @@ def test_final_workitem_stays_a_day_and_as_long_as_somebody_locks_it(database: D
     manager.change_state(UID, "IN PROGRESS", MINE)
     manager.update(UID, outcome(StepState.COMPLETED), transaction_uid=MINE)
     manager.change_state(UID, "COMPLETED", MINE)
-    upkeep = Upkeep(database, UpsSettings())
+    housekeeper = WorkitemHousekeeper(database, UpsSettings())
     aged(database, 25)
-    assert upkeep.tick() == (0, 0)
+    assert housekeeper.tick() == (0, 0)
     manager.unsubscribe(UID, "READER")
     aged(database, 23)
-    assert upkeep.tick() == (0, 0)
+    assert housekeeper.tick() == (0, 0)
     aged(database, 25)
-    assert upkeep.tick() == (1, 0)
+    assert housekeeper.tick() == (1, 0)
