@@ -5,15 +5,15 @@ PatientOrientation states the directions of an image's rows and columns.
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_sr.attributes import texts
+from model.drafts.study import View
 
-View = Literal["frontal", "lateral", "unknown"]
 Level = TypeVar("Level", np.uint8, np.uint16, np.int32)
 
 # As hung: a frontal film's rows run to the patient's left, a lateral one's to the back; columns to the feet.

@@ -28,8 +28,9 @@ from agent.objects.codestream import codestream_size
 from agent.objects.exposure_field import exposure_mask
 from agent.objects.grayscale import brightness, brightness_table, is_inverted, modality_values
 from agent.objects.guarded_read import read_used
-from agent.objects.hanging import Level, View, hung
+from agent.objects.hanging import Level, hung
 from dicom_sr.attributes import integer, numbers, text
+from model.drafts.study import View
 
 # The largest detectors have 18 million pixels; a header may claim 4 billion.
 MAXIMUM_PIXELS = 50_000_000

@@ -21,11 +21,12 @@ from pydicom import Dataset
 
 from agent.foundation.errors import InstanceMissing, UnreadableImage
 from agent.objects.films.choosing.view import view_of
-from agent.objects.hanging import View, hung
+from agent.objects.hanging import hung
 from agent.objects.pixels import load_film, load_header, load_stored
 from agent.objects.spacing import spacing_of
 from agent.objects.store import InstanceStore
 from dicom_sr.attributes import integer
+from model.drafts.study import View
 
 SCREEN_PX = 1536
 FULL_PX = 8192

@@ -19,9 +19,9 @@ from agent.objects.films.choosing.copies import NAMES
 from agent.objects.films.plausibility.gate import check, marks_on
 from agent.objects.films.plausibility.looks import Mark
 from agent.objects.films.routing.vocabulary import Vocabulary
-from agent.objects.hanging import View
 from agent.objects.pixels import StudyImage, load_header, load_image
 from dicom_sr.charset import guessed_as
+from model.drafts.study import View
 
 # Images of one view that are tried before the study fails.
 _MOST_TRIED = 4

@@ -15,8 +15,8 @@ from pydicom import Dataset
 
 from agent.objects.films.routing.codes import view_meaning
 from agent.objects.films.routing.vocabulary import Vocabulary, built_in
-from agent.objects.hanging import View
 from dicom_sr.attributes import items, text, texts
+from model.drafts.study import View
 
 Special = Literal["oblique", "lordotic", "decubitus", "axial"]
 # Projections ranked after an ordinary film of their view, the worst last; an oblique one is not a frontal

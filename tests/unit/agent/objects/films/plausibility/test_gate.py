@@ -13,8 +13,8 @@ from pydicom import Dataset
 from agent.foundation.errors import ImageNotPlausible, NoUsableImage, UnreadableImage
 from agent.objects.films.plausibility.gate import check, marks_on
 from agent.objects.films.study import read_study
-from agent.objects.hanging import View
 from agent.objects.pixels import StudyImage
+from model.drafts.study import View
 from model.phantom.draw import draw_spec
 from model.phantom.film import render
 from scripts import not_a_chest
