@@ -24,7 +24,7 @@ _ALL = ("0.0.0.0", "::")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Socket:
-    """Where one of our processes listens."""
+    """Where one of our processes listens; `setting` is the path of its port."""
 
     setting: str
     host: str
@@ -64,16 +64,19 @@ def _urgency(settings: Settings) -> Iterator[Finding]:
 
 
 def _listening(settings: Settings) -> list[_Socket]:
-    """Return where our processes listen: every section with a `host` and a `port` that is not a peer's."""
-    found = []
-    for name in type(settings).model_fields:
-        section = getattr(settings, name)
-        if name == "hl7" and not settings.hl7.enabled:
-            continue
-        host, port = getattr(section, "host", None), getattr(section, "port", None)
-        if name != "archive" and isinstance(host, str) and isinstance(port, int) and port:
-            found.append(_Socket(setting=name, host=host, port=port))
-    return found
+    """Return where our processes listen, of what is switched on; a worklist may be a process of its own."""
+    listener, ups = settings.listener, settings.ups
+    found = [_Socket(setting="listener.port", host=listener.host, port=listener.port)]
+    if listener.stow is not None:
+        stow = listener.stow
+        found.append(_Socket(setting="listener.stow.port", host=stow.host, port=stow.port))
+    if settings.hl7.enabled:
+        found.append(_Socket(setting="hl7.port", host=settings.hl7.host, port=settings.hl7.port))
+    if ups.enabled or "ups" in settings.model_fields_set:
+        found.append(_Socket(setting="ups.port", host=listener.host, port=ups.port))
+        found.append(_Socket(setting="ups.http_port", host=ups.http_host, port=ups.http_port))
+    found.append(_Socket(setting="web.port", host=settings.web.host, port=settings.web.port))
+    return [one for one in found if one.port]
 
 
 def _sockets(settings: Settings) -> Iterator[Finding]:
@@ -82,10 +85,10 @@ def _sockets(settings: Settings) -> Iterator[Finding]:
         for other in ours[:number]:
             if one.port == other.port and _meet(one.host, other.host):
                 yield Finding(
-                    place=f"{one.setting}.port",
-                    text=f"`{other.setting}.port` is {one.port} too, and one program has a port",
+                    place=one.setting,
+                    text=f"`{other.setting}` is {one.port} too, and one program has a port",
                     cure="give them two ports",
-                    stops=settings.web.enabled or "web" not in (one.setting, other.setting),
+                    stops=settings.web.enabled or "web.port" not in (one.setting, other.setting),
                 )
     peers: list[tuple[str, str, int]] = [
         (f"destinations[{number}]", one.host, one.port)
@@ -95,7 +98,7 @@ def _sockets(settings: Settings) -> Iterator[Finding]:
     if settings.archive is not None and settings.archive.host:
         peers.append(("archive", settings.archive.host, settings.archive.port))
     for place, host, port in peers:
-        for one in (one for one in ours if one.setting != "web"):
+        for one in (one for one in ours if one.setting != "web.port"):
             if port == one.port and is_loopback(host) and (is_loopback(one.host) or one.host in _ALL):
                 text = f"this is our own `{one.setting}`: documents would be sent to ourselves"
                 yield Finding(place=f"{place}.port", text=text, cure="name the PACS's port", stops=True)

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.foundation.settings.base import AeTitle, Port, Seconds, Section, is_loopback
+from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, is_loopback
 from agent.foundation.settings.delivery import ClientTlsSettings
 
 
@@ -41,7 +41,7 @@ class UpsPermission(Section):
 class UpsPeer(Section):
     """An application entity, and how we call it."""
 
-    host: str = Field(min_length=1, description="Host name or address.")
+    host: Host = Field(min_length=1, description="Host name or address.")
     port: Port = Field(104, description="DICOM port.")
     ae_title: AeTitle = Field(description="Its AE title.")
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call it.")
@@ -71,7 +71,7 @@ class UpsSettings(Section):
     enabled: bool = Field(False, description="Whether `echo-agent serve` starts the worklist.")
     ae_title: AeTitle = Field("ECHO_UPS", description="AE title of the worklist.")
     port: Port = Field(11114, description="DICOM port of the worklist; host, peers, TLS are the listener's.")
-    http_host: str = Field("127.0.0.1", description="Address of UPS-RS.")
+    http_host: Host = Field("127.0.0.1", min_length=1, description="Address of UPS-RS.")
     http_port: Port = Field(8043, description="TCP port of UPS-RS; 0 takes a free one.")
     token: str = Field("", description="Bearer token for UPS-RS; when empty, only this machine may ask.")
     tls_certificate: str | None = Field(None, description="PEM file: certificate and chain for UPS-RS.")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from agent.commands.cli import app
 from agent.commands.configuration.check import check
 from agent.foundation.errors import SettingsError
 from agent.foundation.settings import load
+from agent.foundation.settings.shape import model_of
 from agent.foundation.settings.tree import Settings
 
 from .broken_configurations import broken
@@ -69,8 +74,10 @@ def test_no_configuration_breaks_the_program(tmp_path: Path) -> None:
             "did you mean `pneumothorax`",
         ),
         ("listener: {port: 9000}\nweb: {port: 9000}", "`listener.port` is 9000 too"),
+        ("listener: {port: 9000}\nups: {enabled: true, port: 9000}", "`listener.port` is 9000 too"),
+        ("ups: {http_host: '10.0.0.1:104'}", "the port is a setting of its own"),
         ("listener: {port: 9000}\nweb: {port: 9000, host: 192.0.2.1}", "other machines could reach"),
-        ("destinations: [{name: a, host: 127.0.0.1, port: 11112}]", "this is our own `listener`"),
+        ("destinations: [{name: a, host: 127.0.0.1, port: 11112}]", "this is our own `listener.port`"),
         (
             "destinations: [{name: a, host: pacs}, {name: b, host: PACS}]",
             "it would get every document twice",
@@ -130,6 +137,54 @@ def test_secrets_that_others_can_read_are_named(tmp_path: Path) -> None:
     path.chmod(0o640)
     assert CLI.invoke(app, ["config", "check", "-c", str(path)]).exit_code == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+OWN_PORTS = ("listener.port", "listener.stow.port", "hl7.port", "ups.port", "ups.http_port", "web.port")
+PEERS_PORTS = ("archive.port", "destinations.port", "mwl.port", "ups.managers.port", "ups.subscribers.port")
+
+
+def with_port(place: str, port: int, **more: object) -> str:
+    """Return a configuration in which one of our processes listens at a port."""
+    *sections, name = place.split(".")
+    tree: dict[str, object] = {name: port, **more}
+    if place.startswith(("hl7", "ups")):
+        tree["enabled"] = True
+    for section in reversed(sections):
+        tree = {section: tree}
+    return yaml.dump(tree)
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(OWN_PORTS, 2)))
+def test_two_of_our_ports_are_never_equal(tmp_path: Path, one: str, other: str) -> None:
+    """Whatever we listen with, a port that two need is found before the second fails to start."""
+    first, second = yaml.safe_load(with_port(one, 9000)), yaml.safe_load(with_port(other, 9000))
+    for key, value in second.items():
+        first[key] = {**first.get(key, {}), **value}
+    assert "is 9000 too" in checked(tmp_path, yaml.dump(first))[1]
+
+
+def test_every_port_is_one_of_ours_or_a_peers() -> None:
+    """A new port is checked against the others, or is where another system listens."""
+
+    def ports(model: type[BaseModel], place: str) -> Iterator[str]:
+        for key, field in model.model_fields.items():
+            inner = model_of(field.annotation)
+            if inner is not None:
+                yield from ports(inner, f"{place}{key}.")
+            elif key.endswith("port"):
+                yield f"{place}{key}"
+
+    assert set(ports(Settings, "")) == {*OWN_PORTS, *PEERS_PORTS}
+
+
+def test_port_of_another_machine_may_be_ours(tmp_path: Path) -> None:
+    """A worklist of the RIS at the port where we listen ourselves is no mistake."""
+    status, said = checked(
+        tmp_path,
+        "listener: {host: 0.0.0.0, port: 104, allow: [{ae_title: A, address: 192.0.2.1}]}\n"
+        "mwl: {host: 192.0.2.40, port: 104, ae_title: RIS}",
+    )
+    assert status == 0, said
 
 
 def test_sections_without_a_key_are_the_defaults(tmp_path: Path) -> None:
