@@ -6,8 +6,11 @@ Every request to another application entity (C-STORE, C-ECHO, C-FIND, storage co
 
 from __future__ import annotations
 
+import math
+import queue
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -40,6 +43,11 @@ NO_CONTEXT = (
     "the destination accepts no presentation context for this SOP class; "
     "choose another `findings_sop_class` or enable the class in the PACS"
 )
+# The state of an open association (PS3.8 table 9-10), and how often (s) a wait for an answer looks at it.
+_ESTABLISHED = "Sta6"
+# The state after an A-ABORT, until the connection is closed.
+_ABORTING = "Sta13"
+_LOOK_EVERY_S = 0.25
 Handlers = Sequence[tuple[evt.EventType, Callable[..., Any]]]
 
 
@@ -107,11 +115,16 @@ def associated(
         association = _open(entity, peer, secure, handlers, proposed, taken or {})
         yield association
     finally:
-        if association is not None and association.is_established:
+        # After our own A-ABORT no answer to a release can come; the socket is closed below.
+        if association is not None and association.is_established and not _aborts(association):
             association.release()
         entity.close_socket()
         if secure is not None and secure.connection is not None:
             secure.connection.close()
+
+
+def _aborts(association: Association) -> bool:
+    return bool(association.dul.state_machine.current_state == _ABORTING)
 
 
 class _Entity(AE):
@@ -179,22 +192,38 @@ def _open(
 
 
 def _keep_answers(association: Association) -> None:
-    """Let the association's own thread take only requests, never an answer.
+    """Let the association's own thread take only requests, never an answer; and wait for an answer only while
+    one can come.
 
     pynetdicom pauses that thread during a request of ours. Between two requests in quick succession the
-    pause may come too late on a busy machine, and the answer to the second one was thrown away.
+    pause may come too late on a busy machine, and the answer to the second one was thrown away. A peer that
+    asks for a release, or breaks the protocol, instead of answering was waited for until the timeout.
     """
-    provider = association.dimse
+    provider, state = association.dimse, association.dul.state_machine
     take = provider.get_msg
 
+    def wait() -> Any:
+        longest_s = provider.dimse_timeout
+        until = time.monotonic() + (math.inf if longest_s is None else longest_s)
+        while True:
+            # Before the queue is looked at, because what arrived last is in it by then.
+            open_ = state.current_state == _ESTABLISHED
+            rest_s = max(0.0, until - time.monotonic()) if open_ else 0.0
+            try:
+                return provider.msg_queue.get(timeout=min(_LOOK_EVERY_S, rest_s))
+            except queue.Empty:
+                if not rest_s:
+                    return None, None
+
     def get_msg(block: bool = False) -> Any:
-        if not block:  # only that thread does not wait
-            waiting = provider.msg_queue
-            with waiting.mutex:
-                first = waiting.queue[0][1] if waiting.queue else None
-            if first is not None and not first.is_valid_request:
-                return None, None
-        return take(block)
+        if block:  # only that thread does not wait
+            return wait()
+        waiting = provider.msg_queue
+        with waiting.mutex:
+            first = waiting.queue[0][1] if waiting.queue else None
+        if first is not None and not first.is_valid_request:
+            return None, None
+        return take(False)
 
     provider.get_msg = get_msg  # type: ignore[method-assign]
 

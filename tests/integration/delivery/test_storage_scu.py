@@ -152,6 +152,37 @@ def test_scu_abort_in_the_middle_is_lost(pacs: MakePacs, letters: Letters) -> No
             connection.store(report)
 
 
+@pytest.mark.parametrize(
+    "instead",
+    [
+        b"\x05\0\0\0\0\4\0\0\0\0",  # A-RELEASE-RQ
+        b"\x07\0\0\0\0\4\0\0\0\0",  # A-ABORT, and the connection stays open
+        b"\x99\0\0\0\0\4\0\0\0\0",  # no PDU
+        b"\x04\0\0\0\0\3abc",  # P-DATA-TF whose value is cut off
+    ],
+)
+def test_scu_does_not_wait_for_an_answer_that_cannot_come(
+    pacs: MakePacs, letters: Letters, instead: bytes
+) -> None:
+    """A PACS that ends the association instead of answering costs nothing like `timeout_s`."""
+    over = threading.Event()
+
+    def end(event: evt.Event) -> int:
+        event.assoc.dul.socket.socket.sendall(instead)
+        over.wait(60)
+        return 0x0000
+
+    destination = pacs(answers=[end]).start().model_copy(update={"timeout_s": 50})
+    (document,) = letters(1)[:1]
+    begun = time.monotonic()
+    with open_connection(destination, [document.sop_class_uid]) as connection:
+        with pytest.raises(ConnectionLost):
+            connection.store(document)
+        waited_s = time.monotonic() - begun
+        over.set()
+    assert waited_s < 40
+
+
 def test_scu_answer_too_late_is_lost(pacs: MakePacs, letters: Letters) -> None:
     """A PACS that hangs holds us for `timeout_s`."""
 

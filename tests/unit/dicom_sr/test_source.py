@@ -180,10 +180,26 @@ def lenient(image: Dataset, **raw: str) -> Dataset:
     return image
 
 
-def test_issuer_is_counted_in_characters(make_image: MakeImage) -> None:
-    """64 Cyrillic letters are 128 bytes and one authority."""
-    image = make_image(SpecificCharacterSet="ISO_IR 192", IssuerOfPatientID="Б" * 64)
-    assert study_header([image]).issuer_of_patient_id == "Б" * 64
+@pytest.mark.parametrize("letter", ["Б", "漢", "한", "ß", "\N{CJK UNIFIED IDEOGRAPH-20000}"])
+def test_identifiers_are_counted_in_characters(make_image: MakeImage, letter: str) -> None:
+    """64 Cyrillic letters are 128 bytes, 64 Han characters 192, and each is one identifier."""
+    whole, short = letter * 64, letter * 16
+    image = make_image(
+        SpecificCharacterSet="ISO_IR 192",
+        PatientID=whole, IssuerOfPatientID=whole, StudyID=short
+    )  # fmt: skip
+    header = study_header([image])
+    assert (header.patient_id, header.issuer_of_patient_id) == (whole, whole)
+    assert (header.study_id, header.notes) == (short, ())
+
+
+@pytest.mark.parametrize("letter", ["Б", "漢", "한"])
+def test_identifier_of_too_many_characters_is_left_out(make_image: MakeImage, letter: str) -> None:
+    """65 characters are no LO: the authority is left out with a note, and none is cut."""
+    header = study_header(
+        [lenient(make_image(SpecificCharacterSet="ISO_IR 192"), IssuerOfPatientID=letter * 65)]
+    )
+    assert (header.issuer_of_patient_id, letter * 65 in header.notes[0]) == ("", True)
 
 
 def test_identifier_that_is_too_long_is_left_out_with_a_note(make_image: MakeImage) -> None:

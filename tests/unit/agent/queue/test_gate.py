@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -179,6 +180,62 @@ def _admits(node: ast.AST) -> bool:
         return False
     named = {one.arg: ast.unparse(one.value) for one in node.keywords}
     return "admitted" in named or ("QUEUED" in named.get("state", "") and "values" in ast.unparse(node.func))
+
+
+def test_only_the_state_machine_writes_the_state_of_a_job() -> None:
+    """No statement, attribute or SQL text elsewhere sets it, so every way into QUEUED passes `move`."""
+    root = Path(agent.__path__[0])
+    writers = {
+        (str(path.relative_to(root)), how)
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (how := _writes_state(node)) is not None
+    }
+    # Rows of other tables have states of their own.
+    others = {
+        ("queue/deliveries.py", "delivery.state"),
+        ("queue/withdrawal.py", "delivery.state"),
+        ("retrieve/backfill/claims.py", "row.state"),
+        ("ris/ups/events.py", "workitem.state"),
+        ("shadow/challenger.py", "row.state"),
+    }
+    assert writers == {("queue/states.py", "job.state")} | others
+
+
+def _writes_state(node: ast.AST) -> str | None:
+    """How this code sets a state: by an attribute, a new `Job`, `update(Job)` or SQL; else None."""
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        flat = [one for target in targets for one in ast.walk(target)]
+        return next(
+            (
+                ast.unparse(one)
+                for one in flat
+                if isinstance(one, ast.Attribute)
+                and one.attr == "state"
+                and isinstance(one.ctx, ast.Store)
+                and ast.unparse(one.value) != "self"
+            ),
+            None,
+        )
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        sql = re.search(
+            r"(update\s+jobs\b.*\bset\b.*\bstate|insert\s+into\s+jobs\b)", node.value, re.I | re.S
+        )
+        return "SQL" if sql else None
+    if not isinstance(node, ast.Call):
+        return None
+    called = ast.unparse(node.func)
+    named = {one.arg for one in node.keywords}
+    if called in ("Job", "tables.Job"):
+        return called if "state" in named else None
+    if called in ("setattr",) and len(node.args) > 1 and "state" in ast.unparse(node.args[1]):
+        return called
+    to_jobs = re.search(r"\b(update|insert)\((tables\.)?Job\)", called) is not None and called.endswith(
+        ".values"
+    )
+    spread = None in named or any("state" in ast.unparse(one) for one in node.args)
+    return "update(Job)" if to_jobs and ("state" in named or spread) else None
 
 
 @pytest.mark.parametrize("how", ["FAILED", "DEAD", "CANCELED", "SKIPPED"])
