@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,8 @@ from agent.foundation.errors import ProgramMissing, ProgramNotReady
 AE_TITLE = "ORTHANC"
 # Where Debian's packages put the plugin; Orthanc runs without it too.
 DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 120.0
+_PORTS = range(15_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +104,26 @@ def running_orthanc(
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Return loopback TCP ports that nothing listens on at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return tuple(int(one.getsockname()[1]) for one in held)
-    finally:
-        for one in held:
-            one.close()
+    """Return different loopback TCP ports that nothing listens on at this moment.
+
+    They lie below the ports that Linux gives to outgoing connections (32768 and above): such a connection
+    could take the port before the server that it is meant for listens on it.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(_PORTS)
+        if port not in found and _is_free(port):
+            found.append(port)
+    return tuple(found)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _configuration(folder: Path, dicom_port: int, http_port: int) -> dict[str, Any]:

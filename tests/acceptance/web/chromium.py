@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.support.waiting import wait_for
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -23,6 +25,8 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PATIENCE_MS = 90_000
+# An action returns before all of its effects are there: what a page then shows is waited for, not just read.
+expect.set_options(timeout=PATIENCE_MS)
 SIZE: Any = {"width": 1500, "height": 940}
 # Deque's axe-core, with its licence (MPL 2.0) beside it; for these tests only.
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -69,6 +73,28 @@ class Reading:
             for one in found["violations"]
             for node in one["nodes"]
         ]
+
+
+def becomes(read: Callable[[], object], expected: object) -> None:
+    """Wait until what is read from a page is what is expected: for what Playwright's `expect` cannot read."""
+    wait_for(
+        lambda: read() == expected,
+        lambda: f"it is {read()!r}, and not {expected!r}",
+        within_s=PATIENCE_MS / 1000,
+    )
+
+
+def settle(page: Page) -> None:
+    """Wait until the browser has handled its input and drawn, which it does frame by frame: before a check
+    that something has not happened."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def study_open(page: Page) -> None:
+    """Wait until a study's page is there: its first film is drawn and all of its scripts listen to keys."""
+    page.locator("canvas[data-ready=yes]").first.wait_for()
+    # The films' script runs first: a drawn film does not say that the report's has run. The load event does.
+    page.wait_for_load_state()
 
 
 def open_page(browser: Browser, url: str, **context: Any) -> Reading:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from benchmarks.worklist_fill import fill
+from tests.support.waiting import wait_for
 
-from .chromium import Reading, chromium, open_page
+from .chromium import Reading, becomes, chromium, open_page, settle, study_open
 from .site import Site, serving
 
 CLEAR = ("The lungs are clear.",)
@@ -56,7 +58,7 @@ def patients(page: Page) -> list[str]:
 def shown(page: Page, name: str) -> None:
     """Wait until a study's page is there, and listens to keys."""
     page.locator(f"h1:has-text('{name}')").wait_for()
-    page.locator("canvas[data-ready=yes]").first.wait_for()
+    study_open(page)
 
 
 def test_heads_sort_and_turn_round(reading: Reading) -> None:
@@ -64,13 +66,13 @@ def test_heads_sort_and_turn_round(reading: Reading) -> None:
     page = reading.page
     page.click("th a:has-text('Patient')")
     page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
-    assert patients(page)[:4] == list(NAMES)
+    becomes(lambda: patients(page)[:4], list(NAMES))
     page.click("th a:has-text('Patient')")
     page.locator("th[aria-sort=descending]:has-text('Patient')").wait_for()
-    assert patients(page)[-4:] == list(reversed(NAMES))
-    assert "order=patient&reverse=1" in page.url
+    becomes(lambda: patients(page)[-4:], list(reversed(NAMES)))
+    expect(page).to_have_url(re.compile("order=patient&reverse=1"))
     page.reload()
-    assert patients(page)[-4:] == list(reversed(NAMES))
+    becomes(lambda: patients(page)[-4:], list(reversed(NAMES)))
 
 
 def test_browser_goes_back_through_filters(reading: Reading) -> None:
@@ -82,15 +84,13 @@ def test_browser_goes_back_through_filters(reading: Reading) -> None:
     page.locator("text=No study fits.").wait_for()
     page.go_back()
     page.locator("tr.study").first.wait_for()
-    assert (page.input_value("select[name=show]"), page.input_value("select[name=order]")) == (
-        "open",
-        "patient",
-    )
+    expect(page.locator("select[name=show]")).to_have_value("open")
+    expect(page.locator("select[name=order]")).to_have_value("patient")
     page.locator("tr.study th a", has_text="BEA").click()
     page.wait_for_url("**/studies/*")
     page.go_back()
     page.locator("tr.study.chosen:has-text('BEA')").wait_for()
-    assert page.input_value("select[name=order]") == "patient"
+    expect(page.locator("select[name=order]")).to_have_value("patient")
 
 
 def test_forward_right_after_back_shows_what_it_leads_to(reading: Reading) -> None:
@@ -112,7 +112,8 @@ def test_forward_right_after_back_shows_what_it_leads_to(reading: Reading) -> No
         one.continue_()
     page.unroute("**/static/list.js")
     page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
-    assert (patients(page)[:4], page.input_value("select[name=order]")) == (list(NAMES), "patient")
+    becomes(lambda: patients(page)[:4], list(NAMES))
+    expect(page.locator("select[name=order]")).to_have_value("patient")
     page.evaluate("history.forward()")
     page.wait_for_url(study)
 
@@ -124,26 +125,24 @@ def test_next_and_previous_follow_the_list(reading: Reading, site: Site) -> None
     page.click("tr.study th a >> text=BEA")
     shown(page, "BEA")
     for keys, name in (("gn", "CAY"), ("gp", "BEA"), ("gp", "ADA")):
-        for key in keys:
-            page.keyboard.press(key)
+        page.keyboard.type(keys)
         shown(page, name)
-    assert page.locator("a[rel=prev]").count() == 0
-    page.keyboard.press("g")
-    page.keyboard.press("n")
+    expect(page.locator("a[rel=prev]")).to_have_count(0)
+    page.keyboard.type("gn")
     shown(page, "BEA")
     page.fill("input[name=observer]", "Roe^Rod")
     page.click("#accept")
     page.locator(".flag.good:has-text('verified')").wait_for()
+    study_open(page)
     page.click("a[rel=next]")
     shown(page, "CAY")
-    assert "order=patient" in page.url
-    page.keyboard.press("g")
-    page.keyboard.press("l")
+    expect(page).to_have_url(re.compile("order=patient"))
+    page.keyboard.type("gl")
     page.locator("tr.study.chosen:has-text('CAY')").wait_for()
-    assert "BEA" not in patients(page)
+    becomes(lambda: "BEA" in patients(page), False)
     page.goto(f"{site.url}/?show=verified")
     page.locator("small:has-text('turnaround')").first.wait_for()
-    assert "median turnaround of the last 24 hours" in (page.text_content(".count") or "")
+    expect(page.locator(".count")).to_contain_text("median turnaround of the last 24 hours")
 
 
 def test_compact_rows_show_25_studies(reading: Reading) -> None:
@@ -154,12 +153,12 @@ def test_compact_rows_show_25_studies(reading: Reading) -> None:
         "[...document.querySelectorAll('tr.study')]"
         ".filter((row) => row.getBoundingClientRect().bottom <= innerHeight).length"
     )
-    assert page.evaluate(script) < 25
+    wait_for(lambda: page.evaluate(script) < 25)
     page.click("#rows-style")
-    assert page.evaluate(script) >= 25
+    wait_for(lambda: page.evaluate(script) >= 25)
     page.reload()
     page.locator("tr.study").first.wait_for()
-    assert page.evaluate(script) >= 25
+    wait_for(lambda: page.evaluate(script) >= 25)
     assert reading.barriers() == []
 
 
@@ -180,17 +179,18 @@ def test_claim_is_seen_on_the_list_and_taken_over_only_when_asked(
     mine.locator("#claim.alert").wait_for()
     shown(mine, "DEE")
     mine.keyboard.press("b")
-    assert "is reading this study. Take it over?" in (mine.text_content("#ask p") or "")
+    expect(mine.locator("#ask p")).to_contain_text("is reading this study. Take it over?")
     assert other.barriers() == []
     mine.keyboard.press("Escape")
     mine.locator("#ask").wait_for(state="hidden")
-    assert mine.get_attribute("#claim", "data-mine") == "no"
+    settle(mine)
+    expect(mine.locator("#claim")).to_have_attribute("data-mine", "no")
     mine.click("#claim button")
     mine.click("#ask button[value=yes]")
     mine.locator("#claim:has-text('You are reading')").wait_for()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.locator("#claim.alert.lost:has-text('another browser')").wait_for()
-    assert page.input_value("#text-impression") == "Clear."
+    expect(page.locator("#text-impression")).to_have_value("Clear.")
     mine.click("#claim button")
     mine.locator("#claim:has-text('Nobody is reading')").wait_for()
     mine.context.close()
@@ -209,12 +209,12 @@ def test_critical_draft_is_notified_without_a_patient(browser: Browser, site: Si
     page.goto(f"{site.url}/studies/3")
     with page.expect_response("**/live"):
         page.click("#notice")
-    assert page.get_attribute("#notice", "aria-pressed") == "true"
+    expect(page.locator("#notice")).to_have_attribute("aria-pressed", "true")
     site.draft("1.2.900", PatientID="CRIT", PatientName="CRITICAL^CARL")
     page.locator("#critical-news").wait_for()
-    assert page.evaluate("window.noticed") == [["ECHO Agent", "A critical draft has arrived."]]
+    becomes(lambda: page.evaluate("window.noticed"), [["ECHO Agent", "A critical draft has arrived."]])
     page.click("#notice")
-    assert page.get_attribute("#notice", "aria-pressed") == "false"
+    expect(page.locator("#notice")).to_have_attribute("aria-pressed", "false")
     page.click("#critical-news a")
     page.locator("tr.study.critical:has-text('CARL CRITICAL')").wait_for()
     assert one.complaints == []
@@ -225,33 +225,38 @@ def test_keys_are_shown_and_changed(reading: Reading) -> None:
     """`?` lists every act; a key can be changed, but not to one in use, nor to a single one that leaves."""
     page = reading.page
     page.goto(f"{reading.url}/studies/3")
-    page.locator("canvas[data-ready=yes]").first.wait_for()
+    study_open(page)
     page.keyboard.press("?")
     page.locator("#keys[open]").wait_for()
     assert reading.barriers() == []
 
-    def change(words: str, *keys: str) -> str:
-        page.click(f"#keys tr:has-text('{words}') button")
-        for key in keys:
-            page.keyboard.press(key)
-        page.locator(f"#keys tr:has-text('{words}') button:not(:text-is('press a key'))").wait_for()
-        return page.text_content("#keys [role=status]") or ""
+    caption, invert = page.locator("figcaption .window").first, page.locator("[data-do=invert] kbd")
 
-    assert "is in use" in change("image: invert", "r")
-    assert "needs two keys" in change("next study", "n")
-    assert change("image: invert", "u") == "image: invert: u"
+    def change(words: str, key: str, answer: str) -> None:
+        button = page.locator(f"#keys tr:has-text('{words}') button")
+        button.click()
+        expect(button).to_have_text("press a key")
+        page.keyboard.press(key)
+        expect(button).not_to_have_text("press a key")
+        expect(page.locator("#keys [role=status]")).to_contain_text(answer)
+
+    change("image: invert", "r", "is in use")
+    change("next study", "n", "needs two keys")
+    change("image: invert", "u", "image: invert: u")
     page.keyboard.press("Escape")
+    page.locator("#keys").wait_for(state="hidden")
     page.keyboard.press("i")
-    assert "inverted" not in (page.text_content("figcaption .window") or "")
+    settle(page)
+    expect(caption).not_to_contain_text("inverted")
     page.reload()
-    page.locator("canvas[data-ready=yes]").first.wait_for()
-    assert page.text_content("[data-do=invert] kbd") == "u"
+    study_open(page)
+    expect(invert).to_have_text("u")
     page.keyboard.press("u")
-    assert "inverted" in (page.text_content("figcaption .window") or "")
+    expect(caption).to_contain_text("inverted")
     page.keyboard.press("?")
     page.click("#keys [data-reset]")
     page.click("#ask button[value=yes]")
-    assert page.text_content("[data-do=invert] kbd") == "i"
+    expect(invert).to_have_text("i")
 
 
 def test_list_does_not_move_under_a_moving_pointer(reading: Reading, site: Site) -> None:
@@ -302,7 +307,7 @@ def test_long_list_keeps_its_length(browser: Browser, long_list: Site) -> None:
     count = len(rows())
     long_list.draft("1.5.1", PatientID="M1", PatientName="AAA^NEW")
     page.locator("tr.study:has-text('NEW AAA')").wait_for()
-    assert (len(rows()), len(set(rows()))) == (count, count)
+    becomes(lambda: (len(rows()), len(set(rows()))), (count, count))
     last = page.locator("tr.study").nth(count - 1)
     name = last.locator("th a").text_content() or ""
     last.locator("th a").click()
@@ -311,13 +316,12 @@ def test_long_list_keeps_its_length(browser: Browser, long_list: Site) -> None:
     page.route(lambda url: "limit=500" in url, lambda one: held.append(one))
     with page.expect_request(lambda asked: "limit=500" in asked.url):
         page.go_back()
-    assert f"limit={count}" in page.url
+    expect(page).to_have_url(re.compile(f"limit={count}"))
     for each in held:
         each.continue_()
     page.unroute_all()
     wait_for_rows(count)
-    page.locator("tr.study.chosen").wait_for()
-    assert page.locator("tr.study.chosen th a").text_content() == name
+    expect(page.locator("tr.study.chosen th a")).to_have_text(name)
     page.context.close()
     assert [words for words in one.complaints if "404" not in words] == []
 
@@ -330,12 +334,13 @@ def test_list_says_that_the_server_does_not_answer(browser: Browser, site: Site)
     page.context.set_offline(True)
     page.fill("#search", "cay")
     page.locator("#stale:has-text('The server does not answer. This list is as of')").wait_for()
-    assert page.locator("tr.study").count() > 1
+    expect(page.locator("tr.study").nth(1)).to_be_visible()
     assert one.barriers() == []
     page.context.set_offline(False)
     page.locator("#stale[hidden]").wait_for(state="attached")
     page.locator("#list[aria-busy=false] tr.study").first.wait_for()
-    assert (patients(page), "q=cay" in page.url) == (["CAY"], True)
+    becomes(lambda: patients(page), ["CAY"])
+    expect(page).to_have_url(re.compile("q=cay"))
     page.context.close()
 
 
@@ -385,7 +390,7 @@ def test_double_click_claims_a_study_once(browser: Browser, site: Site) -> None:
     study_id = site.draft("1.2.960", PatientID="DBL", PatientName="ZZZ^DOUBLE", text=CLEAR)
     one = open_page(browser, f"{site.url}/studies/{study_id}")
     page = one.page
-    page.locator("canvas[data-ready=yes]").first.wait_for()
+    study_open(page)
     page.evaluate(CLICK, 1)
     page.locator("#claim:has-text('You are reading')").wait_for()
     page.evaluate(CLICK, 2)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.support.shadow import sign
 
-from .chromium import chromium, open_page
+from .chromium import chromium, open_page, study_open
 from .site import Site, serving
 
 
@@ -39,29 +40,26 @@ def test_disagreements_are_read_with_keys_alone(browser: Browser, site: Site, sc
     page = one.page
     if scheme == "light":
         page.click("#theme")
-    assert page.locator("svg.plot").count() == 2
+    expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+    expect(page.locator("svg.plot")).to_have_count(2)
     assert one.barriers() == []
     one.picture(f"shadow-figures-{scheme}")
     page.click("th a:has-text('pneumothorax')")
     page.wait_for_url("**finding=pneumothorax")
     assert one.barriers() == []
     page.locator("tbody a").first.click()
-    page.locator("canvas[data-ready=yes]").first.wait_for()
-    assert page.locator("#drafted mark").first.text_content() == "There is a large left pneumothorax."
+    study_open(page)
+    expect(page.locator("#drafted mark").first).to_have_text("There is a large left pneumothorax.")
     assert one.barriers() == []
     one.picture(f"shadow-disagreement-{scheme}")
-    page.keyboard.press("g")
-    page.keyboard.press("n")
+    page.keyboard.type("gn")
     page.locator("#signed mark:text-is('Right pneumothorax.')").wait_for()
-    # The keys work once the page's scripts have run, as the films do.
-    page.locator("canvas[data-ready=yes]").first.wait_for()
-    assert "finding=pneumothorax" in page.url
-    page.keyboard.press("g")
-    page.keyboard.press("p")
+    study_open(page)
+    expect(page).to_have_url(re.compile("finding=pneumothorax"))
+    page.keyboard.type("gp")
     page.locator("#signed:has-text('effusion')").wait_for()
-    page.locator("canvas[data-ready=yes]").first.wait_for()
-    page.keyboard.press("g")
-    page.keyboard.press("l")
+    study_open(page)
+    page.keyboard.type("gl")
     page.wait_for_url("**/shadow/disagreements?finding=pneumothorax")
     assert (one.complaints, [asked for asked in one.elsewhere if not asked.startswith(site.url)]) == ([], [])
     page.context.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import delete, select
 
 from agent.database.tables import Verdict, WebSession
@@ -13,7 +13,7 @@ from agent.foundation.settings.tree import OidcSettings
 from agent.web.accounts import Role, add_user
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
 
-from .chromium import Reading, chromium, open_page
+from .chromium import Reading, becomes, chromium, open_page, settle, study_open
 from .site import PASSWORD, Site, serving
 
 TYPED = "A sentence that must not be lost."
@@ -56,7 +56,7 @@ def opened(browser: Browser, site: Site, uid: str) -> tuple[Reading, int]:
     one = open_page(browser, site.url)
     one.page.goto(f"{site.url}/studies/{study_id}")
     sign_in(one.page, "ann")
-    one.page.locator("canvas[data-ready=yes]").first.wait_for()
+    study_open(one.page)
     return one, study_id
 
 
@@ -95,16 +95,17 @@ def test_verdict_is_given_after_sign_in_in_place(browser: Browser, site: Site) -
     end_sessions(site)
     page.click("#accept")
     page.locator("#sign-in-again[open]").wait_for()
-    assert "PAT" not in page.title()
+    becomes(lambda: "PAT" in page.title(), False)
     assert one.barriers() == []
     page.fill("#sign-in-again input[name=password]", "wrong password")
     page.click("#sign-in-again button.accept")
     page.locator("#sign-in-again [role=alert]:has-text('Name or password is wrong')").wait_for()
     page.keyboard.press("Escape")
-    assert page.locator("#sign-in-again[open]").count() == 1
+    settle(page)
+    expect(page.locator("#sign-in-again[open]")).to_have_count(1)
     sign_in(page, "ann", "#sign-in-again")
     page.locator(".flag.good:has-text('verified')").wait_for()
-    assert page.input_value("#text-findings") == TYPED
+    expect(page.locator("#text-findings")).to_have_value(TYPED)
     assert verdicts(site, study_id) == [("Poe^Ann", "changed")]
     wait_for_kept(page, kept=False)
     close(one, "401")
@@ -122,13 +123,15 @@ def test_another_person_does_not_see_what_was_typed(browser: Browser, site: Site
     page.locator("#sign-in-again[open]").wait_for()
     sign_in(page, "bob", "#sign-in-again")
     page.locator("text=Bob Moe · radiologist").wait_for()
-    assert page.input_value("#text-findings") != TYPED
+    study_open(page)
+    expect(page.locator("#text-findings")).not_to_have_value(TYPED)
     assert TYPED not in page.content()
     page.click("text=Sign out")
+    page.locator("main .sign-in").wait_for()
     page.goto(f"{site.url}/studies/{study_id}")
     sign_in(page, "ann")
     page.locator("#typed:not([hidden])").wait_for()
-    assert page.input_value("#text-findings") == TYPED
+    expect(page.locator("#text-findings")).to_have_value(TYPED)
     assert verdicts(site, study_id) == []
     close(one, "401")
 
@@ -152,7 +155,8 @@ def test_openid_popup_and_other_tab_sign_the_page_in(
     page.goto(f"{site.url}/studies/{study_id}")
     page.click("a.openid")
     page.locator("text=Rod Roe · radiologist").wait_for()
-    assert page.url == f"{site.url}/studies/{study_id}"
+    expect(page).to_have_url(f"{site.url}/studies/{study_id}")
+    study_open(page)
     tab = page.context.new_page()
     tab.goto(f"{site.url}/studies/{study_id}")
     page.fill("#text-impression", TYPED)
@@ -166,7 +170,7 @@ def test_openid_popup_and_other_tab_sign_the_page_in(
     tab.locator("#sign-in-again[open]").wait_for(state="detached")
     if not opening.value.is_closed():
         opening.value.wait_for_event("close")
-    assert page.input_value("#text-impression") == TYPED
+    expect(page.locator("#text-impression")).to_have_value(TYPED)
     page.click("#accept")
     page.locator(".flag.good:has-text('verified')").wait_for()
     assert verdicts(site, study_id) == [("Roe^Rod", "changed")]
@@ -193,11 +197,11 @@ def test_verdict_is_sent_once_and_not_lost_with_the_connection(browser: Browser,
     page.context.set_offline(True)
     page.click("#accept")
     page.locator("#sending:has-text('does not answer')").wait_for()
-    assert page.input_value("#text-findings") == TYPED
+    expect(page.locator("#text-findings")).to_have_value(TYPED)
     page.context.set_offline(False)
     page.evaluate("(() => { const b = document.getElementById('accept'); b.click(); b.click(); })()")
     page.locator(".flag.good:has-text('verified')").wait_for()
-    assert page.locator("#message").count() == 0
+    expect(page.locator("#message")).to_have_count(0)
     assert verdicts(site, study_id) == [("Poe^Ann", "changed")]
     close(one, "ERR_INTERNET_DISCONNECTED", "Failed to load resource", "htmx:")
 
@@ -231,20 +235,23 @@ def test_template_is_inserted_as_lines_and_asks_before_it_turns_a_finding(
         "Old rib fractures."
     )
     page.wait_for_selector(".mirror div:text-is('No pleural effusion.')", state="attached")
-    assert page.input_value("#text-findings") == expected
+    expect(page.locator("#text-findings")).to_have_value(expected)
     page.locator("tr.absent:has-text('pleural effusion')").wait_for()
     page.select_option("#template", label="No pneumothorax")
     page.click("#insert-template")
     page.locator("#ask[open] li:has-text('pneumothorax: the report says present')").wait_for()
     assert one.barriers() == []
     page.click("#ask button[value=no]")
-    assert page.input_value("#text-findings") == expected
+    page.locator("#ask").wait_for(state="hidden")
+    settle(page)
+    expect(page.locator("#text-findings")).to_have_value(expected)
     page.select_option("#template", label="Follow-up")
     page.click("#insert-template")
     page.wait_for_selector(".mirror div:text-is('Follow-up radiograph in six hours.')", state="attached")
-    assert page.input_value("#text-impression") == "Left pneumothorax.\nFollow-up radiograph in six hours."
+    impression = page.locator("#text-impression")
+    expect(impression).to_have_value("Left pneumothorax.\nFollow-up radiograph in six hours.")
     page.keyboard.press("Control+z")
-    assert page.input_value("#text-impression") == "Left pneumothorax."
+    expect(impression).to_have_value("Left pneumothorax.")
     close(one)
 
 
@@ -260,20 +267,20 @@ def test_report_is_copied_and_printed_as_what_it_is(browser: Browser, site: Site
         "IMPRESSION:\nLeft pneumothorax."
     )
     page.emulate_media(media="print")
-    assert page.locator(".printed:has-text('DRAFT, NOT VERIFIED')").is_visible()
-    assert page.locator(".mirror div:has-text('No pleural effusion.')").is_visible()
-    assert page.locator("h1").is_visible()
-    hidden = ("canvas", "#accept", "#copy", ".bar", "#claim", "#findings", "textarea")
-    assert [one for one in hidden if page.locator(one).first.is_visible()] == []
+    expect(page.locator(".printed:has-text('DRAFT, NOT VERIFIED')")).to_be_visible()
+    expect(page.locator(".mirror div:has-text('No pleural effusion.')")).to_be_visible()
+    expect(page.locator("h1")).to_be_visible()
+    for hidden in ("canvas", "#accept", "#copy", ".bar", "#claim", "#findings", "textarea"):
+        expect(page.locator(hidden).first).to_be_hidden()
     page.emulate_media(media="screen")
     page.click("#accept")
     page.locator(".flag.good:has-text('verified')").wait_for()
-    page.locator("canvas[data-ready=yes]").first.wait_for()
+    study_open(page)
     page.keyboard.press("c")
     page.locator("#copied:has-text('copied')").wait_for()
     assert page.evaluate("navigator.clipboard.readText()").startswith("FINDINGS:")
     page.emulate_media(media="print")
-    assert "Verified report, by Ann Poe" in (page.text_content(".printed") or "")
+    expect(page.locator(".printed")).to_contain_text("Verified report, by Ann Poe")
     close(one)
 
 
@@ -284,14 +291,14 @@ def test_nothing_moves_for_who_asked_for_stillness(browser: Browser, site: Site)
     page.emulate_media(reduced_motion="reduce")
     page.keyboard.press("?")
     page.locator("#keys[open]").wait_for()
-    assert page.evaluate("document.getAnimations().length") == 0
+    becomes(lambda: page.evaluate("document.getAnimations().length"), 0)
     moving = (
         "[...document.querySelectorAll('*')].filter((one) => { const s = getComputedStyle(one);"
         " return s.animationName !== 'none' || (s.transitionProperty !== 'none'"
         " && s.transitionDuration !== '0s'); })"
         ".length"
     )
-    assert page.evaluate(moving) == 0
+    becomes(lambda: page.evaluate(moving), 0)
     close(one)
 
 
@@ -301,7 +308,7 @@ def test_second_tab_on_one_draft_is_said(browser: Browser, site: Site) -> None:
     page = one.page
     tab = page.context.new_page()
     tab.goto(f"{site.url}/studies/{study_id}")
-    tab.locator("canvas[data-ready=yes]").first.wait_for()
+    study_open(tab)
     page.fill("#text-findings", TYPED)
     tab.locator("#typed:has-text('in another tab too')").wait_for()
     close(one)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from .chromium import Reading, chromium, open_page
+from tests.support.waiting import wait_for
+
+from .chromium import Reading, becomes, chromium, open_page, settle, study_open
 from .site import Site, serving
 
 SIDE, LARGE = 256, 1600
@@ -57,7 +59,7 @@ def reading(browser: Browser, site: Site) -> Iterator[Reading]:
 
 def film(page: Page) -> tuple[float, float, float, float]:
     """Wait for the first film; return the box of its canvas without the border."""
-    page.locator("canvas[data-ready=yes]").first.wait_for()
+    study_open(page)
     left, top, width, height = page.evaluate(
         "(() => { const c = document.querySelector('canvas'), b = c.getBoundingClientRect();"
         " return [b.left + c.clientLeft, b.top + c.clientTop, c.clientWidth, c.clientHeight]; })()"
@@ -73,11 +75,6 @@ def grey(page: Page, x: float, y: float) -> int:
     return int(page.evaluate(script))
 
 
-def settle(page: Page) -> None:
-    """Wait until the browser has handled the pointer and drawn: it does so frame by frame."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
 def zoomed(page: Page, before: float) -> None:
     """Wait until the first film is no longer zoomed as it was."""
     page.locator(f"canvas[data-zoom]:not([data-zoom='{before:.4f}'])").first.wait_for()
@@ -90,9 +87,20 @@ def expected_grey(page: Page, value: int) -> int:
     return min(255, max(0, round((level - low) / (high - low) * 255)))
 
 
-def said(page: Page, name: str = "window") -> str:
-    """Return what the film's caption says."""
-    return page.locator(f"figcaption .{name}").first.text_content() or ""
+def caption(page: Page, name: str = "window") -> Locator:
+    """Return the part of the first film's caption of this name."""
+    return page.locator(f"figcaption .{name}").first
+
+
+def pointed(page: Page) -> tuple[int, int, int]:
+    """Wait until the stored value at the pointer is said; return it with its column and row."""
+    words = caption(page, "pointed")
+    expect(words).to_contain_text("at column")
+    settle(page)
+    value, column, row = (
+        one.strip(",") for one in (words.text_content() or "").split() if one.strip(",").isdigit()
+    )
+    return int(value), int(column), int(row)
 
 
 def zoom_of(page: Page, index: int = 0) -> float:
@@ -107,8 +115,7 @@ def test_pixel_under_the_pointer_stays_when_zooming(reading: Reading) -> None:
     page.mouse.move(left + 300, top + 400)
     page.keyboard.press("v")
     page.mouse.move(left + 301, top + 400)
-    page.locator(".pointed:has-text('value')").wait_for()
-    column, row = (int(one.split()[-1]) for one in said(page, "pointed").split(","))
+    _value, column, row = pointed(page)
     fit = min(width, height) / SIDE
     assert (column, row) == (
         int((301.5 - width / 2) / fit + SIDE / 2) + 1,
@@ -119,11 +126,13 @@ def test_pixel_under_the_pointer_stays_when_zooming(reading: Reading) -> None:
         page.mouse.wheel(0, wheel)
         zoomed(page, before)
         before = zoom_of(page)
-        assert grey(page, 301, 400) == expected_grey(page, int(VALUES[row - 1, column - 1]))
+        becomes(lambda: grey(page, 301, 400), expected_grey(page, int(VALUES[row - 1, column - 1])))
         page.mouse.move(left + 302, top + 400)
         page.mouse.move(left + 301, top + 400)
         settle(page)
-        assert said(page, "pointed").endswith(f"column {column}, row {row}")
+        expect(caption(page, "pointed")).to_have_text(
+            f"value {VALUES[row - 1, column - 1]} at column {column}, row {row}"
+        )
 
 
 def test_value_at_the_pointer_is_the_stored_one(reading: Reading) -> None:
@@ -138,16 +147,11 @@ def test_value_at_the_pointer_is_the_stored_one(reading: Reading) -> None:
             page.keyboard.press(key)
         for x, y in ((width / 2 - 90, height / 2 - 40), (width / 2 + 33, height / 2 + 71)):
             page.mouse.move(left + x, top + y)
-            page.locator(".pointed:has-text('value')").first.wait_for()
-            settle(page)
-            value, column, row = (
-                int(one.strip(",")) for one in said(page, "pointed").split() if one.strip(",").isdigit()
-            )
+            value, column, row = pointed(page)
             assert value == int(VALUES[row - 1, column - 1])
     page.keyboard.press("r")
     page.mouse.move(left + 1, top + 1)
-    settle(page)
-    assert said(page, "pointed") == ""
+    expect(caption(page, "pointed")).to_have_text("")
 
 
 def test_rotation_and_mirror_follow_the_screen_and_are_said(reading: Reading) -> None:
@@ -160,23 +164,20 @@ def test_rotation_and_mirror_follow_the_screen_and_are_said(reading: Reading) ->
     def under() -> tuple[int, int]:
         page.mouse.move(left + 2, top + 2)
         page.mouse.move(left + spot[0], top + spot[1])
-        page.locator(".pointed:has-text('value')").first.wait_for()
-        settle(page)
-        words = said(page, "pointed").split()
-        return int(words[-3].strip(",")), int(words[-1])
+        return pointed(page)[1:]
 
     plain = under()
     page.keyboard.press("f")
-    assert under() == (SIDE + 1 - plain[0], plain[1])
-    assert "MIRRORED" in said(page)
+    becomes(under, (SIDE + 1 - plain[0], plain[1]))
+    expect(caption(page)).to_contain_text("MIRRORED")
     page.keyboard.press("f")
     page.keyboard.press("o")
-    assert "rotated 90°" in said(page)
-    assert under() == (plain[1], SIDE + 1 - plain[0])
+    expect(caption(page)).to_contain_text("rotated 90°")
+    becomes(under, (plain[1], SIDE + 1 - plain[0]))
     for _ in range(3):
         page.keyboard.press("o")
-    assert under() == plain
-    assert "rotated" not in said(page)
+    becomes(under, plain)
+    expect(caption(page)).not_to_contain_text("rotated")
 
 
 def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
@@ -190,16 +191,17 @@ def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
     page.mouse.move(left + width // 2 + 20, top + height // 2)
     page.mouse.move(left + width // 2 + 100, top + height // 2)
     page.mouse.up()
-    settle(page)
-    assert "ruler 1: 40.0 mm" in said(page)
-    assert "corrected for an estimated magnification of 1.25" in said(page)
+    expect(caption(page)).to_contain_text("ruler 1: 40.0 mm")
+    expect(caption(page)).to_contain_text("corrected for an estimated magnification of 1.25")
+    before = zoom_of(page)
     page.keyboard.press("o")
     page.keyboard.press("f")
     page.locator("canvas").first.focus()
     page.keyboard.press("+")
-    assert "ruler 1: 40.0 mm" in said(page)
+    zoomed(page, before)
+    expect(caption(page)).to_contain_text("ruler 1: 40.0 mm")
     page.keyboard.press("Delete")
-    assert "ruler" not in said(page)
+    expect(caption(page)).not_to_contain_text("ruler")
     page.keyboard.press("r")
     page.keyboard.press("x")
     # By keys alone: a point that arrows move and Enter sets.
@@ -207,7 +209,7 @@ def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    assert "ruler 1: 10.0 mm" in said(page)
+    expect(caption(page)).to_contain_text("ruler 1: 10.0 mm")
     page.goto(f"{site.url}/studies/3")
     left, top, width, height = film(page)
     page.keyboard.press("x")
@@ -216,8 +218,7 @@ def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
     page.mouse.down()
     page.mouse.move(left + width // 2, top + height // 2 + 70)
     page.mouse.up()
-    settle(page)
-    assert "ruler 1: 120 px, not calibrated" in said(page)
+    expect(caption(page)).to_contain_text("ruler 1: 120 px, not calibrated")
 
 
 def test_film_cannot_be_lost_from_sight(reading: Reading) -> None:
@@ -235,9 +236,9 @@ def test_film_cannot_be_lost_from_sight(reading: Reading) -> None:
         " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
         " let n = 0; for (let i = 3; i < d.length; i += 4) if (d[i]) n += 1; return n; })()"
     )
-    assert 59 * 59 <= page.evaluate(script) <= 61 * 61
+    wait_for(lambda: 59 * 59 <= page.evaluate(script) <= 61 * 61)
     page.keyboard.press("r")
-    assert page.evaluate(script) >= 0.98 * min(width, height) ** 2
+    wait_for(lambda: page.evaluate(script) >= 0.98 * min(width, height) ** 2)
 
 
 def test_one_to_one_shows_the_films_own_pixels(reading: Reading, site: Site) -> None:
@@ -245,16 +246,14 @@ def test_one_to_one_shows_the_films_own_pixels(reading: Reading, site: Site) -> 
     page = reading.page
     page.goto(f"{site.url}/studies/4")
     left, top, width, height = film(page)
-    assert page.locator("canvas[data-whole]").count() == 0
+    expect(page.locator("canvas[data-whole]")).to_have_count(0)
     page.keyboard.press("x")
     page.locator("canvas[data-whole=yes]").wait_for()
-    assert zoom_of(page) == 1.0
+    becomes(lambda: zoom_of(page), 1.0)
     page.keyboard.press("v")
     page.mouse.move(left + width / 2 + 10, top + height / 2 + 7)
-    page.locator(".pointed:has-text('value')").wait_for()
-    words = said(page, "pointed").split()
-    column, row = int(words[-3].strip(",")), int(words[-1])
-    assert int(words[1]) == int(WIDE[row - 1, column - 1])
+    value, column, row = pointed(page)
+    assert value == int(WIDE[row - 1, column - 1])
     assert abs(column - LARGE / 2 - 10) <= 1
     # The next pixel of the screen is the next of the film.
     page.mouse.move(left + width / 2 + 11, top + height / 2 + 7)
@@ -272,14 +271,16 @@ def test_linked_films_zoom_move_and_invert_together(reading: Reading) -> None:
     page.mouse.move(left + 100, top + 100)
     page.mouse.wheel(0, -200)
     zoomed(page, before[0])
+    becomes(lambda: [round(zoom_of(page, index) / before[index], 3) for index in (0, 1)], [1.492, 1.492])
     after = [zoom_of(page, index) for index in (0, 1)]
-    assert [round(one / old, 3) for one, old in zip(after, before, strict=True)] == [1.492, 1.492]
     page.keyboard.press("i")
-    captions = page.locator("figcaption .window")
-    assert ["inverted" in (captions.nth(index).text_content() or "") for index in (0, 1)] == [True, True]
+    for index in (0, 1):
+        expect(page.locator("figcaption .window").nth(index)).to_contain_text("inverted")
     page.keyboard.press("k")
     page.locator("canvas").first.focus()
     page.keyboard.press("+")
+    zoomed(page, after[0])
+    settle(page)
     assert (zoom_of(page) > after[0], zoom_of(page, 1) == after[1]) == (True, True)
 
 
@@ -292,14 +293,19 @@ def test_window_presets_and_inversion_are_exact(reading: Reading) -> None:
     page.locator("canvas").first.focus()
     for _ in range(4):
         page.keyboard.press("+")  # beyond twice its size nothing is smoothed
+
+    def middle() -> int:
+        return grey(page, width / 2 + 0.5, height / 2 + 0.5)
+
     for key in "1234":
         page.keyboard.press(key)
+        settle(page)
         seen.add(page.get_attribute("canvas", "data-window"))
-        assert grey(page, width / 2 + 0.5, height / 2 + 0.5) == expected_grey(page, int(VALUES[128, 128]))
+        becomes(middle, expected_grey(page, int(VALUES[128, 128])))
     assert len(seen) == 4
-    plain = grey(page, width / 2 + 0.5, height / 2 + 0.5)
+    plain = middle()
     page.keyboard.press("i")
-    assert grey(page, width / 2 + 0.5, height / 2 + 0.5) == 255 - plain
+    becomes(middle, 255 - plain)
 
 
 def test_magnifier_enlarges_around_the_pointer(reading: Reading) -> None:
@@ -309,6 +315,7 @@ def test_magnifier_enlarges_around_the_pointer(reading: Reading) -> None:
     page.locator("canvas").first.focus()
     for _ in range(2):
         page.keyboard.press("+")
+    settle(page)
     x, y = int(width / 2) + 30, int(height / 2) + 20
     page.mouse.move(left + x, top + y)
     before = grey(page, x, y)
@@ -317,11 +324,10 @@ def test_magnifier_enlarges_around_the_pointer(reading: Reading) -> None:
     page.mouse.move(left + x + 1, top + y)
     page.mouse.move(left + x, top + y)
     settle(page)
-    assert grey(page, x, y) == before
-    assert [grey(page, x + int(dx * 2.5), y) for dx in (0, 8, 16)] == away
+    becomes(lambda: grey(page, x, y), before)
+    becomes(lambda: [grey(page, x + int(dx * 2.5), y) for dx in (0, 8, 16)], away)
     page.keyboard.press("z")
-    settle(page)
-    assert [grey(page, x + dx, y) for dx in (0, 8, 16)] == away
+    becomes(lambda: [grey(page, x + dx, y) for dx in (0, 8, 16)], away)
 
 
 def test_phone_pinches_and_page_fits(browser: Browser, site: Site) -> None:
@@ -338,8 +344,8 @@ def test_phone_pinches_and_page_fits(browser: Browser, site: Site) -> None:
     film(page)
     page.locator("canvas").first.scroll_into_view_if_needed()
     left, top, width, height = film(page)
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
-    assert page.get_attribute("canvas", "data-tool") == "pan"
+    becomes(lambda: page.evaluate("document.documentElement.scrollWidth"), 375)
+    expect(page.locator("canvas").first).to_have_attribute("data-tool", "pan")
     before = zoom_of(page)
     x, y = left + width / 2, top + height / 2
     devtools = page.context.new_cdp_session(page)
@@ -352,16 +358,15 @@ def test_phone_pinches_and_page_fits(browser: Browser, site: Site) -> None:
     touch("touchMove", (x - 60, y), (x + 60, y))
     touch("touchMove", (x - 80, y), (x + 80, y))
     touch("touchEnd")
-    settle(page)
-    assert zoom_of(page) == pytest.approx(before * 2, rel=0.03)
+    becomes(lambda: zoom_of(page), pytest.approx(before * 2, rel=0.03))
     assert one.barriers() == []
     page.goto(site.url)
     page.locator("tr.study").first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    becomes(lambda: page.evaluate("document.documentElement.scrollWidth"), 375)
     assert one.barriers() == []
     page.set_viewport_size({"width": 820, "height": 1180})
     page.goto(f"{site.url}/studies/2")
     film(page)
-    assert page.evaluate("document.documentElement.scrollWidth") == 820
+    becomes(lambda: page.evaluate("document.documentElement.scrollWidth"), 820)
     assert (one.complaints, one.elsewhere) == ([], [])
     page.context.close()

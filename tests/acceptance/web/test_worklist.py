@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 from pydicom import dcmread
 
 from agent.commands.demo.orthanc import Orthanc, free_ports
@@ -20,9 +20,10 @@ from agent.commands.demo.phantom_study import PhantomStudy, phantom_study
 from agent.commands.demo.sending import parcel_of, send
 from agent.commands.demo.service import running_service, write_config
 from dicom_sr.validate import validate
+from tests.support.waiting import wait_for
 from tests.support.warm_python import WarmPopen
 
-from .chromium import PATIENCE_MS, SIZE, Reading, chromium, open_page
+from .chromium import PATIENCE_MS, SIZE, Reading, chromium, open_page, study_open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +54,23 @@ def served(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, orthanc: 
 
 def verified(orthanc: Orthanc, study: PhantomStudy, flag: str, count: int) -> list[Any]:
     """Wait until the PACS holds `count` documents of a study; return those with the verification flag."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while time.monotonic() < deadline:
+
+    def held() -> tuple[bytes, ...]:
         try:
-            held = orthanc.documents(study.study_instance_uid)
+            return orthanc.documents(study.study_instance_uid)
         except urllib.error.URLError:
-            held = ()
-        if len(held) >= count:
-            assert [validate(one) for one in held] == [()] * len(held)
-            return [one for one in map(_read, held) if one.VerificationFlag == flag]
-        time.sleep(0.5)
-    raise AssertionError("the documents did not reach the PACS")
+            return ()
+
+    documents: tuple[bytes, ...] = ()
+
+    def arrived() -> bool:
+        nonlocal documents
+        documents = held()
+        return len(documents) >= count
+
+    wait_for(arrived, "the documents did not reach the PACS")
+    assert [validate(one) for one in documents] == [()] * len(documents)
+    return [one for one in map(_read, documents) if one.VerificationFlag == flag]
 
 
 def _read(content: bytes) -> Any:
@@ -88,8 +95,8 @@ def test_study_arrives_is_read_edited_and_accepted(served: Agent, orthanc: Ortha
     reading.picture("worklist-compact-dark")
     page.click("#rows-style")
     page.click(f"tr.study:has-text('{shown(study)}') a")
+    study_open(page)
     canvas = page.locator("canvas[data-ready=yes]").first
-    canvas.wait_for()
     before = canvas.get_attribute("data-window")
     box = canvas.bounding_box()
     assert box is not None
@@ -112,7 +119,7 @@ def test_study_arrives_is_read_edited_and_accepted(served: Agent, orthanc: Ortha
     page.set_viewport_size(SIZE)
     page.fill("#text-impression", "Small right apical pneumothorax.\nFollow-up film in six hours.")
     page.wait_for_selector("tr.present:has-text('pneumothorax')")
-    assert page.text_content("#accept") == "Accept with changes"
+    expect(page.locator("#accept")).to_have_text("Accept with changes")
     page.fill("input[name=observer]", "Roe^Richard")
     page.click("#theme")
     reading.picture("worklist-study-light")
@@ -133,6 +140,7 @@ def test_rejection_reaches_the_pacs(served: Agent, orthanc: Orthanc) -> None:
     page.goto(reading.url)
     served.send(study)
     page.click(f"tr.study:has-text('{shown(study)}') a")
+    study_open(page)
     page.fill("input[name=observer]", "Roe^Richard")
     page.click("text=Reject…")
     page.fill("input[name=reason]", "The lateral film is another patient's.")
@@ -148,6 +156,7 @@ def test_stale_edit_is_refused_and_keeps_the_text(served: Agent) -> None:
     page.goto(reading.url)
     served.send(study)
     page.click(f"tr.study:has-text('{shown(study)}') a")
+    study_open(page)
     page.fill("#text-findings", "A sentence that must not be lost.")
     page.fill("input[name=observer]", "Roe^Richard")
     other = page.context.new_page()
@@ -159,7 +168,7 @@ def test_stale_edit_is_refused_and_keeps_the_text(served: Agent) -> None:
     other.close()
     page.click("#accept")
     page.wait_for_selector("#message:has-text('Another revision')")
-    assert page.input_value("#text-findings") == "A sentence that must not be lost."
+    expect(page.locator("#text-findings")).to_have_value("A sentence that must not be lost.")
     # The refusal is an answer with status 409, which Chromium lists in its console.
     reading.complaints[:] = [one for one in reading.complaints if "409" not in one]
 

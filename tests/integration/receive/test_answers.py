@@ -143,7 +143,7 @@ def test_stop_waits_until_an_answer_has_gone_out(start: Start, monkeypatch: pyte
     connection.sendall(request_pdu())
     assert read_pdu(connection)[0] == 2
     connection.sendall(data_pdus(1, True, COMMAND) + data_pdus(1, False, dataset_bytes(bare_film())))
-    assert answering.wait(20)
+    assert answering.wait(120)
     listener.scp.stop(20)
     kind, body = read_pdu(connection)
     assert (kind, status_of(body)) == (4, 0x0000)

@@ -71,7 +71,7 @@ def wlmscpfs(tmp_path: Path, program: Callable[[str], str]) -> Iterator[tuple[Mw
         yield settings, folder
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def write(folder: Path, *entries: Dataset) -> None:

@@ -149,7 +149,7 @@ def test_web_disconnects_a_client_that_does_not_read(port: int) -> None:
     """A response of which nothing is taken holds its request no longer than the limit."""
     with opened(port) as connection:
         connection.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert ENDED.wait(20)
+        assert ENDED.wait(120)
 
 
 def test_web_counts_requests_and_streams_apart(monkeypatch: pytest.MonkeyPatch) -> None:

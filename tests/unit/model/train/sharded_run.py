@@ -8,12 +8,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
+from agent.commands.demo.orthanc import free_ports
 from model.train.config import load_training_config
 from model.train.parallel import leave_processes
 from model.train.recipe import Recipe
@@ -28,9 +28,7 @@ def run_stages(recipe: Path, stages: str, processes: int, kill_after: int = 0) -
     kill_after: the first process kills itself once it has done so many steps, or rolled out so many
     studies; the others are then killed.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     group = [
         _CONTEXT.Process(target=_run, args=(recipe, stages, kill_after, rank, processes, port))
         for rank in range(processes)
