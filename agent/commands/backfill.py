@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,11 +17,69 @@ from agent.commands.common import (
     settings_of,
 )
 from agent.commands.run import WithParent, begin
+from model.evaluate.engines.engine import OfflineEngine, Workers
 
 if TYPE_CHECKING:
     from agent.retrieve.backfill.progress import Progress
 
 _DAY = ["%Y-%m-%d"]
+
+
+def offline(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--files", exists=True, help="DICOM files, or folders of them; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder of the set: Parquet parts and documents.")
+    ] = None,
+    engine: Annotated[
+        OfflineEngine, typer.Option(help="This process, or a Ray cluster.")
+    ] = OfflineEngine.PLAIN,
+    workers: Annotated[int, typer.Option(min=1, help="Ray workers, each with the network.")] = 2,
+    address: Annotated[
+        str, typer.Option(help="HOST:PORT of a running Ray cluster; a local one is started if left out.")
+    ] = "",
+    gpus: Annotated[
+        float | None, typer.Option(min=0, help="GPUs of each Ray worker; 1 if there is one, else 0.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each worker.")] = 1,
+    created: Annotated[
+        datetime | None, typer.Option(help="Time of all documents of a new set; now if left out.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Drafts of the archive's old studies; with --files, drafts of a set of files without the queue.
+
+    A set that was interrupted goes on where it was. Exit status 1 when a study could not be drafted.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not files or output is None:
+        raise typer.BadParameter(
+            "give --files and --output for a set of files, or a command: plan, run, status or stop"
+        )
+    from agent.commands.backfill_offline import draft_set
+    from agent.foundation.log import configure_logging
+
+    settings = settings_of(config)
+    configure_logging(settings.log)
+    counted = draft_set(
+        files,
+        output,
+        settings,
+        Workers(engine=engine, count=workers, address=address, gpus=gpus),
+        threads=threads,
+        created=created,
+    )
+    if as_json:
+        print_json(dict(counted))
+    else:
+        print("\n".join(f"{state}: {count}" for state, count in sorted(counted.items())))
+    if counted["FAILED"]:
+        raise typer.Exit(1)
 
 
 def plan(

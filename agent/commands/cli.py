@@ -87,7 +87,7 @@ fhir_app = _group("Results for FHIR servers.")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
 shadow_app = _group("Drafts that go nowhere, against the signed reports.")
 model_app = _group("Which model drafts, and the switch to a challenger and back.")
-backfill_app = _group("Drafts of the archive's old studies.")
+backfill_app = typer.Typer(invoke_without_command=True, callback=backfill.offline)
 config_app = _group("Check and show the configuration.")
 db_app = _group("The database: schema upgrades, backup and restore.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,9 +50,10 @@ def draft_files(
         ModelError: the checkpoint does not load.
         SettingsError: the site's vocabulary cannot be used.
     """
-    groups, failed = _by_study(_files(paths))
-    run = _run_of(settings, output, clock)
-    return (*failed, *(_draft_alone(uid, files, run) for uid, files in groups.items()))
+    groups, failed = by_study(files_of(paths))
+    run = run_of(settings, clock)
+    made = (draft_alone(uid, files, run) for uid, files in groups.items())
+    return (*failed, *(_kept(one, documents, output) for one, documents in made))
 
 
 def draft_records(
@@ -65,8 +66,8 @@ def draft_records(
         UnusableFile: a file is not DICOM image, or no study is accepted.
         AgentError, StructuredReportError: a study cannot be drafted.
     """
-    groups, failed = _by_study(_files(paths))
-    run = _run_of(settings, None, clock)
+    groups, failed = by_study(files_of(paths))
+    run = run_of(settings, clock)
     if failed:
         raise UnusableFile(f"{failed[0].study_instance_uid}: {failed[0].reason}")
     records = []
@@ -80,27 +81,32 @@ def draft_records(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
+class DraftRun:
     """What all studies of one call share."""
 
     settings: Settings
     router: Router
     reporter: Reporter
-    output: Path | None
     moment: datetime
 
 
-def _run_of(settings: Settings, output: Path | None, clock: Clock | None) -> _Run:
-    return _Run(
+def run_of(settings: Settings, clock: Clock | None) -> DraftRun:
+    """Load the network; `clock` gives the time of all documents.
+
+    Raises:
+        ModelError: the checkpoint does not load.
+        SettingsError: the site's vocabulary cannot be used.
+    """
+    return DraftRun(
         settings=settings,
         router=router_of(settings),
         reporter=load_reporter(settings),
-        output=output,
         moment=(clock or SystemClock()).now().astimezone(),
     )
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def files_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield files, and those in folders in the order of their names."""
     for path in paths:
         if path.is_dir():
             yield from sorted(one for one in path.rglob("*") if one.is_file())
@@ -108,7 +114,8 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]]], list[Drafted]]:
+def by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]]], list[Drafted]]:
+    """Return the files by Study Instance UID, and a failure for each one that is no DICOM image."""
     groups: dict[str, list[tuple[Path, Header]]] = {}
     failed = []
     for path in paths:
@@ -121,27 +128,33 @@ def _by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]
     return groups, failed
 
 
-def _draft_alone(uid: str, files: Sequence[tuple[Path, Header]], run: _Run) -> Drafted:
+def draft_alone(
+    uid: str, files: Sequence[tuple[Path, Header]], run: DraftRun
+) -> tuple[Drafted, Mapping[str, bytes]]:
+    """Return what became of a study, and its documents by role; its failure concerns no other study."""
     try:
         return _draft(uid, files, run)
     except Exception as error:  # noqa: BLE001 - outermost for one study: the others are drafted all the same
-        return _failed(uid, error)
+        return _failed(uid, error), {}
 
 
-def _draft(uid: str, files: Sequence[tuple[Path, Header]], run: _Run) -> Drafted:
+def _draft(
+    uid: str, files: Sequence[tuple[Path, Header]], run: DraftRun
+) -> tuple[Drafted, Mapping[str, bytes]]:
     selection = run.router.select([header for _path, header in files])
     if not selection.accepted:
-        return Drafted(
+        skipped = Drafted(
             study_instance_uid=uid,
             state="SKIPPED",
             code=selection.skipping_rule,
             reason=selection.reason,
             findings={},
         )
+        return skipped, {}
     draft, record = _record(files, selection.accepted, run)
     pair = record.documents["comprehensive3d"]
     documents = {"findings": encode(pair.findings), "report": encode(pair.report)}
-    return Drafted(
+    drafted = Drafted(
         study_instance_uid=uid,
         state="DRAFTED",
         text=draft.text,
@@ -152,12 +165,12 @@ def _draft(uid: str, files: Sequence[tuple[Path, Header]], run: _Run) -> Drafted
             for presence in Presence
         },
         flags=tuple(flag["text"] for flag in record.content["flags"]),
-        sr=() if run.output is None else _write(run.output / uid, documents),
     )
+    return drafted, documents
 
 
 def _record(
-    files: Sequence[tuple[Path, Header]], chosen: Sequence[Header], run: _Run
+    files: Sequence[tuple[Path, Header]], chosen: Sequence[Header], run: DraftRun
 ) -> tuple[DraftText, Record]:
     """Return the network's draft of the chosen images, and its record."""
     accepted = {id(header) for header in chosen}
@@ -175,7 +188,7 @@ def _record(
     return draft, record
 
 
-def _material(paths: Sequence[Path], run: _Run) -> Material:
+def _material(paths: Sequence[Path], run: DraftRun) -> Material:
     read = read_study(paths, least_px=run.settings.plausibility.least_px, vocabulary=run.router.vocabulary)
     return Material(
         images=read.images,
@@ -183,6 +196,15 @@ def _material(paths: Sequence[Path], run: _Run) -> Material:
         flags=flags_of(read, incomplete=False),
         lines=read.lines,
     )
+
+
+def _kept(drafted: Drafted, documents: Mapping[str, bytes], output: Path | None) -> Drafted:
+    if output is None or not documents:
+        return drafted
+    try:
+        return replace(drafted, sr=_write(output / drafted.study_instance_uid, documents))
+    except Exception as error:  # noqa: BLE001 - outermost for one study, as above
+        return _failed(drafted.study_instance_uid, error)
 
 
 def _write(folder: Path, documents: Mapping[str, bytes]) -> tuple[Path, ...]:

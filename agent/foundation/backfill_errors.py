@@ -16,3 +16,15 @@ class BackfillNotReady(AgentError):
     """The backfill cannot run with these settings, or there is no plan yet; the text says what is missing."""
 
     code = "backfill-not-ready"
+
+
+class PackagesMissing(AgentError):
+    """Drafts of a set of files need packages that are not installed; the text says how to install them."""
+
+    code = "packages-missing"
+
+
+class AnotherSet(AgentError):
+    """The output folder holds drafts of another network: a set has one network throughout."""
+
+    code = "another-set"

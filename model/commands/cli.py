@@ -15,6 +15,7 @@ from model.commands.findings import evaluate_findings_command, findings_command,
 from model.commands.prepare import data_app, init_command, recipe_command
 from model.commands.word_order import word_order_command
 from model.errors import ModelError
+from model.evaluate.engines.engine import OfflineEngine, Workers
 
 if TYPE_CHECKING:
     from model.train.config import TrainingConfig
@@ -162,6 +163,17 @@ def evaluate_command(
     ratescore: Annotated[Path | None, typer.Option("--ratescore", help="RaTEScore's weights.")] = None,
     radgraph: Annotated[Path | None, typer.Option("--radgraph", help="RadGraph's weights.")] = None,
     chexbert: Annotated[Path | None, typer.Option("--chexbert", help="CheXbert's weights.")] = None,
+    engine: Annotated[
+        OfflineEngine, typer.Option("--engine", help="This process, or a Ray cluster.")
+    ] = OfflineEngine.PLAIN,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Ray workers.")] = 2,
+    address: Annotated[
+        str, typer.Option("--address", help="HOST:PORT of a running Ray cluster, instead of a local one.")
+    ] = "",
+    gpus: Annotated[
+        float | None,
+        typer.Option("--gpus", min=0, help="GPUs of each Ray worker; 1 if there is one, else 0."),
+    ] = None,
     as_json: _Json = False,
     threads: _Threads = 0,
 ) -> None:
@@ -170,7 +182,15 @@ def evaluate_command(
 
     extras = {"RaTEScore": ratescore, "RadGraph-F1": radgraph, "CheXbert-F1": chexbert}
     for line in evaluate_lines(
-        directory, data, studies, batch, output=output, extras=extras, as_json=as_json, threads=threads
+        directory,
+        data,
+        studies,
+        batch,
+        output=output,
+        extras=extras,
+        as_json=as_json,
+        threads=threads,
+        workers=Workers(engine=engine, count=workers, address=address, gpus=gpus),
     ):
         typer.echo(line)
 

@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from model.errors import CheckpointError
+from model.evaluate.engines.engine import WorkerKilled, Workers
+from model.evaluate.engines.run_groups import run_groups
 from model.evaluate.extras import extra_scores
-from model.evaluate.own_data import Drafts, draft_studies, score_drafts
+from model.evaluate.own_data import Drafts, draft_studies, joined, score_drafts
 from model.network.checkpoint import load_checkpoint
 from model.network.device import select_device
+from model.network.inspection import inspect_checkpoint
 from model.train.config import JsonLinesData
 from model.train.json_lines import JsonLinesExamples
+
+
+@dataclass(frozen=True, slots=True)
+class DraftBatches:
+    """Loads the network and opens the data in a worker; returns what drafts a batch there.
+
+    threads: of the CPU; 0 leaves torch's choice.
+    """
+
+    directory: Path
+    data: Path
+    threads: int
+
+    def __call__(self) -> Callable[[tuple[int, int]], Drafts]:
+        """Return the work of one worker: the studies from a number up to another."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        examples = JsonLinesExamples.open(JsonLinesData(file=self.data))
+        choice = select_device("auto")
+        checkpoint = load_checkpoint(self.directory, device=choice.device, dtype=choice.dtype)
+
+        def draft(group: tuple[int, int]) -> Drafts:
+            first, end = group
+            return draft_studies(checkpoint, examples, range(first, end), end - first, time.perf_counter)
+
+        return draft
 
 
 def evaluate_lines(
@@ -27,24 +58,35 @@ def evaluate_lines(
     extras: Mapping[str, Path | None],
     as_json: bool,
     threads: int,
+    workers: Workers,
 ) -> Iterator[str]:
     """Figures one under the other; with `as_json` the last line is one JSON object.
 
-    output: receives {id, draft, reference} of each study. Raises: DataError, CheckpointError.
+    output: receives {id, draft, reference} of each study. Tokens and reports per second are those of one
+    worker. Raises: DataError, CheckpointError; EngineMissing, EngineUnavailable, WorkerKilled on a cluster.
     """
-    if threads:
-        torch.set_num_threads(threads)
     examples = JsonLinesExamples.open(JsonLinesData(file=data))
     examples.finish_check()
     choice = select_device("auto")
-    checkpoint = load_checkpoint(directory, device=choice.device, dtype=choice.dtype)
+    found_config = inspect_checkpoint(directory)
+    if found_config.problems or found_config.config is None:
+        raise CheckpointError(str(directory), found_config.problems)
+    config = found_config.config
     count = min(studies or len(examples), len(examples))
-    drafts = draft_studies(checkpoint, examples, count, batch, time.perf_counter)
+    groups = [(start, min(start + batch, count)) for start in range(0, count, batch)]
+    work = DraftBatches(directory.resolve(), data.resolve(), threads)
+    parts = list(run_groups(groups, work, workers))
+    if any(isinstance(part, WorkerKilled) for part in parts):
+        raise WorkerKilled(
+            "no worker could draft one of the batches, and figures of the rest would mislead; "
+            "`--engine plain` shows why"
+        )
+    drafts = joined(parts)
     if output is not None:
         _write(output, drafts)
     found = score_drafts(drafts)
     extra, skipped = extra_scores(drafts.texts, drafts.references, extras)
-    yield f"{data}: {count} studies, {checkpoint.config.name} ({checkpoint.config.stage}), {choice.reason}"
+    yield f"{data}: {count} studies, {config.name} ({config.stage}), {choice.reason}"
     for name, value in {**found.rates, **extra}.items():
         yield f"  {name:24}{value:10.4f}"
     yield "  F1 of present findings by concept:"

@@ -48,41 +48,52 @@ class Scores:
 
 
 def draft_studies(
-    checkpoint: Checkpoint, studies: Studies, count: int, batch: int, clock: Callable[[], float]
+    checkpoint: Checkpoint, studies: Studies, numbers: range, batch: int, clock: Callable[[], float]
 ) -> Drafts:
-    """Decodes the first `count` studies as their stage decodes, `batch` together."""
-    config, tokenizer = checkpoint.config, checkpoint.tokenizer
-    options = DecodeOptions.of(config)
-    decode = decode_autoregressive if config.stage is Stage.AR else decode_fused
-    ids, texts, references = [], [], []
-    tokens = forwards = 0
-    seconds = 0.0
-    for start in range(0, count, batch):
-        group = [studies[i] for i in range(start, min(start + batch, count))]
-        prompts = [
-            build_prompt(
-                tokenizer,
-                config,
-                [example.images[i] for i in chosen_views(example.views, config)],
-                indication=(example.indication or "") if config.reads_context else "",
-                comparison=(example.comparison or "") if config.reads_context else "",
-            )
-            for example in group
+    """Decodes studies by their numbers as their stage decodes, `batch` together."""
+    return joined(
+        [
+            _draft_batch(checkpoint, [studies[i] for i in numbers[start : start + batch]], clock)
+            for start in range(0, len(numbers), batch)
         ]
-        begun = clock()
-        decoded = decode(checkpoint.backbone, collate_prompts(prompts, config, tokenizer.pad_id), options)
-        seconds += clock() - begun
-        tokens += sum(report.length for report in decoded)
-        forwards += sum(report.forwards for report in decoded)
-        ids += [example.id for example in group]
-        texts += [tokenizer.decode(report.tokens).strip() for report in decoded]
-        references += [example.answer for example in group]
+    )
+
+
+def joined(parts: Sequence[Drafts]) -> Drafts:
+    """Returns the drafts of all parts, in their order."""
     return Drafts(
-        ids=tuple(ids),
-        texts=tuple(texts),
-        references=tuple(references),
-        tokens=tokens,
-        forwards=forwards,
+        ids=tuple(one for part in parts for one in part.ids),
+        texts=tuple(one for part in parts for one in part.texts),
+        references=tuple(one for part in parts for one in part.references),
+        tokens=sum(part.tokens for part in parts),
+        forwards=sum(part.forwards for part in parts),
+        seconds=sum(part.seconds for part in parts),
+    )
+
+
+def _draft_batch(checkpoint: Checkpoint, group: Sequence[Example], clock: Callable[[], float]) -> Drafts:
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    decode = decode_autoregressive if config.stage is Stage.AR else decode_fused
+    prompts = [
+        build_prompt(
+            tokenizer,
+            config,
+            [example.images[i] for i in chosen_views(example.views, config)],
+            indication=(example.indication or "") if config.reads_context else "",
+            comparison=(example.comparison or "") if config.reads_context else "",
+        )
+        for example in group
+    ]
+    begun = clock()
+    collated = collate_prompts(prompts, config, tokenizer.pad_id)
+    decoded = decode(checkpoint.backbone, collated, DecodeOptions.of(config))
+    seconds = clock() - begun
+    return Drafts(
+        ids=tuple(example.id for example in group),
+        texts=tuple(tokenizer.decode(report.tokens).strip() for report in decoded),
+        references=tuple(example.answer for example in group),
+        tokens=sum(report.length for report in decoded),
+        forwards=sum(report.forwards for report in decoded),
         seconds=seconds,
     )
 

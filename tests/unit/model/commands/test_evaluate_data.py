@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from model.network.checkpoint import save_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.tokenizer import ReportTokenizer
 from model.train.line_index import DataError
+from tests.support.extras import needs_package
 
 
 @pytest.fixture
@@ -118,3 +120,17 @@ def test_a_metric_runs_on_the_weights_that_are_named(tmp_path: Path, monkeypatch
     assert (scores, skipped) == ({"RadGraph-F1": 0.25}, {})
     assert called == [str(tmp_path), ["drafted"], ["written"]]
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.timeout(600)
+def test_ray_engine_writes_the_same_drafts(checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """Two workers on a local cluster: the drafts are the same byte for byte, in the order of the file."""
+    needs_package("ray")
+    files = {engine: tmp_path / f"{engine}.jsonl" for engine in ("plain", "ray")}
+    for engine, file in files.items():
+        command = [sys.executable, "-m", "model.commands", "evaluate", str(checkpoint), "--data", str(data)]
+        command += ["--batch", "1", "--threads", "1", "--output", str(file), "--engine", engine]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert files["ray"].read_bytes() == files["plain"].read_bytes()
+    assert len(files["plain"].read_text(encoding="utf-8").splitlines()) == 3

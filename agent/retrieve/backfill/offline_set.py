@@ -1,0 +1,124 @@
+"""A folder of drafts made offline: what the set is, its Parquet parts, and which studies it has already.
+
+Parts and documents are written under another name first, and documents before the part that names them, so
+that a killed process leaves no half of either. The next run goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.foundation.backfill_errors import AnotherSet, PackagesMissing
+
+_DESCRIPTION = "set.json"
+_LISTS = ("present", "absent", "indeterminate", "flags")
+_COLUMNS = (
+    "study_instance_uid", "state", "code", "reason", "text", *_LISTS, "findings_sha256", "report_sha256",
+)  # fmt: skip
+# Studies of one part: what a killed process does again at most.
+PART_ROWS = 200
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDescription:
+    """What all drafts of a set have in common. created: the time of all documents (ISO 8601)."""
+
+    created: str
+    model: str
+    weights_sha256: str
+
+
+class DraftSet:
+    """The folder of one set."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create it.
+
+        Raises:
+            PackagesMissing: the packages that write Parquet are not installed.
+        """
+        self._folder = folder
+        self._arrow, self._parquet = _parquet()
+        self._rows: list[Row] = []
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._number = len(self._parts())
+
+    def agree(self, wanted: SetDescription) -> SetDescription:
+        """Return the description of the set: that of its first run, or the wanted one if there was none.
+
+        Raises:
+            AnotherSet: the folder holds drafts of another network.
+        """
+        file = self._folder / _DESCRIPTION
+        if not file.exists():
+            _write(file, json.dumps(asdict(wanted), indent=1).encode() + b"\n")
+            return wanted
+        found = SetDescription(**json.loads(file.read_text(encoding="utf-8")))
+        if found.weights_sha256 != wanted.weights_sha256:
+            raise AnotherSet(f"{self._folder} holds drafts of {found.model}: give another folder")
+        return found
+
+    def done(self) -> frozenset[str]:
+        """Return the studies that the set has, in whatever state they ended."""
+        found: set[str] = set()
+        for part in self._parts():
+            table = self._parquet.read_table(part, columns=["study_instance_uid"])
+            found.update(table["study_instance_uid"].to_pylist())
+        return frozenset(found)
+
+    def add(self, row: Row, documents: Mapping[str, bytes]) -> None:
+        """Keep one study: its documents at once, its row with the next part."""
+        for role, content in documents.items():
+            folder = self._folder / "sr" / str(row["study_instance_uid"])
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / f"{role}.dcm", content)
+        self._rows.append(row)
+        if len(self._rows) >= PART_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that are in memory as a part."""
+        if not self._rows:
+            return
+        arrow = self._arrow
+        types = [arrow.list_(arrow.string()) if name in _LISTS else arrow.string() for name in _COLUMNS]
+        schema = arrow.schema(list(zip(_COLUMNS, types, strict=True)))
+        table = arrow.Table.from_pylist([dict(row) for row in self._rows], schema=schema)
+        file = self._folder / f"part-{self._number:05}.parquet"
+        partial = file.with_suffix(".partial")
+        self._parquet.write_table(table, partial, compression="zstd")
+        _rename(partial, file)
+        self._number += 1
+        self._rows.clear()
+
+    def _parts(self) -> Sequence[Path]:
+        return sorted(self._folder.glob("part-*.parquet"))
+
+
+def _parquet() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise PackagesMissing(
+            "Parquet needs further packages: pip install -c constraints.txt 'echo-agent[ray]'"
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+def _write(file: Path, content: bytes) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_bytes(content)
+    _rename(partial, file)
+
+
+def _rename(partial: Path, file: Path) -> None:
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    partial.replace(file)

@@ -1,0 +1,309 @@
+"""A backfill beside STAT studies: the service's own processes, a real Orthanc, and phases with and without.
+
+STAT studies arrive all the time. In turn the backfill runs until its share of the studies is retrieved, and
+is stopped until its drafts are made and as much time has passed; so whatever else changes on the machine
+concerns both kinds of phases.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from agent.commands.demo.orthanc import Orthanc, free_ports, running_orthanc
+from agent.commands.demo.service import own_environment, write_config
+from agent.database import migrate
+from agent.database.backfill import BackfillSlice, BackfillStudy, PullState
+from agent.database.session import Database, open_engine
+from agent.database.states import JobState, Lane
+from agent.database.tables import Job, JobEvent, Study
+from agent.foundation.settings.load import load_settings
+from agent.retrieve.backfill.planning import make_plan
+from agent.retrieve.backfill.progress import Progress, read_progress
+from benchmarks.backfill_account import (
+    ALLOWED,
+    Latency,
+    Phase,
+    latency,
+    most_in_a_minute,
+    stat_studies,
+)
+from benchmarks.backfill_archive import AE_TITLE as ARCHIVE
+from benchmarks.backfill_studies import FIRST_DAY, PER_DAY, StatSender, catalogue, drawn, fill, write
+from benchmarks.databases import durable_database
+
+ROOT = Path(__file__).resolve().parent.parent
+_MOVE_DESTINATION = "ECHO_BACKFILL"
+_POLL_S = 0.2
+_BEFORE_ITS_DRAFT = [state.value for state in (JobState.RECEIVING, JobState.QUEUED, JobState.GENERATING)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The size of a run. listed, retrieved: studies of the archive, and those of them that are chest films.
+
+    rounds: phases of each kind. stat_s: time (s) between two STAT studies. quiet_s: their quiet time (s).
+    draft_s: time (s) of a draft in place of the network; 0: the network itself. size: side of the films (px).
+    longest_s: the run is given up after this time.
+    """
+
+    listed: int
+    retrieved: int
+    rounds: int
+    stat_s: float
+    quiet_s: float
+    draft_s: float
+    studies_per_minute: float
+    queries_per_minute: float
+    size: int
+    database: str
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of it: studies found and retrieved, their images and drafts; STAT studies without a draft.
+
+    seconds: that the backfill ran. *_a_minute: the most that the archive was asked for in any minute.
+    """
+
+    without: Latency
+    beside: Latency
+    ratio: float
+    found: int
+    retrieved: int
+    drafted: int
+    queries: int
+    images: int
+    stat_lost: int
+    stat_refused: int
+    seconds: float
+    studies_a_minute: int
+    queries_a_minute: int
+
+    def right(self, plan: Plan) -> bool:
+        """Whether everything was found, retrieved and drafted once, within the budget and the ratio."""
+        return (
+            (self.found, self.retrieved, self.drafted, self.stat_lost, self.stat_refused)
+            == (plan.listed, plan.retrieved, plan.retrieved, 0, 0)
+            and self.studies_a_minute <= plan.studies_per_minute + 1
+            and self.queries_a_minute <= plan.queries_per_minute + 1
+            and self.ratio <= ALLOWED
+        )
+
+
+def run(plan: Plan) -> Outcome:
+    """Run it in a folder of its own, which is removed at the end.
+
+    Raises:
+        ProgramMissing: Orthanc or PostgreSQL is not installed.
+        TimeoutError: it did not end in time.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo-agent-backfill-")))
+        orthanc = stack.enter_context(running_orthanc(folder))
+        url = stack.enter_context(durable_database(plan.database, str(folder)))
+        films = drawn(plan.size, plan.retrieved)
+        listed = catalogue(plan.listed, plan.retrieved)
+        images = fill(orthanc, films, listed)
+        listener, archive = free_ports(2)
+        config = _config(plan, folder, url, listener, archive)
+        _started_archive(stack, folder, listed, archive, orthanc, listener)
+        database = Database(open_engine(url))
+        stack.callback(database.close)
+        migrate.upgrade(database)
+        settings = load_settings(config).backfill
+        make_plan(database, settings, FIRST_DAY, FIRST_DAY + timedelta(days=(plan.listed - 1) // PER_DAY))
+        stack.enter_context(_process(("listen",), config, folder))
+        stack.enter_context(_worker(plan, config, folder))
+        sender = StatSender(films, listener, plan.stat_s)
+        measured = _Run(plan, database, config, folder, sender)
+        measured.warm_up(listener)
+        measured.phases()
+        return measured.outcome(images, lambda: read_progress(database, settings))
+
+
+class _Run:
+    """The phases of one run."""
+
+    def __init__(
+        self, plan: Plan, database: Database, config: Path, folder: Path, sender: StatSender
+    ) -> None:
+        self._plan, self._database, self._config, self._folder = plan, database, config, folder
+        self._sender = sender
+        self._phases: list[Phase] = []
+        self._deadline = time.monotonic() + plan.longest_s
+
+    def warm_up(self, port: int) -> None:
+        """Wait for the listener, then until the first STAT studies are drafted; they do not count."""
+        self._wait(lambda: _listens(port))
+        self._sender.start()
+        self._wait(lambda: self._jobs(JobState.DRAFTED) >= 3)
+
+    def phases(self) -> None:
+        """Let the backfill run and rest in turn until everything is retrieved; then stop the STAT studies."""
+        for number in range(1, self._plan.rounds + 1):
+            target = self._plan.retrieved * number // self._plan.rounds
+            with (
+                self._phase(backfill=True),
+                _process(("backfill", "run"), self._config, self._folder) as process,
+            ):
+                last = number == self._plan.rounds
+                self._wait(
+                    lambda: process.poll() is not None if last else self._retrieved() >= target,  # noqa: B023
+                    process,
+                )
+                seconds = time.time() - self._phases_begun
+            self._wait(lambda: self._jobs(*_BEFORE_ITS_DRAFT, lane=Lane.BACKFILL) == 0)
+            with self._phase(backfill=False):
+                self._rest(seconds)
+        self._sender.stop.set()
+        self._sender.join()
+        self._wait(lambda: self._jobs(*_BEFORE_ITS_DRAFT) == 0)
+
+    def outcome(self, images: int, progress: Callable[[], Progress]) -> Outcome:
+        """Return what the database says."""
+        found = progress()
+        with self._database.reading() as session:
+            events = [
+                (row.study_instance_uid, row.to_state, row.at.timestamp())
+                for row in session.execute(
+                    select(Study.study_instance_uid, JobEvent.to_state, JobEvent.at)
+                    .join(Job, Job.id == JobEvent.job_id)
+                    .join(Study, Study.id == Job.study_id)
+                    .where(Job.lane == Lane.STAT.value)
+                )
+            ]
+            asked = [
+                [at.timestamp() for at in session.scalars(select(table.asked_at)) if at is not None]
+                for table in (BackfillStudy, BackfillSlice)
+            ]
+        studies, lost = stat_studies(self._sender.sent, events)
+        without, beside = (latency(studies, self._phases, backfill=one) for one in (False, True))
+        return Outcome(
+            without=without,
+            beside=beside,
+            ratio=round(beside.p99 / without.p99, 3),
+            found=sum(found.studies.values()),
+            retrieved=found.studies.get(PullState.PULLED.value, 0),
+            drafted=self._jobs(JobState.DRAFTED, JobState.DELIVERED, lane=Lane.BACKFILL),
+            queries=sum(found.slices.values()),
+            images=images,
+            stat_lost=lost,
+            stat_refused=self._sender.refused,
+            seconds=round(sum(one.ended - one.begun for one in self._phases if one.backfill), 1),
+            studies_a_minute=most_in_a_minute(asked[0]),
+            queries_a_minute=most_in_a_minute(asked[1]),
+        )
+
+    @contextmanager
+    def _phase(self, *, backfill: bool) -> Iterator[None]:
+        self._phases_begun = begun = time.time()
+        yield
+        self._phases.append(Phase(backfill=backfill, begun=begun, ended=time.time()))
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        self._wait(lambda: time.monotonic() >= until)
+
+    def _retrieved(self) -> int:
+        with self._database.reading() as session:
+            return (
+                session.scalar(select(func.count()).where(BackfillStudy.state == PullState.PULLED.value)) or 0
+            )
+
+    def _jobs(self, *states: str, lane: Lane | None = None) -> int:
+        count = select(func.count(Job.id)).where(Job.state.in_([str(one) for one in states]))
+        if lane is not None:
+            count = count.where(Job.lane == lane.value)
+        with self._database.reading() as session:
+            return session.scalar(count) or 0
+
+    def _wait(self, done: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+        while not done():
+            if time.monotonic() > self._deadline:
+                raise TimeoutError("the run is given up: it did not end in time")
+            if process is not None and process.poll() is not None:
+                if process.returncode or not done():
+                    raise RuntimeError(f"the backfill ended early, with status {process.returncode}")
+                return
+            time.sleep(_POLL_S)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _config(plan: Plan, folder: Path, url: str, listener: int, archive: int) -> Path:
+    changes: dict[str, dict[str, Any]] = {
+        "database": {"url": url},
+        "studies": {"quiet_time_s": 10, "stat_quiet_time_s": plan.quiet_s},
+        "archive": {"host": "127.0.0.1", "port": archive, "ae_title": ARCHIVE},
+        "backfill": {
+            "enabled": True,
+            "move_destination": _MOVE_DESTINATION,
+            "trust_study_description": True,
+            "studies_per_minute": plan.studies_per_minute,
+            "queries_per_minute": plan.queries_per_minute,
+        },
+    }
+    return write_config(folder, None, port=listener, changes=changes)
+
+
+def _started_archive(
+    stack: ExitStack, folder: Path, listed: list[Any], port: int, orthanc: Orthanc, listener: int
+) -> None:
+    """Start the archive before Orthanc, which sends what is retrieved to the listener."""
+    orthanc.put("/modalities/backfill", [_MOVE_DESTINATION, "127.0.0.1", listener])
+    orthanc.put("/modalities/benchmark", ["BENCHMARK", "127.0.0.1", port])
+    studies = folder / "studies.json"
+    write(listed, studies)
+    program = [str(ROOT / "benchmarks" / "backfill_archive.py"), str(port), str(studies), str(orthanc.port)]
+    stack.enter_context(_running([sys.executable, *program], folder / "archive.log"))
+
+
+def _worker(plan: Plan, config: Path, folder: Path) -> Any:
+    if not plan.draft_s:
+        return _process(("work",), config, folder)
+    program = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "backfill_worker.py"),
+        str(config),
+        str(plan.draft_s),
+    ]
+    return _running(program, folder / "work.log")
+
+
+def _process(command: tuple[str, ...], config: Path, folder: Path) -> Any:
+    program = [sys.executable, "-m", "agent", *command, "--config", str(config)]
+    return _running(program, folder / f"{command[0]}.log")
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=own_environment()
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,84 @@
+"""Drafts of a set of files: a Ray cluster writes the bytes that this process writes, whatever is killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from pydicom import dcmwrite
+
+from agent.commands.demo.phantom_study import phantom_study
+from agent.commands.demo.service import own_environment
+from tests.support.extras import needs_package
+
+pytestmark = pytest.mark.integration
+STUDIES = 6
+_LONGEST_S = 600
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Phantom studies, and a file that is no film."""
+    needs_package("ray")
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for seed in range(STUDIES):
+        study = phantom_study(seed, number=seed, taken=datetime(2020, 1, 1, tzinfo=UTC), size=256)
+        for number, film in enumerate(study.instances):
+            dcmwrite(folder / f"{seed}-{number}.dcm", film, enforce_file_format=True)
+    (folder / "readme.txt").write_text("no film", encoding="utf-8")
+    return folder
+
+
+def started(films: Path, output: Path, engine: str) -> subprocess.Popen[str]:
+    """Start the command."""
+    command = [sys.executable, "-m", "agent", "backfill", "--files", str(films), "--output", str(output)]
+    command += ["--engine", engine, "--workers", "2", "--created", "2026-01-02T03:04:05", "--json"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=own_environment()
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a set."""
+    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+def kill_a_worker(process: subprocess.Popen[str], output: Path) -> set[str]:
+    """Kill a worker once the first study is kept; return the addresses that the cluster listens on."""
+    deadline = time.monotonic() + _LONGEST_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if list(output.glob("sr/*/report.dcm")):
+            family = psutil.Process(process.pid).children(recursive=True)
+            addresses = {
+                str(one.laddr.ip)
+                for member in family
+                for one in member.net_connections("inet")
+                if one.status == psutil.CONN_LISTEN
+            }
+            workers = [one for one in family if "MapWorker" in " ".join(one.cmdline())]
+            workers[0].kill()
+            return addresses
+        time.sleep(0.02)
+    raise AssertionError("no study was drafted")
+
+
+@pytest.mark.timeout(_LONGEST_S)
+def test_ray_writes_the_same_bytes_though_a_worker_is_killed(films: Path, tmp_path: Path) -> None:
+    """Parquet and Structured Reports are equal, no study is missing, and no port is open to the network."""
+    plain = started(films, tmp_path / "plain", "plain")
+    said = plain.communicate(timeout=_LONGEST_S)
+    assert (plain.returncode, f'"DRAFTED": {STUDIES}' in said[0]) == (1, True), said  # 1: the text file
+    ray = started(films, tmp_path / "ray", "ray")
+    addresses = kill_a_worker(ray, tmp_path / "ray")
+    said = ray.communicate(timeout=_LONGEST_S)
+    assert (ray.returncode, f'"DRAFTED": {STUDIES}' in said[0]) == (1, True), said
+    assert contents(tmp_path / "ray") == contents(tmp_path / "plain")
+    assert addresses <= LOOPBACK
+    assert addresses != set()
