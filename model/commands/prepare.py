@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,7 +82,9 @@ def recipe_command(
         raise RecipeError(f"{output} exists already; remove it or name another --output")
     text = source.read_text(encoding="utf-8")
     for place, path in (("{start}", start), ("{data}", data), ("{validation}", validation)):
-        text = text.replace(place, str(path))
+        text = text.replace(
+            place, json.dumps(str(path), ensure_ascii=False)
+        )  # a path may hold any sign of YAML
     output.write_text(text, encoding="utf-8")
     typer.echo(f"recipe: {output}")
 

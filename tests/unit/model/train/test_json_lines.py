@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jsonschema
 import numpy as np
@@ -15,12 +17,13 @@ from PIL import Image
 
 from model.train import line_index, line_watch
 from model.train.config import JsonLinesData, StageConfig
+from model.train.image_files import read_image
 from model.train.json_lines import JsonLinesExamples
 from model.train.line_check import Bad, FileCheck, LineReader, kept_verdict
 from model.train.line_index import DataError
 from model.train.parallel import Processes
 from model.train.stages import ArStage, Materials, Setting
-from model.train.study_line import record_problem, schema
+from model.train.study_line import line_problem, record_problem, schema
 
 
 def _write(folder: Path, *records: dict[str, object]) -> Path:
@@ -310,3 +313,44 @@ def test_an_answer_is_that_of_the_image_beside_it(
         answers = [materials.tokenizer.decode(row.tolist()) for row in rows["answer"]]
 
         assert sorted(re.findall(r"\d", " ".join(answers))) == ["1", "3", "3", "4", "5", "6", "7", "8"]
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_the_first_step_parses_a_few_lines_of_a_large_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_materials: Callable[..., Materials],
+    alone: Setting,
+    checked: bool,
+) -> None:
+    """Beside the check of the first lines, which a checked file has behind it, only what the step draws.
+
+    The lines share a few images, and only the drawn ones are opened.
+    """
+    file, count, batch = _many(tmp_path, 3_000, set()), 3_000, 4
+    monkeypatch.setattr(line_watch, "_AT_ONCE", 500)
+    if checked:
+        JsonLinesExamples.open(JsonLinesData(file=file)).finish_check()
+    monkeypatch.setattr(line_watch.LineWatch, "_go_on", lambda _: None)  # the check in the background
+    counted: Counter[str] = Counter()
+
+    def counting(place: str, function: Callable[[Any], Any]) -> None:
+        def counts(value: Any) -> Any:
+            counted[place] += 1
+            return function(value)
+
+        monkeypatch.setattr(f"model.train.{place}", counts)
+
+    counting("line_check.line_problem", line_problem)
+    counting("json_lines.read_image", read_image)
+
+    materials = make_materials(replace(alone, features="none"))
+    materials.examples = JsonLinesExamples.open(JsonLinesData(file=file))
+    at_once = counted["line_check.line_problem"]
+    section = StageConfig(steps=1, batch=batch, rate=1e-3, freeze_vision=True, validation_examples=1)
+    ArStage(materials, section).batch(0, range(batch))
+
+    # The lengths of eight batches are looked at together; a drawn line is parsed for its texts and images.
+    assert (len(materials.examples), at_once) == (count, 0 if checked else 500)
+    assert counted["line_check.line_problem"] - at_once <= 8 * batch + 2 * batch
+    assert counted["json_lines.read_image"] == batch
