@@ -18,6 +18,7 @@ from model.errors import ModelError
 
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _MOST_PIXELS = 50_000_000  # no radiograph has more; a larger file is an error or an attack
+_MOST_ASPECT = 200  # longer to shorter side; the image processor of Qwen2.5-VL refuses more
 
 
 class ImageFileError(ModelError):
@@ -33,6 +34,10 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         with Image.open(path) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
                 raise ImageFileError(f"image {path.name!r} has more than {_MOST_PIXELS:,} pixels")
+            if max(opened.size) > _MOST_ASPECT * min(opened.size):
+                raise ImageFileError(
+                    f"image {path.name!r} of {opened.height} x {opened.width} px is too narrow to be read"
+                )
             if problem := _unusable(opened):
                 raise ImageFileError(f"image {path.name!r} {problem}")
             upright = ImageOps.exif_transpose(opened)

@@ -100,6 +100,7 @@ def test_bright_stays_bright_and_right_stays_right(
             ),
             "2 frames; a study lists one file for each image",
         ),
+        ("strip.png", lambda path: Image.new("L", (5_000, 1)).save(path), "1 x 5000 px is too narrow"),
         ("floats.tiff", lambda path: Image.fromarray(_RAMP.astype(np.float32)).save(path), "holds fractions"),
         ("short.jpg", lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "not a PNG, JPEG or TIFF file"),
         ("empty.png", lambda path: path.write_bytes(b""), "not a PNG, JPEG or TIFF file"),
