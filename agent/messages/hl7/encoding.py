@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from agent.messages.hl7.iso2022 import ESCAPE, decode_switched, switches, written_as_bytes
+
 # By MSH-18 without spaces, hyphens and slashes, in upper case. The first of several sets is the one without
 # escape sequences.
 _CODECS = {
@@ -21,15 +23,27 @@ _CODECS = {
     "CNS116431992": "utf-8",
     "ISOIR6": "ascii",
     "ISOIR14": "shift_jis",
+    "ISOIR13": "shift_jis",
+    "ISOIR58": "gb18030",
     "ISOIR87": "iso2022_jp",
     "ISOIR100": "iso8859-1",
+    "ISOIR149": "cp949",
+    "ISOIR159": "iso2022_jp_1",
+    "ISOIR166": "iso8859-11",
     "ISOIR192": "utf-8",
-    "KSX1001": "euc_kr",
-    **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15)},
+    "KSX1001": "cp949",
+    "KSC5601": "cp949",
+    # Names that systems send although the table does not have them.
+    "CP949": "cp949",
+    "EUCKR": "cp949",
+    "GB2312": "gb18030",
+    "GBK": "gb18030",
+    "LATIN1": "iso8859-1",
+    "SHIFTJIS": "shift_jis",
+    "SJIS": "shift_jis",
+    **{f"{name}125{part}": f"cp125{part}" for name in ("WINDOWS", "CP") for part in range(9)},
+    **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)},
 }
-# An escape sequence of ISO 2022 that switches to a Japanese set of two bytes, which MSH-18 names after the
-# first (`~ISO IR87`); the codec has all of these sets.
-_SWITCH, _SWITCHED = b"\x1b$", "iso2022_jp_ext"
 # Without a usable MSH-18, or if the bytes do not fit it: text in another set is hardly ever valid UTF-8, and
 # the last codec accepts every byte.
 _FALLBACK = ("utf-8", "cp1252", "latin-1")
@@ -58,14 +72,17 @@ def codec_of(stated: str) -> str | None:
     )
 
 
-def decode(raw: bytes, stated: str) -> tuple[str, str]:
+def decode(raw: bytes, stated: str, marks: Delimiters = STANDARD) -> tuple[str, str]:
     """Return the text of a message, and the codec that it was read with.
 
-    stated: MSH-18. Bytes that do not fit it are read in another way rather than refused.
+    stated: MSH-18 with its repetitions. Bytes that do not fit it are read in another way rather than refused.
     """
-    named = _SWITCHED if _SWITCH in raw else codec_of(stated)
+    named = [codec for one in stated.split("~") if (codec := codec_of(one)) is not None]
+    content = written_as_bytes(raw, marks.escape.encode("latin-1"))
+    if switches(content):
+        return decode_switched(content, next((one for one in named if one != "ascii"), "utf-8"))
     # Senders that declare ASCII send umlauts all the same.
-    for codec in (*((named,) if named is not None else ()), *_FALLBACK):
+    for codec in (*named, *_FALLBACK):
         try:
             return raw.decode(codec), codec
         except (UnicodeDecodeError, LookupError):
@@ -130,6 +147,8 @@ def _meaning(body: str, marks: Delimiters, codec: str) -> str | None:
         return plain
     if body[:1] == "X" and re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", body[1:]):
         raw = bytes.fromhex(body[1:])
+        if ESCAPE in raw:
+            return decode(raw, "")[0]
         return decode(raw, "")[0] if not _fits(raw, codec) else raw.decode(codec)
     breaks = _BREAKS.fullmatch(body)
     if breaks is not None:

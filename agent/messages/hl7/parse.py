@@ -37,7 +37,7 @@ def parse(raw: bytes) -> Message:
     if not content.startswith(b"MSH") or len(content) < 8:
         raise MessageUnreadable("it does not begin with an MSH segment")
     marks = _delimiters(content[3:12].decode("latin-1"))
-    text, codec = decode(content, _stated_set(content, marks))
+    text, codec = decode(content, _stated_set(content, marks).replace(marks.repetition, "~"), marks)
     lines = list(_lines(text, marks))
     if len(lines) > LONGEST_MESSAGE:
         raise MessageUnreadable("it has too many segments")

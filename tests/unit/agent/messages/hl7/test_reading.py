@@ -54,6 +54,38 @@ def test_message_is_read_in_the_character_set_that_it_is_in(stated: str, codec: 
 
 
 @pytest.mark.parametrize(
+    ("stated", "sent", "name"),
+    [
+        ("~KS X 1001", b"\x1b$)C" + "김희중".encode("euc_kr"), "김희중"),
+        ("~ISO IR149", b"\x1b$)C" + "김희중".encode("euc_kr") + b"\x1b(B", "김희중"),
+        ("KS X 1001", "김희중".encode("euc_kr"), "김희중"),
+        ("ASCII~KS X 1001", "김희중".encode("euc_kr"), "김희중"),
+        ("", "김희중".encode("iso2022_kr"), "김희중"),
+        ("", b"\\M242943\\" + "김희중".encode("euc_kr"), "김희중"),
+        ("~ISO IR87", rb"\M2442\;3ED\C2842\\", "山田\\"),
+        ("~ISO IR87", b"\x1b$B;3ED\x1b(J", "山田"),
+        ("ISO IR13~ISO IR87", "ﾔﾏﾀﾞ".encode("shift_jis") + b"\x1b$B;3ED\x1b(B", "ﾔﾏﾀﾞ山田"),
+        ("~ISO IR159", "丂".encode("iso2022_jp_1"), "丂"),
+        ("ASCII~ISO IR58", b"\x1b$)A" + "王小明".encode("gb2312"), "王小明"),
+        ("BIG-5", "王小明".encode("big5"), "王小明"),
+        ("8859/1", b"\x1b-L" + "Иванов".encode("iso8859-5"), "Иванов"),
+        ("8859/11", "สมชาย".encode("iso8859-11"), "สมชาย"),
+        ("windows-1250", "Šimek".encode("cp1250"), "Šimek"),
+        ("UNICODE UTF-8~ISO IR87", "Müller".encode() + b"\x1b$B;3ED\x1b(B", "Müller山田"),
+        ("", b"\\X1B24423B3345441B2842\\", "山田"),
+    ],
+)
+def test_character_set_is_switched_within_a_text(stated: str, sent: bytes, name: str) -> None:
+    """ISO 2022 of Japan, Korea, China and Europe, as bytes or escape sequences; the rest is whole."""
+    header = msh("ADT^A08", "1").replace("UNICODE UTF-8", stated)
+    raw = f"{header}\rPID|1||7||".encode("latin-1") + sent + b"^J|||M\rZXX|1|after"
+    message = parse(raw)
+    assert message.value(place_of("PID-5.1")) == name
+    assert message.value(place_of("PID-5.2")) == "J"
+    assert (message.value(place_of("PID-8")), message.value(place_of("ZXX-2"))) == ("M", "after")
+
+
+@pytest.mark.parametrize(
     ("sent", "meant"),
     [
         (r"a\T\b\S\c\F\d\R\e\E\f", r"a&b^c|d~e\f"),
