@@ -221,7 +221,7 @@ def read_yaml(path: Path) -> object:
         raise TrainingConfigError(
             f"{path}: cannot be read ({error.strerror}); name an existing YAML file"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TrainingConfigError(f"{path}: not valid YAML: {error}") from error
 
 

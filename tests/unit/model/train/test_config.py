@@ -97,3 +97,16 @@ def test_a_missing_recipe_says_what_to_do(tmp_path: Path) -> None:
     """A wrong path is no traceback."""
     with pytest.raises(TrainingConfigError, match="name an existing YAML file"):
         load_training_config(tmp_path / "absent.yaml")
+
+
+def test_a_recipe_in_another_encoding_is_no_traceback(tmp_path: Path) -> None:
+    """A file that is not UTF-8 is named; a byte order mark does no harm."""
+    file = tmp_path / "recipe.yaml"
+    file.write_bytes("name: Röntgen\n".encode("latin-1"))
+    with pytest.raises(TrainingConfigError, match="not valid YAML"):
+        load_training_config(file)
+
+    file.write_text(
+        "name: x\nrun: y\ndata: &d {phantoms: {count: 4}}\nvalidation: *d\n", encoding="utf-8-sig"
+    )
+    assert load_training_config(file).name == "x"
