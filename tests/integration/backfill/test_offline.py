@@ -50,23 +50,36 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
 
 
-def kill_a_worker(process: subprocess.Popen[str], output: Path) -> set[str]:
-    """Kill a worker once the first study is kept; return the addresses that the cluster listens on."""
+def kill_a_worker(process: subprocess.Popen[str]) -> set[str]:
+    """Kill a worker while it drafts a study; return the addresses that the cluster listened on."""
     deadline = time.monotonic() + _LONGEST_S
     while time.monotonic() < deadline and process.poll() is None:
-        if list(output.glob("sr/*/report.dcm")):
-            family = psutil.Process(process.pid).children(recursive=True)
-            addresses = {
-                str(one.laddr.ip)
-                for member in family
-                for one in member.net_connections("inet")
-                if one.status == psutil.CONN_LISTEN
-            }
-            workers = [one for one in family if "MapWorker" in " ".join(one.cmdline())]
-            workers[0].kill()
+        family = psutil.Process(process.pid).children(recursive=True)
+        busy = next((one for one in family if is_drafting(one)), None)
+        if busy is not None:
+            addresses = set().union(*(listens_on(one) for one in family))
+            busy.kill()
             return addresses
         time.sleep(0.02)
-    raise AssertionError("no study was drafted")
+    raise AssertionError("no worker was seen at its work")
+
+
+def is_drafting(process: psutil.Process) -> bool:
+    """Whether a process is an actor in a task, by the title that Ray gives it."""
+    try:
+        title = " ".join(process.cmdline())
+    except psutil.Error:  # it has ended meanwhile
+        return False
+    return "MapWorker" in title and ".submit" in title
+
+
+def listens_on(process: psutil.Process) -> set[str]:
+    """Return the addresses on which a process listens; none if it has ended."""
+    try:
+        found = process.net_connections("inet")
+    except psutil.Error:
+        return set()
+    return {str(one.laddr.ip) for one in found if one.status == psutil.CONN_LISTEN}
 
 
 @pytest.mark.timeout(_LONGEST_S)
@@ -76,7 +89,7 @@ def test_ray_writes_the_same_bytes_though_a_worker_is_killed(films: Path, tmp_pa
     said = plain.communicate(timeout=_LONGEST_S)
     assert (plain.returncode, f'"DRAFTED": {STUDIES}' in said[0]) == (1, True), said  # 1: the text file
     ray = started(films, tmp_path / "ray", "ray")
-    addresses = kill_a_worker(ray, tmp_path / "ray")
+    addresses = kill_a_worker(ray)
     said = ray.communicate(timeout=_LONGEST_S)
     assert (ray.returncode, f'"DRAFTED": {STUDIES}' in said[0]) == (1, True), said
     assert contents(tmp_path / "ray") == contents(tmp_path / "plain")
