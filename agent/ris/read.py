@@ -1,27 +1,29 @@
 """Reads the orders, patients and signed reports in a message, by the site's mapping. Pure.
 
-Orders: ORM^O01, OMG^O19, OMI^O23. Patients: ADT^A08, A31 (changes), A18, A34, A40, A47 (merges and changed
-identifiers). Signed reports: ORU^R01 with a result status F, C or X.
+Orders: ORM^O01, OMG^O19, OMI^O23. Patients: ADT^A08, A31 (changes), A18, A34, A36, A40, A47 (merges and
+changed identifiers). Signed reports: ORU^R01 with a result status F, C or X.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from dataclasses import replace
 
 from agent.database.identity.patient import Patient
 from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7OrderSettings, Hl7Settings
 from agent.messages.hl7.message import Message, Segment, place_of, value_in
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
+from agent.ris.order_groups import order_groups
 from agent.ris.updates import OrderUpdate, PatientUpdate, ReportUpdate, Update
 from agent.ris.values import date_of, person_name, time_of
 
 ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
 CHANGES = ("ADT^A08", "ADT^A31")
-MERGES = ("ADT^A18", "ADT^A34", "ADT^A40", "ADT^A47")
+MERGES = ("ADT^A18", "ADT^A34", "ADT^A36", "ADT^A40", "ADT^A47")
 REPORTS = ("ORU^R01",)
 _CANCEL = ("CA", "OC", "DC", "OD", "CR", "DR", "UA")
+_PREVIOUS_RESULT = "PR"
 _SIGNED = {"F": "F", "C": "C", "X": "X"}
 _TEXTS = ("TX", "FT", "ST")
 
@@ -67,57 +69,49 @@ def identifier_in(segment: Segment, field: int, settings: Hl7Settings) -> tuple[
 
     That is one of `patient_authority`, else of the type PI or MR, else the first.
     """
+    return next(iter(_identifiers(segment, field, settings)), ("", ""))
+
+
+def _identifiers(segment: Segment, field: int, settings: Hl7Settings) -> list[tuple[str, str]]:
+    """Return the identifier that the images use, and further ones of its issuer and type."""
     found = []
     for one in segment.repetitions(field):
         number = segment.part(one, 1)
         issuer = "&".join(segment.part(one, 4, n) for n in (1, 2, 3)).rstrip("&")
         if number:
             found.append((number, issuer or settings.patient_authority, segment.part(one, 5)))
-    wanted = settings.patient_authority
-    for number, issuer, _kind in found:
-        if wanted and issuer.split("&")[0] == wanted.split("&")[0]:
-            return number, issuer
-    for number, issuer, kind in found:
-        if kind in ("PI", "MR", "PT"):
-            return number, issuer
-    return found[0][:2] if found else ("", "")
+    if not found:
+        return []
+    wanted = settings.patient_authority.split("&")[0]
+    chosen = next((one for one in found if wanted and one[1].split("&")[0] == wanted), None)
+    chosen = chosen or next((one for one in found if one[2] in ("PI", "MR", "PT")), found[0])
+    alike = [one for one in found if one[1:] == chosen[1:]]
+    return [chosen[:2], *(one[:2] for one in alike if one != chosen)]
 
 
 def _orders(message: Message, settings: Hl7Settings) -> Iterator[OrderUpdate]:
-    patient = _patient(message, settings)
-    shared, groups = _groups(message)
+    groups = list(order_groups(message))
     if not groups:
+        _patient(message, settings)
         raise MessageRefused("it has neither ORC nor OBR")
-    for group in groups:
-        yield _order(patient, (*group, *shared), settings.orders)
-
-
-def _groups(message: Message) -> tuple[Sequence[Segment], list[Sequence[Segment]]]:
-    """Return the segments before the first order, and those of each order."""
-    segments = message.segments
-    has_orc = any(one.name == "ORC" for one in segments)
-    starts = [n for n, one in enumerate(segments) if one.name == ("ORC" if has_orc else "OBR")]
-    if not starts:
-        return segments, []
-    return segments[: starts[0]], [segments[a:b] for a, b in pairwise([*starts, len(segments)])]
+    for pid, group in groups:
+        if not any(one.name == "ORC" and one.text(1).upper() == _PREVIOUS_RESULT for one in group):
+            yield _order(_patient(message, settings, pid), group, settings.orders)
 
 
 def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSettings) -> OrderUpdate:
-    def at(places: tuple[str, ...]) -> str:
-        return next((found for one in places if (found := value_in(segments, place_of(one)))), "")
-
     control = next((one.text(1).upper() for one in segments if one.name == "ORC"), "NW")
     order = OrderUpdate(
         patient=patient,
-        placer_number=at(mapping.placer_number),
-        filler_number=at(mapping.filler_number),
-        accession_number=at(mapping.accession_number),
-        study_instance_uid=at(mapping.study_instance_uid)[:64],
-        procedure_id=at(mapping.procedure_id),
-        procedure=at(mapping.procedure),
-        clinical_question=at(mapping.clinical_question),
+        placer_number=_first_of(segments, mapping.placer_number),
+        filler_number=_first_of(segments, mapping.filler_number),
+        accession_number=_first_of(segments, mapping.accession_number),
+        study_instance_uid=_first_of(segments, mapping.study_instance_uid)[:64],
+        procedure_id=_first_of(segments, mapping.procedure_id),
+        procedure=_first_of(segments, mapping.procedure),
+        clinical_question=_first_of(segments, mapping.clinical_question),
         priority=STAT_PRIORITY
-        if at(mapping.priority).upper() in {one.upper() for one in mapping.stat_values}
+        if _first_of(segments, mapping.priority).upper() in {one.upper() for one in mapping.stat_values}
         else ROUTINE_PRIORITY,
         canceled=control in _CANCEL,
     )
@@ -136,43 +130,71 @@ def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientUpdate]:
         if one.name != "MRG" or surviving is None:
             continue
         patient = _patient(message, settings, surviving)
-        old, issuer = identifier_in(one, 1, settings)
-        if not old:
+        # Versions before 2.3 have an external identifier in MRG-4, as in PID-2.
+        earlier = _identifiers(one, 1, settings) or _identifiers(one, 4, settings)
+        if not earlier:
             raise MessageRefused("MRG-1 names no patient")
         found = True
-        merged = Patient(patient_id=old, issuer_of_patient_id=issuer)
-        same = (old, issuer) == (patient.patient_id, patient.issuer_of_patient_id)
-        yield PatientUpdate(patient=patient, merged=() if same else (merged,))
+        present = (patient.patient_id, patient.issuer_of_patient_id)
+        merged = tuple(
+            Patient(patient_id=number, issuer_of_patient_id=issuer)
+            for number, issuer in earlier
+            if (number, issuer) != present
+        )
+        yield PatientUpdate(patient=patient, merged=merged)
     if not found:
         raise MessageRefused("a merge needs PID and MRG")
 
 
 def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportUpdate]:
     """Yield the signed report of each order; preliminary ones are left out."""
-    shared, groups = _groups(message)
-    mapping = settings.orders
-    for group in groups:
+    waiting: ReportUpdate | None = None
+    for pid, group in order_groups(message):
         request = next((one for one in group if one.name == "OBR"), None)
         status = "" if request is None else _SIGNED.get(request.text(25).upper(), "")
         if request is None or not status:
             continue
-        segments = (*group, *shared)
-        named = {
-            name: next((v for one in places if (v := value_in(segments, place_of(one)))), "")
-            for name, places in (
-                ("accession_number", mapping.accession_number),
-                ("study_instance_uid", mapping.study_instance_uid),
-            )
-        }
-        yield ReportUpdate(
-            patient=_patient(message, settings),
-            accession_number=named["accession_number"],
-            study_instance_uid=(named["study_instance_uid"] or _study_in(group))[:64],
-            status=status,
-            signed_by=" ".join(part for n in (3, 2) if (part := request.text(32, 1, n))),
-            signed_at=time_of(request.text(22)) or time_of(message.header.text(7)),
-            text=_text_of(group),
-        )
+        report = _report(message, settings, pid, request, group, status)
+        if waiting is not None and replace(report, text="") == replace(waiting, text=""):
+            # Further requests under the same number are sections of one report.
+            waiting = replace(waiting, text=f"{waiting.text}\n{report.text}".strip())
+            continue
+        if waiting is not None:
+            yield waiting
+        waiting = report
+    if waiting is not None:
+        yield waiting
+
+
+def _report(
+    message: Message,
+    settings: Hl7Settings,
+    pid: Segment | None,
+    request: Segment,
+    group: Sequence[Segment],
+    status: str,
+) -> ReportUpdate:
+    mapping = settings.orders
+    return ReportUpdate(
+        patient=_patient(message, settings, pid),
+        accession_number=_first_of(group, mapping.accession_number),
+        study_instance_uid=(_first_of(group, mapping.study_instance_uid) or _study_in(group))[:64],
+        status=status,
+        signed_by=_signed_by(request),
+        signed_at=time_of(request.text(22)) or time_of(message.header.text(7)),
+        text=_text_of(group),
+    )
+
+
+def _first_of(segments: Sequence[Segment], places: Sequence[str]) -> str:
+    return next((found for one in places if (found := value_in(segments, place_of(one)))), "")
+
+
+def _signed_by(request: Segment) -> str:
+    """Return OBR-32: by the standard the parts of its first component, often the components themselves."""
+    name = " ".join(part for n in (3, 2) if (part := request.text(32, 1, n)))
+    stated = [request.text(32, n) for n in (3, 2)]
+    return name or " ".join(part for part in stated if part and not part[0].isdigit())
 
 
 def _study_in(group: Sequence[Segment]) -> str:

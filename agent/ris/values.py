@@ -43,11 +43,15 @@ def time_of(value: str) -> datetime | None:
 
 
 def person_name(pid: Segment, field: int = 5) -> str:
-    """Return XPN as a DICOM person name: alphabetic, ideographic and phonetic groups from its repetitions."""
+    """Return XPN as a DICOM person name: alphabetic, ideographic and phonetic groups from its repetitions.
+
+    A legal name, or one without a type, counts before a maiden name, an alias and the like (table 0200).
+    """
+    names = [one for one in pid.repetitions(field) if pid.part(one, 7).upper() not in ("S", "U")]
     groups = {"A": "", "I": "", "P": ""}
-    for one in pid.repetitions(field):
+    for one in sorted(names, key=lambda name: pid.part(name, 7).upper() not in ("L", "", "D")):
         kind = pid.part(one, 8).upper() or "A"
-        if kind in groups and not groups[kind] and pid.part(one, 7).upper() not in ("S", "U"):
+        if kind in groups and not groups[kind]:
             groups[kind] = _group(pid, one)
     return "=".join(groups.values()).rstrip("=")
 
@@ -57,5 +61,6 @@ def _group(pid: Segment, repetition: str) -> str:
     # A family name may have parts of its own (FN): the first is the whole name.
     family = pid.part(repetition, 1, 1) if pid.marks.subcomponent else pid.part(repetition, 1)
     given, middle, suffix, prefix = (pid.part(repetition, n) for n in (2, 3, 4, 5))
-    parts = (re.sub(r"[\^=\\]", " ", one).strip() for one in (family, given, middle, prefix, suffix))
+    ordered = (family, given, middle, prefix, suffix)
+    parts = (re.sub(r"[\^=\\\x00-\x20\x7f]+", " ", one).strip() for one in ordered)
     return "^".join(parts).rstrip("^")

@@ -96,7 +96,9 @@ class Hl7OrderSettings(Section):
     clinical_question: Places = Field(
         ("OBR-31.2", "OBR-31.1", "OBR-13.1", "ORC-16.2"), description="Why the study was asked for."
     )
-    priority: Places = Field(("TQ1-9.1", "OBR-27.6", "ORC-7.6", "OBR-5.1"), description="Priority.")
+    priority: Places = Field(
+        ("TQ1-9.1", "OBR-27.6", "ORC-7.6", "OBR-5.1", "ORC-7.1", "OBR-27.1"), description="Priority."
+    )
     stat_values: tuple[str, ...] = Field(
         ("S", "STAT", "A", "ASAP"), description="Values of `priority` that mean at once."
     )

@@ -38,6 +38,9 @@ _CODECS = {
     "EUCKR": "cp949",
     "GB2312": "gb18030",
     "GBK": "gb18030",
+    "EUCJP": "euc_jp",
+    "TIS620": "iso8859-11",
+    "KOI8R": "koi8-r",
     "LATIN1": "iso8859-1",
     "SHIFTJIS": "shift_jis",
     "SJIS": "shift_jis",
@@ -47,6 +50,10 @@ _CODECS = {
 # Without a usable MSH-18, or if the bytes do not fit it: text in another set is hardly ever valid UTF-8, and
 # the last codec accepts every byte.
 _FALLBACK = ("utf-8", "cp1252", "latin-1")
+# Letters of these sets are followed by symbols in what is valid UTF-8: no name is written like that.
+_WESTERN = ("iso8859-1", "iso8859-9", "iso8859-15")
+# ISO 8859 has no characters in this range; UTF-8 and the code pages of Windows use these bytes.
+_CONTROLS = re.compile(r"[\x80-\x9f]")
 _BREAKS = re.compile(r"\.(?:br|sp|ce)\s*\+?(\d{0,2})")
 
 
@@ -84,10 +91,19 @@ def decode(raw: bytes, stated: str, marks: Delimiters = STANDARD) -> tuple[str, 
     # Senders that declare ASCII send umlauts all the same.
     for codec in (*named, *_FALLBACK):
         try:
-            return raw.decode(codec), codec
+            text = raw.decode(codec)
         except (UnicodeDecodeError, LookupError):
             continue
+        if not _is_another(raw, codec, text):
+            return text, codec
     return raw.decode("latin-1"), "latin-1"
+
+
+def _is_another(raw: bytes, codec: str, text: str) -> bool:
+    """Say whether bytes that a set of ISO 8859 can read are in UTF-8 or a code page of Windows."""
+    if not codec.startswith("iso8859") or raw.isascii():
+        return False
+    return (codec in _WESTERN and _fits(raw, "utf-8")) or _CONTROLS.search(text) is not None
 
 
 def escaped(text: str, marks: Delimiters = STANDARD) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from agent.foundation.settings.hl7 import PLACE
 from agent.messages.hl7.encoding import Delimiters, unescaped
 
+# The only event of these messages; version 2.1 does not state it.
+_EVENTS = {"ORM": "O01", "ORU": "R01"}
 # HL7's notation for a value that is to be deleted.
 NULL = '""'
 
@@ -90,7 +92,8 @@ class Message:
     def type(self) -> str:
         """Message type and event, such as `ORM^O01`; the event of an older sender may stand in EVN-1."""
         code, event = self.header.text(9, 1), self.header.text(9, 2)
-        return f"{code}^{event or self.value(Place(segment='EVN', field=1, component=1))}".upper()
+        stated = event or self.value(Place(segment="EVN", field=1, component=1))
+        return f"{code}^{stated or _EVENTS.get(code.upper(), '')}".upper()
 
     @property
     def control_id(self) -> str:
