@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from agent.database.outbox import Document
 from agent.database.priors import REPORT_MODALITY
 from agent.database.session import Database, database_now
 from agent.database.signed import SignedReport
@@ -50,7 +51,7 @@ class ArchiveReports:
             for study_id, uid in waiting:
                 try:
                     for series in archive.series(uid):
-                        if series.modality.upper() == REPORT_MODALITY and not self._held(
+                        if series.modality.upper() == REPORT_MODALITY and self._wanted(
                             series.series_instance_uid, series.instances
                         ):
                             archive.retrieve(uid, series.series_instance_uid)
@@ -78,11 +79,18 @@ class ArchiveReports:
             ).all()
         return [(row.id, row.study_instance_uid) for row in rows]
 
-    def _held(self, series_instance_uid: str, instances: int | None) -> bool:
+    def _wanted(self, series_instance_uid: str, instances: int | None) -> bool:
+        """Say whether a series is another system's and not held in full.
+
+        The intake drops our own documents, so that they would be retrieved at every look.
+        """
         with self._database.reading() as session:
+            ours = select(Document.id).where(Document.series_instance_uid == series_instance_uid).limit(1)
+            if session.scalar(ours) is not None:
+                return False
             here = session.scalar(
                 select(func.count(Instance.sop_instance_uid.distinct())).where(
                     Instance.series_instance_uid == series_instance_uid
                 )
             )
-        return bool(here) and (instances is None or (here or 0) >= instances)
+        return not here or (instances is not None and here < instances)
