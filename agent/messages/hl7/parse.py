@@ -42,16 +42,16 @@ def parse(raw: bytes) -> Message:
     if len(lines) > LONGEST_MESSAGE:
         raise MessageUnreadable("it has too many segments")
     segments = [_segment(line, marks, codec) for line in lines]
-    return Message(
-        segments=tuple(one for one in segments if one.name not in _WRAPPERS),
-        codec=codec,
-    )
+    kept = tuple(one for one in segments if one.name not in _WRAPPERS)
+    if not kept or kept[0].name != "MSH":
+        raise MessageUnreadable("its MSH segment cannot be read in any character set")
+    return Message(segments=kept, codec=codec)
 
 
 def _delimiters(start: str) -> Delimiters:
     """Return MSH-1 and MSH-2. Some senders leave the last ones out."""
     field = start[0]
-    if field.isalnum() or field.isspace() or ord(field) < 32:
+    if _is_no_mark(field):
         raise MessageUnreadable("MSH-1 is not a delimiter")
     others = re.split(r"[\r\n]", start[1:].split(field)[0])[0]
     if not others or len(set(others) | {field}) != len(others) + 1 or any(map(_is_no_mark, others)):
@@ -68,7 +68,8 @@ def _delimiters(start: str) -> Delimiters:
 
 
 def _is_no_mark(char: str) -> bool:
-    return char.isalnum() or char.isspace() or ord(char) < 32
+    """Whether a character cannot be a delimiter: outside ASCII it is another one in each character set."""
+    return char.isalnum() or not 32 < ord(char) < 127
 
 
 def _stated_set(content: bytes, marks: Delimiters) -> str:

@@ -133,7 +133,15 @@ def test_line_break_inside_a_text_belongs_to_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"MSH", b"MSH|", b"PID|1", b"MSHX^~", b"MSH\r|^", b"MSH|||", b"\xff" * 9, b"MSH|\0~\\&|A"]
+    "raw",
+    [
+        *(b"", b"MSH", b"MSH|", b"PID|1", b"MSHX^~", b"MSH\r|^", b"MSH|||", b"\xff" * 9, b"MSH|\0~\\&|A"),
+        # Delimiters that are other characters in each character set.
+        b"MSH\x9a^~\\&\x9aRIS\x9aHOSP\rPID\x9a1",
+        b"MSH|\xa7~\\&|RIS|HOSP\rPID|1",
+        "MSH§^~\\&§RIS§HOSP\rPID§1".encode(),
+        b"MSH\x7f^~\\&\x7fRIS\x7fHOSP",
+    ],
 )
 def test_what_has_no_header_is_refused(raw: bytes) -> None:
     """Nothing is guessed of what is no message."""
