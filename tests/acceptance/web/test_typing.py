@@ -67,6 +67,14 @@ def sign_in(page: Page, name: str, form: str = "main .sign-in") -> None:
     page.click(f"{form} button.accept")
 
 
+def type_report(page: Page, section: str, text: str) -> None:
+    """Type, and wait for what typing asks of the server: of a session that ends meanwhile it could come late,
+    with the token of the old session beside the cookie of the new one."""
+    with page.expect_response("**/findings"):
+        page.fill(f"#text-{section}", text)
+    page.locator("#claim:has-text('You are reading')").wait_for()
+
+
 def end_sessions(site: Site) -> None:
     """End every session, as the idle time does."""
     with site.database.transaction() as session:
@@ -90,8 +98,7 @@ def test_verdict_is_given_after_sign_in_in_place(browser: Browser, site: Site) -
     """The session ended while typing: a dialog asks for the password, hides the patient; the verdict goes."""
     one, study_id = opened(browser, site, "1.3.1")
     page = one.page
-    page.fill("#text-findings", TYPED)
-    page.locator("#claim:has-text('You are reading')").wait_for()
+    type_report(page, "findings", TYPED)
     end_sessions(site)
     page.click("#accept")
     page.locator("#sign-in-again[open]").wait_for()
@@ -115,8 +122,7 @@ def test_another_person_does_not_see_what_was_typed(browser: Browser, site: Site
     """Who signs in instead gets the page anew; the first one finds the text again."""
     one, study_id = opened(browser, site, "1.3.2")
     page = one.page
-    page.fill("#text-findings", TYPED)
-    page.locator("#claim:has-text('You are reading')").wait_for()
+    type_report(page, "findings", TYPED)
     wait_for_kept(page)
     end_sessions(site)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -159,7 +165,7 @@ def test_openid_popup_and_other_tab_sign_the_page_in(
     study_open(page)
     tab = page.context.new_page()
     tab.goto(f"{site.url}/studies/{study_id}")
-    page.fill("#text-impression", TYPED)
+    type_report(page, "impression", TYPED)
     end_sessions(site)
     for each in (tab, page):
         each.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
