@@ -104,9 +104,8 @@ def show(outcome: Outcome) -> None:
     rows = [asdict(one) for one in (outcome.without, outcome.beside)]
     Console().print(table_of("Latency of STAT studies (s)", rows))
     print(f"p99 with the backfill: {outcome.ratio:.3f} times the p99 without (at most {ALLOWED})")
-    for name, value in asdict(outcome).items():
-        if name not in ("without", "beside", "ratio"):
-            print(f"{name.replace('_', ' ')}: {value}")
+    for name, value in _counts(outcome).items():
+        print(f"{name.replace('_', ' ')}: {value}")
 
 
 def record_of(plan: Plan, outcome: Outcome, hardware: str, load: tuple[float, ...]) -> dict[str, object]:
@@ -119,12 +118,14 @@ def record_of(plan: Plan, outcome: Outcome, hardware: str, load: tuple[float, ..
         "rows": [asdict(outcome.without), asdict(outcome.beside)],
         "ratio": outcome.ratio,
         "allowed": ALLOWED,
-        **{
-            name: value
-            for name, value in asdict(outcome).items()
-            if name not in ("without", "beside", "ratio")
-        },
+        **_counts(outcome),
         "load": [round(one, 1) for one in load],
+    }
+
+
+def _counts(outcome: Outcome) -> dict[str, object]:
+    return {
+        name: value for name, value in asdict(outcome).items() if name not in ("without", "beside", "ratio")
     }
 
 

@@ -21,7 +21,6 @@ from agent.objects.header import read_stored
 from agent.retrieve.backfill.offline_set import DraftSet, Row, SetDescription
 from agent.service.models import configured_checkpoint
 from agent.shadow.switching import MAIN
-from model.errors import CheckpointError
 from model.evaluate.engines.engine import WorkerKilled, Workers
 from model.evaluate.engines.run_groups import run_groups
 from model.findings.types import Presence
@@ -103,7 +102,7 @@ def draft_set(
             if one.study_instance_uid not in done:
                 _keep(kept, counted, _row(one, {}), {})
         for (uid, _names), result in zip(todo, run_groups(todo, work, workers), strict=True):
-            row, documents = (_killed(uid), {}) if isinstance(result, WorkerKilled) else result
+            row, documents = (_killed(uid, result), {}) if isinstance(result, WorkerKilled) else result
             _keep(kept, counted, row, documents)
     finally:
         kept.flush()
@@ -117,16 +116,14 @@ def _keep(kept: DraftSet, counted: Counter[str], row: Row, documents: Mapping[st
 
 def _description(settings: Settings, created: datetime) -> SetDescription:
     """Describe a set that begins now, without loading the network in this process."""
-    from model.network.inspection import inspect_checkpoint
+    from model.network.inspection import sound_checkpoint
     from model.network.weights import weights_sha256
 
-    found = inspect_checkpoint(configured_checkpoint(settings, MAIN))
-    if found.problems or found.config is None:
-        raise CheckpointError(str(found.directory), found.problems)
+    config, _tokenizer, weights = sound_checkpoint(configured_checkpoint(settings, MAIN))
     return SetDescription(
         created=created.astimezone().isoformat(timespec="seconds"),
-        model=f"{found.config.name} {found.config.version}",
-        weights_sha256=weights_sha256(found.weights.files),
+        model=f"{config.name} {config.version}",
+        weights_sha256=weights_sha256(weights.files),
     )
 
 
@@ -145,12 +142,12 @@ def _row(drafted: Drafted, documents: Mapping[str, bytes]) -> Row:
     }
 
 
-def _killed(uid: str) -> Row:
+def _killed(uid: str, why: WorkerKilled) -> Row:
     failed = Drafted(
         study_instance_uid=uid,
         state="FAILED",
-        code=WorkerKilled.code,
-        reason="its worker ended at every attempt",
+        code=why.code,
+        reason=str(why),
         findings={},
     )
     return _row(failed, {})

@@ -44,7 +44,7 @@ class Drafted:
 def draft_files(
     paths: Iterable[Path], settings: Settings, output: Path | None, *, clock: Clock | None = None
 ) -> tuple[Drafted, ...]:
-    """Draft every study among the files; a file that is not DICOM image fails alone.
+    """Draft every study among the files; a file that is not a DICOM image fails alone.
 
     Raises:
         ModelError: the checkpoint does not load.
@@ -63,7 +63,7 @@ def draft_records(
 
     Raises:
         ModelError: the checkpoint does not load.
-        UnusableFile: a file is not DICOM image, or no study is accepted.
+        UnusableFile: a file is not a DICOM image, or no study is accepted.
         AgentError, StructuredReportError: a study cannot be drafted.
     """
     groups, failed = by_study(files_of(paths))
@@ -115,7 +115,7 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]]], list[Drafted]]:
-    """Return the files by Study Instance UID, and a failure for each one that is no DICOM image."""
+    """Return the files by Study Instance UID, and a failure for each one that is not a DICOM image."""
     groups: dict[str, list[tuple[Path, Header]]] = {}
     failed = []
     for path in paths:

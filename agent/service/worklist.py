@@ -32,7 +32,7 @@ from agent.service.lifecycle import Lifecycle
 from agent.service.wiring import open_store
 
 _TICK_S = 0.5
-_UPKEEP_S = 60.0
+_HOUSEKEEPING_S = 60.0
 
 
 def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
@@ -64,7 +64,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
     ticks: list[tuple[float, Callable[[], object]]] = [
         (_TICK_S, Projection(database, station, peers, ae_titles_of(settings), settings.in_shadow).tick),
         (_TICK_S, reporter.tick),
-        (_UPKEEP_S, WorkitemHousekeeper(database, ups, peers).tick),
+        (_HOUSEKEEPING_S, WorkitemHousekeeper(database, ups, peers).tick),
     ]
     about = {"ae_title": ups.ae_title, "port": port, "http_port": ups.http_port}
 

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import torch
 
-from model.errors import CheckpointError
 from model.evaluate.engines.engine import WorkerKilled, Workers
 from model.evaluate.engines.run_groups import run_groups
 from model.evaluate.extras import extra_scores
 from model.evaluate.own_data import Drafts, draft_studies, joined, score_drafts
 from model.network.checkpoint import load_checkpoint
 from model.network.device import select_device
-from model.network.inspection import inspect_checkpoint
+from model.network.inspection import sound_checkpoint
 from model.train.config import JsonLinesData
 from model.train.json_lines import JsonLinesExamples
 
@@ -68,10 +67,7 @@ def evaluate_lines(
     examples = JsonLinesExamples.open(JsonLinesData(file=data))
     examples.finish_check()
     choice = select_device("auto")
-    found_config = inspect_checkpoint(directory)
-    if found_config.problems or found_config.config is None:
-        raise CheckpointError(str(directory), found_config.problems)
-    config = found_config.config
+    config, _tokenizer, _weights = sound_checkpoint(directory)
     count = min(studies or len(examples), len(examples))
     groups = [(start, min(start + batch, count)) for start in range(0, count, batch)]
     work = DraftBatches(directory.resolve(), data.resolve(), threads)

@@ -15,10 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.errors import CheckpointError
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig
-from model.network.inspection import CONFIG, SIDECAR, TOKENIZER, Inspection, inspect_checkpoint
+from model.network.inspection import (
+    CONFIG,
+    SIDECAR,
+    TOKENIZER,
+    Inspection,
+    inspect_checkpoint,
+    sound_checkpoint,
+)
 from model.network.tokenizer import ReportTokenizer
 from model.network.weights import weights_sha256, write_weights
 
@@ -50,21 +56,19 @@ def load_checkpoint(
     sidecar: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Loads onto `device` in `dtype`, in evaluation mode. Raises: CheckpointError with every problem."""
-    found = inspect_checkpoint(directory, sidecar)
-    if found.problems or found.config is None or found.tokenizer is None:
-        raise CheckpointError(str(directory), found.problems)
+    config, tokenizer, weights = sound_checkpoint(directory, sidecar)
     with torch.device(device or "cpu"):
-        backbone = Backbone.from_config(found.config.network, dtype, initialise=False)
+        backbone = Backbone.from_config(config.network, dtype, initialise=False)
     places = backbone.network.state_dict()
     with torch.no_grad():
-        for name, tensor in found.weights.read():
+        for name, tensor in weights.read():
             if name in places:
                 _copy(tensor, places[name])
     return Checkpoint(
         backbone=backbone.eval(),
-        config=found.config,
-        tokenizer=found.tokenizer,
-        weights_sha256=weights_sha256(found.weights.files),
+        config=config,
+        tokenizer=tokenizer,
+        weights_sha256=weights_sha256(weights.files),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.errors import ConfigError
+from model.errors import CheckpointError, ConfigError
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig, SizePolicy
 from model.network.config_check import decoder_problems
@@ -55,6 +55,16 @@ class Inspection:
         lines += [f"  note            {note}" for note in self.notes]
         lines += [f"  PROBLEM         {problem}" for problem in self.problems]
         return "\n".join(lines)
+
+
+def sound_checkpoint(
+    directory: Path, sidecar: Mapping[str, Any] | None = None
+) -> tuple[ModelConfig, ReportTokenizer, StoredWeights]:
+    """Returns what a checkpoint that loads has. Raises: CheckpointError with every problem."""
+    found = inspect_checkpoint(directory, sidecar)
+    if found.problems or found.config is None or found.tokenizer is None:
+        raise CheckpointError(str(directory), found.problems)
+    return found.config, found.tokenizer, found.weights
 
 
 def inspect_checkpoint(directory: Path, sidecar: Mapping[str, Any] | None = None) -> Inspection:

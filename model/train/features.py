@@ -8,7 +8,6 @@ there is whole, so an interrupted computation goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +21,7 @@ from model.network.backbone import Backbone
 from model.network.prompt import MOST_IMAGES
 from model.train.batches import Collator, ExampleSet
 from model.train.parallel import Processes
+from model.train.whole_file import whole_file
 
 _AT_ONCE = 32  # studies
 _CHUNK = 256  # studies in one file
@@ -108,11 +108,8 @@ class StoredTokens:
         self._put(self._index(chunk).name, counts)
 
     def _put(self, name: str, values: NDArray[np.generic]) -> None:
-        """Writes a file whole or not at all; another run may be writing, or have mapped, the same one."""
-        fresh = self._folder / f"{os.getpid()}.new"
-        with fresh.open("wb") as stream:
+        with whole_file(self._folder / name) as stream:
             np.save(stream, values)
-        fresh.replace(self._folder / name)
 
     def _open(self, chunk: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
         if chunk not in self._maps:

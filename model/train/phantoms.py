@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -18,6 +17,7 @@ from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.phantom.example import training_example
 from model.phantom.studies import Example
 from model.train.config import PhantomData, TrainingConfigError
+from model.train.whole_file import whole_file
 
 CHUNK = 500  # phantoms per file
 
@@ -153,13 +153,10 @@ def _render_chunk(first: int, *, size: int, folder: Path) -> None:
             "truth": [_plain(finding) for finding in example.truth],
         }
         lines.append(json.dumps(record))
-    # Another run may be writing, or have mapped, the same files.
-    fresh = stem.with_suffix(f".{os.getpid()}")
-    with fresh.open("wb") as stream:
+    with whole_file(stem.with_suffix(".npy")) as stream:
         np.save(stream, images)
-    fresh.replace(stem.with_suffix(".npy"))
-    fresh.write_text("\n".join(lines), encoding="utf-8")
-    fresh.replace(stem.with_suffix(".jsonl"))
+    with whole_file(stem.with_suffix(".jsonl")) as stream:
+        stream.write("\n".join(lines).encode())
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

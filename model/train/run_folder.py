@@ -23,6 +23,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from model.errors import ModelError
 from model.train.config import ConfigSection, DataConfig, TrainingConfig
 from model.train.line_index import DataError
+from model.train.whole_file import whole_file
 
 # What a stage computes does not depend on these.
 _WITHOUT_EFFECT = frozenset({"micro_batch", "save_every", "validate_every", "validation_examples"})
@@ -184,6 +185,5 @@ def _kept(folder: Path) -> dict[str, Any]:
 
 def keep_settings(folder: Path, settings: Settings) -> None:
     """Stores a stage's settings in its folder, whole or not at all."""
-    fresh = folder / f"{_FILE}.new"
-    fresh.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(folder / _FILE)
+    with whole_file(folder / _FILE) as stream:
+        stream.write(json.dumps(settings, indent=1).encode() + b"\n")

@@ -163,9 +163,7 @@ def _meaning(body: str, marks: Delimiters, codec: str) -> str | None:
         return plain
     if body[:1] == "X" and re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", body[1:]):
         raw = bytes.fromhex(body[1:])
-        if ESCAPE in raw:
-            return decode(raw, "")[0]
-        return decode(raw, "")[0] if not _fits(raw, codec) else raw.decode(codec)
+        return decode(raw, "")[0] if ESCAPE in raw or not _fits(raw, codec) else raw.decode(codec)
     breaks = _BREAKS.fullmatch(body)
     if breaks is not None:
         return "\n" * max(1, min(int(breaks[1] or 1), 20))

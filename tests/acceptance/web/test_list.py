@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from benchmarks.worklist_fill import fill
 from tests.support.waiting import wait_for
 
-from .chromium import Reading, becomes, chromium, open_page, settle, study_open
+from .chromium import Reading, becomes, open_page, settle, study_open
 from .site import Site, serving
 
 CLEAR = ("The lungs are clear.",)
@@ -21,13 +21,6 @@ STUDIES = "[...document.querySelectorAll('tr.study')].map((row) => row.dataset.s
 # One click of several in quick succession, of which this is the `detail`-th.
 CLICK = """(detail) => document.querySelector('#claim button').dispatchEvent(
     new MouseEvent('click', {bubbles: true, detail}))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this file."""
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,10 @@ from agent.web.accounts import Role, add_user
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
 from tests.support.worklist import receive_film, write_draft
 
-from .chromium import Reading, becomes, chromium, open_page, settle, study_open
+from .chromium import Reading, becomes, open_page, settle, study_open
 from .site import PASSWORD, Site, serving
 
 HOSTILE = "<script>window.run++</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this file."""
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.shadow import sign
 
-from .chromium import chromium, open_page, study_open
+from .chromium import open_page, study_open
 from .site import Site, serving
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this file."""
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from agent.foundation.settings.tree import OidcSettings
 from agent.web.accounts import Role, add_user
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
 
-from .chromium import Reading, becomes, chromium, open_page, settle, study_open
+from .chromium import Reading, becomes, open_page, settle, study_open
 from .site import PASSWORD, Site, serving
 
 TYPED = "A sentence that must not be lost."
@@ -22,13 +22,6 @@ TEMPLATES = [
     {"name": "Follow-up", "section": "impression", "sentences": ["Follow-up radiograph in six hours."]},
     {"name": "No pneumothorax", "sentences": ["No pneumothorax."]},
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this file."""
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

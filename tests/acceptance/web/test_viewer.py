@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.waiting import wait_for
 
-from .chromium import Reading, becomes, chromium, open_page, settle, study_open
+from .chromium import Reading, becomes, open_page, settle, study_open
 from .site import Site, serving
 
 SIDE, LARGE = 256, 1600
@@ -26,13 +26,6 @@ def pixels(values: np.ndarray[Any, Any], **attributes: object) -> dict[str, obje
     """Return the attributes of a film with these values."""
     rows, columns = values.shape
     return {"Rows": rows, "Columns": columns, "PixelData": values.tobytes(), **attributes}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of this file."""
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
