@@ -105,6 +105,11 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
     Multiple values are joined with a backslash, as in the file. Control characters are dropped. A value of a
     sequence, a binary number or other bytes is not text, and counts as absent.
     """
+    return clean(stated_text(dataset, keyword_tag, is_name=is_name))
+
+
+def stated_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) -> str:
+    """The same with the control characters and spaces that it was received with."""
     element = dataset.get_item(keyword_tag)
     if element is None or element.value is None or not _is_text(element):
         return ""
@@ -117,7 +122,7 @@ def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) ->
         value = value.decode("ascii").rstrip(" \0")
     if isinstance(value, bytes):
         value = _decode(value, source_codecs(dataset), _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
-    return clean(str(value))
+    return str(value)
 
 
 def _is_text(element: DataElement | RawDataElement) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import unicodedata
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataset import Dataset
@@ -15,12 +16,14 @@ from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 
 from dicom_sr import attributes
-from dicom_sr.charset import source_text
+from dicom_sr.charset import clean, source_text, stated_text
 from dicom_sr.errors import SourceIdentityError
 
 _CHARACTER_SET = Tag(0x0008, 0x0005)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _ELLIPSIS = "..."
+# What senders pad an identifier with; anything else inside it belongs to it.
+_PADDING = " \0\r\n\t\f"
 
 
 def text(dataset: Dataset, keyword: str, *, is_name: bool = False) -> str:
@@ -55,11 +58,12 @@ def patient_id(dataset: Dataset) -> str:
     """The Patient ID as it stands; empty where absent.
 
     Raises:
-        SourceIdentityError: longer than 64 characters, or several values.
+        SourceIdentityError: longer than 64 characters, several values, or a control character in it.
     """
-    value = text(dataset, "PatientID")
-    if len(value) > 64 or "\\" in value:
-        raise SourceIdentityError("PatientID of an image is longer than 64 characters or has several values")
+    value = identifier_as_stated(dataset, "PatientID")
+    why = _unfit(value, 64)
+    if why is not None:
+        raise SourceIdentityError(f"PatientID of an image cannot be written: {why}")
     return value
 
 
@@ -90,19 +94,38 @@ def time(dataset: Dataset, keyword: str) -> str:
 
 
 def identifier(dataset: Dataset, keyword: str, length: int, notes: list[str]) -> str:
-    """An identifier of at most `length` characters as it stands, or empty and a note that quotes it whole.
+    """An identifier of at most `length` characters as it stands, or empty and a note that quotes it whole."""
+    return whole(identifier_as_stated(dataset, keyword), keyword, length, notes)
 
-    It is never shortened: part of a number may be another patient's or order's complete number.
+
+def identifier_as_stated(dataset: Dataset, keyword: str) -> str:
+    """An identifier without its padding, whether it may be written or not: to be compared with others."""
+    tag = tag_for_keyword(keyword)
+    return "" if tag is None else stated_text(dataset, tag).strip(_PADDING)
+
+
+def whole(value: str, keyword: str, length: int, notes: list[str]) -> str:
+    """Return an identifier as it stands if it fits its attribute, else nothing and a note that quotes it.
+
+    It is never shortened or cleaned: part of a number may be another patient's or order's complete number.
     """
-    value = text(dataset, keyword)
-    if len(value) <= length and "\\" not in value:
+    why = _unfit(value, length)
+    if why is None:
         return value
     name = dictionary_description(Tag(tag_for_keyword(keyword) or 0))
-    why = "several values" if "\\" in value else f"more than {length} characters"
-    note = f"{name} as received ({why}, so it is not in its DICOM attribute): {value}."
+    note = f"{name} as received ({why}, so it is not in its DICOM attribute): {clean(value)}."
     if note not in notes:
         notes.append(note)
     return ""
+
+
+def _unfit(value: str, length: int) -> str | None:
+    """Why an identifier cannot be a single value of an attribute; None if it can."""
+    if "\\" in value:
+        return "several values"
+    if any(unicodedata.category(char) == "Cc" for char in value):
+        return "control characters in it"
+    return None if len(value) <= length else f"more than {length} characters"
 
 
 def short(dataset: Dataset, keyword: str, length: int) -> str:

@@ -18,12 +18,20 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_sr.authority import Authority, authority
-from dicom_sr.elements import code, identifier, items, short, text, uid_or_nothing
+from dicom_sr.charset import clean
+from dicom_sr.elements import code, identifier_as_stated, items, short, text, uid_or_nothing, whole
 
 LONGEST_QUESTION = 1024
 # Why the study was asked for, the most specific first; the second half are attributes of the image only.
 _QUESTION = ("ReasonForTheRequestedProcedure", "ReasonForStudy")
-_IDENTIFIERS = ("accession_number", "placer_order_number", "filler_order_number", "requested_procedure_id")
+# Column, keyword and longest value (characters) of an order's identifiers.
+_ATTRIBUTES = (
+    ("accession_number", "AccessionNumber", 16),
+    ("placer_order_number", "PlacerOrderNumberImagingServiceRequest", 64),
+    ("filler_order_number", "FillerOrderNumberImagingServiceRequest", 64),
+    ("requested_procedure_id", "RequestedProcedureID", 16),
+)
+_IDENTIFIERS = tuple(column for column, _, _ in _ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +98,12 @@ class _Stated:
 
 
 def orders_of(images: Sequence[Dataset]) -> Orders:
-    """Read the orders of one study's images; never raises."""
+    """Read the orders of one study's images; never raises.
+
+    They are told apart by their identifiers as received, also by those that are too long to be written.
+    """
     notes: list[str] = []
-    stated = [one for one in (_stated(image, notes) for image in images) if one.orders]
+    stated = [one for one in (_stated(image) for image in images) if one.orders]
     if any(order.identified for one in stated for order in one.orders):
         # An image that states a procedure without any number names no order of its own.
         stated = [one for one in stated if one.own is None or one.own.identified]
@@ -104,20 +115,46 @@ def orders_of(images: Sequence[Dataset]) -> Orders:
     ordered = tuple(sorted(distinct, key=lambda order: order != first))
     accession, issuer = _accession(ordered, first)
     if not certain:
-        notes.insert(0, _uncertain(ordered))
+        notes.append(_uncertain(ordered))
+    written = _written(ordered, notes)
+    accession = whole(accession, "AccessionNumber", 16, notes)
     return Orders(
-        orders=ordered,
+        orders=written,
         certain=certain,
         accession_number=accession,
-        accession_issuer=issuer,
+        accession_issuer=issuer if accession else None,
         notes=tuple(notes),
     )
 
 
-def _stated(image: Dataset, notes: list[str]) -> _Stated:
+def _written(orders: Sequence[Order], notes: list[str]) -> tuple[Order, ...]:
+    """The orders as they can be written. The first one stays, without a number if need be: another one must
+    not take its place."""
+    kept = [_writable(order, notes) for order in orders]
+    if all(order.empty for order in kept):
+        return ()
+    return (*kept[:1], *(order for order in kept[1:] if not order.empty))
+
+
+def _writable(order: Order, notes: list[str]) -> Order:
+    """An order with the identifiers that fit their attributes; the others become notes."""
+    fitting = {
+        column: whole(getattr(order, column), keyword, longest, notes)
+        for column, keyword, longest in _ATTRIBUTES
+    }
+    return replace(
+        order,
+        accession_number=fitting["accession_number"],
+        placer_order_number=fitting["placer_order_number"],
+        filler_order_number=fitting["filler_order_number"],
+        requested_procedure_id=fitting["requested_procedure_id"],
+    )
+
+
+def _stated(image: Dataset) -> _Stated:
     study = uid_or_nothing(image, "StudyInstanceUID")
-    top = _order(image, study, notes)
-    requests = [_order(item, "", notes) for item in items(image, "RequestAttributesSequence")]
+    top = _order(image, study)
+    requests = [_order(item, "") for item in items(image, "RequestAttributesSequence")]
     requests = list(_distinct([one for one in requests if not one.empty]))
     # A request that names another study was fulfilled by other images too: this image is not its own.
     ours = [one for one in requests if one.study_instance_uid in ("", study)]
@@ -141,16 +178,16 @@ def _stated(image: Dataset, notes: list[str]) -> _Stated:
     return _Stated(orders=tuple(requests), own=None, certain=False)
 
 
-def _order(place: Dataset, study_instance_uid: str, notes: list[str]) -> Order:
+def _order(place: Dataset, study_instance_uid: str) -> Order:
     """The order that one request, or an image's own attributes, describe."""
     return Order(
-        accession_number=identifier(place, "AccessionNumber", 16, notes),
+        accession_number=identifier_as_stated(place, "AccessionNumber"),
         accession_issuer=authority(place, "IssuerOfAccessionNumberSequence"),
-        placer_order_number=identifier(place, "PlacerOrderNumberImagingServiceRequest", 64, notes),
+        placer_order_number=identifier_as_stated(place, "PlacerOrderNumberImagingServiceRequest"),
         placer_issuer=authority(place, "OrderPlacerIdentifierSequence"),
-        filler_order_number=identifier(place, "FillerOrderNumberImagingServiceRequest", 64, notes),
+        filler_order_number=identifier_as_stated(place, "FillerOrderNumberImagingServiceRequest"),
         filler_issuer=authority(place, "OrderFillerIdentifierSequence"),
-        requested_procedure_id=identifier(place, "RequestedProcedureID", 16, notes),
+        requested_procedure_id=identifier_as_stated(place, "RequestedProcedureID"),
         requested_procedure_description=short(place, "RequestedProcedureDescription", 64),
         requested_procedure_code=code(place, "RequestedProcedureCodeSequence"),
         study_instance_uid=study_instance_uid or uid_or_nothing(place, "StudyInstanceUID"),
@@ -263,7 +300,7 @@ def _named(order: Order) -> str:
         ("filler order", order.filler_order_number),
         ("procedure", order.requested_procedure_id),
     )
-    identifiers = [f"{label} {value}" for label, value in labelled if value]
+    identifiers = [f"{label} {clean(value)}" for label, value in labelled if value]
     words = order.requested_procedure_description
     if not words and order.requested_procedure_code is not None:
         words = order.requested_procedure_code.meaning

@@ -139,19 +139,27 @@ def show_study(
 
 def resolve(
     study: Annotated[str, typer.Argument(help="Study Instance UID.")],
-    patient_of: Annotated[
-        str,
-        typer.Option(help="SOP Instance UID of an image that names the right patient (`study show`)."),
-    ],
     reason: Annotated[str, typer.Option(help="Why, for the audit. No patient's data, please.")],
+    patient_of: Annotated[
+        str | None,
+        typer.Option(help="SOP Instance UID of an image that names the right patient (`study show`)."),
+    ] = None,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="Two pictures came under one UID: the newest is right.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Decide whose study it is when its images name different patients; the others are left out."""
+    """Decide whose study it is when its images name different patients, or which picture counts."""
     from agent.queue import operator
 
-    state = operator.resolve(
-        operator_context_of(settings_of(config)), study, patient_of, reason=reason, actor=actor()
-    )
+    if newest == (patient_of is not None):
+        raise typer.BadParameter("give either --patient-of or --newest")
+    context = operator_context_of(settings_of(config))
+    if patient_of is None:
+        operator.accept_newest(context, study, reason=reason, actor=actor())
+        print("the newest content of each image counts, and the conflict has ended")
+        return
+    state = operator.resolve(context, study, patient_of, reason=reason, actor=actor())
     print(f"the study is {state.value}")
 
 

@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from agent.foundation.errors import UnreadableImage
 from agent.objects.comparable import comparable
-from agent.objects.pixels import load_film, load_header
+from agent.objects.pixels import ViewerFilm, load_film, load_header
 from dicom_sr.attributes import FOREIGN_ERRORS
 
 ATTRIBUTES = (
@@ -43,11 +43,33 @@ def same_image(first: Path, second: Path) -> bool:
         one, other = load_header(first), load_header(second)
         if any(_differs(one, other, keyword) for keyword in ATTRIBUTES):
             return False
-        film, again = load_film(first), load_film(second)
     except (UnreadableImage, *FOREIGN_ERRORS):
+        return False
+    return same_picture(first, second)
+
+
+def same_picture(first: Path, second: Path) -> bool:
+    """Return whether every grey level is displayed the same, whatever the attributes say.
+
+    Files that cannot be read are never the same.
+    """
+    film, again = _film(first), _film(second)
+    if film is None or again is None:
         return False
     window = (film.low, film.high) == (again.low, again.high)
     return window and np.array_equal(film.values, again.values)
+
+
+def has_picture(path: Path) -> bool:
+    """Return whether a file's pixels can be decoded."""
+    return _film(path) is not None
+
+
+def _film(path: Path) -> ViewerFilm | None:
+    try:
+        return load_film(path)
+    except (UnreadableImage, *FOREIGN_ERRORS):
+        return None
 
 
 def _differs(one: Dataset, other: Dataset, keyword: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a person may do to a job: retry it, stop it, change its priority, or resolve a patient conflict.
+"""What a person may do to a job: retry it, stop it, change its priority, or resolve a conflict.
 
 No command bypasses the gate: a person's request is checked like a sender's study.
 """
@@ -88,27 +88,16 @@ def resolve(
         InvalidTransition: the study has no patient conflict, or the reason is empty.
         NotAChestStudy, InstanceMissing, UnreadableInstance: the remaining images may not be drafted.
     """
-    if not reason.strip():
-        raise InvalidTransition("a decision needs a reason, which is audited")
+    _check_reason(reason)
     with context.database.transaction() as session:
-        study = session.scalar(
-            select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
-        )
-        if study is None:
-            raise NotFound("there is no such study")
+        study = _locked_study(session, study_instance_uid)
         here = {one.sop_instance_uid: one.sha256 for one in contents_of(session, study.id).here}
         if sop_instance_uid not in here:
             raise NotFound("the study has no such image, or its file was purged")
         if study.conflict != gate.PATIENT_CONFLICT:
             raise InvalidTransition("the study has no patient conflict to resolve")
         study.patient_content = here[sop_instance_uid]
-        event = Event(
-            action=Action.RESOLVED,
-            actor=actor,
-            study_id=study.id,
-            details={"kind": "patient", "reason": reason.strip()[:LONGEST_REASON]},
-        )
-        record(session, event)
+        _record_decision(session, study, "patient", reason, actor)
         newest = select(Job.id).where(Job.study_id == study.id, Job.kind == "draft")
         job_id = session.scalars(newest.order_by(Job.revision.desc()).limit(1)).one()
         study_id, state = study.id, session.get_one(Job, job_id).state
@@ -116,6 +105,48 @@ def resolve(
     if state == JobState.RECEIVING.value:
         return JobState.RECEIVING
     return _draft_again(context, study_id, job_id, actor=actor)
+
+
+def accept_newest(context: OperatorContext, study_instance_uid: str, *, reason: str, actor: str) -> None:
+    """End a study's instance conflict by a person's decision: the newest content of each image is right.
+
+    The draft was made from it; nothing is drafted again. The decision and its reason are audited.
+
+    Raises:
+        NotFound: there is no such study.
+        InvalidTransition: the study has no instance conflict, or the reason is empty.
+    """
+    _check_reason(reason)
+    with context.database.transaction() as session:
+        study = _locked_study(session, study_instance_uid)
+        if study.conflict != gate.INSTANCE_CONFLICT:
+            raise InvalidTransition("the study has no instance conflict to resolve")
+        study.conflict = None
+        _record_decision(session, study, "instance", reason, actor)
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InvalidTransition("a decision needs a reason, which is audited")
+
+
+def _locked_study(session: Session, study_instance_uid: str) -> Study:
+    study = session.scalar(
+        select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update()
+    )
+    if study is None:
+        raise NotFound("there is no such study")
+    return study
+
+
+def _record_decision(session: Session, study: Study, kind: str, reason: str, actor: str) -> None:
+    event = Event(
+        action=Action.RESOLVED,
+        actor=actor,
+        study_id=study.id,
+        details={"kind": kind, "reason": reason.strip()[:LONGEST_REASON]},
+    )
+    record(session, event)
 
 
 def _draft_again(context: OperatorContext, study_id: int, job_id: int, *, actor: str) -> JobState:

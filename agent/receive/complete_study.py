@@ -27,6 +27,7 @@ from agent.queue import gate
 from agent.queue.gate import Judgement
 from agent.queue.prior_wait import begin_search
 from agent.receive.archive_count import ArchiveAnswer, ArchiveCount, HeldStudy
+from agent.receive.corrections import only_corrected
 from agent.receive.repetition import drop_repetition, is_repetition
 
 ACTOR = "housekeeping"
@@ -58,6 +59,8 @@ class _Due:
     judgement: Judgement
     # Its images are those of the previous draft, in other bytes.
     repeats: bool
+    # Images came again with other attributes, and none with another picture.
+    corrected: bool
 
 
 def complete_due_studies(
@@ -82,6 +85,7 @@ def complete_due_studies(
         try:
             judgement = gate.judge(database, store, settings, study_id)
             repeats = _repeats(database, store, job_id)
+            corrected = judgement.contents.changed and _corrected(database, store, study_id)
         except StoreUnavailable as error:
             # The study stays RECEIVING, and is judged again at the next tick.
             get_logger(ACTOR).warning("store_unavailable", code=error.code)
@@ -93,6 +97,7 @@ def complete_due_studies(
                 study_instance_uid=uid,
                 judgement=judgement,
                 repeats=repeats,
+                corrected=corrected,
             )
         )
     answers = _ask(archive, judged)
@@ -109,6 +114,14 @@ def _repeats(database: Database, store: InstanceStore, job_id: int) -> bool:
     """Whether the job's images are those of the previous draft, in other bytes."""
     try:
         return is_repetition(database, store, job_id)
+    except InstanceMissing:
+        return False
+
+
+def _corrected(database: Database, store: InstanceStore, study_id: int) -> bool:
+    """Whether the study's images came again with other attributes only."""
+    try:
+        return only_corrected(database, store, study_id)
     except InstanceMissing:
         return False
 
@@ -167,6 +180,8 @@ def _complete(
         elif answer.code is not None:
             reason = f"{reason}; the archive could not be asked for more: {answer.code}"
         state = gate.enter(session, study, job, judgement, now=moment, actor=ACTOR, reason=reason)
+        if due.corrected and study.conflict == gate.INSTANCE_CONFLICT:
+            study.conflict = None
         if state is JobState.QUEUED:
             begin_search(session, job, settings.priors, moment)
         return Completed(

@@ -93,6 +93,7 @@ def _mark_missing(database: Database, store: InstanceStore, present: Collection[
     log = get_logger("listener")
     missing = 0
     last_id = 0
+    losing: set[int] = set()
     while True:
         with database.transaction() as session:
             rows = session.execute(
@@ -102,13 +103,24 @@ def _mark_missing(database: Database, store: InstanceStore, present: Collection[
                 .limit(_BATCH * 10)
             ).all()
         if not rows:
+            _end_marks(database, losing)
             return missing
         last_id = rows[-1].id
         # A file may have arrived after the listing: check the disk before the alarm.
         lost = [row for row in rows if row.sha256 not in present and not store.open(row.sha256).exists()]
+        losing |= {row.study_id for row in lost}
         for study_id in {row.study_id for row in lost}:
             log.error(INSTANCE_MISSING, code=INSTANCE_MISSING, study_ref=_mark(database, study_id))
         missing += len(lost)
+
+
+def _end_marks(database: Database, losing: Collection[int]) -> None:
+    """End the mark of studies whose files are all here again: restored, or sent again."""
+    with database.transaction() as session:
+        marked = session.scalars(select(Study).where(Study.conflict == INSTANCE_MISSING)).all()
+        for study in marked:
+            if study.id not in losing:
+                study.conflict = None
 
 
 def _mark(database: Database, study_id: int) -> str:

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from agent.database.identity.patient import Patient, contradicts
 from agent.objects.header import HIGH_PRIORITY, ROUTINE_PRIORITY, STAT_PRIORITY
 from agent.ris.updates import OrderUpdate
-from dicom_sr.orders import orders_of
+from dicom_sr.orders import Order, orders_of
 from dicom_sr.source import text
 
 FOUND, NONE_FOUND, MISMATCH = "order-found", "order-none", "order-mismatch"
@@ -49,7 +49,8 @@ def choose_entry(
 
 
 def _order(entry: Dataset, accession_number: str) -> OrderUpdate:
-    leading = orders_of([entry]).orders[0]
+    # An entry may name nothing but an accession number that is too long for its attribute.
+    leading = next(iter(orders_of([entry]).orders), Order())
     return OrderUpdate(
         patient=_patient(entry),
         placer_number=leading.placer_order_number,

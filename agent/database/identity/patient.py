@@ -22,6 +22,8 @@ from pydicom import Dataset
 from dicom_sr.elements import text
 
 _KNOWN_SEXES = ("M", "F", "O")
+# Databases that must hold a date write the first or last one that they can for "unknown".
+_NO_YEARS = ("0000", "0001", "9999")
 # How German and Scandinavian letters are written where a system knows only A to Z.
 _SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "æ": "ae", "ø": "oe", "ß": "ss"})
 
@@ -128,7 +130,8 @@ def _identifier(value: str) -> str:
 
 
 def _issuers_differ(one: str, other: str) -> bool:
-    """Compare assigning authorities, which may be given as `namespace&universal ID&type` (HL7 v2 HD)."""
+    """Compare assigning authorities, which may be given as an HL7 v2 HD: `namespace&universal ID&type`, or
+    with `^` between the parts."""
     first, second = (_authority(value) for value in (one, other))
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a and b]
     # A universal identifier decides; a local name is compared if one side has nothing else.
@@ -136,7 +139,7 @@ def _issuers_differ(one: str, other: str) -> bool:
 
 
 def _authority(value: str) -> tuple[str, str]:
-    parts = [part.strip().casefold() for part in _identifier(value).split("&")]
+    parts = [part.strip().casefold() for part in re.split(r"[&^]", _identifier(value))]
     return parts[0], parts[1] if len(parts) > 1 else ""
 
 
@@ -150,7 +153,7 @@ def _dates_differ(one: str, other: str) -> bool:
 def _date(value: str) -> str:
     """Return a date as YYYYMMDD, YYYYMM or YYYY, whatever separates its parts; empty if it is invalid."""
     match = re.fullmatch(r"(\d{4})[-./ ]?(?:(\d{2})[-./ ]?(\d{2})?)?", value.strip(" \0"))
-    if match is None or match[1] == "0000":
+    if match is None or match[1] in _NO_YEARS:
         return ""
     year, month, day = match[1], match[2] or "00", match[3] or "00"
     if month == "00":

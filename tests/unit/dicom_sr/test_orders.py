@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydicom import DataElement
+from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -175,3 +177,50 @@ def test_documents_list_every_order_and_say_where_it_is_not_certain(
         assert document.AccessionNumber == ""
         said = [str(item.TextValue) for item in descendants(document) if "TextValue" in item]
         assert any("it is not certain to which one this report belongs" in words for words in said)
+
+
+LONG = "ACC-2026-00000000-1"
+
+
+def numbered(dataset: Dataset, number: str) -> Dataset:
+    """Give an image or a request an accession number that its sender should not have written."""
+    dataset["AccessionNumber"] = DataElement("AccessionNumber", "SH", number, validation_mode=IGNORE)
+    return dataset
+
+
+def test_orders_are_told_apart_by_numbers_that_cannot_be_written(make_image: MakeImage) -> None:
+    """A number of 17 or more characters is left out of its attribute, and still names another order."""
+    image = numbered(make_image(RequestAttributesSequence=Sequence([request(**CHEST)])), LONG)
+    found = orders_of([image])
+    assert (found.certain, found.leading, found.accession_number) == (False, None, "")
+    assert LONG in found.notes[0]
+    assert "CHEST-1" in found.notes[0]
+    two = orders_of([numbered(make_image(), LONG), numbered(make_image(2), f"{LONG[:-1]}2")])
+    assert (two.certain, two.orders, len(two.notes)) == (False, (), 3)
+
+
+def test_order_without_a_writable_number_is_not_replaced_by_another(make_image: MakeImage) -> None:
+    """The image's own order leads, with no number, rather than the order of another body part."""
+    requests = [numbered(Dataset(), LONG), request(**ABDOMEN)]
+    found = orders_of([numbered(make_image(RequestAttributesSequence=Sequence(requests)), LONG)])
+    assert (found.certain, found.accession_number) == (True, "")
+    assert [short(one) for one in found.orders] == [("", "", "", ""), ABDOMEN_ORDER]
+
+
+@pytest.mark.parametrize(
+    ("stated", "written"),
+    [
+        ("A-16-CHARACTERS-", "A-16-CHARACTERS-"),
+        ("ИССЛЕДОВАНИЕ-016", "ИССЛЕДОВАНИЕ-016"),
+        ("ИССЛЕДОВАНИЕ-0017", ""),
+        ("C1\x1b[31m", ""),
+        ("C\x011", ""),
+        ("C1\0\n", "C1"),
+    ],
+)
+def test_order_number_is_whole_or_left_out_with_a_note(
+    make_image: MakeImage, stated: str, written: str
+) -> None:
+    """Characters are counted, not bytes, and a number without its control characters is another number."""
+    found = orders_of([numbered(make_image(SpecificCharacterSet="ISO_IR 192"), stated)])
+    assert (found.accession_number, len(found.notes)) == (written, 0 if written else 1)

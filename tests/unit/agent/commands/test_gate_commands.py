@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from agent.database.session import Database
-from agent.database.tables import AuditEvent, Draft, Job
+from agent.database.tables import AuditEvent, Draft, Job, Study
 from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
@@ -53,6 +53,18 @@ def test_resolve_takes_a_reason_and_records_who_gave_it(run: Run, mixed: House) 
     with mixed.database.reading() as session:
         event = session.scalars(select(AuditEvent).where(AuditEvent.action == "conflict-resolved")).one()
     assert (event.details["reason"], event.actor.startswith("cli:")) == ("worklist mix-up", True)
+
+
+def test_resolve_by_the_newest_picture_ends_an_instance_conflict(run: Run, mixed: House) -> None:
+    """One of the two decisions is named, never both or none."""
+    with mixed.database.transaction() as session:
+        session.execute(update(Study).values(conflict="instance-conflict"))
+    for wrong in ((), ("--newest", "--patient-of", "1.2.3.1.1.2")):
+        assert run("study", "resolve", UID, "--reason", "resent", *wrong).exit_code == 2
+    result = run("study", "resolve", UID, "--newest", "--reason", "resent")
+    assert (result.exit_code, "has ended" in result.stdout) == (0, True)
+    with mixed.database.reading() as session:
+        assert session.scalars(select(Study.conflict)).one() is None
 
 
 def test_resolve_of_a_study_without_conflict_is_refused(run: Run, mixed: House) -> None:

@@ -75,6 +75,20 @@ def test_row_without_a_file_marks_its_study(
         assert session.scalars(select(Study.conflict)).one() == "instance-missing"
 
 
+def test_mark_ends_when_the_file_is_here_again(
+    database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
+) -> None:
+    """Restored from a backup or sent again: the next comparison ends the mark."""
+    file = put(store, chest_bytes())
+    intake.receive(read_stored(store.open(file.sha256)), file, "CR")
+    store.open(file.sha256).unlink()
+    reconcile(database, store, intake)
+    put(store, chest_bytes())
+    assert reconcile(database, store, intake) == Reconciled(ingested=0, quarantined=0, removed=0, missing=0)
+    with database.transaction() as session:
+        assert session.scalars(select(Study.conflict)).one() is None
+
+
 def test_left_over_of_a_crash_is_removed(database: Database, store: InstanceStore, intake: Intake) -> None:
     """An unfinished file was never acknowledged."""
     leftover = store.path / "incoming" / "half"

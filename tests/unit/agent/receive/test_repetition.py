@@ -8,19 +8,23 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import RLELossless
 from sqlalchemy import select, update
 
 from agent.database.session import Database
-from agent.database.tables import Instance, Job, Study
+from agent.database.tables import AuditEvent, Instance, Job, Study
+from agent.foundation.errors import InvalidTransition, NotFound
 from agent.foundation.settings.tree import Settings, StudySettings
 from agent.objects.header import EXPLICIT_BIG, IMPLICIT_LITTLE, read_header
 from agent.objects.store import InstanceStore, part10_head
+from agent.queue.operator import accept_newest
 from agent.receive.complete_study import complete_due_studies
 from agent.receive.intake import Intake
 from tests.support.films import chest_film, chest_pixels
+from tests.support.operator_context import operator_context_of
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, force_after_s=600))
@@ -131,3 +135,57 @@ def test_new_image_after_a_repetition_is_the_next_revision(site: Site) -> None:
     site.send(chest_film(SOPInstanceUID="1.2.3.1.2"))
     assert site.tick() == [("QUEUED", None)]
     assert site.revision()[0] == 2
+
+
+def test_correction_of_attributes_leaves_no_conflict(site: Site) -> None:
+    """The same picture under a corrected order and name: the newest content counts, nothing is undecided."""
+    site.drafted()
+    site.send(chest_film(AccessionNumber="A2", PatientName="DOE^JANET"))
+    assert site.revision() == (2, "instance-conflict")
+    assert site.tick() == [("QUEUED", None)]
+    assert site.revision() == (2, None)
+
+
+def test_second_picture_under_one_uid_stays_a_conflict(site: Site) -> None:
+    """The archive may show the other picture, so a later correction of attributes does not end it."""
+    site.drafted()
+    site.send(chest_film(PixelData=chest_pixels()[:, ::-1].tobytes()))
+    assert site.tick() == [("QUEUED", None)]
+    site.send(chest_film(PixelData=chest_pixels()[:, ::-1].tobytes(), AccessionNumber="A2"))
+    assert site.tick() == [("QUEUED", None)]
+    assert site.revision() == (3, "instance-conflict")
+
+
+def test_image_that_could_not_be_decoded_is_no_second_picture(site: Site) -> None:
+    """Sent again as advised, the study has nothing left to decide."""
+    broken = rle()
+    broken.PixelData = encapsulate([b"\xff" * 64])
+    site.send(broken, str(RLELossless))
+    site.tick()
+    with site.database.transaction() as session:
+        session.execute(update(Job).values(state="FAILED"))
+    site.send(chest_film())
+    assert site.tick() == [("QUEUED", None)]
+    assert site.revision() == (2, None)
+
+
+def test_second_picture_is_decided_by_a_person_with_a_reason(site: Site) -> None:
+    """The command ends the conflict, once, and the decision is audited."""
+    site.drafted()
+    site.send(chest_film(PixelData=chest_pixels()[::-1].tobytes()))
+    site.tick()
+    context = operator_context_of(site.database, site.store)
+    with pytest.raises(InvalidTransition, match="reason"):
+        accept_newest(context, "1.2.3", reason=" ", actor="cli:me")
+    with pytest.raises(NotFound):
+        accept_newest(context, "1.2.4", reason="resent by the modality", actor="cli:me")
+    accept_newest(context, "1.2.3", reason="resent by the modality", actor="cli:me")
+    assert site.revision() == (2, None)
+    with site.database.reading() as session:
+        event = session.scalars(select(AuditEvent).where(AuditEvent.action == "conflict-resolved")).one()
+    assert (event.actor, event.details) == (
+        "cli:me",
+        {"kind": "instance", "reason": "resent by the modality"},
+    )
+    with pytest.raises(InvalidTransition, match="no instance conflict"):
+        accept_newest(context, "1.2.3", reason="again", actor="cli:me")
