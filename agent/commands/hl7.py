@@ -45,6 +45,7 @@ def _tried(raw: bytes, settings: Any) -> dict[str, Any]:
     from agent.foundation.errors import MessageRefused, MessageUnreadable
     from agent.messages.hl7.parse import parse
     from agent.ris.read import read
+    from agent.ris.updates import NotApplied
 
     try:
         message = parse(raw)
@@ -55,10 +56,15 @@ def _tried(raw: bytes, settings: Any) -> dict[str, Any]:
         told = read(message, settings)
     except MessageRefused as error:
         return {**known, "answer": "AE", "outcome": "refused", "words": str(error), "told": []}
+    notice = next((one for one in told if isinstance(one, NotApplied)), None)
+    if notice is not None:
+        refused = "; refused (AE) if studies of the patient are here" if notice.doubtful else ""
+        words = f"not applied: {notice.reason}{refused}"
+        return {**known, "answer": "AA", "outcome": "ignored", "words": words, "told": []}
     return {
         **known,
         "answer": "AA",
-        "outcome": "applied" if told else "ignored",
+        "outcome": "applied",
         "words": "",
         "told": [{"what": type(one).__name__.removesuffix("Update").lower(), **asdict(one)} for one in told],
     }

@@ -29,8 +29,12 @@ from agent.messages.hl7.acknowledge import acknowledge
 from agent.messages.hl7.message import Message
 from agent.messages.hl7.parse import parse, split_batch
 from agent.ris.apply import apply_all
+from agent.ris.doubts import refuse_doubtful
 from agent.ris.read import read
-from agent.ris.updates import Update
+from agent.ris.updates import NotApplied, Update
+
+# An event about a patient's identity was accepted and changed nothing: the answer and `docs/hl7.md` say why.
+IDENTITY_NOT_APPLIED = "identity-not-applied"
 
 _COMMIT = {
     Code.ACCEPTED: Code.COMMITTED,
@@ -41,11 +45,12 @@ _COMMIT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The outcome of one message. `known`: it had been received before."""
+    """The outcome of one message. `known`: it had been received before. `code`: why it was not applied."""
 
     answer: Code
     outcome: str
     words: str = ""
+    code: str = ""
     known: bool = False
 
 
@@ -88,8 +93,11 @@ class Inbox:
             )
             return self._answers(message, busy)
         failpoint("hl7.before-answer")
-        level = self._log.info if taken.answer is Code.ACCEPTED else self._log.warning
-        level("message_taken", state=taken.outcome, what=message.type[:16], status=taken.answer.value)
+        level = self._log.warning if taken.code or taken.answer is not Code.ACCEPTED else self._log.info
+        reason = {"code": taken.code} if taken.code else {}
+        level(
+            "message_taken", state=taken.outcome, what=message.type[:16], status=taken.answer.value, **reason
+        )
         return self._answers(message, taken)
 
     def _stored(self, raw: bytes, message: Message, address: str) -> Taken:
@@ -114,22 +122,29 @@ class Inbox:
             self._log.warning("message_id_used_twice", code="message-id-used-twice", address=known.address)
             words = "its MSH-10 was used before for another message"
             return Taken(answer=Code.ERROR, outcome="refused", words=words, known=True)
-        return Taken(answer=Code(known.answer), outcome=known.outcome, words=known.words, known=True)
+        return Taken(
+            answer=Code(known.answer),
+            outcome=known.outcome,
+            words=known.words,
+            code=known.code or "",
+            known=True,
+        )
 
     def _enter(self, session: Session, key: str, raw: bytes, message: Message, address: str) -> Taken:
         now = database_now(session)
         told: tuple[Update, ...] = ()
         try:
             told = read(message, self._settings)
-            taken = Taken(answer=Code.ACCEPTED, outcome="applied" if told else "ignored")
+            taken = _judged(session, told)
         except MessageRefused as error:
-            taken = Taken(answer=Code.ERROR, outcome="refused", words=str(error))
+            told = ()
+            taken = Taken(answer=Code.ERROR, outcome="refused", words=str(error), code=MessageRefused.code)
         row = Hl7Message(
             key=key,
             sha256=_digest(raw),
             kind=message.type[:16],
             outcome=taken.outcome,
-            code=MessageRefused.code if taken.outcome == "refused" else None,
+            code=taken.code or None,
             address=address,
             content=raw,
             answer=taken.answer.value,
@@ -138,8 +153,9 @@ class Inbox:
         )
         session.add(row)
         session.flush()
-        apply_all(session, told, message, row.id, now)
-        if taken.outcome != "ignored":
+        if taken.outcome == "applied":
+            apply_all(session, told, message, row.id, now)
+        if taken.outcome != "ignored" or taken.code:
             _audit(session, row, taken, now)
         failpoint("hl7.before-commit")
         return taken
@@ -165,6 +181,20 @@ class Inbox:
 
     def _now(self) -> datetime:
         return datetime.now(UTC)
+
+
+def _judged(session: Session, told: tuple[Update, ...]) -> Taken:
+    """Return the outcome of what was read.
+
+    Raises:
+        MessageRefused: it cannot be applied, and concerns studies that are here.
+    """
+    notice = next((one for one in told if isinstance(one, NotApplied)), None)
+    if notice is None:
+        return Taken(answer=Code.ACCEPTED, outcome="applied")
+    refuse_doubtful(session, notice)
+    code = IDENTITY_NOT_APPLIED if notice.identity else ""
+    return Taken(answer=Code.ACCEPTED, outcome="ignored", words=f"not applied: {notice.reason}", code=code)
 
 
 def _audit(session: Session, row: Hl7Message, taken: Taken, now: datetime) -> None:

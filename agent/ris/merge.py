@@ -29,7 +29,9 @@ _FLAG_TEXT = "The patient was merged with another one after this draft was writt
 def tell_patient(session: Session, told: PatientUpdate, message_id: int, now: datetime, actor: str) -> None:
     """Enter a change or a merge, and move the studies that it concerns."""
     surviving, changed = _enter(session, told.patient, message_id, now)
-    surviving.merged_into = None
+    if told.merged:
+        # An update of an identifier that was merged does not undo the merge; a merge that it survives does.
+        surviving.merged_into = None
     for old in told.merged:
         row, _ = _enter(session, old, message_id, now)
         if row.id != surviving.id:

@@ -1,7 +1,7 @@
 """Reads the orders, patients and signed reports in a message, by the site's mapping. Pure.
 
-Orders: ORM^O01, OMG^O19, OMI^O23. Patients: ADT^A08, A31 (changes), A18, A34, A36, A40, A47 (merges and
-changed identifiers). Signed reports: ORU^R01 with a result status F, C or X.
+Orders: ORM^O01, OMG^O19, OMI^O23. Patients: the ADT events of `agent.ris.events`. Signed reports: ORU^R01
+with a result status F, C or X.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from agent.database.identity.patient import Patient
+from agent.database.identity.patient import Patient, same_patient
 from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7OrderSettings, Hl7Settings
 from agent.messages.hl7.message import Message, Segment, place_of, value_in
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
+from agent.ris.events import CHANGES, MERGES, MOVES, OTHER_IDENTIFIERS, UNCHANGED, UNLINK
+from agent.ris.identifiers import earlier_patient, merged_in, patient_in
 from agent.ris.order_groups import order_groups
-from agent.ris.updates import OrderUpdate, PatientUpdate, ReportUpdate, Update
-from agent.ris.values import date_of, person_name, time_of
+from agent.ris.updates import NotApplied, OrderUpdate, PatientUpdate, ReportUpdate, Update
+from agent.ris.values import time_of
 
 ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
-CHANGES = ("ADT^A08", "ADT^A31")
-MERGES = ("ADT^A18", "ADT^A34", "ADT^A36", "ADT^A40", "ADT^A47")
 REPORTS = ("ORU^R01",)
 _CANCEL = ("CA", "OC", "DC", "OD", "CR", "DR", "UA")
 _PREVIOUS_RESULT = "PR"
@@ -29,74 +29,56 @@ _TEXTS = ("TX", "FT", "ST")
 
 
 def read(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
-    """Return a message's orders, patients or reports; nothing for another kind of message.
+    """Return a message's orders, patients or reports, or why it changes nothing.
 
     Raises:
         MessageRefused: it is of one of these kinds, but names no patient or no order.
     """
     kind = message.type
     if kind in ORDERS:
-        return tuple(_orders(message, settings))
-    if kind in CHANGES:
-        return (PatientUpdate(patient=_patient(message, settings)),)
-    if kind in MERGES:
-        return tuple(_merges(message, settings))
+        return tuple(_orders(message, settings)) or (NotApplied(reason="it has earlier results only"),)
     if kind in REPORTS:
-        return tuple(_reports(message, settings))
-    return ()
-
-
-def _patient(message: Message, settings: Hl7Settings, segment: Segment | None = None) -> Patient:
-    pid = segment or next(message.all("PID"), None)
-    if pid is None:
-        raise MessageRefused("it has no PID segment")
-    identifier, issuer = identifier_in(pid, 3, settings)
-    if not identifier:
-        identifier, issuer = identifier_in(pid, 2, settings)
-    if not identifier:
-        raise MessageRefused("PID-3 names no patient")
-    return Patient(
-        patient_id=identifier,
-        issuer_of_patient_id=issuer,
-        patient_birth_date=date_of(pid.text(7)),
-        patient_sex=pid.text(8).upper()[:1],
-        patient_name=person_name(pid),
-    )
-
-
-def identifier_in(segment: Segment, field: int, settings: Hl7Settings) -> tuple[str, str]:
-    """Return identifier and issuer of the repetition that the images use.
-
-    That is one of `patient_authority`, else of the type PI or MR, else the first.
-    """
-    return next(iter(_identifiers(segment, field, settings)), ("", ""))
-
-
-def _identifiers(segment: Segment, field: int, settings: Hl7Settings) -> list[tuple[str, str]]:
-    """Return the identifier that the images use, and further ones of its issuer and type."""
-    found = []
-    for one in segment.repetitions(field):
-        number = segment.part(one, 1)
-        issuer = "&".join(segment.part(one, 4, n) for n in (1, 2, 3)).rstrip("&")
-        if number:
-            found.append((number, issuer or settings.patient_authority, segment.part(one, 5)))
-    if not found:
-        return []
-    wanted = settings.patient_authority.split("&")[0]
-    chosen = next((one for one in found if wanted and one[1].split("&")[0] == wanted), None)
-    chosen = chosen or next((one for one in found if one[2] in ("PI", "MR", "PT")), found[0])
-    alike = [one for one in found if one[1:] == chosen[1:]]
-    return [chosen[:2], *(one[:2] for one in alike if one != chosen)]
+        signed = tuple(_reports(message, settings))
+        return signed or (NotApplied(reason="no report in it is signed: its status is not F, C or X"),)
+    if kind in CHANGES:
+        pid = next(message.all("PID"), None)
+        return (PatientUpdate(patient=patient_in(pid, settings)),)
+    if kind in (*MERGES, *OTHER_IDENTIFIERS):
+        return _merges(message, settings, required=kind in MERGES)
+    if kind in MOVES:
+        return _moves(message, settings)
+    if kind == UNLINK:
+        patients = tuple(patient_in(one, settings) for one in message.all("PID"))
+        return (NotApplied(reason=UNCHANGED[kind], identity=True, split=patients),)
+    if kind in UNCHANGED:
+        return (NotApplied(reason=UNCHANGED[kind], identity=True),)
+    return (NotApplied(reason="messages of this type are not used"),)
 
 
 def _orders(message: Message, settings: Hl7Settings) -> Iterator[OrderUpdate]:
+    """Yield each order; further requests under its numbers, such as protocol codes, are part of it."""
     groups = list(order_groups(message))
     if not groups:
-        _patient(message, settings)
+        patient_in(next(message.all("PID"), None), settings)
         raise MessageRefused("it has neither ORC nor OBR")
+    waiting: OrderUpdate | None = None
     for pid, group in groups:
-        if not any(one.name == "ORC" and one.text(1).upper() == _PREVIOUS_RESULT for one in group):
-            yield _order(_patient(message, settings, pid), group, settings.orders)
+        if any(one.name == "ORC" and one.text(1).upper() == _PREVIOUS_RESULT for one in group):
+            continue
+        order = _order(patient_in(pid, settings), group, settings.orders)
+        if waiting is not None and _is_part(order, waiting):
+            continue
+        if waiting is not None:
+            yield waiting
+        waiting = order
+    if waiting is not None:
+        yield waiting
+
+
+def _is_part(order: OrderUpdate, earlier: OrderUpdate) -> bool:
+    numbers = ("placer_number", "filler_number", "accession_number", "study_instance_uid")
+    same = order.patient == earlier.patient and order.canceled == earlier.canceled
+    return same and all(getattr(order, name) in ("", getattr(earlier, name)) for name in numbers)
 
 
 def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSettings) -> OrderUpdate:
@@ -120,30 +102,49 @@ def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSetti
     return order
 
 
-def _merges(message: Message, settings: Hl7Settings) -> Iterator[PatientUpdate]:
-    """Yield each surviving patient with the identifiers that MRG merges into it."""
+def _pairs(message: Message) -> list[tuple[Segment, Segment]]:
+    """Return each MRG with the PID before it."""
+    pairs = []
     surviving: Segment | None = None
-    found = False
     for one in message.segments:
         if one.name == "PID":
             surviving = one
-        if one.name != "MRG" or surviving is None:
-            continue
-        patient = _patient(message, settings, surviving)
-        # Versions before 2.3 have an external identifier in MRG-4, as in PID-2.
-        earlier = _identifiers(one, 1, settings) or _identifiers(one, 4, settings)
-        if not earlier:
-            raise MessageRefused("MRG-1 names no patient")
-        found = True
-        present = (patient.patient_id, patient.issuer_of_patient_id)
-        merged = tuple(
-            Patient(patient_id=number, issuer_of_patient_id=issuer)
-            for number, issuer in earlier
-            if (number, issuer) != present
-        )
-        yield PatientUpdate(patient=patient, merged=merged)
-    if not found:
-        raise MessageRefused("a merge needs PID and MRG")
+        elif one.name == "MRG" and surviving is not None:
+            pairs.append((surviving, one))
+    if not pairs:
+        raise MessageRefused("it needs PID and MRG")
+    return pairs
+
+
+def _merges(message: Message, settings: Hl7Settings, *, required: bool) -> tuple[Update, ...]:
+    """Return each surviving patient with the identifiers that MRG merges into it.
+
+    required: every MRG must name one that the images may use.
+    """
+    found: list[Update] = []
+    for pid, mrg in _pairs(message):
+        pairs = list(merged_in(pid, mrg, settings))
+        if required and not pairs:
+            raise MessageRefused("MRG names no patient by an identifier of the kind that PID has")
+        found.extend(PatientUpdate(patient=patient, merged=merged) for patient, merged in pairs)
+    reason = "an identifier changes that the images do not use (`hl7.patient_identifiers`)"
+    return tuple(found) or (NotApplied(reason=reason, identity=True),)
+
+
+def _moves(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
+    """Return the patients from which something was moved to another one."""
+    doubtful = []
+    for pid, mrg in _pairs(message):
+        earlier = earlier_patient(pid, mrg, settings)
+        if earlier is None:
+            raise MessageRefused("MRG names no patient by an identifier of the kind that PID has")
+        if not same_patient(earlier, patient_in(pid, settings)):
+            doubtful.append(earlier)
+    reason = "accounts, visits and identifiers of a patient were moved; no study of the patient is here"
+    if message.type == "ADT^A43" and not doubtful:
+        # The identifier stays and is another person's now, whose attributes PID states.
+        return tuple(PatientUpdate(patient=patient_in(pid, settings)) for pid, _ in _pairs(message))
+    return (NotApplied(reason=reason, identity=True, doubtful=tuple(doubtful)),)
 
 
 def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportUpdate]:
@@ -151,7 +152,7 @@ def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportUpdate]:
     waiting: ReportUpdate | None = None
     for pid, group in order_groups(message):
         request = next((one for one in group if one.name == "OBR"), None)
-        status = "" if request is None else _SIGNED.get(request.text(25).upper(), "")
+        status = "" if request is None else _status(request, group)
         if request is None or not status:
             continue
         report = _report(message, settings, pid, request, group, status)
@@ -176,7 +177,7 @@ def _report(
 ) -> ReportUpdate:
     mapping = settings.orders
     return ReportUpdate(
-        patient=_patient(message, settings, pid),
+        patient=patient_in(pid, settings),
         accession_number=_first_of(group, mapping.accession_number),
         study_instance_uid=(_first_of(group, mapping.study_instance_uid) or _study_in(group))[:64],
         status=status,
@@ -184,6 +185,18 @@ def _report(
         signed_at=time_of(request.text(22)) or time_of(message.header.text(7)),
         text=_text_of(group),
     )
+
+
+def _status(request: Segment, group: Sequence[Segment]) -> str:
+    """Return F, C or X from OBR-25 or, where it is empty, from texts that are all signed; else nothing."""
+    stated = request.text(25).upper()
+    if stated:
+        return _SIGNED.get(stated, "")
+    texts = [one for one in group if one.name == "OBX" and one.text(2).upper() in _TEXTS]
+    found = {_SIGNED.get(one.text(11).upper(), "") for one in texts}
+    if not found or "" in found or found == {"X"}:
+        return ""
+    return "C" if "C" in found else "F"
 
 
 def _first_of(segments: Sequence[Segment], places: Sequence[str]) -> str:

@@ -45,4 +45,19 @@ class ReportUpdate:
     text: str
 
 
-Update = OrderUpdate | PatientUpdate | ReportUpdate
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotApplied:
+    """A message that is accepted and changes nothing, and why.
+
+    identity: it is an event that concerns a patient's identity. doubtful: patients whose studies, if there
+    are any here, may be another patient's after it; the message is then refused. split: two patients that the
+    event says are two; it is refused if they were merged here.
+    """
+
+    reason: str
+    identity: bool = False
+    doubtful: tuple[Patient, ...] = ()
+    split: tuple[Patient, ...] = ()
+
+
+Update = OrderUpdate | PatientUpdate | ReportUpdate | NotApplied

@@ -137,4 +137,10 @@ class Hl7Settings(Section):
     patient_authority: str = Field(
         "", description="Issuer of the Patient ID where PID-3.4 names none, as the images state it."
     )
+    patient_identifiers: tuple[Literal["PID-2", "PID-3", "PID-4"], ...] = Field(
+        ("PID-3", "PID-2", "PID-4"),
+        min_length=1,
+        description="Fields of PID that name the patient: the first with a value counts. A merge takes the "
+        "field of MRG that belongs to it: MRG-1 to PID-3, MRG-4 to PID-2, MRG-2 to PID-4.",
+    )
     orders: Hl7OrderSettings = Hl7OrderSettings()

@@ -13,6 +13,7 @@ from agent.messages.hl7.message import Message
 from agent.messages.hl7.write import VERSION, Value, control_id, encoded, moment, segment
 
 _LONGEST_WORDS = 200
+_LONGEST_MSA_3 = 80
 
 
 class AcknowledgmentCode(StrEnum):
@@ -72,6 +73,7 @@ def acknowledge(
 ) -> bytes:
     """Return our answer to a message; sender and receiver are exchanged.
 
+    words: the reason, in ERR or, of a message that was accepted and not applied, in MSA-3.
     error: HL7 table 0357 (100 segment, 101 field missing, 200 type, 204 unknown key, 207 internal).
     """
     head: dict[int, Value] = {7: moment(at), 11: "P", 12: VERSION}
@@ -89,7 +91,10 @@ def acknowledge(
         head[9] = "ACK"
     answered = "" if message is None else message.control_id
     head[10] = control_id(f"{code}|{answered}|{moment(at)}")
-    lines = [segment("MSA", {1: code.value, 2: answered})]
-    if code not in (AcknowledgmentCode.ACCEPTED, AcknowledgmentCode.COMMITTED):
+    accepted = code in (AcknowledgmentCode.ACCEPTED, AcknowledgmentCode.COMMITTED)
+    lines = [
+        segment("MSA", {1: code.value, 2: answered, **({3: words[:_LONGEST_MSA_3]} if accepted else {})})
+    ]
+    if not accepted:
         lines.append(segment("ERR", {3: (error, words, "HL70357"), 4: "E", 8: words}))
     return encoded(head, lines, "UNICODE UTF-8")

@@ -99,6 +99,24 @@ def test_message_of_no_use_is_taken_and_left(house: House) -> None:
         assert session.scalars(select(Hl7Message.outcome)).all() == ["ignored"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "audited"),
+    [("SIU^S12", None, 0), ("ADT^A10", None, 0), ("ADT^A24", "identity-not-applied", 1)],
+)
+def test_message_that_changes_nothing_is_answered_with_the_reason(
+    house: House, kind: str, code: str | None, audited: int
+) -> None:
+    """AA, the reason in MSA-3, again in the answer to a repetition; on the record if it is about identity."""
+    raw = hl7(msh(kind, "1"), pid("PA"), pid("PB"))
+    answers = [next(one.all("MSA")) for _ in range(2) for one in _answers(house, raw)]
+    assert [one.text(1) for one in answers] == ["AA", "AA"]
+    assert all(one.text(3).startswith("not applied: ") for one in answers)
+    with house.database.reading() as session:
+        rows = session.scalars(select(Hl7Message)).all()
+        assert [(one.outcome, one.code) for one in rows] == [("ignored", code)]
+    assert _count(house, AuditEvent) == audited
+
+
 def test_frame_without_a_message_is_rejected_and_stored_nowhere(house: House) -> None:
     """AR: whatever it was, it can be sent again."""
     assert _codes(house, b"PID|1||PA\r") == ["AR"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from agent.database.identity.patient import Patient
+from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7Settings
 from agent.messages.hl7.parse import parse
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
 from agent.ris.read import read
-from agent.ris.updates import OrderUpdate, PatientUpdate, ReportUpdate
+from agent.ris.updates import NotApplied, OrderUpdate, PatientUpdate, ReportUpdate
 from tests.support.hl7_messages import hl7, msh, pid, segment
 
 
@@ -35,6 +38,18 @@ def _request(**fields: str) -> str:
     return segment("OBR", {int(name[1:]): value for name, value in fields.items()})
 
 
+def _merged(kind: str, *segments: str, **settings: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """Each surviving patient with the identifiers merged into it, as number@issuer."""
+    found = read(parse(hl7(msh(kind, "1"), *segments)), Hl7Settings(**settings))
+    return [
+        (_cx(one.patient), tuple(map(_cx, one.merged))) for one in found if isinstance(one, PatientUpdate)
+    ]
+
+
+def _cx(patient: Patient) -> str:
+    return f"{patient.patient_id}@{patient.issuer_of_patient_id}".rstrip("@")
+
+
 def _numbers(orders: Sequence[OrderUpdate]) -> list[tuple[str, str, str]]:
     return [(one.placer_number, one.filler_number, one.accession_number) for one in orders]
 
@@ -52,6 +67,36 @@ def test_every_request_under_one_order_control_is_an_order() -> None:
     )
     assert _numbers(found) == [("P1", "F1", "A1"), ("P1", "F2", "A2"), ("P1", "F1", "A3"), ("P4", "F4", "A4")]
     assert [one.canceled for one in found] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("second", [{"_2": "P1", "_18": "A1"}, {"_18": "A1"}, {}])
+def test_request_under_the_numbers_of_another_is_part_of_that_order(second: dict[str, str]) -> None:
+    """Protocol codes repeat OBR; the first one says what was ordered."""
+    found = _orders("ORC|NW|P1", _request(_2="P1", _4="^Chest", _18="A1"), _request(_4="^Lateral", **second))
+    assert [(one.accession_number, one.procedure) for one in found] == [("A1", "Chest")]
+
+
+@pytest.mark.parametrize(
+    ("request_status", "texts", "expected"),
+    [
+        ("", "FF", ["F"]),
+        ("", "FC", ["C"]),
+        ("", "FP", []),
+        ("", "RR", []),
+        ("", "", []),
+        ("", "X", []),
+        ("A", "F", []),
+        ("P", "F", []),
+        ("F", "", ["F"]),
+    ],
+)
+def test_status_of_a_report_without_one_is_that_of_its_texts(
+    request_status: str, texts: str, expected: list[str]
+) -> None:
+    """OBR-25 counts; where it is empty, every text must be signed."""
+    observations = [f"OBX|{n}|TX|R||words||||||{one}" for n, one in enumerate(texts, 1)]
+    found = _reports(pid(), _request(_18="A1", _25=request_status), *observations)
+    assert [one.status for one in found] == expected
 
 
 def test_previous_results_in_an_order_are_no_orders() -> None:
@@ -135,6 +180,86 @@ def test_merge_names_every_earlier_identifier_of_the_images_authority(
     line = f"MRG{prior}" if prior.startswith("|") else f"MRG|{prior}"
     found = _patient(kind, "PID|||NEW^^^H^MR||Alpha^A", line)
     assert [one.patient_id for one in found.merged] == merged
+
+
+ADT = {
+    "changed": (*range(1, 9), 28, 31, 43),
+    "merged": (18, 30, 34, 36, 39, 40, 47),
+    "identity": (23, 24, 29, 35, 37, 41, 42, 44, 45, 46, 48, 49, 50, 51),
+    "other": (*range(9, 18), *range(19, 23), 25, 26, 27, 32, 33, 38, *range(52, 63)),
+}
+
+
+@pytest.mark.parametrize(("effect", "number"), [(name, one) for name, all_ in ADT.items() for one in all_])
+def test_every_event_of_patients_is_applied_or_says_why_not(effect: str, number: int) -> None:
+    """A01 to A62, whether MSH-9 or only EVN states the event; nothing is passed over without a reason."""
+    prior = "MRG|NEW^^^H^MR||||||NEWNAME" if number in (43, 44, 45, 46) else "MRG|OLD^^^H^MR"
+    if number in (46, 48):
+        prior = "MRG||OLDALT||OLDEXT"
+    patient = "PID||EXT|NEW^^^H^MR|ALT|Alpha^A"
+    for head in ([msh(f"ADT^A{number:02}", "1")], [msh("ADT", "1"), f"EVN|A{number:02}|20260102"]):
+        (found,) = read(parse(hl7(*head, patient, prior)), Hl7Settings())
+        if isinstance(found, PatientUpdate):
+            assert effect == ("merged" if found.merged else "changed")
+        else:
+            assert isinstance(found, NotApplied)
+            assert effect == ("identity" if found.identity else "other")
+            assert found.reason
+
+
+@pytest.mark.parametrize("number", ADT["merged"])
+@pytest.mark.parametrize("prior", [[], ["MRG|"], ['MRG|""'], ["MRG||||OTHER"]])
+def test_merge_that_names_nobody_of_the_same_kind_is_refused(number: int, prior: list[str]) -> None:
+    """The external number of another number space could be somebody else's in the images."""
+    with pytest.raises(MessageRefused):
+        read(parse(hl7(msh(f"ADT^A{number}", "1"), "PID||EXT|NEW^^^H^MR", *prior)), Hl7Settings())
+
+
+@pytest.mark.parametrize("number", [43, 44, 45])
+def test_move_to_another_patient_names_the_earlier_one(number: int) -> None:
+    """Whose studies may be another patient's now."""
+    raw = hl7(msh(f"ADT^A{number}", "1"), "PID|||NEW^^^H^MR", "MRG|S^^^GOV^SS~OLD^^^H^MR|||||V1")
+    (found,) = read(parse(raw), Hl7Settings())
+    assert isinstance(found, NotApplied)
+    assert [_cx(one) for one in found.doubtful] == ["OLD@H"]
+
+
+@pytest.mark.parametrize(
+    ("patient", "prior", "settings", "expected"),
+    [
+        # Each authority merges its own numbers.
+        ("|N1^^^A^MR~N2^^^B^MR", "O2^^^B^MR~O1^^^A^MR", {}, [("N2@B", ("O2@B",)), ("N1@A", ("O1@A",))]),
+        ("|N1^^^A^MR~N2^^^B^MR", "O2^^^B^MR~O1^^^A^MR", {"patient_authority": "A"}, [("N1@A", ("O1@A",))]),
+        ("|N1^^^A^MR", "O2^^^B^MR~O1^^^A^MR", {}, [("N1@A", ("O1@A",))]),
+        ("|N1^^^A&1.2&ISO^MR", "O1^^^X&1.2&ISO^MR", {}, [("N1@A&1.2&ISO", ("O1@X&1.2&ISO",))]),
+        # Numbers of persons, insurers and the like are no numbers of the images.
+        ("|1^^^GOV^SS~N^^^A^MR", "2^^^GOV^SS~O^^^A^MR", {}, [("N@A", ("O@A",))]),
+        ("|N", "O~2^^^^SS", {}, [("N", ("O",))]),
+        # None in common: the ones that count on either side.
+        ("|N^^^A^MR", "O^^^B^MR~P^^^B^MR", {}, [("N@A", ("O@B", "P@B"))]),
+        ("|7^^^A^MR", "7^^^B^MR", {}, [("7@A", ("7@B",))]),
+        ("|7^^^A^MR", "7", {}, [("7@A", ())]),
+        ("|N", "O~O~N", {}, [("N", ("O",))]),
+        # Other fields.
+        ("N", "|||O", {}, [("N", ("O",))]),
+        ("N|N", "|||O", {}, [("N", ("O",))]),
+        ("||N", "|O", {}, [("N", ("O",))]),
+        ("||N", "O", {}, [("N", ("O",))]),
+        ("X|Y|N", "OY|O||OX", {"patient_identifiers": ["PID-4"]}, [("N", ("O",))]),
+        ("X|Y|N", "OY|O||OX", {"patient_identifiers": ["PID-2", "PID-3"]}, [("X", ("OX",))]),
+    ],
+)
+def test_merge_takes_numbers_of_one_kind(
+    patient: str, prior: str, settings: dict[str, Any], expected: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    """Number by number: the same authority and type, the field of MRG that belongs to the one of PID."""
+    assert _merged("ADT^A40", f"PID||{patient}", f"MRG|{prior}", **settings) == expected
+
+
+def test_patient_of_the_alternate_identifier_alone_is_known() -> None:
+    """PID-4 where PID-3 and PID-2 are empty; A48 changes it."""
+    assert _merged("ADT^A08", "PID||||4711^^^H^PI||Alpha^A") == [("4711@H", ())]
+    assert _merged("ADT^A48", "PID||||4711^^^H^PI||Alpha^A", "MRG||4710^^^H^PI") == [("4711@H", ("4710@H",))]
 
 
 @pytest.mark.parametrize(

@@ -280,6 +280,42 @@ def test_merge_chain_and_circle_end(site: Site) -> None:
     assert site.tell(order("O9", patient="PA")) == "AA"
 
 
+@pytest.mark.parametrize("event", ["A43", "A44", "A45"])
+def test_move_to_another_patient_is_refused_while_studies_of_the_earlier_one_are_here(
+    site: Site, event: str
+) -> None:
+    """No message says which studies move: a person has to; without any it is accepted."""
+
+    def moved(control_id: str) -> bytes:
+        return hl7(msh(f"ADT^{event}", control_id), pid("PB"), "MRG|PA^^^^PI||A7||V7")
+
+    assert site.tell(moved("M1")) == "AA"
+    site.send()
+    assert site.tell(moved("M2")) == "AE"
+    assert site.all(Study.patient_id) == ["PA"]
+
+
+def test_unlinking_merged_patients_is_refused(site: Site) -> None:
+    """A merge is not undone; to unlink others changes nothing."""
+    apart = hl7(msh("ADT^A37", "U1"), pid("PA"), pid("PB"))
+    assert site.tell(apart) == "AA"
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    assert site.tell(apart.replace(b"|U1|", b"|U2|")) == "AE"
+
+
+def test_update_of_a_merged_identifier_does_not_undo_the_merge(site: Site) -> None:
+    """A slower system still sends the old number; a merge in the other direction does undo it."""
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    site.tell(change("C1", "PA", "Alpha^A"))
+    site.send()
+    site.work()
+    assert {one[2:] for one in site.documents()} == {("PB", "Beta^B")}
+    site.tell(merge("M2", "PA", "PB", "Alpha^A"))
+    site.complete()
+    site.work()
+    assert site.documents()[-1][2:] == ("PA", "Alpha^A")
+
+
 def _obr(site: Site, *fields: int) -> list[tuple[str, ...]]:
     """Fields of OBR of each result message, in order."""
     with site.house.database.reading() as session:

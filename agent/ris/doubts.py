@@ -1,0 +1,44 @@
+"""Refuses what cannot be applied although it may concern whose studies are here.
+
+A move of an account, a visit or an identifier to another patient may take studies with it, and no message
+says which; a merge that is undone does not say whose the merged studies were. A person has to look.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.database.identity.current import current, find
+from agent.database.identity.patient import Patient, contradicts
+from agent.database.tables import Study
+from agent.foundation.errors import MessageRefused
+from agent.ris.updates import NotApplied
+
+
+def refuse_doubtful(session: Session, notice: NotApplied) -> None:
+    """Let a notice pass that concerns no study and no merge of ours.
+
+    Raises:
+        MessageRefused: it does; the words say what a person has to do.
+    """
+    if any(_has_studies(session, current(session, one)) for one in notice.doubtful):
+        raise MessageRefused(
+            "something of this patient was moved to another one, and studies of this patient are here: "
+            "correct the patient of those that moved in the archive, and send them again"
+        )
+    if len({current(session, one).patient_id for one in notice.split}) < len(set(notice.split)) and all(
+        find(session, one) is not None for one in notice.split
+    ):
+        raise MessageRefused(
+            "the two patients were merged by an earlier message, which is not undone: correct the patient "
+            "of the studies in the archive, and send them again"
+        )
+
+
+def _has_studies(session: Session, patient: Patient) -> bool:
+    studies = session.scalars(select(Study).where(Study.patient_id == patient.patient_id)).all()
+    bare = (
+        Patient(patient_id=row.patient_id, issuer_of_patient_id=row.issuer_of_patient_id) for row in studies
+    )
+    return any(not contradicts(patient, one) for one in bare)
