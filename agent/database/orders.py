@@ -55,7 +55,7 @@ class Order(Base):
     procedure_id: Mapped[str] = mapped_column(Text, default="")
     procedure: Mapped[str] = mapped_column(Text, default="")
     clinical_question: Mapped[str] = mapped_column(Text, default="")
-    # As of jobs: 0 STAT, 50 routine.
+    # As of jobs: 0 STAT, 20 high, 50 routine.
     priority: Mapped[int] = mapped_column(Integer, default=50)
     patient_id: Mapped[str] = mapped_column(Text, default="")
     issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")

@@ -20,6 +20,7 @@ from agent.database.signed import SignedReport
 from agent.database.states import JobState
 from agent.database.tables import Job, Study
 from agent.messages.hl7.message import Message
+from agent.objects.header import ROUTINE_PRIORITY
 from agent.queue.lanes import set_priority
 from agent.queue.remake import judge_again, open_draft, remake
 from agent.reports.material import digest_of, one_line
@@ -70,7 +71,9 @@ def enter_order(session: Session, update: OrderUpdate, message_id: int | None, n
     ):  # fmt: skip
         # A later message, such as a change of status, may leave out what an earlier one said.
         setattr(order, name, getattr(update, name) or getattr(order, name) or "")
-    order.priority, order.canceled = update.priority, update.canceled
+    if update.priority is not None or order.priority is None:
+        order.priority = ROUTINE_PRIORITY if update.priority is None else update.priority
+    order.canceled = update.canceled
     order.patient_id = update.patient.patient_id
     order.issuer_of_patient_id = update.patient.issuer_of_patient_id
     order.message_id, order.updated_at = message_id, now

@@ -7,22 +7,24 @@ with a result status F, C or X.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from agent.database.identity.patient import Patient, same_patient
 from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7OrderSettings, Hl7Settings
 from agent.messages.hl7.message import Message, Segment, place_of, value_in
-from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
 from agent.ris.events import CHANGES, MERGES, MOVES, OTHER_IDENTIFIERS, UNCHANGED, UNLINK
 from agent.ris.identifiers import earlier_patient, merged_in, patient_in
 from agent.ris.order_groups import order_groups
+from agent.ris.priority import priority_in
 from agent.ris.updates import NotApplied, OrderUpdate, PatientUpdate, ReportUpdate, Update
 from agent.ris.values import time_of
 
 ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
 REPORTS = ("ORU^R01",)
 _CANCEL = ("CA", "OC", "DC", "OD", "CR", "DR", "UA")
+# Order control (table 0119) by which ORC-5 counts, and the order statuses (table 0038) that end an order.
+_CHANGES_STATUS, _CANCELED = ("SC", "SR", "SN", "XO", "XX", "OC", ""), ("CA", "DC")
 _PREVIOUS_RESULT = "PR"
 _SIGNED = {"F": "F", "C": "C", "X": "X"}
 _TEXTS = ("TX", "FT", "ST")
@@ -67,6 +69,7 @@ def _orders(message: Message, settings: Hl7Settings) -> Iterator[OrderUpdate]:
             continue
         order = _order(patient_in(pid, settings), group, settings.orders)
         if waiting is not None and _is_part(order, waiting):
+            waiting = _completed(waiting, order)
             continue
         if waiting is not None:
             yield waiting
@@ -81,8 +84,17 @@ def _is_part(order: OrderUpdate, earlier: OrderUpdate) -> bool:
     return same and all(getattr(order, name) in ("", getattr(earlier, name)) for name in numbers)
 
 
+def _completed(order: OrderUpdate, part: OrderUpdate) -> OrderUpdate:
+    """Return an order with what only a further request of it states, and the more urgent priority."""
+    names = [one.name for one in fields(order) if getattr(order, one.name) == ""]
+    stated = [one.priority for one in (order, part) if one.priority is not None]
+    missing = {name: getattr(part, name) for name in names}
+    return replace(order, **missing, priority=min(stated, default=None))
+
+
 def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSettings) -> OrderUpdate:
     control = next((one.text(1).upper() for one in segments if one.name == "ORC"), "NW")
+    status = next((one.text(5).upper() for one in segments if one.name == "ORC"), "")
     order = OrderUpdate(
         patient=patient,
         placer_number=_first_of(segments, mapping.placer_number),
@@ -92,10 +104,8 @@ def _order(patient: Patient, segments: Sequence[Segment], mapping: Hl7OrderSetti
         procedure_id=_first_of(segments, mapping.procedure_id),
         procedure=_first_of(segments, mapping.procedure),
         clinical_question=_first_of(segments, mapping.clinical_question),
-        priority=STAT_PRIORITY
-        if _first_of(segments, mapping.priority).upper() in {one.upper() for one in mapping.stat_values}
-        else ROUTINE_PRIORITY,
-        canceled=control in _CANCEL,
+        priority=priority_in(segments, mapping),
+        canceled=control in _CANCEL or (control in _CHANGES_STATUS and status in _CANCELED),
     )
     if not any((order.placer_number, order.filler_number, order.accession_number)):
         raise MessageRefused("the order has no number by `hl7.orders`")

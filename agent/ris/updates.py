@@ -10,7 +10,10 @@ from agent.database.identity.patient import Patient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderUpdate:
-    """One order of an order message; `canceled` if its order control says so."""
+    """One order of an order message; `canceled` if its order control or status says so.
+
+    priority: as of jobs (0 STAT, 20 high, 50 routine); None where the message states none.
+    """
 
     patient: Patient
     placer_number: str
@@ -20,7 +23,7 @@ class OrderUpdate:
     procedure_id: str
     procedure: str
     clinical_question: str
-    priority: int
+    priority: int | None
     canceled: bool
 
 

@@ -100,13 +100,18 @@ class Hl7OrderSettings(Section):
         ("TQ1-9.1", "OBR-27.6", "ORC-7.6", "OBR-5.1", "ORC-7.1", "OBR-27.1"), description="Priority."
     )
     stat_values: tuple[str, ...] = Field(
-        ("S", "STAT", "A", "ASAP"), description="Values of `priority` that mean at once."
+        ("S", "STAT", "A", "ASAP", "EMERGENCY", "EMERGENT", "EMER", "IMMEDIATE", "CRITICAL"),
+        description="Values of `priority` that mean at once, in any case of letters.",
+    )
+    high_values: tuple[str, ...] = Field(
+        ("T", "TIMING CRITICAL", "U", "URGENT", "H", "HIGH"),
+        description="Values of `priority` that mean before routine, in any case of letters.",
     )
 
     @field_validator("*")
     @classmethod
     def _are_places(cls, value: Places, info: ValidationInfo) -> Places:
-        if info.field_name != "stat_values":
+        if info.field_name not in ("stat_values", "high_values"):
             for one in value:
                 if PLACE.fullmatch(one) is None:
                     raise ValueError(

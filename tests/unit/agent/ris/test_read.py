@@ -11,7 +11,7 @@ from agent.database.identity.patient import Patient
 from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7Settings
 from agent.messages.hl7.parse import parse
-from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY
+from agent.objects.header import HIGH_PRIORITY, ROUTINE_PRIORITY, STAT_PRIORITY
 from agent.ris.read import read
 from agent.ris.updates import NotApplied, OrderUpdate, PatientUpdate, ReportUpdate
 from tests.support.hl7_messages import hl7, msh, pid, segment
@@ -142,24 +142,65 @@ def test_reports_of_several_requests_are_kept_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("control", "request_fields", "stat"),
+    ("control", "request_fields", "expected"),
     [
-        ("ORC|NW|P1|||||^^^^^S", {}, True),
-        ("ORC|NW|P1|||||S", {}, True),
-        ("ORC|NW|P1|||||1^^^^^R", {"_27": "S"}, False),
-        ("ORC|NW|P1", {"_5": "Stat"}, True),
-        ("ORC|NW|P1", {"_27": "^^^20260101^^ASAP"}, True),
-        ("ORC|NW|P1", {"_27": "A"}, True),
-        ("ORC|NW|P1|||||1", {}, False),
-        ("ORC|NW|P1", {"_5": "R"}, False),
+        ("ORC|NW|P1|||||^^^^^S", {}, STAT_PRIORITY),
+        ("ORC|NW|P1|||||S", {}, STAT_PRIORITY),
+        ("ORC|NW|P1|||||1^^^^^R", {"_27": "S"}, ROUTINE_PRIORITY),
+        ("ORC|NW|P1", {"_5": "Stat"}, STAT_PRIORITY),
+        ("ORC|NW|P1", {"_27": "^^^20260101^^ASAP"}, STAT_PRIORITY),
+        ("ORC|NW|P1", {"_27": "A"}, STAT_PRIORITY),
+        ("ORC|NW|P1|||||1", {}, None),
+        ("ORC|NW|P1|||||1", {"_27": "S"}, STAT_PRIORITY),
+        ("ORC|NW|P1", {}, None),
+        ("ORC|NW|P1", {"_5": "R"}, ROUTINE_PRIORITY),
+        ("ORC|NW|P1", {"_5": "P"}, ROUTINE_PRIORITY),
+        ("ORC|NW|P1|||||^^^^^R~^^^^^S", {}, STAT_PRIORITY),
+        ("ORC|NW|P1", {"_27": "1^^^^^T~1^^^^^R"}, HIGH_PRIORITY),
+        ("ORC|NW|P1", {"_5": "urgent"}, HIGH_PRIORITY),
+        ("ORC|NW|P1", {"_5": "Emergency"}, STAT_PRIORITY),
+        ("ORC|NW|P1", {"_5": "timing  critical"}, HIGH_PRIORITY),
+        ("ORC|NW|P1", {"_5": "STAT!"}, STAT_PRIORITY),
     ],
 )
 def test_priority_is_read_wherever_versions_have_it(
-    control: str, request_fields: dict[str, str], stat: bool
+    control: str, request_fields: dict[str, str], expected: int | None
 ) -> None:
-    """The sixth component of ORC-7 and OBR-27, the whole field of older systems, and OBR-5."""
+    """Component 6 of ORC-7 and OBR-27, the whole field of older systems, and OBR-5; each repetition."""
     (found,) = _orders(control, _request(_18="A1", **request_fields))
-    assert found.priority == (STAT_PRIORITY if stat else ROUTINE_PRIORITY)
+    assert found.priority == expected
+
+
+def test_most_urgent_of_several_tq1_counts() -> None:
+    """TQ1 repeats for each timing of the order; the one of another order does not count."""
+    found = _orders(
+        "ORC|NW|P1",
+        "TQ1|1||||||||R",
+        "TQ1|2||||||||S",
+        _request(_18="A1"),
+        "ORC|NW|P2",
+        "TQ1|1||||||||^Routine",
+        _request(_18="A2"),
+    )
+    assert [one.priority for one in found] == [STAT_PRIORITY, None]
+
+
+@pytest.mark.parametrize(
+    ("control", "canceled"),
+    [
+        ("CA", True),
+        ("SC|P1|||CA", True),
+        ("SC|P1|||DC", True),
+        ("SC|P1|||IP", False),
+        ("SC|P1|||CM", False),
+        ("NW|P1|||CA", False),
+        ("XO|P1|||CA", True),
+    ],
+)
+def test_order_is_canceled_by_its_control_or_status(control: str, canceled: bool) -> None:
+    """ORC-1, or ORC-5 where ORC-1 says that the status has changed."""
+    (found,) = _orders(f"ORC|{control}", _request(_18="A1"))
+    assert found.canceled is canceled
 
 
 @pytest.mark.parametrize(

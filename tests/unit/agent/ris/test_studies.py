@@ -11,6 +11,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select, update
 
 from agent.database.audit.web_actor import Actor
+from agent.database.orders import Order
 from agent.database.session import database_now
 from agent.database.tables import Document, Draft, Job, ListingTag, Study
 from agent.drafting.worker import DraftingWorker
@@ -22,7 +23,7 @@ from agent.reports.material import digest_of
 from agent.reports.sign_off import Observer, SignOffDecision, give
 from agent.reports.withdraw import withdraw_due
 from agent.ris.inbox import Inbox
-from tests.support.hl7_messages import change, hl7, merge, msh, order, pid
+from tests.support.hl7_messages import change, hl7, merge, msh, order, pid, segment
 from tests.support.house import FakeReporter, House, image
 
 PACS = DestinationSettings(name="pacs", host="127.0.0.1", port=4242)
@@ -113,6 +114,17 @@ def test_order_gives_the_draft_its_question_and_the_job_its_priority(site: Site)
     site.send()
     site.work()
     assert (site.questions(), site.all(Job.priority)) == ([digest_of("Rib fracture?")], [0])
+
+
+def test_later_message_without_a_priority_leaves_the_one_before(site: Site) -> None:
+    """A change of status repeats the numbers alone; a message that states routine counts."""
+    site.tell(order("O1", priority="S"))
+    request = segment("OBR", {2: "P-A1", 18: "A1"})
+    status = hl7(msh("ORM^O01", "O2"), pid("PA"), "ORC|SC|P-A1||||IP", request)
+    assert site.tell(status) == "AA"
+    assert site.all(Order.priority) == [0]
+    site.tell(order("O3", priority="R"))
+    assert site.all(Order.priority) == [50]
 
 
 def test_order_after_the_draft_makes_a_revision_if_it_asks_something_else(site: Site) -> None:
