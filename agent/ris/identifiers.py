@@ -12,7 +12,7 @@ from agent.database.identity.patient import Patient, contradicts
 from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7Settings
 from agent.messages.hl7.message import Segment
-from agent.ris.values import date_of, person_name
+from agent.ris.values import date_of, person_name, sex_of
 
 # The field of MRG that states the earlier value of a field of PID.
 _EARLIER = {3: 1, 2: 4, 4: 2}
@@ -141,6 +141,6 @@ def _patient(pid: Segment, identifier: Identifier) -> Patient:
         patient_id=identifier.number,
         issuer_of_patient_id=identifier.issuer,
         patient_birth_date=date_of(pid.text(7)),
-        patient_sex=pid.text(8).upper()[:1],
+        patient_sex=sex_of(pid.text(8)),
         patient_name=person_name(pid),
     )

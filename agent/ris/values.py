@@ -42,6 +42,11 @@ def time_of(value: str) -> datetime | None:
         return None
 
 
+def sex_of(value: str) -> str:
+    """Return an administrative sex (table 0001) as DICOM has it (CS): M, F, O, or empty."""
+    return {"M": "M", "F": "F", "O": "O", "A": "O"}.get(value.strip().upper()[:1], "")
+
+
 def person_name(pid: Segment, field: int = 5) -> str:
     """Return XPN as a DICOM person name: alphabetic, ideographic and phonetic groups from its repetitions.
 
@@ -61,6 +66,9 @@ def _group(pid: Segment, repetition: str) -> str:
     # A family name may have parts of its own (FN): the first is the whole name.
     family = pid.part(repetition, 1, 1) if pid.marks.subcomponent else pid.part(repetition, 1)
     given, middle, suffix, prefix = (pid.part(repetition, n) for n in (2, 3, 4, 5))
+    if not given and family.count(",") == 1:
+        # Systems that have one field for a name write it like this.
+        family, given = family.split(",")
     ordered = (family, given, middle, prefix, suffix)
     parts = (re.sub(r"[\^=\\\x00-\x20\x7f]+", " ", one).strip() for one in ordered)
     return "^".join(parts).rstrip("^")

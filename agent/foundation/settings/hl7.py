@@ -100,7 +100,7 @@ class Hl7OrderSettings(Section):
         ("TQ1-9.1", "OBR-27.6", "ORC-7.6", "OBR-5.1", "ORC-7.1", "OBR-27.1"), description="Priority."
     )
     stat_values: tuple[str, ...] = Field(
-        ("S", "STAT", "A", "ASAP", "EMERGENCY", "EMERGENT", "EMER", "IMMEDIATE", "CRITICAL"),
+        ("S", "ST", "STAT", "A", "ASAP", "EMERGENCY", "EMERGENT", "EMER", "IMMEDIATE", "CRITICAL"),
         description="Values of `priority` that mean at once, in any case of letters.",
     )
     high_values: tuple[str, ...] = Field(

@@ -304,6 +304,26 @@ def test_patient_of_the_alternate_identifier_alone_is_known() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "sex"),
+    [
+        ("F", "F"),
+        ("male", "M"),
+        ("O", "O"),
+        ("A", "O"),
+        ("U", ""),
+        ("N", ""),
+        ("2", ""),
+        ("", ""),
+        ('""', ""),
+        ("F^Female^HL70001", "F"),
+    ],
+)
+def test_sex_is_one_that_dicom_has(sent: str, sex: str) -> None:
+    """PatientSex is M, F, O or empty (PS3.3 C.7.1.1); table 0001 has more."""
+    assert _patient("ADT^A08", f"PID|||1||A^B||19500101|{sent}").patient.patient_sex == sex
+
+
+@pytest.mark.parametrize(
     ("sent", "name"),
     [
         ("OLD^JANE^^^^^M~DOE^JANE^^^^^L", "DOE^JANE"),
@@ -312,6 +332,8 @@ def test_patient_of_the_alternate_identifier_alone_is_known() -> None:
         (r"DOE^JA\X0D0A\NE\.br\ANN", "DOE^JA NE ANN"),
         ("DOE&VAN DER&DOE^JANE^M^JR^DR", "DOE^JANE^M^DR^JR"),
         ("?^^^^^^S~DOE^JANE^^^^^L", "DOE^JANE"),
+        ("DOE, JANE", "DOE^JANE"),
+        ("DOE, JR^JANE", "DOE, JR^JANE"),
     ],
 )
 def test_name_is_the_legal_one_and_has_no_control_characters(sent: str, name: str) -> None:
