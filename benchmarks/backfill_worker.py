@@ -24,7 +24,7 @@ from agent.operations.heartbeat import Heartbeat
 from agent.service.lifecycle import Lifecycle
 from agent.service.wiring import open_database, open_store
 from model.drafts.draft import DraftSentence, DraftText, ModelIdentity
-from model.drafts.study import StudySource
+from model.drafts.study import Study, StudySource
 
 _STEP_S = 0.01
 _WORDS = "No acute abnormality."
@@ -53,22 +53,37 @@ class PausingReporter:
     def draft_stream(
         self, source: StudySource[DraftCase], *, ahead: int | None = None
     ) -> Iterator[tuple[DraftCase, DraftText | Exception]]:
-        """Take studies as the network's stream does: those beyond the slots wait in their order."""
-        waiting: list[DraftCase] = []
-        running: list[tuple[float, DraftCase]] = []
+        """Take studies as the network's stream does: urgent ones first, and in the slots of those that yield.
+
+        A study that lost its slot pauses from the beginning, as its decoding would begin again.
+        """
+        waiting: list[Study[DraftCase]] = []
+        running: list[tuple[float, Study[DraftCase]]] = []
         more = True
         while more or waiting or running:
             if more:
                 room = self.slots + (ahead or 0) - len(waiting) - len(running)
                 taken = source.take(room, idle=not waiting and not running)
                 more = taken is not None
-                waiting.extend(study.key for study in taken or ())
+                waiting.extend(taken or ())
+                waiting.sort(key=lambda study: (study.yields, study.rank))
             while waiting and len(running) < self.slots:
                 running.append((time.monotonic() + self.draft_s, waiting.pop(0)))
+            self._interrupt(waiting, running)
             if running and running[0][0] <= time.monotonic():
-                yield running.pop(0)[1], self._draft()
+                yield running.pop(0)[1].key, self._draft()
             elif running:
                 time.sleep(_STEP_S)
+
+    def _interrupt(
+        self, waiting: list[Study[DraftCase]], running: list[tuple[float, Study[DraftCase]]]
+    ) -> None:
+        while waiting and not waiting[0].yields:
+            last = next((n for n in reversed(range(len(running))) if running[n][1].yields), None)
+            if last is None:
+                return
+            waiting.append(running.pop(last)[1])
+            running.append((time.monotonic() + self.draft_s, waiting.pop(0)))
 
     def _draft(self) -> DraftText:
         sentences = (DraftSentence(text=_WORDS, confidence=0.9),)

@@ -41,6 +41,11 @@ class Lane(StrEnum):
         """The place in the order: 0 is served first."""
         return tuple(Lane).index(self)
 
+    @property
+    def yields(self) -> bool:
+        """Whether nobody waits for its drafts: they make way for those of the other lanes."""
+        return self in (Lane.SHADOW, Lane.BACKFILL)
+
 
 class DeliveryState(StrEnum):
     """The state of one document for one destination."""

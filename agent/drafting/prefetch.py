@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Self
 
+from agent.drafting.decoders import Decoders
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.log import get_logger
 from agent.queue.jobs import Claim
@@ -31,35 +32,46 @@ class DraftCase:
 
 def study_of(case: DraftCase) -> Study[DraftCase]:
     """Return the case in the form that the network's stream takes."""
-    return Study(key=case, images=case.material.images, context=case.material.context)
+    return Study(
+        key=case,
+        images=case.material.images,
+        context=case.material.context,
+        rank=case.claim.lane.rank,
+        yields=case.claim.lane.yields,
+    )
 
 
 class Prefetcher:
     """Claims as many jobs as there is room for, and hands each out once its pixels are decoded.
 
-    claim: takes at most so many jobs. prepare: a job to its material. refuse: called with a job whose
-    material cannot be prepared. poll_s: longest wait (s) before the queue is polled again. decoders: threads.
-    rounds: total number of claims; unlimited, until `stop`, if omitted.
+    claim: takes at most so many jobs, and at most so many of them from lanes that yield (`Lane.yields`).
+    prepare: a job to its material. refuse: called with a job whose material cannot be prepared. reserve:
+    places that jobs that yield leave free. poll_s: longest wait (s) before the queue is polled again.
+    decoders: threads. rounds: total number of claims; unlimited, until `stop`, if omitted.
     """
 
     def __init__(
         self,
-        claim: Callable[[int], Sequence[Claim]],
+        claim: Callable[[int, int], Sequence[Claim]],
         prepare: Callable[[Claim], Material],
         refuse: Callable[[Claim, Exception], None],
         *,
         stop: threading.Event,
         poll_s: float,
         decoders: int,
+        reserve: int = 0,
         rounds: int | None = None,
     ) -> None:
-        self._claim, self._prepare, self._refuse = claim, prepare, refuse
+        self._claim, self._refuse, self._reserve = claim, refuse, reserve
         self._stop, self._poll_s, self._rounds = stop, poll_s, rounds
         self._claims_thread = ThreadPoolExecutor(1, thread_name_prefix="claims")
-        self._decoders = ThreadPoolExecutor(decoders, thread_name_prefix="pixels")
+        self._decoders = Decoders(prepare, decoders)
         self._looking: Future[Sequence[Claim]] | None = None
-        self._asked = 0
+        # Places that the last poll had, and those of them for jobs that yield.
+        self._asked = self._asked_spare = 0
         self._look_at = 0.0
+        # More jobs that yield may be due than the last poll had places for.
+        self._more_to_spare = False
         self._preparing: list[tuple[Claim, Future[Material]]] = []
         self._given_out: dict[str, DraftCase] = {}
         self._news = threading.Event()
@@ -77,7 +89,7 @@ class Prefetcher:
     def __exit__(self, *_error: object) -> None:
         """Stop the threads after the running poll; nothing is claimed or prepared after this."""
         self._claims_thread.shutdown()
-        self._decoders.shutdown(cancel_futures=True)
+        self._decoders.shutdown()
 
     def take(self, room: int, *, idle: bool) -> Sequence[Study[DraftCase]] | None:
         """Return at most `room` prepared studies, the most urgent first; None when no more will come."""
@@ -132,14 +144,28 @@ class Prefetcher:
         return self._rounds == 0 and self._looking is None and not self._preparing
 
     def _look(self, room: int) -> None:
-        """Start a poll of the queue, unless one is running or it is too early."""
-        if room < 1 or self._looking is not None or self._rounds == 0 or monotonic() < self._look_at:
+        """Start a poll of the queue, unless one is running or it is too early.
+
+        room: free places, with the reserve. Jobs that do not yield use at most as many places as there are
+        without the reserve.
+        """
+        held = [
+            *(case.claim for case in self._given_out.values()),
+            *(one for one, _future in self._preparing),
+        ]
+        yielding = sum(one.lane.yields for one in held)
+        spare = max(0, room - self._reserve)
+        room = min(room, room - self._reserve + yielding)
+        if room < 1 or self._looking is not None or self._rounds == 0:
+            return
+        if monotonic() < self._look_at and not (spare and self._more_to_spare):
             return
         if self._rounds is not None:
             self._rounds -= 1
         # Until this poll has answered; `wake` in the meantime brings the next poll forward.
-        self._asked, self._look_at = room, monotonic() + self._poll_s
-        self._looking = self._claims_thread.submit(self._claim, room)
+        self._asked, self._asked_spare = room, spare
+        self._look_at = monotonic() + self._poll_s
+        self._looking = self._claims_thread.submit(self._claim, room, spare)
         self._looking.add_done_callback(self._tell)
 
     def _file(self) -> None:
@@ -153,6 +179,7 @@ class Prefetcher:
             self._enter(claims)
             if len(claims) == self._asked:
                 self._look_at = 0.0
+            self._more_to_spare = sum(one.lane.yields for one in claims) == self._asked_spare
         elif isinstance(error, DatabaseUnavailable) and error.retryable and self._rounds is None:
             self._log.warning("database_unavailable", code=error.code)
         else:
@@ -162,7 +189,7 @@ class Prefetcher:
     def _enter(self, claims: Sequence[Claim]) -> None:
         self.claimed += len(claims)
         for claim in claims:
-            future = self._decoders.submit(self._prepare, claim)
+            future = self._decoders.submit(claim)
             self._preparing.append((claim, future))
             future.add_done_callback(self._tell)
         self._preparing.sort(key=lambda one: (one[0].lane.rank, one[0].priority))

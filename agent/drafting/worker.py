@@ -87,6 +87,9 @@ class DraftingWorker:
         self._notices_at = 0.0
         # Jobs beyond those in decoding, so that the next one is ready when a report is done.
         self._ahead = max(1, worker.slots // 2)
+        # Places that jobs nobody waits for leave free, so that an urgent one is claimed while those fill up
+        # the others; the network decodes it at once (`model.decode.engine`).
+        self._reserve = self._ahead
         self._failures = 0
         self._prefetcher: Prefetcher | None = None
         self._log = get_logger("worker")
@@ -137,12 +140,14 @@ class DraftingWorker:
             impatient=impatient,
         )
         most = worker.slots if rounds is not None else worker.slots + self._ahead
+        reserve = 0 if rounds is not None else self._reserve
         prefetcher = Prefetcher(
-            lambda room: self._look(min(room, most)),
+            lambda room, yielding: self._look(min(room, most), yielding),
             lambda claim: results.patiently(partial(self._gather, claim)),
             lambda claim, error: writer.write(results.refuse, claim, error),
             stop=stop,
             poll_s=worker.poll_s,
+            reserve=reserve,
             decoders=min(most, MAXIMUM_DECODERS, os.cpu_count() or 1),
             rounds=rounds,
         )
@@ -163,7 +168,9 @@ class DraftingWorker:
         """Run the stream until the prefetcher has no more studies; restart it where it breaks."""
         while True:
             try:
-                for case, answer in self._reporter.draft_stream(prefetcher, ahead=self._ahead):
+                for case, answer in self._reporter.draft_stream(
+                    prefetcher, ahead=self._ahead + self._reserve
+                ):
                     self._failures = 0
                     prefetcher.done(case)
                     writer.write(results.settle, case, answer)
@@ -199,8 +206,11 @@ class DraftingWorker:
     def _gather(self, claim: Claim) -> Material:
         return gather(self._database, self._store, self._settings, claim)
 
-    def _look(self, room: int) -> list[Claim]:
-        """Claim as many jobs as there is room for, urgent ones first; if there are none, write notices."""
+    def _look(self, room: int, yielding: int) -> list[Claim]:
+        """Claim as many jobs as there is room for, urgent ones first; if there are none, write notices.
+
+        yielding: the room for jobs of lanes that yield.
+        """
         if monotonic() >= self._notices_at + NOTICES_AFTER_S:
             self._write_notices()
         worker = self._settings.worker
@@ -212,6 +222,7 @@ class DraftingWorker:
             policy=self._policy,
             chance=self._chance,
             weights=self._settings.site_weights,
+            most_yielding=yielding,
         )
         self._keeper.keep(claims)
         if claims:

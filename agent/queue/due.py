@@ -25,30 +25,43 @@ def next_due(
     limit: int,
     weights: Mapping[str, float],
     passed_over: set[tuple[Lane, str]],
+    *,
+    yielding: int,
 ) -> list[tuple[Job, str]]:
     """Lock at most `limit` due jobs of one lane; return each with its Study Instance UID, in order.
 
     The caller takes them all, and asks again for the rest of its limit: an empty answer means that nothing
-    is due. passed_over: lines whose jobs others hold; they are left out, and added to.
+    is due. passed_over: lines whose jobs others hold; they are left out, and added to. yielding: the limit
+    for a lane that yields; without any room for them such lanes are left out.
     """
     while True:
-        lines = _open_lines(session, now, passed_over)
+        lines = _open_lines(session, now, passed_over, yielding)
         if not lines:
             return []
         chosen = next_lines(lines)
         lane = chosen[0].lane
         if len({one.site for one in lines if one.lane is lane}) == 1:
             # Only one site: no turns, and several claimers need not wait for each other.
-            rows = _locked(session, now, lane, chosen[0].site, limit)
+            rows = _locked(session, now, lane, chosen[0].site, _limit_of(lane, limit, yielding))
         else:
-            rows = _by_turns(session, now, limit, weights, passed_over)
+            rows = _by_turns(session, now, limit, weights, passed_over, yielding)
         if rows:
             return rows
         passed_over.update((one.lane, one.site) for one in chosen)
 
 
-def _open_lines(session: Session, now: datetime, passed_over: set[tuple[Lane, str]]) -> list[SiteBacklog]:
-    return [one for one in read_site_backlogs(session, now) if (one.lane, one.site) not in passed_over]
+def _open_lines(
+    session: Session, now: datetime, passed_over: set[tuple[Lane, str]], yielding: int
+) -> list[SiteBacklog]:
+    return [
+        one
+        for one in read_site_backlogs(session, now)
+        if (one.lane, one.site) not in passed_over and (yielding > 0 or not one.lane.yields)
+    ]
+
+
+def _limit_of(lane: Lane, limit: int, yielding: int) -> int:
+    return min(limit, yielding) if lane.yields else limit
 
 
 def _by_turns(
@@ -57,17 +70,20 @@ def _by_turns(
     limit: int,
     weights: Mapping[str, float],
     passed_over: set[tuple[Lane, str]],
+    yielding: int,
 ) -> list[tuple[Job, str]]:
     if session.get_bind().dialect.name != "sqlite":
         session.execute(select(func.pg_advisory_xact_lock(_TURNS_LOCK)))
     # What the claimer before us has taken is visible now.
-    lines = _open_lines(session, now, passed_over)
+    lines = _open_lines(session, now, passed_over, yielding)
     chosen = next_lines(lines)
     if not chosen:
         return []
     lane, priority = chosen[0].lane, chosen[0].priority
     known = session.scalars(select(LaneTurn).where(LaneTurn.lane == lane.value)).all()
-    turns = take_turns(chosen, {one.site: one.served for one in known}, weights, limit)
+    turns = take_turns(
+        chosen, {one.site: one.served for one in known}, weights, _limit_of(lane, limit, yielding)
+    )
     found = {
         site: iter(_locked(session, now, lane, site, count, priority=priority))
         for site, count in Counter(turn.site for turn in turns).items()

@@ -101,10 +101,12 @@ def claim(
     policy: RetryPolicy | None = None,
     chance: Random | None = None,
     weights: Mapping[str, float] | None = None,
+    most_yielding: int | None = None,
 ) -> list[Claim]:
     """Take up to `limit` queued jobs for `lease_s` seconds, in the order of `agent.queue.turns`.
 
-    weights: the shares of sites within a lane; 1 for each one that is not named.
+    weights: the shares of sites within a lane; 1 for each one that is not named. most_yielding: the most of
+    them from lanes that yield (`Lane.yields`), so that some places stay free for urgent jobs.
 
     Expired leases of other owners are reclaimed first. The attempt is counted here and not on failure, so
     that a study that kills its worker runs out of attempts too.
@@ -115,7 +117,9 @@ def claim(
         claims: list[Claim] = []
         passed_over: set[tuple[Lane, str]] = set()
         while len(claims) < limit:
-            due = next_due(session, now, limit - len(claims), weights or {}, passed_over)
+            room = limit - len(claims)
+            spare = room if most_yielding is None else most_yielding - sum(one.lane.yields for one in claims)
+            due = next_due(session, now, room, weights or {}, passed_over, yielding=spare)
             if not due:
                 break
             claims.extend(_start(session, job, uid, now, owner, lease_s) for job, uid in due)

@@ -4,7 +4,7 @@ Every step takes for each slot the clean block n-1 and the current block n, 2B r
 one and a denoising step of the other (`model.decode.steps` has other ways too). Slots are at different
 places of their reports, and may need different numbers of steps per block; a block that needs more steps is
 simply run again beside the same clean block. A slot whose report has ended takes in the next prompt, whose
-prefill carries the first block.
+prefill carries the first block. Urgent reports are taken in first, and take the slots of those that yield.
 Tokens are those of `decode_fused`, whatever the batch, the order of arrival and the slot.
 
 On a GPU the forward is a CUDA graph, and whether a report has ended is read from a copy that is one step
@@ -13,6 +13,7 @@ old, so that the device never waits for the host.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,13 @@ class Request:
     ticket: int
     prompt: Prompt
     options: DecodeOptions
+    rank: int = 0
+    yields: bool = False
+
+    @property
+    def place(self) -> tuple[bool, int, int]:
+        """The place in the order: the smallest one is decoded first."""
+        return self.yields, self.rank, self.ticket
 
 
 class Engine:
@@ -72,7 +80,7 @@ class Engine:
         self._longest_prompt = longest_prompt
         self._longest_report = longest_report or config.max_tokens
         self._graphs_wanted = backbone.device.type == "cuda" if graphs is None else graphs
-        self._waiting: deque[Request] = deque()
+        self._waiting: list[Request] = []  # in their order
         self._tickets = 0
         self._requests: list[Request | None] = []
         self._allocate(slots)
@@ -87,10 +95,13 @@ class Engine:
         """Whether a report is waiting or in decoding."""
         return bool(self._waiting) or any(request is not None for request in self._requests)
 
-    def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
+    def submit(
+        self, prompt: Prompt, options: DecodeOptions | None = None, *, rank: int = 0, yields: bool = False
+    ) -> int:
         """Queues a report and returns its ticket. Raises: DecodingError if it does not fit into a slot.
 
-        options: the model's own where left out; block size, mask and end token must be the model's.
+        options: the model's own where left out; block size, mask and end token must be the model's. rank: the
+        lowest is decoded first. yields: it loses its slot to a report that does not, and starts again later.
         """
         options = self._suited(options) if options else self._options
         prompt_tokens, report_tokens = len(prompt.input_ids), len(prompt.answer) + options.max_tokens
@@ -100,7 +111,7 @@ class Engine:
                 f"of {self._longest_prompt} and {self._longest_report}"
             )
         self._tickets += 1
-        self._waiting.append(Request(ticket=self._tickets, prompt=prompt, options=options))
+        self._wait(Request(ticket=self._tickets, prompt=prompt, options=options, rank=rank, yields=yields))
         return self._tickets
 
     def clear(self) -> None:
@@ -174,7 +185,8 @@ class Engine:
         failed."""
         held = [request for request in self._requests if request is not None]
         failed = held if self.slots == 1 else []
-        self._waiting.extendleft(reversed(held[len(failed) :]))
+        for request in held[len(failed) :]:
+            self._wait(request)
         fewer = max(1, self.slots // 2)
         del self._cache, self._state, self._graphs
         if self._backbone.device.type == "cuda":
@@ -185,12 +197,30 @@ class Engine:
     @torch.inference_mode()
     def admit(self) -> None:
         """Gives free slots to waiting reports; those with equally many images share one prefill."""
+        self._interrupt()
         free = [slot for slot, request in enumerate(self._requests) if request is None]
-        taken = [(slot, self._waiting.popleft()) for slot in free[: len(self._waiting)]]
+        taken = [(slot, self._waiting.pop(0)) for slot in free[: len(self._waiting)]]
         for slot, request in taken:
             self._requests[slot] = request
         for images in {len(request.prompt.images) for _, request in taken}:
             self._prefill([(s, r) for s, r in taken if len(r.prompt.images) == images])
+
+    def _interrupt(self) -> None:
+        """Takes slots from reports that yield, the latest first, for waiting ones that do not."""
+        urgent = sum(not request.yields for request in self._waiting)
+        missing = urgent - self._requests.count(None)
+        if missing < 1:
+            return
+        yielding = [
+            (r.ticket, slot, r) for slot, r in enumerate(self._requests) if r is not None and r.yields
+        ]
+        for _ticket, slot, request in sorted(yielding, key=lambda one: one[0])[-missing:]:
+            self._requests[slot] = None
+            # Another object, so that no snapshot of its first run counts for the second.
+            self._wait(replace(request))
+
+    def _wait(self, request: Request) -> None:
+        insort(self._waiting, request, key=lambda one: one.place)
 
     def _prefill(self, entering: Sequence[tuple[int, Request]]) -> None:
         device = self._backbone.device

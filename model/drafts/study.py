@@ -34,11 +34,17 @@ class ReportContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study(Generic[Key]):
-    """A study to draft: at most one frontal image and one lateral one. key: the owner's identifier for it."""
+    """A study to draft: at most one frontal image and one lateral one. key: the owner's identifier for it.
+
+    rank: a study of a lower rank is decoded first. yields: nobody waits for its draft; it gives its place in
+    decoding to a study that does not yield, and starts again later.
+    """
 
     key: Key
     images: Sequence[Image]
     context: ReportContext | None = None
+    rank: int = 0
+    yields: bool = False
 
 
 class StudySource(Protocol[Key]):

@@ -61,8 +61,10 @@ class ReportQueue(Protocol):
         """Whether a report is waiting or in decoding."""
         ...
 
-    def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
-        """Queues a report and returns its ticket."""
+    def submit(
+        self, prompt: Prompt, options: DecodeOptions | None = None, *, rank: int = 0, yields: bool = False
+    ) -> int:
+        """Queues a report and returns its ticket. rank, yields: those of its study."""
         ...
 
     def clear(self) -> None:
@@ -171,7 +173,9 @@ class Stream(Generic[Key]):
 
     def _enqueue(self, case: _Case[Key], prompt: Prompt, options: DecodeOptions | None) -> Exception | None:
         try:
-            self._decoding[self._queue.submit(prompt, options)] = case
+            study = case.study
+            ticket = self._queue.submit(prompt, options, rank=study.rank, yields=study.yields)
+            self._decoding[ticket] = case
         except DecodingError as error:
             return error
         return None

@@ -110,3 +110,14 @@ def test_claim_by_many_claimers_takes_each_job_once(both_databases: Database) ->
     assert sorted(claimed) == sorted(expected)
     with both_databases.reading() as session:
         assert session.scalar(select(func.count()).where(Job.state == JobState.QUEUED.value)) == 0
+
+
+def test_claim_leaves_places_free_for_jobs_that_do_not_yield(both_databases: Database) -> None:
+    """With room for one old or shadowed study, other places stay empty; urgent jobs may have them all."""
+    for lane in (Lane.BACKFILL, Lane.SHADOW, Lane.BACKFILL, Lane.ROUTINE):
+        for site in ("north", "south") if lane is Lane.BACKFILL else ("north",):
+            fill(both_databases, lane, site, 1)
+    taken = [
+        [one.lane for one in jobs.claim(both_databases, "w", 60, 3, most_yielding=most)] for most in (1, 0, 2)
+    ]
+    assert taken == [[Lane.ROUTINE, Lane.SHADOW], [], [Lane.BACKFILL, Lane.BACKFILL]]

@@ -72,7 +72,7 @@ def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
     """An idle prefetcher that looked a moment ago and would look again in an hour takes the job now."""
     looked, taken, stop = threading.Event(), threading.Event(), threading.Event()
 
-    def claim(room: int) -> list[jobs.Claim]:
+    def claim(room: int, _yielding: int) -> list[jobs.Claim]:
         claims = jobs.claim(database, "w", 60, room)
         (taken if claims else looked).set()
         return claims

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -14,11 +16,13 @@ from pydicom import dcmread
 from sqlalchemy import select, update
 
 from agent.database.session import Database
+from agent.database.states import JobState, Lane
 from agent.database.tables import Document, Draft, Job
 from agent.foundation.errors import DatabaseUnavailable
 from agent.foundation.settings.tree import Settings, WorkerSettings
 from agent.queue import jobs
 from tests.support.films import chest_pixels
+from tests.support.house import FakeReporter, draft
 from tests.unit.agent.drafting.workers import Film, of, rows, worker
 
 
@@ -171,3 +175,45 @@ def test_worker_outlives_an_outage_of_the_database(
     stop.set()
     thread.join()
     assert len(rows(house.database, Draft)) == 3
+
+
+@dataclass(kw_only=True)
+class FullReporter(FakeReporter):
+    """Drafts nothing before it has all the old studies that it gets, and an urgent one from `send`."""
+
+    send: Callable[[], None] = lambda: None
+    full: list[str] = field(default_factory=list)
+
+    def draft_stream(self, source: Any, *, ahead: int | None = None) -> Iterator[tuple[Any, Any]]:
+        """Draft what the source has once it is full."""
+        room = self.slots + (ahead or 0)
+        hand: list[Any] = []
+        for least in (room - 1, room):
+            while len(hand) < least:
+                hand.extend(source.take(room - len(hand), idle=True))
+            if least < room:
+                self.send()
+        self.full = [study.key.claim.lane.value for study in hand]
+        for study in hand:
+            yield study.key, draft(float(study.images[0].pixels.mean()))
+
+
+def test_urgent_job_is_taken_while_old_studies_fill_the_worker(
+    house: Any, settings: Settings, film: Film
+) -> None:
+    """Old studies leave a place free, so that a STAT study is with the network before any of them is done."""
+    two_slots = settings.model_copy(update={"worker": WorkerSettings(slots=2, poll_s=0.05)})
+
+    def send(number: int, lane: Lane) -> None:
+        job_id = house.receive(film(number))
+        with house.database.transaction() as session:
+            session.get_one(Job, job_id).lane = lane.value
+        house.to(job_id, JobState.QUEUED)
+
+    for number in range(1, 5):
+        send(number, Lane.BACKFILL)
+    reporter = FullReporter(slots=2, send=lambda: send(99, Lane.STAT))
+    worker(house, two_slots, reporter).run(threading.Event())
+    assert reporter.full == ["backfill", "backfill", "backfill", "stat"]
+    done = [job.lane for job in rows(house.database, Job) if job.state == "DRAFTED"]
+    assert sorted(done) == sorted(reporter.full)

@@ -294,6 +294,51 @@ def test_report_can_enter_while_others_are_in_decoding(
     assert [facts(r) for r in engine.decode(prompts)] == expected
 
 
+@pytest.mark.parametrize("yields", [True, False])
+def test_urgent_report_takes_the_slot_of_one_that_yields(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+    yields: bool,
+) -> None:
+    """It is decoded first; the report that lost its slot starts again and has the same tokens as without."""
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
+    backbone, prompts = make_backbone(config, 31), make_studies(config, 3)
+    expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
+    engine = an_engine(backbone, config, tokenizer, slots=1)
+    old = [engine.submit(prompt, rank=3, yields=yields) for prompt in prompts[:2]]
+    for _ in range(3):
+        assert engine.advance() == []
+    urgent = engine.submit(prompts[2])
+    reports: dict[int, Decoded] = {}
+    while engine.busy:
+        reports |= dict(engine.advance())
+    assert list(reports) == [urgent, *old] if yields else [old[0], urgent, old[1]]
+    assert [facts(reports[ticket]) for ticket in (*old, urgent)] == expected
+
+
+def test_report_that_yields_keeps_its_slot_while_another_is_free(
+    make_config: Make,
+    make_backbone: MakeBackbone,
+    make_studies: Callable[..., list[Prompt]],
+    tokenizer: ReportTokenizer,
+) -> None:
+    """Of two that yield, the one that began last makes way, and only for as many as have no slot."""
+    config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
+    backbone, prompts = make_backbone(config, 31), make_studies(config, 4)
+    engine = an_engine(backbone, config, tokenizer, slots=3)
+    first = engine.submit(prompts[0], rank=3, yields=True)
+    engine.advance()
+    second = engine.submit(prompts[1], rank=3, yields=True)
+    engine.advance()
+    urgent = [engine.submit(prompt) for prompt in prompts[2:]]
+    finished: list[int] = []
+    while engine.busy:
+        finished += [ticket for ticket, _report in engine.advance()]
+    assert finished == [first, *urgent, second]
+
+
 class Exhausted(Backbone):
     """A network whose device runs out of memory while more than `fits` reports are in one forward."""
 

@@ -68,7 +68,9 @@ class ScriptQueue:
     def busy(self) -> bool:
         return bool(self._waiting)
 
-    def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
+    def submit(
+        self, prompt: Prompt, options: DecodeOptions | None = None, *, rank: int = 0, yields: bool = False
+    ) -> int:
         self._tickets += 1
         self._waiting.append((self._tickets, prompt, options or DecodeOptions.of(self._config)))
         return self._tickets

@@ -45,17 +45,21 @@ class Queue:
         self.left: dict[int, int] = {}
         self.prompts: dict[int, Prompt] = {}
         self.failing: dict[int, Exception] = {}
+        self.ranks: list[tuple[int, int, bool]] = []
 
     @property
     def busy(self) -> bool:
         return bool(self.left)
 
-    def submit(self, prompt: Prompt, options: DecodeOptions | None = None) -> int:
+    def submit(
+        self, prompt: Prompt, options: DecodeOptions | None = None, *, rank: int = 0, yields: bool = False
+    ) -> int:
         (number,) = prompt.input_ids
         if number == 99:
             raise DecodingError("too long")
         ticket = len(self.prompts)
         self.prompts[ticket], self.left[ticket] = prompt, number
+        self.ranks.append((number, rank, yields))
         return ticket
 
     def clear(self) -> None:
@@ -223,3 +227,12 @@ def test_seconds_count_from_the_taking() -> None:
     """One clock, read when a study is taken and when it is done."""
     ((_, outcome),) = run(StudyList(studies(1)), Queue(slots=1))
     assert outcome.seconds == 1.0
+
+
+def test_rank_of_a_study_is_that_of_its_decoding_and_of_its_repetition() -> None:
+    """The decoder hears each time how urgent the study is, and whether it makes way."""
+    queue = Queue(slots=2)
+    old, urgent = studies(3, 1)
+    source = StudyList([dataclasses.replace(old, rank=3, yields=True), urgent])
+    run(source, queue, Desk(doubtful=[3]))
+    assert sorted(queue.ranks) == [(1, 0, False), (3, 3, True), (3, 3, True)]
