@@ -119,12 +119,15 @@ def plan(
 
 def run(
     config: ConfigOption = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Wait for further plans at the end.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for further plans at the end, and while it is stopped.")
+    ] = False,
     end_with_parent: WithParent = False,
 ) -> None:
     """Ask and retrieve what is planned, within the budget of the settings, until it is done.
 
-    Start it again after any interruption: it continues where it stopped.
+    Start it again after any interruption: it continues where it stopped. Without --follow it also takes back
+    a stop.
     """
     from agent.foundation.backfill_errors import BackfillNotReady
     from agent.retrieve.backfill.progress import read_progress
@@ -159,11 +162,19 @@ def stop(
         bool, typer.Option("--drop", help="Also give up what is still to be asked for and retrieved.")
     ] = False,
 ) -> None:
-    """Stop the backfill after the studies that are being retrieved; `backfill run` continues it."""
+    """Stop the backfill after the studies that are being retrieved; `backfill resume` continues it."""
     from agent.retrieve.backfill.planning import stop as stop_all
 
     dropped = stop_all(database_of(settings_of(config)), drop=drop)
     print("the backfill stops" + (f"; {dropped} open queries and studies were dropped" if drop else ""))
+
+
+def resume(config: ConfigOption = None) -> None:
+    """Take back a stop: a process that runs with --follow continues."""
+    from agent.retrieve.backfill.planning import go
+
+    go(database_of(settings_of(config)))
+    print("the backfill is not stopped")
 
 
 def _rehearse(settings: Any, slices: Any) -> dict[str, Any]:

@@ -133,11 +133,25 @@ class BackfillControl(Base):
 
 
 def is_retrieving(study_instance_uid: Any) -> ColumnElement[bool]:
-    """Return the condition that a study (its UID, or the column) is being retrieved as an old study."""
+    """Return the condition that a study (its UID, or the column) is being retrieved as an old study.
+
+    Between two attempts too: a part of its images may be here, and the rest may still come.
+    """
+    begun = (BackfillStudy.state == PullState.FOUND.value) & (BackfillStudy.attempts > 0)
     return exists(
         select(BackfillStudy.id).where(
             BackfillStudy.study_instance_uid == study_instance_uid,
-            BackfillStudy.state == PullState.PULLING.value,
+            (BackfillStudy.state == PullState.PULLING.value) | begun,
+        )
+    )
+
+
+def is_given_up(study_instance_uid: Any) -> ColumnElement[bool]:
+    """Return the condition that an old study's retrieval was given up, so that images may be missing."""
+    given_up = [PullState.DEAD.value, PullState.DROPPED.value]
+    return exists(
+        select(BackfillStudy.id).where(
+            BackfillStudy.study_instance_uid == study_instance_uid, BackfillStudy.state.in_(given_up)
         )
     )
 

@@ -14,7 +14,7 @@ from sqlalchemy import case, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
-from agent.database.backfill import is_retrieving
+from agent.database.backfill import is_given_up, is_retrieving
 from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Job, JobEvent, Study
@@ -173,7 +173,12 @@ def _complete(
             _wait_on(session, settings, job, answer, moment)
             return None
         # A late image after the others were purged: its draft cannot use them.
-        job.incomplete = receiving or answer.missing > 0 or judgement.contents.purged
+        job.incomplete = (
+            receiving
+            or answer.missing > 0
+            or judgement.contents.purged
+            or _is_part_of_an_old_study(session, job, due.study_instance_uid)
+        )
         job.run_after = moment
         if answer.missing:
             reason = f"{reason}; the archive holds {answer.missing} more"
@@ -191,6 +196,13 @@ def _complete(
             code=job.code,
             reason=job.reason,
         )
+
+
+def _is_part_of_an_old_study(session: Session, job: Job, study_instance_uid: str) -> bool:
+    """Whether the backfill gave up its retrieval: what has come of it is drafted, and marked."""
+    if job.lane != Lane.BACKFILL:
+        return False
+    return bool(session.scalar(select(is_given_up(study_instance_uid))))
 
 
 def _wait_on(session: Session, settings: Settings, job: Job, answer: ArchiveAnswer, now: datetime) -> None:

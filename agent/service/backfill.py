@@ -14,11 +14,15 @@ from agent.retrieve.backfill.archive import DatedArchive
 from agent.retrieve.backfill.planning import go
 from agent.retrieve.backfill.runner import Runner
 from agent.service.lifecycle import Lifecycle
+from agent.service.low_priority import lower_priority
 from agent.service.wiring import open_store
 
 
 def run_backfill(settings: Settings, database: Database, lifecycle: Lifecycle, *, follow: bool) -> None:
     """Ask and retrieve until everything is done, a person stops it, or the process is told to end.
+
+    follow: wait for further plans, and while a person has stopped it, instead of ending. Without it a person
+    has just started it, which takes back an earlier stop; a restart by systemd or Kubernetes does not.
 
     Raises:
         BackfillNotReady: `backfill.enabled` is false.
@@ -29,7 +33,9 @@ def run_backfill(settings: Settings, database: Database, lifecycle: Lifecycle, *
             "set `archive` and `backfill.enabled: true`, restart the service, and let the archive know "
             f"{settings.backfill.move_destination!r} at the listener's address and port"
         )
-    go(database)
+    lower_priority(settings.backfill.nice)
+    if not follow:
+        go(database)
     store = open_store(settings)
     intake = Intake(database, settings.studies, settings.site_of, settings.in_shadow)
     with Recorder(database, "backfill") as recorder:

@@ -17,9 +17,10 @@ COMMANDS = {
     "echo-agent-web.service": "web",
     "echo-agent-ups.service": "ups serve",
     "echo-agent-challenger.service": "work --challenger",
+    "echo-agent-backfill.service": "backfill run --follow",
 }
 # Started only where an administrator enables it.
-OPTIONAL = {"echo-agent-ups.service", "echo-agent-challenger.service"}
+OPTIONAL = {"echo-agent-ups.service", "echo-agent-challenger.service", "echo-agent-backfill.service"}
 TARGET = "echo-agent.target"
 PROGRAM = "/opt/echo-agent/bin/echo-agent"
 # Tenths; 10.0 is wide open.
@@ -67,6 +68,12 @@ def test_units_start_commands_that_there_are(name: str, command: str, repository
     lines = text_of(repository, name).splitlines()
     assert f"ExecStart={PROGRAM} {command} --config /etc/echo-agent/config.yaml" in lines
     assert {"Type=notify", "WatchdogSec=60", "Restart=on-failure", "PartOf=echo-agent.target"} <= set(lines)
+
+
+def test_backfill_gets_what_the_others_leave(repository: Path) -> None:
+    """A smaller share of processor and disk than the 100 of every other unit, and a higher niceness."""
+    lines = set(text_of(repository, "echo-agent-backfill.service").splitlines())
+    assert {"Nice=10", "CPUWeight=20", "IOWeight=20", "IOSchedulingPriority=7"} <= lines
 
 
 @pytest.mark.parametrize(

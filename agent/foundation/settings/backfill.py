@@ -101,6 +101,13 @@ class BackfillSettings(Section):
         description="Leave a study in the archive if its description alone names another region. Else that "
         "takes an attribute of a series or image.",
     )
+    nice: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="Added to the niceness of the process that retrieves, which also reads and writes after "
+        "others; 0 leaves both as they are.",
+    )
     deliver: bool = Field(
         False, description="Deliver the drafts of old studies; else they are kept, as in shadow mode."
     )

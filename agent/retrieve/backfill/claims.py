@@ -59,7 +59,8 @@ class PullClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Why nothing may be claimed now: stopped, closed (the window), budget, full, nothing, or done.
+    """Why nothing may be claimed now: stopped, closed (the window), others (urgent and routine jobs wait for
+    a worker), budget, full, nothing, or done.
 
     seconds: after which it is worth looking again.
     """
@@ -150,6 +151,16 @@ def end_slice(
     return row
 
 
+def check_slice(session: Session, claim: SliceClaim) -> None:
+    """Check that a claim of a slice still holds, inside the caller's transaction, which locks it.
+
+    Raises:
+        LeaseLost: another process asks now, or a person has dropped it.
+    """
+    row = session.get_one(BackfillSlice, claim.slice_id, with_for_update=True, populate_existing=True)
+    _check_token(row, claim.token)
+
+
 def end_study(session: Session, claim: PullClaim, to: PullState, *, code: str | None = None) -> BackfillStudy:
     """End a claim of a study inside the caller's transaction.
 
@@ -210,7 +221,19 @@ def _held(session: Session, settings: BackfillSettings, now: datetime) -> Hold |
         return Hold(why="stopped", seconds=1.0)
     if not is_open(settings.window, now):
         return Hold(why="closed", seconds=15.0)
+    if _others_wait(session, now):
+        return Hold(why="others", seconds=1.0)
     return None
+
+
+def _others_wait(session: Session, now: datetime) -> bool:
+    """Whether jobs that somebody waits for are due and no worker has taken them yet."""
+    waiting = select(Job.id).where(
+        Job.state == JobState.QUEUED.value,
+        Job.lane.in_([lane.value for lane in Lane if not lane.yields]),
+        Job.run_after <= now,
+    )
+    return session.scalar(waiting.limit(1)) is not None
 
 
 def _pace(
@@ -285,12 +308,16 @@ def _end(
     to: SliceState | PullState,
     code: str | None,
 ) -> None:
-    if row.lease_token != token:
-        raise LeaseLost(f"row {row.id} of the backfill belongs to another process now")
+    _check_token(row, token)
     check_step(row.state, to)
     row.state, row.code = to.value, code
     row.lease_token = row.lease_until = None
     row.updated_at = database_now(session)
+
+
+def _check_token(row: BackfillSlice | BackfillStudy, token: str) -> None:
+    if row.lease_token != token:
+        raise LeaseLost(f"row {row.id} of the backfill belongs to another process now")
 
 
 def check_step(state: str, to: SliceState | PullState) -> None:

@@ -1,12 +1,12 @@
 """Asks the archive for the studies of one slice after the other, and keeps what it names.
 
-One transaction holds an answer's studies and the end of its slice: killed before it, the slice is asked
-again, and a study that is known by its UID is not entered again.
+An answer's studies are entered a few at a time, so that no lock is held for long; the last transaction also
+ends the slice: killed before it, the slice is asked again, and a study with a known UID is not entered again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from random import Random
@@ -27,7 +27,15 @@ from agent.network.query_scu import ListedStudy, StudyList
 from agent.objects.films.routing.rules import router_of
 from agent.retrieve.backfill.archive import DatedArchive
 from agent.retrieve.backfill.candidates import judge_study
-from agent.retrieve.backfill.claims import Hold, SliceClaim, claim_slice, end_slice, postpone, row_of
+from agent.retrieve.backfill.claims import (
+    Hold,
+    SliceClaim,
+    check_slice,
+    claim_slice,
+    end_slice,
+    postpone,
+    row_of,
+)
 from agent.retrieve.backfill.slices import DateSlice, halves, looks_cut_off
 
 ACTOR = "backfill"
@@ -35,7 +43,8 @@ ACTOR = "backfill"
 CUT_OFF = "backfill-cut-off"
 # A refusal or a timeout of the same query so often means that its answer is too long.
 _DIVIDE_AFTER = 2
-_BATCH = 500
+# Rows of one transaction: on SQLite nobody else writes meanwhile.
+_BATCH = 200
 
 
 class Enumerator:
@@ -56,6 +65,13 @@ class Enumerator:
         claim = claim_slice(self._database, self._settings.backfill)
         if isinstance(claim, Hold):
             return claim
+        try:
+            return self._ask(claim)
+        except LeaseLost as error:
+            self._log.warning("answers_discarded", code=error.code)
+            return None
+
+    def _ask(self, claim: SliceClaim) -> ArchiveUnavailable | None:
         try:
             listed = self._source.list_studies(claim.dates)
         except ArchiveUnavailable as error:
@@ -91,36 +107,55 @@ class Enumerator:
         limit = self._settings.backfill.answer_limit
         parts = halves(claim.dates)
         cut_off = listed.cut_off or looks_cut_off(len(listed.studies), limit)
-        try:
-            if cut_off and parts is not None:
-                self._divide(claim, parts, listed)
-                return
-            with self._database.transaction() as session:
-                code = CUT_OFF if listed.cut_off or len(listed.studies) >= limit else None
-                row = end_slice(session, claim, SliceState.DONE, code=code)
-                row.answers = len(listed.studies)
-                self._enter(session, claim, listed)
-        except LeaseLost as error:
-            self._log.warning("answers_discarded", code=error.code)
+        if cut_off and parts is not None:
+            self._divide(claim, parts, listed)
+            return
+        last = self._enter_all_but_last(claim, listed)
+        with self._database.transaction() as session:
+            code = CUT_OFF if listed.cut_off or len(listed.studies) >= limit else None
+            row = end_slice(session, claim, SliceState.DONE, code=code)
+            row.answers = len(listed.studies)
+            self._enter_last(session, claim, listed, last)
 
     def _divide(self, claim: SliceClaim, parts: Iterable[DateSlice], listed: StudyList) -> None:
         """Replace a slice by its halves; what it gave is kept, because a study without a time is in none."""
+        last = self._enter_all_but_last(claim, listed)
         with self._database.transaction() as session:
             row = end_slice(session, claim, SliceState.DIVIDED)
             row.answers = len(listed.studies)
-            self._enter(session, claim, listed)
+            self._enter_last(session, claim, listed, last)
             session.add_all(row_of(part, row.updated_at) for part in parts)
 
-    def _enter(self, session: Session, claim: SliceClaim, listed: StudyList) -> None:
+    def _enter_all_but_last(self, claim: SliceClaim, listed: StudyList) -> list[ListedStudy]:
+        """Enter an answer's studies but the last batch; return that, for the transaction that ends the slice.
+
+        Raises:
+            LeaseLost: another process asks now, or a person has dropped the slice.
+        """
+        batches = _batches(_valid(listed.studies))
+        last = next(batches, [])
+        for batch in batches:
+            with self._database.transaction() as session:
+                check_slice(session, claim)
+                self._enter(session, claim, last)
+            last = batch
+        return last
+
+    def _enter(self, session: Session, claim: SliceClaim, studies: Sequence[ListedStudy]) -> datetime:
         now = database_now(session)
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        rows = (self._row(one, claim.slice_id, now) for one in _valid(listed.studies))
-        for batch in _batches(rows):
+        if studies:
             session.execute(
                 insert(BackfillStudy)
-                .values(batch)
+                .values([self._row(one, claim.slice_id, now) for one in studies])
                 .on_conflict_do_nothing(index_elements=["study_instance_uid"])
             )
+        return now
+
+    def _enter_last(
+        self, session: Session, claim: SliceClaim, listed: StudyList, last: Sequence[ListedStudy]
+    ) -> None:
+        now = self._enter(session, claim, last)
         archive = self._settings.archive
         details = {"query": "STUDY", "count": len(listed.studies)}
         address = "" if archive is None else archive.address
@@ -161,7 +196,7 @@ def _valid(studies: Iterable[ListedStudy]) -> Iterator[ListedStudy]:
             yield one
 
 
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    iterator = iter(rows)
+def _batches(studies: Iterable[ListedStudy]) -> Iterator[list[ListedStudy]]:
+    iterator = iter(studies)
     while batch := list(islice(iterator, _BATCH)):
         yield batch

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
@@ -31,6 +31,8 @@ from agent.retrieve.backfill.claims import Hold, PullClaim, claim_study, end_stu
 
 ACTOR = "backfill"
 NOT_RECEIVED = "backfill-not-received"
+# The study was sent to us, and its draft has failed for good: a person decides (`echo-agent retry`).
+JOB_DEAD = "backfill-job-dead"
 # So many studies that fail in a row have a common reason.
 _SYSTEMATIC = 5
 # Trouble of the archive or of this machine, which says nothing about the study.
@@ -71,8 +73,9 @@ class Puller:
 
     def _pull(self, claim: PullClaim) -> Trouble | None:
         uid = claim.study_instance_uid
-        if claim.attempts == 1 and self._is_here(uid):
-            self._end(claim, PullState.KNOWN)
+        newest = self._sent_to_us(uid) if claim.attempts == 1 else None
+        if newest is not None:
+            self._end(claim, PullState.KNOWN, JOB_DEAD if newest is JobState.DEAD else None)
             return None
         with self._source.opened() as archive:
             found = archive.series(uid)
@@ -94,13 +97,26 @@ class Puller:
         failpoint("backfill.after-row")
         return None
 
-    def _is_here(self, study_instance_uid: str) -> bool:
-        """Whether a study was sent to us to be drafted."""
-        sent = exists().where(
-            Study.study_instance_uid == study_instance_uid, Study.prior.is_(False), Job.study_id == Study.id
+    def _sent_to_us(self, study_instance_uid: str) -> JobState | None:
+        """Return the state of the newest job of a study that was sent to us to be drafted; None for no other.
+
+        A study of which an earlier plan retrieved a part has jobs in the lane `backfill` alone: its other
+        images are still to be retrieved.
+        """
+        sent = (
+            select(Job.state)
+            .join(Study, Study.id == Job.study_id)
+            .where(
+                Study.study_instance_uid == study_instance_uid,
+                Study.prior.is_(False),
+                Job.lane != Lane.BACKFILL.value,
+            )
+            .order_by(Job.revision.desc(), Job.id.desc())
+            .limit(1)
         )
         with self._database.reading() as session:
-            return bool(session.scalar(select(sent)))
+            state = session.scalar(sent)
+            return None if state is None else JobState(state)
 
     def _missing(self, series: Sequence[FoundSeries]) -> list[FoundSeries]:
         """Return the series of which the archive has more images than are here, or none is here."""
@@ -138,7 +154,7 @@ class Puller:
         )
 
     def _failed(self, claim: PullClaim, code: str) -> ArchiveUnavailable | None:
-        """Try a study again later; after the last attempt what has come of it is drafted.
+        """Try a study again later; after the last attempt what has come of it is drafted, as incomplete.
 
         When one study after another fails, the reason is not in the studies: an archive that does not know
         our AE title, a listener that does not run. They get further attempts, and the archive is left alone.

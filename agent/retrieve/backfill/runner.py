@@ -20,6 +20,7 @@ from agent.retrieve.backfill.pulling import Puller
 
 Step = Callable[[], Hold | AgentError | None]
 _AFTER_TROUBLE_S = 5.0
+_ENDS = ("done", "stopped")
 
 
 class Runner:
@@ -43,7 +44,8 @@ class Runner:
     def run(self, stop: threading.Event, *, follow: bool = False) -> None:
         """Work until everything is retrieved, a person stops it, or `stop` is set.
 
-        follow: wait for further plans instead of ending. What is being retrieved at a stop is finished.
+        follow: wait for further plans, or for the end of a stop, instead of ending. What is being retrieved
+        at a stop is finished.
         """
         threads = [threading.Thread(target=self._enumerate, args=(stop, follow), name="backfill-ask")]
         threads += [
@@ -60,12 +62,13 @@ class Runner:
         return {"asked": self._done["asked"], "pulled": self._done["pulled"], "waits_for": self._why}
 
     def _enumerate(self, stop: threading.Event, follow: bool) -> None:
-        self._loop(self._enumerator.step, stop, lambda hold: hold.why == "done" and not follow, "asked")
+        self._loop(self._enumerator.step, stop, lambda hold: hold.why in _ENDS and not follow, "asked")
         self._enumerated.set()
 
     def _pull(self, stop: threading.Event, follow: bool) -> None:
         def over(hold: Hold) -> bool:
-            return hold.why == "done" and self._enumerated.is_set() and not follow
+            done = hold.why == "done" and self._enumerated.is_set()
+            return (done or hold.why == "stopped") and not follow
 
         self._loop(self._puller.step, stop, over, "pulled")
 
@@ -87,7 +90,7 @@ class Runner:
                 continue
             if isinstance(outcome, Hold):
                 self._why = outcome.why
-                if outcome.why == "stopped" or over(outcome):
+                if over(outcome):
                     return
                 stop.wait(min(outcome.seconds, 1.0) if outcome.why == "done" else outcome.seconds)
                 continue

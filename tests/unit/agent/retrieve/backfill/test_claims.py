@@ -87,7 +87,8 @@ def test_nothing_is_retrieved_while_the_backlog_is_full(database: Database) -> N
     now = found(database, 1)
     with database.transaction() as session:
         for number, lane in enumerate(("backfill", "routine", "backfill")):
-            job = add_job(session, add_study(session, f"9.{number}", at=now), "QUEUED", at=now)
+            state = "GENERATING" if lane == "routine" else "QUEUED"
+            job = add_job(session, add_study(session, f"9.{number}", at=now), state, at=now)
             job.lane = lane
     assert why(claim_study(database, settings, now=now + timedelta(seconds=1))) == "full"
     with database.transaction() as session:
@@ -110,6 +111,31 @@ def test_nothing_is_asked_outside_the_window_or_after_a_stop(database: Database)
     )
     go(database)
     assert (why(claim_study(database, FAST, now=now)), why(claim_slice(database, FAST, now=now))) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("lane", "state", "due_in_s", "expected"),
+    [
+        ("stat", "QUEUED", 0, "others"),
+        ("routine", "QUEUED", 0, "others"),
+        ("routine", "QUEUED", 60, ""),
+        ("routine", "GENERATING", 0, ""),
+        ("stat", "RECEIVING", 0, ""),
+        ("shadow", "QUEUED", 0, ""),
+        ("backfill", "QUEUED", 0, ""),
+    ],
+)
+def test_nothing_is_asked_while_urgent_or_routine_jobs_wait_for_a_worker(
+    database: Database, lane: str, state: str, due_in_s: float, expected: str
+) -> None:
+    """Only a job that is due and that no worker has taken counts."""
+    now = found(database, 1) + timedelta(seconds=1)
+    with database.transaction() as session:
+        add_job(
+            session, add_study(session, "9.1", at=now), state, at=now + timedelta(seconds=due_in_s), lane=lane
+        )
+    assert why(claim_study(database, FAST, now=now)) == expected
+    assert why(claim_slice(database, FAST, now=now)) == expected
 
 
 def test_claim_of_a_killed_process_is_made_again_and_the_old_one_is_refused(database: Database) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import func, select
 
+from agent.database.backfill import BackfillStudy
 from agent.database.session import database_now
 from agent.database.states import JobState, Lane
 from agent.database.tables import Delivery, Document, Draft, Job, Listing
@@ -21,12 +22,14 @@ from agent.foundation.settings.kinds import DOCUMENTS
 from agent.foundation.settings.tree import BackfillSettings, DestinationSettings, Settings, WorkerSettings
 from agent.objects.header import read_stored
 from agent.queue.lanes import set_priority
+from agent.receive.complete_study import complete_due_studies
 from agent.reports.compose import algorithm_of
 from agent.reports.notice import Notices
 from agent.ris.ups.projection import Projection
 from agent.ris.ups.wording import Station
 from tests.support.films import file_bytes
 from tests.support.house import House, identity
+from tests.unit.agent.retrieve.backfill.test_claims import found
 
 Film = Callable[..., Dataset]
 # One of every kind, asking for all that it can ask for.
@@ -182,3 +185,31 @@ def test_old_study_waits_for_no_quiet_time_of_its_sender(house: House, film: Fil
     assert before is not None
     assert after is not None
     assert before <= after <= now + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("state", "attempts", "completed"),
+    [
+        ("PULLING", 1, []),
+        ("FOUND", 1, []),  # between two attempts
+        ("FOUND", 0, [False]),  # not asked for yet: a sender called it to the backfill
+        ("PULLED", 1, [False]),
+        ("DEAD", 5, [True]),
+        ("DROPPED", 1, [True]),
+    ],
+)
+def test_part_of_an_old_study_waits_for_the_rest_and_is_marked_when_none_comes(
+    house: House, film: Film, state: str, attempts: int, completed: list[bool]
+) -> None:
+    """It is drafted once its retrieval has ended; as incomplete where that was given up."""
+    settings = settings_with(deliver=False)
+    dataset = film(1)
+    job_id = receive(house, dataset)
+    found(house.database, 1)
+    with house.database.transaction() as session:
+        row = session.scalars(select(BackfillStudy)).one()
+        row.study_instance_uid, row.state, row.attempts = dataset.StudyInstanceUID, state, attempts
+        session.get_one(Job, job_id).due_at = database_now(session) - timedelta(seconds=1)
+    done = complete_due_studies(house.database, settings, house.store)
+    assert [one.state for one in done] == [JobState.QUEUED] * len(completed)
+    assert [house.job(one.job_id).incomplete for one in done] == completed

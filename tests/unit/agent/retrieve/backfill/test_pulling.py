@@ -18,9 +18,11 @@ from agent.database.tables import AuditEvent
 from agent.foundation.errors import AgentError, ArchiveRefused
 from agent.foundation.settings.tree import ArchiveSettings, BackfillSettings, Settings
 from agent.network.query_scu import FoundSeries, StudyList
+from agent.retrieve.backfill.planning import make_plan
 from agent.retrieve.backfill.pulling import Puller
 from agent.retrieve.backfill.slices import DateSlice
-from tests.unit.agent.retrieve.backfill.test_claims import found
+from tests.unit.agent.retrieve.backfill.test_claims import DAY, found
+from tests.unit.agent.rows import add_job, add_study
 
 ARCHIVE = ArchiveSettings(host="192.0.2.7", port=104, ae_title="PACS")
 CHEST = FoundSeries(series_instance_uid="1.2.3", modality="DX", instances=0)
@@ -149,3 +151,31 @@ def test_study_without_a_candidate_is_not_retrieved(database: Database, series: 
     assert archive.retrieved == []
     with database.reading() as session:
         assert session.scalars(select(BackfillSlice.state)).one() == "OPEN"
+
+
+@pytest.mark.parametrize(
+    ("job", "code"), [("DELIVERED", None), ("RECEIVING", None), ("DEAD", "backfill-job-dead")]
+)
+def test_study_that_was_sent_to_us_is_not_retrieved_and_a_dead_job_is_named(
+    database: Database, job: str, code: str | None
+) -> None:
+    """A study whose draft has failed for good is left to a person, and `backfill status` counts it."""
+    now = found(database, 1)
+    with database.transaction() as session:
+        add_job(session, add_study(session, "1.2.0", at=now), job, at=now)
+    archive = FakeArchive(contents=lambda uid: [LOST])
+    step(database, puller(database, archive))
+    assert (archive.retrieved, states(database)) == ([], [("KNOWN", code)])
+
+
+@pytest.mark.parametrize("job", ["RECEIVING", "DRAFTED", "DEAD"])
+def test_study_of_which_an_earlier_plan_retrieved_a_part_is_completed(database: Database, job: str) -> None:
+    """Planned again, its missing series are retrieved, whatever has become of the job of the first part."""
+    now = found(database, 1)
+    with database.transaction() as session:
+        add_job(session, add_study(session, "1.2.0", at=now), job, at=now, lane="backfill")
+        session.scalars(select(BackfillStudy)).one().state = "DEAD"
+    make_plan(database, BackfillSettings(), DAY, DAY, again=True)
+    archive = FakeArchive(contents=lambda uid: [LOST, CHEST])
+    step(database, puller(database, archive))
+    assert archive.retrieved == ["1.2.0"]
