@@ -17,6 +17,7 @@ Training in short (`S` samples, prompt `P`, response `R`):
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -58,7 +59,9 @@ class Backbone(nn.Module):
         network: a Hugging Face `config.json`, flat or nested. Without `initialise` the weights are
         whatever memory holds: they are about to be loaded.
         """
-        config = Qwen2_5_VLConfig(**network)
+        config = Qwen2_5_VLConfig(
+            **copy.deepcopy(dict(network))
+        )  # it writes into the objects that it is given
         config._attn_implementation = _ATTENTION  # eager would add boolean masks instead of applying them
         with nullcontext() if initialise else no_init_weights():
             module = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype)
@@ -237,7 +240,8 @@ def _grouped_attention(
 _ATTENTION = "echo_grouped_sdpa"
 # What transformers and torch raise for a configuration that no network can have: there is no common class.
 _UNBUILDABLE = (
-    ArithmeticError, AttributeError, LookupError, RuntimeError, StrictDataclassError, TypeError, ValueError,
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, StrictDataclassError,
+    TypeError, ValueError,
 )  # fmt: skip
 AttentionInterface.register(_ATTENTION, _grouped_attention)
 

@@ -20,7 +20,7 @@ def type_problems(values: Mapping[str, Any], types: Mapping[str, Any]) -> list[s
         try:
             TypeAdapter(types[name]).validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
-            problems.append(f"{name} is {_short(value)}: {error.errors()[0]['msg'].lower()}")
+            problems.append(f"{name} is {shortened(value)}: {error.errors()[0]['msg'].lower()}")
     return problems
 
 
@@ -29,8 +29,12 @@ def size_problems(sizes: Mapping[str, Any], tokens: Mapping[str, Any]) -> list[s
 
     sizes: by name as `config.json` has it, each a whole number of at least 1. tokens: ids, from 0.
     """
-    wrong = [f"{name} is {_short(value)}" for name, value in sizes.items() if not _whole(value, 1)]
-    wrong += [f"{name} is {_short(value)}" for name, value in tokens.items() if not _whole(value, 0)]
+    wrong = [
+        f"{name} is {shortened(value)}; it must be a whole number from {least} to {_LARGEST}"
+        for least, values in ((1, sizes), (0, tokens))
+        for name, value in values.items()
+        if not is_whole(value, least)
+    ]
     if wrong:
         return wrong
     wrong += [
@@ -60,10 +64,11 @@ def decoder_problems(network: Mapping[str, Any]) -> list[str]:
     rope = text.get("rope_parameters") or text.get("rope_scaling")
     rope = rope if isinstance(rope, Mapping) else {}
     sections, half = rope.get("mrope_section"), text["hidden_size"] // text["num_attention_heads"] // 2
-    known = sections if isinstance(sections, list) and all(_whole(one, 1) for one in sections) else []
+    known = sections if isinstance(sections, list) and all(is_whole(one, 1) for one in sections) else []
     if len(known) != 3 or sum(known) != half:
         problems.append(
-            f"rope_scaling.mrope_section is {_short(sections)}; it must be three sections of together {half}"
+            f"rope_scaling.mrope_section is {shortened(sections)}; "
+            f"it must be three sections of together {half}"
         )
     kind = rope.get("type", "mrope")
     if kind not in ("mrope", "default") and rope.get("rope_type", "default") == "default":
@@ -71,10 +76,12 @@ def decoder_problems(network: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _whole(value: object, least: int) -> bool:
+def is_whole(value: object, least: int) -> bool:
+    """Whether a JSON value is a whole number in the range that a size or a token can have."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _LARGEST
 
 
-def _short(value: object) -> str:
+def shortened(value: object) -> str:
+    """A value as a message shows it."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -25,7 +25,7 @@ from model.network.config import (
     SizePolicy,
     Stage,
 )
-from model.network.config_check import decoder_problems
+from model.network.config_relations import network_problems
 from model.network.inspection import CONFIG, SIDECAR, TOKENIZER
 from model.network.published_files import ImageBounds, image_bounds, remedy
 from model.network.tokenizer import MASK, TURN_END
@@ -104,7 +104,7 @@ def _read(directory: Path) -> tuple[dict[str, Any], Tokenizer, ImageBounds]:
         network = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
         shape = NetworkShape.of(network)
         bounds = image_bounds(directory, shape)
-        if problems := decoder_problems(network):
+        if problems := network_problems(network):
             raise ConfigError("; ".join(problems))
     except FileNotFoundError as error:
         raise InitError(f"{directory} has no {CONFIG}, so it is not a base{remedy(directory)}") from error

@@ -12,14 +12,21 @@ from typing import Any
 from model.errors import CheckpointError, ConfigError
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig, SizePolicy
-from model.network.config_check import decoder_problems
+from model.network.config_relations import network_problems
 from model.network.published_files import remedy
-from model.network.tokenizer import ReportTokenizer
+from model.network.stored_sizes import size_conflicts
+from model.network.tokenizer import ENDS, MASK, SPECIAL_TOKENS, VISION_END, VISION_START, ReportTokenizer
 from model.network.weights import FLOAT_TYPES, StoredWeights, scan_weights, weights_sha256
 
 CONFIG, SIDECAR, TOKENIZER = "config.json", "echo_config.json", "tokenizer.json"
 # The tensors that grow with the vocabulary.
 _VOCABULARY = ("model.language_model.embed_tokens.weight", "lm_head.weight")
+# Token ids of `config.json` by the tokenizer's names.
+_STATED = {
+    "vision_start_token_id": VISION_START,
+    "vision_end_token_id": VISION_END,
+    "video_token_id": "<|video_pad|>",
+}
 _SHOWN = 5  # names that a message lists before it says how many more there are
 
 
@@ -169,7 +176,7 @@ def _read_tokenizer(directory: Path, problems: list[str]) -> ReportTokenizer | N
 
 
 def _tensor_problems(config: ModelConfig, weights: StoredWeights, notes: list[str]) -> list[str]:
-    problems = [f"{CONFIG}: {problem}" for problem in decoder_problems(config.network)]
+    problems = [f"{CONFIG}: {problem}" for problem in network_problems(config.network)]
     try:
         expected = Backbone.tensor_shapes(config.network)
     except ConfigError as error:
@@ -181,22 +188,45 @@ def _tensor_problems(config: ModelConfig, weights: StoredWeights, notes: list[st
     ]
     if missing:
         problems.append(f"{len(missing)} tensors are missing: {_listed(missing)}")
+    problems += _head_problems(config, weights)
     if extra:
         problems.append(f"{len(extra)} tensors belong to no part of this network: {_listed(extra)}")
     foreign = [f"{name} ({tensor.kind})" for name, tensor in stored.items() if tensor.kind not in FLOAT_TYPES]
     if foreign:
         problems.append(f"{len(foreign)} tensors are not fp32, bf16 or fp16: {_listed(foreign)}")
-    wrong = []
+    wrong, shapes = [], {name: tensor.shape for name, tensor in stored.items()}
     for name, shape in expected.items():
         if name not in stored or stored[name].shape == tuple(shape):
             continue
         if _mask_token_is_added(config, name, stored[name].shape, shape):
             notes.append(f"{name} grows from {stored[name].shape[0]} to {shape[0]} rows for the mask token")
+            shapes[name] = tuple(shape)
         else:
             wrong.append(f"{name} is {list(stored[name].shape)}, not {list(shape)}")
     if wrong:
         problems.append(f"{len(wrong)} tensors have another size than config.json says: {_listed(wrong)}")
+    if missing or extra or wrong:
+        problems += [f"{CONFIG}: {conflict}" for conflict in size_conflicts(config.network, shapes)]
     return problems
+
+
+def _head_problems(config: ModelConfig, weights: StoredWeights) -> list[str]:
+    """Whether `tie_word_embeddings` says of the head what the weights say."""
+    embedding, head = _VOCABULARY
+    stored = weights.tensors
+    if embedding not in stored or weights.problems:
+        return []  # what is missing may lie in a file that could not be read
+    if not config.shape.tied:
+        absent = (
+            "tie_word_embeddings is False, but there is no lm_head.weight; it must be true for such weights"
+        )
+        return [] if head in stored else [absent]
+    if head in stored and not weights.equal(embedding, head):
+        return [
+            "tie_word_embeddings is True, but lm_head.weight differs from the embedding; it must be false "
+            "for such weights"
+        ]
+    return []
 
 
 def _mask_token_is_added(
@@ -211,20 +241,33 @@ def _mask_token_is_added(
 def _token_problems(config: ModelConfig, tokenizer: ReportTokenizer | None) -> list[str]:
     if tokenizer is None:
         return []
-    mask, image = config.mask_token_id, config.shape.image_token_id
-    word = tokenizer.decode([mask])
+    mask, end, image = config.mask_token_id, config.eos_token_id, config.shape.image_token_id
+    vocabulary = config.shape.vocab_size
+    word, last_word = tokenizer.decode([mask]), tokenizer.decode([end])
+    others = {tokenizer.special(token): token for token in SPECIAL_TOKENS if token not in (MASK, *ENDS)}
     checks = {
-        f"the tokenizer has {tokenizer.vocab_size} tokens, the network only {config.shape.vocab_size}": (
-            tokenizer.vocab_size <= config.shape.vocab_size
+        f"the tokenizer's largest id is {tokenizer.largest_id}; vocab_size {vocabulary} must be larger": (
+            tokenizer.largest_id < vocabulary
         ),
         f"mask_token_id is {mask}, but the tokenizer's mask token is {tokenizer.mask_id}": (
             tokenizer.mask_id in (None, mask)
         ),
         f"mask_token_id {mask} is a token of ordinary text: {word!r}": not word,
+        f"mask_token_id {mask} is the tokenizer's {others.get(mask)}; it must be a token of its own": (
+            tokenizer.mask_id is not None or mask not in others
+        ),
+        f"eos_token_id {end} is a token of ordinary text: {last_word!r}": not last_word,
+        f"eos_token_id {end} is the tokenizer's {others.get(end)}; it must be one of {', '.join(ENDS)}": (
+            end not in others
+        ),
         f"image_token_id is {image}, but the tokenizer's image token is {tokenizer.image_id}": (
             tokenizer.image_id == image
         ),
     }
+    for name, token in _STATED.items():
+        stated, known = config.network.get(name), tokenizer.find(token)
+        agrees = stated is None or known is None or stated == known
+        checks[f"{name} is {stated}, but the tokenizer's {token} is {known}"] = agrees
     return [problem for problem, holds in checks.items() if not holds]
 
 

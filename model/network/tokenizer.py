@@ -21,6 +21,7 @@ VISION_START = "<|vision_start|>"
 VISION_END = "<|vision_end|>"
 IMAGE_PAD = "<|image_pad|>"
 MASK = "<|mask|>"
+ENDS = (END_OF_TEXT, TURN_END)  # a report may end with either
 SPECIAL_TOKENS = (END_OF_TEXT, TURN_START, TURN_END, VISION_START, VISION_END, IMAGE_PAD, MASK)
 
 # Qwen's splitting into words: a word keeps the one space or sign in front of it, digits stand alone.
@@ -45,6 +46,8 @@ class ReportTokenizer:
         if missing:
             raise ConfigError(f"the tokenizer lacks {', '.join(missing)}; is it Qwen's?")
         self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
+        # A vocabulary may have gaps, so that its largest id says more than its size.
+        self.largest_id: int = max(tokenizer.get_vocab(with_added_tokens=True).values())
         self.pad_id = self.special(END_OF_TEXT)
         self.eos_id = self.special(TURN_END)
         self.image_id = self.special(IMAGE_PAD)
@@ -67,9 +70,14 @@ class ReportTokenizer:
 
     def special(self, token: str) -> int:
         """Id of a special token such as `TURN_START`."""
-        index: int | None = self._tokenizer.token_to_id(token)
+        index = self.find(token)
         if index is None:
             raise ConfigError(f"the tokenizer has no {token}")
+        return index
+
+    def find(self, token: str) -> int | None:
+        """Id of a token by its spelling; None where the vocabulary lacks it."""
+        index: int | None = self._tokenizer.token_to_id(token)
         return index
 
     def encode(self, text: str) -> list[int]:

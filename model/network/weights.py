@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_ROWS = 8192  # rows of a matrix in memory while two are compared
 FLOAT_TYPES = frozenset({"F32", "BF16", "F16"})
 
 # Published files name the decoder `model.layers...` and the tower `visual...`; transformers since 4.52
@@ -74,6 +75,19 @@ class StoredWeights:
         """The number of weights."""
         return sum(torch.Size(tensor.shape).numel() for tensor in self.tensors.values())
 
+    def equal(self, first: str, second: str) -> bool:
+        """Whether two matrices have the same rows, up to the length of the shorter; read in parts."""
+        a, b = self.tensors[first], self.tensors[second]
+        if a.shape[1:] != b.shape[1:]:
+            return False
+        with safe_open(a.file, framework="pt") as one, safe_open(b.file, framework="pt") as other:
+            left, right = one.get_slice(a.name), other.get_slice(b.name)
+            rows = min(a.shape[0], b.shape[0])
+            return all(
+                torch.equal(left[i : min(i + _ROWS, rows)].float(), right[i : min(i + _ROWS, rows)].float())
+                for i in range(0, rows, _ROWS)
+            )
+
     def read(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor with its canonical name, file by file, each in memory only while it is looked at."""
         for path in self.files:
@@ -86,11 +100,13 @@ class StoredWeights:
 def scan_weights(directory: Path) -> StoredWeights:
     """Reads the headers of a checkpoint's files. Problems never raise: see `problems`."""
     weights = StoredWeights()
-    weights.files = _weight_files(directory, weights.problems)
+    weights.files, places = _weight_files(directory, weights.problems)
     for path in weights.files:
         try:
             with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - a safetensors file is not a mapping
+                held = list(file.keys())
+                weights.problems += _lost(places, path.name, held)
+                for name in held:
                     part = file.get_slice(name)
                     canonical = canonical_name(name)
                     if canonical.endswith("rotary_emb.inv_freq"):
@@ -105,26 +121,37 @@ def scan_weights(directory: Path) -> StoredWeights:
     return weights
 
 
-def _weight_files(directory: Path, problems: list[str]) -> tuple[Path, ...]:
+def _lost(places: Mapping[str, str], file: str, held: Sequence[str]) -> list[str]:
+    """The problem of a file that lacks tensors which the index places in it."""
+    lost = sorted({name for name, place in places.items() if place == file} - set(held))
+    return (
+        [f"{INDEX} places {len(lost)} tensors in {file} that it lacks: {', '.join(lost[:5])}"] if lost else []
+    )
+
+
+def _weight_files(directory: Path, problems: list[str]) -> tuple[tuple[Path, ...], dict[str, str]]:
+    """The files that hold the weights, and what the index says of each tensor: the name of its file."""
     single, index = directory / WEIGHTS, directory / INDEX
     if single.is_file() and not index.is_file():
-        return (single,)
+        return (single,), {}
     if not index.is_file():
         problems.append(f"there is neither {WEIGHTS} nor {INDEX}")
-        return ()
+        return (), {}
     try:
-        names = sorted({str(name) for name in json.loads(index.read_text())["weight_map"].values()})
+        stated = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
     except (ValueError, KeyError, AttributeError, TypeError):
         problems.append(f"{INDEX} cannot be read: it must be a JSON object with a `weight_map`")
-        return ()
+        return (), {}
+    places = {str(tensor): str(file) for tensor, file in stated}
+    names = sorted(set(places.values()))
     outside = [name for name in names if Path(name).name != name]
     if outside:
         problems.append(f"{INDEX} names files of another folder: {', '.join(outside)}")
-        return ()
+        return (), {}
     missing = [name for name in names if not (directory / name).is_file()]
     if missing:
         problems.append(f"of {len(names)} weight files {len(missing)} are missing: {', '.join(missing)}")
-    return tuple(directory / name for name in names if name not in missing)
+    return tuple(directory / name for name in names if name not in missing), places
 
 
 def weights_sha256(files: tuple[Path, ...]) -> str:

@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     ),
     "sliding windows": (put("config.json", "use_sliding_window", value=True), "sliding-window attention"),
     "pointers of Git LFS": (lfs_pointers, "Git LFS pointers; fetch the files (git lfs pull)"),
-    "epsilon as text": (put("config.json", "rms_norm_eps", value="x"), "no network that can be built"),
+    "epsilon as text": (put("config.json", "rms_norm_eps", value="x"), "rms_norm_eps is 'x'; it must be"),
     "block size as text": (put("echo_config.json", "block_size", value="8"), "block_size is '8'"),
     "no instruction": (put("echo_config.json", "instructions", value=None), "instructions is None"),
     "numbers as texts": (put("echo_config.json", "instructions", "en", value=7), "instructions is"),
