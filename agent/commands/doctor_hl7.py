@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import ssl
 from datetime import timedelta
 
 from sqlalchemy import func, select
 
 from agent.database.orders import Hl7Message
 from agent.database.session import Database, database_now
-from agent.foundation.errors import AgentError
+from agent.foundation.errors import SettingsError
 from agent.foundation.settings.base import is_loopback
 from agent.foundation.settings.tree import DestinationSettings, Hl7Settings
+from agent.network.scu import ConnectionLost
 
 # A receiver that says nothing for this long (s) to the start of a frame waits for its end, as it should.
 _SILENCE_S = 1.0
@@ -63,22 +63,28 @@ def receiver_found(destination: DestinationSettings, within_s: float) -> Found:
 
     It is sent the start of a frame that never ends, which is not a message. A receiver keeps silent then.
     """
-    from agent.network.port_probe import HL7_OPENING, PortState, probe_port
-    from agent.network.tcp_client import reachable
+    from agent.network.port_probe import HL7_OPENING, PortState, probe_connection, probe_port
+    from agent.network.tcp_client import connect
 
-    timeout_s, secured = min(destination.timeout_s, within_s), destination.tls is not None
-    trouble: Found | None = None
-    try:
-        reachable(destination.model_copy(update={"timeout_s": timeout_s}))
-    except AgentError as error:
-        trouble = str(error), "check host, port and `tls`; the receiver must allow this address"
-        if secured and isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            return trouble
-    state = probe_port(
-        destination.host, destination.port, HL7_OPENING, timeout_s=min(timeout_s, _SILENCE_S), tls=secured
-    )
+    timeout_s = min(destination.timeout_s, within_s)
+    silence_s = min(timeout_s, _SILENCE_S)
+    if destination.tls is None:
+        state = probe_port(destination.host, destination.port, HL7_OPENING, timeout_s=silence_s)
+    else:
+        try:
+            with connect(destination.model_copy(update={"timeout_s": timeout_s})) as connection:
+                state = probe_connection(connection, HL7_OPENING, silence_s)
+        except ConnectionLost as error:
+            found, _, cure = str(error).rpartition(": ")
+            return found, cure
+        except SettingsError as error:
+            return str(error), "correct `tls` of this destination"
+        if state in (PortState.TLS, PortState.CLOSED, PortState.RESET):
+            # With TLS 1.3 a certificate is refused after the handshake.
+            return (
+                "the receiver ends the connection after the TLS handshake",
+                "check that it accepts our `tls.certificate` and this address; its log says more",
+            )
     if state not in (PortState.SILENT, PortState.HL7):
-        return trouble if trouble and state is PortState.TLS else (state.words, state.remedy)
-    if trouble is not None:
-        return trouble
+        return state.words, state.remedy
     return f"{destination.place} accepts connections{' over TLS' if destination.tls else ''}", ""

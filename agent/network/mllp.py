@@ -46,6 +46,7 @@ class MllpConnection:
         self._timeout_s = timeout_s
         self._reader = FrameReader(_LONGEST_ANSWER)
         self._answers: list[bytes] = []
+        self._other_answer = self._committed = False
 
     def store(self, document: Sendable) -> str | None:
         """Send one message; return None once it is accepted.
@@ -65,8 +66,30 @@ class MllpConnection:
                 answer = self._next_answer(message.control_id, deadline)
                 if self._is_enough(answer, message):
                     return None
-        except (OSError, ssl.SSLError) as error:
-            raise ConnectionLost("no acknowledgement in time, or the connection broke") from error
+        except TimeoutError as error:
+            raise ConnectionLost(self._silence()) from error
+        except ssl.SSLError as error:
+            # With TLS 1.3 a certificate is refused after the handshake.
+            raise ConnectionLost(
+                "the receiver ended TLS: check that it accepts our `tls.certificate`"
+            ) from error
+        except OSError as error:
+            raise ConnectionLost(
+                "the connection broke before the acknowledgement: see the receiver's log; it may want TLS"
+            ) from error
+
+    def _silence(self) -> str:
+        """Return what came instead of the acknowledgement in time."""
+        if self._other_answer:
+            return "no acknowledgement in time; what came was none of this message (MSA-2 is not its MSH-10)"
+        if self._reader.begun:
+            return "no acknowledgement in time; what came is no HL7 message in a frame (MLLP): check `port`"
+        if self._committed:
+            return (
+                "the receiver committed (CA), and the application's answer did not come in time: check it, "
+                "or set `hl7.acknowledgement: commit`"
+            )
+        return "no acknowledgement in time: see the receiver's log"
 
     def _is_enough(self, answer: Acknowledgement, message: Message) -> bool:
         """Judge an answer; return False if the application's answer is still to come."""
@@ -78,14 +101,15 @@ class MllpConnection:
         if answer.code in _AGAIN:
             raise DeliveryFailed(f"the receiver answered {said}")
         # A receiver that only commits has stored it, even if an AA was expected.
-        return answer.code is AcknowledgmentCode.ACCEPTED or self._wanted != "enhanced"
+        self._committed = answer.code is AcknowledgmentCode.COMMITTED
+        return not self._committed or self._wanted != "enhanced"
 
     def _next_answer(self, control_id: str, deadline: float) -> Acknowledgement:
         while True:
             while not self._answers:
                 left = deadline - monotonic()
                 if left <= 0:
-                    raise ConnectionLost("no acknowledgement in time")
+                    raise ConnectionLost(self._silence())
                 self._connection.settimeout(left)
                 data = self._connection.recv(65536)
                 if not data:
@@ -97,6 +121,7 @@ class MllpConnection:
             answer = self._read(self._answers.pop(0))
             if answer is not None and answer.control_id == control_id:
                 return answer
+            self._other_answer = True
 
     def _read(self, content: bytes) -> Acknowledgement | None:
         try:

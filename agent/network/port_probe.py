@@ -115,22 +115,33 @@ def probe_port(
     except OSError:
         return PortState.UNREACHABLE
     with connection:
+        if not tls:
+            return probe_connection(connection, opening, timeout_s)
         try:
-            if not tls:
-                return _answered(connection, opening, timeout_s)
             with _context(verified).wrap_socket(connection, server_hostname=host) as secured:
-                return _answered(secured, opening, timeout_s)
-        except ssl.SSLCertVerificationError:
-            return PortState.UNTRUSTED
-        except ssl.SSLEOFError:
-            return PortState.CLOSED
-        except ssl.SSLError as error:
-            # An alert is an answer in TLS: most often a server that wants our certificate.
-            return PortState.TLS if "ALERT" in (error.reason or "") else PortState.PLAIN
-        except TimeoutError:
-            return PortState.SILENT
-        except OSError:
-            return PortState.RESET
+                return probe_connection(secured, opening, timeout_s)
+        except OSError as error:
+            return _state_after(error)
+
+
+def probe_connection(connection: socket.socket, opening: bytes, timeout_s: float) -> PortState:
+    """Send the first bytes of a protocol over an open connection, and return what answered."""
+    try:
+        connection.sendall(opening)
+        return _speaker(_first_bytes(connection, time.monotonic() + timeout_s))
+    except OSError as error:
+        return _state_after(error)
+
+
+def _state_after(error: OSError) -> PortState:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return PortState.UNTRUSTED
+    if isinstance(error, ssl.SSLEOFError):
+        return PortState.CLOSED
+    if isinstance(error, ssl.SSLError):
+        # An alert is an answer in TLS: most often a server that wants our certificate.
+        return PortState.TLS if "ALERT" in (error.reason or "") else PortState.PLAIN
+    return PortState.SILENT if isinstance(error, TimeoutError) else PortState.RESET
 
 
 def _context(verified: bool) -> ssl.SSLContext:
@@ -147,11 +158,6 @@ def _context(verified: bool) -> ssl.SSLContext:
         folder = os.path.isdir(bundle)
         context.load_verify_locations(None if folder else bundle, bundle if folder else None)
     return context
-
-
-def _answered(connection: socket.socket, opening: bytes, timeout_s: float) -> PortState:
-    connection.sendall(opening)
-    return _speaker(_first_bytes(connection, time.monotonic() + timeout_s))
 
 
 def _speaker(first: bytes) -> PortState:

@@ -16,7 +16,7 @@ from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError, DeliveryFailed
 from agent.foundation.settings.tree import DestinationSettings
 from agent.network.store_scu import echo
-from agent.network.tcp_client import reachable as open_and_close
+from agent.network.tcp_client import connect
 from agent.operations.status import ProbeAnswer
 
 EVERY_S = 60.0
@@ -38,7 +38,7 @@ def ask(destination: DestinationSettings) -> None:
         echo(hurried)
         return
     if destination.kind == "hl7":
-        open_and_close(hurried)
+        connect(hurried).close()
         return
     if destination.kind == "fhir":
         from agent.network.fhir_client import open_fhir

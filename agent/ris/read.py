@@ -150,7 +150,7 @@ def _moves(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
             raise MessageRefused("MRG names no patient by an identifier of the kind that PID has")
         if not same_patient(earlier, patient_in(pid, settings)):
             doubtful.append(earlier)
-    reason = "accounts, visits and identifiers of a patient were moved; no study of the patient is here"
+    reason = "no study is here of the patient from whom something was moved"
     if message.type == "ADT^A43" and not doubtful:
         # The identifier stays and is another person's now, whose attributes PID states.
         return tuple(PatientUpdate(patient=patient_in(pid, settings)) for pid, _ in _pairs(message))

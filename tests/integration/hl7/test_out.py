@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from agent.commands.doctor_hl7 import receiver_found
 from agent.foundation.errors import AgentError, DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
 from agent.messages.hl7.parse import parse
 from agent.network.mllp import open_mllp
 from agent.network.scu import ConnectionLost
-from agent.network.tcp_client import reachable
+from agent.network.tcp_client import connect
 from tests.integration.delivery.certificates import Certificates
 from tests.support.hl7_messages import hl7, msh
 from tests.support.mllp import receiving
@@ -98,6 +99,43 @@ def test_error_keeps_the_receivers_words_without_the_patient() -> None:
     assert str(found) == "the receiver answered AE: no order for … … in RIS"
 
 
+@pytest.mark.parametrize(
+    ("answer", "mode", "words"),
+    [
+        (acks(), "original", "see the receiver's log"),
+        (acks("AA", control_id="OTHER"), "original", "MSA-2 is not its MSH-10"),
+        (acks("CA"), "enhanced", "`hl7.acknowledgement: commit`"),
+    ],
+)
+def test_missing_acknowledgement_is_told_apart_by_what_came(answer: Any, mode: str, words: str) -> None:
+    """Nothing, an answer to another message, or the commit alone; the same bytes are sent again."""
+    error, _got = send(answer, mode=mode, timeout_s=0.5)
+    assert (type(error), error.retryable, words in str(error)) == (ConnectionLost, True, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "authority", "theirs", "words"),
+    [
+        ("agent", "ca", "pacs", ("accepts connections over TLS", "")),
+        ("agent", "other-ca", "pacs", ("certificate is not trusted", "`tls.authorities`")),
+        ("agent", "ca", "elsewhere", ("for another name", "`tls.server_name`")),
+        ("stranger", "ca", "pacs", ("after the TLS handshake", "`tls.certificate`")),
+        (None, "ca", "pacs", ("after the TLS handshake", "`tls.certificate`")),
+    ],
+)
+def test_doctor_names_the_fault_of_tls_and_what_to_do(
+    certificates: Certificates, name: str | None, authority: str, theirs: str, words: Any
+) -> None:
+    """A receiver that demands our certificate is right if it gets it."""
+    ours = certificates.ours(name, authority=authority)
+    with receiving(acks("AA"), certificates.theirs(theirs)) as receiver:
+        destination = DestinationSettings(
+            name="ris", kind="hl7", host="127.0.0.1", port=receiver.port, tls=ours
+        )
+        found = receiver_found(destination, 30)
+    assert [words[n] in found[n] for n in (0, 1)] == [True, True], found
+
+
 def test_answer_to_another_message_does_not_count() -> None:
     """A late answer to an earlier message is passed over."""
 
@@ -112,8 +150,8 @@ def test_receiver_that_is_not_there_is_tried_again() -> None:
     with receiving(acks("AA")) as receiver:
         port = receiver.port
     destination = DestinationSettings(name="ris", kind="hl7", host="127.0.0.1", port=port, timeout_s=1)
-    with pytest.raises(ConnectionLost):
-        reachable(destination)
+    with pytest.raises(ConnectionLost, match="nothing listens at this port"):
+        connect(destination)
 
 
 def test_tls_shows_our_certificate_and_demands_a_trusted_one(certificates: Certificates) -> None:
@@ -124,4 +162,5 @@ def test_tls_shows_our_certificate_and_demands_a_trusted_one(certificates: Certi
         acks("AA"), tls=certificates.ours(authority="other-ca"), context=certificates.theirs()
     )
     assert (type(refused), got) == (ConnectionLost, [])
+    assert "certificate is not trusted" in str(refused)
     assert parse(Document().content).control_id == "ID1"
