@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
+from starlette.routing import Route
 
 from agent.foundation.settings.tree import OidcSettings
 from agent.web.accounts import Role, add_user
+from agent.web.app import create_app
+from agent.web.limits import STREAM
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
 from tests.support.worklist import receive_film, write_draft
 
@@ -163,12 +167,54 @@ def test_markup_in_a_name_is_read_and_not_run(reading: Reading) -> None:
     assert page.evaluate("typeof window.run") == "undefined"
 
 
+# An address of each page; the page of one disagreement is looked at in test_shadow.py.
+PAGES = {
+    "/": ("/", "/?show=verified", "/?q=nobody"),
+    "/studies/{study_id:int}": ("/studies/2",),
+    "/statistics": ("/statistics",),
+    "/audit": ("/audit",),
+    "/shadow": ("/shadow",),
+    "/shadow/disagreements": ("/shadow/disagreements",),
+    "/shadow/disagreements/{comparison_id:int}": (),
+    "/sign-in": ("/sign-in",),
+}
+# What scripts fetch: a part of a page, JSON, or an image.
+PARTS = {
+    STREAM,
+    "/session",
+    "/studies/{study_id:int}/state",
+    "/studies/{study_id:int}/claim",
+    "/studies/{study_id:int}/compare",
+    "/studies/{study_id:int}/films/{instance_id:int}",
+}
+
+
+def test_every_page_is_looked_at(site: Site) -> None:
+    """A new page is a new address that axe-core opens."""
+    app = create_app(site.settings, site.database, site.store)
+    routes = [one for one in app.routes if isinstance(one, Route) and "GET" in (one.methods or ())]
+    assert {one.path for one in routes} == PAGES.keys() | PARTS
+
+
+def test_nothing_bars_a_reader_on_a_small_screen(browser: Browser, site: Site) -> None:
+    """axe-core finds nothing on a phone, or on a tablet in portrait."""
+    found = {}
+    for width, height in ((375, 812), (820, 1180)):
+        one = open_page(browser, site.url, viewport={"width": width, "height": height}, has_touch=True)
+        found[width, "/"] = one.barriers()
+        one.page.goto(f"{site.url}/studies/2")
+        one.page.locator("canvas[data-ready=yes]").first.wait_for()
+        found[width, "study"] = one.barriers()
+        one.page.context.close()
+    assert {place: barriers for place, barriers in found.items() if barriers} == {}
+
+
 def test_nothing_bars_a_reader_who_cannot_see_or_sits_in_the_dark(reading: Reading, site: Site) -> None:
     """axe-core finds nothing on any page, dark and light: names, roles, order, contrast."""
     page = reading.page
     found = {}
     for theme in ("dark", "light"):
-        for address in ("/", "/?show=verified", "/studies/2", "/statistics", "/audit", "/sign-in"):
+        for address in itertools.chain.from_iterable(PAGES.values()):
             page.goto(f"{site.url}{address}")
             if page.get_attribute("html", "data-theme") != theme:
                 page.click("#theme")
