@@ -19,7 +19,7 @@ from agent.foundation.errors import DatabaseUnavailable
 from agent.web.claims import all_holders
 from agent.web.findings import Line, chips
 from agent.web.places import CRITICAL_BELOW
-from agent.web.query import FLAGS, findings, query_of
+from agent.web.query import FLAGS, findings, number_of, query_of
 from agent.web.site import Site, aside, page, person_of, site_of
 from agent.web.statistics import read_statistics
 from agent.web.worklist import Page, Row, read_page
@@ -58,13 +58,17 @@ async def live(request: Request) -> Response:
     """Server-sent events: `changed` when the list may look different, `critical` for a new critical draft.
 
     `ready` begins the stream. Its data, and that of `changed`, is the mark that the rows carry too: a list
-    with the same mark is up to date.
+    with the same mark is up to date. `?seen=N` asks for `critical` at once if there is a critical draft that
+    is newer than draft N, the newest one that this browser has heard of.
     """
     return EventSourceResponse(_changes(site_of(request), request), ping=15)
 
 
 async def _changes(site: Site, request: Request) -> AsyncIterator[dict[str, Any]]:
     last = await aside(_latest, site)
+    seen = number_of(request.query_params.get("seen", ""))
+    if 0 < seen < last.draft and await aside(_is_critical, site, seen):
+        yield {"event": "critical", "data": str(last.draft)}
     yield {"event": "ready", "data": last.mark}
     while not await request.is_disconnected():
         await asyncio.sleep(LIVE_EVERY_S)

@@ -23,7 +23,7 @@ from agent.web.compare import compare
 from agent.web.films import FULL_PX, SCREEN_PX, EncodedFilm
 from agent.web.findings import table_of
 from agent.web.places import Neighbours, is_listed, read_neighbours
-from agent.web.query import Query, query_of
+from agent.web.query import Query, number_of, query_of
 from agent.web.site import aside, form_of, page, person_of, row_of, site_of
 from agent.web.study import StudyView, find_film, read_revisions, read_study_page
 from agent.web.text_templates import opposed
@@ -87,7 +87,7 @@ def _neighbours(request: Request, study_id: int, query: Query) -> Neighbours:
     database, near = site_of(request).database, request.query_params.get("near", "")
     if near and not is_listed(database, study_id, query):
         before, _, after = near.partition(".")
-        return Neighbours(previous=_number(before) or None, next=_number(after) or None)
+        return Neighbours(previous=number_of(before) or None, next=number_of(after) or None)
     return read_neighbours(database, study_id, query)
 
 
@@ -104,7 +104,7 @@ async def template_check(request: Request) -> Response:
     """The findings that a text template would contradict or reverse: asked for before it is inserted."""
     fields = await form_of(request)
     templates = site_of(request).settings.web.templates
-    number = _number(fields.get("template", ""))
+    number = number_of(fields.get("template", ""))
     if number >= len(templates):
         raise NotFound("there is no such text template: reload the page")
     chosen = templates[number]
@@ -117,7 +117,7 @@ async def template_check(request: Request) -> Response:
 async def comparison(request: Request) -> Response:
     """Two revisions of a study, word by word."""
     site, study_id = site_of(request), row_of(request, "study_id")
-    chosen = [_number(request.query_params.get(name, "")) for name in ("before", "after")]
+    chosen = [number_of(request.query_params.get(name, "")) for name in ("before", "after")]
     before, after = await aside(read_revisions, site.database, study_id, *chosen)
     await aside(audit.record_action, site.database, person_of(request).actor, "view", study_id=study_id)
     sections = await aside(
@@ -172,8 +172,8 @@ async def judge(request: Request) -> Response:
         return await _again(request, study_id, 409, f"Not done: {standing.name} is reading this study.", kept)
     decision = verdict.SignOffDecision(
         study_id=study_id,
-        draft_id=_number(fields.get("draft", "")),
-        revision=_number(fields.get("revision", "")),
+        draft_id=number_of(fields.get("draft", "")),
+        revision=number_of(fields.get("revision", "")),
         report=None if fields.get("verdict") == "reject" else report,
         reason=fields.get("reason", ""),
     )
@@ -203,7 +203,3 @@ async def _again(
 ) -> Response:
     view = await aside(read_study_page, site_of(request).database, study_id)
     return await _study_page(request, view, status=status, message=message, **kept)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0

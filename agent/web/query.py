@@ -115,6 +115,11 @@ def query_of(values: Mapping[str, str]) -> Query:
     )
 
 
+def number_of(text: str) -> int:
+    """Return a row's number from a form or URL; 0, which no row has, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
+
+
 def findings() -> Sequence[tuple[str, str]]:
     """Return the findings that can be filtered by, with their names, in alphabetical order."""
     concepts = load_vocabulary().concepts

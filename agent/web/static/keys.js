@@ -27,7 +27,8 @@ const typing = (target) => target.matches?.("input, select, textarea");
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  if (event.key === "Escape" && typing(event.target)) { event.target.blur(); return; }
+  // Esc leaves a field and does not empty it, which it would do to a search.
+  if (event.key === "Escape" && typing(event.target)) { event.preventDefault(); event.target.blur(); return; }
   if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
   if (["Shift", "Control", "Alt", "AltGraph", "Meta"].includes(event.key)) return;
   const pressed = pending ? `${pending} ${event.key}` : event.key;

@@ -127,6 +127,8 @@ list.addEventListener("click", (event) => {
     return;
   }
   if (head && plainClick) { event.preventDefault(); order(head.dataset.order, head.dataset.reverse); return; }
+  // The second click of a double click would open the row that has taken the place of "Show more" or of a chip.
+  if (event.detail > 1) { event.preventDefault(); return; }
   const more = event.target.closest("tr.more button");
   if (more) { if (!running || polling) show(0, { further: more.dataset.more }); return; }
   const one = event.target.closest("tr.study");

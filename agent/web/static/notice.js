@@ -1,5 +1,5 @@
 /* A notice of the browser when a critical draft arrives, for who asked for it. It names no patient. */
-const STORE = "echo-notice", AGAIN_MS = 10000;
+const STORE = "echo-notice", SEEN = "echo-notice-seen", AGAIN_MS = 10000;
 const button = document.getElementById("notice");
 const wanted = () => localStorage.getItem(STORE) === "yes" && window.Notification?.permission === "granted";
 let source = null;
@@ -9,10 +9,15 @@ function show() {
   notice.addEventListener("click", () => { window.focus(); notice.close(); });
   document.getElementById("critical-news").hidden = false;
 }
+/* The newest draft that a stream has told of: what arrives while a page gives way to the next one, or while the
+   server does not answer, is told by the next stream. */
+function seen(event) { localStorage.setItem(SEEN, parseInt(event.data, 10)); }
 /* A stream that the server ended, as it does with the session, is opened again: notices must not stop silently. */
 function open() {
-  source = new EventSource("/live");
+  const last = localStorage.getItem(SEEN);
+  source = new EventSource(last ? `/live?seen=${last}` : "/live");
   source.addEventListener("critical", show);
+  for (const kind of ["critical", "ready", "changed"]) source.addEventListener(kind, seen);
   source.addEventListener("error", () => {
     if (source?.readyState === EventSource.CLOSED) setTimeout(() => { if (source) open(); }, AGAIN_MS);
   });
@@ -33,6 +38,7 @@ if (button && window.Notification) {
   button.addEventListener("click", async () => {
     const off = wanted();
     localStorage.setItem(STORE, off ? "no" : "yes");
+    localStorage.removeItem(SEEN);
     if (!off && Notification.permission !== "granted") await Notification.requestPermission();
     listen();
   });

@@ -119,6 +119,6 @@ document.addEventListener("htmx:responseError", async (event) => {
   const { xhr, requestConfig } = event.detail;
   if ((xhr.status !== 401 && xhr.status !== 403) || requestConfig.headers["X-Again"]) return;
   await fresh();
-  const { verb, path, elt, target } = requestConfig;
-  htmx.ajax(verb.toUpperCase(), path, { source: elt, target, headers: { "X-Again": "yes" } });
+  const { verb, path, elt } = requestConfig;
+  htmx.ajax(verb.toUpperCase(), path, { source: elt, headers: { "X-Again": "yes" } });
 });

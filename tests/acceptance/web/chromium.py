@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.support.waiting import wait_for
+
+from .slow import slow_machine
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -67,7 +69,8 @@ class Reading:
         """Return what axe-core finds on the page as it is: WCAG 2.2 A and AA, and its best practices."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
         found = self.page.evaluate("axe.run({resultTypes: ['violations']})")
-        assert len(found["passes"]) > 10, "axe-core looked at next to nothing"
+        seen = len(found["passes"])
+        assert seen > 10, f"axe-core saw {seen} rules kept on {self.page.url}: {self.page.content()[:1000]}"
         return [
             f"{one['id']}: {node['target']} {node['failureSummary']}"
             for one in found["violations"]
@@ -84,6 +87,36 @@ def becomes(read: Callable[[], object], expected: object) -> None:
     )
 
 
+def hold(page: Page, address: str | Callable[[str], bool]) -> Callable[[], None]:
+    """Hold the requests to an address back, as a slow network does, until the returned function is called."""
+    held: list[Route] = []
+    released = False
+
+    def handle(route: Route) -> None:
+        if released:
+            route.continue_()
+        else:
+            held.append(route)
+
+    def release() -> None:
+        nonlocal released
+        released = True
+        for route in held:
+            route.continue_()
+
+    page.route(address, handle)
+    return release
+
+
+def press_in_turn(page: Page, keys: str) -> None:
+    """Press keys that belong together, however slow the machine: the page waits 1.5 s for the second one."""
+    page.evaluate(
+        """(keys) => { for (const key of keys) (document.activeElement ?? document.body).dispatchEvent(
+            new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true })); }""",
+        keys,
+    )
+
+
 def settle(page: Page) -> None:
     """Wait until the browser has handled its input and drawn, which it does frame by frame: before a check
     that something has not happened."""
@@ -97,9 +130,11 @@ def study_open(page: Page) -> None:
     page.wait_for_load_state()
 
 
-def open_page(browser: Browser, url: str, **context: Any) -> Reading:
-    """Open a page in a context of its own, as of somebody who has never been here."""
-    page = browser.new_context(**({"viewport": SIZE} | context)).new_page()
+def open_page(browser: Browser, url: str, address: str = "", **context: Any) -> Reading:
+    """Open a page of a site in a context of its own, as of somebody who has never been here."""
+    made = browser.new_context(**({"viewport": SIZE} | context))
+    slow_machine(made)
+    page = made.new_page()
     page.set_default_timeout(PATIENCE_MS)
     one = Reading(page=page, url=url)
     page.on("console", lambda said: one.complaints.append(said.text) if said.type == "error" else None)
@@ -108,5 +143,7 @@ def open_page(browser: Browser, url: str, **context: Any) -> Reading:
         "request",
         lambda asked: None if asked.url.startswith((url, "data:")) else one.elsewhere.append(asked.url),
     )
-    page.goto(url)
+    answer = page.goto(url + address)
+    assert answer is not None
+    assert answer.ok, f"status {answer.status} of {answer.url}"
     return one

@@ -17,6 +17,8 @@ from agent.objects.store import InstanceStore
 from agent.web.app import create_app, serve
 from tests.support.worklist import receive_film, write_draft
 
+from .slow import slow_network
+
 PASSWORD = "correct horse battery"
 
 
@@ -48,6 +50,7 @@ def serving(folder: Path, **web: Any) -> Iterator[Site]:
     store = InstanceStore(folder / "instances", 0)
     stop, started = threading.Event(), threading.Event()
     app = create_app(settings, database, store)
+    slow_network(app)
     thread = threading.Thread(target=serve, args=(app, settings, stop, started), name="site")
     thread.start()
     assert started.wait(60)

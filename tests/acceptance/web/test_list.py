@@ -1,4 +1,4 @@
-"""The list in a real Chromium: address, heads, compact rows, claims, notices, keys, and what comes next."""
+"""The list in a real Chromium: address, heads, compact rows, claims, and what comes next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from benchmarks.worklist_fill import fill
 from tests.support.waiting import wait_for
 
-from .chromium import Reading, becomes, open_page, settle, study_open
+from .chromium import Reading, becomes, hold, open_page, press_in_turn, settle, study_open
 from .site import Site, serving
 
 CLEAR = ("The lungs are clear.",)
@@ -99,16 +99,13 @@ def test_forward_right_after_back_shows_what_it_leads_to(reading: Reading) -> No
     page.locator("tr.study th a", has_text="BEA").click()
     shown(page, "BEA")
     study = page.url
-    held: list[Route] = []
-    page.route("**/static/list.js", lambda one: held.append(one))
+    release = hold(page, "**/static/list.js")
     with page.expect_request("**/static/list.js"):
         travel(page, -2)
     page.locator("th[aria-sort]:has-text('Urgency')").wait_for()
     travel(page, 1)
     page.wait_for_url("**/?order=patient*", wait_until="commit")
-    for one in held:
-        one.continue_()
-    page.unroute("**/static/list.js")
+    release()
     page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
     becomes(lambda: patients(page)[:4], list(NAMES))
     expect(page.locator("select[name=order]")).to_have_value("patient")
@@ -123,10 +120,10 @@ def test_next_and_previous_follow_the_list(reading: Reading, site: Site) -> None
     page.click("tr.study th a >> text=BEA")
     shown(page, "BEA")
     for keys, name in (("gn", "CAY"), ("gp", "BEA"), ("gp", "ADA")):
-        page.keyboard.type(keys)
+        press_in_turn(page, keys)
         shown(page, name)
     expect(page.locator("a[rel=prev]")).to_have_count(0)
-    page.keyboard.type("gn")
+    press_in_turn(page, "gn")
     shown(page, "BEA")
     page.fill("input[name=observer]", "Roe^Rod")
     page.click("#accept")
@@ -135,7 +132,7 @@ def test_next_and_previous_follow_the_list(reading: Reading, site: Site) -> None
     page.click("a[rel=next]")
     shown(page, "CAY")
     expect(page).to_have_url(re.compile("order=patient"))
-    page.keyboard.type("gl")
+    press_in_turn(page, "gl")
     page.locator("tr.study.chosen:has-text('CAY')").wait_for()
     becomes(lambda: "BEA" in patients(page), False)
     page.goto(f"{site.url}/?show=verified")
@@ -195,85 +192,26 @@ def test_claim_is_seen_on_the_list_and_taken_over_only_when_asked(
     page.fill("#text-impression", CLEAR[0])
 
 
-def test_critical_draft_is_notified_without_a_patient(browser: Browser, site: Site) -> None:
-    """The browser's notice says that there is one, also while another page is shown; never who it is."""
-    one = open_page(browser, f"{site.url}/sign-in", permissions=["notifications"])
-    page = one.page
-    page.add_init_script(
-        "window.noticed = []; window.Notification = class extends EventTarget {"
-        " static permission = 'granted'; static requestPermission = async () => 'granted';"
-        " constructor(title, options) { super(); window.noticed.push([title, options.body]); } };"
-    )
-    page.goto(f"{site.url}/studies/3")
-    with page.expect_response("**/live"):
-        page.click("#notice")
-    expect(page.locator("#notice")).to_have_attribute("aria-pressed", "true")
-    site.draft("1.2.900", PatientID="CRIT", PatientName="CRITICAL^CARL")
-    page.locator("#critical-news").wait_for()
-    becomes(lambda: page.evaluate("window.noticed"), [["ECHO Agent", "A critical draft has arrived."]])
-    page.click("#notice")
-    expect(page.locator("#notice")).to_have_attribute("aria-pressed", "false")
-    page.click("#critical-news a")
-    page.locator("tr.study.critical:has-text('CARL CRITICAL')").wait_for()
-    assert one.complaints == []
-    page.context.close()
-
-
-def test_keys_are_shown_and_changed(reading: Reading) -> None:
-    """`?` lists every act; a key can be changed, but not to one in use, nor to a single one that leaves."""
-    page = reading.page
-    page.goto(f"{reading.url}/studies/3")
-    study_open(page)
-    page.keyboard.press("?")
-    page.locator("#keys[open]").wait_for()
-    assert reading.barriers() == []
-
-    caption, invert = page.locator("figcaption .window").first, page.locator("[data-do=invert] kbd")
-
-    def change(words: str, key: str, answer: str) -> None:
-        button = page.locator(f"#keys tr:has-text('{words}') button")
-        button.click()
-        expect(button).to_have_text("press a key")
-        page.keyboard.press(key)
-        expect(button).not_to_have_text("press a key")
-        expect(page.locator("#keys [role=status]")).to_contain_text(answer)
-
-    change("image: invert", "r", "is in use")
-    change("next study", "n", "needs two keys")
-    change("image: invert", "u", "image: invert: u")
-    page.keyboard.press("Escape")
-    page.locator("#keys").wait_for(state="hidden")
-    page.keyboard.press("i")
-    settle(page)
-    expect(caption).not_to_contain_text("inverted")
-    page.reload()
-    study_open(page)
-    expect(invert).to_have_text("u")
-    page.keyboard.press("u")
-    expect(caption).to_contain_text("inverted")
-    page.keyboard.press("?")
-    page.click("#keys [data-reset]")
-    page.click("#ask button[value=yes]")
-    expect(invert).to_have_text("i")
-
-
 def test_list_does_not_move_under_a_moving_pointer(reading: Reading, site: Site) -> None:
     """A new study waits until the pointer rests: nobody opens the row that has just taken another's place."""
     page = reading.page
+    page.clock.install(time="2030-01-01")
+    page.reload()
     before = patients(page)
-    page.evaluate(
-        "window.still = setInterval(() => document.getElementById('list').dispatchEvent("
-        "new PointerEvent('pointermove', {bubbles: true})), 50)"
-    )
     page.evaluate(
         "new Promise((done) => { const own = new EventSource('/live');"
         " own.addEventListener('changed', () => { own.close(); fetch('/session'); });"
         " own.addEventListener('ready', done); })"
     )
+    # The page's time stands still, and with it the moment in which the pointer has moved.
+    page.clock.pause_at("2030-01-02")
+    page.evaluate(
+        "document.getElementById('list').dispatchEvent(new PointerEvent('pointermove', {bubbles: true}))"
+    )
     with page.expect_response("**/session"):
         site.draft("1.2.901", PatientID="NEW", PatientName="AAA^NEW", text=CLEAR)
     assert patients(page) == before
-    page.evaluate("clearInterval(window.still)")
+    page.clock.resume()
     page.locator("tr.study:has-text('NEW AAA')").wait_for()
 
 
@@ -310,14 +248,11 @@ def test_long_list_keeps_its_length(browser: Browser, long_list: Site) -> None:
     name = last.locator("th a").text_content() or ""
     last.locator("th a").click()
     page.wait_for_url("**/studies/*")
-    held: list[Route] = []
-    page.route(lambda url: "limit=500" in url, lambda one: held.append(one))
+    release = hold(page, lambda url: "limit=500" in url)
     with page.expect_request(lambda asked: "limit=500" in asked.url):
         page.go_back()
     expect(page).to_have_url(re.compile(f"limit={count}"))
-    for each in held:
-        each.continue_()
-    page.unroute_all()
+    release()
     wait_for_rows(count)
     expect(page.locator("tr.study.chosen th a")).to_have_text(name)
     page.context.close()
@@ -372,7 +307,7 @@ def test_rows_that_are_on_their_way_wait_for_who_began_to_select(browser: Browse
         page.evaluate("getSelection().selectAllChildren(document.querySelector('tr.study td.what small'))")
         route.continue_()
 
-    page.route(lambda url: "limit=" in url, slowly)
+    page.route(lambda url: "limit=" in url, slowly, times=1)
     chosen = page.evaluate("document.querySelector('tr.study td.what small').textContent")
     with page.expect_response(lambda answer: "limit=" in answer.url):
         site.draft("1.2.970", PatientID="SLO", PatientName="AAA^SLOW", text=CLEAR)
@@ -381,6 +316,17 @@ def test_rows_that_are_on_their_way_wait_for_who_began_to_select(browser: Browse
     page.evaluate("getSelection().removeAllRanges()")
     page.locator("tr.study:has-text('SLOW AAA')").wait_for()
     page.context.close()
+
+
+def test_second_click_of_a_double_click_opens_no_study(reading: Reading) -> None:
+    """The row that took the place of "Show more", or of a chip, between the two clicks stays where it is."""
+    page = reading.page
+    follows = page.evaluate(
+        "document.querySelector('tr.study th a').dispatchEvent("
+        "new MouseEvent('click', {bubbles: true, cancelable: true, detail: 2}))"
+    )
+    assert follows is False
+    expect(page.locator("tr.study.chosen")).to_have_count(0)
 
 
 def test_double_click_claims_a_study_once(browser: Browser, site: Site) -> None:

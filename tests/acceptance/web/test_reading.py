@@ -1,23 +1,19 @@
-"""Reading in a real Chromium: keys, marks, comparison, priors, roles, OpenID, and a screen reader's needs."""
+"""Reading in a real Chromium: keys, marks, typed text, comparison, priors, roles, and OpenID."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from starlette.routing import Route
 
 from agent.foundation.settings.tree import OidcSettings
 from agent.web.accounts import Role, add_user
-from agent.web.app import create_app
-from agent.web.limits import STREAM
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
 from tests.support.worklist import receive_film, write_draft
 
-from .chromium import Reading, becomes, open_page, settle, study_open
+from .chromium import Reading, becomes, hold, open_page, press_in_turn, settle, study_open
 from .site import PASSWORD, Site, serving
 
 HOSTILE = "<script>window.run++</script>"
@@ -58,6 +54,7 @@ def test_list_and_study_are_read_with_keys_alone(reading: Reading) -> None:
     page.fill("#search", "jane")
     page.locator("p.count strong:text-is('2')").wait_for()
     page.keyboard.press("Escape")
+    expect(page.locator("#search")).to_have_value("jane")
     page.select_option("select[name=order]", "study")
     page.locator("th[aria-sort]:has-text('Study')").wait_for()
     page.locator("tr.study").first.locator("td:has-text('2026-01-01')").wait_for()
@@ -87,7 +84,7 @@ def test_list_and_study_are_read_with_keys_alone(reading: Reading) -> None:
     page.keyboard.press("Escape")
     settle(page)
     expect(page).to_have_url(re.compile("/studies/2"))
-    page.keyboard.type("gl")
+    press_in_turn(page, "gl")
     page.locator("tr.study").first.wait_for()
 
 
@@ -110,6 +107,62 @@ def test_typed_text_is_back_after_a_reload(reading: Reading) -> None:
     page.click("#typed button")
     expect(page.locator("#text-findings")).to_have_value("The lungs are clear.")
     becomes(lambda: page.evaluate("Object.keys(localStorage).length"), 0)
+
+
+def test_text_that_was_typed_before_the_scripts_ran_is_kept(reading: Reading) -> None:
+    """On a slow network the text can change before anything listens; what was kept does not replace it."""
+    page, address = reading.page, f"{reading.url}/studies/3"
+    page.on("dialog", lambda dialog: dialog.accept())
+
+    def type_early(text: str) -> None:
+        release = hold(page, "**/report/typed.js")
+        with page.expect_request("**/report/typed.js"):
+            page.goto(address, wait_until="commit")
+        page.fill("#text-findings", text)
+        release()
+        page.wait_for_load_state()
+
+    def kept() -> int:
+        return int(
+            page.evaluate("Object.keys(localStorage).filter((one) => one.startsWith('echo-typed:3:')).length")
+        )
+
+    type_early("Typed early.")
+    becomes(kept, 1)
+    page.reload()
+    page.locator("#typed:has-text('is back')").wait_for()
+    expect(page.locator("#text-findings")).to_have_value("Typed early.")
+    type_early("Typed later.")
+    page.locator("#typed:has-text('another text here before')").wait_for()
+    expect(page.locator("#text-findings")).to_have_value("Typed later.")
+    page.click("#typed button")
+    expect(page.locator("#text-findings")).to_have_value("Typed early.")
+
+
+def test_text_that_is_being_kept_can_be_discarded(reading: Reading) -> None:
+    """Keeping takes a moment, for it is encrypted: what is discarded meanwhile does not come back."""
+    page = reading.page
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.add_init_script(
+        """if (sessionStorage.getItem("gated")) {
+            const seal = crypto.subtle.encrypt.bind(crypto.subtle);
+            const gate = new Promise((open) => { window.openGate = open; });
+            crypto.subtle.encrypt = (...given) => {
+                window.sealed = gate.then(() => seal(...given));
+                return window.sealed;
+            };
+        }"""
+    )
+    page.goto(f"{reading.url}/studies/3")
+    page.fill("#text-findings", "A sentence that is taken back.")
+    becomes(lambda: page.evaluate("Object.keys(localStorage).length"), 1)
+    page.evaluate("sessionStorage.setItem('gated', 'yes')")
+    page.reload()
+    page.locator("#typed:has-text('is back')").wait_for()
+    becomes(lambda: page.evaluate("Boolean(window.sealed)"), True)
+    page.click("#typed button")
+    page.evaluate("window.openGate(); window.sealed.then(() => new Promise((done) => setTimeout(done)))")
+    assert page.evaluate("Object.keys(localStorage).length") == 0
 
 
 def test_list_lives_in_its_address(reading: Reading) -> None:
@@ -165,66 +218,6 @@ def test_markup_in_a_name_is_read_and_not_run(reading: Reading) -> None:
     study_open(page)
     expect(page).to_have_title(re.compile(re.escape(HOSTILE)))
     assert page.evaluate("typeof window.run") == "undefined"
-
-
-# An address of each page; the page of one disagreement is looked at in test_shadow.py.
-PAGES = {
-    "/": ("/", "/?show=verified", "/?q=nobody"),
-    "/studies/{study_id:int}": ("/studies/2",),
-    "/statistics": ("/statistics",),
-    "/audit": ("/audit",),
-    "/shadow": ("/shadow",),
-    "/shadow/disagreements": ("/shadow/disagreements",),
-    "/shadow/disagreements/{comparison_id:int}": (),
-    "/sign-in": ("/sign-in",),
-}
-# What scripts fetch: a part of a page, JSON, or an image.
-PARTS = {
-    STREAM,
-    "/session",
-    "/studies/{study_id:int}/state",
-    "/studies/{study_id:int}/claim",
-    "/studies/{study_id:int}/compare",
-    "/studies/{study_id:int}/films/{instance_id:int}",
-}
-
-
-def test_every_page_is_looked_at(site: Site) -> None:
-    """A new page is a new address that axe-core opens."""
-    app = create_app(site.settings, site.database, site.store)
-    routes = [one for one in app.routes if isinstance(one, Route) and "GET" in (one.methods or ())]
-    assert {one.path for one in routes} == PAGES.keys() | PARTS
-
-
-def test_nothing_bars_a_reader_on_a_small_screen(browser: Browser, site: Site) -> None:
-    """axe-core finds nothing on a phone, or on a tablet in portrait."""
-    found = {}
-    for width, height in ((375, 812), (820, 1180)):
-        one = open_page(browser, site.url, viewport={"width": width, "height": height}, has_touch=True)
-        found[width, "/"] = one.barriers()
-        one.page.goto(f"{site.url}/studies/2")
-        one.page.locator("canvas[data-ready=yes]").first.wait_for()
-        found[width, "study"] = one.barriers()
-        one.page.context.close()
-    assert {place: barriers for place, barriers in found.items() if barriers} == {}
-
-
-def test_nothing_bars_a_reader_who_cannot_see_or_sits_in_the_dark(reading: Reading, site: Site) -> None:
-    """axe-core finds nothing on any page, dark and light: names, roles, order, contrast."""
-    page = reading.page
-    found = {}
-    for theme in ("dark", "light"):
-        for address in itertools.chain.from_iterable(PAGES.values()):
-            page.goto(f"{site.url}{address}")
-            if page.get_attribute("html", "data-theme") != theme:
-                page.click("#theme")
-            expect(page.locator("html")).to_have_attribute("data-theme", theme)
-            if address.startswith("/studies"):
-                study_open(page)
-                page.click("[data-do=prior]")
-                page.click("text=Reject…")
-            found[theme, address] = reading.barriers()
-    assert {place: barriers for place, barriers in found.items() if barriers} == {}
 
 
 def test_new_images_are_said_while_the_study_is_open_and_after_the_verdict(

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.shadow import sign
 
-from .chromium import open_page, study_open
+from .chromium import open_page, press_in_turn, study_open
 from .site import Site, serving
 
 
@@ -45,14 +45,14 @@ def test_disagreements_are_read_with_keys_alone(browser: Browser, site: Site, sc
     expect(page.locator("#drafted mark").first).to_have_text("There is a large left pneumothorax.")
     assert one.barriers() == []
     one.picture(f"shadow-disagreement-{scheme}")
-    page.keyboard.type("gn")
+    press_in_turn(page, "gn")
     page.locator("#signed mark:text-is('Right pneumothorax.')").wait_for()
     study_open(page)
     expect(page).to_have_url(re.compile("finding=pneumothorax"))
-    page.keyboard.type("gp")
+    press_in_turn(page, "gp")
     page.locator("#signed:has-text('effusion')").wait_for()
     study_open(page)
-    page.keyboard.type("gl")
+    press_in_turn(page, "gl")
     page.wait_for_url("**/shadow/disagreements?finding=pneumothorax")
     assert (one.complaints, [asked for asked in one.elsewhere if not asked.startswith(site.url)]) == ([], [])
     page.context.close()

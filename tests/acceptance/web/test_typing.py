@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import delete, select
 
 from agent.database.tables import Verdict, WebSession
@@ -13,7 +13,7 @@ from agent.foundation.settings.tree import OidcSettings
 from agent.web.accounts import Role, add_user
 from tests.support.openid_provider import CLIENT_ID, SECRET, Provider, running_provider
 
-from .chromium import Reading, becomes, open_page, settle, study_open
+from .chromium import Reading, becomes, hold, open_page, press_in_turn, settle, study_open
 from .site import PASSWORD, Site, serving
 
 TYPED = "A sentence that must not be lost."
@@ -206,6 +206,44 @@ def test_verdict_is_sent_once_and_not_lost_with_the_connection(browser: Browser,
     expect(page.locator("#message")).to_have_count(0)
     assert verdicts(site, study_id) == [("Poe^Ann", "changed")]
     close(one, "ERR_INTERNET_DISCONNECTED", "Failed to load resource", "htmx:")
+
+
+def test_findings_follow_the_newest_text_whatever_the_network_does(browser: Browser, site: Site) -> None:
+    """Both sections were changed before the first answer came: the table is that of both."""
+    one, _ = opened(browser, site, "1.3.11")
+    page = one.page
+    held: list[Route] = []
+    page.route("**/findings", lambda asked: held.append(asked))
+    with page.expect_request("**/findings"):
+        page.fill("#text-findings", "There is a right rib fracture.")
+    page.evaluate(
+        "document.getElementById('text-impression').value = 'There is a left pleural effusion.';"
+        " htmx.ajax('POST', '/findings', { source: '#text-impression' }); null"
+    )
+    held[0].continue_()
+    page.locator("tr.present:has-text('rib fracture')").wait_for()
+    becomes(lambda: len(held), 2)
+    held[1].continue_()
+    page.locator("tr.present:has-text('pleural effusion')").wait_for()
+    close(one)
+
+
+def test_whoever_leaves_before_the_verdict_has_left_is_asked(browser: Browser, site: Site) -> None:
+    """On a slow network the next study can be asked for first: the verdict would not be given, silently."""
+    one, study_id = opened(browser, site, "1.3.12")
+    page = one.page
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    release = hold(page, "**/session")
+    with page.expect_request("**/session"):
+        page.click("#accept")
+    press_in_turn(page, "gl")
+    becomes(lambda: asked, ["beforeunload"])
+    expect(page.locator("#sending")).to_have_text("Sending…")
+    release()
+    page.locator(".flag.good:has-text('verified')").wait_for()
+    assert (asked, verdicts(site, study_id)) == (["beforeunload"], [("Poe^Ann", "accepted")])
+    close(one)
 
 
 def test_enter_in_the_reason_rejects_and_never_accepts(browser: Browser, site: Site) -> None:

@@ -5,7 +5,7 @@ const form = document.getElementById("report"), said = document.getElementById("
 let state = "idle";
 
 form?.addEventListener("submit", async (event) => {
-  if (state === "ready") { state = "gone"; sent(); return; }
+  if (state === "ready") { state = "going"; sent(); return; }
   event.preventDefault();
   if (state !== "idle") return;
   const button = event.submitter;
@@ -27,4 +27,10 @@ form?.addEventListener("keydown", (event) => {
   event.preventDefault();
   if (event.target.name === "reason") form.querySelector("button[value=reject]").click();
 });
+/* Whoever goes on before the verdict has left is asked: it would not be given. Its own way out is not asked about. */
+window.addEventListener("beforeunload", (event) => {
+  if (state === "going") state = "gone";
+  else if (state !== "idle") event.preventDefault();
+});
+document.addEventListener("echo:leave", () => { state = "idle"; });
 window.addEventListener("pageshow", (event) => { if (event.persisted) { state = "idle"; said.textContent = ""; } });

@@ -7,10 +7,11 @@ const refused = document.getElementById("message") !== null;
 const study = form?.dataset.study;
 const here = form ? `${PREFIX}${study}:${form.elements.draft.value}:${form.elements.revision.value}` : "";
 const present = () => Object.fromEntries(fields.map((field) => [field.name, field.value]));
-// What the server has; of a verdict that was refused the page shows the text as it was sent, which it has not.
+// What the server has: on a slow network something may have been typed before this script runs. Of a verdict
+// that was refused the page shows the text as it was sent, which the server has not.
 const first = JSON.stringify(Object.fromEntries(fields.map((field) =>
-  [field.name, refused ? (field.dataset.kept ?? "") : field.value])));
-let leaving = false;
+  [field.name, refused ? (field.dataset.kept ?? "") : field.defaultValue])));
+let leaving = false, turn = 0;
 const dirty = () => !leaving && fields.length > 0 && JSON.stringify(present()) !== first;
 
 function key() {
@@ -19,11 +20,13 @@ function key() {
   return crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]);
 }
 async function keep() {
+  const mine = ++turn;
   const iv = crypto.getRandomValues(new Uint8Array(12));
   const text = new TextEncoder().encode(JSON.stringify(present()));
   const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv }, await key(), text));
   const all = String.fromCharCode(...iv) + [...sealed].map((byte) => String.fromCharCode(byte)).join("");
-  if (!leaving) localStorage.setItem(here, JSON.stringify({ at: Date.now(), text: btoa(all) }));
+  // What was discarded, or typed, meanwhile is not written over.
+  if (!leaving && mine === turn) localStorage.setItem(here, JSON.stringify({ at: Date.now(), text: btoa(all) }));
 }
 /* Null for what is not there, too old, or another person's. */
 async function kept(name) {
@@ -59,10 +62,15 @@ async function begin() {
   if (refused) { if (dirty()) await keep(); return; }
   const mine = await kept(here);
   if (mine && JSON.stringify(mine) !== first) {
+    if (dirty() && JSON.stringify(mine) !== JSON.stringify(present())) {
+      say("You had typed another text here before.", "Put it into the report", () => put(mine));
+      return;
+    }
     put(mine);
     say("The text that you had typed here is back.", "Discard it", () => { put(JSON.parse(first)); forget(); });
     return;
   }
+  if (dirty()) await keep();
   for (const name of Object.keys(localStorage)) {
     if (!name.startsWith(`${PREFIX}${study}:`) || name === here) continue;
     const other = await kept(name);
@@ -72,7 +80,7 @@ async function begin() {
   }
 }
 let timer = 0;
-function forget() { clearTimeout(timer); localStorage.removeItem(here); }
+function forget() { clearTimeout(timer); turn += 1; localStorage.removeItem(here); }
 if (fields.length && window.crypto?.subtle) {
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => keep().catch(() => {}), WAIT_MS); });
   begin().catch(() => {});
