@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.special import expit, logit
 
 _EDGE = 1e-6
 # Strength of the pull of the intercepts towards their mean, and of the slope towards 1.
@@ -46,6 +45,9 @@ class Calibration:
 
     def probability(self, concept: str, score: float) -> float:
         """Return the probability that the signed report has the finding (0 to 1)."""
+        # Imported when it is needed: it takes a second, which every process and command would pay.
+        from scipy.special import expit
+
         intercept = self.intercepts.get(concept, self.other)
         return float(expit(intercept + self.slope * _logit(score)))
 
@@ -69,7 +71,8 @@ class Reliability:
 
 
 def _logit(score: float) -> float:
-    return float(logit(min(max(score, _EDGE), 1 - _EDGE)))
+    bounded = min(max(score, _EDGE), 1 - _EDGE)
+    return log(bounded / (1 - bounded))
 
 
 def fit(findings: Sequence[ScoredFinding]) -> Calibration:
@@ -78,6 +81,9 @@ def fit(findings: Sequence[ScoredFinding]) -> Calibration:
     Raises:
         ValueError: there is no finding, or the signed reports have all of them, or none.
     """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     if len({one.signed for one in findings}) < 2:
         raise ValueError("a calibration needs findings that were signed and findings that were not")
     concepts = sorted({one.concept for one in findings})

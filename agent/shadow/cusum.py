@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
-from scipy.stats import beta
-
 Direction = Literal["up", "down"]
 
 # The change that a chart is most sensitive to, as a ratio of odds.
@@ -87,6 +85,9 @@ def chart_for(*, hits: int, total: int, direction: Direction, threshold: float) 
 
 def _limit(hits: int, total: int, direction: Direction) -> float:
     """The limit of the baseline's rate (Clopper and Pearson 1934), kept off 0 and 1."""
+    # Imported when it is needed: it takes a second, which every process and command would pay.
+    from scipy.stats import beta
+
     if direction == "up":
         limit = 1.0 if hits == total else float(beta.ppf(_LIMIT, hits + 1, total - hits))
     else:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
 CONFIDENCE = 0.95
 
 
@@ -33,6 +31,9 @@ def rate(hits: int, total: int) -> Rate:
         raise ValueError(f"{hits} of {total} is not a share")
     if total == 0:
         return Rate(hits=0, total=0, value=None, low=None, high=None)
+    # Imported when it is needed: it takes a second, which every process and command would pay.
+    from scipy.stats import binomtest
+
     interval = binomtest(hits, total).proportion_ci(CONFIDENCE, method="wilson")
     return Rate(
         hits=hits,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
 from agent.shadow.readings import NOT_MENTIONED, ComparedStudy, ConceptPair
 
 _ABSENT = ConceptPair(drafted=NOT_MENTIONED, signed=NOT_MENTIONED)
@@ -54,8 +52,17 @@ def _paired(concept: str, shared: list[tuple[ComparedStudy, ComparedStudy]]) -> 
         only_first=first,
         only_second=second,
         both_wrong=cells[False, False],
-        p_value=float(binomtest(first, first + second).pvalue) if first + second else 1.0,
+        p_value=_mcnemar(first, second),
     )
+
+
+def _mcnemar(first: int, second: int) -> float:
+    if first + second == 0:
+        return 1.0
+    # Imported when it is needed: it takes a second, which every process and command would pay.
+    from scipy.stats import binomtest
+
+    return float(binomtest(first, first + second).pvalue)
 
 
 def _right(pair: ConceptPair) -> bool | None:
