@@ -23,10 +23,11 @@ from agent.database.backfill import (
     BackfillStudy,
     PullState,
     SliceState,
+    is_retrieving,
 )
 from agent.database.session import Database, database_now
 from agent.database.states import JobState, Lane
-from agent.database.tables import Job
+from agent.database.tables import Job, Study
 from agent.foundation.errors import InvalidTransition, LeaseLost
 from agent.foundation.settings.backfill import BackfillSettings
 from agent.retrieve.backfill.slices import DateSlice
@@ -247,9 +248,19 @@ def _pace(
 
 
 def _backlog(session: Session, most: int) -> int:
+    """Count the jobs of the lane before their draft, up to `most`.
+
+    Parts of studies whose retrieval is still to be completed do not count: else they would prevent it.
+    """
+    part = (Job.state == JobState.RECEIVING.value) & is_retrieving(Study.study_instance_uid)
     waiting = (
         select(Job.id)
-        .where(Job.state.in_([state.value for state in _BEFORE_ITS_DRAFT]), Job.lane == Lane.BACKFILL.value)
+        .join(Study, Study.id == Job.study_id)
+        .where(
+            Job.state.in_([state.value for state in _BEFORE_ITS_DRAFT]),
+            Job.lane == Lane.BACKFILL.value,
+            ~part,
+        )
         .limit(most)
         .subquery()
     )

@@ -96,6 +96,18 @@ def test_nothing_is_retrieved_while_the_backlog_is_full(database: Database) -> N
     assert why(claim_study(database, settings, now=now + timedelta(seconds=2))) == ""
 
 
+def test_parts_of_studies_do_not_keep_the_rest_from_being_retrieved(database: Database) -> None:
+    """They wait for their next attempt as jobs of the lane: as a backlog they would wait for themselves."""
+    settings = FAST.model_copy(update={"backlog": 2})
+    now = found(database, 2) + timedelta(seconds=1)
+    with database.transaction() as session:
+        for row in session.scalars(select(BackfillStudy)):
+            row.attempts = 1
+            study = add_study(session, row.study_instance_uid, at=now)
+            add_job(session, study, "RECEIVING", at=now, lane="backfill")
+    assert why(claim_study(database, settings, now=now)) == ""
+
+
 def test_nothing_is_asked_outside_the_window_or_after_a_stop(database: Database) -> None:
     """Closed by the clock, stopped by a person, until somebody runs it again."""
     now = found(database, 1) + timedelta(seconds=1)
