@@ -27,13 +27,17 @@ def refuse_doubtful(session: Session, notice: NotApplied) -> None:
             "something of this patient was moved to another one, and studies of this patient are here: "
             "correct the patient of those that moved in the archive, and send them again"
         )
-    if len({current(session, one).patient_id for one in notice.split}) < len(set(notice.split)) and all(
-        find(session, one) is not None for one in notice.split
-    ):
+    known = [one for one in notice.split if find(session, one) is not None]
+    present = {_identifier(current(session, one)) for one in known}
+    if len(present) < len({_identifier(one) for one in known}):
         raise MessageRefused(
             "the two patients were merged by an earlier message, which is not undone: correct the patient "
             "of the studies in the archive, and send them again"
         )
+
+
+def _identifier(patient: Patient) -> tuple[str, str]:
+    return patient.patient_id, patient.issuer_of_patient_id
 
 
 def _has_studies(session: Session, patient: Patient) -> bool:

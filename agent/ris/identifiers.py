@@ -71,7 +71,8 @@ def merged_in(
     """Yield the surviving patient with the earlier identifiers of the same authority and type.
 
     Where several authorities have merged their identifiers, each of them is yielded; without one in common,
-    the identifier that the images use counts on both sides. Nothing is yielded where MRG states none.
+    the identifier that the images use counts on both sides. Nothing is yielded where MRG states none, or none
+    of `patient_authority`: a number of another authority can be somebody else's number in the images.
     """
     field, present = _present(pid, settings)
     earlier = _earlier(pid, mrg, field, present, settings)
@@ -82,7 +83,8 @@ def merged_in(
         survivor = next((one for one in present if old.alike(one)), None)
         if survivor is not None and _counts(old, survivor, present[0], settings):
             pairs.setdefault(survivor, []).append(old)
-    if not pairs:
+    strange = settings.patient_authority and not _same_authority(earlier[0], settings.patient_authority)
+    if not pairs and not strange:
         pairs[present[0]] = [one for one in earlier if one.alike(earlier[0])]
     for survivor, olds in pairs.items():
         changed = [one for one in olds if one.number != survivor.number or not one.alike(survivor)]
@@ -125,6 +127,11 @@ def _earlier(
         if theirs != field and stated <= numbers and (found := identifiers_in(mrg, ours, settings)):
             return found
     return []
+
+
+def _same_authority(one: Identifier, authority: str) -> bool:
+    stated, wanted = (Patient(patient_id="", issuer_of_patient_id=name) for name in (one.issuer, authority))
+    return not contradicts(stated, wanted)
 
 
 def _counts(old: Identifier, survivor: Identifier, chosen: Identifier, settings: Hl7Settings) -> bool:

@@ -129,15 +129,15 @@ def _pairs(message: Message) -> list[tuple[Segment, Segment]]:
 def _merges(message: Message, settings: Hl7Settings, *, required: bool) -> tuple[Update, ...]:
     """Return each surviving patient with the identifiers that MRG merges into it.
 
-    required: every MRG must name one that the images may use.
+    required: every MRG must name one, which may be of an authority that the images do not use.
     """
     found: list[Update] = []
     for pid, mrg in _pairs(message):
         pairs = list(merged_in(pid, mrg, settings))
-        if required and not pairs:
+        if required and not pairs and earlier_patient(pid, mrg, settings) is None:
             raise MessageRefused("MRG names no patient by an identifier of the kind that PID has")
         found.extend(PatientUpdate(patient=patient, merged=merged) for patient, merged in pairs)
-    reason = "an identifier changes that the images do not use (`hl7.patient_identifiers`)"
+    reason = "identifiers change that the images do not use (see `hl7.patient_authority`)"
     return tuple(found) or (NotApplied(reason=reason, identity=True),)
 
 

@@ -297,6 +297,15 @@ def test_merge_takes_numbers_of_one_kind(
     assert _merged("ADT^A40", f"PID||{patient}", f"MRG|{prior}", **settings) == expected
 
 
+@pytest.mark.parametrize("prior", ["O2^^^B^MR", "O3^^^C^MR"])
+def test_merge_of_another_authority_is_not_applied(prior: str) -> None:
+    """Its number could be somebody else's in images that state no issuer."""
+    raw = hl7(msh("ADT^A40", "1"), "PID|||N1^^^A^MR~N2^^^B^MR", f"MRG|{prior}")
+    (found,) = read(parse(raw), Hl7Settings(patient_authority="A"))
+    assert isinstance(found, NotApplied)
+    assert found.identity
+
+
 def test_patient_of_the_alternate_identifier_alone_is_known() -> None:
     """PID-4 where PID-3 and PID-2 are empty; A48 changes it."""
     assert _merged("ADT^A08", "PID||||4711^^^H^PI||Alpha^A") == [("4711@H", ())]

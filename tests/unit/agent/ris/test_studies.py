@@ -311,6 +311,8 @@ def test_unlinking_merged_patients_is_refused(site: Site) -> None:
     """A merge is not undone; to unlink others changes nothing."""
     apart = hl7(msh("ADT^A37", "U1"), pid("PA"), pid("PB"))
     assert site.tell(apart) == "AA"
+    other = hl7(msh("ADT^A37", "U0"), pid("PA", authority="H1"), pid("PA", authority="H2"))
+    assert site.tell(other) == "AA"
     site.tell(merge("M1", "PB", "PA", "Beta^B"))
     assert site.tell(apart.replace(b"|U1|", b"|U2|")) == "AE"
 
