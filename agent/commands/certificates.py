@@ -30,6 +30,15 @@ def our_certificates(settings: Settings) -> Iterator[Certificate]:
     for one in settings.destinations:
         if one.tls is not None:
             named.append((f"the tls.certificate of the destination {one.name}", one.tls.certificate))
+        if one.fhir is not None and one.fhir.tls is not None:
+            named.append(
+                (f"the fhir.tls.certificate of the destination {one.name}", one.fhir.tls.certificate)
+            )
+    signed = settings.signed_reports.fhir
+    peers = {"archive": settings.archive, "mwl": settings.mwl, "signed_reports.fhir": signed}
+    for place, peer in peers.items():
+        if peer is not None and peer.tls is not None:
+            named.append((f"{place}.tls.certificate", peer.tls.certificate))
     for setting, path in named:
         if path is not None:
             yield Certificate(setting=setting, path=path, ends=_end(path))

@@ -1,11 +1,15 @@
-"""`doctor` at systems that are asked over HTTP: FHIR servers, and an archive with DICOMweb."""
+"""`doctor` at systems that are asked over HTTP: FHIR servers, and DICOMweb servers."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from agent.foundation.errors import AgentError
 from agent.foundation.settings.tree import ArchiveSettings, DestinationSettings
 from agent.network.port_probe import PortState, probe_url
-from agent.network.scu import ConnectionLost
+
+if TYPE_CHECKING:
+    from agent.network.web_session import WebPeer
 
 # What was found, and what to do; nothing to do where it is right.
 Found = tuple[str, str]
@@ -14,17 +18,20 @@ Found = tuple[str, str]
 def bundles_found(destination: DestinationSettings, within_s: float) -> Found:
     """Whether a FHIR server states that it takes our bundles."""
     from agent.network.fhir_client import open_fhir, trouble_of
+    from agent.network.scu import ConnectionLost
 
     hurried = destination.model_copy(update={"timeout_s": min(destination.timeout_s, within_s)})
+    usual = "check `fhir.url`, `fhir.token_url`, the secret and the rights that it has there"
     try:
         with open_fhir(hurried) as connection:
             trouble = trouble_of(connection.capabilities())
     except ConnectionLost as error:
-        said = str(error), "check `fhir.url`, `fhir.token_url` and the secret"
-        urls = (destination.fhir.token_url, destination.fhir.url) if destination.fhir is not None else ()
-        return next((found for url in urls if (found := at_url(url, hurried.timeout_s))), said)
+        settings = destination.fhir
+        urls = () if settings is None else (settings.token_url, settings.url)
+        found = (at_url(url, hurried.timeout_s, settings) for url in urls)
+        return next((one for one in found if one), said(error, usual))
     except AgentError as error:
-        return str(error), "check `fhir.url`, `fhir.token_url` and the secret"
+        return said(error, usual)
     if trouble is not None:
         return trouble, "use a FHIR R4 server that takes transaction bundles"
     return "its FHIR server is R4 and takes transaction bundles", ""
@@ -36,30 +43,52 @@ def archive_found(archive: ArchiveSettings, within_s: float) -> Found:
 
     trouble = archive_trouble(archive, within_s)
     if trouble is not None:
-        found = at_url(archive.url, within_s)
+        found = at_url(archive.url, within_s, archive)
         if found is not None:
             return f"{archive.place}: {found[0]}", found[1]
-        return f"{archive.place}: {trouble}", "check `archive.url`, the netrc password and REQUESTS_CA_BUNDLE"
+        return f"{archive.place}: {trouble}", "check `archive.url` and `archive.credentials`"
     return f"{archive.place} answers queries (QIDO-RS)", ""
 
 
 def stow_found(destination: DestinationSettings, within_s: float) -> Found:
     """Whether a DICOMweb server answers where documents are sent to."""
-    from agent.network.stow import reachable
+    from agent.network.scu import ConnectionLost
+    from agent.network.stow import check_reachable
 
+    usual = "check `stow_url`, `credentials` and the rights that they have there"
     hurried = destination.model_copy(update={"timeout_s": min(destination.timeout_s, within_s)})
-    if reachable(hurried):
-        return "its DICOMweb server answers", ""
-    usual = "its DICOMweb server does not answer", "check `stow_url` and the netrc password"
-    return at_url(destination.stow_url, hurried.timeout_s) or usual
+    try:
+        check_reachable(hurried)
+    except ConnectionLost as error:
+        return at_url(destination.stow_url, hurried.timeout_s, destination) or said(error, usual)
+    except AgentError as error:
+        return said(error, usual)
+    return "its DICOMweb server answers", ""
 
 
-def at_url(url: str | None, within_s: float) -> Found | None:
-    """Return what is at the port of a web address if it is not a web server; None if it is one."""
+def said(error: AgentError, usual: str) -> Found:
+    """Return what an error says; a remedy in its text counts before the usual one."""
+    found, _, remedy = str(error).partition("; ")
+    return found, remedy or usual
+
+
+def at_url(url: str | None, within_s: float, peer: WebPeer | None = None) -> Found | None:
+    """Return what is at the port of a web address if it is not a web server; None if it is one.
+
+    peer: whose TLS counts; the authorities of other HTTP clients where there is none.
+    """
     from requests.utils import get_environ_proxies
+
+    from agent.network.tls import web_context
 
     # What is behind a proxy can only be asked through it.
     if not url or get_environ_proxies(url):
         return None
-    state = probe_url(url, timeout_s=within_s)
+    tls = None if peer is None else peer.tls
+    try:
+        context = web_context(tls)
+    except AgentError as error:
+        return str(error), "correct the files of `tls`; `echo-agent config check` says which"
+    name = None if tls is None else tls.server_name
+    state = probe_url(url, timeout_s=within_s, context=context, server_name=name)
     return None if state is PortState.HTTP else (state.words, state.remedy)

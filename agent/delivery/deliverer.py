@@ -24,6 +24,7 @@ from agent.foundation.breaker import Breaker
 from agent.foundation.errors import (
     AgentError,
     DatabaseUnavailable,
+    DeliveryFailed,
     DeliveryRefused,
     DemonstrationModelRefused,
     LeaseLost,
@@ -32,6 +33,7 @@ from agent.foundation.failpoints import failpoint
 from agent.foundation.failure import Failure, describe
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import DestinationSettings, Settings
+from agent.network.scu import DestinationBusy
 from agent.network.store_scu import Connection, ConnectionLost
 from agent.network.tls import client_context
 from agent.queue import deliveries
@@ -97,8 +99,9 @@ class Deliverer:
             SettingsError: the TLS files of a destination are missing or do not fit; nothing was sent.
         """
         for one in self._destinations:
-            if one.tls is not None:
-                client_context(one.tls)
+            for tls in (one.tls, None if one.fhir is None else one.fhir.tls):
+                if tls is not None:
+                    client_context(tls)
         with self._recorder, self._keeper:
             threads = [
                 threading.Thread(target=self._serve, args=(one, stop), name=f"to-{one.name}", daemon=True)
@@ -200,13 +203,20 @@ class Deliverer:
                     self._store(connection, waiting[0])
                     waiting.pop(0)
                     self._breakers[destination.name] = self._breakers[destination.name].succeeded()
-        except ConnectionLost as error:
+        except DeliveryFailed as error:  # ConnectionLost, or one before the first document: a refused token
             self._trip(destination, error)
             # The current document has failed; the others were not tried.
             if waiting:
                 self._end(waiting.pop(0), error)
         except DeliveryRefused as error:
             while waiting:
+                self._end(waiting.pop(0), error)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - outermost for a connection: a later one may succeed
+            self._log.error("unexpected", destination=destination.name, error_type=type(error).__name__)
+            self._trip(destination, error)
+            if waiting:
                 self._end(waiting.pop(0), error)
         self._postpone(waiting)
 
@@ -269,7 +279,13 @@ class Deliverer:
         failure = describe(error)
         try:
             state = deliveries.fail(
-                self._database, claim, failure, self._policy, chance=self._chance, actor=self._owner
+                self._database,
+                claim,
+                failure,
+                self._policy,
+                chance=self._chance,
+                actor=self._owner,
+                at_least_s=self._asked_wait_s(error),
             )
         except LeaseLost as lost:
             self._log.warning("result_discarded", delivery_id=claim.delivery_id, code=lost.code)
@@ -284,6 +300,11 @@ class Deliverer:
             attempts=claim.attempts,
         )
 
+    def _asked_wait_s(self, error: Exception) -> float:
+        """Return how long (s) the destination asks us to wait, at most `delivery.longest_retry_s`."""
+        asked = error.retry_after_s if isinstance(error, DestinationBusy) else None
+        return min(asked or 0.0, self._policy.longest_s)
+
     def _postpone(self, claims: Sequence[DeliveryClaim]) -> None:
         if claims:
             untried = Failure(
@@ -291,13 +312,13 @@ class Deliverer:
             )
             deliveries.postpone(self._database, claims, 0.0, untried)
 
-    def _trip(self, destination: DestinationSettings, error: ConnectionLost) -> None:
-        self._breakers[destination.name] = self._breakers[destination.name].failed(
-            self._seconds(), self._chance.random(), self._policy
-        )
+    def _trip(self, destination: DestinationSettings, error: Exception) -> None:
+        now = self._seconds()
+        breaker = self._breakers[destination.name].failed(now, self._chance.random(), self._policy)
+        self._breakers[destination.name] = breaker.closed_until(now + self._asked_wait_s(error))
         self._log.warning(
             "destination_unreachable",
             destination=destination.name,
-            code=error.code,
+            code=describe(error).code,
             attempts=self._breakers[destination.name].failures,
         )

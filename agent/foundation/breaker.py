@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.foundation.failure import RetryPolicy
 
@@ -22,6 +22,10 @@ class Breaker:
     def allows(self, now: float) -> bool:
         """Whether the destination may be tried now; after a pause, one try decides."""
         return now >= self.open_until
+
+    def closed_until(self, time_s: float) -> Breaker:
+        """Return the breaker of a destination that asks not to be contacted before a time (s)."""
+        return replace(self, open_until=max(self.open_until, time_s))
 
     def failed(self, now: float, chance: float, policy: RetryPolicy) -> Breaker:
         """Return the breaker after another failure; `chance` is uniform in [0, 1).

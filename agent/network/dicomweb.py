@@ -1,7 +1,7 @@
 """An archive accessed by DICOMweb: queries by QIDO-RS, retrieval by WADO-RS.
 
 Every wait ends at the deadline that the caller gives, and no answer may be longer than a limit, whatever the
-server does. A password comes from the user's netrc file, never from a URL.
+server does.
 
 Source: PS3.18 10.4 (Retrieve transaction), 10.6 (Search transaction), PS3.18 F.2 (DICOM JSON model).
 """
@@ -33,6 +33,9 @@ from agent.network.query_scu import (
     count_of,
     found_study,
 )
+from agent.network.scu import ConnectionLost
+from agent.network.web_fault import fault_of_answer, fault_words, status_words
+from agent.network.web_session import WebSession, prepare, shows
 
 # Answers per request; a server may have a smaller limit.
 _PAGE = 500
@@ -176,7 +179,7 @@ class DicomwebArchive:
         if incoming is None:
             raise ArchiveRefused("this connection was opened for queries only")
         url = f"{self._client.base_url}/studies/{study_instance_uid}/series/{series_instance_uid}"
-        with _meaning("WADO-RS"):
+        with _meaning("WADO-RS", shown=self._session.shows):
             with self._session.get(url, headers={"Accept": _FILES}, stream=True) as answer:
                 answer.raise_for_status()
                 parts = Parts(boundary_of(answer.headers.get("Content-Type", "")), incoming.longest)
@@ -203,7 +206,7 @@ class DicomwebArchive:
         """
         seen: set[str] = set()
         while True:
-            with _meaning("QIDO-RS"):
+            with _meaning("QIDO-RS", shown=self._session.shows):
                 answers = _answers(search(**query, limit=min(_PAGE, most), offset=len(seen)))
             fresh = {uid: one for one in answers if (uid := _text(one, identifier)) and uid not in seen}
             if not fresh:
@@ -219,19 +222,29 @@ def open_dicomweb(
     settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None
 ) -> Iterator[DicomwebArchive]:
     """Open a session; does not connect before the first request. All of it ends after `budget_s` seconds."""
-    with _BoundedSession(time.monotonic() + budget_s, settings.timeout_s) as session:
+    with _BoundedSession(time.monotonic() + budget_s, settings) as session:
         client = OneAttemptClient(settings.url, session, settings.timeout_s)
         yield DicomwebArchive(client, session, incoming)
 
 
-class _BoundedSession(requests.Session):
+class _BoundedSession(WebSession):
     """Ends every request at the deadline, and reads a response up to a limit."""
 
-    def __init__(self, deadline: float, timeout_s: float) -> None:
+    def __init__(self, deadline: float, settings: ArchiveSettings) -> None:
+        """Prepare a session with the archive's TLS and our credentials.
+
+        Raises:
+            ArchiveUnavailable: a file or variable that the settings name cannot be used.
+        """
         super().__init__()
         self._deadline = deadline
-        self._timeout_s = timeout_s
+        self._timeout_s = settings.timeout_s
+        self.shows = shows(settings)
         self.headers["Accept-Encoding"] = "identity"
+        try:
+            prepare(self, settings)
+        except ConnectionLost as error:
+            raise ArchiveUnavailable(str(error)) from error
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request; the whole response is read at once unless it is streamed."""
@@ -266,13 +279,20 @@ class _BoundedSession(requests.Session):
 
 
 @contextmanager
-def _meaning(what: str) -> Iterator[None]:
-    """Translate the exceptions of the HTTP client; their texts are never quoted."""
+def _meaning(what: str, *, shown: bool) -> Iterator[None]:
+    """Translate the exceptions of the HTTP client; their texts are never quoted.
+
+    shown: whether we have a certificate to show.
+    """
     try:
         yield
     except requests.HTTPError as error:
         code = 0 if error.response is None else error.response.status_code
-        words = f"the archive answered the {what} request with HTTP status {code}"
+        state = None if error.response is None else fault_of_answer(code, _start_of(error.response))
+        if state is not None:
+            words = f"the archive cannot be reached: {state.words}; {state.remedy}"
+            raise ArchiveUnavailable(words) from error
+        words = f"the archive answered the {what} request with HTTP status {status_words(code)}"
         if code >= 500 or code in _IN_TROUBLE:
             raise ArchiveUnavailable(words) from error
         raise ArchiveRefused(words) from error
@@ -281,9 +301,15 @@ def _meaning(what: str) -> Iterator[None]:
     except requests.exceptions.JSONDecodeError as error:
         raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
     except (requests.RequestException, OSError) as error:
-        raise ArchiveUnavailable("the archive cannot be reached over HTTP, or did not answer") from error
+        words = f"the archive cannot be reached over HTTP: {fault_words(error, shown=shown)}"
+        raise ArchiveUnavailable(words) from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
+
+
+def _start_of(answer: requests.Response) -> bytes:
+    """Return the body of a refusal as far as it has been read; a streamed one is not."""
+    return answer.content if getattr(answer, "_content", False) else b""
 
 
 def _answers(stated: Any) -> Sequence[Answer]:

@@ -1,8 +1,6 @@
-"""The connection to a FHIR server: one transaction for each message, and the meaning of the answer.
+"""The connection to a FHIR server: one transaction for each message.
 
-An OperationOutcome may contain patient data, so only its issue codes are kept.
-
-Source: FHIR R4 http.html#transaction-response, operationoutcome; RFC 6749 4.4 (client credentials).
+Source: FHIR R4 http.html#transaction; RFC 6749 4.4 (client credentials).
 """
 
 from __future__ import annotations
@@ -18,13 +16,33 @@ from authlib.integrations.requests_client import OAuth2Session
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirClientSettings, FhirDestinationSettings
-from agent.network.scu import ConnectionLost
+from agent.messages.fhir.answer import Outcome, entries_of, judge
 from agent.network.store_scu import Sendable
+from agent.network.web_fault import status_words
+from agent.network.web_session import (
+    check_answer,
+    connection_errors,
+    open_web_session,
+    prepare,
+    read_secret,
+)
 
 _TYPE = "application/fhir+json; charset=utf-8"
-# Statuses that the server would answer to the same bundle again.
-_FOR_GOOD = frozenset({400, 404, 405, 406, 410, 413, 415, 422})
-_MOST_CODES = 5
+_SERVER = "the FHIR server"
+# RFC 6749 5.2.
+_TOKEN_ERRORS = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "invalid_token",
+        "missing_token",
+        "token_expired",
+    }
+)
 
 
 class FhirConnection:
@@ -34,6 +52,7 @@ class FhirConnection:
         self, session: requests.Session, settings: FhirDestinationSettings, timeout_s: float
     ) -> None:
         self._session = session
+        self._settings = settings
         self._url = settings.url.rstrip("/")
         self._timeout_s = timeout_s
 
@@ -45,7 +64,7 @@ class FhirConnection:
             DeliveryFailed: it did not accept it this time.
             ConnectionLost: no connection, or no answer in time.
         """
-        try:
+        with token_errors(), connection_errors(_SERVER, self._settings):
             answer = self._session.post(
                 self._url,
                 data=document.content,
@@ -53,14 +72,17 @@ class FhirConnection:
                 timeout=self._timeout_s,
                 allow_redirects=False,
             )
-        except AuthlibBaseError as error:
-            raise DeliveryFailed(f"the token was refused: {error.error}") from error
-        except (requests.RequestException, OSError) as error:
-            raise ConnectionLost("the FHIR server cannot be reached, or did not answer in time") from error
-        if answer.status_code >= 300:
-            words = f"the FHIR server answered {answer.status_code}{_issues(answer)}"
-            raise (DeliveryRefused if answer.status_code in _FOR_GOOD else DeliveryFailed)(words)
-        _check(answer)
+        check_answer(_SERVER, answer)
+        outcome = judge(
+            answer.status_code,
+            answer.content,
+            entries=entries_of(document.content),
+            status_words=status_words(answer.status_code),
+        )
+        if outcome.outcome is Outcome.NEVER:
+            raise DeliveryRefused(outcome.reason)
+        if outcome.outcome is Outcome.AGAIN:
+            raise DeliveryFailed(outcome.reason)
         return None
 
     def capabilities(self) -> dict[str, Any]:
@@ -70,15 +92,15 @@ class FhirConnection:
             DeliveryFailed: it has none, or an unreadable one.
             ConnectionLost: no connection, or no answer in time.
         """
-        try:
+        with token_errors(), connection_errors(_SERVER, self._settings):
             answer = self._session.get(
                 f"{self._url}/metadata", headers={"Accept": _TYPE}, timeout=self._timeout_s
             )
-        except (requests.RequestException, OSError) as error:
-            raise ConnectionLost("the FHIR server cannot be reached, or did not answer in time") from error
+        check_answer(_SERVER, answer)
         stated = _json(answer)
         if answer.status_code != 200 or stated.get("resourceType") != "CapabilityStatement":
-            raise DeliveryFailed(f"the FHIR server answered {answer.status_code} and no CapabilityStatement")
+            words = status_words(answer.status_code)
+            raise DeliveryFailed(f"{_SERVER} answered {words} and no CapabilityStatement")
         return stated
 
 
@@ -102,31 +124,47 @@ def open_session(settings: FhirClientSettings, timeout_s: float) -> Iterator[req
     """Open an HTTP session with a server; with OAuth 2.0 a token is fetched first.
 
     Raises:
-        DeliveryFailed: the token was refused, or the secret cannot be read.
-        ConnectionLost: the token's address cannot be reached.
+        DeliveryFailed: the token was refused.
+        ConnectionLost: the token's address cannot be reached, or a secret or a file of `tls` cannot be read.
     """
     if settings.token_url is None or settings.client_secret_file is None:
-        with requests.Session() as session:
+        with open_web_session(settings) as session:
             yield session
         return
-    try:
-        secret = settings.client_secret_file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DeliveryFailed("the client secret's file cannot be read") from error
     with OAuth2Session(
         settings.client_id,
-        secret,
+        read_secret(settings.client_secret_file, "fhir.client_secret_file"),
         scope=settings.scope,
         token_endpoint=settings.token_url,
         grant_type="client_credentials",
     ) as session:
-        try:
+        prepare(session, settings)
+        with token_errors(), connection_errors("the server of `fhir.token_url`", settings):
             session.fetch_token(timeout=timeout_s)
-        except AuthlibBaseError as error:
-            raise DeliveryFailed(f"the token was refused: {error.error}") from error
-        except (requests.RequestException, OSError) as error:
-            raise ConnectionLost("the token's address cannot be reached") from error
         yield session
+
+
+@contextmanager
+def token_errors() -> Iterator[None]:
+    """Translate the OAuth library's errors; the server's own words are not quoted.
+
+    Raises:
+        DeliveryFailed: there is no token.
+    """
+    try:
+        yield
+    except AuthlibBaseError as error:
+        known = error.error if error.error in _TOKEN_ERRORS else "no OAuth 2.0 answer"
+        raise DeliveryFailed(
+            f"the token was refused: {known}; check `fhir.client_id`, its secret and `fhir.scope`"
+        ) from error
+    except requests.HTTPError as error:
+        code = 0 if error.response is None else error.response.status_code
+        raise DeliveryFailed(f"the server of `fhir.token_url` answered {status_words(code)}") from error
+    except ValueError as error:
+        raise DeliveryFailed(
+            "the server of `fhir.token_url` gave no OAuth 2.0 answer: check that address"
+        ) from error
 
 
 def trouble_of(stated: dict[str, Any]) -> str | None:
@@ -139,24 +177,6 @@ def trouble_of(stated: dict[str, Any]) -> str | None:
     if "transaction" not in offered:
         return "it does not offer the interaction `transaction`"
     return None
-
-
-def _check(answer: requests.Response) -> None:
-    """Raise unless every entry of the response bundle was taken; a server may answer without a body."""
-    if not answer.content:
-        return
-    entries = _json(answer).get("entry", ())
-    statuses = [str((one.get("response") or {}).get("status", "")) for one in entries]
-    failed = [status for status in statuses if status and not status.startswith("2")]
-    if failed:
-        raise DeliveryFailed(f"the FHIR server did not take every entry: {failed[0][:3]}")
-
-
-def _issues(answer: requests.Response) -> str:
-    issues = _json(answer).get("issue", ())
-    named = [str(one.get("code", "")) for one in issues if isinstance(one, dict)]
-    known = [code for code in named if code.replace("-", "").isalpha()][:_MOST_CODES]
-    return f" ({', '.join(known)})" if known else ""
 
 
 def _json(answer: requests.Response) -> dict[str, Any]:

@@ -6,16 +6,18 @@ further requests would not help a peer that is in trouble.
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import struct
 import time
-from contextlib import suppress
-from enum import Enum
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from agent.network.port_state import PortState as PortState
+from agent.network.tls import WebContext
+from agent.network.tls_fault import state_of_tls
 
 _REQUEST = 0x01
 _PDUS = frozenset(range(0x02, 0x08))
@@ -24,61 +26,9 @@ _VERIFICATION, _IMPLICIT = b"1.2.840.10008.1.1", b"1.2.840.10008.1.2"
 HL7_OPENING = b"\x0b\r\n\r\n"
 _HTTP_OPENING = b"OPTIONS * HTTP/1.0\r\n\r\n"
 _LONGEST_MARK = 5
-
-
-class PortState(Enum):
-    """The finding in words, and what to do about it."""
-
-    UNKNOWN_HOST = ("its host name cannot be resolved", "correct the host name, or the name server")
-    REFUSED = (
-        "the connection is refused: the machine is there, and nothing listens at this port",
-        "start the service there, or correct the port",
-    )
-    UNREACHABLE = (
-        "the connection is not answered: no such machine, or a firewall drops it",
-        "correct the host; let the firewall pass this port from here",
-    )
-    SILENT = (
-        "the port is open, but does not answer",
-        "look at the log there; a port forwarding without a target, or a service that hangs, does this",
-    )
-    CLOSED = (
-        "the connection is closed without an answer",
-        "check whether it knows us (AE title, address), and whether the port wants TLS",
-    )
-    RESET = (
-        "the connection is reset",
-        "check whether it or a firewall blocks this address; the log there says more",
-    )
-    TLS = (
-        "the port speaks TLS",
-        "set TLS for it here (`tls`, or an https address), or use its port without TLS",
-    )
-    PLAIN = (
-        "the port does not speak TLS",
-        "use its port with TLS, or leave TLS out here (`tls`, or an http address)",
-    )
-    UNTRUSTED = (
-        "its certificate is not trusted, or is for another name",
-        "add its authority (REQUESTS_CA_BUNDLE), and use the name that is in the certificate",
-    )
-    DICOM = (
-        "a DICOM service answers at this port",
-        "correct the port; at a PACS check the AE titles: it must know ours and this address",
-    )
-    HL7 = ("an HL7 (MLLP) service answers at this port", "correct the port")
-    HTTP = ("a web server answers at this port", "correct the port, or the path of the address")
-    OTHER = ("another protocol answers at this port", "correct the port")
-
-    @property
-    def words(self) -> str:
-        """What was found."""
-        return self.value[0]
-
-    @property
-    def remedy(self) -> str:
-        """What to do."""
-        return self.value[1]
+_PERHAPS_TLS = (PortState.CLOSED, PortState.RESET)
+# In TLS 1.3 a server judges our certificate after the handshake; this long (s) its alert is waited for.
+_VERDICT_S = 5.0
 
 
 def probe_dicom(
@@ -88,23 +38,55 @@ def probe_dicom(
     return probe_port(host, port, _request(calling, called), timeout_s=timeout_s, tls=tls)
 
 
-def probe_url(url: str, *, timeout_s: float) -> PortState:
-    """Ask a web server for its options, over TLS with its certificate verified where the address is https."""
+def probe_url(
+    url: str, *, timeout_s: float, context: WebContext | None = None, server_name: str | None = None
+) -> PortState:
+    """Ask a web server for its options, over TLS where the address is https.
+
+    context: of an https address; without one the certificate is not verified. server_name: the name in the
+    certificate, if that is not the address's.
+    """
+    parts = urlsplit(url)
+    state = _probe_url(url, timeout_s=timeout_s, context=context, server_name=server_name)
+    if parts.scheme == "http" and state in _PERHAPS_TLS:
+        # A port with TLS that gets plain HTTP often says nothing.
+        again = _probe_url(f"https{url[4:]}", timeout_s=timeout_s, context=None, server_name=None)
+        return PortState.TLS if again in (PortState.HTTP, PortState.TLS) else state
+    return state
+
+
+def _probe_url(
+    url: str, *, timeout_s: float, context: WebContext | None, server_name: str | None
+) -> PortState:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     return probe_port(
-        parts.hostname or "", port, _HTTP_OPENING, timeout_s=timeout_s, tls=secure, verified=secure
+        parts.hostname or "",
+        port,
+        _HTTP_OPENING,
+        timeout_s=timeout_s,
+        tls=secure,
+        context=context if secure else None,
+        server_name=server_name,
     )
 
 
 def probe_port(
-    host: str, port: int, opening: bytes, *, timeout_s: float, tls: bool = False, verified: bool = False
+    host: str,
+    port: int,
+    opening: bytes,
+    *,
+    timeout_s: float,
+    tls: bool = False,
+    context: WebContext | None = None,
+    server_name: str | None = None,
 ) -> PortState:
     """Connect, send the first bytes of a protocol, and return what answered; takes at most three times
     `timeout_s`.
 
-    tls: after a handshake, in which the certificate must be one that web clients trust if `verified`.
+    tls: after a handshake, by the rules of `context` if there is one: then the state tells why it failed.
+    server_name: the name in the certificate, if that is not `host`.
     """
     try:
         connection = socket.create_connection((host, port), timeout=timeout_s)
@@ -116,47 +98,56 @@ def probe_port(
         return PortState.UNREACHABLE
     with connection:
         if not tls:
-            return probe_connection(connection, opening, timeout_s)
+            return _meeting(partial(_answered, connection, opening, timeout_s), context)
         try:
-            with _context(verified).wrap_socket(connection, server_hostname=host) as secured:
-                return probe_connection(secured, opening, timeout_s)
+            secured = (context or _unverified()).wrap_socket(connection, server_hostname=server_name or host)
         except OSError as error:
-            return _state_after(error)
+            return _met(error, context)
+        with secured:
+            if context is not None:
+                early = _meeting(partial(_verdict, secured, min(_VERDICT_S, timeout_s)), context)
+                if early is not PortState.SILENT:
+                    return PortState.DROPPED if early in _PERHAPS_TLS else early
+            state = _meeting(partial(_answered, secured, opening, timeout_s), context)
+            return PortState.DROPPED if context is not None and state in _PERHAPS_TLS else state
 
 
 def probe_connection(connection: socket.socket, opening: bytes, timeout_s: float) -> PortState:
     """Send the first bytes of a protocol over an open connection, and return what answered."""
+    return _meeting(partial(_answered, connection, opening, timeout_s), None)
+
+
+def _meeting(talk: Callable[[], PortState], context: WebContext | None) -> PortState:
+    """Return what a talk ends with, or the error that it ends in."""
     try:
-        connection.sendall(opening)
-        return _speaker(_first_bytes(connection, time.monotonic() + timeout_s))
+        return talk()
     except OSError as error:
-        return _state_after(error)
+        return _met(error, context)
 
 
-def _state_after(error: OSError) -> PortState:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return PortState.UNTRUSTED
-    if isinstance(error, ssl.SSLEOFError):
-        return PortState.CLOSED
+def _met(error: OSError, context: WebContext | None) -> PortState:
     if isinstance(error, ssl.SSLError):
+        state = state_of_tls(error, shown=context is not None and context.shows)
+        if context is not None or state is PortState.CLOSED:
+            return state
         # An alert is an answer in TLS: most often a server that wants our certificate.
         return PortState.TLS if "ALERT" in (error.reason or "") else PortState.PLAIN
     return PortState.SILENT if isinstance(error, TimeoutError) else PortState.RESET
 
 
-def _context(verified: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not verified:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # what our web clients trust
+def _answered(connection: socket.socket, opening: bytes, timeout_s: float) -> PortState:
+    connection.sendall(opening)
+    return _speaker(_first_bytes(connection, time.monotonic() + timeout_s))
 
-    bundle = (
-        os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
-    )
-    with suppress(OSError, ssl.SSLError):  # without it the certificate counts as not trusted
-        folder = os.path.isdir(bundle)
-        context.load_verify_locations(None if folder else bundle, bundle if folder else None)
+
+def _verdict(secured: ssl.SSLSocket, within_s: float) -> PortState:
+    """Return what a server says before it is asked anything: most say nothing."""
+    return _speaker(_first_bytes(secured, time.monotonic() + within_s))
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 

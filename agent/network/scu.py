@@ -85,6 +85,17 @@ class ConnectionLost(DeliveryFailed):
     """
 
 
+class DestinationBusy(ConnectionLost):
+    """The destination asks us to wait (HTTP 429, 503); nothing is sent there until then.
+
+    retry_after_s: for how long (s), None where it does not say.
+    """
+
+    def __init__(self, words: str, retry_after_s: float | None = None) -> None:
+        super().__init__(words)
+        self.retry_after_s = retry_after_s
+
+
 class NoContext(DeliveryRefused):
     """The peer accepts none of the presentation contexts that we propose."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import ssl
 from typing import Any
 
@@ -72,21 +73,61 @@ def client_context(settings: ClientTlsSettings) -> ClientContext:
         SettingsError: a file is missing, unreadable or does not fit the others.
     """
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
-    _harden(context)
     context.sslsocket_class = _ClientSocket
+    _prepare(context, settings, None)
+    return context
+
+
+class WebContext(ssl.SSLContext):
+    """A context for HTTPS; `shows` tells whether it has a certificate of ours to show."""
+
+    shows: bool = False
+
+
+def web_context(settings: ClientTlsSettings | None) -> WebContext:
+    """Return a context for HTTPS, under the same rules.
+
+    Without `authorities` it trusts those of REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE), else those of the system
+    and of the package certifi.
+
+    Raises:
+        SettingsError: a file is missing, unreadable or does not fit the others.
+    """
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # what other HTTP clients of Python trust
+
+    context = WebContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.shows = settings is not None and settings.certificate is not None
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    _prepare(context, settings or ClientTlsSettings(), named or DEFAULT_CA_BUNDLE_PATH, system=not named)
+    return context
+
+
+def _prepare(
+    context: ssl.SSLContext, settings: ClientTlsSettings, bundle: str | None, *, system: bool = True
+) -> None:
+    """Give a context its rules, authorities and certificate.
+
+    bundle: a file or folder of authorities; it counts where the settings name none, beside the system's if
+    `system`.
+    """
+    _harden(context)
     context.check_hostname = settings.verify_host
     try:
         if settings.authorities is not None:
             context.load_verify_locations(settings.authorities)
         else:
-            context.load_default_certs()
+            if system:
+                context.load_default_certs()
+            if bundle is not None:
+                folder = os.path.isdir(bundle)
+                context.load_verify_locations(None if folder else bundle, bundle if folder else None)
         if settings.certificate is not None:
-            context.load_cert_chain(settings.certificate, settings.key)
-    except (OSError, ssl.SSLError) as error:
+            # A key with a password would ask for it on the terminal.
+            context.load_cert_chain(settings.certificate, settings.key, password=lambda: b"")
+    except (OSError, ValueError) as error:
         raise SettingsError(
-            "destinations[].tls: certificate, key or authorities cannot be read, or do not belong together"
+            "tls: certificate, key or authorities cannot be read, or do not belong together"
         ) from error
-    return context
 
 
 def _harden(context: ssl.SSLContext) -> None:

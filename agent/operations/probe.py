@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agent.foundation.clock import Clock, SystemClock
-from agent.foundation.errors import AgentError, DeliveryFailed
+from agent.foundation.errors import AgentError
 from agent.foundation.settings.tree import DestinationSettings
 from agent.network.store_scu import echo
 from agent.network.tcp_client import connect
@@ -46,10 +46,9 @@ def ask(destination: DestinationSettings) -> None:
         with open_fhir(hurried) as connection:
             connection.capabilities()
         return
-    from agent.network.stow import reachable  # an HTTP client that a DICOM-only site does not load
+    from agent.network.stow import check_reachable  # an HTTP client that a DICOM-only site does not load
 
-    if not reachable(hurried):
-        raise DeliveryFailed("its DICOMweb server does not answer, or refuses us")
+    check_reachable(hurried)
 
 
 def ask_all(

@@ -194,8 +194,11 @@ def fail(
     *,
     chance: Random,
     actor: str = "",
+    at_least_s: float = 0.0,
 ) -> DeliveryState:
     """Record that the destination did not accept it: PENDING again after a backoff, or DEAD.
+
+    at_least_s: the shortest wait (s), where the destination asked for one.
 
     DEAD at once if the failure is permanent, otherwise when the next attempt would be after `give_up_at`.
 
@@ -205,7 +208,7 @@ def fail(
     with database.transaction() as session:
         now = database_now(session)
         job, delivery = _fenced(session, claim)
-        wait_s = policy.wait_s(claim.attempts, chance.random())
+        wait_s = max(policy.wait_s(claim.attempts, chance.random()), at_least_s)
         again = now + timedelta(seconds=wait_s)
         late = failure.retryable and again > delivery.give_up_at
         to = DeliveryState.DEAD if late or not failure.retryable else DeliveryState.PENDING

@@ -16,7 +16,7 @@ from agent.foundation.settings.tree import Settings
 
 # Written by the service itself, or looked at elsewhere.
 _NOT_READ = ("storage.path", "audit.file", "model.checkpoint")
-_SECRET_FILES = ("key", "tls_key", "syslog_key", "client_secret_file")
+_SECRET_FILES = ("key", "tls_key", "syslog_key", "client_secret_file", "token_file", "password_file")
 _PAIRS = {"key": "certificate", "tls_key": "tls_certificate", "syslog_key": "syslog_certificate"}
 _OTHERS_READ = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agent.commands.configuration.files import file_findings
 from agent.commands.configuration.finding import Finding
+from agent.commands.configuration.web_peers import credential_findings
 from agent.foundation.settings.base import is_loopback
 from agent.foundation.settings.problems import suggestion
 from agent.foundation.settings.tree import Settings
@@ -42,6 +43,7 @@ def findings(settings: Settings, config: Path | None) -> list[Finding]:
         *_bucket(settings),
         *_models(settings),
         *file_findings(settings, config),
+        *credential_findings(settings),
     ]
     return sorted(found, key=lambda one: not one.stops)
 
@@ -116,7 +118,7 @@ def _meet(one: str, other: str) -> bool:
 def _peers(settings: Settings) -> Iterator[Finding]:
     seen: dict[tuple[str, int, str] | str, int] = {}
     for number, one in enumerate(settings.destinations):
-        key = one.stow_url or (
+        key = one.web_url or (
             one.host.lower(),
             one.port,
             one.ae_title.strip() if one.kind == "dicom" else one.kind,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from agent.foundation.settings.base import AeTitle, Host, HttpUrl, Port, Seconds, Section
 from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.http import HttpCredentials, check_encrypted
 
 
 class ArchiveSettings(Section):
@@ -23,15 +24,20 @@ class ArchiveSettings(Section):
     port: Port = Field(104, description="DICOM port (kind `dicom`).")
     url: HttpUrl | None = Field(
         None,
-        description="DICOMweb root (kind `dicomweb`); a password comes from netrc, the authorities of "
-        "an https address from REQUESTS_CA_BUNDLE.",
+        description="DICOMweb root (kind `dicomweb`).",
     )
     ae_title: AeTitle = Field(
         "PACS", description="The archive's AE title, under which records name what was retrieved."
     )
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask (kind `dicom`).")
     timeout_s: Seconds = Field(5, description="Longest wait (s) for a connection or an answer.")
-    tls: ClientTlsSettings | None = Field(None, description="TLS (kind `dicom`); plain TCP when left out.")
+    tls: ClientTlsSettings | None = Field(
+        None,
+        description="TLS; plain TCP when left out. Of a `url` the authorities and our certificate.",
+    )
+    credentials: HttpCredentials | None = Field(
+        None, description="How we sign in at the `url`; a password comes from netrc when left out."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -49,10 +55,12 @@ class ArchiveSettings(Section):
             raise ValueError("an archive of kind `dicomweb` needs a `url`")
         if not web and not self.host:
             raise ValueError("an archive needs a `host`, with its `port` and `ae_title`, or a `url`")
-        foreign = ("host", "port", "calling_ae_title", "tls") if web else ("url",)
+        foreign = ("host", "port", "calling_ae_title") if web else ("url", "credentials")
         given = [key for key in foreign if key in self.model_fields_set and getattr(self, key)]
         if given:
             raise ValueError(f"`{given[0]}` is not for an archive of kind `{self.kind}`")
+        if web:
+            check_encrypted(self.url, self.tls)
         return self
 
     @property

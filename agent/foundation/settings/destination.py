@@ -11,6 +11,7 @@ from agent.foundation.settings.base import AeTitle, Host, HttpUrl, Port, Seconds
 from agent.foundation.settings.delivery import ClientTlsSettings
 from agent.foundation.settings.fhir import FhirDestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
+from agent.foundation.settings.http import HttpCredentials, check_encrypted
 from agent.foundation.settings.kinds import (
     DEFAULT_DOCUMENTS,
     DOCUMENTS,
@@ -46,12 +47,15 @@ class DestinationSettings(Section):
     findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
         "comprehensive3d", description="SOP class in which this PACS takes the findings document."
     )
-    stow_url: HttpUrl | None = Field(
-        None, description="DICOMweb root (STOW-RS); a password comes from netrc."
-    )
+    stow_url: HttpUrl | None = Field(None, description="DICOMweb root (STOW-RS).")
     timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
     tls: ClientTlsSettings | None = Field(
-        None, description="TLS (C-STORE, C-ECHO, storage commitment, MLLP); plain TCP when left out."
+        None,
+        description="TLS (C-STORE, C-ECHO, storage commitment, MLLP); plain TCP when left out. Of a "
+        "`stow_url` the authorities and our certificate.",
+    )
+    credentials: HttpCredentials | None = Field(
+        None, description="How we sign in at the `stow_url`; a password comes from netrc when left out."
     )
     fhir: FhirDestinationSettings | None = Field(None, description="FHIR server (kind `fhir`).")
     hl7: Hl7DestinationSettings | None = Field(
@@ -93,13 +97,15 @@ class DestinationSettings(Section):
     @model_validator(mode="after")
     def _fit_the_kind(self) -> Self:
         """Refuse what another kind of destination would read, and what this kind cannot be sent."""
-        if self.tls is not None and self.kind == "stow":
-            raise ValueError(
-                "`tls` is for C-STORE; an https `stow_url` takes its authorities from REQUESTS_CA_BUNDLE"
-            )
         foreign = sorted(key for key in self.model_fields_set - FIELDS[self.kind] if getattr(self, key))
         if foreign:
-            raise ValueError(f"`{foreign[0]}` is not for a destination of kind `{self.kind}`")
+            inside = self.kind == "fhir" and foreign[0] in FhirDestinationSettings.model_fields
+            raise ValueError(
+                f"`{foreign[0]}` is not for a destination of kind `{self.kind}`"
+                + (": it belongs into the section `fhir`" if inside else "")
+            )
+        if self.kind == "stow":
+            check_encrypted(self.stow_url, self.tls)
         for one in self.documents:
             if one not in DOCUMENTS[self.kind]:
                 raise ValueError(
@@ -130,9 +136,12 @@ class DestinationSettings(Section):
     @property
     def place(self) -> str:
         """Where it is, for people."""
-        if self.fhir is not None:
-            return self.fhir.url
-        return self.stow_url or f"{self.host}:{self.port}"
+        return self.web_url or f"{self.host}:{self.port}"
+
+    @property
+    def web_url(self) -> str | None:
+        """The address that documents or messages are posted to; None where it is not reached over HTTP."""
+        return self.stow_url if self.fhir is None else self.fhir.url
 
     @property
     def loopback(self) -> bool:

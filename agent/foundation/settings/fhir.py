@@ -9,6 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from agent.foundation.settings.base import HttpUrl, Section
+from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.http import HttpCredentials, check_encrypted
 
 _SYSTEM = r"^(urn:[a-z0-9][a-z0-9-]*:\S+|https?://\S+)$"
 
@@ -16,7 +18,7 @@ _SYSTEM = r"^(urn:[a-z0-9][a-z0-9-]*:\S+|https?://\S+)$"
 class FhirClientSettings(Section):
     """How a FHIR R4 server is reached."""
 
-    url: HttpUrl = Field(description="Base address of the server; a password (HTTP Basic) comes from netrc.")
+    url: HttpUrl = Field(description="Base address of the server.")
     token_url: HttpUrl | None = Field(
         None, description="OAuth 2.0 token address (client credentials); none when left out."
     )
@@ -24,12 +26,22 @@ class FhirClientSettings(Section):
     client_secret_file: Path | None = Field(
         None, description="File that holds the client secret, readable by the service alone."
     )
+    credentials: HttpCredentials | None = Field(
+        None,
+        description="How we sign in without OAuth 2.0; a password comes from netrc when left out.",
+    )
+    tls: ClientTlsSettings | None = Field(
+        None, description="Authorities and our certificate, of an https `url` and `token_url`."
+    )
     scope: str = Field("system/*.write", description="The scope that is asked for.")
 
     @model_validator(mode="after")
     def _whole_client(self) -> Self:
         if self.token_url is not None and not (self.client_id and self.client_secret_file):
             raise ValueError("`token_url` needs `client_id` and `client_secret_file`")
+        if self.token_url is not None and self.credentials is not None:
+            raise ValueError("give `token_url` or `credentials`, not both")
+        check_encrypted(self.url, self.tls)
         return self
 
 

@@ -47,7 +47,7 @@ _COMMON = frozenset({"name", "kind", "documents", "timeout_s"})
 # The settings that each kind reads. A DICOMweb server may have an AE title too, by which others retrieve.
 FIELDS: Mapping[str, frozenset[str]] = {
     "dicom": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"tls"},
-    "stow": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"stow_url"},
+    "stow": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"stow_url", "tls", "credentials"},
     "hl7": _COMMON | _SOCKET | {"tls", "hl7"},
     "fhir": _COMMON | {"fhir"},
 }

@@ -13,15 +13,15 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from authlib.common.errors import AuthlibBaseError
 
 from agent.database.session import Database, database_now
 from agent.database.signed_text import enter
 from agent.database.watermarks import read_watermark, write_watermark
 from agent.foundation.errors import DeliveryFailed
 from agent.foundation.settings.signed import FhirReportsSettings
-from agent.network.fhir_client import open_session
-from agent.network.scu import ConnectionLost
+from agent.network.fhir_client import open_session, token_errors
+from agent.network.web_fault import status_words
+from agent.network.web_session import connection_errors
 from agent.ris.signed.fhir_reports import STATUSES, Resource, moment, signed_of
 
 WATERMARK = "signed-fhir"
@@ -116,24 +116,23 @@ class FhirReports:
             if missing is not None:
                 return missing
             raise DeliveryFailed("the FHIR server names a page of another server")
-        try:
-            with http.get(
+        with (
+            token_errors(),
+            connection_errors("the FHIR server", self._settings),
+            http.get(
                 url,
                 params=keys,
                 headers={"Accept": _TYPE},
                 timeout=self._settings.timeout_s,
                 allow_redirects=False,
                 stream=True,
-            ) as answer:
-                if missing is not None and answer.status_code in (401, 403, 404, 410):
-                    return missing
-                if answer.status_code != 200:
-                    raise DeliveryFailed(f"the FHIR server answered {answer.status_code}")
-                return _json(answer)
-        except AuthlibBaseError as error:
-            raise DeliveryFailed(f"the token was refused: {error.error}") from error
-        except (requests.RequestException, OSError) as error:
-            raise ConnectionLost("the FHIR server cannot be reached, or did not answer in time") from error
+            ) as answer,
+        ):
+            if missing is not None and answer.status_code in (401, 403, 404, 410):
+                return missing
+            if answer.status_code != 200:
+                raise DeliveryFailed(f"the FHIR server answered {status_words(answer.status_code)}")
+            return _json(answer)
 
 
 def _json(answer: requests.Response) -> dict[str, Any]:

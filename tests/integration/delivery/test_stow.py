@@ -17,7 +17,7 @@ from agent.foundation.errors import CommitmentFailed, DeliveryFailed, DeliveryRe
 from agent.foundation.settings.tree import DestinationSettings
 from agent.network.commitment_terms import CommitmentItem
 from agent.network.store_scu import ConnectionLost
-from agent.network.stow import holds, reachable
+from agent.network.stow import check_reachable, holds
 from tests.integration.delivery.outbox import delivery_states, outbox, running, state_of
 from tests.support.waiting import wait_for
 
@@ -93,7 +93,7 @@ def test_stow_sends_the_stored_file(serve: Serve, letters: Letters) -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "raised"),
     [
-        (503, {}, DeliveryFailed),
+        (500, {}, DeliveryFailed),
         (401, {}, DeliveryFailed),
         (415, {}, DeliveryRefused),
         (400, {}, DeliveryRefused),
@@ -141,9 +141,11 @@ def test_stow_server_is_reachable_or_not(orthanc: Orthanc, free_port: int) -> No
     """`doctor` asks the DICOMweb root."""
     if not orthanc.dicomweb:
         pytest.skip("Orthanc's DICOMweb plugin is not installed")
-    assert reachable(destination(f"{orthanc.url}/dicom-web"))
-    assert not reachable(destination(f"{orthanc.url}/no-such-root"))
-    assert not reachable(destination(f"http://127.0.0.1:{free_port}"))
+    check_reachable(destination(f"{orthanc.url}/dicom-web"))
+    with pytest.raises(DeliveryFailed, match="404"):
+        check_reachable(destination(f"{orthanc.url}/no-such-root"))
+    with pytest.raises(ConnectionLost, match="nothing listens"):
+        check_reachable(destination(f"http://127.0.0.1:{free_port}"))
 
 
 @pytest.mark.parametrize(

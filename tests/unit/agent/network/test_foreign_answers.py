@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -11,8 +10,8 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataelem import DataElement
 
 from agent.foundation.errors import AgentError, DeliveryFailed, DeliveryRefused
-from agent.network import stow
 from agent.network.query_scu import _number, _study
+from agent.network.stow_answer import judge_success
 
 WRONG: tuple[tuple[str, object], ...] = (
     ("US", 7), ("FD", 1.5), ("SQ", [Dataset()]), ("OB", b"\xff\x00\xfe\x01"), ("UI", "1.2.3"),
@@ -26,28 +25,9 @@ def with_value(dataset: Dataset, keyword: str, vr: str, value: object) -> Datase
     return dataset
 
 
-class Answering:
-    """A DICOMweb client that gives one answer."""
-
-    def __init__(self, answer: Dataset) -> None:
-        self._answer = answer
-
-    def store_file(self, _content: bytes) -> Dataset:
-        """Return the answer."""
-        return self._answer
-
-
-class Document:
-    """Something to send."""
-
-    content = b""
-
-
 def stored(answer: Dataset) -> str | None:
     """Return what STOW-RS makes of an answer."""
-    client: Any = Answering(answer)
-    document: Any = Document()
-    return stow.StowConnection(client).store(document)
+    return judge_success("application/dicom+json", answer.to_json().encode())
 
 
 @pytest.mark.parametrize(("vr", "value"), WRONG)

@@ -8,18 +8,28 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pypdfium2
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from sqlalchemy import select
 
 from agent.database.tables import Document, Draft
-from agent.foundation.settings.kinds import DOCUMENTS
+from agent.delivery.ways import _WAYS
+from agent.foundation.document_roles import DocumentRole
+from agent.foundation.settings.kinds import (
+    DEFAULT_DOCUMENTS,
+    DOCUMENTS,
+    FIELDS,
+    MESSAGE_KINDS,
+    Kind,
+    SentDocument,
+)
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.messages.hl7.parse import parse
 from agent.queue.deliveries import DeliveryClaim
+from agent.reports.messages import WRITERS
 from tests.support.course import StudyCourse
 from tests.support.house import House
 
@@ -84,21 +94,27 @@ COURSES: dict[str, tuple[tuple[Act, ...], str, str]] = {
 
 def statuses(claim: DeliveryClaim, kind: str) -> Iterator[str]:
     """Yield every word of a document that says who stands behind it."""
-    if kind in ("dicom", "stow"):
-        yield from of_dicom(dcmread(io.BytesIO(claim.content)))
-    elif kind == "hl7":
-        message = parse(claim.content)
-        if message.type != "OMI^O23":
-            yield next(message.all("OBR")).text(25)
-            yield from (one.text(11) for one in message.all("OBX"))
-    else:
-        for entry in json.loads(claim.content)["entry"]:
-            if entry["resource"]["resourceType"] in ("DiagnosticReport", "Observation"):
-                yield entry["resource"]["status"]
+    yield from READERS[kind](claim.content)
 
 
-def of_dicom(document: Dataset) -> Iterator[str]:
+def of_hl7(content: bytes) -> Iterator[str]:
+    """Yield OBR-25 and every OBX-11; an escalation is an order, and has neither."""
+    message = parse(content)
+    if message.type != "OMI^O23":
+        yield next(message.all("OBR")).text(25)
+        yield from (one.text(11) for one in message.all("OBX"))
+
+
+def of_fhir(content: bytes) -> Iterator[str]:
+    """Yield the status of every report and finding."""
+    for entry in json.loads(content)["entry"]:
+        if entry["resource"]["resourceType"] in ("DiagnosticReport", "Observation"):
+            yield entry["resource"]["status"]
+
+
+def of_dicom(content: bytes) -> Iterator[str]:
     """Yield the flags of PS3.3 C.17.2 and C.24.2; a PDF says on every page what it is."""
+    document = dcmread(io.BytesIO(content))
     flags = [document.get(name) for name in ("VerificationFlag", "PreliminaryFlag", "CompletionFlag")]
     yield "/".join(one for one in flags if one) or "none"
     if "EncapsulatedDocument" in document:
@@ -107,6 +123,41 @@ def of_dicom(document: Dataset) -> Iterator[str]:
         for page in pages:
             warned = any(banner in page for banner in BANNERS)
             assert warned is (document.VerificationFlag == "UNVERIFIED")
+
+
+# How to read what each kind is sent.
+READERS: dict[str, Callable[[bytes], Iterator[str]]] = {
+    "dicom": of_dicom,
+    "stow": of_dicom,
+    "hl7": of_hl7,
+    "fhir": of_fhir,
+}
+
+
+def report_status(claim: DeliveryClaim) -> str:
+    """Return the first letter of the status of the bundle's DiagnosticReport."""
+    entries = json.loads(claim.content)["entry"]
+    kind = "DiagnosticReport"
+    return next(str(e["resource"]["status"])[0] for e in entries if e["resource"]["resourceType"] == kind)
+
+
+# What a message says of the whole result, for each kind that takes messages.
+TOLD: dict[str, Callable[[DeliveryClaim], str]] = {
+    "hl7": lambda claim: next(of_hl7(claim.content)),
+    "fhir": report_status,
+}
+
+
+def test_every_kind_of_destination_is_looked_at() -> None:
+    """A kind that can be configured, has documents or has a way to it is one of those in this file, with a
+    reader of its own; and whatever is sent to it is among what is looked at."""
+    known = set(get_args(Kind))
+    for table in (DOCUMENTS, DEFAULT_DOCUMENTS, FIELDS, _WAYS, PLACES, READERS):
+        assert set(table) == known
+    assert set(WRITERS) == MESSAGE_KINDS == TOLD.keys()
+    sendable = {one for documents in DOCUMENTS.values() for one in documents}
+    assert sendable == set(get_args(SentDocument))
+    assert set(get_args(SentDocument)) - {"result"} <= {role.value for role in DocumentRole}
 
 
 def outcome_of(house: House, claim: DeliveryClaim) -> tuple[str, str]:
@@ -146,7 +197,7 @@ def test_unverified_is_nowhere_signed(
         act(study)
         for name in sent if at_once or act is acts[-1] else ():
             sent[name].extend(study.deliver(name))
-    told: dict[str, str] = {"hl7": "", "fhir": ""}
+    told = dict.fromkeys(TOLD, "")
     for kind, claims in sent.items():
         assert claims
         for claim in claims:
@@ -156,12 +207,5 @@ def test_unverified_is_nowhere_signed(
             verified = outcome == "verified" and role in ("findings", "report", "pdf", "message")
             assert any(one in SIGNED for one in words) is verified, (kind, role, words)
             if role in ("message", "retraction"):
-                told[kind] += words[0] if kind == "hl7" else report_status(claim)[0]
+                told[kind] += TOLD[kind](claim)
     assert told == {"hl7": told_hl7, "fhir": told_fhir}
-
-
-def report_status(claim: DeliveryClaim) -> str:
-    """Return the status of the bundle's DiagnosticReport."""
-    entries = json.loads(claim.content)["entry"]
-    kind = "DiagnosticReport"
-    return next(str(e["resource"]["status"]) for e in entries if e["resource"]["resourceType"] == kind)
