@@ -35,7 +35,7 @@ from agent.network.query_scu import (
 )
 from agent.network.scu import ConnectionLost
 from agent.network.web_fault import fault_of_answer, fault_words, status_words
-from agent.network.web_session import WebSession, prepare, shows
+from agent.network.web_session import HttpSession, prepare, shows
 
 # Answers per request; a server may have a smaller limit.
 _PAGE = 500
@@ -227,7 +227,7 @@ def open_dicomweb(
         yield DicomwebArchive(client, session, incoming)
 
 
-class _BoundedSession(WebSession):
+class _BoundedSession(HttpSession):
     """Ends every request at the deadline, and reads a response up to a limit."""
 
     def __init__(self, deadline: float, settings: ArchiveSettings) -> None:

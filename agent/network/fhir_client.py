@@ -16,7 +16,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirClientSettings, FhirDestinationSettings
-from agent.messages.fhir.answer import Outcome, entries_of, judge
+from agent.messages.fhir.answer import TransactionResult, entries_of, judge
 from agent.network.store_scu import Sendable
 from agent.network.web_fault import status_words
 from agent.network.web_session import (
@@ -79,9 +79,9 @@ class FhirConnection:
             entries=entries_of(document.content),
             status_words=status_words(answer.status_code),
         )
-        if outcome.outcome is Outcome.NEVER:
+        if outcome.outcome is TransactionResult.NEVER:
             raise DeliveryRefused(outcome.reason)
-        if outcome.outcome is Outcome.AGAIN:
+        if outcome.outcome is TransactionResult.AGAIN:
             raise DeliveryFailed(outcome.reason)
         return None
 

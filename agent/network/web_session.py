@@ -45,7 +45,7 @@ class WebPeer(Protocol):
         """How we sign in; by netrc when None."""
 
 
-class WebSession(requests.Session):
+class HttpSession(requests.Session):
     """A session that repeats no request elsewhere: a POST that is redirected would become a GET."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
@@ -95,13 +95,13 @@ class _Bearer(AuthBase):
 
 
 @contextmanager
-def open_web_session(peer: WebPeer) -> Iterator[WebSession]:
+def open_web_session(peer: WebPeer) -> Iterator[HttpSession]:
     """Open a session; does not connect before the first request.
 
     Raises:
         ConnectionLost: a file or variable that the settings name cannot be used.
     """
-    with WebSession() as session:
+    with HttpSession() as session:
         prepare(session, peer)
         yield session
 

@@ -36,7 +36,7 @@ _PATH = re.compile(r"[A-Za-z]+(\.[A-Za-z]+|\[\d{1,3}\]){0,12}")
 _LONG_NUMBER = re.compile(r"\d{4,}")
 
 
-class Outcome(Enum):
+class TransactionResult(Enum):
     """What follows for the message."""
 
     TAKEN = "taken"
@@ -48,11 +48,11 @@ class Outcome(Enum):
 class TransactionOutcome:
     """How a transaction ended; `reason` is for the operator, without anything of a patient."""
 
-    outcome: Outcome
+    outcome: TransactionResult
     reason: str = ""
 
 
-_TAKEN = TransactionOutcome(outcome=Outcome.TAKEN)
+_TAKEN = TransactionOutcome(outcome=TransactionResult.TAKEN)
 
 
 def judge(status: int, content: bytes, *, entries: int, status_words: str) -> TransactionOutcome:
@@ -69,10 +69,14 @@ def judge(status: int, content: bytes, *, entries: int, status_words: str) -> Tr
     details = _details(answer)
     if status in _NO_TRANSACTIONS or (status in _FOR_GOOD and _UNSUPPORTED in _codes(answer)):
         return TransactionOutcome(
-            outcome=Outcome.NEVER, reason=f"{_NO_TRANSACTION_WORDS} (it answered {status})"
+            outcome=TransactionResult.NEVER, reason=f"{_NO_TRANSACTION_WORDS} (it answered {status})"
         )
     words = f"the FHIR server answered {_named(status, status_words)}{details}"
-    return TransactionOutcome(outcome=Outcome.NEVER, reason=words) if status in _FOR_GOOD else _again(words)
+    return (
+        TransactionOutcome(outcome=TransactionResult.NEVER, reason=words)
+        if status in _FOR_GOOD
+        else _again(words)
+    )
 
 
 def _judge_success(answer: Mapping[str, Any], entries: int) -> TransactionOutcome:
@@ -85,7 +89,9 @@ def _judge_success(answer: Mapping[str, Any], entries: int) -> TransactionOutcom
     if kind != "Bundle":
         return _again("the FHIR server answered with success, but not in FHIR: perhaps a page to sign in")
     if answer.get("type") == "batch-response":
-        return TransactionOutcome(outcome=Outcome.NEVER, reason=f"{_NO_TRANSACTION_WORDS} (it ran a batch)")
+        return TransactionOutcome(
+            outcome=TransactionResult.NEVER, reason=f"{_NO_TRANSACTION_WORDS} (it ran a batch)"
+        )
     responses = [one.get("response") for one in _dicts(answer.get("entry"))]
     if len(responses) < entries:
         return _again(f"the FHIR server's response names {len(responses)} of {entries} entries")
@@ -98,7 +104,7 @@ def _judge_success(answer: Mapping[str, Any], entries: int) -> TransactionOutcom
             outcome = stated.get("outcome")
             details = _details(outcome) if isinstance(outcome, dict) else ""
             words = f"the FHIR server did not take every entry: {_named(status, str(status))}{details}"
-            final = Outcome.NEVER if status in _FOR_GOOD else Outcome.AGAIN
+            final = TransactionResult.NEVER if status in _FOR_GOOD else TransactionResult.AGAIN
             return TransactionOutcome(outcome=final, reason=words)
     return _TAKEN
 
@@ -109,7 +115,7 @@ def entries_of(content: bytes) -> int:
 
 
 def _again(reason: str) -> TransactionOutcome:
-    return TransactionOutcome(outcome=Outcome.AGAIN, reason=reason)
+    return TransactionOutcome(outcome=TransactionResult.AGAIN, reason=reason)
 
 
 def _named(status: int, words: str) -> str:

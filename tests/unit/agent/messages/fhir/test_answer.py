@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agent.messages.fhir.answer import Outcome, entries_of, judge
+from agent.messages.fhir.answer import TransactionResult, entries_of, judge
 
 
-def judged(status: int, body: Any, entries: int = 2) -> tuple[Outcome, str]:
+def judged(status: int, body: Any, entries: int = 2) -> tuple[TransactionResult, str]:
     """The outcome of an answer, and its reason."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     found = judge(status, content, entries=entries, status_words=str(status))
@@ -42,7 +42,7 @@ def outcome(*issues: dict[str, Any]) -> dict[str, Any]:
 )
 def test_transaction_that_was_taken(body: Any) -> None:
     """Every entry has a status of success; or there is no content at all."""
-    assert judged(200, body) == (Outcome.TAKEN, "")
+    assert judged(200, body) == (TransactionResult.TAKEN, "")
 
 
 @pytest.mark.parametrize(
@@ -70,26 +70,26 @@ def test_transaction_that_was_taken(body: Any) -> None:
 def test_success_that_does_not_say_so_of_every_entry_is_tried_again(body: Any) -> None:
     """An entry without a status, a failed or missing one, and a page of a gateway are no success."""
     found, reason = judged(200, body)
-    assert found is Outcome.AGAIN
+    assert found is TransactionResult.AGAIN
     assert reason
 
 
 def test_accepted_is_not_processed() -> None:
     """202: nothing is stored yet."""
-    assert judged(202, b"")[0] is Outcome.AGAIN
+    assert judged(202, b"")[0] is TransactionResult.AGAIN
 
 
 @pytest.mark.parametrize("status", [400, 406, 410, 413, 415, 422])
 def test_entry_or_bundle_that_would_be_refused_again_is_final(status: int) -> None:
     """The same bytes would meet the same answer."""
-    assert judged(status, b"")[0] is Outcome.NEVER
-    assert judged(200, response("201", f"{status} Unprocessable"))[0] is Outcome.NEVER
+    assert judged(status, b"")[0] is TransactionResult.NEVER
+    assert judged(200, response("201", f"{status} Unprocessable"))[0] is TransactionResult.NEVER
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 408, 409, 412, 418, 500, 502, 504])
 def test_what_may_change_is_tried_again(status: int) -> None:
     """Another writer, duplicates that get merged, a patient or an address that gets known later."""
-    assert judged(status, b"")[0] is Outcome.AGAIN
+    assert judged(status, b"")[0] is TransactionResult.AGAIN
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_what_may_change_is_tried_again(status: int) -> None:
 def test_server_without_transactions_is_refused_in_words(status: int, body: Any) -> None:
     """A result is never written in parts: `final` findings under a `preliminary` report would be read."""
     found, reason = judged(status, body)
-    assert found is Outcome.NEVER
+    assert found is TransactionResult.NEVER
     assert "does not take transaction bundles" in reason
 
 
