@@ -96,6 +96,7 @@ class BoundedMessages(DIMSEServiceProvider):
         violation = self._violated_by(count)
         if violation is not None:
             self.violation = violation
+            self._forget()
             # As a PDU that cannot be processed: the state machine sends an A-ABORT (PS3.8 9.2, Evt19);
             # then as if the peer had closed, because a flood would never let it wait for that.
             self.dul.event_queue.put("Evt19")
@@ -124,6 +125,18 @@ class BoundedMessages(DIMSEServiceProvider):
         self._in_flight.give_back(self._arriving + sum(one.reserved for one in self._unserved))
         self._arriving = 0
         self._unserved.clear()
+        self._forget()
+        while not self.msg_queue.empty():
+            self.get_msg()
+
+    def _forget(self) -> None:
+        """Free the dataset of a message that will not be served.
+
+        An association refers to itself by its parts: the bytes would stay until the garbage collector runs,
+        in spite of the limit on all arriving objects.
+        """
+        if self.message is not None:
+            self.message.data_set = BytesIO()
 
     def _violated_by(self, count: int) -> str | None:
         message = self.message

@@ -16,10 +16,10 @@ from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
 from agent.receive.receiver import Receiver
 from agent.receive.stow_rs import StowService
-from agent.web.limits import MAXIMUM_HEAD, BoundedProtocol
+from agent.web.limits import MAXIMUM_HEAD, BoundedProtocol, RequestLimits
 
-# Connections, WebSockets included, and bytes of a message over a WebSocket.
-_MOST_CONNECTIONS, _LONGEST_MESSAGE = 400, 4096
+# Bytes of a message over a WebSocket.
+_LONGEST_MESSAGE = 4096
 
 
 class HttpServer:
@@ -42,7 +42,8 @@ class HttpServer:
         self._graceful_s = graceful_s
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                # uvicorn's own limit counts silent connections, and would refuse every request beside them.
+                RequestLimits(app),
                 host=host,
                 port=port,
                 log_config=None,
@@ -52,7 +53,6 @@ class HttpServer:
                 ssl_keyfile=None if key is None else str(key),
                 timeout_graceful_shutdown=graceful_s,
                 http=BoundedProtocol,
-                limit_concurrency=_MOST_CONNECTIONS,
                 h11_max_incomplete_event_size=MAXIMUM_HEAD,
                 ws_max_size=_LONGEST_MESSAGE,
             )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -144,6 +146,30 @@ def test_declared_gigabytes_are_not_read(start: Start, kind: int) -> None:
         assert is_cut(connection)
     assert process.memory_info().rss - before < 30_000_000
     assert echo_works(listener)
+
+
+@pytest.mark.parametrize("ending", ["too-large", "reset", "closed"])
+def test_object_that_ends_midway_is_freed_at_once(start: Start, ending: str) -> None:
+    """Its bytes are not kept until the garbage collector runs: the limit on what arrives would be none."""
+    listener = start(maximum_object_mb=24 if ending == "too-large" else 64)
+    gc.collect()
+    gc.disable()
+    before = psutil.Process().memory_info().rss
+    try:
+        for _ in range(5):
+            connection = established(listener)
+            with suppress(OSError):
+                connection.sendall(data_pdus(1, True, COMMAND))
+                # 26 MB without the last fragment: each message control header says that more follows.
+                for _ in range(200):
+                    connection.sendall(struct.pack(">BxIIBB", 4, 130_006, 130_002, 1, 0) + bytes(130_000))
+            if ending == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            listener.until(lambda: nothing_is_left(listener))
+        assert psutil.Process().memory_info().rss - before < 60_000_000
+    finally:
+        gc.enable()
 
 
 def test_one_peer_cannot_take_all_associations(start: Start) -> None:

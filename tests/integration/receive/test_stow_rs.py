@@ -8,6 +8,7 @@ import json
 import socket
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from agent.foundation.settings.tree import ListenerSettings, Settings, StowSetti
 from agent.objects.store import InstanceStore
 from agent.receive.intake import Intake
 from agent.service.http_server import HttpServer, stow_server
+from agent.web.limits import MAXIMUM_CONNECTIONS
 from tests.support.films import chest_film, file_bytes, with_meta
 
 pytestmark = pytest.mark.integration
@@ -248,3 +250,12 @@ def test_sender_that_falls_silent_is_ended(serve: Make) -> None:
         connection.sendall(head_of(sent) + sent[:1000])
         assert b"408" in connection.recv(1000)
     assert post(server, sent)[0] == 200
+
+
+def test_silent_connections_keep_no_sender_out(serve: Make) -> None:
+    """More connections that send nothing than the server keeps: the next request is answered."""
+    server = serve()
+    with ExitStack() as held:
+        for _ in range(MAXIMUM_CONNECTIONS + 8):
+            held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        assert post(server, body(file_bytes(film())))[0] == 200
