@@ -39,6 +39,7 @@ from agent.network.tls import client_context
 from agent.queue import deliveries
 from agent.queue.deliveries import DeliveryClaim
 from agent.queue.delivery_outcomes import WARNED
+from agent.queue.forward_steps import ForwardSteps
 from agent.queue.gate import refused_destination
 from agent.queue.lease_keeper import LeaseKeeper
 
@@ -69,6 +70,7 @@ class Deliverer:
         self._connect = connect
         self._seconds = seconds
         self._policy = settings.delivery.retry
+        self._forward_steps = ForwardSteps(database, settings.delivery.give_up_after_s, seconds)
         self._breakers = {one.name: Breaker() for one in settings.destinations}
         self._news = {one.name: threading.Event() for one in settings.destinations}
         lease_s = settings.delivery.lease_s
@@ -147,6 +149,7 @@ class Deliverer:
         Raises:
             DatabaseUnavailable: nothing was done.
         """
+        self._forward_steps.follow()
         deliveries.reclaim_expired(self._database, self._policy, chance=self._chance, actor=self._owner)
         deliveries.give_up(self._database, actor=self._owner)
 

@@ -17,10 +17,11 @@ from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
 from agent.operations.audit.export import AuditExporter
-from agent.operations.retention.clock_steps import ForwardSteps, undo_clock_steps
+from agent.operations.retention.clock_steps import undo_clock_steps
 from agent.operations.retention.purge import Purge
 from agent.operations.retention.purge_messages import purge_messages
 from agent.queue import deliveries, jobs
+from agent.queue.forward_steps import ForwardSteps
 from agent.receive.archive_count import ArchiveCount
 from agent.receive.complete_study import ACTOR, complete_due_studies
 from agent.reports.withdraw import withdraw_due
@@ -50,7 +51,7 @@ class Housekeeper:
         self._exporter = AuditExporter(database, settings)
         self._undelivered = False
         self._purge = Purge(database, settings, store, partial(free_mb, settings.storage.path), actor=ACTOR)
-        self._forward_steps = ForwardSteps(database)
+        self._forward_steps = ForwardSteps(database, settings.delivery.give_up_after_s)
         self._ticker = Ticker()
 
     def start(self) -> None:
@@ -98,7 +99,10 @@ class Housekeeper:
             self._log.info("drafts_compared", count=count)
 
     def reclaim(self) -> None:
-        """Reclaim the jobs and deliveries whose lease has expired."""
+        """Reclaim the jobs and deliveries whose lease has expired, after any step forward of the clock."""
+        count = self._forward_steps.follow()
+        if count:
+            self._log.warning("clock_set_forward", count=count)
         count = jobs.reclaim_expired(
             self._database,
             self._settings.worker.retry,
@@ -115,13 +119,10 @@ class Housekeeper:
             self._log.warning("leases_reclaimed", count=count)
 
     def undo_clock_steps(self) -> None:
-        """Correct waits, and the times at which deliveries are given up, after the clock was set."""
+        """Correct waits after the clock was set back."""
         count = undo_clock_steps(self._database, self._settings)
         if count:
             self._log.warning("clock_set_back", count=count)
-        count = self._forward_steps.follow()
-        if count:
-            self._log.warning("clock_set_forward", count=count)
 
     def export(self) -> None:
         """Export new audit messages; a destination that is down is logged once."""

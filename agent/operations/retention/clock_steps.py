@@ -3,13 +3,12 @@
 Every wait in the database ends at a wall-clock time. After a step back by an hour, each quiet study, each
 retry and each lease of a dead process would wait an hour longer. No wait is longer than its setting, so a
 time beyond that is the trace of a step, and is brought forward. A step forward ends waits early, which harms
-only deliveries: they would be given up too early, so their limits move with the clock.
+only deliveries: see `agent.queue.forward_steps`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,8 +22,6 @@ from agent.foundation.settings.tree import Settings
 
 # Differences below this (s) are ordinary clock corrections, or the duration of a transaction.
 _SLACK_S = 2.0
-# A step forward below this (s) matters to no limit.
-_LEAST_STEP_S = 30.0
 # Longest time (s) for which the listener keeps a study open while its association is sending.
 _LONGEST_HOLD_S = 6.0
 
@@ -126,38 +123,3 @@ def _bring_forward(database: Database, wait: _Wait) -> int:
             .returning(wait.until)
         )
         return len(changed.all())
-
-
-class ForwardSteps:
-    """Notices that the database's clock was set forward: it gained on the machine's monotonic clock."""
-
-    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """The first call of `follow` only remembers the time."""
-        self._database, self._monotonic = database, monotonic
-        self._before: tuple[datetime, float] | None = None
-
-    def follow(self) -> int:
-        """Let the limits of unsent deliveries move with the clock; return how many were changed.
-
-        Raises:
-            DatabaseUnavailable: nothing was changed; the next call makes up for it.
-        """
-        with self._database.reading() as session:
-            now, ticks = database_now(session), self._monotonic()
-        before = self._before
-        step = timedelta(0)
-        if before is not None:
-            step = (now - before[0]) - timedelta(seconds=ticks - before[1])
-        count = self._postpone(step) if step > timedelta(seconds=_LEAST_STEP_S) else 0
-        self._before = now, ticks
-        return count
-
-    def _postpone(self, step: timedelta) -> int:
-        waiting = Delivery.state.in_([one.value for one in UNSENT])
-        with self._database.transaction() as session:
-            found = session.scalars(
-                select(Delivery).where(waiting).order_by(Delivery.id).with_for_update()
-            ).all()
-            for delivery in found:
-                delivery.give_up_at += step
-        return len(found)

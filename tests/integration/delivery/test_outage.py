@@ -31,9 +31,13 @@ HOUR = 3600.0
 
 @dataclass(kw_only=True)
 class Day:
-    """Seconds that pass when they are told to, for the database and for the breaker alike."""
+    """Seconds that pass when they are told to, for the database and for the breaker alike.
+
+    stepped: how far (s) the database's clock was set forward.
+    """
 
     passed: float = 0.0
+    stepped: float = 0.0
 
     def seconds(self) -> float:
         """The breaker's clock."""
@@ -41,14 +45,14 @@ class Day:
 
     def now(self, session: Session) -> datetime:
         """The database's clock."""
-        return database_now(session) + timedelta(seconds=self.passed)
+        return database_now(session) + timedelta(seconds=self.passed + self.stepped)
 
 
 @pytest.fixture
 def day(monkeypatch: pytest.MonkeyPatch) -> Day:
     """Let the outbox live by our clock."""
     made = Day()
-    for module in ("queue.deliveries", "delivery.commitments", "queue.operator"):
+    for module in ("queue.deliveries", "queue.forward_steps", "delivery.commitments", "queue.operator"):
         monkeypatch.setattr(f"agent.{module}.database_now", made.now)
     return made
 
@@ -153,6 +157,27 @@ def test_outage_of_most_of_a_day_loses_nothing(
     assert delivery_states(both_databases) == ["COMMITTED", "COMMITTED"]
     assert state_of(both_databases, job_id) == "DELIVERED"
     assert pacs.kept == {one.sop_instance_uid: one.content for one in letters(1)}
+
+
+def test_clock_that_is_set_forward_by_days_gives_nothing_up(
+    both_databases: Database, letters: Letters, day: Day
+) -> None:
+    """What waits, and what is being sent, has been tried for minutes only; it arrives later."""
+    pacs = Destination(down=ConnectionLost("down"))
+    sender = deliverer(both_databases, day, settings_of("pacs"), pacs=pacs)
+    outbox(both_databases, letters(1), 1, "pacs")
+    pass_hours(sender, day, 0.5)
+    with both_databases.transaction() as session:
+        one = session.scalars(select(Delivery).order_by(Delivery.id)).first()
+        assert one is not None
+        one.state, one.lease_owner, one.lease_token = "SENDING", "another", 7
+        one.lease_until = day.now(session) + timedelta(minutes=1)
+    day.stepped = 50 * HOUR
+    pass_hours(sender, day, 0.3)
+    assert delivery_states(both_databases) == ["PENDING", "PENDING"]
+    pacs.down = None
+    pass_hours(sender, day, 0.5)
+    assert delivery_states(both_databases) == ["COMMITTED", "COMMITTED"]
 
 
 def test_outage_beyond_the_day_is_dead_and_can_be_revived(

@@ -11,7 +11,8 @@ from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Job, PriorSearch
 from agent.foundation.settings.tree import Settings, StudySettings
-from agent.operations.retention.clock_steps import ForwardSteps, undo_clock_steps
+from agent.operations.retention.clock_steps import undo_clock_steps
+from agent.queue.forward_steps import ForwardSteps
 from tests.unit.agent.rows import add_draft, add_job, add_study
 
 SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, force_after_s=600))
@@ -98,7 +99,7 @@ def test_step_forward_moves_the_limit_of_deliveries(database: Database) -> None:
     ticks = [4000.0]
     delivery_id = add_delivery(database, DeliveryState.PENDING, give_up_at=timedelta(minutes=10))
     stored_id = add_delivery(database, DeliveryState.STORED, give_up_at=timedelta(minutes=10), uid="1.2.4")
-    steps = ForwardSteps(database, lambda: ticks[0])
+    steps = ForwardSteps(database, 86_400, lambda: ticks[0])
     assert steps.follow() == 0
     ticks[0] -= 3600  # as much as if the clock had gained an hour
     assert steps.follow() == 1
@@ -109,6 +110,21 @@ def test_step_forward_moves_the_limit_of_deliveries(database: Database) -> None:
         left = session.get_one(Delivery, delivery_id).give_up_at - now
         assert timedelta(minutes=65) < left <= timedelta(minutes=70)
         assert session.get_one(Delivery, stored_id).give_up_at - now <= timedelta(minutes=10)
+
+
+def test_step_forward_that_two_processes_notice_postpones_no_further_than_the_setting(
+    database: Database,
+) -> None:
+    """A limit is never later than that of a document written now."""
+    ticks = [4000.0]
+    delivery_id = add_delivery(database, DeliveryState.PENDING, give_up_at=timedelta(minutes=10))
+    both = [ForwardSteps(database, 3600, lambda: ticks[0]) for _ in range(2)]
+    assert [one.follow() for one in both] == [0, 0]
+    ticks[0] -= 3000
+    assert [one.follow() for one in both] == [1, 1]
+    with database.reading() as session:
+        left = session.get_one(Delivery, delivery_id).give_up_at - database_now(session)
+    assert timedelta(minutes=59) < left <= timedelta(minutes=60)
 
 
 def add_delivery(database: Database, state: DeliveryState, *, uid: str = "1.2.3", **ahead: timedelta) -> int:
