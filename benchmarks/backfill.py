@@ -54,7 +54,7 @@ QUICK = replace(
     queries_per_minute=6000,
     size=256,
     database="sqlite",
-    longest_s=200,
+    longest_s=500,
 )
 
 
@@ -67,6 +67,10 @@ def main() -> int:
     parser.add_argument("--per-minute", type=float, default=FULL.studies_per_minute, help="the budget")
     parser.add_argument(
         "--draft", type=float, default=FULL.draft_s, help="time (s) of a draft; 0: the network itself"
+    )
+    parser.add_argument("--stat", type=float, default=FULL.stat_s, help="time (s) between two STAT studies")
+    parser.add_argument(
+        "--longest", type=float, default=FULL.longest_s, help="the run ends after this time (s)"
     )
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default=FULL.database)
     parser.add_argument("--quick", action="store_true", help="a small run; its percentiles mean nothing")
@@ -86,6 +90,8 @@ def main() -> int:
             studies_per_minute=given.per_minute,
             draft_s=given.draft,
             database=given.database,
+            stat_s=given.stat,
+            longest_s=given.longest,
         )
     )
     load = os.getloadavg()
@@ -103,6 +109,7 @@ def show(outcome: Outcome) -> None:
     """Print the latencies as a table, and what the backfill did."""
     rows = [asdict(one) for one in (outcome.without, outcome.beside)]
     Console().print(table_of("Latency of STAT studies (s)", rows))
+    Console().print(table_of("Cores in use", outcome.cores))
     print(f"p99 with the backfill: {outcome.ratio:.3f} times the p99 without (at most {ALLOWED})")
     for name, value in _counts(outcome).items():
         print(f"{name.replace('_', ' ')}: {value}")
@@ -118,6 +125,7 @@ def record_of(plan: Plan, outcome: Outcome, hardware: str, load: tuple[float, ..
         "rows": [asdict(outcome.without), asdict(outcome.beside)],
         "ratio": outcome.ratio,
         "allowed": ALLOWED,
+        "cores": outcome.cores,
         **_counts(outcome),
         "load": [round(one, 1) for one in load],
     }
@@ -125,7 +133,9 @@ def record_of(plan: Plan, outcome: Outcome, hardware: str, load: tuple[float, ..
 
 def _counts(outcome: Outcome) -> dict[str, object]:
     return {
-        name: value for name, value in asdict(outcome).items() if name not in ("without", "beside", "ratio")
+        name: value
+        for name, value in asdict(outcome).items()
+        if name not in ("without", "beside", "ratio", "cores")
     }
 
 

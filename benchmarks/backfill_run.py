@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,16 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
 
 from agent.commands.demo.orthanc import Orthanc, free_ports, running_orthanc
 from agent.commands.demo.service import own_environment, write_config
 from agent.database import migrate
-from agent.database.backfill import BackfillSlice, BackfillStudy, PullState
+from agent.database.backfill import OPEN_PULLS, OPEN_SLICES, BackfillSlice, BackfillStudy, PullState
 from agent.database.session import Database, open_engine
 from agent.database.states import JobState, Lane
 from agent.database.tables import Job, JobEvent, Study
 from agent.foundation.settings.load import load_settings
-from agent.retrieve.backfill.planning import make_plan
+from agent.retrieve.backfill.planning import go, make_plan, stop
 from agent.retrieve.backfill.progress import Progress, read_progress
 from benchmarks.backfill_account import (
     ALLOWED,
@@ -40,12 +42,14 @@ from benchmarks.backfill_account import (
     stat_studies,
 )
 from benchmarks.backfill_archive import AE_TITLE as ARCHIVE
+from benchmarks.backfill_processes import ProcessorTime, shares
 from benchmarks.backfill_studies import FIRST_DAY, PER_DAY, StatSender, catalogue, drawn, fill, write
 from benchmarks.databases import durable_database
 
 ROOT = Path(__file__).resolve().parent.parent
 _MOVE_DESTINATION = "ECHO_BACKFILL"
 _POLL_S = 0.2
+_LAST_DRAFTS_WITHIN_S = 120.0
 _BEFORE_ITS_DRAFT = [state.value for state in (JobState.RECEIVING, JobState.QUEUED, JobState.GENERATING)]
 
 
@@ -75,12 +79,17 @@ class Plan:
 class Outcome:
     """What came of it: studies found and retrieved, their images and drafts; STAT studies without a draft.
 
-    seconds: that the backfill ran. *_a_minute: the most that the archive was asked for in any minute.
+    ended: everything was retrieved before the time was over. ratio, ratio_p50: latencies with the backfill to
+    those without. seconds: that the backfill ran. *_a_minute: the most that the archive was asked for in any
+    minute. cores: what each process used, on average, in phases without the backfill and beside it.
     """
+
+    ended: bool
 
     without: Latency
     beside: Latency
     ratio: float
+    ratio_p50: float
     found: int
     retrieved: int
     drafted: int
@@ -91,12 +100,13 @@ class Outcome:
     seconds: float
     studies_a_minute: int
     queries_a_minute: int
+    cores: list[dict[str, float | str]]
 
     def right(self, plan: Plan) -> bool:
         """Whether everything was found, retrieved and drafted once, within the budget and the ratio."""
         return (
-            (self.found, self.retrieved, self.drafted, self.stat_lost, self.stat_refused)
-            == (plan.listed, plan.retrieved, plan.retrieved, 0, 0)
+            (self.ended, self.found, self.retrieved, self.drafted, self.stat_lost, self.stat_refused)
+            == (True, plan.listed, plan.retrieved, plan.retrieved, 0, 0)
             and self.studies_a_minute <= plan.studies_per_minute + 1
             and self.queries_a_minute <= plan.queries_per_minute + 1
             and self.ratio <= ALLOWED
@@ -128,7 +138,10 @@ def run(plan: Plan) -> Outcome:
         stack.enter_context(_process(("listen",), config, folder))
         stack.enter_context(_worker(plan, config, folder))
         sender = StatSender(films, listener, plan.stat_s)
-        measured = _Run(plan, database, config, folder, sender)
+        stop(database)
+        backfill = stack.enter_context(_process(("backfill", "run", "--follow"), config, folder))
+        server = make_url(url).port
+        measured = _Run(plan, database, sender, backfill, ProcessorTime(server))
         measured.warm_up(listener)
         measured.phases()
         return measured.outcome(images, lambda: read_progress(database, settings))
@@ -138,39 +151,55 @@ class _Run:
     """The phases of one run."""
 
     def __init__(
-        self, plan: Plan, database: Database, config: Path, folder: Path, sender: StatSender
+        self,
+        plan: Plan,
+        database: Database,
+        sender: StatSender,
+        backfill: subprocess.Popen[bytes],
+        processor: ProcessorTime,
     ) -> None:
-        self._plan, self._database, self._config, self._folder = plan, database, config, folder
-        self._sender = sender
+        self._plan, self._database, self._sender = plan, database, sender
+        self._backfill, self._processor = backfill, processor
+        self._used: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         self._phases: list[Phase] = []
+        self._ended = False
         self._deadline = time.monotonic() + plan.longest_s
 
     def warm_up(self, port: int) -> None:
         """Wait for the listener, then until the first STAT studies are drafted; they do not count."""
         self._wait(lambda: _listens(port))
+        self._processor.start()
         self._sender.start()
         self._wait(lambda: self._jobs(JobState.DRAFTED) >= 3)
 
     def phases(self) -> None:
-        """Let the backfill run and rest in turn until everything is retrieved; then stop the STAT studies."""
-        for number in range(1, self._plan.rounds + 1):
-            target = self._plan.retrieved * number // self._plan.rounds
-            with (
-                self._phase(backfill=True),
-                _process(("backfill", "run"), self._config, self._folder) as process,
-            ):
-                last = number == self._plan.rounds
-                self._wait(
-                    lambda: process.poll() is not None if last else self._retrieved() >= target,  # noqa: B023
-                    process,
-                )
-                seconds = time.time() - self._phases_begun
-            self._wait(lambda: self._jobs(*_BEFORE_ITS_DRAFT, lane=Lane.BACKFILL) == 0)
-            with self._phase(backfill=False):
-                self._rest(seconds)
+        """Let the backfill run and rest in turn until everything is retrieved, or the time is over; then stop
+        the STAT studies.
+        """
+        try:
+            for number in range(1, self._plan.rounds + 1):
+                self._one_round(number)
+            self._ended = True
+        except TimeoutError:
+            stop(self._database)
         self._sender.stop.set()
         self._sender.join()
+        self._deadline = time.monotonic() + _LAST_DRAFTS_WITHIN_S
         self._wait(lambda: self._jobs(*_BEFORE_ITS_DRAFT) == 0)
+        self._processor.end()
+
+    def _one_round(self, number: int) -> None:
+        target = self._plan.retrieved * number // self._plan.rounds
+        last = number == self._plan.rounds
+        with self._phase(backfill=True):
+            go(self._database)
+            self._wait(lambda: self._open() == 0 if last else self._retrieved() >= target)
+            self._wait(self._has_stat_study)
+            stop(self._database)
+            seconds = time.time() - self._phases_begun
+        self._wait(lambda: self._jobs(*_BEFORE_ITS_DRAFT, lane=Lane.BACKFILL) == 0)
+        with self._phase(backfill=False):
+            self._rest(seconds)
 
     def outcome(self, images: int, progress: Callable[[], Progress]) -> Outcome:
         """Return what the database says."""
@@ -191,10 +220,16 @@ class _Run:
             ]
         studies, lost = stat_studies(self._sender.sent, events)
         without, beside = (latency(studies, self._phases, backfill=one) for one in (False, True))
+        lengths = {
+            kind: sum(one.ended - one.begun for one in self._phases if one.backfill is kind)
+            for kind in (True, False)
+        }
         return Outcome(
+            ended=self._ended,
             without=without,
             beside=beside,
             ratio=round(beside.p99 / without.p99, 3),
+            ratio_p50=round(beside.p50 / without.p50, 3),
             found=sum(found.studies.values()),
             retrieved=found.studies.get(PullState.PULLED.value, 0),
             drafted=self._jobs(JobState.DRAFTED, JobState.DELIVERED, lane=Lane.BACKFILL),
@@ -202,26 +237,47 @@ class _Run:
             images=images,
             stat_lost=lost,
             stat_refused=self._sender.refused,
-            seconds=round(sum(one.ended - one.begun for one in self._phases if one.backfill), 1),
+            seconds=round(lengths[True], 1),
             studies_a_minute=most_in_a_minute(asked[0]),
             queries_a_minute=most_in_a_minute(asked[1]),
+            cores=shares(self._used, lengths),
         )
 
     @contextmanager
     def _phase(self, *, backfill: bool) -> Iterator[None]:
         self._phases_begun = begun = time.time()
-        yield
-        self._phases.append(Phase(backfill=backfill, begun=begun, ended=time.time()))
+        before = self._processor.totals()
+        try:
+            yield
+        finally:
+            self._phases.append(Phase(backfill=backfill, begun=begun, ended=time.time()))
+            after = self._processor.totals()
+            self._used[backfill].update({role: after[role] - before[role] for role in after})
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        self._wait(lambda: time.monotonic() >= until)
+        self._wait(lambda: time.monotonic() >= until and self._has_stat_study())
+
+    def _has_stat_study(self) -> bool:
+        """Whether one was sent in the phase that runs: a kind of phases without any has no latency."""
+        return any(sent >= self._phases_begun for sent in list(self._sender.sent.values()))
 
     def _retrieved(self) -> int:
         with self._database.reading() as session:
             return (
                 session.scalar(select(func.count()).where(BackfillStudy.state == PullState.PULLED.value)) or 0
             )
+
+    def _open(self) -> int:
+        """Return how many queries and studies are still to be asked for."""
+        with self._database.reading() as session:
+            slices = session.scalar(
+                select(func.count()).where(BackfillSlice.state.in_([one.value for one in OPEN_SLICES]))
+            )
+            studies = session.scalar(
+                select(func.count()).where(BackfillStudy.state.in_([one.value for one in OPEN_PULLS]))
+            )
+        return (slices or 0) + (studies or 0)
 
     def _jobs(self, *states: str, lane: Lane | None = None) -> int:
         count = select(func.count(Job.id)).where(Job.state.in_([str(one) for one in states]))
@@ -230,14 +286,12 @@ class _Run:
         with self._database.reading() as session:
             return session.scalar(count) or 0
 
-    def _wait(self, done: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+    def _wait(self, done: Callable[[], bool]) -> None:
         while not done():
             if time.monotonic() > self._deadline:
                 raise TimeoutError("the run is given up: it did not end in time")
-            if process is not None and process.poll() is not None:
-                if process.returncode or not done():
-                    raise RuntimeError(f"the backfill ended early, with status {process.returncode}")
-                return
+            if self._backfill.poll() is not None:
+                raise RuntimeError(f"the backfill ended, with status {self._backfill.returncode}")
             time.sleep(_POLL_S)
 
 

@@ -24,6 +24,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "inside only": {"listener": {"service": {"type": "ClusterIP", "annotations": {"a": "b"}}}},
     "no backfill": {"keda": {"jobsPerWorker": {"backfill": 0}}},
+    "backfill": {
+        "config": {
+            "archive": {"host": "pacs", "port": 104, "ae_title": "PACS"},
+            "backfill": {"enabled": True},
+        }
+    },
 }
 
 
@@ -99,6 +105,17 @@ def test_chart_ports_are_those_of_the_settings(chart: Path) -> None:
     (listener,) = named(manifests, "Deployment", "demo-listener")["spec"]["template"]["spec"]["containers"]
     assert [one["containerPort"] for one in listener["ports"]] == [104]
     assert listener["readinessProbe"]["tcpSocket"]["port"] == 104
+
+
+def test_chart_retrieves_old_studies_where_the_settings_say_so(chart: Path) -> None:
+    """One process that waits for plans, asks for less processor than the others, and is never there twice."""
+    manifests = render(chart, VARIANTS["backfill"])
+    deployment = named(manifests, "Deployment", "demo-backfill")["spec"]
+    (container,) = deployment["template"]["spec"]["containers"]
+    assert container["args"] == ["backfill", "run", "--follow"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert container["resources"]["requests"]["cpu"] == "50m"
+    assert "demo-backfill" not in [one["metadata"]["name"] for one in render(chart, {})]
 
 
 def test_chart_leaves_the_number_of_workers_to_keda(chart: Path) -> None:

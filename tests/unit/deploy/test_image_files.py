@@ -60,6 +60,14 @@ def test_compose_runs_our_services_without_rights(services: dict[str, Any]) -> N
         assert one["command"][0] in known
 
 
+def test_compose_retrieves_old_studies_only_in_a_profile(services: dict[str, Any]) -> None:
+    """It starts where somebody asks for it, waits for plans, and has a small share of the processor."""
+    service = services["backfill"]
+    assert (service["command"], service["profiles"]) == (["backfill", "run", "--follow"], ["backfill"])
+    assert service["cpu_shares"] < 1024
+    assert [name for name, one in services.items() if "profiles" in one] == ["backfill"]
+
+
 def test_compose_publishes_on_this_machine_only(services: dict[str, Any]) -> None:
     """A trial without passwords on its ports is not for the network."""
     published = [port for one in services.values() for port in one.get("ports", [])]
