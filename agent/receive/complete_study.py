@@ -162,6 +162,7 @@ def _complete(
         if receiving and not over:
             return None
         if due.repeats and drop_repetition(session, study, job, moment, ACTOR):
+            _end_conflict(study, due)
             return Completed(
                 job_id=due.job_id,
                 study_instance_uid=due.study_instance_uid,
@@ -185,8 +186,7 @@ def _complete(
         elif answer.code is not None:
             reason = f"{reason}; the archive could not be asked for more: {answer.code}"
         state = gate.enter(session, study, job, judgement, now=moment, actor=ACTOR, reason=reason)
-        if due.corrected and study.conflict == gate.INSTANCE_CONFLICT:
-            study.conflict = None
+        _end_conflict(study, due)
         if state is JobState.QUEUED:
             begin_search(session, job, settings.priors, moment)
         return Completed(
@@ -203,6 +203,11 @@ def _is_part_of_an_old_study(session: Session, job: Job, study_instance_uid: str
     if job.lane != Lane.BACKFILL:
         return False
     return bool(session.scalar(select(is_given_up(study_instance_uid))))
+
+
+def _end_conflict(study: Study, due: _Due) -> None:
+    if due.corrected and study.conflict == gate.INSTANCE_CONFLICT:
+        study.conflict = None
 
 
 def _wait_on(session: Session, settings: Settings, job: Job, answer: ArchiveAnswer, now: datetime) -> None:

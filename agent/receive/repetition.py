@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, func, not_, select, update
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database
@@ -17,8 +17,8 @@ from agent.database.tables import Instance, Job, Study
 from agent.objects.same_image import same_image
 from agent.objects.store import InstanceStore
 from agent.queue.contents import contents_of
-from agent.queue.gate import INSTANCE_CONFLICT
 from agent.queue.states import move
+from agent.receive.intake import SUPERSEDED
 
 SAME_IMAGES = "same-images"
 # The states of a revision with a draft, or with one in progress.
@@ -39,9 +39,10 @@ def is_repetition(database: Database, store: InstanceStore, job_id: int) -> bool
     """
     with database.reading() as session:
         job = session.get_one(Job, job_id)
-        if job.revision < 2 or _drafted_before(session, job) is None:
+        drafted = _drafted_before(session, job)
+        if drafted is None:
             return False
-        before = contents_of(session, job.study_id, up_to_revision=job.revision - 1)
+        before = contents_of(session, job.study_id, up_to_revision=drafted.revision)
         now = contents_of(session, job.study_id)
     if before.purged or now.purged or before.arrived != now.arrived:
         return False
@@ -60,25 +61,40 @@ def drop_repetition(session: Session, study: Study, job: Job, now: datetime, act
         return False
     reason = f"its images are those of revision {before.revision}, in other bytes"
     move(session, job, JobState.CANCELED, now=now, code=SAME_IMAGES, reason=reason, actor=actor)
-    # The number becomes free for new images.
-    job.idempotency_key = f"{job.idempotency_key}|{SAME_IMAGES}|{job.id}"
+    _free_numbers(session, job, before.revision)
     session.execute(
         update(Instance)
-        .where(Instance.study_id == study.id, Instance.revision == job.revision)
+        .where(Instance.study_id == study.id, Instance.revision > before.revision)
         .values(revision=before.revision)
         .execution_options(synchronize_session=False)
     )
     study.revision = before.revision
-    if before.revision == 1 and study.conflict == INSTANCE_CONFLICT:
-        study.conflict = None  # there was no other content before
     return True
 
 
 def _drafted_before(session: Session, job: Job) -> Job | None:
-    """Return the job of the revision before, where it has a draft or is making one."""
-    return session.scalars(
+    """Return the job of the last revision that was drafted or is being drafted, unless one stopped since.
+
+    Each image of a study that comes again may begin a revision, which the next one supersedes.
+    """
+    passed_over = and_(
+        Job.state == JobState.CANCELED.value, func.coalesce(Job.code, "").in_((SUPERSEDED, SAME_IMAGES))
+    )
+    before = session.scalars(
         select(Job)
-        .where(Job.study_id == job.study_id, Job.revision == job.revision - 1, Job.state.in_(_DRAFTED))
-        .order_by(Job.id.desc())
+        .where(
+            Job.study_id == job.study_id, Job.kind == job.kind, Job.revision < job.revision, not_(passed_over)
+        )
+        .order_by(Job.revision.desc(), Job.id.desc())
         .limit(1)
     ).first()
+    return before if before is not None and before.state in _DRAFTED else None
+
+
+def _free_numbers(session: Session, job: Job, drafted: int) -> None:
+    """Free the revisions after the drafted one for new images: their jobs count as of the first of them."""
+    later = select(Job).where(Job.study_id == job.study_id, Job.kind == job.kind, Job.revision > drafted)
+    for one in session.scalars(later.with_for_update()):
+        one.revision = drafted + 1
+        if SAME_IMAGES not in one.idempotency_key:
+            one.idempotency_key = f"{one.idempotency_key}|{SAME_IMAGES}|{one.id}"

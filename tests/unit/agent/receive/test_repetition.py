@@ -137,6 +137,31 @@ def test_new_image_after_a_repetition_is_the_next_revision(site: Site) -> None:
     assert site.revision()[0] == 2
 
 
+def test_repeated_study_of_several_images_makes_no_second_draft(site: Site) -> None:
+    """Each image begins a revision that the next one supersedes; all of them are the drafted one again."""
+    for uid in ("1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"):
+        site.send(chest_film(SOPInstanceUID=uid))
+    assert site.tick() == [("QUEUED", None)]
+    with site.database.transaction() as session:
+        session.execute(update(Job).values(state="DELIVERED"))
+    for again in (EXPLICIT_BIG, IMPLICIT_LITTLE):
+        for uid in ("1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"):
+            site.send(chest_film(SOPInstanceUID=uid, InstitutionName="ARCHIVE"), again)
+        assert site.tick() == [("CANCELED", "same-images")]
+        assert site.revision() == (1, None)
+    site.send(chest_film(SOPInstanceUID="1.2.3.1.4"))
+    assert site.tick() == [("QUEUED", None)]
+    assert site.revision() == (2, None)
+
+
+def test_repeated_study_with_one_new_image_is_drafted(site: Site) -> None:
+    """A superseded revision is no draft: what it added counts as new."""
+    site.drafted()
+    site.send(chest_film(SOPInstanceUID="1.2.3.1.2"))
+    site.send(rle(), str(RLELossless))
+    assert site.tick() == [("QUEUED", None)]
+
+
 def test_correction_of_attributes_leaves_no_conflict(site: Site) -> None:
     """The same picture under a corrected order and name: the newest content counts, nothing is undecided."""
     site.drafted()
