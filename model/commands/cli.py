@@ -30,7 +30,9 @@ _Config = Annotated[Path, typer.Option("--config", help="The recipe, a YAML file
 DEMO_RECIPE, DEMO_BRANCHES = "demo", "demo-branches"
 _SHIPPED = Path(str(resources.files("model") / "demo_checkpoint"))
 _Json = Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")]
-_Threads = Annotated[int, typer.Option("--threads", help="Threads of the CPU; 0 leaves torch's choice.")]
+_Threads = Annotated[
+    int, typer.Option("--threads", min=0, help="Threads of the CPU; 0 leaves torch's choice.")
+]
 app.command("findings")(findings_command)
 app.command("evaluate-findings")(evaluate_findings_command)
 app.command("normalise")(normalise_command)
@@ -46,6 +48,11 @@ def main() -> None:
         app()
     except ModelError as error:
         typer.secho(f"{error.code}: {error}", fg="red", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise  # not about a file that the user has named
+        typer.secho(f"file: {error.filename}: {error.strerror}", fg="red", err=True)
         sys.exit(1)
 
 
@@ -157,7 +164,7 @@ def inspect(directory: Annotated[Path, typer.Argument(help="A checkpoint's direc
 def evaluate_command(
     directory: Annotated[Path, typer.Argument(help="A checkpoint's directory.")],
     data: Annotated[Path, typer.Option("--data", help="Test studies, JSON lines.")],
-    studies: Annotated[int | None, typer.Option("--studies", help="Only the first so many.")] = None,
+    studies: Annotated[int | None, typer.Option("--studies", min=1, help="Only the first so many.")] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Studies decoded together.")] = 8,
     output: Annotated[Path | None, typer.Option("--output", help="The drafts, JSON lines.")] = None,
     ratescore: Annotated[Path | None, typer.Option("--ratescore", help="RaTEScore's weights.")] = None,
@@ -198,8 +205,8 @@ def evaluate_command(
 @app.command()
 def flops(
     directory: Annotated[Path, typer.Option("--checkpoint", help="Whose shape is counted.")] = _SHIPPED,
-    prompt: Annotated[int, typer.Option(help="Prompt tokens.")] = 97,
-    answer: Annotated[int, typer.Option(help="Answer tokens, a multiple of the block size.")] = 72,
+    prompt: Annotated[int, typer.Option(min=1, help="Prompt tokens.")] = 97,
+    answer: Annotated[int, typer.Option(min=1, help="Answer tokens, a multiple of the block size.")] = 72,
     as_json: _Json = False,
 ) -> None:
     """Counts what RAD spares against full duplication, at a checkpoint's shape and at the paper's."""
@@ -217,7 +224,7 @@ def table(
     runs: Annotated[
         Path | None, typer.Option("--runs", help="A recipe's runs, instead of baselines.")
     ] = None,
-    studies: Annotated[int, typer.Option("--studies", help="Held-out phantoms.")] = 500,
+    studies: Annotated[int, typer.Option("--studies", min=1, help="Held-out phantoms.")] = 500,
     quick: Annotated[bool, typer.Option("--quick", help="96 studies.")] = False,
     first_seed: Annotated[
         int, typer.Option("--first-seed", min=700_000, max=708_000, help="Of the first phantom.")

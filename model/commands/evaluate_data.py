@@ -12,7 +12,7 @@ import torch
 
 from model.evaluate.engines.engine import WorkerKilled, Workers
 from model.evaluate.engines.run_groups import run_groups
-from model.evaluate.extras import extra_scores
+from model.evaluate.extras import check_extras, extra_scores
 from model.evaluate.own_data import Drafts, draft_studies, joined, score_drafts
 from model.network.checkpoint import load_checkpoint
 from model.network.device import select_device
@@ -62,8 +62,14 @@ def evaluate_lines(
     """Figures one under the other; with `as_json` the last line is one JSON object.
 
     output: receives {id, draft, reference} of each study. Tokens and reports per second are those of one
-    worker. Raises: DataError, CheckpointError; EngineMissing, EngineUnavailable, WorkerKilled on a cluster.
+    worker. Raises: DataError, CheckpointError; ExtraMetricError, OSError where the
+    output cannot be written; EngineMissing, EngineUnavailable, WorkerKilled on a cluster.
     """
+    # What would end the command after the drafts ends it before them.
+    check_extras(extras)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.open("a").close()
     examples = JsonLinesExamples.open(JsonLinesData(file=data))
     examples.finish_check()
     choice = select_device("auto")

@@ -107,6 +107,8 @@ def _source(name: str) -> None:
         typer.echo(f"{output}: {written.studies} studies")
         for reason, count in sorted(written.left_out.items()):
             typer.echo(f"  left out: {count} ({reason})")
+        if not written.studies:
+            raise typer.Exit(1)
 
     command.__doc__ = f"Reads {name} in its published layout."
     data_app.command(name)(command)

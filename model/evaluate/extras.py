@@ -23,14 +23,21 @@ class ExtraMetricError(ModelError):
     retryable = False
 
 
-def extra_scores(
-    texts: Texts, references: Texts, weights: Mapping[str, Path | None]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Scores by name, and the reason of each that was skipped.
+def check_extras(weights: Mapping[str, Path | None]) -> None:
+    """Raises what `extra_scores` would, before anything has been drafted.
 
     weights: by metric, a path or None. Raises: ExtraMetricError where weights were named and the metric
     cannot run with them.
     """
+    for name, path in weights.items():
+        if path is not None:
+            _module_of(name, path)
+
+
+def extra_scores(
+    texts: Texts, references: Texts, weights: Mapping[str, Path | None]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Scores by name, and the reason of each that was skipped. Arguments and errors as `check_extras`."""
     scores: dict[str, float] = {}
     skipped: dict[str, str] = {}
     for name, path in weights.items():
@@ -38,17 +45,21 @@ def extra_scores(
         if path is None:
             skipped[name] = f"no weights named: {option} PATH, with the package {package}"
             continue
-        if not path.exists():
-            raise ExtraMetricError(f"{name}: {path} is not there; name the folder or file of its weights")
-        try:
-            module = importlib.import_module(package)
-        except ImportError as error:
-            raise ExtraMetricError(
-                f"{name} needs the package {package}; install it in the same environment"
-            ) from error
-        os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}  # nothing is downloaded
-        scores[name] = measure(module, path, texts, references)
+        scores[name] = measure(_module_of(name, path), path, texts, references)
     return scores, skipped
+
+
+def _module_of(name: str, path: Path) -> Any:
+    package = _METRICS[name][0]
+    if not path.exists():
+        raise ExtraMetricError(f"{name}: {path} is not there; name the folder or file of its weights")
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}  # nothing is downloaded
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ExtraMetricError(
+            f"{name} needs the package {package}; install it in the same environment"
+        ) from error
 
 
 def _ratescore(module: Any, path: Path, texts: Texts, references: Texts) -> float:

@@ -8,6 +8,7 @@ small files of the same layout.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from os.path import isfile  # False where Path.is_file raises: a name that no file system takes
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -39,7 +40,7 @@ def read_mimic(folder: Path) -> Iterator[SourceStudy]:
             (
                 p
                 for p in (folder / place / f"s{study}.txt", folder / "reports" / place / f"s{study}.txt")
-                if p.is_file()
+                if isfile(p)
             ),
             None,
         )
@@ -68,8 +69,9 @@ def read_openi(folder: Path) -> Iterator[SourceStudy]:
     for file in sorted(reports.glob("*.xml"), key=lambda path: (len(path.stem), path.stem)):
         try:
             root = ElementTree.parse(file).getroot()
-        except ElementTree.ParseError as error:
-            raise SourceError(f"{file} is not XML ({error.msg})") from error
+        except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
+            # LookupError, ValueError: an encoding that Python or its XML parser lacks
+            raise SourceError(f"{file} cannot be read as XML ({error})") from error
         sections = {
             str(part.get("Label", "")).lower(): " ".join((part.text or "").split())
             for part in root.iter("AbstractText")
@@ -107,8 +109,10 @@ def read_chexpert_plus(folder: Path) -> Iterator[SourceStudy]:
 
 
 def _chexpert_image(folder: Path, path: Path) -> Path:
+    if not path.name:
+        return folder
     for candidate in (folder / "PNG" / path.with_suffix(".png"), folder / path.with_suffix(".png")):
-        if candidate.is_file():
+        if isfile(candidate):
             return candidate
     return folder / path
 
@@ -124,7 +128,7 @@ def read_padchest(folder: Path) -> Iterator[SourceStudy]:
     for study, rows in studies.items():
         first = rows[0]
         images = [folder / row["ImageDir"] / row["ImageID"] for row in rows]
-        flat = [image if image.is_file() else folder / image.name for image in images]
+        flat = [image if isfile(image) else folder / image.name for image in images]
         yield _study(
             study,
             flat,

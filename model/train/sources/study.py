@@ -64,9 +64,8 @@ def write_lines(
                 written.left_out[f"split {study.split or 'not stated'}"] += 1
                 continue
             reason = _unusable(study)
-            record = _record(study, earlier, file.parent.resolve())
-            reason = reason or record_problem(record)
-            if reason:
+            record = {} if reason else _record(study, earlier, file.parent.resolve())
+            if reason := reason or record_problem(record):
                 written.left_out[reason] += 1
                 continue
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -97,7 +96,7 @@ def _unusable(study: SourceStudy) -> str:
         return "no image"
     if not study.findings and not study.impression:
         return "no report"
-    return "" if all(image.is_file() for image in study.images) else "an image file is not there"
+    return "" if all(os.path.isfile(image) for image in study.images) else "an image file is not there"
 
 
 def _record(study: SourceStudy, earlier: Sequence[SourceStudy], folder: Path) -> dict[str, Any]:
@@ -120,7 +119,7 @@ def _record(study: SourceStudy, earlier: Sequence[SourceStudy], folder: Path) ->
 
 def _prior(study: SourceStudy, folder: Path) -> dict[str, Any]:
     text = " ".join(part for part in (study.findings, study.impression) if part)
-    images = [_relative(image, folder) for image in study.images]
+    images = [_relative(image, folder) for image in study.images if os.path.isfile(image)]
     return {**({"date": study.date} if study.date else {}), "images": images, "report": text}
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import csv
 import gzip
-import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from model.train.sources.study import SourceError
 
+_LONGEST_FIELD = 1_000_000  # characters; whole reports stand in one field, but no report is as long
+
 
 def rows_of(file: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows of a CSV file. Raises: SourceError where it is not there or lacks one of the columns."""
-    csv.field_size_limit(sys.maxsize)  # whole reports stand in one field
+    """The rows of a CSV file.
+
+    Raises: SourceError where it is not there, lacks one of the columns, or a row has too many fields or ends
+    before one of the columns: after a comma or a quotation mark that stands alone, values lie in the wrong
+    columns from there on.
+    """
+    csv.field_size_limit(_LONGEST_FIELD)
     try:
         with _opened(file) as stream:
             reader = csv.DictReader(stream)
@@ -22,14 +29,22 @@ def rows_of(file: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
             if missing:
                 raise SourceError(f"{file} has no column {missing[0]!r}")
             for row in reader:
-                yield {key: value or "" for key, value in row.items() if key is not None}
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+                if None in row or any(row[column] is None for column in columns):
+                    stated = len(reader.fieldnames or ())
+                    raise SourceError(
+                        f"{file}: the row that ends in line {reader.line_num} does not have the {stated} "
+                        "fields of the header; a comma or a quotation mark in it is not quoted"
+                    )
+                yield {key: value or "" for key, value in row.items()}
+    except csv.Error as error:
+        raise SourceError(f"{file} cannot be read as CSV ({error})") from error
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise SourceError(f"{file} cannot be read ({type(error).__name__})") from error
 
 
 def _opened(file: Path) -> TextIO:
     if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8", newline="")
+        return gzip.open(file, "rt", encoding="utf-8-sig", newline="")
     return file.open(encoding="utf-8-sig", newline="")
 
 

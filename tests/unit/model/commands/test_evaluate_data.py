@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from model.commands.cli import app
+from model.commands.cli import app, main
 from model.evaluate.extras import ExtraMetricError, extra_scores
 from model.network.backbone import Backbone
 from model.network.checkpoint import save_checkpoint
@@ -134,3 +134,63 @@ def test_ray_engine_writes_the_same_drafts(checkpoint: Path, data: Path, tmp_pat
         assert done.returncode == 0, done.stderr
     assert files["ray"].read_bytes() == files["plain"].read_bytes()
     assert len(files["plain"].read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_drafts_go_into_a_folder_that_is_made(checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """A folder that is missing for the drafts does not cost the evaluation."""
+    drafts = tmp_path / "new" / "folder" / "drafts.jsonl"
+
+    found = CliRunner().invoke(
+        app, ["evaluate", str(checkpoint), "--data", str(data), "--studies", "1", "--output", str(drafts)]
+    )
+
+    assert found.exit_code == 0, found.output
+    assert [json.loads(line)["id"] for line in drafts.read_text().splitlines()] == ["one"]
+
+
+def test_an_output_that_cannot_be_written_ends_the_command_before_the_drafts(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is one line, and comes before the data are read: there are none here."""
+    arguments = [
+        "evaluate",
+        str(checkpoint),
+        "--data",
+        str(tmp_path / "none.jsonl"),
+        "--output",
+        str(tmp_path),
+    ]
+    monkeypatch.setattr(sys, "argv", ["echo-model", *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 1
+    assert f"file: {tmp_path}: " in capsys.readouterr().err
+
+
+def test_a_metric_that_cannot_run_ends_the_command_before_the_drafts(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """Weights that are not there are named before the data are read: there are none here."""
+    found = CliRunner().invoke(
+        app,
+        [
+            "evaluate",
+            str(checkpoint),
+            "--data",
+            str(tmp_path / "none.jsonl"),
+            "--chexbert",
+            str(tmp_path / "w"),
+        ],
+    )
+
+    assert isinstance(found.exception, ExtraMetricError)
+
+
+@pytest.mark.parametrize("studies", ["0", "-1"])
+def test_no_studies_are_a_mistake_in_the_call(checkpoint: Path, data: Path, studies: str) -> None:
+    """Nothing is averaged over nothing."""
+    found = CliRunner().invoke(app, ["evaluate", str(checkpoint), "--data", str(data), "--studies", studies])
+
+    assert found.exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from model.commands.cli import app
 from model.train.sources.published import read_chexpert_plus, read_mimic, read_openi, read_padchest
 from model.train.sources.sections import split_report
 from model.train.sources.study import SourceError, write_lines
@@ -73,6 +76,110 @@ def test_chexpert_plus_joins_the_views_of_a_study(tmp_path: Path) -> None:
     assert (study.id, study.views) == ("train/patient1/study2", ("frontal", "lateral"))
     assert study.findings == "Small effusion."
     assert all(image.is_file() for image in study.images)
+
+
+_HEADER = (
+    "path_to_image,frontal_lateral,deid_patient_id,patient_report_date_order,section_findings,"
+    "section_impression,section_clinical_history,section_comparison,split\n"
+)
+_ROW = "train/p1/s1/v.jpg,Frontal,p1,1,Clear lungs.,Normal.,,,train\n"
+
+
+def _chexpert(folder: Path, content: bytes, name: str = "df_chexpert_plus_240401.csv") -> Path:
+    _image(folder / "PNG" / "train" / "p1" / "s1" / "v.png")
+    (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_tables_are_read_with_and_without_mark_zipped_or_not(
+    tmp_path: Path, encoding: str, newline: str, zipped: bool
+) -> None:
+    """A byte order mark, another newline or gzip changes nothing of what a table says."""
+    content = (_HEADER + _ROW).replace("\n", newline).encode(encoding)
+    name = "df_chexpert_plus_240401.csv" + (".gz" if zipped else "")
+    folder = _chexpert(tmp_path, gzip.compress(content) if zipped else content, name)
+
+    (study,) = read_chexpert_plus(folder)
+
+    assert (study.findings, study.impression) == ("Clear lungs.", "Normal.")
+
+
+def _damaged_gzip() -> bytes:
+    packed = bytearray(gzip.compress((_HEADER + _ROW).encode()))
+    packed[40] ^= 255
+    return bytes(packed)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        ((_HEADER + _ROW.replace("Clear", "Cl\xe4r")).encode("latin-1"), ".csv", "UnicodeDecodeError"),
+        ((_HEADER + _ROW).encode("utf-16"), ".csv", "UnicodeDecodeError"),
+        (_damaged_gzip(), ".csv.gz", "cannot be read"),
+        (gzip.compress((_HEADER + _ROW).encode())[:50], ".csv.gz", "EOFError"),
+        ((_HEADER + _ROW).encode(), ".csv.gz", "BadGzipFile"),
+        (
+            (_HEADER + _ROW.replace("lungs.", "lungs, heart.")).encode(),
+            ".csv",
+            "line 2 does not have the 9 fields",
+        ),
+        (
+            (_HEADER + _ROW.replace("Clear", '"Clear') + _ROW).encode(),
+            ".csv",
+            "line 3 does not have the 9 fields",
+        ),
+        ((_HEADER + "train/p1/s1/v.jpg,Frontal\n").encode(), ".csv", "line 2 does not have the 9 fields"),
+        (
+            (_HEADER + _ROW.replace("Clear", "x" * 1_000_001)).encode(),
+            ".csv",
+            "field larger than field limit",
+        ),
+    ],
+)
+def test_a_damaged_table_is_refused_with_its_reason(
+    tmp_path: Path, content: bytes, name: str, said: str
+) -> None:
+    """Where the columns cannot be told apart, nothing is read into the wrong one."""
+    folder = _chexpert(tmp_path, content, "df_chexpert_plus_240401" + name)
+
+    with pytest.raises(SourceError, match=said):
+        list(read_chexpert_plus(folder))
+
+
+@pytest.mark.parametrize("path", ["", "train/p1/s0/" + "v" * 300 + ".jpg", "train/p1/s0/v\0.jpg", "/"])
+def test_a_path_that_names_no_file_leaves_its_study_out(tmp_path: Path, path: str) -> None:
+    """An empty path, or one that no file system takes, is counted and does not end the reading."""
+    row = _ROW.replace("train/p1/s1/v.jpg", path)
+    folder = _chexpert(tmp_path, (_HEADER + row + _ROW.replace(",1,", ",2,")).encode())
+
+    written = write_lines(read_chexpert_plus(folder), folder / "out.jsonl", priors=1)
+
+    assert (written.studies, dict(written.left_out)) == (1, {"an image file is not there": 1})
+
+
+@pytest.mark.parametrize("encoding", ["utf-99", "utf-7", "big5", "hex"])
+def test_an_encoding_that_the_parser_lacks_is_a_source_error(tmp_path: Path, encoding: str) -> None:
+    """XML may state any encoding; one that cannot be read is named with its file."""
+    folder = tmp_path / "ecgen-radiology"
+    folder.mkdir()
+    (folder / "1.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><e/>')
+
+    with pytest.raises(SourceError, match=r"1\.xml cannot be read as XML"):
+        list(read_openi(tmp_path))
+
+
+def test_data_that_yields_no_study_exits_with_one(tmp_path: Path) -> None:
+    """An empty data file is not a success."""
+    folder = _chexpert(tmp_path, _HEADER.encode())
+
+    found = CliRunner().invoke(
+        app, ["data", "chexpert-plus", str(folder), "--output", str(tmp_path / "o.jsonl")]
+    )
+
+    assert (found.exit_code, "0 studies" in found.output) == (1, True)
 
 
 def test_padchest_is_spanish_and_sixteen_bits(tmp_path: Path) -> None:
