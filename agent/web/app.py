@@ -19,7 +19,6 @@ from starlette.staticfiles import StaticFiles
 
 from agent.database.service_keys import WEB_SESSION, service_key
 from agent.database.session import Database
-from agent.foundation.clock import Clock, SystemClock
 from agent.foundation.errors import AgentError, DatabaseUnavailable, NotFound, WebUnprotected
 from agent.foundation.log import get_logger
 from agent.foundation.settings.tree import Settings, WebSettings
@@ -38,9 +37,7 @@ from agent.web.throttle import Throttle
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(
-    settings: Settings, database: Database, store: InstanceStore, clock: Clock | None = None
-) -> Starlette:
+def create_app(settings: Settings, database: Database, store: InstanceStore) -> Starlette:
     """Return the application."""
     web = settings.web
     key = web.session_key or _kept_key(database)
@@ -50,7 +47,7 @@ def create_app(
         store=store,
         films=Films(store),
         sessions=Sessions(database, key, hours=web.session_hours, idle_minutes=web.idle_minutes),
-        throttle=Throttle(clock or SystemClock()),
+        throttle=Throttle(),
         templates=make_templates(),
         openid=None if web.oidc is None else OpenId(web.oidc),
     )

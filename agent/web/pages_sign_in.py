@@ -64,10 +64,10 @@ def _local(address: str) -> str:
     return address if plain and own and len(address) <= 1000 else "/"
 
 
-async def _waits(request: Request, wait_s: float, name: str = "") -> Response:
+async def _waits(request: Request, wait_s: float, name: str) -> Response:
     """Refuse an attempt that comes too soon, and put it on record."""
     site = site_of(request)
-    who = audit.Actor(name=name or "openid", address=person_of(request).address)
+    who = audit.Actor(name=name, address=person_of(request).address)
     await aside(audit.record_action, site.database, who, "sign-in", succeeded=False, code="throttled")
     message = f"Too many failed attempts: try again in {int(wait_s // 60) + 1} minutes."
     answer = await _form(request, 429, message, name)
@@ -111,9 +111,6 @@ async def _begin(request: Request, account: Account, answer: Response, visitor: 
 async def openid_begin(request: Request) -> Response:
     """Redirect the browser to the provider."""
     openid, _ = _provider(request)
-    wait_s = _wait_s(request)
-    if wait_s > 0:
-        return await _waits(request, wait_s)
     # After sign-in: go to the requested page, or close the small window that was opened for it.
     request.session.update(
         next=_local(request.query_params.get("next", "")), popup=request.query_params.get("popup") == "1"
@@ -127,10 +124,10 @@ async def openid_begin(request: Request) -> Response:
 async def openid_back(request: Request) -> Response:
     """Receive the browser on its way back from the provider."""
     openid, address = _provider(request)
-    wait_s = _wait_s(request)
-    if wait_s > 0:
-        return await _waits(request, wait_s)
     site = site_of(request)
+    # The name is not known yet, so that there is nothing to lock: whoever sends forged answers must not keep
+    # the colleagues behind the same address out.
+    await asyncio.sleep(site.throttle.brake_s("openid", address))
     try:
         identity = await openid.finish(request)
     except OpenIdUnavailable as error:
@@ -163,11 +160,6 @@ async def _refused(request: Request, name: str, message: str) -> Response:
     await aside(audit.record_action, site.database, who, "sign-in", succeeded=False)
     site.throttle.failed("openid", address)
     return await _form(request, 403, message)
-
-
-def _wait_s(request: Request) -> float:
-    """The name is not known yet: all sign-ins at the provider from one address share one count."""
-    return site_of(request).throttle.wait_s("openid", person_of(request).address)
 
 
 def _provider(request: Request) -> tuple[OpenId, str]:

@@ -8,9 +8,9 @@ failures is not locked; each further attempt there is delayed.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict, deque
-
-from agent.foundation.clock import Clock
+from collections.abc import Callable
 
 FAILURES_PER_PAIR = 5
 # After this many failures at an address, or of a name over all addresses, each attempt is delayed.
@@ -23,8 +23,9 @@ _MOST_KEYS = 10_000
 class Throttle:
     """Counts failed sign-ins, and says how long a name has to wait."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+        # Monotonic: a clock that is set back must not lengthen a lock.
+        self._seconds = seconds
         self._failures: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -34,7 +35,7 @@ class Throttle:
             times = self._recent(("pair", name, address))
             if len(times) < FAILURES_PER_PAIR:
                 return 0.0
-            return SPAN_S - (self._now() - times[-FAILURES_PER_PAIR])
+            return SPAN_S - (self._seconds() - times[-FAILURES_PER_PAIR])
 
     def brake_s(self, name: str, address: str) -> float:
         """Return the delay (s) before an attempt is checked."""
@@ -44,7 +45,7 @@ class Throttle:
 
     def failed(self, name: str, address: str) -> None:
         """Count a failure."""
-        now = self._now()
+        now = self._seconds()
         with self._lock:
             for key in (("pair", name, address), ("name", name), ("address", address)):
                 self._failures.setdefault(key, deque(maxlen=FAILURES_BEFORE_BRAKE)).append(now)
@@ -59,9 +60,6 @@ class Throttle:
 
     def _recent(self, key: tuple[str, ...]) -> deque[float]:
         times = self._failures.get(key, deque())
-        while times and self._now() - times[0] >= SPAN_S:
+        while times and self._seconds() - times[0] >= SPAN_S:
             times.popleft()
         return times
-
-    def _now(self) -> float:
-        return self._clock.now().timestamp()

@@ -193,6 +193,15 @@ def test_openid_provider_that_is_another_or_silent_is_said(
     assert 'name="password"' in answer.text
 
 
+def test_openid_forged_answers_lock_no_colleague_out(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sends them from the hospital's address slows sign-in at the provider down, at the most."""
+    monkeypatch.setattr("agent.web.throttle.BRAKE_S", 0.0)
+    assert {client.get("/sign-in/openid/back?code=x&state=y").status_code for _ in range(25)} == {403}
+    assert client.get(way_back(client)).status_code == 200
+
+
 def test_openid_is_not_there_unless_configured(database: Database, store: InstanceStore) -> None:
     """Without `web.oidc` nothing of it can be reached; with it, a network address needs no local user."""
     client = TestClient(create_app(Settings(), database, store), base_url="http://127.0.0.1")

@@ -17,6 +17,7 @@ from agent.foundation.settings.tree import Settings
 from agent.objects.store import InstanceStore
 from agent.web.accounts import Role, add_user
 from agent.web.app import create_app
+from agent.web.throttle import Throttle
 
 from .conftest import PASSWORD, fields_of, judge, sign_in
 
@@ -230,6 +231,18 @@ def test_many_failures_slow_an_address_and_a_name_down(client: TestClient) -> No
     assert throttle.brake_s("rod", "192.0.2.99") > 0
     assert throttle.brake_s("somebody", "192.0.2.99") == 0
     assert throttle.wait_s("rod", "192.0.2.99") == throttle.wait_s("somebody", "192.0.2.1") == 0
+
+
+def test_lock_ends_after_a_quarter_of_an_hour_whatever_the_clock_says() -> None:
+    """It is counted in seconds that no clock that is set can change."""
+    now = [0.0]
+    throttle = Throttle(lambda: now[0])
+    for _ in range(5):
+        throttle.failed("rod", "192.0.2.1")
+    now[0] = 899.0
+    assert throttle.wait_s("rod", "192.0.2.1") == 1.0
+    now[0] = 900.0
+    assert throttle.wait_s("rod", "192.0.2.1") == 0.0
 
 
 def test_names_in_the_audit_are_cleaned(client: TestClient, database: Database) -> None:
