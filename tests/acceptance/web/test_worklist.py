@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def verified(orthanc: Orthanc, study: PhantomStudy, flag: str, count: int) -> li
     def held() -> tuple[bytes, ...]:
         try:
             return orthanc.documents(study.study_instance_uid)
-        except urllib.error.URLError:
+        except OSError:  # no connection, or no answer within the time
             return ()
 
     documents: tuple[bytes, ...] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -51,7 +50,7 @@ def wait(child: subprocess.Popen[bytes], address: str) -> None:
     while time.monotonic() < deadline and child.poll() is None:
         try:
             urllib.request.urlopen(address, timeout=30).close()
-        except urllib.error.URLError:
+        except OSError:  # no connection yet, or no answer within the time
             time.sleep(0.1)
         else:
             return
