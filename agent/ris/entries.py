@@ -34,17 +34,22 @@ def choose_entry(
     """Choose among a worklist's answers.
 
     An entry counts if it has the accession number, whatever the worklist made of the query, and names no
-    other patient. Several procedure steps of one order are one. Of several orders the one with the study's
-    UID counts; without it none does, because nothing tells which of them the images belong to.
+    other patient; images that name nobody have no order. Several procedure steps of one order are one, as
+    urgent as the most urgent of them. Of several orders the one with the study's UID counts; without it none
+    does, because nothing tells which of them the images belong to.
     """
     own = [one for one in entries if text(one, "AccessionNumber") == accession_number]
-    fitting = [one for one in own if not contradicts(_patient(one), patient) and text(one, "PatientID")]
+    named = bool(patient.patient_id.strip() or patient.patient_name.strip())
+    fitting = [
+        one for one in own if named and text(one, "PatientID") and not contradicts(_patient(one), patient)
+    ]
     told = [_order(one, accession_number) for one in fitting]
     exact = [one for one in told if one.study_instance_uid == study_instance_uid]
-    distinct = list({_number(one): one for one in exact or told}.values())
-    if len(distinct) == 1:
+    chosen = exact or told
+    if len({_what_it_orders(one) for one in chosen}) == 1:
+        priority = min((one.priority for one in chosen if one.priority is not None), default=None)
         # A modality that makes a UID of its own does not take the worklist's: the accession number tells.
-        return EntryChoice(code=FOUND, order=replace(distinct[0], study_instance_uid=""))
+        return EntryChoice(code=FOUND, order=replace(chosen[0], study_instance_uid="", priority=priority))
     return EntryChoice(code=MISMATCH if own else NONE_FOUND)
 
 
@@ -68,9 +73,16 @@ def _order(entry: Dataset, accession_number: str) -> OrderUpdate:
     )
 
 
-def _number(order: OrderUpdate) -> tuple[str, ...]:
-    """Return what makes two entries steps of one order."""
-    return order.placer_number, order.filler_number, order.procedure_id, order.clinical_question
+def _what_it_orders(order: OrderUpdate) -> tuple[str, ...]:
+    """Return what makes two entries steps of one order; a worklist may leave the numbers out."""
+    return (
+        order.patient.patient_id.strip(),
+        order.placer_number,
+        order.filler_number,
+        order.procedure_id,
+        order.procedure,
+        order.clinical_question,
+    )
 
 
 def _patient(entry: Dataset) -> Patient:

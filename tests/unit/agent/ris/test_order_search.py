@@ -17,6 +17,7 @@ from agent.database.states import JobState
 from agent.database.tables import Job, JobEvent, Study
 from agent.foundation.errors import AgentError, WorklistRefused, WorklistUnavailable
 from agent.foundation.settings.tree import MwlSettings
+from agent.objects.header import STAT_PRIORITY
 from agent.ris.entries import choose_entry
 from agent.ris.order_search import OrderSearcher
 from tests.support.queue_rows import enter
@@ -56,6 +57,40 @@ def chosen(*entries: Dataset) -> tuple[str, str | None]:
     """The code of the choice, and the question."""
     choice = choose_entry(entries, accession_number=ACCESSION, study_instance_uid=UID, patient=PATIENT)
     return choice.code, None if choice.order is None else choice.order.clinical_question
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"RequestedProcedureDescription": "Hand PA"},
+        {"PatientID": "P2"},
+    ],
+)
+def test_entries_without_numbers_are_told_apart_by_what_they_order(other: dict[str, str]) -> None:
+    """A worklist that leaves out every order number has two orders here, and nothing says which is meant."""
+    bare = {"PlacerOrderNumberImagingServiceRequest": "", "RequestedProcedureID": "", "StudyInstanceUID": ""}
+    unnamed = Patient(
+        patient_id="", issuer_of_patient_id="", patient_birth_date="19500101", patient_name="CANARY^PATIENT"
+    )
+    for entries in ([entry(**bare), entry(**bare | other)], [entry(**bare | other), entry(**bare)]):
+        choice = choose_entry(entries, accession_number=ACCESSION, study_instance_uid=UID, patient=unnamed)
+        assert (choice.code, choice.order) == ("order-mismatch", None)
+
+
+def test_images_that_name_nobody_have_no_order() -> None:
+    """An accession number alone says nothing of a patient."""
+    nobody = Patient(patient_id=" ", issuer_of_patient_id="", patient_birth_date="", patient_name="")
+    choice = choose_entry([entry()], accession_number=ACCESSION, study_instance_uid=UID, patient=nobody)
+    assert (choice.code, choice.order) == ("order-mismatch", None)
+
+
+def test_order_is_as_urgent_as_its_most_urgent_step() -> None:
+    """In whatever order the worklist tells the steps."""
+    steps = [entry(RequestedProcedurePriority=one) for one in ("ROUTINE", "STAT", "HIGH")]
+    for entries in (steps, steps[::-1]):
+        choice = choose_entry(entries, accession_number=ACCESSION, study_instance_uid=UID, patient=PATIENT)
+        assert choice.order is not None
+        assert choice.order.priority == STAT_PRIORITY
 
 
 @pytest.mark.parametrize(
