@@ -26,6 +26,7 @@ from agent.database.session import Database, open_engine
 from tests.support import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_IN_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 8 * 2**30
 LONGEST_FIRST = ("acceptance", "unit/model/train", "unit/benchmarks", "integration")
 # What pytest and the tools that tests call may leave at the checkout's root; git ignores it.
 _CACHES = {
@@ -38,6 +39,21 @@ _CACHES = {
 }
 
 
+def _use_memory() -> None:
+    """Put the tests' files on the file system in memory where the machine has one with room for them.
+
+    On a disk the tests spend minutes on waiting for it and on deleting files, above all of PostgreSQL.
+    """
+    if "TMPDIR" in os.environ or not os.access(_IN_MEMORY, os.W_OK):
+        return
+    memory = os.statvfs(_IN_MEMORY)
+    # test_install starts programs from there.
+    if memory.f_bavail * memory.f_frsize >= _ROOM_BYTES and not memory.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = str(_IN_MEMORY)
+        tempfile.tempdir = None
+
+
+_use_memory()
 # Nothing of what is imported is garbage: the default threshold visits all of it again and again.
 gc.set_threshold(100_000, 20, 100)
 # Typer builds the tree of commands anew for each call, which takes longer than most commands do.

@@ -53,13 +53,16 @@ def postgres_template(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database with the newest schema, once of each kind."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "agent.db")
-        return f"sqlite:///{tmp_path / 'agent.db'}"
+        yield f"sqlite:///{tmp_path / 'agent.db'}"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.create(request.getfixturevalue("postgres_template")))
+    name = server.create(request.getfixturevalue("postgres_template"))
+    yield server.url(name)
+    server.drop(name)
 
 
 @pytest.fixture

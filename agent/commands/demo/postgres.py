@@ -68,6 +68,12 @@ class PostgresServer:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         return name
 
+    def drop(self, name: str) -> None:
+        """Delete a database, whoever is still connected to it."""
+        address = f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/postgres"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
 
 def _as_server_user(command: Sequence[str], folder: Path) -> None:
     identity: dict[str, Any] = {}
