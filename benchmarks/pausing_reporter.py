@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ class PausingReporter:
 
     slots: int
     draft_s: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     @property
     def identity(self) -> ModelIdentity:
@@ -46,23 +48,23 @@ class PausingReporter:
         running: list[tuple[float, Study[DraftCase]]] = []
         more = True
         while more or waiting or running:
-            if more:
-                room = self.slots + (ahead or 0) - len(waiting) - len(running)
+            room = self.slots + (ahead or 0) - len(waiting) - len(running)
+            if more and room > 0:
                 taken = source.take(room, idle=not waiting and not running)
                 more = taken is not None
                 waiting.extend(taken or ())
                 waiting.sort(key=lambda study: (study.yields, study.rank))
             while waiting and len(running) < self.slots:
-                running.append((time.monotonic() + self.draft_s, waiting.pop(0)))
+                running.append((self.clock() + self.draft_s, waiting.pop(0)))
             self._interrupt(waiting, running)
-            if running and running[0][0] <= time.monotonic():
+            if running and running[0][0] <= self.clock():
                 yield running.pop(0)[1].key, self._draft()
             elif running:
-                time.sleep(_STEP_S)
+                self.sleep(_STEP_S)
 
     def draft_many(self, studies: Sequence[Any]) -> list[DraftText]:
         """Draft studies one after the other."""
-        time.sleep(self.draft_s * len(studies))
+        self.sleep(self.draft_s * len(studies))
         return [self._draft() for _ in studies]
 
     def _interrupt(
@@ -75,7 +77,7 @@ class PausingReporter:
             urgent, old = waiting.pop(0), running.pop(last)[1]
             # Before the others that yield, which came later.
             waiting.insert(sum(not study.yields for study in waiting), old)
-            running.append((time.monotonic() + self.draft_s, urgent))
+            running.append((self.clock() + self.draft_s, urgent))
 
     def _draft(self) -> DraftText:
         sentences = (DraftSentence(text=_WORDS, confidence=0.9),)

@@ -100,16 +100,19 @@ def test_error_keeps_the_receivers_words_without_the_patient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "mode", "words"),
+    ("answer", "mode", "timeout_s", "words"),
     [
-        (acks(), "original", "see the receiver's log"),
-        (acks("AA", control_id="OTHER"), "original", "MSA-2 is not its MSH-10"),
-        (acks("CA"), "enhanced", "`hl7.acknowledgement: commit`"),
+        (acks(), "original", 0.5, "see the receiver's log"),
+        # What answers has to have answered by then.
+        (acks("AA", control_id="OTHER"), "original", 3.0, "MSA-2 is not its MSH-10"),
+        (acks("CA"), "enhanced", 3.0, "`hl7.acknowledgement: commit`"),
     ],
 )
-def test_missing_acknowledgement_is_told_apart_by_what_came(answer: Any, mode: str, words: str) -> None:
+def test_missing_acknowledgement_is_told_apart_by_what_came(
+    answer: Any, mode: str, timeout_s: float, words: str
+) -> None:
     """Nothing, an answer to another message, or the commit alone; the same bytes are sent again."""
-    error, _got = send(answer, mode=mode, timeout_s=0.5)
+    error, _got = send(answer, mode=mode, timeout_s=timeout_s)
     assert (type(error), error.retryable, words in str(error)) == (ConnectionLost, True, True)
 
 

@@ -105,7 +105,7 @@ def test_study_that_kills_its_processes_dies(both_databases: Database, database_
 
 
 def test_processes_take_urgent_jobs_first(both_databases: Database, database_url: str) -> None:
-    """Whoever asks, a STAT study is taken before every routine one."""
+    """Whoever asks, a STAT study is taken before every routine one that could be taken instead."""
     fill(both_databases, 8)
     fill(both_databases, 4, priority=0)
     with started(database_url, "a", limit=1) as a, started(database_url, "b", limit=1) as b:
@@ -117,4 +117,5 @@ def test_processes_take_urgent_jobs_first(both_databases: Database, database_url
             .where(JobEvent.to_state == JobState.GENERATING.value)
             .order_by(JobEvent.id)
         ).all()
-    assert list(order[:4]) == [0] * 4
+    # When the first routine job is taken, the other process may still have to record that it took the last.
+    assert list(order[:3]) == [0] * 3

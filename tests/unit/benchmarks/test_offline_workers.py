@@ -35,11 +35,22 @@ class Arrivals:
         return self.batches.pop(0) if self.batches else None
 
 
+class Time:
+    """A clock that only sleeping moves."""
+
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Move it."""
+        self.now += seconds
+
+
 def test_pause_lets_urgent_studies_go_first_as_the_network_does() -> None:
     """In the only slot an old study makes way for the urgent one, and is drafted after it."""
     old = [Study(key=name, images=(), rank=3, yields=True) for name in ("old 1", "old 2")]
     urgent = Study(key="urgent", images=())
-    reporter = PausingReporter(slots=1, draft_s=0.01)
+    time = Time()
+    reporter: Any = PausingReporter(slots=1, draft_s=1.0, clock=lambda: time.now, sleep=time.sleep)
     source: Any = Arrivals(batches=[old, [urgent]])
     assert [key for key, _draft in reporter.draft_stream(source, ahead=2)] == ["urgent", "old 1", "old 2"]
     alone: Any = StudyList(old)
