@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
@@ -138,17 +139,11 @@ def _written(orders: Sequence[Order], notes: list[str]) -> tuple[Order, ...]:
 
 def _writable(order: Order, notes: list[str]) -> Order:
     """An order with the identifiers that fit their attributes; the others become notes."""
-    fitting = {
+    fitting: dict[str, Any] = {
         column: whole(getattr(order, column), keyword, longest, notes)
         for column, keyword, longest in _ATTRIBUTES
     }
-    return replace(
-        order,
-        accession_number=fitting["accession_number"],
-        placer_order_number=fitting["placer_order_number"],
-        filler_order_number=fitting["filler_order_number"],
-        requested_procedure_id=fitting["requested_procedure_id"],
-    )
+    return replace(order, **fitting)
 
 
 def _stated(image: Dataset) -> _Stated:

@@ -58,7 +58,7 @@ def _tried(raw: bytes, settings: Any) -> dict[str, Any]:
         return {**known, "answer": "AE", "outcome": "refused", "words": str(error), "told": []}
     notice = next((one for one in told if isinstance(one, NotApplied)), None)
     if notice is not None:
-        words = f"not applied: {notice.reason}"
+        words = notice.words
         if notice.doubtful:
             words = "not applied, and refused (AE) if studies of the patient in MRG are here"
         return {**known, "answer": "AA", "outcome": "ignored", "words": words, "told": []}

@@ -290,7 +290,7 @@ def _meaning(what: str, *, shown: bool) -> Iterator[None]:
         code = 0 if error.response is None else error.response.status_code
         state = None if error.response is None else fault_of_answer(code, _start_of(error.response))
         if state is not None:
-            words = f"the archive cannot be reached: {state.words}; {state.remedy}"
+            words = f"the archive cannot be reached: {state.advice}"
             raise ArchiveUnavailable(words) from error
         words = f"the archive answered the {what} request with HTTP status {status_words(code)}"
         if code >= 500 or code in _IN_TROUBLE:
@@ -298,6 +298,8 @@ def _meaning(what: str, *, shown: bool) -> Iterator[None]:
         raise ArchiveRefused(words) from error
     except BodyRefused as error:
         raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
+    except ConnectionLost as error:
+        raise ArchiveUnavailable(str(error)) from error
     except requests.exceptions.JSONDecodeError as error:
         raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
     except (requests.RequestException, OSError) as error:

@@ -85,3 +85,8 @@ class PortState(Enum):
     def remedy(self) -> str:
         """What to do."""
         return self.value[1]
+
+    @property
+    def advice(self) -> str:
+        """Both in one line."""
+        return f"{self.words}; {self.remedy}"

@@ -6,13 +6,23 @@ import socket
 import ssl
 
 from agent.foundation.settings.destination import DestinationSettings
+from agent.network.port_state import PortState
 from agent.network.scu import ConnectionLost
 from agent.network.tls import client_context
+from agent.network.tls_fault import state_of_tls
 
-# X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH.
-_OTHER_NAME = (62, 64)
-# How OpenSSL names an answer that is in no version of TLS.
-_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+_NOT_TRUSTED = (
+    "the receiver's certificate is not trusted: correct `tls.authorities`, or renew the certificate"
+)
+_HANDSHAKES: dict[PortState | None, str] = {
+    PortState.WRONG_NAME: (
+        "the receiver's certificate is for another name: correct `host`, or set `tls.server_name`"
+    ),
+    PortState.UNTRUSTED: _NOT_TRUSTED,
+    PortState.EXPIRED: _NOT_TRUSTED,
+    PortState.NOT_YET_VALID: _NOT_TRUSTED,
+    PortState.PLAIN: "the port does not speak TLS: use the one that does, or leave `tls` out",
+}
 
 
 def connect(destination: DestinationSettings) -> socket.socket:
@@ -58,14 +68,10 @@ def _unreachable(error: OSError | UnicodeError) -> str:
 
 def _untrusted(error: OSError) -> str:
     """Return why the TLS handshake failed, and what to do."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in _OTHER_NAME:
-            return "the receiver's certificate is for another name: correct `host`, or set `tls.server_name`"
-        return (
-            "the receiver's certificate is not trusted: correct `tls.authorities`, or renew the certificate"
-        )
-    if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
-        return "the port does not speak TLS: use the one that does, or leave `tls` out"
     if isinstance(error, TimeoutError):
         return "the TLS handshake is not answered: use the port that speaks TLS, or restart the receiver"
-    return "the receiver ended the TLS handshake: check that it accepts `tls.certificate`, and TLS 1.2 or 1.3"
+    state = state_of_tls(error, shown=True) if isinstance(error, ssl.SSLError) else None
+    return _HANDSHAKES.get(
+        state,
+        "the receiver ended the TLS handshake: check that it accepts `tls.certificate`, and TLS 1.2 or 1.3",
+    )

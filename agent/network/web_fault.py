@@ -47,7 +47,7 @@ def fault_words(error: BaseException, *, shown: bool) -> str:
     if isinstance(error, requests.ReadTimeout):
         return "it did not answer in time"
     state = fault_of(error, shown=shown)
-    return "no connection, or no answer in time" if state is None else f"{state.words}; {state.remedy}"
+    return "no connection, or no answer in time" if state is None else state.advice
 
 
 def fault_of(error: BaseException, *, shown: bool) -> PortState | None:

@@ -25,7 +25,7 @@ from agent.foundation.errors import SettingsError
 from agent.foundation.settings.delivery import ClientTlsSettings
 from agent.foundation.settings.http import HttpCredentials
 from agent.network.scu import ConnectionLost, DestinationBusy
-from agent.network.tls import WebContext, web_context
+from agent.network.tls import web_context
 from agent.network.web_fault import fault_of_answer, fault_words, retry_after_s
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -56,16 +56,41 @@ class HttpSession(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Verifies by our own context, whatever the environment says of authorities."""
+    """Verifies by our own context, whatever the environment says of authorities.
 
-    def __init__(self, context: WebContext, settings: ClientTlsSettings | None) -> None:
-        name = settings.server_name if settings is not None else None
-        self._rules: dict[str, Any] = {"ssl_context": context}
+    Without settings the context is made for the first request over https: to load all authorities takes
+    50 ms, which a session over plain HTTP need not spend.
+    """
+
+    def __init__(self, settings: ClientTlsSettings | None) -> None:
+        self._settings = settings
+        self._rules: dict[str, Any] = {}
+        super().__init__()
+        if settings is not None:
+            self._load()
+
+    def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> requests.Response:
+        """Send a request over https.
+
+        Raises:
+            ConnectionLost: the authorities that the environment names cannot be read.
+        """
+        if not self._rules:
+            self._load()
+        return super().send(request, *rest, **options)
+
+    def _load(self) -> None:
+        try:
+            context = web_context(self._settings)
+        except SettingsError as error:
+            raise ConnectionLost(str(error)) from error
+        name = self._settings.server_name if self._settings is not None else None
+        self._rules = {"ssl_context": context}
         if name is not None:
             self._rules |= {"server_hostname": name, "assert_hostname": name}
         if not context.check_hostname:
             self._rules["assert_hostname"] = False
-        super().__init__()
+        self.init_poolmanager(self._pool_connections, self._pool_maxsize, self._pool_block)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **named: Any) -> None:
         """Open connections with our context."""
@@ -112,10 +137,7 @@ def prepare(session: requests.Session, peer: WebPeer) -> None:
     Raises:
         ConnectionLost: a file or variable that the settings name cannot be used. Somebody may be changing it.
     """
-    try:
-        session.mount("https://", _Adapter(web_context(peer.tls), peer.tls))
-    except SettingsError as error:
-        raise ConnectionLost(str(error)) from error
+    session.mount("https://", _Adapter(peer.tls))
     if peer.credentials is not None:
         session.auth = authorization(peer.credentials)
 
@@ -151,7 +173,7 @@ def check_answer(server: str, answer: requests.Response) -> None:
     """
     state = fault_of_answer(answer.status_code, answer.content)
     if state is not None:
-        raise ConnectionLost(f"{server} cannot be reached: {state.words}; {state.remedy}")
+        raise ConnectionLost(f"{server} cannot be reached: {state.advice}")
     if answer.status_code in _BUSY:
         wait = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
         raise DestinationBusy(f"{server} answered {answer.status_code}: it asks us to wait", wait)

@@ -53,16 +53,25 @@ def same_picture(first: Path, second: Path) -> bool:
 
     Files that cannot be read are never the same.
     """
-    film, again = _film(first), _film(second)
-    if film is None or again is None:
+    film = _film(first)
+    return film is not None and _shows(second, film)
+
+
+def other_picture(earlier: Path, newest: Path) -> bool:
+    """Return whether the newest file does not show what the earlier one does.
+
+    An earlier file that cannot be read shows nothing.
+    """
+    film = _film(earlier)
+    return film is not None and not _shows(newest, film)
+
+
+def _shows(path: Path, film: ViewerFilm) -> bool:
+    found = _film(path)
+    if found is None:
         return False
-    window = (film.low, film.high) == (again.low, again.high)
-    return window and np.array_equal(film.values, again.values)
-
-
-def has_picture(path: Path) -> bool:
-    """Return whether a file's pixels can be decoded."""
-    return _film(path) is not None
+    window = (film.low, film.high) == (found.low, found.high)
+    return window and np.array_equal(film.values, found.values)
 
 
 def _film(path: Path) -> ViewerFilm | None:

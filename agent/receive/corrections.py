@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from agent.database.session import Database
 from agent.database.tables import Instance
-from agent.objects.same_image import has_picture, same_picture
+from agent.objects.same_image import other_picture
 from agent.objects.store import InstanceStore
 
 
@@ -35,9 +35,7 @@ def only_corrected(database: Database, store: InstanceStore, study_id: int) -> b
 
 
 def _agree(earlier: Path, newest: Path) -> bool:
-    if not earlier.exists():
-        return False
-    return not has_picture(earlier) or same_picture(earlier, newest)
+    return earlier.exists() and not other_picture(earlier, newest)
 
 
 def _contents(database: Database, study_id: int) -> Mapping[str, Sequence[str]]:

@@ -29,9 +29,8 @@ class Identifier:
 
     def alike(self, other: Identifier) -> bool:
         """Whether the other one is of the same authority and type, as far as both are stated."""
-        one, two = (Patient(patient_id="", issuer_of_patient_id=each.issuer) for each in (self, other))
         kinds = {"PI" if each.kind in _OF_PATIENTS else each.kind for each in (self, other) if each.kind}
-        return len(kinds) < 2 and not contradicts(one, two)
+        return len(kinds) < 2 and _same_authority(self.issuer, other.issuer)
 
 
 def identifiers_in(segment: Segment, field: int, settings: Hl7Settings) -> list[Identifier]:
@@ -83,7 +82,9 @@ def merged_in(
         survivor = next((one for one in present if old.alike(one)), None)
         if survivor is not None and _counts(old, survivor, present[0], settings):
             pairs.setdefault(survivor, []).append(old)
-    strange = settings.patient_authority and not _same_authority(earlier[0], settings.patient_authority)
+    strange = settings.patient_authority and not _same_authority(
+        earlier[0].issuer, settings.patient_authority
+    )
     if not pairs and not strange:
         pairs[present[0]] = [one for one in earlier if one.alike(earlier[0])]
     for survivor, olds in pairs.items():
@@ -129,9 +130,10 @@ def _earlier(
     return []
 
 
-def _same_authority(one: Identifier, authority: str) -> bool:
-    stated, wanted = (Patient(patient_id="", issuer_of_patient_id=name) for name in (one.issuer, authority))
-    return not contradicts(stated, wanted)
+def _same_authority(one: str, other: str) -> bool:
+    """Whether two issuers can be one, as far as both are stated."""
+    first, second = (Patient(patient_id="", issuer_of_patient_id=issuer) for issuer in (one, other))
+    return not contradicts(first, second)
 
 
 def _counts(old: Identifier, survivor: Identifier, chosen: Identifier, settings: Hl7Settings) -> bool:

@@ -194,7 +194,7 @@ def _judged(session: Session, told: tuple[Update, ...]) -> Taken:
         return Taken(answer=Code.ACCEPTED, outcome="applied")
     refuse_doubtful(session, notice)
     code = IDENTITY_NOT_APPLIED if notice.identity else ""
-    return Taken(answer=Code.ACCEPTED, outcome="ignored", words=f"not applied: {notice.reason}", code=code)
+    return Taken(answer=Code.ACCEPTED, outcome="ignored", words=notice.words, code=code)
 
 
 def _audit(session: Session, row: Hl7Message, taken: Taken, now: datetime) -> None:

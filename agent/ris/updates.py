@@ -62,5 +62,10 @@ class NotApplied:
     doubtful: tuple[Patient, ...] = ()
     split: tuple[Patient, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """What the answer says."""
+        return f"not applied: {self.reason}"
+
 
 Update = OrderUpdate | PatientUpdate | ReportUpdate | NotApplied

@@ -62,8 +62,8 @@ def evaluate_lines(
     """Figures one under the other; with `as_json` the last line is one JSON object.
 
     output: receives {id, draft, reference} of each study. Tokens and reports per second are those of one
-    worker. Raises: DataError, CheckpointError; ExtraMetricError, OSError where the
-    output cannot be written; EngineMissing, EngineUnavailable, WorkerKilled on a cluster.
+    worker. Raises: DataError, CheckpointError; ExtraMetricError, OSError where the output cannot be written;
+    EngineMissing, EngineUnavailable, WorkerKilled on a cluster.
     """
     # What would end the command after the drafts ends it before them.
     check_extras(extras)

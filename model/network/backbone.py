@@ -59,9 +59,8 @@ class Backbone(nn.Module):
         network: a Hugging Face `config.json`, flat or nested. Without `initialise` the weights are
         whatever memory holds: they are about to be loaded.
         """
-        config = Qwen2_5_VLConfig(
-            **copy.deepcopy(dict(network))
-        )  # it writes into the objects that it is given
+        # A copy: it writes into the objects that it is given.
+        config = Qwen2_5_VLConfig(**copy.deepcopy(dict(network)))
         config._attn_implementation = _ATTENTION  # eager would add boolean masks instead of applying them
         with nullcontext() if initialise else no_init_weights():
             module = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype)

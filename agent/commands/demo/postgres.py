@@ -63,16 +63,17 @@ class PostgresServer:
     def create(self, template: str = "template1") -> str:
         """Make a database, a copy of the template, and return its name."""
         name = f"test_{uuid.uuid4().hex}"
-        address = f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/postgres"
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
     def drop(self, name: str) -> None:
         """Delete a database, whoever is still connected to it."""
+        self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
         address = f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/postgres"
         with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+            connection.execute(statement.encode())
 
 
 def _as_server_user(command: Sequence[str], folder: Path) -> None:

@@ -63,13 +63,18 @@ def test_file_that_is_no_instance_is_quarantined(
     assert list(store.files()) == []
 
 
+def lose(store: InstanceStore, intake: Intake, content: bytes) -> None:
+    """Receive a file, and delete it behind the service's back."""
+    file = put(store, content)
+    intake.receive(read_stored(store.open(file.sha256)), file, "CR")
+    store.open(file.sha256).unlink()
+
+
 def test_row_without_a_file_marks_its_study(
     database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
 ) -> None:
     """A lost file raises an alarm and a mark; the row stays, because it was acknowledged."""
-    file = put(store, chest_bytes())
-    intake.receive(read_stored(store.open(file.sha256)), file, "CR")
-    store.open(file.sha256).unlink()
+    lose(store, intake, chest_bytes())
     assert reconcile(database, store, intake) == Reconciled(ingested=0, quarantined=0, removed=0, missing=1)
     with database.transaction() as session:
         assert session.scalars(select(Study.conflict)).one() == "instance-missing"
@@ -79,9 +84,7 @@ def test_mark_ends_when_the_file_is_here_again(
     database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
 ) -> None:
     """Restored from a backup or sent again: the next comparison ends the mark."""
-    file = put(store, chest_bytes())
-    intake.receive(read_stored(store.open(file.sha256)), file, "CR")
-    store.open(file.sha256).unlink()
+    lose(store, intake, chest_bytes())
     reconcile(database, store, intake)
     put(store, chest_bytes())
     assert reconcile(database, store, intake) == Reconciled(ingested=0, quarantined=0, removed=0, missing=0)

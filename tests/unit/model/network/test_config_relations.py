@@ -227,38 +227,43 @@ def _no_mask_token(folder: Path) -> None:
     _edit(folder, "echo_config.json", {"mask_token_id": start})
 
 
+def _setting(field: str, value: object, file: str = "config.json") -> Callable[[Path], None]:
+    """What sets one field of a file."""
+    return lambda folder: _edit(folder, file, {field: value})
+
+
 STORED: dict[str, tuple[Callable[[Path], None], str]] = {
     "vocabulary": (
-        lambda f: _edit(f, "config.json", {"vocab_size": 600}),
+        _setting("vocab_size", 600),
         "config.json: vocab_size is 600, but the weights have",
     ),
     "gate": (
-        lambda f: _edit(f, "config.json", {"intermediate_size": 128}),
+        _setting("intermediate_size", 128),
         "config.json: intermediate_size is 128, but the weights have 96",
     ),
     "layers": (
-        lambda f: _edit(f, "config.json", {"num_hidden_layers": 3}),
+        _setting("num_hidden_layers", 3),
         "config.json: num_hidden_layers is 3, but the weights have 2",
     ),
     "key heads": (
-        lambda f: _edit(f, "config.json", {"num_key_value_heads": 4}),
+        _setting("num_key_value_heads", 4),
         "config.json: num_key_value_heads is 4, but the weights have 2",
     ),
     "tower": (
-        lambda f: _edit(f, "config.json", {"vision_config.hidden_size": 64}),
+        _setting("vision_config.hidden_size", 64),
         "config.json: vision_config.hidden_size is 64, but the weights have 32",
     ),
     "tower's depth": (
-        lambda f: _edit(f, "config.json", {"vision_config.depth": 4}),
+        _setting("vision_config.depth", 4),
         "config.json: vision_config.depth is 4, but the weights have 2",
     ),
     "patch": (
-        lambda f: _edit(f, "config.json", {"vision_config.patch_size": 28}),
+        _setting("vision_config.patch_size", 28),
         "config.json: vision_config.patch_size is 28, but the weights have 14",
     ),
-    "padding": (lambda f: _edit(f, "config.json", {"pad_token_id": 9999}), "pad_token_id is 9999"),
+    "padding": (_setting("pad_token_id", 9999), "pad_token_id is 9999"),
     "tied": (
-        lambda f: _edit(f, "config.json", {"tie_word_embeddings": True}),
+        _setting("tie_word_embeddings", True),
         "tie_word_embeddings is True, but lm_head.weight differs from the embedding; it must be false",
     ),
     "untied": (
@@ -269,11 +274,11 @@ STORED: dict[str, tuple[Callable[[Path], None], str]] = {
     "far token": (_far_token, "the tokenizer's largest id is 5000; vocab_size"),
     "mask": (_no_mask_token, "is the tokenizer's <|im_start|>; it must be a token of its own"),
     "end": (
-        lambda f: _edit(f, "echo_config.json", {"eos_token_id": 40}),
+        _setting("eos_token_id", 40, "echo_config.json"),
         "eos_token_id 40 is a token of ordinary",
     ),
     "vision start": (
-        lambda f: _edit(f, "config.json", {"vision_start_token_id": 3}),
+        _setting("vision_start_token_id", 3),
         "vision_start_token_id is 3, but the tokenizer's <|vision_start|> is",
     ),
 }
