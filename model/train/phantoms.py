@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from model.train.config import PhantomData, TrainingConfigError
 from model.train.whole_file import whole_file
 
 CHUNK = 500  # phantoms per file
+_SAY_EVERY = 8  # files between two lines of progress
 
 
 class PhantomExamples(Sequence[Example]):
@@ -101,13 +103,16 @@ def finding_from(value: dict[str, Any]) -> Finding:
     )
 
 
-def render_phantoms(data: PhantomData, folder: Path, *, processes: int) -> PhantomExamples:
+def render_phantoms(
+    data: PhantomData, folder: Path, *, processes: int, say: Callable[[str], None] | None = None
+) -> PhantomExamples:
     """Renders the chunks that are not there yet and opens the whole set.
 
     Args:
         data: seeds, size of the images in pixels and which text is the answer.
         folder: where the chunks are kept; sets that overlap share them.
         processes: how many render at the same time.
+        say: receives a line now and then while chunks are rendered.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [
@@ -116,13 +121,14 @@ def render_phantoms(data: PhantomData, folder: Path, *, processes: int) -> Phant
         if not (folder / _stem(chunk, data.image_size)).with_suffix(".jsonl").exists()
     ]
     work = partial(_render_chunk, size=data.image_size, folder=folder)
-    if processes == 1 or len(missing) < 2:
-        for chunk in missing:
-            work(chunk)
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            list(pool.map(work, missing))
+    with ExitStack() as stack:
+        run: Callable[..., Iterable[None]] = map
+        if processes > 1 and len(missing) > 1:
+            context = multiprocessing.get_context("spawn")
+            run = stack.enter_context(ProcessPoolExecutor(processes, mp_context=context)).map
+        for done, _ in enumerate(run(work, missing), start=1):
+            if say is not None and (done % _SAY_EVERY == 0 or done == len(missing)):
+                say(f"{done * CHUNK} of {len(missing) * CHUNK} rendered")
     return PhantomExamples(data, folder)
 
 

@@ -273,7 +273,13 @@ class Recipe:
 
     def _open(self, data: DataConfig) -> ExampleSet:
         if data not in self._opened:
-            self._opened[data] = open_data(data, self.config.run, self.processes, self._say)
+            self._opened[data] = open_data(
+                data,
+                self.config.run,
+                self.processes,
+                self._say,
+                lambda text: self._report({"phantoms": text}),
+            )
         return self._opened[data]
 
     def _say(self, text: str) -> None:
@@ -287,15 +293,21 @@ class Recipe:
 AnyStage = LabelsStage | ArStage | RadStage | DcdStage | T3dStage
 
 
-def open_data(data: DataConfig, run: Path, processes: Processes, say: Callable[[str], None]) -> ExampleSet:
+def open_data(
+    data: DataConfig,
+    run: Path,
+    processes: Processes,
+    say: Callable[[str], None],
+    progress: Callable[[str], None] | None = None,
+) -> ExampleSet:
     """Opens (and, for phantoms, renders) the examples of a configuration.
 
-    say: receives a line where lines are skipped.
+    say: receives a line where lines are skipped. progress: one now and then while phantoms are rendered.
     """
     if data.phantoms is not None:
         folder = run.parent / "phantoms"
         if processes.first:
-            render_phantoms(data.phantoms, folder, processes=os.cpu_count() or 1)
+            render_phantoms(data.phantoms, folder, processes=os.cpu_count() or 1, say=progress)
         processes.wait()
         return PhantomExamples(data.phantoms, folder)
     assert data.json_lines is not None
