@@ -1,4 +1,4 @@
-"""What ends or delays a backfill, beside the errors of every archive (`agent.foundation.errors`)."""
+"""Errors that end or delay a backfill, in addition to those of any archive (`agent.foundation.errors`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from agent.foundation.errors import AgentError, ArchiveRefused
 
 
 class ArchiveBusy(ArchiveRefused):
-    """The archive is out of resources for the moment: it is left alone for a while, then asked again."""
+    """The archive is out of resources for now: it is left alone for a while, then queried again."""
 
     code = "archive-busy"
     retryable = True
@@ -19,12 +19,12 @@ class BackfillNotReady(AgentError):
 
 
 class PackagesMissing(AgentError):
-    """Drafts of a set of files need packages that are not installed; the text says how to install them."""
+    """Drafting a set of files needs packages that are not installed; the text says how to install them."""
 
     code = "packages-missing"
 
 
 class AnotherSet(AgentError):
-    """The output folder holds drafts of another network: a set has one network throughout."""
+    """The output folder holds drafts by another network; one set must come from one network."""
 
     code = "another-set"

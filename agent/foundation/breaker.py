@@ -8,7 +8,7 @@ from agent.foundation.failure import RetryPolicy
 
 # A single lost connection is not an outage.
 TOLERATED = 2
-# The pauses of queries for which a draft may wait.
+# Pauses (s) for queries that a draft may be waiting for.
 QUERY_PAUSES = RetryPolicy(first_s=5.0, longest_s=60.0)
 
 
@@ -20,7 +20,7 @@ class Breaker:
     open_until: float = 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether the destination may be tried now; after a pause, one try decides."""
+        """Whether the destination may be tried now; after a pause, a single attempt decides."""
         return now >= self.open_until
 
     def closed_until(self, time_s: float) -> Breaker:

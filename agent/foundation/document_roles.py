@@ -11,7 +11,7 @@ class DocumentRole(StrEnum):
     FINDINGS = "findings"
     REPORT = "report"
     # The report as Encapsulated PDF and as Secondary Capture image, its images as Key Object Selection, and
-    # what takes each back.
+    # the document that withdraws each.
     PDF = "pdf"
     CAPTURE = "capture"
     WITHDRAWN_PDF = "withdrawn-pdf"
@@ -19,11 +19,11 @@ class DocumentRole(StrEnum):
     KEY_IMAGES = "kos"
     WITHDRAWN_KEY_IMAGES = "withdrawn-kos"
     REJECTION_NOTE = "rejection-note"
-    # The rejected revision of a withdrawn draft's two documents.
+    # The rejected revisions of a withdrawn draft's two documents.
     WITHDRAWN_FINDINGS = "withdrawn-a"
     WITHDRAWN_REPORT = "withdrawn-b"
-    # To a destination of a message kind: the draft, a second message that says how urgent it is, and the
-    # message that takes a withdrawn draft back.
+    # For a destination that takes messages: the draft, a second message that states its urgency, and the
+    # message that withdraws the draft.
     MESSAGE = "message"
     ESCALATION = "escalation"
     RETRACTION = "retraction"
@@ -32,7 +32,7 @@ class DocumentRole(StrEnum):
 PAIR = (DocumentRole.FINDINGS, DocumentRole.REPORT)
 VIEWS = (DocumentRole.PDF, DocumentRole.CAPTURE, DocumentRole.KEY_IMAGES)
 MESSAGES = (DocumentRole.MESSAGE, DocumentRole.ESCALATION, DocumentRole.RETRACTION)
-# These take a draft back; they are sent whatever stops the others.
+# These withdraw a draft; they are sent even if the other documents are stopped.
 TAKING_BACK = (
     DocumentRole.WITHDRAWN_FINDINGS,
     DocumentRole.WITHDRAWN_REPORT,

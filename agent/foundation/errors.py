@@ -1,7 +1,7 @@
 """The service's exceptions: one root, each with a stable code, a hint, and whether a retry can help.
 
 An exception's text says what happened, for the operator. Its hint says what to do, and is the same on the
-screen, in JSON and in docs/operations.md. Neither ever holds a patient's attribute: both are stored beside
+screen, in JSON and in docs/operations.md. Neither ever contains a patient's attributes: both are stored with
 the job and shown in `echo-agent status`.
 """
 
@@ -78,7 +78,7 @@ class UnreadableInstance(AgentError):
     """A received object's dataset cannot be parsed; it is quarantined; check its sender."""
 
     code = "instance-unreadable"
-    hint = "look at the sender's export; the object is in quarantine"
+    hint = "check the sender's export; the object is in quarantine"
 
 
 class ObjectOverBudget(UnreadableInstance):
@@ -160,7 +160,7 @@ class NotAChestStudy(AgentError):
 
 
 class NoUsableImage(NotAChestStudy):
-    """The eligible images are only copies, test exposures or oblique views: none is read."""
+    """The eligible images are all copies, test exposures or oblique views: none of them is read."""
 
     code = "no-usable-image"
     hint = "send the original frontal image, then `queue retry`; nothing, if there is none"
@@ -202,7 +202,7 @@ class InvalidTransition(AgentError):
 
 
 class DemonstrationModelRefused(AgentError):
-    """Drafts of the demonstration model leave this machine only with `model.allow_demonstration: true`."""
+    """Drafts by the demonstration model leave this machine only with `model.allow_demonstration: true`."""
 
     code = "demonstration-model-refused"
     hint = "set `model.checkpoint`, or for a test `model.allow_demonstration: true`, then `queue retry`"
@@ -248,7 +248,7 @@ class ProcessFailed(AgentError):
 
 
 class NotFound(AgentError):
-    """Nothing has the requested number or UID."""
+    """There is nothing with the requested number or UID."""
 
     code = "not-found"
 
@@ -332,7 +332,9 @@ class ArchiveLate(AgentError):
 
 
 class WorklistUnavailable(AgentError):
-    """The modality worklist cannot be reached or is silent: check the section `mwl`; it is asked again."""
+    """The modality worklist cannot be reached or does not answer: check the section `mwl`; it is queried
+    again.
+    """
 
     code = "worklist-unavailable"
     retryable = True
@@ -382,18 +384,18 @@ class WorkitemInvalid(AgentError):
 
 
 class UnusableFile(AgentError):
-    """A file that was named on the command line cannot be read, or is not what the command needs."""
+    """A file named on the command line cannot be read, or is not of the kind that the command needs."""
 
     code = "unusable-file"
 
 
 class MessageUnreadable(AgentError):
-    """An HL7 message cannot be read: it has no MSH segment, or is too long; nothing of it was taken."""
+    """An HL7 message cannot be read: it has no MSH segment, or is too long; none of it was accepted."""
 
     code = "message-unreadable"
 
 
 class MessageRefused(AgentError):
-    """An HL7 message lacks what it is about, such as the patient or the order; nothing of it was applied."""
+    """An HL7 message lacks its subject, such as the patient or the order; none of it was applied."""
 
     code = "message-refused"

@@ -11,9 +11,9 @@ import signal
 import threading
 
 VARIABLE = "ECHO_AGENT_FAILPOINT"
-# Who passes them: the listener, the worker, the deliverer, the purge, the performer of workitems, HL7's
-# receiver (in the listener) and sender (in the deliverer), the backfill. Each group is in
-# the order of the work.
+# In groups, one for each process: the listener, the worker, the deliverer, the purge, the performer of
+# workitems, the HL7 receiver (in the listener) and sender (in the deliverer), the backfill. Within a group
+# they are in the order in which they are passed.
 RECEIVING = (
     "store.before-rename",
     "store.before-folder-flush",
@@ -47,7 +47,7 @@ NAMES = RECEIVING + DRAFTING + SENDING + PURGING + PERFORMING + HL7_RECEIVING + 
 
 
 class Failpoint:
-    """The place that is armed, if any."""
+    """The armed failpoint, if any."""
 
     def __init__(self, value: str) -> None:
         """Take `NAME`, `NAME:N` or the empty string.
@@ -62,7 +62,7 @@ class Failpoint:
             raise ValueError(f"{VARIABLE}={value}: expected NAME or NAME:N, NAME one of {', '.join(NAMES)}")
 
     def due(self, name: str) -> bool:
-        """Count a pass; return whether the process must die at this one."""
+        """Count a pass; return whether the process must die at this pass."""
         if name != self.name:
             return False
         with self._lock:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A failed attempt in the operator's words: no attribute of a patient, no foreign exception's text."""
+    """A failed attempt, described for the operator: no attribute of a patient, no text of a foreign
+    exception.
+    """
 
     code: str
     reason: str
@@ -33,7 +35,7 @@ class RetryPolicy:
     def wait_s(self, attempt: int, chance: float) -> float:
         """Return how long (s) to wait, with full jitter; `chance` is uniform in [0, 1).
 
-        A thousand documents that an unreachable PACS refused at the same time are not all retried together.
+        So a thousand documents that failed together while a PACS was down are not all retried together.
         """
         return chance * self.ceiling_s(attempt)
 

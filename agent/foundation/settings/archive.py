@@ -1,4 +1,4 @@
-"""The sections of the settings on the archive that we ask: earlier studies, and how complete a study is."""
+"""The settings of the archive that we query: for earlier studies, and whether a study is complete."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ArchiveSettings(Section):
 
     kind: Literal["dicom", "dicomweb"] = Field(
         "dicom",
-        description="How it is asked: `dicom` by C-FIND and C-MOVE, `dicomweb` by QIDO-RS and WADO-RS, which "
-        "is the default where there is a `url`.",
+        description="How it is queried: `dicom` by C-FIND and C-MOVE, `dicomweb` by QIDO-RS and WADO-RS, "
+        "which is the default where there is a `url`.",
     )
     host: Host = Field("", description="Host name or address (kind `dicom`).")
     port: Port = Field(104, description="DICOM port (kind `dicom`).")
@@ -27,16 +27,16 @@ class ArchiveSettings(Section):
         description="DICOMweb root (kind `dicomweb`).",
     )
     ae_title: AeTitle = Field(
-        "PACS", description="The archive's AE title, under which records name what was retrieved."
+        "PACS", description="The archive's AE title; records name it as the source of what was retrieved."
     )
-    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we ask (kind `dicom`).")
+    calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our calling AE title (kind `dicom`).")
     timeout_s: Seconds = Field(5, description="Longest wait (s) for a connection or an answer.")
     tls: ClientTlsSettings | None = Field(
         None,
-        description="TLS; plain TCP when left out. Of a `url` the authorities and our certificate.",
+        description="TLS; plain TCP when left out. For a `url` it gives the authorities and our certificate.",
     )
     credentials: HttpCredentials | None = Field(
-        None, description="How we sign in at the `url`; a password comes from netrc when left out."
+        None, description="How we sign in to the `url`; when left out, a password is taken from netrc."
     )
 
     @model_validator(mode="before")
@@ -49,7 +49,7 @@ class ArchiveSettings(Section):
 
     @model_validator(mode="after")
     def _fit_the_kind(self) -> Self:
-        """Refuse what another kind of archive would read, and an archive without an address."""
+        """Refuse settings of another kind of archive, and an archive without an address."""
         web = self.kind == "dicomweb"
         if web and self.url is None:
             raise ValueError("an archive of kind `dicomweb` needs a `url`")
@@ -65,7 +65,7 @@ class ArchiveSettings(Section):
 
     @property
     def place(self) -> str:
-        """Where it is, for people."""
+        """Where it is, in words."""
         return self.url or f"{self.ae_title} at {self.host}:{self.port}"
 
     @property
@@ -84,14 +84,21 @@ class PriorSettings(Section):
         "to it is never drafted. It must differ from `listener.ae_title`. A `dicomweb` archive sends "
         "nothing to it.",
     )
-    maximum: int = Field(2, ge=1, le=10, description="Earlier studies that are fetched, the newest first.")
+    maximum: int = Field(
+        2, ge=1, le=10, description="Number of earlier studies that are fetched, the newest first."
+    )
     maximum_age_days: int = Field(
-        3650, ge=1, le=36_500, description="Studies older than this (days before the new one) are left out."
+        3650,
+        ge=1,
+        le=36_500,
+        description="Studies more than this many days older than the new one are left out.",
     )
     modalities: tuple[str, ...] = Field(
-        ("CR", "DX"), min_length=1, description="Modality of an earlier study is one of these."
+        ("CR", "DX"), min_length=1, description="Modalities of earlier studies."
     )
     time_budget_s: Seconds = Field(
-        20, description="Longest time (s) that a draft waits; then it is made without them, and says so."
+        20,
+        description="Longest time (s) that a draft waits for them; then it is made without them, and says "
+        "so.",
     )
     stat_time_budget_s: Seconds = Field(5, description="The same for a study whose request says STAT.")

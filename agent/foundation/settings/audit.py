@@ -1,4 +1,4 @@
-"""The section of the settings on where audit messages go."""
+"""The settings of the destinations of audit messages."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class AuditSettings(Section):
     site_id: str = Field("", description="The enterprise site of the audit source; left out when empty.")
     identity: Literal["identifiers", "hashes"] = Field(
         "identifiers",
-        description="Name patient and study by Patient ID and Study Instance UID, as the standard asks, or "
-        "by keyed hashes of them (`log.hash_key`). A patient's name is never written.",
+        description="Name patient and study by Patient ID and Study Instance UID, as the standard requires, "
+        "or by keyed hashes of them (`log.hash_key`). A patient's name is never written.",
     )
     keep_days: Days | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""What every section of the settings is made of."""
+"""The base of every section of the settings, and types that several of them use."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _HOST = re.compile(r"[\w.:%-]+")
 
 def _title(value: str) -> str:
     if not value.strip():
-        raise ValueError("an AE title is more than spaces (PS3.5 6.2)")
+        raise ValueError("an AE title cannot consist of spaces only (PS3.5 6.2)")
     return value
 
 
 def _host(value: str) -> str:
-    """Return a host name or address that stands by itself, without scheme, port or path."""
+    """Return a host name or address if it has no scheme, port or path."""
     if not value:
         return value
     if "://" in value:
@@ -55,7 +55,7 @@ Days = Annotated[float, Field(gt=0, le=LONGEST_DAYS)]
 
 
 class Section(BaseModel):
-    """A part of the settings: frozen, and strict about its keys and about what a value may be."""
+    """A section of the settings: frozen, and strict about its keys and values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -105,7 +105,7 @@ def check_url(value: str) -> str:
     return value
 
 
-# Of a server that is reached over HTTP; a password comes from netrc, never from the address.
+# The URL of a server; a password comes from netrc, never from the URL.
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/\S*)?$"), AfterValidator(check_url)]
 
 

@@ -1,4 +1,4 @@
-"""The sections of the settings that say how drafts are sent: TLS towards a peer, and retries."""
+"""The settings of sending: TLS towards a peer, and retries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ClientTlsSettings(Section):
         True, description="Require that its certificate is issued for its host name or address."
     )
     server_name: str | None = Field(
-        None, min_length=1, description="Name in its certificate, where that is not `host`."
+        None, min_length=1, description="Name in its certificate, if it is not `host`."
     )
 
     @model_validator(mode="after")
@@ -52,5 +52,5 @@ class DeliverySettings(Section):
 
     @property
     def retry(self) -> RetryPolicy:
-        """When a document is sent again; `give_up_after_s` ends it, not a number of attempts."""
+        """When a document is sent again; `give_up_after_s` ends the retries, not a number of attempts."""
         return RetryPolicy(first_s=self.first_retry_s, longest_s=self.longest_retry_s)

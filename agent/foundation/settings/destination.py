@@ -1,4 +1,4 @@
-"""The settings of one destination: where drafts go, by which way, and which documents."""
+"""The settings of one destination: where drafts go, how, and which documents."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DestinationSettings(Section):
     documents: tuple[SentDocument, ...] = Field(
         ("findings", "report"),
         min_length=1,
-        description="What is sent of each draft: `findings` and `report` are Structured Reports; `pdf` "
+        description="What is sent for each draft: `findings` and `report` are Structured Reports; `pdf` "
         "and `capture` show the report in any viewer, as Encapsulated PDF and as Secondary Capture image "
         "with the banner burnt in; `kos` is a key image note (Key Object Selection) that names the drafted "
         "images; kinds `hl7` and `fhir` take `result` alone.",
@@ -45,17 +45,17 @@ class DestinationSettings(Section):
     ae_title: AeTitle = Field("PACS", description="The PACS's AE title (C-STORE).")
     calling_ae_title: AeTitle = Field("ECHO_AGENT", description="Our AE title when we call.")
     findings_sop_class: Literal["comprehensive3d", "comprehensive", "enhanced"] = Field(
-        "comprehensive3d", description="SOP class in which this PACS takes the findings document."
+        "comprehensive3d", description="SOP class in which this PACS accepts the findings document."
     )
     stow_url: HttpUrl | None = Field(None, description="DICOMweb root (STOW-RS).")
     timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
     tls: ClientTlsSettings | None = Field(
         None,
-        description="TLS (C-STORE, C-ECHO, storage commitment, MLLP); plain TCP when left out. Of a "
-        "`stow_url` the authorities and our certificate.",
+        description="TLS (C-STORE, C-ECHO, storage commitment, MLLP); plain TCP when left out. For a "
+        "`stow_url` it gives the authorities and our certificate.",
     )
     credentials: HttpCredentials | None = Field(
-        None, description="How we sign in at the `stow_url`; a password comes from netrc when left out."
+        None, description="How we sign in to the `stow_url`; when left out, a password is taken from netrc."
     )
     fhir: FhirDestinationSettings | None = Field(None, description="FHIR server (kind `fhir`).")
     hl7: Hl7DestinationSettings | None = Field(
@@ -69,13 +69,13 @@ class DestinationSettings(Section):
     commitment: bool = Field(
         False,
         description="Ask this PACS to take responsibility for what it stored (storage commitment); a "
-        "DICOMweb server is asked what it holds (QIDO-RS).",
+        "DICOMweb server is queried for what it holds (QIDO-RS).",
     )
     commitment_wait_s: float = Field(
         2, ge=0, le=3600, description="Wait (s) for the report on the association of the request; 0 for none."
     )
     commitment_timeout_s: Seconds = Field(
-        900, description="Without a report for this long (s) the PACS is asked what it holds (C-FIND)."
+        900, description="Without a report for this long (s), the PACS is queried for what it holds (C-FIND)."
     )
     commitment_attempts: int = Field(
         3, ge=1, description="Requests for commitment before a document counts as UNCOMMITTED."
@@ -96,7 +96,7 @@ class DestinationSettings(Section):
 
     @model_validator(mode="after")
     def _fit_the_kind(self) -> Self:
-        """Refuse what another kind of destination would read, and what this kind cannot be sent."""
+        """Refuse settings of another kind of destination, and documents that this kind cannot be sent."""
         foreign = sorted(key for key in self.model_fields_set - FIELDS[self.kind] if getattr(self, key))
         if foreign:
             inside = self.kind == "fhir" and foreign[0] in FhirDestinationSettings.model_fields
@@ -130,7 +130,7 @@ class DestinationSettings(Section):
 
     @property
     def takes_messages(self) -> bool:
-        """Whether it is sent messages, of which a later one must not overtake an earlier one."""
+        """Whether it is sent messages, which must arrive in order."""
         return self.kind in MESSAGE_KINDS
 
     @property

@@ -10,7 +10,7 @@ from agent.foundation.settings.problems import suggestion
 from agent.foundation.settings.shape import model_of, section_at
 
 PREFIX = "ECHO_AGENT_"
-# Variables that are no settings: the file's path, whole error texts, a test's failpoint, completion.
+# Variables that are not settings: the file's path, full error texts, a test's failpoint, completion.
 OTHERS = ("CONFIG", "DEBUG", "FAILPOINT", "COMPLETE")
 
 

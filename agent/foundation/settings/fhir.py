@@ -1,4 +1,4 @@
-"""The settings of FHIR R4: how a server is reached, and the hospital's identifier systems."""
+"""The settings for FHIR R4: how to reach a server, and the hospital's identifier systems."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class FhirClientSettings(Section):
     )
     credentials: HttpCredentials | None = Field(
         None,
-        description="How we sign in without OAuth 2.0; a password comes from netrc when left out.",
+        description="How we sign in without OAuth 2.0; when left out, a password is taken from netrc.",
     )
     tls: ClientTlsSettings | None = Field(
-        None, description="Authorities and our certificate, of an https `url` and `token_url`."
+        None, description="Authorities and our certificate, for an https `url` and `token_url`."
     )
-    scope: str = Field("system/*.write", description="The scope that is asked for.")
+    scope: str = Field("system/*.write", description="The scope to request.")
 
     @model_validator(mode="after")
     def _whole_client(self) -> Self:

@@ -1,4 +1,4 @@
-"""The settings of HL7 v2: how a destination is written to, and what the listener takes."""
+"""The settings for HL7 v2: the messages to a destination, and those that the listener accepts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Hl7DestinationSettings(Section):
     )
     acknowledgement: Literal["original", "enhanced", "commit"] = Field(
         "original",
-        description="What counts as taken: AA (`original`), CA and then AA (`enhanced`), or CA alone "
+        description="What counts as accepted: AA (`original`), CA and then AA (`enhanced`), or CA alone "
         "(`commit`).",
     )
     patient_authority: str = Field(
@@ -41,7 +41,7 @@ class Hl7DestinationSettings(Section):
         "ECHO_AGENT", max_length=20, description="Namespace of our filler order number (OBR-3.2)."
     )
     withdraw_with: Literal["X", "D"] = Field(
-        "X", description="OBX-11 of what is withdrawn: X cannot be obtained, D delete; OBR-25 is X."
+        "X", description="OBX-11 of a withdrawn result: X cannot be obtained, D delete; OBR-25 is X."
     )
     pdf: bool = Field(
         False,
@@ -83,7 +83,7 @@ Places = tuple[str, ...]
 
 
 class Hl7OrderSettings(Section):
-    """Which field of an order holds what: the first one of each list that has a value counts."""
+    """Where an order states what: the first field of each list that has a value counts."""
 
     placer_number: Places = Field(("ORC-2.1", "OBR-2.1"), description="Placer order number.")
     filler_number: Places = Field(("ORC-3.1", "OBR-3.1"), description="Filler order number.")
@@ -91,21 +91,21 @@ class Hl7OrderSettings(Section):
     study_instance_uid: Places = Field(("IPC-3.1", "ZDS-1.1"), description="Study Instance UID.")
     procedure_id: Places = Field(("IPC-2.1", "OBR-19.1"), description="Requested procedure ID.")
     procedure: Places = Field(
-        ("OBR-44.2", "OBR-4.2", "OBR-4.1"), description="Requested procedure, in words."
+        ("OBR-44.2", "OBR-4.2", "OBR-4.1"), description="Description of the requested procedure."
     )
     clinical_question: Places = Field(
-        ("OBR-31.2", "OBR-31.1", "OBR-13.1", "ORC-16.2"), description="Why the study was asked for."
+        ("OBR-31.2", "OBR-31.1", "OBR-13.1", "ORC-16.2"), description="Reason for the study."
     )
     priority: Places = Field(
         ("TQ1-9.1", "OBR-27.6", "ORC-7.6", "OBR-5.1", "ORC-7.1", "OBR-27.1"), description="Priority."
     )
     stat_values: tuple[str, ...] = Field(
         ("S", "ST", "STAT", "A", "ASAP", "EMERGENCY", "EMERGENT", "EMER", "IMMEDIATE", "CRITICAL"),
-        description="Values of `priority` that mean at once, in any case of letters.",
+        description="Values of `priority` that mean STAT; case does not matter.",
     )
     high_values: tuple[str, ...] = Field(
         ("T", "TIMING CRITICAL", "U", "URGENT", "H", "HIGH"),
-        description="Values of `priority` that mean before routine, in any case of letters.",
+        description="Values of `priority` that mean high; case does not matter.",
     )
 
     @field_validator("*")
@@ -123,7 +123,7 @@ class Hl7OrderSettings(Section):
 class Hl7Settings(Section):
     """Messages of other systems (HL7 v2 over MLLP), which `echo-agent listen` receives."""
 
-    enabled: bool = Field(False, description="Whether the listener takes HL7 messages.")
+    enabled: bool = Field(False, description="Whether the listener accepts HL7 messages.")
     host: Host = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: Port = Field(2575, description="TCP port; 0 takes a free one.")
     allow: tuple[Hl7PeerSettings, ...] = Field(
@@ -133,7 +133,9 @@ class Hl7Settings(Section):
         None, description="TLS with mutual authentication; plain TCP when left out."
     )
     maximum_connections: int = Field(32, ge=1, description="Connections at the same time.")
-    maximum_connections_per_peer: int = Field(8, ge=1, description="The same from one address.")
+    maximum_connections_per_peer: int = Field(
+        8, ge=1, description="Connections at the same time from one address."
+    )
     maximum_message_mb: float = Field(10, gt=0, le=1000, description="Largest message (MB).")
     message_timeout_s: Seconds = Field(
         30, description="Longest time (s) that one message may take to arrive."

@@ -1,4 +1,4 @@
-"""The section `credentials`: how we sign in at a server that is reached over HTTP."""
+"""The section `credentials`: how we sign in to a server over HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class HttpCredentials(Section):
-    """A bearer token, or a user name with a password. The secret itself never stands in the settings."""
+    """A bearer token, or a user name with a password. The settings never contain the secret itself."""
 
     token_file: Path | None = Field(
         None,

@@ -1,7 +1,7 @@
-"""The kinds of destination: what each may be sent, and which settings are its own.
+"""The kinds of destination: what each may be sent, and which settings belong to it.
 
-A new kind is one more entry in each table here; `agent.delivery.ways` opens the way to it, and where it takes
-messages `agent.reports.messages` writes them.
+A new kind is one more entry in each table here; `agent.delivery.ways` connects to it, and if it takes
+messages, `agent.reports.messages` writes them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 Kind = Literal["dicom", "stow", "hl7", "fhir"]
-# What a destination may be sent of a draft: the two Structured Reports, the second one as an Encapsulated PDF
-# and as a Secondary Capture image, a Key Object Selection of the images, or one message that says the same.
+# What a destination may be sent for a draft: the two Structured Reports, the second also as an Encapsulated
+# PDF and as a Secondary Capture image, a Key Object Selection of the images, or one message that says the
+# same.
 SentDocument = Literal["findings", "report", "pdf", "capture", "kos", "result"]
 
 DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
@@ -27,7 +28,7 @@ DEFAULT_DOCUMENTS: Mapping[str, tuple[SentDocument, ...]] = {
     "hl7": ("result",),
     "fhir": ("result",),
 }
-# Kinds that take messages: what comes later replaces what came before, so that the order counts.
+# Kinds that take messages: a later message replaces the earlier one, so order matters.
 MESSAGE_KINDS: frozenset[str] = frozenset({"hl7", "fhir"})
 
 _APPLICATION_ENTITY = frozenset({"ae_title", "calling_ae_title"})
@@ -44,7 +45,7 @@ _DICOM_DOCUMENTS = frozenset(
     }
 )
 _COMMON = frozenset({"name", "kind", "documents", "timeout_s"})
-# The settings that each kind reads. A DICOMweb server may have an AE title too, by which others retrieve.
+# The settings that each kind reads. A DICOMweb server may have an AE title too, from which others retrieve.
 FIELDS: Mapping[str, frozenset[str]] = {
     "dicom": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"tls"},
     "stow": _COMMON | _SOCKET | _APPLICATION_ENTITY | _DICOM_DOCUMENTS | {"stow_url", "tls", "credentials"},

@@ -1,4 +1,4 @@
-"""The settings of TLS on a port of ours."""
+"""The TLS settings of our own ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the configuration file and the environment into settings, or says everything that is wrong."""
+"""Reads the configuration file and the environment into settings, or reports everything that is wrong."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _NOTHING = YamlFile(values={}, lines={}, twice=())
 def load_settings(path: Path | None = None) -> Settings:
     """Read a configuration file and the environment.
 
-    Relative paths in the file are relative to the working directory. Without a file the defaults hold; a
-    section without a key is the same as one that is left out.
+    Relative paths in the file are relative to the working directory. Without a file the defaults apply; an
+    empty section is the same as one that is left out.
 
     Raises:
         SettingsError: the file is missing, is not valid YAML, or has problems; all of them are listed.
@@ -47,7 +47,7 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _validated(values: Mapping[str, Any], lines: Mapping[Place, int], problems: list[str]) -> Settings | None:
-    """Return the settings, or None with what is wrong added to `problems`."""
+    """Return the settings, or None after adding what is wrong to `problems`."""
     try:
         return Settings(**values)
     except ValidationError as error:

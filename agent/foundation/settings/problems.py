@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: where it stands, what is wrong there, and what to do. Pure."""
+"""Problems of the settings, in words: where, what is wrong, and what to do. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from agent.foundation.settings.shape import Place, field_at, section_at, shown_place
 
-# What pydantic calls these, in the words of a person who edits a file.
+# Pydantic's kinds of problems, in the words of a person who edits a file.
 _WORDS = {
     "string_type": "this must be text; put the value in quotes",
     "int_parsing": "this must be a whole number",
@@ -42,14 +42,14 @@ def lines_of(
 
 
 def unknown_key(place: Place, root: type[BaseModel], line: int | None) -> str:
-    """Return what to say of a key that no section has."""
+    """Return the text about an unknown key."""
     section = section_at(root, place[:-1])
     keys = [] if section is None else list(section.model_fields)
     return f"{_where(place, line)}: there is no such key; {suggestion(str(place[-1]), keys)}"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean X?" where something is near, else all that is known."""
+    """Return "did you mean X?" if a known name is similar, otherwise all known names."""
     names = list(known)
     near = get_close_matches(word.lower(), names, 1, 0.6) or get_close_matches(
         word.lower().replace("_", ""), names, 1, 0.5
@@ -83,7 +83,7 @@ def _described(problem: Mapping[str, Any], root: type[BaseModel], lines: Mapping
 
 
 def _line(place: Place, lines: Mapping[Place, int]) -> int | None:
-    """Return the line of a place, or of the nearest that the file has around it."""
+    """Return the line of a place, or of the innermost enclosing place that is in the file."""
     at = tuple(place)
     while at and at not in lines:
         at = at[:-1]

@@ -1,4 +1,4 @@
-"""The settings as a document and as plain values, both made from the models themselves."""
+"""The settings as a document and as plain values, both generated from the models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAD = """# Settings
 Made by `echo-agent config reference`; a test compares the two.
 
 The file is YAML, with one section for each heading below. `ECHO_AGENT_<SECTION>__<KEY>` in the environment
-wins over the file: `ECHO_AGENT_LISTENER__PORT=104` sets `listener.port`; a list or a section is given as
+overrides the file: `ECHO_AGENT_LISTENER__PORT=104` sets `listener.port`; a list or a section is given as
 JSON. An unknown key is an error. `echo-agent config check` lists everything that is wrong;
 `echo-agent config show` prints the settings in force. SIGHUP makes a running process check the file
 and restart with it.

@@ -1,4 +1,4 @@
-"""The section of the settings on how long received data is kept."""
+"""The settings of how long received data is kept."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ class RetentionSettings(Section):
     )
     failed_keep_days: Days | None = Field(
         None,
-        description="The same for studies that are FAILED or DEAD; left out, they wait for a person.",
+        description="The same for studies that are FAILED or DEAD; when left out, they are kept for a "
+        "person to look at.",
     )
     quarantine_keep_days: Days | None = Field(
-        None, description="The same for objects in quarantine; left out, they are kept."
+        None, description="The same for objects in quarantine; when left out, they are kept."
     )
     hl7_keep_days: Days | None = Field(
         None,
-        description="Keep the bytes of received HL7 messages this long (days); orders, patients and signed "
-        "reports stay. Left out, they are kept.",
+        description="Keep the bytes of received HL7 messages for this long (days); orders, patients and "
+        "signed reports stay. When left out, the bytes stay too.",
     )
     unjudged_keep_days: Days | None = Field(
         None,
@@ -46,12 +47,12 @@ class RetentionSettings(Section):
     )
     without_commitment: bool = Field(
         False,
-        description="Purge also what destinations without storage commitment have only STORED. Set it where "
+        description="Purge also what destinations without storage commitment have only STORED. Set it if "
         "no destination offers storage commitment.",
     )
 
     @property
     def purges(self) -> bool:
-        """Whether anything is purged by itself."""
+        """Whether anything is purged automatically."""
         rules = (self.keep_days, self.free_space_mb, self.skipped_keep_days, self.failed_keep_days)
         return any(rule is not None for rule in (*rules, self.quarantine_keep_days))

@@ -12,23 +12,25 @@ from agent.foundation.settings.base import Section
 
 
 class RoutingSettings(Section):
-    """By which words and modalities an image is recognised as a chest radiograph (`docs/films.md`)."""
+    """The words and modalities that identify a chest radiograph (`docs/films.md`)."""
 
     modalities: tuple[str, ...] = Field(
         ("CR", "DX"),
         description="Modalities that are drafted; add RG, XR, OT or DR if chest films come with them.",
     )
     words: dict[str, tuple[str, ...]] = Field(
-        {}, description="A site's own words, by region: `chest: [brustkorb ap]`. They count before ours."
+        {},
+        description="A site's own words, by region: `chest: [brustkorb ap]`. They take precedence over ours.",
     )
     vocabulary: Path | None = Field(
         None,
-        description="File of further words, in the format of `agent/objects/films/routing/vocabulary.yaml`.",
+        description="File with further words, in the format of "
+        "`agent/objects/films/routing/vocabulary.yaml`.",
     )
 
 
 class PlausibilitySettings(Section):
-    """What an image must be before the network sees it (`docs/films.md`)."""
+    """What an image must meet before the network sees it (`docs/films.md`)."""
 
     least_px: int = Field(256, ge=1, description="Fewest pixels on the shorter side of an image.")
 
@@ -37,7 +39,7 @@ class FindingsSettings(Section):
     """How reports are read (`docs/findings.md`)."""
 
     vocabulary: Path | None = Field(
-        None, description="A hospital's file of further concepts, synonyms, cues, headings and languages."
+        None, description="A hospital's file with further concepts, synonyms, cues, headings and languages."
     )
 
 
@@ -52,11 +54,11 @@ class EligibilityRule(Section):
     )
     region: tuple[str, ...] = Field(
         (),
-        description="What the image shows by its attributes (`docs/films.md`): `chest`, `lungs`, `ribs`, …, "
-        "`several`, `contradiction`, `unrecognised`, `other`, `none`; '*' means any but `none`.",
+        description="What the image shows according to its attributes (`docs/films.md`): `chest`, `lungs`, "
+        "`ribs`, …, `several`, `contradiction`, `unrecognised`, `other`, `none`; '*' means any but `none`.",
     )
     rank: tuple[Literal["image", "series", "study"], ...] = Field(
-        (), description="Whose attributes say what the image shows."
+        (), description="The attributes that say what the image shows."
     )
     body_part: tuple[str, ...] = Field(
         (), description="BodyPartExamined is one of these; '' means empty, '*' any value."
@@ -130,7 +132,7 @@ DEFAULT_ELIGIBILITY = (
 class UrgencyRule(Section):
     """What makes a draft urgent: a finding that fits all of the conditions. The most urgent match counts."""
 
-    name: str = Field(min_length=1, max_length=64, description="Shown beside the reason.")
+    name: str = Field(min_length=1, max_length=64, description="Shown with the reason.")
     concept: tuple[str, ...] = Field(min_length=1, description="Keys of the findings' vocabulary.")
     presence: tuple[Literal["present", "indeterminate"], ...] = Field(
         ("present",), description="How sure the draft is of the finding."

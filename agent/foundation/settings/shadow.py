@@ -15,7 +15,7 @@ _SHORTEST_DIGEST = 8
 
 
 class SiteSettings(Section):
-    """A hospital or department that sends, by the AE titles that call from there."""
+    """A hospital or department that sends studies, identified by its calling AE titles."""
 
     name: str = Field(min_length=1, max_length=64, description="Name in reports, metrics and rows.")
     calling_ae_titles: tuple[AeTitle, ...] = Field(
@@ -28,7 +28,8 @@ class SiteSettings(Section):
         1,
         gt=0,
         le=1000,
-        description="Share of this site while several wait in one lane: 2 gets twice as many drafts as 1.",
+        description="Share of this site while several sites wait in one lane: 2 gets twice as many drafts "
+        "as 1.",
     )
 
 
@@ -44,13 +45,13 @@ class ChallengerSettings(Section):
         300,
         ge=1,
         le=1_000_000,
-        description="Studies that both models must have drafted, and that have a signed report, before the "
+        description="Studies with a signed report that both models must have drafted before the "
         "challenger may take over.",
     )
 
 
 class ShadowSettings(Section):
-    """Drafts that are made, kept and compared with the signed reports, and delivered nowhere.
+    """Drafts that are made, kept and compared with the signed reports, but not delivered.
 
     A draft is in shadow if its site, its sender, its model or the whole service is.
     """
@@ -63,7 +64,7 @@ class ShadowSettings(Section):
     )
     models: tuple[str, ...] = Field(
         (),
-        description="Models whose drafts stay in shadow: names, or the first 8 or more digits of the "
+        description="Models whose drafts stay in shadow: names, or at least the first 8 digits of the "
         "digest of their weights.",
     )
     challenger: ChallengerSettings | None = Field(
@@ -72,13 +73,13 @@ class ShadowSettings(Section):
 
 
 class DriftSettings(Section):
-    """When the rates of findings, flags, disagreements and input statistics count as changed."""
+    """When the rates of findings, flags, disagreements and input statistics count as having changed."""
 
     baseline: int = Field(
         200,
         ge=50,
         le=100_000,
-        description="First drafts of a device, which are its baseline.",
+        description="Number of a device's first drafts that form its baseline.",
     )
     studies: int = Field(
         3000, ge=100, le=10_000_000, description="Drafts of a device over which `false_alarm` is counted."
@@ -87,7 +88,7 @@ class DriftSettings(Section):
         0.01,
         gt=0,
         lt=1,
-        description="Highest probability of any false alarm for one device in so many drafts.",
+        description="Highest probability of any false alarm for one device in that many drafts.",
     )
 
 
@@ -115,7 +116,7 @@ class SitedSettings:
         return {site.name: site.weight for site in self.sites}
 
     def in_shadow(self, calling_ae_title: str) -> bool:
-        """Whether studies of a sender are drafted in shadow, whatever the model is."""
+        """Whether a sender's studies are drafted in shadow, whatever the model."""
         if calling_ae_title.strip() in self.shadow.calling_ae_titles:
             return True
         site = self._site(calling_ae_title)
@@ -123,7 +124,7 @@ class SitedSettings:
         return mode == "shadow"
 
     def model_in_shadow(self, model_name: str, weights_sha256: str) -> bool:
-        """Whether drafts of a model stay in shadow, whoever has sent the study."""
+        """Whether a model's drafts stay in shadow, whoever sent the study."""
         return any(is_model(named, model_name, weights_sha256) for named in self.shadow.models)
 
     def _site(self, calling_ae_title: str) -> SiteSettings | None:

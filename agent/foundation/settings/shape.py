@@ -1,4 +1,4 @@
-"""How the tree of settings is built, read from its models: sections, keys, and what a key means. Pure."""
+"""The structure of the settings, read from the models: sections, keys, and what a key means. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def field_at(root: type[BaseModel], place: Place) -> FieldInfo | None:
 
 
 def section_at(root: type[BaseModel], place: Place) -> type[BaseModel] | None:
-    """Return the section at a place; the root for an empty one, None for a plain value or no such place."""
+    """Return the section at a place; the root for the empty place, None for a plain value or an unknown
+    place.
+    """
     if not place:
         return root
     field = field_at(root, place)

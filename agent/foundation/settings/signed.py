@@ -1,4 +1,4 @@
-"""The section `signed_reports`: where reports that radiologists signed elsewhere are read, besides HL7."""
+"""The section `signed_reports`: sources, besides HL7, of reports that radiologists signed elsewhere."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from agent.foundation.settings.fhir import FhirClientSettings
 class FhirReportsSettings(FhirClientSettings):
     """A FHIR R4 server whose signed DiagnosticReports are read."""
 
-    scope: str = Field("system/*.read", description="The scope that is asked for.")
+    scope: str = Field("system/*.read", description="The scope to request.")
     category: str = Field(
         "RAD", description="Reports of this category are read (DiagnosticReport.category); all when empty."
     )
     patient_system: str = Field(
-        "", description="System of the patient identifier that the images have; the first one when empty."
+        "",
+        description="System of the patient identifiers used in the images; the first identifier when empty.",
     )
     accession_system: str = Field(
-        "", description="System of the accession numbers, where they have no type ACSN."
+        "", description="System of the accession numbers, if they do not have the type ACSN."
     )
     poll_s: Seconds = Field(300, description="Pause (s) between two queries of the server.")
     look_back_s: Seconds = Field(
-        604_800, description="The first query asks for what was changed in this time (s) before it."
+        604_800, description="The first query asks for reports changed within this time (s) before it."
     )
     timeout_s: Seconds = Field(30, description="Longest wait (s) for an answer.")
 
@@ -45,5 +46,5 @@ class SignedReportsSettings(Section):
         "studies; never when left out.",
     )
     archive_look_back_s: Seconds = Field(
-        1_209_600, description="Drafts older than this (s) are not looked for in the archive."
+        1_209_600, description="For drafts older than this (s), the archive is not queried."
     )

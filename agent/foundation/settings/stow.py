@@ -15,7 +15,7 @@ _SHORTEST_TOKEN = 16
 class StowSender(Section):
     """A sender over HTTP, recognised by its token."""
 
-    ae_title: AeTitle = Field(description="The AE title that it is known by in routing, sites and records.")
+    ae_title: AeTitle = Field(description="The AE title that stands for it in routing, sites and records.")
     token: str = Field(min_length=_SHORTEST_TOKEN, description="Its bearer token, at least 16 characters.")
 
 

@@ -72,7 +72,7 @@ class StorageSettings(Section):
         "is the same as `path`.",
     )
     endpoint_url: HttpUrl | None = Field(
-        None, description="Address of an S3-compatible store that is not Amazon's."
+        None, description="Address of an S3-compatible store other than Amazon's."
     )
     cache_mb: float = Field(10_000, gt=0, description="How much of the bucket `path` may cache (MB).")
     min_free_mb: float = Field(
@@ -82,7 +82,7 @@ class StorageSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _directory(cls, values: Any) -> Any:
-        """A file URL is a directory, as `path` is."""
+        """A file URL names a directory, like `path`."""
         url = values.get("url") if isinstance(values, dict) else None
         if isinstance(url, str) and url.startswith("file://"):
             if "path" in values:
@@ -158,7 +158,7 @@ class ListenerSettings(Section):
 class StudySettings(Section):
     """When a study counts as complete."""
 
-    quiet_time_s: Seconds = Field(60, description="Silence (s) after the last image that completes a study.")
+    quiet_time_s: Seconds = Field(60, description="A study is complete this long (s) after its last image.")
     stat_quiet_time_s: Seconds = Field(10, description="The same for a study whose request says STAT.")
     force_after_s: Seconds = Field(
         1800, description="A study still receiving after this time (s) is drafted and marked incomplete."
@@ -194,7 +194,7 @@ class ModelSettings(Section):
         description="int8: weights in half the memory; refused at the start where the drafts would change.",
     )
     allow_demonstration: bool = Field(
-        False, description="Let drafts of a demonstration model leave this machine."
+        False, description="Allow drafts by a demonstration model to leave this machine."
     )
 
 
@@ -232,7 +232,7 @@ class LogSettings(Section):
     format: Literal["console", "json"] = Field("console", description="Console lines or JSON lines.")
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity shown.")
     hash_key: str = Field(
-        "", description="Key of the hash that stands for a study in logs; when empty, one in the database."
+        "", description="Key of the hash that identifies a study in logs; when empty, one in the database."
     )
 
 
@@ -347,5 +347,5 @@ class Settings(SitedSettings, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, so that a secret can stay out of it."""
+        """The environment takes precedence, so that secrets can be kept out of the file."""
         return env_settings, init_settings

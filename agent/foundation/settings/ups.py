@@ -1,4 +1,4 @@
-"""The section of the settings on Unified Procedure Steps: our worklist, and the worklists we take from."""
+"""The settings for Unified Procedure Steps: our worklist, and the worklists that we perform for."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class UpsPeer(Section):
 
 
 class UpsManagerPeer(UpsPeer):
-    """Another system's worklist, from which we perform the workitems that are for us."""
+    """Another system's worklist, whose workitems we perform if they are meant for us."""
 
     name: str = Field(min_length=1, max_length=64, description="Name in logs and in `ups list`.")
     workitem_codes: tuple[str, ...] = Field(
@@ -73,7 +73,7 @@ class UpsSettings(Section):
     port: Port = Field(11114, description="DICOM port of the worklist; host, peers, TLS are the listener's.")
     http_host: Host = Field("127.0.0.1", min_length=1, description="Address of UPS-RS.")
     http_port: Port = Field(8043, description="TCP port of UPS-RS; 0 takes a free one.")
-    token: str = Field("", description="Bearer token for UPS-RS; when empty, only this machine may ask.")
+    token: str = Field("", description="Bearer token for UPS-RS; when empty, only this machine may use it.")
     tls_certificate: str | None = Field(None, description="PEM file: certificate and chain for UPS-RS.")
     tls_key: str | None = Field(None, description="PEM file: its private key.")
     strict: bool = Field(
@@ -85,10 +85,10 @@ class UpsSettings(Section):
     managers: tuple[UpsManagerPeer, ...] = Field((), description="Worklists of other systems.")
     permissions: tuple[UpsPermission, ...] = Field(
         (),
-        description="What each caller may do. When empty, every admitted caller may do everything; otherwise "
-        "one that is not listed may only read.",
+        description="What each caller may do. When empty, every admitted caller may do everything; "
+        "otherwise, one that is not listed may only read.",
     )
-    keep_final_h: float = Field(24, ge=24, description="Final workitems are kept for this long (h) at least.")
+    keep_final_h: float = Field(24, ge=24, description="Final workitems are kept for at least this long (h).")
     claim_silent_h: float = Field(
         24,
         gt=0,

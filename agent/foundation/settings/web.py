@@ -1,4 +1,4 @@
-"""The settings of the worklist, and of sign-in at a hospital's own OpenID provider."""
+"""The settings of the worklist, and of sign-in through the hospital's OpenID provider."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from agent.foundation.settings.base import Host, Port, Section, check_url, is_loopback
 
-# What people write where something is to be filled in, and what ends a sentence.
+# How people mark blanks to fill in, and what ends a sentence.
 _BLANKS = ("[", "]", "{", "}", "<", ">", "__", "...", "…")
 _ENDS = ".!?。．؟।"
 
 
 class OidcSettings(Section):
-    """OpenID Connect: people sign in at the hospital's provider, and a claim of theirs gives the role."""
+    """OpenID Connect: people sign in through the hospital's provider; one of their claims gives the role."""
 
     issuer: str = Field(
-        description="Address of the provider; `/.well-known/openid-configuration` stands below it.",
+        description="Address of the provider; `/.well-known/openid-configuration` is below it.",
     )
-    client_id: str = Field(min_length=1, description="Our name at the provider.")
+    client_id: str = Field(min_length=1, description="Our client ID at the provider.")
     client_secret: SecretStr = Field(
         SecretStr(""),
-        description="Our secret there, best given by the environment; none for a public client.",
+        description="Our client secret, best given by the environment; none for a public client.",
     )
     client_secret_file: Path | None = Field(
         None, description="File that holds the secret, readable by the service alone."
@@ -39,13 +39,13 @@ class OidcSettings(Section):
     )
     roles: dict[str, Literal["reader", "radiologist", "admin"]] = Field(
         min_length=1,
-        description="Role for each value of the claim; of several the first in this list counts, and whoever "
-        "has none is refused.",
+        description="Role for each value of the claim; of several, the first in this list counts, and a "
+        "person who has none is refused.",
     )
     label: str = Field(
         "Sign in with the hospital's account", max_length=80, description="Text on the sign-in page."
     )
-    timeout_s: float = Field(10, gt=0, le=60, description="Longest wait (s) for an answer of the provider.")
+    timeout_s: float = Field(10, gt=0, le=60, description="Longest wait (s) for an answer from the provider.")
 
     @field_validator("issuer")
     @classmethod
@@ -74,12 +74,12 @@ class OidcSettings(Section):
 class TextTemplate(Section):
     """A text that a radiologist inserts into a report: whole sentences."""
 
-    name: str = Field(min_length=1, max_length=60, description="What the list of templates calls it.")
+    name: str = Field(min_length=1, max_length=60, description="Its name in the list of templates.")
     section: Literal["findings", "impression"] = Field(
         "findings", description="The section of the report into which it goes."
     )
     sentences: tuple[str, ...] = Field(
-        min_length=1, max_length=20, description="Whole sentences, which become a line each."
+        min_length=1, max_length=20, description="Whole sentences, each of which becomes a line."
     )
 
     @field_validator("sentences")
@@ -115,13 +115,14 @@ class WebSettings(Section):
     tls_certificate: Path | None = Field(None, description="PEM file: certificate and chain for HTTPS.")
     tls_key: Path | None = Field(None, description="PEM file: its private key.")
     behind_proxy: bool = Field(
-        False, description="A proxy in front of us speaks HTTPS; its X-Forwarded headers are believed."
+        False, description="A proxy in front of us speaks HTTPS; its X-Forwarded headers are trusted."
     )
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names under which browsers may reach us, besides `host` and the loopback names."
     )
     oidc: OidcSettings | None = Field(
-        None, description="Sign-in at an OpenID provider, beside the local users; none when left out."
+        None,
+        description="Sign-in through an OpenID provider, in addition to the local users; none when left out.",
     )
     claim_minutes: float = Field(
         15,

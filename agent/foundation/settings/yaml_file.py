@@ -1,4 +1,4 @@
-"""A configuration file: its values, the line of each, and everything that YAML itself would let pass."""
+"""A configuration file: its values and their lines, and the mistakes that YAML itself would accept."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from agent.foundation.errors import SettingsError
 from agent.foundation.settings.shape import Place, shown_place
 
 LARGEST_BYTES = 1_000_000
-# No setting lies deeper; an alias may point to its own parent.
+# No setting is nested deeper; an alias may point to its own parent.
 _DEEPEST = 12
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without dates: no setting is one, and 2026-02-31 would be an error of Python's."""
+    """YAML without dates: no setting is a date, and 2026-02-31 would raise a Python error."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -87,7 +87,7 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
 
 
 def _walk(node: Node, place: Place, lines: dict[Place, int]) -> Iterator[str]:
-    """Fill `lines`, and yield each key that a mapping holds twice: YAML would silently take the last."""
+    """Fill `lines`, and yield each key that occurs twice in a mapping: YAML would silently take the last."""
     if len(place) > _DEEPEST:
         return
     lines.setdefault(place, node.start_mark.line + 1)
