@@ -1,1 +1,1 @@
-"""The radiology information system: orders, patients and reports that it tells of, and worklists (UPS)."""
+"""The radiology information system: the orders, patients and reports that it sends, and worklists (UPS)."""

@@ -1,6 +1,6 @@
-"""Applies the contents of a message to the rows, in the transaction that stores the message.
+"""Applies the contents of a message to the database, in the transaction that stores the message.
 
-A study's row is locked before its job's, as intake does. What a radiologist has verified is never touched.
+A study's row is locked before its job's, as in intake. What a radiologist has verified is never touched.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _WAITING = (JobState.RECEIVING.value, JobState.QUEUED.value)
 def apply_all(
     session: Session, updates: tuple[Update, ...], message: Message, message_id: int, now: datetime
 ) -> None:
-    """Apply the contents of one message, in their order."""
+    """Apply the contents of one message, in order."""
     for number, one in enumerate(updates):
         _apply(one, session, message, message_id, number, now)
 
@@ -55,9 +55,9 @@ def _order(
 
 
 def enter_order(session: Session, update: OrderUpdate, message_id: int | None, now: datetime) -> None:
-    """Enter an order, or what is new of it, and tell the studies that fulfil it.
+    """Enter a new or changed order, and apply it to the studies that fulfil it.
 
-    message_id: the HL7 message that told it; None for a modality worklist.
+    message_id: the HL7 message that it came in; None for a modality worklist.
     """
     key = _key(update)
     order = session.scalars(select(Order).where(Order.key == key).with_for_update()).first()
@@ -104,10 +104,10 @@ def _key(update: OrderUpdate) -> str:
 
 
 def _reconsider(session: Session, order: Order, now: datetime, *, asks_anew: bool, names_anew: bool) -> None:
-    """Apply an order to its studies that are here: the priority, the question, what was ordered.
+    """Apply an order to its stored studies: the priority, the clinical question, the procedure.
 
-    asks_anew: the message has changed the question, which a draft that is being made now does not know.
-    names_anew: it has changed the procedure, by which a study may be eligible that was not.
+    asks_anew: the message has changed the question, and a draft that is being made now was given the old one.
+    names_anew: it has changed the procedure, which may make a study eligible.
     """
     wanted = []
     if order.study_instance_uid:
@@ -145,7 +145,9 @@ def _reconsider(session: Session, order: Order, now: datetime, *, asks_anew: boo
 
 
 def _asked(session: Session, study: Study) -> str | None:
-    """Return the digest of the question that the study's open draft was given; None without such a draft."""
+    """Return the digest of the question that the study's unreviewed draft was given; None if it has no
+    such draft.
+    """
     draft = open_draft(session, study)
     return None if draft is None else str(draft.content.get("question_sha256") or "")
 

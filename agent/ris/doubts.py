@@ -1,7 +1,8 @@
-"""Refuses what cannot be applied although it may concern whose studies are here.
+"""Refuses messages that cannot be applied although they may concern stored studies.
 
-A move of an account, a visit or an identifier to another patient may take studies with it, and no message
-says which; a merge that is undone does not say whose the merged studies were. A person has to look.
+When an account, a visit or an identifier moves to another patient, studies may move with it, but no message
+says which; and a message that undoes a merge does not say whose the merged studies were. A person must
+decide.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from agent.ris.updates import NotApplied
 
 
 def refuse_doubtful(session: Session, notice: NotApplied) -> None:
-    """Let a notice pass that concerns no study and no merge of ours.
+    """Accept a notice that concerns no stored study and no merge that was applied here.
 
-    Raises:
-        MessageRefused: it does; the words say what a person has to do.
+    Raises: MessageRefused: it concerns one; the text says what a person must do.
     """
     if any(_has_studies(session, current(session, one)) for one in notice.doubtful):
         raise MessageRefused(

@@ -22,7 +22,7 @@ _PRIORITIES = {"STAT": STAT_PRIORITY, "HIGH": HIGH_PRIORITY}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryChoice:
-    """The order that the entries tell of a study, and if there is none, why."""
+    """The order that the entries give for a study, or why there is none."""
 
     code: str
     order: OrderUpdate | None = None
@@ -31,12 +31,12 @@ class EntryChoice:
 def choose_entry(
     entries: Sequence[Dataset], *, accession_number: str, study_instance_uid: str, patient: Patient
 ) -> EntryChoice:
-    """Choose among a worklist's answers.
+    """Choose the order from a worklist's answers.
 
-    An entry counts if it has the accession number, whatever the worklist made of the query, and names no
-    other patient; images that name nobody have no order. Several procedure steps of one order are one, as
-    urgent as the most urgent of them. Of several orders the one with the study's UID counts; without it none
-    does, because nothing tells which of them the images belong to.
+    An entry counts if it has the accession number (some worklists ignore the query key) and names no other
+    patient; images that name no patient get no order. Several procedure steps of one order count as one, as
+    urgent as the most urgent of them. Of several orders the one with the study's UID counts; if none has it,
+    none counts, because nothing shows which of them the images belong to.
     """
     own = [one for one in entries if text(one, "AccessionNumber") == accession_number]
     named = bool(patient.patient_id.strip() or patient.patient_name.strip())
@@ -48,13 +48,13 @@ def choose_entry(
     chosen = exact or told
     if len({_what_it_orders(one) for one in chosen}) == 1:
         priority = min((one.priority for one in chosen if one.priority is not None), default=None)
-        # A modality that makes a UID of its own does not take the worklist's: the accession number tells.
+        # A modality may make its own UID instead of using the worklist's; then the accession number decides.
         return EntryChoice(code=FOUND, order=replace(chosen[0], study_instance_uid="", priority=priority))
     return EntryChoice(code=MISMATCH if own else NONE_FOUND)
 
 
 def _order(entry: Dataset, accession_number: str) -> OrderUpdate:
-    # An entry may name nothing but an accession number that is too long for its attribute.
+    # An entry may have no other number than an accession number that is too long for its attribute.
     leading = next(iter(orders_of([entry]).orders), Order())
     return OrderUpdate(
         patient=_patient(entry),
@@ -74,7 +74,7 @@ def _order(entry: Dataset, accession_number: str) -> OrderUpdate:
 
 
 def _what_it_orders(order: OrderUpdate) -> tuple[str, ...]:
-    """Return what makes two entries steps of one order; a worklist may leave the numbers out."""
+    """Return the key that steps of one order share; a worklist may leave the order numbers out."""
     return (
         order.patient.patient_id.strip(),
         order.placer_number,

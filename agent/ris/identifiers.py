@@ -1,4 +1,4 @@
-"""Which of a patient's identifiers the images use, in PID and in MRG. Pure.
+"""Chooses, in PID and in MRG, the patient identifier that the images use. Pure.
 
 Source: HL7 v2.5.1 chapter 3.4.2 (PID-2, PID-3, PID-4) and 3.4.9 (MRG-1, MRG-2, MRG-4).
 """
@@ -14,7 +14,7 @@ from agent.foundation.settings.hl7 import Hl7Settings
 from agent.messages.hl7.message import Segment
 from agent.ris.values import date_of, person_name, sex_of
 
-# The field of MRG that states the earlier value of a field of PID.
+# The field of MRG that states the previous value of each field of PID.
 _EARLIER = {3: 1, 2: 4, 4: 2}
 _OF_PATIENTS = ("PI", "MR", "PT")
 
@@ -28,15 +28,15 @@ class Identifier:
     kind: str
 
     def alike(self, other: Identifier) -> bool:
-        """Whether the other one is of the same authority and type, as far as both are stated."""
+        """Whether both are of the same authority and type, as far as both state them."""
         kinds = {"PI" if each.kind in _OF_PATIENTS else each.kind for each in (self, other) if each.kind}
         return len(kinds) < 2 and _same_authority(self.issuer, other.issuer)
 
 
 def identifiers_in(segment: Segment, field: int, settings: Hl7Settings) -> list[Identifier]:
-    """Return the identifiers that a field states, the one that the images use first.
+    """Return the identifiers in a field, with the one that the images use first.
 
-    That is one of `patient_authority`, else of the type PI, MR or PT, else the first.
+    That is the one of `patient_authority`, else the one of type PI, MR or PT, else the first.
     """
     found = []
     for one in segment.repetitions(field):
@@ -54,7 +54,8 @@ def identifiers_in(segment: Segment, field: int, settings: Hl7Settings) -> list[
 
 
 def patient_in(pid: Segment | None, settings: Hl7Settings) -> Patient:
-    """Return the patient of a PID segment, under the first identifier by `hl7.patient_identifiers`.
+    """Return the patient of a PID segment, identified by the first field of `hl7.patient_identifiers` with a
+    value.
 
     Raises:
         MessageRefused: there is no PID, or none of these fields states an identifier.
@@ -69,9 +70,10 @@ def merged_in(
 ) -> Iterator[tuple[Patient, tuple[Patient, ...]]]:
     """Yield the surviving patient with the earlier identifiers of the same authority and type.
 
-    Where several authorities have merged their identifiers, each of them is yielded; without one in common,
-    the identifier that the images use counts on both sides. Nothing is yielded where MRG states none, or none
-    of `patient_authority`: a number of another authority can be somebody else's number in the images.
+    If several authorities have merged their identifiers, each is yielded; if PID and MRG have no authority in
+    common, the identifier that the images use counts on both sides. Nothing is yielded if MRG states no
+    identifier, or none of `patient_authority`: another authority's number may be a different patient's number
+    in the images.
     """
     field, present = _present(pid, settings)
     earlier = _earlier(pid, mrg, field, present, settings)
@@ -94,7 +96,7 @@ def merged_in(
 
 
 def earlier_patient(pid: Segment, mrg: Segment, settings: Hl7Settings) -> Patient | None:
-    """Return the patient that MRG names, by the identifier that the images use; None where it names none."""
+    """Return the patient that MRG names, by the identifier that the images use, or None."""
     field, present = _present(pid, settings)
     earlier = _earlier(pid, mrg, field, present, settings)
     of_survivor = [one for one in earlier if one.alike(present[0])] or earlier
@@ -104,7 +106,7 @@ def earlier_patient(pid: Segment, mrg: Segment, settings: Hl7Settings) -> Patien
 
 
 def _present(pid: Segment, settings: Hl7Settings) -> tuple[int, list[Identifier]]:
-    """Return the field of PID that counts, and what it states."""
+    """Return the field of PID that counts, and its identifiers."""
     for name in settings.patient_identifiers:
         field = int(name.removeprefix("PID-"))
         if found := identifiers_in(pid, field, settings):
@@ -115,10 +117,10 @@ def _present(pid: Segment, settings: Hl7Settings) -> tuple[int, list[Identifier]
 def _earlier(
     pid: Segment, mrg: Segment, field: int, present: list[Identifier], settings: Hl7Settings
 ) -> list[Identifier]:
-    """Return what MRG states in the field that belongs to the one of PID, else in MRG-1 or MRG-4.
+    """Return the identifiers in the MRG field that corresponds to the PID field, else in MRG-1 or MRG-4.
 
-    The numbers of another field are of another kind if PID states a different patient there: a number of
-    that kind could be somebody else's number in the images.
+    Another field holds another kind of number if PID has a different value there: such a number may be a
+    different patient's number in the images.
     """
     if found := identifiers_in(mrg, _EARLIER[field], settings):
         return found
@@ -131,13 +133,13 @@ def _earlier(
 
 
 def _same_authority(one: str, other: str) -> bool:
-    """Whether two issuers can be one, as far as both are stated."""
+    """Whether two issuers can be the same, as far as both are stated."""
     first, second = (Patient(patient_id="", issuer_of_patient_id=issuer) for issuer in (one, other))
     return not contradicts(first, second)
 
 
 def _counts(old: Identifier, survivor: Identifier, chosen: Identifier, settings: Hl7Settings) -> bool:
-    """Whether the images may use these two: of `patient_authority`, or without it of any authority."""
+    """Whether the images may use both: they are of `patient_authority`, or it is not set."""
     if survivor != chosen and settings.patient_authority:
         return False
     if old.kind == survivor.kind == chosen.kind:

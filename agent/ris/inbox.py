@@ -1,7 +1,7 @@
-"""Receives one message: stores it with its changes in one transaction, and returns the answer.
+"""Receives a message: stores it and applies it in one transaction, and returns the answer.
 
-A repetition, which a sender makes when our answer was lost, gets the same answer and changes nothing. Nothing
-of a message is logged, because it is about a patient.
+A sender repeats a message when our answer was lost; the repetition gets the same answer and changes nothing.
+No part of a message is logged, because it is about a patient.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from agent.ris.doubts import refuse_doubtful
 from agent.ris.read import read
 from agent.ris.updates import NotApplied, Update
 
-# An event about a patient's identity was accepted and changed nothing: the answer and `docs/hl7.md` say why.
+# An event about a patient's identity that was accepted but changed nothing: the answer and `docs/hl7.md` say
+# why.
 IDENTITY_NOT_APPLIED = "identity-not-applied"
 
 _COMMIT = {
@@ -45,7 +46,7 @@ _COMMIT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The outcome of one message. `known`: it had been received before. `code`: why it was not applied."""
+    """The outcome of one message. `known`: it was received before. `code`: why it was not applied."""
 
     answer: Code
     outcome: str
@@ -59,7 +60,7 @@ class Inbox:
 
     def __init__(self, database: Database, settings: Hl7Settings) -> None:
         self._database, self._settings = database, settings
-        # SQLite allows one writer; this lock is fair to its waiters, SQLite's file lock is not.
+        # SQLite allows one writer; unlike SQLite's file lock, this lock is fair.
         self._writer = threading.Lock() if database.is_sqlite else nullcontext()
         self._log = get_logger("hl7")
 
@@ -84,7 +85,7 @@ class Inbox:
         try:
             taken = self._stored(raw, message, address)
         except AgentError as error:
-            # The message is not at fault: the sender is to send it again.
+            # The message is not at fault: the sender should send it again.
             self._log.error("message_not_taken", code=error.code, address=address)
             busy = Taken(
                 answer=Code.REJECTED,
@@ -109,7 +110,7 @@ class Inbox:
                     return self._repeated(known, raw)
                 return self._enter(session, key, raw, message, address)
         except IntegrityError:
-            # The same message over two connections at once: the other one was faster.
+            # The same message came over two connections at once; the other one was faster.
             with self._database.reading() as session:
                 known = session.scalars(select(Hl7Message).where(Hl7Message.key == key)).first()
             if known is None:
@@ -118,7 +119,7 @@ class Inbox:
 
     def _repeated(self, known: Hl7Message, raw: bytes) -> Taken:
         if known.sha256 != _digest(raw):
-            # A sender that has restarted its numbering: to accept the message would lose it without a trace.
+            # The sender has restarted its numbering: accepting the message would lose it silently.
             self._log.warning("message_id_used_twice", code="message-id-used-twice", address=known.address)
             words = "its MSH-10 was used before for another message"
             return Taken(answer=Code.ERROR, outcome="refused", words=words, known=True)
@@ -161,7 +162,7 @@ class Inbox:
         return taken
 
     def _answers(self, message: Message, taken: Taken) -> Sequence[bytes]:
-        """Return our answers in the mode that the message asks for (MSH-15, MSH-16)."""
+        """Return our answers in the acknowledgment mode that the message requests (MSH-15, MSH-16)."""
         accept, application = (message.header.text(n).upper() for n in (15, 16))
         if not accept and not application:
             return [self._answer(message, taken)]
@@ -184,10 +185,9 @@ class Inbox:
 
 
 def _judged(session: Session, told: tuple[Update, ...]) -> Taken:
-    """Return the outcome of what was read.
+    """Return the outcome of a message that was read.
 
-    Raises:
-        MessageRefused: it cannot be applied, and concerns studies that are here.
+    Raises: MessageRefused: it cannot be applied, and concerns stored studies.
     """
     notice = next((one for one in told if isinstance(one, NotApplied)), None)
     if notice is None:
@@ -215,7 +215,7 @@ def _wanted(stated: str, *, failed: bool) -> bool:
 
 
 def _digest(raw: bytes) -> str:
-    """Return the digest of a message without its header, in which a repetition may have another time."""
+    """Return the digest of a message without its header, whose time may differ in a repetition."""
     _, _, body = raw.replace(b"\n", b"\r").strip(b"\r").partition(b"\r")
     return hashlib.sha256(body.replace(b"\r\r", b"\r")).hexdigest()
 

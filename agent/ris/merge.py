@@ -1,7 +1,7 @@
-"""A patient has changed, or two identifiers turned out to be one patient's.
+"""A patient's attributes have changed, or two identifiers turned out to belong to one patient.
 
-Studies under the old identifier move to the patient's present one: what is written from now on carries it.
-An unverified draft is flagged and made again; a verified report stays as it was signed.
+Studies under the old identifier move to the patient's present one, which documents carry from then on. An
+unverified draft is flagged and made again; a verified report stays as it was signed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ _FLAG_TEXT = "The patient was merged with another one after this draft was writt
 
 
 def tell_patient(session: Session, told: PatientUpdate, message_id: int, now: datetime, actor: str) -> None:
-    """Enter a change or a merge, and move the studies that it concerns."""
+    """Enter a change or a merge, and move the affected studies."""
     surviving, changed = _enter(session, told.patient, message_id, now)
     if told.merged:
-        # An update of an identifier that was merged does not undo the merge; a merge that it survives does.
+        # An update of a merged identifier does not undo the merge; a merge in which it is the surviving one
+        # does.
         surviving.merged_into = None
     for old in told.merged:
         row, _ = _enter(session, old, message_id, now)
@@ -44,7 +45,7 @@ def tell_patient(session: Session, told: PatientUpdate, message_id: int, now: da
 
 
 def _enter(session: Session, patient: Patient, message_id: int, now: datetime) -> tuple[KnownPatient, bool]:
-    """Return the patient's row, and whether the message says something new of the patient."""
+    """Return the patient's row, and whether the message states something new about the patient."""
     row = session.scalars(
         select(KnownPatient)
         .where(
@@ -72,7 +73,7 @@ def _enter(session: Session, patient: Patient, message_id: int, now: datetime) -
 
 
 def _end_conflicts(session: Session, named: Patient, now: datetime, actor: str) -> None:
-    """Have studies judged again whose images named several patients: they may be one patient now."""
+    """Have the studies judged again whose images named several patients: these may now be one patient."""
     studies = select(Study).where(
         Study.patient_id == named.patient_id, Study.conflict == PatientConflict.code
     )
@@ -109,7 +110,7 @@ def _move_studies(session: Session, named: Patient, now: datetime, actor: str, *
 
 
 def _list_anew(session: Session, study: Study) -> None:
-    """Let the worklist find the study under its patient's present name and identifier."""
+    """Make the worklist find the study under its patient's present name and identifier."""
     session.execute(update(Listing).where(Listing.study_id == study.id).values(**keys_of(study)))
 
 

@@ -1,6 +1,6 @@
-"""The orders in a message, each with its patient and its segments. Pure.
+"""Splits a message into its orders, each with its patient and its segments. Pure.
 
-A message has several where it repeats ORC and OBR, or OBR alone under one ORC; a result message may also
+A message has several orders if it repeats ORC and OBR, or OBR alone under one ORC; a result message may also
 name several patients (ORU^R01 repeats PATIENT_RESULT).
 """
 
@@ -14,7 +14,7 @@ from agent.messages.hl7.message import Message, Segment
 
 
 def order_groups(message: Message) -> Iterator[tuple[Segment | None, Sequence[Segment]]]:
-    """Yield each order's patient and segments: its own before those that the orders of the patient share."""
+    """Yield each order's patient and segments: its own, then those shared by all orders of the patient."""
     pids = [n for n, one in enumerate(message.segments) if one.name == "PID"] or [len(message.segments)]
     head = message.segments[: pids[0]]
     blocks = [message.segments[a:b] for a, b in pairwise([*pids, len(message.segments)])]
@@ -32,7 +32,7 @@ def order_groups(message: Message) -> Iterator[tuple[Segment | None, Sequence[Se
 
 
 def _begins_order(segments: Sequence[Segment], at: int) -> bool:
-    """Whether an order begins here: at an ORC, or at an OBR that is not the first after its ORC."""
+    """Whether an order begins here: at an ORC, or at an OBR that does not follow its ORC as the first."""
     if segments[at].name != "OBR":
         return segments[at].name == "ORC"
     before = (one.name for one in reversed(segments[:at]) if one.name in ("ORC", "OBR"))
@@ -40,7 +40,7 @@ def _begins_order(segments: Sequence[Segment], at: int) -> bool:
 
 
 def _without_numbers(control: Segment, request: Segment) -> Segment:
-    """Return the ORC of an earlier OBR for a further one, which may have order numbers of its own."""
+    """Return the ORC for a further OBR under it, which may have its own order numbers."""
     if not request.text(2, 1) and not request.text(3, 1):
         return control
     fields = tuple("" if n in (2, 3) else one for n, one in enumerate(control.fields))

@@ -1,8 +1,9 @@
-"""Asks the modality worklist for the order of each study that comes in with an accession number.
+"""Queries the modality worklist for the order of each study that arrives with an accession number.
 
-No draft waits for it. The worklist is asked as soon as the study's first image is here, long before its
-quiet time is over; what is found later takes the way of an order that HL7 tells late. A worklist without an
-entry is not a failure. One that does not answer is asked again, also after a restart: searches are rows.
+No draft waits for it. The worklist is queried as soon as the study's first image has arrived, long before its
+quiet time is over; an order that is found later is applied like a late HL7 order. A worklist without an entry
+is not a failure. One that does not answer is queried again, even after a restart, because searches are rows
+in the database.
 """
 
 from __future__ import annotations
@@ -73,13 +74,13 @@ class OrderSearcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin no other search; the running one ends within its time."""
+        """Begin no further search; the running one ends within its time limit."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(self._settings.time_budget_s + 5)
 
     def run_once(self) -> int:
-        """Ask for the studies that are due now; return their number."""
+        """Run the searches that are due now; return their number."""
         self._enroll()
         count = 0
         while not self._stop.is_set() and self._breaker.allows(time.monotonic()):
@@ -100,7 +101,7 @@ class OrderSearcher:
                 self._log.error("order_search_failed", code="unexpected", error_type=type(error).__name__)
 
     def _enroll(self) -> None:
-        """Begin a search for each study that is not yet drafted and has an accession number."""
+        """Add a search for each study that is not yet drafted and has an accession number."""
         new = (
             select(Study.id)
             .join(Job, Job.study_id == Study.id)
@@ -168,7 +169,7 @@ class OrderSearcher:
         self._end(study_id, choice, asked=len(entries))
 
     def _failed(self, study_id: int, error: AgentError, *, outage: bool) -> None:
-        """Ask again later, or give up."""
+        """Retry later, or give up."""
         if outage:
             self._breaker = self._breaker.failed(time.monotonic(), self._chance.random(), QUERY_PAUSES)
         self._log.warning("order_search_failed", code=error.code)
@@ -213,7 +214,7 @@ class OrderSearcher:
 
 
 def _tell(session: Session, study_id: int, code: str, now: datetime) -> None:
-    """Note in the history of the study's newest job how the search ended, if it is worth telling."""
+    """Record in the history of the study's newest job how the search ended, if a reader needs to know."""
     reason = _REASONS.get(code)
     job = session.scalars(
         select(Job).where(Job.study_id == study_id, Job.kind == "draft").order_by(Job.id.desc()).limit(1)

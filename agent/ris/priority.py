@@ -1,4 +1,4 @@
-"""How urgent an order is, by the words for it that systems send. Pure.
+"""The priority of an order, from the various values that systems send. Pure.
 
 Source: HL7 v2.5.1 table 0485 (TQ1-9), table 0027 (OBR-5, OBR-27.6, ORC-7.6).
 """
@@ -13,7 +13,7 @@ from agent.objects.header import HIGH_PRIORITY, ROUTINE_PRIORITY, STAT_PRIORITY
 
 
 def priority_in(segments: Sequence[Segment], mapping: Hl7OrderSettings) -> int | None:
-    """Return the most urgent priority at the first of the mapping's places that states one; None without any.
+    """Return the most urgent priority in the first field of the mapping that states one, or None.
 
     Every repetition counts. A number that the mapping does not name is a quantity, as in ORC-7.1.
     """

@@ -1,4 +1,4 @@
-"""Reads the orders, patients and signed reports in a message, by the site's mapping. Pure.
+"""Reads the orders, patients and signed reports in a message, using the site's mapping. Pure.
 
 Orders: ORM^O01, OMG^O19, OMI^O23. Patients: the ADT events of `agent.ris.events`. Signed reports: ORU^R01
 with a result status F, C or X.
@@ -23,7 +23,8 @@ from agent.ris.values import time_of
 ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
 REPORTS = ("ORU^R01",)
 _CANCEL = ("CA", "OC", "DC", "OD", "CR", "DR", "UA")
-# Order control (table 0119) by which ORC-5 counts, and the order statuses (table 0038) that end an order.
+# The order control (table 0119) with which ORC-5 counts, and the order statuses (table 0038) that end an
+# order.
 _CHANGES_STATUS, _CANCELED = ("SC", "SR", "SN", "XO", "XX", "OC", ""), ("CA", "DC")
 _PREVIOUS_RESULT = "PR"
 _SIGNED = {"F": "F", "C": "C", "X": "X"}
@@ -58,7 +59,7 @@ def read(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
 
 
 def _orders(message: Message, settings: Hl7Settings) -> Iterator[OrderUpdate]:
-    """Yield each order; further requests under its numbers, such as protocol codes, are part of it."""
+    """Yield each order; further requests under the same numbers, such as protocol codes, are part of it."""
     groups = list(order_groups(message))
     if not groups:
         patient_in(next(message.all("PID"), None), settings)
@@ -85,7 +86,7 @@ def _is_part(order: OrderUpdate, earlier: OrderUpdate) -> bool:
 
 
 def _completed(order: OrderUpdate, part: OrderUpdate) -> OrderUpdate:
-    """Return an order with what only a further request of it states, and the more urgent priority."""
+    """Return an order completed by a further request under its numbers, with the more urgent priority."""
     names = [one.name for one in fields(order) if getattr(order, one.name) == ""]
     stated = [one.priority for one in (order, part) if one.priority is not None]
     missing = {name: getattr(part, name) for name in names}
@@ -142,7 +143,7 @@ def _merges(message: Message, settings: Hl7Settings, *, required: bool) -> tuple
 
 
 def _moves(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
-    """Return the patients from which something was moved to another one."""
+    """Return the patients from whom something was moved to another one."""
     doubtful = []
     for pid, mrg in _pairs(message):
         earlier = earlier_patient(pid, mrg, settings)
@@ -152,7 +153,7 @@ def _moves(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
             doubtful.append(earlier)
     reason = "no study is here of the patient from whom something was moved"
     if message.type == "ADT^A43" and not doubtful:
-        # The identifier stays and is another person's now, whose attributes PID states.
+        # The identifier is unchanged but now belongs to another person, whose attributes PID states.
         return tuple(PatientUpdate(patient=patient_in(pid, settings)) for pid, _ in _pairs(message))
     return (NotApplied(reason=reason, identity=True, doubtful=tuple(doubtful)),)
 
@@ -198,7 +199,9 @@ def _report(
 
 
 def _status(request: Segment, group: Sequence[Segment]) -> str:
-    """Return F, C or X from OBR-25 or, where it is empty, from texts that are all signed; else nothing."""
+    """Return F, C or X from OBR-25 or, if it is empty, from the texts if all are signed; otherwise
+    nothing.
+    """
     stated = request.text(25).upper()
     if stated:
         return _SIGNED.get(stated, "")
@@ -214,7 +217,7 @@ def _first_of(segments: Sequence[Segment], places: Sequence[str]) -> str:
 
 
 def _signed_by(request: Segment) -> str:
-    """Return OBR-32: by the standard the parts of its first component, often the components themselves."""
+    """Return OBR-32: in the standard the name is in parts of its first component, often in the components."""
     name = " ".join(part for n in (3, 2) if (part := request.text(32, 1, n)))
     stated = [request.text(32, n) for n in (3, 2)]
     return name or " ".join(part for part in stated if part and not part[0].isdigit())
@@ -229,7 +232,7 @@ def _study_in(group: Sequence[Segment]) -> str:
 
 
 def _text_of(group: Sequence[Segment]) -> str:
-    """Return the text of the observations, a line for each value, under the observations' names."""
+    """Return the text of the observations, one line for each value, under the names of the observations."""
     lines: list[str] = []
     heading = ""
     for one in group:

@@ -1,7 +1,7 @@
-"""The MLLP port: allowed systems send one message after the other; each is answered when it is stored.
+"""The MLLP port: allowed systems send messages one at a time; each is answered once it is stored.
 
-Limits: connections in all and of one address, the size of a message, the time that one may take to arrive,
-silence. A slow or silent peer holds up nobody, because each connection is a task of its own.
+Limits: connections in total and from one address, the size of a message, the time that one may take to
+arrive, silence. A slow or silent peer holds nobody up, because each connection has its own task.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Refused = Callable[[str, str], None]
 
 
 class MllpServer:
-    """Listens in a thread of its own between `start` and `stop`."""
+    """Listens in its own thread between `start` and `stop`."""
 
     def __init__(
         self, settings: Hl7Settings, take: Take, refused: Refused = lambda address, code: None
     ) -> None:
-        """take: stores one message and returns the answers. refused: is called with address and reason."""
+        """take: stores one message and returns the answers. refused: called with address and reason."""
         self._settings = settings
         self._take, self._refused = take, refused
         self._loop = asyncio.new_event_loop()
@@ -51,7 +51,7 @@ class MllpServer:
         self._log = get_logger("hl7")
 
     def start(self) -> int:
-        """Begin to listen; return the port.
+        """Start listening; return the port.
 
         Raises:
             PortUnavailable: the address and port cannot be bound.

@@ -10,9 +10,9 @@ from agent.database.identity.patient import Patient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderUpdate:
-    """One order of an order message; `canceled` if its order control or status says so.
+    """One order in an order message; `canceled` if its order control or status says so.
 
-    priority: as of jobs (0 STAT, 20 high, 50 routine); None where the message states none.
+    priority: as for jobs (0 STAT, 20 high, 50 routine); None if the message states none.
     """
 
     patient: Patient
@@ -50,11 +50,11 @@ class ReportUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotApplied:
-    """A message that is accepted and changes nothing, and why.
+    """A message that is accepted but changes nothing, and why.
 
-    identity: it is an event that concerns a patient's identity. doubtful: patients whose studies, if there
-    are any here, may be another patient's after it; the message is then refused. split: two patients that the
-    event says are two; it is refused if they were merged here.
+    identity: the event concerns a patient's identity. doubtful: patients whose stored studies, if any, may
+    belong to another patient after this event; the message is then refused. split: two patients that,
+    according to the event, are different ones; it is refused if they were merged here.
     """
 
     reason: str
@@ -64,7 +64,7 @@ class NotApplied:
 
     @property
     def words(self) -> str:
-        """What the answer says."""
+        """The text of the answer."""
         return f"not applied: {self.reason}"
 
 

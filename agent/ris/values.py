@@ -1,4 +1,4 @@
-"""HL7 dates, times and names as ours. Pure."""
+"""Converts HL7 dates, times and names to DICOM values. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIME = re.compile(
 
 
 def date_of(value: str) -> str:
-    """Return a date as DICOM has it (DA); empty where it is none."""
+    """Return a date as a DICOM DA value; empty if it is not a date."""
     found = re.match(r"(\d{4})-?(\d{2})-?(\d{2})", value.strip())
     if found is None:
         return ""
@@ -25,7 +25,7 @@ def date_of(value: str) -> str:
 
 
 def time_of(value: str) -> datetime | None:
-    """Return a time (TS) with its zone, in UTC where it states none; None where it is not a time."""
+    """Parse a time (TS) with its zone, in UTC if it states none; None if it is not a time."""
     found = _TIME.match(value.strip())
     if found is None:
         return None
@@ -43,14 +43,15 @@ def time_of(value: str) -> datetime | None:
 
 
 def sex_of(value: str) -> str:
-    """Return an administrative sex (table 0001) as DICOM has it (CS): M, F, O, or empty."""
+    """Return an administrative sex (table 0001) as a DICOM CS value: M, F, O, or empty."""
     return {"M": "M", "F": "F", "O": "O", "A": "O"}.get(value.strip().upper()[:1], "")
 
 
 def person_name(pid: Segment, field: int = 5) -> str:
     """Return XPN as a DICOM person name: alphabetic, ideographic and phonetic groups from its repetitions.
 
-    A legal name, or one without a type, counts before a maiden name, an alias and the like (table 0200).
+    A legal name, or one without a type, takes precedence over a maiden name, an alias and the like (table
+    0200).
     """
     names = [one for one in pid.repetitions(field) if pid.part(one, 7).upper() not in ("S", "U")]
     groups = {"A": "", "I": "", "P": ""}
@@ -63,11 +64,11 @@ def person_name(pid: Segment, field: int = 5) -> str:
 
 def _group(pid: Segment, repetition: str) -> str:
     """XPN: family, given, further, suffix, prefix. PN: family, given, middle, prefix, suffix."""
-    # A family name may have parts of its own (FN): the first is the whole name.
+    # A family name may have subcomponents (FN): the first is the whole name.
     family = pid.part(repetition, 1, 1) if pid.marks.subcomponent else pid.part(repetition, 1)
     given, middle, suffix, prefix = (pid.part(repetition, n) for n in (2, 3, 4, 5))
     if not given and family.count(",") == 1:
-        # Systems that have one field for a name write it like this.
+        # Systems with a single field for names write them like this.
         family, given = family.split(",")
     ordered = (family, given, middle, prefix, suffix)
     parts = (re.sub(r"[\^=\\\x00-\x20\x7f]+", " ", one).strip() for one in ordered)

@@ -1,7 +1,7 @@
-"""Looks into the archive for the Structured Reports of drafted studies that have no signed report yet.
+"""Queries the archive for Structured Reports of drafted studies that have no signed report yet.
 
-What is found is retrieved as an earlier study is, so that it never makes a job; `agent.ris.signed.structured`
-reads it.
+What it finds is retrieved like an earlier study, so that it never creates a job;
+`agent.ris.signed.structured` reads it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BUDGET_S = 120.0
 
 
 class ArchiveReports:
-    """Goes round the drafts of the last weeks, a few at each look."""
+    """Cycles through the drafts of the last weeks, a few in each poll."""
 
     def __init__(
         self, database: Database, archive: ArchiveSettings, incoming: Incoming, look_back_s: float
@@ -37,10 +37,9 @@ class ArchiveReports:
         self._last = 0
 
     def run_once(self) -> int:
-        """Ask for the next studies; return the number of series that were retrieved.
+        """Query for the next studies; return the number of series that were retrieved.
 
-        Raises:
-            ArchiveUnavailable, ArchiveLate: the rest is asked for at the next look.
+        Raises: ArchiveUnavailable, ArchiveLate: the rest is queried in the next poll.
         """
         waiting = self._waiting()
         if not waiting:
@@ -57,7 +56,7 @@ class ArchiveReports:
                             archive.retrieve(uid, series.series_instance_uid)
                             count += 1
                 except ArchiveRefused:
-                    pass  # of this study; the others may be given
+                    pass  # it refuses this study; others may be available
                 self._last = study_id
         return count
 
@@ -80,9 +79,9 @@ class ArchiveReports:
         return [(row.id, row.study_instance_uid) for row in rows]
 
     def _wanted(self, series_instance_uid: str, instances: int | None) -> bool:
-        """Say whether a series is another system's and not held in full.
+        """Return whether a series is another system's and not completely stored here.
 
-        The intake drops our own documents, so that they would be retrieved at every look.
+        The intake drops our own documents, so they would be retrieved in every poll.
         """
         with self._database.reading() as session:
             ours = select(Document.id).where(Document.series_instance_uid == series_instance_uid).limit(1)

@@ -1,7 +1,7 @@
-"""Reads signed reports from a FHIR server: what has changed since the last look, each version once.
+"""Reads signed reports from a FHIR server: what has changed since the last poll, each version once.
 
-How far it has read is a row, and moves on when a whole look is over: after a crash the same reports are read
-again, and are known. Nothing of a report is in a log.
+Its position is a row, which advances only after a complete poll: after a crash the same reports are read
+again, and recognised. No part of a report is logged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LONGEST_ANSWER = 64_000_000
 
 
 class FhirReports:
-    """Looks at one server."""
+    """Polls one server."""
 
     def __init__(self, database: Database, settings: FhirReportsSettings) -> None:
         self._database = database
@@ -39,7 +39,7 @@ class FhirReports:
         self._url = settings.url.rstrip("/") + "/"
 
     def run_once(self) -> int:
-        """Enter what has been signed or changed since the last look; return the number of new reports.
+        """Enter what has been signed or changed since the last poll; return the number of new reports.
 
         Raises:
             DeliveryFailed: the server refused, or its answer cannot be read; nothing was skipped.
@@ -107,9 +107,9 @@ class FhirReports:
         keys: dict[str, str] | None = None,
         missing: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Return a resource of this server; another one is never asked, because it would get our token.
+        """Return a resource of this server; no other server is queried, because it would get our token.
 
-        missing: what to return for a resource that is not there, or that may not be read.
+        missing: what to return for a resource that does not exist or may not be read.
         """
         url = urljoin(self._url, address)
         if urlsplit(url)[:2] != urlsplit(self._url)[:2]:

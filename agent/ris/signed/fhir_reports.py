@@ -18,7 +18,7 @@ from agent.foundation.fhir_systems import DICOM_UID, RESULT_SYSTEM
 from agent.foundation.settings.signed import FhirReportsSettings
 
 Resource = Mapping[str, Any]
-# Returns the resource that a reference such as `Patient/1` names; empty where it cannot be had.
+# Returns the resource that a reference such as `Patient/1` names; empty if it is not available.
 Resolve = Callable[[str], Resource]
 STATUSES = {
     "final": FINAL,
@@ -34,10 +34,10 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def signed_of(report: Resource, settings: FhirReportsSettings, resolve: Resolve) -> SignedText | None:
-    """Return what a DiagnosticReport says; None where it is not signed, is ours, or names no study.
+    """Return the signed report in a DiagnosticReport; None if it is not signed, is ours, or names no study.
 
-    A draft of ours at the same server is never taken for a radiologist's report, not even a verified one: the
-    comparison would be with itself.
+    A draft of ours on the same server is never taken for a radiologist's report, not even a verified one: it
+    would be compared with itself.
     """
     status = STATUSES.get(str(report.get("status")))
     if status is None or any(one.get("system") == RESULT_SYSTEM for one in _identifiers(report)):
@@ -68,7 +68,7 @@ def signed_of(report: Resource, settings: FhirReportsSettings, resolve: Resolve)
 
 
 def moment(value: object) -> datetime | None:
-    """Return an instant of FHIR; None where it is none. One without a zone is UTC."""
+    """Parse a FHIR instant; None if it is not one. Without a time zone it is UTC."""
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:
@@ -77,7 +77,7 @@ def moment(value: object) -> datetime | None:
 
 
 def _text(report: Resource) -> str:
-    """Return the text: an attachment in plain words, else the narrative, else the conclusion."""
+    """Return the text: a plain-text attachment, else the narrative, else the conclusion."""
     forms = _list(report, "presentedForm")
     for kind in ("text/plain", "text/html", "application/xhtml+xml"):
         for form in forms:
@@ -125,7 +125,9 @@ def _accession(report: Resource, settings: FhirReportsSettings, resolve: Resolve
 
 
 def _patient(report: Resource, settings: FhirReportsSettings, resolve: Resolve) -> tuple[str, str]:
-    """Return identifier and issuer: that of the settings' system, else the first; an OID is the issuer."""
+    """Return identifier and issuer: the one of the configured system, else the first; an OID is the
+    issuer.
+    """
     named = list(_named(report.get("subject"), resolve))
     wanted = [one for one in named if one.get("system") == settings.patient_system]
     chosen = (wanted if settings.patient_system else named)[:1]
@@ -146,7 +148,7 @@ def _referenced(report: Resource, name: str, resolve: Resolve) -> Iterator[Resou
 
 
 def _named(reference: object, resolve: Resolve) -> Iterator[Resource]:
-    """Yield the identifiers of what a reference names, logically or literally."""
+    """Yield the identifiers of what a reference names, whether it is logical or literal."""
     if not isinstance(reference, Mapping):
         return
     own = reference.get("identifier")
@@ -164,6 +166,6 @@ def _identifiers(resource: Resource) -> list[Resource]:
 
 
 def _list(resource: object, name: str) -> list[Resource]:
-    """Return the objects of a list element; nothing where it has another form."""
+    """Return the objects of a list element; nothing if it has another form."""
     stated = resource.get(name) if isinstance(resource, Mapping) else None
     return [one for one in stated if isinstance(one, Mapping)] if isinstance(stated, list) else []

@@ -1,7 +1,7 @@
 """Signed reports from Structured Reports of other systems, which have arrived as objects.
 
-They come under the AE title for earlier studies: sent there by the archive's routing, retrieved with earlier
-studies, or retrieved for drafts that wait for their comparison (`agent.ris.signed.archive_poll`).
+They arrive under the AE title for earlier studies: sent there by the archive's routing, retrieved with
+earlier studies, or retrieved for drafts that await their comparison (`agent.ris.signed.archive_poll`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dicom_sr.narrative import narrative
 WATERMARK = "signed-sr"
 LONGEST_TEXT = 200_000
 _BATCH = 50
-# Another vendor's report may fail in any way: it is not a signed report then.
+# Another vendor's report may fail in any way; then it does not count as a signed report.
 _UNREADABLE = (AgentError, StructuredReportError, OSError, ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -57,7 +57,7 @@ def enter_arrived(database: Database, store: InstanceStore) -> int:
 
 
 def signed_of(document: Dataset) -> SignedText | None:
-    """Return what a Structured Report says; None where no person has verified it, or it has no text.
+    """Return the report in a Structured Report; None if no person has verified it, or it has no text.
 
     Raises:
         NotStructuredReportError: the object has no content tree.
@@ -83,7 +83,7 @@ def signed_of(document: Dataset) -> SignedText | None:
 
 
 def _moment(value: str, offset: str) -> datetime | None:
-    """Return a DT value; without an offset of its own it has the document's, else this machine's."""
+    """Parse a DT value; without its own UTC offset it has the document's, else this machine's."""
     digits = value.split(".")[0].partition("+")[0].partition("-")[0][:14]
     zone = value[-5:] if value[-5:-4] in ("+", "-") else offset
     for form in ("%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d"):

@@ -1,4 +1,4 @@
-"""Who may use the worklist over HTTP, and for what."""
+"""Decides who may use the worklist over HTTP, and for what."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from agent.ris.ups.permissions import Permissions
 
 
 def rights_of(connection: HTTPConnection, permissions: Permissions) -> tuple[str, frozenset[Right]] | None:
-    """Return a caller's AE title (empty for one without) and rights; None where it is not admitted.
+    """Return a caller's AE title (empty if it has none) and rights; None if it is not admitted.
 
-    Without any token in the settings, whoever is on this machine may do everything.
+    If the settings have no token, every caller on this machine may do everything.
     """
     if not permissions.tokens_needed:
         here = connection.client is not None and is_loopback(connection.client.host)

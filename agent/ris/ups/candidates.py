@@ -1,7 +1,7 @@
 """The workitems that may match a query, in the order of the answers, read in batches.
 
-Where few workitems have the value of some key, these are read and sorted. Where many have that of every key,
-the list is walked in its order until the reader has enough.
+If the value of some key is rare, the workitems that have it are read and sorted. If the values of all keys
+are common, the whole list is walked in order until the reader has enough.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from agent.database.workitems import Workitem, WorkitemValue
 from agent.ris.ups.conditions import IndexKey
 from agent.ris.ups.matching import Json
 
-# As many workitems with a value are read and sorted; where more have it, the list is walked.
+# Up to this many workitems with a value are read and sorted; if more have it, the list is walked.
 _FEW = 2000
 _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """What is asked of the database: conditions on the columns, keys of the index, rows to pass over.
+    """The query to the database: conditions on the columns, keys of the index, rows to skip.
 
     first: how many are read at first (1 or more); each batch is twice as large as the one before.
     """
@@ -67,7 +67,7 @@ class Candidates:
             size = min(_BATCH, 2 * size)
 
     def _few(self, session: Session) -> Sequence[int] | None:
-        """The workitems that have the rarest of the values; None where all of them are common."""
+        """The workitems that have the rarest of the values; None if all values are common."""
         rarest = None
         for key in self.keys:
             found = select(WorkitemValue.workitem_id).where(_is(key)).limit(_FEW + 1)
@@ -84,7 +84,7 @@ class Candidates:
 
 
 def _contents(session: Session, ids: Sequence[int]) -> list[str]:
-    """As text: who has enough after the first ones does not parse the others."""
+    """As text: a reader that stops early does not parse the rest."""
     rows = session.execute(select(Workitem.id, cast(Workitem.content, Text)).where(Workitem.id.in_(ids)))
     found: dict[int, str] = {row[0]: row[1] for row in rows}
     return [found[one] for one in ids if one in found]
@@ -95,6 +95,8 @@ def _is(key: IndexKey) -> ColumnElement[bool]:
 
 
 def _has(key: IndexKey) -> ColumnElement[bool]:
-    """Whether a workitem has such a value. As a scalar it is looked up row by row, in the list's order."""
+    """Whether a workitem has such a value; as a scalar, so that it is looked up row by row in the list's
+    order.
+    """
     rows = select(literal(1)).where(WorkitemValue.workitem_id == Workitem.id, _is(key))
     return rows.limit(1).correlate(Workitem).scalar_subquery() == 1

@@ -1,7 +1,7 @@
 """Events over a WebSocket: an open channel receives the events of its subscriptions from then on.
 
-What happened while a channel was closed is not repeated: the subscriber searches again when it is back, as
-IHE AIW-I asks. One that reads too slowly is disconnected with 1013 (try again later), and does the same.
+What happened while a channel was closed is not repeated: the subscriber searches again when it reconnects, as
+IHE AIW-I requires. One that reads too slowly is disconnected with 1013 (try again later), and does the same.
 
 Source: PS3.18 section 8.10.4 (event messages), 11.13 (send event report).
 """
@@ -26,7 +26,7 @@ from agent.ris.ups.permissions import ANYBODY, Permissions
 from agent.ris.ups.terms import EVENT
 
 MOST_CHANNELS = 200
-# Events that wait for one subscriber to read them, at most.
+# Most events that may wait for one subscriber to read them.
 MOST_WAITING = 500
 # Subscribers need not send anything; some send short messages to keep the connection open.
 MOST_HEARD = 1000
@@ -43,12 +43,12 @@ class _Listener:
     waiting: asyncio.Queue[UpsEvent] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING))
     # Set when it has missed an event.
     missed: asyncio.Event = field(default_factory=asyncio.Event)
-    # The newest event at its opening: what comes after it is sent.
+    # The newest event when it was opened: later ones are sent.
     opened_at: int = 0
 
 
 class Channel:
-    """Serves the subscribers' WebSockets from the table of events, which is read once for all of them."""
+    """Serves the subscribers' WebSockets from the table of events, reading it once for all of them."""
 
     def __init__(self, database: Database, *, permissions: Permissions = ANYBODY) -> None:
         self._database = database
@@ -142,7 +142,7 @@ def message(event: UpsEvent, number: int) -> dict[str, Any]:
 
 
 async def _serve_until_over(socket: WebSocket, listener: _Listener) -> int | None:
-    """Serve an accepted channel; return the code to close it with, None where the peer has closed it."""
+    """Serve an accepted channel; return the code to close it with, or None if the peer has closed it."""
     sending = asyncio.create_task(_send_all(socket, listener))
     hearing = asyncio.create_task(_hear(socket))
     missing = asyncio.create_task(listener.missed.wait())

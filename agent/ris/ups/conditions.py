@@ -1,7 +1,7 @@
-"""What the index of values can say of a query's matching keys, as conditions of SQL.
+"""Translates a query's matching keys to SQL conditions on the index of values.
 
-What it finds is then matched exactly (`agent.ris.ups.matching`): a condition may hold for too many workitems,
-never for too few.
+The results are then matched exactly (`agent.ris.ups.matching`): a condition may select too many workitems,
+never too few.
 
 Source: PS3.4 C.2.2.2 (attribute matching).
 """
@@ -25,7 +25,7 @@ _LAST = chr(0x10FFFF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexKey:
-    """What must hold for a row with this path; `exact`: then the key matches, without another look."""
+    """The condition on a row with this path; `exact`: it is equivalent to matching the key."""
 
     path: int
     condition: ColumnElement[bool]
@@ -34,27 +34,28 @@ class IndexKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexKeys:
-    """Every key that the index knows; `exact`: a workitem with a row for each of them matches the query."""
+    """The keys that the index knows; `exact`: a workitem with a row for each of them matches the query."""
 
     keys: tuple[IndexKey, ...]
     exact: bool
 
 
 def index_keys(matching: Iterable[MatchingKey]) -> IndexKeys:
-    """Return the conditions of the keys that exclude anything."""
+    """Return the conditions for the keys that exclude anything."""
     found: list[IndexKey] = []
     exact = True
     for key in matching:
         leaves = list(_leaves(key, ()))
         known = [one for one in leaves if one is not None]
-        # Several keys of a sequence must match in one item, and the rows do not tell of which item they are.
+        # Several keys of a sequence must match in one item, but the rows do not show which item they belong
+        # to.
         exact = exact and len(known) == len(leaves) == 1 and known[0].exact
         found += known
     return IndexKeys(keys=tuple(found), exact=exact)
 
 
 def _leaves(key: MatchingKey, before: tuple[str, ...]) -> Iterator[IndexKey | None]:
-    """The keys below a key; None for one that the index does not know."""
+    """The keys nested in a key; None for one that the index does not know."""
     path = (*before, key.name)
     if not key.selects:
         return
@@ -97,9 +98,9 @@ def _between_moments(first: str, last: str) -> ColumnElement[bool]:
 
 
 def _like(wanted: str) -> ColumnElement[bool]:
-    """Compare with a text in which `*` and `?` are wild cards. The end of a value that was cut is unknown."""
+    """Compare with a text in which `*` and `?` are wildcards. The end of a truncated value is unknown."""
     beginning = re.split(r"[*?]", wanted, maxsplit=1)[0][:LONGEST]
     escaped = re.sub(r"([%_\\])", r"\\\1", wanted).replace("*", "%").replace("?", "_")
     fits = or_(_VALUE.like(escaped, escape="\\"), func.length(_VALUE) == LONGEST)
-    # The range is what an index is asked for.
+    # The range lets the database use its index.
     return and_(beginning <= _VALUE, beginning + _LAST > _VALUE, fits) if beginning else fits

@@ -1,4 +1,4 @@
-"""The states of a job as the states of a workitem. Pure.
+"""Maps the states of a job to the states of a workitem. Pure.
 
 Source: PS3.4 CC.1.1 (states), PS3.3 C.30.1 (input readiness).
 """
@@ -27,7 +27,7 @@ STATES = {
     JobState.DEAD: StepState.CANCELED,
     JobState.CANCELED: StepState.CANCELED,
 }
-# What the progress says in each state (%).
+# The progress in each state (%).
 PROGRESS = {
     JobState.GENERATING: (10, "drafting"),
     JobState.DRAFTED: (80, "drafted"),
@@ -43,7 +43,7 @@ def step_of(job: Job) -> StepState:
 
 
 def workitem_uid(job: Job, study: Study, generation: int) -> str:
-    """Return the UID of a draft's workitem: the same whoever computes it, another for each generation."""
+    """Return the UID of a draft's workitem, which depends only on the job and the generation."""
     name = f"workitem|{study.study_instance_uid}|{job.idempotency_key}|{generation}"
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
 
@@ -55,7 +55,7 @@ def must_begin_anew(present: StepState, wanted: StepState) -> bool:
 
 
 def steps_between(present: StepState, wanted: StepState) -> list[StepState]:
-    """The states in between: a final state is reached from SCHEDULED through IN PROGRESS."""
+    """The intermediate states: a final state is reached from SCHEDULED through IN PROGRESS."""
     if present is wanted or present.final:
         return []
     if present is StepState.SCHEDULED and wanted.final:
@@ -68,7 +68,7 @@ def readiness_of(job: Job) -> Readiness:
 
 
 def transaction_uid_of(job: Job) -> str:
-    """The lease's fencing token as a UID; if the lease has ended, a UID of the job's own."""
+    """The lease's fencing token as a UID; if the lease has ended, a UID made for the job."""
     token = job.lease_token
     number = uuid.UUID(token) if token else uuid.uuid5(uuid.NAMESPACE_OID, job.idempotency_key)
     return f"2.25.{number.int}"

@@ -1,4 +1,4 @@
-"""DICOM JSON as an encoded data set, written without pydicom: a page of answers has thousands of elements.
+"""Encodes DICOM JSON as a data set without pydicom, because a page of answers has thousands of elements.
 
 Texts and sequences are written here; every other value goes through pydicom.
 

@@ -17,7 +17,7 @@ from agent.ris.ups.subscriptions import receivers, watchers
 from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION, EventType, StepState
 from dicom_sr.attributes import items
 
-# Of the workitem's attributes, those that each kind of event repeats.
+# The workitem's attributes that each kind of event repeats.
 _COPIED = {
     EventType.STATE: ("InputReadinessState", "ProcedureStepState"),
     EventType.PROGRESS: ("ProcedureStepProgressInformationSequence",),
@@ -31,10 +31,10 @@ _CANCEL_REASONS = ("ReasonForCancellation", "ProcedureStepDiscontinuationReasonC
 
 
 class EventWriter:
-    """Writes events, and for each subscriber with a known address a report that is to be sent."""
+    """Writes events, and for each subscriber with a known address a report to be sent."""
 
     def __init__(self, reachable: Collection[str]) -> None:
-        """`reachable` are the AE titles that have an address in the settings."""
+        """reachable: the AE titles that have an address in the settings."""
         self._reachable = frozenset(reachable)
 
     def step(
@@ -45,7 +45,7 @@ class EventWriter:
         steps: Iterable[StepState],
         now: datetime,
     ) -> None:
-        """Move a workitem through states, write its content, and report each state."""
+        """Move a workitem through the states, write its content, and report each state."""
         for state in steps:
             workitem.state, workitem.touched_at = state.value, now
             workitem.final_at = now if state.final else None
@@ -66,7 +66,7 @@ class EventWriter:
         self._write(session, workitem, EventType.PROGRESS, _copy(workitem, EventType.PROGRESS), now)
 
     def assigned(self, session: Session, workitem: Workitem, now: datetime) -> None:
-        """Report to whom the workitem is assigned."""
+        """Report the assignment of the workitem."""
         self._write(session, workitem, EventType.ASSIGNED, _copy(workitem, EventType.ASSIGNED), now)
 
     def cancel_requested(

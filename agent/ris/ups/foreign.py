@@ -60,9 +60,9 @@ def dataset_of(event: evt.Event, parameter: str) -> Dataset:
 
 
 def misread(dataset: Dataset) -> tuple[str, ...]:
-    """Return the attributes with another VR than the dictionary's, or with a value that cannot be stored.
+    """Return the attributes whose VR is not the dictionary's, or whose value cannot be stored.
 
-    Everything else here relies on it: a sequence is a sequence, and a text a text. Attributes of items are
+    All later code relies on this: a sequence is a sequence, and a text is a text. Attributes of items are
     named after their sequence; private and unknown ones may have any VR.
     """
     return tuple(_misread(dataset, "", 0))

@@ -1,7 +1,7 @@
-"""Housekeeping of workitems: old final ones are deleted, and claims without any report are ended.
+"""Housekeeping of workitems: deletes old final ones, and ends claims without progress reports.
 
 The standard has no transition back from IN PROGRESS to SCHEDULED. A workitem whose performer no longer
-reports is canceled, and a new one takes its place, which names the one that it replaces.
+reports is canceled and replaced by a new one, which names the one that it replaces.
 
 Source: PS3.4 CC.1.1, CC.2.3.3 (deletion locks), PS3.3 C.30.4 (replaced procedure step).
 """
@@ -28,7 +28,7 @@ _BATCH = 100
 
 
 class WorkitemHousekeeper:
-    """Deletes and replaces workitems; a second one does no harm."""
+    """Deletes and replaces workitems; running it in two processes does no harm."""
 
     def __init__(self, database: Database, settings: UpsSettings, reachable: Collection[str] = ()) -> None:
         self._database = database
@@ -37,7 +37,8 @@ class WorkitemHousekeeper:
         self._events = EventWriter(reachable)
 
     def tick(self) -> tuple[int, int]:
-        """Return how many workitems were deleted, and how many silent claims were ended.
+        """Delete and replace what is due; return how many workitems were deleted and how many claims were
+        ended.
 
         Raises:
             DatabaseUnavailable: the rest is done at the next tick.

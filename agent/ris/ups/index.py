@@ -1,6 +1,6 @@
-"""Every value of a workitem as a row that an index finds.
+"""Stores every value of a workitem as a row, so that the database can search for it.
 
-A row holds the attribute's path as a number, and the value as it is compared, at most 64 characters of it.
+A row holds the attribute's path as a number, and at most 64 characters of the value in its comparable form.
 
 Source: PS3.4 C.2.2.2 (attribute matching), PS3.18 annex F (DICOM JSON).
 """
@@ -18,7 +18,7 @@ from agent.database.workitems import WorkitemValue
 from agent.ris.ups.matching import NUMBERS, Json, comparable_name, moment_of, number_of, text_of
 
 Entry = tuple[int, str]
-# Characters of a value that are kept; a longer one is compared by its beginning.
+# Number of characters of a value that are kept; a longer one is compared by its beginning.
 LONGEST = 64
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _CHARACTER_SET = "00080005"
@@ -30,12 +30,12 @@ def path_number(names: Iterable[str]) -> int:
 
 
 def is_indexed(name: str, vr: str) -> bool:
-    """Return whether the values of an attribute have rows: not if they are binary, nor private ones."""
+    """Return whether the values of an attribute have rows: binary and private ones do not."""
     return name != _CHARACTER_SET and vr not in _BINARY and int(name[:4], 16) % 2 == 0
 
 
 def comparable(vr: str, text: str) -> str | None:
-    """Return a value as it is compared, uncut; None where no key can match it."""
+    """Return a value in its comparable form, not truncated; None if no key can match it."""
     if vr == "DT":
         moment = moment_of(text, last=False)
         return None if moment is None else moment.isoformat(timespec="microseconds")
@@ -66,7 +66,7 @@ def _entries(content: Json, before: tuple[str, ...]) -> Iterator[Entry]:
 
 
 def write(session: Session, workitem_id: int, before: Set[Entry], after: Set[Entry]) -> None:
-    """Change a workitem's rows from what they were to what they are to be."""
+    """Update a workitem's rows from its old values to its new ones."""
     for path, value in before - after:
         gone = WorkitemValue.workitem_id == workitem_id, WorkitemValue.path == path
         session.execute(delete(WorkitemValue).where(*gone, WorkitemValue.value == value))

@@ -1,4 +1,4 @@
-"""What the items of a workitem's sequences must have: attributes of types 1 and 1C, by macro. Pure.
+"""The attributes of types 1 and 1C that items of a workitem's sequences must have, by macro. Pure.
 
 Source: PS3.4 section CC.2.5.1.2, the macros for codes, content items, referenced instances and access,
 HL7v2 hierarchic designators and issuers of patient IDs.
@@ -15,7 +15,7 @@ from pydicom.datadict import keyword_for_tag
 from dicom_sr.attributes import is_stated, items, text
 
 _CODE_VALUES = ("CodeValue", "LongCodeValue", "URNCodeValue")
-# How the instances are retrieved: at least one; and what an item of each must have.
+# The ways to retrieve the instances, at least one of which is needed, and what an item of each must have.
 _RETRIEVALS = MappingProxyType(
     {
         "DICOMRetrievalSequence": "RetrieveAETitle",
@@ -40,8 +40,8 @@ _VALUE_OF_TYPE = MappingProxyType(
 
 
 def lacking_in_items(dataset: Dataset) -> Iterator[tuple[str, bool]]:
-    """Yield each attribute of type 1 or 1C that an item of a sequence lacks, by its path, and whether it is
-    there without a value. Where one of several attributes is required, the first of them is named.
+    """Yield the path of each attribute of type 1 or 1C that an item of a sequence lacks, and whether it is
+    present without a value. If one of several attributes is required, the first of them is named.
     """
     for sequence, item in _every_item(dataset, ""):
         for keyword in _demanded(sequence.rsplit(".", 1)[-1])(item):

@@ -1,8 +1,8 @@
-"""The manager of workitems: every request of both transports, each in one transaction.
+"""The workitem manager: handles the requests of both transports, each in one transaction.
 
-The transports turn an answer into a DIMSE status or an HTTP status; every decision is made here. A
-workitem that is the draft of a job belongs to this station: its state follows the job, nobody else may claim
-it, and what a reader asks of it (cancel, another priority) is done to the job.
+The transports turn an answer into a DIMSE status or an HTTP status; every decision is made here. A workitem
+for the draft of a job belongs to this station: its state follows the job, nobody else may claim it, and what
+a reader requests for it (cancel, another priority) is done to the job.
 
 Source: PS3.4 annex CC, PS3.18 section 11, IHE RAD AIW-I.
 """
@@ -39,7 +39,7 @@ from agent.ris.ups.transitions import Change, change_state, request_cancel
 from agent.ris.ups.wording import cancellation
 from dicom_sr.attributes import text
 
-# These say how a change is made; they are not stored.
+# These control how a change is made; they are not stored.
 _NO_CHANGE = ("TransactionUID", "SpecificCharacterSet")
 CANCELED_BY_REQUEST = "canceled by a request over UPS"
 
@@ -63,8 +63,8 @@ class Manager:
     ) -> None:
         """Be ready.
 
-        reachable: AE titles that have an address in the settings, so that events can be sent to them.
-        strict: attributes of type 2 must be present at creation.
+        reachable: AE titles that have an address in the settings, so that events can be sent to them. strict:
+        require attributes of type 2 at creation.
         """
         self._database = database
         self._reachable = frozenset(reachable)
@@ -88,11 +88,11 @@ class Manager:
                 row = add(session, uid, dataset, now=now)
                 self._events.state(session, row, now)
                 return Reply(status=UpsStatus.SUCCESS, uid=row.uid, dataset=content_of(row))
-        except IntegrityError:  # somebody else created it at the same moment
+        except IntegrityError:  # another process created it at the same moment
             return Reply(status=UpsStatus.DUPLICATE_INSTANCE, uid=uid)
 
     def get(self, uid: str, tags: Iterable[int] | None = None) -> Reply:
-        """N-GET, and UPS-RS Retrieve: the attributes that were asked for, never the Transaction UID."""
+        """N-GET, and UPS-RS Retrieve: the requested attributes, but never the Transaction UID."""
         with self._database.reading() as session:
             row = session.scalar(select(Workitem).where(Workitem.uid == uid))
             if row is None:
@@ -100,7 +100,9 @@ class Manager:
             return Reply(status=UpsStatus.SUCCESS, uid=uid, dataset=chosen(content_of(row), tags))
 
     def update(self, uid: str, dataset: Dataset, *, transaction_uid: str = "") -> Reply:
-        """N-SET, and UPS-RS Update: of a SCHEDULED workitem anybody's, of a claimed one its performer's."""
+        """N-SET, and UPS-RS Update: anybody may update a SCHEDULED workitem, only its performer a claimed
+        one.
+        """
         if shortcoming := update_shortcoming(dataset):
             return _refused(shortcoming, uid)
         given = transaction_uid or text(dataset, "TransactionUID")
@@ -139,7 +141,7 @@ class Manager:
     ) -> Reply:
         """N-ACTION 3 and UPS-RS Subscribe.
 
-        known: the receiver opens a channel to us, so that no address is needed.
+        known: the receiver opens a channel to us, so no address is needed.
         """
         if not ae_title or (not known and ae_title not in self._reachable):
             return Reply(status=UpsStatus.UNKNOWN_RECEIVER, uid=uid, comment="add it to ups.subscribers")
@@ -176,7 +178,7 @@ class Manager:
     def find(
         self, keys: Dataset, *, limit: int | None = None, offset: int = 0, whole: bool = False
     ) -> Iterator[dict[str, Any]]:
-        """C-FIND and UPS-RS Search: the workitems that match in DICOM JSON, urgent ones first.
+        """C-FIND and UPS-RS Search: the matching workitems in DICOM JSON, urgent ones first.
 
         Raises:
             WorkitemInvalid: a key's value cannot be read.
@@ -186,7 +188,7 @@ class Manager:
         return find(self._database, keys, PageRequest(limit=limit, offset=offset, whole=whole))
 
     def announce(self, status: str) -> None:
-        """Tell every subscriber that this SCP was restarted or goes down; nothing is lost by it."""
+        """Tell every subscriber that this SCP was restarted or is going down; no data is lost."""
         with self._database.transaction() as session:
             self._events.scp_status(session, status, database_now(session))
 
@@ -265,7 +267,7 @@ class Manager:
         """Cancel the draft itself; the workitem follows its job within a moment."""
         try:
             operator.cancel_in(session, row.job_id or 0, reason=CANCELED_BY_REQUEST, actor=self._actor)
-        except InvalidTransition:  # it has ended a moment ago, and its workitem has not followed yet
+        except InvalidTransition:  # it ended a moment ago, and its workitem has not been updated yet
             return Reply(status=UpsStatus.IS_COMPLETED, uid=row.uid)
         return Reply(status=change.status, uid=row.uid)
 

@@ -1,6 +1,6 @@
-"""Does a workitem match a query? Attribute matching of the standard, also for UPS filtered subscriptions.
+"""Matches workitems against queries: the standard's attribute matching, also for filtered subscriptions.
 
-Workitems are matched as they are stored, in DICOM JSON: building a data set of each would cost milliseconds.
+Workitems are matched as stored, in DICOM JSON: building a data set from each would take milliseconds.
 
 Source: PS3.4 C.2.2.2 (attribute matching), CC.2.8 (UPS Query), PS3.18 annex F (DICOM JSON).
 """
@@ -20,7 +20,7 @@ from pydicom.dataelem import DataElement
 
 Json = Mapping[str, Any]
 NUMBERS = frozenset({"IS", "DS", "SS", "US", "SL", "UL", "SV", "UV", "FL", "FD"})
-# Wild cards have no meaning in these (PS3.4 C.2.2.2.4).
+# Wildcards have no meaning in these (PS3.4 C.2.2.2.4).
 NO_WILD_CARDS = NUMBERS | {"DA", "DT", "TM", "UI", "AT"}
 _RANGES = frozenset({"DA", "DT", "TM"})
 _DT = r"\d{4,14}(?:\.\d{1,6})?(?:[+-]\d{4})?"
@@ -35,9 +35,9 @@ _CONTROL = frozenset({"SpecificCharacterSet", "TimezoneOffsetFromUTC", "Transact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchingKey:
-    """One matching or return key: the attribute's name in DICOM JSON, and what is wanted of it.
+    """One matching or return key: the attribute's name in DICOM JSON, and the wanted values.
 
-    wanted: any of these values; none matches everything. inner: the keys of a sequence's item.
+    wanted: any of these values; empty matches everything. inner: the keys of a sequence's item.
     """
 
     name: str
@@ -63,7 +63,7 @@ def _key(element: DataElement) -> MatchingKey:
         return MatchingKey(name=name, vr="SQ", inner=keys_of(items[0]) if items else ())
     wanted = _texts(element)
     if str(element.VR) not in NO_WILD_CARDS and any(not one.strip("*") for one in wanted):
-        wanted = ()  # a single wild card for everything is universal matching (PS3.4 C.2.2.2.4)
+        wanted = ()  # a single `*` is universal matching (PS3.4 C.2.2.2.4)
     return MatchingKey(name=name, vr=str(element.VR), wanted=wanted)
 
 
@@ -74,7 +74,7 @@ def _texts(element: DataElement) -> tuple[str, ...]:
 
 
 def selective(keys: Iterable[MatchingKey]) -> tuple[MatchingKey, ...]:
-    """Return the keys that exclude anything: the others need not be looked at."""
+    """Return the keys that exclude anything; the others can be ignored."""
     return tuple(one for one in keys if one.selects)
 
 
@@ -84,7 +84,7 @@ def matches(content: Json, keys: Iterable[MatchingKey]) -> bool:
 
 
 def selected(content: Json, keys: Iterable[MatchingKey]) -> dict[str, Any]:
-    """Return the attributes that the keys ask for; one that the workitem lacks comes back empty."""
+    """Return the attributes named by the keys; one that the workitem lacks is returned empty."""
     found = {key.name: content.get(key.name, {"vr": key.vr}) for key in keys}
     if _CHARACTER_SET in content:
         found[_CHARACTER_SET] = content[_CHARACTER_SET]
@@ -92,12 +92,12 @@ def selected(content: Json, keys: Iterable[MatchingKey]) -> dict[str, Any]:
 
 
 def comparable_name(name: str) -> str:
-    """Return a person's name as it is compared: without regard to case and to empty components at its end."""
+    """Return a person's name in its comparable form: without case and without trailing empty components."""
     return name.casefold().rstrip("^")
 
 
 def _element_matches(content: Json, key: MatchingKey) -> bool:
-    """Whether any value matches; of a sequence, whether any item matches all its keys (C.2.2.2.6)."""
+    """Whether any value matches; for a sequence, whether any item matches all its keys (C.2.2.2.6)."""
     present = content.get(key.name, {}).get("Value") or ()
     if key.vr == "SQ":
         return not key.selects or any(matches(one, key.inner) for one in present)
@@ -130,7 +130,7 @@ def _value_matches(vr: str, wanted: str, value: str) -> bool:
 
 
 def number_of(text: str) -> float | str:
-    """Return a number as it is compared; a text that is none, as it is."""
+    """Return a number in its comparable form; any other text unchanged."""
     try:
         return float(text)
     except ValueError:
@@ -148,7 +148,7 @@ def _pattern(wanted: str) -> re.Pattern[str]:
 
 
 def ends_of(vr: str, wanted: str) -> tuple[str, str] | None:
-    """Return the two ends of a range, an open one empty; None where this is a single value."""
+    """Return the two ends of a range, with an open end empty; None for a single value."""
     if vr == "DT" and _WITH_OFFSET.fullmatch(wanted):
         return None
     match = _RANGE.fullmatch(wanted)
@@ -169,7 +169,7 @@ def _in_range(vr: str, ends: tuple[str, str], value: str) -> bool:
 
 
 def moment_of(text: str, *, last: bool) -> datetime | None:
-    """Return a DT value as a moment, filled in to its beginning or its last moment; None if unreadable."""
+    """Return a DT value as a moment; a partial one as its first or last moment; None if unreadable."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         return None
@@ -179,7 +179,7 @@ def moment_of(text: str, *, last: bool) -> datetime | None:
     year, month = int(filled[:4]), int(filled[4:6])
     if not (year >= 1 and 1 <= month <= 12):
         return None
-    # A day that was filled in is at most the month's last one.
+    # A day that was filled in must exist in the month.
     day = int(filled[6:8]) if len(digits) >= 8 else min(int(filled[6:8]), monthrange(year, month)[1])
     try:
         hour, minute, second = (int(filled[at : at + 2]) for at in (8, 10, 12))

@@ -1,4 +1,4 @@
-"""What a draft has created: the DICOM documents that a destination has stored, and which one."""
+"""The output of a draft: the DICOM documents that destinations have stored, and where."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HELD = (DeliveryState.STORED.value, DeliveryState.COMMITTED.value, DeliveryStat
 def stored_documents(
     session: Session, job_id: int, ae_titles: Mapping[str, str] | None = None
 ) -> list[Reference]:
-    """Return every instance that a destination has stored of a job.
+    """Return every instance of a job that a destination has stored.
 
     ae_titles: the AE title of each destination, from which the instance can be retrieved; its name otherwise.
     """

@@ -1,7 +1,7 @@
-"""Performs workitems of other systems' worklists: claim, draft, report progress, report what was made.
+"""Performs workitems of other systems' worklists: claims, drafts, reports progress and output.
 
-A claim and its Transaction UID are stored before the request is sent. Whatever is killed and when, the next
-process continues with the same UID: a claim that the manager has answered is never made twice, and what was
+A claim and its Transaction UID are stored before the request is sent. Whenever a process is killed, the next
+one continues with the same UID: a claim that the manager has answered is never made twice, and what was
 performed is reported once. The drafting itself is a job of our own queue like any other.
 
 Source: IHE RAD AIW-I (AI Performer; pull and triggered pull), PS3.4 annex CC.
@@ -36,9 +36,9 @@ from agent.ris.ups.terms import Readiness, StepState, UpsStatus
 from agent.ris.ups.wording import Station, cancellation, performed, progress
 from dicom_sr.attributes import items, text
 
-# Trying again cannot help: somebody else has ended the workitem.
+# Retrying cannot help: another system has ended the workitem.
 _HOPELESS = (UpsStatus.NOT_UPDATABLE, UpsStatus.WRONG_TRANSACTION, UpsStatus.NO_SUCH_WORKITEM)
-# Workitems of one manager that are claimed and not ended, at most.
+# Most workitems of one manager that are claimed and not yet ended.
 MOST_CLAIMED = 32
 
 
@@ -47,14 +47,14 @@ class Retriever(Protocol):
 
     @property
     def available(self) -> bool:
-        """Whether there is an archive that can be asked."""
+        """Whether there is an archive to retrieve from."""
 
     def fetch(self, study_instance_uid: str) -> None:
-        """Ask for a study; asking again soon does nothing."""
+        """Request a study; requesting it again soon does nothing."""
 
 
 class Performer:
-    """Performs for one manager."""
+    """Performs the workitems of one manager."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class Performer:
     ) -> None:
         """Be ready.
 
-        ae_titles: those of the destinations, by name, for the output information.
-        receiving_ae_title: where the manager's events are to go, if `peer.subscribe` asks for them.
+        ae_titles: the destinations' AE titles by name, for the output information. receiving_ae_title: the AE
+        title for the manager's events, if `peer.subscribe` is set.
         """
         self._database, self._peer, self._station, self._retriever = database, peer, station, retriever
         self._ae_titles = ae_titles or {}
@@ -79,7 +79,7 @@ class Performer:
         self._log = get_logger("ups")
 
     def tick(self) -> int:
-        """Continue with what is claimed, and claim what is new; return how many workitems were ended.
+        """Continue with claimed workitems, and claim new ones; return how many were ended.
 
         Raises:
             DatabaseUnavailable: the rest is done at the next tick.
@@ -141,7 +141,9 @@ class Performer:
                 self._go_on(manager, claim_id)
 
     def _is_for_us(self, item: Dataset) -> bool:
-        """Whether we may claim a workitem: of our kind, with its input, assigned to nobody else."""
+        """Whether we may claim a workitem: it is of our kind, its input is ready, and no one else is
+        assigned.
+        """
         ready = text(item, "InputReadinessState") == Readiness.READY
         kinds = _code_values(item, "ScheduledWorkitemCodeSequence")
         stations = _code_values(item, "ScheduledStationNameCodeSequence")
@@ -160,7 +162,7 @@ class Performer:
             return session.scalar(ours.order_by(Job.revision.desc()).limit(1))
 
     def _write_down(self, item: Dataset) -> int | None:
-        """Store the claim before the request is sent; None where it was stored before."""
+        """Store the claim before the request is sent; None if it was stored before."""
         uid = text(item, "SOPInstanceUID")
         with self._database.transaction() as session:
             known = select(UpsClaim.id).where(UpsClaim.manager == self._peer.name, UpsClaim.uid == uid)
@@ -205,7 +207,7 @@ class Performer:
         return False
 
     def _is_ours(self, manager: RemoteManager, claim: UpsClaim, status: int) -> bool:
-        """Whether a workitem that was IN PROGRESS is so by our claim: only its performer may update it."""
+        """Whether a workitem is IN PROGRESS because of our claim: only its performer may update it."""
         if status == UpsStatus.SUCCESS:
             return True
         changes = Dataset()
@@ -222,7 +224,7 @@ class Performer:
             self._note(claim.id, progress=percent)
 
     def _end(self, manager: RemoteManager, claim: UpsClaim, job: Job) -> bool:
-        """Write what was made, or why nothing was, then complete or cancel; both may be repeated."""
+        """Report the output, or why there is none, then complete or cancel; both may be repeated."""
         wanted = StepState.COMPLETED if job.state == JobState.DELIVERED.value else StepState.CANCELED
         status = manager.update(claim.uid, self._outcome(claim, job, wanted), claim.transaction_uid)
         failpoint("ups.before-completion")

@@ -1,7 +1,7 @@
 """What each caller may do with the worklist. Pure.
 
-Without entries in `ups.permissions` whoever is admitted may do everything. With entries, an AE title that is
-not listed may only read.
+Without entries in `ups.permissions`, every admitted caller may do everything. With entries, an AE title that
+is not listed may only read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Permissions:
     """The rights of AE titles and of bearer tokens."""
 
     def __init__(self, entries: Sequence[UpsPermission] = (), token: str = "") -> None:
-        """`token` is the one that may do everything over HTTP."""
+        """token: the one that may do everything over HTTP."""
         self._restricted = bool(entries)
         self._rights: Mapping[str, frozenset[Right]] = {
             one.ae_title.strip(): frozenset(one.may) for one in entries
@@ -37,7 +37,7 @@ class Permissions:
         return receiver == ae_title or self.allow(ae_title, Right.SUBSCRIBE_OTHERS)
 
     def rights_of(self, given: str) -> tuple[str, frozenset[Right]] | None:
-        """Return the AE title and the rights of a bearer token; None where nobody has it.
+        """Return the AE title and the rights of a bearer token; None if nobody has it.
 
         The AE title is empty for the token that may do everything.
         """

@@ -1,9 +1,9 @@
-"""Our drafts as workitems: each follows the state of its job, which is authoritative.
+"""Presents our drafts as workitems: each follows the state of its job, which is authoritative.
 
-A tick compares jobs that have changed with their workitems and updates these, in one transaction with the
-events. States that passed between two ticks do not matter: every intermediate state that the standard
-demands is reported. A job that goes on after its workitem has ended (a retry, a lost lease) gets a
-new workitem, because a final one never changes; it names the one that it replaces.
+A tick compares changed jobs with their workitems and updates these in one transaction with the events. States
+that passed between two ticks do not matter: every intermediate state that the standard requires is reported.
+A job that goes on after its workitem has ended (a retry, a lost lease) gets a new workitem, because a final
+one never changes; the new one names the one that it replaces.
 
 Source: PS3.4 CC.1.1 (states), PS3.3 C.30.4 (replaced procedure step).
 """
@@ -45,13 +45,13 @@ from agent.ris.ups.wording import (
 )
 
 _BATCH = 200
-# Jobs that changed this long (s) before the last look are read again: commits come out of order.
+# Jobs that changed up to this long (s) before the last tick are read again: commits come out of order.
 _OVERLAP_S = 60.0
 _FIRST_LOOK_H = 24
 
 
 class Projection:
-    """Updates workitems from their jobs. One runs in each manager; a second does no harm."""
+    """Updates workitems from their jobs. Each manager runs one; several do no harm."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Projection:
         ae_titles: Mapping[str, str] | None = None,
         in_shadow: Callable[[str], bool] = lambda calling_ae_title: False,
     ) -> None:
-        """`ae_titles` are those of the destinations, by their names.
+        """ae_titles: the destinations' AE titles by name.
 
-        in_shadow: whether a sender's studies are drafted in shadow mode: like old studies, they
-        get no workitem.
+        in_shadow: whether a sender's studies are drafted in shadow mode; like old studies, these get no
+        workitem.
         """
         self._database = database
         self._station = station
@@ -109,7 +109,7 @@ class Projection:
         return (row.state, row.content) != before
 
     def _begin(self, session: Session, job: Job, old: Workitem | None, now: datetime) -> Workitem:
-        """Enter a new workitem; one that is claimed and whose lease was lost ends first."""
+        """Enter a new workitem; first end a claimed one whose lease was lost."""
         if old is not None and not StepState(old.state).final:
             content = content_of(old)
             content.ProcedureStepProgressInformationSequence = [
@@ -135,7 +135,7 @@ class Projection:
         return row
 
     def _describe(self, session: Session, row: Workitem, job: Job, wanted: StepState, now: datetime) -> None:
-        """Write what the job's state means into the workitem, and report what has changed."""
+        """Update the workitem to the job's state, and report what has changed."""
         content = content_of(row)
         present = StepState(row.state)
         before = content_of(row)
@@ -181,7 +181,8 @@ class Projection:
 def _changed(since: datetime | None, now: datetime) -> Select[int]:
     """Select the drafts' jobs that may differ from their workitems.
 
-    At the first look these are all unfinished jobs, and what ended as lately as final workitems are kept.
+    In the first tick these are all unfinished jobs, and those that ended within the time that final workitems
+    are kept.
     """
     query = select(Job.id).where(Job.kind == "draft").order_by(Job.id)
     if since is None:

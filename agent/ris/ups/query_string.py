@@ -1,6 +1,6 @@
-"""The query of a search over HTTP as matching keys.
+"""Parses the query string of a search over HTTP into matching keys.
 
-Attributes are named by keyword or tag, those of a sequence's item with a dot between:
+Attributes are named by keyword or tag, with a dot before those of a sequence's item:
 `ScheduledWorkitemCodeSequence.CodeValue=110004`, `00404018.00080100=110004`.
 
 Source: PS3.18 8.3.4 (query parameters), 11.9.1.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-# What a search answers where it names no attribute (PS3.4 table CC.2.5-3, matching and return keys).
+# What a search returns if it names no attribute (PS3.4 table CC.2.5-3, matching and return keys).
 DEFAULT = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -44,7 +44,7 @@ class BadQuery(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """Matching keys (those without a value name what is answered), and the part of the answers."""
+    """Matching keys (those without a value are return keys), and the requested part of the results."""
 
     keys: Dataset
     limit: int
@@ -77,7 +77,7 @@ def read_query(parameters: Iterable[tuple[str, str]]) -> Search:
 
 
 def read_filter(text: str) -> Dataset | None:
-    """Read the filter of a subscription, `PatientID=1,ProcedureStepState=SCHEDULED`; None where it is empty.
+    """Read the filter of a subscription, `PatientID=1,ProcedureStepState=SCHEDULED`; None if it is empty.
 
     Raises:
         BadQuery: a name or a value cannot be read.

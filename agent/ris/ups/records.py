@@ -1,4 +1,4 @@
-"""Workitems between rows and datasets: attributes as DICOM JSON, and the values by which they are found.
+"""Converts workitems between rows and datasets: attributes as DICOM JSON, and the searchable values.
 
 Source: PS3.18 annex F (DICOM JSON), PS3.4 CC.2.5 (attributes of a workitem).
 """
@@ -21,7 +21,7 @@ from agent.ris.ups.terms import PUSH, Priority, StepState
 from dicom_sr.attributes import FOREIGN_ERRORS, items, text
 
 URGENCY = {Priority.HIGH: 0, Priority.MEDIUM: 50, Priority.LOW: 100}
-# Never disclosed: whoever knows it can act as the performer (PS3.4 CC.2.7).
+# Never disclosed: anyone who knows it can act as the performer (PS3.4 CC.2.7).
 _SECRET = "TransactionUID"
 
 
@@ -40,8 +40,7 @@ def as_json(dataset: Dataset) -> dict[str, Any]:
 def as_dataset(content: Any) -> Dataset:
     """Return DICOM JSON as a dataset.
 
-    Raises:
-        WorkitemInvalid: it is none.
+    Raises: WorkitemInvalid: it is not DICOM JSON.
     """
     try:
         return Dataset.from_json(content)
@@ -61,7 +60,7 @@ def dicom_time(moment: datetime) -> str:
 
 
 def locked(session: Session, uid: str) -> Workitem | None:
-    """Return a workitem, held until the transaction ends; None where there is none."""
+    """Return a workitem, locked until the transaction ends, or None."""
     return session.scalar(select(Workitem).where(Workitem.uid == uid).with_for_update())
 
 
@@ -74,7 +73,7 @@ def add(
     job_id: int | None = None,
     generation: int = 1,
 ) -> Workitem:
-    """Enter a new workitem in SCHEDULED; the dataset becomes its content."""
+    """Enter a new workitem as SCHEDULED, with the dataset as its content."""
     row = Workitem(
         uid=uid or generate_uid(prefix=None),
         job_id=job_id,
@@ -109,7 +108,7 @@ def content_of(row: Workitem) -> Dataset:
 
 
 def chosen(dataset: Dataset, tags: Iterable[int] | None) -> Dataset:
-    """Return the attributes that an N-GET asks for, all of them where it names none."""
+    """Return the attributes that an N-GET requests, or all if it names none."""
     wanted = set(tags or ())
     if not wanted:
         return dataset
@@ -121,7 +120,7 @@ def chosen(dataset: Dataset, tags: Iterable[int] | None) -> Dataset:
 
 
 def study_of(dataset: Dataset) -> str:
-    """Return the Study Instance UID that a workitem is about: of its input, else of its order."""
+    """Return the Study Instance UID of a workitem's input, else of its order."""
     for sequence in ("InputInformationSequence", "ReferencedRequestSequence"):
         for item in items(dataset, sequence):
             if uid := text(item, "StudyInstanceUID"):

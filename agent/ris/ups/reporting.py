@@ -1,7 +1,7 @@
 """Sends events to subscribers by N-EVENT-REPORT, each to its own address.
 
 The standard lets an SCP drop reports that it cannot deliver: each is tried a few times, then given up, and
-the subscriber finds the state by a query when it is back.
+the subscriber queries the state when it is back.
 
 Source: PS3.4 CC.2.4 (UPS Event SOP Class), PS3.7 10.1.1.
 """
@@ -28,7 +28,7 @@ from agent.ris.ups.terms import EVENT, PUSH
 _REPORTS = RetryPolicy(maximum_attempts=6, first_s=2.0, longest_s=60.0)
 _BATCH = 100
 _THREADS, _THREADS_FOR_FAILING = 8, 4
-# How long (s) a tick waits for the reports that it has begun.
+# How long (s) a tick waits for the reports that it has started to send.
 _PATIENCE_S = 1.0
 
 
@@ -39,14 +39,14 @@ class _Due:
 
 
 class EventReporter:
-    """Sends events to subscribers with an address, each in a thread of its own.
+    """Sends events to subscribers with an address, each in its own thread.
 
-    A subscriber that does not answer costs its time-out at every attempt. Those that failed last share a few
-    threads of their own, so that however many there are, nobody who answers waits for them.
+    A subscriber that does not answer costs its timeout at every attempt. Those whose last attempt failed
+    share a few separate threads, so that they never delay those that answer.
     """
 
     def __init__(self, database: Database, peers: Mapping[str, Peer]) -> None:
-        """`peers` are the subscribers' addresses by AE title."""
+        """peers: the subscribers' addresses by AE title."""
         self._database = database
         self._peers = peers
         self._log = get_logger("ups")
@@ -56,10 +56,10 @@ class EventReporter:
         self._under_way: dict[str, Future[int]] = {}
 
     def tick(self) -> int:
-        """Send what is due, each subscriber's events in order; return how many were told within a moment.
+        """Send what is due, each subscriber's events in order; return how many were delivered within a short
+        time.
 
-        Raises:
-            DatabaseUnavailable: the rest is sent at the next tick; an event may then be told twice.
+        Raises: DatabaseUnavailable: the rest is sent at the next tick; an event may then be sent twice.
         """
         told = self._collected()
         begun = []
@@ -86,7 +86,7 @@ class EventReporter:
         self._failing.shutdown(wait=False, cancel_futures=True)
 
     def _waiting(self) -> list[str]:
-        """The AE titles for which there are reports."""
+        """The AE titles that have reports to be sent."""
         with self._database.reading() as session:
             return sorted(session.scalars(select(UpsReport.ae_title).distinct()))
 
@@ -144,7 +144,9 @@ class EventReporter:
 
 
 def _report(association: Association, event: UpsEvent) -> bool:
-    """Send one report; whether the subscriber took it, or has an answer that sending again cannot change."""
+    """Send one report; return whether it is settled: taken, or refused in a way that a retry cannot
+    change.
+    """
     information = as_dataset(event.content)
     try:
         status, _ = association.send_n_event_report(

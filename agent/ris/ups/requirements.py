@@ -1,4 +1,5 @@
-"""Which attributes a workitem must have when it is created and when it ends; what is missing is named.
+"""Checks the attributes that a workitem must have when it is created and when it ends, and names what is
+missing.
 
 Source: PS3.4 table CC.2.5-3 (N-CREATE, N-SET and final state requirements).
 """
@@ -45,7 +46,7 @@ CREATED_PRESENT = (
     "ProcedureStepProgressInformationSequence",
     "UnifiedProcedureStepPerformedProcedureSequence",
 )
-# Of the attributes that an item must have, those without which a workitem cannot be understood.
+# The required attributes of an item without which a workitem cannot be understood.
 _INDISPENSABLE = ("TypeOfInstances", "StudyInstanceUID", "CodeMeaning")
 _COMPLETED_WITH_VALUE = (
     "PerformedStationNameCodeSequence",
@@ -77,7 +78,7 @@ NOT_SETTABLE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortcoming:
-    """What is wrong with a set of attributes: the status to answer, and each attribute by its keyword."""
+    """What is wrong with a set of attributes: the status of the answer, and the keyword of each attribute."""
 
     status: UpsStatus
     keywords: tuple[str, ...]
@@ -104,10 +105,10 @@ class Shortcoming:
 
 
 def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcoming | None:
-    """Return why a workitem cannot be created with these attributes; None where it can.
+    """Return why a workitem cannot be created with these attributes, or None.
 
-    strict: attributes of type 2 must be present, and those of types 1 and 1C in the items of sequences;
-    otherwise an absent one counts as empty, except what an item cannot be understood without.
+    strict: require attributes of type 2, and those of types 1 and 1C in the items of sequences; otherwise an
+    absent one counts as empty, unless an item cannot be understood without it.
     """
     if wrong := misread(dataset):
         return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=wrong)
@@ -135,7 +136,7 @@ def creation_shortcoming(dataset: Dataset, *, strict: bool = True) -> Shortcomin
 
 
 def update_shortcoming(dataset: Dataset) -> Shortcoming | None:
-    """Return why an N-SET with these attributes cannot be made; None where it can."""
+    """Return why an N-SET with these attributes cannot be made, or None."""
     if wrong := misread(dataset):
         return Shortcoming(status=UpsStatus.INVALID_VALUE, keywords=wrong)
     forbidden = sorted(element.keyword for element in dataset if element.keyword in NOT_SETTABLE)
@@ -146,7 +147,7 @@ def update_shortcoming(dataset: Dataset) -> Shortcoming | None:
 
 
 def final_shortcoming(dataset: Dataset, requested: StepState) -> Shortcoming | None:
-    """Return which attributes a workitem lacks that its final state demands; None where it lacks none."""
+    """Return the attributes that the final state requires and the workitem lacks, or None."""
     if requested is StepState.COMPLETED:
         missing = list(
             _absent_in(dataset, "UnifiedProcedureStepPerformedProcedureSequence", _COMPLETED_WITH_VALUE)

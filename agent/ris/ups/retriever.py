@@ -16,7 +16,7 @@ _BUDGET_S = 300.0
 
 
 class ArchiveRetriever:
-    """Asks the archive of the settings."""
+    """Retrieves from the archive in the settings."""
 
     def __init__(
         self, settings: Settings, incoming: Incoming, monotonic: Callable[[], float] = time.monotonic
@@ -29,11 +29,11 @@ class ArchiveRetriever:
 
     @property
     def available(self) -> bool:
-        """Whether there is an archive that can be asked."""
+        """Whether there is an archive to retrieve from."""
         return self._archive is not None
 
     def fetch(self, study_instance_uid: str) -> None:
-        """Retrieve every series of a study; asking again within a minute does nothing."""
+        """Retrieve every series of a study; a second request within a minute does nothing."""
         now = self._monotonic()
         asked = self._asked.get(study_instance_uid)
         if self._archive is None or (asked is not None and now - asked < _AGAIN_AFTER_S):

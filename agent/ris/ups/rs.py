@@ -1,7 +1,7 @@
 """The manager over HTTP: UPS-RS, with events over a WebSocket.
 
-Payloads are DICOM JSON (PS3.18 annex F); XML is answered 415. What a caller may do is decided by its bearer
-token; without any in the settings only this machine may ask.
+Payloads are DICOM JSON (PS3.18 annex F); XML is answered 415. A caller's bearer token decides what it may do;
+if the settings have none, only this machine is admitted.
 
 Source: PS3.18 section 11 (worklist service), 8.10 (notifications).
 """
@@ -179,13 +179,13 @@ class _Service:
         return _answer(await run_in_threadpool(self._manager.suspend, uid, receiver))
 
     def _receiver(self, request: Request) -> str:
-        """Return the AE title that a subscription is for, if the caller may subscribe for it."""
+        """Return the AE title to subscribe, if the caller may subscribe it."""
         _need(request, Right.SUBSCRIBE)
         receiver = _ae_title(request.path_params["receiver"])
         if request.state.ae_title not in ("", receiver):
             _need(request, Right.SUBSCRIBE_OTHERS)
         if not receiver:
-            raise BadRequest(400, "name the AE title that is to hear the events")
+            raise BadRequest(400, "name the AE title that is to receive the events")
         return receiver
 
 
@@ -202,7 +202,7 @@ def _ae_title(given: str) -> str:
 
 
 def _only_name(request: Request) -> str:
-    """A UID that stands alone after the question mark, as the standard writes it: `/workitems?1.2.3`."""
+    """The UID after the question mark, in the form of the standard: `/workitems?1.2.3`."""
     names = [name for name, value in request.query_params.multi_items() if not value]
     return names[0] if len(names) == 1 and names[0].replace(".", "").isdigit() else ""
 
@@ -246,7 +246,7 @@ async def _body_of(request: Request) -> bytes:
 def _answer(
     reply: Reply, *, code: int = 200, headers: dict[str, str] | None = None, transaction_given: bool = True
 ) -> Response:
-    """Return the HTTP response for an answer of the manager; `code` is that of a success."""
+    """Return the HTTP response for an answer of the manager; `code` is the status of a success."""
     status, warning = http_answer(reply.status, transaction_given=transaction_given)
     if not reply.status.failed:
         status = code

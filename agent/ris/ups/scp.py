@@ -1,7 +1,7 @@
 """The manager over DIMSE: Push, Pull, Watch and Query as SCP, on a port of its own.
 
 A request names the UPS Push class whatever class the context was negotiated for (PS3.4 CC.3.1), so that one
-set of handlers serves all contexts. Admission, limits and deadlines are those of the listener.
+set of handlers serves all contexts. Admission, limits and deadlines are the listener's.
 
 Source: PS3.4 annex CC, PS3.7 section 10.
 """
@@ -58,11 +58,11 @@ class UpsScp(BoundedScp):
         on_event: Callable[[str, int], None] = lambda _uid, _kind: None,
         note: Callable[[Event], None] = lambda _event: None,
     ) -> None:
-        """`settings` are the listener's with the worklist's port and AE title.
+        """settings: the listener's, with the worklist's port and AE title.
 
         permissions: what each calling AE title may do.
-        on_event: hears the UID and the type of each event that another manager reports to us.
-        note: takes audit events; it must not wait.
+        on_event: called with the UID and the type of each event that another manager reports to us. note:
+        called with audit events; it must not block.
         """
         kind = ScpKind(name="ups", port_setting="ups.port", largest_message=_LARGEST_MESSAGE)
         super().__init__(settings, kind, note=note)
@@ -164,7 +164,7 @@ class UpsScp(BoundedScp):
             association.messages.served()
 
     def _on_report(self, event: evt.Event) -> tuple[int, None]:
-        """Hear an event of another manager's worklist, to which we have subscribed."""
+        """Handle an event of another manager's worklist, to which we have subscribed."""
         association = cast(BoundedAssociation, event.assoc)
         request: Any = event.request
         association.messages.served()
@@ -179,7 +179,7 @@ class UpsScp(BoundedScp):
     def _answer(
         self, event: evt.Event, right: Right, named_class: object, act: Callable[[], Reply]
     ) -> tuple[Dataset, Dataset | None]:
-        """Turn what a request leads to into its response; this is the outermost loop of a request."""
+        """Turn the outcome of a request into its response; exceptions of a request end here."""
         association = cast(BoundedAssociation, event.assoc)
         try:
             if association.messages.dropped:
@@ -216,7 +216,9 @@ def status_of(reply: Reply) -> Dataset:
 
 
 def filter_keys(information: Dataset) -> Dataset:
-    """Return the matching keys of a filtered subscription: all that is not part of the request itself."""
+    """Return the matching keys of a filtered subscription: everything that is not part of the request
+    itself.
+    """
     keys = Dataset()
     for tag in list(information.keys()):
         element = information.get_item(tag)

@@ -1,4 +1,4 @@
-"""Another system's worklist, asked over DIMSE.
+"""Queries another system's worklist over DIMSE.
 
 Source: PS3.4 annex CC (UPS Pull and Watch as SCU), IHE RAD AIW-I (RAD-80 to RAD-83).
 """
@@ -38,8 +38,7 @@ class RemoteManager:
     def ready(self) -> list[Dataset]:
         """Return the workitems that are scheduled and whose input is ready.
 
-        Raises:
-            ArchiveUnavailable: there is no whole answer.
+        Raises: ArchiveUnavailable: there is no complete answer.
         """
         keys = Dataset()
         keys.ProcedureStepState, keys.InputReadinessState = StepState.SCHEDULED.value, Readiness.READY.value
@@ -56,7 +55,7 @@ class RemoteManager:
         return found
 
     def get(self, uid: str) -> Dataset | None:
-        """Return a workitem's attributes; None where the manager gives none."""
+        """Return a workitem's attributes, or None if the manager returns none."""
         status, item = self._asked(lambda: self._association.send_n_get([], PUSH, uid, meta_uid=PULL))
         return item if status.get("Status") == 0x0000 else None
 
@@ -83,17 +82,17 @@ class RemoteManager:
         return _code(status)
 
     def request_cancel(self, uid: str, information: Dataset) -> int:
-        """Ask for a workitem to be canceled; return the status."""
+        """Request the cancellation of a workitem; return the status."""
         return self._act(information, ActionType.REQUEST_CANCEL, uid, WATCH)
 
     def subscribe(self, ae_title: str) -> int:
-        """Have the events of all workitems reported to an AE title of ours; return the status."""
+        """Subscribe one of our AE titles to the events of all workitems; return the status."""
         information = Dataset()
         information.ReceivingAE, information.DeletionLock = ae_title, "FALSE"
         return self._act(information, ActionType.SUBSCRIBE, str(GLOBAL_SUBSCRIPTION), WATCH)
 
     def _act(self, information: Dataset, action: ActionType, uid: str, context: str) -> int:
-        # A dataset without an element would announce one that never comes.
+        # An empty dataset would be announced but never sent.
         given = information if len(information) else None
         status, _ = self._asked(
             lambda: self._association.send_n_action(given, int(action), PUSH, uid, meta_uid=context)

@@ -1,4 +1,4 @@
-"""Finding workitems: the index of values tells which may match, and these are matched as they are stored.
+"""Finds workitems: the index of values selects those that may match, and these are matched as stored.
 
 Source: PS3.4 CC.2.8 (UPS Query), PS3.18 section 11.9 (search).
 """
@@ -20,7 +20,7 @@ from agent.ris.ups.matching import MatchingKey, keys_of, matches, selected, sele
 from agent.ris.ups.records import URGENCY
 from agent.ris.ups.terms import StepState
 
-# Without a limit: the first answers come from a small batch, whoever reads on gets larger ones.
+# Without a limit the first answers come from a small batch, and later ones from larger batches.
 _FIRST, _MOST = 8, 128
 _STATE, _PRIORITY = "00741000", "00741200"
 _STATES = frozenset(state.value for state in StepState)
@@ -29,9 +29,9 @@ _RANKS = {name.value: rank for name, rank in URGENCY.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which part of the answers: the first `offset` are passed over, then at most `limit` are given.
+    """The requested part of the results: the first `offset` are skipped, then at most `limit` are returned.
 
-    whole: with all attributes, not only those that the keys name.
+    whole: return all attributes, not only those that the keys name.
     """
 
     limit: int | None = None
@@ -40,7 +40,7 @@ class PageRequest:
 
 
 def find(database: Database, identifier: Dataset, page: PageRequest) -> Iterator[dict[str, Any]]:
-    """Yield the workitems that match, in DICOM JSON, urgent ones first, with what is asked for.
+    """Yield the matching workitems in DICOM JSON, urgent ones first, with the requested attributes.
 
     Each batch is read in a transaction of its own, so that a slow reader holds nothing open. A workitem
     whose priority changes meanwhile may be missed or come twice, as the standard allows.
@@ -49,7 +49,7 @@ def find(database: Database, identifier: Dataset, page: PageRequest) -> Iterator
     matching = selective(keys)
     columns, others = _of_columns(matching)
     index = index_keys(others)
-    # What matches without another look can be passed over by the database.
+    # If the conditions are exact, the database itself can skip rows.
     passed = page.offset if index.exact else 0
     to_pass, left = page.offset - passed, page.limit
     first = _FIRST if left is None else max(1, min(_MOST, left + to_pass))
@@ -68,7 +68,7 @@ def find(database: Database, identifier: Dataset, page: PageRequest) -> Iterator
 def _of_columns(
     matching: Sequence[MatchingKey],
 ) -> tuple[list[ColumnElement[bool]], list[MatchingKey]]:
-    """The conditions on state and priority, which have columns, and the keys that are left."""
+    """The conditions on state and priority, which have columns, and the remaining keys."""
     conditions: list[ColumnElement[bool]] = []
     others = []
     for key in matching:

@@ -1,7 +1,7 @@
-"""Who watches which workitem.
+"""Subscriptions: which AE titles watch which workitems.
 
-A subscription is to one workitem, or by a well-known UID to all of them, now and later, with or without a
-filter. One that is suspended goes on for the workitems that there are, and takes no new ones.
+A subscription is to one workitem, or by a well-known UID to all present and future ones, with or without a
+filter. A suspended one continues for the existing workitems and takes no new ones.
 
 Source: PS3.4 CC.2.3 (subscribe, unsubscribe, suspend global subscription).
 """
@@ -22,7 +22,7 @@ from agent.ris.ups.terms import FILTERED_SUBSCRIPTION, GLOBAL_SUBSCRIPTION
 GLOBAL = frozenset({str(GLOBAL_SUBSCRIPTION), str(FILTERED_SUBSCRIPTION)})
 # Each event names its receivers, and every subscription is matched against it.
 MOST_SUBSCRIBERS = 500
-MOST_SUBSCRIPTIONS = 10_000  # of one AE title
+MOST_SUBSCRIPTIONS = 10_000  # for one AE title
 
 
 def subscribe(
@@ -34,7 +34,7 @@ def subscribe(
     deletion_lock: bool = False,
     keys: Dataset | None = None,
 ) -> None:
-    """Let an AE title watch a workitem, or all of them; a repeated request replaces lock and filter."""
+    """Subscribe an AE title to a workitem, or to all of them; a repeated request replaces lock and filter."""
     row = _row(session, ae_title, uid)
     if row is None:
         row = Subscription(ae_title=ae_title, uid=uid, created_at=now)
@@ -45,7 +45,9 @@ def subscribe(
 
 
 def has_room(session: Session, ae_title: str) -> bool:
-    """Whether an AE title may subscribe once more: neither it nor all of them together have too many."""
+    """Whether an AE title may subscribe once more: neither it nor all together have too many
+    subscriptions.
+    """
     own = select(func.count()).select_from(Subscription).where(Subscription.ae_title == ae_title)
     count = session.scalar(own) or 0
     if count:
@@ -68,7 +70,7 @@ def unsubscribe(session: Session, ae_title: str, uid: str, *, now: datetime) -> 
 
 
 def suspend(session: Session, ae_title: str, uid: str) -> bool:
-    """Let a global subscription take no new workitems; False where there is none."""
+    """Suspend a global subscription; False if there is none."""
     row = _row(session, ae_title, uid)
     if row is None:
         return False
@@ -79,7 +81,7 @@ def suspend(session: Session, ae_title: str, uid: str) -> bool:
 
 
 def receivers(session: Session, workitem: Workitem) -> list[str]:
-    """Return the AE titles that are to hear of a workitem's events."""
+    """Return the AE titles that receive a workitem's events."""
     rows = session.scalars(select(Subscription).where(Subscription.uid.in_([workitem.uid, *GLOBAL]))).all()
     single = {row.ae_title: row.wanted for row in rows if row.uid == workitem.uid}
     found = {ae_title for ae_title, wanted in single.items() if wanted}
@@ -95,7 +97,7 @@ def receivers(session: Session, workitem: Workitem) -> list[str]:
 
 
 def is_locked(session: Session, workitem: Workitem) -> bool:
-    """Whether somebody who watches a workitem does not want it deleted yet."""
+    """Whether a subscriber holds a deletion lock on a workitem."""
     watching = receivers(session, workitem)
     locks = select(Subscription.ae_title).where(
         Subscription.uid.in_([workitem.uid, *GLOBAL]),

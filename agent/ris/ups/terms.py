@@ -119,7 +119,7 @@ class UpsStatus(IntEnum):
         return self is not UpsStatus.SUCCESS and not 0xB000 <= self <= 0xBFFF
 
 
-# What a status says in UPS-RS: the HTTP status, and the fixed text of the Warning header where there is one.
+# Each status in UPS-RS: the HTTP status, and the fixed text of the Warning header if there is one.
 # Source: PS3.18 sections 11.4.3 to 11.9.3.
 _INCONSISTENT = "The submitted request is inconsistent with the state of the UPS Instance."
 _WRONG_TRANSACTION = "The Transaction UID is incorrect."

@@ -1,4 +1,4 @@
-"""What a request to change a workitem's state leads to. Pure: the state table of the standard as code.
+"""The result of a request to change a workitem's state: the standard's state table as code. Pure.
 
 Source: PS3.4 table CC.1.1-2 (state transitions), CC.2.1.3 (change state), CC.2.2.3 (request cancel).
 """
@@ -12,11 +12,13 @@ from agent.ris.ups.terms import StepState, UpsStatus, is_uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The answer to a request, and the states that the workitem passes, in order; empty where it stays."""
+    """The answer to a request, and the states that the workitem passes through, in order; empty if it is
+    unchanged.
+    """
 
     status: UpsStatus
     steps: tuple[StepState, ...] = ()
-    # The performer is to be told that somebody wants the workitem canceled.
+    # The performer must be told that the cancellation of the workitem was requested.
     asks_performer: bool = False
 
 
@@ -28,13 +30,13 @@ def change_state(
     claimed_with: str | None,
     requirements_met: bool = True,
 ) -> Change:
-    """Return what N-ACTION 1 (Change UPS State) leads to.
+    """Return the result of N-ACTION 1 (Change UPS State).
 
     Args:
-        present: the workitem's state; None where there is no such workitem.
-        transaction_uid: what the request carries; empty where it carries none.
+        present: the workitem's state; None if there is no such workitem. transaction_uid: the one in the
+        request; empty if there is none.
         claimed_with: the Transaction UID of the claim; None while SCHEDULED, or canceled before any claim.
-        requirements_met: whether the attributes that the requested final state demands are there.
+        requirements_met: whether the attributes that the requested final state requires are present.
     """
     if present is None:
         return Change(status=UpsStatus.NO_SUCH_WORKITEM)
@@ -71,10 +73,10 @@ def _finish(present: StepState, requested: StepState, requirements_met: bool) ->
 
 
 def request_cancel(present: StepState | None) -> Change:
-    """Return what N-ACTION 2 (Request UPS Cancel) leads to.
+    """Return the result of N-ACTION 2 (Request UPS Cancel).
 
-    A SCHEDULED workitem passes IN PROGRESS on its way to CANCELED, and both steps are reported: there is no
-    direct transition. A claimed one is only its performer's to cancel.
+    A SCHEDULED workitem passes through IN PROGRESS on its way to CANCELED, and both steps are reported: there
+    is no direct transition. Only its performer can cancel a claimed one.
     """
     if present is None:
         return Change(status=UpsStatus.NO_SUCH_WORKITEM)

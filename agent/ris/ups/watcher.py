@@ -1,6 +1,7 @@
-"""A reading station's view of a worklist: subscribe, open the channel, search; after a break search again.
+"""A reading station's view of a worklist: subscribes, opens the channel, searches; searches again after a
+break.
 
-It uses what any other system uses, UPS-RS and its WebSocket, so that it also runs on another machine.
+It uses only UPS-RS and its WebSocket, like any other system, so it also runs on another machine.
 
 Source: PS3.18 section 11, IHE RAD AIW-I (watcher).
 """
@@ -20,18 +21,18 @@ from websockets.sync.client import connect
 from agent.foundation.errors import ArchiveUnavailable
 from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION, StepState
 
-# What is shown, in this order.
+# The states that are shown, in this order.
 SHOWN = (StepState.IN_PROGRESS, StepState.SCHEDULED, StepState.COMPLETED, StepState.CANCELED)
 _TIMEOUT_S = 10.0
 _AGAIN_AFTER_S = 2.0
-# A burst of events is one search.
+# A burst of events leads to one search.
 _BURST_S = 0.2
 _LOST = (httpx2.HTTPError, OSError, WebSocketException, TimeoutError, ArchiveUnavailable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistLine:
-    """One workitem as a reading station shows it; `percent` is empty where no progress was reported."""
+    """One workitem as a reading station shows it; `percent` is empty if no progress was reported."""
 
     uid: str
     state: str
@@ -43,7 +44,7 @@ class WorklistLine:
 
 
 class Watcher:
-    """Watches the worklist at an address."""
+    """Watches the worklist at a URL."""
 
     def __init__(
         self,
@@ -66,9 +67,10 @@ class Watcher:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def watch(self, show: Callable[[Sequence[WorklistLine] | None], None], stop: threading.Event) -> None:
-        """Show the worklist, and show it again whenever something has happened, until asked to stop.
+        """Show the worklist, and again after every change, until asked to stop.
 
-        show: takes the lines, urgent ones first within a state; None while the worklist cannot be reached.
+        show: called with the lines, urgent ones first within a state, or None while the worklist cannot be
+        reached.
         """
         while not stop.is_set():
             try:

@@ -1,4 +1,5 @@
-"""What our workitems say: a study's draft as a Unified Procedure Step, its performance, its cancellation.
+"""The content of our workitems: a study's draft as a Unified Procedure Step, its performance, its
+cancellation.
 
 Source: PS3.3 C.30 (UPS modules), PS3.16 CID 9231 (workitem definitions), CID 9300 (discontinuation reasons).
 """
@@ -21,7 +22,7 @@ LABEL = "AI pre-draft of a chest X-ray report (unverified)"
 WORKLIST = "AI pre-drafts"
 WORKITEM = codes.DCM.ComputerAidedDiagnosis
 UNSPECIFIED = codes.DCM.DiscontinuedForUnspecifiedReason
-# Why a job stopped, by its code, as a reason of the standard.
+# The standard's reasons for a stopped job, by the job's code.
 _REASONS = {
     "not-eligible": codes.DCM.ObjectTypesNotSupported,
     "image-unreadable": codes.DCM.ObjectsIncorrectlyFormatted,
@@ -46,7 +47,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkitemSubject:
-    """Whose study it is, and which images of it there are; texts as they stand in the images."""
+    """The patient and images of a study; texts as in the images."""
 
     study_instance_uid: str
     patient_name: str
@@ -60,7 +61,7 @@ class WorkitemSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """One SOP Instance, and the AE title that has it."""
+    """One SOP Instance, and the AE title that holds it."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -120,7 +121,9 @@ def draft_workitem(
 
 
 def references(images: Sequence[Reference], study_instance_uid: str) -> list[Dataset]:
-    """Return instances as items of an Input or Output Information Sequence, one a series and source."""
+    """Return instances as items of an Input or Output Information Sequence, one for each series and
+    source.
+    """
     by_source: dict[tuple[str, str], Dataset] = {}
     for image in images:
         key = image.series_instance_uid, image.retrieve_ae_title
@@ -181,7 +184,7 @@ def cancellation(
 ) -> Dataset:
     """Return the item of the Progress Information Sequence that says when and why a workitem was canceled.
 
-    information: what the request to cancel says of it; `code` and `reason` are those of a job that stopped.
+    information: the dataset of the request to cancel; `code` and `reason` are those of a stopped job.
     """
     said = items(content, "ProcedureStepProgressInformationSequence")
     item = said[0] if said else Dataset()
