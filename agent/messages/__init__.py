@@ -1,1 +1,1 @@
-"""A study's result as a message: its values and status, and the formats HL7 v2 and FHIR R4."""
+"""A study's result as a message: its content and status, and the formats HL7 v2 and FHIR R4."""

@@ -1,4 +1,4 @@
-"""What a message says of one revision of a study."""
+"""The content of a message about one revision of a study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from model.findings.types import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """Who assigned an identifier (HL7 HD): a local name, or a universal identifier of a type such as ISO."""
+    """The assigner of an identifier (HL7 HD): a local name, or a universal identifier of a type such as
+    ISO.
+    """
 
     namespace: str = ""
     universal_id: str = ""
@@ -20,7 +22,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The patient, as the documents of the same draft name him; a name has the form of a DICOM PN."""
+    """The patient, as in the documents of the same draft; a name has the form of a DICOM PN."""
 
     patient_id: str
     authority: Authority
@@ -59,12 +61,11 @@ class DocumentName:
 class Result:
     """One revision of a study's result.
 
-    uid: the message's own; it is derived, so that a message that is built again is the same.
-    earlier: the message that this receiver was sent last of the study, as it was; empty where there is none.
-    created: when the documents were written, aware. priority: smaller is more urgent (0 STAT, 50 routine).
-    notices: what the reader must know of the draft. reason: why it is withdrawn.
-    verifier: the radiologist (DICOM PN), where one has verified it. pdf: the report as a PDF, for a receiver
-    that wants it.
+    uid: the message's own, derived so that a rebuilt message has the same. earlier: the last message that
+    this receiver was sent about the study, unchanged; empty if there is none. created: when the documents
+    were written, aware. priority: smaller is more urgent (0 STAT, 50 routine). notices: what the reader must
+    know about the draft. reason: why it is withdrawn. verifier: the radiologist (DICOM PN), if one has
+    verified it. pdf: the report as a PDF, for a receiver that wants it.
     """
 
     uid: str

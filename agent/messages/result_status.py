@@ -1,8 +1,8 @@
-"""The status that a result has at a receiver of messages, and which one a study's next message has. Pure.
+"""The status of a result at a receiver of messages, and the status of a study's next message. Pure.
 
-A receiver keeps one result of a study and replaces it by each later message. What a radiologist has verified
-must therefore never be followed by a message of the software: neither by a new draft nor by the notice that
-there is none.
+A receiver keeps one result for a study and replaces it with each later message. A result that a radiologist
+has verified must therefore never be followed by a message from the software: neither by a new draft nor by
+the notice that there is none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 class ResultStatus(StrEnum):
     """The status of a result, as a message states it."""
 
-    # Written by software, read by nobody: HL7 table 0123 `R`, FHIR `preliminary`.
+    # Written by software and not yet read: HL7 table 0123 `R`, FHIR `preliminary`.
     UNVERIFIED = "unverified"
     FINAL = "final"
     CORRECTED = "corrected"
@@ -26,10 +26,10 @@ _VERIFIED = (ResultStatus.FINAL, ResultStatus.CORRECTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentResult:
-    """The last message of a study that a receiver was sent.
+    """The last message about a study that a receiver was sent.
 
-    draft_id: the draft or verdict that the message was of. on_basis: that is the one before the new one.
-    was_final: the receiver has had a verified result at some time.
+    draft_id: the draft or verdict that the message reported. on_basis: that is the one before the new one.
+    was_final: the receiver has been sent a verified result at some time.
     """
 
     status: ResultStatus
@@ -39,9 +39,9 @@ class SentResult:
 
 
 def next_status(outcome: str, sent: SentResult | None) -> ResultStatus | None:
-    """Return the status of the message for a draft of this outcome; None when no message may be sent.
+    """Return the status of the message for a draft with this outcome; None if no message may be sent.
 
-    outcome: `drafts.outcome`. A rejection, or the notice that there is no draft, only takes back what the
+    outcome: `drafts.outcome`. A rejection, or the notice that there is no draft, only withdraws what the
     receiver has been sent.
     """
     stands = sent.status if sent is not None else None

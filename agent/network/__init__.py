@@ -1,1 +1,1 @@
-"""Associations and HTTP that we open: storage, query, commitment, STOW-RS, MLLP, FHIR; statuses and TLS."""
+"""Outgoing connections: storage, query, commitment, STOW-RS, MLLP, FHIR; statuses and TLS."""

@@ -1,8 +1,8 @@
 """The configured archive, queried by DIMSE (C-FIND, C-MOVE, C-GET) or DICOMweb (QIDO-RS, WADO-RS).
 
 Its answers are reduced to plain values and not trusted, and every wait ends at the caller's deadline. Objects
-retrieved by C-MOVE arrive at the listener over an association of their own; objects retrieved by C-GET or
-WADO-RS are passed to the caller file by file.
+retrieved by C-MOVE arrive at the listener over a separate association; objects retrieved by C-GET or WADO-RS
+are passed to the caller file by file.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class ArchiveConnection(Protocol):
         """Return the studies of a patient whose Study Date is in a range (DA values, both included)."""
 
     def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
-        """Return the studies of a range of dates and times, with a modality; at most about `most`."""
+        """Return the studies with a modality in a range of dates and times; at most about `most`."""
 
     def study(self, study_instance_uid: str) -> FoundStudy | None:
-        """Return the archive's description of one study, None if it does not have it."""
+        """Return the archive's description of one study, or None if it does not have it."""
 
     def series(self, study_instance_uid: str) -> list[FoundSeries]:
         """Return the series of a study."""
@@ -39,7 +39,7 @@ class ArchiveConnection(Protocol):
         """Return the instances of a series."""
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Retrieve a series to the place that this connection's `Incoming` names."""
+        """Retrieve a series to the destination in this connection's `Incoming`."""
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def connect_archive(
 
 
 def archive_trouble(settings: ArchiveSettings, budget_s: float) -> str | None:
-    """Return why an archive does not answer a query (for a study that does not exist); None if it does."""
+    """Query for a study that does not exist; return why the archive does not answer, or None if it does."""
     try:
         with connect_archive(settings, budget_s) as archive:
             archive.study("2.25.0")

@@ -1,4 +1,4 @@
-"""Our side of N-EVENT-REPORT, by which a PACS answers a request for storage commitment.
+"""Our side of N-EVENT-REPORT, with which a PACS answers a request for storage commitment.
 
 Source: PS3.4 J.3.3 (operations), PS3.7 10.1.1 and annex C (statuses).
 """
@@ -25,12 +25,12 @@ class ReportStatus(IntEnum):
     NO_SUCH_ARGUMENT = 0x0114  # no transaction UID
     INVALID_ARGUMENT = 0x0115  # not our transaction, not this peer's, or unreadable
     NOT_AUTHORIZED = 0x0124  # the association was not accepted
-    UNRECOGNIZED = 0x0211  # a request for commitment: we are no storage commitment SCP
+    UNRECOGNIZED = 0x0211  # a request for commitment: we are not a storage commitment SCP
     RESOURCE_LIMITATION = 0x0213  # too long, or the database is down: report again later
 
 
 class ReportTaker(Protocol):
-    """Takes the commitment reports that the listener receives."""
+    """Handles the commitment reports that the listener receives."""
 
     def destinations_of(self, ae_title: str) -> frozenset[str]:
         """Return the names of the destinations that use this AE title."""
@@ -38,7 +38,7 @@ class ReportTaker(Protocol):
     def take(
         self, event: evt.Event, peer: frozenset[str], *, ae_title: str, address: str
     ) -> tuple[ReportStatus, str | None]:
-        """Take a report from the peer behind the destinations `peer`.
+        """Handle a report from the peer behind the destinations `peer`.
 
         Returns the status to answer, and the transaction's UID where the report was taken.
         """

@@ -41,7 +41,7 @@ def ask(
 ) -> None:
     """Send a request (N-ACTION), then wait up to `wait_s` for its report on the same association.
 
-    on_report: takes an N-EVENT-REPORT; returns the status to answer, and the transaction UID that it was of.
+    on_report: handles an N-EVENT-REPORT; returns the status to answer, and the transaction UID of the report.
 
     Raises:
         CommitmentUnsupported: the peer offers no storage commitment.
@@ -60,7 +60,7 @@ def ask(
 
 
 class _Messages(queue.Queue[Any]):
-    """Serves a report as soon as it arrives, even before the answer to the request. pynetdicom would take it
+    """Handles a report as soon as it arrives, even before the answer to the request. pynetdicom would take it
     for the answer, and abort.
     """
 
@@ -69,7 +69,7 @@ class _Messages(queue.Queue[Any]):
         self._association = association
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Serve a report in the thread that read it; queue any other message."""
+        """Handle a report in the thread that read it; queue any other message."""
         context_id, message = item
         if isinstance(message, N_EVENT_REPORT) and message.is_valid_request:
             self._association._serve_request(message, context_id)
@@ -78,7 +78,7 @@ class _Messages(queue.Queue[Any]):
 
 
 class _Exchange:
-    """Handles the association of a request after the request was sent."""
+    """Handles the association after the request was sent."""
 
     def __init__(
         self, transaction_uid: str, on_report: Callable[[evt.Event], tuple[int, str | None]]
@@ -143,7 +143,7 @@ def _reference(item: CommitmentItem) -> Dataset:
 
 
 def look_up(peer: Peer, items: Iterable[CommitmentItem]) -> frozenset[str]:
-    """Return the SOP Instance UIDs of those documents that the peer says it holds (C-FIND at image level).
+    """Return the SOP Instance UIDs of the documents that the peer says it holds (C-FIND at image level).
 
     Raises:
         CommitmentUnsupported: the peer offers no query.
@@ -174,7 +174,7 @@ def _holds(association: Association, item: CommitmentItem) -> bool:
                 raise ConnectionLost("the destination did not answer the query in time")
             code = int(status.Status)
             if code in _PENDING:
-                # Some archives return more than was asked for.
+                # Some archives return more than was requested.
                 found = found or (
                     identifier is not None and text(identifier, "SOPInstanceUID") == item.sop_instance_uid
                 )

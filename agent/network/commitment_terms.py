@@ -10,7 +10,7 @@ from agent.foundation.failure import Failure, RetryPolicy
 
 
 class CommitmentResult(StrEnum):
-    """A destination's answer on one document that it has stored."""
+    """A destination's answer about one document that it has stored."""
 
     COMMITTED = "committed"  # it takes responsibility
     LOST = "lost"  # it does not have it: send it again
@@ -39,7 +39,7 @@ class CommitmentRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentItem:
-    """A stored document; `transaction_uid` is that of its latest request, None before the first."""
+    """A stored document; `transaction_uid` is its latest request's, None before the first."""
 
     delivery_id: int
     transaction_uid: str | None
@@ -52,7 +52,7 @@ class CommitmentItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentRequest:
-    """One request for commitment, on record and ready to be sent."""
+    """One request for commitment, stored and ready to be sent."""
 
     transaction_uid: str
     items: Sequence[CommitmentItem]

@@ -1,4 +1,4 @@
-"""What the listener offers: SOP classes and transfer syntaxes, listed one by one.
+"""The SOP classes and transfer syntaxes that the listener offers, listed one by one.
 
 The unrestricted storage service of pynetdicom stays off. No Structured Report class is offered, so our own
 drafts, sent back by an archive's auto-routing, find no context (loop guard). The AE title for earlier studies
@@ -43,7 +43,7 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
 
 
 def image_classes(accept_secondary_capture: bool) -> tuple[str, ...]:
-    """Return the SOP classes of images that are accepted."""
+    """Return the accepted SOP classes of images."""
     return (*IMAGE_CLASSES, SECONDARY_CAPTURE) if accept_secondary_capture else IMAGE_CLASSES
 
 

@@ -1,7 +1,6 @@
 """An archive accessed by DICOMweb: queries by QIDO-RS, retrieval by WADO-RS.
 
-Every wait ends at the deadline that the caller gives, and no answer may be longer than a limit, whatever the
-server does.
+Whatever the server does, every wait ends at the caller's deadline, and the length of an answer is limited.
 
 Source: PS3.18 10.4 (Retrieve transaction), 10.6 (Search transaction), PS3.18 F.2 (DICOM JSON model).
 """
@@ -63,7 +62,7 @@ class DicomwebArchive:
     ) -> list[FoundStudy]:
         """Return the studies of a patient whose Study Date is in a range (DA values, both included).
 
-        The issuer is not a key of the query, because servers need not know it as one; answers state it.
+        The issuer is not a key of the query, because servers need not support it as one; answers state it.
 
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: there is no whole answer.
@@ -90,7 +89,7 @@ class DicomwebArchive:
         return [_study(one) for one in found]
 
     def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
-        """Return the studies of a range of dates (DA), optionally of a range of times (TM), with a modality.
+        """Return the studies with a modality in a range of dates (DA), optionally in a range of times (TM).
 
         Pages are read until there are `most` studies.
 
@@ -199,10 +198,11 @@ class DicomwebArchive:
         raises: bool = True,
         **query: Any,
     ) -> Iterator[Answer]:
-        """Yield the answers of all pages of a search, each once; pages may be smaller, or all the same.
+        """Yield the answers of all pages of a search, each once; pages may be smaller than requested, or
+        repeat.
 
         search, query: a search transaction of the client, and its arguments. identifier: the keyword that
-        tells answers apart. raises: whether more than `most` answers are an error.
+        identifies an answer. raises: whether more than `most` answers are an error.
         """
         seen: set[str] = set()
         while True:
@@ -221,7 +221,7 @@ class DicomwebArchive:
 def open_dicomweb(
     settings: ArchiveSettings, budget_s: float, incoming: Incoming | None = None
 ) -> Iterator[DicomwebArchive]:
-    """Open a session; does not connect before the first request. All of it ends after `budget_s` seconds."""
+    """Open a session, which ends after `budget_s` seconds; it does not connect before the first request."""
     with _BoundedSession(time.monotonic() + budget_s, settings) as session:
         client = OneAttemptClient(settings.url, session, settings.timeout_s)
         yield DicomwebArchive(client, session, incoming)
@@ -247,7 +247,7 @@ class _BoundedSession(HttpSession):
             raise ArchiveUnavailable(str(error)) from error
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Send a request; the whole response is read at once unless it is streamed."""
+        """Send a request; the whole response is read immediately unless it is streamed."""
         streamed = bool(options.get("stream"))
         options["stream"] = True
         options["timeout"] = min(self._timeout_s, self._left())
@@ -310,7 +310,7 @@ def _meaning(what: str, *, shown: bool) -> Iterator[None]:
 
 
 def _start_of(answer: requests.Response) -> bytes:
-    """Return the body of a refusal as far as it has been read; a streamed one is not."""
+    """Return the body of a refusal as far as it has been read; a streamed one has not been."""
     return answer.content if getattr(answer, "_content", False) else b""
 
 
@@ -324,7 +324,7 @@ def _study(answer: Answer) -> FoundStudy:
 
 
 def _values(answer: Answer, keyword: str) -> tuple[str, ...]:
-    """Return the values of an element as text without padding; none if it is not an element."""
+    """Return the values of an element as text without padding; empty if it is not an element."""
     element = answer.get(f"{tag_for_keyword(keyword) or 0:08X}")
     stated = element.get("Value") if isinstance(element, dict) else None
     if not isinstance(stated, list):

@@ -1,4 +1,4 @@
-"""PyPI's dicomweb-client as our DICOMweb connections use it: one attempt per request, no log lines."""
+"""The package dicomweb-client, set up for our DICOMweb connections: one attempt per request, no log lines."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ for _name in ("dicomweb_client", "retrying"):
 
 
 class OneAttemptClient(DICOMwebClient):  # type: ignore[misc]
-    """A client that leaves it to the caller whether and when a request is repeated."""
+    """A client that leaves retries to the caller."""
 
     def __init__(self, url: str | None, session: requests.Session, timeout_s: float) -> None:
-        """url: the DICOMweb root, with or without a slash at its end."""
+        """url: the DICOMweb root, with or without a trailing slash."""
         super().__init__(url=(url or "").rstrip("/"), session=session, timeout=timeout_s)
         self.set_http_retry_params(retry=False)

@@ -57,7 +57,7 @@ class FhirConnection:
         self._timeout_s = timeout_s
 
     def store(self, document: Sendable) -> str | None:
-        """Send one bundle; return None when every entry was taken.
+        """Send one bundle; return None once every entry was accepted.
 
         Raises:
             DeliveryRefused: the server will never take this bundle.
@@ -146,7 +146,7 @@ def open_session(settings: FhirClientSettings, timeout_s: float) -> Iterator[req
 
 @contextmanager
 def token_errors() -> Iterator[None]:
-    """Translate the OAuth library's errors; the server's own words are not quoted.
+    """Translate the OAuth library's errors; the server's texts are not quoted.
 
     Raises:
         DeliveryFailed: there is no token.
@@ -168,7 +168,7 @@ def token_errors() -> Iterator[None]:
 
 
 def trouble_of(stated: dict[str, Any]) -> str | None:
-    """Return in words why a server with this CapabilityStatement cannot take our bundles; None if it can."""
+    """Return why a server with this CapabilityStatement cannot accept our bundles, or None if it can."""
     version = str(stated.get("fhirVersion", ""))
     if not version.startswith("4.0"):
         return f"it speaks FHIR {version or 'of an unknown version'}, not R4 (4.0)"

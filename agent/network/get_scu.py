@@ -27,18 +27,18 @@ _TAKEN, _OUT_OF_RESOURCES = 0x0000, 0xA700
 
 
 class GettingArchive(Archive):
-    """An open association over which the archive sends what it is asked for."""
+    """An open association over which the archive sends the requested objects."""
 
     def __init__(self, association: Association, timeout_s: float, deadline: float, inbox: _Inbox) -> None:
         super().__init__(association, timeout_s, deadline)
         self._inbox = inbox
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Have a series sent over this association.
+        """Retrieve a series over this association.
 
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveBusy, ArchiveLate: it was not sent, or only in part.
-            StorageFull: what came could not be kept.
+            StorageFull: an object could not be stored.
         """
         query = series_query(study_instance_uid, series_instance_uid)
         self._arm()
@@ -54,14 +54,14 @@ class GettingArchive(Archive):
 
 
 class _Inbox:
-    """Takes what is stored over the association."""
+    """Receives the objects stored over the association."""
 
     def __init__(self, take: Callable[[bytearray], None]) -> None:
         self._take = take
         self._trouble: AgentError | None = None
 
     def store(self, event: evt.Event) -> int:
-        """Take one object; a failure is answered to the archive and ends the retrieval with its reason."""
+        """Receive one object; a failure is reported to the archive and ends the retrieval with its reason."""
         try:
             self._take(bytearray(event.encoded_dataset()))
         except AgentError as error:
@@ -70,7 +70,7 @@ class _Inbox:
         return _TAKEN
 
     def raise_trouble(self) -> None:
-        """Raise what taking an object has raised."""
+        """Raise the error that receiving an object has raised."""
         if self._trouble is not None:
             trouble, self._trouble = self._trouble, None
             raise trouble

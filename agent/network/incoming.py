@@ -1,11 +1,11 @@
-"""Where objects go that we retrieve from an archive."""
+"""The destination of objects that we retrieve from an archive."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Takes one whole Part 10 file; what it raises ends the retrieval.
+# Receives one complete Part 10 file; an exception from it ends the retrieval.
 Take = Callable[[bytearray], None]
 
 
@@ -13,8 +13,8 @@ Take = Callable[[bytearray], None]
 class Incoming:
     """Where retrieved objects go.
 
-    ae_title: the destination of a C-MOVE. take: is given what C-GET and WADO-RS bring.
-    longest: bytes of one file.
+    ae_title: the destination of a C-MOVE. take: receives the files of C-GET and WADO-RS. longest: maximum
+    size (bytes) of one file.
     """
 
     ae_title: str

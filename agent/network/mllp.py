@@ -38,7 +38,7 @@ _AGAIN = (AcknowledgmentCode.REJECTED, AcknowledgmentCode.COMMIT_REJECTED)
 
 
 class MllpConnection:
-    """An open connection. `wanted`: the mode of acknowledgement (`hl7.acknowledgement`)."""
+    """An open connection. wanted: the mode of acknowledgement (`hl7.acknowledgement`)."""
 
     def __init__(self, connection: socket.socket, wanted: str, timeout_s: float) -> None:
         self._connection = connection
@@ -79,7 +79,7 @@ class MllpConnection:
             ) from error
 
     def _silence(self) -> str:
-        """Return what came instead of the acknowledgement in time."""
+        """Return what happened instead of a timely acknowledgement."""
         if self._other_answer:
             return "no acknowledgement in time; what came was none of this message (MSA-2 is not its MSH-10)"
         if self._reader.begun:
@@ -136,7 +136,7 @@ class MllpConnection:
             in (AcknowledgmentCode.ACCEPTED, AcknowledgmentCode.ERROR, AcknowledgmentCode.REJECTED)
             and asks
         ):
-            # In enhanced mode an application's answer is a message that wants its own commit.
+            # In enhanced mode an application's answer is a message that must itself be acknowledged.
             self._connection.sendall(
                 framed(acknowledge(message, AcknowledgmentCode.COMMITTED, at=datetime.now(UTC)))
             )

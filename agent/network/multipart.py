@@ -1,4 +1,4 @@
-"""The parts of a `multipart/related` body as they come, within limits.
+"""Splits a `multipart/related` body into its parts as they arrive, within limits.
 
 Source: RFC 2387 (multipart/related), RFC 2046 5.1 (boundaries); PS3.18 8.7.4 (media type application/dicom).
 """
@@ -11,16 +11,16 @@ from email.message import Message
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-# Its log lines hold bytes of the body.
+# Its log lines contain bytes of the body.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 # RFC 2046 allows 70 characters; Orthanc sends 73.
 _LONGEST_BOUNDARY = 200
-# A request has at most so many parts.
+# Most parts of one request.
 MOST_PARTS = 10_000
 
 
 class BodyRefused(Exception):
-    """A body that cannot be taken: its HTTP status, and what is wrong."""
+    """A body that cannot be accepted: its HTTP status, and what is wrong."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -47,10 +47,10 @@ def boundary_of(content_type: str) -> str:
 
 
 class Parts:
-    """Collects the parts of one body; each is handed out as soon as it is whole."""
+    """Collects the parts of one body; each is returned as soon as it is complete."""
 
     def __init__(self, boundary: str, longest: int) -> None:
-        """longest: bytes of one part."""
+        """longest: maximum size (bytes) of one part."""
         self._longest = longest
         self._part: bytearray | None = None
         self._name, self._value = bytearray(), bytearray()
@@ -73,10 +73,9 @@ class Parts:
         )
 
     def feed(self, chunk: bytes) -> list[bytearray]:
-        """Take bytes of the body; return the parts that are whole now.
+        """Add bytes of the body; return the parts that are now complete.
 
-        What was whole before something that cannot be taken is returned first; `check` or the next call
-        raises then.
+        Parts that were complete before an error are returned first; `check` or the next call then raises it.
 
         Raises:
             BodyRefused: the body is not a multipart body, or a part is too long or of another media type.
@@ -94,7 +93,7 @@ class Parts:
         return whole
 
     def check(self) -> None:
-        """Raise BodyRefused where the body has turned out not to be usable."""
+        """Raise BodyRefused if the body turned out to be unusable."""
         if self._refusal is not None:
             raise self._refusal
 

@@ -1,7 +1,7 @@
-"""Finds out what is at a port that does not do what it should: nothing, no answer, another protocol.
+"""Finds out why a port does not work: nothing listens, no answer, another protocol.
 
-Each has a different remedy, and libraries report them all as "no connection". Only `doctor` uses it:
-further requests would not help a peer that is in trouble.
+Each cause has a different remedy, but libraries report them all as "no connection". Only `doctor` uses it: a
+peer in trouble should not get further requests.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from agent.network.tls_fault import state_of_tls
 _REQUEST = 0x01
 _PDUS = frozenset(range(0x02, 0x08))
 _VERIFICATION, _IMPLICIT = b"1.2.840.10008.1.1", b"1.2.840.10008.1.2"
-# The start of an MLLP frame that never ends is not a message; a web server answers the empty lines.
+# An MLLP frame that never ends is not a message; a web server answers the empty lines.
 HL7_OPENING = b"\x0b\r\n\r\n"
 _HTTP_OPENING = b"OPTIONS * HTTP/1.0\r\n\r\n"
 _LONGEST_MARK = 5
 _PERHAPS_TLS = (PortState.CLOSED, PortState.RESET)
-# In TLS 1.3 a server judges our certificate after the handshake; this long (s) its alert is waited for.
+# In TLS 1.3 a server checks our certificate after the handshake; how long (s) to wait for its alert.
 _VERDICT_S = 5.0
 
 
@@ -41,10 +41,10 @@ def probe_dicom(
 def probe_url(
     url: str, *, timeout_s: float, context: WebContext | None = None, server_name: str | None = None
 ) -> PortState:
-    """Ask a web server for its options, over TLS where the address is https.
+    """Ask a web server for its options, over TLS if the address is https.
 
-    context: of an https address; without one the certificate is not verified. server_name: the name in the
-    certificate, if that is not the address's.
+    context: for an https address; without one the certificate is not verified. server_name: the name in the
+    certificate, if it is not the address's.
     """
     parts = urlsplit(url)
     state = _probe_url(url, timeout_s=timeout_s, context=context, server_name=server_name)
@@ -85,8 +85,8 @@ def probe_port(
     """Connect, send the first bytes of a protocol, and return what answered; takes at most three times
     `timeout_s`.
 
-    tls: after a handshake, by the rules of `context` if there is one: then the state tells why it failed.
-    server_name: the name in the certificate, if that is not `host`.
+    tls: do a TLS handshake first, with `context` if there is one; the state then says why it failed.
+    server_name: the name in the certificate, if it is not `host`.
     """
     try:
         connection = socket.create_connection((host, port), timeout=timeout_s)
@@ -118,7 +118,7 @@ def probe_connection(connection: socket.socket, opening: bytes, timeout_s: float
 
 
 def _meeting(talk: Callable[[], PortState], context: WebContext | None) -> PortState:
-    """Return what a talk ends with, or the error that it ends in."""
+    """Return the result of an exchange, or the state for the error that it ended with."""
     try:
         return talk()
     except OSError as error:
@@ -141,7 +141,7 @@ def _answered(connection: socket.socket, opening: bytes, timeout_s: float) -> Po
 
 
 def _verdict(secured: ssl.SSLSocket, within_s: float) -> PortState:
-    """Return what a server says before it is asked anything: most say nothing."""
+    """Return what a server sends before any request: most send nothing."""
     return _speaker(_first_bytes(secured, time.monotonic() + within_s))
 
 
@@ -152,7 +152,7 @@ def _unverified() -> ssl.SSLContext:
 
 
 def _speaker(first: bytes) -> PortState:
-    """Return which protocol begins with these bytes."""
+    """Return the protocol whose messages begin with these bytes."""
     if not first:
         return PortState.CLOSED
     if first[0] in (0x15, 0x16) and first[1:2] == b"\x03":  # a TLS record: alert or handshake
@@ -165,7 +165,7 @@ def _speaker(first: bytes) -> PortState:
 
 
 def _first_bytes(connection: socket.socket, deadline: float) -> bytes:
-    """Return the first bytes of an answer; fewer when the peer closes, or says no more in time."""
+    """Return the first bytes of an answer; fewer if the peer closes, or sends no more in time."""
     got = b""
     while len(got) < _LONGEST_MARK:
         rest = deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""What can be wrong with a port, an address or a certificate of another system, each with its remedy."""
+"""The faults of another system's port, address or certificate, each with its remedy."""
 
 from __future__ import annotations
 

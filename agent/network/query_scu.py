@@ -1,7 +1,7 @@
 """Our Query/Retrieve SCU: queries an archive for studies of a patient, and retrieves them.
 
-Every wait ends at the deadline that the caller gives, whatever the archive does. Its answers are reduced to
-plain values and not trusted: the caller decides whether a study is the same patient's.
+Every wait ends at the caller's deadline, whatever the archive does. Its answers are reduced to plain values
+and not trusted: the caller decides whether a study belongs to the same patient.
 
 Source: PS3.4 annex C (study root), PS3.7 sections 9.1.2 and 9.1.4.
 """
@@ -37,9 +37,9 @@ _LIST_MESSAGE = 1
 PARTLY = 0xB000
 # Refused: out of resources (PS3.4 tables C.4-1 and C.4-2; 0xA701 and 0xA702 say for what).
 _BUSY = range(0xA700, 0xA800)
-# The archive ended a query before its last answer; some do so at a limit of their own.
+# The archive ended a query before its last answer; some do so at their own limit.
 _ENDED_EARLY = 0xFE00
-# What an archive is asked of each study.
+# The attributes that are requested for each study.
 STUDY_FIELDS = (
     "PatientID",
     "IssuerOfPatientID",
@@ -84,7 +84,7 @@ class FoundSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedStudy:
-    """A study in a list by date: no attribute of its patient is asked for."""
+    """A study in a list by date: no patient attribute is requested."""
 
     study_instance_uid: str
     study_description: str
@@ -93,7 +93,7 @@ class ListedStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyList:
-    """The studies of a range of dates, and whether the archive said, or we did, that there are more."""
+    """The studies in a range of dates; `more`: the archive or our own limit cut the list off."""
 
     studies: tuple[ListedStudy, ...]
     cut_off: bool
@@ -113,7 +113,7 @@ class Archive:
     def __init__(
         self, association: Association, timeout_s: float, deadline: float, destination: str = ""
     ) -> None:
-        """destination: the AE title to which `retrieve` has a series sent."""
+        """destination: the AE title to which `retrieve` sends a series."""
         self._association = association
         self._destination = destination
         self._timeout_s = timeout_s
@@ -166,7 +166,8 @@ class Archive:
         ]
 
     def list_studies(self, *, study_date: str, study_time: str, modality: str, most: int) -> StudyList:
-        """Return the studies of a range of dates (DA), of a range of times (TM) or any, with a modality.
+        """Return the studies with a modality in a range of dates (DA), and in a range of times (TM) or at any
+        time.
 
         After `most` studies the query is canceled (PS3.7 9.3.2.3).
 
@@ -210,7 +211,7 @@ class Archive:
         ]
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Have a series sent to where this association was opened for.
+        """Retrieve a series to the destination of this association.
 
         Raises:
             ArchiveUnavailable, ArchiveRefused, ArchiveLate: it was not sent, or only in part.
@@ -218,7 +219,7 @@ class Archive:
         self.move(study_instance_uid, series_instance_uid, self._destination)
 
     def move(self, study_instance_uid: str, series_instance_uid: str, destination: str) -> None:
-        """Have a series sent to an AE title that the archive knows; return when the archive reports
+        """Retrieve a series to an AE title that the archive knows; return when the archive reports
         completion.
 
         Raises:
@@ -342,7 +343,9 @@ def _number(answer: Dataset, keyword: str) -> int | None:
 
 
 def found_study(value: Callable[[str], str], modalities: Iterable[str]) -> FoundStudy:
-    """Return a study of an answer, in DICOM or JSON; `value` reads an attribute as text, empty if absent."""
+    """Return the study in an answer, in DICOM or JSON; `value` reads an attribute as text, empty if
+    absent.
+    """
     return FoundStudy(
         study_instance_uid=value("StudyInstanceUID"),
         study_date=value("StudyDate"),
@@ -358,5 +361,5 @@ def found_study(value: Callable[[str], str], modalities: Iterable[str]) -> Found
 
 
 def count_of(value: str) -> int | None:
-    """Return a count that an answer states; None where it states none that can be one."""
+    """Return a count in an answer, or None if there is no valid one."""
     return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None

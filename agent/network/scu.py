@@ -1,4 +1,4 @@
-"""Outgoing associations, over TCP or TLS, with errors in an administrator's words.
+"""Outgoing associations, over TCP or TLS, with errors worded for an administrator.
 
 Every request to another application entity (C-STORE, C-ECHO, C-FIND, storage commitment) goes through
 `associated`.
@@ -30,7 +30,7 @@ use_monotonic_timers()
 
 # Larger PDUs mean fewer cycles of the state machine.
 MAXIMUM_PDU = 131072
-# Our documents are Explicit VR Little Endian; Implicit is what every archive must take (PS3.5 10.1).
+# Our documents are Explicit VR Little Endian; every archive must accept Implicit (PS3.5 10.1).
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 # Reject reasons of PS3.8 table 9-21 that an administrator can do something about: (source, reason).
 _REJECTIONS = {
@@ -43,7 +43,7 @@ NO_CONTEXT = (
     "the destination accepts no presentation context for this SOP class; "
     "choose another `findings_sop_class` or enable the class in the PACS"
 )
-# The state of an open association (PS3.8 table 9-10), and how often (s) a wait for an answer looks at it.
+# The state of an open association (PS3.8 table 9-10), and how often (s) a wait for an answer checks it.
 _ESTABLISHED = "Sta6"
 # The state after an A-ABORT, until the connection is closed.
 _ABORTING = "Sta13"
@@ -52,7 +52,7 @@ Handlers = Sequence[tuple[evt.EventType, Callable[..., Any]]]
 
 
 class Peer(Protocol):
-    """Another application entity, and our AE title towards it; `timeout_s` limits each wait (s)."""
+    """Another application entity, and the AE title that we use with it; `timeout_s` limits each wait (s)."""
 
     @property
     def host(self) -> str:
@@ -88,7 +88,7 @@ class ConnectionLost(DeliveryFailed):
 class DestinationBusy(ConnectionLost):
     """The destination asks us to wait (HTTP 429, 503); nothing is sent there until then.
 
-    retry_after_s: for how long (s), None where it does not say.
+    retry_after_s: for how long (s), or None if it does not say.
     """
 
     def __init__(self, words: str, retry_after_s: float | None = None) -> None:
@@ -112,7 +112,7 @@ def associated(
     """Open an association that proposes the SOP classes, and release it at the end.
 
     handlers: pynetdicom event handlers, for the peer's requests over the same association. taken: SOP classes
-    that the peer may store with us over it (C-GET), with their transfer syntaxes.
+    that the peer may send us over it (C-GET), with their transfer syntaxes.
 
     Raises:
         NoContext: the peer accepts none of the SOP classes.
@@ -139,7 +139,7 @@ def _aborts(association: Association) -> bool:
 
 
 class _Entity(AE):
-    """An application entity that identifies our implementation, and keeps track of its socket.
+    """An application entity that states our implementation identity, and keeps track of its socket.
 
     pynetdicom leaves the socket of a connection that was refused or cut open, and leaves Nagle's algorithm
     on, which held each small document back for an acknowledgement.
@@ -203,12 +203,12 @@ def _open(
 
 
 def _keep_answers(association: Association) -> None:
-    """Let the association's own thread take only requests, never an answer; and wait for an answer only while
-    one can come.
+    """Keep the association's own thread from taking an answer, and wait for an answer only while one can
+    arrive.
 
-    pynetdicom pauses that thread during a request of ours. Between two requests in quick succession the
-    pause may come too late on a busy machine, and the answer to the second one was thrown away. A peer that
-    asks for a release, or breaks the protocol, instead of answering was waited for until the timeout.
+    pynetdicom pauses that thread during our requests. Between two requests in quick succession the pause may
+    come too late on a busy machine, and the answer to the second would be discarded. Without this, a peer
+    that requests a release or breaks the protocol instead of answering would be waited for until the timeout.
     """
     provider, state = association.dimse, association.dul.state_machine
     take = provider.get_msg
@@ -217,7 +217,7 @@ def _keep_answers(association: Association) -> None:
         longest_s = provider.dimse_timeout
         until = time.monotonic() + (math.inf if longest_s is None else longest_s)
         while True:
-            # Before the queue is looked at, because what arrived last is in it by then.
+            # Read before the queue, which then contains whatever arrived last.
             open_ = state.current_state == _ESTABLISHED
             rest_s = max(0.0, until - time.monotonic()) if open_ else 0.0
             try:
@@ -227,7 +227,7 @@ def _keep_answers(association: Association) -> None:
                     return None, None
 
     def get_msg(block: bool = False) -> Any:
-        if block:  # only that thread does not wait
+        if block:  # only the association's thread does not wait
             return wait()
         waiting = provider.msg_queue
         with waiting.mutex:
@@ -242,7 +242,7 @@ def _keep_answers(association: Association) -> None:
 def _tls(peer: Peer) -> ClientContext | None:
     try:
         return client_context(peer.tls) if peer.tls is not None else None
-    except SettingsError as error:  # the files were valid at the start: somebody is changing them
+    except SettingsError as error:  # the files were valid at the start: they are being changed
         raise ConnectionLost(str(error)) from error
 
 
@@ -261,7 +261,7 @@ def _failure(association: Association, secure: ClientContext | None) -> Delivery
 
 
 def _handshake(error: ssl.SSLError) -> str:
-    """Return what went wrong, and what to correct; only codes and fixed texts of the library are quoted."""
+    """Return what went wrong, and what to correct; only the library's codes and fixed texts are quoted."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if "ostname mismatch" in error.verify_message or "IP address mismatch" in error.verify_message:
             return (

@@ -24,7 +24,7 @@ class StoreOutcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
-    """A range of status codes, `first` to `last`, with its meaning in the operator's words."""
+    """A range of status codes, `first` to `last`, with its meaning worded for the operator."""
 
     first: int
     last: int
@@ -49,7 +49,7 @@ STORE_STATUSES: tuple[StoreStatus, ...] = (
         first=0xB007, last=0xB007, verdict=StoreOutcome.WARNED, meaning="does not match its SOP class"
     ),
     StoreStatus(first=0xB000, last=0xBFFF, verdict=StoreOutcome.WARNED, meaning="warning"),
-    # The UID is derived from the content, so that what it holds under this UID is this document.
+    # The UID is derived from the content, so the object that it holds under this UID is this document.
     StoreStatus(
         first=0x0111, last=0x0111, verdict=StoreOutcome.STORED, meaning="it has this instance already"
     ),
@@ -79,7 +79,7 @@ class ActionVerdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionStatus:
-    """A status of N-ACTION, with its meaning in the operator's words; None stands for every other code."""
+    """A status of N-ACTION, with its meaning worded for the operator; None stands for every other code."""
 
     code: int | None
     verdict: ActionVerdict

@@ -1,7 +1,7 @@
 """DICOMweb: sending (STOW-RS), one request per document, whose body is the file; querying (QIDO-RS).
 
-An answer counts as success only where it is one of this transaction: a page to sign in at, which a gateway
-sends with status 200, stores nothing.
+An answer counts as success only if it belongs to this transaction: a sign-in page, which a gateway sends with
+status 200, stores nothing.
 
 Source: PS3.18 10.5 (Store transaction), 10.6 (Search transaction).
 """
@@ -94,7 +94,7 @@ def check_reachable(destination: DestinationSettings) -> None:
 
 
 def holds(destination: DestinationSettings, items: Iterable[CommitmentItem]) -> frozenset[str]:
-    """Return the SOP Instance UIDs of those documents that the server says it holds (QIDO-RS).
+    """Return the SOP Instance UIDs of the documents that the server says it holds (QIDO-RS).
 
     Raises:
         CommitmentFailed: it did not answer the query with success.
@@ -112,7 +112,7 @@ def _found(client: _FileClient, item: CommitmentItem) -> bool:
                 series_instance_uid=item.series_instance_uid,
                 search_filters={"SOPInstanceUID": item.sop_instance_uid},
             )
-        # An answer that ignores the filter names the instance or not, all the same.
+        # An answer that ignores the filter still either names the instance or does not.
         return any(_uid_of(one) == item.sop_instance_uid for one in answers)
     except requests.HTTPError as error:
         code = 0 if error.response is None else error.response.status_code
@@ -130,7 +130,7 @@ def _uid_of(answer: Any) -> str:
 class _FileClient(OneAttemptClient):
     """Sends files as they are.
 
-    The library's own method would encode the dataset again, and takes any success that it cannot read for one
+    The library's own method would encode the dataset again, and treats a success that it cannot read as one
     without failed instances.
     """
 

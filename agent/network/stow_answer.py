@@ -16,7 +16,7 @@ from agent.network.statuses import StoreOutcome, store_status
 
 _FAILED_SOP_SEQUENCE, _FAILURE_REASON = "00081198", "00081197"
 _REFERENCED_SOP_SEQUENCE, _WARNING_REASON = "00081199", "00081196"
-# Of a failed item without a reason that can be read.
+# The reason of a failed item whose reason cannot be read.
 _PROCESSING_FAILURE = 0x0110
 
 
@@ -29,12 +29,12 @@ class _Reasons:
 
 
 def judge_success(media_type: str, content: bytes) -> str | None:
-    """Return the warning that the document was stored with, None for plain success, of an answer 2xx.
+    """Read an answer 2xx; return the warning that the document was stored with, None for plain success.
 
     media_type: the answer's Content-Type. An answer without content is success.
 
-    Raises:
-        DeliveryRefused, DeliveryFailed: it failed all the same, or this is no answer to a Store request.
+    Raises: DeliveryRefused, DeliveryFailed: it failed nevertheless, or this is not an answer to a Store
+    request.
     """
     try:
         reasons = _read(media_type, content)
@@ -47,7 +47,7 @@ def judge_success(media_type: str, content: bytes) -> str | None:
 
 
 def judge_conflict(media_type: str, content: bytes) -> str | None:
-    """Return None, or a warning, where an answer 409 means that the document is stored after all.
+    """Return None, or a warning, if an answer 409 means that the document is stored after all.
 
     Raises:
         DeliveryRefused, DeliveryFailed: it is not.
@@ -60,7 +60,7 @@ def judge_conflict(media_type: str, content: bytes) -> str | None:
 
 
 def _judge(reasons: Sequence[int]) -> str | None:
-    """Raise what the first failure's reason means; return a warning where it means stored after all."""
+    """Raise the error for the first failure's reason; return a warning if it means stored after all."""
     for reason in reasons:
         status = store_status(reason)
         words = f"0x{reason:04X}, {status.meaning}"
@@ -78,10 +78,9 @@ def _warning(reasons: Sequence[int]) -> str | None:
 
 
 def _read(media_type: str, content: bytes) -> _Reasons:
-    """Return the reasons of an answer in JSON or XML, whatever parameters its media type has.
+    """Return the reasons in an answer in JSON or XML, whatever parameters its media type has.
 
-    Raises:
-        ValueError: it is neither.
+    Raises: ValueError: it is neither JSON nor XML.
     """
     content = content.strip()
     if not content:
@@ -106,7 +105,7 @@ def _reasons(failed: Iterator[int], warned: Iterator[int]) -> _Reasons:
 
 
 def _json_items(stated: dict[str, Any], sequence: str, reason: str) -> Iterator[Any]:
-    """Yield the reason that each item of a sequence states; one None for a sequence that is none."""
+    """Yield the reason in each item of a sequence; a single None if it is not a sequence."""
     element = stated.get(sequence, {})
     plain = isinstance(element, dict) and element.keys() <= {"vr", "Value"}
     values = element.get("Value") or [] if plain else None
@@ -127,7 +126,9 @@ def _number(stated: Any) -> int:
 
 
 def _of_xml(content: bytes) -> _Reasons:
-    """Return the reasons of a data set in XML; a document type, which may name entities, is refused."""
+    """Return the reasons in a data set in XML; a document type declaration is refused, as it may define
+    entities.
+    """
     if b"<!DOCTYPE" in content:
         raise ValueError("the answer has a document type")
     try:

@@ -1,4 +1,4 @@
-"""A plain TCP connection to a destination, with TLS where it is set: what HL7's MLLP runs over."""
+"""A TCP connection to a destination, with TLS if it is set; HL7's MLLP runs over it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ _HANDSHAKES: dict[PortState | None, str] = {
 
 
 def connect(destination: DestinationSettings) -> socket.socket:
-    """Return a connection to the destination, with TLS where it is set.
+    """Return a connection to the destination, with TLS if it is set.
 
-    Raises:
-        ConnectionLost: nothing accepts it, or the handshake failed; the text says why, and what to do.
+    Raises: ConnectionLost: the connection or the handshake failed; the text says why, and what to do.
         SettingsError: a file of `tls` cannot be read.
     """
-    # Files that cannot be read are found before anything is connected.
+    # Unreadable files are found before a connection is made.
     context = None if destination.tls is None else client_context(destination.tls)
     place = f"{destination.host}:{destination.port}"
     try:
@@ -56,7 +55,7 @@ def connect(destination: DestinationSettings) -> socket.socket:
 
 
 def _unreachable(error: OSError | UnicodeError) -> str:
-    """Return why nothing was reached, and what to do."""
+    """Return why the destination was not reached, and what to do."""
     if isinstance(error, socket.gaierror | UnicodeError):
         return "the host name cannot be resolved: correct `host`, or the name server"
     if isinstance(error, ConnectionRefusedError):

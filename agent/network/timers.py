@@ -1,7 +1,7 @@
 """pynetdicom's timers on monotonic time.
 
-The library's own read the wall clock: when that is set back by an hour, ARTIM and idle timers wait an hour
-longer, and a silent peer holds its association for as long. Source: PS3.8 section 9.1.5 (ARTIM timer).
+The library's own timers read the wall clock: if it is set back by an hour, ARTIM and idle timers wait an hour
+longer, and a silent peer keeps its association that long. Source: PS3.8 section 9.1.5 (ARTIM timer).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class MonotonicTimer(Timer):
 
     @property
     def remaining(self) -> float:
-        """Return the seconds until the timer expires; negative afterwards, 1 when it never does."""
+        """Return the seconds until the timer expires; negative afterwards, 1 if it never does."""
         if self.timeout is None:
             return 1
         if self._start_time is None:

@@ -1,4 +1,4 @@
-"""TLS of both directions: mutual authentication, versions and suites of PS3.15 B.12 (BCP 195)."""
+"""TLS in both directions: mutual authentication, and the versions and suites of PS3.15 B.12 (BCP 195)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
-    """Return a context that shows our certificate and demands a trusted one of every peer.
+    """Return a context that presents our certificate and requires a trusted one from every peer.
 
     Raises:
         SettingsError: a file is missing, unreadable or does not fit the others.
@@ -41,7 +41,7 @@ class ClientContext(ssl.SSLContext):
 
 
 class _ClientSocket(ssl.SSLSocket):
-    """A socket that registers with its context, and tells it why it failed."""
+    """A socket that registers with its context, and reports why it failed."""
 
     def connect(self, addr: Any) -> None:
         """Connect and shake hands."""
@@ -67,7 +67,8 @@ class _ClientSocket(ssl.SSLSocket):
 
 
 def client_context(settings: ClientTlsSettings) -> ClientContext:
-    """Return a context for one connection that demands a trusted certificate, and shows ours if there is one.
+    """Return a context for one connection that requires a trusted certificate, and presents ours if there is
+    one.
 
     Raises:
         SettingsError: a file is missing, unreadable or does not fit the others.
@@ -79,7 +80,7 @@ def client_context(settings: ClientTlsSettings) -> ClientContext:
 
 
 class WebContext(ssl.SSLContext):
-    """A context for HTTPS; `shows` tells whether it has a certificate of ours to show."""
+    """A context for HTTPS; `shows`: whether it has a certificate of ours to present."""
 
     shows: bool = False
 
@@ -105,10 +106,10 @@ def web_context(settings: ClientTlsSettings | None) -> WebContext:
 def _prepare(
     context: ssl.SSLContext, settings: ClientTlsSettings, bundle: str | None, *, system: bool = True
 ) -> None:
-    """Give a context its rules, authorities and certificate.
+    """Set a context's rules, authorities and certificate.
 
-    bundle: a file or folder of authorities; it counts where the settings name none, beside the system's if
-    `system`.
+    bundle: a file or folder of authorities, used if the settings name none; with `system`, in addition to the
+    system's.
     """
     _harden(context)
     context.check_hostname = settings.verify_host
@@ -122,7 +123,7 @@ def _prepare(
                 folder = os.path.isdir(bundle)
                 context.load_verify_locations(None if folder else bundle, bundle if folder else None)
         if settings.certificate is not None:
-            # A key with a password would ask for it on the terminal.
+            # A key with a password would prompt for it on the terminal.
             context.load_cert_chain(settings.certificate, settings.key, password=lambda: b"")
     except (OSError, ValueError) as error:
         raise SettingsError(

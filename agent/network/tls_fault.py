@@ -11,7 +11,7 @@ from agent.network.port_state import PortState
 
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _NAME_MISMATCHES = frozenset({62, 63, 64})
-# The alerts by which a server says what it thinks of our certificate.
+# The alerts with which a server rejects our certificate.
 _REFUSALS = (
     "UNKNOWN_CA",
     "BAD_CERTIFICATE",
@@ -22,15 +22,15 @@ _REFUSALS = (
     "ACCESS_DENIED",
     "DECRYPT_ERROR",
 )
-# What OpenSSL reports when the first bytes of an answer are no TLS record.
+# The errors that OpenSSL reports when the first bytes of an answer are not a TLS record.
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 
 
 def state_of_tls(error: ssl.SSLError, *, shown: bool) -> PortState:
-    """Return what an error of a handshake, or of the first read behind it, means.
+    """Return what an error of a handshake, or of the first read after it, means.
 
-    shown: whether we have a certificate to show. In TLS 1.2 a server that gets none sends the alert
-    handshake_failure, or bad_certificate.
+    shown: whether we have a certificate to present. In TLS 1.2 a server that gets none sends the alert
+    handshake_failure or bad_certificate.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _NAME_MISMATCHES:

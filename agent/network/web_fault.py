@@ -1,4 +1,5 @@
-"""Why an HTTP request had no answer, or one that is not the service's: each cause with its remedy. Pure.
+"""Why an HTTP request got no answer, or an answer that is not from the service: each cause with its remedy.
+Pure.
 
 The HTTP library wraps causes in several layers; only their types, and OpenSSL's numbers, are used.
 """
@@ -21,7 +22,7 @@ from agent.network.port_state import PortState
 from agent.network.tls_fault import state_of_tls
 
 _NOWHERE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
-# What web servers write into the answer to plain HTTP at their TLS port, or to a client without certificate.
+# Texts in web servers' answers to plain HTTP at a TLS port, or to a client without a certificate.
 _MARKS = (
     (b"plain http request was sent to https port", PortState.TLS),
     (b"speaking plain http to an ssl-enabled", PortState.TLS),
@@ -40,9 +41,9 @@ _STATUSES = {
 
 
 def fault_words(error: BaseException, *, shown: bool) -> str:
-    """Return in words why a request had no answer, and what to do.
+    """Return why a request got no answer, and what to do.
 
-    shown: whether we have a certificate to show.
+    shown: whether we have a certificate to present.
     """
     if isinstance(error, requests.ReadTimeout):
         return "it did not answer in time"
@@ -51,13 +52,13 @@ def fault_words(error: BaseException, *, shown: bool) -> str:
 
 
 def fault_of(error: BaseException, *, shown: bool) -> PortState | None:
-    """Return what a failed request met; None if only that it failed is known."""
+    """Return the state of the port after a failed request; None if only the failure is known."""
     if isinstance(error, requests.exceptions.ProxyError):
         return PortState.PROXY
     if isinstance(error, requests.ConnectTimeout):
         return PortState.UNREACHABLE
     found = next((state for one in _causes(error) if (state := _state(one, shown=shown))), None)
-    # In TLS 1.3 a server judges our certificate when we are sending already, and its alert may be lost.
+    # In TLS 1.3 a server checks our certificate when we are already sending, and its alert may be lost.
     return PortState.DROPPED if found in _BROKEN_OFF and _secure(error) else found
 
 
@@ -96,7 +97,7 @@ def _state(error: BaseException, *, shown: bool) -> PortState | None:
 
 
 def fault_of_answer(status: int, body: bytes) -> PortState | None:
-    """Return what a web server says of the connection itself; None if it answers the request."""
+    """Return what a web server says about the connection itself; None if it answers the request."""
     if status not in _MARKED_STATUSES:
         return None
     start = body[:_LOOKED_AT].lower()
@@ -104,7 +105,7 @@ def fault_of_answer(status: int, body: bytes) -> PortState | None:
 
 
 def status_words(status: int) -> str:
-    """Return an HTTP status, with what to do about it where that is known."""
+    """Return an HTTP status, and what to do about it if that is known."""
     known = _STATUSES.get(status)
     return f"{status}, {known}" if known else str(status)
 

@@ -34,19 +34,19 @@ _LONGEST_SECRET = 65_536
 
 
 class WebPeer(Protocol):
-    """How a server is reached over HTTP."""
+    """How to reach a server over HTTP."""
 
     @property
     def tls(self) -> ClientTlsSettings | None:
-        """TLS of an https address."""
+        """TLS settings for an https address."""
 
     @property
     def credentials(self) -> HttpCredentials | None:
-        """How we sign in; by netrc when None."""
+        """How we sign in; with netrc if None."""
 
 
 class HttpSession(requests.Session):
-    """A session that repeats no request elsewhere: a POST that is redirected would become a GET."""
+    """A session that redirects only GET requests: a redirected POST would become a GET."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request; only a GET follows a redirection."""
@@ -56,10 +56,10 @@ class HttpSession(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Verifies by our own context, whatever the environment says of authorities.
+    """Verifies with our own context, whatever authorities the environment names.
 
-    Without settings the context is made for the first request over https: to load all authorities takes
-    50 ms, which a session over plain HTTP need not spend.
+    Without settings the context is made at the first https request: loading all authorities takes 50 ms,
+    which a session over plain HTTP need not spend.
     """
 
     def __init__(self, settings: ClientTlsSettings | None) -> None:
@@ -134,8 +134,7 @@ def open_web_session(peer: WebPeer) -> Iterator[HttpSession]:
 def prepare(session: requests.Session, peer: WebPeer) -> None:
     """Give a session the TLS and the credentials of a peer's settings.
 
-    Raises:
-        ConnectionLost: a file or variable that the settings name cannot be used. Somebody may be changing it.
+    Raises: ConnectionLost: a file or variable that the settings name cannot be used; it may be being changed.
     """
     session.mount("https://", _Adapter(peer.tls))
     if peer.credentials is not None:
@@ -160,12 +159,12 @@ def connection_errors(server: str, peer: WebPeer) -> Iterator[None]:
 
 
 def shows(peer: WebPeer) -> bool:
-    """Whether we have a certificate to show to a server."""
+    """Whether we have a certificate to present to a server."""
     return peer.tls is not None and peer.tls.certificate is not None
 
 
 def check_answer(server: str, answer: requests.Response) -> None:
-    """Raise where an answer is not about the request, but about the connection, or about the time.
+    """Raise if an answer concerns the connection or asks us to wait, and not the request.
 
     Raises:
         ConnectionLost: the port or our certificate is wrong.
@@ -180,7 +179,7 @@ def check_answer(server: str, answer: requests.Response) -> None:
 
 
 def authorization(credentials: HttpCredentials) -> AuthBase:
-    """Return what signs a request.
+    """Return the authentication of a request.
 
     Raises:
         ConnectionLost: a file or variable cannot be used. The text names the setting alone.
@@ -207,7 +206,7 @@ def _secret(what: str, file: Path | None, variable: str | None) -> str:
 
 
 def read_secret(file: Path, setting: str) -> str:
-    """Return the secret that a file holds, without white space around it.
+    """Return the secret in a file, without surrounding white space.
 
     Raises:
         ConnectionLost: it cannot be read, or is empty. The text names the setting alone.

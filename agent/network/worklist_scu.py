@@ -1,4 +1,4 @@
-"""Our Modality Worklist SCU: asks for the entries of one accession number.
+"""Our Modality Worklist SCU: queries the entries for one accession number.
 
 Source: PS3.4 annex K (basic worklist management), table K.6-1 (attributes).
 """
@@ -19,10 +19,10 @@ from agent.foundation.settings.tree import MwlSettings
 from agent.network.scu import ConnectionLost, NoContext, Peer, associated
 
 MODALITY_WORKLIST = UID(ModalityWorklistInformationFind)
-# More entries than this of one accession number are treated as a refusal to match.
+# More entries than this for one accession number mean that the worklist ignores the key: a refusal.
 MOST_ENTRIES = 100
 _PENDING = (0xFF00, 0xFF01)
-# What is asked for besides the key; an empty sequence asks for all of its items.
+# The return keys; an empty sequence requests all of its items.
 _RETURNED = (
     "PatientName",
     "PatientID",
@@ -44,7 +44,7 @@ _STEP = ("Modality", "ScheduledStationAETitle", "ScheduledProcedureStepStartDate
 
 
 def worklist_entries(settings: MwlSettings, accession_number: str) -> list[Dataset]:
-    """Return the entries that a worklist has of an accession number; all within `time_budget_s`.
+    """Return a worklist's entries for an accession number, all within `time_budget_s`.
 
     Raises:
         WorklistUnavailable: it cannot be reached, broke off, or did not end in time.
@@ -62,7 +62,7 @@ def worklist_entries(settings: MwlSettings, accession_number: str) -> list[Datas
 
 
 def offers_worklist(settings: MwlSettings) -> bool:
-    """Return whether an application entity offers the Modality Worklist.
+    """Return whether an application entity offers Modality Worklist.
 
     Raises:
         DeliveryFailed: it cannot be reached, or rejects us; the text says which.

@@ -1,1 +1,1 @@
-"""Studies that the agent asks the archive for, by C-FIND and C-MOVE or DICOMweb."""
+"""Retrieval of studies from the archive, by C-FIND and C-MOVE or DICOMweb."""

@@ -1,4 +1,4 @@
-"""What a FHIR server's answer to a transaction means: taken, taken again later, or never. Pure.
+"""What a FHIR server's answer to a transaction means: accepted, to be retried, or refused. Pure.
 
 An OperationOutcome may quote the patient, so only its codes and the paths of elements are kept.
 
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-# Statuses that the server would answer to the same bundle again.
+# Statuses with which the server would refuse the same bundle again.
 _FOR_GOOD = frozenset({400, 406, 410, 413, 415, 422})
 _NO_TRANSACTIONS = frozenset({405, 501})
 _UNSUPPORTED = "not-supported"
-# 304: the resource is as it was sent already.
+# 304: the resource already has this content.
 _UNCHANGED = 304
 _MEANINGS = {
-    404: "nothing is at this address, or the server does not know the patient: check `fhir.url`",
+    404: "there is nothing at this address, or the server does not know the patient: check `fhir.url`",
     409: "somebody else is changing the same resources",
     412: "more than one resource of the server has one of our identifiers: its duplicates must be merged",
 }
@@ -31,13 +31,13 @@ _NO_TRANSACTION_WORDS = (
 )
 _MOST_ISSUES = 5
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
-# An element's path; an index has few digits, and a value in quotes is none.
+# An element's path; an index has few digits, and a quoted value is not a path.
 _PATH = re.compile(r"[A-Za-z]+(\.[A-Za-z]+|\[\d{1,3}\]){0,12}")
 _LONG_NUMBER = re.compile(r"\d{4,}")
 
 
 class TransactionResult(Enum):
-    """What follows for the message."""
+    """The consequence for the message."""
 
     TAKEN = "taken"
     AGAIN = "again"
@@ -46,7 +46,7 @@ class TransactionResult(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionOutcome:
-    """How a transaction ended; `reason` is for the operator, without anything of a patient."""
+    """How a transaction ended; `reason` is for the operator, without patient data."""
 
     outcome: TransactionResult
     reason: str = ""
@@ -58,8 +58,8 @@ _TAKEN = TransactionOutcome(outcome=TransactionResult.TAKEN)
 def judge(status: int, content: bytes, *, entries: int, status_words: str) -> TransactionOutcome:
     """Return what an answer means for a bundle of `entries` entries.
 
-    status_words: the status as the text names it. Success without content is success: a transaction is taken
-    whole or not at all, and a server may leave the response out (`Prefer: return=minimal`).
+    status_words: the status in words. Success without content is success: a transaction is accepted as a
+    whole or not at all, and a server may omit the response (`Prefer: return=minimal`).
     """
     answer = _json(content)
     if 200 <= status < 300:
@@ -80,7 +80,7 @@ def judge(status: int, content: bytes, *, entries: int, status_words: str) -> Tr
 
 
 def _judge_success(answer: Mapping[str, Any], entries: int) -> TransactionOutcome:
-    """Return what a response with status 2xx means: it must say of every entry that it was taken."""
+    """Return what a response with status 2xx means: it must state success for every entry."""
     kind = answer.get("resourceType")
     if kind == "OperationOutcome":
         if any(one.get("severity") in ("error", "fatal") for one in _issues(answer)):
@@ -146,7 +146,7 @@ def _issue_words(issue: Mapping[str, Any]) -> str:
 
 
 def _safe(pattern: re.Pattern[str], stated: Iterable[Any]) -> Iterator[str]:
-    """Yield those values that are a code or a path, and hold no number that could be a patient's."""
+    """Yield the values that are a code or a path, and contain no number that could identify a patient."""
     for one in stated:
         if isinstance(one, str) and pattern.fullmatch(one) and not _LONG_NUMBER.search(one):
             yield one

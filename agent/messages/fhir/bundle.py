@@ -1,9 +1,9 @@
-"""A result as a transaction bundle of FHIR R4. Pure.
+"""A result as a FHIR R4 transaction bundle. Pure.
 
 DiagnosticReport (`preliminary` until verified; `final` or `amended` after a radiologist's verdict), an
-Observation for each finding, ImagingStudy, Device, Provenance. Every entry is conditional on an identifier of
-its own or has a derived id: sending a bundle again creates no duplicates, and a later revision replaces the
-earlier one. The same result always gives the same bytes.
+Observation for each finding, ImagingStudy, Device, Provenance. Every entry is conditional on its own
+identifier or has a derived id: sending a bundle again creates no duplicates, and a later revision replaces
+the earlier one. The same result always gives the same bytes.
 
 Source: FHIR R4 http.html#transaction, diagnosticreport, observation, imagingstudy, provenance.
 """
@@ -238,7 +238,7 @@ def _narrative(result: Result) -> str:
 
 
 def _provenance(result: Result, report: str, device: str) -> Resource:
-    """Return who made this revision; each revision has a Provenance of its own."""
+    """Return the author of this revision; each revision has its own Provenance."""
     agents: list[dict[str, Any]] = [
         {"type": {"coding": [{"system": _ASSEMBLER, "code": "assembler"}]}, "who": {"reference": device}}
     ]

@@ -34,7 +34,7 @@ Resource = Mapping[str, Any]
 
 
 def problems_of(bundle: Resource) -> list[str]:
-    """Return what is wrong, in words that name resource and element and never a value."""
+    """Return what is wrong, naming the resource and the element but never a value."""
     found = [] if bundle.get("type") == "transaction" else ["Bundle.type: is not `transaction`"]
     entries = [one for one in bundle.get("entry") or () if isinstance(one, Mapping)]
     urls = [one.get("fullUrl") for one in entries]
@@ -87,7 +87,7 @@ def _problems(kind: str, resource: Resource) -> Iterator[str]:
 
 
 def _request_problems(kind: str, entry: Resource) -> Iterator[str]:
-    """A request must not create duplicates: it is conditional on an identifier, or has an id of its own."""
+    """A request must not create duplicates: it is conditional on an identifier, or has its own id."""
     request = entry.get("request") or {}
     url, resource = str(request.get("url")), entry.get("resource") or {}
     if _method(entry) == "PUT":

@@ -30,7 +30,7 @@ def observation_key(study_instance_uid: str, finding: Finding) -> str:
 
 
 def observations(result: Result, status: str, shared: Resource) -> list[Resource]:
-    """Return the Observations of a result; `shared` are elements that all of them have.
+    """Return the Observations of a result; `shared`: the elements common to all of them.
 
     Of two findings with the same key the first counts, as in the text.
     """
@@ -71,7 +71,7 @@ def _observation(key: str, finding: Finding, status: str) -> Resource:
 
 
 def ended(earlier: bytes, present: list[Resource]) -> Iterator[Resource]:
-    """Yield as `cancelled` those Observations of the bundle sent before that are no longer stated."""
+    """Yield as `cancelled` the Observations of the previous bundle that are no longer stated."""
     keys = {_key(one) for one in present}
     for one in _resources(earlier, "Observation"):
         if _key(one) not in keys and one.get("status") not in ("cancelled", "entered-in-error"):

@@ -70,7 +70,7 @@ def authority_system(authority: Authority, default: str) -> str:
 
 
 def full_url(kind: str, value: str) -> str:
-    """Return the URN by which resources of one bundle refer to each other; it is derived, not random."""
+    """Return the URN with which resources in one bundle refer to each other; it is derived, not random."""
     return f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'{kind}|{value}')}"
 
 

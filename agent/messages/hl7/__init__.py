@@ -1,1 +1,1 @@
-"""HL7 v2: reading liberally, writing strictly; knows no connection, no table and no study."""
+"""HL7 v2: reads liberally, writes strictly; independent of connections, the database and studies."""

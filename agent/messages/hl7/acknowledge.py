@@ -37,7 +37,7 @@ class Acknowledgement:
 
 
 def read_acknowledgement(message: Message) -> Acknowledgement | None:
-    """Return what a message acknowledges; None where it is not an acknowledgement."""
+    """Return the acknowledgement in a message, or None if it is not one."""
     answer = next(message.all("MSA"), None)
     if answer is None:
         return None
@@ -62,7 +62,9 @@ def _words(message: Message) -> str:
 
 
 def without(words: str, *secrets: str) -> str:
-    """Return a peer's text without the patient data that it quotes: it appears in status pages and logs."""
+    """Return a peer's text without the patient data that it quotes: the text is shown in the status and
+    logged.
+    """
     for secret in sorted({one for one in secrets if len(one) > 1}, key=len, reverse=True):
         words = words.replace(secret, "…")
     return words
@@ -73,7 +75,7 @@ def acknowledge(
 ) -> bytes:
     """Return our answer to a message; sender and receiver are exchanged.
 
-    words: the reason, in ERR or, of a message that was accepted and not applied, in MSA-3.
+    words: the reason, in ERR or, for a message that was accepted but not applied, in MSA-3.
     error: HL7 table 0357 (100 segment, 101 field missing, 200 type, 204 unknown key, 207 internal).
     """
     head: dict[int, Value] = {7: moment(at), 11: "P", 12: VERSION}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from agent.messages.hl7.iso2022 import ESCAPE, decode_switched, switches, written_as_bytes
 
-# By MSH-18 without spaces, hyphens and slashes, in upper case. The first of several sets is the one without
-# escape sequences.
+# Codecs by the value of MSH-18, in upper case and without spaces, hyphens and slashes. Of several sets, the
+# first is used where there is no escape sequence.
 _CODECS = {
     "ASCII": "ascii",
     "UNICODEUTF8": "utf-8",
@@ -33,7 +33,7 @@ _CODECS = {
     "ISOIR192": "utf-8",
     "KSX1001": "cp949",
     "KSC5601": "cp949",
-    # Names that systems send although the table does not have them.
+    # Names that systems send although they are not in the table.
     "CP949": "cp949",
     "EUCKR": "cp949",
     "GB2312": "gb18030",
@@ -47,12 +47,12 @@ _CODECS = {
     **{f"{name}125{part}": f"cp125{part}" for name in ("WINDOWS", "CP") for part in range(9)},
     **{f"8859{part}": f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)},
 }
-# Without a usable MSH-18, or if the bytes do not fit it: text in another set is hardly ever valid UTF-8, and
-# the last codec accepts every byte.
+# Codecs to try without a usable MSH-18, or if the bytes do not fit it: text in another set is hardly ever
+# valid UTF-8, and the last codec accepts every byte.
 _FALLBACK = ("utf-8", "cp1252", "latin-1")
-# Letters of these sets are followed by symbols in what is valid UTF-8: no name is written like that.
+# Read in one of these sets, valid UTF-8 has symbols after letters, which occur in no name.
 _WESTERN = ("iso8859-1", "iso8859-9", "iso8859-15")
-# ISO 8859 has no characters in this range; UTF-8 and the code pages of Windows use these bytes.
+# ISO 8859 has no characters in this range; UTF-8 and the Windows code pages use these bytes.
 _CONTROLS = re.compile(r"[\x80-\x9f]")
 _BREAKS = re.compile(r"\.(?:br|sp|ce)\s*\+?(\d{0,2})")
 
@@ -72,7 +72,7 @@ STANDARD = Delimiters()
 
 
 def codec_of(stated: str) -> str | None:
-    """Return the codec of a value of MSH-18; None where it is empty or unknown."""
+    """Return the codec for a value of MSH-18, or None if it is empty or unknown."""
     first = re.split(r"[~^]", stated)[0]
     return _CODECS.get(re.sub(r"[ /_-]", "", first).upper().removeprefix("ISO8859").strip() or "-") or (
         _CODECS.get("8859" + first.rsplit("-", 1)[-1]) if first.upper().startswith("ISO") else None
@@ -80,15 +80,16 @@ def codec_of(stated: str) -> str | None:
 
 
 def decode(raw: bytes, stated: str, marks: Delimiters = STANDARD) -> tuple[str, str]:
-    """Return the text of a message, and the codec that it was read with.
+    """Return the text of a message, and the codec used to read it.
 
-    stated: MSH-18 with its repetitions. Bytes that do not fit it are read in another way rather than refused.
+    stated: MSH-18 with its repetitions. Bytes that do not fit it are read with another codec rather than
+    refused.
     """
     named = [codec for one in stated.split("~") if (codec := codec_of(one)) is not None]
     content = written_as_bytes(raw, marks.escape.encode("latin-1"))
     if switches(content):
         return decode_switched(content, next((one for one in named if one != "ascii"), "utf-8"))
-    # Senders that declare ASCII send umlauts all the same.
+    # Senders that declare ASCII send umlauts nevertheless.
     for codec in (*named, *_FALLBACK):
         try:
             text = raw.decode(codec)
@@ -100,7 +101,7 @@ def decode(raw: bytes, stated: str, marks: Delimiters = STANDARD) -> tuple[str, 
 
 
 def _is_another(raw: bytes, codec: str, text: str) -> bool:
-    """Say whether bytes that a set of ISO 8859 can read are in UTF-8 or a code page of Windows."""
+    """Return whether bytes that are readable as ISO 8859 are in fact UTF-8 or a Windows code page."""
     if not codec.startswith("iso8859") or raw.isascii():
         return False
     return (codec in _WESTERN and _fits(raw, "utf-8")) or _CONTROLS.search(text) is not None
@@ -126,7 +127,7 @@ def escaped(text: str, marks: Delimiters = STANDARD) -> str:
 
 
 def unescaped(text: str, marks: Delimiters = STANDARD, codec: str = "utf-8") -> str:
-    """Return the text that a field states; a sequence that is not known, or not closed, stays as it is."""
+    """Return the text of a field; an unknown or unclosed escape sequence is left unchanged."""
     esc = marks.escape
     if not esc or esc not in text:
         return text

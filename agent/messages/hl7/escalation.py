@@ -1,6 +1,6 @@
-"""The order change that tells a reading worklist which draft is urgent: OMI^O23 or ORM^O01. Pure.
+"""The order change that tells a reading worklist that a draft is urgent: OMI^O23 or ORM^O01. Pure.
 
-It raises the priority of an order that exists; it carries no finding and no result.
+It raises the priority of an existing order; it contains no finding and no result.
 Source: HL7 v2.5.1 chapter 4.4 (ORM), 4.4.12 (OMI), 4.5.4 (TQ1), 4.5.6 (IPC), table 0119 (XO), table 0485.
 """
 
@@ -15,7 +15,7 @@ _STAT_UP_TO = 10
 
 
 def escalation(settings: Hl7DestinationSettings, result: Result) -> bytes:
-    """Return the message; its identifier is derived from that of the result."""
+    """Return the message; its identifier is derived from the result's."""
     kind = ("OMI", "O23", "OMI_O23") if settings.escalation == "OMI" else ("ORM", "O01", "ORM_O01")
     head = header(settings, kind, uid=f"{result.uid}.1", at=result.created, test=result.demonstration)
     placer, filler = order_numbers(result, settings)

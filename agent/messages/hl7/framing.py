@@ -1,6 +1,6 @@
 r"""MLLP frames: VT, a message, FS, CR. Pure.
 
-Liberal: the CR after FS may be missing, the VT before a message too; what stands between frames is dropped.
+Liberal: the CR after FS and the VT before a message may be missing; bytes between frames are dropped.
 Source: HL7 Minimal Lower Layer Protocol, release 1.
 """
 
@@ -13,15 +13,15 @@ _FS = 0x1C
 
 
 def framed(content: bytes) -> bytes:
-    """Return a message as it is sent."""
+    """Return a message as a frame."""
     return START + content + END
 
 
 class FrameReader:
-    """Collects bytes and gives out the contents of complete frames."""
+    """Collects bytes and returns the contents of complete frames."""
 
     def __init__(self, longest: int) -> None:
-        """Longest: bytes of one frame."""
+        """longest: maximum size (bytes) of one frame."""
         self._longest = longest
         self._buffer = bytearray()
         self._looked = 0
@@ -32,10 +32,9 @@ class FrameReader:
         return bool(self._buffer.strip(b"\x0b\x1c\r\n \t\0"))
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes; return the messages that are complete now.
+        """Add bytes; return the messages that are now complete.
 
-        Raises:
-            MessageUnreadable: a frame is longer than allowed; the connection is of no more use.
+        Raises: MessageUnreadable: a frame is longer than allowed; the connection can no longer be used.
         """
         self._buffer += data
         found = []
@@ -54,9 +53,10 @@ class FrameReader:
 
 
 def _begun(content: bytes) -> bytes:
-    """Return what the last start block begins; a frame that was broken off before it is dropped.
+    """Return the content after the last start block; a truncated frame before it is dropped.
 
-    A VT may also stand inside a text, as a line break of a word processor: only one before a header starts.
+    A VT may also occur inside a text, as a word processor's line break: only one before a header starts a
+    message.
     """
     for header in (b"\x0bMSH", b"\x0bFHS", b"\x0bBHS"):
         at = content.rfind(header)

@@ -1,6 +1,6 @@
 """Text that switches its character set with the escape sequences of ISO 2022. Pure.
 
-HL7 states the switch as the sequence itself (ESC and two or three bytes) or as `\\Cxxyy\\` and `\\Mxxyyzz\\`.
+HL7 writes the switch as the sequence itself (ESC and two or three bytes) or as `\\Cxxyy\\` and `\\Mxxyyzz\\`.
 Source: HL7 v2.5.1 sections 2.7.2 and 2.15.9.18 (MSH-18, MSH-20); ISO/IEC 2022; ISO-IR 87, 149, 159.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 ESCAPE = b"\x1b"
-# Sets of the bytes below 0x80 (G0): the codec that reads the bytes behind their own escape sequence.
+# Sets for bytes below 0x80 (G0): the codec that reads these bytes together with their escape sequence.
 _LOWER = {
     b"(B": "ascii",
     b"(J": "iso2022_jp_ext",
@@ -23,7 +23,7 @@ _LOWER = {
     b"$(C": "iso2022_jp_2",
 }
 _WRITTEN_OUT = {b"$(A": b"$A", b"$(B": b"$B"}
-# Sets of the bytes from 0x80 (G1): the codec that reads these bytes by themselves.
+# Sets for bytes from 0x80 (G1): the codec that reads these bytes alone.
 _UPPER = {
     b"$)C": "cp949",
     b"$)A": "gb18030",
@@ -44,14 +44,16 @@ _UPPER = {
 _SWITCH = re.compile(
     b"\x1b(" + b"|".join(re.escape(one) for one in sorted({*_LOWER, *_UPPER}, key=len, reverse=True)) + b")"
 )
-# What one codec reads: a run of low bytes without a control character, one of high bytes, and line ends and
-# shifts (SO, SI) by themselves.
+# The pieces that one codec reads: a run of low bytes without a control character, a run of high bytes, a line
+# end, or a shift (SO, SI).
 _RUN = re.compile(rb"[\x20-\x7f]+|[\x80-\xff][\x40-\xff]*|[\x00-\x1f]")
 _SHIFT_OUT, _SHIFT_IN = b"\x0e", b"\x0f"
 
 
 def written_as_bytes(raw: bytes, escape: bytes) -> bytes:
-    r"""Return bytes with the switches that are written as `\C2842\` or `\M2442\` put as ISO 2022 has them."""
+    r"""Return bytes with the switches that are written as `\C2842\` or `\M2442\` replaced by ISO 2022
+    escape sequences.
+    """
     if len(escape) != 1:
         return raw
     mark = re.escape(escape)
@@ -64,7 +66,7 @@ def written_as_bytes(raw: bytes, escape: bytes) -> bytes:
 
 
 def switches(raw: bytes) -> bool:
-    """Say whether bytes switch their character set."""
+    """Return whether bytes switch their character set."""
     return ESCAPE in raw and _SWITCH.search(raw) is not None
 
 
@@ -72,7 +74,7 @@ def decode_switched(raw: bytes, base: str) -> tuple[str, str]:
     """Return the text, and the codec of its high bytes.
 
     base: codec of the high bytes before the first switch. A low set ends with the line, as in ISO-2022-JP; a
-    high one holds until the next. A byte that its set does not have becomes U+FFFD.
+    high one lasts until the next switch. A byte that is not in its set becomes U+FFFD.
     """
     text: list[str] = []
     lower, upper = b"(B", base

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.foundation.settings.hl7 import PLACE
 from agent.messages.hl7.encoding import Delimiters, unescaped
 
-# The only event of these messages; version 2.1 does not state it.
+# The only event of these message types; version 2.1 does not state it.
 _EVENTS = {"ORM": "O01", "ORU": "R01"}
 # HL7's notation for a value that is to be deleted.
 NULL = '""'
@@ -16,7 +16,7 @@ NULL = '""'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a value stands; component and subcomponent count from 1, 0 is the whole field or component."""
+    """The place of a value; component and subcomponent count from 1, 0 is the whole field or component."""
 
     segment: str
     field: int
@@ -27,8 +27,7 @@ class Place:
 def place_of(words: str) -> Place:
     """Return the place that a text such as `OBR-18` or `PID-3.4.2` names.
 
-    Raises:
-        ValueError: it names none.
+    Raises: ValueError: it is not a place.
     """
     found = PLACE.fullmatch(words.strip())
     if found is None or int(found[2]) == 0:
@@ -51,7 +50,7 @@ class Segment:
     codec: str
 
     def raw(self, field: int) -> str:
-        """Return a field as it was sent; empty where there is none."""
+        """Return a field as it was sent; empty if there is none."""
         return self.fields[field] if field < len(self.fields) else ""
 
     def repetitions(self, field: int) -> list[str]:
@@ -60,7 +59,7 @@ class Segment:
         return raw.split(self.marks.repetition) if raw else []
 
     def text(self, field: int, component: int = 0, subcomponent: int = 0) -> str:
-        """Return a value of the first repetition; empty where it is not stated or to be deleted."""
+        """Return a value of the first repetition; empty if it is absent or is to be deleted."""
         repeated = self.repetitions(field)
         return self.part(repeated[0], component, subcomponent) if repeated else ""
 
@@ -90,7 +89,7 @@ class Message:
 
     @property
     def type(self) -> str:
-        """Message type and event, such as `ORM^O01`; the event of an older sender may stand in EVN-1."""
+        """Message type and event, such as `ORM^O01`; older senders may state the event in EVN-1."""
         code, event = self.header.text(9, 1), self.header.text(9, 2)
         stated = event or self.value(Place(segment="EVN", field=1, component=1))
         return f"{code}^{stated or _EVENTS.get(code.upper(), '')}".upper()
@@ -106,16 +105,16 @@ class Message:
         return self.header.text(3, 1), self.header.text(4, 1)
 
     def all(self, name: str) -> Iterator[Segment]:
-        """Yield the segments of one name."""
+        """Yield the segments with a name."""
         return (one for one in self.segments if one.name == name)
 
     def value(self, place: Place) -> str:
-        """Return what stands at a place in the first segment of that name that states it."""
+        """Return the value at a place, from the first segment of that name that has one."""
         return value_in(self.segments, place)
 
 
 def value_in(segments: Sequence[Segment], place: Place) -> str:
-    """Return what stands at a place in the first of these segments that states it."""
+    """Return the value at a place, from the first of these segments that has one."""
     values = (
         one.text(place.field, place.component or 1, place.subcomponent)
         for one in segments

@@ -1,7 +1,7 @@
-"""Parses bytes into messages, with any line ends and any batch around them. Pure.
+"""Parses bytes into messages, whatever the line ends, and unwraps batches. Pure.
 
 Liberal: segments end with CR, LF or both; batches (FHS, BHS) may wrap them; a line that is not a segment is
-the continuation of the text before it; unknown segments are kept. What has no header is refused.
+the continuation of the text before it; unknown segments are kept. Content without a header is refused.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _START = re.compile(rb"(?:^|(?<=[\r\n\x0b\x1c]))[ \t]*(?=MSH[^A-Za-z0-9\s])")
 
 
 def split_batch(raw: bytes) -> list[bytes]:
-    """Return the messages in what was sent: one, or those of a batch; none where there is no header."""
+    """Return the messages in the content of a frame: one, or those of a batch; none if there is no header."""
     content = raw.removeprefix(b"\xef\xbb\xbf")
     starts = [found.end() for found in _START.finditer(content)]
     return [content[a:b] for a, b in pairwise([*starts, len(content)])]
 
 
 def parse(raw: bytes) -> Message:
-    """Return the message that some bytes are.
+    """Parse one message.
 
     Raises:
         MessageUnreadable: there is no MSH segment with its delimiters at the start, or far too many segments.
@@ -49,7 +49,7 @@ def parse(raw: bytes) -> Message:
 
 
 def _delimiters(start: str) -> Delimiters:
-    """Return MSH-1 and MSH-2. Some senders leave the last ones out."""
+    """Return MSH-1 and MSH-2; some senders omit the last characters of MSH-2."""
     field = start[0]
     if _is_no_mark(field):
         raise MessageUnreadable("MSH-1 is not a delimiter")
@@ -68,18 +68,18 @@ def _delimiters(start: str) -> Delimiters:
 
 
 def _is_no_mark(char: str) -> bool:
-    """Whether a character cannot be a delimiter: outside ASCII it is another one in each character set."""
+    """Whether a character cannot be a delimiter: a byte beyond ASCII differs between character sets."""
     return char.isalnum() or not 32 < ord(char) < 127
 
 
 def _stated_set(content: bytes, marks: Delimiters) -> str:
-    """Return MSH-18, read before the character set is known: everything around it is ASCII."""
+    """Return MSH-18, which is read before the character set is known: the fields before it are ASCII."""
     header = re.split(r"[\r\n]", content[:4000].decode("latin-1"))[0].split(marks.field)
     return header[17] if len(header) > 17 else ""
 
 
 def _lines(text: str, marks: Delimiters) -> Iterator[str]:
-    """Yield the segments; a line that is none belongs to the text before it."""
+    """Yield the segments; a line that is not a segment continues the text before it."""
     kept = ""
     for line in re.split(r"\r\n|\r|\n", text):
         bare = line.strip("\x0b\x1c\0").lstrip(" \t")

@@ -1,4 +1,6 @@
-"""PID, ORC and OBR of what we send: whom a message is about, and which order it answers. Pure."""
+"""PID, ORC and OBR of our messages: the patient that a message is about, and the order that it answers.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,14 @@ from agent.messages.hl7.write import Value, name_value, person_value, segment
 from agent.messages.result import Authority, Result
 from dicom_sr import codes
 
-# OBR-4 where neither the images nor an order say what was requested; it must not be empty.
+# OBR-4 if neither the images nor an order say what was requested; it must not be empty.
 _PROCEDURE = codes.CHEST_RADIOGRAPHY
 _SCHEMES = {"LN": "LN", "SCT": "SCT", "SRT": "SRT", "DCM": "DCM", "UMLS": "UMLS"}
 _SEXES = {"M": "M", "F": "F", "O": "O"}
 
 
 def patient(result: Result, settings: Hl7DestinationSettings) -> str:
-    """Return PID, with the authority that assigned the identifier."""
+    """Return PID, including the authority that assigned the identifier."""
     subject = result.subject
     authority = subject.authority
     if not any((authority.namespace, authority.universal_id)):
@@ -25,7 +27,7 @@ def patient(result: Result, settings: Hl7DestinationSettings) -> str:
         {
             1: "1",
             3: (subject.patient_id, "", "", hierarchic(authority), "PI"),
-            # A name of type U says that it is not known; the field must not be empty.
+            # A name of type U means that it is unknown; the field must not be empty.
             5: name_value(subject.name) or ("", "", "", "", "", "", "U"),
             7: subject.birth_date.replace("-", ""),
             8: _SEXES.get(subject.sex.strip().upper(), "U" if subject.sex else ""),
@@ -34,7 +36,7 @@ def patient(result: Result, settings: Hl7DestinationSettings) -> str:
 
 
 def hierarchic(authority: Authority) -> Value:
-    """Return an HD as one component; of `namespace&universal ID&type` in one text its parts."""
+    """Return an HD as one component; a text `namespace&universal ID&type` is split into its parts."""
     parts = authority.namespace.split("&")
     if len(parts) > 1:
         return tuple(parts[:3])
@@ -44,7 +46,7 @@ def hierarchic(authority: Authority) -> Value:
 
 
 def order_numbers(result: Result, settings: Hl7DestinationSettings) -> tuple[Value, Value]:
-    """Return placer and filler order number; ours is the accession number where no other is known.
+    """Return placer and filler order number; ours is the accession number if no other is known.
 
     A message has the filler order number of the one that it replaces, even if the order arrived in between.
     """
@@ -60,7 +62,9 @@ def order_numbers(result: Result, settings: Hl7DestinationSettings) -> tuple[Val
 
 
 def _replaced_number(result: Result) -> Value | None:
-    """Return OBR-3 of the message that this one replaces; None if nothing stands, or for another order."""
+    """Return OBR-3 of the message that this one replaces; None if there is none, or it is for another
+    order.
+    """
     if not result.earlier:
         return None
     request = next(parse(result.earlier).all("OBR"), None)
@@ -102,7 +106,7 @@ def procedure(result: Result) -> Value:
 
 
 def study_time(result: Result) -> str:
-    """Return when the images were taken (TS): the study's date and time as far as they are stated."""
+    """Return when the images were taken (TS): the study's date and time as far as the images state them."""
     date, time = result.request.study_date.strip(), result.request.study_time.strip()
     digits = time.split(".")[0].replace(":", "")
     if len(date) != 8 or not date.isdigit():

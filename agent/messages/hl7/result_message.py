@@ -1,8 +1,8 @@
 """A result as ORU^R01^ORU_R01 (HL7 v2.5.1): the text, a coded observation for each finding, a PDF. Pure.
 
-Status (tables 0123 and 0085): `R` for what nobody has verified. `P` is a *verified* early result and `F` a
-final one; neither is ever written for a draft. `F` comes with the radiologist's verdict, `C` with a later
-one, `X` when the result is withdrawn.
+Status (tables 0123 and 0085): `R` for a result that nobody has verified. `P` is a *verified* early result and
+`F` a final one; neither is ever written for a draft. `F` comes with the radiologist's verdict, `C` with a
+later one, `X` when the result is withdrawn.
 Source: HL7 v2.5.1 chapter 7.3 and 7.4; IHE RAD TF-2 4.28 (the observation that names the study).
 """
 
@@ -37,7 +37,7 @@ _STUDY: Value = ("113014", "DICOM Study", "DCM")
 
 
 def write_result(destination: DestinationSettings, result: Result) -> Sequence[tuple[DocumentRole, bytes]]:
-    """Return the messages of a result: the ORU, and the escalation of a draft that is urgent by rule."""
+    """Return the messages of a result: the ORU, and the escalation if a rule makes the draft urgent."""
     settings = destination.hl7 or Hl7DestinationSettings()
     written = [(DocumentRole.MESSAGE, result_message(settings, result))]
     urgent = result.priority <= settings.escalation_priority and result.status is ResultStatus.UNVERIFIED
@@ -71,7 +71,7 @@ def _software(result: Result) -> str:
 
 
 def _signer(result: Result) -> Value:
-    """Return NDL.1, a CNN whose parts are subcomponents, of the radiologist who verified."""
+    """Return NDL.1 for the radiologist who verified: a CNN whose parts are subcomponents."""
     family, given = [*result.verifier.split("=")[0].split("^"), "", ""][:2]
     return ("", family, given)
 
@@ -111,7 +111,7 @@ def _encapsulated(settings: Hl7DestinationSettings, pdf: bytes) -> Value:
 
 
 def _summary(result: Result) -> list[str]:
-    """Return the lines that stand above everything else; a draft is never without the first."""
+    """Return the lines above everything else; a draft always has the first one."""
     if result.status is ResultStatus.WITHDRAWN:
         return [labels.WITHDRAWN, *([f"Reason: {result.reason}"] if result.reason else ())]
     demonstration = [BANNER] if result.demonstration else []

@@ -1,4 +1,5 @@
-"""Writes HL7 v2.5.1 strictly: values escaped, no trailing delimiters, a carriage return a segment. Pure.
+"""Writes HL7 v2.5.1 strictly: values escaped, no trailing delimiters, a carriage return after each segment.
+Pure.
 
 A field is text, a tuple of components (each text or a tuple of subcomponents), or a list of repetitions.
 """
@@ -15,12 +16,14 @@ from agent.messages.hl7.encoding import codec_of, escaped
 
 Value = str | tuple["Value", ...] | list["Value"]
 VERSION = "2.5.1"
-# Application and control id tell messages apart; MSH-10 holds 20 characters.
+# Application and control ID together identify a message; MSH-10 has at most 20 characters.
 _CONTROL_ID_LENGTH = 20
 
 
 def control_id(uid: str) -> str:
-    """Return MSH-10 of a message: of its UID alone, so that a retry and a rebuilt message have the same."""
+    """Return MSH-10 of a message; it depends only on the UID, so a retry and a rebuilt message have the
+    same.
+    """
     digest = hashlib.sha256(uid.encode("ascii")).digest()
     return base64.b32encode(digest).decode("ascii")[:_CONTROL_ID_LENGTH]
 
@@ -59,7 +62,7 @@ def header(
 
 
 def encoded(head: Mapping[int, Value], segments: Sequence[str], character_set: str) -> bytes:
-    """Return the bytes of a message in a character set; in UTF-8 where that cannot express it."""
+    """Return a message encoded in a character set, or in UTF-8 if that cannot express it."""
     for stated in (character_set, "UNICODE UTF-8"):
         fields = {number - 1: value for number, value in {**head, 18: stated}.items()}
         line = segment("MSH", {**fields, 1: ""}).split("|", 2)[2]

@@ -20,7 +20,7 @@ class Retrieval(Protocol):
         """Return the series of a study."""
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Have a series brought here; return when that is done."""
+        """Retrieve a series; return when it is done."""
 
 
 class DatedArchive:
@@ -29,7 +29,7 @@ class DatedArchive:
     def __init__(
         self, archive: ArchiveSettings, settings: BackfillSettings, incoming: Incoming | None
     ) -> None:
-        """incoming: where retrieved objects go; None where nothing is retrieved."""
+        """incoming: where retrieved objects go; None if nothing is retrieved."""
         self._archive, self._settings, self._incoming = archive, settings, incoming
 
     def list_studies(self, dates: DateSlice) -> StudyList:

@@ -1,7 +1,7 @@
-"""Which studies of an archive are worth retrieving, as far as its answers say: the rules of routing. Pure.
+"""Applies the routing rules to an archive's answers: which studies are worth retrieving. Pure.
 
-The gate decides on the images themselves when they are here; this only leaves in the archive what the gate
-would certainly skip. What an archive does not state never speaks against a study.
+Once the images are here, the gate decides on the images themselves; this only leaves in the archive what the
+gate would certainly skip. A value that the archive does not state never excludes a study.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from agent.objects.films.routing.rules import Router, RoutingDecision
 from agent.objects.header import Header
 
 NO_SUCH_MODALITY = "no-eligible-modality"
-# What an image's own attributes may still turn into the chest.
+# Regions that an image's own attributes may still change to the chest.
 _OPEN = frozenset({SEVERAL, CHEST_ABDOMEN, CONTRADICTION, UNRECOGNISED, NONE, "heart", "mediastinum"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The series to retrieve; if there is none, the rule that says so."""
+    """The series to retrieve; if there are none, the rule that excluded them."""
 
     series: tuple[FoundSeries, ...]
     rule: str | None
 
 
 def judge_study(study: ListedStudy, router: Router, *, trust_description: bool) -> str | None:
-    """Return the rule by which a listed study is not retrieved; None if it may be.
+    """Return the rule that excludes a listed study, or None if it may be retrieved.
 
-    A description that names another region counts only where it is trusted: the films of a study "XR hand"
-    may hold one of the chest, whose own attributes the archive has not told yet.
+    A description that names another region counts only if descriptions are trusted: a study "XR hand" may
+    contain a chest film, whose own attributes the archive has not stated yet.
     """
     if study.modalities and not any(router.may_accept(one) for one in study.modalities):
         return NO_SUCH_MODALITY
@@ -56,7 +56,7 @@ def wanted_series(series: Sequence[FoundSeries], router: Router) -> Wanted:
 
 
 def _refusal(series: FoundSeries, router: Router) -> str | None:
-    """Return the rule by which every image of a series would be skipped, for what the series states."""
+    """Return the rule that would skip every image of a series, given what the series states."""
     if not series.modality:
         return None
     decision = router.decide(
@@ -97,7 +97,7 @@ def _header(
     series_description: str = "",
     protocol_name: str = "",
 ) -> Header:
-    """Return the header of an image of which nothing else is known."""
+    """Return the header of an image about which nothing else is known."""
     return Header(
         sop_class_uid="",
         sop_instance_uid="",

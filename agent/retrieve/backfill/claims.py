@@ -1,7 +1,7 @@
-"""Who asks for which slice and retrieves which study: claims under leases, within the budget.
+"""Claims on queries and retrievals, under leases and within the budget.
 
-The budget is counted in the rows, so that it holds over all processes and over a kill: every claim locks the
-one row of `backfill_control`, and looks at when the last one was made. A claim whose lease has expired is
+The budget is kept in the database, so that it holds across processes and restarts: every claim locks the
+single row of `backfill_control`, and checks when the last one was made. A claim whose lease has expired is
 made again.
 """
 
@@ -40,7 +40,7 @@ _BEFORE_ITS_DRAFT = (JobState.RECEIVING, JobState.QUEUED, JobState.GENERATING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceClaim:
-    """A query that this process may ask; `attempts` counts this one."""
+    """A query that this process may make; `attempts` counts this one."""
 
     slice_id: int
     token: str
@@ -63,7 +63,7 @@ class Hold:
     """Why nothing may be claimed now: stopped, closed (the window), others (urgent and routine jobs wait for
     a worker), budget, full, nothing, or done.
 
-    seconds: after which it is worth looking again.
+    seconds: when to check again.
     """
 
     why: str
@@ -144,8 +144,7 @@ def end_slice(
 ) -> BackfillSlice:
     """End a claim of a slice inside the caller's transaction, which also holds what was found.
 
-    Raises:
-        LeaseLost: another process asks now; the caller's transaction must be rolled back.
+    Raises: LeaseLost: another process makes the query now; the caller's transaction must be rolled back.
     """
     row = session.get_one(BackfillSlice, claim.slice_id, with_for_update=True, populate_existing=True)
     _end(session, row, claim.token, to, code)
@@ -155,8 +154,7 @@ def end_slice(
 def check_slice(session: Session, claim: SliceClaim) -> None:
     """Check that a claim of a slice still holds, inside the caller's transaction, which locks it.
 
-    Raises:
-        LeaseLost: another process asks now, or a person has dropped it.
+    Raises: LeaseLost: another process makes the query now, or a person has dropped it.
     """
     row = session.get_one(BackfillSlice, claim.slice_id, with_for_update=True, populate_existing=True)
     _check_token(row, claim.token)
@@ -176,7 +174,7 @@ def end_study(session: Session, claim: PullClaim, to: PullState, *, code: str | 
 def postpone(
     row: BackfillSlice | BackfillStudy, settings: BackfillSettings, attempts: int, chance: Random
 ) -> None:
-    """Let a row that was just ended be claimed again after a pause that grows with its attempts."""
+    """Let a row that has just ended be claimed again after a pause that grows with its attempts."""
     wait_s = settings.retry.wait_s(attempts, chance.random())
     row.run_after = row.updated_at + timedelta(seconds=wait_s)
 
@@ -228,7 +226,7 @@ def _held(session: Session, settings: BackfillSettings, now: datetime) -> Hold |
 
 
 def _others_wait(session: Session, now: datetime) -> bool:
-    """Whether jobs that somebody waits for are due and no worker has taken them yet."""
+    """Whether urgent or routine jobs are due that no worker has taken yet."""
     waiting = select(Job.id).where(
         Job.state == JobState.QUEUED.value,
         Job.lane.in_([lane.value for lane in Lane if not lane.yields]),
@@ -248,9 +246,9 @@ def _pace(
 
 
 def _backlog(session: Session, most: int) -> int:
-    """Count the jobs of the lane before their draft, up to `most`.
+    """Count the undrafted jobs of the lane, up to `most`.
 
-    Parts of studies whose retrieval is still to be completed do not count: else they would prevent it.
+    Partly retrieved studies whose retrieval is not complete do not count: otherwise they would block it.
     """
     part = (Job.state == JobState.RECEIVING.value) & is_retrieving(Study.study_instance_uid)
     waiting = (
@@ -278,7 +276,7 @@ def _reclaim(
     to: SliceState | PullState,
     now: datetime,
 ) -> None:
-    """Take back the claims of processes that were killed."""
+    """Reclaim the rows of processes that were killed."""
     session.execute(
         update(table)
         .where(table.state == held.value, table.lease_until < now)
@@ -293,7 +291,7 @@ def _nothing(
     states: tuple[SliceState | PullState, ...],
     now: datetime,
 ) -> Hold:
-    """Return when the next row is due; `done` if there is none in these states."""
+    """Return when the next row in these states is due; `done` if there is none."""
     due: datetime | None = session.scalar(
         select(func.min(table.run_after)).where(table.state.in_([state.value for state in states]))
     )
@@ -334,8 +332,7 @@ def _check_token(row: BackfillSlice | BackfillStudy, token: str) -> None:
 def check_step(state: str, to: SliceState | PullState) -> None:
     """Check that a row may go from one state to another.
 
-    Raises:
-        InvalidTransition: it may not.
+    Raises: InvalidTransition: it may not change so.
     """
     steps = SLICE_STEPS[SliceState(state)] if isinstance(to, SliceState) else PULL_STEPS[PullState(state)]
     if to not in steps:

@@ -1,7 +1,8 @@
-"""Asks the archive for the studies of one slice after the other, and keeps what it names.
+"""Queries the archive for studies slice by slice, and stores the answers.
 
 An answer's studies are entered a few at a time, so that no lock is held for long; the last transaction also
-ends the slice: killed before it, the slice is asked again, and a study with a known UID is not entered again.
+ends the slice. If the process is killed before that, the slice is queried again, and a study with a known UID
+is not entered again.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ from agent.retrieve.backfill.claims import (
 from agent.retrieve.backfill.slices import DateSlice, halves, looks_cut_off
 
 ACTOR = "backfill"
-# The archive gives no whole answer even for one minute of one day: what it gave is kept.
+# The archive gives no complete answer even for one minute of one day: what it returned is kept.
 CUT_OFF = "backfill-cut-off"
-# A refusal or a timeout of the same query so often means that its answer is too long.
+# This many refusals or timeouts of the same query mean that its answer is too long.
 _DIVIDE_AFTER = 2
-# Rows of one transaction: on SQLite nobody else writes meanwhile.
+# Rows per transaction: on SQLite no other process can write meanwhile.
 _BATCH = 200
 
 
 class Enumerator:
-    """Asks for slices; keeps no state between them."""
+    """Queries slices; keeps no state between them."""
 
     def __init__(self, database: Database, settings: Settings, source: DatedArchive, chance: Random) -> None:
         self._database, self._settings, self._source = database, settings, source
@@ -57,10 +58,9 @@ class Enumerator:
         self._log = get_logger(ACTOR)
 
     def step(self) -> Hold | ArchiveUnavailable | None:
-        """Ask for the next slice; return why nothing was asked for, or the archive's trouble.
+        """Query the next slice; return why there was no query, or the archive's trouble.
 
-        Raises:
-            DatabaseUnavailable: the slice is asked again when its lease has expired.
+        Raises: DatabaseUnavailable: the slice is queried again when its lease has expired.
         """
         claim = claim_slice(self._database, self._settings.backfill)
         if isinstance(claim, Hold):
@@ -85,12 +85,14 @@ class Enumerator:
         return None
 
     def rule_of(self, study: ListedStudy) -> str | None:
-        """Return the rule by which a study is left in the archive; None if it is a candidate."""
+        """Return the rule that leaves a study in the archive, or None if it is a candidate."""
         trusted = self._settings.backfill.trust_study_description
         return judge_study(study, self._router, trust_description=trusted)
 
     def _troubled(self, claim: SliceClaim, error: ArchiveRefused | ArchiveLate) -> ArchiveUnavailable | None:
-        """Divide a slice that the archive does not answer, or ask again later; the last time it is DEAD."""
+        """Divide a slice that the archive does not answer, or query it again later; after the last
+        attempt it is DEAD.
+        """
         parts = halves(claim.dates)
         if parts is not None and claim.attempts >= _DIVIDE_AFTER:
             self._divide(claim, parts, StudyList(studies=(), cut_off=True))
@@ -118,7 +120,9 @@ class Enumerator:
             self._enter_last(session, claim, listed, last)
 
     def _divide(self, claim: SliceClaim, parts: Iterable[DateSlice], listed: StudyList) -> None:
-        """Replace a slice by its halves; what it gave is kept, because a study without a time is in none."""
+        """Replace a slice by its halves; its answer is kept, because a study without a time is in neither
+        half.
+        """
         last = self._enter_all_but_last(claim, listed)
         with self._database.transaction() as session:
             row = end_slice(session, claim, SliceState.DIVIDED)
@@ -127,10 +131,10 @@ class Enumerator:
             session.add_all(row_of(part, row.updated_at) for part in parts)
 
     def _enter_all_but_last(self, claim: SliceClaim, listed: StudyList) -> list[ListedStudy]:
-        """Enter an answer's studies but the last batch; return that, for the transaction that ends the slice.
+        """Enter an answer's studies except the last batch; return that for the transaction that ends the
+        slice.
 
-        Raises:
-            LeaseLost: another process asks now, or a person has dropped the slice.
+        Raises: LeaseLost: another process makes the query now, or a person has dropped the slice.
         """
         batches = _batches(_valid(listed.studies))
         last = next(batches, [])

@@ -1,7 +1,8 @@
-"""A folder of drafts made offline: what the set is, its Parquet parts, and which studies it has already.
+"""A folder of drafts made offline: the description of the set, its Parquet parts, and the studies it already
+has.
 
 Parts and documents are written under another name first, and documents before the part that names them, so
-that a killed process leaves no half of either. The next run goes on with what is missing.
+that a killed process leaves no incomplete file. The next run continues with what is missing.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _LISTS = ("present", "absent", "indeterminate", "flags")
 _COLUMNS = (
     "study_instance_uid", "state", "code", "reason", "text", *_LISTS, "findings_sha256", "report_sha256",
 )  # fmt: skip
-# Studies of one part: what a killed process does again at most.
+# Studies per part: a killed process repeats at most this many.
 PART_ROWS = 200
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetDescription:
-    """What all drafts of a set have in common. created: the time of all documents (ISO 8601)."""
+    """What all drafts of a set have in common. created: the time in all documents (ISO 8601)."""
 
     created: str
     model: str
@@ -50,7 +51,7 @@ class DraftSet:
         self._number = len(self._parts())
 
     def agree(self, wanted: SetDescription) -> SetDescription:
-        """Return the description of the set: that of its first run, or the wanted one if there was none.
+        """Return the description of the set: the one from its first run, or the wanted one if there was none.
 
         Raises:
             AnotherSet: the folder holds drafts of another network.
@@ -65,7 +66,7 @@ class DraftSet:
         return found
 
     def done(self) -> frozenset[str]:
-        """Return the studies that the set has, in whatever state they ended."""
+        """Return the studies in the set, in whatever state they ended."""
         found: set[str] = set()
         for part in self._parts():
             table = self._parquet.read_table(part, columns=["study_instance_uid"])
@@ -73,7 +74,7 @@ class DraftSet:
         return frozenset(found)
 
     def add(self, row: Row, documents: Mapping[str, bytes]) -> None:
-        """Keep one study: its documents at once, its row with the next part."""
+        """Store one study: its documents immediately, its row with the next part."""
         for role, content in documents.items():
             folder = self._folder / "sr" / str(row["study_instance_uid"])
             folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ class DraftSet:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that are in memory as a part."""
+        """Write the rows in memory as a part."""
         if not self._rows:
             return
         arrow = self._arrow

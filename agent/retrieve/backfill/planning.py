@@ -1,4 +1,4 @@
-"""The plan of a backfill as rows: made, opened again, stopped, dropped."""
+"""The plan of a backfill, stored as rows: made, reopened, stopped, dropped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from agent.retrieve.backfill.slices import DateSlice, cut, uncovered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a plan adds: new queries, and ended ones (with their studies) that are opened again."""
+    """What a plan adds: new queries, and ended ones (with their studies) that are reopened."""
 
     new: tuple[DateSlice, ...]
     opened_slices: int = 0
@@ -35,7 +35,7 @@ class Plan:
 def new_slices(
     database: Database, settings: BackfillSettings, since: date, until: date
 ) -> tuple[DateSlice, ...]:
-    """Return the queries that a range of days needs beyond those that are planned already.
+    """Return the queries that a range of days needs in addition to those already planned.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -50,10 +50,10 @@ def new_slices(
 def make_plan(
     database: Database, settings: BackfillSettings, since: date, until: date, *, again: bool = False
 ) -> Plan:
-    """Add the queries of a range of days (both included); days that are planned already are left alone.
+    """Add the queries for a range of days (both included); days already planned are left alone.
 
-    again: ask those days again too, and try what is DEAD, GONE or DROPPED again. A study is never retrieved
-    twice: it is known by its UID.
+    again: query those days again too, and retry what is DEAD, GONE or DROPPED. A study is never retrieved
+    twice: it is recognised by its UID.
 
     Raises:
         DatabaseUnavailable: nothing was planned.
@@ -79,9 +79,9 @@ def make_plan(
 
 
 def stop(database: Database, *, drop: bool = False) -> int:
-    """Let every process stop after what it is retrieving; return how many open rows were dropped.
+    """Make every process stop after its present retrieval; return how many open rows were dropped.
 
-    drop: also give up what is still to be asked for and retrieved; parts that have come are drafted.
+    drop: also give up all open queries and retrievals; parts of studies that have arrived are drafted.
     """
     with database.transaction() as session:
         control(session).stopped = True
@@ -94,7 +94,7 @@ def stop(database: Database, *, drop: bool = False) -> int:
 
 
 def go(database: Database) -> None:
-    """Take back a stop."""
+    """Undo a stop."""
     with database.transaction() as session:
         control(session).stopped = False
 

@@ -1,4 +1,4 @@
-"""How far the backfill is: counts, rate and the time that is left."""
+"""The progress of the backfill: counts, rate and remaining time."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _RATE_OVER = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """slices, studies, jobs: counts by state; jobs are those of the lane `backfill`.
+    """slices, studies, jobs: counts by state; only jobs in the lane `backfill` count.
 
-    per_minute: studies that were retrieved, over the last 15 minutes. hours_left: at the budget, the hours
-    outside the window included; None before every day has been asked for. codes: why studies were left out or
+    per_minute: studies retrieved, over the last 15 minutes. hours_left: at the budgeted rate, including the
+    hours outside the window; None before every day has been queried. codes: why studies were left out or
     failed, and why queries were not answered. window_changes_at: when the window opens or closes next.
     """
 
@@ -48,12 +48,12 @@ class Progress:
 
     @property
     def open_slices(self) -> int:
-        """Queries that are still to be asked."""
+        """Number of queries that are still to be made."""
         return sum(self.slices.get(state.value, 0) for state in OPEN_SLICES)
 
     @property
     def open_studies(self) -> int:
-        """Studies that are still to be retrieved."""
+        """Number of studies that are still to be retrieved."""
         return sum(self.studies.get(state.value, 0) for state in OPEN_PULLS)
 
     @property
@@ -63,7 +63,7 @@ class Progress:
 
 
 def read_progress(database: Database, settings: BackfillSettings, *, now: datetime | None = None) -> Progress:
-    """Read how far the backfill is. now: for tests.
+    """Read the progress of the backfill. now: for tests.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -98,7 +98,7 @@ def read_progress(database: Database, settings: BackfillSettings, *, now: dateti
 
 
 def hours_for(studies: int, settings: BackfillSettings, now: datetime) -> float | None:
-    """Return how many hours the budget needs for so many studies; None if the window never opens."""
+    """Return how many hours the budget needs for this many studies; None if the window never opens."""
     open_per_day = open_hours(settings.window, now)
     if open_per_day == 0:
         return None

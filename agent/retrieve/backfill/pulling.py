@@ -1,7 +1,7 @@
-"""Retrieves one study after the other, within the budget, and records what became of each.
+"""Retrieves studies one by one, within the budget, and records the outcome of each.
 
-A retrieval that was killed is made again for those series alone that are not complete here; a study that is
-here for another reason is left alone. Its job cannot be completed before its retrieval has ended
+After a kill, only the series that are not complete here are retrieved again; a study that is here for another
+reason is left alone. Its job cannot be completed before its retrieval has ended
 (`agent.receive.complete_study`), so that no part of a study is drafted.
 """
 
@@ -33,7 +33,7 @@ ACTOR = "backfill"
 NOT_RECEIVED = "backfill-not-received"
 # The study was sent to us, and its draft has failed for good: a person decides (`echo-agent retry`).
 JOB_DEAD = "backfill-job-dead"
-# So many studies that fail in a row have a common reason.
+# This many consecutive failures have a common cause.
 _SYSTEMATIC = 5
 # Trouble of the archive or of this machine, which says nothing about the study.
 Trouble = ArchiveUnavailable | ArchiveBusy | StorageFull
@@ -41,18 +41,19 @@ _TROUBLE = (ArchiveUnavailable, ArchiveBusy, StorageFull)
 
 
 class Puller:
-    """Retrieves studies; remembers only which of them failed since one was retrieved."""
+    """Retrieves studies; remembers only which have failed since the last success."""
 
     def __init__(self, database: Database, settings: Settings, source: DatedArchive, chance: Random) -> None:
         self._database, self._settings, self._source = database, settings, source
         self._chance = chance
         self._router = router_of(settings)
-        # Studies that failed since one was retrieved.
+        # Studies that failed since the last success.
         self._failed_since: set[str] = set()
         self._log = get_logger(ACTOR)
 
     def step(self) -> Hold | Trouble | None:
-        """Retrieve the next study; return why none was, or the trouble that concerns the next one too.
+        """Retrieve the next study; return why none was retrieved, or the trouble that affects the next one
+        too.
 
         Raises:
             DatabaseUnavailable: the study is retrieved again when its lease has expired.
@@ -98,10 +99,11 @@ class Puller:
         return None
 
     def _sent_to_us(self, study_instance_uid: str) -> JobState | None:
-        """Return the state of the newest job of a study that was sent to us to be drafted; None for no other.
+        """Return the state of the newest job of a study that was sent to us to be drafted; None for any other
+        study.
 
-        A study of which an earlier plan retrieved a part has jobs in the lane `backfill` alone: its other
-        images are still to be retrieved.
+        A study partly retrieved under an earlier plan has only jobs in the lane `backfill`: its other images
+        are still to be retrieved.
         """
         sent = (
             select(Job.state)
@@ -119,7 +121,7 @@ class Puller:
             return None if state is None else JobState(state)
 
     def _missing(self, series: Sequence[FoundSeries]) -> list[FoundSeries]:
-        """Return the series of which the archive has more images than are here, or none is here."""
+        """Return the series that are missing here, or of which the archive has more images."""
         with self._database.reading() as session:
             return [
                 one
@@ -139,7 +141,7 @@ class Puller:
         self._log.info("pulled", study_ref=study_ref(uid), state=state.value, code=code)
 
     def _asked(self, study_id: int | None, state: PullState, code: str | None) -> Event:
-        """Return the audit event of a query for a study; its images have events of their own."""
+        """Return the audit event for the query of a study; its images have their own events."""
         archive = self._settings.archive
         details: dict[str, str | int] = {"query": "SERIES", "count": 1}
         if code is not None:
@@ -154,10 +156,11 @@ class Puller:
         )
 
     def _failed(self, claim: PullClaim, code: str) -> ArchiveUnavailable | None:
-        """Try a study again later; after the last attempt what has come of it is drafted, as incomplete.
+        """Retry a study later; after the last attempt, whatever has arrived is drafted and marked incomplete.
 
-        When one study after another fails, the reason is not in the studies: an archive that does not know
-        our AE title, a listener that does not run. They get further attempts, and the archive is left alone.
+        If one study after another fails, the cause is not in the studies, but for example an archive that
+        does not know our AE title, or a listener that is not running. They get further attempts, and the
+        archive is left alone.
         """
         self._failed_since.add(claim.study_instance_uid)
         systematic = len(self._failed_since) >= _SYSTEMATIC
@@ -178,12 +181,12 @@ class Puller:
         with self._database.transaction() as session:
             row = end_study(session, claim, PullState.FOUND, code=code)
             postpone(row, self._settings.backfill, claim.attempts, self._chance)
-            # At least one attempt stays counted: what has come of it is not a study that was here before.
+            # At least one attempt stays counted: its images do not make it a study that was here before.
             row.attempts = claim.attempts if counts else max(claim.attempts - 1, 1)
 
 
 def _held(session: Session, series_instance_uid: str) -> int:
-    """Count the instances of a series that have arrived to be drafted; purged ones were here."""
+    """Count the instances of a series that have arrived to be drafted, including purged ones."""
     count = session.scalar(
         select(func.count(Instance.sop_instance_uid.distinct())).where(
             Instance.series_instance_uid == series_instance_uid, Instance.prior.is_(False)
@@ -193,7 +196,7 @@ def _held(session: Session, series_instance_uid: str) -> int:
 
 
 def _is_complete(session: Session, study_id: int | None) -> None:
-    """Let the study's job be completed now: there is nothing more to wait for."""
+    """Complete the study's job now: there is nothing more to wait for."""
     job = session.scalar(
         select(Job)
         .where(

@@ -1,4 +1,4 @@
-"""Asks the archive what a plan would find, and keeps nothing."""
+"""Queries the archive for what a plan would find, and stores nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from agent.retrieve.backfill.slices import DateSlice, halves, looks_cut_off
 
 
 def rehearse(settings: Settings, source: DatedArchive, slices: Iterable[DateSlice]) -> Counter[str]:
-    """Return how many queries it took, how many studies there are, how many are candidates, and why others
-    are not (`left: RULE`).
+    """Return the number of queries it took, of studies, and of candidates, and why other studies are not
+    candidates (`left: RULE`).
 
     Raises:
         ArchiveUnavailable, ArchiveRefused, ArchiveBusy, ArchiveLate: the archive gave no answer.

@@ -1,4 +1,4 @@
-"""Runs a backfill: one thread asks by date, a few retrieve, all within the budget, until there is no more."""
+"""Runs a backfill: one thread queries by date, a few retrieve, all within the budget, until all is done."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class Runner:
         self._lock = threading.Lock()
         self._breaker = Breaker()
         self._enumerated = threading.Event()
-        # What this process has done since its start, and why it waits.
+        # What this process has done since its start, and why it is waiting.
         self._done: Counter[str] = Counter()
         self._why = ""
         self._log = get_logger(ACTOR)
 
     def run(self, stop: threading.Event, *, follow: bool = False) -> None:
-        """Work until everything is retrieved, a person stops it, or `stop` is set.
+        """Work until everything is retrieved, a person stops the backfill, or `stop` is set.
 
-        follow: wait for further plans, or for the end of a stop, instead of ending. What is being retrieved
-        at a stop is finished.
+        follow: wait for further plans, or until a stop is undone, instead of ending. Retrievals in progress
+        at a stop are finished.
         """
         threads = [threading.Thread(target=self._enumerate, args=(stop, follow), name="backfill-ask")]
         threads += [
@@ -104,12 +104,12 @@ class Runner:
             return self._breaker.open_until - monotonic()
 
     def _remember(self, trouble: AgentError | None) -> None:
-        """Leave an archive alone that is out of resources or down, longer each time."""
+        """Leave an archive that is out of resources or down alone, longer each time."""
         if trouble is None:
             self._breaker = self._breaker.succeeded()
             return
         now = monotonic()
-        # Unlike at a delivery, the first refusal counts.
+        # Unlike in delivery, the first refusal counts.
         before = Breaker(failures=max(self._breaker.failures, TOLERATED))
         self._breaker = before.failed(now, self._chance.random(), self._settings.backfill.retry)
         pause = round(self._breaker.open_until - now)

@@ -1,8 +1,8 @@
-"""The division of an archive by Study Date, so that no answer reaches the limit of the archive. Pure.
+"""Divides an archive by Study Date, so that no answer reaches the archive's limit. Pure.
 
-A range of days is halved until its answers are whole, a day by Study Time down to the minute. An archive need
-not say that it has cut an answer off, so that a number of answers that looks like a limit counts as one:
-dividing a slice that was whole costs two queries and loses nothing.
+A range of days is halved until its answers are complete, and a day by Study Time, down to the minute. An
+archive need not say that it has cut an answer off, so a number of answers that looks like a limit counts as
+one: dividing a complete slice costs two queries and loses nothing.
 
 DatedArchive: PS3.4 C.2.2.2.5 (range matching of DA and TM).
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-# Answers of a multiple of this, or of a power of two from 64, look like a limit.
+# A number of answers that is a multiple of this, or a power of two from 64, looks like a limit.
 _ROUND = 50
 _LEAST_POWER = 64
 _DAY_MINUTES = 24 * 60
@@ -43,7 +43,7 @@ class DateSlice:
 
     @property
     def whole_days(self) -> bool:
-        """Whether no time of day is asked for."""
+        """Whether the query is not limited to a time of day."""
         return (self.first_minute, self.last_minute) == (0, _DAY_MINUTES - 1)
 
 
@@ -65,7 +65,7 @@ def cut(since: date, until: date, modalities: Iterable[str], days: int) -> list[
 
 
 def halves(one: DateSlice) -> tuple[DateSlice, DateSlice] | None:
-    """Return the two halves of a slice, the newer first; None for one minute, the smallest."""
+    """Return the two halves of a slice, the newer first; None for the smallest, one minute."""
     if one.since < one.until:
         middle = one.since + (one.until - one.since) // 2
         newer = DateSlice(since=middle + timedelta(days=1), until=one.until, modality=one.modality)
@@ -80,7 +80,7 @@ def halves(one: DateSlice) -> tuple[DateSlice, DateSlice] | None:
 
 
 def looks_cut_off(answers: int, limit: int) -> bool:
-    """Whether an answer of so many studies may have been cut off by the archive."""
+    """Whether an answer with this many studies may have been cut off by the archive."""
     if answers >= limit:
         return True
     power_of_two = answers >= _LEAST_POWER and answers & (answers - 1) == 0
@@ -88,7 +88,7 @@ def looks_cut_off(answers: int, limit: int) -> bool:
 
 
 def uncovered(since: date, until: date, covered: Iterable[tuple[date, date]]) -> Sequence[tuple[date, date]]:
-    """Return the parts of a range of days that no other range covers, oldest first."""
+    """Return the parts of a range of days that no other range covers, the oldest first."""
     parts = []
     first = since
     for begins, ends in sorted(covered):

@@ -1,7 +1,7 @@
-"""The hours in which the archive may be asked: local times, over midnight, right when clocks change.
+"""The hours in which the archive may be queried: in local time, across midnight, correct when clocks change.
 
-Pure. What counts is what a clock on the wall shows: in the hour that a change to winter time repeats, the
-window is open twice; what a change to summer time leaves out does not come.
+Pure. What counts is the local time: in the hour that is repeated when summer time ends, the window may be
+open twice; an hour that is skipped when it begins does not occur.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 from agent.foundation.settings.backfill import WindowSettings
 
-# Longer than any day with a change of the clock.
+# Longer than any day on which the clocks change.
 _LOOK_AHEAD = timedelta(hours=50)
 _STEP = timedelta(minutes=1)
 
 
 def is_open(window: WindowSettings | None, now: datetime) -> bool:
-    """Whether the archive may be asked at a moment (aware)."""
+    """Whether the archive may be queried at a moment (aware)."""
     if window is None:
         return True
     wall = _local(window, now).time()
@@ -41,7 +41,7 @@ def next_change(window: WindowSettings | None, now: datetime) -> datetime | None
 
 
 def open_hours(window: WindowSettings | None, now: datetime) -> float:
-    """Return how many hours of the next 24 the window is open."""
+    """Return for how many of the next 24 hours the window is open."""
     if window is None:
         return 24.0
     minutes = 24 * 60

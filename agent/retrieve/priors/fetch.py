@@ -80,7 +80,9 @@ class PriorFetcher:
             self._thread.start()
 
     def stop(self) -> None:
-        """Claim no further searches, and wait for the running ones, which their time budget bounds."""
+        """Claim no further searches, and wait for the running ones, which are limited by their time
+        budget.
+        """
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -146,7 +148,7 @@ class PriorFetcher:
             for search, _study in rows:
                 search.owner = self._owner
             taken = [(_task(search, study, now), _first_image(session, study.id)) for search, study in rows]
-        # No row stays locked while a file is read, which may first have to be fetched from a bucket.
+        # No row stays locked while a file is read, which may have to be fetched from a bucket first.
         return [
             replace(task, patient=replace(task.patient, patient_sex=_sex_in(self._store, sha256)))
             for task, sha256 in taken
@@ -179,7 +181,7 @@ class PriorFetcher:
         self._end(task.job_id, result)
 
     def _remember(self, *, outage: bool) -> None:
-        """Stop asking an archive that failed several times, so that it does not delay every study."""
+        """Stop querying an archive that failed several times, so that it does not delay every study."""
         with self._lock:
             self._breaker = (
                 self._breaker.failed(time.monotonic(), self._chance.random(), QUERY_PAUSES)

@@ -111,7 +111,7 @@ class PriorSearcher:
         self._incoming = incoming
 
     def search(self, task: SearchTask) -> SearchResult:
-        """Query, retrieve and check; whatever the archive does, this takes hardly longer than the budget.
+        """Query, retrieve and check; whatever the archive does, this takes little longer than the budget.
 
         Raises:
             DatabaseUnavailable: the arrived instances cannot be looked up.
