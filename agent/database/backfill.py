@@ -42,7 +42,7 @@ class PullState(StrEnum):
     DROPPED = "DROPPED"
 
 
-# The allowed steps; a plan that is run again opens what had ended.
+# The allowed steps; running a plan again reopens what had ended.
 SLICE_STEPS: Mapping[SliceState, frozenset[SliceState]] = {
     SliceState.OPEN: frozenset({SliceState.ASKING, SliceState.DROPPED}),
     SliceState.ASKING: frozenset(
@@ -73,19 +73,19 @@ PULL_STEPS: Mapping[PullState, frozenset[PullState]] = {
     PullState.DEAD: frozenset({PullState.FOUND}),
     PullState.DROPPED: frozenset({PullState.FOUND}),
 }
-# What is still to be done.
+# The states in which there is still work to do.
 OPEN_SLICES = (SliceState.OPEN, SliceState.ASKING)
 OPEN_PULLS = (PullState.FOUND, PullState.PULLING)
 
 
 class BackfillSlice(Base):
-    """One query by date: days, for a divided day a part of it, and one modality."""
+    """One query by date: a range of days, or a part of a divided day, and one modality."""
 
     __tablename__ = "backfill_slices"
     __table_args__ = (Index("ix_backfill_slices_state", "state", "run_after", "id"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    # DA values, both included; TM values (HHMM) where a day was divided, else empty.
+    # DA values, both included; TM values (HHMM) if a day was divided, else empty.
     since: Mapped[str] = mapped_column(String(8))
     until: Mapped[str] = mapped_column(String(8))
     from_time: Mapped[str] = mapped_column(String(4), default="")
@@ -124,7 +124,7 @@ class BackfillStudy(Base):
 
 
 class BackfillControl(Base):
-    """One row, which every claim locks: whether a person has stopped the backfill."""
+    """A single row, which every claim locks: whether a person has stopped the backfill."""
 
     __tablename__ = "backfill_control"
 
@@ -135,7 +135,7 @@ class BackfillControl(Base):
 def is_retrieving(study_instance_uid: Any) -> ColumnElement[bool]:
     """Return the condition that a study (its UID, or the column) is being retrieved as an old study.
 
-    Between two attempts too: a part of its images may be here, and the rest may still come.
+    This includes the time between two attempts: some of its images may be here, and the rest may still come.
     """
     begun = (BackfillStudy.state == PullState.FOUND.value) & (BackfillStudy.attempts > 0)
     return exists(
@@ -157,6 +157,8 @@ def is_given_up(study_instance_uid: Any) -> ColumnElement[bool]:
 
 
 def lane_of(database: Database, study_instance_uid: str) -> Lane | None:
-    """Return the lane of a file of unknown sender: `backfill` while its study is being retrieved for it."""
+    """Return the lane of a file of unknown sender: `backfill` while its study is being retrieved for that
+    lane.
+    """
     with database.reading() as session:
         return Lane.BACKFILL if session.scalar(select(is_retrieving(study_instance_uid))) else None

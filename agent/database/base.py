@@ -1,4 +1,4 @@
-"""What all tables share: their base class, times in UTC, and the type of a row's number."""
+"""The common parts of all tables: the base class, times in UTC, and the type of a row's number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 # SQLite numbers rows only in a column declared exactly INTEGER.
 RowId = BigInteger().with_variant(Integer, "sqlite")
-# A text that both databases sort by its code points.
+# A text that both databases sort by code points.
 CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
 
 

@@ -51,7 +51,7 @@ _REFUSED_WORDS = (
 
 
 def cause_of(error: DBAPIError) -> AgentError | None:
-    """Return a driver's error as one of ours, in an operator's words; None for a programming error or a
+    """Return a driver's error as one of ours, worded for an operator; None for a programming error or a
     conflict.
 
     `DatabaseUnavailable` may be transient; `DatabaseRefused` and `SchemaOutdated` are not.

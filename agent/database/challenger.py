@@ -1,4 +1,4 @@
-"""The tables of a second model beside the main one, of the switches between them, and of calibrations.
+"""The tables for a second model alongside the main one, for switches between them, and for calibrations.
 
 A challenger's drafts are stored here and not in `drafts`, so that no code that delivers, lists or signs
 drafts can ever see one.
@@ -16,7 +16,7 @@ from agent.database.base import Base, RowId
 
 
 class ChallengerDraft(Base):
-    """A study that the challenger drafts too, from its place in the challenger's queue to its text."""
+    """A study that the challenger drafts too: its place in the challenger's queue, and its draft."""
 
     __tablename__ = "challenger_drafts"
     __table_args__ = (
@@ -26,7 +26,7 @@ class ChallengerDraft(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
-    # The job of the main model's draft: its images and earlier studies are this draft's too.
+    # The job of the main model's draft: this draft uses the same images and earlier studies.
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     revision: Mapped[int] = mapped_column(Integer)
     model_digest: Mapped[str] = mapped_column(String(64))
@@ -45,7 +45,7 @@ class ChallengerDraft(Base):
 
 
 class ModelSwitch(Base):
-    """One change of the model that drafts: who, when, why, from which to which. Rows are only added."""
+    """One switch of the drafting model: who, when, why, from which to which. Rows are only added."""
 
     __tablename__ = "model_switches"
 
@@ -53,16 +53,18 @@ class ModelSwitch(Base):
     at: Mapped[datetime]
     actor: Mapped[str] = mapped_column(String(128))
     reason: Mapped[str] = mapped_column(Text)
-    # The configured checkpoint that drafts from now on: main | challenger.
+    # The configured checkpoint that drafts from then on: main | challenger.
     place: Mapped[str] = mapped_column(String(16))
     from_digest: Mapped[str] = mapped_column(String(64))
     to_digest: Mapped[str] = mapped_column(String(64))
-    # Studies of the paired comparison that it was based on; null for the way back.
+    # Number of studies in the paired comparison that it was based on; null for a switch back.
     studies: Mapped[int | None] = mapped_column(Integer)
 
 
 class StoredCalibration(Base):
-    """A fitted map from scores to probabilities (`agent.shadow.calibration`), and how it did on the rest."""
+    """A fitted map from scores to probabilities (`agent.shadow.calibration`), and its reliability on
+    held-out findings.
+    """
 
     __tablename__ = "calibrations"
     __table_args__ = (Index("ix_calibrations_model", "model_digest", "id"),)
@@ -73,16 +75,18 @@ class StoredCalibration(Base):
     model_digest: Mapped[str] = mapped_column(String(64))
     # {slope, intercepts, other, fitted}
     fit: Mapped[dict[str, Any]]
-    # {error, count, bins: [[count, stated, signed]]} of the part that it was not fitted on
+    # {error, count, bins: [[count, stated, signed]]} of the findings that it was not fitted on
     reliability: Mapped[dict[str, Any]]
-    # Whether it is the one by which the model's drafts get probabilities.
+    # Whether the model's drafts get their probabilities from it.
     in_use: Mapped[bool] = mapped_column(Boolean)
     actor: Mapped[str] = mapped_column(String(128))
     at: Mapped[datetime]
 
 
 class ChallengerComparison(Base):
-    """A challenger's draft beside the signed report of its study; a correction of the report replaces it."""
+    """A challenger's draft compared with the signed report of its study; a correction of the report
+    replaces it.
+    """
 
     __tablename__ = "challenger_comparisons"
 

@@ -1,4 +1,4 @@
-"""Upgrades the database to the schema of this version, and detects when it has another one.
+"""Upgrades the database to the schema of this version, and detects another schema.
 
 A SQLite file is copied to the same folder before anything in it changes.
 """

@@ -1,4 +1,4 @@
-"""The tables of what other systems report: HL7 messages, orders and the searches for them, and patients."""
+"""The tables for what other systems report: HL7 messages, orders and the searches for them, and patients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.database.base import Base, RowId
 
 
 class Hl7Message(Base):
-    """One message as it arrived, and the answer that it got; a repetition gets the same answer.
+    """One message as it arrived, and its answer; a repetition gets the same answer.
 
     `content` is empty once `retention.hl7_keep_days` is over.
     """
@@ -20,7 +20,7 @@ class Hl7Message(Base):
     __table_args__ = (Index("ix_hl7_messages_received", "received_at", "outcome"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    # SHA-256 of sending application, sending facility and MSH-10; of the content where there is no MSH-10.
+    # SHA-256 of sending application, sending facility and MSH-10; of the content if there is no MSH-10.
     key: Mapped[str] = mapped_column(String(64), unique=True)
     # SHA-256 of the content without its header: another message under the same key is refused.
     sha256: Mapped[str] = mapped_column(String(64))
@@ -30,14 +30,14 @@ class Hl7Message(Base):
     code: Mapped[str | None] = mapped_column(String(64))
     address: Mapped[str] = mapped_column(String(64), default="")
     content: Mapped[bytes] = mapped_column(LargeBinary)
-    # The MSA-1 that the application answers, and its words; never a value of the message.
+    # MSA-1 of the application's answer, and its text; never a value from the message.
     answer: Mapped[str] = mapped_column(String(2))
     words: Mapped[str] = mapped_column(Text, default="")
     received_at: Mapped[datetime]
 
 
 class Order(Base):
-    """One imaging order, as its last message left it."""
+    """One imaging order, in the state after its last message."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -46,7 +46,7 @@ class Order(Base):
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    # What makes it the same order: the placer's number, else the filler's, else the accession number.
+    # What identifies the order: the placer's number, else the filler's, else the accession number.
     key: Mapped[str] = mapped_column(String(64), unique=True)
     placer_number: Mapped[str] = mapped_column(Text, default="")
     filler_number: Mapped[str] = mapped_column(Text, default="")
@@ -55,7 +55,7 @@ class Order(Base):
     procedure_id: Mapped[str] = mapped_column(Text, default="")
     procedure: Mapped[str] = mapped_column(Text, default="")
     clinical_question: Mapped[str] = mapped_column(Text, default="")
-    # As of jobs: 0 STAT, 20 high, 50 routine.
+    # As for jobs: 0 STAT, 20 high, 50 routine.
     priority: Mapped[int] = mapped_column(Integer, default=50)
     patient_id: Mapped[str] = mapped_column(Text, default="")
     issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")
@@ -74,7 +74,7 @@ class OrderSearch(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
     attempts: Mapped[int] = mapped_column(Integer)
     begun_at: Mapped[datetime]
-    # When it is due again, also if the process that was asking died.
+    # When it is due again, even if the querying process died.
     next_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     # order-found | order-none | order-mismatch | order-known | why it failed.
@@ -82,7 +82,9 @@ class OrderSearch(Base):
 
 
 class KnownPatient(Base):
-    """A patient as of the last update; `merged_into` is the record that this one was merged into."""
+    """A patient in the state after the last update; `merged_into` is the record that this one was merged
+    into.
+    """
 
     __tablename__ = "patients"
     __table_args__ = (UniqueConstraint("patient_id", "issuer_of_patient_id"),)

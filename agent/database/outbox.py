@@ -11,7 +11,7 @@ from agent.database.base import Base, RowId
 
 
 class Document(Base):
-    """The bytes of one document or message as they are sent, every time the same."""
+    """The bytes of one document or message, the same in every attempt."""
 
     __tablename__ = "documents"
     __table_args__ = (UniqueConstraint("draft_id", "role", "variant"),)
@@ -20,12 +20,12 @@ class Document(Base):
     draft_id: Mapped[int] = mapped_column(ForeignKey("drafts.id"))
     # See `agent.foundation.document_roles`.
     role: Mapped[str] = mapped_column(String(16))
-    # Of a Structured Report the SOP class that a destination takes (comprehensive3d | comprehensive |
-    # enhanced); of a message its kind, and which destination it is for (`agent.reports.messages`).
+    # For a Structured Report the SOP class that a destination accepts (comprehensive3d | comprehensive |
+    # enhanced); for a message its kind, and the destination that it is for (`agent.reports.messages`).
     variant: Mapped[str] = mapped_column(String(24))
-    # What a message states: unverified | final | corrected | withdrawn. Null for DICOM documents.
+    # The status in a message: unverified | final | corrected | withdrawn. Null for DICOM documents.
     status: Mapped[str | None] = mapped_column(String(16))
-    # Of a message: empty, and a UID of its own that its identifier is made of.
+    # For a message: empty, and a UID from which its identifier is derived.
     sop_class_uid: Mapped[str] = mapped_column(String(64))
     sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     series_instance_uid: Mapped[str] = mapped_column(String(64))
@@ -34,18 +34,18 @@ class Document(Base):
 
 
 class Delivery(Base):
-    """One document on its way to one destination."""
+    """The delivery of one document to one destination."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("document_id", "destination"),
-        # One destination's queue at a time: a dead PACS with a long queue costs the others nothing.
+        # One destination's queue at a time: an unreachable PACS with a long queue does not slow the others.
         Index("ix_deliveries_claim", "destination", "state", "priority", "run_after", "id"),
         Index("ix_deliveries_lease", "state", "lease_until"),
         Index("ix_deliveries_job", "job_id"),
-        # What is stored and waits for commitment, among millions that wait for nothing (null).
+        # Stored documents that await commitment, among millions that do not (null).
         Index("ix_deliveries_commit", "destination", "commit_at"),
-        # What was stored with a warning, among millions that were not (null).
+        # Documents stored with a warning, among millions without one (null).
         Index("ix_deliveries_warning", "destination", "warning"),
     )
 
@@ -57,7 +57,7 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int] = mapped_column(Integer, default=50)
     run_after: Mapped[datetime]
-    # After this time a failed attempt is the last one; a revival sets it anew.
+    # After this time a failed attempt is the last one; a revival sets a new time.
     give_up_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(128))
@@ -70,18 +70,20 @@ class Delivery(Base):
     stored_at: Mapped[datetime | None]
     # The warning status that the destination stored it with ("0xB007, ..."); null for plain success.
     warning: Mapped[str | None] = mapped_column(String(128))
-    # When the next step towards commitment is due; null where none is wanted or none is left.
+    # When the next step towards commitment is due; null if none is wanted or none is left.
     commit_at: Mapped[datetime | None]
     # The transaction (`commitments`) that the latest request for commitment belongs to.
     commitment_uid: Mapped[str | None] = mapped_column(String(64))
     commit_attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     committed_at: Mapped[datetime | None]
-    # How often the destination has lost the document after it had stored it.
+    # How often the destination has lost the document after storing it.
     losses: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class Commitment(Base):
-    """One request for storage commitment; written before it is sent, so that no report is ever unknown."""
+    """One request for storage commitment; written before it is sent, so that its report is always
+    recognised.
+    """
 
     __tablename__ = "commitments"
 

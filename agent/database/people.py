@@ -25,7 +25,7 @@ class User(Base):
     identification_scheme: Mapped[str] = mapped_column(String(16), default="", server_default="")
     # reader | radiologist | admin
     role: Mapped[str] = mapped_column(String(16))
-    # argon2; None for somebody who may not sign in here.
+    # argon2; None for a person who may not sign in here.
     password_hash: Mapped[str | None] = mapped_column(Text)
     # The OpenID provider's issuer and subject for this person; None for a local user.
     subject: Mapped[str | None] = mapped_column(String(512), unique=True, index=True)
@@ -47,7 +47,7 @@ class WebSession(Base):
 
 
 class ReadingClaim(Base):
-    """Who is reading a study (`agent.web.claims`); the claim ends with its lease."""
+    """The person reading a study (`agent.web.claims`); the claim ends with its lease."""
 
     __tablename__ = "reading_claims"
     __table_args__ = (
@@ -74,7 +74,7 @@ class ServiceKey(Base):
 
 
 class Verdict(Base):
-    """What a radiologist decided on a draft. Rows are added, never changed."""
+    """A radiologist's decision on a draft. Rows are added, never changed."""
 
     __tablename__ = "verdicts"
     __table_args__ = (Index("ix_verdicts_study", "study_id"), Index("ix_verdicts_at", "at"))

@@ -1,4 +1,4 @@
-"""Remarks in the history of a job that leave its state as it is."""
+"""Remarks in the history of a job, which do not change its state."""
 
 from __future__ import annotations
 

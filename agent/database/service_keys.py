@@ -1,6 +1,6 @@
 """Keys that all processes and machines of one service share: generated once, and kept in the database.
 
-They are used where a setting is empty: `log.hash_key`, so that a study has the same reference in the logs of
+They are used if a setting is empty: `log.hash_key`, so that a study has the same reference in the logs of
 all processes, and `web.session_key`, so that sessions survive a restart. Anyone who can read the database can
 read them.
 """

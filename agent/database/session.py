@@ -51,7 +51,7 @@ def open_engine(url: str) -> Engine:
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """Return the database's file, also where the URL gives it as a URI filename (`file:...?uri=true`).
+    """Return the database's file, even if the URL gives it as a URI filename (`file:...?uri=true`).
 
     None for a database in memory and for PostgreSQL.
     """

@@ -1,4 +1,4 @@
-"""The tables of shadow mode: signed reports from elsewhere, and what drafts said of the same studies."""
+"""The tables of shadow mode: reports signed elsewhere, and their comparison with the drafts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from agent.database.base import Base, RowId
 
 
 class SignedReport(Base):
-    """One report that a person signed elsewhere, as it came. Rows are added, never changed but for the match.
+    """One report that a person signed elsewhere, as received. Rows are added, and only their match ever
+    changes.
 
-    A correction is a row of its own; the one signed last counts.
+    A correction is a separate row; the report signed last counts.
     """
 
     __tablename__ = "signed_reports"
@@ -23,15 +24,15 @@ class SignedReport(Base):
         Index("ix_signed_reports_study", "study_id"),
         Index("ix_signed_reports_uid", "study_instance_uid"),
         Index("ix_signed_reports_accession", "accession_number"),
-        # What is not yet compared (null), in the order of arrival.
+        # Reports not yet compared (null), in the order of arrival.
         Index("ix_signed_reports_open", "compared_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     # hl7 | sr | fhir | csv
     source: Mapped[str] = mapped_column(String(8))
-    # What makes it the same report when it comes again: MSH-10, SOP Instance UID, resource and version, or
-    # the digest of the line.
+    # Identifies the report if it arrives again: MSH-10, SOP Instance UID, resource and version, or the digest
+    # of the line.
     source_key: Mapped[str] = mapped_column(String(200))
     study_instance_uid: Mapped[str] = mapped_column(String(64), default="")
     accession_number: Mapped[str] = mapped_column(Text, default="")
@@ -43,7 +44,7 @@ class SignedReport(Base):
     signed_at: Mapped[datetime]
     text: Mapped[str] = mapped_column(Text)
     received_at: Mapped[datetime]
-    # Our study, as soon as it is known to be this one.
+    # Our study, once it has been matched.
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"))
     compared_at: Mapped[datetime | None]
     # Why it is not compared: another-patient | unread-language.
@@ -51,7 +52,7 @@ class SignedReport(Base):
 
 
 class ShadowComparison(Base):
-    """One draft beside the signed report of its study; a correction of the report replaces it."""
+    """One draft compared with the signed report of its study; a correction of the report replaces it."""
 
     __tablename__ = "shadow_comparisons"
     __table_args__ = (Index("ix_shadow_comparisons_at", "drafted_at"),)
@@ -64,7 +65,7 @@ class ShadowComparison(Base):
     device: Mapped[str] = mapped_column(Text, default="")
     model_digest: Mapped[str] = mapped_column(String(64))
     drafted_at: Mapped[datetime]
-    # {concept: [[presence, sides, severity] of the draft, the same of the report]} (`agent.shadow.readings`)
+    # {concept: [[presence, sides, severity] of the draft, the same for the report]} (`agent.shadow.readings`)
     pairs: Mapped[dict[str, Any]]
     # Number of concepts in which they disagree.
     disagreements: Mapped[int] = mapped_column(Integer, index=True)

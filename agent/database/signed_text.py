@@ -19,7 +19,7 @@ FINAL, CORRECTED, WITHDRAWN = "F", "C", "X"
 class SignedText:
     """A signed report as its source states it; `key` is the same whenever this report comes again.
 
-    Either `study_instance_uid` or `accession_number` says whose it is. status: F, C or X (withdrawn).
+    Either `study_instance_uid` or `accession_number` identifies the study. status: F, C or X (withdrawn).
     """
 
     source: Source
@@ -35,7 +35,7 @@ class SignedText:
 
 
 def enter(session: Session, signed: SignedText, now: datetime) -> bool:
-    """Write a signed report; False if it is known already, and then nothing is written."""
+    """Write a signed report; if it is already known, write nothing and return False."""
     known = select(SignedReport.id).where(
         SignedReport.source == signed.source, SignedReport.source_key == signed.key
     )

@@ -43,7 +43,7 @@ class Lane(StrEnum):
 
     @property
     def yields(self) -> bool:
-        """Whether nobody waits for its drafts: they make way for those of the other lanes."""
+        """Whether nobody waits for its drafts: they yield to those of the other lanes."""
         return self in (Lane.SHADOW, Lane.BACKFILL)
 
 

@@ -119,7 +119,7 @@ class Study(Base):
     revision: Mapped[int] = mapped_column(Integer, default=1)
     # Set if images of one study name different patients, or one UID arrived with two contents.
     conflict: Mapped[str | None] = mapped_column(String(64))
-    # Where images contradict each other: the content (sha256) whose patient a person chose. The decision #
+    # If images contradict each other: the content (sha256) whose patient a person chose. The decision #
     # lapses when that image arrives with another content.
     patient_content: Mapped[str | None] = mapped_column(String(64))
     # Known only as an earlier study (`agent.retrieve.priors`): it has no job or draft and is not listed.
@@ -223,7 +223,9 @@ class Job(Base):
 
 
 class LaneTurn(Base):
-    """When a site was last served in a lane, in the lane's virtual time (`agent.queue.turns`)."""
+    """The time at which a site was last served in a lane, in the lane's virtual time
+    (`agent.queue.turns`).
+    """
 
     __tablename__ = "lane_turns"
 
@@ -274,7 +276,7 @@ class PriorLink(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     prior_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
-    # The text of its report, shortened; empty where there is none.
+    # The text of its report, shortened; empty if there is none.
     report: Mapped[str] = mapped_column(Text, default="")
     # ours (verified here) | archive | empty
     report_from: Mapped[str] = mapped_column(String(16), default="")

@@ -9,7 +9,7 @@ from agent.database.tables import Draft, Verdict
 
 
 def verified_report(session: Session, study_id: int) -> Draft | None:
-    """Return the newest verified report of a study that is still valid; None where there is none.
+    """Return the newest verified report of a study that is still valid, or None.
 
     Of several verdicts on one draft the last one counts: a report that was rejected after its verification is
     no longer valid. Neither is one that was withdrawn because it names another patient. The rejection of a

@@ -11,7 +11,7 @@ from agent.database.base import Base
 
 
 class Watermark(Base):
-    """What was read last of a source, in the source's own terms."""
+    """The last thing read from a source, in the source's own terms."""
 
     __tablename__ = "watermarks"
 
@@ -21,11 +21,11 @@ class Watermark(Base):
 
 
 def read_watermark(session: Session, name: str) -> str:
-    """Return how far a source has been read; empty where it never was."""
+    """Return how far a source has been read; empty if it never was."""
     row = session.get(Watermark, name)
     return "" if row is None else row.value
 
 
 def write_watermark(session: Session, name: str, value: str, now: datetime) -> None:
-    """Keep how far a source has been read."""
+    """Store how far a source has been read."""
     session.merge(Watermark(name=name, value=value, updated_at=now))

@@ -12,10 +12,10 @@ from agent.database.base import Base, CodePoints, RowId
 
 
 class Workitem(Base):
-    """One Unified Procedure Step: the draft of a job, or what another system has asked for.
+    """One Unified Procedure Step: for the draft of a job, or requested by another system.
 
     A draft's state follows its job (`agent.ris.ups.projection`). When a job is drafted again after its
-    workitem has ended, the next generation is a workitem of its own: a final one never changes.
+    workitem has ended, it gets a new workitem, the next generation: a final one never changes.
     """
 
     __tablename__ = "workitems"
@@ -28,25 +28,25 @@ class Workitem(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     uid: Mapped[str] = mapped_column(String(64), unique=True)
-    # Null for what another system has created.
+    # Null for a workitem that another system has created.
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
     generation: Mapped[int] = mapped_column(Integer, default=1)
     # Procedure Step State: SCHEDULED | IN PROGRESS | COMPLETED | CANCELED.
     state: Mapped[str] = mapped_column(String(16))
-    # The performer's; beside it stands who holds the claim, and when the workitem was last changed.
+    # The performer's; then who holds the claim, and when the workitem was last changed.
     transaction_uid: Mapped[str | None] = mapped_column(String(64))
     performer: Mapped[str] = mapped_column(String(128), default="")
     touched_at: Mapped[datetime]
     # 0 HIGH, 50 MEDIUM, 100 LOW.
     urgency: Mapped[int] = mapped_column(Integer, default=50)
-    # All attributes but the Transaction UID, as DICOM JSON (PS3.18 annex F).
+    # All attributes except the Transaction UID, as DICOM JSON (PS3.18 annex F).
     content: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     final_at: Mapped[datetime | None]
 
 
 class WorkitemValue(Base):
-    """One value of a workitem's attributes, by which it is found (`agent.ris.ups.index`)."""
+    """One value of a workitem's attributes, for searching (`agent.ris.ups.index`)."""
 
     __tablename__ = "workitem_values"
     __table_args__ = (
@@ -59,7 +59,7 @@ class WorkitemValue(Base):
     )
     # The number of the attribute's path.
     path: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    # As it is compared; sorted by code points, as ranges and beginnings of a text are.
+    # In its comparable form; sorted by code points, as ranges and prefixes require.
     value: Mapped[str] = mapped_column(CodePoints, primary_key=True)
 
 
@@ -73,11 +73,11 @@ class Subscription(Base):
     ae_title: Mapped[str] = mapped_column(String(16))
     uid: Mapped[str] = mapped_column(String(64))
     deletion_lock: Mapped[bool] = mapped_column(Boolean, default=False)
-    # False: somebody with a global subscription does not want this workitem.
+    # False: a subscriber with a global subscription does not want this workitem.
     wanted: Mapped[bool] = mapped_column(Boolean, default=True)
     # The keys of a filtered global subscription, as DICOM JSON.
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    # A suspended global subscription goes on for workitems up to this row, and takes no new ones.
+    # A suspended global subscription continues for workitems up to this row, and takes no new ones.
     last_workitem_id: Mapped[int | None] = mapped_column(RowId)
     created_at: Mapped[datetime]
 
@@ -98,7 +98,7 @@ class UpsEvent(Base):
 
 
 class UpsReport(Base):
-    """One event on its way to one subscriber by N-EVENT-REPORT; removed once it is sent or given up."""
+    """One event to be sent to one subscriber by N-EVENT-REPORT; removed once it is sent or given up."""
 
     __tablename__ = "ups_reports"
     __table_args__ = (Index("ix_ups_reports_due", "run_after"),)

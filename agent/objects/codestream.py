@@ -1,7 +1,7 @@
-"""The size that a compressed image states, read before any codec runs on it. Pure.
+"""Reads the size stated in a compressed image before any codec runs on it. Pure.
 
-A codec allocates what the codestream claims, not what the DICOM header says: without this check a file of one
-kilobyte can ask for 4 GiB.
+A codec allocates what the codestream claims, not what the DICOM header says: without this check a
+one-kilobyte file can claim 4 GiB.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CodestreamSize:
 
 
 def codestream_size(frame: bytes) -> CodestreamSize | None:
-    """Return the size that a JPEG, JPEG-LS or JPEG 2000 frame states; None if it states none."""
+    """Return the size stated in a JPEG, JPEG-LS or JPEG 2000 frame, or None."""
     if frame.startswith(_SOI):
         return _jpeg_size(frame)
     start = frame.find(_J2K_SOC_SIZ, 0, 4096)

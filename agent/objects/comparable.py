@@ -1,8 +1,10 @@
-"""An attribute's value in a form in which two files can be compared: as a DICOM value, not as a string.
+"""Brings an attribute's value into a form that can be compared between files: as a DICOM value, not as a
+string.
 
-What an archive rewrites without changing the meaning makes no difference: digits of a number, the form of a
+Changes that an archive makes without changing the meaning do not count: digits of a number, the form of a
 date or a time, padding, upper and lower case of a code string, empty attributes and empty items, group
-lengths, private elements, and the meaning of a code beside the code. Source: PS3.5 6.2, 7.5; PS3.3 8.3. Pure.
+lengths, private elements, and the meaning of a code next to its value. Source: PS3.5 6.2, 7.5; PS3.3 8.3.
+Pure.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ from pydicom.tag import BaseTag
 from dicom_sr.attributes import FOREIGN_ERRORS
 
 _CODES = ("CodeValue", "LongCodeValue", "URNCodeValue")
-# What carries no value: group lengths, and padding at the end of a data set or an item.
+# Elements without a value: group lengths, and padding at the end of a data set or an item.
 _LENGTH, _PADDING = 0x0000, 0xFFFC
 
 
 def comparable(dataset: Dataset, attribute: str | BaseTag) -> Any:
-    """Return a value that is equal for equal contents; empty text for what is absent or empty."""
+    """Return a value that is equal for equal contents; empty text for an absent or empty one."""
     try:
         return _element(dataset[attribute]) if attribute in dataset else ""
     except FOREIGN_ERRORS:
-        # Not a value of its VR: only the same bytes are the same.
+        # Not a valid value of its VR: only identical bytes are equal.
         return repr(dataset.get_item(attribute).value)
 
 

@@ -33,7 +33,7 @@ _SHORT_VRS = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH"}
     | {b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
-# Values of these are numbers or structures, never text: a wanted attribute with one of these counts as
+# Values of these VRs are numbers or structures, never text: a wanted attribute with one of them counts as
 # absent.
 _BINARY_VRS = frozenset(
     {b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SQ", b"SS", b"SV", b"UL"}
@@ -45,7 +45,7 @@ _LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The budget of a dataset over all its levels; the fragments of pixel data count as items."""
+    """The budget of a dataset, over all its levels; the fragments of pixel data count as items."""
 
     elements: int
     items: int
@@ -58,9 +58,9 @@ BUDGET = Budget(elements=150_000, items=30_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Where a top-level element is in the bytes: its header from `start`, its value up to `end`.
+    """The position of a top-level element in the bytes: its header from `start`, its value up to `end`.
 
-    Of an element of undefined length `end` is after its delimiter. `vr` is empty in an implicit dataset.
+    For an element of undefined length, `end` is after its delimiter. `vr` is empty in an implicit dataset.
     """
 
     vr: bytes
@@ -72,9 +72,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The wanted values as they are in the bytes (at most 1,024 of each), and whether pixels are there.
+    """The wanted values as encoded (at most 1,024 bytes of each), and whether there is pixel data.
 
-    spans: the top-level elements by their tags; of a tag that occurs twice, the first, as in `values`.
+    spans: the top-level elements by tag; for a tag that occurs twice, the first one, as in `values`.
     """
 
     values: dict[Path, bytes]
@@ -88,8 +88,9 @@ _TRANSFER_SYNTAX, _RECEIVING_AE_TITLE = 0x00020010, 0x00020018
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMeta:
-    """Where a Part 10 file's dataset begins (byte), how it is encoded, what it is said to be, and to which AE
-    title it was sent."""
+    """A Part 10 file's preliminaries: where its dataset begins (byte), its encoding, its stated SOP class
+    and instance, and the AE title that it was sent to.
+    """
 
     dataset_at: int
     transfer_syntax_uid: str
@@ -100,18 +101,18 @@ class FileMeta:
 
 @dataclass(slots=True, kw_only=True)
 class _Frame:
-    """A dataset, a sequence or a run of fragments that the walk is inside of."""
+    """A dataset, sequence or run of fragments that the walk is currently in."""
 
     kind: str  # "elements", "items" or "fragments"
     end: int  # with a defined length it ends here; otherwise it may not go beyond
     defined: bool
     implicit: bool
     little: bool
-    path: Path | None  # None: nothing in here is wanted
+    path: Path | None  # None: nothing inside is wanted
     items: int = 0
     # Whether the walk may continue after it if its content is damaged: its length is known.
     skippable: bool = False
-    item: int = 0  # which item of its sequence these elements are, from 0
+    item: int = 0  # which item of its sequence these elements are in, from 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,9 +127,9 @@ class _Walk:
     at: int = 0
     elements: int = 0
     items: int = 0
-    # Of each top-level element: tag, VR, start, value's start, and whether its length is undefined.
+    # For each top-level element: tag, VR, start, start of the value, and whether its length is undefined.
     heads: list[tuple[int, bytes, int, int, bool]] = field(default_factory=list)
-    # Where the last top-level element ends, so far.
+    # Where the last top-level element so far ends.
     ended: int = 0
 
     def spans(self) -> dict[int, Span]:

@@ -15,11 +15,11 @@ from pydicom import Dataset
 from agent.objects.shutter_overlay import overlay_tags, shutter_overlay
 from dicom_sr.attributes import integer, integers, octets, texts
 
-# A field smaller than this share of the image is considered an error in the header.
+# A field smaller than this share of the image counts as an error in the header.
 _LEAST_SHARE = 0.05
 # A border row or column spans less than this share of the grey levels of the whole image.
 _FLAT = 0.02
-# A border is looked for in every n-th pixel of a row and column, and at most to this share of a side.
+# Borders are searched in every n-th pixel of a row and column, and in at most this share of a side.
 _STEP, _DEEPEST = 4, 0.45
 # A vertex farther away (pixels) is an error in the header.
 _FARTHEST = 100_000
@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 
 
 def exposure_mask(header: Dataset, stored: NDArray[np.integer]) -> Mask | None:
-    """Return which pixels [H, W] count for the grey scale; None if all do.
+    """Return the pixels [H, W] that count for the grey scale; None if all do.
 
     header: with the overlay that a bitmap shutter names, if it has one.
     """
@@ -80,7 +80,9 @@ def _circle(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
 
 
 def _polygon(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
-    """Fill the polygon, whose last vertex is joined to the first; vertices are pairs of row and column."""
+    """Fill the polygon given by its vertices (pairs of row and column), whose last vertex is joined to
+    the first.
+    """
     name = "VerticesOfThePolygonalShutter" if what == "Shutter" else "VerticesOfThePolygonalCollimator"
     edges = integers(header, name)
     if len(edges) < 6 or len(edges) % 2 or max(map(abs, edges)) > _FARTHEST:
@@ -92,7 +94,7 @@ def _polygon(header: Dataset, shape: tuple[int, ...], what: str) -> Mask | None:
 
 
 def _bitmap(header: Dataset, shape: tuple[int, ...]) -> Mask | None:
-    """A bit of 1 covers its pixel; what lies beside the overlay is not covered."""
+    """A bit of 1 covers its pixel; the area outside the overlay is not covered."""
     group = shutter_overlay(header)
     if group is None:
         return None
@@ -113,7 +115,7 @@ def _bitmap(header: Dataset, shape: tuple[int, ...]) -> Mask | None:
 
 
 def _without_borders(stored: NDArray[np.integer]) -> Mask | None:
-    """Leave out flat rows and columns at the edges: left by a collimator or an added frame."""
+    """Exclude uniform rows and columns at the edges, left by a collimator or an added frame."""
     rows, columns = stored.shape[:2]
     if min(rows, columns) < 64:
         return None
@@ -130,7 +132,7 @@ def _without_borders(stored: NDArray[np.integer]) -> Mask | None:
 
 
 def _flat_ends(lines: NDArray[np.float32], least: float) -> tuple[int, int]:
-    """Return how many lines at the beginning and at the end are flat, and of one level."""
+    """Return how many lines at the beginning and at the end are uniform and of one grey level."""
     low, level, high = np.percentile(lines, (5, 50, 95), axis=1)
     flat = high - low < least
     deepest = int(len(flat) * _DEEPEST)

@@ -1,7 +1,7 @@
 """From stored pixel values to brightness: Modality LUT, VOI LUT or window, polarity. Pure.
 
-Each step is a function of the stored value alone. So all of them are computed once for the table of possible
-values (at most 65,536), and each of a film's 15 million pixels costs one look-up.
+Each step is a function of the stored value alone, so all steps are computed once for the table of possible
+values (at most 65,536), and each of a film's 15 million pixels takes one look-up.
 Source: DICOM PS3.3 C.11.1 (Modality LUT), C.11.2 (VOI LUT), C.7.6.3.1.2 (photometric interpretation),
 PS3.4 N.2 (the order of the steps).
 """
@@ -52,12 +52,12 @@ def brightness(header: Dataset, histogram: NDArray[np.int64], lowest: int) -> Br
 
     Args:
         header: the image's attributes, without pixel data.
-        histogram: how many pixels of the exposed field have the value `lowest + index`; [V].
+        histogram: the number of pixels in the exposed field with the value `lowest + index`; [V].
         lowest: the smallest stored value in the table.
 
     Raises:
-        DisplayError: a Modality LUT or rescale that is stated and cannot be applied; a VOI LUT or window that
-            cannot is ignored, since it is only a display preference.
+        DisplayError: a stated Modality LUT or rescale cannot be applied; a VOI LUT or window that cannot be
+        applied is ignored, since it is only a display preference.
     """
     stored = np.arange(lowest, lowest + len(histogram), dtype=np.float64)
     padding = padding_mask(header, stored)
@@ -74,9 +74,9 @@ def brightness(header: Dataset, histogram: NDArray[np.int64], lowest: int) -> Br
 
 
 def padding_mask(header: Dataset, stored: Values) -> NDArray[np.bool_]:
-    """Return which stored values are padding, which is shown black.
+    """Return the stored values that are padding, which is shown black.
 
-    A padding value may be read as unsigned where the data are signed or the other way round, and may be
+    A padding value may be read as unsigned although the data are signed, or the other way round, and may be
     wider than the sample that it is stored in.
     Source: PS3.3 C.7.5.1.1.2.
     """
@@ -95,7 +95,7 @@ def padding_mask(header: Dataset, stored: Values) -> NDArray[np.bool_]:
 
 
 def _wrapped(value: float, bits: int, *, signed: bool) -> float:
-    """Return a value as stored in a sample of so many bits."""
+    """Return a value as stored in a sample of this many bits."""
     sample = int(value) & (2**bits - 1)
     return float(sample - 2**bits if signed and sample >= 2 ** (bits - 1) else sample)
 
@@ -103,8 +103,7 @@ def _wrapped(value: float, bits: int, *, signed: bool) -> float:
 def modality_values(header: Dataset, stored: Values) -> Values:
     """Apply the Modality LUT Sequence, else slope and intercept, else nothing.
 
-    Raises:
-        DisplayError: one of them is stated and cannot be read: the values would mean something else.
+    Raises: DisplayError: one of them is stated but cannot be read: the values would mean something else.
     """
     if is_stated(header, "ModalityLUTSequence"):
         sequence = items(header, "ModalityLUTSequence")
@@ -157,7 +156,7 @@ def windowed(values: Values, center: float, width: float, function: str = "LINEA
 
 
 def percentile_brightness(values: Values, histogram: NDArray[np.int64]) -> Values:
-    """Return the brightness in 0 to 1 between the 0.5 and 99.5 percentile of the pixels."""
+    """Return the brightness, 0 to 1, between the 0.5 and 99.5 percentiles of the pixels."""
     low, high = _percentile(values, histogram, _TAIL), _percentile(values, histogram, 1.0 - _TAIL)
     if high <= low:
         low, high = _percentile(values, histogram, 0.0), _percentile(values, histogram, 1.0)
@@ -167,10 +166,10 @@ def percentile_brightness(values: Values, histogram: NDArray[np.int64]) -> Value
 
 
 def is_inverted(header: Dataset) -> bool:
-    """Return whether small values are the bright ones.
+    """Return whether small values are bright.
 
     MONOCHROME1 says so, and so does Presentation LUT Shape INVERSE; a digital film states both for one
-    and the same inversion (PS3.3 C.8.11.3.1.2), so that both together invert once.
+    and the same inversion (PS3.3 C.8.11.3.1.2), so both together invert once.
     """
     photometric = text(header, "PhotometricInterpretation").strip().upper()
     shape = text(header, "PresentationLUTShape").strip().upper()
@@ -204,7 +203,7 @@ def _look_up(values: Values, item: Dataset) -> Values:
     entries, first, bits = descriptor
     entries = entries or 65536
     if first > 32767 and values.min() < 0:
-        # The descriptor's second value is signed where the data are, but is often read as unsigned.
+        # The descriptor's second value is signed if the data are, but is often read as unsigned.
         first -= 65536
     table = _lut_entries(item, entries, bits)
     index = np.clip(np.rint(values) - first, 0, len(table) - 1)

@@ -1,4 +1,4 @@
-"""Reading of a file with pydicom after its elements have been counted, and only the attributes in use.
+"""Reads a file with pydicom only after counting its elements, and only the attributes in use.
 
 pydicom needs kilobytes of memory for each item and element: a file of 32 MB with four million empty items
 took 13.5 GB and 143 s. A walk over the element headers, which copies nothing, comes first.
@@ -25,7 +25,7 @@ from agent.objects.header import DEFLATED_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE,
 from agent.objects.shutter_overlay import overlay_tags, shutter_overlay
 from agent.objects.used_attributes import is_used
 
-# The budget of an image's used attributes; those of a radiograph have a few dozen items.
+# The budget of an image's used attributes; in a radiograph these have a few dozen items.
 USED_BUDGET = Budget(elements=20_000, items=2_000)
 # A used value, and a used sequence with its look-up tables, may have this many bytes.
 _LONGEST_VALUE, _LONGEST_SEQUENCE = 65_536, 4 * 2**20
@@ -39,9 +39,9 @@ _DELIMITER = 8
 
 
 def read_used(path: Path, *, pixels: bool) -> FileDataset:
-    """Read the attributes that an image is used for (`agent.objects.used_attributes`), lazily.
+    """Read the attributes of an image that are used (`agent.objects.used_attributes`), lazily.
 
-    pixels: with its Pixel Data.
+    pixels: include its Pixel Data.
 
     Raises:
         UnreadableInstance: no DICOM file, damaged, or over the budget (`ObjectOverBudget`).
@@ -107,7 +107,7 @@ def _scan(data: Buffer, syntax: str, budget: Budget) -> Scan:
 
 @contextmanager
 def _dataset_of(path: Path) -> Iterator[tuple[memoryview, str]]:
-    """Yield a file's dataset, inflated where it is deflated, and its transfer syntax."""
+    """Yield a file's dataset, inflated if necessary, and its transfer syntax."""
     with (
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
@@ -132,7 +132,9 @@ def _is_taken(tag: int, span: Span) -> bool:
 
 
 def _pixel_data(data: memoryview, span: Span, *, implicit: bool, little: bool) -> RawDataElement:
-    """Return the Pixel Data as pydicom's own reader would: of fragments, all but their delimiter."""
+    """Return the Pixel Data as pydicom's own reader would: for fragments, everything except their
+    delimiter.
+    """
     value = bytes(data[span.value_at : span.end - (_DELIMITER if span.undefined else 0)])
     return RawDataElement(
         tag=BaseTag(_PIXEL_DATA),

@@ -33,7 +33,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_META = 1024
 _inflating = threading.Lock()
 
-# The attributes that are kept, by keyword; those inside a sequence are of its first item.
+# The attributes that are kept, by keyword; inside a sequence, those of its first item.
 _TAGS = {
     "SpecificCharacterSet": (0x00080005,),
     "SOPClassUID": (0x00080016,),
@@ -89,7 +89,7 @@ _ASCII_ONLY = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """One item of a sequence of codes; empty text where it says nothing."""
+    """One item of a sequence of codes; empty text for what it does not state."""
 
     value: str
     scheme: str
@@ -120,11 +120,11 @@ class Header:
     protocol_name: str = ""
     processing_description: str = ""
     performed_step_description: str = ""
-    # Of the request: its procedure's and its step's descriptions.
+    # The descriptions of the requested procedure and of its step.
     requested_procedures: tuple[str, ...] = ()
-    # The bytes of texts that are not ASCII and whose character set is not declared, by field.
+    # The bytes of non-ASCII texts without a declared character set, by field.
     undeclared: tuple[tuple[str, bytes], ...] = ()
-    # Quality Control Image, and the patient's species in words and as a code's value.
+    # Quality Control Image, and the patient's species in words and as a code value.
     quality_control_image: str = ""
     species: str = ""
     species_code: str = ""
@@ -185,7 +185,8 @@ def read_stored(path: FilePath) -> Header:
 
 
 def is_prior(path: FilePath) -> bool:
-    """Whether a file of the instance store was fetched as an earlier study: it names the AE title for those.
+    """Whether a file in the instance store was retrieved as an earlier study: it names the AE title for
+    those.
 
     Raises:
         InstanceMissing, UnreadableInstance: as `read_stored`.
@@ -300,7 +301,8 @@ def _codes(scan: Scan, sequence: int, declared: bytes, guess: str) -> tuple[Code
     return tuple(found)
 
 
-# The texts that routing decodes itself, by field of `Header`; for others the character set is guessed here.
+# The texts that routing decodes itself, by field of `Header`; for all others the character set is guessed
+# here.
 _ROUTED = {
     "body_part_examined": "BodyPartExamined",
     "series_description": "SeriesDescription",

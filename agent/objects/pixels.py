@@ -34,8 +34,8 @@ from model.drafts.study import View
 
 # The largest detectors have 18 million pixels; a header may claim 4 billion.
 MAXIMUM_PIXELS = 50_000_000
-# Every exception that parsers and codecs are known to raise on broken files. MemoryError is among them
-# because a codec that trusts a size field allocates too much.
+# Every exception that parsers and codecs are known to raise on broken files, including MemoryError, because a
+# codec that trusts a size field allocates too much.
 _FOREIGN_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, BytesLengthException, EOFError, ImportError,
     InvalidDicomError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError, struct.error,
@@ -44,10 +44,10 @@ _FOREIGN_ERRORS = (
 _HEAVY = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "IconImageSequence", "WaveformSequence")
 # A colour image whose channels differ by more than this (mean, of 255) is not a radiograph.
 _MOST_COLOUR = 8.0
-# Pixels whose height differs from their width by less than this share count as square; no detector's pixels
-# are more oblong than this factor.
+# Pixels whose height and width differ by less than this share count as square; no detector's pixels are more
+# elongated than this factor.
 _NEARLY_SQUARE, _MOST_OBLONG = 0.02, 5.0
-# An overlay or a few damaged words beside the sample set bits in no more than this share of the pixels.
+# Outside the sample, an overlay or a few damaged words set bits in no more than this share of the pixels.
 _MOST_BEYOND = 0.1
 # ITU-R BT.601 luma.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -57,9 +57,9 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 class StudyImage:
     """One decoded image: `pixels` uint8 [H, W] bright = dense, its view, and its header without pixels.
 
-    window_ignored: the window that the header asks for shows nothing. exposed: share of the pixels (0 to 1)
-    inside shutter and collimation. wrapped: share of neighbouring pixels that differ by most of the range of
-    the sample, as where its upper bits were cut off.
+    window_ignored: the window in the header shows nothing. exposed: share of the pixels (0 to 1) inside
+    shutter and collimation. wrapped: share of neighbouring pixels that differ by most of the range of the
+    sample, as happens if its upper bits were cut off.
     """
 
     pixels: NDArray[np.uint8]
@@ -118,7 +118,9 @@ def _wrapped(stored: NDArray[np.integer], bits: int) -> float:
 def _indexed(
     stored: NDArray[np.integer], mask: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
-    """Return each pixel as an index into the table of values, the exposed pixels of each, and the lowest."""
+    """Return each pixel as an index into the table of values, the number of exposed pixels for each
+    value, and the lowest value.
+    """
     lowest = int(stored.min())
     index = stored.astype(np.int32) - lowest  # [H, W], from 0
     values = int(index.max()) + 1
@@ -161,7 +163,7 @@ class ViewerFilm:
 
 
 def load_film(path: Path, view: View = "frontal") -> ViewerFilm:
-    """Read one file with all of its grey levels, hung as an image of this view.
+    """Read one file with all its grey levels, hung as an image of this view.
 
     Raises:
         UnreadableImage: as for `load_image`.
@@ -178,9 +180,9 @@ def load_film(path: Path, view: View = "frontal") -> ViewerFilm:
 
 
 def load_stored(path: Path, view: View = "frontal") -> NDArray[np.int32]:
-    """Read the stored values [H, W] of one file, hung as an image of this view; of RGB its luma.
+    """Read the stored values [H, W] of one file, hung as an image of this view; for RGB, the luma.
 
-    Pixels that are not square stay so: each value of the file is here exactly once.
+    Non-square pixels are not resampled: each value of the file occurs exactly once.
 
     Raises:
         UnreadableImage: as for `load_image`.
@@ -194,7 +196,9 @@ def load_stored(path: Path, view: View = "frontal") -> NDArray[np.int32]:
 def _levels(
     stored: NDArray[np.integer], header: Dataset, mask: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.uint16], int, int]:
-    """Spread the modality values over 16 bits; the window's ends are where the default display saturates."""
+    """Spread the modality values over 16 bits; the ends of the window are where the default display
+    saturates.
+    """
     index, histogram, lowest = _indexed(stored, mask)
     shown = brightness_table(header, histogram, lowest)  # [V]
     values = modality_values(header, np.arange(lowest, lowest + len(histogram), dtype=np.float64))
@@ -240,7 +244,7 @@ def _check(dataset: FileDataset) -> None:
     if (integer(dataset, "NumberOfFrames") or 1) != 1:
         raise UnreadableImage("the object has several frames; only single images are drafted")
     if "NumberOfFrames" in dataset:
-        del dataset.NumberOfFrames  # any value there must not break the decoder
+        del dataset.NumberOfFrames  # a value of any kind there must not break the decoder
     rows, columns = _stated(dataset, "Rows"), _stated(dataset, "Columns")
     if rows < 1 or columns < 1:
         raise UnreadableImage("the image has no rows or no columns")
@@ -281,13 +285,13 @@ def _decode(dataset: FileDataset) -> NDArray[np.integer]:
     if array.ndim != (3 if colour else 2) or not np.issubdtype(array.dtype, np.integer):
         raise UnreadableImage("the pixel data decode to something that is not an image")
     if colour or (syntax.is_encapsulated and syntax != RLELossless):
-        # A codec gives whole samples; the following concerns words with more bits than the sample.
+        # A codec returns whole samples; the following is for words with more bits than the sample.
         return array
     return _stored_bits(array, dataset)
 
 
 def _stored_bits(array: NDArray[np.integer], dataset: Dataset) -> NDArray[np.integer]:
-    """Cut the sample out of its word: the bits beside it may hold an overlay.
+    """Extract the sample from its word: the other bits may hold an overlay.
 
     Source: PS3.5 8.1.1 (Bits Allocated, Bits Stored, High Bit).
     """
@@ -313,7 +317,7 @@ def _stored_bits(array: NDArray[np.integer], dataset: Dataset) -> NDArray[np.int
 
 
 def _luminance(colours: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Return the luma of an RGB image whose colours are greys.
+    """Return the luma of an RGB image whose colours are all grey.
 
     Raises:
         UnreadableImage: the image is colourful, so no radiograph; or not 8 bits a sample.
@@ -327,7 +331,7 @@ def _luminance(colours: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def _without_pixels(dataset: FileDataset) -> Dataset:
-    """Return the header as the documents need it, without the large values."""
+    """Return the header for the documents, without the large values."""
     for keyword in _HEAVY:
         if keyword in dataset:
             delattr(dataset, keyword)

@@ -1,4 +1,4 @@
-"""Rejection notes of an archive or a modality: Key Object Selections that take images back.
+"""Rejection notes from an archive or a modality: Key Object Selections that reject images.
 
 Source: IHE RAD TF-2 4.66, Imaging Object Change Management (IOCM); PS3.16 CID 7011; PS3.3 A.35.4.
 """
@@ -17,7 +17,7 @@ from dicom_sr import tree
 from dicom_sr.attributes import FOREIGN_ERRORS
 
 # Rejected for Quality Reasons, for Patient Safety Reasons, Incorrect Modality Worklist Entry. An expired
-# retention time (113039) takes nothing back: the images were right.
+# retention time (113039) is not among them: the images were right.
 REJECTING_TITLES = frozenset({"113001", "113037", "113038"})
 _LARGEST_NOTE = 4 * 1024 * 1024
 
@@ -28,7 +28,7 @@ def is_key_object(header: Header) -> bool:
 
 
 def is_rejection_note(header: Header) -> bool:
-    """Whether an object is a Key Object Selection that takes images back."""
+    """Whether an object is a Key Object Selection that rejects images."""
     return is_key_object(header) and header.document_title in REJECTING_TITLES
 
 

@@ -1,9 +1,9 @@
-"""Whether two files of one SOP Instance show the same image of the same person, whatever their bytes are.
+"""Decides whether two files of one SOP Instance show the same image of the same person, whatever their bytes.
 
-An archive that sends an image again often does so in another transfer syntax, or with attributes of its own
-coerced. That is not new content. Only the inputs of a draft count: every grey level as displayed,
-and the attributes that name the patient, the order, the view and the geometry. A lossy recompression changes
-grey levels, and may change what the network sees: it is a different image.
+An archive often resends an image in another transfer syntax, or with coerced attributes. That is not new
+content. Only the inputs of a draft count: every grey level as displayed, and the attributes that name the
+patient, the order, the view and the geometry. A lossy recompression changes grey levels, and may change what
+the network sees: it is a different image.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ATTRIBUTES = (
     "StudyPriorityID", "RequestedProcedureDescription", "RequestedProcedurePriority",
     "RequestAttributesSequence", "ReferencedRequestSequence", "ProcedureCodeSequence",
 )  # fmt: skip
-# An archive states these for whoever left them out; an authority that is not stated contradicts none.
+# An archive adds these if they are missing; an absent authority contradicts none.
 AUTHORITIES = (
     "IssuerOfPatientID",
     "IssuerOfPatientIDQualifiersSequence",
@@ -38,7 +38,7 @@ AUTHORITIES = (
 
 
 def same_image(first: Path, second: Path) -> bool:
-    """Return whether no input of a draft differs; files that cannot be read are never the same."""
+    """Return whether all inputs of a draft are the same; files that cannot be read are never the same."""
     try:
         one, other = load_header(first), load_header(second)
         if any(_differs(one, other, keyword) for keyword in ATTRIBUTES):

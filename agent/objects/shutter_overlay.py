@@ -1,4 +1,4 @@
-"""Which overlay of an image is its bitmap shutter. Pure.
+"""Finds the overlay that is an image's bitmap shutter. Pure.
 
 Source: PS3.3 C.7.6.15 (Bitmap Display Shutter), C.9.2 (Overlay Plane).
 """
@@ -11,7 +11,7 @@ from dicom_sr.attributes import integer, texts
 
 
 def shutter_overlay(header: Dataset) -> int | None:
-    """Return the group (0x6000 to 0x60FE, even) of the overlay that is a bitmap shutter; None without one."""
+    """Return the group (0x6000 to 0x60FE, even) of the overlay that is a bitmap shutter, or None."""
     shapes = {one.strip().upper() for one in texts(header, "ShutterShape")}
     group = integer(header, "ShutterOverlayGroup")
     return group if "BITMAP" in shapes and group in range(0x6000, 0x6100, 2) else None

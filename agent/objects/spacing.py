@@ -1,4 +1,4 @@
-"""The size of a pixel, and how far a length measured with it may be trusted. Pure.
+"""The size of a pixel, and how far lengths measured with it can be trusted. Pure.
 
 Source: PS3.3 10.7.1.3 (Pixel Spacing and its calibration), C.8.11.4 (Imager Pixel Spacing, Estimated
 Radiographic Magnification Factor), C.8.6.1 (Nominal Scanned Pixel Spacing).
@@ -14,16 +14,16 @@ from dicom_sr.attributes import number, numbers, text
 
 # A detector's pixels are 0.05 to 0.4 mm wide; values outside this range are errors of the sender.
 _SMALLEST_MM, _LARGEST_MM = 0.005, 5.0
-# Source-to-detector by source-to-patient distance; a chest film has 1.02 to 1.2.
+# Ratio of source-to-detector to source-to-patient distance; 1.02 to 1.2 for a chest film.
 _LARGEST_MAGNIFICATION = 3.0
 _SAME = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spacing:
-    """A pixel's height and width (mm), and what they hold for.
+    """A pixel's height and width (mm), and where they are valid.
 
-    calibrated: lengths hold for the patient. basis: says in words what they hold for.
+    calibrated: lengths are valid in the patient. basis: describes where they are valid.
     """
 
     row_mm: float
@@ -33,7 +33,7 @@ class Spacing:
 
 
 def spacing_of(header: Dataset) -> Spacing | None:
-    """Return the size of the stored pixels; None where the header does not state it."""
+    """Return the size of the stored pixels; None if the header does not state it."""
     calibrated, detector = _pair(header, "PixelSpacing"), _pair(header, "ImagerPixelSpacing")
     if calibrated is not None:
         return _stated(header, calibrated, detector)
@@ -48,7 +48,7 @@ def spacing_of(header: Dataset) -> Spacing | None:
 def _stated(
     header: Dataset, stated: tuple[float, float], detector: tuple[float, float] | None
 ) -> Spacing | None:
-    """Pixel Spacing holds for the patient if it differs from the detector's or names its calibration."""
+    """Pixel Spacing is valid in the patient if it differs from the detector's or names its calibration."""
     kind = text(header, "PixelSpacingCalibrationType").upper()
     if kind in ("GEOMETRY", "FIDUCIAL"):
         words = "geometry" if kind == "GEOMETRY" else "an object of known size"

@@ -38,7 +38,7 @@ def part10_head(
 ) -> bytes:
     """Return preamble, prefix and file meta information (PS3.10 section 7.1) for a received dataset.
 
-    receiving_ae_title: given for an earlier study alone, so that the file itself says that it is one.
+    receiving_ae_title: given only for an earlier study, so that the file itself says that it is one.
     """
     elements = b"".join(
         (
@@ -126,7 +126,9 @@ class InstanceStore:
         _flush_folder(self.open(sha256).parent)
 
     def files(self, changed_since: float = 0.0) -> Iterator[str]:
-        """Yield the sha256 of each file in a folder that gained one since `changed_since` (epoch seconds)."""
+        """Yield the sha256 of each file in a folder to which a file was added since `changed_since`
+        (epoch seconds).
+        """
         for shard in SHARDS:
             folder = self.path / shard
             if folder.stat().st_mtime < changed_since:
@@ -165,7 +167,7 @@ class InstanceStore:
             else:
                 temporary.unlink()
             failpoint("store.before-folder-flush")
-            # Also for a repeat: the first one's folder may not have reached the disk yet.
+            # Also for a repetition: the folder of the first one may not have reached the disk yet.
             _flush_folder(final.parent)
         except OSError as error:
             temporary.unlink(missing_ok=True)
@@ -190,10 +192,10 @@ def _write_durably(path: Path, pieces: Iterable[memoryview]) -> None:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             if len(piece) == _PORTION:
-                # This advice makes Linux start writing back, without waiting for it.
+                # This hint makes Linux start writing back, without waiting for it.
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.fsync(descriptor)
-        # It is not read soon: its page cache is better used for incoming objects.
+        # It is not read again soon: the page cache is better used for incoming objects.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)

@@ -2,9 +2,10 @@
 use.
 
 An object goes into the folder first, as durably as in the file store, then into the bucket; `put` returns
-when the bucket has confirmed that it holds those bytes. The folder is spool and cache: whatever another
-machine has stored is fetched into it when it is opened, and files not used for a long time are evicted. An
-object's name is the sha256 of its content here and there, so that a fetched one can be checked.
+when the bucket has confirmed that it holds those bytes. The folder is both spool and cache: an object that
+another machine has stored is fetched into it when it is opened, and files that have not been used for a long
+time are evicted. In both places an object's name is the sha256 of its content, so that a fetched one can be
+checked.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from agent.objects.store import SHARDS, InstanceStore, StoredFile
 if TYPE_CHECKING:
     from fsspec.spec import AbstractFileSystem
 
-# A file that was used so recently (s) may be read at this moment: it is not evicted.
+# A file that was used within this time (s) may be in use: it is not evicted.
 IN_USE_S = 600.0
-# The share of the cache that is in use after an eviction.
+# The share of the cache that is still used after an eviction.
 FILLED = 0.9
 # The names that file systems use for an object's modification time.
 _MOMENTS = ("LastModified", "created", "mtime")
@@ -101,7 +102,7 @@ class RemoteStore(InstanceStore):
         self._discard(source)
 
     def probe(self) -> None:
-        """Write, read and delete a small object beside the stored ones.
+        """Write, read and delete a small object next to the stored ones.
 
         Raises:
             StoreUnavailable: one of the three failed, or other bytes came back.
@@ -117,7 +118,7 @@ class RemoteStore(InstanceStore):
             raise StoreUnavailable("the bucket of `storage.url` returned other bytes than were written")
 
     def files(self, changed_since: float = 0.0) -> Iterator[str]:
-        """Yield the sha256 of each object in the bucket that came since `changed_since` (epoch seconds).
+        """Yield the sha256 of each object that was added to the bucket since `changed_since` (epoch seconds).
 
         Raises:
             StoreUnavailable: the bucket does not answer.
@@ -143,7 +144,7 @@ class RemoteStore(InstanceStore):
         return f"{self._root}/{local.relative_to(self.path).as_posix()}"
 
     def _upload(self, local: Path) -> bool:
-        """Upload a file and have the bucket confirm it; return whether it was new."""
+        """Upload a file and confirm that the bucket has it; return whether it was new."""
         key, size = self._key(local), local.stat().st_size
         with _answering():
             if self._holds(key, local, size):
@@ -201,7 +202,7 @@ class RemoteStore(InstanceStore):
     # ---- the cache ----
 
     def _make_room(self, size: int) -> None:
-        """Count the new bytes; scan the folder when up to a tenth of the cache may be new."""
+        """Count the new bytes; scan the folder once up to a tenth of the cache may be new."""
         if self._added is not None:
             self._added += size
             if self._added < (1 - FILLED) * self._cache_bytes:
@@ -256,8 +257,8 @@ def _answering() -> Iterator[None]:
     """Any exception of the client or its transport means that the operation failed."""
     try:
         yield
-    # Outermost for the client, whose exceptions have no common root: s3fs, botocore and aiohttp each have a
-    # tree of their own.
+    # The outermost handler for the client, whose exceptions have no common root: s3fs, botocore and aiohttp
+    # each have their own tree.
     except Exception as error:
         raise StoreUnavailable(
             f"the bucket of `storage.url` does not answer ({type(error).__name__}): senders will retry"

@@ -1,8 +1,8 @@
 """The top-level attributes of an image that the service reads; everything else is never parsed.
 
-Values without items are cheap, so whole groups of them are read. Sequences cost memory by the item, and are
-named one by one; `tests/unit/agent/objects/test_guarded_read.py` finds any that the code uses but this list
-omits.
+Values without items are cheap, so whole groups of them are read. Each item of a sequence costs memory, so
+sequences are named one by one; `tests/unit/agent/objects/test_guarded_read.py` finds any that the code uses
+but this list omits.
 """
 
 from __future__ import annotations

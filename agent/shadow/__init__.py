@@ -1,1 +1,1 @@
-"""Shadow mode: drafts that go nowhere are compared with the signed reports of the same studies."""
+"""Shadow mode: drafts that are not delivered are compared with the signed reports of the same studies."""

@@ -1,4 +1,4 @@
-"""How well drafts agree with signed reports, concept by concept, in groups. Pure.
+"""Agreement of drafts with signed reports, by concept and group. Pure.
 
 The signed report is the reference. Sensitivity, specificity, PPV and NPV are shares of studies; side and
 severity agreement are shares of the studies in which both say that the finding is present and both state a
@@ -24,8 +24,8 @@ _ABSENT = ConceptPair(drafted=NOT_MENTIONED, signed=NOT_MENTIONED)
 class ConceptAccuracy:
     """The agreement of drafts and signed reports in one concept.
 
-    The four cells count studies; `indeterminate` those in which either is indeterminate, which no cell
-    counts. kappa: Cohen's, None where it is undefined (one rating throughout).
+    The four cells count studies; `indeterminate` counts those in which either is indeterminate, which are in
+    no cell. kappa: Cohen's; None if it is undefined (one rating throughout).
     """
 
     concept: str
@@ -51,7 +51,7 @@ class GroupAccuracy:
     grouping: Grouping
     name: str
     studies: int
-    # Studies without a disagreement in any concept.
+    # Number of studies without a disagreement in any concept.
     undisputed: Rate
     concepts: tuple[ConceptAccuracy, ...]
 

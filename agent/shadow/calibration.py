@@ -2,9 +2,9 @@
 
 A finding's score is the least probability of a token in the sentence that states it
 (`model.drafts.draft.DraftSentence.confidence`). It is mapped to a probability by logistic regression on its
-logit (Platt 1999), one intercept for each concept; the slope is shared, and the intercepts are drawn towards
-their mean, so that a rare concept borrows from the others. What was fitted on one part of the signed reports
-is judged on the rest: expected calibration error (Guo et al. 2017) over bins of equal size.
+logit (Platt 1999), with one intercept for each concept; the slope is shared, and the intercepts are shrunk
+towards their mean, so that a rare concept borrows strength from the others. A map fitted on one part of the
+signed reports is judged on the rest: expected calibration error (Guo et al. 2017) over bins of equal size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 _EDGE = 1e-6
-# Strength of the pull of the intercepts towards their mean, and of the slope towards 1.
+# Strength of the shrinkage of the intercepts towards their mean, and of the slope towards 1.
 _INTERCEPTS, _SLOPE = 1.0, 0.1
 BINS = 10
 
@@ -45,7 +45,7 @@ class Calibration:
 
     def probability(self, concept: str, score: float) -> float:
         """Return the probability that the signed report has the finding (0 to 1)."""
-        # Imported when it is needed: it takes a second, which every process and command would pay.
+        # Imported only when needed: it takes a second, which every process and command would otherwise spend.
         from scipy.special import expit
 
         intercept = self.intercepts.get(concept, self.other)
@@ -54,7 +54,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityBin:
-    """Findings of similar probability: the mean that was stated, and the share that was signed."""
+    """Findings of similar probability: the mean stated probability, and the share that was signed."""
 
     count: int
     stated: float

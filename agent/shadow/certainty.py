@@ -23,7 +23,8 @@ from agent.shadow.readings import pairs_of
 from agent.shadow.scores import scored, sentences_of
 from model.findings.stored import finding_of
 
-# Findings that the half for judging must have, and the largest expected calibration error there.
+# Number of findings that the judging half must have, and the largest expected calibration error allowed in
+# it.
 LEAST_JUDGED = 100
 LARGEST_ERROR = 0.1
 
@@ -38,7 +39,7 @@ class Halves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationInUse:
-    """The calibration of a model, and the digest by which drafts and documents name it."""
+    """The calibration of a model, and the digest with which drafts and documents refer to it."""
 
     digest: str
     calibration: Calibration
@@ -48,7 +49,7 @@ class CalibrationInUse:
 def read_halves(session: Session, model_digest: str) -> Halves:
     """Return the scored findings of a model's compared drafts in two halves.
 
-    They are divided by a digest of the study's row: all months, devices and sites are in both halves, and a
+    A digest of the study's row decides the half: all months, devices and sites are in both halves, and a
     study is always in the same one.
     """
     halves: tuple[list[ScoredFinding], list[ScoredFinding]] = ([], [])
@@ -91,7 +92,7 @@ def objection(found: CalibrationInUse) -> str:
 
 
 def store(session: Session, model_digest: str, found: CalibrationInUse, actor: str) -> StoredCalibration:
-    """Put a calibration into use for a model's next drafts, in place of the one before.
+    """Use a calibration for a model's next drafts, in place of the previous one.
 
     Raises:
         CalibrationRefused: it is not reliable.
@@ -121,7 +122,7 @@ def store(session: Session, model_digest: str, found: CalibrationInUse, actor: s
 
 
 def end_use(session: Session, model_digest: str) -> None:
-    """Let a model's next drafts have no probability."""
+    """Stop giving a model's next drafts probabilities."""
     session.execute(
         update(StoredCalibration)
         .where(StoredCalibration.model_digest == model_digest, StoredCalibration.in_use.is_(True))
@@ -130,7 +131,7 @@ def end_use(session: Session, model_digest: str) -> None:
 
 
 def calibration_in_use(session: Session, model_digest: str) -> CalibrationInUse | None:
-    """Return a model's calibration; None where it has none, or the stored one is not what its digest says."""
+    """Return a model's calibration; None if it has none, or the stored one does not match its digest."""
     row = session.scalars(
         select(StoredCalibration)
         .where(StoredCalibration.model_digest == model_digest, StoredCalibration.in_use.is_(True))

@@ -1,4 +1,4 @@
-"""The challenger's queue: which studies a second model drafts too, each once.
+"""The challenger's queue: the studies that a second model drafts too, each once.
 
 It follows the main model: a study is due as soon as the main model has drafted it, and only while no study
 waits for the main model, so that the challenger delays nobody. A row is leased as a job is
@@ -24,7 +24,7 @@ from agent.foundation.errors import LeaseLost
 
 WAITING, RUNNING, DRAFTED, FAILED = "queued", "running", "drafted", "failed"
 MAXIMUM_ATTEMPTS = 3
-# Studies that the main model drafted longer ago are not drafted anew: their images may be gone.
+# Studies that the main model drafted longer ago are not drafted again: their images may be gone.
 LOOK_BACK = timedelta(days=7)
 _BATCH = 50
 
@@ -86,7 +86,7 @@ def claim_next(database: Database, model_digest: str, lease_s: float) -> Challen
 
 
 def _fail_exhausted(session: Session, model_digest: str, now: datetime) -> None:
-    """A study that killed its process as often as may be is not tried again."""
+    """A study that killed its process as often as is allowed is not tried again."""
     session.execute(
         update(ChallengerDraft)
         .where(
@@ -102,7 +102,7 @@ def _fail_exhausted(session: Session, model_digest: str, now: datetime) -> None:
 def enqueue_due(database: Database, model_digest: str) -> int:
     """Enter the studies that the main model has drafted and this model has not; return their number.
 
-    Another process may have entered one meanwhile: then it is there, once.
+    If another process entered one meanwhile, it is still entered only once.
     """
     known = exists().where(
         ChallengerDraft.study_id == Draft.study_id,
@@ -156,7 +156,7 @@ def finish(
 
 
 def fail(session: Session, claim: ChallengerClaim, code: str, *, retryable: bool) -> None:
-    """Record why a study was not drafted; it is tried again where that may help.
+    """Record why a study was not drafted; it is tried again if that may help.
 
     Raises:
         LeaseLost: another process has taken the study.

@@ -1,4 +1,4 @@
-"""Which comparisons a page or a report looks at: by site, device, month and model."""
+"""The comparisons that a page or a report covers: by site, device, month and model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from agent.database.tables import ShadowComparison
 from agent.foundation.errors import NotFound
 from agent.shadow.readings import ComparedStudy, pairs_of
 
-# The page and the report look at so many comparisons at most, the newest.
+# The page and the report cover at most this many comparisons, the newest.
 MOST = 20_000
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What is looked at; an empty value means all. month: YYYY-MM; finding: a concept, for disagreements."""
+    """The selection; an empty value means all. month: YYYY-MM; finding: a concept, for disagreements."""
 
     site: str = ""
     device: str = ""
@@ -32,7 +32,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What can be chosen from, in alphabetical order."""
+    """The possible choices, in alphabetical order."""
 
     sites: tuple[str, ...]
     devices: tuple[str, ...]
@@ -59,8 +59,7 @@ def month_bounds(month: str) -> tuple[datetime, datetime]:
 def conditions(chosen: Chosen) -> list[ColumnElement[bool]]:
     """Return the conditions on `shadow_comparisons`, without the finding.
 
-    Raises:
-        NotFound: the month is none.
+    Raises: NotFound: the month is not valid.
     """
     where: list[ColumnElement[bool]] = []
     if chosen.site:
@@ -76,7 +75,7 @@ def conditions(chosen: Chosen) -> list[ColumnElement[bool]]:
 
 
 def chosen_studies(session: Session, chosen: Chosen) -> list[ComparedStudy]:
-    """Return the newest comparisons that are looked at, oldest first; `key` is the comparison's row."""
+    """Return the newest selected comparisons, oldest first; `key` is the comparison's row."""
     rows = session.scalars(
         select(ShadowComparison)
         .where(*conditions(chosen))

@@ -1,7 +1,7 @@
-"""Compares drafts with the signed reports of their studies, as soon as both are there.
+"""Compares drafts with the signed reports of their studies, as soon as both are available.
 
-A report may come before or after the draft. Every look takes the studies of which one is new since the last
-look, and a correction replaces the comparison.
+A report may arrive before or after the draft. Each pass takes the studies whose draft or report is new since
+the last pass, and a correction replaces the comparison.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from model.findings.stored import finding_of
 from model.findings.types import Finding
 
 BATCH = 100
-# A signed report is looked for this long after the draft.
+# How long after the draft a signed report is searched for.
 LOOK_BACK = timedelta(days=180)
 
 ANOTHER_PATIENT, UNREAD_LANGUAGE = "another-patient", "unread-language"
 
 
 def compare_due(database: Database) -> int:
-    """Compare what can be compared now; return how many studies were looked at.
+    """Compare what can be compared now; return how many studies were processed.
 
-    Raises:
-        DatabaseUnavailable: the rest is done at the next look.
+    Raises: DatabaseUnavailable: the rest is done in the next pass.
     """
     with database.reading() as session:
         study_ids = _due(session, database_now(session))
@@ -49,7 +48,7 @@ def compare_due(database: Database) -> int:
 
 
 def _due(session: Session, now: datetime) -> list[int]:
-    """Return the studies with a draft and a signed report of which one is new since the last look."""
+    """Return the studies with a draft and a signed report, one of which is new since the last pass."""
     # Two queries with an index each; a report with a UID is never matched by its accession number.
     by_uid = SignedReport.study_instance_uid == Study.study_instance_uid
     found: set[int] = set()
@@ -89,7 +88,7 @@ def _by_accession() -> ColumnElement[bool]:
 
 
 def _compare_study(session: Session, study_id: int, now: datetime) -> None:
-    """Compare a study's drafts, the newest of each model, with the report that stands."""
+    """Compare a study's drafts, the newest of each model, with the valid signed report."""
     study = session.get_one(Study, study_id, with_for_update=True)
     report = standing_report(session, study)
     reading, code = _read(report, study)
@@ -130,7 +129,7 @@ def _drafts(session: Session, study_id: int) -> Sequence[Draft]:
 
 
 def _challengers(session: Session, drafts: Sequence[Draft]) -> Sequence[ChallengerDraft]:
-    """Return what challengers have drafted of the images of a study's newest draft."""
+    """Return the challengers' drafts from the same images as a study's newest draft."""
     if not drafts:
         return []
     newest = max(drafts, key=lambda draft: (draft.revision, draft.id))
@@ -198,7 +197,7 @@ def compared_studies(
 
 
 def challenger_studies(session: Session, model_digest: str = "") -> list[ComparedStudy]:
-    """Return the comparisons of challengers' drafts, of the model whose digest begins like this."""
+    """Return the comparisons of drafts by the challenger whose digest begins like this."""
     query = select(ChallengerComparison).order_by(ChallengerComparison.drafted_at, ChallengerComparison.id)
     if model_digest:
         query = query.where(ChallengerComparison.model_digest.startswith(model_digest, autoescape=True))

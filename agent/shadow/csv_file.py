@@ -1,8 +1,8 @@
 """Signed reports from a CSV file, one line each.
 
 Columns, by their names in the first line: `text`, and `study_instance_uid` or `accession_number` with
-`patient_id`; `signed_at` (ISO 8601, UTC where it names no zone), `signed_by` and `issuer_of_patient_id` may
-follow. Other columns are ignored.
+`patient_id`; `signed_at` (ISO 8601, UTC where it names no zone), `signed_by` and `issuer_of_patient_id` are
+optional. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ LONGEST_TEXT = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadLine:
-    """A line that is not a signed report, and why; the text itself is not repeated."""
+    """A line that is not a signed report, and why; the text itself is not quoted."""
 
     number: int
     reason: str
 
 
 def read_csv(path: Path) -> Iterator[SignedText | BadLine]:
-    """Yield the reports of a file (UTF-8, with or without a byte order mark), and the lines that are none.
+    """Yield the reports in a file (UTF-8, with or without a byte order mark), and the lines that are not
+    reports.
 
     Raises:
         UnusableFile: it cannot be read, or its first line does not name the columns.

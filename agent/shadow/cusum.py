@@ -1,8 +1,8 @@
-"""A cumulative sum chart for events that happen or do not, study by study. Pure.
+"""A cumulative sum chart for an event that does or does not happen in each study. Pure.
 
 The chart adds up the log-likelihood ratio of a rate that has changed against the baseline's rate and starts
 again at zero (Page 1954; Reynolds and Stoumbos 1999 for Bernoulli trials). If the true rate is the
-baseline's, the chance that a chart passes the threshold h within n studies is at most n exp(-h), because
+baseline's, the probability that a chart passes the threshold h within n studies is at most n exp(-h), because
 each of the n places where it can start is a likelihood ratio with mean 1 (Ville's inequality).
 
 The baseline's rate is itself estimated. The chart therefore tests against the limit of its interval on the
@@ -22,7 +22,7 @@ Direction = Literal["up", "down"]
 ODDS_RATIO = 4.0
 # One-sided confidence of the baseline's limit.
 _LIMIT = 0.995
-# Rates this close to 0 or 1 are as good as reached: nothing can be told from a change towards them.
+# Rates this close to 0 or 1 count as reached: a further change towards them cannot be detected.
 _LEAST = 1e-4
 
 
@@ -30,7 +30,7 @@ _LEAST = 1e-4
 class Chart:
     """The chart of one event in one direction.
 
-    weight_hit, weight_miss: what a study with and without the event adds. threshold: h.
+    weight_hit, weight_miss: the increment of a study with and without the event. threshold: h.
     """
 
     direction: Direction
@@ -43,7 +43,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """Where a chart passed its threshold: the number of studies until then, and since it last stood at 0."""
+    """Where a chart passed its threshold: the number of studies until then, and since it was last at 0."""
 
     after: int
     since: int
@@ -65,7 +65,7 @@ def threshold_for(*, studies: int, charts: int, false_alarm: float) -> float:
 def chart_for(*, hits: int, total: int, direction: Direction, threshold: float) -> Chart | None:
     """Return the chart for an event that `hits` of the `total` studies of the baseline had.
 
-    None where the baseline leaves no room for a change in this direction.
+    None if the baseline leaves no room for a change in this direction.
     """
     baseline = _limit(hits, total, direction)
     odds = baseline / (1 - baseline)

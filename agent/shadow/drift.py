@@ -1,8 +1,8 @@
-"""Drift alarms: which events of a stream of drafts happen more or less often than in its baseline. Pure.
+"""Drift alarms: events in a stream of drafts that happen more or less often than in its baseline. Pure.
 
-The first `baseline` drafts of a stream (one device of one site) are its baseline; every event that they can
-have is charted from there on in both directions (`agent.shadow.cusum`). After an alarm a chart is not run
-further: a person looks, and a new baseline starts the charts anew.
+The first `baseline` drafts of a stream (one device of one site) are its baseline; from then on, every
+possible event is charted in both directions (`agent.shadow.cusum`). After an alarm a chart is not continued:
+a person looks, and a new baseline restarts the charts.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from datetime import datetime
 from agent.shadow.cusum import Direction, chart_for, first_alarm, threshold_for
 from agent.shadow.observations import Observation, events, usual
 
-# Events that only those drafts can have whose signed report or statistic is there.
+# Events that are possible only for drafts with a signed report or with that statistic.
 _OPTIONAL = ("agreement:", "input:")
 DIRECTIONS: tuple[Direction, ...] = ("up", "down")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftRule:
-    """How drift is looked for.
+    """The parameters of the search for drift.
 
     baseline: the number of a stream's first drafts that are its baseline. false_alarm: the probability of
     a false alarm anywhere in `studies` further drafts of one stream without any change.
@@ -89,7 +89,7 @@ def _stream_alarms(name: str, drafts: Sequence[Observation], rule: DriftRule) ->
 
 
 def _had(events_of_draft: Mapping[str, bool], event: str) -> bool | None:
-    """Whether a draft had an event; None where that cannot be told."""
+    """Whether a draft had an event; None if that is unknown."""
     if event.startswith(_OPTIONAL):
         return events_of_draft.get(event)
     return events_of_draft.get(event, False)

@@ -1,4 +1,4 @@
-"""Where a text states the findings in which draft and signed report differ. Pure."""
+"""Marks the places in a text that state findings in which draft and signed report differ. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from model.findings.types import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedPiece:
-    """A part of a text; `concepts` are the differing findings that it is the evidence of, mostly none."""
+    """A piece of a text; `concepts` are the differing findings that it states, usually none."""
 
     text: str
     concepts: tuple[str, ...] = ()
 
 
 def marked(text: str, findings: Iterable[Finding], concepts: Collection[str]) -> list[MarkedPiece]:
-    """Return a text in pieces, the evidence of these concepts apart; together the pieces are the text."""
+    """Return a text in pieces, with the evidence for these concepts separate; joined, the pieces are the
+    text.
+    """
     spans = {
         (span, finding.concept)
         for finding in findings
@@ -33,7 +35,7 @@ def marked(text: str, findings: Iterable[Finding], concepts: Collection[str]) ->
 
 
 def _span(text: str, finding: Finding) -> tuple[int, int] | None:
-    """The finding's own offsets where they fit the text; else the place of its evidence."""
+    """The finding's own offsets if they fit the text; otherwise the place of its evidence."""
     if finding.span is not None:
         begin, end = finding.span
         if 0 <= begin < end <= len(text):

@@ -1,4 +1,4 @@
-"""What the monthly report for the head of department is made of; no attribute of a patient is among it."""
+"""The content of the monthly report for the head of department; it contains no patient attributes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MonthlyCounts:
 class MonthlyReport:
     """A month's figures.
 
-    whole is None without a comparison in the month. months: the last twelve up to this one. alarms: raised in
+    whole: None without a comparison in the month. months: the last twelve up to this one. alarms: raised in
     this month; alarm_months: the months of all alarms. model: the digest of the month's newest draft.
     """
 

@@ -1,8 +1,10 @@
-"""What drift is looked for in: yes-or-no events of each draft, and numbers turned into such events. Pure.
+"""The input of the search for drift: yes-or-no events of each draft, and numbers turned into such events.
+Pure.
 
 An event is named `kind:subject`, for instance `finding:pneumothorax`, `flag:inverted`, `input:exposure`. A
-number (exposure, image size) becomes the event that it lies outside the baseline's middle 98 %; a word
-(manufacturer, model) the event that the baseline does not have it. All events are then charted alike.
+number (exposure, image size) becomes the event that it is outside the baseline's middle 98 %; a word
+(manufacturer, model) becomes the event that it is not in the baseline. All events are then charted in the
+same way.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ _LOW, _HIGH = 0.01, 0.99
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What one draft says of its input and of itself.
+    """The observations from one draft and its input.
 
     stream: the site and device that it is charted with. findings: the concepts drafted as present. flags:
     codes. numbers, words: statistics of the input by name; missing ones are left out. disagrees: whether the
@@ -67,7 +69,7 @@ def usual(baseline: Sequence[Observation]) -> dict[str, Usual]:
 
 
 def events(one: Observation, ranges: Mapping[str, Usual]) -> dict[str, bool]:
-    """Return the events of a draft that can be told: those with a name that the draft has a value for.
+    """Return the events of a draft that are known: those for which the draft has a value.
 
     Findings and flags are named only where they happened; a name that is missing did not happen.
     """

@@ -1,4 +1,4 @@
-"""Plots as plain shapes, which `agent.shadow.svg` and the PDF draw alike. Pure.
+"""Plots as plain shapes, which are drawn alike in SVG (`agent.shadow.svg`) and in the PDF. Pure.
 
 Lengths are in points; x grows to the right and y downwards. A shape's role says what it is, and each output
 gives it a colour.
@@ -55,7 +55,7 @@ Shape = PlotLine | PlotDot | PlotWords
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """A plot; description says the same in words, for those who do not see it."""
+    """A plot; description: the same in words, for readers who cannot see it."""
 
     width: float
     height: float

@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 class Rate:
     """`hits` of `total`, with the limits of Wilson's 95 % score interval (0 to 1).
 
-    Without a single case there is no share: `value`, `low` and `high` are None.
+    Without any case there is no share: `value`, `low` and `high` are None.
     """
 
     hits: int
@@ -31,7 +31,7 @@ def rate(hits: int, total: int) -> Rate:
         raise ValueError(f"{hits} of {total} is not a share")
     if total == 0:
         return Rate(hits=0, total=0, value=None, low=None, high=None)
-    # Imported when it is needed: it takes a second, which every process and command would pay.
+    # Imported only when needed: it takes a second, which every process and command would otherwise spend.
     from scipy.stats import binomtest
 
     interval = binomtest(hits, total).proportion_ci(CONFIDENCE, method="wilson")

@@ -1,9 +1,9 @@
-"""One study twice: what the draft says of each concept, and what the signed report says. Pure.
+"""What the draft and the signed report of a study each say about every concept. Pure.
 
 A concept that a report does not mention counts as not present: radiologists name what they see, and few name
-what they do not. An indeterminate statement is neither, so it leaves the accuracy measures and is counted
-apart. The concept `no_finding` is left out: it sums the others up, and a report that lists normal regions
-means the same without saying it.
+what they do not see. An indeterminate statement is neither, so it is excluded from the accuracy measures and
+counted separately. The concept `no_finding` is left out: it summarises the others, and a report that lists
+normal regions implies it without saying so.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _GRADES = tuple(Severity)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConceptReading:
-    """What one text says of one concept.
+    """What one text says about one concept.
 
-    presence: None where the concept is not mentioned. sides: the letters L and R that its present statements
-    name, empty where none is stated. severity: the highest grade that they state.
+    presence: None if the concept is not mentioned. sides: the sides, L and R, in the statements that it is
+    present; empty if none is stated. severity: the highest grade in them.
     """
 
     presence: Presence | None = None
@@ -53,7 +53,7 @@ class ConceptPair:
 
     @property
     def disagrees(self) -> bool:
-        """Whether one says present and the other does not, or both name sides that differ."""
+        """Whether one says present and the other does not, or both name different sides."""
         drafted, signed = self.drafted.positive, self.signed.positive
         if drafted is None or signed is None:
             return False
@@ -69,7 +69,7 @@ class ConceptPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedStudy:
-    """One study's draft beside its signed report.
+    """One study's draft and its signed report.
 
     key: the comparison's row. site, device, model: names to group by. at: when the draft was made.
     """
@@ -93,7 +93,9 @@ class ComparedStudy:
 
 
 def concept_readings(findings: Iterable[Finding]) -> dict[str, ConceptReading]:
-    """Return what a text's findings say of each concept that it mentions; the strongest statement counts."""
+    """Return what a text's findings say about each concept that it mentions; the strongest statement
+    counts.
+    """
     by_concept: dict[str, list[Finding]] = {}
     for finding in findings:
         by_concept.setdefault(finding.concept, []).append(finding)
@@ -135,7 +137,7 @@ def _plain(reading: ConceptReading) -> list[str]:
 
 
 def pairs_of(kept: Mapping[str, Any]) -> dict[str, ConceptPair]:
-    """Return the pairs that `plain` made plain."""
+    """Return the pairs from the plain values that `plain` made."""
     return {
         concept: ConceptPair(drafted=_reading_of(drafted), signed=_reading_of(signed))
         for concept, (drafted, signed) in kept.items()

@@ -1,4 +1,4 @@
-"""The monthly report as blocks, which HTML and PDF lay out alike. Pure."""
+"""The monthly report as blocks, for both the HTML and the PDF layout. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Title:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """The heading of a section; new_page: the section begins on a page of its own."""
+    """The heading of a section; new_page: the section begins on a new page."""
 
     text: str
     new_page: bool = False
@@ -41,7 +41,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
-    """A few large numbers with their names."""
+    """A few large figures with their names."""
 
     pairs: Sequence[tuple[str, str]]
 

@@ -1,4 +1,4 @@
-"""The monthly report as one HTML file: no script, nothing from elsewhere."""
+"""The monthly report as one HTML file: no scripts, no external resources."""
 
 from __future__ import annotations
 

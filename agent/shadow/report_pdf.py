@@ -150,7 +150,7 @@ def _(block: Figure) -> list[Flowable]:
 
 
 def _drawing(plot: Plot) -> Flowable:
-    """The plot at the width of the page at most; PDF counts y upwards."""
+    """Draw the plot, at most as wide as the page; in PDF y grows upwards."""
     scale = min(1.0, _WIDTH / plot.width)
     drawing = Drawing(plot.width * scale, plot.height * scale)
     drawing.scale(scale, scale)

@@ -1,4 +1,4 @@
-"""The score of a drafted finding: how sure the network was of the sentence that states it. Pure."""
+"""The score of a drafted finding: the network's confidence in the sentence that states it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sentences = Sequence[tuple[str, float]]
 
 
 def sentences_of(content: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return the sentences of a kept draft with their confidence."""
+    """Return the sentences of a stored draft with their confidence."""
     sections = content.get("sentences") or {}
     return [
         (str(one["text"]), float(one["confidence"]))
@@ -25,7 +25,7 @@ def sentences_of(content: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def score_of(finding: Finding, sentences: Sentences) -> float | None:
-    """Return the confidence of the first sentence that states a finding; None where none is known to."""
+    """Return the confidence of the first sentence that states a finding; None if no sentence is known to."""
     wanted = _plain(finding.evidence)
     if not wanted:
         return None

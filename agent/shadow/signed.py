@@ -1,4 +1,4 @@
-"""Which signed report of a study stands."""
+"""Finds the valid signed report of a study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.database.tables import SignedReport, Study
 
 
 def standing_report(session: Session, study: Study) -> SignedReport | None:
-    """Return the signed report of a study that was signed last; None if there is none, or it was withdrawn.
+    """Return the report of a study that was signed last; None if there is none, or it was withdrawn.
 
     A report that names the study's UID is its own. One that names only the accession number must also name
     the study's patient, because accession numbers recur.
@@ -38,5 +38,5 @@ def standing_report(session: Session, study: Study) -> SignedReport | None:
 
 
 def other_patient(report: SignedReport, study: Study) -> bool:
-    """Whether a report names another patient than its study does, where both name one."""
+    """Whether a report and its study name different patients."""
     return bool(report.patient_id and study.patient_id) and report.patient_id != study.patient_id

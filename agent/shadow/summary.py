@@ -1,4 +1,4 @@
-"""How far shadow mode has come: drafts, signed reports, and what is waiting for what."""
+"""The progress of shadow mode: drafts, signed reports, and what is still missing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Disagreement:
 
 
 def read_status(session: Session) -> ShadowStatus:
-    """Count what shadow mode has."""
+    """Count the drafts and signed reports of shadow mode."""
 
     def count(where: ColumnElement[bool]) -> int:
         return session.scalar(select(func.count()).where(where)) or 0

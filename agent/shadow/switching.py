@@ -1,7 +1,7 @@
-"""Which of the two configured models drafts, and what must be shown before that changes.
+"""Decides which of the two configured models drafts, and what must be shown before that changes.
 
-Rows of `model_switches` are only added; the newest says which checkpoint drafts. The way to the challenger
-needs a paired comparison; the way back needs a reason only, because it must be open at any time.
+Rows of `model_switches` are only added; the newest says which checkpoint drafts. Switching to the challenger
+needs a paired comparison; switching back only needs a reason, because it must be possible at any time.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from agent.shadow.two_models import PairedConcept, paired_concepts
 Place = Literal["main", "challenger"]
 MAIN: Place = "main"
 CHALLENGER: Place = "challenger"
-# Probability of any finding being called worse where the models are equally good.
+# Probability that any finding is called worse although the models are equally good.
 _LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedResult:
-    """Two models on the studies that both drafted: their number, and the findings in which one is better.
+    """Two models compared on the studies that both drafted: their number, and the findings in which one is
+    better.
 
     worse: findings in which the challenger is significantly worse (McNemar's exact test, with Bonferroni's
     correction for the findings in which the models differ at all).

@@ -1,4 +1,4 @@
-"""Two models on the same studies: where they differ, and whether more than chance. Pure."""
+"""Compares two models on the same studies: where they differ, and whether by more than chance. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ABSENT = ConceptPair(drafted=NOT_MENTIONED, signed=NOT_MENTIONED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedConcept:
-    """One concept of two models against the same signed reports.
+    """One concept in two models' drafts, compared with the same signed reports.
 
     only_first, only_second: studies in which that model alone agrees with the signed report. p_value: of the
-    exact McNemar test (two-sided); 1 where the models never differ.
+    exact McNemar test (two-sided); 1 if the models never differ.
     """
 
     concept: str
@@ -59,7 +59,7 @@ def _paired(concept: str, shared: list[tuple[ComparedStudy, ComparedStudy]]) -> 
 def _mcnemar(first: int, second: int) -> float:
     if first + second == 0:
         return 1.0
-    # Imported when it is needed: it takes a second, which every process and command would pay.
+    # Imported only when needed: it takes a second, which every process and command would otherwise spend.
     from scipy.stats import binomtest
 
     return float(binomtest(first, first + second).pvalue)

@@ -1,4 +1,4 @@
-"""The observations of kept drafts, device by device, for the watch for drift."""
+"""The observations from stored drafts, device by device, for drift detection."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from agent.database.tables import Draft, ShadowComparison, Study
 from agent.shadow.observations import Observation, drafted_concepts
 from model.findings.stored import finding_of
 
-# Flags of the study's course, not of its images or its text.
+# Flags about the course of the study, not about its images or its text.
 _OF_THE_COURSE = frozenset({"after_verification", "priors_unavailable"})
 
 
 def stream_of(site: str, device: str) -> str:
-    """Return the name under which a device of a site is watched."""
+    """Return the name of the stream for a device at a site."""
     return f"{site or '-'}: {device or 'unknown device'}"
 
 

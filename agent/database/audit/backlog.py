@@ -20,7 +20,7 @@ class AuditBacklog:
 
 
 def read_backlogs(session: Session, settings: Settings) -> dict[str, AuditBacklog]:
-    """Return the backlog of each audit destination in the settings; reads two rows."""
+    """Return the backlog of each audit destination in the settings, reading only two rows."""
     audit = settings.audit
     names = [name for name, given in (("file", audit.file), ("syslog", audit.syslog)) if given is not None]
     if not names:

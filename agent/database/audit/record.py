@@ -26,7 +26,7 @@ from agent.foundation.log import get_logger
 
 
 class Action(StrEnum):
-    """What was done. The comment names the message of PS3.15 A.5.3 that it becomes."""
+    """What was done. The comment names the corresponding message of PS3.15 A.5.3."""
 
     START = "start"  # Application Activity
     STOP = "stop"  # Application Activity
@@ -86,7 +86,7 @@ class Event:
     actor: who did it: a peer's AE title, a person's user name, or one of our processes ("listener@host:1").
     address: where from, an IP address or host name; empty where it is our own machine.
     study_id: the row of the study whose patient it concerns.
-    details: keys of `DETAILS` alone; values in JSON's types.
+    details: only keys of `DETAILS`; values of JSON types.
     """
 
     action: Action
@@ -100,7 +100,7 @@ class Event:
 def record(session: Session, event: Event, *, at: datetime | None = None) -> None:
     """Write one event in the caller's transaction: it commits or rolls back with the change it describes.
 
-    at: the database's time, where the caller has just asked for it.
+    at: the database's time, if the caller has just read it.
 
     Raises:
         ValueError: a detail that is not in `DETAILS`.
@@ -124,7 +124,7 @@ def record(session: Session, event: Event, *, at: datetime | None = None) -> Non
 def cleaned(text: str) -> str:
     """Return a text with its invisible characters (control, format, surrogate) replaced by U+FFFD.
 
-    A name that a stranger typed must not break a line of the audit, reverse its direction, or colour a
+    A name typed by a stranger must not break a line of the audit, reverse its direction, or colour a
     terminal.
     """
     return "".join(

@@ -1,1 +1,1 @@
-"""Whose study it is: the patient, present identity after merges, and the order that the study fulfils."""
+"""The patient of a study, with the present identity after merges, and the order that the study fulfils."""

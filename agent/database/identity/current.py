@@ -1,7 +1,7 @@
 """A patient's present identity, after the merges and changes that the RIS has reported.
 
-Images keep the identity that they were made with. What is written from now on carries the present one, and
-two identities of one patient do not contradict each other.
+Images keep the identity that they were made with. New documents carry the present one, and two identities of
+one patient do not contradict each other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def as_stated(patient: Patient) -> Patient:
 
 
 def resolver(database: Database) -> Resolve:
-    """Return a function from a patient to the present identity; it caches, so use it for one task."""
+    """Return a function from a patient to the present identity; it caches, so use it for a single task."""
     known: dict[Patient, Patient] = {}
 
     def resolve(patient: Patient) -> Patient:

@@ -1,4 +1,6 @@
-"""Which order a study fulfils: by Study Instance UID, else by accession number, of the same patient."""
+"""Finds the order that a study fulfils: by Study Instance UID, else by accession number, for the same
+patient.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from agent.database.tables import Study
 
 
 def order_of(session: Session, study: Study) -> Order | None:
-    """Return the order of a study; None where there is none, several, or only another patient's."""
+    """Return the order of a study; None if there is none, or several, or only another patient's."""
     patient = current(session, patient_of_row(study))
     return find_order(session, study.study_instance_uid, study.accession_number, patient)
 

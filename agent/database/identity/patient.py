@@ -1,8 +1,8 @@
-"""Whether two objects name one patient: their attributes compared as DICOM values, not as strings.
+"""Decides whether two objects name the same patient: compares attributes as DICOM values, not as strings.
 
 An empty value never conflicts. Spaces at the ends, the padding of a name, upper and lower
-case, the form of a date and the writing system of a name carry no meaning here. A name decides only where
-one side has no Patient ID, because names are corrected more often than identifiers.
+case, the form of a date and the writing system of a name carry no meaning here. A name decides only if one
+side has no Patient ID, because names are corrected more often than identifiers.
 
 Source: PS3.5 6.2 (VRs DA, LO, PN), 6.2.1.1 (component groups of a name); PS3.3 C.7.1.1.
 """
@@ -22,9 +22,9 @@ from pydicom import Dataset
 from dicom_sr.elements import text
 
 _KNOWN_SEXES = ("M", "F", "O")
-# Databases that must hold a date write the first or last one that they can for "unknown".
+# Databases that require a date write the first or last possible one for "unknown".
 _NO_YEARS = ("0000", "0001", "9999")
-# How German and Scandinavian letters are written where a system knows only A to Z.
+# How German and Scandinavian letters are written in systems that know only A to Z.
 _SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "æ": "ae", "ø": "oe", "ß": "ss"})
 
 
@@ -60,7 +60,7 @@ class NamesPatient(Protocol):
 
 
 class NamesPatientAndSex(NamesPatient, Protocol):
-    """The same of an image, such as `agent.objects.header.Header`."""
+    """The same for an image, such as `agent.objects.header.Header`."""
 
     @property
     def patient_sex(self) -> str:
@@ -99,8 +99,9 @@ def patient_of_row(study: NamesPatient) -> Patient:
 
 
 def contradicts(one: Patient, other: Patient) -> bool:
-    """Whether the two cannot be one patient: identifier, issuer or birth date differ where both are
-    stated."""
+    """Whether the two cannot be one patient: both state an identifier, issuer or birth date, and these
+    differ.
+    """
     first, second = _identifier(one.patient_id), _identifier(other.patient_id)
     if first and second and first != second:
         return True
@@ -178,7 +179,7 @@ def _names_differ(one: str, other: str) -> bool:
 
 def _groups(name: str) -> list[str]:
     groups = [group.strip() for group in name.strip(" \0").split("=")]
-    # A single group may be in any writing: a name in ideographs alone is often sent as the first one.
+    # A single group may be in any script: a name in ideographs alone is often sent as the first group.
     if len(groups) == 1 and groups[0] and not _is_latin(groups[0]):
         return ["", groups[0]]
     return groups
@@ -193,7 +194,7 @@ def _same_name(one: str, other: str) -> bool:
 
 
 def _same_parts(one: str, other: str) -> bool:
-    """Compare family and given names; a middle name only where both have one, which may be an initial."""
+    """Compare family and given names; middle names only if both have one, which may be an initial."""
     if "^" not in one or "^" not in other:
         return sorted(_words(one)) == sorted(_words(other))
     first, second = (_components(name) for name in (one, other))
@@ -219,6 +220,6 @@ def _spellings(name: str) -> Iterator[str]:
 
 
 def _bare(name: str) -> str:
-    """Without accents, apostrophes and full stops; a hyphen is a space."""
+    """Remove accents, apostrophes and full stops; a hyphen becomes a space."""
     plain = unicodedata.normalize("NFKD", name.replace("-", " "))
     return "".join(char for char in plain if char.isalnum() or char in " ^,")

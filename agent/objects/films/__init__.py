@@ -1,1 +1,1 @@
-"""Which films of a study may be drafted: routing by what each of them shows, and how they are chosen."""
+"""Selects the films of a study to draft: routing by what each film shows, then choosing among them."""

@@ -1,4 +1,4 @@
-"""Selects the images that the network reads from a study's eligible ones: chosen, decoded, and checked.
+"""Selects, decodes and checks the images that the network reads, from a study's eligible ones.
 
 An image that shows no film is left out if another of its view can replace it; otherwise the study fails with
 that image's code.
@@ -29,7 +29,7 @@ _MOST_TRIED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLine:
-    """One eligible image as it is kept with the draft; `why` is empty for one that was read."""
+    """One eligible image as stored with the draft; `why` is empty for one that was read."""
 
     sop_instance_uid: str
     view: str
@@ -40,7 +40,7 @@ class ImageLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadStudy:
-    """The images to read, the frontal one first, what to say of them, and all that there were."""
+    """The images to read, the frontal one first, the flags about them, and all eligible images."""
 
     images: tuple[StudyImage, ...]
     marks: tuple[Mark, ...]
@@ -48,7 +48,7 @@ class ReadStudy:
 
 
 def read_study(paths: Sequence[Path], *, least_px: int, vocabulary: Vocabulary | None = None) -> ReadStudy:
-    """Choose among eligible images, in the order of their arrival, and decode the chosen ones.
+    """Choose among eligible images, given in the order of arrival, and decode the chosen ones.
 
     Raises:
         UnreadableImage: a header or a chosen image cannot be decoded; the study is not read from the rest.
@@ -118,7 +118,7 @@ def _choice_marks(read: Sequence[tuple[Film, StudyImage]], left_out: Sequence[Le
 
 
 def _charset_marks(headers: Sequence[Dataset]) -> list[Mark]:
-    """Say that names and texts were read by guess: the documents repeat them."""
+    """Warn that names and texts were read with a guessed character set: the documents repeat them."""
     guesses = sorted({encoding for header in headers for encoding in guessed_as(header)})
     if not guesses:
         return []

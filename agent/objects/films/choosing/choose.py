@@ -1,8 +1,8 @@
-"""Chooses the frontal and the lateral image to read, with the reason why each other one is left out. Pure.
+"""Chooses the frontal and the lateral image to read, and states why each other one is left out. Pure.
 
-What is for presentation comes before what is for processing, originals before copies, ordinary exposures
-before special ones, an upright PA before an AP before special views. "The newest" decides among equals only:
-a repeated exposure replaces the first.
+Images for presentation come before images for processing, originals before copies, ordinary exposures before
+special ones, an upright PA before an AP before special views. Only among equals does the newest win: a
+repeated exposure replaces the first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SUPINE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Film:
-    """One eligible image by its header. arrival: grows with the time of receipt."""
+    """The header of one eligible image. arrival: grows with the time of receipt."""
 
     header: Dataset
     view: ViewReading
@@ -42,7 +42,7 @@ class Film:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeftOut:
-    """An image that is not read, with the reason in a few words for the reader."""
+    """An image that is not read, with a short reason for the reader."""
 
     film: Film
     why: str
@@ -81,7 +81,7 @@ def choose_films(films: Sequence[Film]) -> FilmChoice:
 
     stated = [one for one in usable if one.view.view == "frontal"]
     silent = [one for one in usable if one.view.view == "unknown"]
-    # An image that says nothing of its view stands in where no ordinary film says frontal.
+    # An image that states no view is used if no ordinary film is stated to be frontal.
     frontal = [*sorted(stated, key=key), *sorted(silent, key=key)]
     if silent and all(one.view.special or one.copy.kind for one in stated):
         frontal = [*sorted(silent, key=key), *sorted(stated, key=key)]
@@ -90,7 +90,7 @@ def choose_films(films: Sequence[Film]) -> FilmChoice:
 
 
 def why_behind(film: Film, chosen: Film | None) -> str:
-    """Return why an image that could have been read was not, beside the chosen one of its view."""
+    """Return why an image that could have been read was not, given the chosen one of its view."""
     if film.copy.kind:
         return NAMES[film.copy.kind]
     if film.view.special:
@@ -129,7 +129,7 @@ def _rank(film: Film, present: set[str], largest: int) -> tuple[object, ...]:
 
 
 def _posture(film: Film) -> int:
-    """Return 0 for an upright PA film, then AP upright or not stated, then AP supine."""
+    """Return 0 for an upright PA film, then AP upright or unstated, then AP supine."""
     if film.view.projection in ("pa", "lateral"):
         return 0
     words = " ".join(text(film.header, one) for one in ("SeriesDescription", "ProtocolName", "ViewPosition"))
@@ -141,7 +141,7 @@ def _pixels(film: Film) -> int:
 
 
 def taken(header: Dataset) -> str:
-    """Return the acquisition's date and time as digits that sort by time; empty where unknown."""
+    """Return the acquisition's date and time as digits that sort by time; empty if unknown."""
     for date, time in (("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime")):
         digits = re.sub(r"\D", "", text(header, date)), re.sub(r"\D", "", text(header, time))
         if len(digits[0]) == 8 and digits[1]:

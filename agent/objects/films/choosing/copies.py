@@ -1,4 +1,4 @@
-"""Whether an image is an ordinary film, a copy of one, a special exposure, or not a film. Pure.
+"""Classifies an image: an ordinary film, a copy of one, a special exposure, or not a film. Pure.
 
 Source: PS3.3 C.7.6.1.1.2 (Image Type), C.8.11.7 (intent), C.7.6.1.1.4 (Source Image Sequence).
 """
@@ -14,7 +14,7 @@ from agent.objects.films.choosing.view import DESCRIPTIONS
 from agent.objects.films.routing.vocabulary import Vocabulary, built_in
 from dicom_sr.attributes import items, text, texts
 
-# Never read: they do not show the chest in the way that the network was trained on.
+# Never read: they do not show the chest as in the network's training images.
 UNREADABLE_COPIES = ("test", "cad", "bone", "inverted", "stitched")
 # Read only if there is nothing better.
 LESSER_COPIES = ("negative", "expiration", "soft_tissue", "dual_energy", "enhanced", "annotated", "reduced")
@@ -24,7 +24,7 @@ NAMES = {
     "bone": "bone image of a dual-energy exposure",
     "inverted": "inverted copy",
     "stitched": "stitched image",
-    # "Chest neg" is a negative, or a film without a finding: the pixels are asked (`looks_inverted`).
+    # "Chest neg" may mean a negative, or a film without a finding: the pixels decide (`looks_inverted`).
     "negative": "image described as a negative",
     "expiration": "film in expiration",
     "dual_energy": "dual-energy image",
@@ -41,9 +41,10 @@ _WORDS_IN = (*DESCRIPTIONS, "DerivationDescription")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """What an image is beside an ordinary film.
+    """What an image is, if not an ordinary film.
 
-    kind: a key of `NAMES`, the gravest; empty for an ordinary film. derived: ImageType says so, or it names
+    kind: a key of `NAMES`, the most serious one; empty for an ordinary film. derived: ImageType says so, or
+    it names
     a source. capture: a secondary capture. sources: SOP Instance UIDs that it was made from.
     """
 
@@ -70,7 +71,7 @@ def copy_of(header: Dataset, vocabulary: Vocabulary | None = None) -> Copy:
     if text(header, "QualityControlImage").upper() == "YES":
         named.add("test")
     derived = "DERIVED" in types[:1]
-    # A detector writes "Chest PA bone" for an exposure technique as well; only a derived image is bone alone.
+    # A detector also writes "Chest PA bone" for an exposure technique; only a derived image shows bone alone.
     kind = next((one for one in (*UNREADABLE_COPIES, *LESSER_COPIES) if one in named), "")
     if not kind and text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
         kind = "for_processing"

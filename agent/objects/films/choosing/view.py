@@ -29,7 +29,7 @@ DESCRIPTIONS = (
     "PerformedProcedureStepDescription",
 )
 _FRONTAL = frozenset({"pa", "ap", "frontal"})
-# Words of a film taken at the bed say frontal where nothing else is said.
+# Words for a bedside film mean frontal if nothing else is stated.
 _BEDSIDE = "bedside"
 
 
@@ -38,7 +38,7 @@ class ViewReading:
     """The view by the header.
 
     projection: `pa`, `ap`, `frontal`, `lateral`, one of the special views, or empty. stated_by: keyword of
-    the attribute that says so. contradicted_by: of those that say otherwise.
+    the attribute that states it. contradicted_by: keywords of those that state another.
     """
 
     view: View
@@ -53,12 +53,13 @@ class ViewReading:
 
 
 def read_view(header: Dataset, vocabulary: Vocabulary | None = None) -> ViewReading:
-    """Return the view; `unknown` where the header says nothing or two things at once."""
+    """Return the view; `unknown` if the header states none, or two at once."""
     said = [one for one in _statements(header, vocabulary or built_in()) if one[1]]
     if not said:
         return ViewReading(view="unknown")
     keyword, projection = said[0]
-    # The orientation tells frontal from lateral only: a special projection named elsewhere is the finer word.
+    # The orientation only distinguishes frontal from lateral: a special projection named elsewhere is more
+    # specific.
     finer = next((one for one in said if one[1] in SPECIAL), None)
     if finer is not None and projection in ("frontal", "pa", "ap", "lateral"):
         keyword, projection = finer
@@ -75,7 +76,7 @@ def view_of(header: Dataset) -> View:
 
 
 def view_by_position(view_position: str) -> View:
-    """Return the view that a View Position alone states, for rows that keep no other attribute of it."""
+    """Return the view stated by View Position alone, for rows without other attributes of the view."""
     return view_of_projection(_projection(built_in().read(view_position).views))
 
 
@@ -98,7 +99,7 @@ def _statements(header: Dataset, vocabulary: Vocabulary) -> Iterator[tuple[str, 
 
 
 def _projection(views: frozenset[str]) -> str:
-    """Return the one projection that the words of an attribute mean; empty where they mean two."""
+    """Return the one projection that the words of an attribute mean; empty if they mean two."""
     for special in SPECIAL:
         if special in views:
             return special

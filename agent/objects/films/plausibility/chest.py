@@ -1,10 +1,10 @@
-"""Whether an image looks like a frontal chest film at all, from its pixels. Pure.
+"""Judges from the pixels whether an image looks like a frontal chest film at all. Pure.
 
 The film's 24 x 24 ranks are moved to the position and polarity that the template found likeliest, so that a
 turned or inverted film is judged like an upright one. A logistic regression over 394 coarse measures (the
 ranks on an 8 x 8 grid and their distance from the mean, the vertical and horizontal changes on 11 x 12 and
-12 x 11 grids, the symmetry of left and right, the likeness with the template) then tells frontal chest films
-from parts of films, lateral films, other regions, slices, writing and noise. Its numbers are in
+12 x 11 grids, the symmetry of left and right, the similarity to the template) then distinguishes frontal
+chest films from parts of films, lateral films, other regions, slices, writing and noise. Its numbers are in
 `template.json`, made by `scripts/train_plausibility.py`.
 """
 

@@ -1,6 +1,7 @@
-"""Whether an image shows a film. One that does not is a visible failure and never reaches the network. Pure.
+"""Checks whether an image shows a film. One that does not is a visible failure and never reaches the network.
+Pure.
 
-Every check is a measure of the decoded image against a stated limit, with its own code and remedy.
+Every check compares a measure of the decoded image with a stated limit, and has its own code and remedy.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from agent.foundation.errors import (
 from agent.objects.films.plausibility.looks import Mark, looks_of
 from agent.objects.pixels import StudyImage
 
-# Longest side by shortest side; no chest film is more oblong.
+# Longest side divided by shortest side; no chest film is more elongated.
 _MOST_OBLONG = 3.0
 # An image with fewer grey levels among its middle 98 % shows nothing.
 _LEAST_SPREAD, _LEAST_LEVELS = 8, 12
 # Share of the pixels that are black or white in a film that still shows something.
 _MOST_SATURATED = 0.92
-# Share of neighbours that are most of the range apart; a film's edges are a few thousandths.
+# Share of neighbouring pixels that differ by most of the range; a film's edges are a few thousandths.
 _MOST_WRAPPED = 0.02
 # Share of the image that must lie inside shutter and collimation.
 _LEAST_EXPOSED = 0.15
-# The checks look at so many pixels a side at most.
+# The checks look at no more than this many pixels per side.
 _LOOKED_AT = 512
 
 WINDOW_IGNORED = Mark(
@@ -74,8 +75,7 @@ def measures_of(image: StudyImage) -> Measures:
 def check(image: StudyImage, *, least_px: int) -> None:
     """Refuse an image that shows no film.
 
-    Raises:
-        ImageNotPlausible: one of its kinds, by the first measure that is beyond its limit.
+    Raises: ImageNotPlausible: the subclass for the first measure beyond its limit.
     """
     found = measures_of(image)
     if found.shortest < least_px:

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from agent.objects.films.plausibility.chest import chest_score
 from agent.objects.films.plausibility.template import Template, built_in, likeness, ranks_of
 
-# Shares from which a film is marked; `docs/films.md` says what they cost and find.
+# Probabilities from which a film is flagged; `docs/films.md` states their sensitivity and false alarms.
 INVERTED, UPSIDE_DOWN, TURNED, MIRRORED = 0.8, 0.8, 0.8, 0.97
-# Log odds below which a film is marked as no frontal chest film.
+# Log odds below which a film is flagged as not a frontal chest film.
 LEAST_LIKE_A_CHEST = -1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """One thing that a film looks like."""
+    """One aspect of a film's appearance."""
 
     code: str
     text: str
@@ -38,11 +38,11 @@ TEXTS = {
 
 
 def looks_of(pixels: NDArray[np.uint8], template: Template | None = None) -> tuple[Mark, ...]:
-    """Return the marks of a frontal film, uint8 [H, W], bright = dense."""
+    """Return the flags of a frontal film, uint8 [H, W], bright = dense."""
     template = template or built_in()
     ranks = ranks_of(pixels)
     if chest_score(ranks, template) < LEAST_LIKE_A_CHEST:
-        # What it is compared with does not fit at all: its position means nothing.
+        # The film does not resemble a chest at all, so its position means nothing.
         return (_mark("looks_no_chest"),)
     found = likeness(ranks, template)
     stated = (

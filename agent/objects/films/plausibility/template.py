@@ -1,10 +1,10 @@
-"""Which way up a frontal film is, and whether it is a negative, from its pixels. Pure.
+"""Finds from the pixels which way up a frontal film is, and whether it is a negative. Pure.
 
 The film is reduced to 24 x 24 ranks (0 for the median), and compared with one template of weights in each of
 eight positions (turned by quarters, and mirrored) and both polarities: the softmax of the sixteen products
 gives the probability of each. Ranks make the comparison independent of window and gamma; turning the film,
-not the template, makes it the same measure for every position. The template is a logistic regression, made by
-`scripts/train_plausibility.py`; its numbers are in `template.json`.
+not the template, makes the measure the same for every position. The template is a logistic regression, made
+by `scripts/train_plausibility.py`; its numbers are in `template.json`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIZE = 24
-# The film is reduced to so many pixels a side first, in which flat borders are cut off.
+# The film is first reduced to this many pixels per side, and uniform borders are cut off.
 _COARSE = 96
 _FLAT = 6.0
 _DEEPEST = 0.4
@@ -28,7 +28,9 @@ Ranks = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How a film has to be moved to stand upright: mirrored, then `quarters` turns to the left; polarity."""
+    """How to bring a film upright: mirror it, then turn it left by `quarters` quarter turns; and its
+    polarity.
+    """
 
     quarters: int
     mirrored: bool
@@ -55,7 +57,7 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Template:
-    """Weights [24, 24], and what the products of upright chest films are about.
+    """Weights [24, 24], and the typical products of upright chest films.
 
     chest_weights [394] and chest_bias are those of `agent.objects.films.plausibility.chest`.
     """
@@ -68,7 +70,7 @@ class Template:
 
 @lru_cache(maxsize=1)
 def built_in() -> Template:
-    """Return the template that is shipped."""
+    """Return the shipped template."""
     stored = json.loads((Path(__file__).parent / "template.json").read_text(encoding="utf-8"))
     return Template(
         weights=np.asarray(stored["weights"]),
@@ -86,7 +88,7 @@ def likeness(ranks: Ranks, template: Template) -> Likeness:
     inverted = np.array([one.inverted for one in POSITIONS])
     mirrored = np.array([one.mirrored for one in POSITIONS])
     quarters = np.array([one.quarters for one in POSITIONS])
-    # Half a turn, and what stands upside down after mirroring; a chest is nearly symmetric.
+    # Half a turn, with or without mirroring; a chest is nearly symmetric.
     return Likeness(
         inverted=float(shares[inverted].sum()),
         upside_down=float(shares[quarters == 2].sum()),

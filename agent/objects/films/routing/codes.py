@@ -1,4 +1,5 @@
-"""The region of a code: by the standard's own tables as pydicom ships them, else by its meaning.
+"""The region that a code means: from the standard's tables as shipped with pydicom, else from the code's
+meaning.
 
 Source: PS3.16 CID 4009 (DX Anatomy Imaged), 4031 (Common Anatomic Regions), 4010 (DX View); SNOMED CT codes
 and their older SRT equivalents (PS3.16 Annex L and J).
@@ -10,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 _REGIONS, _VIEWS = (4009, 4030, 4031), (4010,)
-# Codes of the thorax and of what lies in it that devices use and those tables do not have.
+# Codes for the thorax and structures in it that devices use but those tables lack.
 _MORE = {
     "51185008": "Thorax",
     "302551006": "Thorax",
@@ -39,17 +40,17 @@ _MORE = {
 }
 # SRT codes of CID 4010 in older editions of PS3.16, which devices still write.
 _OLDER_VIEWS = {"R-10214": "postero-anterior", "R-10218": "right anterior oblique"}
-# Designators under which SNOMED codes travel; under others the same value may mean something else.
+# Designators of SNOMED codes; under others the same value may mean something else.
 _SCHEMES = frozenset({"SCT", "SRT", "SNM3", "99SDM", "SNOMED", "SNOMEDCT", "SNOMEDRT", "RADLEX", "DCM", ""})
 
 
 def region_meaning(value: str, scheme: str) -> str:
-    """Return what a code of a body region means, in English; empty where no table has it."""
+    """Return the English meaning of a body region's code; empty if no table has it."""
     return _looked_up(value, scheme, _table(_REGIONS)) or (_MORE.get(value, "") if _known(scheme) else "")
 
 
 def view_meaning(value: str, scheme: str) -> str:
-    """Return what a code of a view means, in English; empty where no table has it."""
+    """Return the English meaning of a view's code; empty if no table has it."""
     return _looked_up(value, scheme, _table(_VIEWS)) or _looked_up(value, scheme, _OLDER_VIEWS)
 
 
@@ -64,7 +65,7 @@ def _looked_up(value: str, scheme: str, table: dict[str, str]) -> str:
 @lru_cache(maxsize=4)
 def _table(cids: tuple[int, ...]) -> dict[str, str]:
     """Return code value to meaning, with the SRT equivalents of the SCT codes."""
-    # Only here: the tables take a third of a second, and most commands and processes never look a code up.
+    # Imported here because the tables take a third of a second, and most processes never look a code up.
     from pydicom.sr._cid_dict import cid_concepts
     from pydicom.sr._concepts_dict import concepts
     from pydicom.sr._snomed_dict import mapping

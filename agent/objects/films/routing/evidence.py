@@ -1,7 +1,7 @@
-"""The evidence of an image's attributes on the region that it shows, in order of weight. Pure.
+"""The evidence in an image's attributes about the region that it shows, in order of weight. Pure.
 
-The image's own attributes outrank the series', and those the study's: a study "XR Chest" may hold the film
-of a hand. An attribute that is absent, empty, or says UNKNOWN or similar is not evidence.
+The image's own attributes outrank the series', which outrank the study's: a study "XR Chest" may contain a
+film of a hand. An attribute that is absent, empty, or says UNKNOWN or similar is not evidence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dicom_sr.charset_guess import readings
 
 
 class Rank(IntEnum):
-    """Whose attribute it is; the smaller number weighs more."""
+    """The level that an attribute belongs to; a smaller number weighs more."""
 
     IMAGE = 1
     SERIES = 2
@@ -30,8 +30,8 @@ class Evidence:
     """The evidence of one attribute.
 
     attribute: its keyword. value: its text, or code with meaning. regions: the regions that it names; empty
-    if its words are not understood. unknown: those words. character_set: the guess it was read with; empty
-    where it was declared.
+    if its words are not understood. unknown: those words. character_set: the guessed character set; empty if
+    it was declared.
     """
 
     attribute: str
@@ -57,10 +57,10 @@ _CODES = (
     ("PerformedProtocolCodeSequence", "protocol_codes", Rank.SERIES),
     ("ProcedureCodeSequence", "procedure_codes", Rank.STUDY),
 )
-# Words for something else than the region stand in these, so that what is not understood says nothing.
+# These attributes also contain words that do not name a region, so unknown words mean nothing.
 _OTHERWISE_SILENT = frozenset({"AcquisitionDeviceProcessingDescription", "ViewCodeSequence"})
 
-# A species that is not one of these is an animal's; CID 7454 has no other human.
+# Any other species is an animal; CID 7454 has no other human one.
 _HUMAN = frozenset(
     {
         "homo", "sapiens", "human", "humans", "mensch", "humain", "humano", "humana", "umano", "menneske",
@@ -72,7 +72,7 @@ _HUMAN_CODES = frozenset({"", "337915000", "L-85B00"})
 
 
 def evidence_of(header: Header, vocabulary: Vocabulary) -> tuple[Evidence, ...]:
-    """Return the evidence on the region, in descending order of weight."""
+    """Return the evidence about the region, in descending order of weight."""
     return tuple(sorted(_all(header, vocabulary), key=lambda one: one.rank))
 
 
@@ -93,7 +93,7 @@ def _all(header: Header, vocabulary: Vocabulary) -> Iterator[Evidence]:
 
 
 def _of_the_subject(header: Header) -> Iterator[Evidence]:
-    """Yield what says that the subject is not a patient.
+    """Yield the evidence that the subject is not a patient.
 
     Source: PS3.3 C.7.6.1 (Quality Control Image), C.7.1.1 (Patient Species).
     """
@@ -115,7 +115,7 @@ def _of_code(attribute: str, rank: Rank, code: Code, vocabulary: Vocabulary) -> 
     reading = vocabulary.read(meaning or code.meaning)
     value = f"{code.value} ({code.scheme}) {meaning or code.meaning}".strip()
     if meaning and not reading.regions:
-        # The standard's table has it, and it is none of the regions around the chest.
+        # It is in the standard's table, and not one of the regions around the chest.
         reading = Reading(regions=frozenset({"other"}))
     elif not reading.regions and attribute == "AnatomicRegionSequence" and not meaning and not code.meaning:
         reading = Reading(unknown=(code.value,))
@@ -140,7 +140,7 @@ def _of_reading(
 
 
 def _read(vocabulary: Vocabulary, text: str, raw: bytes | None) -> tuple[Reading, str, str]:
-    """Read a text; one without a declared character set in the code page in which it names a region."""
+    """Read a text; if no character set is declared, use the code page in which it names a region."""
     if raw is None:
         return vocabulary.read(text), text, ""
     first: tuple[Reading, str, str] | None = None

@@ -1,4 +1,4 @@
-"""From the evidence on one image to the region that counts, with the reason. Pure."""
+"""Derives the region that counts from the evidence about an image, with the reason. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from agent.objects.films.routing.vocabulary import DECISIVE
 
 CHEST, LUNGS, SEVERAL, CHEST_ABDOMEN = "chest", "lungs", "several", "chest_abdomen"
 CONTRADICTION, UNRECOGNISED, OTHER, NONE = "contradiction", "unrecognised", "other", "none"
-# Named together with the chest these are the chest: "heart and lungs" is the chest film of many languages.
+# Named together with the chest these mean the chest: many languages call a chest film "heart and lungs".
 _WITHIN = frozenset({CHEST, LUNGS, "heart", "mediastinum"})
-# Regions with a decision of their own; all others are `other`.
+# Regions with their own rule; all others are `other`.
 OF_THEIR_OWN = frozenset(
     {
         CHEST, LUNGS, "heart", "mediastinum", "ribs", "sternum", "clavicle", "chest_wall", "thoracic_spine",
@@ -25,7 +25,7 @@ OF_THEIR_OWN = frozenset(
 class Region:
     """What an image shows: a region's key, `several`, `contradiction`, `unrecognised`, `other` or `none`.
 
-    rank: whose attributes decided; None where nothing says anything. decisive: those attributes.
+    rank: the level of the attributes that decided; None if there is no evidence. decisive: those attributes.
     evidence: all of it.
     """
 
@@ -62,7 +62,7 @@ def region_of(evidence: Sequence[Evidence]) -> Region:
         # The image names a region in unknown words; the name of the study cannot outweigh it.
         return Region(name=UNRECOGNISED, rank=Rank.IMAGE, decisive=tuple(dumb), evidence=found)
     if rank is Rank.IMAGE and name in (CHEST, LUNGS) and len(speaking) > 1:
-        # Devices write the body part of the last examination, or always the same.
+        # Devices write the body part of the previous examination, or always the same one.
         against = [one for one in speaking[1][1] if one.regions]
         weaker = combined(frozenset().union(*(one.regions for one in against)))
         if weaker not in (CHEST, LUNGS, "heart", "mediastinum", SEVERAL, CHEST_ABDOMEN):
@@ -71,7 +71,7 @@ def region_of(evidence: Sequence[Evidence]) -> Region:
 
 
 def combined(regions: frozenset[str]) -> str:
-    """Return the one region that several names mean together."""
+    """Return the single region that several names mean together."""
     if len(regions) == 1:
         (only,) = regions
         return only if only in OF_THEIR_OWN else OTHER

@@ -1,4 +1,5 @@
-"""Which images of a study may be drafted: a rule list, first match decides, and its name is the reason.
+"""Decides which images of a study may be drafted: in a rule list the first match decides, and its name is the
+reason.
 
 Pure: headers, rules and vocabulary in, a selection out. Without a rule that accepts it, an image is skipped,
 because a draft of an image that is not a chest radiograph is worse than none.
@@ -25,7 +26,7 @@ NO_IMAGE = "no-image"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingDecision:
-    """The decision of one image's first matching rule, and the region that its attributes state."""
+    """The decision of the first rule that matches an image, and the region stated in its attributes."""
 
     header: Header
     rule: str
@@ -34,12 +35,12 @@ class RoutingDecision:
 
     @property
     def words(self) -> str:
-        """The attribute that the decision rests on, as it was sent: the value for a site's rule."""
+        """The attribute that the decision is based on, as it was sent: the value for a site's rule."""
         return self.region.decisive[0].value if self.region.decisive else ""
 
     @property
     def for_words(self) -> bool:
-        """Whether the image was skipped because of what its attributes say, or do not say, of the region."""
+        """Whether the image was skipped for what its attributes say, or do not say, about the region."""
         return not self.accepted and (self.rule == NO_RULE or bool(self.region.decisive))
 
 
@@ -56,7 +57,7 @@ class Selection:
 
     @property
     def skipping_rule(self) -> str:
-        """The rule that the study is skipped by: the first image's, or the reason why there is none."""
+        """The rule that skipped the study: the first image's, or the reason why there is none."""
         skipped = [decision.rule for decision in self.decisions if not decision.accepted]
         return skipped[0] if skipped else NO_IMAGE
 
@@ -72,7 +73,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Router:
-    """A site's rules, with the words and modalities that they speak of."""
+    """A site's rules, with the words and modalities that they refer to."""
 
     rules: tuple[EligibilityRule, ...]
     vocabulary: Vocabulary
@@ -105,7 +106,7 @@ class Router:
                 drafted_modality=rule.drafted_modality,
             )
             if rule == plain:
-                return False  # it skips the modality whole
+                return False  # it skips the whole modality
         return False
 
     def _switched_on(self, rule: EligibilityRule, modality: str) -> bool:
@@ -131,7 +132,7 @@ class Router:
 
 
 def router_of(settings: Settings) -> Router:
-    """Return the router that the settings describe.
+    """Return the router for the settings.
 
     Raises:
         SettingsError: the site's vocabulary cannot be used.

@@ -1,4 +1,6 @@
-"""A summary of many decisions: images skipped, by which rule and words, and the words to add. Pure."""
+"""Summarises many decisions: how many images were skipped, by which rules and words, and the words to
+add. Pure.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ from agent.objects.films.routing.rules import NO_RULE
 
 MODALITY_RULE = "modality-not-drafted"
 _WORDS_SHOWN = 8
-# Above this share of a sender's images, those skipped for their words deserve attention.
+# If more than this share of a sender's images is skipped for their words, a person should look.
 NOTABLE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """One image that was skipped for what its attributes say of the region.
+    """One image that was skipped for what its attributes say about the region.
 
-    words: the attribute that decided; empty where none says anything. region: the region read from it.
+    words: the attribute that decided; empty if none says anything. region: the region read from it.
     """
 
     rule: str
@@ -41,9 +43,9 @@ class RuleSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A folder, or a sender's last days: images looked at, those skipped for words, and what to add.
+    """A folder, or a sender's last days: the images checked, those skipped for their words, and what to add.
 
-    lines: for `config.yaml`, if all of these images show a chest; empty where nothing can be proposed.
+    lines: for `config.yaml`, if all of these images show a chest; empty if nothing can be proposed.
     """
 
     images: int
@@ -72,7 +74,7 @@ class Summary:
 
 
 def summarise(images: int, skipped: Iterable[Skipped]) -> Summary:
-    """Sum up what was skipped for words among `images` images."""
+    """Summarise what was skipped for its words among `images` images."""
     found = list(skipped)
     by_rule = Counter(one.rule for one in found)
     rules = tuple(

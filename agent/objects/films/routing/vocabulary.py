@@ -1,4 +1,4 @@
-"""The words of `vocabulary.yaml` and of the site, and the interpretation of a text by them.
+"""The words in `vocabulary.yaml` and the site's own, and the interpretation of a text with them.
 
 A text is read from left to right, the longest phrase first. A word that is not in the vocabulary is split
 ("Thoraxaufnahme", "CHESTPA", "胸部正面") if words of the vocabulary cover it completely.
@@ -20,15 +20,16 @@ from agent.objects.films.routing.words import WILDCARD, is_unspaced, words_of
 BUILT_IN = Path(__file__).parent / "vocabulary.yaml"
 VERSION = 1
 Kind = Literal["region", "frontal", "lateral", "special", "copy", "neutral", "nothing", "aside"]
-# What a phrase stands for: its kind, and which one of that kind.
+# The meaning of a phrase: its kind, and which one of that kind.
 Sense = tuple[Kind, str]
-# Short words that mean one thing in every language; other words of up to three letters yield to longer ones.
+# Short words with one meaning in every language; other words of up to three letters yield to longer ones.
 _CLEAR_SHORT = frozenset(
     {"hip", "arm", "leg", "toe", "rib", "kub", "abd", "axr", "cxr", "thx", "jaw", "bws", "hws", "lws"}
 )
 _SHORT = 3
 _VIEW_KINDS = ("frontal", "lateral", "special")
-# The regions of phantoms, animals and test objects, and of examinations that are no plain film: fluoroscopy.
+# The regions for phantoms, animals and test objects, and for examinations that are not plain films:
+# fluoroscopy.
 NOT_A_PATIENT, OTHER_TECHNIQUE = "not_a_patient", "other_technique"
 DECISIVE = (NOT_A_PATIENT, OTHER_TECHNIQUE)
 # Letters that join the parts of a compound.
@@ -41,9 +42,9 @@ _LONGEST_COMPOUND = 40
 class Reading:
     """The interpretation of one text; all empty if nothing is understood.
 
-    regions: keys of the vocabulary's regions. views: of its frontal views, `lateral`, or of the special ones.
-    copies: which copy or special exposure it names. unknown: words that the vocabulary does not have.
-    view_or_region: the region rests on words that name a view as well ("face").
+    regions: keys of the vocabulary's regions. views: keys of its frontal views, `lateral`, or keys of the
+    special ones. copies: the copies or special exposures that it names. unknown: words that are not in the
+    vocabulary. view_or_region: the region is based on words that also name a view ("face").
     """
 
     regions: frozenset[str] = frozenset()
@@ -55,7 +56,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vocabulary:
-    """Phrases by their first word, or by its first two letters where that ends in a wildcard."""
+    """Phrases by their first word, or by its first two letters if it ends in a wildcard."""
 
     phrases: Mapping[tuple[str, ...], frozenset[Sense]]
     starts: Mapping[str, tuple[tuple[str, ...], ...]]
@@ -118,7 +119,7 @@ _TREES = {"regions": 2, "views": 2, "copies": 1, "nothing": 0, "asides": 0, "neu
 
 
 def _problem(loaded: Any) -> str:
-    """Return what is wrong with the shape of a vocabulary; empty where nothing is."""
+    """Return what is wrong with the structure of a vocabulary; empty if nothing is."""
     if not isinstance(loaded, dict):
         return "it must hold sections such as 'regions:'"
     if loaded.get("version") != VERSION:
@@ -243,10 +244,10 @@ def _behind_a_wildcard(
 
 
 def _regions(hits: Iterable[_Hit]) -> frozenset[str]:
-    """Return the regions named; a word that may mean something else counts only where no clear one does.
+    """Return the regions named; a word that may mean something else counts only if no clear word does.
 
-    Least of all counts a word that may be a view: "RP face" is a chest film from the front. That there is no
-    patient on the image, or that it is not a plain film, is never overruled.
+    A word that may be a view counts least: "RP face" is a frontal chest film. Words for an image without a
+    patient, or not a plain film, are never overruled.
     """
     clear: set[str] = set()
     weak: set[str] = set()

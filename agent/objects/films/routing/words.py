@@ -1,7 +1,7 @@
 """Normalisation of free text to comparable words. Pure.
 
 NFKC, case, accents, ligatures and punctuation are folded: "TÓRAX_p.a." and "Torax P-A" are the same words.
-Letters, digits and each script are parted; a run of Han, kana, Hangul or Thai stays one word.
+Letters, digits and scripts are separated; a run of Han, kana, Hangul or Thai stays one word.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LETTERS = str.maketrans(
 )
 # "P→A" and "P->A" are read as "P to A".
 _ARROW = re.compile(r"[→⇒➔➡]|[-=]+>|(?<=[A-Za-z])\s?>\s?(?=[A-Za-z])")
-# A trailing one stands for any ending; only in vocabularies.
+# A trailing one stands for any ending, in vocabularies only.
 WILDCARD = "*"
 
 
@@ -61,7 +61,7 @@ def is_unspaced(word: str) -> bool:
 def _folded(text: str) -> str:
     lowered = _ARROW.sub(" to ", unicodedata.normalize("NFKC", text)).casefold().translate(_LETTERS)
     parts = unicodedata.normalize("NFD", lowered)
-    # Hangul is put together again; kana keep their voicing marks, which are no accents.
+    # Hangul is recomposed; kana keep their voicing marks, which are not accents.
     plain = "".join(one for one in parts if unicodedata.category(one) != "Mn" or one in "\u3099\u309a")
     return unicodedata.normalize("NFC", plain).translate(_LETTERS)
 
