@@ -1,1 +1,1 @@
-"""The commands of `echo-agent`, a file for each kind. Each imports what it needs when it is run."""
+"""The commands of `echo-agent`, one file for each kind. Each imports what it needs when it is run."""

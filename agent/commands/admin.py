@@ -1,4 +1,4 @@
-"""The configuration: its check, and the settings in force."""
+"""Commands for the configuration: check it, and show the settings in force."""
 
 from __future__ import annotations
 

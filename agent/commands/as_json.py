@@ -1,4 +1,4 @@
-"""Our values as JSON."""
+"""Converts our values to JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value in JSON's own types."""
+    """Return a value as JSON types."""
     if isinstance(value, Enum):
         return value.value if isinstance(value.value, str) else value.name.lower()
     if value is None or isinstance(value, str | bool | int | float):

@@ -35,7 +35,7 @@ def offline(
         Path | None, typer.Option(file_okay=False, help="Folder of the set: Parquet parts and documents.")
     ] = None,
     engine: Annotated[
-        OfflineEngine, typer.Option(help="This process, or a Ray cluster.")
+        OfflineEngine, typer.Option(help="Where to draft: in this process, or on a Ray cluster.")
     ] = OfflineEngine.PLAIN,
     workers: Annotated[int, typer.Option(min=1, help="Ray workers, each with the network.")] = 2,
     address: Annotated[
@@ -46,14 +46,14 @@ def offline(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each worker.")] = 1,
     created: Annotated[
-        datetime | None, typer.Option(help="Time of all documents of a new set; now if left out.")
+        datetime | None, typer.Option(help="Time in all documents of a new set; now if left out.")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Drafts of the archive's old studies; with --files, drafts of a set of files without the queue.
 
-    A set that was interrupted goes on where it was. Exit status 1 when a study could not be drafted.
+    An interrupted set continues where it stopped. Exit status 1: a study could not be drafted.
     """
     if context.invoked_subcommand is not None:
         return
@@ -87,14 +87,14 @@ def plan(
     until: Annotated[datetime, typer.Option(formats=_DAY, help="Last study date.")],
     config: ConfigOption = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Ask days that were asked before again, and try failures again.")
+        bool, typer.Option("--again", help="Query days again that were queried before, and retry failures.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask the archive and count; keep and retrieve nothing.")
+        bool, typer.Option("--dry-run", help="Query the archive and count; store and retrieve nothing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Plan which study dates of the archive are asked for; `backfill run` does it."""
+    """Plan the study dates to query in the archive; `backfill run` carries the plan out."""
     from agent.retrieve.backfill.planning import make_plan, new_slices
 
     settings = settings_of(config)
@@ -120,14 +120,17 @@ def plan(
 def run(
     config: ConfigOption = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Wait for further plans at the end, and while it is stopped.")
+        bool,
+        typer.Option(
+            "--follow", help="Wait for further plans at the end, and while the backfill is stopped."
+        ),
     ] = False,
     end_with_parent: WithParent = False,
 ) -> None:
-    """Ask and retrieve what is planned, within the budget of the settings, until it is done.
+    """Query and retrieve what is planned, within the budget in the settings, until all is done.
 
-    Start it again after any interruption: it continues where it stopped. Without --follow it also takes back
-    a stop.
+    Start it again after any interruption: it continues where it stopped. Without --follow it also undoes a
+    stop.
     """
     from agent.foundation.backfill_errors import BackfillNotReady
     from agent.retrieve.backfill.progress import read_progress
@@ -142,7 +145,7 @@ def run(
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show how far the backfill is, its rate, and the time that is left."""
+    """Show the progress of the backfill, its rate, and the remaining time."""
     from agent.retrieve.backfill.progress import read_progress
 
     settings = settings_of(config)
@@ -159,10 +162,10 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def stop(
     config: ConfigOption = None,
     drop: Annotated[
-        bool, typer.Option("--drop", help="Also give up what is still to be asked for and retrieved.")
+        bool, typer.Option("--drop", help="Also give up all open queries and retrievals.")
     ] = False,
 ) -> None:
-    """Stop the backfill after the studies that are being retrieved; `backfill resume` continues it."""
+    """Stop the backfill after the present retrievals; `backfill resume` continues it."""
     from agent.retrieve.backfill.planning import stop as stop_all
 
     dropped = stop_all(database_of(settings_of(config)), drop=drop)
@@ -170,7 +173,7 @@ def stop(
 
 
 def resume(config: ConfigOption = None) -> None:
-    """Take back a stop: a process that runs with --follow continues."""
+    """Undo a stop: a process that runs with --follow continues."""
     from agent.retrieve.backfill.planning import go
 
     go(database_of(settings_of(config)))

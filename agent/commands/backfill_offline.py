@@ -1,7 +1,7 @@
 """Drafts of a set of files, without database and queue: in this process, or on a Ray cluster.
 
-Both engines draft each study by itself with the functions of `draft_files`, with the same number of threads,
-so that in float32 the drafts and documents are the same byte for byte.
+Both engines draft each study separately with the functions of `draft_files` and the same number of threads,
+so that in float32 the drafts and documents are identical, byte for byte.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Group = tuple[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class DraftStudies:
-    """Loads the network in a worker, and returns what drafts one study after the other there.
+    """Loads the network in a worker, and returns a function that drafts one study after the other there.
 
-    created: the time of all documents (ISO 8601). threads: on the CPU.
+    created: the time in all documents (ISO 8601). threads: CPU threads.
     """
 
     settings: Settings
@@ -41,7 +41,7 @@ class DraftStudies:
     threads: int
 
     def __call__(self) -> Any:
-        """Return the work of one worker."""
+        """Return the function that a worker runs."""
         import torch
 
         from agent.foundation.log import configure_logging
@@ -64,7 +64,7 @@ class _FixedClock:
     moment: datetime
 
     def now(self) -> datetime:
-        """Return the time of the set."""
+        """Return the time in the set's documents."""
         return self.moment
 
 
@@ -77,9 +77,9 @@ def draft_set(
     threads: int = 1,
     created: datetime | None = None,
 ) -> Counter[str]:
-    """Draft every study among the files that the set does not have yet; return how many ended in each state.
+    """Draft every study among the files that is not in the set yet; return how many ended in each state.
 
-    threads: of each worker, on the CPU. created: time of all documents of a new set; now if left out.
+    threads: CPU threads of each worker. created: time in all documents of a new set; now if left out.
 
     Raises:
         ModelError: the checkpoint does not load, or the engine cannot be used.
@@ -115,7 +115,7 @@ def _keep(kept: DraftSet, counted: Counter[str], row: Row, documents: Mapping[st
 
 
 def _description(settings: Settings, created: datetime) -> SetDescription:
-    """Describe a set that begins now, without loading the network in this process."""
+    """Describe a new set, without loading the network in this process."""
     from model.network.inspection import sound_checkpoint
     from model.network.weights import weights_sha256
 

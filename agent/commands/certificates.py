@@ -1,4 +1,4 @@
-"""The certificates that the settings name, and when each of them ends."""
+"""The certificates named in the settings, and when each of them expires."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.foundation.settings.tree import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate of ours; `ends` is None where the file cannot be read."""
+    """A certificate of ours; `ends` is None if the file cannot be read."""
 
     setting: str
     path: Path
@@ -20,7 +20,7 @@ class Certificate:
 
 
 def our_certificates(settings: Settings) -> Iterator[Certificate]:
-    """Yield what we show to peers and browsers."""
+    """Yield the certificates that we present to peers and browsers."""
     named: list[tuple[str, Path | None]] = []
     if settings.listener.tls is not None:
         named.append(("listener.tls.certificate", settings.listener.tls.certificate))

@@ -1,4 +1,4 @@
-"""`echo-agent`: the commands, and nothing that a command does.
+"""`echo-agent`: declares the commands; what they do is elsewhere.
 
 Every command imports what it needs when it is run, so that `--help` answers at once.
 """
@@ -66,8 +66,8 @@ def main(
 ) -> None:
     """Apply the program's own options. Its files contain patients' names: only their owner may read them."""
     os.umask(0o077)
-    # Nothing of what a command imports is garbage; the default threshold visits all of it again and again,
-    # which is a fifth of the start.
+    # Nothing that a command imports is garbage, but with the default threshold the collector visits all of it
+    # again and again, which takes a fifth of the start.
     gc.set_threshold(100_000, 20, 100)
 
 
@@ -85,7 +85,7 @@ audit_app = _group("The audit record: who did what.")
 hl7_app = _group("Messages of the RIS (HL7 v2).")
 fhir_app = _group("Results for FHIR servers.")
 ups_app = _group("Drafts as a worklist of Unified Procedure Steps.")
-shadow_app = _group("Drafts that go nowhere, against the signed reports.")
+shadow_app = _group("Shadow mode: undelivered drafts, compared with the signed reports.")
 model_app = _group("Which model drafts, and the switch to a challenger and back.")
 backfill_app = typer.Typer(invoke_without_command=True, callback=backfill.offline)
 config_app = _group("Check and show the configuration.")

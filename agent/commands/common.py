@@ -1,4 +1,4 @@
-"""What the commands share: the configuration option, output, and errors as one clear line."""
+"""Common parts of the commands: the configuration option, output, and errors as one clear line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("config.yaml")
 ERROR_STATUS = 2
 UNEXPECTED_STATUS = 70  # EX_SOFTWARE
-PIPE_WIDTH = 200  # columns where the output is not a terminal
+PIPE_WIDTH = 200  # columns if the output is not a terminal
 DEBUG_VARIABLE = "ECHO_AGENT_DEBUG"
 
 ConfigOption = Annotated[
@@ -34,7 +34,8 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         envvar="ECHO_AGENT_CONFIG",
-        help="Configuration file; `config.yaml` of this folder where there is one, else the defaults.",
+        help="Configuration file; default: `config.yaml` in this folder if there is one, else the default "
+        "settings.",
         show_default=False,
     ),
 ]
@@ -42,10 +43,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 class ClearErrors(typer.core.TyperGroup):
-    """Turns the errors that we raise on purpose into one clear message and exit status 2.
+    """Turns the errors that we raise intentionally into one clear message and exit status 2.
 
-    Of any other error the place and the type are printed and not the text, which may quote a patient's
-    attributes; ECHO_AGENT_DEBUG=1 in the environment shows all of it.
+    For any other error only the place and the type are printed, because its text may quote a patient's
+    attributes; ECHO_AGENT_DEBUG=1 in the environment shows everything.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -58,7 +59,9 @@ class ClearErrors(typer.core.TyperGroup):
             raise typer.Exit(ERROR_STATUS) from error
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
-        except Exception as error:  # outermost of the program: a library's text must not reach the screen
+        except (
+            Exception
+        ) as error:  # the outermost handler of the program: a library's text must not reach the screen
             if os.environ.get(DEBUG_VARIABLE):
                 raise
             for frame in traceback.extract_tb(error.__traceback__):
@@ -94,16 +97,15 @@ def settings_of(config: Path | None) -> Settings:
 
 
 def config_file(config: Path | None) -> Path | None:
-    """Return the configuration file of a command: the one that was named, else that of this folder."""
+    """Return the configuration file of a command: the named one, else the one in this folder."""
     return DEFAULT_CONFIG if config is None and DEFAULT_CONFIG.is_file() else config
 
 
 def database_of(settings: Settings, *, create: bool = False) -> Database:
-    """Open the database and check its schema; an empty one is filled when `create`.
+    """Open the database and check its schema; with `create`, set up an empty one.
 
-    Raises:
-        SchemaOutdated: it has another schema than this version needs.
-        DatabaseUnavailable: it does not answer.
+    Raises: SchemaOutdated: its schema is not the one that this version needs. DatabaseUnavailable: it does
+    not answer.
     """
     from agent.database import migrate
     from agent.database.service_keys import LOG_HASH, service_key
@@ -123,7 +125,7 @@ def database_of(settings: Settings, *, create: bool = False) -> Database:
 
 
 def operator_context_of(settings: Settings) -> OperatorContext:
-    """Open what an operator's commands on jobs work on: the database, the images and the settings.
+    """Open what the operator's commands on jobs need: the database, the images and the settings.
 
     Raises:
         SchemaOutdated, DatabaseUnavailable: as `database_of`.
@@ -154,8 +156,7 @@ def console() -> Console:
 def record_command(database: Database, action: str, *, study: str | None = None, **details: Any) -> None:
     """Record an audit event for the person who gives the command; `study` is a Study Instance UID.
 
-    Raises:
-        DatabaseUnavailable: nothing was recorded; what was to be shown must not be.
+    Raises: DatabaseUnavailable: nothing was recorded, so nothing may be shown.
     """
     from sqlalchemy import select
 

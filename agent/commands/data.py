@@ -20,7 +20,7 @@ data_app = typer.Typer(
     cls=ClearErrors, no_args_is_help=True, help="Training data through the serving pixel path."
 )
 
-_Output = Annotated[Path, typer.Option("--output", help="The data file; images go to a folder beside it.")]
+_Output = Annotated[Path, typer.Option("--output", help="The data file; images go to a folder next to it.")]
 
 
 @data_app.command("dicom")
@@ -29,7 +29,7 @@ def dicom(
     reports: Annotated[Path, typer.Option("--reports", help="CSV: study_instance_uid and text.")],
     output: _Output,
 ) -> None:
-    """Write the studies of a folder, with the reports of a table, as a data file for training."""
+    """Write the studies in a folder, with the reports in a table, as a data file for training."""
     from agent.commands.data_files import SkippedFiles, read_reports, studies_of_folder
     from agent.foundation.log import silence_libraries
 

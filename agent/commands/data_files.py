@@ -1,6 +1,6 @@
-"""Training data from DICOM: through the pixel path that serving uses, without identity in names or lines.
+"""Training data from DICOM: through the pixel path used in serving, without identifying names or lines.
 
-A study's files may lie in a folder, with its report in a table, or in the agent's own store, with the text
+A study's files may be in a folder, with its report in a table, or in the agent's own store, with the text
 that a radiologist has verified.
 """
 
@@ -29,18 +29,18 @@ from dicom_sr import attributes
 from model.train.sources.sections import split_report
 from model.train.sources.study import SourceError, SourceStudy
 
-_LONGEST_ID = 16  # characters of a digest that names a study or an image
+_LONGEST_ID = 16  # characters of a digest that identifies a study or an image
 
 
 @dataclass(slots=True, kw_only=True)
 class SkippedFiles:
-    """Files that gave no image, by reason; they name nothing of a file."""
+    """Files that gave no image, by reason; nothing from a file is named."""
 
     files: Counter[str]
 
 
 def read_reports(table: Path) -> dict[str, dict[str, str]]:
-    """Sections of each report by Study Instance UID and by Accession Number.
+    """The sections of each report, by Study Instance UID and by Accession Number.
 
     Raises: SourceError.
     """
@@ -70,7 +70,7 @@ def _keyed(rows: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, dict[str, s
 def studies_of_folder(
     folder: Path, reports: Mapping[str, dict[str, str]], images: Path, skipped: SkippedFiles
 ) -> Iterator[SourceStudy]:
-    """The studies below a folder whose report is known; writes their images as PNG to `images`."""
+    """The studies in a folder whose report is known; writes their images as PNG to `images`."""
     groups: dict[str, list[StudyImage]] = {}
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         try:
@@ -119,7 +119,7 @@ def _contents(session: Session, study_id: int) -> list[str]:
 
 
 def _on_lines(text: str) -> str:
-    """A draft's two headings are on one line; those of a report begin their lines."""
+    """A draft has its two headings on one line; in a report each begins a line."""
     return text.replace("Impression:", "\nImpression:").replace("Findings:", "\nFindings:")
 
 

@@ -36,7 +36,7 @@ def db_backup(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="The new file, which must not exist. Default: `backups/` beside `storage.path`, "
+            help="The new file, which must not exist. Default: in `backups/` next to `storage.path`, "
             "named by the time.",
             show_default=False,
         ),
@@ -45,7 +45,7 @@ def db_backup(
 ) -> None:
     """Copy the database to a file. The service may run meanwhile.
 
-    The file holds patients' names. The received images are not in it: back up `storage.path` with it.
+    The file holds patients' names. The received images are not in it: back up `storage.path` too.
     """
     from agent.database.backup import back_up, backup_name
     from agent.service.wiring import open_database
@@ -66,8 +66,8 @@ def db_restore(
 ) -> None:
     """Restore the database to its state when the file was written. Stop the service first.
 
-    Later changes are lost; at its start the listener enters received images without a row again, and they are
-    drafted again.
+    Later changes are lost; when the listener starts, it enters received images that have no row again, and
+    they are drafted again.
     """
     from agent.database import migrate
     from agent.database.backup import restore

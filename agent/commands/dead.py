@@ -1,4 +1,4 @@
-"""Jobs that have stopped until a person acts: why, what to do, and retries."""
+"""Commands for jobs that have stopped until a person acts: why, what to do, and retries."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def dead_show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption
 def dead_retry(
     jobs: Annotated[
         list[int] | None,
-        typer.Argument(help="Numbers of jobs, as `dead list` shows them.", show_default=False),
+        typer.Argument(help="Numbers of jobs, as shown by `dead list`.", show_default=False),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All stopped jobs; with --code, those with this code.")
@@ -79,7 +79,7 @@ def dead_retry(
     code: CodeOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Try stopped jobs again, once their cause is corrected. Exit status 1: one could not be tried."""
+    """Retry stopped jobs, once the cause is corrected. Exit status 1: one could not be retried."""
     from agent.foundation.errors import AgentError
     from agent.queue import operator
 

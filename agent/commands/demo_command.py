@@ -23,7 +23,7 @@ OutputOption = Annotated[
     Path | None,
     typer.Option(
         file_okay=False,
-        help="Keep images (PNG), SRs and their HTML here. Without it the SRs alone, in demo-output/.",
+        help="Keep images (PNG), SRs and their HTML here. Without it only the SRs, in demo-output/.",
     ),
 ]
 OrdersOption = Annotated[
@@ -56,9 +56,9 @@ def demo(
     orders: OrdersOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the whole chain: a PACS, the agent, a modality that sends, and the drafts that come back.
+    """Show the whole chain: a PACS, the agent, a sending modality, and the drafts that come back.
 
-    Exit status 1 when a study failed.
+    Exit status 1: a study failed.
     """
     from agent.commands.demo.outcome import as_object
     from agent.commands.demo.run import DemoOptions, run_demo
@@ -66,7 +66,7 @@ def demo(
     from agent.foundation.log import configure_logging
     from agent.foundation.settings.tree import LogSettings
 
-    # The demo's agent has a configuration of its own.
+    # The demo's agent has its own configuration.
     for name in [one for one in os.environ if one.startswith("ECHO_AGENT_")]:
         del os.environ[name]
     configure_logging(LogSettings(level="error"))

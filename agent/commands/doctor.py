@@ -30,16 +30,16 @@ from agent.foundation.settings.tree import (
 )
 from model.errors import ModelError
 
-# More than this (s) between the machine's clock and the database's mixes up times in reports and logs.
+# A larger difference (s) between the machine's clock and the database's confuses times in reports and logs.
 CLOCK_SKEW_S = 5.0
-# A certificate that ends sooner than this (days) is to be renewed now.
+# A certificate that expires sooner than this (days) should be renewed now.
 RENEW_DAYS = 30
 # A PACS that needs longer (s) for a C-ECHO counts as unavailable.
 ECHO_WITHIN_S = 5.0
 
 
 class CheckResult(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     RIGHT = "right"
     LOOK = "look"
@@ -173,7 +173,7 @@ def _storage(settings: Settings) -> Check:
 
 
 def _bucket(settings: Settings) -> Check:
-    """Whether the bucket takes, returns and deletes an object."""
+    """Check whether the bucket stores, returns and deletes an object."""
     from agent.objects.store_s3 import RemoteStore
     from agent.service.wiring import open_store
 
@@ -221,7 +221,7 @@ def _decoders() -> Check:
 
 
 def check_listener(listener: ListenerSettings) -> Check:
-    """Whether the listener's port is free, or ours already."""
+    """Check whether the listener's port is free, or in use by our own listener."""
     host, port = listener.host, listener.port
     where = f"{listener.ae_title} at {host}:{port}"
     if port == 0:
@@ -249,7 +249,7 @@ def check_listener(listener: ListenerSettings) -> Check:
 
 
 def _runs(listener: ListenerSettings) -> bool:
-    """Whether it is our own listener that has the port: it answers C-ECHO, asked as itself."""
+    """Whether our own listener has the port: it answers a C-ECHO sent with its own AE title."""
     from agent.network.store_scu import echo
 
     host = "127.0.0.1" if listener.host in ("0.0.0.0", "::") else listener.host
@@ -270,7 +270,7 @@ def _runs(listener: ListenerSettings) -> bool:
 
 
 def _as_client(tls: TlsSettings) -> ClientTlsSettings:
-    """Our own certificate, shown to our own listener; it need not be issued for the loopback."""
+    """Our own certificate, presented to our own listener; it need not be issued for the loopback address."""
     return ClientTlsSettings(
         authorities=tls.authorities, certificate=tls.certificate, key=tls.key, verify_host=False
     )
@@ -377,13 +377,13 @@ def _destination(destination: DestinationSettings) -> Check:
 
 
 def _answers(name: str, peer: DestinationSettings | ArchiveSettings) -> Check:
-    """Whether an application entity answers as it is configured, and a destination takes our documents."""
+    """Check whether an application entity answers as configured, and a destination accepts our documents."""
     from agent.commands.doctor_destination import document_trouble, trouble_of
 
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
     hurried = peer.model_copy(update={"timeout_s": min(peer.timeout_s, ECHO_WITHIN_S)})
     documents = isinstance(hurried, DestinationSettings)
-    # A PACS need not offer C-ECHO, but it must take our documents.
+    # A PACS need not offer C-ECHO, but it must accept our documents.
     trouble = document_trouble(hurried) if isinstance(hurried, DestinationSettings) else trouble_of(hurried)
     if trouble is not None:
         return _wrong(name, f"{where}: {trouble[0]}", trouble[1])

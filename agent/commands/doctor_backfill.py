@@ -1,4 +1,6 @@
-"""`doctor` at the backfill: whether the archive lists studies by date, and can send them to this listener."""
+"""The `doctor` check for the backfill: whether the archive lists studies by date, and can send them to
+this listener.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,13 @@ from agent.commands.doctor_http import Found
 from agent.foundation.errors import AgentError, ArchiveRefused
 from agent.foundation.settings.tree import ArchiveSettings, Settings
 
-# A UID that no study has. Many archives look at the destination of a C-MOVE first, some at the study.
+# A UID that no study has. Many archives check the destination of a C-MOVE first, some the study.
 _NO_STUDY = "2.25.0"
 _DESTINATION_UNKNOWN = "0xA801"
 
 
 def backfill_found(settings: Settings, archive: ArchiveSettings, within_s: float) -> Found:
-    """Whether old studies can be found by date and retrieved; nothing is retrieved."""
+    """Check whether old studies can be found by date and retrieved; nothing is retrieved."""
     hurried = archive.model_copy(update={"timeout_s": min(archive.timeout_s, within_s)})
     trouble = _lists(settings, hurried, within_s)
     if trouble is not None:
@@ -40,7 +42,7 @@ def backfill_found(settings: Settings, archive: ArchiveSettings, within_s: float
 
 
 def _lists(settings: Settings, archive: ArchiveSettings, within_s: float) -> str | None:
-    """Return why the archive does not list the studies of a day; None if it does."""
+    """Return why the archive does not list the studies of a day, or None if it does."""
     from agent.network.archive import connect_archive
 
     try:
@@ -57,7 +59,7 @@ def _lists(settings: Settings, archive: ArchiveSettings, within_s: float) -> str
 
 
 def _accepted(settings: Settings, archive: ArchiveSettings) -> bool:
-    """Whether the listener's allow-list has the archive; host names are not looked up."""
+    """Whether the archive is in the listener's allow-list; host names are not resolved."""
     from agent.receive.peers import AssociationResult, Caller, PeerPolicy
 
     try:
@@ -73,7 +75,7 @@ def _accepted(settings: Settings, archive: ArchiveSettings) -> bool:
 
 
 def _knows(archive: ArchiveSettings, title: str, within_s: float) -> bool | None:
-    """Whether the archive knows the destination of a C-MOVE; None where its answer does not tell."""
+    """Whether the archive knows the destination of a C-MOVE; None if its answer does not show it."""
     from agent.network.query_scu import open_archive
 
     try:

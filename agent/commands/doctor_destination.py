@@ -1,4 +1,6 @@
-"""`doctor` at another application entity: is it there, does it take what we send, and if not, why."""
+"""The `doctor` checks of another application entity: whether it answers and accepts our documents, and if
+not, why.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from dicom_sr.document import sop_classes_of
 
 
 def trouble_of(peer: Peer) -> tuple[str, str] | None:
-    """Ask for C-ECHO; return None when it is answered, else what is wrong and what to do."""
+    """Send a C-ECHO; return None if it is answered, else what is wrong and what to do."""
     try:
         echo(peer)
     except AgentError as error:
@@ -23,7 +25,9 @@ def trouble_of(peer: Peer) -> tuple[str, str] | None:
 
 
 def worklist_found(settings: MwlSettings, within_s: float) -> tuple[str, str]:
-    """Whether the modality worklist offers queries; what was found, and what to do if it does not."""
+    """Check whether the modality worklist offers queries; return what was found, and what to do if it
+    does not.
+    """
     hurried = settings.model_copy(update={"timeout_s": min(settings.timeout_s, within_s)})
     where = f"{settings.ae_title} at {settings.host}:{settings.port}"
     try:
@@ -37,7 +41,7 @@ def worklist_found(settings: MwlSettings, within_s: float) -> tuple[str, str]:
 
 
 def document_trouble(destination: DestinationSettings) -> tuple[str, str] | None:
-    """Propose the presentation contexts of our documents; return None when all are accepted."""
+    """Propose the presentation contexts of our documents; return None if all are accepted."""
     wanted = sop_classes_of(destination.findings_sop_class, destination.documents)
     try:
         with associated(destination, wanted) as association:
@@ -57,7 +61,7 @@ def document_trouble(destination: DestinationSettings) -> tuple[str, str] | None
 
 
 def _explained(peer: Peer, said: str) -> tuple[str, str]:
-    """Add to what the association has shown what is at the port."""
+    """Add what is at the port to what the association has shown."""
     usual = f"check host, port, AE title and TLS; the PACS must know {peer.calling_ae_title} and this address"
     if "rejects" in said:
         return said, usual

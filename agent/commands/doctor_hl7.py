@@ -1,4 +1,6 @@
-"""`doctor` on HL7: our own port, what became of the messages, and whether a receiver accepts connections."""
+"""The `doctor` checks for HL7: our own port, the outcome of messages, and whether a receiver accepts
+connections.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,15 @@ from agent.foundation.settings.base import is_loopback
 from agent.foundation.settings.tree import DestinationSettings, Hl7Settings
 from agent.network.scu import ConnectionLost
 
-# A receiver that says nothing for this long (s) to the start of a frame waits for its end, as it should.
+# A receiver that sends nothing for this long (s) after the start of a frame is waiting for its end, as it
+# should.
 _SILENCE_S = 1.0
-# What was found, and what to do; nothing to do where it is right.
+# What was found, and what to do; empty if nothing is wrong.
 Found = tuple[str, str]
 
 
 def port_found(settings: Hl7Settings) -> Found:
-    """Whether the HL7 port is free or taken, and who may send."""
+    """Check whether the HL7 port is free or in use, and who may send."""
     where = f"{settings.host}:{settings.port}"
     if not settings.allow and not is_loopback(settings.host):
         return f"{where} can be reached, but no system may send", "list the RIS under `hl7.allow`"
@@ -40,10 +43,9 @@ def port_found(settings: Hl7Settings) -> Found:
 
 
 def messages_found(database: Database) -> Found:
-    """How many messages came in a day, and how many of them were refused.
+    """Count the messages of the last day, and those that were refused.
 
-    Raises:
-        DatabaseUnavailable: it cannot be asked.
+    Raises: DatabaseUnavailable: the database does not answer.
     """
     with database.reading() as session:
         since = database_now(session) - timedelta(days=1)
@@ -59,9 +61,9 @@ def messages_found(database: Database) -> Found:
 
 
 def receiver_found(destination: DestinationSettings, within_s: float) -> Found:
-    """Whether a receiver of HL7 accepts a connection; a message would leave a trace.
+    """Check whether an HL7 receiver accepts a connection; sending a message would leave a trace.
 
-    It is sent the start of a frame that never ends, which is not a message. A receiver keeps silent then.
+    It is sent the start of a frame that never ends, which is not a message; a receiver does not answer that.
     """
     from agent.network.port_probe import HL7_OPENING, PortState, probe_connection, probe_port
     from agent.network.tcp_client import connect

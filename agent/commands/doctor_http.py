@@ -1,4 +1,4 @@
-"""`doctor` at systems that are asked over HTTP: FHIR servers, and DICOMweb servers."""
+"""The `doctor` checks of HTTP servers: FHIR and DICOMweb."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from agent.network.port_probe import PortState, probe_url
 if TYPE_CHECKING:
     from agent.network.web_session import WebPeer
 
-# What was found, and what to do; nothing to do where it is right.
+# What was found, and what to do; empty if nothing is wrong.
 Found = tuple[str, str]
 
 
 def bundles_found(destination: DestinationSettings, within_s: float) -> Found:
-    """Whether a FHIR server states that it takes our bundles."""
+    """Check whether a FHIR server declares that it accepts our bundles."""
     from agent.network.fhir_client import open_fhir, trouble_of
     from agent.network.scu import ConnectionLost
 
@@ -38,7 +38,7 @@ def bundles_found(destination: DestinationSettings, within_s: float) -> Found:
 
 
 def archive_found(archive: ArchiveSettings, within_s: float) -> Found:
-    """Whether the archive's DICOMweb server answers a query."""
+    """Check whether the archive's DICOMweb server answers a query."""
     from agent.network.archive import archive_trouble
 
     trouble = archive_trouble(archive, within_s)
@@ -51,7 +51,7 @@ def archive_found(archive: ArchiveSettings, within_s: float) -> Found:
 
 
 def stow_found(destination: DestinationSettings, within_s: float) -> Found:
-    """Whether a DICOMweb server answers where documents are sent to."""
+    """Check whether the DICOMweb server that documents are sent to answers."""
     from agent.network.scu import ConnectionLost
     from agent.network.stow import check_reachable
 
@@ -67,21 +67,21 @@ def stow_found(destination: DestinationSettings, within_s: float) -> Found:
 
 
 def said(error: AgentError, usual: str) -> Found:
-    """Return what an error says; a remedy in its text counts before the usual one."""
+    """Return an error's text and remedy; a remedy in its text takes precedence over the usual one."""
     found, _, remedy = str(error).partition("; ")
     return found, remedy or usual
 
 
 def at_url(url: str | None, within_s: float, peer: WebPeer | None = None) -> Found | None:
-    """Return what is at the port of a web address if it is not a web server; None if it is one.
+    """Return what is at the port of a web address, or None if it is a web server.
 
-    peer: whose TLS counts; the authorities of other HTTP clients where there is none.
+    peer: the peer whose TLS settings apply; without one, the authorities of other HTTP clients.
     """
     from requests.utils import get_environ_proxies
 
     from agent.network.tls import web_context
 
-    # What is behind a proxy can only be asked through it.
+    # A server behind a proxy can only be queried through it.
     if not url or get_environ_proxies(url):
         return None
     tls = None if peer is None else peer.tls

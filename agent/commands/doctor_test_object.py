@@ -1,8 +1,9 @@
-"""`doctor --send-test`: a pair of test documents to each PACS, looked for in the archive, and taken back.
+"""`doctor --send-test`: sends a pair of test documents to each PACS, looks for them in the archive, and
+withdraws them.
 
-They are documents as the service sends them, of no image and no patient: the patient's name, identifier and
-accession number, the text and every description say that they are a test. Where a destination wants
-rejection notes (IHE IOCM) one takes them back at once; elsewhere the check names the study to delete.
+They are documents as the service sends them, but without image or patient: the patient's name, identifier and
+accession number, the text and every description say that they are a test. If a destination wants rejection
+notes (IHE IOCM), one withdraws them at once; otherwise the check names the study to delete.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ _ALGORITHM = Algorithm(
 
 
 def _test_image(now: datetime) -> Dataset:
-    """Return the header of an image that does not exist, so that the documents have a study."""
+    """Return the header of a non-existent image, so that the documents have a study."""
     header = Dataset()
     header.SpecificCharacterSet = "ISO_IR 192"
     header.SOPClassUID, header.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid(None)
@@ -101,14 +102,14 @@ def _test_image(now: datetime) -> Dataset:
 
 
 def _send(destination: DestinationSettings, documents: Sequence[Dataset]) -> list[str]:
-    """Send documents on one association; return the warnings that they were stored with."""
+    """Send documents over one association; return the warnings that they were stored with."""
     sent = [_Sent(sop_class_uid=str(one.SOPClassUID), content=encode(one)) for one in documents]
     with open_connection(destination, [one.sop_class_uid for one in sent]) as connection:
         return [warning for one in sent if (warning := connection.store(one)) is not None]
 
 
 def _looked_for(settings: Settings, name: str, said: str, where: str, study_uid: str) -> Check:
-    """Ask the archive of the settings for what was sent; without one the destination's word must do."""
+    """Query the configured archive for what was sent; without one, rely on the destination's answer."""
     if settings.archive is None:
         return Check(name=name, verdict=CheckResult.RIGHT, found=f"{said}; no `archive` to ask: {where}")
     until = time.monotonic() + LISTED_WITHIN_S

@@ -23,9 +23,9 @@ def draft(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draft the studies in files, at once and on this machine: nothing is received, queued or sent.
+    """Draft the studies in files, immediately and on this machine: nothing is received, queued or sent.
 
-    Exit status 1 when a study could not be drafted.
+    Exit status 1: a study could not be drafted.
     """
     from agent.commands.draft_files import draft_files
     from agent.foundation.log import configure_logging

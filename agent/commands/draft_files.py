@@ -1,4 +1,4 @@
-"""Drafts files without receiving, queueing or sending: for a look at a checkpoint, or at one study."""
+"""Drafts files without receiving, queueing or sending: to try a checkpoint, or one study."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafted:
-    """What became of one study: DRAFTED, SKIPPED by a rule, or FAILED."""
+    """The outcome for one study: DRAFTED, SKIPPED by a rule, or FAILED."""
 
     study_instance_uid: str
     state: str
@@ -82,7 +82,7 @@ def draft_records(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftRun:
-    """What all studies of one call share."""
+    """What the studies of one call have in common."""
 
     settings: Settings
     router: Router
@@ -91,7 +91,7 @@ class DraftRun:
 
 
 def run_of(settings: Settings, clock: Clock | None) -> DraftRun:
-    """Load the network; `clock` gives the time of all documents.
+    """Load the network; `clock` gives the time in all documents.
 
     Raises:
         ModelError: the checkpoint does not load.
@@ -106,7 +106,7 @@ def run_of(settings: Settings, clock: Clock | None) -> DraftRun:
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield files, and those in folders in the order of their names."""
+    """Yield files, and those in folders, ordered by name."""
     for path in paths:
         if path.is_dir():
             yield from sorted(one for one in path.rglob("*") if one.is_file())
@@ -131,7 +131,7 @@ def by_study(paths: Iterable[Path]) -> tuple[dict[str, list[tuple[Path, Header]]
 def draft_alone(
     uid: str, files: Sequence[tuple[Path, Header]], run: DraftRun
 ) -> tuple[Drafted, Mapping[str, bytes]]:
-    """Return what became of a study, and its documents by role; its failure concerns no other study."""
+    """Return the outcome for a study, and its documents by role; a failure does not affect other studies."""
     try:
         return _draft(uid, files, run)
     except Exception as error:  # noqa: BLE001 - outermost for one study: the others are drafted all the same
@@ -215,7 +215,7 @@ def _write(folder: Path, documents: Mapping[str, bytes]) -> tuple[Path, ...]:
 
 
 def _failed(name: str, error: Exception) -> Drafted:
-    """Return the line of a file or study that failed; of a foreign exception only its type is named."""
+    """Return the line for a file or study that failed; for a foreign exception only its type is named."""
     failure = describe(error)
     return Drafted(
         study_instance_uid=name, state="FAILED", code=failure.code, reason=failure.reason, findings={}

@@ -27,18 +27,20 @@ def try_bundle(
         ),
     ] = None,
     study: Annotated[
-        str | None, typer.Option(help="Study Instance UID of a draft that is here.", show_default=False)
+        str | None, typer.Option(help="Study Instance UID of a draft in the database.", show_default=False)
     ] = None,
     destination: Annotated[
         str | None,
-        typer.Option(help="Name of a destination of kind `fhir`; the first one.", show_default=False),
+        typer.Option(
+            help="Name of a destination of kind `fhir`; default: the first one.", show_default=False
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the FHIR bundle of a draft for a destination; nothing is sent. Exit status 1: it is wrong.
+    """Show the FHIR bundle of a draft for a destination; nothing is sent. Exit status 1: it is not valid.
 
-    What is shown is a patient's data. Without files and study, a phantom is drafted.
+    The output is patient data. Without files and study, a phantom is drafted.
     """
     from agent.foundation.log import configure_logging
     from agent.reports.preview import problems_of
@@ -64,7 +66,9 @@ def try_bundle(
 
 
 def _destination(settings: Settings, name: str | None) -> DestinationSettings:
-    """Return the destination of this name; the first of kind `fhir`, or one of no settings of its own."""
+    """Return the destination with this name; without a name the first of kind `fhir`, or one with
+    defaults.
+    """
     from agent.foundation.errors import SettingsError
     from agent.foundation.settings.fhir import FhirDestinationSettings
     from agent.foundation.settings.tree import DestinationSettings
@@ -128,7 +132,7 @@ def _print(bundle: dict[str, Any], problems: Sequence[str], destination: Destina
 
 
 def _words(resource: dict[str, Any]) -> list[str]:
-    """Return what a resource is about."""
+    """Return the subject of a resource in words."""
     value = resource.get("valueCodeableConcept") or {}
     subject = resource.get("subject") or {}
     return [

@@ -1,4 +1,4 @@
-"""`echo-agent hl7 try`: what would be read in a message and done with it, without doing it."""
+"""`echo-agent hl7 try`: shows what a message says and would change, without changing anything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def try_message(
 ) -> None:
     """Show what messages say and what they would change; nothing is stored. Exit status 1: one is refused.
 
-    What is shown is a patient's data.
+    The output is patient data.
     """
     from agent.messages.hl7.parse import split_batch
 

@@ -1,4 +1,4 @@
-"""The check of a machine for the service, and the service's metrics."""
+"""Commands that check the machine, and print the service's metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARKS = {"right": "[green]✓[/]", "look": "[yellow]![/]", "wrong": "[red]✗[/]
 
 
 def metrics(config: ConfigOption = None) -> None:
-    """Print the metrics as /metrics of the web page has them, for a collector that reads a file."""
+    """Print the same metrics as /metrics of the web page, for a collector that reads a file."""
     from agent.operations.metrics import exposition
     from agent.operations.status import read_status
 
@@ -30,8 +30,8 @@ def doctor(
         bool,
         typer.Option(
             "--send-test",
-            help="Also send a pair of test documents of a test patient to each PACS, look for them in the "
-            "archive, and take them back where the PACS has rejection notes.",
+            help="Also send a pair of test documents about a test patient to each PACS, look for them in the "
+            "archive, and withdraw them if the PACS accepts rejection notes.",
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -1,4 +1,4 @@
-"""`echo-agent model`: which model drafts, how a challenger compares, and the switch between them."""
+"""`echo-agent model`: which model drafts, how the challenger compares, and switching between them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from agent.foundation.settings.tree import Settings
     from agent.shadow.switching import PairedResult, Place
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept with the switch.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="The reason; it is stored with the switch.")]
 
 
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show which checkpoint drafts, which one challenges it, and all switches."""
+    """Show which checkpoint drafts, which is the challenger, and all switches."""
     from sqlalchemy import select
 
     from agent.database.tables import ModelSwitch
@@ -84,9 +84,9 @@ def compare(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def switch(reason: ReasonOption, config: ConfigOption = None) -> None:
-    """Let the challenger draft from now on; the main model challenges it.
+    """Let the challenger draft from now on; the main model becomes the challenger.
 
-    Refused without the paired comparison's minimum, or where the challenger is worse in a finding.
+    Refused if the paired comparison has too few studies, or the challenger is worse in a finding.
     """
     from agent.foundation.model_errors import SwitchRefused
     from agent.shadow.switching import CHALLENGER, objections, write_switch
@@ -168,7 +168,7 @@ def _paired(settings: Settings, database: Database) -> PairedResult:
     _minimum(settings)
     digests = _digests(settings)
     with database.reading() as session:
-        # Which of the two drafted and which challenged changes with every switch.
+        # Every switch exchanges the roles of the two.
         both = [
             [*compared_studies(session, model_digest=one), *challenger_studies(session, one)]
             for one in (digests[MAIN], digests[CHALLENGER])

@@ -1,4 +1,4 @@
-"""Removing received image files by hand, or saying what would be removed and why the rest stays."""
+"""Removes received image files by hand, or shows what would be removed and why the rest stays."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def purge(
         older_than=None if older_than is None else timedelta(days=older_than),
     )
     done = None if dry_run else work.run()
-    # After a purge the plan is what stayed, and why.
+    # After a purge the plan shows what stayed, and why.
     shown, counts, sizes = _summary(work, None if show_all else SHOWN)
     if as_json:
         print_json(_as_plain(done, shown, counts, sizes))
@@ -73,7 +73,9 @@ def purge(
 def _summary(
     work: Purge, most: int | None
 ) -> tuple[list[PurgeDecision], Counter[str], dict[str, tuple[int, float]]]:
-    """Return the first studies that go, then the first that stay; and studies, files and MB by reason."""
+    """Return the first studies to be purged, then the first that stay; and studies, files and MB by
+    reason.
+    """
     going: list[PurgeDecision] = []
     staying: list[PurgeDecision] = []
     studies: Counter[str] = Counter()

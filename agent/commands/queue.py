@@ -1,4 +1,4 @@
-"""Jobs and studies: looking at them and acting on them."""
+"""Commands that show jobs and studies, and act on them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from agent.commands.common import (
 if TYPE_CHECKING:
     from agent.operations.history import JobHistory, JobLine
 
-JobArgument = Annotated[int, typer.Argument(help="Number of the job, as `queue list` shows it.")]
+JobArgument = Annotated[int, typer.Argument(help="Number of the job, as shown by `queue list`.")]
 
 
 def list_jobs(
     config: ConfigOption = None,
-    state: Annotated[str | None, typer.Option(help="Only jobs of this state, such as DEAD.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state, such as DEAD.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,7 +77,7 @@ def show(job: JobArgument, config: ConfigOption = None, as_json: JsonOption = Fa
 
 
 def retry(job: JobArgument, config: ConfigOption = None) -> None:
-    """Try a stopped job again: send its draft, or draft it again if it has none."""
+    """Retry a stopped job: send its draft, or draft it again if it has none."""
     from agent.queue import operator
 
     state = operator.retry(operator_context_of(settings_of(config)), job, actor=actor())
@@ -145,11 +145,11 @@ def resolve(
         typer.Option(help="SOP Instance UID of an image that names the right patient (`study show`)."),
     ] = None,
     newest: Annotated[
-        bool, typer.Option("--newest", help="Two pictures came under one UID: the newest is right.")
+        bool, typer.Option("--newest", help="Two images arrived under one UID: the newest is right.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Decide whose study it is when its images name different patients, or which picture counts."""
+    """Decide whose study it is if its images name different patients, or which image counts."""
     from agent.queue import operator
 
     if newest == (patient_of is not None):
@@ -164,7 +164,7 @@ def resolve(
 
 
 def print_job(found: JobHistory) -> None:
-    """Print one job's life."""
+    """Print the history of a job."""
     job = found.job
     print(f"job {job.job_id}, revision {job.revision}: {job.state} {why_stopped(job)}".rstrip())
     for step in found.steps:
@@ -193,7 +193,7 @@ def print_job(found: JobHistory) -> None:
 
 
 def why_stopped(line: JobLine) -> str:
-    """Return why a job stands where it stands."""
+    """Return why a job is in its state."""
     return ": ".join(part for part in (line.code, line.reason) if part)
 
 

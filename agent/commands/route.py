@@ -1,4 +1,4 @@
-"""Why an image is drafted or skipped: the evidence in its attributes, and the rule that decides."""
+"""Explains why an image is drafted or skipped: the evidence in its attributes, and the rule that decides."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def explain(
 ) -> None:
     """Show for each image which body region its attributes state, how they rank, and which rule decides.
 
-    A summary of what was skipped for its words follows, with the line to add to `config.yaml`. Nothing is
+    A summary of the images skipped for their words follows, with the line to add to `config.yaml`. Nothing is
     drafted, stored or sent.
     """
     settings = settings_of(config)

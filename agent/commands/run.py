@@ -1,4 +1,4 @@
-"""The processes of the service: all of them together, or each by itself."""
+"""Commands that run the service: all processes together, or each separately."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def serve(config: ConfigOption = None) -> None:
         ChildSpec(role=role, command=(*program, *command.split(), *arguments)) for role, command in roles
     ]
     supervisor = Supervisor(specs, lifecycle, on_ready=lambda: _announce(settings))
-    # The children check the configuration themselves, and each becomes a new process with it.
+    # The children check the configuration themselves, and each restarts with it.
     signal.signal(signal.SIGHUP, lambda _number, _frame: supervisor.hang_up())
     try:
         supervisor.run()
@@ -91,9 +91,9 @@ def deliver(config: ConfigOption = None, end_with_parent: WithParent = False) ->
 
 
 def housekeep(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
-    """Run the housekeeping in a process of its own.
+    """Run the housekeeping in a separate process.
 
-    It completes studies, takes back leases, purges, and sends audit messages.
+    It completes studies, reclaims expired leases, purges files, and sends audit messages.
     """
     from agent.service.wiring import run_housekeeper
 
@@ -103,7 +103,7 @@ def housekeep(config: ConfigOption = None, end_with_parent: WithParent = False) 
 
 
 def begin(role: str, config: Path | None, *, end_with_parent: bool = False) -> tuple[Settings, Lifecycle]:
-    """Check the settings and set up logs and signals, as every long-running command does first."""
+    """Check the settings and set up logs and signals: the first step of every long-running command."""
     from agent.commands.configuration.check import check
     from agent.foundation.log import configure_logging
     from agent.service.lifecycle import Lifecycle

@@ -1,4 +1,4 @@
-"""`senders` and `audit list`: who sends and what was refused; who did what."""
+"""`senders` shows who sends and what was refused; `audit list` shows who did what."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def audit_list(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who did what, the newest first; reading it is on record too."""
+    """Show who did what, the newest first; reading the record is audited too."""
     from agent.database.audit.listing import list_events
     from agent.database.audit.record import Action
 

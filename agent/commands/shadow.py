@@ -1,4 +1,4 @@
-"""`echo-agent shadow`: drafts that go nowhere against the signed reports."""
+"""`echo-agent shadow`: undelivered drafts compared with the signed reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SinceOption = Annotated[
 UntilOption = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only drafts made before this day (UTC).")
 ]
-ModelOption = Annotated[str, typer.Option(help="Only drafts of the model whose digest begins like this.")]
+ModelOption = Annotated[str, typer.Option(help="Only drafts by the model whose digest begins like this.")]
 _MOST_BAD_LINES = 20
 
 
@@ -37,10 +37,10 @@ def import_reports(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take signed reports from a CSV file, and compare them with the drafts that are here.
+    """Import signed reports from a CSV file, and compare them with the stored drafts.
 
-    Columns: text, and study_instance_uid, or accession_number with patient_id; signed_at and signed_by may
-    follow. A line that was taken before is not taken again.
+    Columns: text, and study_instance_uid, or accession_number with patient_id; signed_at and signed_by are
+    optional. A line that was imported before is not imported again.
     """
     from rich.progress import track
 
@@ -155,7 +155,7 @@ def _share(rate: Rate) -> str:
 def disagreements(
     concept: Annotated[str, typer.Option(help="Only studies in which this finding differs.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, newest first.")] = 50,
-    texts: Annotated[bool, typer.Option("--texts", help="Show both texts; this is audited.")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="Show both texts; viewing them is audited.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -197,7 +197,7 @@ def drift(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which rates have changed, device by device; exit status 1 if any has.
+    """Show which rates have changed, by device; exit status 1 if any has.
 
     since: starts new baselines, after an intended change.
     """

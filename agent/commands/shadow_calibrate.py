@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    model: Annotated[str, typer.Option(help="Beginning of the model's digest; else the newest's.")] = "",
+    model: Annotated[
+        str, typer.Option(help="Beginning of the model's digest; default: the newest model.")
+    ] = "",
     store: Annotated[bool, typer.Option("--store", help="Use it for the model's next drafts.")] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Use none for the model's next drafts.")] = False,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Use no calibration for the model's next drafts.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,7 +54,7 @@ def calibrate(
 
 
 def _digest(session: Session, beginning: str) -> str:
-    """The digest of the newest compared draft whose model begins like this."""
+    """Return the full model digest that begins like this, from the newest compared draft."""
     from sqlalchemy import select
 
     from agent.database.tables import ShadowComparison

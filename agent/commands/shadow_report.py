@@ -15,7 +15,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="File to write: .pdf or .html.")],
     config: ConfigOption = None,
 ) -> None:
-    """Write the report of a month as PDF or HTML; it holds no attribute of a patient."""
+    """Write the report of a month as PDF or HTML; it contains no patient attributes."""
     from importlib.metadata import version
 
     from agent.foundation.errors import UnusableFile

@@ -1,4 +1,4 @@
-"""Structured Reports: the gate, and a readable form."""
+"""Commands for Structured Reports: check them, and print them in a readable form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def validate(
         ),
     ],
 ) -> None:
-    """Check SR files by our own rules, and by dciodvfy where it is installed. Exit status 1: errors."""
+    """Check SR files with our own rules, and with dciodvfy if it is installed. Exit status 1: errors."""
     from dicom_sr import external
     from dicom_sr.validate import validate as problems_of
 

@@ -1,4 +1,4 @@
-"""How the service is, in one screen, for people and for monitoring."""
+"""The state of the service on one screen, for people and for monitoring."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=1, help="With --watch: seconds between refreshes.")] = 5.0,
     echo: Annotated[
-        bool, typer.Option(help="Ask each destination now (C-ECHO); else what the deliverer heard last.")
+        bool,
+        typer.Option(help="Test each destination now (C-ECHO); otherwise show the deliverer's last answers."),
     ] = True,
 ) -> None:
-    """Show the state of the service. Exit status: 0 all is well, 1 needs attention, 2 does not work.
+    """Show the state of the service. Exit status: 0 all is well, 1 needs attention, 2 not working.
 
-    The first line says it in a word; every problem says what to do. What matters most to a reader is the time
-    from a study's last image to its draft in the PACS.
+    The first line gives the overall state; every problem says what to do. The most important figure for
+    readers is the time from a study's last image to its draft in the PACS.
     """
     if not watch:
         raise typer.Exit(_show(config, as_json=as_json, echo=echo))
@@ -39,7 +40,7 @@ def status(
     screen = console()
     try:
         if as_json or not screen.is_terminal:
-            # Into a pipe or a file: one picture after the other, each written at once.
+            # Into a pipe or a file: one screen after the other, each written immediately.
             while True:
                 _show_again(config, as_json=as_json, echo=echo, every_s=every)
                 time.sleep(every)
@@ -72,7 +73,7 @@ def _show(config: Any, *, as_json: bool, echo: bool) -> int:
     except DatabaseUnavailable as error:
         if not as_json:
             raise
-        # A program that reads the answer gets one, whatever is wrong.
+        # A program that reads the output always gets an answer, whatever is wrong.
         problem = {"level": Level.CRITICAL, "code": error.code, "text": str(error)}
         print_json({"level": Level.CRITICAL, "problems": [problem]})
         return int(Level.CRITICAL)
@@ -96,11 +97,11 @@ def _picture(config: Any, *, echo: bool, every_s: float) -> Any:
 
 
 def look(settings: Settings, *, echo: bool) -> tuple[ServiceStatus, tuple[Problem, ...], Level]:
-    """Read the status, ask the destinations if `echo`, and judge."""
+    """Read the status, test the destinations if `echo`, and evaluate."""
     from agent.operations.health import judge, worst
     from agent.operations.status import read_status
 
-    # Opened for each look, and closed after it: a database that was away may be back at the next one.
+    # Opened for each refresh, and closed after it: a database that was down may be back at the next one.
     database = database_of(settings)
     try:
         found = read_status(database, settings)

@@ -34,7 +34,7 @@ TROUBLES_SHOWN = 5
 def screen_of(
     status: ServiceStatus, problems: Sequence[Problem], settings: Settings, *, every_s: float | None = None
 ) -> RenderableType:
-    """Return the screen: the level in a word, the problems, the figures, the last errors."""
+    """Return the screen: the level, the problems, the figures, the last errors."""
     from rich.console import Group
 
     lines = [_headline(status, problems, every_s)]
@@ -48,7 +48,7 @@ def screen_of(
 
 
 def failure_of(error: AgentError) -> RenderableType:
-    """Return what is shown while there is no status to show."""
+    """Return the screen for when the status cannot be read."""
     return Text.from_markup(f"{WORDS[Level.CRITICAL]} {escape(str(error))} [dim]({error.code})[/]")
 
 
@@ -141,7 +141,7 @@ def _process(process: ProcessStatus) -> str:
 
 
 def _about(about: Any) -> Iterator[str]:
-    """Yield what a process says of itself, as far as it is for this screen."""
+    """Yield what a process reports about itself that is shown on this screen."""
     if "ae_title" in about:
         yield f"{about['ae_title']} port {about.get('port')}, {about.get('associations', 0)} associations"
         if "hl7" in about:

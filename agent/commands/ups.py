@@ -1,4 +1,4 @@
-"""The worklist of Unified Procedure Steps: serve it, look at it, cancel what is scheduled."""
+"""Commands for the worklist of Unified Procedure Steps: serve it, show it, cancel what is scheduled."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from agent.commands.common import (
 )
 from agent.commands.run import WithParent, begin
 
-WorkitemArgument = Annotated[str, typer.Argument(help="SOP Instance UID, as `ups list` shows it.")]
+WorkitemArgument = Annotated[str, typer.Argument(help="SOP Instance UID, as shown by `ups list`.")]
 COLUMNS = ("uid", "state", "priority", "input", "percent", "doing", "label")
 
 
 def serve(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
-    """Serve the worklist over DIMSE and UPS-RS, and perform for the managers of the settings."""
+    """Serve the worklist over DIMSE and UPS-RS, and perform for the managers in the settings."""
     from agent.service.worklist import run_worklist
 
     settings, lifecycle = begin("ups", config, end_with_parent=end_with_parent)
@@ -39,7 +39,7 @@ def list_workitems(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, urgent ones first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List workitems, urgent ones first, with how far each is."""
+    """List workitems with their progress, urgent ones first."""
     from rich.table import Table
 
     from agent.ris.ups.terms import StepState
@@ -78,7 +78,9 @@ def show(uid: WorkitemArgument, config: ConfigOption = None, as_json: JsonOption
 
 def watch(
     config: ConfigOption = None,
-    url: Annotated[str | None, typer.Option(help="Address of UPS-RS; default: that of the settings.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address of UPS-RS; default: the one in the settings.")
+    ] = None,
     ae_title: Annotated[
         str, typer.Option(help="AE title of this station, for its subscription.")
     ] = "WATCHER",

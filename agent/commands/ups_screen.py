@@ -1,4 +1,6 @@
-"""A watched worklist: a table on the terminal that is kept up to date; without a terminal a line a change."""
+"""A watched worklist: a table on the terminal that is kept up to date; without a terminal, a line for
+each change.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ class WorklistScreen:
             self._live.stop()
 
     def show(self, lines: Sequence[WorklistLine] | None) -> None:
-        """Show the lines; None says that the worklist cannot be reached."""
+        """Show the lines; None means that the worklist cannot be reached."""
         if self._live is not None:
             title = f"{self._address}: not reached, trying again" if lines is None else self._address
             self._live.update(table_of(title, lines or ()), refresh=True)

@@ -1,4 +1,4 @@
-"""The people who may sign in: who they are, and what an administrator changes of them."""
+"""Commands for the people who may sign in: list, disable, enable, change the role."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.commands.common import (
     settings_of,
 )
 
-Name = Annotated[str, typer.Argument(help="Name to sign in with, as `user list` shows it.")]
+Name = Annotated[str, typer.Argument(help="Name to sign in with, as shown by `user list`.")]
 
 
 def user_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -66,7 +66,7 @@ def user_role(
 ) -> None:
     """Change a user's role, with immediate effect.
 
-    For somebody of an OpenID provider it holds until the next sign-in there, which gives a role again.
+    For a user of an OpenID provider it lasts until the next sign-in there, which assigns the role again.
     """
     from agent.web.users import set_role
 

@@ -1,4 +1,4 @@
-"""The worklist page and the people who may sign in to it."""
+"""Commands that serve the worklist page, and add users and passwords."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.commands.without_torch import refuse_torch
 
 def web(config: ConfigOption = None, end_with_parent: WithParent = False) -> None:
     """Serve the radiologist's worklist."""
-    # A library that loads torch wherever it finds it would cost its memory; here nothing needs it.
+    # Some libraries load torch wherever it is installed, which takes memory; nothing here needs it.
     refuse_torch()
     from agent.service.wiring import run_web
 

@@ -1,4 +1,4 @@
-"""A process that never loads torch, whichever library would take it where it finds it."""
+"""Keeps torch out of a process, even if a library would load it because it is installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 
 class _RefusesTorch(MetaPathFinder):
-    """Say of torch alone that it is not installed.
+    """Report torch alone as not installed.
 
     An entry of None in `sys.modules` would do the same, but SciPy takes that entry for the module.
     """
@@ -24,5 +24,5 @@ class _RefusesTorch(MetaPathFinder):
 
 
 def refuse_torch() -> None:
-    """From here on torch cannot be imported; where it was imported before, nothing changes."""
+    """Make torch impossible to import from here on; if it was imported before, nothing changes."""
     sys.meta_path.insert(0, _RefusesTorch())

@@ -1,4 +1,4 @@
-"""What a person should do about a code: the same words as in docs/operations.md (a test compares)."""
+"""What a person should do about a code, with the same words as docs/operations.md (a test compares them)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _hints(root: type[AgentError]) -> Iterator[tuple[str, str]]:
         yield from _hints(derived)
 
 
-# Codes of stopped jobs and documents. Each text begins with what to do, not with what happened.
+# Codes of stopped jobs and documents. Each text begins with what to do rather than what happened.
 ADVICE: Mapping[str, str] = dict(_hints(AgentError)) | {
     "commitment-lost": "look at the PACS's storage and its rules for deleting reports, then `dead retry`",
     "commitment-refused": "look in the PACS at the object that has our document's UID, then `dead retry`",

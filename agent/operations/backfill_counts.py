@@ -1,4 +1,4 @@
-"""How far the backfill is, for the status: `echo-agent backfill status` tells more."""
+"""The progress of the backfill, for the status; `echo-agent backfill status` shows more."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BackfillCounts:
 
     @property
     def open(self) -> int:
-        """Queries that are still to be asked, and studies that are still to be retrieved."""
+        """Queries that are still to be made, and studies that are still to be retrieved."""
         slices = sum(self.queries.get(state.value, 0) for state in OPEN_SLICES)
         return slices + sum(self.studies.get(state.value, 0) for state in OPEN_PULLS)
 
@@ -40,9 +40,9 @@ class BackfillCounts:
 
 
 def read_backfill(session: Session) -> BackfillCounts | None:
-    """Return the counts; None where nothing was ever planned.
+    """Return the counts; None if nothing was ever planned.
 
-    They are read from the indexes of the states alone.
+    Only the indexes of the states are read.
     """
     queries = session.execute(select(BackfillSlice.state, func.count()).group_by(BackfillSlice.state)).all()
     if not queries:

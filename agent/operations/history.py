@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryLine:
-    """One document on its way to one destination."""
+    """The delivery of one document to one destination."""
 
     destination: str
     role: str
@@ -65,7 +65,7 @@ class DeliveryLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobHistory:
-    """Everything about one job; `text` is its draft, where it has one."""
+    """Everything about one job; `text` is its draft, if it has one."""
 
     job: JobLine
     steps: Sequence[Step]
@@ -109,7 +109,7 @@ def list_jobs(
     code: str | None = None,
     for_a_person: bool = False,
 ) -> tuple[JobLine, ...]:
-    """Return the newest jobs, with one state and one code or with any.
+    """Return the newest jobs, optionally with one state and one code.
 
     for_a_person: leave out stopped jobs that a later revision of their study has replaced.
     """

@@ -1,6 +1,6 @@
 """The status as Prometheus metrics: the same read model, in the text format that a Prometheus server scrapes.
 
-Nothing in it is a patient's attribute, and no label's value comes from a peer.
+It contains no patient attributes, and no label's value comes from a peer.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ ADVICE_BY_REASON = {
     "no-token": "give the sender a token of `listener.stow.senders` (`Authorization: Bearer …`)",
     CUT_OFF: "look at the sender's log and the network in between: it broke off in the middle of an object",
 }
-# What differs on the ports of HL7 and of the worklist; {address} is the sender's.
+# What differs for the HL7 port and the worklist's port; {address} is the sender's.
 ADVICE_BY_ROLE = {
     "hl7": {
         "unknown-caller": "if it may send, add to `hl7.allow` in config.yaml: - {{address: '{address}'}}; an "

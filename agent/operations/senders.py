@@ -67,7 +67,7 @@ class Senders:
 def read_refusals(
     session: Session, since: datetime, actions: Sequence[str] = _ASSOCIATIONS
 ) -> tuple[SenderRefusal, ...]:
-    """Return the refusals since then, the latest first: of associations, or of what `actions` name."""
+    """Return the refusals since then, the latest first: of associations, or with these `actions`."""
     recent = (
         select(AuditEvent)
         .where(AuditEvent.at >= since)

@@ -1,7 +1,7 @@
 """One read model of the whole service, for the CLI, the web page and the metrics.
 
 Every query is bounded: counts stop at `COUNT_CAP`, lists at `LIST_CAP`, so that the duration does not grow
-with the number of studies. Nothing in it is a patient's attribute.
+with the number of studies. It contains no patient attributes.
 """
 
 from __future__ import annotations
@@ -137,11 +137,11 @@ class ServiceStatus:
     refusals: Sequence[SenderRefusal] = ()
     # How many more there are than `refusals` has.
     refusals_left_out: int = 0
-    # Senders of which more than a tenth of the last days' films were skipped for their words.
+    # Senders whose films of the last days were skipped for their words in more than a tenth of cases.
     skipped_words: Sequence[SkippedWords] = ()
     # Due jobs by lane and site.
     backlog: Sequence[LaneBacklog] = ()
-    # None where nothing of an archive was ever planned.
+    # None if no backfill was ever planned.
     backfill: BackfillCounts | None = None
 
 
@@ -306,7 +306,7 @@ def _destination(session: Session, now: datetime, name: str, answer: ProbeAnswer
 
 
 def _latency(session: Session, since: datetime) -> Latency:
-    # An index holds both durations: no row of a draft, with its long text, is touched.
+    # An index contains both durations, so no row of a draft, with its long text, is read.
     rows = session.execute(
         select(Draft.waited_s, Draft.delivered_s)
         .where(Draft.created_at >= since, Draft.outcome == "drafted")

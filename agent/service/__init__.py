@@ -1,1 +1,1 @@
-"""Settings to live objects to processes."""
+"""Builds live objects from the settings, and runs them as processes."""

@@ -19,10 +19,10 @@ from agent.service.wiring import open_store
 
 
 def run_backfill(settings: Settings, database: Database, lifecycle: Lifecycle, *, follow: bool) -> None:
-    """Ask and retrieve until everything is done, a person stops it, or the process is told to end.
+    """Query and retrieve until everything is done, a person stops it, or the process is told to end.
 
-    follow: wait for further plans, and while a person has stopped it, instead of ending. Without it a person
-    has just started it, which takes back an earlier stop; a restart by systemd or Kubernetes does not.
+    follow: wait for further plans, and while a person has stopped it, instead of ending. Without it, a person
+    has just started the process, which undoes an earlier stop; a restart by systemd or Kubernetes does not.
 
     Raises:
         BackfillNotReady: `backfill.enabled` is false.

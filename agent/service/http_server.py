@@ -1,4 +1,4 @@
-"""An HTTP application in a thread of its own, within the bounds of the page's server."""
+"""An HTTP application in its own thread, with the same limits as the server of the web page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agent.receive.receiver import Receiver
 from agent.receive.stow_rs import StowService
 from agent.web.limits import MAXIMUM_HEAD, BoundedProtocol, RequestLimits
 
-# Bytes of a message over a WebSocket.
+# Maximum size (bytes) of a WebSocket message.
 _LONGEST_MESSAGE = 4096
 
 
@@ -36,18 +36,19 @@ class HttpServer:
         name: str = "http",
         graceful_s: int = 10,
     ) -> None:
-        """graceful_s: at a stop, requests have this long (s) to end."""
+        """graceful_s: at shutdown, requests have this long (s) to end."""
         self._where = f"{host}:{port}"
         self.port = port
         self._graceful_s = graceful_s
         self._server = uvicorn.Server(
             uvicorn.Config(
-                # uvicorn's own limit counts silent connections, and would refuse every request beside them.
+                # uvicorn's own limit also counts silent connections, which would make it refuse every
+                # request.
                 RequestLimits(app),
                 host=host,
                 port=port,
                 log_config=None,
-                access_log=False,  # request lines hold UIDs and search terms
+                access_log=False,  # request lines contain UIDs and search terms
                 server_header=False,
                 ssl_certfile=certificate,
                 ssl_keyfile=None if key is None else str(key),
@@ -87,7 +88,7 @@ class HttpServer:
 def stow_server(
     settings: ListenerSettings, store: InstanceStore, intake: Intake, note: Callable[[Event], None]
 ) -> HttpServer | None:
-    """Return the STOW-RS server; None if the settings ask for none."""
+    """Return the STOW-RS server, or None if it is not configured."""
     if settings.stow is None:
         return None
     return HttpServer(

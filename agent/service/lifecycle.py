@@ -1,4 +1,4 @@
-"""What all long-running processes of the service share: signals, readiness, and ending with their parent.
+"""Common behaviour of all long-running processes: signals, readiness, and ending with the parent.
 
 SIGTERM and SIGINT request an orderly shutdown, SIGHUP a restart with a configuration that is checked first.
 Readiness and the watchdog use systemd's protocol, with systemd or with our own supervisor.
@@ -58,7 +58,7 @@ class Lifecycle:
         while the named threads are alive, each from the moment at which it is first seen. If one of them
         dies, systemd restarts the process, which would otherwise look healthy and do nothing.
         """
-        gc.freeze()  # what is loaded by now stays to the end: no collection needs to visit it
+        gc.freeze()  # everything loaded so far stays until the end: no collection needs to visit it
         _notify("READY=1")
         self._log.info("ready", pid=os.getpid())
         feed = threading.Thread(
@@ -78,8 +78,8 @@ class Lifecycle:
             os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        # The main thread is interrupted anywhere, perhaps while it holds the lock of the log or of `stop`; to
-        # wait for that lock here would never end. This queue's `put` is made for handlers.
+        # The main thread may be interrupted anywhere, even while it holds the lock of the log or of `stop`;
+        # waiting for that lock here would deadlock. This queue's `put` is made for signal handlers.
         self._signals.put(number)
 
     def _act_on_signals(self) -> None:
@@ -108,7 +108,7 @@ class Lifecycle:
         self.stop.set()
 
     def _watch_parent(self) -> None:
-        # Read the descriptor itself: a buffered reader would hold a lock that the interpreter's end needs.
+        # Read the descriptor itself: a buffered reader would hold a lock that the interpreter needs at exit.
         while os.read(0, 1024):
             pass
         self.stop.set()

@@ -1,4 +1,4 @@
-"""Lets a process that nobody waits for have what processor and disk the others leave."""
+"""Lets a process that nobody waits for use only the processor and disk time that the others leave."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LAST_LEVEL = 7
 
 
 def lower_priority(nice: int) -> None:
-    """Add to this process's niceness, and let its reads and writes come last; 0 changes nothing.
+    """Increase this process's niceness, and serve its disk access last; 0 changes nothing.
 
-    A system that forbids it (a seccomp filter) is no reason not to work.
+    If the system forbids it (a seccomp filter), the process works on as it is.
     """
     if not nice:
         return

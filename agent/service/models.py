@@ -1,4 +1,4 @@
-"""Which checkpoint a process loads: the main model's or the challenger's, which a switch exchanges."""
+"""Decides which checkpoint a process loads: the main model's or the challenger's; a switch exchanges them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ LOOK_EVERY_S = 5.0
 def configured_checkpoint(settings: Settings, place: Place) -> Path:
     """Return the directory of a configured checkpoint; without `model.checkpoint`, the demonstration model's.
 
-    Raises:
-        SettingsError: the challenger is asked for, and none is configured.
+    Raises: SettingsError: the challenger is requested, but none is configured.
     """
     if place == CHALLENGER:
         if settings.shadow.challenger is None:
@@ -52,10 +51,9 @@ def challenging_place(database: Database) -> Place:
 
 
 def check_as_switched(database: Database, weights_sha256: str) -> None:
-    """Refuse to draft with other weights than those that were compared before the switch.
+    """Refuse to draft with weights other than those that were compared before the switch.
 
-    Raises:
-        ModelNotAsSwitched: the challenger's checkpoint was replaced since.
+    Raises: ModelNotAsSwitched: the challenger's checkpoint has been replaced since.
     """
     with database.reading() as session:
         newest = newest_switch(session)
@@ -78,7 +76,7 @@ class SwitchWatch:
         threading.Thread(target=self._watch, name="switches", daemon=True).start()
 
     def look(self) -> None:
-        """Ask for a restart if there was a switch."""
+        """Request a restart if there was a switch."""
         if self._newest() != self._seen:
             self._log.info("model_switched")
             self._lifecycle.restart = True

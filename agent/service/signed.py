@@ -53,4 +53,4 @@ def _silent(read: Callable[[], int]) -> Callable[[], None]:
 
 
 def _unnoted(_event: Event) -> None:
-    """Ignore it: what was refused is in the log, and the archive did nothing wrong."""
+    """Ignore it: the refusal is in the log, and is not the archive's fault."""

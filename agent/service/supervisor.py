@@ -1,6 +1,6 @@
 """`echo-agent serve`: listener, worker and deliverer as child processes of one, restarted when they die.
 
-A child reports readiness as it would to systemd, over a socket of its own. If a child ends before it was ever
+A child reports readiness as it would to systemd, over its own socket. If a child ends before it was ever
 ready, a restart would not help: everything stops, and that child's reason is on standard error. A child that
 dies later is restarted after an increasing pause.
 """

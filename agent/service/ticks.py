@@ -38,7 +38,7 @@ _PURGE_MESSAGES_EVERY_S = 3600.0
 
 
 class Housekeeper:
-    """Runs the housekeeping tasks in threads of its own between `start` and `stop`."""
+    """Runs the housekeeping tasks in separate threads between `start` and `stop`."""
 
     def __init__(self, database: Database, settings: Settings, store: InstanceStore, chance: Random) -> None:
         self._database = database

@@ -80,7 +80,7 @@ def load_reporter(settings: Settings, place: Place = MAIN) -> Reporter:
 
 
 def _load_challenger(settings: Settings, place: Place) -> Reporter:
-    """Load the network that drafts beside the main one, study by study."""
+    """Load the network that drafts alongside the main one, study by study."""
     from model.reporting.reporter import Reporter
 
     second = settings.shadow.challenger
@@ -175,10 +175,9 @@ def _closing(server: MllpServer | None) -> AbstractContextManager[object]:
 
 
 def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServer | None:
-    """Start to receive HL7 messages, if configured.
+    """Start receiving HL7 messages, if configured.
 
-    Raises:
-        PortUnavailable, SettingsError: the port cannot be opened as it is set.
+    Raises: PortUnavailable, SettingsError: the port cannot be opened as configured.
     """
     if not settings.hl7.enabled:
         return None

@@ -1,4 +1,4 @@
-"""The process of the UPS worklist: settings in, manager, transports and performers out."""
+"""The process of the UPS worklist: builds the manager, transports and performers from the settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HOUSEKEEPING_S = 60.0
 
 
 def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -> None:
-    """Serve the worklist over DIMSE and HTTP, and perform for other managers, until asked to stop.
+    """Serve the worklist over DIMSE and HTTP, and perform for other managers, until told to stop.
 
     Raises:
         PortUnavailable: an address and port cannot be bound.
@@ -96,7 +96,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
 
 
 def station_of(settings: Settings) -> Station:
-    """Return what this performer is called in workitems."""
+    """Return the name of this performer in workitems."""
     return Station(ae_title=settings.listener.ae_title, name="ECHO Agent")
 
 
@@ -144,7 +144,7 @@ def _loop(
     stop: threading.Event,
     woken: threading.Event | None = None,
 ) -> threading.Thread:
-    """Run a tick repeatedly in a thread of its own, until asked to stop."""
+    """Run a tick repeatedly in its own thread, until told to stop."""
     log = get_logger("ups")
 
     def run() -> None:

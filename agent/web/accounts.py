@@ -1,4 +1,4 @@
-"""The people who may sign in: names, roles, and passwords that are kept as argon2 hashes only."""
+"""The people who may sign in: names, roles, and passwords, which are stored only as argon2 hashes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_PASSWORD = 256
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _SCHEME = re.compile(r"[A-Za-z0-9._-]{1,16}")
 _hasher = PasswordHasher()
-# Compared where no user has the name, so that the answer takes as long as for a wrong password.
+# Compared if no user has the name, so that the answer takes as long as for a wrong password.
 _NOBODY = _hasher.hash("nobody has this name")
 
 
@@ -55,7 +55,7 @@ def add_user(
     """Make a user.
 
     identification: the person's code in the hospital, at most 64 characters, and its coding scheme; verified
-    reports name the observer by it (Verifying Observer Identification Code Sequence). Empty: none.
+    reports identify the observer by it (Verifying Observer Identification Code Sequence). Empty: none.
 
     Raises:
         AccountInvalid: the name is taken or malformed, the password is too short, or the code is malformed.
@@ -178,7 +178,7 @@ def any_user(database: Database) -> bool:
 
 
 def any_user_may_sign_in(database: Database) -> bool:
-    """Whether anybody could sign in with a password."""
+    """Whether any user can sign in with a password."""
     able = (User.disabled.is_(False), User.password_hash.is_not(None))
     with database.reading() as session:
         return session.scalar(select(User.id).where(*able).limit(1)) is not None

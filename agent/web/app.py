@@ -99,7 +99,7 @@ def _kept_key(database: Database) -> str:
 
 
 def _openid_routes(web: WebSettings, key: str) -> Mount:
-    """The routes to the provider and back, with a session of ten minutes for state, nonce and code verifier.
+    """The routes to the provider and back, with a ten-minute session for state, nonce and code verifier.
 
     Its cookie is SameSite=Lax: on the way back from another site the browser sends no Strict cookie.
     """
@@ -149,7 +149,7 @@ def serve(app: Starlette, settings: Settings, stop: threading.Event, started: th
             host=web.host,
             port=web.port,
             log_config=None,
-            access_log=False,  # URLs would contain what was searched for
+            access_log=False,  # URLs contain search terms
             server_header=False,
             proxy_headers=web.behind_proxy,
             ssl_certfile=web.tls_certificate,

@@ -1,7 +1,7 @@
-"""Who is reading a study: a claim with a lease, so that no two radiologists read the same one unknowingly.
+"""Claims: a lease says who is reading a study, so that no two radiologists read the same one unknowingly.
 
-What its holder does on the page renews a claim (`renew`); a claim that is not renewed ends with its lease.
-Another person gets it only by taking it over from the holder whom the page named.
+The holder's actions on the page renew a claim (`renew`); a claim that is not renewed ends with its lease.
+Another person gets it only by taking it over from the holder that the page named.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from agent.foundation.errors import NotFound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who claims: `holder` tells two readers apart, `name` is shown to the other."""
+    """A person who claims: `holder` identifies the reader, `name` is shown to others."""
 
     holder: str
     name: str
@@ -32,7 +32,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyClaim:
-    """Who is reading a study, since when, and until when unless renewed."""
+    """The claim of a study: by whom, since when, and until when unless renewed."""
 
     study_id: int
     holder: str
@@ -42,9 +42,10 @@ class StudyClaim:
 
 
 def claim(database: Database, study_id: int, reader: Reader, minutes: float, *, over: str = "") -> StudyClaim:
-    """Claim a study, and return the claim that is now valid: the reader's, or that of somebody who was first.
+    """Claim a study, and return the claim that is now valid: the reader's, or an earlier one of another
+    person.
 
-    over: the holder from whom the reader takes over; a claim of anybody else remains.
+    over: the holder from whom the reader takes over; a claim by anybody else remains.
 
     Raises:
         NotFound: there is no such study.
@@ -111,13 +112,13 @@ def release_all(database: Database, reader: Reader) -> None:
 
 
 def read_claim(database: Database, study_id: int) -> StudyClaim | None:
-    """Return the claim of a study; None where nobody is reading it."""
+    """Return the claim of a study; None if nobody is reading it."""
     with database.reading() as session:
         return claim_of(session, study_id, database_now(session))
 
 
 def claim_of(session: Session, study_id: int, now: datetime) -> StudyClaim | None:
-    """Return the claim of a study; None where nobody is reading it."""
+    """Return the claim of a study; None if nobody is reading it."""
     return claims_of(session, [study_id], now).get(study_id)
 
 

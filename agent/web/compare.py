@@ -1,4 +1,4 @@
-"""The differences between two texts of a report, word by word. Pure."""
+"""Word-by-word differences between two texts of a report. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.reports.edited_report import Report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Words that both texts have, or that only the later (added) or only the earlier one (removed) has."""
+    """Words that are in both texts, or only in the later (added) or only in the earlier one (removed)."""
 
     kind: Literal["same", "added", "removed"]
     text: str
@@ -40,5 +40,5 @@ def _pieces(before: str, after: str) -> Iterator[Piece]:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words, each with the spaces after it, and each line's end as a word of its own."""
+    """Return the words, each with the spaces after it, and each line end as a separate word."""
     return re.findall(r"[^\s]+[^\S\n]*|\n", text)

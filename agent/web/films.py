@@ -1,7 +1,6 @@
 """Films for the viewer: 16-bit values at the size of a screen, compressed, with window and pixel size.
 
-A browser reads a 16-bit PNG as 8 bits, so the values are sent as they are: gzip of little-endian
-16-bit words.
+A browser reads a 16-bit PNG as 8 bits, so the values are sent raw: gzipped little-endian 16-bit words.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ _KEPT = 12
 class EncodedFilm:
     """Rows x columns uint16 little-endian, gzipped, and `about`, what the viewer must know about them.
 
-    For a film: rows, columns, those of the whole film, the limits of its window (low, high), and the height
-    and width (mm) of a pixel of the whole film, with the basis of the calibration. For stored values: rows,
-    columns, and the value that 0 stands for.
+    For a film: rows, columns, rows and columns of the whole film, the limits of its window (low, high), and
+    the height and width (mm) of a pixel of the whole film, with the basis of the calibration. For stored
+    values: rows, columns, and the value represented by 0.
     """
 
     about: Mapping[str, Any]
@@ -55,7 +54,7 @@ class Films:
         self._lock = threading.Lock()
 
     def get(self, sha256: str, longest: int) -> EncodedFilm:
-        """Return a film with at most `longest` pixels a side.
+        """Return a film with at most `longest` pixels per side.
 
         Raises:
             InstanceMissing: the file is gone.

@@ -12,7 +12,7 @@ from model.findings.vocabulary import load_vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One finding in words; `evidence` is the sentence that says so."""
+    """One finding in words; `evidence` is the sentence that states it."""
 
     concept: str
     name: str
@@ -33,7 +33,7 @@ class Table:
 
 
 def table_of(findings: Sequence[Finding], notices: Sequence[str] = ()) -> Table:
-    """Return the table of a report's findings; notices: on passages that could not be read."""
+    """Return the table of a report's findings; notices: about passages that could not be read."""
     vocabulary = load_vocabulary()
     mentioned = {finding.concept for finding in findings}
     lines = [_line(finding) for finding in findings]

@@ -83,7 +83,7 @@ class Gate:
 
 
 def _is_poll(scope: Scope, headers: Headers) -> bool:
-    """Whether the page itself made this request: only a person's acts keep a session open."""
+    """Whether the page made this request by itself: only a person's actions keep a session open."""
     path: str = scope["path"]
     # With act=1 an open study's page says that the person has done something since its last request.
     asked = path.endswith("/state") and b"act=1" not in scope.get("query_string", b"").split(b"&")

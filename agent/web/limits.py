@@ -25,7 +25,7 @@ STREAM = "/live"
 # The largest head of a request (bytes), and the time (s) within which it must arrive; the same for its body.
 MAXIMUM_HEAD, HEAD_WITHIN_S = 32_768, 15.0
 MAXIMUM_BODY, BODY_WITHIN_S = 1_000_000, 30.0
-# A client that reads nothing for so long (s) is disconnected.
+# A client that reads nothing for this long (s) is disconnected.
 READ_WITHIN_S = 30.0
 
 
@@ -49,7 +49,7 @@ class BoundedProtocol(H11Protocol):
         if len(self.connections) > self.maximum_connections:
             victim = min((one for one in self._others() if one.idle), key=_idle_since, default=self)
             victim.transport.abort()
-            # The transport tells of its end later; connections that come meanwhile must not count it.
+            # The transport reports its end later; connections that arrive meanwhile must not count it.
             self.connections.discard(victim)
             if victim is self:
                 return
@@ -62,7 +62,7 @@ class BoundedProtocol(H11Protocol):
         return cycle is None or bool(cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the deadline ends with the complete head."""
+        """Receive bytes; the deadline ends with the complete head."""
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
             self._wait_for_head()
@@ -70,12 +70,12 @@ class BoundedProtocol(H11Protocol):
             self._stop_waiting()
 
     def on_response_complete(self) -> None:
-        """Begin to be idle."""
+        """Start the idle time."""
         self._idle_since = time.monotonic()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Begin the deadline of a client that does not read."""
+        """Start the deadline of a client that does not read."""
         super().pause_writing()
         if self._unread is None:
             self._unread = self.loop.call_later(self.read_within_s, self.transport.abort)
@@ -116,7 +116,7 @@ def _idle_since(connection: BoundedProtocol) -> float:
 
 
 class RequestLimits:
-    """Middleware that answers 503 where too many requests, or streams, are in progress.
+    """Middleware that answers 503 if too many requests or streams are in progress.
 
     uvicorn's own limit counts connections: idle browsers, and peers that send nothing, would use it up.
     """
@@ -158,7 +158,7 @@ class BodyLimits:
 
         async def bounded() -> Message:
             nonlocal deadline, received, whole
-            if whole:  # only the end of the connection can follow
+            if whole:  # it can only close the connection now
                 return await receive()
             deadline = deadline or time.monotonic() + BODY_WITHIN_S
             try:

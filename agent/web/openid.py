@@ -1,4 +1,4 @@
-"""Sign-in at the hospital's OpenID provider: code flow with PKCE, state and nonce, by Authlib.
+"""Sign-in through the hospital's OpenID provider: code flow with PKCE, state and nonce, using Authlib.
 
 An ID token is accepted only if it is signed by one of the provider's keys with an asymmetric algorithm,
 issued by this issuer for this client in answer to this browser's request, and not expired.
@@ -95,7 +95,7 @@ class OpenId:
         return identity_of(claims, self._settings)
 
     async def _with_userinfo(self, claims: dict[str, Any], token: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the claims, completed by those that only the userinfo endpoint gives."""
+        """Return the claims, completed with those that only the userinfo endpoint returns."""
         if "userinfo_endpoint" not in self._client.server_metadata:
             return claims
         more = dict(await self._client.userinfo(token=token))

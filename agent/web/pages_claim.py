@@ -14,7 +14,7 @@ from agent.web.study import read_state
 
 
 async def state(request: Request) -> Response:
-    """The newest draft and revision of a study, and its claim; an open page asks for them regularly.
+    """The newest draft and revision of a study, and its claim; an open page requests them regularly.
 
     `act=1` says that the person has done something since the last request: the claim's lease is extended.
     """

@@ -57,9 +57,9 @@ def _chips(row: Row) -> list[Line]:
 async def live(request: Request) -> Response:
     """Server-sent events: `changed` when the list may look different, `critical` for a new critical draft.
 
-    `ready` begins the stream. Its data, and that of `changed`, is the mark that the rows carry too: a list
-    with the same mark is up to date. `?seen=N` asks for `critical` at once if there is a critical draft that
-    is newer than draft N, the newest one that this browser has heard of.
+    `ready` begins the stream. Its data, like the data of `changed`, is the mark that the rows carry too: a
+    list with the same mark is up to date. `?seen=N` requests `critical` at once if there is a critical draft
+    newer than draft N, the newest one that this browser knows.
     """
     return EventSourceResponse(_changes(site_of(request), request), ping=15)
 
@@ -76,7 +76,7 @@ async def _changes(site: Site, request: Request) -> AsyncIterator[dict[str, Any]
             present = await aside(_latest, site)
             critical = present.draft > last.draft and await aside(_is_critical, site, last.draft)
         except DatabaseUnavailable:
-            continue  # the database may answer the next time
+            continue  # the database may answer next time
         if critical:
             yield {"event": "critical", "data": str(present.draft)}
         if present != last:
@@ -85,7 +85,7 @@ async def _changes(site: Site, request: Request) -> AsyncIterator[dict[str, Any]
 
 
 class Latest(NamedTuple):
-    """The list changes with these: the newest draft, the newest step of a job, and the claims."""
+    """What the list depends on: the newest draft, the newest step of a job, and the claims."""
 
     draft: int
     step: int

@@ -23,7 +23,7 @@ _FOR_WHOM = "This page is for radiologists and admins."
 
 
 async def figures(request: Request) -> Response:
-    """How drafts agree with signed reports, by site, device, month and model."""
+    """The agreement of drafts with signed reports, by site, device, month and model."""
     if not person_of(request).may_see_statistics:
         return await page(request, "refused.html", 403, message=_FOR_WHOM)
     chosen = chosen_of(request.query_params)
@@ -44,7 +44,7 @@ async def figures(request: Request) -> Response:
 
 
 async def disagreements(request: Request) -> Response:
-    """The newest disagreements of what is chosen."""
+    """The newest disagreements in the selection."""
     person, site = person_of(request), site_of(request)
     if not person.may_see_statistics:
         return await page(request, "refused.html", 403, message=_FOR_WHOM)

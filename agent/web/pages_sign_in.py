@@ -1,4 +1,4 @@
-"""Sign-in by name and password or at an OpenID provider, and sign-out."""
+"""Sign-in with name and password or through an OpenID provider, and sign-out."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ BACK = "/sign-in/openid/back"
 
 
 async def sign_in_form(request: Request) -> Response:
-    """The sign-in form; a script of an open page gets the token for its form instead."""
+    """The sign-in form; a script on an open page gets the token for its form instead."""
     if is_in_place(request):
         return JSONResponse({"form_token": site_of(request).sessions.form_token(request.state.visitor)})
     return await _form(request, 200, wanted=request.query_params.get("next", ""))
 
 
 async def session(request: Request) -> Response:
-    """Who is signed in, and the token for the forms of an open page, which asks before it sends one."""
+    """Who is signed in, and the token for the forms of an open page, which requests it before sending one."""
     return JSONResponse(_session(request, person_of(request).account, request.state.visitor))
 
 
@@ -58,14 +58,14 @@ async def _form(
 
 
 def _local(address: str) -> str:
-    """Return an address of this site to go to after sign-in; that of the list for any other address."""
+    """Return an address on this site to go to after sign-in; for any other address, the list."""
     plain = address.isascii() and address.isprintable() and " " not in address and "\\" not in address
     own = address.startswith("/") and not address.startswith(("//", "/sign-in"))
     return address if plain and own and len(address) <= 1000 else "/"
 
 
 async def _waits(request: Request, wait_s: float, name: str) -> Response:
-    """Refuse an attempt that comes too soon, and put it on record."""
+    """Refuse an attempt that comes too soon, and record it."""
     site = site_of(request)
     who = audit.Actor(name=name, address=person_of(request).address)
     await aside(audit.record_action, site.database, who, "sign-in", succeeded=False, code="throttled")
@@ -98,7 +98,7 @@ async def sign_in(request: Request) -> Response:
 
 
 async def _begin(request: Request, account: Account, answer: Response, visitor: str) -> Response:
-    """Begin a session: with a new session cookie, and a new visitor cookie for the forms."""
+    """Begin a session, with a new session cookie and a new visitor cookie for the forms."""
     site = site_of(request)
     await aside(site.sessions.end, request.cookies.get(SESSION_COOKIE, ""))
     value = await aside(site.sessions.begin, account)
@@ -125,8 +125,8 @@ async def openid_back(request: Request) -> Response:
     """Receive the browser on its way back from the provider."""
     openid, address = _provider(request)
     site = site_of(request)
-    # The name is not known yet, so that there is nothing to lock: whoever sends forged answers must not keep
-    # the colleagues behind the same address out.
+    # The name is not known yet, so there is nothing to lock: forged answers must not lock out colleagues
+    # behind the same address.
     await asyncio.sleep(site.throttle.brake_s("openid", address))
     try:
         identity = await openid.finish(request)
@@ -170,7 +170,7 @@ def _provider(request: Request) -> tuple[OpenId, str]:
 
 
 async def sign_out(request: Request) -> Response:
-    """End the session, and the claims of the person."""
+    """End the session, and the person's claims."""
     site = site_of(request)
     await form_of(request)
     await aside(release_all, site.database, person_of(request).reader)

@@ -92,7 +92,7 @@ def _neighbours(request: Request, study_id: int, query: Query) -> Neighbours:
 
 
 async def findings(request: Request) -> Response:
-    """The findings of the text in its present form."""
+    """The findings in the present text."""
     fields = await form_of(request)
     report = report_of(fields.get("findings", ""), fields.get("impression", ""))
     reading = await aside(read_findings, report)
@@ -101,7 +101,7 @@ async def findings(request: Request) -> Response:
 
 
 async def template_check(request: Request) -> Response:
-    """The findings that a text template would contradict or reverse: asked for before it is inserted."""
+    """The findings that a text template would contradict or reverse: requested before it is inserted."""
     fields = await form_of(request)
     templates = site_of(request).settings.web.templates
     number = number_of(fields.get("template", ""))
@@ -128,7 +128,7 @@ async def comparison(request: Request) -> Response:
 
 
 async def film(request: Request) -> Response:
-    """One film at the size of a screen, or whole (`size=full`), or its stored values (`size=stored`)."""
+    """One film at screen size, or whole (`size=full`), or its stored values (`size=stored`)."""
     site = site_of(request)
     study_id, instance_id = row_of(request, "study_id"), row_of(request, "instance_id")
     sha256 = await aside(find_film, site.database, study_id, instance_id)
@@ -153,7 +153,7 @@ async def film(request: Request) -> Response:
 
 
 async def judge(request: Request) -> Response:
-    """Record a verdict; a refused one is shown again with the text as it was sent."""
+    """Record a verdict; if it is refused, the page is shown again with the text as it was sent."""
     site, person = site_of(request), person_of(request)
     fields = await form_of(request)
     study_id = row_of(request, "study_id")

@@ -1,7 +1,7 @@
-"""The places of studies in the list: those that fit a query, in its order, and the neighbours of one.
+"""The places of studies in the list: those that match a query, in its order, and the neighbours of one.
 
-Every order walks an index of `listings` from the last row shown (a keyset), so that the hundredth page of
-100,000 studies costs as much as the first.
+Every order walks an index of `listings` from the last row shown (a keyset), so the hundredth page of 100,000
+studies takes no longer than the first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ CRITICAL_BELOW = 10
 MOST_WORDS = 5
 _SHELVES = (listing.OPEN, listing.VERIFIED, listing.REJECTED, listing.NONE)
 Keys = tuple[InstrumentedAttribute[Any], ...]
-# The keys of each order, and whether it is descending. Of equally urgent drafts the longest waiting is first.
+# The keys of each order, and whether it is descending. Among equally urgent drafts, the longest waiting one
+# is first.
 _KEYS: Mapping[Order, tuple[Keys, bool]] = {
     "urgency": ((Listing.urgency, Listing.drafted_at, Listing.study_id), False),
     "waiting": ((Listing.arrived_at, Listing.study_id), False),
@@ -45,7 +46,7 @@ class Neighbours:
 
 
 def places(session: Session, query: Query) -> list[Place]:
-    """Return the keys of the rows that fit, in order: those of this page, and as many as are counted."""
+    """Return the keys of the matching rows, in order: those of this page, and as many as are counted."""
     keys, down = _sorting(query)
     place = _place(query)
     most = max(query.limit, COUNT_CAP) + 1 if not query.after else query.limit + 1

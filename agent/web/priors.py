@@ -19,7 +19,7 @@ _IMAGE_MODALITIES = ("CR", "DX", "DR", "OT", "SC", "RG", "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """An earlier study of the same patient; `origin` says in words what its text is."""
+    """An earlier study of the same patient; `origin` describes the source of its text."""
 
     study_id: int
     study_date: str
@@ -47,7 +47,9 @@ def read_priors(session: Session, study: Study) -> list[Prior]:
 
 
 def _prior(session: Session, study: Study, used: PriorStudy | None) -> Prior:
-    """A verified report takes precedence over the archive's, and that over an unverified draft."""
+    """A verified report takes precedence over the archive's report, which takes precedence over an
+    unverified draft.
+    """
     report = verified_report(session, study.id)
     ours = (
         report

@@ -1,4 +1,4 @@
-"""The query of a list's URL: which studies, in which order, and from which row on. Pure."""
+"""The query in a list's URL: which studies, in which order, and from which row on. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 URGENTS: tuple[Urgent, ...] = get_args(Urgent)
 PAGE = 50
 LONGEST_PAGE = 500
-# The marks of a draft, with the words of the filter.
+# The flags of a draft, with the labels of the filter.
 FLAGS: Mapping[str, str] = {
     "after_verification": "new images after verification",
     "patient_merged": "patient merged",
@@ -56,7 +56,7 @@ Place = tuple[str | int | datetime, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What the list shows: `after` is the cursor of the last row that is already shown.
+    """The selection and order of the list: `after` is the cursor of the last row that is already shown.
 
     reverse: the opposite order, the last row first.
     """
@@ -99,7 +99,7 @@ class Query:
 
 
 def query_of(values: Mapping[str, str]) -> Query:
-    """Return the query of a URL; an invalid value counts as left out."""
+    """Return the query in a URL; an invalid value counts as absent."""
     show, urgent, order = values.get("show", ""), values.get("urgent", ""), values.get("order", "")
     finding, flag = values.get("finding", ""), values.get("flag", "")
     return Query(
@@ -116,12 +116,12 @@ def query_of(values: Mapping[str, str]) -> Query:
 
 
 def number_of(text: str) -> int:
-    """Return a row's number from a form or URL; 0, which no row has, for anything else."""
+    """Return a row's number from a form or URL; for anything else 0, which no row has."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
 
 
 def findings() -> Sequence[tuple[str, str]]:
-    """Return the findings that can be filtered by, with their names, in alphabetical order."""
+    """Return the findings available as filters, with their names, in alphabetical order."""
     concepts = load_vocabulary().concepts
     named = sorted((one.name, key) for key, one in concepts.items() if key != "no_finding")
     return [(NORMAL, "none positive"), *((key, name) for name, key in named)]
@@ -134,7 +134,7 @@ def cursor_of(place: Place) -> str:
 
 
 def place_of(cursor: str, kinds: Sequence[type]) -> Place | None:
-    """Return the place that a cursor encodes, its parts of these types; None for an invalid cursor."""
+    """Return the place that a cursor encodes, with parts of these types; None for an invalid cursor."""
     if not cursor:
         return None
     try:

@@ -1,7 +1,7 @@
 """Sessions: a signed cookie with a random token, and a row that holds the token's digest.
 
-Deleting the row ends a session at once (sign-out, a new password); the signature keeps forged cookies away
-from the database. A second cookie, which every browser gets, binds the tokens of forms to the browser.
+Deleting the row ends a session at once (sign-out, a new password); the signature keeps forged cookies from
+reaching the database. A second cookie, which every browser gets, binds the tokens of forms to the browser.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Sessions:
     def find(self, cookie: str, *, act: bool = True) -> Account | None:
         """Return the account of a session; None if it is forged, expired or idle, or its user disabled.
 
-        act: whether a person caused the request; the page's own requests keep no session open.
+        act: whether a person caused the request; the page's own requests do not keep a session open.
         """
         digest = self._digest_of(cookie)
         if digest is None:
@@ -90,11 +90,11 @@ class Sessions:
         return self._visitors.validate(cookie)
 
     def form_token(self, visitor: str) -> str:
-        """Return the token that this browser's forms carry."""
+        """Return the token in this browser's forms."""
         return hmac.new(self._key, b"form:" + visitor.encode(), hashlib.sha256).hexdigest()
 
     def typed_key(self, who: str) -> str:
-        """Return the key (64 hex digits) under which this person's browser keeps what was typed."""
+        """Return the key (64 hex digits) under which this person's browser stores what was typed."""
         return hmac.new(self._key, b"typed:" + who.encode(), hashlib.sha256).hexdigest()
 
     def is_form_token(self, visitor: str, token: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the pages of shadow mode show: figures, and disagreements one by one."""
+"""The content of the shadow mode pages: figures, and single disagreements."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The figures of what is chosen: all of it, and month by month; `calibration` of the model, if in use."""
+    """The figures of the selection: overall, and by month; `calibration` of the model, if in use."""
 
     whole: GroupAccuracy | None
     months: Sequence[GroupAccuracy]
@@ -40,7 +40,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisagreementLine:
-    """One comparison with a disagreement, as the list shows it: no attribute of the patient."""
+    """One comparison with a disagreement, as shown in the list: without patient attributes."""
 
     comparison_id: int
     study_id: int
@@ -52,12 +52,12 @@ class DisagreementLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisagreementView:
-    """One disagreement: the study with its films, both texts with their evidence, and what differs."""
+    """One disagreement: the study with its films, both texts with their evidence, and the differences."""
 
     comparison_id: int
     study: Study
     films: Sequence[StoredImage]
-    # As the viewer wants it: no earlier studies beside.
+    # For the viewer: there are no earlier studies to show.
     priors: Sequence[object]
     pairs: Mapping[str, ConceptPair]
     draft: Sequence[MarkedPiece]
@@ -71,12 +71,12 @@ class DisagreementView:
 
 
 def chosen_of(values: Mapping[str, str]) -> Chosen:
-    """Return what an address asks for."""
+    """Return the selection in a URL."""
     return Chosen(**{name: values.get(name, "").replace("\0", "")[:_LONGEST] for name in _NAMES})
 
 
 def suffix_of(chosen: Chosen, **changes: str) -> str:
-    """Return the part of an address that asks for this, with some of it changed."""
+    """Return the query part of a URL for this selection, with some of it changed."""
     values = {name: changes.get(name, getattr(chosen, name)) for name in _NAMES}
     query = urlencode({name: value for name, value in values.items() if value})
     return f"?{query}" if query else ""
@@ -129,7 +129,7 @@ def read_disagreements(database: Database, chosen: Chosen) -> list[DisagreementL
 
 
 def read_disagreement(database: Database, comparison_id: int, chosen: Chosen) -> DisagreementView:
-    """Read one disagreement, and which ones stand before and after it in the list.
+    """Read one disagreement, and the ones before and after it in the list.
 
     Raises:
         NotFound: there is no such comparison, or the month is invalid.
@@ -180,7 +180,7 @@ def _beside(session: Session, chosen: Chosen, comparison_id: int, *, newer: bool
 def _disagreeing(
     session: Session, query: Select[ShadowComparison], finding: str
 ) -> Iterator[tuple[ShadowComparison, Sequence[str]]]:
-    """Yield the comparisons with the concepts in which they disagree; of one finding only, if it is named."""
+    """Yield the comparisons with the concepts in which they disagree, optionally for one finding only."""
     for row in session.scalars(query.execution_options(yield_per=200)):
         concepts = [name for name, pair in pairs_of(row.pairs).items() if pair.disagrees]
         if not finding or finding in concepts:

@@ -1,4 +1,4 @@
-"""What all pages share: the person and their permissions, templates, and the check of forms."""
+"""Common parts of all pages: the person and their permissions, templates, and the check of forms."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ LONGEST_FORM = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """The person of a request; without sign-in on loopback anonymous, with a name given with each verdict.
+    """The person making a request; without sign-in (on loopback) anonymous, with a name given with each
+    verdict.
 
-    visitor: the browser's cookie, which tells two people without accounts apart.
+    visitor: the browser's cookie, which distinguishes people without accounts.
     """
 
     account: Account | None
@@ -47,12 +48,12 @@ class Person:
 
     @property
     def actor(self) -> Actor:
-        """The same for the audit."""
+        """The person for the audit."""
         return Actor(name="local" if self.account is None else self.account.name, address=self.address)
 
     @property
     def reader(self) -> Reader:
-        """The same for claims."""
+        """The person for claims."""
         if self.account is not None:
             return Reader(holder=f"user:{self.account.id}", name=self.shown, actor=self.actor)
         browser = hashlib.sha256(self.visitor.encode()).hexdigest()[:32]
@@ -70,18 +71,18 @@ class Person:
 
     @property
     def may_see_statistics(self) -> bool:
-        """Whether this person may see how far people agree with the drafts."""
+        """Whether this person may see how often people agree with the drafts."""
         return self.account is None or self.account.role is not Role.READER
 
     @property
     def may_see_audit(self) -> bool:
-        """Whether this person may see who looked at what."""
+        """Whether this person may see the audit."""
         return self.account is None or self.account.role is Role.ADMIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """The objects that all pages use; `openid` where a provider is configured."""
+    """The objects that all pages use; `openid` if a provider is configured."""
 
     settings: Settings
     database: Database
@@ -94,7 +95,7 @@ class Site:
 
 
 def make_templates() -> Environment:
-    """Return the templates: every value is escaped, and an undefined name is an error."""
+    """Return the templates; every value is escaped, and an undefined name is an error."""
     environment = Environment(
         loader=PackageLoader("agent.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -151,7 +152,7 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 
 def row_of(request: Request, name: str) -> int:
-    """Return a row's number from the URL; no database has a row number beyond 63 bits.
+    """Return a row's number from the URL; row numbers have at most 63 bits.
 
     Raises:
         NotFound: there can be no such row.
@@ -163,7 +164,7 @@ def row_of(request: Request, name: str) -> int:
 
 
 def is_in_place(request: Request) -> bool:
-    """Whether a script of an open page sent this, and no navigation."""
+    """Whether a script on an open page sent this, rather than a navigation."""
     return request.headers.get("x-in-place") == "yes"
 
 

@@ -19,7 +19,7 @@ MOST_VERDICTS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConceptAgreement:
-    """One concept: how often draft or report state it as present, and how often they agree."""
+    """One concept: how often the draft or the report states it as present, and how often they agree."""
 
     concept: str
     both: int

@@ -17,7 +17,7 @@ _WORDS: Mapping[Presence, str] = {
 
 
 def opposed(before: Report, after: Report, template: Report) -> list[str]:
-    """Return in words which findings of a report a template contradicts or would reverse.
+    """Describe the findings of a report that a template contradicts or would reverse.
 
     before, after: the report without and with the template; template: the template alone. Empty: no finding
     of the report changes.

@@ -1,4 +1,4 @@
-"""A limit on failed sign-ins, in memory: a lock for a name at one address, and a delay beyond it.
+"""A limit on failed sign-ins, in memory: a lock for a name at one address, and otherwise a delay.
 
 The lock holds for a name and an address together: a hospital's readers often share one address, and wrong
 passwords typed there must lock out neither them nor the same user elsewhere. An address or a name with many
@@ -21,16 +21,16 @@ _MOST_KEYS = 10_000
 
 
 class Throttle:
-    """Counts failed sign-ins, and says how long a name has to wait."""
+    """Counts failed sign-ins, and returns how long a name must wait."""
 
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
-        # Monotonic: a clock that is set back must not lengthen a lock.
+        # Monotonic: setting the clock back must not lengthen a lock.
         self._seconds = seconds
         self._failures: OrderedDict[tuple[str, ...], deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def wait_s(self, name: str, address: str) -> float:
-        """Return how long (s) this name has to wait at this address; 0 when it may be tried."""
+        """Return how long (s) this name must wait at this address; 0 if it may be tried."""
         with self._lock:
             times = self._recent(("pair", name, address))
             if len(times) < FAILURES_PER_PAIR:

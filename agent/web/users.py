@@ -18,7 +18,7 @@ from agent.web.accounts import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserLine:
-    """A user, without the password's hash; `seen_at` is the last act of a session that is still open."""
+    """A user, without the password's hash; `seen_at` is the last action in a session that is still open."""
 
     name: str
     person_name: str

@@ -23,7 +23,7 @@ from agent.web.places import COUNT_CAP, places
 from agent.web.query import Query, cursor_of
 
 _UNDER_WAY = (JobState.RECEIVING.value, JobState.QUEUED.value, JobState.GENERATING.value)
-# The verdicts of which the median time from the first image to the verdict is shown.
+# The time span of the verdicts whose median turnaround is shown.
 _RECENT, _MOST_RECENT = timedelta(hours=24), 200
 
 

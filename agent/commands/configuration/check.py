@@ -15,12 +15,12 @@ from agent.objects.films.routing.rules import router_of
 
 
 def check(config: Path | None, *, strict: bool = False) -> Settings:
-    """Return the settings of a file and the environment, if the service may start with them.
+    """Return the settings from a file and the environment, if the service may start with them.
 
-    strict: refuse also what the service can start with, but a person should correct.
+    strict: also refuse what a person should correct although the service can start with it.
 
-    Raises:
-        SettingsError: something is wrong; each problem with its place in the file and its cure.
+    Raises: SettingsError: something is wrong; each problem is listed with its place in the file and its
+    remedy.
     """
     settings = load_settings(config)
     _use_routing(settings, config)
@@ -35,7 +35,7 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
 
 
 def _use_routing(settings: Settings, config: Path | None) -> None:
-    """Make the router once, so that an unusable vocabulary is named with its file and line."""
+    """Build the router, so that an unusable vocabulary is reported with its file and line."""
     try:
         router_of(settings)
     except SettingsError as error:
@@ -44,7 +44,7 @@ def _use_routing(settings: Settings, config: Path | None) -> None:
 
 
 def _use_vocabulary(file: Path | None, config: Path | None) -> None:
-    """Read findings with a hospital's vocabulary from here on, if it is right."""
+    """Use a hospital's vocabulary for findings from here on, if it is valid."""
     if file is None:
         return
     from model.findings.errors import VocabularyError

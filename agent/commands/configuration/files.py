@@ -1,4 +1,4 @@
-"""The files that the settings name: whether they are there, fit each other, and are private."""
+"""Checks the files named in the settings: whether they exist, fit together, and are private."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.commands.configuration.finding import Finding
 from agent.foundation.settings.shape import shown_place, values_of
 from agent.foundation.settings.tree import Settings
 
-# Written by the service itself, or looked at elsewhere.
+# Written by the service itself, or checked elsewhere.
 _NOT_READ = ("storage.path", "audit.file", "model.checkpoint")
 _SECRET_FILES = ("key", "tls_key", "syslog_key", "client_secret_file", "token_file", "password_file")
 _PAIRS = {"key": "certificate", "tls_key": "tls_certificate", "syslog_key": "syslog_certificate"}
@@ -22,7 +22,7 @@ _OTHERS_READ = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 
 
 def file_findings(settings: Settings, config: Path | None) -> Iterator[Finding]:
-    """Yield what is wrong with files."""
+    """Yield what is wrong with the files."""
     for place, section, value in values_of(settings):
         name = shown_place(place)
         if not isinstance(value, Path) or name in _NOT_READ:
@@ -65,7 +65,7 @@ def _open_to_others(path: Path) -> bool:
 def _pair(name: str, certificate: Path, key: Path) -> Iterator[Finding]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # A key with a password would ask for it on the terminal.
+        # A key with a password would prompt for it on the terminal.
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except (OSError, ValueError) as error:
         mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is wrong at a place of the settings, and what to do; `stops` where the service must not start."""
+    """What is wrong at a place in the settings, and what to do; `stops`: the service must not start."""
 
     place: str
     text: str
@@ -16,7 +16,7 @@ class Finding:
     stops: bool = False
 
     def line(self, lines: Mapping[str, int]) -> str:
-        """Return it as one line; `lines` has the line in the file of each place."""
+        """Return it as one line; `lines`: the line in the file for each place."""
         at = self.place
         while at and at not in lines:
             at = at[: max(at.rfind("."), at.rfind("["), 0)]

@@ -1,7 +1,7 @@
-"""What is wrong with settings that are valid one by one: files, ports, names, and what others can read.
+"""Checks settings that are valid one by one: files, ports, names, and what others can read.
 
-`stops`: the service would not start, or would do something else than it was told; it is refused at the start
-and at a reload. The rest is for `config check`.
+`stops`: the service would not start, or would not do what the settings say; it is refused at the start and at
+a reload. The rest is for `config check`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ALL = ("0.0.0.0", "::")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Socket:
-    """Where one of our processes listens; `setting` is the path of its port."""
+    """The address of one of our ports; `setting` is the path of the port's setting."""
 
     setting: str
     host: str
@@ -33,7 +33,7 @@ class _Socket:
 
 
 def findings(settings: Settings, config: Path | None) -> list[Finding]:
-    """Return everything that is wrong, what stops the service first."""
+    """Return everything that is wrong, with what stops the service first."""
     found = [
         *_urgency(settings),
         *_sockets(settings),
@@ -66,7 +66,7 @@ def _urgency(settings: Settings) -> Iterator[Finding]:
 
 
 def _listening(settings: Settings) -> list[_Socket]:
-    """Return where our processes listen, of what is switched on; a worklist may be a process of its own."""
+    """Return the addresses of the enabled ports; a worklist may be a separate process."""
     listener, ups = settings.listener, settings.ups
     found = [_Socket(setting="listener.port", host=listener.host, port=listener.port)]
     if listener.stow is not None:

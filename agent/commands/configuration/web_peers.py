@@ -1,4 +1,4 @@
-"""How we sign in at servers that are reached over HTTP: whether the secret is there, and is safe."""
+"""Checks how we sign in to servers over HTTP: whether the secret is available and safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.foundation.settings.tree import Settings
 
 
 def credential_findings(settings: Settings) -> Iterator[Finding]:
-    """Yield what is wrong with credentials; files that cannot be read are found with all the others."""
+    """Yield what is wrong with credentials; unreadable files are found together with all other files."""
     for place, credentials, url in _signed_in(settings):
         if credentials is None:
             continue
@@ -28,7 +28,7 @@ def credential_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _signed_in(settings: Settings) -> Iterator[tuple[str, HttpCredentials | None, str]]:
-    """Yield where we may sign in: the place in the settings, the credentials, and the address."""
+    """Yield each sign-in: the place in the settings, the credentials, and the address."""
     for number, one in enumerate(settings.destinations):
         yield f"destinations[{number}].credentials", one.credentials, one.stow_url or ""
         if one.fhir is not None:

@@ -1,4 +1,4 @@
-"""A real Orthanc, started on free loopback ports in a folder of its own, for the demo and the tests."""
+"""A real Orthanc, started on free loopback ports with its own folder, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PORTS = range(15_000, 32_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orthanc:
-    """A running Orthanc: where it listens, and what it holds by its REST interface."""
+    """A running Orthanc: its ports, and its content through the REST interface."""
 
     host: str
     port: int
@@ -42,7 +42,7 @@ class Orthanc:
         return body
 
     def post(self, path: str, body: Any) -> Any:
-        """POST a value as JSON and return the answer's."""
+        """POST a value as JSON and return the answer's value."""
         request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(body).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -58,7 +58,7 @@ class Orthanc:
         urllib.request.urlopen(request, timeout=30).close()
 
     def documents(self, study_instance_uid: str) -> tuple[bytes, ...]:
-        """Return the Structured Reports of a study, as the Part 10 files that Orthanc would hand out."""
+        """Return the Structured Reports of a study, as the Part 10 files that Orthanc serves."""
         query = {"Level": "Series", "Query": {"StudyInstanceUID": study_instance_uid, "Modality": "SR"}}
         series = self.post("/tools/find", query)
         instances = [i for s in sorted(series) for i in json.loads(self.get(f"/series/{s}"))["Instances"]]
@@ -95,16 +95,16 @@ def running_orthanc(
         _wait_until_ready(server, process)
         yield server
     finally:
-        # Nobody reads its data any more, and to stop in good order takes it 3 to 10 s.
+        # Nobody reads its data any more, and an orderly stop takes 3 to 10 s.
         process.kill()
         process.wait()
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Return different loopback TCP ports that nothing listens on at this moment.
+    """Return different loopback TCP ports on which nothing is listening.
 
-    They lie below the ports that Linux gives to outgoing connections (32768 and above): such a connection
-    could take the port before the server that it is meant for listens on it.
+    They are below the ports that Linux gives to outgoing connections (32768 and above): such a connection
+    could take the port before its server listens on it.
     """
     found: list[int] = []
     while len(found) < count:

@@ -1,4 +1,4 @@
-"""What became of the demo's studies: read from the agent's database, written as the demo's JSON."""
+"""The outcome of the demo's studies: read from the agent's database, written as the demo's JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ FAILED = frozenset({JobState.FAILED, JobState.DEAD})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOutcome:
-    """One study's newest job; `times` are seconds from the last image to each state and to the storing."""
+    """One study's newest job; `times` are the seconds from the last image to each state, and to storage
+    in the PACS.
+    """
 
     study_instance_uid: str
     state: JobState
@@ -55,9 +57,9 @@ class DemoOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyResult:
-    """A study of the demo: its result, what its phantom shows, and where its files are.
+    """A study of the demo: its result, the findings in its phantom, and the place of its files.
 
-    order: what the RIS had asked for; received: what it was sent of the study, in order.
+    order: the order of the RIS; received: the messages that it was sent about the study, in order.
     """
 
     outcome: DemoOutcome
@@ -83,7 +85,7 @@ class DemoResult:
 
     @property
     def failed(self) -> int:
-        """Studies that failed, or that had not ended when the demo did."""
+        """Studies that failed, or were not finished when the demo ended."""
         return sum(one.outcome.state in FAILED or not one.outcome.ended for one in self.results)
 
     @property
@@ -93,7 +95,7 @@ class DemoResult:
 
 
 def read_outcomes(database: Database, study_instance_uids: Sequence[str]) -> dict[str, DemoOutcome]:
-    """Return the outcomes of those studies that have arrived."""
+    """Return the outcomes of the studies that have arrived."""
     with database.reading() as session:
         rows = session.execute(
             select(Study, Job)
@@ -106,7 +108,7 @@ def read_outcomes(database: Database, study_instance_uids: Sequence[str]) -> dic
 def read_model(
     database: Database, identity: Mapping[str, Any], outcomes: Sequence[DemoOutcome]
 ) -> dict[str, Any]:
-    """Return what is known of the model: `identity` is what the worker says of itself."""
+    """Return what is known about the model: `identity` is what the worker reports about itself."""
     forwards = [one.forwards for one in outcomes if one.forwards is not None]
     with database.reading() as session:
         draft = session.scalar(select(Draft).where(Draft.outcome == "drafted").limit(1))
@@ -151,7 +153,7 @@ def as_object(result: DemoResult) -> dict[str, Any]:
 
 
 def concepts(findings: Sequence[Finding], presence: Presence) -> tuple[str, ...]:
-    """Return the concepts of one presence, each once, in their order."""
+    """Return the concepts with this presence, each once, in order."""
     return tuple(dict.fromkeys(one.concept for one in findings if one.presence is presence))
 
 

@@ -20,7 +20,7 @@ HTML_WITHIN_S = 30.0
 
 
 def prepare(folder: Path) -> Path:
-    """Return an empty folder for the output; what an earlier demo left in it is removed.
+    """Return an empty folder for the output, after removing what an earlier demo left in it.
 
     Raises:
         NotOurFolder: the folder holds something else.
@@ -40,7 +40,7 @@ def prepare(folder: Path) -> Path:
 
 
 def write_documents(folder: Path, study: str, documents: Sequence[bytes], *, html: bool) -> tuple[Path, ...]:
-    """Write the SRs of a study under `folder/study`, and their HTML where dcmtk is installed."""
+    """Write the SRs of a study under `folder/study`, and their HTML if dcmtk is installed."""
     if not documents:
         return ()
     place = folder / study
@@ -50,7 +50,7 @@ def write_documents(folder: Path, study: str, documents: Sequence[bytes], *, htm
         path = place / "sr.dcm"
         path.write_bytes(content)
         header = dcmread(path, specific_tags=["SeriesNumber", "SOPClassUID"])
-        # A Basic Text SR is the report; every other class holds the findings.
+        # A Basic Text SR is the report; every other class contains the findings.
         role = "report" if header.SOPClassUID.name.startswith("Basic Text") else "findings"
         target = _free(place, role, ".dcm")
         path.rename(target)
@@ -61,7 +61,7 @@ def write_documents(folder: Path, study: str, documents: Sequence[bytes], *, htm
 
 
 def write_image(folder: Path, study: str, source: Path) -> Path | None:
-    """Write an image as the network sees it, as PNG; None where the file holds no image."""
+    """Write an image as PNG, as the network sees it; None if the file contains no image."""
     try:
         image = load_image(source, view_of(load_header(source)))
     except UnreadableImage:

@@ -1,4 +1,4 @@
-"""The demo's embedded PACS: a Storage and Verification SCP that keeps what it is sent in a folder."""
+"""The demo's embedded PACS: a Storage and Verification SCP that stores what it receives in a folder."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ class Pacs(Protocol):
         """Its AE title."""
 
     def documents(self, study_instance_uid: str) -> tuple[bytes, ...]:
-        """Return the Structured Reports that it holds of a study, as Part 10 files."""
+        """Return the Structured Reports of a study that it holds, as Part 10 files."""
 
 
 class EmbeddedPacs:
-    """Keeps each SOP Instance once; a second copy is answered with success and not kept, as a PACS does."""
+    """Stores each SOP Instance once; like a PACS, it answers a second copy with success and does not
+    store it.
+    """
 
     host = "127.0.0.1"
     ae_title = AE_TITLE
@@ -57,13 +59,13 @@ class EmbeddedPacs:
         self.copies = 0
 
     def documents(self, study_instance_uid: str) -> tuple[bytes, ...]:
-        """Return the Structured Reports that it holds of a study, as Part 10 files."""
+        """Return the Structured Reports of a study that it holds, as Part 10 files."""
         with self._lock:
             paths = tuple(self._kept.get(study_instance_uid, ()))
         return tuple(path.read_bytes() for path in paths)
 
     def handle_store(self, event: evt.Event) -> int:
-        """Keep one object before answering success."""
+        """Store one object before answering success."""
         meta = event.file_meta
         target = self._folder / f"{meta.MediaStorageSOPInstanceUID}.dcm"
         with self._lock:

@@ -32,7 +32,7 @@ NAMES: tuple[DemoName, ...] = (
 
 
 def name_of(number: int) -> DemoName:
-    """Return the name of the `number`-th demo patient, from 0; the alphabets take turns."""
+    """Return the name of the `number`-th demo patient, from 0; the alphabets alternate."""
     return NAMES[number % len(NAMES)]
 
 

@@ -1,4 +1,4 @@
-"""A phantom study as a modality would send it: complete DX objects, with the truth they were drawn from.
+"""A phantom study as a modality would send it: complete DX objects, with the findings drawn into them.
 
 Source: PS3.3 A.26 (Digital X-Ray Image IOD) and the modules that it names.
 """
@@ -48,8 +48,8 @@ def phantom_study(seed: int, *, number: int, taken: datetime, size: int = 1024) 
     Args:
         seed: the phantom; the same seed shows the same patient and findings.
         number: place in the demo, from 0; chooses the patient's name.
-        taken: when the images were taken; a part of the UIDs, so that each demo makes new studies.
-        size: side of the images (px).
+        taken: when the images were taken; the UIDs depend on it, so that each demo makes new studies. size:
+        side of the images (px).
     """
     spec = draw_spec(seed)
     study_uid = demo_uid("study", seed, number, taken.isoformat())
@@ -122,7 +122,7 @@ def _describe_view(dataset: Dataset, view: View, index: int, taken: datetime, st
 
 
 def _put_pixels(dataset: Dataset, stored: NDArray[np.uint16], spec: PhantomSpec) -> None:
-    """Put in the 12-bit stored values [H, W], and how they are meant."""
+    """Add the 12-bit stored values [H, W], and the attributes that describe them."""
     inverted = spec.photometric == "MONOCHROME1"
     rows, columns = stored.shape
     dataset.ImageType = ["ORIGINAL", "PRIMARY"]

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, started on a free loopback port in a folder of its own, for tests and benchmarks."""
+"""A real PostgreSQL, started on a free loopback port with its own folder, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PostgresServer:
     programs: Path
     folder: Path
     port: int
-    # Without it a commit survives the death of any process, and a test is quicker; not that of the machine.
+    # Without it a commit survives the death of any process, but not of the machine, and tests are faster.
     durable: bool
 
     def url(self, database: str) -> str:
@@ -57,17 +57,17 @@ class PostgresServer:
         )
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop it; `immediate` is as good as a power cut."""
+        """Stop it; `immediate` is like a power cut."""
         self.run("pg_ctl", "-D", f"{self.folder}/data", "-m", mode, "-w", "stop")
 
     def create(self, template: str = "template1") -> str:
-        """Make a database, a copy of the template, and return its name."""
+        """Create a database as a copy of the template, and return its name."""
         name = f"test_{uuid.uuid4().hex}"
         self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
     def drop(self, name: str) -> None:
-        """Delete a database, whoever is still connected to it."""
+        """Delete a database, even if clients are still connected to it."""
         self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def _execute(self, statement: str) -> None:
@@ -105,7 +105,7 @@ def running_postgres(*, durable: bool) -> Iterator[PostgresServer]:
     programs = _programs()
     if programs is None:
         raise ProgramMissing("PostgreSQL is not installed: apt-get install postgresql")
-    # Not below a folder that only root may enter: the server runs as its own user.
+    # Not in a folder that only root may enter: the server runs as its own user.
     folder = Path(tempfile.mkdtemp(prefix="echo-agent-postgres-"))
     try:
         if os.geteuid() == 0:

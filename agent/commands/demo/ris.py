@@ -1,4 +1,6 @@
-"""The demo's RIS: it orders each study by HL7 before the images come, and keeps the results that it gets."""
+"""The demo's RIS: orders each study by HL7 before the images arrive, and stores the results that it
+receives.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from agent.network.mllp import open_mllp
 from agent.ris.server import MllpServer
 from dicom_sr.elements import text
 
-# Clinical question and HL7 priority; the demo's studies take them in turn.
+# Clinical question and HL7 priority; the demo's studies use them in turn.
 _ASKED = (
     ("Cough and fever for three days. Pneumonia?", "R"),
     ("Sudden chest pain and shortness of breath. Pneumothorax?", "S"),
@@ -78,7 +80,7 @@ class DemoRis:
     def order(self, image: Dataset, *, host: str, port: int, at: datetime) -> None:
         """Order the study of an image at the agent's HL7 port, and wait for the acknowledgement.
 
-        What names no patient cannot be ordered.
+        A study that names no patient cannot be ordered.
 
         Raises:
             DeliveryRefused, DeliveryFailed, ConnectionLost: the agent did not take it.
@@ -100,7 +102,7 @@ class DemoRis:
         self.orders[order.study_instance_uid] = order
 
     def results(self, study_instance_uid: str) -> Sequence[ReceivedResult]:
-        """Return what came of a study, in order."""
+        """Return the messages received about a study, in order."""
         with self._lock:
             return [one for one in self._received if one.study_instance_uid == study_instance_uid]
 
@@ -155,7 +157,7 @@ def order_message(order: DemoOrder, image: Dataset, at: datetime) -> bytes:
 
 
 def received_result(message: Message) -> ReceivedResult:
-    """Return what a RIS reads in a result or in an order change."""
+    """Return the contents of a result or of an order change."""
     observations = list(message.all("OBX"))
     studies = [one.text(5, 1) for one in observations if one.text(3, 1) == "113014"]
     studies += [one.text(3, 1) for one in message.all("IPC")]

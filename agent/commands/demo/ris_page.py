@@ -1,4 +1,4 @@
-"""The page of the demo's RIS: each order beside the results that came of it."""
+"""The page of the demo's RIS: each order with the results received for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ dt { color: #555; float: left; clear: left; width: 10rem; } dd { margin: 0 0 0 1
 article { border-left: 4px solid #b25b00; margin: 1rem 0; padding-left: 1rem; }
 article.signed { border-color: #2b6e2f; }
 """
-# Table 0123: what a reader of the RIS must know of each.
+# Table 0123: what a reader at the RIS must know about each status.
 STATUS = {
     "R": "R: stored, not verified",
     "F": "F: final",
@@ -30,7 +30,8 @@ def write_page(path: Path, rows: Sequence[tuple[DemoOrder, Sequence[ReceivedResu
     path.write_text(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>RIS of the demo</title>'
         f"<style>{_STYLE}</style>\n<h1>RIS of the demo</h1>\n"
-        f"<p>Each order, and the HL7 messages that the agent sent of its study.</p>\n{sections}\n</html>\n",
+        "<p>Each order, and the HL7 messages that the agent sent about its "
+        f"study.</p>\n{sections}\n</html>\n",
         encoding="utf-8",
     )
     return path

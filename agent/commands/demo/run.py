@@ -29,10 +29,10 @@ from agent.objects.store import InstanceStore
 from model.findings.types import Finding
 
 POLL_S = 0.2
-# The results of studies that are STAT by order or by draft are told with an order change as well.
+# For studies that are STAT by order or by draft, an order change is sent as well.
 RIS_DESTINATION: Mapping[str, Any] = {"name": "ris", "kind": "hl7", "hl7": {"escalation": "OMI"}}
 RIS_PAGE = "ris.html"
-# Nothing has moved for this long (s): the demo stops waiting.
+# After this long (s) without progress the demo stops waiting.
 PATIENCE_S = 180.0
 Report = Callable[[str, Mapping[str, DemoOutcome]], None]
 
@@ -69,7 +69,7 @@ def run_demo(options: DemoOptions, report: Report) -> DemoResult:
 
     Args:
         options: as given on the command line.
-        report: called with a stage in words, and the outcomes so far.
+        report: called with the name of a stage, and the outcomes so far.
 
     Raises:
         ProgramMissing: Orthanc was asked for and is not installed.
@@ -225,7 +225,7 @@ def _images(database: Database, store: InstanceStore, study: str) -> tuple[Path,
 
 
 def _worker(database: Database) -> Mapping[str, Any]:
-    """Return what the worker says of itself."""
+    """Return what the worker reports about itself."""
     with database.reading() as session:
         about = session.scalar(
             select(Worker.about).where(Worker.role == "worker").order_by(Worker.seen_at.desc()).limit(1)

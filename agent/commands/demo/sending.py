@@ -1,4 +1,4 @@
-"""A modality for the demo: sends objects by C-STORE, byte for byte where they are files."""
+"""A modality for the demo: sends objects by C-STORE; files are sent byte for byte."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What became of an object: the DIMSE status, or the reason why it could not be sent at all."""
+    """The outcome of sending an object: the DIMSE status, or the reason why it could not be sent."""
 
     label: str
     study_instance_uid: str
@@ -46,7 +46,7 @@ class Sent:
 
 
 def parcel_of(dataset: Dataset, label: str) -> Parcel:
-    """Return the parcel of a dataset that has its file meta."""
+    """Return a dataset with its file meta as a parcel."""
     return Parcel(
         label=label,
         content=dataset,
@@ -57,7 +57,7 @@ def parcel_of(dataset: Dataset, label: str) -> Parcel:
 
 
 def parcels_in(folder: Path) -> Iterator[Parcel | Sent]:
-    """Return every file under a folder as a parcel, or why it cannot be one."""
+    """Return every file in a folder as a parcel, or why it cannot be sent."""
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         label = str(path.relative_to(folder))
         try:
@@ -95,7 +95,7 @@ def _read(path: Path, label: str) -> Parcel:
 def send(
     parcels: Sequence[Parcel], *, host: str, port: int, called: str, calling: str = CALLING_AE_TITLE
 ) -> tuple[Sent, ...]:
-    """Send objects over one association and return the result of each, in their order."""
+    """Send objects over one association and return the result of each, in order."""
     entity = AE(ae_title=calling)
     for sop_class, syntax in sorted({(p.sop_class_uid, p.transfer_syntax_uid) for p in parcels})[
         :MOST_CONTEXTS
@@ -116,7 +116,7 @@ def _send_one(association: Association, parcel: Parcel, number: int) -> Sent:
         return _not_sent(parcel, NO_CONTEXT)
     try:
         answer = association.send_c_store(parcel.content, msg_id=number)
-    # The file is as damaged as its owner left it: whatever encoding it raises, the demo goes on.
+    # The file may be damaged in any way: whatever encoding it raises, the demo continues.
     except Exception as error:  # noqa: BLE001
         return _not_sent(parcel, f"cannot be encoded ({type(error).__name__})")
     status = answer.get("Status") if answer else None

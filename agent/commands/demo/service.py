@@ -1,4 +1,4 @@
-"""The agent as the demo runs it: `echo-agent serve` as a child process, on free loopback ports."""
+"""Runs the agent for the demo: `echo-agent serve` as a child process, on free loopback ports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AE_TITLE = "ECHO_AGENT"
 QUIET_TIME_S = 3.0
 READY_WITHIN_S = 300.0
 ENDS_WITHIN_S = 90.0
-# Starts a process: `subprocess.Popen`, or what takes the same arguments.
+# Starts a process: `subprocess.Popen`, or a function with the same arguments.
 StartProcess = Callable[..., subprocess.Popen[str]]
 
 
@@ -51,9 +51,9 @@ def write_config(
     further: Sequence[dict[str, Any]] = (),
     changes: dict[str, dict[str, Any]] | None = None,
 ) -> Path:
-    """Write a configuration whose data lie in `folder`; `changes` are merged in, section by section.
+    """Write a configuration with its data in `folder`; `changes` are merged in, section by section.
 
-    destination: what is set of the PACS beyond its address. further: destinations beside it.
+    destination: settings of the PACS besides its address. further: additional destinations.
     """
     values: dict[str, Any] = {
         "database": {"url": f"sqlite:///{folder / 'agent.db'}"},
@@ -106,7 +106,7 @@ def running_service(
 
 
 def start_service(config: Path, log: Path, start_process: StartProcess = subprocess.Popen) -> Service:
-    """Start `echo-agent serve` in a process group of its own and return at once."""
+    """Start `echo-agent serve` in its own process group and return immediately."""
     with log.open("ab") as file:
         process = start_process(
             [sys.executable, "-m", "agent", "serve", "--config", str(config)],
@@ -145,7 +145,7 @@ def wait_until_ready(service: Service, within_s: float = READY_WITHIN_S) -> None
 
 
 def stop_service(service: Service) -> None:
-    """Ask the process tree to end in order, and end it when it does not."""
+    """Ask the process tree to shut down, and kill it if it does not."""
     process = service.process
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -157,7 +157,7 @@ def stop_service(service: Service) -> None:
 
 
 def kill_service(service: Service) -> None:
-    """Kill the whole process tree at once, as a power cut would."""
+    """Kill the whole process tree at once, like a power cut."""
     os.killpg(service.process.pid, signal.SIGKILL)
     service.process.wait()
     _close_output(service.process)

@@ -24,7 +24,7 @@ COLOURS = {
 
 
 class Screen:
-    """Progress on standard error, so that standard output holds the result alone."""
+    """Progress on standard error, so that standard output contains only the result."""
 
     def __init__(self, *, expected: int | None) -> None:
         self._expected = expected
@@ -51,7 +51,7 @@ class Screen:
         self._progress.stop()
 
     def update(self, stage: str, outcomes: Mapping[str, DemoOutcome]) -> None:
-        """Show a stage and how many studies stand where."""
+        """Show a stage and how many studies are in each state."""
         counts = Counter(one.state.value for one in outcomes.values())
         states = "  ".join(f"{state} {counts[state.value]}" for state in JobState if counts[state.value])
         self._progress.update(
@@ -63,7 +63,7 @@ class Screen:
         )
 
     def summary(self, result: DemoResult) -> None:
-        """Print the table, what was not accepted, and where the files lie."""
+        """Print the table, what was not accepted, and where the files are."""
         console = Console(highlight=False)
         console.print(_table(result.results))
         for one in result.objects:
@@ -102,7 +102,7 @@ def _table(results: Sequence[StudyResult]) -> Table:
 
 
 def _orders(results: Sequence[StudyResult]) -> Table:
-    """The RIS's view: what was ordered, and which messages came of it."""
+    """The RIS's view: what was ordered, and the messages received about it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), title="RIS", title_justify="left")
     for title in ("order", "question", "messages: type, OBR-25, first line"):
         table.add_column(title, overflow="fold")
@@ -133,7 +133,7 @@ def _times(outcome: DemoOutcome) -> str:
 
 
 def _present(result: StudyResult) -> str:
-    """Name what the draft states as present; against a truth, what it missed and what is not there too."""
+    """Name what the draft states as present; given the truth, also what it missed and what it added."""
     stated = result.outcome.findings.get("present", ())
     if result.truth is None or not result.outcome.text:
         return "\n".join(_name(key) for key in stated)

@@ -34,7 +34,7 @@ from agent.operations.audit.message import AuditSubject, Occurrence, Source, mes
 from agent.operations.audit.sinks import FileSink, MessageLine, Sink, SyslogSink
 
 BATCH = 200
-# Longer than any transaction with an event should take.
+# How long (s) to wait for a missing number: longer than any transaction with an event should take.
 GAP_PATIENCE_S = 5.0
 # A transaction that is still open after this time has failed, and its events with it.
 GAP_MEMORY = timedelta(days=1)
@@ -85,8 +85,7 @@ class AuditExporter:
         """Deliver new events to each sink in batches; return the number of messages by sink. A sink that
         fails keeps its position; the others continue.
 
-        Raises:
-            AuditUndelivered: of the first sink that failed, after all have been tried.
+        Raises: AuditUndelivered: from the first sink that failed, after all have been tried.
             DatabaseUnavailable: messages that were delivered but not recorded are delivered again.
         """
         sent: Counter[str] = Counter()
@@ -221,7 +220,7 @@ def merged(occurrences: Sequence[Occurrence]) -> list[Occurrence]:
 
 
 def _counted(occurrence: Occurrence) -> Occurrence:
-    """Return an occurrence whose SOP classes are counted; a list of them counts one of each."""
+    """Return an occurrence with counted SOP classes; a list counts one of each."""
     classes = occurrence.details.get("sop_classes") or {}
     counts = dict(classes) if isinstance(classes, Mapping) else dict(Counter(classes))
     return replace(occurrence, details={**occurrence.details, "sop_classes": counts})

@@ -66,7 +66,7 @@ class Kind:
     """The form of an action's message.
 
     action_code: C create, R read, U update, D delete, E execute.
-    outgoing: of transfers, whether we are the sender; we_asked: whether we opened the association.
+    outgoing: for transfers, whether we are the sender; we_asked: whether we opened the association.
     instead: the kind used if no study is known, because the message would have to name one.
     """
 

@@ -1,8 +1,8 @@
-"""DICOM audit messages (PS3.15 A.5) of our audit events, as XML. Pure.
+"""Builds DICOM audit messages (PS3.15 A.5) from our audit events, as XML. Pure.
 
-The schema is that of PS3.15 A.5.1.1; the content of each kind of message is that of A.5.3. A patient is named
-by Patient ID, or by a keyed hash where the settings say so, never by name. The schema requires a name for
-each object; the kind of object is used.
+The schema is that of PS3.15 A.5.1.1; the content of each kind of message is that of A.5.3. A patient is
+identified by Patient ID, or by a keyed hash if the settings say so, never by name. The schema requires a name
+for each object; the kind of object is used.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def to_xml(element: Element) -> str:
 
 
 def to_plain(element: Element) -> dict[str, Any]:
-    """Return a message as JSON's types: attributes and children by name, a repeated child as a list."""
+    """Return a message as JSON types: attributes and children by name, a repeated child as a list."""
     plain: dict[str, Any] = dict(element.attrib)
     for child in element:
         value: Any = to_plain(child) if len(child) or child.attrib else (child.text or "")
@@ -108,7 +108,9 @@ def to_plain(element: Element) -> dict[str, Any]:
 
 
 def _writable(text: str) -> str:
-    """Return a text without what XML 1.0 cannot hold, such as control characters in a peer's AE title."""
+    """Return a text without characters that XML 1.0 cannot contain, such as control characters in a
+    peer's AE title.
+    """
     return _UNWRITABLE.sub("\ufffd", text)
 
 

@@ -84,14 +84,14 @@ class SyslogSink:
     name = "syslog"
 
     def __init__(self, settings: AuditSettings, *, host: str, pid: int, timeout_s: float = 10.0) -> None:
-        """Take the address and the TLS files of the settings; nothing is opened yet."""
+        """Take the address and the TLS files from the settings; nothing is opened yet."""
         self._settings = settings
         self._scheme, self._host, self._port = settings.syslog_address
         self._source = f"{_printable(host, 255)} {_APP_NAME} {pid} {_MESSAGE_ID}"
         self._timeout_s = timeout_s
 
     def deliver(self, lines: Sequence[MessageLine]) -> None:
-        """Send a batch over a connection of its own, and wait until the server has read it."""
+        """Send a batch over a new connection, and wait until the server has read it."""
         frames = [syslog_message(one, self._source) for one in lines]
         try:
             if self._scheme == "udp":

@@ -116,8 +116,7 @@ class Purge:
         """Purge what may be purged on the next pages of studies; after the last page the next tick starts
         over.
 
-        Raises:
-            DatabaseUnavailable: what was purged before is purged.
+        Raises: DatabaseUnavailable: earlier purges are kept.
         """
         total: Counter[str] = Counter()
         for _ in range(PAGES_A_TICK):

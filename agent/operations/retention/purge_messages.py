@@ -1,7 +1,7 @@
-"""The purge of HL7 messages: their bytes hold a patient's data that nothing needs once it is applied.
+"""The purge of HL7 messages: their bytes contain patient data that is not needed once it is applied.
 
-What was applied stays: orders, patients, signed reports. A row that one of them names is kept without its
-bytes; any other row goes. A repetition of a message whose row is gone counts as a new message.
+What was applied stays: orders, patients, signed reports. A row that one of them refers to is kept without its
+bytes; any other row is deleted. A repetition of a message whose row was deleted counts as a new message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PAGE = 1000
 
 
 def purge_messages(database: Database, days: float, *, actor: str) -> int:
-    """Purge messages that were received longer ago than that; return how many.
+    """Purge messages that were received longer ago than this; return how many.
 
     Raises:
         DatabaseUnavailable: earlier pages are purged.
@@ -34,7 +34,7 @@ def _page(database: Database, days: float, actor: str) -> int:
     with database.transaction() as session:
         limit = database_now(session) - timedelta(days=days)
         old = (Hl7Message.received_at < limit,)
-        # NOT IN is never true where the list has a null, as of an order from a modality worklist.
+        # NOT IN is never true if the list contains a null, such as from an order of a modality worklist.
         orders = select(Order.message_id).where(Order.message_id.is_not(None))
         named = or_(Hl7Message.id.in_(orders), Hl7Message.id.in_(select(KnownPatient.message_id)))
         gone = _ids(session, *old, ~named)
