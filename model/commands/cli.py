@@ -30,9 +30,7 @@ _Config = Annotated[Path, typer.Option("--config", help="The recipe, a YAML file
 DEMO_RECIPE, DEMO_BRANCHES = "demo", "demo-branches"
 _SHIPPED = Path(str(resources.files("model") / "demo_checkpoint"))
 _Json = Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")]
-_Threads = Annotated[
-    int, typer.Option("--threads", min=0, help="Threads of the CPU; 0 leaves torch's choice.")
-]
+_Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 leaves the choice to torch.")]
 app.command("findings")(findings_command)
 app.command("evaluate-findings")(evaluate_findings_command)
 app.command("normalise")(normalise_command)
@@ -51,7 +49,7 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         if error.filename is None:
-            raise  # not about a file that the user has named
+            raise  # not about a file named by the user
         typer.secho(f"file: {error.filename}: {error.strerror}", fg="red", err=True)
         sys.exit(1)
 
@@ -65,9 +63,11 @@ def train(
     gpu: Annotated[
         str | None, typer.Option("--gpu", help="Plan for h100, h200 or a100 instead of this machine.")
     ] = None,
-    processes: Annotated[int, typer.Option("--processes", min=1, help="That the plan is for.")] = 1,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Number of processes to plan for.")
+    ] = 1,
 ) -> None:
-    """Runs one stage of a recipe, or all; continues an interrupted one and leaves a finished one alone."""
+    """Runs one stage of a recipe, or all; an interrupted one is continued, a finished one left alone."""
     from model.train.loop import leave_processes
 
     if plan:
@@ -108,7 +108,7 @@ def demo_model(
     ),
     threads: _Threads = 0,
 ) -> None:
-    """Makes the demonstration checkpoint from nothing: every stage on procedural phantoms, resumable."""
+    """Makes the demonstration checkpoint from scratch: every stage on procedural phantoms, resumable."""
     from model.train.publish import publish_demo
     from model.train.variants import load_variants
 
@@ -129,8 +129,10 @@ def table_models(
     config: Annotated[
         Path, typer.Option("--config", help="The variants: a file, or the packaged `table` or `seeds`.")
     ] = Path("table"),
-    only: Annotated[list[str] | None, typer.Option("--only", help="These variants alone.")] = None,
-    seed: Annotated[list[int] | None, typer.Option("--seed", help="Each variant once a seed.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only these variants.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", help="Train each variant once for each seed.")
+    ] = None,
     threads: _Threads = 0,
 ) -> None:
     """Trains the table's further networks from the runs of demo-model: every variant, resumable."""
@@ -164,9 +166,11 @@ def inspect(directory: Annotated[Path, typer.Argument(help="A checkpoint's direc
 def evaluate_command(
     directory: Annotated[Path, typer.Argument(help="A checkpoint's directory.")],
     data: Annotated[Path, typer.Option("--data", help="Test studies, JSON lines.")],
-    studies: Annotated[int | None, typer.Option("--studies", min=1, help="Only the first so many.")] = None,
+    studies: Annotated[
+        int | None, typer.Option("--studies", min=1, help="Only this many, from the first.")
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Studies decoded together.")] = 8,
-    output: Annotated[Path | None, typer.Option("--output", help="The drafts, JSON lines.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="File for the drafts, JSON lines.")] = None,
     ratescore: Annotated[Path | None, typer.Option("--ratescore", help="RaTEScore's weights.")] = None,
     radgraph: Annotated[Path | None, typer.Option("--radgraph", help="RadGraph's weights.")] = None,
     chexbert: Annotated[Path | None, typer.Option("--chexbert", help="CheXbert's weights.")] = None,
@@ -209,7 +213,7 @@ def flops(
     answer: Annotated[int, typer.Option(min=1, help="Answer tokens, a multiple of the block size.")] = 72,
     as_json: _Json = False,
 ) -> None:
-    """Counts what RAD spares against full duplication, at a checkpoint's shape and at the paper's."""
+    """Counts what RAD saves compared with full duplication, for a checkpoint's shape and the paper's."""
     from model.evaluate.flops import count_shapes, table_of
     from model.network.checkpoint import load_checkpoint
 
@@ -227,7 +231,7 @@ def table(
     studies: Annotated[int, typer.Option("--studies", min=1, help="Held-out phantoms.")] = 500,
     quick: Annotated[bool, typer.Option("--quick", help="96 studies.")] = False,
     first_seed: Annotated[
-        int, typer.Option("--first-seed", min=700_000, max=708_000, help="Of the first phantom.")
+        int, typer.Option("--first-seed", min=700_000, max=708_000, help="Seed of the first phantom.")
     ] = 700_000,
     seeds: Annotated[
         Path | None, typer.Option("--seeds", help="Runs of one recipe, seed-1, seed-2 …: mean and spread.")
@@ -235,7 +239,7 @@ def table(
     as_json: _Json = False,
     threads: _Threads = 0,
 ) -> None:
-    """Measures every stage and decoder on the same held-out phantoms: quality, forwards, speed."""
+    """Measures every stage and decoder on the same held-out phantoms: quality, forward passes, speed."""
     from model.commands.evaluate import measure_seeds, measure_table
 
     count = 96 if quick else studies
@@ -254,10 +258,10 @@ def baseline(
     name: Annotated[str, typer.Argument(help="Its name in the table: ar, base, t3d, echo-blk4 …")],
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
     note: Annotated[
-        str, typer.Option("--note", help="What is unequal about its training; printed below the table.")
+        str, typer.Option("--note", help="How its training differs; printed below the table.")
     ] = "",
 ) -> None:
-    """Stores a checkpoint with the shipped one, as a small file of its differences."""
+    """Stores a checkpoint with the shipped one, as a small file of differences."""
     from model.evaluate.subjects import store_baseline
 
     typer.echo(str(store_baseline(checkpoint, other, name, note)))
@@ -266,10 +270,10 @@ def baseline(
 @app.command()
 def unpack(
     name: Annotated[str, typer.Argument(help="The baseline's name: ar, base or t3d.")],
-    folder: Annotated[Path, typer.Argument(help="Where the checkpoint goes.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the checkpoint.")],
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The shipped checkpoint.")] = _SHIPPED,
 ) -> None:
-    """Writes a baseline that ships with a checkpoint as a separate checkpoint, to train on from."""
+    """Writes a baseline that ships with a checkpoint as a separate checkpoint, to continue training from."""
     from model.evaluate.subjects import unpack_baseline
 
     typer.echo(str(unpack_baseline(checkpoint, name, folder)))
@@ -290,7 +294,7 @@ def drafts(
 
 
 def _commit() -> str:
-    """The commit of the code that runs, where it is a checkout."""
+    """The commit of the running code, if it is a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -20,7 +20,7 @@ from model.evaluate.tables import SEED_ROWS, Measured, Table
 
 
 class SeedsError(ModelError):
-    """No seed of a recipe has been trained to its end; the message says how to train one."""
+    """No seed of a recipe has been trained to the end; the message says how to train one."""
 
     code = "seeds"
     retryable = False
@@ -35,7 +35,7 @@ _HEADER = (
 def measure_table(
     checkpoint: Path, runs: Path | None, studies: int, threads: int, *, first_seed: int, as_json: bool
 ) -> Iterator[str]:
-    """Lines of the table; with `as_json` the last one is {"rows": [...]}."""
+    """Prints the table; with `as_json` the last line is {"rows": [...]}."""
     if threads:
         torch.set_num_threads(threads)
     subjects = Subjects(checkpoint, runs)
@@ -95,7 +95,7 @@ def measure_seeds(
 
 
 def _rows_of(run: Path, studies: int, first_seed: int) -> list[Measured]:
-    """A seed's rows; measured once, and kept in its folder until a stage is trained again."""
+    """A seed's rows; measured once, and stored in its folder until a stage is trained again."""
     kept = run / f"table-{first_seed}-{studies}.json"
     trained = max(done.stat().st_mtime_ns for done in run.glob("*/done"))
     if kept.exists() and kept.stat().st_mtime_ns >= trained:

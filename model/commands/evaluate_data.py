@@ -23,9 +23,9 @@ from model.train.json_lines import JsonLinesExamples
 
 @dataclass(frozen=True, slots=True)
 class DraftBatches:
-    """Loads the network and opens the data in a worker; returns what drafts a batch there.
+    """Loads the network and opens the data in a worker; returns a function that drafts a batch there.
 
-    threads: of the CPU; 0 leaves torch's choice.
+    threads: CPU threads; 0 leaves the choice to torch.
     """
 
     directory: Path
@@ -33,7 +33,7 @@ class DraftBatches:
     threads: int
 
     def __call__(self) -> Callable[[tuple[int, int]], Drafts]:
-        """Return the work of one worker: the studies from a number up to another."""
+        """Return the function that a worker runs: it drafts the studies from one number up to another."""
         if self.threads:
             torch.set_num_threads(self.threads)
         examples = JsonLinesExamples.open(JsonLinesData(file=self.data))
@@ -59,13 +59,13 @@ def evaluate_lines(
     threads: int,
     workers: Workers,
 ) -> Iterator[str]:
-    """Figures one under the other; with `as_json` the last line is one JSON object.
+    """Prints the figures, one to a line; with `as_json` the last line is one JSON object.
 
-    output: receives {id, draft, reference} of each study. Tokens and reports per second are those of one
+    output: receives {id, draft, reference} for each study. Tokens and reports per second are those of one
     worker. Raises: DataError, CheckpointError; ExtraMetricError, OSError where the output cannot be written;
     EngineMissing, EngineUnavailable, WorkerKilled on a cluster.
     """
-    # What would end the command after the drafts ends it before them.
+    # Errors that would end the command after drafting end it before.
     check_extras(extras)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -65,13 +65,13 @@ def findings_command(
 
 
 def reading_record(reading: ReportReading, vocabulary: Vocabulary) -> dict[str, Any]:
-    """What `findings` writes about a report besides its id, with its language and what was refused."""
+    """What `findings` writes about a report besides its id, including its language and what was not read."""
     refused = [{"passage": passage, "reason": reason} for passage, reason in reading.refused]
     return {**findings_record(reading.findings, vocabulary), "language": reading.language, "refused": refused}
 
 
 def _explained(read: Read) -> dict[str, Any]:
-    """A mention with what decided it; its presence is null where it states nothing."""
+    """A mention with what decided it; its presence is null if it states nothing."""
     why, finding = read.why, read.finding
     return {
         "presence": None if finding is None else finding.presence.value,
@@ -106,7 +106,9 @@ def evaluate_findings_command(
 
 
 def _print_expectations(text: str, vocabulary: Vocabulary) -> None:
-    """Prints what is not as a file of short expectations says, and how often a finding is turned round."""
+    """Prints where the result differs from a file of short expectations, and how often a finding is
+    reversed.
+    """
     total = right = turned = 0
     stated: Counts = Counter()
     for case in expectations(text.split("\n")):
@@ -127,11 +129,18 @@ def normalise_command(
     file: _File,
     policy: Annotated[
         Policy,
-        typer.Option("--policy", help="What a report does not mention: left out, or stated as normal."),
+        typer.Option(
+            "--policy",
+            help="What to do with findings that a report does not mention: leave them out, or state them as "
+            "normal.",
+        ),
     ],
     vocabulary: _Extension = None,
     language: Annotated[
-        str, typer.Option("--language", help="Of the canonical wording: en, zh, or a pack's with a wording.")
+        str,
+        typer.Option(
+            "--language", help="Language of the canonical wording: en, zh, or that of a pack with a wording."
+        ),
     ] = "en",
 ) -> None:
     """Rewrites reports in the canonical wording and says how much the policy had to add.
@@ -168,7 +177,7 @@ def normalise_command(
 
 
 def text_lines(file: Path) -> Iterator[str]:
-    """The texts of a file of JSON lines; a wrong line ends the command with its number."""
+    """The texts in a file of JSON lines; an invalid line ends the command with its number."""
     try:
         for _, record in json_lines(_lines(file)):
             yield record["text"]
@@ -213,7 +222,7 @@ def findings_record(found: Sequence[Finding], vocabulary: Vocabulary) -> dict[st
 
 
 def _lines(file: Path) -> Iterator[str]:
-    """The lines of a file or of standard input.
+    """The lines of a file or standard input.
 
     Raises:
         InputError: the file cannot be read, or a line is not UTF-8.

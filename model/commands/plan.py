@@ -1,4 +1,4 @@
-"""What `echo-model train … --plan` prints: memory and time of a stage before it starts."""
+"""What `echo-model train … --plan` prints: the memory and time that a stage will need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plan_lines(file: Path, stage: str, gpu: str | None, processes: int) -> Itera
 
 
 def _model(recipe: TrainingConfig) -> ModelConfig:
-    """The configuration of the checkpoint that the recipe starts from; its weights need not be there."""
+    """The configuration of the checkpoint that the recipe starts from; its weights need not be present."""
     if recipe.start is None:
         raise TrainingConfigError("a plan needs `start`: the base whose sizes are planned for")
     parts = []
@@ -47,7 +47,7 @@ def _model(recipe: TrainingConfig) -> ModelConfig:
 
 
 def _machine(gpu: str | None) -> tuple[float, float]:
-    """FLOP/s and bytes of one process here, or on a named GPU."""
+    """FLOP/s and memory (bytes) of one process, here or on a named GPU."""
     if gpu is not None:
         if gpu not in GPUS:
             raise TrainingConfigError(f"no figures are known of {gpu!r}; there are {sorted(GPUS)}")
@@ -59,7 +59,7 @@ def _machine(gpu: str | None) -> tuple[float, float]:
 
 
 def _measured(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a plain product, of which training reaches about six tenths."""
+    """FLOP/s of a plain matrix product; training reaches about six tenths of it."""
     size = 1024 if device.type == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best = 0.0

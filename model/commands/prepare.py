@@ -1,4 +1,4 @@
-"""The commands before a training: `init`, `data`, `recipe`."""
+"""The commands that prepare training: `init`, `data`, `recipe`."""
 
 from __future__ import annotations
 
@@ -26,23 +26,27 @@ class RecipeError(ModelError):
 
 def init_command(
     base: Annotated[Path, typer.Argument(help="The base's directory, in the Hugging Face layout.")],
-    licence: Annotated[str, typer.Option("--licence", help="Under which you may use the weights.")],
-    name: Annotated[str | None, typer.Option("--name", help="The directory's by default.")] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help="The licence under which you may use the weights.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the model; the directory's name by default.")
+    ] = None,
     block_size: Annotated[int, typer.Option("--block-size", help="Tokens per block.")] = 8,
     stage: Annotated[str | None, typer.Option("--stage", help="ar, base, echo or t3d.")] = None,
     anchor: Annotated[str | None, typer.Option("--anchor", help="response or sequence.")] = None,
     sizes: Annotated[str | None, typer.Option("--sizes", help="square or aspect.")] = None,
-    image_size: Annotated[int, typer.Option("--image-size", help="Side of a square, in px.")] = 896,
+    image_size: Annotated[int, typer.Option("--image-size", help="Side of the square (px).")] = 896,
     max_pixels: Annotated[
-        int | None, typer.Option("--max-pixels", help="Of an image of its own shape.")
+        int | None, typer.Option("--max-pixels", help="Most pixels of an image that keeps its shape.")
     ] = None,
-    language: Annotated[str, typer.Option("--language", help="Of the instruction.")] = "en",
+    language: Annotated[str, typer.Option("--language", help="Language of the instruction.")] = "en",
     instruction: Annotated[str | None, typer.Option("--instruction", help="Its text.")] = None,
     plain: Annotated[bool, typer.Option("--no-chat-template", help="No turns around the prompt.")] = False,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Of the longest report.")] = 256,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Tokens of the longest report.")] = 256,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace echo_config.json.")] = False,
 ) -> None:
-    """Makes a published base ready: writes echo_config.json, adds the mask token, says what it chose."""
+    """Prepares a published base: writes echo_config.json, adds the mask token, and reports the choices."""
     from model.network.config import BlockAnchor, SizePolicy, Stage
     from model.network.initialise import Choices, InitError, initialise
 
@@ -84,7 +88,7 @@ def recipe_command(
     for place, path in (("{start}", start), ("{data}", data), ("{validation}", validation)):
         text = text.replace(
             place, json.dumps(str(path), ensure_ascii=False)
-        )  # a path may hold any sign of YAML
+        )  # a path may contain any YAML character
     output.write_text(text, encoding="utf-8")
     typer.echo(f"recipe: {output}")
 
@@ -96,9 +100,7 @@ def _source(name: str) -> None:
         split: Annotated[
             list[str] | None, typer.Option("--split", help="Only this split; repeatable.")
         ] = None,
-        priors: Annotated[
-            int, typer.Option("--priors", min=0, help="Earlier studies that a line carries.")
-        ] = 0,
+        priors: Annotated[int, typer.Option("--priors", min=0, help="Most earlier studies per line.")] = 0,
     ) -> None:
         from model.train.sources.published import READERS
         from model.train.sources.study import write_lines
@@ -122,11 +124,11 @@ for _name in ("mimic-cxr", "open-i", "chexpert-plus", "padchest"):
 def check_command(
     file: Annotated[Path, typer.Argument(help="A data file.")],
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Count the answers that do not fit it.")
+        Path | None, typer.Option("--checkpoint", help="Count the answers that do not fit this checkpoint.")
     ] = None,
     images: Annotated[bool, typer.Option("--images", help="Open every image (slow).")] = False,
 ) -> None:
-    """Names every bad line by number and reason; exit status 1 if there is one."""
+    """Lists every bad line with its number and the reason; exit status 1 if there is one."""
     from model.train.line_check import LineReader, check_file, listed
     from model.train.line_index import index_lines
 
@@ -146,7 +148,7 @@ def check_command(
 
 
 def _too_long(reader: LineReader, checkpoint: Path) -> tuple[int, int, int]:
-    """Answers that do not fit, tokens of the longest, tokens that fit; end-of-text included."""
+    """Number of answers that do not fit, tokens of the longest, tokens that fit; including end-of-text."""
     from model.errors import CheckpointError
     from model.network.inspection import inspect_checkpoint
     from model.train.study_line import answer_of

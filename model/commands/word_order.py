@@ -17,7 +17,9 @@ def word_order_command(
             help="JSON lines {text} of the training text; - reads standard input.", show_default=False
         ),
     ],
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The folder that it is kept in.")],
+    checkpoint: Annotated[
+        Path, typer.Option("--checkpoint", help="The checkpoint's folder, in which it is stored.")
+    ],
 ) -> None:
     """Learns the word order of a training text and stores it with a checkpoint's weights."""
     from model.findings.canonical import split_sentences

@@ -1,1 +1,1 @@
-"""How good a network is: tables, figures, perplexity."""
+"""Evaluation of networks: tables, figures, perplexity."""

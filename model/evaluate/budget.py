@@ -1,4 +1,4 @@
-"""What the training of a run took, stage by stage, so that rows are compared at stated budgets."""
+"""The training cost of a run, by stage, so that rows are compared at stated budgets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STAGES = ("labels", "ar", "rad", "rollout", "dcd", "t3d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """One stage, the mean over runs. tokens: of all steps, prompt and copies included; none in a rollout.
+    """One stage, averaged over runs. tokens: of all steps, including prompt and copies; none in a rollout.
 
     minutes, cpu_minutes: of the process that finished the stage; the second is unknown for older runs.
     """
@@ -26,7 +26,7 @@ class Budget:
 
 
 def budgets(runs: Sequence[Path]) -> list[Budget]:
-    """The stages that every one of the runs has finished, in order."""
+    """The stages that all of the runs have finished, in order."""
     finished = [stage for stage in _STAGES if all((run / stage / "done").exists() for run in runs)]
     return [_mean([_budget(run, stage) for run in runs]) for stage in finished]
 

@@ -1,7 +1,7 @@
-"""Baselines as small files: what a network differs by from the shipped one, eight bits a weight.
+"""Baselines as small files: the difference of a network from the shipped one, with eight bits per weight.
 
-The stages after AR share its vision tower, and each starts from the one before, so that the differences
-are small and round well: every row of a matrix has its own scale.
+The stages after AR share its vision tower, and each starts from the one before, so the differences are small
+and can be rounded well: every row of a matrix has its own scale.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _LEVELS = 127.0
 
 
 class DeltaError(ModelError):
-    """A baseline's differences do not belong to the network that they should be added to."""
+    """A baseline's differences do not fit the network that they are to be added to."""
 
     code = "baseline_delta"
     retryable = False
 
 
 def save_delta(reference: Mapping[str, Tensor], other: Mapping[str, Tensor], path: Path) -> None:
-    """Writes `other` - `reference`; tensors that are equal are left out.
+    """Writes `other` - `reference`; equal tensors are left out.
 
     Raises: DeltaError where the two do not have the same tensors.
     """

@@ -1,4 +1,4 @@
-"""Is a sentence of freely worded text a sentence? The measure of networks that were trained on dictation."""
+"""Judges whether sentences of free text are well-formed: the measure for networks trained on dictation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _TECHNIQUE = frozenset(line.casefold() for lines in TECHNIQUE.values() for line 
 
 
 def read_dictated(text: str, tokenizer: ReportTokenizer) -> CanonicalReading:
-    """Reads a free report: a sentence is broken where it repeats itself, ends early, or has another order.
+    """Reads a free report: a sentence is broken if it repeats itself, ends early, or has its words in a wrong
+    order.
 
     Numbers of a list and the line about the technique state nothing and are not counted.
     """
@@ -38,7 +39,7 @@ def read_dictated(text: str, tokenizer: ReportTokenizer) -> CanonicalReading:
 
 @lru_cache(maxsize=1)
 def _order() -> WordOrder:
-    """The word order of dictation, from phantoms that no network is measured on."""
+    """The word order of dictation, learned from phantoms that no network is measured on."""
     reports = (dictated_report(draw_spec(seed), np.random.default_rng(seed)) for seed in range(_LEARNED))
     return learn_word_order(sentence for report in reports for sentence in split_sentences(report))
 

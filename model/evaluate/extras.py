@@ -1,6 +1,6 @@
-"""Published report metrics that need weights of their own: used where a user names them, else skipped.
+"""Published report metrics that need their own weights: used if the user names them, otherwise skipped.
 
-None is installed with this project, and none downloads anything: each needs its package and a path.
+None of them is installed with this project or downloads anything: each needs its package and a path.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Texts = Sequence[str]
 
 
 class ExtraMetricError(ModelError):
-    """An optional metric was asked for and cannot run; the message says what it needs."""
+    """An optional metric was requested but cannot run; the message says what it needs."""
 
     code = "extra_metric"
     retryable = False
@@ -37,7 +37,9 @@ def check_extras(weights: Mapping[str, Path | None]) -> None:
 def extra_scores(
     texts: Texts, references: Texts, weights: Mapping[str, Path | None]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Scores by name, and the reason of each that was skipped. Arguments and errors as `check_extras`."""
+    """Scores by name, and the reason for each one that was skipped. Arguments and errors as
+    `check_extras`.
+    """
     scores: dict[str, float] = {}
     skipped: dict[str, str] = {}
     for name, path in weights.items():

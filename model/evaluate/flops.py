@@ -1,9 +1,9 @@
-"""What RAD spares against full duplication, counted: P + 2R tokens where duplication has 2 (P + R).
+"""Counts what RAD saves compared with full duplication: P + 2R tokens instead of 2 (P + R).
 
 At the demonstration's shape the forward of the real network is counted by torch's own counter. At the
 paper's shape (a 7B network does not fit here) the same formula is evaluated; a test holds the two
-against each other. Attention is counted over the cells that a mask allows, which is what a kernel that
-skips empty blocks pays; "dense" is what plain attention over the whole square pays.
+against each other. Attention is counted over the cells that a mask allows, which is the cost for a kernel
+that skips empty blocks; "dense" is the cost of plain attention over the whole square.
 """
 
 from __future__ import annotations
@@ -77,14 +77,15 @@ def measured_flops(backbone: Backbone, tokens: int, answer: int) -> int:
     embeds = torch.zeros(1, tokens, backbone.shape.hidden)
     positions = torch.arange(tokens).expand(3, 1, -1)
     mask = torch.ones(1, tokens, tokens, dtype=torch.bool)
-    # The counter knows no fused attention of the CPU; the plain one is made of products that it counts.
+    # The counter does not know the CPU's fused attention; plain attention consists of products that it
+    # counts.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         backbone(embeds, positions, mask, rows=slice(0, answer))
     return int(counter.get_total_flops())
 
 
 def step_seconds(backbone: Backbone, prompt: int, answer: int, block: int, batch: int) -> tuple[float, float]:
-    """Seconds of a training step's forward and backward, RAD and duplication: medians, taken in turn."""
+    """Seconds of a training step's forward and backward, RAD and duplication: medians of alternating runs."""
     masks = rad_mask(prompt, answer, block), duplicated_mask(prompt, answer, block)
     taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(_REPEATS + 1):

@@ -1,4 +1,4 @@
-"""Drafts of a set of studies, and what they are worth against the reports that were written of them."""
+"""Drafts a set of studies, and scores the drafts against the reports written for them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Scores:
 def draft_studies(
     checkpoint: Checkpoint, studies: Studies, numbers: range, batch: int, clock: Callable[[], float]
 ) -> Drafts:
-    """Decodes studies by their numbers as their stage decodes, `batch` together."""
+    """Decodes studies, given by number, with the decoder of the network's stage, `batch` at a time."""
     return joined(
         [
             _draft_batch(checkpoint, [studies[i] for i in numbers[start : start + batch]], clock)
@@ -60,7 +60,7 @@ def draft_studies(
 
 
 def joined(parts: Sequence[Drafts]) -> Drafts:
-    """Returns the drafts of all parts, in their order."""
+    """Returns the drafts of all parts, in order."""
     return Drafts(
         ids=tuple(one for part in parts for one in part.ids),
         texts=tuple(one for part in parts for one in part.texts),

@@ -24,7 +24,9 @@ _WIDTH = 46  # characters per line
 
 
 def draw_sheet(subjects: Subjects, examples: Sequence[Example], target: Path) -> None:
-    """Draws the studies with the most to say; a network that has not been built leaves its column out."""
+    """Draws the studies with the most findings; the column of a network that has not been built is left
+    out.
+    """
     chosen = sorted(examples, key=lambda e: -len(e.answer))[:_STUDIES]
     columns = {"truth": [example.answer for example in chosen]}
     shipped = subjects.shipped

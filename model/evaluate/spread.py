@@ -1,4 +1,4 @@
-"""Rows of several seeds as one: the mean of each figure and its standard deviation."""
+"""Combines the rows of several seeds: the mean of each figure and its standard deviation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from model.evaluate.tables import Measured
 class Spread:
     """One row over seeds. seeds: how many had it.
 
-    mean, deviation: of each figure that every one of them has, by name; the sample standard deviation (with
-    n - 1), which a single seed does not have.
+    mean, deviation: by name, of each figure that all seeds have; the sample standard deviation (with n - 1),
+    which a single seed does not have.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Spread:
 
 
 def over_seeds(tables: Sequence[Sequence[Measured]]) -> list[Spread]:
-    """The rows of one table for each seed, put together by name in the order in which they come."""
+    """The rows of one table per seed, combined by name in the order in which they occur."""
     by_name: dict[str, list[dict[str, object]]] = {}
     for table in tables:
         for row in table:

@@ -36,7 +36,7 @@ FOLDERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedNetwork:
-    """A network, how it is configured, and its words. note: what is unequal about its training."""
+    """A network, its configuration and its tokenizer. note: how its training differs."""
 
     backbone: Backbone
     config: ModelConfig
@@ -57,7 +57,7 @@ class Subjects:
         self.shipped: Checkpoint = load_checkpoint(directory)
 
     def get(self, name: str, stage: Stage, block_size: int) -> EvaluatedNetwork | None:
-        """The network of that name, or None where it has not been built."""
+        """The network with this name, or None if it has not been built."""
         if name == "echo":
             return _subject(self.shipped)
         if self._runs is not None and (self._runs / FOLDERS[name] / "done").exists():
@@ -80,14 +80,14 @@ class Subjects:
 
 
 class SeedRun:
-    """The networks of one seed of the recipe `seeds.yaml`, as the table asks for them."""
+    """The networks of one seed of the recipe `seeds.yaml`, in the form that the table needs."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
         self.shipped: Checkpoint = load_checkpoint(run / _STAGES["echo"])
 
     def get(self, name: str, stage: Stage, block_size: int) -> EvaluatedNetwork | None:
-        """The network of that name, or None where it has not been trained to its end."""
+        """The network with this name, or None if it has not been trained to the end."""
         folder = self._run / _STAGES.get(name, name)
         return _subject(load_checkpoint(folder)) if (folder / "done").exists() else None
 
@@ -99,7 +99,8 @@ def seed_runs(folder: Path) -> list[Path]:
 
 
 def unpack_baseline(shipped: Path, name: str, folder: Path) -> Path:
-    """Writes a baseline of the shipped checkpoint as a checkpoint of its own, to train on from; returns it.
+    """Writes a baseline of the shipped checkpoint as a separate checkpoint, to continue training from;
+    returns it.
 
     Raises: DeltaError where there is no baseline of that name.
     """
@@ -115,7 +116,7 @@ def unpack_baseline(shipped: Path, name: str, folder: Path) -> Path:
 
 
 def _notes(directory: Path) -> dict[str, str]:
-    """What is unequal about the training of the baselines, by name."""
+    """How the training of the baselines differs, by name."""
     file = directory / BASELINES / _NOTES
     notes: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return notes
@@ -128,11 +129,11 @@ def _subject(found: Checkpoint) -> EvaluatedNetwork:
 def store_baseline(shipped: Path, other: Path, name: str, note: str = "") -> Path:
     """Writes a checkpoint as a baseline of the shipped one; returns the file.
 
-    note: what is unequal about its training, which the table prints.
+    note: how its training differs, which the table prints.
     """
     reference, baseline = load_checkpoint(shipped), load_checkpoint(other)
     target = shipped / BASELINES / f"{name}.safetensors"
-    # Rounded like the shipped weights, so that what the two share (the vision tower) takes no room.
+    # Rounded like the shipped weights, so that the shared part (the vision tower) takes no space.
     rounded = {key: value.bfloat16().float() for key, value in baseline.backbone.network.state_dict().items()}
     save_delta(reference.backbone.network.state_dict(), rounded, target)
     notes = {known: text for known, text in _notes(shipped).items() if known != name}

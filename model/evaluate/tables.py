@@ -35,9 +35,10 @@ _TIMED = 8  # studies decoded one by one for the rate, after one for warming up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRow:
-    """What a row of the table decodes, and how. `steps` and `threshold` as in `DecodeOptions`.
+    """The network of a row in the table, and how it is decoded. `steps` and `threshold` as in
+    `DecodeOptions`.
 
-    dictated: the network was trained on dictated reports, and is compared with those.
+    dictated: the network was trained on dictated reports, and is compared with such reports.
     """
 
     name: str
@@ -118,7 +119,7 @@ ROWS: tuple[TableRow, ...] = (
     ),
 )
 
-# What is compared over seeds: T3D in the steps that it was trained for, and in those of the first table.
+# The rows compared over seeds: T3D with the steps that it was trained for, and with those of the first table.
 SEED_ROWS = tuple(
     row
     for row in ROWS
@@ -138,7 +139,7 @@ SEED_ROWS = tuple(
 class Measured:
     """One measured row; rates are 0 to 1, `speed_vs_ar` is None until AR has been measured.
 
-    note: what is unequal about the network's training.
+    note: how the network's training differs.
     """
 
     name: str

@@ -57,9 +57,9 @@ class Backbone(nn.Module):
         """A network on torch's default device, with fresh weights from torch's default generator.
 
         network: a Hugging Face `config.json`, flat or nested. Without `initialise` the weights are
-        whatever memory holds: they are about to be loaded.
+        uninitialised memory, to be loaded afterwards.
         """
-        # A copy: it writes into the objects that it is given.
+        # A copy, because transformers modifies the objects that it is given.
         config = Qwen2_5_VLConfig(**copy.deepcopy(dict(network)))
         config._attn_implementation = _ATTENTION  # eager would add boolean masks instead of applying them
         with nullcontext() if initialise else no_init_weights():
@@ -101,8 +101,8 @@ class Backbone(nn.Module):
     def prepare_for_inference(self, make: MakeLinear | None = None) -> None:
         """Moves the weights into the form that decodes fastest; no training and no saving after this.
 
-        make: what becomes of a matrix of layers and head; by default, and for the vision tower always,
-        what suits the device.
+        make: how to convert a matrix of the layers and the head; by default, and always for the vision tower,
+        the form that suits the device.
         """
         suited = choose_linear(self.device)
         make, model = make or suited, self.network.model
@@ -116,8 +116,8 @@ class Backbone(nn.Module):
     def encode_images(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
         """Visual tokens of all images, in order: `[tokens, D]`.
 
-        pixel_values: `[patches, C*T*p*p]`; grid_thw: int `[images, 3]` in patches. Images of equal size
-        that stand next to each other run as one batch.
+        pixel_values: `[patches, C*T*p*p]`; grid_thw: int `[images, 3]` in patches. Adjacent images of equal
+        size run as one batch.
         """
         sizes = [tuple(size) for size in grid_thw.tolist()]
         features, first, patch = [], 0, 0
@@ -222,10 +222,10 @@ class Backbone(nn.Module):
 def _grouped_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **kwargs: Any
 ) -> tuple[Tensor, None]:
-    """SDPA that reads each cached key once: the query heads of one KV head become rows of one query.
+    """SDPA that reads each cached key once: the query heads that share a KV head become rows of one query.
 
-    transformers' own repeats keys and values for every query head, which for a few rows against a long
-    cache copies far more than attention reads. A mask of `groups * q` rows asks for this form.
+    transformers repeats keys and values for every query head, which for a few rows against a long cache
+    copies far more than attention reads. It needs a mask of `groups * q` rows.
     query: `[S, heads, q, d]`; key, value: `[S, KV heads, k, d]`; returns `[S, q, heads, d]`.
     """
     slots, heads, rows, width = query.shape
@@ -237,7 +237,7 @@ def _grouped_attention(
 
 
 _ATTENTION = "echo_grouped_sdpa"
-# What transformers and torch raise for a configuration that no network can have: there is no common class.
+# The exceptions that transformers and torch raise for an impossible configuration; they have no common class.
 _UNBUILDABLE = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, StrictDataclassError,
     TypeError, ValueError,

@@ -1,8 +1,8 @@
 """The static key-value cache: allocated once, written in place, never copied, cropped or regrown.
 
 A slot holds one report's tokens from column 0. The columns after a slot's committed tokens are scratch: the
-next step overwrites them, and no mask lets a row see them. So a block of masks leaves its keys and
-values where the committed block will overwrite them, and nothing needs to be undone.
+next step overwrites them, and no mask lets a row see them. So a block of masks leaves its keys and values
+where the committed block overwrites them later, and nothing needs to be undone.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class BlockCache:
 
     @staticmethod
     def bytes_per_token(shape: NetworkShape, dtype: torch.dtype) -> int:
-        """Memory in bytes that one token of one slot takes."""
+        """Memory (bytes) for one token in one slot."""
         return 2 * shape.layers * shape.kv_heads * shape.head_dim * dtype.itemsize
 
     def prefill(self, slots: Tensor | slice, width: int) -> KeyValueStore:
-        """A store for prompts that enter `slots`: keeps their first `width` columns, attends to all."""
+        """A store for prompts that enter `slots`: keeps their first `width` columns, and attends to all."""
         return _Prefill(self, slots, width)
 
     def step(self, starts: Tensor, width: int) -> KeyValueStore:

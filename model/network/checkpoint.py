@@ -1,7 +1,7 @@
 """Loading and saving checkpoints: a directory of configuration, tokenizer and weights.
 
 All possible problems of a checkpoint are checked before a weight is read, and are reported in one error. The
-layout is Hugging Face's for Qwen2.5-VL, with `echo_config.json` beside it.
+layout is Hugging Face's for Qwen2.5-VL, plus `echo_config.json`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def write_checkpoint(
 
 
 def _copy(stored: Tensor, place: Tensor) -> None:
-    """Copies a tensor, converting its type; rows that it lacks become the mean of those that it has."""
+    """Copies a tensor, converting its type; missing rows become the mean of the existing ones."""
     place[: stored.shape[0]].copy_(stored)
     if stored.shape[0] < place.shape[0]:
         place[stored.shape[0] :] = stored.float().mean(dim=0).to(place.dtype)

@@ -43,7 +43,7 @@ class SizePolicy(StrEnum):
 
 
 class Stage(StrEnum):
-    """How far a checkpoint has been trained: AR, then RAD (`base`), then DCD (`echo`) or T3D."""
+    """The last training stage of a checkpoint: AR, then RAD (`base`), then DCD (`echo`) or T3D."""
 
     AR = "ar"
     BASE = "base"
@@ -89,7 +89,7 @@ class NetworkShape:
 
     @classmethod
     def of(cls, network: Mapping[str, Any]) -> Self:
-        """Raises: ConfigError where it is another kind of network, or a size is missing or impossible."""
+        """Raises: ConfigError if it is another kind of network, or a size is missing or impossible."""
         if network.get("model_type", MODEL_TYPE) != MODEL_TYPE:
             raise ConfigError(f"config.json describes {network['model_type']!r}, not {MODEL_TYPE!r}")
         text: Mapping[str, Any] = network.get("text_config") or network
@@ -136,14 +136,14 @@ class NetworkShape:
 class ModelConfig:
     """A checkpoint's configuration; block size and mask token are properties of it, never constants.
 
-    `network` is the Hugging Face `config.json`; every other field stands in `echo_config.json`.
+    `network` is the Hugging Face `config.json`; every other field is in `echo_config.json`.
     `denoising_steps` is the number of forwards that a block needs (1: one-step ECHO); with a
     `confidence_threshold` a step commits every token at least that confident, and `denoising_steps` is
     then the most steps that a block may take. `image_size` is the side of the square input in pixels.
-    `canonical`: trained on the wording of `model.findings.wording` alone, so that every other sentence
-    is a broken one. `reads_context`: indication and comparison were part of its training prompts; a model
-    that never saw any is not given any. `instructions` are texts by language, `language` names the one in
-    use; `system` is the text of a system turn, if any; `chat_template` puts the prompt into turns.
+    `canonical`: trained on the wording of `model.findings.wording` alone, so any other sentence is broken.
+    `reads_context`: indication and comparison were part of its training prompts; a model trained without them
+    does not get them. `instructions` are texts by language, `language` names the one in use; `system` is the
+    text of a system turn, if any; `chat_template` puts the prompt into turns.
     `image_order`: which view comes first. `min_pixels` and `max_pixels` bound an image's size where
     `size_policy` is `aspect`; `image_size` then has no effect.
     """
@@ -233,14 +233,14 @@ class ModelConfig:
 
     @property
     def image_tokens(self) -> int:
-        """The most visual tokens of one image after merging; every image has so many in a square."""
+        """The most visual tokens of one image after merging; with square input every image has this many."""
         unit = self.shape.patch * self.shape.merge
         if self.size_policy is SizePolicy.ASPECT:
             return self.max_pixels // (unit * unit)
         return (self.image_size // unit) ** 2
 
     def sidecar(self) -> dict[str, Any]:
-        """The content of `echo_config.json`: every field but the network's."""
+        """The content of `echo_config.json`: every field except the network's."""
         fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         del fields["network"]
         return {name: _plain(value) for name, value in fields.items()}
@@ -305,8 +305,8 @@ def tiny_network(
 ) -> dict[str, Any]:
     """The `config.json` of a small network of the Qwen2.5-VL architecture.
 
-    `window` is the side in pixels of the vision tower's attention windows, with full attention in the
-    last layer alone; None gives every layer full attention, which suits 36 visual tokens.
+    `window` is the side in pixels of the vision tower's attention windows, with full attention only in the
+    last layer; None gives every layer full attention, which suits 36 visual tokens.
     """
     half = hidden // heads // 2  # rotary frequencies per head, shared out between time, height and width
     side = (half * 3) // 8

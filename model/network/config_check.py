@@ -1,4 +1,4 @@
-"""Whether the values in a checkpoint's configuration files have the types and ranges that they must have."""
+"""Checks the types and ranges of the values in a checkpoint's configuration files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _MOST_LAYERS = 1_000
 
 
 def type_problems(values: Mapping[str, Any], types: Mapping[str, Any]) -> list[str]:
-    """Values of a JSON object whose type is not the declared one; booleans do not count as numbers."""
+    """Returns the values of a JSON object whose type is not the declared one; booleans do not count as
+    numbers.
+    """
     problems = []
     for name, value in values.items():
         try:
@@ -53,9 +55,9 @@ def size_problems(sizes: Mapping[str, Any], tokens: Mapping[str, Any]) -> list[s
 
 
 def decoder_problems(network: Mapping[str, Any]) -> list[str]:
-    """What the decoder here would silently do otherwise than a `config.json` asks for.
+    """Settings of a `config.json` that the decoder here would silently ignore.
 
-    network: as `config.json` has it, with sizes that are known to be right.
+    network: the content of `config.json`, with sizes known to be valid.
     """
     text: Mapping[str, Any] = network.get("text_config") or network
     problems = []
@@ -82,6 +84,6 @@ def is_whole(value: object, least: int) -> bool:
 
 
 def shortened(value: object) -> str:
-    """A value as a message shows it."""
+    """A value as shown in a message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,9 +1,9 @@
-"""Whether the fields of a `config.json` fit each other and the network that is built from them.
+"""Checks that the fields of a `config.json` fit together, and fit the network that is built from them.
 
 Sizes that are wrong by themselves, and those that the weights contradict, are found elsewhere
-(`config_check`, `inspection`). What remains would load and compute something else than the base has
-learnt: another activation, attention windows of another size, a token outside the vocabulary.
-Every problem names the field, what it holds, and what it must hold.
+(`config_check`, `inspection`). Errors that remain would load, but compute something that the base has not
+learnt: another activation, attention windows of another size, a token outside the vocabulary. Every problem
+names the field, its value, and the value that it must have.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TYPES = ("float32", "bfloat16", "float16")
 _ACTIVATION = "silu"
 # Those that transformers computes; `mrope` is what published files call the default.
 ROPE_TYPES = ("default", "mrope", "linear", "dynamic", "yarn", "longrope", "llama3", "proportional")
-# Fields that files with a `text_config` may repeat at the top, where transformers does not read them.
+# Fields that files with a `text_config` may repeat at the top level, where transformers does not read them.
 _REPEATED = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "rms_norm_eps", "rope_theta", "hidden_act",
@@ -97,7 +97,7 @@ def _decoder(text: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _activation(name: str, part: Mapping[str, Any]) -> Iterator[str]:
-    """Inference computes the gated layer with this activation whatever the file says."""
+    """Inference computes the gated layer with this activation, whatever the file says."""
     found = part.get("hidden_act", _ACTIVATION)
     yield from _unless(found == _ACTIVATION, name, found, repr(_ACTIVATION))
 
@@ -123,7 +123,7 @@ def _rotation(text: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _tower(vision: Mapping[str, Any], hidden: int) -> Iterator[str]:
-    """The vision tower's fields; one that is missing has transformers' value, which is the 7B network's."""
+    """The vision tower's fields; a missing one has transformers' default, which is the 7B network's value."""
     width = vision.get("out_hidden_size", 3584)
     yield from _unless(width == hidden, "vision_config.out_hidden_size", width, f"{hidden} (hidden_size)")
     inner = vision.get("intermediate_size", 3420)
@@ -176,7 +176,7 @@ def _tokens(network: Mapping[str, Any], text: Mapping[str, Any]) -> Iterator[str
 
 
 def _storage(network: Mapping[str, Any], text: Mapping[str, Any], vision: Mapping[str, Any]) -> Iterator[str]:
-    """The kinds of the parts, and how the weights are stored."""
+    """The types of the parts, and how the weights are stored."""
     kinds = {"vision_config": (MODEL_TYPE, f"{MODEL_TYPE}_vision")}
     if text is not network:
         kinds["text_config"] = (MODEL_TYPE, f"{MODEL_TYPE}_text")

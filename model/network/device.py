@@ -1,4 +1,4 @@
-"""The choice of the network's device, made once, with the reason in words."""
+"""Chooses the network's device, once, and states the reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceChoice:
-    """A device, the type in which weights and cache are held on it, and why."""
+    """A device, the type of weights and cache on it, and the reason."""
 
     device: torch.device
     dtype: torch.dtype
@@ -24,7 +24,7 @@ class DeviceChoice:
 def select_device(name: DeviceName = "auto") -> DeviceChoice:
     """Chooses once, at the start.
 
-    `auto` takes a GPU where there is one. A requested but absent `cuda` is an error, never a silent run
+    `auto` takes a GPU if there is one. A requested but absent `cuda` is an error, never a silent run
     on the CPU. Raises: DeviceError.
     """
     present = torch.cuda.is_available()

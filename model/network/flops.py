@@ -9,7 +9,7 @@ from model.network.config import NetworkShape
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextShape:
-    """The sizes of a text model that decide the FLOPs of a step."""
+    """The sizes of a text model that determine the FLOPs of a step."""
 
     hidden: int
     ffn: int

@@ -1,9 +1,8 @@
-"""The decoder's layers for inference: the arithmetic of transformers' modules in fewer and faster steps.
+"""The decoder's layers for inference: the same arithmetic as transformers' modules in fewer and faster steps.
 
 Query, key and value are one matrix, gate and up another; the rotary positions are computed once for all
-layers. On a CPU each matrix is kept in the order in which oneDNN reads it, which for the few rows of a
-decoding step is worth a factor of two. Weights are moved, not copied: the network can no longer be trained or
-saved.
+layers. On a CPU each matrix is stored in the order in which oneDNN reads it, which doubles the speed for the
+few rows of a decoding step. Weights are moved, not copied: the network can no longer be trained or saved.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def packed_linear(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Ten
 
 
 def choose_linear(device: torch.device) -> MakeLinear:
-    """Packed where oneDNN is there: on every x86 CPU. Elsewhere plain."""
+    """Packed if oneDNN is available, as on every x86 CPU; otherwise plain."""
     packs = device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return packed_linear if packs else plain_linear
 
@@ -47,7 +46,7 @@ def choose_linear(device: torch.device) -> MakeLinear:
 class InferenceDecoder:
     """The text model's layers, its last norm and its head.
 
-    text: transformers' text model, head: the language model's head; both give up their matrices.
+    text: transformers' text model, head: the language model's head; both lose their matrices.
     """
 
     def __init__(self, text: Any, head: nn.Linear, make: MakeLinear, *, tied: bool) -> None:
@@ -72,7 +71,7 @@ class InferenceDecoder:
     ) -> Tensor:
         """The last layer's normalised states of `rows`, `[S, len, D]`; arguments as in `Backbone.hidden`.
 
-        Of the other rows the last layer makes keys and values alone.
+        For the other rows the last layer only computes keys and values.
         """
         cos, sin = self._rotary(embeds, positions)  # [S, q, d]
         low, high = sin.chunk(2, dim=-1)

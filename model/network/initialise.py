@@ -2,7 +2,7 @@
 
 A base is a directory in the Hugging Face layout of Qwen2.5-VL. Three are recognised by their content:
 Qwen2.5-VL and Lingshu (autoregressive, Qwen's own chat template) and the published ECHO checkpoints (block
-diffusion with a mask token of their own, blocks anchored in the sequence).
+diffusion with its own mask token, blocks anchored in the sequence).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class InitError(ModelError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """The user's options; None leaves the choice to the kind of base."""
+    """The user's options; None: the default for this kind of base."""
 
     licence: str
     name: str | None = None
@@ -68,7 +68,7 @@ class Choices:
 
 
 def initialise(directory: Path, choices: Choices, *, overwrite: bool = False) -> list[str]:
-    """Writes `echo_config.json` and adds the mask token where there is none; returns what was chosen.
+    """Writes `echo_config.json` and adds a mask token if there is none; returns the choices.
 
     Raises: InitError, with nothing changed.
     """
@@ -112,14 +112,14 @@ def _read(directory: Path) -> tuple[dict[str, Any], Tokenizer, ImageBounds]:
         raise InitError(f"{directory} cannot be used: {error}{remedy(directory)}") from error
     try:
         tokenizer = Tokenizer.from_file(str(directory / TOKENIZER))
-    except Exception as error:  # the tokenizer library raises nothing narrower
+    except Exception as error:  # the tokenizer library raises nothing more specific
         reason = f"{TOKENIZER} of {directory} is missing or no tokenizer ({error})"
         raise InitError(reason + remedy(directory)) from error
     return network, tokenizer, bounds
 
 
 def _grow(network: dict[str, Any], tokens: int) -> bool:
-    """Makes room for so many tokens in the configuration; loading fills the new rows."""
+    """Makes room for this many tokens in the configuration; loading fills the new rows."""
     grown = False
     for part in (network, network.get("text_config")):
         if isinstance(part, dict) and part.get("vocab_size", tokens) < tokens:
@@ -145,7 +145,8 @@ def _config(
     end = tokenizer.token_to_id(TURN_END)
     if end is None:
         raise InitError(f"the tokenizer has no {TURN_END}: is it Qwen's?")
-    # A base's processor may state far more than a radiograph needs, but never less than the base has seen.
+    # A base's processor may allow far more than a radiograph needs, but never less than the base was trained
+    # with.
     budget = _ECHO_PIXELS if published else min(bounds.most or _QWEN_PIXELS, _QWEN_PIXELS)
     most = choices.max_pixels or budget
     try:

@@ -1,4 +1,4 @@
-"""Inspection of a checkpoint and of its problems, from everything but the values of its weights."""
+"""Inspects a checkpoint for problems, using everything except the values of its weights."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ _STATED = {
     "vision_end_token_id": VISION_END,
     "video_token_id": "<|video_pad|>",
 }
-_SHOWN = 5  # names that a message lists before it says how many more there are
+_SHOWN = 5  # names that a message lists before it gives the number of further ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What a checkpoint is and whether it loads; `str()` of it is the report for a person.
+    """The result of an inspection: what a checkpoint is and whether it loads; `str()` gives the report for a
+    person.
 
-    types: how many tensors are stored in which type. notes: what loading changes.
+    types: the number of tensors by stored type. notes: what loading changes.
     """
 
     directory: Path
@@ -67,7 +68,7 @@ class Inspection:
 def sound_checkpoint(
     directory: Path, sidecar: Mapping[str, Any] | None = None
 ) -> tuple[ModelConfig, ReportTokenizer, StoredWeights]:
-    """Returns what a checkpoint that loads has. Raises: CheckpointError with every problem."""
+    """Returns the parts of a checkpoint that loads. Raises: CheckpointError with every problem."""
     found = inspect_checkpoint(directory, sidecar)
     if found.problems or found.config is None or found.tokenizer is None:
         raise CheckpointError(str(directory), found.problems)
@@ -75,9 +76,9 @@ def sound_checkpoint(
 
 
 def inspect_checkpoint(directory: Path, sidecar: Mapping[str, Any] | None = None) -> Inspection:
-    """Inspects everything but the weights' values; problems never raise.
+    """Inspects everything except the weights' values; problems never raise.
 
-    sidecar: the content of `echo_config.json`, for a directory that has none (an autoregressive base).
+    sidecar: the content of `echo_config.json`, for a directory without one (an autoregressive base).
     """
     problems: list[str] = []
     config = _read_config(directory, sidecar, problems)
@@ -124,14 +125,14 @@ def _describe(config: ModelConfig) -> list[str]:
 
 
 def _image_policy(config: ModelConfig) -> str:
-    """How images are sized, in words."""
+    """Describes how images are sized."""
     if config.size_policy is SizePolicy.ASPECT:
         return f"own shape up to {config.max_pixels:,} px = at most {config.image_tokens} tokens"
     return f"{config.image_size} px = {config.image_tokens} tokens"
 
 
 def _prompt_policy(config: ModelConfig) -> str:
-    """The order of the images and the instruction, in words."""
+    """Describes the order of the images and the instruction."""
     form = "chat turns" if config.chat_template else "plain text"
     languages = ", ".join(sorted(config.instructions))
     order = " before ".join(config.image_order)
@@ -211,11 +212,11 @@ def _tensor_problems(config: ModelConfig, weights: StoredWeights, notes: list[st
 
 
 def _head_problems(config: ModelConfig, weights: StoredWeights) -> list[str]:
-    """Whether `tie_word_embeddings` says of the head what the weights say."""
+    """Checks `tie_word_embeddings` against the weights."""
     embedding, head = _VOCABULARY
     stored = weights.tensors
     if embedding not in stored or weights.problems:
-        return []  # what is missing may lie in a file that could not be read
+        return []  # what is missing may be in a file that could not be read
     if not config.shape.tied:
         absent = (
             "tie_word_embeddings is False, but there is no lm_head.weight; it must be true for such weights"
@@ -232,7 +233,7 @@ def _head_problems(config: ModelConfig, weights: StoredWeights) -> list[str]:
 def _mask_token_is_added(
     config: ModelConfig, name: str, stored: tuple[int, ...], expected: tuple[int, ...]
 ) -> bool:
-    """Whether a vocabulary tensor lacks only last rows, among them the mask token's."""
+    """Whether a vocabulary tensor lacks only its last rows, including the mask token's."""
     return (
         name in _VOCABULARY and stored[1:] == expected[1:] and stored[0] <= config.mask_token_id < expected[0]
     )

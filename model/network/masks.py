@@ -2,8 +2,8 @@
 
 Three kinds of sequence occur. *Prompts* are right-padded rows of vision and text. *Training* appends
 the response twice, clean and noisy (response-asymmetric diffusion). *Decoding* runs a few rows against
-a static cache whose slots are filled to different lengths. Padding rows attend to themselves alone, so
-that no softmax runs over an empty set; no other row sees them.
+a static cache whose slots are filled to different lengths. Padding rows attend only to themselves, so that no
+softmax runs over an empty set; no other row sees them.
 
 Source: arXiv 2604.09450, "response-asymmetric diffusion" and "fused block decoding".
 """
@@ -22,9 +22,9 @@ def prompt_mask(
     """Mask of a prefill over right-padded rows.
 
     valid: bool `[S, P]`, False on padding. With `PromptAttention.BLOCK` a token also sees the rest of
-    its own block, on a grid that starts at position 0. answered: int `[S]`, how many of a row's last
-    tokens are whole blocks of a response that goes on; each of those sees its own block and what is
-    before it, whatever the rule of the prompt. Returns bool `[S, P, P]`.
+    its own block, on a grid that starts at position 0. answered: int `[S]`, how many of a row's last tokens
+    are whole blocks of a response to be continued; each of these sees its own block and everything before it,
+    whatever the prompt's rule. Returns bool `[S, P, P]`.
     """
     index = torch.arange(valid.shape[1], device=valid.device)
     order = (index // block_size if attention is PromptAttention.BLOCK else index).expand(valid.shape)
@@ -112,7 +112,7 @@ def block_mask(starts: Tensor, width: int, capacity: int) -> Tensor:
 
 
 def visible_block_mask(visible: Tensor, width: int) -> Tensor:
-    """As `block_mask` for rows that are all filled to one length k, some of it padding.
+    """Like `block_mask`, for rows that are all filled to one length k, some of it padding.
 
     visible: bool `[S, k]`, what a block may see besides itself. Returns bool `[S, width, k + width]`.
     """
@@ -121,7 +121,7 @@ def visible_block_mask(visible: Tensor, width: int) -> Tensor:
 
 
 def causal_step_mask(starts: Tensor, width: int, capacity: int) -> Tensor:
-    """As `block_mask`, but the `width` new tokens see each other causally: bool `[S, width, capacity]`."""
+    """Like `block_mask`, but the `width` new tokens see each other causally: bool `[S, width, capacity]`."""
     key = torch.arange(capacity, device=starts.device)
     last = starts[:, None] + torch.arange(width, device=starts.device)  # [S, width]
     return key <= last[..., None]

@@ -11,7 +11,7 @@ from model.network.config import ModelConfig
 
 
 def free_memory(device: torch.device) -> int:
-    """The free memory of a device, in bytes."""
+    """Free memory of a device (bytes)."""
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return free
@@ -23,7 +23,7 @@ def bytes_per_slot(
 ) -> int:
     """The memory that one more report needs: its cache, and its share of the largest forward.
 
-    longest_prompt, longest_report: tokens. The forward's share is estimated from above: the prefill's
+    longest_prompt, longest_report: tokens. The forward's share is an upper estimate: the prefill's
     states (residual, attention and the wide layer), and three float32 copies of a block's logits.
     """
     shape, size = config.shape, config.block_size

@@ -1,6 +1,6 @@
 """A study's images and context as model input: pixels, patches and the tokens of one user turn.
 
-The same functions serve training and inference, so that a checkpoint gets the input that it was trained on.
+Training and inference use the same functions, so that a checkpoint gets the input that it was trained on.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from model.network.tokenizer import TURN_END, TURN_START, VISION_END, VISION_STA
 # Every fixed word of a prompt; a small vocabulary must contain them.
 PROMPT_WORDS = (f"user\n{INSTRUCTION}", " Indication: x Comparison: none.", "\nassistant\n")
 
-# More of an indication or a comparison than this is cut, in tokens: it must not displace the images.
+# An indication or a comparison is cut to this many tokens, so that it does not displace the images.
 LONGEST_CONTEXT = 128
 MOST_IMAGES = 2  # one frontal, one lateral
 
-# The statistics that Qwen2.5-VL's vision tower was trained with (those of CLIP), per RGB channel.
+# The normalisation of Qwen2.5-VL's vision tower (CLIP's mean and standard deviation), per RGB channel.
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -92,7 +92,7 @@ def prepare_image(pixels: Pixels, image_size: int) -> Tensor:
 
 
 def aspect_size(height: int, width: int, config: ModelConfig) -> tuple[int, int]:
-    """Rows and columns in pixels that an image gets under `SizePolicy.ASPECT`: whole tokens each way.
+    """Rows and columns (pixels) of an image under `SizePolicy.ASPECT`: whole tokens in each direction.
 
     Raises: PromptError for an image more than 200 times as long as it is wide.
     Source: the image processor of Qwen2-VL and Qwen2.5-VL.
@@ -113,7 +113,7 @@ def aspect_size(height: int, width: int, config: ModelConfig) -> tuple[int, int]
 
 
 def fit_image(pixels: Pixels, config: ModelConfig) -> Tensor:
-    """An image as the checkpoint's size policy wants it: float `[rows, columns]` in 0..1.
+    """Prepares an image by the checkpoint's size policy: float `[rows, columns]` in 0..1.
 
     pixels: as for `prepare_image`. Raises: PromptError.
     """
@@ -123,7 +123,7 @@ def fit_image(pixels: Pixels, config: ModelConfig) -> Tensor:
     size = aspect_size(height, width, config)
     image = _unit_range(pixels)[None, None]
     if size != pixels.shape:
-        # Bicubic, as the published processor; a bright edge may overshoot the range.
+        # Bicubic, like the published processor; a bright edge may overshoot the range.
         image = functional.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
     return image[0, 0].clamp_(0.0, 1.0)
 
@@ -178,9 +178,9 @@ def visual_tokens(image: Tensor, config: ModelConfig) -> int:
 
 
 def chosen_views(views: Sequence[str], config: ModelConfig) -> list[int]:
-    """Which of a study's images the network sees, in its order: the first frontal and the first lateral one.
+    """The images of a study that the network sees, in its order: the first frontal and the first lateral one.
 
-    An image of unknown view counts as frontal where none is stated to be.
+    An image of unknown view counts as frontal if no image is stated to be.
     """
     frontal = [i for i, view in enumerate(views) if view == "frontal"]
     unknown = [i for i, view in enumerate(views) if view not in ("frontal", "lateral")]
@@ -200,7 +200,7 @@ def prompt_ids(
     """The images, then the instruction and the context; by default as one user turn.
 
     image_tokens: visual tokens of each image. indication, comparison: what is known besides the pixels; empty
-    means unknown. The turn of the assistant is opened, so the next token is the first of the report.
+    means unknown. The assistant's turn is opened, so the next token is the first of the report.
     """
     policy = policy or PromptPolicy()
     known = {"Indication": indication.strip(), "Comparison": comparison.strip()}

@@ -1,7 +1,7 @@
 """The files next to `config.json` in a published directory: the image processor, and stand-ins for weights.
 
-A directory as it is downloaded may hold adapters, weights of another format, a tokenizer in its older two
-files, or pointers of Git LFS instead of the files themselves. None of these loads; each has its remedy.
+A downloaded directory may contain adapters, weights in another format, a tokenizer in the older two-file
+form, or Git LFS pointers instead of the files themselves. None of these loads; each has its remedy.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from model.errors import ConfigError
 from model.network.config import NetworkShape
 from model.network.prompt import IMAGE_MEAN, IMAGE_STD
 
-# transformers 4 and 5: the settings of the image processor at the top of one file, or a section of another.
+# transformers 4 and 5: the settings of the image processor at the top level of one file, or in a section of
+# another.
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageBounds:
-    """Pixels of the smallest and the largest image that the processor makes; None where it does not say."""
+    """Pixels of the smallest and the largest image that the processor makes; None if not stated."""
 
     least: int | None
     most: int | None
 
 
 def image_bounds(directory: Path, shape: NetworkShape) -> ImageBounds:
-    """What a base's own image processor says.
+    """Reads the settings of a base's own image processor.
 
-    Raises: ConfigError where it normalises or cuts images in another way than the network here does.
+    Raises: ConfigError if it normalises or divides images in another way than the network here.
     """
     name, stated = _processor(directory)
     expected = {
@@ -87,7 +88,7 @@ def _same(stated: object, expected: object) -> bool:
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is what Git LFS leaves in the place of one that has not been fetched."""
+    """Whether a file is a Git LFS pointer, left in the place of a file that has not been fetched."""
     try:
         with path.open("rb") as file:
             return file.read(len(_LFS)) == _LFS
@@ -96,7 +97,7 @@ def is_lfs_pointer(path: Path) -> bool:
 
 
 def remedy(directory: Path) -> str:
-    """What to do about missing weights or a missing tokenizer, to follow the problem; often nothing."""
+    """What to do about missing weights or a missing tokenizer, to be appended to the problem; often empty."""
     present = {path.name for path in directory.glob("*") if path.is_file()} if directory.is_dir() else set()
     if any(is_lfs_pointer(directory / name) for name in present):
         return ": the directory holds Git LFS pointers; fetch the files (git lfs pull)"

@@ -1,4 +1,4 @@
-"""Which field of `config.json` the shapes of the stored tensors contradict."""
+"""Finds fields of `config.json` that the shapes of the stored tensors contradict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AXES = (
     ("vision_config.intermediate_size", f"{_TOWER}blocks.0.mlp.gate_proj.weight", 0),
     ("vision_config.out_hidden_size", f"{_TOWER}merger.mlp.2.weight", 0),
 )
-# A tensor that every layer has, its number left open.
+# A tensor that every layer has, with a placeholder for the layer's number.
 _LAYERS = (
     ("num_hidden_layers", f"{_TEXT}layers.", ".input_layernorm.weight"),
     ("vision_config.depth", f"{_TOWER}blocks.", ".norm1.weight"),
@@ -28,7 +28,7 @@ _LAYERS = (
 def size_conflicts(network: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Fields whose value the tensors contradict, with both values.
 
-    network: as `config.json` has it. shapes: of the stored tensors, by canonical name.
+    network: the content of `config.json`. shapes: of the stored tensors, by canonical name.
     """
     text: Mapping[str, Any] = network.get("text_config") or network
     fields = {**text, **{f"vision_config.{name}": value for name, value in network["vision_config"].items()}}
@@ -40,7 +40,7 @@ def size_conflicts(network: Mapping[str, Any], shapes: Mapping[str, tuple[int, .
 
 
 def _stored(fields: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, int]]:
-    """What the tensors say of each field."""
+    """The value of each field according to the tensors."""
     for name, tensor, axis in _AXES:
         if axis < len(shape := shapes.get(tensor, ())):
             yield name, shape[axis]
@@ -54,7 +54,7 @@ def _stored(fields: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) ->
 
 
 def _count(names: Iterable[str], before: str, after: str) -> int:
-    """One more than the largest number between the two parts of a name; 0 where there is none."""
+    """One more than the largest number between the two parts of a name; 0 if there is none."""
     pattern = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
     found = (pattern.fullmatch(name) for name in names)
     return max((int(one[1]) + 1 for one in found if one), default=0)

@@ -24,7 +24,7 @@ MASK = "<|mask|>"
 ENDS = (END_OF_TEXT, TURN_END)  # a report may end with either
 SPECIAL_TOKENS = (END_OF_TEXT, TURN_START, TURN_END, VISION_START, VISION_END, IMAGE_PAD, MASK)
 
-# Qwen's splitting into words: a word keeps the one space or sign in front of it, digits stand alone.
+# Qwen's splitting into words: a word keeps one space or sign in front of it, digits are separate.
 _WORD = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -46,7 +46,7 @@ class ReportTokenizer:
         if missing:
             raise ConfigError(f"the tokenizer lacks {', '.join(missing)}; is it Qwen's?")
         self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
-        # A vocabulary may have gaps, so that its largest id says more than its size.
+        # A vocabulary may have gaps, so its largest id matters rather than its size.
         self.largest_id: int = max(tokenizer.get_vocab(with_added_tokens=True).values())
         self.pad_id = self.special(END_OF_TEXT)
         self.eos_id = self.special(TURN_END)
@@ -60,7 +60,7 @@ class ReportTokenizer:
             raise ConfigError(f"{path.name} is missing")
         try:
             tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing narrower for an invalid file
+        except Exception as error:  # the library raises nothing more specific for an invalid file
             raise ConfigError(f"{path.name} is not a tokenizer: {error}") from error
         return cls(tokenizer)
 
@@ -76,7 +76,7 @@ class ReportTokenizer:
         return index
 
     def find(self, token: str) -> int | None:
-        """Id of a token by its spelling; None where the vocabulary lacks it."""
+        """Id of a token by its spelling; None if it is not in the vocabulary."""
         index: int | None = self._tokenizer.token_to_id(token)
         return index
 
@@ -94,7 +94,7 @@ class ReportTokenizer:
     def spells_whole_words(self) -> bool:
         """Whether every word is one token or spelt in bytes, as in our small vocabularies.
 
-        A large vocabulary builds words from pieces, so that a word's tokens do not tell if it is known.
+        A large vocabulary builds words from pieces, so a word's tokens do not show whether it is known.
         """
         return bool(getattr(self._tokenizer.model, "ignore_merges", False)) and self.mask_id is not None
 

@@ -1,7 +1,7 @@
 """The geometry of Qwen2.5-VL's vision tower for one image size: token order, windows and rotary places.
 
-The tower reorders an image's merged tokens window by window; all layers but a few attend inside a
-window only. For images of equal size that order is the same, so the tower runs as one batch.
+The tower reorders an image's merged tokens window by window; most layers attend only within a window. Images
+of equal size have the same order, so the tower runs them as one batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class WindowPlan:
     places: int `[patches, 2]`, row and column of each patch, in window order.
     members: int `[windows, size]`, the patches (in window order) of each window, padded with 0.
     present: bool `[windows, size]`, False on that padding; None where there is none.
-    source: int `[patches]`, where in the flattened `members` each patch stands.
+    source: int `[patches]`, the place of each patch in the flattened `members`.
     """
 
     order: Tensor
@@ -36,7 +36,7 @@ class WindowPlan:
 @lru_cache(maxsize=16)
 def plan_windows(rows: int, columns: int, merge: int, window: int, device: torch.device) -> WindowPlan:
     """The plan of an image of `rows` x `columns` patches; `window`: its side in merged tokens."""
-    with torch.inference_mode(False):  # kept between calls, so training may meet what inference made
+    with torch.inference_mode(False):  # cached between calls, so training may get what inference created
         return _plan_windows(rows, columns, merge, window, device)
 
 

@@ -1,7 +1,7 @@
 """Weights on disk: the Hugging Face safetensors layout, one file or shards with an index.
 
-Reads what tensors there are without reading their values, under one set of names whichever prefixes the
-files use, and writes them back in the published layout.
+Lists the tensors without reading their values, under canonical names whatever prefixes the files use, and
+writes them back in the published layout.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def published_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTensor:
-    """The location of a tensor: its file and its name in it, its shape, and its type as safetensors spells
-    it."""
+    """The location of a tensor: its file and its name in it, its shape, and its type in safetensors'
+    spelling.
+    """
 
     file: Path
     name: str
@@ -89,7 +90,7 @@ class StoredWeights:
             )
 
     def read(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor with its canonical name, file by file, each in memory only while it is looked at."""
+        """Every tensor with its canonical name, file by file, each in memory only while it is used."""
         for path in self.files:
             names = [(name, t.name) for name, t in self.tensors.items() if t.file == path]
             with safe_open(path, framework="pt") as file:
@@ -110,7 +111,7 @@ def scan_weights(directory: Path) -> StoredWeights:
                     part = file.get_slice(name)
                     canonical = canonical_name(name)
                     if canonical.endswith("rotary_emb.inv_freq"):
-                        continue  # old files carry this buffer; it is computed
+                        continue  # old files contain this buffer, which is computed here
                     if canonical in weights.tensors:
                         weights.problems.append(f"{name} occurs twice (in {path.name})")
                     weights.tensors[canonical] = StoredTensor(
@@ -130,7 +131,7 @@ def _lost(places: Mapping[str, str], file: str, held: Sequence[str]) -> list[str
 
 
 def _weight_files(directory: Path, problems: list[str]) -> tuple[tuple[Path, ...], dict[str, str]]:
-    """The files that hold the weights, and what the index says of each tensor: the name of its file."""
+    """The files that contain the weights, and the file of each tensor according to the index."""
     single, index = directory / WEIGHTS, directory / INDEX
     if single.is_file() and not index.is_file():
         return (single,), {}

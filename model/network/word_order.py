@@ -1,9 +1,8 @@
-"""The order of words that a checkpoint learned: which pairs of words its training text never has.
+"""The word order of a checkpoint's training text: pairs of words that never occur in it.
 
-One-step decoding breaks the order of words, not the words. A pair that should have occurred many times by
-chance, and never did, is not an accident of a small sample: "the of", "left large". Whoever trains a network
-on
-free text learns this from the same text (`echo-model word-order`), and keeps it beside the weights.
+One-step decoding breaks the order of words, not the words. If a pair should have occurred many times by
+chance and never did, that is no accident of a small sample: "the of", "left large". For a network trained on
+free text this is learned from the same text (`echo-model word-order`), and stored with the weights.
 """
 
 from __future__ import annotations
@@ -31,7 +30,9 @@ class WordOrder:
     total: int
 
     def strange_pair(self, sentence: str) -> str:
-        """The first pair of neighbours that the training text would have had, but never has; "" for none."""
+        """The first pair of neighbours that would be expected in the training text but never occurs in
+        it; "" for none.
+        """
         words = words_of(sentence)
         for first, second in pairwise(words):
             expected = self.counts.get(first, 0) * self.counts.get(second, 0) / max(1, self.total)
@@ -73,6 +74,6 @@ def load_word_order(directory: Path) -> WordOrder | None:
 
 
 def words_of(text: str) -> list[str]:
-    """The words and signs of a text in lower case, with a stop at its end."""
+    """The words and punctuation of a text in lower case, with a full stop at its end."""
     words = [word.lower() for word in _WORD.findall(text)]
     return words if words and words[-1] == _END else [*words, _END]

@@ -1,1 +1,1 @@
-"""Offline work in groups: one after the other in this process, or on the actors of a Ray cluster."""
+"""Offline work in groups: sequentially in this process, or on the actors of a Ray cluster."""

@@ -1,4 +1,4 @@
-"""What both engines have in common: groups of work, workers, and what can go wrong."""
+"""Common parts of both engines: groups of work, workers, and errors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 from model.errors import ModelError
 
-# What is given to a worker, and what it returns: values that can be pickled.
+# Input and output of a worker: values that can be pickled.
 Group = Any
 Result = Any
 Work = Callable[[Group], Result]
-# Called once in each worker, because a network cannot be sent over a connection; it can be pickled itself.
+# Called once in each worker, because a network cannot be sent over a connection; the function itself can be
+# pickled.
 MakeWork = Callable[[], Work]
 
 
@@ -26,7 +27,7 @@ class OfflineEngine(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """Where and how the groups are done.
+    """Where and how the groups are processed.
 
     count: Ray workers; the plain engine has one, this process. address: HOST:PORT of a running Ray cluster; a
     local one is started if it is empty. gpus: of each worker, from 0; None: one if the network runs on a GPU.
@@ -52,7 +53,7 @@ class EngineUnavailable(ModelError):
 
 
 class WorkerKilled(ModelError):
-    """The process that worked on a group ended, or raised an error, at every attempt."""
+    """The process that worked on a group ended or raised an error in every attempt."""
 
     code = "worker_killed"
 

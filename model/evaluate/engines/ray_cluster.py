@@ -1,7 +1,7 @@
-"""A Ray cluster for one command: started on this machine for it alone, or one that runs already.
+"""A Ray cluster for one command: started on this machine for this command only, or already running.
 
 A local cluster listens on the loopback address only. It has no dashboard and sends no usage statistics. Its
-temporary files, among them objects that do not fit into memory, lie in a folder that this user alone may read
+temporary files, including objects that do not fit into memory, are in a folder that only this user may read
 and that is deleted at the end.
 """
 
@@ -19,15 +19,15 @@ from typing import Any
 from model.evaluate.engines.engine import EngineMissing, EngineUnavailable
 
 REMEDY = "pip install -c constraints.txt 'echo-agent[ray]'"
-# They are read when Ray is imported.
+# Read when Ray is imported.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Its lines would stand between those of a command.
+    # Its lines would be mixed with the command's output.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-# Under this name, Ray keeps every port on the loopback address, as it does by itself on desktop systems.
+# With this setting Ray keeps every port on the loopback address, as it does by default on desktop systems.
 _ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 # Memory (bytes) for objects on their way between processes; more is written to the temporary folder.
 _OBJECT_STORE = 200_000_000
@@ -50,7 +50,7 @@ def ray_cluster(workers: int, address: str = "") -> Iterator[Any]:
     ray = import_ray()
     folder = None if address else tempfile.mkdtemp(prefix="echo-ray-")
     try:
-        # Ray tells on standard output that a worker has died: there stand the results of a command.
+        # Ray reports on standard output that a worker has died, but that is for the command's results.
         with redirect_stdout(sys.stderr):
             _connect(ray, workers, address, folder)
             yield ray
@@ -61,7 +61,7 @@ def ray_cluster(workers: int, address: str = "") -> Iterator[Any]:
 
 
 def import_ray() -> Any:
-    """Return the module `ray`, with its part for data sets.
+    """Return the module `ray`, including its data module.
 
     Raises:
         EngineMissing: the packages are not installed.

@@ -1,8 +1,8 @@
-"""The same work on the actors of a Ray cluster, by Ray Data: each actor loads what it needs once.
+"""The same work on the actors of a Ray cluster, using Ray Data: each actor loads what it needs once.
 
 Ray Data gives an actor the next group when it is free, holds groups back while results wait to be taken, and
-starts an actor that was killed anew; its group is tried again. A group that kills its worker at every attempt
-is given up, and the others are done.
+restarts a killed actor; its group is tried again. A group that kills its worker in every attempt is given up,
+and the others are processed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from model.evaluate.engines.engine import KILLED, EngineUnavailable, Group, MakeWork, Result
 
-# Attempts after the first one, where a worker was killed.
+# Further attempts after a worker was killed.
 RETRIES = 2
 # Groups of one data set: each is an object of the cluster, and new actors begin each data set.
 WINDOW = 5000
@@ -23,13 +23,13 @@ _QUIET = ("ray", "ray.data")
 
 
 class _Worker:
-    """One actor: makes its work once, then does group after group."""
+    """One actor: sets up its work once, then processes group after group."""
 
     def __init__(self, make_work: MakeWork) -> None:
         self._work = make_work()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Do one group."""
+        """Process one group."""
         return {
             "number": row["number"],
             "result": pickle.dumps(self._work(pickle.loads(row["group"]))),
@@ -39,7 +39,7 @@ class _Worker:
 def run_on_ray(
     ray: Any, groups: Sequence[Group], make_work: MakeWork, workers: int, *, gpus: float = 0.0
 ) -> Iterator[Result]:
-    """Yield the result of each group in order; `KILLED` where its worker ended at every attempt.
+    """Yield the result of each group in order; `KILLED` if its worker ended in every attempt.
 
     ray: the connected module. gpus: of each worker, from 0 to the GPUs of one host.
 
@@ -58,7 +58,7 @@ def _window(
     rows = [{"number": number, "group": pickle.dumps(group)} for number, group in enumerate(groups)]
     expected = 0
     try:
-        # Its results are taken while it runs: nothing waits for the last one.
+        # The results are taken while it runs: nothing waits for the last one.
         for row in _dataset(ray, rows, make_work, workers, gpus).iter_rows():
             while expected < row["number"]:
                 yield KILLED
@@ -75,7 +75,9 @@ def _window(
 
 
 def _dataset(ray: Any, rows: Sequence[dict[str, Any]], make_work: MakeWork, workers: int, gpus: float) -> Any:
-    """Return the data set of the results: one group to a block, so that a killed worker concerns no other."""
+    """Return the data set of the results: one group per block, so that a killed worker affects no other
+    group.
+    """
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

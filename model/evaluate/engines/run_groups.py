@@ -1,4 +1,4 @@
-"""One interface of both engines: groups of work in, their results out in the same order."""
+"""A common interface to both engines: groups of work in, results out in the same order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from model.evaluate.engines.engine import Group, MakeWork, OfflineEngine, Result
 
 
 def run_groups(groups: Sequence[Group], make_work: MakeWork, workers: Workers) -> Iterator[Result]:
-    """Yield the result of each group in order; `KILLED` where its Ray worker ended at every attempt.
+    """Yield the result of each group in order; `KILLED` if its Ray worker ended in every attempt.
 
     Raises:
         EngineMissing: the packages of the engine are not installed.
