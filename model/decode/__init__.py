@@ -1,4 +1,4 @@
-"""Decoders of one signature: autoregressive, multi-step, one-step unfused, and ECHO's fused one."""
+"""Decoders with a common signature: autoregressive, multi-step, one-step unfused, and ECHO's fused one."""
 
 from __future__ import annotations
 

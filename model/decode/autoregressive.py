@@ -19,7 +19,7 @@ from model.network.prompt import PromptBatch
 def decode_autoregressive(
     backbone: Backbone, prompts: PromptBatch, options: DecodeOptions, *, observe: Observer | None = None
 ) -> tuple[Decoded, ...]:
-    """Forwards per report: its tokens, the prefill (which gives the first) included.
+    """Forwards per report: its tokens, including the prefill (which gives the first).
 
     Only for a checkpoint of stage `ar`; `steps` and `threshold` have no meaning here.
     """

@@ -12,7 +12,7 @@ from torch import Tensor
 def sayable(logits: Tensor, never: tuple[int, ...]) -> Tensor:
     """Rule out the tokens `never` in logits `[..., V]`, in place; return them as float32.
 
-    The mask token and the placeholder of images are never chosen: a report cannot contain them.
+    The mask token and the image placeholder are never chosen: a report cannot contain them.
     """
     logits = logits.float()
     for token in never:

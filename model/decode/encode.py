@@ -19,7 +19,7 @@ from model.network.prompt import PromptBatch
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EncodedPrompts:
-    """`S` prompts, as far as they stand before the first block.
+    """`S` prompts, up to the first block.
 
     embeds: `[S, P, D]`; positions: int `[3, S, P]`; valid: bool `[S, P]`. starts: int `[S]`, tokens before
     the first block; next_position: int `[S]`, the position of its first token. block: int `[S, B]`, the first
@@ -48,14 +48,15 @@ class EncodedPrompts:
         return backbone.hidden(self.embeds, self.positions, mask, cache.prefill(slots, self.columns))
 
     def prefill_logits(self, backbone: Backbone, cache: BlockCache, slots: Tensor | slice) -> Tensor:
-        """As `prefill`: the logits `[S, V]` after each prompt's last token."""
+        """Like `prefill`; returns the logits `[S, V]` after each prompt's last token."""
         hidden = self.prefill(backbone, cache, slots)
         return backbone.head(hidden[torch.arange(len(hidden), device=hidden.device), self.starts - 1])
 
     def prefill_block(self, backbone: Backbone, cache: BlockCache, slots: Tensor | slice) -> Tensor:
-        """As `prefill`, with the first block in the same forward: the logits `[S, B, V]` of `block`.
+        """Like `prefill`, with the first block in the same forward; returns the logits `[S, B, V]` of
+        `block`.
 
-        The cache keeps the prompts alone.
+        The cache keeps only the prompts.
         """
         size = self.block.shape[1]
         embeds = torch.cat([self.embeds, backbone.embed(self.block)], dim=1)

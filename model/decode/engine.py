@@ -3,9 +3,9 @@
 Every step takes for each slot the clean block n-1 and the current block n, 2B rows: the commit of the
 one and a denoising step of the other (`model.decode.steps` has other ways too). Slots are at different
 places of their reports, and may need different numbers of steps per block; a block that needs more steps is
-simply run again beside the same clean block. A slot whose report has ended takes in the next prompt, whose
-prefill carries the first block. Urgent reports are taken in first, and take the slots of those that yield.
-Tokens are those of `decode_fused`, whatever the batch, the order of arrival and the slot.
+simply run again with the same clean block. A slot whose report has ended takes the next prompt, whose prefill
+includes the first block. Urgent reports are taken first, and take the slots of those that yield. Tokens are
+those of `decode_fused`, whatever the batch, the order of arrival and the slot.
 
 On a GPU the forward is a CUDA graph, and whether a report has ended is read from a copy that is one step
 old, so that the device never waits for the host.
@@ -123,7 +123,7 @@ class Engine:
     def decode(self, prompts: Sequence[Prompt], options: DecodeOptions | None = None) -> list[Decoded]:
         """Decodes all prompts and returns their reports in order. The engine must be idle.
 
-        Raises: OutOfMemoryError where a report does not fit even alone.
+        Raises: OutOfMemoryError if a report does not fit even alone.
         """
         order = {self.submit(prompt, options): row for row, prompt in enumerate(prompts)}
         reports: dict[int, Decoded] = {}
@@ -137,9 +137,9 @@ class Engine:
 
     @torch.inference_mode()
     def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
-        """Fills free slots, runs one forward, and returns the reports that have ended, with their tickets.
+        """Fills free slots, runs one forward, and returns the finished reports with their tickets.
 
-        When the device's memory runs out, the slots are halved and their reports restart; no report is lost.
+        If the device's memory runs out, the slots are halved and their reports restart; no report is lost.
         One that does not fit even alone is returned as an error, and the others continue.
         """
         try:
@@ -169,7 +169,8 @@ class Engine:
         self._cache = BlockCache(
             backbone.shape,
             slots=slots,
-            capacity=self._room + size,  # the last columns take what a slot without a clean block would write
+            capacity=self._room
+            + size,  # the last columns receive what a slot without a clean block would write
             dtype=backbone.dtype,
             device=backbone.device,
         )

@@ -17,5 +17,5 @@ from model.network.prompt import PromptBatch
 def decode_onestep(
     backbone: Backbone, prompts: PromptBatch, options: DecodeOptions, *, observe: Observer | None = None
 ) -> tuple[Decoded, ...]:
-    """Forwards per report: two per block, the prefill counted, the last block's commit spared."""
+    """Forwards per report: two per block, plus the prefill, minus the last block's commit."""
     return decode_multistep(backbone, prompts, replace(options, steps=1, threshold=None), observe=observe)

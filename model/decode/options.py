@@ -19,7 +19,7 @@ class DecodeOptions:
 
     steps: forwards in which a block's tokens are settled (1..block_size); a step commits the
     ceil(block_size / steps) most confident tokens, and with `threshold` every other one at least that
-    confident. max_tokens: the longest report, in tokens, its end token included. image_token_id: the
+    confident. max_tokens: the longest report in tokens, including its end token. image_token_id: the
     placeholder of the prompt's images, which no report may contain.
     """
 
@@ -56,7 +56,7 @@ class DecodeOptions:
         )
 
     def tail(self, prompt_length: int) -> int:
-        """How many of a prompt's last tokens stand in the first block."""
+        """How many of a prompt's last tokens are in the first block."""
         return prompt_length % self.block_size if self.block_anchor is BlockAnchor.SEQUENCE else 0
 
     def block_start(self, token: int, prompt_length: int) -> int:
@@ -76,7 +76,7 @@ class DecodeOptions:
 
     @property
     def least_confidence(self) -> float:
-        """The threshold, or 2 where there is none: no probability reaches it."""
+        """The threshold, or 2 if there is none: no probability reaches it."""
         return 2.0 if self.threshold is None else self.threshold
 
 
@@ -87,7 +87,7 @@ class Decoded:
     tokens: without the end token. confidences: the probability in 0..1 with which each token of
     `tokens` was chosen. block_confidences: for each block the smallest of its tokens' probabilities
     (the end token counts, what follows it does not). stopped: the end token was reached, so the report
-    is complete. forwards: those that this report needed, the prefill included.
+    is complete. forwards: those that this report needed, including the prefill.
     """
 
     tokens: tuple[int, ...]

@@ -42,11 +42,11 @@ class DraftSentence:
 class DraftText:
     """A draft report.
 
-    tokens: generated, the end token included; forwards: what they cost, prefills and repeats included;
-    blocks: of the report as it is; seconds: wall-clock from the study's taking to the finished draft,
-    others being decoded beside it. repeated_blocks: decoded a second time because the first reading was
-    doubtful; repeat_forwards: what that cost, part of `forwards`. language: the tag of the text (RFC 5646),
-    `und` where no language pack reads it.
+    tokens: generated, including the end token; forwards: forward passes for them, including prefills and
+    repeats; blocks: of the final report; seconds: wall-clock time from taking the study to the finished
+    draft, while others are decoded too. repeated_blocks: decoded a second time because the first reading was
+    doubtful; repeat_forwards: forward passes for that, part of `forwards`. language: the tag of the text (RFC
+    5646), `und` where no language pack reads it.
     """
 
     findings_sentences: tuple[DraftSentence, ...]
@@ -67,7 +67,7 @@ class DraftText:
 class ModelIdentity:
     """The model that writes the drafts, as named in a report's algorithm identification.
 
-    weights_sha256: 64 hexadecimal digits. stage: how far it was trained (`model.network.config.Stage`).
+    weights_sha256: 64 hexadecimal digits. stage: its last training stage (`model.network.config.Stage`).
     """
 
     name: str

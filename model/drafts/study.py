@@ -15,7 +15,7 @@ View = Literal["frontal", "lateral", "unknown"]
 
 
 class Image(Protocol):
-    """An image as the reporter takes it: uint8 `[H, W]`, bright is dense, and its view."""
+    """An image in the form that the reporter takes: uint8 `[H, W]`, bright is dense, and its view."""
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]: ...
@@ -53,7 +53,7 @@ class StudySource(Protocol[Key]):
     def take(self, room: int, *, idle: bool) -> Sequence[Study[Key]] | None:
         """Return at most `room` studies; an empty list if there are none now; None if no more will come.
 
-        Called between two forwards, by the thread that iterates over the stream, and no more after None.
+        Called between two forwards, by the thread that iterates over the stream, and not again after None.
         idle: nothing is in progress, so the source may wait for a study; otherwise the network waits
         for the answer.
         """

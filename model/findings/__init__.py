@@ -1,1 +1,1 @@
-"""Texts to findings and back; no torch."""
+"""Converts texts to findings and back; no torch."""

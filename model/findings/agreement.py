@@ -1,7 +1,7 @@
 """Agreement on sides, places, severities and changes, and the number of reversed findings.
 
-A wrong side and a finding that is denied although it was stated are different errors: they are counted
-separately from each other and from presence.
+A wrong side and a reversed finding are different errors: they are counted separately from each other and from
+presence.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ _OPPOSITE = {Presence.PRESENT.value: Presence.ABSENT.value, Presence.ABSENT.valu
 
 
 def stated_attributes(gold: Iterable[Finding], read: Sequence[Finding]) -> Counts:
-    """The attributes that the annotation or the reading states, of findings whose presence is read right.
+    """Compares the attributes stated by the annotation or the reading, for findings whose presence is read
+    correctly.
 
-    Each annotated finding is compared with the one of its concept and presence that agrees best.
+    Each annotated finding is compared with the best matching one of the same concept and presence.
     """
     counts: Counts = Counter()
     for finding in gold:
@@ -36,7 +37,9 @@ def stated_attributes(gold: Iterable[Finding], read: Sequence[Finding]) -> Count
 
 
 def turned(gold: Collection[tuple[str, str]], read: Collection[tuple[str, str]]) -> int:
-    """How many (concept, presence) are read only as the opposite: present as absent, or absent as present."""
+    """Number of (concept, presence) pairs read only as the opposite: present as absent, or absent as
+    present.
+    """
     count = 0
     for concept, presence in gold:
         said = {p for c, p in read if c == concept}

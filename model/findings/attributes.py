@@ -1,7 +1,7 @@
 """Side, place, severity and change of a mention, from the words that belong to it.
 
-Mentions that are joined directly ("effusion and atelectasis at the left base") share what stands
-before or after the pair.
+Mentions that are joined directly ("effusion and atelectasis at the left base") share the words before and
+after the pair.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from model.findings.types import Change, Laterality, Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What the sentence says of one mention beside its presence."""
+    """What the sentence says about one mention besides its presence."""
 
     laterality: Laterality | None = None
     location: str | None = None
@@ -26,7 +26,7 @@ class Attributes:
     change: Change | None = None
 
 
-# Places of devices, never of findings; the sides in their names are not the finding's.
+# Places of devices, never of findings; sides in their names do not apply to findings.
 _FIXED = frozenset(
     (
         "right_main_bronchus",
@@ -52,7 +52,7 @@ def attributes_of(marked: Marked, territory: Territory, *, device: bool = False)
 
 
 def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> list[Attributes]:
-    """Give directly joined mentions the side, place and change that only one of the pair states.
+    """Give directly joined mentions the side, place and change stated for only one of the pair.
 
     `found`: mention, its own attributes, whether it is a device; findings and devices share nothing.
     """
@@ -92,7 +92,7 @@ def _joining(marked: Marked) -> frozenset[str]:
 
 
 def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, Severity], ...]:
-    """Each side with its severity in "small left and moderate right"; empty where not said so."""
+    """Each side with its severity in "small left and moderate right"; empty if there is no such phrase."""
     if len(marked.sides) < 2 or len(marked.severities) < 2:
         return ()
     pairs = []
@@ -186,7 +186,7 @@ def _severity(marked: Marked, territory: Territory) -> Severity | None:
 
 
 def _stands_behind(marked: Marked, mention: Span, grade: Span) -> frozenset[str]:
-    """The grade, where it follows its noun as in Spanish: "derrame izquierdo moderado"."""
+    """The grade, if it follows its noun as in Spanish: "derrame izquierdo moderado"."""
     sides = {i for s in marked.sides for i in range(s.start, s.end)}
     alone = all(i in sides for i in range(mention.end, grade.start))
     written = marked.text(grade)
@@ -223,7 +223,7 @@ def _change(marked: Marked, territory: Territory) -> Change | None:
 
 
 def _was_not_there(marked: Marked, territory: Territory) -> bool:
-    """ "Not seen on the prior": new since then. A year says only that it has come since that year."""
+    """ "Not seen on the prior": new since then. With a year, it only means new since that year."""
     return any(
         cue.kind == "after:negated"
         and cue.start >= territory.mention.end

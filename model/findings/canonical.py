@@ -1,4 +1,4 @@
-"""Whether the canonical wording can produce a sentence: an exact inverse of `model.findings.wording`.
+"""Decides whether the canonical wording can produce a sentence: an exact inverse of `model.findings.wording`.
 
 The networks are trained on canonical sentences only, so a sentence outside this language is broken. Free
 text is read by `model.findings.extract`; this is the strict check for evaluation.
@@ -40,12 +40,12 @@ _NORMAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanonicalReading:
-    """A strictly read report: what its sentences state, and how many of them are unknown."""
+    """A strictly read report: the findings in its sentences, and the number of unknown sentences."""
 
     findings: tuple[Finding, ...]
     sentences: int
     broken: int
-    legal: bool  # the report is exactly what the canonical wording makes of its own findings
+    legal: bool  # the report is exactly the canonical wording of its own findings
 
 
 def read_canonical(text: str) -> CanonicalReading:
@@ -62,7 +62,7 @@ def read_canonical(text: str) -> CanonicalReading:
 
 
 def _is_whole(findings: Mapping[Finding, None], text: str) -> bool:
-    """Whether the wording of a language makes exactly this text of the findings."""
+    """Whether the wording of a language produces exactly this text from the findings."""
     vocabulary = load_vocabulary()
     return any(
         normalised_report(findings, language=code).text == text for code in worded_languages(vocabulary)
@@ -70,7 +70,7 @@ def _is_whole(findings: Mapping[Finding, None], text: str) -> bool:
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a report without its titles; what lacks a full stop at the end is one too."""
+    """The sentences of a report without its titles; trailing text without a full stop is one too."""
     titles, stops = _frames(load_vocabulary())
     for title in titles:
         text = text.replace(title, " ")
@@ -92,10 +92,10 @@ def _pack_wordings(vocabulary: Vocabulary) -> list[PackWording]:
 
 @lru_cache(maxsize=16_384)
 def statement(sentence: str) -> tuple[Finding, ...] | None:
-    """What a canonical sentence states; None where it is none.
+    """The findings in a canonical sentence, or None if it is not canonical.
 
-    The sentence is taken apart by the grammar of `wording`, and counts only if the wording makes exactly this
-    sentence of what it states.
+    The sentence is parsed with the grammar of `wording`, and counts only if the wording produces exactly this
+    sentence from the result.
     """
     if sentence == NO_FINDING_SENTENCE:
         return (Finding(concept=NO_FINDING, presence=Presence.PRESENT),)
@@ -118,7 +118,9 @@ def _worded(findings: tuple[Finding, ...]) -> str:
 
 
 def _candidates(words: str) -> Iterator[tuple[Finding, ...]]:
-    """What the words could state, by the grammar: opening, new, severity, side, name, place, change."""
+    """The findings that the words could state in the grammar: opening, new, severity, side, name, place,
+    change.
+    """
     if words in _NORMAL:
         yield (Finding(concept=_NORMAL[words], presence=Presence.ABSENT),)
     head, _, tail = words.rpartition(", ")
@@ -164,7 +166,7 @@ def _opened(words: str) -> tuple[Presence | None, str]:
 
 
 def _places(words: str) -> Iterator[tuple[str | None, Laterality | None]]:
-    """(place, the side that is said with it) that the words after a name could say."""
+    """(place, side stated with it) that the words after a name could mean."""
     if words in ("", "in place"):
         yield None, None
     for key, place in PLACES.items():

@@ -29,9 +29,9 @@ def contradictions(
 ) -> tuple[Contradiction, ...]:
     """Every pair of findings of one report that contradict each other.
 
-    Present against absent counts where the sides can be the same; a finding that is present on one
-    side only in one sentence and on the other side only in another is reported as left against right
-    only where both claim the same place and no statement names both sides.
+    Present against absent counts if the sides can be the same. A finding that is present only on one side in
+    one sentence and only on the other side in another is reported as left against right only if both claim
+    the same place and no statement names both sides.
     """
     vocabulary = vocabulary or load_vocabulary()
     listed = tuple(findings)

@@ -28,7 +28,7 @@ _PLENTY = 4  # words that make a text long enough for the language model
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """`pack` is the code of the pack that reads it, "" for none; `name` what it seems to be."""
+    """`pack` is the code of the pack that reads it, "" for none; `name` is the apparent language."""
 
     pack: str
     name: str
@@ -66,7 +66,7 @@ def may_be_mixed(text: str, language: Language, vocabulary: Vocabulary) -> bool:
 
 
 def foreign_sentence(sentence: str, language: Language, vocabulary: Vocabulary) -> str:
-    """Why a sentence of a report is not read: it is in another language than the report; "" if it is not."""
+    """Why a sentence of a report is not read: it is in a different language from the report; "" otherwise."""
     if language.pack == "zh":
         return ""
     if not sentence.isascii() and (_HAN.search(sentence) or _OTHER_SCRIPT.search(sentence)):
@@ -86,7 +86,7 @@ def foreign_sentence(sentence: str, language: Language, vocabulary: Vocabulary) 
 
 @lru_cache(maxsize=4)
 def _words_in(text: str) -> tuple[str, ...]:
-    """The words of an ASCII text in lower case; kept, because a report is asked for them twice."""
+    """The words of an ASCII text in lower case; cached, because a report needs them twice."""
     return tuple(_WORD.findall(text.lower()))
 
 
@@ -115,7 +115,9 @@ def _by_words(words: list[str], text: str, vocabulary: Vocabulary) -> Language:
 
 @lru_cache(maxsize=16)
 def _kinds_of_words(vocabulary: Vocabulary) -> dict[str, frozenset[str]]:
-    """What each word says of the language: known to a pack, a function word of it, or of an unread one."""
+    """What each word indicates about the language: known to a pack, a function word of it, or of a
+    language without a pack.
+    """
     denials, others = _unread_words()
     groups: dict[str, Set[str]] = {"unread": denials | others}
     for code, pack in vocabulary.packs.items():
@@ -164,7 +166,7 @@ def _unread_words() -> tuple[frozenset[str], frozenset[str]]:
 
 def _classified(text: str) -> str:
     """The language of a text according to py3langid (ISO 639-1)."""
-    import py3langid  # loads its model: only where words have not settled it
+    import py3langid  # loads its model, needed only if the words do not decide
 
     code: str = py3langid.classify(text[:2000])[0]
     return code

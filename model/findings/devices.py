@@ -1,4 +1,4 @@
-"""Malpositioned devices: what the position of a device's tip means."""
+"""Malpositioned devices: the meaning of the position of a device's tip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BACK = 7  # words before a place in which its tip must be named, and not as "ab
 
 
 def with_malposition(marked: Marked, found: Sequence[Read], vocabulary: Vocabulary) -> list[Read]:
-    """Add the malposition that a device's place means where the sentence speaks of the device's tip."""
+    """Add the malposition implied by a device's place if the sentence is about the device's tip."""
     listed = list(found)
     stated = [read.finding for read in found if read.finding is not None]
     if any(f.concept == MALPOSITION for f in stated) or marked.pack.words["tips"].isdisjoint(marked.bag):
@@ -42,7 +42,7 @@ def with_malposition(marked: Marked, found: Sequence[Read], vocabulary: Vocabula
 
 
 def _wrong_place(marked: Marked, device: str, vocabulary: Vocabulary) -> str:
-    """The words of a place where the device does not belong, if the sentence says that its tip is there."""
+    """The words for a wrong place of the device, if the sentence says that its tip is there."""
     for phrase in vocabulary.misplaced.get(device, ()):
         words = words_of(phrase)
         if words[0] not in marked.bag:

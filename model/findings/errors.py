@@ -27,7 +27,7 @@ class VocabularyError(FindingsError):
 
 
 class InputError(FindingsError):
-    """A line of an input file is not what the command reads; the text names the line."""
+    """A line of an input file is not in the expected format; the text names the line."""
 
     code = "findings_input"
 

@@ -1,4 +1,6 @@
-"""How well text is read: precision, recall and F1 per concept and presence, against annotated text."""
+"""Measures how well text is read: precision, recall and F1 per concept and presence, against annotated
+text.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,12 @@ class ConceptCounts:
 
     @property
     def precision(self) -> float:
-        """Share of what was read that is annotated."""
+        """Share of the read findings that are annotated."""
         return _ratio(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float:
-        """Share of what is annotated that was read."""
+        """Share of the annotated findings that were read."""
         return _ratio(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
@@ -54,7 +56,7 @@ class Evaluation:
     the share of examples that are entirely right (NegEx: negated against not negated);
     `attribute_accuracy` the share of sides, places, severities and changes that are right among the
     findings read correctly (`None` where the format has none); `stated` counts them each by itself, where the
-    annotation or the reading states one. `turned_round` counts what was read as its opposite: present as
+    annotation or the reading states one. `turned_round` counts findings read as their opposite: present as
     absent, absent as present (NegEx: negated as affirmed, affirmed as negated).
     """
 
@@ -137,7 +139,9 @@ def _chexpert(example: AnnotatedText, vocabulary: Vocabulary) -> _Compared:
 
 
 def _attributes(gold: Iterable[Finding], read: Iterable[Finding]) -> tuple[int, int]:
-    """Attributes right among findings whose concept and presence are; each gold one with its best match."""
+    """Correct attributes among findings with correct concept and presence; each gold one with its best
+    match.
+    """
     candidates = list(read)
     right = total = 0
     for finding in gold:

@@ -1,4 +1,4 @@
-"""Short expectations of a text, `text ||| +concept@L%mild -other`, and what of them is not as expected.
+"""Short expectations for a text, `text ||| +concept@L%mild -other`, and the ones that are not met.
 
 `+concept` present, `-concept` absent, `?concept` indeterminate, `!concept` neither present nor
 indeterminate, `^concept` not absent; after it `@L|R|B` side, `%grade`, `~change`, `#place`. A `\\n` in the
@@ -31,7 +31,7 @@ class Expected:
 
 
 def expectations(lines: Iterable[str]) -> Iterator[Expected]:
-    """The texts of a file with their expectations; lines that begin with # say something of the file."""
+    """The texts in a file with their expectations; lines that begin with # are comments."""
     for line in lines:
         if line.strip() and not line.startswith("#"):
             text, _, items = line.rstrip("\n").partition(" ||| ")
@@ -44,7 +44,7 @@ def unmet(items: Sequence[str], findings: Sequence[Finding]) -> list[str]:
 
 
 def turned_round(items: Sequence[str], findings: Sequence[Finding]) -> list[str]:
-    """The expectations that the findings say the opposite of: present for absent, absent for present."""
+    """The expectations that the findings contradict: present for absent, absent for present."""
     found = []
     for item in unmet(items, findings):
         mark, concept, _ = _parts(item)
@@ -55,7 +55,7 @@ def turned_round(items: Sequence[str], findings: Sequence[Finding]) -> list[str]
 
 
 def stated_attributes(items: Sequence[str], findings: Sequence[Finding]) -> Counts:
-    """The sides, grades, changes and places that are expected of findings whose presence is read right."""
+    """The expected sides, grades, changes and places of findings whose presence is read correctly."""
     counts: Counts = Counter()
     for item in items:
         mark, concept, rest = _parts(item)

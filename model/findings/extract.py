@@ -33,11 +33,11 @@ SURVEY = 3  # denied classes that make a report a survey of the chest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportReading:
-    """What a report states, and what of it could not be read.
+    """The findings in a report, and the passages that could not be read.
 
-    `language` is the code of the language that the report was read in, "" if it was refused. `reads` are
-    all mentions with the rule that decided, also those that state nothing. `refused` are passages that
-    were not read, with the reason; nothing is guessed from them.
+    `language` is the code of the language that the report was read in, "" if it was refused. `reads` are all
+    mentions with the rule that decided, including those that state nothing. `refused` are passages that were
+    not read, with the reason; nothing is guessed from them.
     """
 
     findings: tuple[Finding, ...]
@@ -48,7 +48,7 @@ class ReportReading:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a reader must know of the passages that were not read, each reason once."""
+        """What a reader must know about the passages that were not read, each reason once."""
         return tuple(
             dict.fromkeys(f"{reason[:1].upper()}{reason[1:]}: not read." for _, reason in self.refused)
         )
@@ -64,8 +64,8 @@ def extract_findings(text: str, vocabulary: Vocabulary | None = None) -> tuple[F
 
     Findings of one concept and presence whose attributes agree are merged, with the most specific
     attributes; left and right are kept separate. A concept that is not mentioned has no finding. Any text is
-    accepted; of a text longer than `MAX_CHARACTERS` the beginning is read, and of a text in a language
-    without a pack nothing.
+    accepted; only the beginning of a text longer than `MAX_CHARACTERS` is read, and nothing of a text in a
+    language without a pack.
     """
     return read_report(text, vocabulary).findings
 
@@ -73,7 +73,7 @@ def extract_findings(text: str, vocabulary: Vocabulary | None = None) -> tuple[F
 def read_sections(
     findings: Iterable[str], impression: Iterable[str], vocabulary: Vocabulary | None = None
 ) -> ReportReading:
-    """As `read_report`, of a report that is given as the lines of its two sections, without titles.
+    """Like `read_report`, for a report given as the lines of its two sections, without titles.
 
     The titles come from the pack of the lines' own language: an English title above them would make a
     foreign text look English.
@@ -94,7 +94,7 @@ _SECTIONS: tuple[Kind, ...] = ("findings", "conclusion")
 
 
 def read_report(text: str, vocabulary: Vocabulary | None = None) -> ReportReading:
-    """As `extract_findings`, with the language, the reasons, and what was not read."""
+    """Like `extract_findings`, with the language, the reasons, and what was not read."""
     vocabulary = vocabulary or load_vocabulary()
     source = plain(text[:MAX_CHARACTERS])
     language = language_of(source.text, vocabulary)
@@ -165,7 +165,7 @@ def _read_sentence(reader: Reader, sentence: Sentence) -> tuple[Read, ...]:
 
 
 def _placed(found: Iterable[Read], evidence: str, span: tuple[int, int]) -> Iterator[Read]:
-    """Evidence is the passage of the original text, not of the normalised one."""
+    """Evidence is the passage in the original text, not in the normalised one."""
     for read in found:
         finding = read.finding
         if finding is None:

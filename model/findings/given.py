@@ -1,4 +1,6 @@
-"""What a sentence says of a concept that the caller names in its own words: the context engine alone."""
+"""What a sentence says about a concept given by the caller in the sentence's words: only the context
+engine.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from model.findings.vocabulary import Vocabulary, load_vocabulary
 def presence_of(sentence: str, concept_text: str, vocabulary: Vocabulary | None = None) -> Presence:
     """Whether a sentence affirms, denies or leaves open the concept that it names as `concept_text`.
 
-    The concept's words are looked for in capitals first (the way annotated corpora mark them), then in
-    any case. A concept that the sentence does not contain, or that is historical or only asked for, is
-    not denied: `PRESENT`. Nothing of the vocabulary is needed to know the concept itself.
+    The concept's words are first searched in capitals (as annotated corpora mark them), then ignoring case. A
+    concept that the sentence does not contain, or that is historical or only asked about, is not denied:
+    `PRESENT`. The concept itself need not be in the vocabulary.
     """
     reader = reader_for(vocabulary or load_vocabulary())
     mention = locate(reader, sentence, concept_text)
@@ -51,5 +53,7 @@ def locate(reader: Reader, sentence: str, concept_text: str) -> Span | None:
 
 
 def _begin_alike(words: list[str], wanted: list[str]) -> bool:
-    """Whether words are the wanted ones; the last may go on, as where a space was lost after it."""
+    """Whether words are the wanted ones; the last may be longer, as happens if the space after it is
+    missing.
+    """
     return words[:-1] == wanted[:-1] and words[-1].startswith(wanted[-1])

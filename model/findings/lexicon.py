@@ -35,7 +35,7 @@ WORDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Terms:
-    """A language's words for what the vocabulary knows; English ones stand in the vocabulary itself."""
+    """A language's words for the vocabulary's concepts; English ones are in the vocabulary itself."""
 
     concepts: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     locations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pack:
-    """One language: phrases by what they do; the comments of `languages/en.yaml` explain each section."""
+    """One language: phrases by their function; the comments in `languages/en.yaml` explain each section."""
 
     language: str
     name: str
@@ -83,7 +83,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def pack_of(data: Mapping[str, Any]) -> Pack:
-    """A pack from data that `lexicon_check.pack_problems` has found right."""
+    """A pack from data in which `lexicon_check.pack_problems` found no problems."""
 
     def listed(phrases: Iterable[Any]) -> tuple[str, ...]:
         return tuple(form for phrase in phrases for form in _written_out(str(phrase), data.get("words", {})))

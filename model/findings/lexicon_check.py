@@ -1,4 +1,4 @@
-"""What makes a language pack usable: all checks, each problem with its place in the file."""
+"""Checks whether a language pack can be used; each problem is reported with its place in the file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _problems(data: Mapping[str, Any], concepts: Mapping[str, Any]) -> Iterator[
 
 
 def _braces(data: Mapping[str, Any]) -> Iterator[str]:
-    """Names in braces that are no list of `words`."""
+    """Names in braces that are not lists of `words`."""
     listed = data.get("words", {}) if isinstance(data.get("words", {}), Mapping) else {}
     for section in (*STATUSES, "not_negated", "change", "severity", "states", "laterality"):
         for name in re.findall(r"\{([^{}]*)\}", repr(data.get(section, ""))):

@@ -16,7 +16,7 @@ _KINDS: dict[str, Kind] = {"synonym": "synonym", "weak": "weak", "inverse": "inv
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A span with the concepts that it could state. `statement` is set where a state makes them."""
+    """A span with the concepts that it could state. `statement` is set if they come from a state."""
 
     span: Span
     concepts: tuple[str, ...]
@@ -30,7 +30,7 @@ class Mention:
 
     @property
     def core(self) -> Span:
-        """The words that a cue must govern: of "the heart is not enlarged" the state alone."""
+        """The words that a cue must govern: in "the heart is not enlarged" only the state."""
         return self.span if self.statement is None else self.statement.state
 
 
@@ -59,7 +59,7 @@ def _of_statement(statement: Statement) -> Mention:
 
 
 def _without_generic(marked: Marked, found: Sequence[Mention], vocabulary: Vocabulary) -> list[Mention]:
-    """Leave out "catheter" and its like where the sentence names a device: "port with catheter tip …"."""
+    """Leave out "catheter" and the like if the sentence names a device: "port with catheter tip …"."""
     generic = marked.pack.words["generic_devices"]
     if generic.isdisjoint(marked.bag):
         return list(found)

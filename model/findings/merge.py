@@ -1,4 +1,4 @@
-"""Merging what several sentences say of one concept, without losing left and right.
+"""Merges what several sentences say about one concept, without losing left and right.
 
 Statements of one concept and presence whose attributes do not disagree are one finding with the most
 specific attributes; the evidence is the most detailed sentence. Hints (a blunted angle) and policy
@@ -16,7 +16,7 @@ from model.findings.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """The explanation of a reading: the words, the status, and the rule, cue and scope that decided."""
+    """Explains a reading: the words, the status, and the rule, cue and scope that decided."""
 
     concept: str = ""
     mention: str
@@ -63,7 +63,7 @@ def merged(found: Sequence[Read], vocabulary: Vocabulary) -> tuple[Finding, ...]
 
 
 def _policy_gives_way(kept: Sequence[tuple[Finding, bool]], vocabulary: Vocabulary) -> list[Finding]:
-    """A policy negative says nothing if the report states the class, or a kind of it, as present there."""
+    """A policy negative is ignored if the report states the class, or a kind of it, as present there."""
     stated = [
         (vocabulary.concepts[finding.concept].chexpert, finding.laterality)
         for finding, _ in kept

@@ -1,6 +1,6 @@
-"""Free text to a normalised report: the findings read, in canonical wording and fixed order.
+"""Converts free text to a normalised report: the findings read, in canonical wording and fixed order.
 
-What a report does not mention is a choice that the caller makes, never a default: `leave-out` writes
+How to treat what a report does not mention is the caller's choice, never a default: `leave-out` writes
 only what was stated; `state-normal` also writes the vocabulary's short list of plain negatives for the
 regions that the report does not mention, for training targets that must cover every region. The additions
 are returned, so that the share of invented negatives is known.
@@ -28,10 +28,10 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalised:
-    """A normalised report with its account.
+    """A normalised report, with the origin of its statements.
 
-    `stated` is what the text says, `added` the negatives that only the policy says; `unread` are the
-    sentences of the text from which no finding came, so that nothing is lost unseen.
+    `stated` is what the text says, `added` the negatives that come only from the policy; `unread` are the
+    sentences of the text without a finding, so that nothing is lost unnoticed.
     """
 
     report: NormalisedReport
@@ -61,11 +61,11 @@ def normalise(
 
 
 def silent_normals(stated: Iterable[Finding], vocabulary: Vocabulary) -> tuple[Finding, ...]:
-    """The plain negatives of the policy `state-normal` that do not go against anything stated.
+    """The plain negatives of the policy `state-normal` that do not contradict anything stated.
 
     A concept is passed over if it, or another concept of its CheXpert class or an opacity of the lungs
-    in its place, is stated in any presence. "No acute abnormality" is added only where nothing but
-    devices is present or possible.
+    in its place, is stated in any presence. "No acute abnormality" is added only if nothing but devices is
+    present or possible.
     """
     listed = tuple(stated)
     concepts = {f.concept for f in listed}

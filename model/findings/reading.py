@@ -1,8 +1,8 @@
-"""What one sentence states.
+"""Reads the findings of one sentence.
 
 Corrections and elided subjects are resolved (`speech`), terms and cues are marked (`spans`), mentions of
-concepts are found (`mentions`), each is classified as affirmed, denied, hedged, historical or only asked for
-(`scope`), and the attributes are read (`attributes`).
+concepts are found (`mentions`), each is classified as affirmed, denied, hedged, historical or only asked
+about (`scope`), and the attributes are read (`attributes`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def explained(
     rule that decided.
 
     dropped: places in the sentence that are not read; label: the label that applies to it ("LEFT LUNG").
-    Results are cached for the sentences that reports have in common ("No pneumothorax.").
+    Results are cached, because reports share many sentences ("No pneumothorax.").
     """
     marked = heard(reader, sentence, dropped)
     mentions = mentions_of(marked, reader.vocabulary)
@@ -64,7 +64,7 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
     """A sentence's marks after corrections, contrasts and elided subjects."""
     marked = reader.mark(sentence, dropped)
     if not marked.terms:
-        return marked  # nothing that could be corrected, denied or said of a side
+        return marked  # nothing that could be corrected, denied or limited to a side
     for step in _STEPS:
         tokens = step(marked)
         if tokens is not None:
@@ -115,7 +115,7 @@ def _sentence_reads(
 
 
 def _with_sides_elsewhere(stated: Sequence[Read], vocabulary: Vocabulary) -> list[Read]:
-    """What a sentence denies but for one side is denied on the other."""
+    """A finding denied except on one side is denied on the other."""
     found: list[Read] = []
     for key in dict.fromkeys(r.finding.concept for r in stated if r.finding is not None):
         of_concept = [r for r in stated if r.finding is not None and r.finding.concept == key]
@@ -179,7 +179,7 @@ def _attributes(
 
 
 def _is_alternative(marked: Marked, mention: Mention, mentions: Sequence[Mention]) -> bool:
-    """Of "atelectasis or scarring" neither is asserted."""
+    """In "atelectasis or scarring" neither is asserted."""
     if len(mentions) < 2 or marked.pack.words["or"].isdisjoint(marked.bag):
         return False
     for other in mentions:
@@ -198,7 +198,7 @@ def _is_alternative(marked: Marked, mention: Mention, mentions: Sequence[Mention
 
 
 def _presence(marked: Marked, mention: Mention, context: MentionContext) -> Presence | None:
-    """What a mention states under its context; `None` for nothing."""
+    """The finding that a mention states in its context, or `None`."""
     if context.status in (Assertion.HISTORICAL, Assertion.HYPOTHETICAL):
         return None
     negated, uncertain = context.status is Assertion.NEGATED, context.status is Assertion.UNCERTAIN
@@ -219,7 +219,7 @@ def _presence(marked: Marked, mention: Mention, context: MentionContext) -> Pres
 
 
 def _refined(marked: Marked, vocabulary: Vocabulary, key: str, area: Territory) -> Concept:
-    """The concept, or the narrower one that a word of its phrase makes of it: a fracture of a rib."""
+    """The concept, or a narrower one implied by a word in its phrase: a fracture of a rib."""
     concept = vocabulary.concepts[key]
     words = marked.words[area.left : area.right]
     for other, needed in concept.becomes.items():
@@ -260,7 +260,7 @@ def _by_side(marked: Marked, area: Territory, concept: Concept, read: Read) -> l
 
 
 def _without_outweighed(found: Sequence[Read]) -> list[Read]:
-    """What a sentence states of a concept outweighs what it denies or leaves open of it at once.
+    """What a sentence states about a concept outweighs what the same sentence denies or leaves open about it.
 
     "No pneumothorax other than a small apical one"; "opacity … or infiltrate". Sides are kept apart.
     """

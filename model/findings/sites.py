@@ -1,4 +1,4 @@
-"""Whether a finding belongs to the chest: a breast mass, a fractured wire and a liver lesion do not.
+"""Decides whether a finding belongs to the chest: a breast mass, a fractured wire and a liver lesion do not.
 
 The site of a mention is the nouns directly before it ("chest wall mass") or after "in", "of" and "at"
 ("mass in the right breast").
@@ -20,7 +20,9 @@ _ARTICLES = frozenset(("a", "an", "the", "overlying", "superimposed", "patient",
 
 
 def is_elsewhere(marked: Marked, mention: Mention, area: Territory, vocabulary: Vocabulary) -> bool:
-    """Whether the words beside a mention place it outside what its concept is a finding of."""
+    """Whether the words next to a mention place it outside the part of the body that its concept applies
+    to.
+    """
     if mention.kind not in ("synonym", "weak", "state", "weak_state"):
         return False
     return any(
@@ -70,7 +72,7 @@ def _is_at(marked: Marked, mention: Mention, area: Territory, phrases: Phrases) 
 def _elsewhere(
     vocabulary: Vocabulary, concepts: tuple[str, ...]
 ) -> tuple[tuple[frozenset[str], Phrases], ...]:
-    """The first words and the phrases of each rule that holds for all of the concepts."""
+    """The first words and the phrases of each rule that applies to all of the concepts."""
     rules = [rule for rule in vocabulary.elsewhere if set(concepts) <= set(rule.concepts)]
     listed = [_phrases(rule.words) for rule in rules]
     return tuple((frozenset(phrases), phrases) for phrases in listed)

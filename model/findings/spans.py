@@ -1,7 +1,7 @@
-"""Finding the vocabulary's terms and a language's cue words in a sentence.
+"""Finds the vocabulary's terms and a language's cue words in a sentence.
 
-Each family of phrases (terms, context cues, severities, …) is matched on its own, the longest phrase
-winning inside a family; families may overlap, as "left" inside "left lung base" does.
+Each family of phrases (terms, context cues, severities, …) is matched separately, and the longest phrase wins
+within a family; families may overlap, like "left" in "left lung base".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from model.findings.vocabulary import Vocabulary
 
 
 class Span(NamedTuple):
-    """Tokens [start, end) of a sentence and what they are: `kind`, such as `synonym`, and `key`."""
+    """Tokens [start, end) of a sentence and their meaning: `kind`, such as `synonym`, and `key`."""
 
     kind: str
     key: str
@@ -37,7 +37,7 @@ _new = tuple.__new__
 class Marked:
     """A sentence's tokens in lower case with all spans that were found, each family in order.
 
-    `pack` is the language whose words they are; `places_of` tells where a span is in the text.
+    `pack` is the language of the words; `places_of` returns where a span is in the text.
     """
 
     pack: Pack
@@ -90,16 +90,18 @@ class Reader:
 
     @property
     def known_words(self) -> set[str]:
-        """Every word of a phrase that is known."""
+        """Every word of any known phrase."""
         return self._tree.words
 
     def joins(self, line: str, following: str) -> bool:
-        """Whether the last word of a line and the first of the next stand together in a term."""
+        """Whether the last word of a line and the first of the next are adjacent in a term."""
         last, first = words_of(line[-40:])[-1:], words_of(following[:40])[:1]
         return (*last, *first) in self._pairs
 
     def tokens(self, text: str, dropped: Sequence[tuple[int, int]] = ()) -> list[Token]:
-        """The tokens of a sentence as it is read: shorthand written out, label signs as colons."""
+        """The tokens of a sentence prepared for reading: shorthand expanded, label signs replaced by
+        colons.
+        """
         found = tokens_of(text)
         if dropped:
             found = [t for t in found if not any(a <= t.start < b for a, b in dropped)]
@@ -119,11 +121,11 @@ class Reader:
         return found
 
     def mark(self, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
-        """Tokenise a sentence and find everything that is known in it; dropped: places that are not read."""
+        """Tokenise a sentence and find all known phrases in it; dropped: places that are not read."""
         return self.mark_tokens(self.tokens(sentence, dropped))
 
     def mark_tokens(self, tokens: Sequence[Token]) -> Marked:
-        """Find everything that is known in a list of tokens."""
+        """Find all known phrases in a list of tokens."""
         words = tuple([token[0] for token in tokens])
         families: dict[str, list[Span]] = {}
         for start, end, labels in self._tree.matches(words):
@@ -198,7 +200,7 @@ def _phrases(vocabulary: Vocabulary, pack: Pack) -> dict[str, set[tuple[str, str
     for kind in STATUSES:
         add("cues", f"before:{kind}", kind, pack.before[kind])
         add("cues", f"after:{kind}", kind, pack.after[kind])
-    # Phrases of change that hold a negative word ("partial resolution of") must not be read as one.
+    # Phrases of change that contain a negative word ("partial resolution of") must not be read as a denial.
     silent = (*pack.change.get("decreased", ()), *pack.change.get("unchanged", ()))
     add("cues", "pseudo", "", (*pack.not_negated, *silent))
     add("cues", "end", "", pack.ends)
@@ -215,7 +217,9 @@ def _add_terms(add: Adder, vocabulary: Vocabulary, pack: Pack) -> None:
     own = pack.language == "en"
     for concept in vocabulary.concepts.values():
         words = pack.terms.concepts.get(concept.key, {})
-        name = () if concept.inverse or not own else (concept.name,)  # "no abnormality" may be of one place
+        name = (
+            () if concept.inverse or not own else (concept.name,)
+        )  # "no abnormality" may be about one place
         synonyms = (*name, *concept.synonyms) if own else ()
         add("terms", "synonym", concept.key, (*synonyms, *words.get("synonyms", ())), inflect=own)
         add(

@@ -1,8 +1,8 @@
 """States of parts of the body: "the heart is enlarged", "clear lungs", "hila are normal".
 
-A state is tied to the part that it is said of: the part that follows at once ("enlarged heart",
+A state belongs to the body part that it describes: the part that follows at once ("enlarged heart",
 "elevation of the left hemidiaphragm"), else the parts named before it ("heart size and mediastinal
-contours are normal"). What a normal state makes absent is the vocabulary's policy, not this module's.
+contours are normal"). Which findings a normal state excludes is the vocabulary's policy, not this module's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from model.findings.vocabulary import Structure
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A state said of a part: `span` covers both; `concepts` is what it states if it is affirmed.
+    """A state of a body part: `span` covers both; `concepts` is what it states if affirmed.
 
     `weak`: the state only hints at the concept (blunted), or denies it by policy (clear lungs) rather
     than directly (a heart of normal size).

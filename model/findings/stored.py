@@ -1,4 +1,4 @@
-"""A finding in the plain form in which drafts keep it: the keys of `dataclasses.asdict`."""
+"""A finding in the plain form stored with drafts: the keys of `dataclasses.asdict`."""
 
 from __future__ import annotations
 

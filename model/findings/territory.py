@@ -1,7 +1,7 @@
-"""Which words of a sentence belong to which mention.
+"""Decides which words of a sentence belong to which mention.
 
-A mention owns the words between its neighbours: to the left from the conjunction after the previous
-mention, to the right up to the conjunction before the next.
+A mention owns the words between its neighbours: on the left from the conjunction after the previous mention,
+on the right up to the conjunction before the next.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ class Territory:
     right: int
 
     def holds(self, span: Span) -> bool:
-        """Whether a span begins or ends in the mention's own words, not wholly inside the mention."""
+        """Whether a span begins or ends in the mention's own words, and is not entirely inside the
+        mention.
+        """
         before = self.left <= span.start < self.mention.start
         return before or self.mention.end <= span.start < self.right
 
@@ -58,7 +60,7 @@ def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
     words, joins = marked.words, marked.pack.words["joins"]
     begin = 0 if previous is None else previous
     for index in marked.walls:
-        # "New since the prior is an effusion": the change goes on.
+        # "New since the prior is an effusion": the change applies to it.
         if begin <= index < start and not any(c.start < index < c.end for c in marked.changes):
             begin = index + 1
     if previous is None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Presence(StrEnum):
-    """What a report says of a finding. *Not mentioned* is the absence of a `Finding`, never a value."""
+    """What a report says about a finding. *Not mentioned* is the absence of a `Finding`, never a value."""
 
     PRESENT = "present"
     ABSENT = "absent"

@@ -1,7 +1,7 @@
 """The vocabulary of findings: concepts, places and parts of the body, read from versioned YAML.
 
-A hospital extends the shipped file with one of its own: new entries are added, and the fields of an existing
-entry are replaced (lists of words are joined).
+A hospital extends the shipped file with its own: new entries are added, and fields of existing entries are
+replaced (lists of words are joined).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """A part of the body of which a state is said.
+    """A part of the body whose state can be described.
 
     `normal` are the concepts that "… is normal" makes absent (the policy for normal regions), `states`
     what another state means, `clear` whether "clear" means normal here.
@@ -100,7 +100,7 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Vocabulary:
-    """All that `vocabulary.yaml` says, checked; `version` is the file's (with `+` and a hospital's).
+    """The checked content of `vocabulary.yaml`; `version` is the file's (with `+` and a hospital's).
 
     `packs` are the languages that reports are read in, by language code (ISO 639-1).
     """
@@ -125,7 +125,7 @@ class Vocabulary:
         return tuple(dict.fromkeys(c.chexpert for c in self.concepts.values() if c.chexpert))
 
 
-_in_force: list[Path | str] = []  # what `put_in_force` was given; empty for the shipped vocabulary alone
+_in_force: list[Path | str] = []  # the argument of `put_in_force`; empty for only the shipped vocabulary
 
 
 def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
@@ -141,10 +141,9 @@ def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
 
 
 def put_in_force(extension: Path | str | None) -> Vocabulary:
-    """Make a hospital's file the vocabulary of this process, as it starts; None for the shipped one alone.
+    """Make a hospital's file the vocabulary of this process, at its start; None for only the shipped one.
 
-    Raises:
-        VocabularyError: the file cannot be read or is wrong; what was in force stays so.
+    Raises: VocabularyError: the file cannot be read or is wrong; the previous vocabulary stays in force.
     """
     vocabulary = _shipped() if extension is None else load_vocabulary(extension)
     _in_force[:] = [] if extension is None else [extension]

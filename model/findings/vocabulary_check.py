@@ -1,4 +1,4 @@
-"""What makes a vocabulary file usable: merging a hospital's file into the shipped one, and all checks."""
+"""Merges a hospital's vocabulary file into the shipped one, and checks whether the result can be used."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CONCEPT_FIELDS = {
 
 
 def merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `extra` laid over it: mappings merge, lists of words join, other values replace."""
+    """`base` overlaid with `extra`: mappings are merged, lists of words joined, other values replaced."""
     merged = dict(base)
     for key, value in extra.items():
         old = merged.get(key)

@@ -1,9 +1,9 @@
 """The canonical wording of a normalised report: one preferred sentence per statement, regions in order.
 
-One-step decoding works only if each statement has a single wording (image noise would decide between two
-equally probable paraphrases). Therefore nothing is varied here: side, place, severity and change alter a
-sentence, chance never does. The grammar of a sentence is deliberately small: `wording_english` has the
-English one, `wording_pack` that of a language whose pack has a section `wording` (Chinese).
+One-step decoding works only if each statement has a single wording (otherwise image noise would decide
+between two equally probable paraphrases). Therefore nothing is random here: a sentence depends only on side,
+place, severity and change. The grammar of a sentence is deliberately small: `wording_english` has the English
+one, `wording_pack` that of a language whose pack has a section `wording` (Chinese).
 
 Source: the region order is the one of ECHO's normalised reports.
 """
@@ -44,13 +44,13 @@ class Wording(Protocol):
 
     @property
     def normal(self) -> Mapping[str, str]:
-        """The plain absences that are said as a normal region, by concept."""
+        """The plain absences that are worded as a normal region, by concept."""
 
     def sentence(self, finding: Finding) -> str:
         """The sentence of one finding."""
 
     def malpositioned(self, device: Finding) -> str:
-        """The sentence of a device that is where it does not belong."""
+        """The sentence for a malpositioned device."""
 
     def denied(self, concepts: Sequence[str]) -> str:
         """The sentence of plain absences."""
@@ -77,7 +77,7 @@ def normalised_report(
 ) -> NormalisedReport:
     """Word findings as a normalised report that states them and nothing else.
 
-    What is not among the findings is not mentioned: a region without a finding gets no sentence.
+    Nothing else is mentioned: a region without a finding gets no sentence.
     `no_finding` (present) becomes the impression "No acute cardiopulmonary abnormality."; absent or
     indeterminate it says nothing that the other findings do not. The impression repeats the present
     and indeterminate findings, the most important first; a device that is where it belongs is left
@@ -155,7 +155,7 @@ def _region_sentences(findings: Sequence[Finding], words: Vocabulary, wording: W
     return sentences
 
 
-# Of "malpositioned tube at the carina, increased" a reader takes the change for the tube's alone.
+# In "malpositioned tube at the carina, increased" a reader would take the change for the tube's.
 _OF_BOTH = (None, Change.NEW, Change.UNCHANGED)
 
 

@@ -1,4 +1,6 @@
-"""What makes the section `wording` of a language pack usable: all checks, each problem with its place."""
+"""Checks whether the section `wording` of a language pack can be used; each problem is reported with its
+place.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 from model.findings.types import Change, Laterality, Severity
 
-DEGREE = "degree"  # the grades of what has no others of its own
+DEGREE = "degree"  # the default grades
 TRAILING = (Change.INCREASED, Change.DECREASED, Change.UNCHANGED)
 
 

@@ -21,7 +21,7 @@ _TRAILING_CHANGES = (Change.INCREASED, Change.DECREASED, Change.UNCHANGED)
 
 
 class EnglishWording:
-    """How English says a finding; `model.findings.wording` puts the sentences in order."""
+    """The English wording of a finding; `model.findings.wording` puts the sentences in order."""
 
     titles = TITLES
     space = " "
@@ -37,7 +37,7 @@ class EnglishWording:
         return _phrase(finding, name_of(finding.concept, self._vocabulary, bilateral=both), self._vocabulary)
 
     def malpositioned(self, device: Finding) -> str:
-        """The sentence of a device that is where it does not belong."""
+        """The sentence for a malpositioned device."""
         return _phrase(device, f"malpositioned {name_of(device.concept, self._vocabulary)}", self._vocabulary)
 
     def denied(self, concepts: Sequence[str]) -> str:
@@ -75,13 +75,13 @@ def _phrase(finding: Finding, name: str, vocabulary: Vocabulary) -> str:
 
 
 def is_in_place(finding: Finding, vocabulary: Vocabulary) -> bool:
-    """Whether a finding without a place is a device that is where it belongs."""
+    """Whether a finding without a place is a correctly positioned device."""
     present = finding.presence is Presence.PRESENT and finding.change is not Change.RESOLVED
     return present and is_device(finding.concept, vocabulary)
 
 
 def _opening(finding: Finding) -> list[str]:
-    if finding.change is Change.RESOLVED:  # a resolved finding is absent, whatever else is said of it
+    if finding.change is Change.RESOLVED:  # a resolved finding is absent, whatever else is stated about it
         return ["resolved"]
     words = list(_OPENINGS[finding.presence])
     return [*words, "new"] if finding.change is Change.NEW else words

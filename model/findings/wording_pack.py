@@ -1,4 +1,5 @@
-"""Canonical sentences in another language, from the section `wording` of its pack, and read back exactly.
+"""Writes canonical sentences in another language, from the section `wording` of its pack, and reads them back
+exactly.
 
     [no | possible] [side] [place] [new] [grade] NAME [at PLACE | in place | gone] [comma CHANGE] stop
 
@@ -26,7 +27,7 @@ NO_FINDING = "no_finding"
 
 
 class PackWording:
-    """The wording of a language by its pack; `statement` is the inverse of `sentence`."""
+    """The wording of a language, from its pack; `statement` is the inverse of `sentence`."""
 
     space = ""
 
@@ -58,7 +59,7 @@ class PackWording:
         return self._phrase(finding, self._names.get(finding.concept, finding.concept.replace("_", " ")))
 
     def malpositioned(self, device: Finding) -> str:
-        """The sentence of a device that is where it does not belong."""
+        """The sentence for a malpositioned device."""
         return self._phrase(device, self._words["malpositioned"] + self._names[device.concept])
 
     def denied(self, concepts: Sequence[str]) -> str:
@@ -68,7 +69,7 @@ class PackWording:
         return f"{self._words['no']}{listed}{self._words['last'] if listed else ''}{names[-1]}{self.stop}"
 
     def statement(self, sentence: str) -> tuple[Finding, ...] | None:
-        """What a sentence of this wording states; None where it is none."""
+        """The findings in a sentence of this wording, or None if it is not one."""
         if sentence == self.no_finding:
             return (Finding(concept=NO_FINDING, presence=Presence.PRESENT),)
         for concept, normal in self.normal.items():
@@ -124,7 +125,7 @@ class PackWording:
         return f"(?P<{group}>{_any(words)})?"
 
     def _candidates(self, sentence: str) -> Iterator[tuple[Finding, ...]]:
-        """What the parts of a sentence could state: several concepts may have one name."""
+        """The findings that the parts of a sentence could state: several concepts may share a name."""
         match = self._pattern.fullmatch(sentence)
         if match is None:
             return
@@ -168,7 +169,7 @@ class PackWording:
 
 @lru_cache(maxsize=16)
 def pack_wording(vocabulary: Vocabulary, language: str) -> PackWording | None:
-    """The wording of a language's pack; None where the pack has none."""
+    """The wording of a language's pack, or None if the pack has none."""
     pack = vocabulary.packs.get(language)
     return PackWording(vocabulary, pack) if pack is not None and pack.wording else None
 

@@ -14,12 +14,12 @@ REGION_ORDER = ("thorax", "mediastinum", "lungs", "heart", "hila", "diaphragm", 
 
 
 class Place(NamedTuple):
-    """How a location is said: `in the left lower zone`, of both sides `in the lower zones`."""
+    """The wording of a location: `in the left lower zone`, for both sides `in the lower zones`."""
 
     preposition: str
     singular: str
     plural: str
-    sided: bool  # whether the side of the finding is said with the place
+    sided: bool  # whether the side of the finding is stated with the place
 
 
 # concept: (region, preferred name); the order is the order of sentences within a region.
@@ -70,7 +70,7 @@ SIZED = frozenset(
     {"pleural_effusion", "pneumothorax", "nodule", "mass", "lung_lesion", "pneumoperitoneum", "hernia"}
 )
 
-# Of both sides, these are said in the plural.
+# For both sides, these are in the plural.
 _PLURALS = {
     "pleural_effusion": "pleural effusions",
     "pneumothorax": "pneumothoraces",
@@ -105,7 +105,7 @@ PLACES: dict[str, Place] = {
     "stomach": Place("in the", "stomach", "stomach", False),
 }
 
-# Most important first; what is not listed follows in the order of the regions.
+# Most important first; all others follow in the order of the regions.
 _BY_IMPORTANCE = (
     "pneumothorax", "malpositioned_device", "pneumoperitoneum", "pneumomediastinum", "widened_mediastinum",
     "tracheal_deviation", "pulmonary_edema", "pneumonia", "consolidation", "mass", "pleural_effusion",
@@ -126,7 +126,7 @@ def name_of(concept: str, vocabulary: Vocabulary, *, bilateral: bool = False) ->
 
 
 def region_of(concept: str, vocabulary: Vocabulary) -> str:
-    """The region of the report that states a concept; `other` for one that nobody knows."""
+    """The region of the report that states a concept; `other` for an unknown one."""
     if concept in _TERMS:
         return _TERMS[concept][0]
     known = vocabulary.concepts.get(concept)
@@ -134,7 +134,7 @@ def region_of(concept: str, vocabulary: Vocabulary) -> str:
 
 
 def place_of(location: str, vocabulary: Vocabulary) -> Place:
-    """How a location is said; a hospital's own by its name, without a side."""
+    """The wording of a location; a hospital's own location by its name, without a side."""
     if location in PLACES:
         return PLACES[location]
     known = vocabulary.locations.get(location)

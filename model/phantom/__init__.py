@@ -1,7 +1,8 @@
-"""Procedural chest radiographs: the images, reports and truth that the demonstration model learns from.
+"""Procedural chest radiographs: the images, reports and true findings that the demonstration model learns
+from.
 
-They teach nothing about patients: they exist so that every stage can be trained, tested and shown
-anywhere, from nothing but a seed.
+They teach nothing about patients: with them every stage can be trained, tested and shown anywhere, from just
+a seed.
 """
 
 from model.phantom.dictation import dictated_report

@@ -16,7 +16,7 @@ _ADVERBS = {Severity.MILD: "mildly", Severity.MODERATE: "moderately", Severity.S
 
 
 def dictated_report(spec: PhantomSpec, rng: np.random.Generator) -> str:
-    """A dictated report of a phantom study; each call of the generator dictates another one.
+    """A dictated report of a phantom study; each call with the same generator gives a different one.
 
     All present findings are stated, with their side, zone and severity; absent ones only occasionally. The
     text agrees with `spec.truth`.

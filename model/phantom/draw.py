@@ -16,8 +16,8 @@ _LEFT, _RIGHT, _BILATERAL = Laterality.LEFT, Laterality.RIGHT, Laterality.BILATE
 _ZONES = ("upper_zone", "mid_zone", "lower_zone")
 _SEVERITIES = tuple(Severity)
 
-# How often each finding is drawn, relative to the others. The order is the one in which they claim
-# their place in the chest: findings that hide much come first.
+# How often each finding is drawn, relative to the others. They claim their place in the chest in this order:
+# findings that hide much come first.
 _WEIGHTS = {
     "pleural_effusion": 1.2,
     "pneumothorax": 1.0,
@@ -40,7 +40,7 @@ _WEIGHTS = {
 def draw_spec(seed: int) -> PhantomSpec:
     """The phantom study of a seed (any integer from 0); the same seed always gives the same study.
 
-    About 27 % of studies are without any finding; the others carry one to four. No two findings
+    About 27 % of studies have no finding; the others have one to four. No two findings
     contradict or hide each other, and no concept occurs twice.
     """
     rng = np.random.default_rng([seed, 0])

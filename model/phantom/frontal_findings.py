@@ -1,4 +1,4 @@
-"""The effect of the findings on the lungs of the frontal view: they remove air, add it, or add density."""
+"""The effect of findings on the lungs in the frontal view: they remove air, add air, or add density."""
 
 from __future__ import annotations
 

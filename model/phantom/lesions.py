@@ -33,7 +33,7 @@ def frontal_lesions(spec: PhantomSpec, chest: Chest) -> tuple[Field, Field]:
 
 
 def lesion_centre(spec: PhantomSpec, chest: Chest, finding: Finding) -> tuple[float, float]:
-    """Where a focal lesion lies: in its zone, clear of the mediastinum and of the chest wall."""
+    """The position of a focal lesion: in its zone, clear of the mediastinum and of the chest wall."""
     rng = spec.chance("place", finding.concept)
     side = finding.laterality or Laterality.LEFT
     lung = chest.lungs[SIDES.index(side)]

@@ -1,4 +1,4 @@
-"""How radiologists dictate the findings of a phantom: many wordings of each, as data.
+"""How radiologists dictate the findings of a phantom: many wordings for each, as data.
 
 Slots: `{sev}` a grade or size, `{side}` left/right/bilateral (or `{Side}`, `{abbr}` L/R), `{zone}` a part
 of a lung. `{sev}` and `{side}` may be empty: the dictation cleans up the spaces.

@@ -1,4 +1,4 @@
-"""Contact sheets of phantom studies, to look at them at a glance."""
+"""Contact sheets of phantom studies, for viewing them at a glance."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from model.findings.types import Finding, Presence
 View = Literal["frontal", "lateral"]
 Photometric = Literal["MONOCHROME1", "MONOCHROME2"]
 
-# Every concept that a phantom can show; its truth says of each whether it is present or absent.
+# Every concept that a phantom can show; its truth states for each whether it is present or absent.
 PHANTOM_CONCEPTS = (
     "endotracheal_tube",
     "central_line",
@@ -93,8 +93,9 @@ class PhantomSpec:
         return next((finding for finding in self.findings if finding.concept == concept), None)
 
     def chance(self, *purpose: int | str) -> np.random.Generator:
-        """A generator of its own for each purpose: one drawing never changes the random numbers of
-        another."""
+        """A separate generator for each purpose: drawing one thing never changes the random numbers of
+        another.
+        """
         return np.random.default_rng([self.seed, *_numbers(purpose)])
 
 

@@ -1,4 +1,4 @@
-"""Training data of a network: images and the report that it should write about them."""
+"""Training data for a network: images, and the report that it should write about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detects garbled sentences, the defect of one-step decoding: the order of their words.
+"""Detects garbled sentences: one-step decoding may break the order of words.
 
 A broken sentence repeats words, leaves a word or itself unfinished, or has words where no sentence has them.
 None of this tells whether a sentence is true, and a sentence that states no finding ("The aorta is
@@ -63,12 +63,12 @@ def _repeats(sentence: str) -> str:
 
 
 def _is_mask(phrase: Sequence[str]) -> bool:
-    """ "XXXX" stands for what was taken out of a public report."""
+    """ "XXXX" stands for what was removed from a public report."""
     return all(set(word) == {"x"} for word in phrase)
 
 
 def _unknown_word(sentence: str, tokenizer: ReportTokenizer) -> str:
-    """The first word that the training vocabulary lacks, in the forms that a sentence gives it."""
+    """The first word that is not in the training vocabulary in any of its forms in a sentence."""
     words: list[str] = _LATIN.findall(sentence)
     for word in words:
         forms = (word, f" {word}", f"-{word}")

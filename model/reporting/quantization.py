@@ -23,7 +23,7 @@ from model.network.prompt import Prompt, build_prompt
 
 PROBE_TOKENS = 64  # the beginning of each report
 LEAST_AGREEMENT = 0.97
-# torch's int8 kernel for CPUs multiplies a few rows fastest, and in bfloat16 alone.
+# torch's int8 kernel for CPUs is fastest for a few rows, and only works with bfloat16.
 _FEW_ROWS = 32
 
 
@@ -70,7 +70,7 @@ def quantize(
 
 
 def agreement(some: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> float:
-    """The share of places at which two sets of reports, given by their tokens, have the same one."""
+    """The share of positions at which two sets of reports, given as tokens, have the same token."""
     pairs = [pair for one, other in zip(some, others, strict=True) for pair in zip_longest(one, other)]
     return sum(int(a == b) for a, b in pairs) / max(1, len(pairs))
 

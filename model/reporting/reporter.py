@@ -1,4 +1,4 @@
-"""The package's interface: a study's images and context in, a draft report out.
+"""The package's interface: turns a study's images and context into a draft report.
 
 One-step output is occasionally broken, mostly on abnormal findings. So every draft is reviewed: a text that
 is broken, contradicts itself or has low confidence is decoded again, from its first doubtful block on and one
@@ -37,7 +37,8 @@ from model.reporting.quantization import quantize
 from model.reporting.review import Review, review
 from model.reporting.stream import ReportQueue, Stream, StudyOutcome
 
-# When a doubtful block is decoded again: a step commits one token, and every other this sure of itself.
+# When a doubtful block is decoded again, a step commits one token, and every other with at least this
+# confidence.
 _AGAIN_THRESHOLD = 0.9
 
 
@@ -94,9 +95,9 @@ class Reporter:
         """Loads a checkpoint and makes room for decoding.
 
         slots: the most reports in decoding at once; fewer where they do not fit into `memory_fraction`
-        (0..1) of the memory that is free once the weights are loaded. quantization: `int8` halves the
-        memory that the weights take, if the model then still writes the same about the images that `probes`
-        makes of a size (px).
+        (0..1) of the memory that is free once the weights are loaded. quantization: `int8` halves the memory
+        of the weights, if the model then still writes the same about the images that `probes` returns for a
+        size (px).
         Raises: CheckpointError, DeviceError, QuantizationError, OutOfMemoryError.
         """
         choice = select_device(device)
@@ -140,9 +141,9 @@ class Reporter:
         """Drafts the source's studies, and returns each draft as soon as it is done.
 
         ahead: studies that are prepared while others are decoded, beyond `slots`; by default as many again. A
-        study that cannot be drafted is returned with its error, and the others continue. An exception that is
-        raised concerns the device: studies taken and not returned are dropped, as when the stream is closed
-        early; the next stream starts afresh. One stream at a time.
+        study that cannot be drafted is returned with its error, and the others continue. A raised exception
+        means a failure of the device: studies taken but not returned are dropped, as when the stream is
+        closed early; the next stream starts afresh. One stream at a time.
         """
         ahead = self._queue.slots if ahead is None else ahead
         with ThreadPoolExecutor(1, thread_name_prefix="studies") as helper:
@@ -170,7 +171,7 @@ class _Desk:
         self._options = DecodeOptions.of(config)
 
     def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
-        """The study as the decoder takes it, and the context for a model that reads it."""
+        """The study in the decoder's form, and the context for a model that reads it."""
         ordered = _ordered(images, self._config)
         known = context if context is not None and self._config.reads_context else ReportContext()
         return build_prompt(
@@ -188,7 +189,9 @@ class _Desk:
         )
 
     def again(self, prompt: Prompt, found: Review) -> tuple[Prompt, DecodeOptions] | None:
-        """A doubtful report from its first doubtful block on; one decoded token by token stays unchanged."""
+        """Decodes a doubtful report again from its first doubtful block on; one decoded token by token
+        stays unchanged.
+        """
         hasty = self._config.stage is not Stage.AR and self._options.steps < self._config.block_size
         doubtful = found.first_doubtful_token
         if doubtful is None or not hasty:
@@ -203,7 +206,9 @@ class _Desk:
         return dataclasses.replace(prompt, answer=found.report.tokens[:kept]), careful
 
     def better(self, first: Review, begun: Prompt, rest: Decoded) -> Review:
-        """The better of the first reading and the one that ends in `rest`, with the cost of both."""
+        """The better of the first reading and the one that ends in `rest`, with the forward passes of
+        both.
+        """
         second = self.read(_joined(first.report, len(begun.answer), rest, self._options))
         cost = first.report.forwards + rest.forwards
         better = min(first, second, key=lambda found: found.badness)
@@ -233,7 +238,7 @@ def _engine_for(checkpoint: Checkpoint, choice: DeviceChoice, slots: int, memory
 
 
 def _ordered(images: Sequence[Image], config: ModelConfig) -> list[Image]:
-    """The images in the order of the training.
+    """The images in the order used in training.
 
     The caller chooses the images of a study and reports the choice to the reader.
     Raises: PromptError for no image, or for two of one kind.

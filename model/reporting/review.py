@@ -23,10 +23,10 @@ _LONGEST_QUOTE = 120  # characters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """A report and what reading it over has found.
+    """A report and the result of its review.
 
-    garbles: for each sentence what is wrong with it, empty if nothing is. language: the text's tag.
-    notices: on passages in a language that cannot be read.
+    garbles: for each sentence what is wrong with it, empty if nothing is. language: the text's tag. notices:
+    about passages in a language that cannot be read.
     """
 
     report: Decoded
@@ -40,7 +40,7 @@ class Review:
 
     @property
     def doubtful(self) -> tuple[bool, ...]:
-        """Which sentences read as broken, contradict others, or were said with little confidence."""
+        """Which sentences are broken, contradict others, or have low confidence."""
         disputed = {end.evidence for pair in self.contradictions for end in (pair.first, pair.second)}
         return tuple(
             bool(wrong) or sentence.text in disputed or sentence.confidence < LOW_CONFIDENCE
@@ -57,7 +57,7 @@ class Review:
 
     @property
     def badness(self) -> tuple[float, ...]:
-        """Sort key for reports of one study, the better first: readable, consistent, complete, confident."""
+        """Sort key for reports of one study, the best first: readable, consistent, complete, confident."""
         return (
             float(not self.sentences),
             float(sum(bool(wrong) for wrong in self.garbles)),

@@ -1,4 +1,4 @@
-"""A decoded report to its sentences, with the section and the confidence of each."""
+"""Splits a decoded report into its sentences, with the section and the confidence of each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class SpokenSentence:
 
 
 def spoken_sentences(report: Decoded, tokenizer: ReportTokenizer) -> tuple[SpokenSentence, ...]:
-    """The sentences of a report with the tokens that say them; headings separate and are not sentences. Text
+    """The sentences of a report with their tokens; headings separate sentences and are not sentences
+    themselves. Text
 
     before any heading counts as findings; a last sentence without its full stop counts too.
     """

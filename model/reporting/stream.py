@@ -1,7 +1,7 @@
-"""Studies in, reports out, one by one: the pipeline between a source of studies and the decoder's queue.
+"""The pipeline between a source of studies and the decoder's queue: studies in, reports out, one by one.
 
 A study's images are prepared in a helper thread while others are decoded. Its report is decoded and reviewed,
-and a doubtful one is decoded once more, carefully. It is returned as soon as it is done, and its place is
+and a doubtful one is decoded once more, carefully. It is returned as soon as it is finished, and its place is
 offered to the source.
 """
 
@@ -25,8 +25,8 @@ _Value = TypeVar("_Value")
 class StudyOutcome:
     """A study's reviewed report, or the error that prevented it.
 
-    seconds: since it was taken. repeated_blocks, repeat_forwards: blocks that were decoded a second time,
-    and what that cost.
+    seconds: since it was taken. repeated_blocks, repeat_forwards: blocks that were decoded a second time, and
+    the forward passes for that.
     """
 
     result: Review | Exception
@@ -64,11 +64,11 @@ class ReportQueue(Protocol):
     def submit(
         self, prompt: Prompt, options: DecodeOptions | None = None, *, rank: int = 0, yields: bool = False
     ) -> int:
-        """Queues a report and returns its ticket. rank, yields: those of its study."""
+        """Queues a report and returns its ticket. rank, yields: of its study."""
         ...
 
     def clear(self) -> None:
-        """Drops everything that is waiting or in decoding."""
+        """Drops everything that is waiting or being decoded."""
         ...
 
     def advance(self) -> list[tuple[int, Decoded | OutOfMemoryError]]:
@@ -83,7 +83,7 @@ class Desk(Protocol):
     """Converts a study to a prompt and the decoder's answer to a report; called from any thread."""
 
     def prompt(self, images: Sequence[Image], context: ReportContext | None) -> Prompt:
-        """The study as the decoder takes it. Raises: PromptError."""
+        """The study in the decoder's form. Raises: PromptError."""
         ...
 
     def read(self, report: Decoded) -> Review:
@@ -127,7 +127,8 @@ class Stream(Generic[Key]):
     def run(self) -> Generator[tuple[Study[Key], StudyOutcome]]:
         """Each study with its outcome, in the order in which they are done.
 
-        An exception that is raised, not returned, concerns the device, not a study: all in progress is lost.
+        A raised (not returned) exception means a failure of the device, not of a study: everything in
+        progress is lost.
         """
         try:
             while self._open or self._in_hand:
@@ -200,7 +201,7 @@ class Stream(Generic[Key]):
                 yield self._outcome(case, found)
 
     def _repeat(self, case: _Case[Key], found: Review) -> bool:
-        """Whether the report goes back to the decoder: once, where it is doubtful."""
+        """Whether the report goes back to the decoder: once, if it is doubtful."""
         if case.begun is not None or case.prompt is None:
             return False
         again = self._desk.again(case.prompt, found)

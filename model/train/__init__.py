@@ -1,1 +1,1 @@
-"""Training: stages from images to one-step reports. Loaded by `echo-model` alone, never by the agent."""
+"""Training: the stages from images to one-step reports. Loaded only by `echo-model`, never by the agent."""

@@ -1,7 +1,7 @@
 """The mean of several networks' weights.
 
-Networks that part from one start and learn from different studies err on different reports; the mean of
-their weights tends to err on fewer than any of them.
+Networks that start from the same weights and learn from different studies make errors in different reports;
+the mean of their weights tends to make fewer errors than any of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from model.network.checkpoint import Checkpoint, load_checkpoint
 
 
 class AverageError(ModelError):
-    """The checkpoints do not have the same tensors, so that they have no mean."""
+    """The checkpoints do not have the same tensors, so they have no mean."""
 
     code = "average"
     retryable = False
@@ -23,7 +23,7 @@ class AverageError(ModelError):
 def load_mean(directories: Sequence[Path]) -> Checkpoint:
     """The first checkpoint, with the mean of all their weights.
 
-    Raises: AverageError where one has other tensors than the first.
+    Raises: AverageError if one has other tensors than the first.
     """
     first = load_checkpoint(directories[0])
     network = first.backbone.network

@@ -1,4 +1,4 @@
-"""From examples to the tensors of a step: which examples, tokens, masks and positions."""
+"""Builds the tensors of a step from examples: the choice of examples, tokens, masks and positions."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from model.network.prompt import (
 from model.network.tokenizer import ReportTokenizer
 from model.phantom.studies import Example
 
-_GROUP = 8  # batches that are sorted by length together
+_GROUP = 8  # number of batches that are sorted by length together
 
 
 class ExampleSet(Protocol):
-    """A sequence of examples that knows how long an answer is without opening an image."""
+    """A sequence of examples that can tell the length of an answer without opening an image."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Example: ...
 
     def without_images(self, index: int) -> Example:
-        """A study with its texts alone: no image is opened."""
+        """A study with only its texts: no image is opened."""
         ...
 
     def answer_length(self, index: int) -> int:
@@ -42,20 +42,20 @@ class ExampleSet(Protocol):
         ...
 
     def finish_check(self) -> None:
-        """Waits until every example is known to be good. Raises: DataError where the run must not count."""
+        """Waits until every example has been checked. Raises: DataError if the run must not count."""
         ...
 
     @property
     def undecodable(self) -> frozenset[int]:
-        """The examples whose images could not be decoded; another example replaces each of them."""
+        """The examples whose images could not be decoded; each is replaced by another example."""
         ...
 
     def skip_undecodable(self, places: Iterable[int]) -> None:
-        """Takes over what another process, or an earlier run, knows of undecodable images."""
+        """Takes over the undecodable images found by another process or an earlier run."""
         ...
 
     def identity(self) -> str:
-        """What tells this set from every other, for files that are derived from it."""
+        """The identity of this set, for files derived from it."""
         ...
 
 
@@ -68,17 +68,17 @@ class Answers:
 
 
 class Sampler:
-    """Which examples make a step: a pure function of the seed and the step, so that a run resumes exactly.
+    """Chooses the examples of a step: a pure function of the seed and the step, so that a run resumes
+    exactly.
 
     Each epoch is a permutation; a batch holds answers of similar length, so that little is padded. A set
-    that is smaller than a batch is repeated in it. Only the lengths of the examples that are drawn together
-    are asked for, so that a large set is not read before the first step.
+    smaller than a batch is repeated in it. Only the lengths of examples that are drawn together are needed,
+    so a large set is not read before the first step.
 
     Args:
         count: examples of the set.
-        length_of: how long the answer of an example is, in any unit.
-        batch: examples of a step.
-        seed: of the permutations.
+        length_of: the length of an example's answer, in any unit. batch: examples per step. seed: for the
+        permutations.
     """
 
     def __init__(self, count: int, length_of: Callable[[int], int], batch: int, seed: int) -> None:
@@ -132,19 +132,19 @@ class Collator:
 
     @property
     def longest_answer(self) -> int:
-        """The most tokens of an answer, end-of-text included: what decoding has room for."""
+        """The most tokens of an answer, including end-of-text: the room in decoding."""
         return self.config.max_tokens
 
     def answer_ids(self, text: str) -> list[int]:
-        """The answer's tokens with the end-of-text token; without it where the answer does not fit.
+        """The answer's tokens with the end-of-text token; without it if the answer does not fit.
 
-        An answer that is too long is cut, and a network that learns it does not learn to stop at the cut.
+        An answer that is too long is cut, without teaching the network to stop at the cut.
         """
         tokens = self.tokenizer.encode(text)
         return [*tokens, self.config.eos_token_id][: self.longest_answer]
 
     def images(self, example: Example) -> tuple[Tensor, ...]:
-        """The images that the checkpoint sees of a study, prepared, in its order: float [H, W] each."""
+        """The prepared images of a study that the checkpoint sees, in its order: float [H, W] each."""
         return tuple(
             fit_image(example.images[index], self.config)
             for index in chosen_views(example.views, self.config)

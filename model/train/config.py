@@ -27,7 +27,7 @@ class ConfigSection(BaseModel):
 
 
 class PhantomData(ConfigSection):
-    """Procedural phantoms: seeds `first_seed` up to `first_seed + count`, rendered once and kept."""
+    """Procedural phantoms: seeds from `first_seed` up to `first_seed + count`, rendered once and stored."""
 
     first_seed: int = Field(0, ge=0)
     count: int = Field(8000, gt=0)
@@ -36,12 +36,12 @@ class PhantomData(ConfigSection):
 
 
 class JsonLinesData(ConfigSection):
-    """A file of the format that docs/training.md describes, with image files.
+    """A file in the format described in docs/training.md, with image files.
 
     bad_lines: `refuse` ends the run with the number and reason of the bad lines; `skip` trains on the next
     good line instead of a bad one and reports how many there were. The first 5,000 lines are checked before
     the first step, the others while the run continues. most_skipped: the share of bad lines above which even
-    a run that skips them ends. limit: read only so many lines from the start.
+    a run that skips them ends. limit: read only this many lines, from the first.
     """
 
     file: Path
@@ -72,7 +72,7 @@ class LoraConfig(ConfigSection):
 class StageConfig(ConfigSection):
     """One stage: fixed steps, batch and learning rate.
 
-    micro_batch: examples of one forward in each process; the whole share of the batch where left out.
+    micro_batch: examples per forward pass in each process; by default the process's whole share of the batch.
     """
 
     steps: int = Field(gt=0)
@@ -101,7 +101,7 @@ class StageConfig(ConfigSection):
 
 
 class LabelsConfig(StageConfig):
-    """The vision tower's auxiliary stage; frontal images alone are the most cost-effective."""
+    """The vision tower's auxiliary stage; using only frontal images is the most cost-effective."""
 
     frontal_only: bool = True
 
@@ -118,7 +118,7 @@ class RadConfig(StageConfig):
 
 
 class RolloutConfig(ConfigSection):
-    """The teacher's trajectories: collected once, kept sparsely."""
+    """The teacher's trajectories: collected once, stored sparsely."""
 
     examples: int = Field(8000, gt=0)
     batch: int = Field(128, gt=0)
@@ -126,7 +126,7 @@ class RolloutConfig(ConfigSection):
     top: int = Field(8, gt=0)
     legal_only: bool = True
     teacher: str = "rad"
-    # The network whose one-step drafts of the teacher's blocks, where broken, become DCD's context: the
+    # The network whose one-step drafts of the teacher's blocks become DCD's context if they are broken: the
     # student then learns to continue after them. None: the context is the teacher's own blocks.
     student: str | None = None
     lead: float = Field(0.0, ge=0)  # weight of the student's preference relative to the teacher's
@@ -144,7 +144,7 @@ class DcdConfig(StageConfig):
     # Draws per epoch of a study whose teacher was unsure: where it committed a token at less than this.
     unsure_draws: int = Field(1, ge=1)
     unsure_below: float = Field(0.7, gt=0, le=1)
-    # How much of each target is the teacher's choice alone: 0 its distribution, 1 the token.
+    # The weight of the teacher's chosen token in each target: 0 only its distribution, 1 only the token.
     choice_weight: float = Field(0.0, ge=0, le=1)
     step_weights: bool = True
     eos_weight: float = Field(0.1, ge=0)
@@ -165,10 +165,10 @@ class T3dConfig(StageConfig):
 class TrainingConfig(ConfigSection):
     """A whole recipe. Relative paths are relative to the working directory.
 
-    precision: of the forward and backward pass. With bfloat16 what is trained is kept in float32 (sharded
-    over the processes) and what is frozen in bfloat16. features: where the visual tokens of a frozen tower
-    are kept: computed anew in every step (`none`), on disk as mapped bfloat16 (`disk`), or in memory as
-    float32 (`memory`, for small sets). workers: threads that decode images ahead of the network.
+    precision: of the forward and backward pass. With bfloat16, trained weights are kept in float32 (sharded
+    over the processes) and frozen ones in bfloat16. features: where the visual tokens of a frozen tower are
+    kept: not at all, but computed in every step (`none`), on disk as memory-mapped bfloat16 (`disk`), or in
+    memory as float32 (`memory`, for small sets). workers: threads that decode images ahead of the network.
     """
 
     name: str
@@ -176,9 +176,9 @@ class TrainingConfig(ConfigSection):
     run: Path
     network: dict[str, int] | None = None  # sizes of a new small network; None: `start` names a checkpoint
     start: Path | None = None
-    vocabulary: Literal["kept", "fresh"] = "kept"  # of the first stage's start; or learnt anew
+    vocabulary: Literal["kept", "fresh"] = "kept"  # taken from the first stage's start, or learnt anew
     block_size: int = Field(8, gt=0)
-    max_tokens: int = Field(256, gt=0)  # of the longest report of a new small network
+    max_tokens: int = Field(256, gt=0)  # tokens of the longest report, for a new small network
     precision: Literal["float32", "bfloat16"] = "float32"
     checkpoint_activations: bool = False
     features: Literal["none", "disk", "memory"] = "memory"
@@ -214,7 +214,7 @@ def load_training_config(path: Path) -> TrainingConfig:
 
 
 def read_yaml(path: Path) -> object:
-    """Reads a YAML file. Raises: TrainingConfigError where it cannot be read or is not YAML."""
+    """Reads a YAML file. Raises: TrainingConfigError if it cannot be read or is not YAML."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

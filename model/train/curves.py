@@ -15,7 +15,7 @@ _SMOOTH = 0.95
 
 
 def draw_curves(log: Path, target: Path) -> None:
-    """Loss (raw and smoothed), learning rate and every validated figure over the steps.
+    """Plots the loss (raw and smoothed), the learning rate and every validation figure over the steps.
 
     Args:
         log: a run's `log.jsonl`.

@@ -1,7 +1,7 @@
 """DCD, direct conditional distillation: a student decodes in one forward what a teacher decodes in several.
 
-For every position the teacher's distribution is kept at the step at which it committed that position,
-conditioned on what was revealed by then, so that all targets of a block belong to one coherent
+For every position the target is the teacher's distribution at the step that committed this position,
+conditioned on the tokens revealed up to then, so that all targets of a block belong to one coherent
 trajectory. The context is the teacher's own rollout, or a student's drafts of it: never the ground truth.
 
     L = sum_i w_i KL(P_i || student(. | context, y_<n, [M]^B)) + lambda CE at the end-of-text positions

@@ -70,7 +70,7 @@ class T3dObjective(TextObjective):
         self, backbone: Backbone, reference: Backbone | None, config: ModelConfig, settings: T3dConfig
     ) -> None:
         super().__init__(backbone, config)
-        # In a list: its parameters are none of this stage's.
+        # In a list, so that its parameters do not belong to this stage.
         self._reference = [] if reference is None else [TextObjective(reference, config)]
         self._settings = settings
 
@@ -86,7 +86,7 @@ class T3dObjective(TextObjective):
         own = self.logits(part, sequence, 2, functional.pad(torch.cat([state, path], dim=1), (clean, 0)))
         at_state = functional.pad(torch.cat([state, nowhere], dim=1), (clean, 0))
         reference = self._reference_logs(part, sequence, at_state)
-        # Both choose rows study by study: first a study's state, then its path.
+        # Both choose rows by study: first a study's state, then its path.
         order = torch.cat([state, path], dim=1)
         is_state = torch.cat([torch.ones_like(state), nowhere], dim=1)[order]
         logs = own[is_state].float().log_softmax(dim=-1)

@@ -17,12 +17,11 @@ def sparse_divergence(
 
     Args:
         logits: [N, V], the student's.
-        ids: int [N, K], the teacher's most probable tokens.
-        probabilities: [N, K], theirs; what is missing to 1 is the rest.
+        ids: int [N, K], the teacher's most probable tokens. probabilities: [N, K], their probabilities; the
+        remainder to 1 belongs to all other tokens.
         kind: forward is KL(teacher || student), reverse KL(student || teacher).
 
-    Returns:
-        [N], nats; 0 where the two agree on all K + 1 outcomes.
+    Returns: [N], nats; 0 if the two agree on all K + 1 outcomes.
     """
     logs = logits.float().log_softmax(dim=-1)
     top = logs.gather(1, ids)  # [N, K]

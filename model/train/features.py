@@ -1,8 +1,8 @@
-"""Visual tokens of a frozen tower, computed once: RAD and DCD steps then cost the text layers alone.
+"""Visual tokens of a frozen tower, computed once, so that RAD and DCD steps only run the text layers.
 
-On disk they are bfloat16 in files of a few hundred studies, mapped and never read whole, shared by all
-stages that use the same tower on the same studies, and by all processes of a machine. A file that is
-there is whole, so an interrupted computation goes on where it stopped.
+On disk they are bfloat16 in files of a few hundred studies, which are memory-mapped and shared by all stages
+that use the same tower on the same studies, and by all processes on a machine. A file that exists is
+complete, so an interrupted computation continues where it stopped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class VisualTokens(Protocol):
     """Where the visual tokens of studies come from."""
 
     def rows(self, indices: Sequence[int]) -> tuple[list[Tensor], list[Sizes]]:
-        """Of each study the tokens [n, D] of all its images, and the sizes of those."""
+        """For each study the tokens [n, D] of all its images, and the images' sizes."""
         ...
 
 
@@ -57,8 +57,8 @@ class KeptTokens:
 class StoredTokens:
     """The tokens of a set in mapped files below `folder`, computed by all processes together.
 
-    The folder's name holds the tower's weights, the image policy and the set, so another tower never finds
-    these files.
+    The folder's name depends on the tower's weights, the image policy and the set, so another tower never
+    finds these files.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ def generate(
 ) -> Tensor:
     """Appends the most probable token until every answer has ended: int [B, R].
 
-    Args as in `model.train.rollout.roll_out`. Behind an answer's end stands end-of-text.
+    Args as in `model.train.rollout.roll_out`. After an answer's end there is only end-of-text.
     """
     batch, prompt = prompts["prompt"].shape
     valid, following = prompts["prompt_valid"], prompts["next"]

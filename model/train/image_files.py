@@ -1,7 +1,7 @@
-"""Image files of a data set: PNG, JPEG and TIFF of 8 or 16 bits, as grey values, bright = dense.
+"""Reads the image files of a data set (PNG, JPEG and TIFF of 8 or 16 bits) as grey values, bright = dense.
 
-Sixteen bits stay sixteen: such files hold the detector's range in part of the type's, so the image's own
-range is stretched over all of it, as the serving path does without a stored window.
+Sixteen bits stay sixteen: in such files the detector's range is only part of the type's, so the image's own
+range is stretched over all of it, as in serving without a stored window.
 """
 
 from __future__ import annotations
@@ -59,24 +59,25 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 
 def _unusable(opened: ImageFile) -> str:
-    """Why an image is not read, after its name; empty where it is."""
+    """Why an image is not read, to follow its name; empty if it is."""
     if frames := getattr(opened, "n_frames", 1) - 1:
         return f"holds {1 + frames} frames; a study lists one file for each image"
     if opened.mode == "F":
         return "holds fractions, not 8- or 16-bit grey values"
-    # Pillow keeps the upper eight bits of such a file, which a detector's twelve leave nearly empty.
+    # Pillow keeps the upper eight bits of such a file, which are nearly empty if the detector has twelve
+    # bits.
     if opened.mode not in _WIDE and any(";16" in str(tile[3]) for tile in opened.tile):
         return "has 16-bit colour or transparency; save it as 16-bit grey"
     return ""
 
 
 def _white_is_zero(opened: ImageFile) -> bool:
-    """Whether a TIFF says that its low values are bright; Pillow turns only those of 8 bits."""
+    """Whether a TIFF says that low values are bright; Pillow inverts only 8-bit ones."""
     return isinstance(opened, TiffImageFile) and opened.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def image_problem(path: Path) -> str:
-    """What is wrong with a file, after its name; empty where it can be used."""
+    """What is wrong with a file, to follow its name; empty if it can be used."""
     try:
         read_image(path)
     except ImageFileError as error:

@@ -1,7 +1,7 @@
-"""A user's own studies: JSON lines with image files, found by one scan, read when they are drawn.
+"""A user's own studies: JSON lines with image files, indexed by one scan and read when they are drawn.
 
-The format is `model/train/study.schema.json` and docs/training.md. Before the first step only the places of
-the lines are known; a line is parsed when its study is drawn, and its images are opened only then.
+The format is `model/train/study.schema.json` and docs/training.md. Before the first step only the positions
+of the lines are known; a line is parsed, and its images are opened, when its study is drawn.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from model.train.study_line import answer_of, comparison_of, views_of
 
 
 class JsonLinesExamples(Sequence[Example]):
-    """The studies of a file, in its order.
+    """The studies in a file, in order.
 
-    Where bad lines are skipped, the next good line of the file takes the place of one, so that what a step
-    draws depends on the file alone and not on how far the check has come.
+    If bad lines are skipped, the next good line of the file takes the place of a bad one, so that what a step
+    draws depends only on the file and not on the progress of the check.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class JsonLinesExamples(Sequence[Example]):
 
     @classmethod
     def open(cls, data: JsonLinesData, say: Say = lambda _: None, *, watched: bool = True) -> Self:
-        """Indexes a file and begins to check it.
+        """Indexes a file and starts checking it.
 
-        say: receives a line where lines are skipped. watched: whether this process checks the lines; one of
-        a group does. Raises: DataError where the file cannot be read, has no line, or has bad lines among
-        its first ones that are not to be skipped.
+        say: called with a line of text when lines are skipped. watched: whether this process checks the
+        lines; one of a group does. Raises: DataError if the file cannot be read, has no line, or has bad
+        lines among its first ones that must not be skipped.
         """
         index = index_lines(data.file, data.limit)
         if not len(index):
@@ -58,10 +58,10 @@ class JsonLinesExamples(Sequence[Example]):
         return len(self._index)
 
     def __getitem__(self, index: int) -> Example:  # type: ignore[override]
-        """A study with its images; where bad lines are skipped, one whose images can be decoded.
+        """A study with its images; if bad lines are skipped, one whose images can be decoded.
 
-        Raises: DataError, naming the line, where it is bad or an image cannot be decoded and it is not to be
-        skipped, where too many are, or where the check of the file has failed meanwhile.
+        Raises: DataError, naming the line, if it is bad or an image cannot be decoded and it must not be
+        skipped, if too many lines are bad, or if the check of the file has failed meanwhile.
         """
         while True:
             place, record = self._record(index)
@@ -79,19 +79,21 @@ class JsonLinesExamples(Sequence[Example]):
         return (self[index] for index in range(len(self)))
 
     def without_images(self, index: int) -> Example:
-        """A study with its texts alone: no image is opened.
+        """A study with only its texts: no image is opened.
 
-        It is the study that `[index]` gives once that has been asked for its images.
+        It is the study that `[index]` returns, once its images have been requested.
         """
         return _example(self._record(index)[1], ())
 
     def answer_length(self, index: int) -> int:
-        """Characters of a study's answer; the same before and after its images turn out undecodable."""
+        """Length (characters) of a study's answer; the same before and after its images turn out to be
+        undecodable.
+        """
         return len(answer_of(self._record(index, decodable=False)[1]))
 
     @property
     def undecodable(self) -> frozenset[int]:
-        """Places of the lines skipped because an image cannot be decoded, as far as they are known."""
+        """Positions of the lines skipped because an image cannot be decoded, as far as known."""
         return frozenset(self._undecodable)
 
     def skip_undecodable(self, places: Iterable[int]) -> None:
@@ -99,18 +101,18 @@ class JsonLinesExamples(Sequence[Example]):
         self._undecodable.update(places)
 
     def identity(self) -> str:
-        """The file, its size and its time of change when it was opened."""
+        """The file, its size and its modification time when it was opened."""
         return self._identity
 
     def finish_check(self) -> None:
-        """Waits until every line is checked. Raises: DataError where the run must not count."""
+        """Waits until every line is checked. Raises: DataError if the run must not count."""
         if self._watch is not None:
             self._watch.finish()
 
     def _record(self, index: int, *, decodable: bool = True) -> tuple[int, dict[str, Any]]:
-        """The place and content of a line, or of the next good one where bad lines are skipped.
+        """The position and content of a line, or of the next good one if bad lines are skipped.
 
-        decodable: also skips the lines whose images are known to be damaged.
+        decodable: also skip the lines whose images are known to be damaged.
         """
         if self._watch is not None:
             self._watch.require()
@@ -126,7 +128,7 @@ class JsonLinesExamples(Sequence[Example]):
         raise DataError(f"{self._file} has no line to train on")
 
     def _leave_out(self, place: int, problem: str) -> None:
-        """Skips a line from now on. Raises: DataError where that makes too many."""
+        """Skips a line from now on. Raises: DataError if that makes too many."""
         with self._leaving_out:
             if place in self._undecodable:
                 return

@@ -1,7 +1,7 @@
 """The auxiliary stage: the vision tower learns to see findings before a language model reads its tokens.
 
-One head per concept says presence, side, place and severity from the visual tokens. The heads are
-thrown away afterwards; what stays is a tower whose tokens tell the findings apart.
+One head per concept predicts presence, side, place and severity from the visual tokens. The heads are
+discarded afterwards; the result is a tower whose tokens distinguish the findings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNKNOWN = -100  # the target that cross-entropy ignores
 
 @dataclass(frozen=True, slots=True)
 class LabelSpace:
-    """Which concepts and places the heads tell apart."""
+    """The concepts and places that the heads distinguish."""
 
     concepts: tuple[str, ...]
     places: tuple[str, ...]
@@ -96,7 +96,7 @@ class LabelObjective(nn.Module):
         super().__init__()
         self.visual = backbone.network.model.visual
         self.heads = LabelHeads(space, config.shape.hidden, tokens=MOST_IMAGES * config.image_tokens)
-        self._backbone = [backbone]  # in a list: its text layers are no parameters of this stage
+        self._backbone = [backbone]  # in a list, so that its text layers are not parameters of this stage
         self._config = config
 
     def tokens(self, pixels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

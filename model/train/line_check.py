@@ -1,7 +1,7 @@
-"""Whether every line of a data file can be trained on: checked line by line, in the background of a run.
+"""Checks whether every line of a data file can be trained on, in the background of a run.
 
 A large file takes minutes on a slow disk, so a run does not wait for it. The verdict is stored next to the
-file (`NAME.checked`) and holds as long as the file has the same size and time of change.
+file (`NAME.checked`) and is valid as long as the file has the same size and modification time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _SUFFIX = ".checked"
 
 
 class Bad(NamedTuple):
-    """A line's number and what is wrong with it. repeated: nothing but that its id is an earlier line's."""
+    """A line's number and what is wrong with it. repeated: the only fault is that its id is an earlier
+    line's.
+    """
 
     number: int
     reason: str
@@ -33,14 +35,14 @@ class Bad(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCheck:
-    """What the check of a whole file found. lines: all that were checked."""
+    """The result of checking a whole file. lines: the number of checked lines."""
 
     lines: int
     bad: tuple[Bad, ...]
 
 
 class LineReader:
-    """Reads single lines of a file that stays open. Threads may share it."""
+    """Reads single lines of a file that stays open; may be shared between threads."""
 
     def __init__(self, file: Path, index: LineIndex) -> None:
         self.file, self.index = file, index
@@ -53,13 +55,13 @@ class LineReader:
         return os.pread(self._file, int(self.index.stops[place]) - start, start)
 
     def study(self, place: int) -> tuple[str, dict[str, Any]]:
-        """What is wrong with a line (nothing: it can be trained on), and its content."""
+        """What is wrong with a line (empty if it can be trained on), and its content."""
         problem, record = line_problem(self.line(place))
         return problem or missing_image(self.file.parent, record), record
 
 
 def missing_image(folder: Path, record: dict[str, Any]) -> str:
-    """Says which image of a study is not there; empty where all are."""
+    """Names an image of a study that does not exist; empty if all exist."""
     for name in record["images"]:
         if not os.path.isfile(os.path.join(folder, name)):
             return f"image {name[:100]!r} is not there"
@@ -108,7 +110,7 @@ def kept_verdict(file: Path) -> FileCheck | None:
             return None
         return FileCheck(lines=kept["lines"], bad=tuple(Bad(*entry) for entry in kept["bad"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # none was kept, or an interrupted check left half of one
+        return None  # there is none, or an interrupted check left an incomplete one
 
 
 def keep_verdict(file: Path, verdict: FileCheck) -> None:
@@ -123,13 +125,13 @@ def _beside(file: Path) -> Path:
 
 
 def _state(file: Path) -> list[int]:
-    """Size and time of change."""
+    """Size and modification time."""
     found = file.stat()
     return [found.st_size, found.st_mtime_ns]
 
 
 def listed(bad: Sequence[Bad]) -> str:
-    """Bad lines, one under the other, the first of them where there are many."""
+    """Bad lines, one to a line; only the first ones if there are many."""
     lines = [f"  line {one.number}: {one.reason}" for one in bad[:_SHOWN]]
     if len(bad) > _SHOWN:
         lines.append(f"  and {len(bad) - _SHOWN} more")

@@ -1,4 +1,4 @@
-"""Where the lines of a data file begin: found by one scan for newlines, without parsing a line."""
+"""Finds where the lines of a data file begin, by one scan for newlines, without parsing a line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LineIndex:
 def index_lines(file: Path, limit: int | None = None) -> LineIndex:
     """Scans a file for its lines.
 
-    limit: only so many lines from the start. Raises: DataError where the file cannot be read.
+    limit: only this many lines, from the first. Raises: DataError if the file cannot be read.
     """
     try:
         with file.open("rb") as stream:

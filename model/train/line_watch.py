@@ -18,8 +18,8 @@ Say = Callable[[str], None]
 class LineWatch:
     """Checks every line of a file, the first ones at once and the rest in a thread.
 
-    With `bad_lines: refuse` the run ends as soon as a bad line is found, and names all that the check has
-    found by then; with `skip` it ends once more than the share `most_skipped` of the file's lines is bad.
+    With `bad_lines: refuse` the run ends as soon as a bad line is found, naming all those found so far; with
+    `skip` it ends once more than the share `most_skipped` of the file's lines is bad.
 
     Args:
         reader: the file.
@@ -51,7 +51,7 @@ class LineWatch:
 
     @property
     def skipped(self) -> frozenset[int]:
-        """The numbers of the lines that are skipped, as far as the check has come."""
+        """The numbers of the skipped lines, as far as they have been checked."""
         return frozenset(one.number for one in list(self._bad) if not one.repeated)
 
     def finish(self) -> None:
@@ -79,7 +79,7 @@ class LineWatch:
             pass
 
     def _take(self, count: int) -> bool:
-        """Checks so many lines; whether others are left."""
+        """Checks this many lines; returns whether others are left."""
         for _ in range(count):
             try:
                 found = next(self._checked)
@@ -94,7 +94,7 @@ class LineWatch:
         return self._failure is None
 
     def _conclude(self) -> None:
-        """Reports what the whole check found."""
+        """Reports the result of the whole check."""
         self._judge("")
         if not self._bad or self._failure is not None:
             return

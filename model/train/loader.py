@@ -1,7 +1,7 @@
-"""Batches ahead of the network: threads decode the images of the next steps while a step runs.
+"""Prepares batches ahead of the network: threads decode the images of the next steps while a step runs.
 
-Which studies a step has is a function of the step, so the loader has no state of its own to save: a run
-that resumes asks for the step after the last one.
+The studies of a step are a function of the step, so the loader has no state to save: a resumed run requests
+the step after the last one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _AHEAD = 2  # batches prepared or in preparation for each worker
 
 
 class Loader(Generic[T]):
-    """Gives the batches of consecutive steps and counts how long they were waited for."""
+    """Returns the batches of consecutive steps and measures how long the network waits for them."""
 
     def __init__(
         self, build: Callable[[int], T], steps: range, pool: ThreadPoolExecutor, ahead: int,
@@ -51,7 +51,7 @@ class Loader(Generic[T]):
 def loading(
     build: Callable[[int], T], steps: range, workers: int, clock: Callable[[], float]
 ) -> Iterator[Loader[T]]:
-    """A loader of `steps` with so many threads; what has not been started is dropped at the end."""
+    """A loader of `steps` with this many threads; unstarted batches are dropped at the end."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
     try:
         yield Loader(build, steps, pool, _AHEAD * workers, clock)

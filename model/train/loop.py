@@ -1,9 +1,9 @@
 """The training loop: fixed steps, resumable exactly, in one process or many.
 
-A stage says what a step's batch is (a pure function of the step) and what the loss of a part of it is;
-the loop does everything that the stages have in common. Each process builds its own share of a batch;
-what the shares must agree about (noise, lengths) is drawn for the whole batch, so that the loss and its
-gradient are those of one process, however many there are.
+A stage defines a step's batch (a pure function of the step) and the loss of a part of it; the loop does
+everything that the stages have in common. Each process builds its own share of a batch; values that must be
+the same in all shares (noise, lengths) are drawn for the whole batch, so that the loss and its gradient do
+not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Batch:
 
     rows: cut along dimension 0; a list holds one tensor per example, of any size. shared: passed
     whole to every part. total: examples of the whole step. tokens, images: of this share, for the reported
-    rates. cut: answers that were cut to the longest that fits.
+    rates. cut: answers that were cut to the maximum length.
     """
 
     rows: Mapping[str, Row]
@@ -81,7 +81,7 @@ def _moved(row: Row, device: torch.device) -> Row:
 
 
 class DivergedError(ModelError):
-    """The loss or its gradient is not a finite number, so that a step would destroy the weights.
+    """The loss or its gradient is not a finite number, so a step would destroy the weights.
 
     Continue from the last saved state with a lower `rate` or a longer `warmup`.
     """
@@ -91,7 +91,7 @@ class DivergedError(ModelError):
 
 
 class TrainingStage(Protocol):
-    """What differs between the stages. `objective(batch)` is the part's share of the step's loss.
+    """The part that differs between the stages. `objective(batch)` is a part's share of the step's loss.
 
     layers: the parts of the objective that are gathered one at a time when it is sharded.
     """
@@ -111,7 +111,7 @@ class TrainingStage(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """How a run uses its processes; `clock`: monotonic seconds, for rates and the time left."""
+    """How a run uses its processes; `clock`: monotonic seconds, for rates and the remaining time."""
 
     processes: Processes
     clock: Callable[[], float]
@@ -131,7 +131,7 @@ def train(
         machine: processes, precision, workers.
         report: receives each step's record in the first process.
 
-    Raises: ParallelError where the batch or the optimiser does not fit the processes; DivergedError.
+    Raises: ParallelError if the batch or the optimiser does not fit the processes; DivergedError.
     """
     processes = machine.processes
     share = _share(config, processes, machine.precision)
@@ -185,7 +185,7 @@ def _gradients(
     total = torch.zeros((), device=processes.device)
     for part in _parts(
         batch, config.micro_batch
-    ):  # each exchanges its gradients: whole ones of all layers would not fit
+    ):  # each part exchanges its gradients: the unsharded gradients of all layers would not fit
         loss = objective(part.to(processes.device))
         # FSDP averages the gradients over the processes; the loss is a share of one sum.
         (loss * processes.count).backward()
@@ -204,7 +204,7 @@ def _update(optimizers: Sequence[Optimizer], rate: float) -> None:
 
 
 def _require_finite(name: str, step: int, figures: tuple[float, float, float], directory: Path) -> None:
-    """Makes sure that a step is worth taking. step: 0-based; figures: loss, gradient norm and rate.
+    """Checks that a step can be taken. step: 0-based; figures: loss, gradient norm and rate.
 
     Raises: DivergedError.
     """
@@ -229,7 +229,7 @@ def _parts(batch: Batch, micro_batch: int | None) -> Iterator[Batch]:
 
 
 class _Log:
-    """The run's `log.jsonl`: one record a step, rates over this process's time since it started."""
+    """The run's `log.jsonl`: one record per step, with rates over the time since this process started."""
 
     def __init__(self, file: Path, first: int, machine: Machine, report: Report) -> None:
         self._file, self._first, self._machine, self._report = file, first, machine, report
@@ -279,9 +279,9 @@ class _Log:
 def _save(
     objective: nn.Module, optimizers: Sequence[Optimizer], directory: Path, step: int, processes: Processes
 ) -> None:
-    """Writes everything that the next step depends on, whole or not at all."""
+    """Writes everything that the next step depends on, completely or not at all."""
     fresh, kept = directory / f"state.{step}", directory / "state"
-    if processes.first:  # what a killed run, or a full disk, has left of a state
+    if processes.first:  # the remains of a state after a killed run or a full disk
         for left in directory.glob("state.*"):
             if not (left / "step.json").exists():
                 shutil.rmtree(left, ignore_errors=True)
@@ -300,7 +300,7 @@ def _save(
 def _resume(objective: nn.Module, optimizers: Sequence[Optimizer], directory: Path) -> int:
     """Restores an interrupted run; returns the number of steps already done.
 
-    A state that was complete but not yet in its place, because the run was killed between the two, counts.
+    A complete state that was not yet in place when the run was killed counts too.
     """
     done = _states(directory)
     if not done:
@@ -310,13 +310,13 @@ def _resume(objective: nn.Module, optimizers: Sequence[Optimizer], directory: Pa
 
 
 def _states(directory: Path) -> dict[int, Path]:
-    """The whole states of a run, by the number of steps done."""
+    """The complete states of a run, by the number of steps done."""
     found = [*directory.glob("state.*/step.json"), *directory.glob("state/step.json")]
     return {int(json.loads(file.read_text(encoding="utf-8"))["step"]): file.parent for file in found}
 
 
 def _rewind(log: Path, steps: int) -> None:
-    """Drops the records of steps that will be run again, and a last line that a kill left unfinished."""
+    """Drops the records of steps that will be run again, and an incomplete last line."""
     if log.exists():
         whole = [
             line for line in log.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")

@@ -1,4 +1,6 @@
-"""Low-rank adapters through peft: put into the decoder's layers, switched off, and merged at the end."""
+"""Low-rank adapters using peft: added to the decoder's layers, disabled for reference outputs, and merged
+at the end.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ _ADAPTER = "default"
 def add_adapters(backbone: Backbone, config: LoraConfig) -> None:
     """Freezes the network and adds trainable float32 adapters to the chosen projections.
 
-    The second factor starts as zero, so that the network says what it said before.
+    The second factor starts as zero, so that the network's output is unchanged at first.
     """
     backbone.requires_grad_(False)
     layers = backbone.network.model.language_model.layers
@@ -34,7 +36,7 @@ def add_adapters(backbone: Backbone, config: LoraConfig) -> None:
 
 @contextmanager
 def without_adapters(module: nn.Module) -> Iterator[None]:
-    """Inside, the network answers as if it had no adapters."""
+    """Context in which the network behaves as if it had no adapters."""
     adapted = [one for one in module.modules() if isinstance(one, LoraLayer)]
     for one in adapted:
         one.enable_adapters(False)
@@ -46,11 +48,11 @@ def without_adapters(module: nn.Module) -> Iterator[None]:
 
 
 def merged_state(state: Mapping[str, Tensor], config: LoraConfig) -> dict[str, Tensor]:
-    """A state with adapters as the plain network's: W + (alpha / rank) B A, computed in float32.
+    """Converts a state with adapters to the plain network's: W + (alpha / rank) B A, computed in float32.
 
     Args:
-        state: names as peft spells them, `….q_proj.base_layer.weight` and `….q_proj.lora_A.default.weight`.
-        config: of the adapters.
+        state: with peft's names, `….q_proj.base_layer.weight` and `….q_proj.lora_A.default.weight`.
+        config: the adapters' settings.
 
     Returns:
         The plain names; a merged matrix keeps its base's type.

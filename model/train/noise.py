@@ -1,4 +1,4 @@
-"""Absorbing noise for masked block diffusion: which answer tokens are masked, and what each one weighs.
+"""Absorbing noise for masked block diffusion: the masked answer tokens and their weights.
 
 Source: ECHO (arXiv 2604.09450), the block diffusion objective: per block t ~ U(0, 1), mask probability
 p = (1 - eps) t + eps, cross-entropy on the masked positions weighted by 1/p.
@@ -16,7 +16,7 @@ EPSILON = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Which answer positions are masked and the weight of each in the loss; one row per noisy copy."""
+    """The masked answer positions and the weight of each in the loss; one row per noisy copy."""
 
     masked: Tensor  # bool [B, C, R]
     weight: Tensor  # float [B, C, R]; 1/p where masked, 0 elsewhere
@@ -42,13 +42,13 @@ def draw_noise(
         batch: number of answers, B.
         length: answer tokens, R; a multiple of `block_size`.
         block_size: tokens per block; each block draws its own time.
-        generator: the only source of chance.
-        complementary: two noisy copies, the second masked exactly where the first is not, so that
+        generator: the only source of randomness. complementary: two noisy copies, the second masked exactly
+        where the first is not, so that
             every token is predicted once per step.
         epsilon: the smallest mask probability.
 
-    The times of a step are stratified over [0, 1): each is uniform, together they cover the range
-    evenly, which lowers the variance of the loss without changing its expectation.
+    The times of a step are stratified over [0, 1): each is uniform and together they cover the range evenly,
+    which lowers the variance of the loss without changing its expectation.
     """
     blocks = length // block_size
     count = batch * blocks

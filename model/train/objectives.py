@@ -1,4 +1,6 @@
-"""The losses of the text stages as modules over one backbone: part of a batch in, share of the loss out."""
+"""The losses of the text stages as modules over one backbone: each maps a part of a batch to its share of
+the loss.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,12 @@ from model.train.rad import loss_weights, noisy_tokens, rad_positions, weighted_
 
 
 def tensors(part: Batch) -> dict[str, Tensor]:
-    """The rows that are tensors."""
+    """Returns the rows that are tensors."""
     return {name: row for name, row in part.rows.items() if isinstance(row, Tensor)}
 
 
 class TextObjective(nn.Module):
-    """What the text stages share: prompt and answer tokens to logits.
+    """Common part of the text stages: from prompt and answer tokens to logits.
 
     Rows of a batch: `prompt` [B, P], `prompt_positions` [B, 3, P], `next` [B], `answer` [B, R], `valid`
     [B, R]; either `features`, visual tokens [n, D] of each example (a frozen tower, run once), or `patches`
@@ -45,7 +47,9 @@ class TextObjective(nn.Module):
         return self.backbone.encode_images(patches, grid)
 
     def logits(self, part: Batch, answers: Tensor, copies: int, rows: Tensor) -> Tensor:
-        """Logits [N, V] of the chosen rows of [prompt | answers], answers holding `copies` more copies."""
+        """Logits [N, V] of the chosen rows of [prompt | answers], where the answers contain `copies`
+        further copies.
+        """
         given = tensors(part)
         ids = torch.cat([given["prompt"], answers], dim=1)  # [B, T]
         embeds = self.backbone.embed(ids, self.features(part.rows))
@@ -93,11 +97,11 @@ class RadObjective(TextObjective):
 
 
 class DcdObjective(TextObjective):
-    """DCD: the student's one forward against the teacher's trajectory.
+    """DCD: the student's single forward pass compared with the teacher's trajectory.
 
     Rows add `drafts` and `steps` [B, R], `top_ids` and `top_probabilities` [B, R, K], the teacher's choice
-    first. A block sees the drafts of the blocks before it, and learns what the teacher says after its
-    own blocks, so that the student can continue after a broken draft of its own.
+    first. A block sees the drafts of the blocks before it, and learns the teacher's output after the
+    teacher's own blocks, so that the student can continue after its own broken draft.
     """
 
     def __init__(

@@ -17,10 +17,10 @@ BETAS = (0.9, 0.98)
 
 
 def build_optimizers(module: nn.Module, config: StageConfig) -> list[Optimizer]:
-    """The optimisers over the parameters that are not frozen.
+    """Returns the optimisers for the parameters that are not frozen.
 
-    Vectors (norms, biases) and embeddings get no weight decay. Muon orthogonalises a matrix's update;
-    it learns a small network in fewer steps, and is not for sharded parameters (FSDP).
+    Vectors (norms, biases) and embeddings get no weight decay. Muon orthogonalises a matrix's update; it
+    trains a small network in fewer steps, but does not support sharded parameters (FSDP).
     """
     matrices: list[Parameter] = []
     tables: list[Parameter] = []
@@ -48,10 +48,10 @@ def build_optimizers(module: nn.Module, config: StageConfig) -> list[Optimizer]:
 
 
 class Float32Muon(Muon):
-    """Muon whose products of bfloat16 matrices are computed in float32.
+    """Muon with the products of bfloat16 matrices computed in float32.
 
-    Muon orthogonalises in bfloat16. A CPU without instructions for it multiplies such matrices ten times
-    as slowly as float32 ones. The factors are the same, and so is the product once it is rounded.
+    Muon orthogonalises in bfloat16. A CPU without bfloat16 instructions multiplies such matrices ten times
+    more slowly than float32 ones. The factors are the same, and so is the product after rounding.
     """
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -61,7 +61,7 @@ class Float32Muon(Muon):
 
 
 class _Float32Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is entered, `mm` and `addmm` of bfloat16 matrices run in float32."""
+    """Context in which `mm` and `addmm` of bfloat16 matrices run in float32."""
 
     def __torch_dispatch__(
         self,
@@ -79,7 +79,7 @@ class _Float32Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for it."""
+    """Whether the device has bfloat16 instructions."""
     if device.type != "cpu":
         return True
     found = torch.cpu.get_capabilities()

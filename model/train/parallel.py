@@ -1,8 +1,8 @@
 """Training in several processes: sharded weights (FSDP2), the same loss as one process, states that resume.
 
-What is trained is sharded over the processes, one unit per decoder layer and one for the rest; a frozen
-vision tower is not sharded but kept in the forward's precision by every process. A batch is cut over the
-processes; gradients are averaged by FSDP, and each process scales its share of the loss accordingly.
+Trained parameters are sharded over the processes, with one unit per decoder layer and one for the rest; a
+frozen vision tower is not sharded but kept in the forward's precision by every process. A batch is divided
+among the processes; FSDP averages the gradients, and each process scales its share of the loss accordingly.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ParallelError(ModelError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processes:
-    """This process among those that train together."""
+    """This process as one of those that train together."""
 
     rank: int
     count: int
@@ -53,7 +53,7 @@ class Processes:
 
     @classmethod
     def join(cls) -> Self:
-        """Joins the processes that torch's launcher started; alone where there are none."""
+        """Joins the processes started by torch's launcher; a single process if there are none."""
         count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
         cuda = torch.cuda.is_available()
@@ -89,14 +89,14 @@ class Processes:
         return values
 
     def share(self, total: int) -> range:
-        """This process's part of `total` things: consecutive, as equal as can be."""
+        """This process's part of `total` items: consecutive, and of nearly equal size."""
         return range(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
 
 def shard(
     objective: nn.Module, layers: Sequence[nn.Module], processes: Processes, precision: Precision
 ) -> None:
-    """Shards an objective in place where there are several processes or two precisions.
+    """Shards an objective in place if there are several processes or two precisions.
 
     layers: the units that are gathered one at a time; the rest of the objective is one unit, present
     for the whole step. A module of frozen parameters only is left out.
@@ -107,7 +107,7 @@ def shard(
         param_dtype=getattr(torch, precision), reduce_dtype=torch.float32, cast_forward_inputs=False
     )
     mesh = _mesh(processes)
-    for layer in layers:  # one at a time, so that only one is whole in float32
+    for layer in layers:  # one at a time, so that only one is unsharded in float32
         _keep_master(layer)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     inside = {parameter for layer in layers for parameter in layer.parameters()}
@@ -118,7 +118,7 @@ def shard(
 
 
 def _keep_master(module: nn.Module) -> None:
-    """Trained parameters that are not sharded yet become float32: what the optimiser changes."""
+    """Converts trained parameters that are not sharded yet to float32, for the optimiser."""
     for parameter in module.parameters():
         if parameter.requires_grad and not isinstance(parameter, DTensor):
             parameter.data = parameter.data.float()
@@ -160,7 +160,7 @@ def whole_state(objective: nn.Module) -> Mapping[str, Tensor]:
 
 
 def save_state(objective: nn.Module, optimizers: Sequence[Optimizer], folder: Path) -> None:
-    """Writes what is trained, with its optimisers; every process writes its shards."""
+    """Writes the trained parameters and the optimisers; every process writes its shards."""
     with _alone_without_a_word():
         dcp.state_dict_saver.save(
             _state(objective, optimizers), checkpoint_id=folder, no_dist=not dist.is_initialized()
@@ -198,12 +198,13 @@ def _state(objective: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, A
 
 
 def leave_processes() -> None:
-    """Ends this process where there are several, after waiting for the others: the last thing a program does.
+    """Ends this process if there are several, after waiting for the others; to be called last in a program.
 
     A process that is alone only leaves its group.
 
-    A process that exits while another one still talks to it breaks that one; and gloo's threads may outlive
-    their group, upon which the interpreter's own exit aborts. So the process ends here, with success.
+    A process that exits while another one still communicates with it breaks that one; and gloo's threads may
+    outlive their group, which makes the interpreter's normal exit abort. So the process ends here, with
+    success.
     """
     if dist.is_available() and dist.is_initialized():
         if dist.get_world_size() == 1:

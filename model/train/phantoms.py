@@ -25,7 +25,9 @@ _SAY_EVERY = 8  # files between two lines of progress
 
 
 class PhantomExamples(Sequence[Example]):
-    """The phantoms of consecutive seeds. Images stay in mapped files: thousands cost little memory."""
+    """The phantoms of consecutive seeds. Images stay in memory-mapped files, so thousands take little
+    memory.
+    """
 
     def __init__(self, data: PhantomData, folder: Path) -> None:
         self._text = data.text
@@ -56,7 +58,7 @@ class PhantomExamples(Sequence[Example]):
         return (self._example(index) for index in range(len(self)))
 
     def answer_length(self, index: int) -> int:
-        """Characters of a study's answer."""
+        """Length (characters) of a study's answer."""
         return len(self._records[index][self._text])
 
     def finish_check(self) -> None:
@@ -71,11 +73,11 @@ class PhantomExamples(Sequence[Example]):
         """Nothing: a phantom is never bad."""
 
     def identity(self) -> str:
-        """Seeds and size: a phantom is the same for ever."""
+        """Seeds and size: a phantom never changes."""
         return f"phantoms {self._first} {self._size}"
 
     def without_images(self, index: int) -> Example:
-        """A study with its texts alone."""
+        """A study with only its texts."""
         record = self._records[index]
         return Example(
             id=f"phantom-{record['seed']}",
@@ -106,13 +108,12 @@ def finding_from(value: dict[str, Any]) -> Finding:
 def render_phantoms(
     data: PhantomData, folder: Path, *, processes: int, say: Callable[[str], None] | None = None
 ) -> PhantomExamples:
-    """Renders the chunks that are not there yet and opens the whole set.
+    """Renders the missing chunks and opens the whole set.
 
     Args:
-        data: seeds, size of the images in pixels and which text is the answer.
-        folder: where the chunks are kept; sets that overlap share them.
-        processes: how many render at the same time.
-        say: receives a line now and then while chunks are rendered.
+        data: seeds, size of the images in pixels and which text is the answer. folder: where the chunks are
+        stored; overlapping sets share them. processes: how many render at the same time. say: called with a
+        line of text now and then while chunks are rendered.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [
@@ -143,7 +144,7 @@ def _stem(first: int, size: int) -> str:
 
 
 def _render_chunk(first: int, *, size: int, folder: Path) -> None:
-    """Writes one chunk; the text file comes last, so that its presence says that the chunk is whole."""
+    """Writes one chunk; the text file comes last, so its existence means that the chunk is complete."""
     stem = folder / _stem(first, size)
     images = np.zeros((CHUNK, 2, size, size), dtype=np.uint8)
     lines = []

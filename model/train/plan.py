@@ -1,8 +1,9 @@
-"""What a stage will need: the memory of each process, itemised, and the time.
+"""Predicts what a stage will need: the memory of each process, itemised, and the time.
 
-Memory is counted from the network's sizes: what is kept (weights, gradients, the optimiser's moments), what
-is gathered, and what a forward keeps for its backward. The counts follow the code: RAD's layout, FSDP's
-units, one float32 copy of the logits that a loss reads. A test holds them against measured peaks.
+Memory is computed from the network's sizes: what is stored (weights, gradients, the optimiser's moments),
+what is gathered, and what a forward pass keeps for the backward pass. The calculation follows the code: RAD's
+layout, FSDP's units, one float32 copy of the logits that a loss reads. A test compares it with measured
+peaks.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _EFFICIENCY = 0.4  # of the peak rate, as well-run training of this size reaches
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one process holds. answer: tokens of the longest answer in a batch."""
+    """The load of one process. answer: tokens of the longest answer in a batch."""
 
     prompt: int
     answer: int
@@ -33,9 +34,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """parts: bytes of one process by what they are for; flops: of a step in all processes.
+    """parts: bytes of one process by purpose; flops: of a step in all processes.
 
-    disk: bytes of the visual tokens that are kept for 1,000 studies; none where they are not kept there.
+    disk: bytes of the visual tokens of 1,000 studies; 0 if they are not stored on disk.
     """
 
     stage: str
@@ -47,11 +48,11 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """The peak of one process, without what the libraries themselves take."""
+        """The peak of one process, without the libraries' own memory."""
         return sum(self.parts.values())
 
     def hours(self, rate: float) -> float:
-        """At so many FLOP/s in each process."""
+        """The duration at this many FLOP/s in each process."""
         return self.flops * self.steps / (rate * self.load.processes) / 3600
 
 
@@ -98,7 +99,7 @@ def plan_stage(
 def plan_load(
     name: str, recipe: TrainingConfig, config: StageConfig, shape: NetworkShape, total: int, load: Load
 ) -> Plan:
-    """As `plan_stage`, for stated lengths."""
+    """Like `plan_stage`, for given lengths."""
     weights = Weights.of(shape, total, config)
     half = recipe.precision == "bfloat16"
     kept = _kept(config, shape, weights, load.processes, half=half)
@@ -146,7 +147,7 @@ def _kept(
     else:
         trained = layers + weights.rest + vision
         frozen = small * (weights.vision - vision)
-        # The rest is whole for the step, and of the layers two at a time; a layer's gradient once more.
+        # The rest is unsharded for the whole step, and two layers at a time; plus one layer's gradient.
         gathered = small * (weights.rest + vision + 2 * weights.layer) if sharded else 0
         gathered += small * (weights.rest + vision + weights.layer) if sharded else 0
     return {
@@ -159,11 +160,12 @@ def _kept(
 
 
 def _activations(shape: NetworkShape, tokens: int, checkpointed: bool, *, half: bool) -> int:
-    """Bytes that the decoder's layers keep for the backward of so many tokens.
+    """Bytes that the decoder's layers keep for the backward pass over this many tokens.
 
     A layer keeps its input, two normalised states (each before and after its scale; in half precision the
     former in float32), queries, keys and values with the keys repeated for every head, the attention's
-    output, and four times the wide layer. With checkpoints a layer keeps its input, and one is whole.
+    output, and four times the wide layer. With checkpointing a layer keeps only its input, and one layer at a
+    time is complete.
     """
     hidden, ffn, width = shape.hidden, shape.ffn, shape.heads * shape.head_dim
     small = 2 if half else 4
@@ -183,11 +185,12 @@ def _flops(
     load: Load,
     tokens: int,
 ) -> float:
-    """Of a step of the whole batch, attention counted densely."""
+    """FLOPs of a step over the whole batch, with attention counted densely."""
     text = TextShape.of(shape)
     predicted = load.answer * (2 if isinstance(config, T3dConfig) else 1)
     forward = linear_flops(text, tokens, predicted) + attention_flops(text, tokens * tokens)
-    # Forward, gradients of states, and of weights unless these are frozen; checkpoints run it once more.
+    # Forward pass, gradients of states, and of weights unless these are frozen; checkpointing repeats the
+    # forward pass.
     times = (2.0 if config.lora is not None else 3.0) + (1.0 if recipe.checkpoint_activations else 0.0)
     if isinstance(config, T3dConfig):
         times += 1.0
@@ -208,7 +211,7 @@ def plan_recipe(recipe: TrainingConfig, stage: str, model: ModelConfig, total: i
 def _plan_rollout(
     recipe: TrainingConfig, config: RolloutConfig, model: ModelConfig, total: int, processes: int
 ) -> Plan:
-    """Every process holds the whole teacher and decodes a batch of its own."""
+    """Every process holds the whole teacher and decodes its own batch."""
     shape, small = model.shape, 2 if recipe.precision == "bfloat16" else 4
     vision = Weights.of(shape, total, StageConfig(steps=1, batch=1, rate=1.0)).vision
     load = Load(
@@ -227,7 +230,7 @@ def _plan_rollout(
         "logits": config.batch * model.block_size * shape.vocab_size * 4 * 3,
     }
     text = TextShape.of(shape)
-    steps = 3.0  # forwards a block, the commit among them
+    steps = 3.0  # forward passes per block, including the commit
     flops = linear_flops(text, load.prompt, 0) + steps * linear_flops(text, load.answer, load.answer)
     if recipe.features == "none":
         flops += 2.0 * vision * load.prompt * shape.merge**2
@@ -242,7 +245,7 @@ def _plan_rollout(
 
 
 def lines_of(plan: Plan, rate: float, memory: float) -> list[str]:
-    """The plan for a person. rate: FLOP/s reached by one process; memory: bytes that it has."""
+    """The plan for a person. rate: FLOP/s reached by one process; memory: its memory in bytes."""
     load = plan.load
     lines = [
         f"{plan.stage}: {load.processes} process(es), {load.micro_batch} studies a forward, prompt "

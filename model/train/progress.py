@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TextIO
 
-_EVERY = 10  # steps between lines where the output is not a terminal
+_EVERY = 10  # steps between lines if the output is not a terminal
 
 
 class Progress:
@@ -26,7 +26,7 @@ class Progress:
 
 
 def describe(record: Mapping[str, float | int | str]) -> str:
-    """One line: stage, step, loss, tokens per second, time left, and whatever was validated."""
+    """One line: stage, step, loss, tokens per second, remaining time, and any validation figures."""
     if "loss" not in record:
         return "  ".join(f"{key} {value}" for key, value in record.items())
     left = int(record["seconds_left"])

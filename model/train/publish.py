@@ -46,13 +46,10 @@ def publish_demo(
     """Writes a stage's checkpoint to `target`.
 
     Args:
-        recipes: run in sequence.
-        target: the directory that ships.
-        branches: the mean of the weights of so many recipes, the last ones, ships.
-        stage: the stage to ship.
-        steps: the most forwards that a block may take.
-        threshold: with it, a step commits every token that is at least that confident.
-        commit: of the code that trained it; the card names it.
+        recipes: run in sequence. target: the directory to ship. branches: number of final recipes whose mean
+        weights ship. stage: the stage to ship. steps: the most forward passes for a block. threshold: with
+        it, a step commits every token that is at least this confident. commit: of the code that trained it;
+        the card names it.
     """
     last = recipes[-branches:]
     checkpoint = load_mean([recipe.folder(stage) for recipe in last])

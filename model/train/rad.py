@@ -4,8 +4,8 @@
 
 The attention is `model.network.masks.rad_mask`; a noisy copy reuses the clean copy's position ids; the loss
 counts the masked noisy positions only. The prompt is stored once: P + 2R tokens where full duplication
-has 2(P + R). Several noisy copies may share one clean copy (complementary masks), which spares the
-prompt and the clean answer again.
+has 2(P + R). Several noisy copies may share one clean copy (complementary masks), which avoids repeating the
+prompt and the clean answer.
 
 Source: ECHO (arXiv 2604.09450), response-asymmetric diffusion.
 """
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 
 def with_copies(mask: Tensor, prompt: int, response: int, copies: int) -> Tensor:
-    """A RAD mask for several noisy copies, each of which sees no other.
+    """A RAD mask for several noisy copies that do not see each other.
 
     Args:
         mask: bool [..., P + 2R, P + 2R], of one copy.

@@ -1,4 +1,4 @@
-"""A network that reads many studies side by side: its cache, the prompts, block after block."""
+"""Runs a network over many studies in parallel: its cache, the prompts, block after block."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class RolloutCache:
         return seen_keys, seen_values
 
     def keep(self, rows: Tensor) -> None:
-        """Drops every row but these."""
+        """Drops all other rows."""
         self._layers = {n: (k[rows], v[rows]) for n, (k, v) in self._layers.items()}
 
 
 class RolloutReader:
-    """One network with what it has read of B studies that are all read to the same length.
+    """One network with the tokens read so far of B studies, all to the same length.
 
     Args:
         backbone: the network.
-        capacity: the most tokens it will read, prompt included.
+        capacity: the most tokens that it will read, including the prompt.
         attention, block_size: how prompt tokens see each other, as in `model.network.masks.prompt_mask`.
     """
 
@@ -74,7 +74,9 @@ class RolloutReader:
         return hidden
 
     def logits(self, tokens: Tensor, positions: Tensor, visible: Tensor, rows: Tensor | None) -> Tensor:
-        """What it says to a block [r, size] of the chosen rows (None: all): [r, size, V]. Keeps nothing."""
+        """Logits [r, size, V] for a block [r, size] of the chosen rows (None: all), without changing the
+        cache.
+        """
         self._cache.rows = rows
         logits: Tensor = self._backbone(
             self._backbone.embed(tokens), positions, visible_block_mask(visible, tokens.shape[1]), self._cache
@@ -82,7 +84,7 @@ class RolloutReader:
         return logits.float()
 
     def keep(self, rows: Tensor) -> None:
-        """Drops every study but these."""
+        """Drops all other studies."""
         self._cache.keep(rows)
 
     def read(self, tokens: Tensor, positions: Tensor, visible: Tensor) -> Tensor:

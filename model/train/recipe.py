@@ -1,4 +1,4 @@
-"""A whole recipe, stage by stage: what each starts from, and that a finished stage is not run again."""
+"""A whole recipe, stage by stage: what each starts from; a finished stage is not run again."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _SMALL_IMAGE = 168  # px, of a new small network on a user's own images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
-    """The run that finished a stage: how long it took, rendering included, and on what.
+    """The run that finished a stage: its duration, including rendering, and its machine.
 
-    cpu_seconds: of the first process; on a machine that others use it says more than `seconds`.
+    cpu_seconds: of the first process; on a shared machine more meaningful than `seconds`.
     """
 
     seconds: float
@@ -56,7 +56,9 @@ class StageRecord:
 
 
 class Recipe:
-    """One configuration's runs; every stage leaves a checkpoint (or its trajectories) in its own folder."""
+    """The runs of one configuration; every stage leaves a checkpoint (or its trajectories) in its own
+    folder.
+    """
 
     def __init__(self, config: TrainingConfig, *, clock: Callable[[], float], report: Report) -> None:
         self.config = config
@@ -70,7 +72,7 @@ class Recipe:
         return self.config.run / stage
 
     def done(self, stage: str) -> bool:
-        """Whether a stage has been run to its end."""
+        """Whether a stage is finished."""
         return (self.folder(stage) / "done").exists()
 
     def stages(self) -> list[str]:
@@ -78,7 +80,7 @@ class Recipe:
         return [stage for stage in STAGES if getattr(self.config, stage) is not None]
 
     def note_commit(self, commit: str) -> list[str]:
-        """Remembers which code a run was made with; returns every commit that had a part in it."""
+        """Records the code that a run uses; returns every commit that was used in it."""
         file = self.config.run / "commits"
         known = file.read_text(encoding="utf-8").split() if file.exists() else []
         if commit not in known:
@@ -88,15 +90,15 @@ class Recipe:
         return known
 
     def run_all(self) -> None:
-        """Runs every stage that is not done. Raises: as `run`."""
+        """Runs every stage that is not finished. Raises: as `run`."""
         for stage in self.stages():
             self.run(stage)
 
     def run(self, stage: str) -> Path:
         """Runs one stage, or continues it; a finished one is left as it is. Returns its folder.
 
-        Raises: TrainingConfigError where the configuration has no such section or its start is missing;
-        RunSettingsError, RunInUseError or RunStorageError where the folder cannot take this run.
+        Raises: TrainingConfigError if the configuration has no such section or its start is missing;
+        RunSettingsError, RunInUseError or RunStorageError if the folder cannot be used for this run.
         """
         section = getattr(self.config, stage, None)
         if section is None:
@@ -112,7 +114,7 @@ class Recipe:
         return folder
 
     def _begin(self, stage: str, settings: Settings) -> None:
-        """Notes a stage's settings in its folder; refuses those that an interrupted run does not fit."""
+        """Stores a stage's settings in its folder; refuses settings that do not fit an interrupted run."""
         folder = self.folder(stage)
         changed = check_settings(folder, settings, finished=False)
         self.processes.wait()
@@ -122,7 +124,7 @@ class Recipe:
                 self._report({stage: f"continues with other settings: {changed}"})
 
     def _run(self, stage: str, section: ConfigSection) -> None:
-        """Runs a stage to its end, and records that it is finished."""
+        """Runs a stage to the end, and records that it is finished."""
         started, worked = self._clock(), time.process_time()
         if isinstance(section, StageConfig):
             torch.manual_seed(self.config.seed)
@@ -178,7 +180,7 @@ class Recipe:
             draw_curves(folder / "log.jsonl", folder / "curves.png")
 
     def stage(self, name: str, materials: Materials) -> AnyStage:
-        """A stage on its materials."""
+        """Creates a stage with its materials."""
         config = self.config
         if name == "labels" and config.labels is not None:
             return LabelsStage(materials, config.labels)
@@ -231,7 +233,7 @@ class Recipe:
         return checkpoint.backbone, config, checkpoint.tokenizer
 
     def _with_new_words(self, folder: Path) -> tuple[Backbone, ModelConfig, ReportTokenizer]:
-        """A checkpoint's layers under a vocabulary of these data; only what belongs to words is new."""
+        """A checkpoint's layers with a vocabulary from these data; only the word embeddings are new."""
         backbone, config, tokenizer = self._fresh()
         known = load_checkpoint(folder).backbone.network.state_dict()
         fresh = backbone.network.state_dict()
@@ -247,7 +249,7 @@ class Recipe:
         ids = {"image_token_id": tokenizer.special(IMAGE_PAD), "eos_token_id": tokenizer.eos_id}
         network = tiny_network(vocab_size=tokenizer.vocab_size, **ids, **(self.config.network or {}))
         for part in ("text_config", "vision_config"):
-            # transformers' 0.02 suits wide layers; a narrow one would start almost silent.
+            # transformers' 0.02 suits wide layers; a narrow layer's output would start near zero.
             network[part]["initializer_range"] = network[part]["hidden_size"] ** -0.5
         config = tiny_config(
             vocab_size=tokenizer.vocab_size,
@@ -266,7 +268,9 @@ class Recipe:
         return Backbone.from_config(network), config, tokenizer
 
     def _data_of(self, stage: str) -> DataConfig:
-        """The distillations may have their own studies: on those that it knows a teacher is never unsure."""
+        """Distillation may use its own studies, because a teacher is never unsure about those that it was
+        trained on.
+        """
         if stage in _DISTILLATIONS and self.config.distillation is not None:
             return self.config.distillation
         return self.config.data
@@ -283,7 +287,7 @@ class Recipe:
         return self._opened[data]
 
     def _say(self, text: str) -> None:
-        """Reports what is skipped, and logs it in the run's folder."""
+        """Reports skipped lines, and logs them in the run's folder."""
         self._report({"data": text})
         self.config.run.mkdir(parents=True, exist_ok=True)
         with (self.config.run / "skipped.log").open("a", encoding="utf-8") as stream:
@@ -302,7 +306,8 @@ def open_data(
 ) -> ExampleSet:
     """Opens (and, for phantoms, renders) the examples of a configuration.
 
-    say: receives a line where lines are skipped. progress: one now and then while phantoms are rendered.
+    say: called with a line of text when lines are skipped. progress: likewise, now and then while phantoms
+    are rendered.
     """
     if data.phantoms is not None:
         folder = run.parent / "phantoms"
@@ -315,7 +320,7 @@ def open_data(
 
 
 def _machine(processes: Processes) -> str:
-    """What a stage ran on, in words."""
+    """Describes the machine that a stage ran on."""
     if processes.device.type == "cuda":
         return f"{processes.count} x {torch.cuda.get_device_name()}"
     return f"{os.cpu_count()} CPU cores" + (f", {processes.count} processes" if processes.count > 1 else "")

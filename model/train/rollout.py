@@ -1,7 +1,8 @@
-"""The teacher's own multi-step decoding, many studies at once, keeping each commit's distribution.
+"""The teacher's multi-step decoding of many studies at once, recording the distribution at each commit.
 
 For every position: the token, the step at which it was committed and the teacher's most probable
-tokens there. What the K most probable leave over is implied, so that a vocabulary of 150k fits.
+tokens there. The probability left over by the K most probable tokens is implied, so that a vocabulary of 150k
+fits.
 """
 
 from __future__ import annotations
@@ -47,22 +48,20 @@ def roll_out(
     student: Backbone | None = None,
     lead: float = 0.0,
 ) -> Trajectories:
-    """Decodes block by block: each step commits the surest and what is at least `threshold` sure.
+    """Decodes block by block: each step commits the most confident token and all with at least `threshold`.
 
     Args:
         backbone: the teacher.
         config: its block size and special tokens.
         prompts: rows `prompt`, `prompt_valid`, `prompt_positions`, `next` of a collator.
         features: visual tokens of all prompts, [n, D].
-        threshold: probability in (0, 1]; above 1 nothing is sure and one token is committed per step.
-        top: probabilities kept per position, K.
-        max_tokens: longest answer.
-        most_steps: a block's last step commits all that is left (1: naive one-step decoding).
-        tokens_per_step: the least that a step commits, the surest first.
-        student: its one-step drafts of the blocks, each after the teacher's earlier blocks, are kept too.
-        lead: weight of the student's preference: its log-probabilities, times this, are added to the
-            teacher's at every step. Between two equally good readings the teacher then follows the
-            student's instead of mixing them.
+        threshold: probability in (0, 1]; above 1 no token reaches it and one token is committed per step.
+        top: probabilities stored per position, K. max_tokens: longest answer. most_steps: a block's last step
+        commits everything left (1: naive one-step decoding). tokens_per_step: the least number of tokens that
+        a step commits, the most confident first. student: its one-step drafts of the blocks, each after the
+        teacher's earlier blocks, are recorded too. lead: weight of the student's preference: its
+        log-probabilities, times this, are added to the teacher's at every step. Between two equally good
+        readings the teacher then follows the student's choice instead of mixing them.
     """
     size = config.block_size
     batch, prompt = prompts["prompt"].shape
@@ -96,14 +95,14 @@ def roll_out(
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a block's results go: the recorder, the rows of the batch and the first position."""
+    """The destination of a block's results: the recorder, the rows of the batch and the first position."""
 
     recorder: _Recorder
     rows: Tensor
     start: int
 
     def put(self, tokens: Tensor, drafts: Tensor) -> None:
-        """Notes what the block says [b, size], and what the student says to it in one step."""
+        """Records the block's tokens [b, size], and the student's one-step draft of it."""
         place = slice(self.start, self.start + tokens.shape[1])
         self.recorder.tokens[self.rows, place] = tokens
         self.recorder.drafts[self.rows, place] = drafts
@@ -111,14 +110,14 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Which waiting positions a step commits."""
+    """The open positions that a step commits."""
 
     threshold: float
     most_steps: int | None
     tokens_per_step: int
 
     def commit(self, best: Tensor, waiting: Tensor, step: int) -> Tensor:
-        """bool [r, size], from the highest probabilities and the positions that wait."""
+        """bool [r, size], from the highest probabilities and the open positions."""
         if self.most_steps is not None and step >= self.most_steps:
             return waiting
         return accept(best, ~waiting, self.tokens_per_step, self.threshold)
@@ -164,7 +163,7 @@ def _never(config: ModelConfig) -> tuple[int, ...]:
 
 
 def _one_step(student: RolloutReader, config: ModelConfig, visible: Tensor, positions: Tensor) -> Tensor:
-    """A student's log-probabilities for a block that is masked whole: [b, size, V]."""
+    """A student's log-probabilities for a fully masked block: [b, size, V]."""
     masked = torch.full((len(visible), config.block_size), config.mask_token_id, device=visible.device)
     logits = student.logits(masked, positions, visible, None)
     return sayable(logits, _never(config)).log_softmax(dim=-1)

@@ -1,4 +1,4 @@
-"""What keeps a stage's folder consistent: one run at a time, with the settings that it was begun with.
+"""Keeps a stage's folder consistent: one run at a time, with the settings that it was started with.
 
 A stage writes `settings.json` into its folder before anything else. The same command continues an interrupted
 run exactly; a recipe or a data file that has changed since would mix two runs in one network.
@@ -25,9 +25,9 @@ from model.train.config import ConfigSection, DataConfig, TrainingConfig
 from model.train.line_index import DataError
 from model.train.whole_file import whole_file
 
-# What a stage computes does not depend on these.
+# Settings that do not affect what a stage computes.
 _WITHOUT_EFFECT = frozenset({"micro_batch", "save_every", "validate_every", "validation_examples"})
-# A run that is not finished may go on with another value of these; the state that it has saved still fits.
+# Settings that may change in an unfinished run; its saved state still fits.
 _SCHEDULE = frozenset({"steps", "rate", "warmup", "decay", "weight_decay", "clip"})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
@@ -45,14 +45,16 @@ class RunSettingsError(ModelError):
 
 
 class RunInUseError(ModelError):
-    """Another process trains the same stage in the same folder. Wait for it, or name another `run`."""
+    """Another process is training the same stage in the same folder. Wait for it, or name another `run`."""
 
     code = "run_in_use"
     retryable = True
 
 
 class RunStorageError(ModelError):
-    """A stage's folder cannot be written. What was saved before is whole; the same command continues it."""
+    """A stage's folder cannot be written. Earlier saved states are complete; the same command continues
+    the run.
+    """
 
     code = "run_storage"
     retryable = True
@@ -60,7 +62,7 @@ class RunStorageError(ModelError):
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps a stage's folder for this process. Raises: RunInUseError where another process has it."""
+    """Locks a stage's folder for this process. Raises: RunInUseError if another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w", encoding="utf-8") as stream:
         try:
@@ -74,10 +76,10 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
-    """Turns what a full or read-only disk raises into one error. Raises: RunStorageError."""
+    """Turns the exceptions of a full or read-only disk into one error. Raises: RunStorageError."""
     try:
         yield
-    except CheckpointException as error:  # of several processes; no subclass of Exception
+    except CheckpointException as error:  # raised with several processes; not a subclass of Exception
         reasons = [found for failure, _ in error.failures.values() if (found := _refusal(failure, folder))]
         if not reasons:
             raise
@@ -89,7 +91,7 @@ def storage_errors(folder: Path) -> Iterator[None]:
 
 
 def _refusal(error: BaseException, folder: Path) -> str:
-    """Why the operating system refused to write; empty for an error of another kind."""
+    """Why the operating system refused to write; empty for any other error."""
     if isinstance(error, OSError):
         number, file = error.errno, Path(str(error.filename or folder))
         if number in _NOT_ALLOWED and not (file.is_relative_to(folder) or folder.is_relative_to(file)):
@@ -108,13 +110,13 @@ def _storage_error(folder: Path, reason: str) -> RunStorageError:
 
 
 def settings_of(recipe: TrainingConfig, stage: str, section: ConfigSection, data: DataConfig) -> Settings:
-    """All that decides what a stage computes, as JSON has it."""
+    """Everything that determines what a stage computes, as JSON values."""
     chosen = {
         key: value for key, value in section.model_dump(mode="json").items() if key not in _WITHOUT_EFFECT
     }
     common = recipe.model_dump(mode="json", include={"seed", "block_size", "precision", "network", "start"})
     if stage not in ("labels", "ar"):
-        common.pop("network")  # an earlier stage has made the network
+        common.pop("network")  # an earlier stage made the network
     return {**{f"{stage}.{key}": value for key, value in chosen.items()}, **common, "studies": _studies(data)}
 
 
@@ -132,10 +134,10 @@ def _studies(data: DataConfig) -> dict[str, Any]:
 
 
 def check_settings(folder: Path, settings: Settings, *, finished: bool) -> str:
-    """Compares a stage's settings with those that its folder was begun with.
+    """Compares a stage's settings with those that its folder was started with.
 
-    Returns: what a run that continues does otherwise from now on, as text; empty where nothing has changed.
-    Raises: RunSettingsError where the folder holds a run that these settings do not continue.
+    Returns: what a continued run does differently from now on, as text; empty if nothing has changed. Raises:
+    RunSettingsError if the folder contains a run that these settings cannot continue.
     """
     kept = _kept(folder)
     changed = {
@@ -153,7 +155,7 @@ def check_settings(folder: Path, settings: Settings, *, finished: bool) -> str:
 
 
 def check_studies(rollout: Path, data: DataConfig) -> None:
-    """Makes sure that a rollout is of these studies. Raises: RunSettingsError."""
+    """Checks that a rollout is of these studies. Raises: RunSettingsError."""
     kept, own = _kept(rollout).get("studies"), _studies(data)
     if kept is not None and _which(kept) != _which(own):
         raise RunSettingsError(
@@ -163,7 +165,7 @@ def check_studies(rollout: Path, data: DataConfig) -> None:
 
 
 def _which(studies: Mapping[str, Any]) -> object:
-    """What the first studies of a set are, however many of them are used."""
+    """The identity of a set's studies, regardless of how many of them are used."""
     phantoms = studies.get("phantoms")
     if phantoms is None:
         return studies.get("sha256")
@@ -171,7 +173,7 @@ def _which(studies: Mapping[str, Any]) -> object:
 
 
 def _kept(folder: Path) -> dict[str, Any]:
-    """The settings in a stage's folder; none where it is new, or older than this file."""
+    """The settings in a stage's folder; None if it is new, or was made before this file existed."""
     try:
         content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -184,6 +186,6 @@ def _kept(folder: Path) -> dict[str, Any]:
 
 
 def keep_settings(folder: Path, settings: Settings) -> None:
-    """Stores a stage's settings in its folder, whole or not at all."""
+    """Stores a stage's settings in its folder, completely or not at all."""
     with whole_file(folder / _FILE) as stream:
         stream.write(json.dumps(settings, indent=1).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""The stages up to the multi-step Base: labels, AR and RAD. Each says what a step's batch is."""
+"""The stages up to the multi-step Base: labels, AR and RAD. Each defines a step's batch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Setting:
 
 
 class Materials:
-    """What every stage works on: the network, its configuration and tokenizer, the examples, the seed."""
+    """The input of every stage: the network, its configuration and tokenizer, the examples, the seed."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Materials:
         write_checkpoint(directory, stored, config, self.tokenizer)
 
     def visual_tokens(self) -> VisualTokens | None:
-        """The tokens of the frozen tower on the examples, where they are kept."""
+        """The tokens of the frozen tower for the examples, if they are stored."""
         setting = self.setting
         if setting.features == "memory":
             return KeptTokens(self.backbone, self.examples, self.collator)
@@ -128,7 +128,9 @@ class LabelsStage:
 
     @torch.inference_mode()
     def validate(self, processes: Processes) -> dict[str, float]:
-        """Macro-F1 of presence and accuracy of the attributes, by the heads; every process does it all."""
+        """Macro-F1 of presence and accuracy of the attributes, from the heads; every process computes all
+        of it.
+        """
         held_out = [self._materials.validation[i] for i in range(self._checked)]
         scores: dict[str, list[Tensor]] = {}
         device = self._materials.backbone.device
@@ -160,10 +162,10 @@ class LabelsStage:
 
 
 class TextStage:
-    """What AR, RAD and the distillations share: answers as tokens, prompts, visual tokens or images.
+    """Common parts of AR, RAD and distillation: answers as tokens, prompts, visual tokens or images.
 
-    answers: given as tokens (a teacher's rollouts); those of the examples are read when they are drawn.
-    draws: how often an epoch draws each example.
+    answers: given as tokens (a teacher's rollouts); otherwise the examples' answers are read when they are
+    drawn. draws: how often an epoch draws each example.
     """
 
     name = "text"
@@ -198,7 +200,7 @@ class TextStage:
         self._validator = Validator(materials, config.validation_examples)
 
     def _prepare(self, config: StageConfig) -> VisualTokens | None:
-        """Freezes and adapts the network as the stage wants it."""
+        """Freezes and adapts the network as the stage requires."""
         backbone, setting = self._materials.backbone, self._materials.setting
         kept = None
         if config.freeze_vision:
@@ -226,7 +228,7 @@ class TextStage:
         return [int(i) for i in self._usable[self._sampler.indices(step)]]
 
     def answers_of(self, indices: Sequence[int]) -> list[Sequence[int]]:
-        """The answers' tokens, the end-of-text token included where they fit."""
+        """The answers' tokens, including the end-of-text token if they fit."""
         if self._given is not None:
             return [self._given[i] for i in indices]
         materials = self._materials
@@ -250,7 +252,7 @@ class TextStage:
         return {**prompts, "patches": list(patches), "grid": list(grids)}
 
     def noise_generator(self, step: int) -> torch.Generator:
-        """Chance of one step, the same whenever and wherever the step is run."""
+        """The random generator of a step, the same whenever and wherever the step is run."""
         seed = np.random.SeedSequence([self._materials.seed, step]).generate_state(1)
         return torch.Generator().manual_seed(int(seed[0]))
 
@@ -260,7 +262,7 @@ class TextStage:
     def rad_batch(
         self, own: dict[str, Row], whole: Mapping[str, Tensor], share: range, copies: int, cut: int
     ) -> Batch:
-        """A RAD batch with its mask, which is shared where no prompt is padded.
+        """A RAD batch with its mask, which is shared if no prompt is padded.
 
         own: rows of this process's share; whole: rows of the whole step, `answer` and `valid` among them.
         """
@@ -286,14 +288,16 @@ class TextStage:
         )
 
     def network_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The network's tensors out of an objective's state, adapters merged; Hugging Face names."""
+        """Extracts the network's tensors from an objective's state, with adapters merged; Hugging Face
+        names.
+        """
         prefix = "backbone.network."
         own = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
         return own if self._config.lora is None else merged_state(own, self._config.lora)
 
 
 def _image_count(rows: Mapping[str, Row]) -> int:
-    """Images that were opened for a share; none where their visual tokens were kept."""
+    """Number of images opened for a share; 0 if their visual tokens were stored."""
     return sum(len(grid) for grid in rows["grid"]) if "grid" in rows else 0
 
 

@@ -1,7 +1,7 @@
-"""One line of a data file: whether it is a study that can be trained on, and what it says.
+"""Reads one line of a data file: whether it is a study that can be trained on, and its content.
 
 The checks are those of `study.schema.json`, written out because a schema validator takes minutes for a
-file of hundreds of thousands of lines; a test holds the two against each other.
+file of hundreds of thousands of lines; a test compares the two.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def schema() -> dict[str, Any]:
 
 
 def line_problem(line: bytes) -> tuple[str, dict[str, Any]]:
-    """What is wrong with a line (nothing: it can be trained on), and its content."""
+    """What is wrong with a line (empty if it can be trained on), and its content."""
     try:
         record = json.loads(line)
     except UnicodeDecodeError:
@@ -36,7 +36,7 @@ def line_problem(line: bytes) -> tuple[str, dict[str, Any]]:
         return "not JSON that can be read (nested too deeply, or a number of thousands of digits)", {}
     if not isinstance(record, dict):
         return "not a JSON object", {}
-    # JSON can spell half of a surrogate pair, which no tokenizer and no file takes.
+    # JSON can express half of a surrogate pair, which no tokenizer and no file accepts.
     if b"\\ud" in line.lower() and _has_lone_surrogate(record):
         return "holds half of a surrogate pair (\\ud800 to \\udfff), which is not a character", {}
     return record_problem(record), record
@@ -51,7 +51,7 @@ def _has_lone_surrogate(record: dict[str, Any]) -> bool:
 
 
 def record_problem(record: dict[str, Any]) -> str:
-    """What is wrong with a study; empty where it can be trained on."""
+    """What is wrong with a study; empty if it can be trained on."""
     for key in ("id", "images", "findings", "impression"):
         if key not in record:
             return f"lacks {key!r}{_hint(record)}"
@@ -74,7 +74,7 @@ def record_problem(record: dict[str, Any]) -> str:
 
 
 def _hint(record: dict[str, Any]) -> str:
-    """What to do about a line of another common layout, after its problem."""
+    """What to do about a line in another common layout, to follow the problem."""
     if record.keys() & {"conversations", "messages"}:
         return ": a conversation; write the answer's report as 'findings' and 'impression'"
     if record.keys() & {"report", "text"}:
@@ -130,9 +130,9 @@ def views_of(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def comparison_of(record: dict[str, Any]) -> str | None:
-    """What the network is told of earlier studies, in the words that serving uses.
+    """The text about earlier studies for the network, worded as in serving.
 
-    The stated comparison, then the reports of the priors, each with its date where it has one.
+    The stated comparison, then the reports of the priors, each with its date if it has one.
     """
     stated = [record["comparison"].strip()] if record.get("comparison") else []
     for prior in record.get("priors") or ():

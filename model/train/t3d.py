@@ -25,7 +25,7 @@ def state_of(steps: Tensor, valid: Tensor, block_size: int, generator: torch.Gen
         steps: int [B, R], the step of each commit, from 1.
         valid: bool [B, R].
         block_size: tokens per block.
-        generator: the only source of chance.
+        generator: the only source of randomness.
 
     Returns:
         bool [B, R]: True where masked; at least one position of each block.
@@ -84,7 +84,7 @@ def discriminative_loss(
     Args:
         real, real_reference: [N] log-probabilities of the trajectory's tokens, the mean over a sample's
             masked tokens.
-        fake, fake_reference: [N] the same of the tokens drawn from the reference.
+        fake, fake_reference: [N] the same for the tokens drawn from the reference.
         beta: sharpness.
         alpha: weight of the fake side.
     """

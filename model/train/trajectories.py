@@ -1,4 +1,4 @@
-"""Teacher trajectories: collected once over a training set, kept sparsely, filtered to legal reports."""
+"""Teacher trajectories: collected once over a training set, stored sparsely, filtered to legal reports."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StoredTrajectories:
 
     @classmethod
     def load(cls, folder: Path, count: int) -> StoredTrajectories:
-        """Opens what `collect` has written: the first `count` studies of it."""
+        """Opens the first `count` studies that `collect` has written."""
         return cls({name: tensor[:count] for name, tensor in load_file(folder / _FILE).items()})
 
     def __len__(self) -> int:
@@ -61,8 +61,8 @@ class StoredTrajectories:
     def unsure(self, below: float) -> Tensor:
         """Whether the teacher committed a token at less than this probability, or the draft is broken.
 
-        It was the surest that it had, so the teacher stood between two readings and chose one; so did the
-        student that mixes two in a draft: bool [N].
+        The teacher was then undecided between two readings and chose one, and a student may mix the two in
+        its draft: bool [N].
         """
         surest = torch.where(self._tensors["valid"], self._tensors["top_probabilities"][..., 0].float(), 1.0)
         broken = (self._tensors["drafts"] != self._tensors["tokens"]).any(dim=1)
@@ -81,7 +81,9 @@ class StoredTrajectories:
 
 
 class RolloutError(ModelError):
-    """Nothing can be learnt from a rollout; the message says what the teacher writes and what to change."""
+    """Nothing can be learnt from a rollout; the message shows what the teacher writes and says what to
+    change.
+    """
 
     code = "rollout"
     retryable = False
@@ -97,22 +99,21 @@ def collect(
 ) -> dict[str, float]:
     """Rolls the teacher out over the training set and stores the trajectories.
 
-    The processes share the studies out; a part that is finished is not done again by a run that resumes,
-    with however many processes.
+    The studies are divided among the processes; a resumed run does not repeat finished parts, whatever the
+    number of processes.
 
     Args:
         materials: the teacher and the examples.
         config: how many, in which batches, at which threshold.
         folder: receives the trajectories and `summary.json`.
-        report: receives the progress.
-        student: whose one-step drafts are kept along with the teacher's blocks for studies where they are
-            broken; its vision tower is the teacher's.
+        report: called with the progress. student: its one-step drafts are stored along with the teacher's
+        blocks for studies where they are broken; it has the teacher's vision tower.
 
     Returns:
         The summary: studies, shares of legal reports and of studies with legal drafts, mean steps per
         block, forwards per report.
 
-    Raises: RolloutError where not one report may be trained on.
+    Raises: RolloutError if no report may be trained on.
     """
     processes = materials.setting.processes
     count = min(config.examples, len(materials.examples))
@@ -136,7 +137,7 @@ def collect(
 def _judge(
     materials: Materials, config: RolloutConfig, tensors: dict[str, Tensor], has_student: bool
 ) -> dict[str, float]:
-    """Adds which rollouts are kept, and puts the teacher's blocks in the place of legal drafts."""
+    """Adds which rollouts are kept, and replaces legal drafts by the teacher's blocks."""
     legal = torch.tensor([_is_legal(materials, row) for row in tensors["tokens"]])
     legal_drafts = legal  # without a student the drafts are the tokens
     if has_student:
@@ -171,7 +172,7 @@ def _roll_out_parts(
     folder: Path,
     report: Report,
 ) -> None:
-    """Writes this process's parts, each of `config.batch` consecutive studies, whole or not at all."""
+    """Writes this process's parts, each of `config.batch` consecutive studies, completely or not at all."""
     processes, size = materials.setting.processes, config.batch
     backbone = materials.backbone.eval()
     kept = materials.visual_tokens()
@@ -222,8 +223,8 @@ def _narrow(found: Trajectories) -> dict[str, Tensor]:
 def _is_legal(materials: Materials, tokens: Tensor) -> bool:
     """Whether a report may be learnt from.
 
-    Of a network of canonical wording every sentence must be one. Of any other the report must have ended by
-    itself, with both of its parts, and repeat no phrase.
+    For a network with canonical wording, every sentence must be canonical. For any other, the report must
+    have ended by itself, have both parts, and repeat no phrase.
     """
     config = materials.config
     text = text_of(materials.tokenizer, config, tokens)
@@ -235,7 +236,7 @@ def _is_legal(materials: Materials, tokens: Tensor) -> bool:
     return ended and all(said) and not _REPEATED.search(text)
 
 
-# One to three words that stand there twice in a row: what broken decoding looks like in any wording.
+# One to three words that occur twice in a row: the sign of broken decoding in any wording.
 _REPEATED = re.compile(r"\b(\w+(?:\W+\w+){0,2})\W+\1\b", re.IGNORECASE)
 
 

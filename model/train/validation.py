@@ -1,4 +1,6 @@
-"""How good a network's reports are while it trains: a few held-out studies, decoded in one batch."""
+"""Measures the quality of a network's reports during training: a few held-out studies, decoded in one
+batch.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ class ValidationMaterials(Protocol):
 
 
 class Validator:
-    """Decodes the first held-out examples, shared out over the processes, and scores the texts."""
+    """Decodes the first held-out examples, divided among the processes, and scores the texts."""
 
     def __init__(self, subject: ValidationMaterials, examples: int) -> None:
         self._subject = subject

@@ -1,4 +1,4 @@
-"""Many small recipes in one file: what they share, and what each has of its own."""
+"""Many small recipes in one file: a common part, and the differences of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from model.train.config import TrainingConfig, TrainingConfigError, parse_traini
 
 
 def load_variants(path: Path, seeds: Sequence[int] = ()) -> dict[str, TrainingConfig]:
-    """Reads `common` and `variants`: each variant is `common` with its own sections, run in `run`/NAME.
+    """Reads `common` and `variants`: each variant is `common` plus its own sections, run in `run`/NAME.
 
-    seeds: with them each variant is one for each seed, `NAME/seed-N`.
+    seeds: with them each variant is run once for each seed, as `NAME/seed-N`.
 
     Raises:
         TrainingConfigError: with every problem and its place in the file.

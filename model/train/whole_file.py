@@ -1,4 +1,4 @@
-"""Files that appear under their names whole, or not at all."""
+"""Files that appear under their names complete, or not at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[BinaryIO]:
-    """Yields a stream whose bytes replace the file at the end; what is mapped of an older one stays readable.
+    """Yields a stream whose bytes replace the file at the end; memory maps of an older file stay readable.
 
-    Each process writes under a name of its own, because another run may be writing the same file.
+    Each process writes under its own temporary name, because another run may be writing the same file.
     """
     fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
     with fresh.open("wb") as stream:

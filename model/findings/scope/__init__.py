@@ -1,1 +1,1 @@
-"""Who is denied, hedged, historical or only asked for: what cues govern, and the rules that decide."""
+"""Decides what is denied, hedged, historical or only asked about: the scopes of cues, and the rules."""

@@ -1,6 +1,6 @@
-"""What an earlier film showed: "the previous study showed consolidation", "on the prior there was one".
+"""Findings on an earlier film: "the previous study showed consolidation", "on the prior there was one".
 
-It is not a finding of this study, unless the same sentence says what has become of it.
+They are not findings of this study, unless the same sentence says how they have changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _STOPS = frozenset((";", ".", ","))
 
 
 def shown_before(marked: Marked) -> list[Scope]:
-    """The scopes of such words, each to the end of its clause."""
+    """The scopes of such words, each up to the end of its clause."""
     pack, words = marked.pack.words, marked.words
     if not pack["showed"] or pack["prior_films"].isdisjoint(marked.bag):
         return []
@@ -31,7 +31,7 @@ def shown_before(marked: Marked) -> list[Scope]:
 
 
 def _showed(marked: Marked, index: int) -> int:
-    """Where what was shown begins, 0 if nothing is said to have been."""
+    """Where the description of the earlier finding begins; 0 if there is none."""
     pack, words = marked.pack.words, marked.words
     located = bool(pack["at"].intersection(words[max(0, index - 2) : index]))
     for at in range(index + 1, min(len(words), index + _REACH + 1)):

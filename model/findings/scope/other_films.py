@@ -1,6 +1,6 @@
-""" "Not seen on the prior", "not identified on the lateral": denials that are of another film.
+""" "Not seen on the prior", "not identified on the lateral": denials that are about another film.
 
-What was not there before is new; what one view does not show may be seen on the other.
+A finding that was absent before is new; one that is not visible in one view may be visible in the other.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _REACH = 7  # words after the cue
 
 
 def says_other_film(marked: Marked, cue: Span) -> bool:
-    """Whether a denial after a mention speaks of an earlier film, or of one view of two."""
+    """Whether a denial after a mention is about an earlier film, or about one of two views."""
     return is_of_prior(marked, cue) or _is_of_one_view(marked, cue)
 
 
 def is_of_prior(marked: Marked, cue: Span) -> bool:
-    """Whether a denial is of an earlier film: "not present in 2019", "not seen on the prior"."""
+    """Whether a denial is about an earlier film: "not present in 2019", "not seen on the prior"."""
     behind = _behind(marked, cue)
     pack = marked.pack.words
     if not behind:
@@ -37,7 +37,7 @@ def _is_of_one_view(marked: Marked, cue: Span) -> bool:
     behind, pack = _behind(marked, cue), marked.pack.words
     if not behind or behind[0] not in pack["at"] or not pack["other_views"].intersection(behind):
         return False
-    # Only where the same sentence says where it is seen, or measures it: else the view is all there is.
+    # Only if the same sentence says where it is seen, or measures it; otherwise the denial stands.
     before = marked.words[: cue.start]
     affirmed = any(
         word in pack["seen"]
@@ -46,7 +46,7 @@ def _is_of_one_view(marked: Marked, cue: Span) -> bool:
         and before[max(0, index - 1)] not in pack["not"]
         for index, word in enumerate(before)
     )
-    # "There is a nodule that is not seen on the lateral": a clause about what is there.
+    # "There is a nodule that is not seen on the lateral": a clause about a stated finding.
     affirmed = affirmed or not pack["relatives"].isdisjoint(before[-2:])
     measured = any(word[:1].isdigit() for word in before)
     return affirmed or measured

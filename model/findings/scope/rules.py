@@ -1,7 +1,7 @@
-"""The rules that decide what a sentence makes of a mention, in the order of their priority.
+"""The rules that decide the status of a mention in its sentence, in order of priority.
 
-Each rule looks at one mention and the cues that govern it, and decides or passes. The first that decides
-is named in the explanation (`echo-model findings --explain`).
+Each rule looks at one mention and the cues that govern it, and either decides or passes. The first that
+decides is named in the explanation (`echo-model findings --explain`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from model.findings.spans import Marked, Span
 
 
 class Assertion(StrEnum):
-    """What the sentence around a mention makes of it."""
+    """The status of a mention in its sentence."""
 
     AFFIRMED = "affirmed"
     NEGATED = "negated"
@@ -27,7 +27,7 @@ class Assertion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MentionContext:
-    """The status of one mention, the cue that settled it (`None`: affirmed by silence), scope and rule."""
+    """The status of one mention, the cue that decided it (`None`: affirmed by default), scope and rule."""
 
     status: Assertion
     cue: Span | None = None
@@ -40,7 +40,7 @@ AFFIRMED = MentionContext(Assertion.AFFIRMED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MentionCase:
-    """One mention with what a rule may look at. `passes`: whether an old one is not a finding."""
+    """One mention with the data for the rules. `passes`: whether an old one is not a finding."""
 
     marked: Marked
     mention: Span
@@ -55,7 +55,7 @@ Rule = Callable[[MentionCase], MentionContext | None]
 def context_of(
     marked: Marked, mention: Span, scopes: Sequence[Scope], mentions: Sequence[Span], *, passes: bool = False
 ) -> MentionContext:
-    """The status of a mention under the scopes of its sentence. mentions: the other ones."""
+    """The status of a mention, given the scopes of its sentence. mentions: the other ones."""
     governing = tuple(s for s in scopes if s.start <= mention.start < s.end and not _overlap(s.cue, mention))
     if not governing and not passes:
         return AFFIRMED
@@ -68,12 +68,12 @@ def context_of(
 
 
 def asked_for(case: MentionCase) -> MentionContext | None:
-    """What is only asked for or recommended is not a finding, whatever else is said of it."""
+    """What is only asked about or recommended is not a finding, whatever else the sentence says about it."""
     return _first_of(case, "hypothetical", "asked-for")
 
 
 def once_so(case: MentionCase) -> MentionContext | None:
-    """What was true at an earlier time is not a finding of this study."""
+    """What was true earlier is not a finding of this study."""
     gone = any(s.kind == "negated" and not s.forward for s in case.governing) or _compared(case)
     for scope in case.governing:
         if scope.kind == "historical" and not (gone and scope.cue.key == EARLIER_FILM):
@@ -106,7 +106,7 @@ def old_disease(case: MentionCase) -> MentionContext | None:
 
 
 def denied_purpose(case: MentionCase) -> MentionContext | None:
-    """A denial goes on through the purpose of what it denies: "no opacity to suggest pneumonia"."""
+    """A denial extends to the purpose of what it denies: "no opacity to suggest pneumonia"."""
     nearest = _nearest(case)
     if nearest is None or nearest.kind != "uncertain":
         return None
@@ -117,7 +117,7 @@ def denied_purpose(case: MentionCase) -> MentionContext | None:
 
 
 def verdict(case: MentionCase) -> MentionContext | None:
-    """A later denial settles what an earlier adjective left open: "the queried nodule is not seen"."""
+    """A later denial decides what an earlier adjective left open: "the queried nodule is not seen"."""
     open_ = [s for s in case.governing if s.kind == "uncertain" and s.forward]
     doubted = any(case.marked.text(s.cue) in case.marked.pack.words["single_hedges"] for s in open_)
     denial = next((s for s in case.governing if s.kind == "negated" and not s.forward), None)
@@ -161,7 +161,7 @@ def denied_end(case: MentionCase) -> MentionContext | None:
 
 
 def nearest_cue(case: MentionCase) -> MentionContext | None:
-    """The nearest of the cues that govern a mention decides."""
+    """The nearest cue that governs a mention decides."""
     nearest = _nearest(case)
     if nearest is None:
         return None
@@ -172,7 +172,7 @@ def nearest_cue(case: MentionCase) -> MentionContext | None:
 _SIGNS = frozenset((",", ";", ".", "-", "(", ":"))
 _PRONOUNS = frozenset(("it", "they", "which", "that", "these", "those"))
 _BOTH = frozenset(("negated", "uncertain"))
-# Each rule with the kinds of cues without which it cannot decide.
+# Each rule with the kinds of cues that it needs to decide.
 RULES: tuple[tuple[Rule, frozenset[str]], ...] = (
     (asked_for, frozenset(("hypothetical",))),
     (once_so, frozenset(("historical",))),
@@ -205,7 +205,7 @@ def _nearest(case: MentionCase) -> Scope | None:
 
 
 def _denies_hedge(case: MentionCase, denial: Scope, hedge: Scope) -> bool:
-    """Whether a hedge is governed by a denial, with no finding between that is more than its reason."""
+    """Whether a hedge is governed by a denial, with no finding between them except as its reason."""
     if not denial.forward:
         return False
     if not hedge.forward:

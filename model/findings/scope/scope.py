@@ -1,4 +1,4 @@
-"""The value that everything in this package makes or reads: what one cue governs."""
+"""The value that all modules of this package share: the scope of one cue."""
 
 from __future__ import annotations
 

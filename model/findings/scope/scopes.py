@@ -1,8 +1,8 @@
-"""What a cue governs: the scope of denying, hedging, historical and hypothetical words in a sentence.
+"""Finds what cues govern: the scope of denying, hedging, historical and hypothetical words in a sentence.
 
-Based on ConText (Harkema, Dowling, Thornblade and Chapman, 2009): a cue governs what precedes or
-follows it until its scope ends. In addition we determine where a list ends ("no effusion, small nodule" but
-"no effusion, nodule or mass") and verbs that bound a scope to the left.
+Based on ConText (Harkema, Dowling, Thornblade and Chapman, 2009): a cue governs the words before or after it
+until its scope ends. In addition we determine where a list ends ("no effusion, small nodule" but "no
+effusion, nodule or mass") and verbs that bound a scope to the left.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _goes_on(marked: Marked, cue: Span) -> bool:
 
 
 def _postposed(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
-    """Whether a cue that may stand on either side follows what it governs."""
+    """Whether a cue that may be on either side follows the words that it governs."""
     text, words = marked.text(cue), marked.words
     follows = cue.end < len(words) and words[cue.end] not in (",", ";", ".", ")", "/", "(")
     behind = any(cue.end <= m.start <= cue.end + 6 for m in mentions) and follows
@@ -155,7 +155,7 @@ def _begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bo
 
 
 def _behind_lead(marked: Marked, cue: Span) -> int:
-    """Where what a cue governs may begin: of "negative for the following: effusion" after the colon."""
+    """Where the scope of a cue may begin: in "negative for the following: effusion" after the colon."""
     index = cue.end
     while index < len(marked.words) and marked.words[index] in marked.pack.words["leads"]:
         index += 1
@@ -163,7 +163,9 @@ def _behind_lead(marked: Marked, cue: Span) -> int:
 
 
 def _begins_normal_part(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
-    """ "No widening, trachea central": a part with a normal state is never a further item of a denial."""
+    """ "No widening, trachea central": a body part with a normal state is never a further item of a
+    denial.
+    """
     normal = [s for s in marked.states if s.key in ("normal", "clear")]
     return any(
         m.kind == "statement"
@@ -203,7 +205,7 @@ def _rest_of_clause(marked: Marked, start: int) -> Sequence[str]:
 
 
 def _has_verb_first(marked: Marked, rest: Sequence[str]) -> bool:
-    """Whether a verb occurs before the list goes on: ", the heart is enlarged or …"."""
+    """Whether a verb occurs before the list continues: ", the heart is enlarged or …"."""
     pack = marked.pack.words
     for word in rest:
         if word in pack["alternatives"]:
@@ -294,7 +296,7 @@ def _is_of_several(marked: Marked, index: int, cue: Span) -> bool:
 
 
 def _is_described(marked: Marked, index: int, cue: Span, mentions: Sequence[Span]) -> bool:
-    """Whether what precedes a comma is described, and so no item of a list that a cue governs.
+    """Whether the words before a comma are a description, and so not an item of a list that a cue governs.
 
     "Small effusion, pneumothorax absent"; but "effusion, pneumothorax absent".
     """

@@ -1,10 +1,10 @@
-""" "No change in A or B": both are there, and unchanged."""
+""" "No change in A or B": both are present and unchanged."""
 
 from __future__ import annotations
 
 from model.findings.spans import Marked, Span
 
-_LONGEST = 14  # words that such a list has between two of its items
+_LONGEST = 14  # words between two items of such a list
 
 
 def is_unchanged(marked: Marked, mention: Span) -> bool:

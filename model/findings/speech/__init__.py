@@ -1,1 +1,1 @@
-"""What a speaker means beyond the words: corrections, elided subjects, sides that are contrasted."""
+"""Resolves what is not said explicitly: corrections, elided subjects, contrasted sides."""

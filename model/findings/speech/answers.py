@@ -1,6 +1,6 @@
 """Answers that follow their item: "effusion present, pneumothorax absent", "pneumothorax? no".
 
-Such an answer is of its own item alone. It gets the colon of a form before it, and a stop after it.
+Such an answer belongs only to its own item. It gets a colon before it, as in a form, and a stop after it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _OPENED = frozenset((":", "?"))
 
 
 def answered(marked: Marked) -> list[Token] | None:
-    """The tokens with each answer as that of a form; None if the sentence has none."""
+    """The tokens with each answer in the style of a form; None if the sentence has no answer."""
     firsts = _first_words(marked.pack)
     if "?" not in marked.bag and firsts.isdisjoint(marked.bag):
         return None
@@ -66,7 +66,7 @@ def is_answer(marked: Marked) -> bool:
 
 
 def _verdict_at(marked: Marked, index: int) -> int:
-    """How many words from a place on are only what is said after a finding, up to a sign or the end."""
+    """How many words from a place on, up to a punctuation mark or the end, only qualify a finding."""
     covered = {i for c in marked.cues if c.kind.startswith("after:") for i in range(c.start, c.end)}
     covered |= {i for i, word in enumerate(marked.words) if word in marked.pack.words["pronouns"]}
     end = next((i for i in range(index, len(marked.words)) if marked.words[i] in _SIGNS), len(marked.words))
@@ -75,7 +75,7 @@ def _verdict_at(marked: Marked, index: int) -> int:
 
 
 def _before_verdict(marked: Marked, index: int) -> int:
-    """How many words precede the cue itself: the name of the one who answers, a pronoun, a colon."""
+    """How many words precede the cue itself: the speaker's name, a pronoun, a colon."""
     first = min(c.start for c in marked.cues if c.kind.startswith("after:") and c.start >= index)
     return first + (marked.words[first] == ":") - index
 

@@ -1,4 +1,6 @@
-"""Sides that are not the finding's: "on the left, not the right"; "now right, previously on the left"."""
+"""Sides that do not belong to the finding: "on the left, not the right"; "now right, previously on the
+left".
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ _BEHIND = frozenset((",", ".", ";", ")", "as", "side", "("))
 
 
 def without_excluded_side(marked: Marked) -> list[Token] | None:
-    """The tokens without a side that is named only to be excluded; None if there is none."""
+    """The tokens without a side that is mentioned only to be excluded; None if there is none."""
     negations = marked.pack.words["not"]
     if len(marked.sides) < 2:
         return None

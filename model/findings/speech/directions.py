@@ -1,4 +1,4 @@
-"""Sides that say where something moves, not where it is: "shift to the right", "rightward deviation"."""
+"""Sides that state a direction, not a place: "shift to the right", "rightward deviation"."""
 
 from __future__ import annotations
 

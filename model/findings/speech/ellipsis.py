@@ -1,7 +1,7 @@
-"""Subjects that are not said again: "left effusion unchanged, right resolved", "none on the left".
+"""Subjects that are not repeated: "left effusion unchanged, right resolved", "none on the left".
 
-A segment that names a side and says something of it, but no finding, gets the finding of the segment
-before it, and becomes a statement of its own.
+A segment that says something about a side but names no finding gets the finding of the segment before it, and
+becomes a separate statement.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from model.findings.text.tokens import Token
 
 
 def with_subjects(marked: Marked) -> list[Token] | None:
-    """The tokens with each elided subject put in; None if none is missing."""
+    """The tokens with each elided subject inserted; None if none is missing."""
     pack = marked.pack.words
     if pack["comma"].isdisjoint(marked.bag) and pack["and"].isdisjoint(marked.bag):
         if not marked.walls and ":" not in marked.bag:
@@ -53,14 +53,14 @@ def _parting(marked: Marked) -> frozenset[str]:
 
 
 def _segments(marked: Marked) -> list[tuple[int, int]]:
-    """Stretches between signs and conjunctions; each sign begins the stretch after it."""
+    """Segments between punctuation marks and conjunctions; each mark begins the segment after it."""
     parting = _parting(marked)
     cuts = [i for i, word in enumerate(marked.words) if word in parting and i]
     return [*zip([0, *cuts], [*cuts, len(marked.words)], strict=True)]
 
 
 def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> list[Token] | None:
-    """A segment with its subject after its side; None if it is none that lacks one."""
+    """A segment with its subject inserted after its side; None if it does not lack one."""
     if subject is None or any(start <= t.start < end for t in (*marked.terms, *marked.places)):
         return None
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
@@ -87,7 +87,7 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
 
 
 def _says_something(marked: Marked, start: int, end: int) -> bool:
-    """Whether a segment grades, changes or denies, and holds no other content."""
+    """Whether a segment grades, changes or denies, and has no other content."""
     pack = marked.pack.words
     spans = [
         s
@@ -111,7 +111,7 @@ def _is_open(marked: Marked, subject: Span, start: int) -> bool:
 
 
 def _is_none_seen(marked: Marked, start: int, end: int) -> bool:
-    """ "…; none seen": a stretch that denies its subject and says no more."""
+    """ "…; none seen": a segment that denies its subject and says nothing else."""
     pack = marked.pack.words
     words = [w for w in marked.words[start:end] if w.isalpha() and w not in pack["walls"] | pack["and"]]
     if marked.words[start] == ":" or len(words) < 2 or words[0] not in pack["none"] - pack["not"] - {"no"}:
@@ -135,5 +135,5 @@ def _stop(token: Token) -> Token:
 
 
 def _word(at: Token, word: str) -> Token:
-    """A word that was not said, at the place of the token that it precedes."""
+    """An implied word, at the place of the token that it precedes."""
     return Token(word, at.start, at.start)

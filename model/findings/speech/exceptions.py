@@ -1,6 +1,6 @@
-"""Exceptions from a denial: "no effusion apart from a trace on the left".
+"""Exceptions to a denial: "no effusion apart from a trace on the left".
 
-The exception is present although its noun is not said again, and the denial holds elsewhere.
+The exception is present although its noun is not repeated, and the denial holds elsewhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def with_exceptions(marked: Marked) -> list[Token] | None:
 
 
 def exception_of(marked: Marked) -> Span | None:
-    """The words of a sentence that except something from a denial."""
+    """The words of a sentence that make an exception to a denial."""
     excepts = marked.pack.words["excepts"]
     return next((span for span in marked.exceptions if marked.text(span) in excepts), None)
 
@@ -82,7 +82,7 @@ def _end(marked: Marked, cue: Span) -> int:
 
 
 def _is_only_a_place_or_grade(marked: Marked, start: int, end: int) -> bool:
-    """Whether a stretch has no noun of its own: "a trace on the left", "one at the right apex"."""
+    """Whether a segment has no noun of its own: "a trace on the left", "one at the right apex"."""
     if any(start <= t.start < end and t.kind != "structure" for t in marked.terms):
         return False
     pack = marked.pack.words

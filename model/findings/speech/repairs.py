@@ -1,6 +1,6 @@
-"""Corrections that a speaker makes: "right, I mean left, effusion", "correction: left", "scratch that".
+"""A speaker's corrections: "right, I mean left, effusion", "correction: left", "scratch that".
 
-What was corrected is taken out of the sentence; what replaces it is read.
+The corrected words are removed from the sentence, and their replacement is read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NEED_SIGN = frozenset(("correction", "sorry", "apologies"))
 
 
 def repaired(marked: Marked) -> list[Token] | None:
-    """The tokens without what the speaker took back; None if nothing was."""
+    """The tokens without what the speaker retracted; None if nothing was."""
     cue = _cue(marked)
     if cue is None:
         return _swapped_side(marked)
@@ -31,7 +31,7 @@ def repaired(marked: Marked) -> list[Token] | None:
     before = start
     while before and tokens[before - 1].word in _SIGNS:
         before -= 1
-    if end >= len(tokens):  # "… scratch that.": the sentence is taken back
+    if end >= len(tokens):  # "… scratch that.": the sentence is retracted
         return []
     if before == 0:
         return tokens[end:]
@@ -48,7 +48,9 @@ def repaired(marked: Marked) -> list[Token] | None:
 
 
 def _said_of_the_same(marked: Marked, before: int, end: int) -> list[Token] | None:
-    """What replaces a statement with the noun of that statement: "…, pardon me, there is a small one"."""
+    """The replacement of a statement, with the noun of that statement: "…, pardon me, there is a small
+    one".
+    """
     nouns = [t for t in marked.terms if t.end <= before and t.kind in ("synonym", "weak")]
     ones = [i for i in range(end, len(marked.words)) if marked.words[i] in marked.pack.words["one"]]
     if not nouns or not ones:
@@ -58,7 +60,7 @@ def _said_of_the_same(marked: Marked, before: int, end: int) -> list[Token] | No
 
 
 def takes_back(sentence: str, pack: Pack) -> str:
-    """What a sentence's beginning does to what was said before: `all`, `same` concept, or nothing."""
+    """What the beginning of a sentence retracts from earlier ones: `all`, the `same` concept, or nothing."""
     if _openings(pack).match(sentence[:_BEGINNING].lower()) is None:
         return ""
     words = words_of(sentence[:_BEGINNING])
@@ -76,7 +78,7 @@ def _phrases(pack: Pack) -> tuple[tuple[str, ...], ...]:
 
 @lru_cache(maxsize=16)
 def _openings(pack: Pack) -> re.Pattern[str]:
-    """What may be such a phrase: its words with any signs between."""
+    """A candidate for such a phrase: its words with any punctuation between them."""
     listed = [r"[\W_]*".join(map(re.escape, phrase)) for phrase in _phrases(pack)]
     return re.compile("|".join(listed) or r"(?!)")
 

@@ -1,1 +1,1 @@
-"""From the characters of a report to its sentences and tokens: what precedes any reading."""
+"""Converts the characters of a report to sentences and tokens, before any reading."""

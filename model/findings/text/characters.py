@@ -1,4 +1,4 @@
-"""Normalisation of a report's characters, each with its position in the original text.
+"""Normalises a report's characters, keeping the position of each in the original text.
 
 Reports come out of HL7 messages, web pages and word processors: with escapes and tags for line ends,
 typographic quotation marks, full-width letters, ligatures, letters of other scripts that look like
@@ -16,7 +16,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-# What is not as it is read: tags, entities, escapes of HL7 and of doubly encoded text, marked letters.
+# Passages that need normalising: tags, entities, escapes of HL7 and of doubly encoded text, marked letters.
 _SPECIAL = re.compile(
     r"</?(?:br|p|div|li|ul|ol|tr|table|h[1-6]|hr)\b[^<>\n]{0,80}>"
     r"|</?[a-zA-Z][a-zA-Z0-9]{0,9}(?:\s[^<>\n]{0,80})?/?>"
@@ -25,7 +25,7 @@ _SPECIAL = re.compile(
     r"|\\u[0-9a-fA-F]{4}|\\[nrt](?![a-z]?\\)|_x000[dD]_|\r\n?"
     r"|[A-Za-z][\u0300-\u036f]{1,4}|[^\x00-\x7f]|[\x00-\x08\x0b-\x1f\x7f]"
 )
-# What every special passage holds: a text without any of these is plain.
+# Characters that every special passage contains: a text without any of these is plain.
 _SUSPECT = re.compile(r"[<&\\_\x00-\x08\x0b-\x1f\x7f-\U0010ffff]")
 _HL7 = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\", "H": "", "N": ""}
 _PLAIN = {
@@ -45,11 +45,13 @@ _MIXED = re.compile(r"(?=[^\W\d_]{0,30}[A-Za-z])[^\W\d_]{0,30}[\u0370-\u052f][^\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """`text` as it is read; `text[i]` came from `original[starts[i]:ends[i]]`. Equal if nothing changed."""
+    """`text` as it is read; `text[i]` came from `original[starts[i]:ends[i]]`; identical to it if nothing
+    changed.
+    """
 
     text: str
     original: str
-    starts: tuple[int, ...] | None = None  # None: every character stands where it stood
+    starts: tuple[int, ...] | None = None  # None: no character has moved
     ends: tuple[int, ...] | None = None
 
     def passage(self, start: int, end: int) -> tuple[int, int]:

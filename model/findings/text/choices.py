@@ -1,7 +1,7 @@
-"""Open choices of a template: "[no/small] effusion", "Effusion: Y/N", "heart [normal/enlarged]".
+"""Unfilled choices of a template: "[no/small] effusion", "Effusion: Y/N", "heart [normal/enlarged]".
 
-What such a sentence states is not known. It is reported, never guessed. A choice of sides or grades alone
-leaves the finding itself stated; only the choice is not read.
+The meaning of such a sentence is unknown. It is reported, never guessed. If the choice is only between sides
+or grades, the finding itself is stated; only the choice is not read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OPTIONS = re.compile(r"[/|]")
 
 
 def is_unmade(reader: Reader, sentence: str) -> bool:
-    """Whether a sentence leaves open between a template's alternatives whether something is there."""
+    """Whether a sentence leaves a template's choice open between present and absent."""
     if not _FIELD_SIGNS.isdisjoint(sentence) and _EMPTY.search(sentence) and reader.mark(sentence).terms:
         return True
     if "/" not in sentence and "|" not in sentence:

@@ -1,4 +1,4 @@
-"""Words that lost the space between them, as in text from a form or a fax: "pleuraleffusion"."""
+"""Splits words that lost the space between them, as in text from a form or a fax: "pleuraleffusion"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SHORTEST, _HALF, _TERM = 10, 3, 6  # letters
 
 
 def unglued(tokens: Iterable[Token], known: Set[str], denials: Set[str]) -> list[Token]:
-    """The tokens with each unknown long word cut that is two known ones.
+    """The tokens, with each unknown long word split if it consists of two known ones.
 
     known: words of terms; denials: short words that may stand first ("nopneumothorax").
     """

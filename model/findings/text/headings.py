@@ -1,8 +1,8 @@
-"""Headings of a report: where they are, and the one decision that each of them is.
+"""Headings of a report: where they are, and what each means for the text after it.
 
 A name is looked up in the pack's list; a name with one wrong letter counts as the right one; else the
-words of the name decide ("CLINICAL HX", "Brief history of present illness"). A name that nobody knows is
-no heading: it stays a part of its sentence, as "LUNGS:" does.
+words of the name decide ("CLINICAL HX", "Brief history of present illness"). An unknown name is not a
+heading: it remains part of its sentence, like "LUNGS:".
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BRACKET = re.compile(r"\([^()\n]{0,40}\)\s*$")
 _SEPARATOR = re.compile(r"[ \t]{0,20}(?::(?!\d)|=|[-|]+(?=[ \t])|\t|(?=\n)|$)")
 _GAP = re.compile(r"[ \t]|[.:|=\t-](?=\s|$)|$")
 _PUNCTUATION = re.compile(r"[^\w/&]+")
-# Where a sentence may begin: at a line, or after a stop.
+# Where a sentence may begin: at the start of a line, or after a stop.
 _START = re.compile(
     r"(?:^|(?<=[\s.;!?>]))(?:^|(?<=\n)|(?<=[.;!?\"]\s)|(?<=[.;!?>])(?=[A-Z])|(?<=\s\s)|(?<=\t))(?=[^\W\d_]|[(*#\d_=>~])"
 )
@@ -47,7 +47,9 @@ class Heading:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeadingWords:
-    """The heading vocabulary of a language: names by their decision, and what decides unknown names."""
+    """The heading vocabulary of a language: names by their decision, and the words that decide unknown
+    names.
+    """
 
     names: Mapping[str, Kind]
     words: Mapping[str, Kind]  # a single word decides, the earlier kind of `priority` first
@@ -55,12 +57,12 @@ class HeadingWords:
     priority: tuple[Kind, ...] = ("history", "skip", "conclusion", "addendum", "findings", "label")
 
     def decide(self, name: str) -> Kind | None:
-        """The decision of a heading's name; None if it is none."""
+        """The decision for a heading's name; None if it is not a heading."""
         return _decide(self, _key(name))
 
 
 def headings_of(text: str, vocabulary: HeadingWords) -> tuple[Heading, ...]:
-    """All headings of a text in its order, without overlap."""
+    """All headings of a text in order, without overlap."""
     found: dict[int, Heading] = {}
     for heading in (*_before_colons(text, vocabulary), *_at_starts(text, vocabulary)):
         known = found.get(heading.start)
@@ -117,7 +119,7 @@ def _at_starts(text: str, vocabulary: HeadingWords) -> Iterator[Heading]:
             continue
         most = _MOST_WORDS + 3  # places where the name may end
         if "(" not in stretch:
-            # Nearly every sentence that begins as a heading does ("Compared …") goes on otherwise.
+            # Nearly every sentence that begins like a heading ("Compared …") continues differently.
             key = _key(stretch)
             most = max((2 * name.count(" ") + 3 for name in names if key.startswith(name)), default=0)
         if most and (heading := _bare(text, begin, name_at, stretch, vocabulary, most)):
@@ -148,7 +150,7 @@ def _bare(
 
 @lru_cache(maxsize=16)
 def _by_first_word(vocabulary: HeadingWords) -> dict[str, tuple[str, ...]]:
-    """The names that a heading may have by what is written of them up to the first space."""
+    """The possible names of a heading, by their first word."""
     found: dict[str, set[str]] = {}
     for name in vocabulary.names:
         for first in (re.split(r"[ /&]", name, maxsplit=1)[0], name.split(" ", 1)[0]):
@@ -158,7 +160,7 @@ def _by_first_word(vocabulary: HeadingWords) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=4096)
 def _key(name: str) -> str:
-    """A heading's name as it is looked up: no numbering, brackets, signs or capitals."""
+    """A heading's name in the form for looking it up: no numbering, brackets, punctuation or capitals."""
     name = _BRACKET.sub("", _NUMBER.sub("", name.strip(_TRIM)))
     return " ".join(_PUNCTUATION.sub(" ", name.lower()).replace("/", " / ").replace("&", " and ").split())
 
@@ -179,7 +181,7 @@ def _decide(vocabulary: HeadingWords, key: str) -> Kind | None:
 
 
 def _one_letter_off(key: str, vocabulary: HeadingWords) -> Kind | None:
-    """The decision of a listed name of at least seven letters that one edit makes of the key."""
+    """The decision for a listed name of at least seven letters that is one edit away from the key."""
     if len(key) < 7:
         return None
     for name, kind in vocabulary.names.items():
@@ -189,7 +191,7 @@ def _one_letter_off(key: str, vocabulary: HeadingWords) -> Kind | None:
 
 
 def _near(first: str, second: str) -> bool:
-    """Whether one insertion, deletion, substitution or swap of neighbours parts two words."""
+    """Whether two words differ by one insertion, deletion, substitution or swap of neighbours."""
     if first == second:
         return True
     i = next(

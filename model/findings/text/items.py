@@ -1,7 +1,7 @@
 """Lines and items of a section: list marks, numbered items, labels and check boxes.
 
-A line end parts two statements or wraps one. It parts them if the line is complete: the next word would
-still have fitted, the next line begins with a mark or label, or the lines are short.
+A line end either separates two statements or wraps one. It separates them if the line is complete: the next
+word would still have fitted, the next line begins with a mark or label, or the lines are short.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DEFINITE = re.compile(r"[.!?;]\s{0,40}$")
 
 
 def line_ends(text: str, begin: int, at: int, end: int, joins: Callable[[str, str], bool]) -> bool:
-    """Whether the line end at `at` parts two statements. joins: whether two words belong together."""
+    """Whether the line end at `at` separates two statements. joins: whether two words belong together."""
     line = text[max(begin, text.rfind("\n", begin, at) + 1) : at].strip()
     following = text[at + 1 : min(end, at + 200)].split("\n", 1)[0]
     if (
@@ -71,7 +71,7 @@ def _is_full(text: str, begin: int, end: int, length: int) -> bool:
 
 
 def unchecked(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """What the boxes that are not ticked stand for, on each line of `text[begin:end]`."""
+    """The text of the boxes that are not ticked, on each line of `text[begin:end]`."""
     if not any(
         sign in text[begin:end] for sign in ("[", "\u2610", "\u2611", "\u2612", "\u25a1", "( )", "(x)", "(X)")
     ):

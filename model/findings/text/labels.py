@@ -1,4 +1,4 @@
-"""Signs that stand for a colon after a label: "Lungs - clear", "Pleura | no effusion", "PTX......NO"."""
+"""Signs used like a colon after a label: "Lungs - clear", "Pleura | no effusion", "PTX......NO"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLON, _COMMA = ":", ","
 
 
 def labelled(tokens: Sequence[Token]) -> list[Token]:
-    """The tokens with each such sign as a colon, or as a comma where no label precedes it."""
+    """The tokens with each such sign as a colon, or as a comma if no label precedes it."""
     found: list[Token] = []
     for index, token in enumerate(tokens):
         word = token.word

@@ -1,6 +1,6 @@
 """Lists under a line that denies, hedges or asks: "No evidence of:" above "- effusion" and "- pneumothorax".
 
-Each item is read with the words of that line before it, as if it were said in one sentence.
+Each item is read with the words of that line before it, as if they were one sentence.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def with_leads(text: str, sentences: Sequence[Sentence], reader: Reader) -> Iter
 
 
 def _is_item(text: str, previous: Sentence, sentence: Sentence) -> bool:
-    """Whether a sentence begins a line of its own directly below another one."""
+    """Whether a sentence begins a new line directly below another one."""
     between = text[previous.end : sentence.start]
     return "\n" in between and _BLANK.search(between) is None
 
 
 def _goes_on(text: str, previous: Sentence, sentence: Sentence, reader: Reader) -> bool:
-    """Whether a list goes on: with a marked item, or with a few words without a cue."""
+    """Whether a list continues: with a marked item, or with a few words without a cue."""
     if not _is_item(text, previous, sentence):
         return False
     marked_item = BULLET.match(text, previous.end + text[previous.end : sentence.start].rfind("\n") + 1)

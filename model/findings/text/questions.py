@@ -31,7 +31,7 @@ def with_answers(
 
 
 def _follows(question: Sentence, sentence: Sentence) -> bool:
-    """Whether a sentence directly follows a question, and is short and none itself."""
+    """Whether a sentence directly follows a question, is short, and is not a question itself."""
     return (
         question.text.endswith("?")
         and sentence.start - question.end <= _NEAR

@@ -1,7 +1,7 @@
-"""Which stretches of a report can state findings.
+"""Finds the sections of a report that can state findings.
 
 History, requests, recommendations and signatures state none. Comparison and technique are one sentence, then
-the report goes on. A report that has no heading for its body goes on after the line of its history.
+the report continues. A report without a heading for its body continues after the line of its history.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _FIRST = re.compile(r"\S")
 
 
 def sections_of(text: str, words: HeadingWords, openers: re.Pattern[str]) -> tuple[Section, ...]:
-    """The report in sections, read or not, in its order; together they are the text without its headings.
+    """The report in sections, read or not, in order; together they are the text without its headings.
 
-    openers: how a sentence of a body begins ("there is", "the heart", "no"), to find where the body goes on.
+    openers: how sentences of the body begin ("there is", "the heart", "no"), to find where the body
+    continues.
     """
     headings = headings_of(text, words)
     if not headings:
@@ -61,7 +62,7 @@ def _settled(heading: Heading, headings: Sequence[Heading], index: int) -> Kind:
 
 
 def _preamble(text: str, headings: Sequence[Heading]) -> Iterator[Section]:
-    """What precedes the first heading: a title or a history where a heading for the findings follows."""
+    """The text before the first heading: a title or a history if a heading for the findings follows."""
     end = headings[0].start
     titled = headings[0].kind == "findings" and _ASKED.search(text, 0, end) is not None
     yield Section(start=0, end=end, kind="history" if titled else "findings", read=not titled)
@@ -85,7 +86,7 @@ def _unread(
 
 
 def _resumes(text: str, start: int, end: int, kind: Kind, openers: re.Pattern[str]) -> int:
-    """Where the report goes on after what its heading names; `end` if it does not."""
+    """Where the report continues after the content of a heading; `end` if it does not."""
     first = _FIRST.search(text, start, end)
     if first is None:
         return end
@@ -106,7 +107,7 @@ def _resumes(text: str, start: int, end: int, kind: Kind, openers: re.Pattern[st
 
 
 def _begins_body(text: str, at: int) -> bool:
-    """Whether a line after a history is a new statement, not the history going on."""
+    """Whether a line after a history is a new statement rather than more history."""
     line = text[at : at + 200].split("\n", 1)[0]
     return line[0].isupper() and not _ASKED.search(line) and "?" not in line
 

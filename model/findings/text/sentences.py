@@ -18,8 +18,8 @@ class Sentence:
     """`text[start:end]` of the report, stripped; `impression` whether it is in the conclusion.
 
     dropped: stretches of the report that belong to boxes which are not ticked. label: the label of an
-    earlier sentence of its line ("LEFT LUNG:") that applies to this one. lead: the words of the line
-    above a list ("No evidence of") that each of its items goes on from.
+    earlier sentence of its line ("LEFT LUNG:") that applies to this one. lead: the words of the line above a
+    list ("No evidence of") that each of its items continues.
     """
 
     text: str
@@ -63,7 +63,7 @@ _ABBREVIATED = frozenset(
     )
 )
 _ENDS_WITH_NO = re.compile(r"\bno\.$", re.IGNORECASE)
-# White space is bounded in all patterns: a page of blanks must not cost its square.
+# White space is bounded in all patterns: a page of blanks must not take quadratic time.
 _BOUNDARY = re.compile(
     r"(?=[.!?\n/;|,])(?:(?P<leader>\.{4,60}(?=[ \t]{0,9}\S)|(?<=[ \t])\.{2,60}(?=[ \t]{1,9}\S))"
     r"|(?P<stop>(?<!\d)(?:[.!]|(?<![\s(,;:?\n])\?){1,40}[\"')\]]{0,4}(?=\s|$)"
@@ -74,7 +74,7 @@ _BOUNDARY = re.compile(
     r"|(?P<label>[/;|,]\s{0,20}(?=[A-Z][A-Za-z &]{2,40}[ \t]{0,4}[:=][ \t])))"
 )
 _ALNUM = re.compile(r"[^\W_]")
-# What every item in the middle of a line has.
+# What every item in the middle of a line contains.
 _MAYBE_INLINE = re.compile(r"\)|\d\.|[B-H]\.\s|[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u27a2\u25ba]")
 _NUMBER = re.compile(r"\s{0,40}\(?(?:\d{1,2}|[A-Ha-h])[.)]?\s{0,40}")
 _LABEL = re.compile(r"(?:\d{1,2}[.)]\s)?\(?([A-Za-z][A-Za-z /&()-]{0,40}?)[ \t]{0,4}:")

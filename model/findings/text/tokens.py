@@ -1,8 +1,8 @@
-"""The words of a sentence with their positions, on which phrases are matched.
+"""The words of a sentence with their positions, for matching phrases.
 
 A token is a word, a number, a contracted negation ("n't") or a sign. Hyphens inside words separate them, so
-that "right-sided" and "right sided" are one. A Chinese character is a token of its own: Chinese writes no
-spaces, and phrases find their own length.
+that "right-sided" and "right sided" are one. Each Chinese character is a token: Chinese is written without
+spaces, and phrases may have any length.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TOKEN = re.compile(rf"[a-zA-Z][^\W_{_HAN}]{{0,59}}|[{_HAN}]|{_NUMBER}|[^\W_{_HA
 _CONTRACTED = re.compile(
     rf"[{_HAN}]|{_NUMBER}|n't\b|'s\b|(?:(?!n't)[^\W_{_HAN}]){{1,60}}|{_SIGNS}", re.IGNORECASE
 )
-# Between the letters of one word these part it and say nothing: right-sided, x_ray.
+# Within a word these only separate its parts: right-sided, x_ray.
 _INNER = frozenset("-_")
 _SPECIAL = frozenset("-_x\t?")
 _NOISE = re.compile(r"x{4,}", re.IGNORECASE)
@@ -37,7 +37,7 @@ class Token(NamedTuple):
     end: int
 
 
-_new = tuple.__new__  # without the named tuple's own constructor, which costs as much again
+_new = tuple.__new__  # without the named tuple's own constructor, which would double the time
 
 
 def tokens_of(text: str, begin: int = 0, end: int | None = None) -> list[Token]:
@@ -59,12 +59,12 @@ def tokens_of(text: str, begin: int = 0, end: int | None = None) -> list[Token]:
 
 @lru_cache(maxsize=65_536)
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a phrase alone."""
+    """Only the words of a phrase."""
     return tuple(token.word for token in tokens_of(text))
 
 
 def expanded(tokens: Iterable[Token], shorthand: Shorthand) -> list[Token]:
-    """The tokens with shorthand written out; the words it stands for have the place of the shorthand."""
+    """The tokens with shorthand expanded; the expanded words have the place of the shorthand."""
     listed = list(tokens)
     found: list[Token] = []
     index = 0

@@ -1,4 +1,4 @@
-"""Readers of published data sets in the layout in which they are distributed.
+"""Readers for published data sets in the layout in which they are distributed.
 
 MIMIC-CXR-JPG 2.x (PhysioNet) with the reports of MIMIC-CXR; Open-i's Indiana University collection;
 CheXpert Plus (Stanford AIMI); PadChest (BIMCV). None of their data is part of this project: the tests make
@@ -8,7 +8,7 @@ small files of the same layout.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from os.path import isfile  # False where Path.is_file raises: a name that no file system takes
+from os.path import isfile  # False if Path.is_file raises: a name that no file system accepts
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,7 +23,7 @@ _FRONTAL, _LATERAL = (
 
 
 def read_mimic(folder: Path) -> Iterator[SourceStudy]:
-    """MIMIC-CXR-JPG; reports in `files/pXX/pID/sID.txt` beside the images, or below `reports/`."""
+    """MIMIC-CXR-JPG; reports in `files/pXX/pID/sID.txt` beside the images, or in `reports/`."""
     splits = {
         row["dicom_id"]: row["split"]
         for row in rows_of(the_file(folder, "mimic-cxr-2*-split.csv*"), ("dicom_id", "split"))
@@ -81,7 +81,7 @@ def read_openi(folder: Path) -> Iterator[SourceStudy]:
 
 
 def read_chexpert_plus(folder: Path) -> Iterator[SourceStudy]:
-    """CheXpert Plus: `df_chexpert_plus_*.csv`, images as PNG below `PNG/`, or as they stand in the table."""
+    """CheXpert Plus: `df_chexpert_plus_*.csv`, images as PNG in `PNG/`, or as named in the table."""
     columns = (
         "path_to_image", "frontal_lateral", "deid_patient_id", "patient_report_date_order",
         "section_findings", "section_impression", "section_clinical_history", "section_comparison", "split",

@@ -1,4 +1,4 @@
-"""A report's text cut at its headings: indication, comparison, findings, impression."""
+"""Splits a report's text at its headings: indication, comparison, findings, impression."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _HEADING = re.compile(
 
 
 def split_report(text: str) -> dict[str, str]:
-    """The sections of a report, white space made single: keys of those that are there and not empty.
+    """The non-empty sections of a report by key, with white space collapsed.
 
-    What stands under a heading that trains nothing (technique, recommendation) is left out. Without any
+    Text under a heading that is not used in training (technique, recommendation) is left out. Without any
     known heading the whole text is findings.
     """
     found = list(_HEADING.finditer(text))

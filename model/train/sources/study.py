@@ -1,4 +1,4 @@
-"""What every source gives for a study, and how it becomes a line of a data file."""
+"""The common form of a study from any source, and its conversion to a line of a data file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.train.study_line import record_problem
 
 
 class SourceError(ModelError):
-    """A data set does not lie as it is published; the message names the file that is missing or unread."""
+    """A data set is not in its published layout; the message names the missing or unreadable file."""
 
     code = "data_source"
     retryable = False
@@ -23,7 +23,7 @@ class SourceError(ModelError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStudy:
-    """A study of a published data set; paths are whole. order: sorts a patient's studies by time."""
+    """A study of a published data set; paths are complete. order: sorts a patient's studies by time."""
 
     id: str
     images: tuple[Path, ...]
@@ -50,10 +50,10 @@ class Written:
 def write_lines(
     studies: Iterable[SourceStudy], file: Path, *, priors: int = 0, splits: Sequence[str] = ()
 ) -> Written:
-    """Writes studies as JSON lines beside which their images lie, with paths relative to the file.
+    """Writes studies as JSON lines, with image paths relative to the file.
 
-    priors: how many earlier studies of the same patient a line carries, the newest first. splits: only
-    those of the source's own; all where empty. The file appears whole or not at all.
+    priors: how many earlier studies of the same patient a line may contain, the newest first. splits: only
+    these splits of the source; all if empty. The file appears complete or not at all.
     """
     written = Written()
     file.parent.mkdir(parents=True, exist_ok=True)

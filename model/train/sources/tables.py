@@ -11,15 +11,14 @@ from typing import TextIO
 
 from model.train.sources.study import SourceError
 
-_LONGEST_FIELD = 1_000_000  # characters; whole reports stand in one field, but no report is as long
+_LONGEST_FIELD = 1_000_000  # characters; a field may contain a whole report, but no report is this long
 
 
 def rows_of(file: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a CSV file.
 
-    Raises: SourceError where it is not there, lacks one of the columns, or a row has too many fields or ends
-    before one of the columns: after a comma or a quotation mark that stands alone, values lie in the wrong
-    columns from there on.
+    Raises: SourceError if it does not exist, lacks one of the columns, or a row has too many fields or ends
+    before one of the columns: after an unquoted comma or quotation mark, values are in the wrong columns.
     """
     csv.field_size_limit(_LONGEST_FIELD)
     try:
@@ -49,7 +48,7 @@ def _opened(file: Path) -> TextIO:
 
 
 def the_file(folder: Path, *patterns: str) -> Path:
-    """The one file of a folder that fits the first pattern that any fits. Raises: SourceError."""
+    """The only file in a folder that matches the first matching pattern. Raises: SourceError."""
     for pattern in patterns:
         found = sorted(folder.glob(pattern))
         if found:
