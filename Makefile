@@ -74,7 +74,7 @@ reference: $(STAMP) drawing ## Rewrite the documents that are made from the code
 drawing: $(STAMP) ## Draw the rooms of the code again: docs/rooms.svg
 	$(BIN)/python scripts/rooms.py --draw docs/rooms.svg
 
-# PREFIX, DESTDIR, PYTHON and WHEELS are explained in scripts/deploy and docs/operations.md.
+# PREFIX, DESTDIR, PYTHON, WHEELS and EXTRAS are explained in scripts/deploy and docs/operations.md.
 install: ## Install the service: make install [PREFIX=/opt/echo-agent] [DESTDIR=]
 	@PYTHON=$(PYTHON) scripts/deploy install
 
@@ -84,7 +84,7 @@ upgrade: ## Back up the database, bring an installation to this version, migrate
 roll-back: ## Back to the version and the database of before the last upgrade
 	@PYTHON=$(PYTHON) scripts/deploy roll-back
 
-export PREFIX DESTDIR WHEELS SHARE
+export PREFIX DESTDIR WHEELS EXTRAS SHARE
 
 clean: ## Remove what was built; keeps var/ (the data)
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

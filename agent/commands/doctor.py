@@ -6,7 +6,6 @@ Every check states what it found and, if that is wrong, how to correct it.
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,19 +14,13 @@ from enum import StrEnum
 from agent.commands.certificates import our_certificates
 from agent.commands.doctor_hl7 import messages_found, port_found, receiver_found
 from agent.commands.doctor_http import archive_found, at_url, bundles_found, stow_found
+from agent.commands.doctor_listener import listener_found
 from agent.database import migrate
 from agent.database.session import Database, database_now
 from agent.foundation.clock import SystemClock
 from agent.foundation.disk import free_mb
 from agent.foundation.errors import AgentError
-from agent.foundation.settings.delivery import ClientTlsSettings
-from agent.foundation.settings.tree import (
-    ArchiveSettings,
-    DestinationSettings,
-    ListenerSettings,
-    Settings,
-    TlsSettings,
-)
+from agent.foundation.settings.tree import ArchiveSettings, DestinationSettings, Settings
 from model.errors import ModelError
 
 # A larger difference (s) between the machine's clock and the database's confuses times in reports and logs.
@@ -63,7 +56,7 @@ def examine(settings: Settings, open_database: Callable[[], Database]) -> Iterat
     if settings.storage.url is not None:
         yield _bucket(settings)
     yield _decoders()
-    yield check_listener(settings.listener)
+    yield _check_of("listener", listener_found(settings.listener, open_database, ECHO_WITHIN_S))
     yield _peers(settings)
     if settings.hl7.enabled:
         yield from _hl7(settings, open_database)
@@ -215,65 +208,9 @@ def _decoders() -> Check:
         return _wrong(
             "decoders",
             f"none for {', '.join(absent)}",
-            "install the service again: pip install -c constraints.txt .",
+            "install the service again: `make upgrade`",
         )
     return _right("decoders", f"{len(needed)} compressed syntaxes")
-
-
-def check_listener(listener: ListenerSettings) -> Check:
-    """Check whether the listener's port is free, or in use by our own listener."""
-    host, port = listener.host, listener.port
-    where = f"{listener.ae_title} at {host}:{port}"
-    if port == 0:
-        return _right("listener", f"{host}, any free port")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except PermissionError:
-            return _wrong(
-                "listener",
-                f"this user may not use port {port}",
-                "take a port above 1023, or grant CAP_NET_BIND_SERVICE",
-            )
-        except OSError as error:
-            if _runs(listener):
-                return _right("listener", f"{where} runs and answers")
-            return _wrong(
-                "listener",
-                f"{where}: {os.strerror(error.errno or 0)}, and no C-ECHO answer from there",
-                "stop the other program, or change `listener.host` and `listener.port`",
-            )
-    return _right("listener", f"{where} is free to use")
-
-
-def _runs(listener: ListenerSettings) -> bool:
-    """Whether our own listener has the port: it answers a C-ECHO sent with its own AE title."""
-    from agent.network.store_scu import echo
-
-    host = "127.0.0.1" if listener.host in ("0.0.0.0", "::") else listener.host
-    us = DestinationSettings(
-        name="listener",
-        host=host,
-        port=listener.port,
-        ae_title=listener.ae_title,
-        calling_ae_title=listener.ae_title,
-        timeout_s=ECHO_WITHIN_S,
-        tls=None if listener.tls is None else _as_client(listener.tls),
-    )
-    try:
-        echo(us)
-    except AgentError:
-        return False
-    return True
-
-
-def _as_client(tls: TlsSettings) -> ClientTlsSettings:
-    """Our own certificate, presented to our own listener; it need not be issued for the loopback address."""
-    return ClientTlsSettings(
-        authorities=tls.authorities, certificate=tls.certificate, key=tls.key, verify_host=False
-    )
 
 
 def _peers(settings: Settings) -> Check:
@@ -286,7 +223,7 @@ def _peers(settings: Settings) -> Check:
             found="no peer is allowed: only this machine can send",
             remedy="list the modalities under `listener.allow`",
         )
-    if listener.allow and loopback:
+    if loopback and any(one.address not in ("127.0.0.1", "::1") for one in listener.allow):
         return Check(
             name="peers",
             verdict=CheckResult.LOOK,

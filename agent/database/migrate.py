@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agent.database.causes import cause_of
 from agent.database.session import Database, sqlite_file
-from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated
+from agent.foundation.errors import DatabaseUnavailable, SchemaOutdated, SchemaTooNew
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -95,11 +95,10 @@ def require_current(database: Database, *, create: bool = False) -> str:
     if current is None and create:
         return upgrade(database).after
     if current is not None and current not in _known_revisions():
-        raise SchemaOutdated(_written_by_a_newer_version(current))
+        raise SchemaTooNew(_written_by_a_newer_version(current))
     if current != head:
         raise SchemaOutdated(
-            f"the database has schema revision {current or 'none'}, this version needs {head}: "
-            "stop the service, run `echo-agent db upgrade`, start it again"
+            f"the database has schema revision {current or 'none'}, this version needs {head}"
         )
     return head
 
@@ -109,7 +108,7 @@ def upgrade(database: Database) -> Upgrade:
 
     Raises:
         DatabaseUnavailable: the database does not answer.
-        SchemaOutdated: a newer version has written it; to go back, restore a backup.
+        SchemaTooNew: a newer version has written it; to go back, restore a backup.
     """
     from alembic import command
 
@@ -117,7 +116,7 @@ def upgrade(database: Database) -> Upgrade:
     if before == head:
         return Upgrade(before=before, after=head, backup=None)
     if before is not None and before not in _known_revisions():
-        raise SchemaOutdated(_written_by_a_newer_version(before))
+        raise SchemaTooNew(_written_by_a_newer_version(before))
     backup = _backup(database, before) if before is not None and database.is_sqlite else None
     config = _config()
     try:
@@ -134,8 +133,7 @@ def upgrade(database: Database) -> Upgrade:
 
 def _written_by_a_newer_version(revision: str) -> str:
     return (
-        f"the database has schema revision {revision}, which this version does not know: a newer version has "
-        "written it; install that one, or restore the copy that was made before its upgrade"
+        f"the database has schema revision {revision}, which this version does not know: a newer one wrote it"
     )
 
 

@@ -52,6 +52,13 @@ class SchemaOutdated(DatabaseUnavailable):
     hint = "stop the service, run `echo-agent db upgrade`, start it again"
 
 
+class SchemaTooNew(SchemaOutdated):
+    """A newer version of the service has upgraded the database: this one cannot use it."""
+
+    code = "schema-too-new"
+    hint = "install the version that upgraded it, or restore the copy that was made before that upgrade"
+
+
 class StorageFull(AgentError):
     """Free space is below `storage.min_free_mb`: senders are asked to retry until space is freed."""
 

@@ -237,7 +237,7 @@ def open_remote(
         SettingsError: the client is not installed.
     """
     if find_spec("s3fs") is None:
-        raise SettingsError("`storage.url` needs the client of S3: pip install 'echo-agent[s3]'")
+        raise SettingsError("`storage.url` needs the client of S3: install the service with `EXTRAS=s3`")
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     if url.startswith("s3://") and endpoint_url is not None:
         options["endpoint_url"] = endpoint_url

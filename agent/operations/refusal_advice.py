@@ -24,7 +24,8 @@ ADVICE_BY_REASON = {
     "request began and did not end",
     "no-association-request": "check what is connecting: it speaks another protocol, or TLS to a "
     "port without `listener.tls`",
-    "tls-failed": "check the sender's certificate and `listener.tls.authorities`",
+    "tls-failed": "check that the sender uses TLS and shows a certificate, and that "
+    "`listener.tls.authorities` has the authority that signed it",
     "pdu-timeout": "look at the network in between, or raise `listener.pdu_timeout_s`",
     "object-too-large": "raise `listener.maximum_object_mb`",
     "pdu-too-long": "look at the sender's software: it ignores the negotiated PDU length",

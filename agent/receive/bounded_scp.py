@@ -277,6 +277,7 @@ class BoundedScp(ABC):
         self._count(name)
         if name == "tls-failed":
             details = {"reason_code": name}
+            self._log.warning("association_rejected", reason_code=name, host=address)
             self._note(
                 Event(action=Action.REFUSED, actor="", address=address, succeeded=False, details=details)
             )

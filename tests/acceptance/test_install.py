@@ -88,10 +88,19 @@ def test_configuration_keeps_the_data_under_the_prefix(prefix: Path, tmp_path: P
 
 
 def test_upgrade_keeps_a_backup_and_can_be_taken_back(prefix: Path, repository: Path, tmp_path: Path) -> None:
-    """The configuration stays, the database is copied first, and what was then is there again afterwards."""
+    """The configuration stays, the database is copied first, and what was then is there again afterwards.
+
+    The database is the one that the units use, whose URL may be in their environment file alone.
+    """
     config = prefix / "etc" / "echo-agent" / "config.yaml"
     config.write_text(config.read_text("utf-8") + "# mine\n", "utf-8")
-    assert run(prefix, "db", "upgrade", "--config", str(config), cwd=tmp_path).returncode == 0
+    file = tmp_path / "of the units.db"
+    text = config.read_text("utf-8")
+    separate = tmp_path / "config.yaml"
+    separate.write_text(text.replace(str(prefix / "var/lib/echo-agent/echo-agent.db"), str(file)), "utf-8")
+    assert run(prefix, "db", "upgrade", "--config", str(separate), cwd=tmp_path).returncode == 0
+    secret = f"# the database\nECHO_AGENT_DATABASE__URL='sqlite:///{file}'\n"
+    config.with_name("environment").write_text(secret, "utf-8")
     before = (prefix / "lib/echo-agent/venv").stat().st_ino
 
     done = deploy(repository, "upgrade", PREFIX=str(prefix))
@@ -102,16 +111,40 @@ def test_upgrade_keeps_a_backup_and_can_be_taken_back(prefix: Path, repository: 
     (backup,) = (prefix / "var/lib/echo-agent/backups").iterdir()
     assert backup.stat().st_mode & 0o077 == 0
 
-    with closing(sqlite3.connect(prefix / "var/lib/echo-agent/echo-agent.db")) as database:
+    with closing(sqlite3.connect(file)) as database:
         database.execute("CREATE TABLE of_a_later_version (id INTEGER)")
         database.commit()
+    file.chmod(0o644)
     done = deploy(repository, "roll-back", PREFIX=str(prefix))
     assert done.returncode == 0, done.stderr + done.stdout
+    assert file.stat().st_mode & 0o077 == 0
     assert (prefix / "lib/echo-agent/venv").stat().st_ino == before
-    with closing(sqlite3.connect(prefix / "var/lib/echo-agent/echo-agent.db")) as database:
+    with closing(sqlite3.connect(file)) as database:
         names = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     assert ("studies" in names, "of_a_later_version" in names) == (True, False)
     assert deploy(repository, "roll-back", PREFIX=str(prefix)).returncode != 0
+    config.with_name("environment").unlink()
+
+
+def test_upgrade_that_fails_half_way_leaves_all_as_it_was(
+    prefix: Path, repository: Path, tmp_path: Path
+) -> None:
+    """A step that fails after the switch is undone by itself, units included."""
+    config = prefix / "etc" / "echo-agent" / "config.yaml"
+    assert run(prefix, "db", "upgrade", "--config", str(config), cwd=tmp_path).returncode == 0
+    before = (prefix / "lib/echo-agent/venv").stat().st_ino
+    unit = prefix / "etc/systemd/system/echo-agent-listener.service"
+    unit.write_text(unit.read_text("utf-8") + "# of the version before\n", "utf-8")
+    folder = prefix / "share"
+    folder.rename(prefix / "share.away")
+    folder.write_text("in the way of a folder", "utf-8")
+    done = deploy(repository, "upgrade", PREFIX=str(prefix))
+    folder.unlink()
+    (prefix / "share.away").rename(folder)
+    assert done.returncode != 0
+    assert "all is as it was before" in done.stderr
+    assert (prefix / "lib/echo-agent/venv").stat().st_ino == before
+    assert unit.read_text("utf-8").endswith("# of the version before\n")
 
 
 def test_upgrade_changes_nothing_when_the_configuration_is_refused(prefix: Path, repository: Path) -> None:

@@ -176,7 +176,7 @@ def _times(settings: Settings) -> Iterator[Finding]:
 def _bucket(settings: Settings) -> Iterator[Finding]:
     if settings.storage.url is not None and find_spec("s3fs") is None:
         text = "the client for S3-compatible stores is not installed"
-        yield Finding(place="storage.url", text=text, cure="pip install 'echo-agent[s3]'", stops=True)
+        yield Finding(place="storage.url", text=text, cure="install the service with `EXTRAS=s3`", stops=True)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

@@ -108,7 +108,7 @@ def _parquet() -> tuple[Any, Any]:
         import pyarrow.parquet
     except ImportError as error:
         raise PackagesMissing(
-            "Parquet needs further packages: pip install -c constraints.txt 'echo-agent[ray]'"
+            "Parquet needs further packages: install the service with `EXTRAS=ray`"
         ) from error
     return pyarrow, pyarrow.parquet
 

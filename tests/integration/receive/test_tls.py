@@ -13,8 +13,9 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from agent.commands.doctor import CheckResult, check_listener
-from agent.foundation.errors import PortUnavailable, SettingsError
+from agent.commands.doctor_listener import listener_found
+from agent.database.session import Database
+from agent.foundation.errors import DatabaseUnavailable, PortUnavailable, SettingsError
 from agent.foundation.settings.tree import AllowedPeer, TlsSettings
 from agent.network.contexts import VERIFICATION
 from tests.integration.receive.peer import Listener, request_pdu
@@ -120,8 +121,13 @@ def test_trusted_peer_is_served(start: Start, keys: Keys) -> None:
 def test_doctor_knows_a_running_listener_over_tls(start: Start, keys: Keys) -> None:
     """The port is taken by ourselves: `doctor` shows the listener its own certificate."""
     listener = start(tls=keys.settings())
-    found = check_listener(listener.settings.model_copy(update={"port": listener.port}))
-    assert (found.verdict, found.found.endswith("runs and answers")) == (CheckResult.RIGHT, True)
+
+    def no_database() -> Database:
+        raise DatabaseUnavailable("not asked")
+
+    settings = listener.settings.model_copy(update={"port": listener.port})
+    found, cure = listener_found(settings, no_database, 5.0)
+    assert (found.endswith("runs and answers"), cure) == (True, "")
 
 
 @pytest.mark.parametrize("certificate", [None, "stranger"])

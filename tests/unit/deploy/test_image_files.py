@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,23 @@ def test_compose_publishes_on_this_machine_only(services: dict[str, Any]) -> Non
     published = [port for one in services.values() for port in one.get("ports", [])]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_compose_orthanc_sends_by_the_script_of_the_page(repository: Path, services: dict[str, Any]) -> None:
+    """What it stores goes to the modality that its own settings name, at the listener's title and port."""
+    orthanc, settings = (
+        services["orthanc"],
+        json.loads(services["orthanc"]["environment"]["ORTHANC__DICOM_MODALITIES"]),
+    )
+    (script,) = json.loads(orthanc["environment"]["ORTHANC__LUA_SCRIPTS"])
+    mounted = dict(one.split(":")[1::-1] for one in orthanc["volumes"])
+    text = (repository / "deploy" / "compose" / mounted[script]).read_text(encoding="utf-8")
+    (page,) = re.findall(
+        r"```lua\n(.*?)```", (repository / "docs" / "operations.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    (name,) = settings
+    assert text.partition("\n")[2] == page.replace('"echo"', f'"{name}"')
+    assert settings[name] == {"AET": "ECHO_AGENT", "Host": "listener", "Port": 11112}
 
 
 def test_compose_settings_are_valid(repository: Path) -> None:

@@ -30,6 +30,7 @@ from agent.foundation.settings.tree import (
     StorageSettings,
     WebSettings,
 )
+from agent.operations.heartbeat import Heartbeat
 from agent.ris.inbox import Inbox
 from model.errors import CheckpointError
 from tests.support.hl7_messages import hl7, msh, order, pid
@@ -106,6 +107,21 @@ def test_doctor_knows_the_listener_that_runs(database: Database, settings: Setti
     assert (found.verdict, found.found.endswith("runs and answers")) == (CheckResult.RIGHT, True)
 
 
+def test_doctor_asks_a_listener_that_has_a_heartbeat_nothing(database: Database, settings: Settings) -> None:
+    """Its C-ECHO would be refused where `listener.allow` names others, and be a refusal on record."""
+    with socket.socket() as ours:
+        ours.bind(("127.0.0.1", 0))
+        ours.listen()
+        ours.setblocking(False)
+        port = ours.getsockname()[1]
+        listener = ListenerSettings(port=port, allow=(AllowedPeer(ae_title="PACS", address="192.0.2.20"),))
+        with Heartbeat(database, "listener", "listener@here:1", lambda: {"port": port}):
+            found = checks_of(settings.model_copy(update={"listener": listener}))["listener"]
+        with pytest.raises(BlockingIOError):
+            ours.accept()
+    assert (found.verdict, found.found.endswith(" runs")) == (CheckResult.RIGHT, True)
+
+
 def test_doctor_asks_each_destination(database: Database, settings: Settings, tmp_path: Path) -> None:
     """One PACS answers C-ECHO, the other is not there."""
     with running_pacs(tmp_path / "pacs") as pacs:
@@ -154,6 +170,10 @@ def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(
         (ListenerSettings(port=0), CheckResult.RIGHT),
         (ListenerSettings(port=0, host="0.0.0.0"), CheckResult.LOOK),
         (ListenerSettings(port=0, allow=(AllowedPeer(ae_title="A"),)), CheckResult.LOOK),
+        (
+            ListenerSettings(port=0, allow=(AllowedPeer(ae_title="A", address="127.0.0.1"),)),
+            CheckResult.RIGHT,
+        ),
         (ListenerSettings(port=0, host="0.0.0.0", allow=(AllowedPeer(ae_title="A"),)), CheckResult.RIGHT),
     ],
 )

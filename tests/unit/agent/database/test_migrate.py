@@ -15,7 +15,7 @@ from sqlalchemy import MetaData, create_engine, select, text
 from agent.database import migrate
 from agent.database.session import Database, open_engine
 from agent.database.tables import Base, Delivery, Job
-from agent.foundation.errors import SchemaOutdated
+from agent.foundation.errors import SchemaOutdated, SchemaTooNew
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_upgrade_twice_changes_nothing(empty: Database) -> None:
 
 def test_require_current_names_the_command_on_an_empty_database(empty: Database) -> None:
     """A database without tables is refused with the command that mends it."""
-    with pytest.raises(SchemaOutdated, match="echo-agent db upgrade"):
+    with pytest.raises(SchemaOutdated, match="revision none"):
         migrate.require_current(empty)
 
 
@@ -80,17 +80,21 @@ def test_require_current_fills_an_empty_database_when_asked(empty: Database) -> 
 def test_require_current_refuses_an_older_revision(empty: Database) -> None:
     """A database of an older version is never used silently, and never upgraded unasked."""
     run(empty, "upgrade", "0001")
-    with pytest.raises(SchemaOutdated, match=r"0001.*echo-agent db upgrade"):
+    with pytest.raises(SchemaOutdated, match="revision 0001, this version needs"):
         migrate.require_current(empty, create=True)
 
 
 def test_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    """After a step back to an older version of the service the text says what to install or restore."""
+    """After a step back to an older version of the service the hint says what to install or restore.
+
+    An upgrade, which is what the hint of an older schema says, would be refused again.
+    """
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for use in (migrate.require_current, migrate.upgrade):
-        with pytest.raises(SchemaOutdated, match=r"9999.*newer version"):
+        with pytest.raises(SchemaTooNew, match=r"9999.*newer") as refused:
             use(database)
+        assert "db upgrade" not in f"{refused.value} {refused.value.hint}"
 
 
 def test_upgrade_keeps_the_rows_of_a_filled_database_and_copies_it_first(empty: Database) -> None:
