@@ -1,1 +1,1 @@
-"""Report and findings in, DICOM Structured Reports out: pure, with UIDs and times as arguments."""
+"""Turns reports and findings into DICOM Structured Reports. Pure: UIDs and times are arguments."""

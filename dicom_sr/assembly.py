@@ -1,4 +1,4 @@
-"""From a content tree to a whole object: header, evidence, derived UIDs, bytes."""
+"""Builds a complete object from a content tree: header, evidence, derived UIDs, bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _OWN_UIDS = {Tag(0x0008, 0x0018), Tag(0x0020, 0x000E)}  # SOP and Series Instanc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """The values that the documents of one revision share."""
+    """The values common to the documents of one revision."""
 
     header: StudyHeader
     context: DocumentContext
@@ -72,8 +72,8 @@ def open_frame(
 ) -> Frame:
     """Read the study's headers once for all its documents.
 
-    drafted: whether the images were accepted as chest radiographs, so that only an image that states
-    otherwise changes the procedure reported.
+    drafted: whether the images were accepted as chest radiographs; then only an image that states otherwise
+    changes the procedure reported.
 
     Raises:
         SourceIdentityError: an image cannot be named in a document.
@@ -149,7 +149,7 @@ def _add_tree(document: Dataset, root: Item) -> None:
 
 
 def content_digest_uid(document: Dataset) -> str:
-    """The SOP Instance UID that a document must have, from all of its bytes but its own UIDs."""
+    """The SOP Instance UID that a document must have, derived from all of its bytes except its own UIDs."""
     bare = Dataset()
     for tag in set(document.keys()) - _OWN_UIDS:
         bare[tag] = document.get_item(tag)

@@ -1,7 +1,7 @@
-"""One guarded way to read an attribute: a value of the expected kind, or nothing. Pure.
+"""The guarded way to read an attribute: a value of the expected kind, or nothing. Pure.
 
-An optional attribute with the wrong VR, the wrong multiplicity or garbage in it counts as absent: it must not
-cost the study any other image. Where absent and unreadable must be told apart, use `is_stated`.
+An optional attribute with the wrong VR, the wrong multiplicity or garbage in it counts as absent, so that the
+study's other images are not lost. To distinguish absent from unreadable, use `is_stated`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pydicom.valuerep import PersonName
 from dicom_sr.charset import guess_of, source_codecs
 from dicom_sr.charset_guess import read_as
 
-# What pydicom raises where an element's bytes do not fit its value representation; and its warnings where
-# those are errors.
+# Exceptions that pydicom raises if an element's bytes do not fit its value representation, and its warnings
+# if these are errors.
 FOREIGN_ERRORS = (
     ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError,
     TypeError, ValueError, Warning, struct.error,
@@ -31,12 +31,12 @@ _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _LONGEST_NUMBER = 64
 
 
-# An attribute by its keyword, or by its tag where a repeating group has no keyword of its own.
+# An attribute by its keyword, or by its tag for a repeating group without a keyword.
 Attribute = str | int
 
 
 def is_stated(dataset: Dataset, keyword: Attribute) -> bool:
-    """Whether the attribute is there with a value, readable or not."""
+    """Whether the attribute is present with a value, readable or not."""
     tag = _tag(keyword)
     if tag is None or tag not in dataset:
         return False
@@ -44,7 +44,7 @@ def is_stated(dataset: Dataset, keyword: Attribute) -> bool:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """Return a text; several values joined by a backslash. Empty where it is absent or no text.
+    """Return a text, with several values joined by a backslash; empty if it is absent or not text.
 
     A character set that is not declared is guessed, once for the image.
     """
@@ -52,7 +52,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """Return the values of a text attribute; empty where it is absent or no text."""
+    """Return the values of a text attribute; empty if it is absent or not text."""
     value = _value(dataset, keyword)
     parts = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
     if isinstance(value, bytes):
@@ -64,7 +64,7 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def number(dataset: Dataset, keyword: Attribute) -> float | None:
-    """Return the first value of a numeric attribute, finite; None where it is absent or no number.
+    """Return the first value of a numeric attribute; None if it is absent or not a finite number.
 
     A decimal comma is understood: "-1,0" is -1.0.
     """
@@ -73,7 +73,7 @@ def number(dataset: Dataset, keyword: Attribute) -> float | None:
 
 
 def numbers(dataset: Dataset, keyword: Attribute) -> tuple[float, ...]:
-    """Return the values of a numeric attribute; empty where it is absent or one of them is not a number."""
+    """Return the values of a numeric attribute; empty if it is absent or one of them is not a number."""
     value = _value(dataset, keyword)
     if value is None or isinstance(value, Sequence):
         return ()
@@ -87,13 +87,13 @@ def numbers(dataset: Dataset, keyword: Attribute) -> tuple[float, ...]:
 
 
 def integer(dataset: Dataset, keyword: Attribute) -> int | None:
-    """Return the first value of an attribute that counts; None where it is absent or no whole number."""
+    """Return the first value of an integer attribute; None if it is absent or not an integer."""
     value = number(dataset, keyword)
     return int(value) if value is not None and value == int(value) else None
 
 
 def integers(dataset: Dataset, keyword: Attribute) -> tuple[int, ...]:
-    """Return the values of an integer attribute; empty where it is absent or one is not an integer."""
+    """Return the values of an integer attribute; empty if it is absent or one is not an integer."""
     found = numbers(dataset, keyword)
     return tuple(int(one) for one in found) if all(one == int(one) for one in found) else ()
 
@@ -105,7 +105,7 @@ def octets(dataset: Dataset, keyword: Attribute) -> bytes:
 
 
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
-    """Return the items of a sequence; none where it is absent or no sequence."""
+    """Return the items of a sequence; empty if it is absent or not a sequence."""
     value = _value(dataset, keyword)
     if not isinstance(value, Sequence):
         return ()
@@ -135,7 +135,7 @@ def _tag(attribute: Attribute) -> int | None:
 
 
 def _value(dataset: Dataset, keyword: Attribute) -> Any:
-    """Return the value as pydicom reads it, else its bytes; None if there is none."""
+    """Return the value as read by pydicom, else its bytes; None if there is none."""
     tag = _tag(keyword)
     if tag is None or tag not in dataset:
         return None

@@ -1,4 +1,4 @@
-"""Who assigned an identifier: an HL7 v2 hierarchic designator as DICOM carries it.
+"""The assigning authority of an identifier: an HL7 v2 hierarchic designator in DICOM.
 
 Source: PS3.3 10.14 (HL7v2 Hierarchic Designator Macro), 10.15.1 (Issuer of Patient ID Macro), C.7.1.1.
 """

@@ -1,7 +1,7 @@
-"""Text of a source image, whatever its character set, as Unicode; it never raises and never warns.
+"""Decodes text of a source image to Unicode, whatever its character set, without exceptions or warnings.
 
-Our documents are always ISO_IR 192. An image's Specific Character Set may be absent, misspelt or
-wrong for the bytes beside it; a patient's name is preserved if possible, and never stops a draft if not.
+Our documents are always ISO_IR 192. An image's Specific Character Set may be absent, misspelt or wrong for
+its bytes; a patient's name is preserved if possible, and never stops a draft if not.
 
 Source: PS3.3 C.12.1.1.2; PS3.5 6.1.2.5 (code extensions).
 """
@@ -73,7 +73,7 @@ def encoded_codecs(character_set: bytes, texts: Iterable[bytes] = ()) -> tuple[s
 
 
 def guess_of(codecs: tuple[str, ...]) -> str:
-    """The code page that texts are read in by guess; empty if the initial character set is declared."""
+    """The guessed code page for texts; empty if the initial character set is declared."""
     return codecs[-1] if codecs[0] == _ASCII and len(codecs) > 1 else ""
 
 
@@ -85,7 +85,7 @@ def _with_guess(codecs: tuple[str, ...], texts: Iterable[bytes]) -> tuple[str, .
 
 
 def decoded(value: bytes, codecs: tuple[str, ...], *, is_name: bool = False) -> str:
-    """An encoded text value as Unicode; control characters are still in it."""
+    """An encoded text value as Unicode, still with control characters."""
     return _decode(value, codecs, _NAME_DELIMITERS if is_name else _TEXT_DELIMITERS)
 
 
@@ -100,7 +100,7 @@ def _codec(term: str) -> str:
 
 
 def source_text(dataset: Dataset, keyword_tag: int, *, is_name: bool = False) -> str:
-    """One text element of an image as clean Unicode; empty where absent.
+    """One text element of an image as clean Unicode; empty if absent.
 
     Multiple values are joined with a backslash, as in the file. Control characters are dropped. A value of a
     sequence, a binary number or other bytes is not text, and counts as absent.
@@ -130,7 +130,7 @@ def _is_text(element: DataElement | RawDataElement) -> bool:
 
 
 def guessed_as(dataset: Dataset) -> tuple[str, ...]:
-    """The encodings that an image's texts are read with by guess; empty where no guess was needed.
+    """The guessed encodings of an image's texts; empty if no guess was needed.
 
     Only the texts that a document or a draft repeats are looked at, those of the image itself.
     """

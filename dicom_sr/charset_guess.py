@@ -1,8 +1,8 @@
-"""Text whose character set is not declared: every reading that fits the bytes, the likeliest first. Pure.
+"""Reads text with an undeclared character set: every reading that fits the bytes, the likeliest first. Pure.
 
 DICOM's default repertoire is ASCII (PS3.5 6.1.2.1); devices still write their own code page without declaring
 it. UTF-8 is recognised with near certainty. The other code pages are compared by how well their readings look
-like words: frequent letters of one script, upper case where words begin, no signs inside words.
+like words: frequent letters of one script, upper case at the beginning of words, no symbols inside words.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def common_encoding(values: Iterable[bytes]) -> str:
 
 
 def read_as(raw: bytes, encoding: str) -> tuple[str, str]:
-    """Return (encoding, text): as UTF-8 where it is that, else in the image's code page, else by itself."""
+    """Return (encoding, text): as UTF-8 if it is valid, else in the image's code page, else judged by
+    itself.
+    """
     for candidate in ("ascii", _UTF8, encoding):
         if candidate and (text := _decoded(raw, candidate)) is not None:
             return candidate, text
@@ -98,7 +100,7 @@ def _ordered(values: tuple[bytes, ...]) -> tuple[str, ...]:
     """Return the encodings that all values are valid in, the likeliest first; Latin-1 fits any."""
     if all(value.isascii() for value in values):
         return ("ascii",)
-    # Where two code pages give the same text, the commoner one is named.
+    # If two code pages give the same text, the more common one is named.
     found: dict[tuple[str | None, ...], tuple[float, str]] = {}
     for page in _PAGES:
         texts = tuple(_decoded(value, page.encoding) for value in values)
@@ -131,7 +133,7 @@ def _score(page: _Page, text: str, raw: bytes) -> float:
 
 
 def _is_foreign_among_latin(page: _Page, text: str) -> bool:
-    """Whether a few letters of another alphabet stand in a text of Latin ones."""
+    """Whether a Latin text contains a few letters of another alphabet."""
     letters = [letter for letter in text if letter.isalpha()]
     beyond = [letter for letter in letters if not letter.isascii()]
     alphabet = page.everyday is None and any(_script(letter) != "latin" for letter in beyond)

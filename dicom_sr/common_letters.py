@@ -1,6 +1,6 @@
 """Letters by frequency in names and in the words of a radiology department, for the guess of a code page.
 
-Of alphabets: the letters in descending order of frequency. Of scripts with thousands of characters: the
+For alphabets: the letters in descending order of frequency. For scripts with thousands of characters: the
 characters of frequent surnames, given names and department words.
 """
 

@@ -1,4 +1,4 @@
-"""The public interface: a study's headers and a draft in, documents A and B out.
+"""The public interface: builds documents A and B from a study's headers and a draft.
 
 A (`findings`) is for machines, B (`report`) for a reader; each has its own series, and B names A as
 evidence. Nothing here reads a clock or a random number: the same arguments give the same bytes.
@@ -70,7 +70,7 @@ _FINDINGS_SOP_CLASS: dict[FindingsSopClass, str] = {
 
 
 def sop_classes_of(findings_sop_class: FindingsSopClass, documents: Sequence[str]) -> tuple[str, ...]:
-    """Return the SOP Class UIDs of what is sent of a study, for the presentation contexts.
+    """Return the SOP Class UIDs of what is sent for a study, for the presentation contexts.
 
     documents: `findings`, `report`, `pdf` (Encapsulated PDF), `capture` (Secondary Capture), `kos` (Key
     Object Selection).
@@ -181,7 +181,7 @@ def build_verified(
 ) -> DocumentPair:
     """Documents A and B that a person verified: complete, final, with the verifying observer.
 
-    `also_replaces` is the pair that was verified before, where `predecessors` is a newer draft.
+    `also_replaces` is the pair that was verified before, if `predecessors` is a newer draft.
 
     Flags, urgency and scores of the content belong to the draft and are not carried over; where the
     person edited the draft, no finding is attributed to the algorithm.
@@ -316,5 +316,5 @@ def _check_content(content: DraftContent) -> None:
 
 
 def _sentences(raw: Sequence[str]) -> tuple[str, ...]:
-    """The sentences as they can stand in a TEXT item; empty ones are left out."""
+    """The sentences in a form that fits a TEXT item; empty ones are left out."""
     return tuple(words for words in map(clean, raw) if words)

@@ -22,12 +22,12 @@ from dicom_sr.errors import SourceIdentityError
 _CHARACTER_SET = Tag(0x0008, 0x0005)
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _ELLIPSIS = "..."
-# What senders pad an identifier with; anything else inside it belongs to it.
+# Characters with which senders pad an identifier; any other character belongs to it.
 _PADDING = " \0\r\n\t\f"
 
 
 def text(dataset: Dataset, keyword: str, *, is_name: bool = False) -> str:
-    """One text element as clean Unicode; empty where absent."""
+    """One text element as clean Unicode; empty if absent."""
     tag = tag_for_keyword(keyword)
     return "" if tag is None else source_text(dataset, tag, is_name=is_name)
 
@@ -47,7 +47,7 @@ def uid(dataset: Dataset, keyword: str) -> str:
 
 
 def uid_or_nothing(dataset: Dataset, keyword: str) -> str:
-    """A UID as it stands; empty where it is absent or not valid."""
+    """A UID as it stands; empty if it is absent or not valid."""
     try:
         return uid(dataset, keyword)
     except SourceIdentityError:
@@ -55,7 +55,7 @@ def uid_or_nothing(dataset: Dataset, keyword: str) -> str:
 
 
 def patient_id(dataset: Dataset) -> str:
-    """The Patient ID as it stands; empty where absent.
+    """The Patient ID as it stands; empty if absent.
 
     Raises:
         SourceIdentityError: longer than 64 characters, several values, or a control character in it.
@@ -99,7 +99,7 @@ def identifier(dataset: Dataset, keyword: str, length: int, notes: list[str]) ->
 
 
 def identifier_as_stated(dataset: Dataset, keyword: str) -> str:
-    """An identifier without its padding, whether it may be written or not: to be compared with others."""
+    """An identifier without its padding, even if it cannot be written: for comparing it with others."""
     tag = tag_for_keyword(keyword)
     return "" if tag is None else stated_text(dataset, tag).strip(_PADDING)
 
@@ -141,7 +141,7 @@ def shortened(value: str, length: int) -> str:
 
 
 def sex(dataset: Dataset) -> str:
-    """Patient's Sex as M, F or O; empty where it is none of them."""
+    """Patient's Sex as M, F or O; empty if it is none of them."""
     value = text(dataset, "PatientSex").upper()
     return value if value in {"M", "F", "O"} else ""
 

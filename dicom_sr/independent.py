@@ -1,10 +1,10 @@
-"""Our documents and those of others as highdicom reads them: a TID 1500 reader that shares no code with ours.
+"""Reads our own and foreign documents with highdicom: a TID 1500 reader that shares no code with ours.
 
-A document means what its readers decode. Before a findings document is stored, `read_back` has
+What counts is what a document's readers decode. Before a findings document is stored, `read_back` has
 highdicom read its bytes and compares the result, group by group, with the intended findings.
 `measured` returns the contents of a foreign document's measurement groups (PS3.16 TID 1411, 1501).
 
-highdicom is imported on first use: it takes a third of a second, which the listener never spends.
+highdicom is imported on first use: it takes a third of a second, which the listener avoids.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def read_back(document: bytes, findings: Sequence[Finding], terminology: Termino
 
 
 def measured(document: Dataset) -> tuple[str, ...]:
-    """Return what the measurement groups of a TID 1500 document state, a line each; empty for any other.
+    """Return the statements of a TID 1500 document's measurement groups, one line each; empty for any other
+    document.
 
     Values are in the document's own words and units, such as `Nodule, Lung: Diameter 12 mm`.
     """
@@ -97,7 +98,7 @@ def groups_of(report: Any) -> Iterator[Any]:
     """Return the measurement groups of a report that highdicom has parsed, as its content items.
 
     `get_image_measurement_groups` parses and copies each group again, and searches it once for each question:
-    three quarters of the time that reading a document back took. A test holds this walk against it.
+    that took three quarters of the time for reading a document back. A test compares this walk with it.
     """
     for container in report.content[0].ContentSequence:
         if code_key(container.name) == code_key(codes.IMAGING_MEASUREMENTS):
@@ -105,7 +106,7 @@ def groups_of(report: Any) -> Iterator[Any]:
 
 
 def statement(group: Any) -> Statement:
-    """Return what one measurement group states.
+    """Return the statements of one measurement group.
 
     Raises:
         ValueError: it is not a TID 1501 group, has not one finding site, or answers a question twice.

@@ -1,7 +1,7 @@
-"""The key images of a draft: a Key Object Selection that names the images which document B is about.
+"""The key images of a draft: a Key Object Selection of the images that document B is about.
 
-It is made from document B, whatever its revision, and its UID is derived from that document's. So the note
-that takes it back, when the draft is rejected or withdrawn, can name it without having seen it.
+It is made from document B, whatever its revision, and its UID is derived from that document's. So when the
+draft is rejected or withdrawn, the rejection note can name it without having seen it.
 
 Source: PS3.3 A.35.4 and C.17.6 (Key Object Selection), PS3.16 TID 2010, CID 7010; IHE RAD TF-1 7 (Key Image
 Note), TF-2 4.66 (rejection notes).
@@ -29,7 +29,7 @@ from dicom_sr.sheet_objects import FROM_REPORT, taken_from
 from dicom_sr.values import BANNER
 
 _SERIES_NUMBER = 9040
-# The Structured Report Storage classes: what the evidence has besides images.
+# The Structured Report Storage classes, which the evidence contains besides images.
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 _TITLE: Mapping[Outcome, Code] = {
     "drafted": codes.OF_INTEREST,
@@ -40,16 +40,15 @@ _TITLE: Mapping[Outcome, Code] = {
 
 
 def build_key_images(report: Dataset, outcome: Outcome, *, font: Path | None = None) -> Dataset | None:
-    """Return the Key Object Selection of a document B; None where there is nothing to name.
+    """Return the Key Object Selection for a document B; None if there is nothing to name.
 
-    Of a draft, or of a verified report, it is titled "Of Interest", names the images and says in words what
-    has become of the text. Of a rejected or withdrawn draft it is the rejection note that takes the selection
-    of the document before back. Without a draft there is none.
+    For a draft or a verified report it is titled "Of Interest", names the images and describes the status of
+    the text. For a rejected or withdrawn draft it is the rejection note for the previous document's
+    selection. Without a draft there is none.
 
     Args:
         report: document B, of any revision.
-        outcome: what has become of the draft.
-        font: not used; the other views of a document take one.
+        outcome: the outcome of the draft. font: not used; the other views of a document need one.
 
     Raises:
         NotStructuredReportError: it is not a Structured Report.
@@ -135,7 +134,7 @@ def _images(report: Dataset) -> Iterator[Dataset]:
                         text(instance, "ReferencedSOPClassUID"),
                         text(instance, "ReferencedSOPInstanceUID"),
                     )
-                    # What makes it an image among the content items.
+                    # The attributes that identify an image among the content items.
                     image.Rows = image.Columns = 1
                     yield image
 
@@ -158,7 +157,7 @@ def _selections_before(report: Dataset, outcome: Outcome) -> Iterator[Dataset]:
 
 
 def _object(report: Dataset, series_uid: str, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Return what highdicom reads of an object that it names."""
+    """Return the attributes that highdicom needs of an object that it references."""
     made = taken_from(report)
     made.SeriesInstanceUID = series_uid
     made.SOPClassUID, made.SOPInstanceUID = sop_class_uid, sop_instance_uid

@@ -1,8 +1,8 @@
 """Document A: the findings for machines, an Imaging Measurement Report (TID 1500).
 
-One TID 1501 group per assessed finding says *finding = Present | Absent | Undetermined*; Finding
-(121071) stands only in the groups of present findings, so that a reader that lists findings never
-shows a negative as a positive. Concepts that the report does not mention have no group.
+One TID 1501 group per assessed finding says *finding = Present | Absent | Undetermined*; Finding (121071)
+occurs only in the groups of present findings, so that a reader that lists findings never shows a negative one
+as positive. Concepts that the report does not mention have no group.
 
 Source: PS3.16 TID 1500, 1501, 1600, 4019; CID 240, 244, 3716, 6042.
 """
@@ -40,7 +40,7 @@ class NarrativeCopy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentContext:
-    """The items with which every tree begins, and the terminology."""
+    """The first items of every tree, and the terminology."""
 
     algorithm: Algorithm
     terminology: Terminology
@@ -144,7 +144,7 @@ def tracked_subject(finding: Finding) -> str:
     """The identity of a group across the revisions of a report: concept, side and place, such as `mass,
     left`.
 
-    Order and number of the other findings have no influence, so that one identifier never names the left
+    It does not depend on the order and number of the other findings, so an identifier never names the left
     effusion in one revision and the right one in the next.
     """
     stated = (finding.concept, finding.laterality, finding.location)

@@ -1,4 +1,4 @@
-"""The text of a radiologist's report: of any Structured Report, ours or another vendor's."""
+"""Reads the text of a radiologist's report from any Structured Report, ours or another vendor's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_RESULTS = (
     "current proc",
     "prior",
 )
-# The texts of a measurement group name and track it; its statements are its codes and numbers.
+# The texts in a measurement group only name and track it; its statements are its codes and numbers.
 _GROUP = "measurement group"
 _DEEPEST = 20
 

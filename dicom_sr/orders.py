@@ -23,7 +23,7 @@ from dicom_sr.charset import clean
 from dicom_sr.elements import code, identifier_as_stated, items, short, text, uid_or_nothing, whole
 
 LONGEST_QUESTION = 1024
-# Why the study was asked for, the most specific first; the second half are attributes of the image only.
+# Reasons for the study, the most specific first; the second half are attributes of the image only.
 _QUESTION = ("ReasonForTheRequestedProcedure", "ReasonForStudy")
 # Column, keyword and longest value (characters) of an order's identifiers.
 _ATTRIBUTES = (
@@ -40,8 +40,8 @@ class Order:
     """One imaging order, as one source states it; empty text (or None) for what is not stated.
 
     accession_number, requested_procedure_id: at most 16 characters; placer_order_number,
-    filler_order_number: at most 64; each with its issuer. study_instance_uid: the study that the order
-    asked for. clinical_question: the reason for the procedure in words, on one line.
+    filler_order_number: at most 64; each with its issuer. study_instance_uid: the study requested by the
+    order. clinical_question: the reason for the procedure in words, on one line.
     """
 
     accession_number: str = ""
@@ -101,7 +101,7 @@ class _Stated:
 def orders_of(images: Sequence[Dataset]) -> Orders:
     """Read the orders of one study's images; never raises.
 
-    They are told apart by their identifiers as received, also by those that are too long to be written.
+    They are distinguished by their identifiers as received, including those that are too long to be written.
     """
     notes: list[str] = []
     stated = [one for one in (_stated(image) for image in images) if one.orders]
@@ -129,8 +129,9 @@ def orders_of(images: Sequence[Dataset]) -> Orders:
 
 
 def _written(orders: Sequence[Order], notes: list[str]) -> tuple[Order, ...]:
-    """The orders as they can be written. The first one stays, without a number if need be: another one must
-    not take its place."""
+    """The orders in a form that can be written. The first one stays, without a number if necessary:
+    another one must not take its place.
+    """
     kept = [_writable(order, notes) for order in orders]
     if all(order.empty for order in kept):
         return ()
@@ -288,7 +289,7 @@ def _uncertain(orders: Sequence[Order]) -> str:
 
 
 def _named(order: Order) -> str:
-    """An order in words by which a reader can find it."""
+    """Describes an order so that a reader can find it."""
     labelled = (
         ("accession number", order.accession_number),
         ("placer order", order.placer_order_number),

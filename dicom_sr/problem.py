@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Problem:
     """`code` is stable; `where` names the attribute or item; `text` says what it must be.
 
-    No text quotes a value of the patient.
+    No text quotes patient data.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""A rejection note: the Key Object Selection that takes documents back in an archive (IHE IOCM).
+"""A rejection note: the Key Object Selection that rejects documents in an archive (IHE IOCM).
 
 Source: IHE RAD TF-2 4.66 (Imaging Object Change Management); PS3.3 A.35.4; PS3.16 TID 2010, CID 7011.
 """
@@ -46,7 +46,7 @@ def build_rejection_note(
     *,
     created: datetime.datetime,
 ) -> Dataset:
-    """The note that takes documents back.
+    """The rejection note for documents.
 
     Args:
         study: headers of the images that the documents were made from, with the patient that they name.

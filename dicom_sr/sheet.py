@@ -1,7 +1,7 @@
-"""A report for the eye: what its pages show, read from document B, whichever revision that is.
+"""The pages of a report for human readers: their content, read from document B of any revision.
 
-The pages say what the Structured Report says and nothing else: they are made from its content tree. What a
-page must not lose, that nobody has verified the text, is a banner on every page.
+The pages say what the Structured Report says and nothing else: they are made from its content tree. A banner
+on every page says whether the text has been verified.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """What the pages show.
+    """The content of the pages.
 
-    banner: on every page. facts: label and value pairs on the patient and the study. verified: whether a
+    banner: on every page. facts: label and value pairs about the patient and the study. verified: whether a
     person has verified the text. title: the document's title, as viewers list it.
     """
 
@@ -53,7 +53,7 @@ class Sheet:
 
 
 def sheet_of(report: Dataset, outcome: Outcome) -> Sheet:
-    """Return what the pages of a document B show; `outcome` is what has become of the draft.
+    """Return the content of the pages for a document B; outcome: the outcome of the draft.
 
     Raises:
         NotStructuredReportError: it is not a Structured Report.
@@ -111,7 +111,7 @@ def spoken_name(person_name: str) -> str:
 
 
 def spoken_date(value: str) -> str:
-    """Return a DA value in the form 2026-01-31; as it is where it is not a date."""
+    """Return a DA value in the form 2026-01-31; unchanged if it is not a date."""
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 and value.isdigit() else value
 
 

@@ -24,7 +24,7 @@ from dicom_sr.sheet_pages import pdf_of, picture_of
 
 # The series of the PDFs and pictures; the Structured Reports' own come after them.
 _PDF_SERIES, _PICTURE_SERIES = 9060, 9080
-# What a view has of the document that it shows.
+# Attributes that a view takes from the document that it shows.
 FROM_REPORT = (
     "SpecificCharacterSet",
     "TimezoneOffsetFromUTC",
@@ -62,7 +62,7 @@ def build_pdf(report: Dataset, outcome: Outcome, *, font: Path | None = None) ->
 
     Args:
         report: document B, of any revision.
-        outcome: what has become of the draft, for the banner.
+        outcome: the outcome of the draft, for the banner.
         font: a TrueType file with the text's characters; None for the shipped one (Latin-1).
 
     Raises:
@@ -123,7 +123,7 @@ def build_picture(report: Dataset, outcome: Outcome, *, font: Path | None = None
 
 
 def taken_from(report: Dataset) -> Dataset:
-    """Return a data set with what a view has of the report that it shows."""
+    """Return a data set with the attributes that a view takes from the report that it shows."""
     made = Dataset()
     for keyword in FROM_REPORT:
         if keyword in report:

@@ -1,8 +1,8 @@
-"""The pages of a sheet: a PDF of A4 pages, and the same as one picture.
+"""Renders a sheet: a PDF of A4 pages, and the same as one picture.
 
-ReportLab lays the pages out, PDFium paints the picture. The same sheet gives the same bytes. A font has to
-have every character of a text: a line with others is replaced by one that says so, because a report with
-holes in it could be read as another report.
+ReportLab lays out the pages, PDFium renders the picture. The same sheet gives the same bytes. A line with
+characters that the font does not have is replaced by one that says so, because a report with gaps could be
+misread.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _banner_height(sheet: Sheet) -> float:
 
 
 def _painter(sheet: Sheet, font: _Font, size: tuple[float, float]) -> Callable[[Any, Any], None]:
-    """Paint the banner above and below the text: white on black, framed where the report is verified."""
+    """Paint the banner above and below the text: white on black, framed if the report is verified."""
 
     def paint(canvas: Any, document: Any) -> None:
         height = len(sheet.banner) * _BANNER_LINE

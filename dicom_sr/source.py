@@ -1,4 +1,4 @@
-"""The few clean values that a document inherits from the headers of a study's images.
+"""The clean values that a document takes from the headers of a study's images.
 
 Identifiers are used unchanged, refused, or left out with a note; everything else is cleaned, shortened
 or left empty (`dicom_sr.elements`).
@@ -53,7 +53,7 @@ _RADIOGRAPHS = frozenset({"CR", "DX", "RG", "SC", "OT", "", "PX", "DR"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReference:
-    """One image as the documents reference it; `rows` and `columns` in pixels, 0 where unknown."""
+    """One image as referenced by the documents; `rows` and `columns` in pixels, 0 if unknown."""
 
     study_instance_uid: str
     series_instance_uid: str

@@ -1,4 +1,4 @@
-"""The vocabulary's concepts and places as coded concepts, both ways."""
+"""Maps the vocabulary's concepts and places to coded concepts, and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEVICE_FAULTS = frozenset({"malpositioned_device"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One concept of the vocabulary, as the documents need it."""
+    """One concept of the vocabulary, in the form needed for the documents."""
 
     key: str
     code: Code

@@ -42,7 +42,7 @@ def descendants(item: Dataset) -> Iterator[Dataset]:
 
 
 def words(dataset: Dataset, keyword: str) -> str:
-    """The value of an element as text; empty where it is absent or unreadable."""
+    """The value of an element as text; empty if it is absent or unreadable."""
     try:
         value = dataset.get(keyword)
     except attributes.FOREIGN_ERRORS:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from model.findings.types import Finding
 
-# ASCII, as all fixed texts: some readers decode text inside sequences as Latin-1.
+# ASCII, like all fixed texts: some readers decode text inside sequences as Latin-1.
 BANNER = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
 
 FindingsSopClass = Literal["comprehensive3d", "comprehensive", "enhanced"]
@@ -46,7 +46,7 @@ class DraftContent:
     finding, or empty: a number that the model merely generated does not belong here.
 
     `prior_procedures` and `previous_findings` are sentences on earlier studies and on their reports; they
-    have sections of their own, apart from the draft's own findings.
+    have their own sections, separate from the draft's findings.
     """
 
     findings: Sequence[Finding]
@@ -85,7 +85,7 @@ class SourceStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentReference:
-    """Names one stored document, so that a later revision can call it its predecessor."""
+    """Identifies one stored document, so that a later revision can reference it as its predecessor."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -95,7 +95,7 @@ class DocumentReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentPairReference:
-    """Names a stored pair: A with the findings, B with the report."""
+    """Identifies a stored pair: A with the findings, B with the report."""
 
     findings: DocumentReference
     report: DocumentReference
@@ -110,12 +110,12 @@ class DocumentPair:
 
     @property
     def references(self) -> DocumentPairReference:
-        """The names of both documents, to hand to the next revision."""
+        """The references to both documents, for the next revision."""
         return DocumentPairReference(findings=reference_to(self.findings), report=reference_to(self.report))
 
 
 def reference_to(document: Dataset) -> DocumentReference:
-    """The name of a document."""
+    """The reference to a document."""
     return DocumentReference(
         study_instance_uid=str(document.StudyInstanceUID),
         series_instance_uid=str(document.SeriesInstanceUID),

@@ -1,1 +1,1 @@
-"""The database's schema, one revision a file; run by `echo-agent db upgrade`."""
+"""The database's schema, one file per revision; run by `echo-agent db upgrade`."""

@@ -1,4 +1,4 @@
-"""Draws images that are no frontal chest film: other regions, slices, writing, noise.
+"""Draws images that are not frontal chest films: other regions, slices, writing, noise.
 
 `train_plausibility.py` makes and measures the check with them.
 Every function returns uint8 pixels of 256 x 256; parts, pairs and captures are cut from films.

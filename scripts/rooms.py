@@ -1,4 +1,4 @@
-"""The rooms of the code: which folder imports which, and whether any imports run in a circle.
+"""The rooms of the code: which folder imports which, and whether there are circular imports.
 
 A room is a folder directly below `agent/` or `model/`. Files beside the folders (`errors.py`,
 `__main__.py`) are the ground that every room stands on; imports of them do not count as pairs.
@@ -32,7 +32,7 @@ PACKAGES = ("agent", "model", "dicom_sr")
 # A new room brings about six pairs, a folder inside a room few or none. Lower it when pairs disappear.
 MOST_PAIRS = {"agent": 80, "model": 20}
 GROUND = "(ground)"
-# Every capability has one of these: alone they tell a reader nothing.
+# Every capability has one of these: on their own they tell a reader nothing.
 TOO_COMMON = frozenset({"Answer", "Case", "Context", "Decision", "Outcome", "Status"})
 
 Edges = dict[str, set[str]]

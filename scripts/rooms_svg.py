@@ -1,7 +1,7 @@
 """The drawing of the rooms: floors from the import contract, arrows from the imports themselves. Pure.
 
 An arrow stands for "imports". Only those of the transitive reduction are drawn: where A imports B and B
-imports C, an import of C by A says nothing new about who stands on whom.
+imports C, an import of C by A adds nothing to the order of the rooms.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 BOX, GAP, ROW, MARGIN = 172, 18, 118, 26
 HEIGHT = 68
-# A purpose is wrapped to lines of so many characters; what does not fit is left to the folder's docstring.
+# A purpose is wrapped to lines of this many characters; what does not fit is left to the folder's docstring.
 LINE, LINES = 31, 3
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1d2733; text-anchor: middle }
@@ -55,7 +55,7 @@ def reduction(pairs: Pairs) -> Pairs:
 
 
 def draw(houses: Sequence[House]) -> str:
-    """Return the houses side by side as an SVG."""
+    """Return the packages side by side as an SVG."""
     parts, left, height = [], MARGIN, 0
     for house in houses:
         width = max(len(floor) for floor in house.floors) * (BOX + GAP) + GAP

@@ -1,13 +1,14 @@
-"""Makes `agent/objects/films/plausibility/template.json` from frontal films, and measures it on others.
+"""Trains `agent/objects/films/plausibility/template.json` on frontal films, and measures it on others.
 
-Two models are made: the template of the position and polarity, and the regression that tells a frontal chest
-film from anything else, whose examples of anything else are drawn (`not_a_chest.py`) and cut from the films.
+Two models are trained: the template for position and polarity, and the regression that distinguishes a
+frontal chest film from anything else, with negative examples drawn by `not_a_chest.py` and cut from the
+films.
 
     python scripts/train_plausibility.py FOLDER            measures the template that is there
     python scripts/train_plausibility.py FOLDER --write    makes a new one first
 
-FOLDER holds images of upright, positive chest films with `notes.csv` beside them (filename, view). Which
-films are kept for the measurement is decided by the hash of their names, before anybody looks.
+FOLDER holds images of upright, positive chest films with `notes.csv` beside them (filename, view). The hash
+of a film's name decides beforehand whether it is kept for the measurement.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ from scripts import not_a_chest
 
 TARGET = Path(__file__).resolve().parent.parent / "agent" / "films" / "plausibility" / "template.json"
 PHANTOMS, COPIES, SEED, STRENGTH = 200, 24, 20261128, 0.02
-# For the second model; its strength was chosen by cross-validation among the films it is made from.
+# For the second model; its strength was chosen by cross-validation on the training films.
 CHEST_PHANTOMS, CHEST_COPIES, OTHERS, CHEST_STRENGTH = 150, 30, 80, 0.1
 Film = NDArray[np.uint8]
 
 
 def kept_for_measurement(name: str) -> bool:
-    """Whether a film is for the last measurement only."""
+    """Whether a film is only for the final measurement."""
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 3 == 0
 
 
 def laterals(folder: Path) -> list[Film]:
-    """Return the lateral films, which are in no part of the making."""
+    """Return the lateral films, which are not used in training."""
     with (folder / "notes.csv").open(encoding="utf-8") as file:
         names = [row["filename"] for row in csv.DictReader(file) if row["view"].upper().startswith("L")]
     return [np.asarray(Image.open(folder / one).convert("L")) for one in names if (folder / one).exists()]
@@ -74,7 +75,7 @@ def phantoms(first: int, count: int, view: Literal["frontal", "lateral"] = "fron
 
 
 def varied(film: Film, rng: np.random.Generator) -> Film:
-    """Return a film as another room would have taken it: tilted, cropped, darker, with a border."""
+    """Return a film as if taken in another room: tilted, cropped, darker, with a border."""
     image = Image.fromarray(film).resize((192, 192), Image.Resampling.BOX)
     image = image.rotate(float(rng.normal(0, 3)), Image.Resampling.BILINEAR, fillcolor=int(film.min()))
     cut = rng.uniform(0, 0.1, 4) * 192
@@ -125,7 +126,7 @@ def trained(examples: Sequence[Film], weights: Sequence[float]) -> Template:
 
 
 def others(films_of: Sequence[Film], rng: np.random.Generator, count: int) -> dict[str, list[Film]]:
-    """Return images that are no frontal chest film, by kind; `count` of each that is drawn."""
+    """Return images that are not frontal chest films, by kind; `count` of each drawn kind."""
     found = {f"{draw.__name__}": [draw(rng) for _ in range(count)] for draw in not_a_chest.DRAWN}
     neighbours = [*films_of[1:], *films_of[:1]]
     found["part of a film"] = [not_a_chest.part(one, rng) for one in films_of for _ in range(20)]
@@ -180,7 +181,7 @@ def made(folder: Path) -> Template:
 
 
 def measured(name: str, group: Sequence[Film], template: Template) -> None:
-    """Print how many films of a group are marked as what, in every position."""
+    """Print how many films of a group get each flag, in every position."""
     marked: dict[str, list[int]] = {}
     for film in group:
         for one in POSITIONS:
@@ -210,14 +211,14 @@ def measured(name: str, group: Sequence[Film], template: Template) -> None:
 
 
 def measured_others(group: dict[str, list[Film]], template: Template) -> None:
-    """Print how many images of each kind that is no chest film are marked so."""
+    """Print how many images of each kind that is not a chest film are flagged so."""
     for kind, listed in group.items():
         marked = sum("looks_no_chest" in {mark.code for mark in looks_of(one, template)} for one in listed)
         print(f"  no chest, {kind}: marked {marked}/{len(listed)}")
 
 
 def main() -> None:
-    """Make the template where asked, and measure it."""
+    """Train the template if asked, and measure it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

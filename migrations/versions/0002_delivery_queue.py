@@ -1,4 +1,4 @@
-"""Each destination has a queue of its own, and each delivery a time at which it is given up."""
+"""Each destination gets its own queue, and each delivery a time at which it is given up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ deliveries = sa.table("deliveries", sa.column("give_up_at", sa.DateTime(timezone
 
 
 def upgrade() -> None:
-    """Deliveries that are under way get a day from now."""
+    """Deliveries in progress get a day from now."""
     with op.batch_alter_table("deliveries") as batch:
         batch.add_column(sa.Column("give_up_at", sa.DateTime(timezone=True), nullable=True))
         batch.drop_index("ix_deliveries_claim")

@@ -1,4 +1,6 @@
-"""Deliveries go on to storage commitment; its transactions are kept, so that any process knows a report."""
+"""Deliveries continue with storage commitment; its transactions are stored, so that any process
+recognises a report.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Documents already stored wait for no commitment."""
+    """Documents already stored do not wait for commitment."""
     op.create_table(
         "commitments",
         sa.Column("transaction_uid", sa.String(64), primary_key=True),

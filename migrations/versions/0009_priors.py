@@ -1,4 +1,6 @@
-"""Earlier studies of a patient: which studies and images were only fetched to compare with, and for what."""
+"""Earlier studies of a patient: which studies and images were only retrieved for comparison, and for
+which job.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; what was fetched stays in the store and is then an ordinary image without a job."""
+    """Drop them; retrieved images stay in the store, and are then ordinary images without a job."""
     op.drop_table("priors")
     op.drop_table("prior_searches")
     for table in ("instances", "studies"):

@@ -1,4 +1,4 @@
-"""Why an image was skipped: the rule, what was read in its attributes, and their words."""
+"""Why an image was skipped: the rule, the region read from its attributes, and their words."""
 
 from __future__ import annotations
 

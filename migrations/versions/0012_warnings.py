@@ -1,4 +1,4 @@
-"""Warnings of destinations: the status that a document was stored with, where that was no plain success."""
+"""Warnings of destinations: the status that a document was stored with, if it was not plain success."""
 
 from __future__ import annotations
 

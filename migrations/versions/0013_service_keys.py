@@ -24,5 +24,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it: sessions end, and studies have another name in the logs."""
+    """Drop it: sessions end, and studies get another reference in the logs."""
     op.drop_table("service_keys")

@@ -1,4 +1,4 @@
-"""Signed reports from elsewhere, comparisons with them, sites, and drafts that go nowhere."""
+"""Reports signed elsewhere, comparisons with them, sites, and drafts that are not delivered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Studies that are here belong to no named site, and their drafts went where the settings said."""
+    """Existing studies belong to no named site, and their drafts were delivered as configured."""
     op.add_column("studies", sa.Column("site", sa.String(64), nullable=False, server_default=""))
     op.add_column("drafts", sa.Column("shadow", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
@@ -61,7 +61,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; drafts of shadow mode stay, and look like those that found no destination."""
+    """Drop them; drafts of shadow mode stay, and look like those without a destination."""
     op.drop_table("shadow_comparisons")
     op.drop_table("signed_reports")
     op.drop_column("drafts", "shadow")

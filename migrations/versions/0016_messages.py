@@ -1,4 +1,4 @@
-"""Messages among the documents, and what each states."""
+"""Messages among the documents, and the status that each states."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it; messages that wait for a destination stay, and are given up when their time is over."""
+    """Drop it; messages waiting for a destination stay, and are given up when their time is over."""
     op.drop_column("documents", "status")

@@ -1,4 +1,4 @@
-"""Workitems are found by patient name and accession number, and listed by urgency, with an index."""
+"""Indexes to find workitems by patient name and accession number, and to list them by urgency."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORKITEMS = sa.table(
 
 
 def upgrade() -> None:
-    """Fill the new columns from the attributes that are there."""
+    """Fill the new columns from the stored attributes."""
     for name in ("patient_name", "accession_number"):
         op.add_column("workitems", sa.Column(name, sa.Text(), nullable=False, server_default=""))
     connection, last = op.get_bind(), 0

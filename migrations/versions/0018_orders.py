@@ -19,7 +19,7 @@ def _text(*names: str) -> list[sa.Column[str]]:
 
 
 def upgrade() -> None:
-    """Nothing was told so far."""
+    """No messages have been received yet."""
     op.create_table(
         "hl7_messages",
         sa.Column("id", ROW_ID, primary_key=True),
@@ -63,6 +63,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; drafts keep what they were told."""
+    """Drop them; drafts keep the information that they were given."""
     for table in ("patients", "orders", "hl7_messages"):
         op.drop_table(table)

@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """It begins empty: studies that are here already have been drafted without."""
+    """It begins empty: existing studies were drafted without such a search."""
     op.create_table(
         "order_searches",
         sa.Column("study_id", ROW_ID, sa.ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True),
@@ -31,7 +31,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it, and the orders that no message told."""
+    """Drop it, and the orders that did not come in a message."""
     op.drop_table("order_searches")
     op.execute("DELETE FROM orders WHERE message_id IS NULL")
     with op.batch_alter_table("orders") as table:

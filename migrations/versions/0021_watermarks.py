@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """It begins empty: the first look goes back as far as the settings say."""
+    """It begins empty: the first query goes back as far as the settings say."""
     op.create_table(
         "watermarks",
         sa.Column("name", sa.String(64), primary_key=True),
@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it: everything is read again, and is known."""
+    """Drop it: everything is read again, and recognised."""
     op.drop_table("watermarks")

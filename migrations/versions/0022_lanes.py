@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A job that is here gets its study's site, and the lane that its priority means."""
+    """Existing jobs get their study's site, and the lane for their priority."""
     op.add_column("jobs", sa.Column("lane", sa.String(16), nullable=False, server_default="routine"))
     op.add_column("jobs", sa.Column("site", sa.String(64), nullable=False, server_default=""))
     op.execute("UPDATE jobs SET lane = 'stat' WHERE priority = 0")

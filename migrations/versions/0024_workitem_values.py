@@ -1,4 +1,4 @@
-"""Workitems are found by any value of their attributes with an index, not only by five columns."""
+"""An index to find workitems by any value of their attributes, not only by five columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORKITEMS = sa.table(
 
 
 def upgrade() -> None:
-    """Give every value of the workitems that are there its row."""
+    """Add a row for every value of the existing workitems."""
     for name in ("name", "accession", "study", "patient"):
         op.drop_index(f"ix_workitems_{name}", table_name="workitems")
     with op.batch_alter_table("workitems") as table:
@@ -60,7 +60,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Fill the five columns again; the attributes are where they were."""
+    """Fill the five columns again; the attributes are unchanged."""
     for name in _TEXT_COLUMNS:
         op.add_column("workitems", sa.Column(name, sa.Text(), nullable=False, server_default=""))
     op.add_column(

@@ -15,7 +15,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Nothing of the archive has been asked for yet."""
+    """The archive has not been queried yet."""
     op.create_table(
         "backfill_slices",
         sa.Column("id", ROW_ID, primary_key=True),

@@ -1,4 +1,4 @@
-"""The course of one study: drafted, judged, corrected, and delivered to whatever destinations there are."""
+"""The course of one study: drafted, reviewed, corrected, and delivered to any destinations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANGED = Report(findings=("There is a large left pneumothorax.",), impression=(
 
 
 class StudyCourse:
-    """One study in a house with these settings."""
+    """One study in a service with these settings."""
 
     def __init__(self, house: House, settings: Settings, study: int = 1) -> None:
         self.house, self.settings, self.study = house, settings, study
@@ -72,7 +72,7 @@ class StudyCourse:
         self.judge(drafted_report(drafted.content, drafted.text))
 
     def withdraw(self) -> None:
-        """Let housekeeping take back what is due."""
+        """Let housekeeping withdraw what is due."""
         withdraw_due(self.house.database, self.settings)
 
     def deliver(self, destination: str, failure: Failure | None = None) -> Sequence[DeliveryClaim]:

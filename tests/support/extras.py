@@ -9,7 +9,7 @@ import pytest
 
 
 def needs_package(name: str) -> None:
-    """Skip the test where a package is not installed; fail it where CI=true."""
+    """Skip the test if a package is not installed; fail it under CI=true."""
     if importlib.util.find_spec(name) is not None:
         return
     words = f"{name} is not installed: pip install -c constraints.txt -e '.[dev]'"

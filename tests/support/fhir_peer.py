@@ -36,7 +36,7 @@ class FhirPeer:
 
     @property
     def problems(self) -> list[str]:
-        """What the R4 definitions found wrong in the bundles that came."""
+        """The errors that the R4 definitions found in the received bundles."""
         return list(self.get("/_validate")["problems"])
 
 

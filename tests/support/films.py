@@ -1,6 +1,6 @@
 """Chest films for tests: one small complete image, changed by keyword, and its bytes.
 
-Every test that needs an image starts from one of these two, so that what a film must have stands here alone.
+Every test that needs an image starts from one of these two, so what a film must have is defined only here.
 """
 
 from __future__ import annotations

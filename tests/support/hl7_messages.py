@@ -1,4 +1,4 @@
-"""Messages as systems of hospitals send them."""
+"""HL7 messages as sent by hospital systems."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Keys = dict[str, str]
 
 @dataclass
 class Receiving:
-    """A receiver while it runs: its port, and what came (MSH-10, OBR-25, PID-3.1, PID-5.1)."""
+    """A running receiver: its port, and what it received (MSH-10, OBR-25, PID-3.1, PID-5.1)."""
 
     port: int
     came: queue.Queue[tuple[str, str, str, str]] = field(default_factory=queue.Queue)

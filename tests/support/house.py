@@ -1,4 +1,4 @@
-"""A database with received studies, and a network that is none."""
+"""A database with received studies, and a fake network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.films import chest_film, file_bytes
 LOOPBACK = DestinationSettings(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
 
 
-# Every draft of the fake network carries a flag, as those of a real one may.
+# Every draft of the fake network has a flag, as a real network's may.
 UNSURE = DraftFlag(code=FlagCode.LOW_CONFIDENCE, text="The model was unsure of “Pneumothorax.”.")
 
 
@@ -63,11 +63,11 @@ def draft(mean: float) -> DraftText:
 
 @dataclass(kw_only=True)
 class FakeReporter:
-    """Answers one study after the other, and does what `before` says first.
+    """Answers one study after the other, calling `before` first.
 
-    An error of the model that `before` raises is the study's; any other breaks the stream, as a device does.
-    choose: which of the studies in hand is done next. least: so many are in hand before it chooses, unless no
-    more will come: else a machine that decodes slowly leaves no choice.
+    A model error raised by `before` belongs to the study; any other error breaks the stream, as a broken
+    device would. choose: which of the available studies is next. least: how many must be available before it
+    chooses, unless no more will come; otherwise slow decoding would leave no choice.
     """
 
     identity: ModelIdentity = field(default_factory=identity)
@@ -100,7 +100,7 @@ class FakeReporter:
 
 
 def image(study: int, number: int = 1, **attributes: object) -> Dataset:
-    """A chest film that is number `number` of a study of a patient of its own."""
+    """A chest film: number `number` of a study whose patient has no other study."""
     values: dict[str, object] = {
         "SOPInstanceUID": f"1.2.3.{study}.1.{number}",
         "StudyInstanceUID": f"1.2.3.{study}",
@@ -114,7 +114,7 @@ def image(study: int, number: int = 1, **attributes: object) -> Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """What a worker works on."""
+    """What a worker needs."""
 
     database: Database
     store: InstanceStore

@@ -14,7 +14,7 @@ Answer = Callable[[bytes], list[bytes]]
 
 
 def ask(port: int, *messages: bytes, count: int = 1, context: ssl.SSLContext | None = None) -> list[bytes]:
-    """Send messages over one connection; return `count` answers, fewer where the other side ends first."""
+    """Send messages over one connection; return `count` answers, or fewer if the other side closes first."""
     with socket.create_connection(("127.0.0.1", port), 30) as plain:
         end = plain if context is None else context.wrap_socket(plain, server_hostname="127.0.0.1")
         with end:
@@ -28,7 +28,7 @@ def ask(port: int, *messages: bytes, count: int = 1, context: ssl.SSLContext | N
 
 
 class Receiver:
-    """Keeps what it is sent; `answer` says what comes back, nothing for silence."""
+    """Stores what it receives; `answer` returns the answer, or nothing for silence."""
 
     def __init__(self, answer: Answer, context: ssl.SSLContext | None = None) -> None:
         self.answer = answer
@@ -40,7 +40,7 @@ class Receiver:
 
     def close(self) -> None:
         """End."""
-        # A close alone leaves the thread that accepts, and the port, as they are.
+        # Closing alone does not end the accepting thread, nor free the port.
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

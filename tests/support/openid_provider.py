@@ -31,17 +31,17 @@ PERSON = {
 
 @dataclass(slots=True, kw_only=True)
 class Provider:
-    """What the provider is and says; a test changes it."""
+    """The provider's behaviour, which a test may change."""
 
     url: str = ""
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "1", "use": "sig"}))
-    # What it says of the person, and over what it would rightly say in the token.
+    # The claims about the person, and values that replace correct ones in the token.
     person: dict[str, Any] = field(default_factory=lambda: dict(PERSON))
     lies: dict[str, Any] = field(default_factory=dict)
-    # What its userinfo endpoint says instead of the person.
+    # What its userinfo endpoint returns instead of the person.
     userinfo: dict[str, Any] | None = None
     signs_with: RSAKey | None = None
-    # A forger's algorithm, none or HS256 with the public key for a secret, instead of a signature.
+    # A forger's algorithm instead of a signature: none, or HS256 with the public key as the secret.
     forges: str = ""
     calls_itself: str = ""
     without_id_token: bool = False
@@ -49,7 +49,7 @@ class Provider:
     asked: list[dict[str, str]] = field(default_factory=list)
 
     def metadata(self) -> dict[str, Any]:
-        """What it says of itself."""
+        """Its metadata."""
         return {
             "issuer": self.calls_itself or self.url,
             "authorization_endpoint": f"{self.url}/authorize",
@@ -61,14 +61,14 @@ class Provider:
         }
 
     def authorize(self, asked: dict[str, str]) -> str:
-        """Sign the person in, who has nothing to type; return the way back."""
+        """Sign the person in without any input; return the redirect back."""
         self.asked.append(asked)
         code = secrets.token_urlsafe(16)
         self.codes[code] = asked
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
     def token(self, asked: dict[str, str], authorization: str) -> dict[str, Any] | None:
-        """Give the token for a code once, to whom knows secret and verifier; None to anybody else."""
+        """Return the token for a code once, to a client that knows secret and verifier; otherwise None."""
         expected = "Basic " + base64.b64encode(f"{CLIENT_ID}:{SECRET}".encode()).decode()
         begun = self.codes.pop(asked.get("code", ""), None)
         digest = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()

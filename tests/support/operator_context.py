@@ -1,4 +1,4 @@
-"""What an operator's commands work on, for tests."""
+"""What an operator's commands need, for tests."""
 
 from __future__ import annotations
 

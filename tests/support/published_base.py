@@ -1,4 +1,4 @@
-"""A tiny base laid out as the published ones are: bf16 shards, a BPE tokenizer, no echo_config.json."""
+"""A tiny base in the layout of the published ones: bf16 shards, a BPE tokenizer, no echo_config.json."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def write_base(
 ) -> Path:
     """Writes the base with random weights.
 
-    mask: a mask token that the tokenizer has already. spare_rows: of the embedding behind the vocabulary, as
-    the published weights have them.
+    mask: a mask token that the tokenizer already has. spare_rows: rows of the embedding beyond the
+    vocabulary, as in the published weights.
     """
     directory.mkdir(parents=True)
     tokenizer = _tokenizer([*SPECIAL_TOKENS[:-1], *([mask] if mask else [])])

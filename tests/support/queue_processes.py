@@ -1,4 +1,4 @@
-"""Workers as processes, and what the database says of their jobs."""
+"""Workers as processes, and the state of their jobs in the database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.warm_python import WarmPopen
 
 PROGRAM = Path(__file__).with_name("queue_worker.py")
 PATIENCE_S = 240
-# A lease that only what a test does on purpose outlasts, and how often it is renewed.
+# A lease that expires only if a test intends it, and how often it is renewed.
 LONG_S, RENEW_S = 600.0, 200.0
 
 
@@ -55,7 +55,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 
 def ended(process: subprocess.Popen[str], line: str = "") -> list[str]:
-    """Send a line, wait for the end, and return what it printed from now on."""
+    """Send a line, wait for the end, and return what was printed since then."""
     output, error = process.communicate(line, timeout=PATIENCE_S)
     assert error == "", error
     return output.split()
@@ -90,12 +90,12 @@ def lease_ends(database: Database) -> datetime:
 
 
 def expire(database: Database) -> None:
-    """Let every lease run out, as time does."""
+    """Let every lease expire, as by the passage of time."""
     with database.transaction() as session:
         past = database_now(session) - timedelta(seconds=1)
         session.execute(update(Job).where(Job.lease_until.is_not(None)).values(lease_until=past))
 
 
 def taken_over(database: Database) -> None:
-    """Take the expired jobs back and let them be due."""
+    """Reclaim the expired jobs and make them due."""
     assert jobs.reclaim_expired(database, RetryPolicy(first_s=0.0, longest_s=0.0)) > 0

@@ -1,4 +1,4 @@
-"""Rows for tests of the queue and of the outbox, made by the service's own steps where it has one."""
+"""Rows for tests of the queue and of the outbox, made by the service's own functions where possible."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draft_of(session: Session, job: Job, *, at: datetime, **values: Any) -> Draf
 
 
 def document_of(session: Session, draft: Draft, sop_instance_uid: str, **values: Any) -> Document:
-    """A document of a draft: a report, where the values say nothing else."""
+    """A document of a draft: a report, unless the values say otherwise."""
     defaults = {"role": "report", "sop_class_uid": "1.2", "series_instance_uid": "1.2", "content": b"bytes"}
     document = Document(
         draft_id=draft.id,

@@ -1,11 +1,11 @@
-"""A worker as a process of its own: claims, prolongs its leases, finishes. Run as a script by the tests.
+"""A worker as a separate process: claims, renews its leases, finishes. Run as a script by the tests.
 
     queue_worker.py URL OWNER MODE LEASE_S LIMIT RENEW_S
 
 MODE work: claim and finish until nothing is left. hold: claim once, say how many, wait for a line, then
 finish. block: claim once, hold the interpreter until a line comes, then finish. poison: claim once and die
 of it. It prints the number of jobs after each claim, and `done`, `lost` for each end. RENEW_S: between two
-renewals of a lease (s). As a worker does, it asks again when the database is busy.
+renewals of a lease (s). Like a real worker, it retries when the database is busy.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ POLICY = RetryPolicy(maximum_attempts=3, first_s=0.01, longest_s=0.01)
 
 
 def main(url: str, owner: str, mode: str, lease_s: float, limit: int, renew_s: float) -> None:
-    """Do what the mode says."""
+    """Run in this mode."""
     # Standard output is what the tests read; a renewal between the end of a job and its drop warns there.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     database = Database(open_engine(url))
@@ -64,7 +64,7 @@ def block() -> None:
 
 
 def finish(database: Database, claim: Claim, owner: str) -> str:
-    """Finish; say how that ended."""
+    """Finish the claims; print the outcome."""
 
     def once() -> None:
         with database.transaction() as session:
@@ -78,7 +78,7 @@ def finish(database: Database, claim: Claim, owner: str) -> str:
 
 
 def as_soon_as_reached(action: Callable[[], T]) -> T:
-    """Act; again and again while the database cannot be reached, or is locked by others."""
+    """Act; retry while the database cannot be reached or is locked by others."""
     while True:
         try:
             return action()

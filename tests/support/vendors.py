@@ -1,4 +1,4 @@
-"""Studies as forty "vendors" send them: the header habits of devices and sites, drawn by a seed."""
+"""Studies as sent by forty "vendors": the header habits of devices and sites, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ CHEST, OTHER = "chest", "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habit:
-    """How one vendor writes chest films, and films of other regions; each entry is one image's fields."""
+    """How one vendor labels chest films, and films of other regions; each entry has the fields of one
+    image.
+    """
 
     name: str
     chest: tuple[Mapping[str, object], ...]
@@ -131,7 +133,7 @@ HABITS = (
 
 
 def studies(seed: int, count: int) -> Iterator[tuple[str, str, Header]]:
-    """Yield (vendor, what it is, header) of so many studies; two thirds are of the chest."""
+    """Yield (vendor, kind, header) of this many studies; two thirds are of the chest."""
     chance = Random(seed)
     for number in range(count):
         habit = HABITS[number % len(HABITS)]

@@ -55,11 +55,11 @@ def _started(address: Path) -> socket.socket:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))),
-        # One thread: what a library's other threads hold when a process forks is never free in the fork.
+        # A single thread: locks held by other threads when a process forks are never released in the fork.
         "OMP_NUM_THREADS": "1",
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
-    # In a session of its own, because it outlives the first of several test processes; nobody waits for it.
+    # In its own session, because it outlives the first of several test processes; nobody waits for it.
     command = [sys.executable, "-m", "tests.support.warm_server", str(address)]
     server = os.posix_spawn(sys.executable, command, environment, setsid=True)
     deadline = time.monotonic() + STARTS_WITHIN_S

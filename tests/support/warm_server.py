@@ -1,10 +1,11 @@
-"""A Python that has imported everything, and of which forks start: most of a start of the agent is imports.
+"""A Python that has imported everything and starts processes by forking: most of the agent's start-up time is
+imports.
 
     warm_server.py SOCKET     started by `tests.support.warm_python`
 
 Each connection asks for one process: a Python command line with its folder, environment and descriptors
-(standard input, output and error). It is answered the process id, and when that has ended, its wait status.
-A connection that sends nothing only keeps the server: it ends when it has no connection any more.
+(standard input, output and error). The answer is the process id and, once it has ended, its wait status.
+A connection that sends nothing only keeps the server alive: it ends when it has no more connections.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def fork(
     child = os.fork()
     if child == 0:
         _become(arguments, streams, folder, environment, new_session=new_session)
-    # Its end of the pipe closes when it has its session and its streams.
+    # Its end of the pipe closes once its session and its streams are set up.
     os.close(beginning)
     os.read(begun, 1)
     os.close(begun)
@@ -68,7 +69,7 @@ def _become(
     *,
     new_session: bool,
 ) -> NoReturn:
-    """Be a Python that has just started, and end like one."""
+    """Behave like a Python that has just started, and end like one."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -166,7 +167,7 @@ def main(address: str) -> None:
 
 
 def _serve(connection: socket.socket) -> int:
-    """Start what a connection asks for, and answer the process id; 0 when it has closed."""
+    """Start the requested process, and answer with the process id; 0 if the connection has closed."""
     request, streams, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 3)
     if not request:
         return 0

@@ -1,4 +1,4 @@
-"""Real HTTPS servers on loopback, with certificates made in memory, for clients that meet them."""
+"""Real HTTPS servers on loopback for testing clients, with certificates made in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Authority:
     def issue(self, name: str, *places: str, days: tuple[int, int] = (-1, 2)) -> tuple[Path, Path]:
         """Issue a certificate for host names and addresses; return its file and its key's.
 
-        days: from when to when it is valid, from now.
+        days: the start and end of its validity, relative to now.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         kinds = [x509.IPAddress(ip_address(p)) if p[0].isdigit() else x509.DNSName(p) for p in places]
@@ -94,7 +94,7 @@ def _name_of(certificate: x509.Certificate) -> str:
 def server_context(
     files: tuple[Path, Path], *, wants: Authority | None = None, version: ssl.TLSVersion | None = None
 ) -> ssl.SSLContext:
-    """Return a server's side; `wants`: it demands a certificate of this authority."""
+    """Return a server's TLS context; `wants`: it requires a certificate of this authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*files)
     if version is not None:
@@ -107,7 +107,7 @@ def server_context(
 
 @dataclass(slots=True)
 class Heard:
-    """One request that came."""
+    """One received request."""
 
     method: str
     path: str

@@ -1,4 +1,6 @@
-"""Studies with drafts for the tests of the worklist, made as the listener and the worker make them."""
+"""Studies with drafts for the tests of the worklist, made in the same way as by the listener and the
+worker.
+"""
 
 from __future__ import annotations
 
