@@ -1,6 +1,6 @@
 """Drift alarms on phantom films: how soon an inverted device is noticed, and how often a sound one.
 
-    python -m benchmarks.shadow_drift [--seeds 20] [--films 800] [--px 128]
+    python -m benchmarks.shadow_drift [--first 0] [--seeds 20] [--films 800] [--px 128]
 
 Nothing is canned: the plausibility checks of drafting (`agent.objects.films.plausibility`) and the input
 statistics look at the pixels of each film, as they are and inverted. Every seed has films of its own.
@@ -80,12 +80,13 @@ def first_alarm(films: Sequence[Looked], switched_after: int | None) -> DriftAla
 def main() -> int:
     """Print each seed's first alarm with and without the change."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--first", type=int, default=0, help="first seed, to go on where a run has ended")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--films", type=int, default=RULE.baseline + MONTH)
     parser.add_argument("--px", type=int, default=128)
     given = parser.parse_args()
     late, false = 0, 0
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         first = FIRST_SEED + seed * given.films
         films = [looked(first + number, given.px) for number in range(given.films)]
         clean = first_alarm(films, None)

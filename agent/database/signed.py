@@ -47,7 +47,7 @@ class SignedReport(Base):
     # Our study, once it has been matched.
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"))
     compared_at: Mapped[datetime | None]
-    # Why it is not compared: another-patient | unread-language.
+    # Why it is not compared: another-patient | unread-language | addendum-alone.
     code: Mapped[str | None] = mapped_column(String(32))
 
 

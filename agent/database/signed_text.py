@@ -13,6 +13,8 @@ from agent.database.signed import SignedReport
 
 Source = Literal["hl7", "sr", "fhir", "csv"]
 FINAL, CORRECTED, WITHDRAWN = "F", "C", "X"
+# Why a report is not compared: it adds to one that is not here, and says nothing of what that one said.
+ADDENDUM_ALONE = "addendum-alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

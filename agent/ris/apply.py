@@ -17,6 +17,7 @@ from agent.database.identity.order import order_of
 from agent.database.identity.patient import patient_of_row
 from agent.database.orders import Order
 from agent.database.signed import SignedReport
+from agent.database.signed_text import ADDENDUM_ALONE, WITHDRAWN
 from agent.database.states import JobState
 from agent.database.tables import Job, Study
 from agent.messages.hl7.message import Message
@@ -201,5 +202,27 @@ def _report(
         exact = [one for one in ours if one.study_instance_uid == update.study_instance_uid]
         chosen = exact or ours
         row.study_id = chosen[0].id if len(chosen) == 1 else None
+    if update.addendum:
+        _complete(session, row)
     session.add(row)
     session.flush()
+
+
+def _complete(session: Session, addendum: SignedReport) -> None:
+    """Put before an addendum the report that it adds to, which it leaves standing."""
+    same_order = (
+        (SignedReport.study_instance_uid == addendum.study_instance_uid)
+        & (SignedReport.accession_number == addendum.accession_number)
+        & (SignedReport.patient_id == addendum.patient_id)
+    )
+    earlier = session.scalars(
+        select(SignedReport)
+        .where(same_order, SignedReport.source == addendum.source)
+        .order_by(SignedReport.signed_at.desc(), SignedReport.id.desc())
+    ).first()
+    if earlier is None or earlier.status == WITHDRAWN or earlier.code == ADDENDUM_ALONE:
+        addendum.code = ADDENDUM_ALONE
+    elif addendum.text not in earlier.text:
+        addendum.text = f"{earlier.text}\n{addendum.text}"
+    else:
+        addendum.text = earlier.text

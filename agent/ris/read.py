@@ -10,13 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
 from agent.database.identity.patient import Patient, same_patient
+from agent.database.signed_text import WITHDRAWN
 from agent.foundation.errors import MessageRefused
 from agent.foundation.settings.hl7 import Hl7OrderSettings, Hl7Settings
 from agent.messages.hl7.message import Message, Segment, place_of, value_in
+from agent.messages.hl7.write import SOFTWARE
 from agent.ris.events import CHANGES, MERGES, MOVES, OTHER_IDENTIFIERS, UNCHANGED, UNLINK
 from agent.ris.identifiers import earlier_patient, merged_in, patient_in
 from agent.ris.order_groups import order_groups
 from agent.ris.priority import priority_in
+from agent.ris.report_text import report_text, study_in
 from agent.ris.updates import NotApplied, OrderUpdate, PatientUpdate, ReportUpdate, Update
 from agent.ris.values import time_of
 
@@ -27,8 +30,6 @@ _CANCEL = ("CA", "OC", "DC", "OD", "CR", "DR", "UA")
 # order.
 _CHANGES_STATUS, _CANCELED = ("SC", "SR", "SN", "XO", "XX", "OC", ""), ("CA", "DC")
 _PREVIOUS_RESULT = "PR"
-_SIGNED = {"F": "F", "C": "C", "X": "X"}
-_TEXTS = ("TX", "FT", "ST")
 
 
 def read(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
@@ -41,8 +42,7 @@ def read(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
     if kind in ORDERS:
         return tuple(_orders(message, settings)) or (NotApplied(reason="it has earlier results only"),)
     if kind in REPORTS:
-        signed = tuple(_reports(message, settings))
-        return signed or (NotApplied(reason="no report in it is signed: its status is not F, C or X"),)
+        return _reports(message, settings)
     if kind in CHANGES:
         pid = next(message.all("PID"), None)
         return (PatientUpdate(patient=patient_in(pid, settings)),)
@@ -158,18 +158,38 @@ def _moves(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
     return (NotApplied(reason=reason, identity=True, doubtful=tuple(doubtful)),)
 
 
-def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportUpdate]:
-    """Yield the signed report of each order; preliminary ones are left out."""
+def _reports(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
+    """Return the signed report of each order, or why there is none; preliminary ones are left out."""
+    if any(one.text(1) == SOFTWARE for one in message.all("SFT")):
+        # The comparison would be with itself.
+        return (NotApplied(reason="it is a result of this software, which the receiver has passed on"),)
+    found = list(_signed(message, settings))
+    texts = {(one.patient, one.text, one.addendum) for one in found if one.text}
+    if len(texts) == 1:
+        # Examinations that were reported together: the text stands under one of their orders.
+        ((patient, text, addendum),) = texts
+        found = [
+            replace(one, text=text, addendum=addendum)
+            if one.patient == patient and not one.text and one.status != WITHDRAWN
+            else one
+            for one in found
+        ]
+    signed = [one for one in found if one.text or one.status == WITHDRAWN]
+    if found and not signed:
+        reason = "the signed report in it has no text in OBX of the type TX, FT or ST"
+    else:
+        reason = "no report in it is signed: its status is not F, C or X, or that of its texts not F or C"
+    return tuple(_in_sections(signed)) or (NotApplied(reason=reason),)
+
+
+def _in_sections(reports: Sequence[ReportUpdate]) -> Iterator[ReportUpdate]:
+    """Yield the reports; further requests under the same number are sections of one."""
     waiting: ReportUpdate | None = None
-    for pid, group in order_groups(message):
-        request = next((one for one in group if one.name == "OBR"), None)
-        status = "" if request is None else _status(request, group)
-        if request is None or not status:
-            continue
-        report = _report(message, settings, pid, request, group, status)
-        if waiting is not None and replace(report, text="") == replace(waiting, text=""):
-            # Further requests under the same number are sections of one report.
-            waiting = replace(waiting, text=f"{waiting.text}\n{report.text}".strip())
+    for report in reports:
+        if waiting is not None and _bare(report) == _bare(waiting):
+            whole = report.text if report.text == waiting.text else f"{waiting.text}\n{report.text}"
+            both = waiting.addendum and report.addendum
+            waiting = replace(waiting, text=whole.strip(), addendum=both)
             continue
         if waiting is not None:
             yield waiting
@@ -178,38 +198,28 @@ def _reports(message: Message, settings: Hl7Settings) -> Iterator[ReportUpdate]:
         yield waiting
 
 
-def _report(
-    message: Message,
-    settings: Hl7Settings,
-    pid: Segment | None,
-    request: Segment,
-    group: Sequence[Segment],
-    status: str,
-) -> ReportUpdate:
+def _bare(report: ReportUpdate) -> ReportUpdate:
+    return replace(report, text="", addendum=False)
+
+
+def _signed(message: Message, settings: Hl7Settings) -> Iterator[ReportUpdate]:
+    """Yield what each request states that is signed or withdrawn, with or without a text."""
     mapping = settings.orders
-    return ReportUpdate(
-        patient=patient_in(pid, settings),
-        accession_number=_first_of(group, mapping.accession_number),
-        study_instance_uid=(_first_of(group, mapping.study_instance_uid) or _study_in(group))[:64],
-        status=status,
-        signed_by=_signed_by(request),
-        signed_at=time_of(request.text(22)) or time_of(message.header.text(7)),
-        text=_text_of(group),
-    )
-
-
-def _status(request: Segment, group: Sequence[Segment]) -> str:
-    """Return F, C or X from OBR-25 or, if it is empty, from the texts if all are signed; otherwise
-    nothing.
-    """
-    stated = request.text(25).upper()
-    if stated:
-        return _SIGNED.get(stated, "")
-    texts = [one for one in group if one.name == "OBX" and one.text(2).upper() in _TEXTS]
-    found = {_SIGNED.get(one.text(11).upper(), "") for one in texts}
-    if not found or "" in found or found == {"X"}:
-        return ""
-    return "C" if "C" in found else "F"
+    for pid, group in order_groups(message):
+        request = next((one for one in group if one.name == "OBR"), None)
+        read = None if request is None else report_text(request, group)
+        if request is None or read is None or not read.status:
+            continue
+        yield ReportUpdate(
+            patient=patient_in(pid, settings),
+            accession_number=_first_of(group, mapping.accession_number),
+            study_instance_uid=(_first_of(group, mapping.study_instance_uid) or study_in(group))[:64],
+            status=read.status,
+            signed_by=_signed_by(request),
+            signed_at=time_of(request.text(22)) or time_of(message.header.text(7)),
+            text=read.text,
+            addendum=read.addendum,
+        )
 
 
 def _first_of(segments: Sequence[Segment], places: Sequence[str]) -> str:
@@ -221,26 +231,3 @@ def _signed_by(request: Segment) -> str:
     name = " ".join(part for n in (3, 2) if (part := request.text(32, 1, n)))
     stated = [request.text(32, n) for n in (3, 2)]
     return name or " ".join(part for part in stated if part and not part[0].isdigit())
-
-
-def _study_in(group: Sequence[Segment]) -> str:
-    """Return the Study Instance UID that an observation names (IHE RAD TF-2 4.28)."""
-    for one in group:
-        if one.name == "OBX" and one.text(3, 1) == "113014":
-            return one.text(5, 1)
-    return ""
-
-
-def _text_of(group: Sequence[Segment]) -> str:
-    """Return the text of the observations, one line for each value, under the names of the observations."""
-    lines: list[str] = []
-    heading = ""
-    for one in group:
-        if one.name != "OBX" or one.text(2).upper() not in _TEXTS:
-            continue
-        name = one.text(3, 2)
-        if name and name != heading and name.casefold() not in ("report", "report text"):
-            lines.append(f"{name}:")
-        heading = name or heading
-        lines.extend(one.part(value) for value in one.repetitions(5))
-    return "\n".join(line for line in lines if line).strip()

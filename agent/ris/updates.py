@@ -37,7 +37,10 @@ class PatientUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportUpdate:
-    """A report that a person signed; status F final, C corrected, X withdrawn."""
+    """A report that a person signed; status F final, C corrected, X withdrawn.
+
+    addendum: the text adds to the report that was sent before.
+    """
 
     patient: Patient
     accession_number: str
@@ -46,6 +49,7 @@ class ReportUpdate:
     signed_by: str
     signed_at: datetime | None
     text: str
+    addendum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
+from agent.database.signed_text import ADDENDUM_ALONE
 from agent.database.tables import (
     ChallengerComparison,
     ChallengerDraft,
@@ -22,7 +23,7 @@ from agent.database.tables import (
     Study,
 )
 from agent.shadow.readings import ComparedStudy, paired, pairs_of, plain
-from agent.shadow.signed import other_patient, standing_report
+from agent.shadow.signed import names_accession, names_study, other_patient, reports_of, standing_report
 from model.findings.extract import ReportReading, read_report
 from model.findings.stored import finding_of
 from model.findings.types import Finding
@@ -50,9 +51,8 @@ def compare_due(database: Database) -> int:
 def _due(session: Session, now: datetime) -> list[int]:
     """Return the studies with a draft and a signed report, one of which is new since the last pass."""
     # Two queries with an index each; a report with a UID is never matched by its accession number.
-    by_uid = SignedReport.study_instance_uid == Study.study_instance_uid
     found: set[int] = set()
-    for match in (by_uid, _by_accession()):
+    for match in (names_study(), names_accession()):
         query = (
             select(Draft.study_id)
             .join(Study, Study.id == Draft.study_id)
@@ -78,20 +78,11 @@ def _due(session: Session, now: datetime) -> list[int]:
     return sorted(found)[:BATCH]
 
 
-def _by_accession() -> ColumnElement[bool]:
-    return and_(
-        SignedReport.study_instance_uid == "",
-        SignedReport.accession_number != "",
-        SignedReport.accession_number == Study.accession_number,
-        SignedReport.patient_id == Study.patient_id,
-    )
-
-
 def _compare_study(session: Session, study_id: int, now: datetime) -> None:
     """Compare a study's drafts, the newest of each model, with the valid signed report."""
     study = session.get_one(Study, study_id, with_for_update=True)
     report = standing_report(session, study)
-    reading, code = _read(report, study)
+    reading, code = _read(report)
     session.execute(delete(ShadowComparison).where(ShadowComparison.study_id == study.id))
     session.execute(delete(ChallengerComparison).where(ChallengerComparison.study_id == study.id))
     if report is not None and reading is not None:
@@ -100,21 +91,22 @@ def _compare_study(session: Session, study_id: int, now: datetime) -> None:
             session.add(_comparison(draft, study, report, reading.findings, now))
         for second in _challengers(session, drafts):
             session.add(_challenger_comparison(second, study, reading.findings))
-    for one in session.scalars(
-        select(SignedReport)
-        .join(Study, or_(SignedReport.study_instance_uid == Study.study_instance_uid, _by_accession()))
-        .where(Study.id == study.id)
-    ):
+    for one in reports_of(session, study):
         one.study_id, one.compared_at = study.id, now
-        one.code = code if one is report else None
+        if other_patient(session, one, study):
+            one.code = ANOTHER_PATIENT
+        elif one is report:
+            one.code = code
+        elif one.code != ADDENDUM_ALONE:
+            one.code = None
 
 
-def _read(report: SignedReport | None, study: Study) -> tuple[ReportReading | None, str | None]:
+def _read(report: SignedReport | None) -> tuple[ReportReading | None, str | None]:
     """Return the reading of a report, or the code of why it is not compared."""
     if report is None:
         return None, None
-    if other_patient(report, study):
-        return None, ANOTHER_PATIENT
+    if report.code == ADDENDUM_ALONE:
+        return None, ADDENDUM_ALONE
     reading = read_report(report.text)
     return (reading, None) if reading.language else (None, UNREAD_LANGUAGE)
 

@@ -18,7 +18,7 @@ from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.hl7 import Hl7DestinationSettings
 from agent.messages.hl7.escalation import escalation
 from agent.messages.hl7.patient_order import order, patient, request_fields
-from agent.messages.hl7.write import Value, encoded, header, moment, person_value, segment
+from agent.messages.hl7.write import SOFTWARE, Value, encoded, header, moment, person_value, segment
 from agent.messages.result import Result
 from agent.messages.result_status import ResultStatus
 from dicom_sr import codes, labels
@@ -67,7 +67,7 @@ def result_message(settings: Hl7DestinationSettings, result: Result) -> bytes:
 
 def _software(result: Result) -> str:
     version = result.software_version or "unknown"
-    return segment("SFT", {1: ("ECHO Agent",), 2: version, 3: result.software, 4: version})
+    return segment("SFT", {1: (SOFTWARE,), 2: version, 3: result.software, 4: version})
 
 
 def _signer(result: Result) -> Value:

@@ -16,6 +16,8 @@ from agent.messages.hl7.encoding import codec_of, escaped
 
 Value = str | tuple["Value", ...] | list["Value"]
 VERSION = "2.5.1"
+# SFT-1 of every result: one that its receiver passes on is known by it.
+SOFTWARE = "ECHO Agent"
 # Application and control ID together identify a message; MSH-10 has at most 20 characters.
 _CONTROL_ID_LENGTH = 20
 

@@ -87,13 +87,16 @@ def test_request_under_the_numbers_of_another_is_part_of_that_order(second: dict
         ("", "X", []),
         ("A", "F", []),
         ("P", "F", []),
-        ("F", "", ["F"]),
+        ("F", " ", ["F"]),
+        ("C", "FC", ["C"]),
+        ("X", "", ["X"]),
+        ("F", "", []),
     ],
 )
 def test_status_of_a_report_without_one_is_that_of_its_texts(
     request_status: str, texts: str, expected: list[str]
 ) -> None:
-    """OBR-25 counts; where it is empty, every text must be signed."""
+    """OBR-25 counts; where it is empty, every text must be signed. Without a text there is no report."""
     observations = [f"OBX|{n}|TX|R||words||||||{one}" for n, one in enumerate(texts, 1)]
     found = _reports(pid(), _request(_18="A1", _25=request_status), *observations)
     assert [one.status for one in found] == expected
