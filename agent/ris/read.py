@@ -164,7 +164,7 @@ def _reports(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
         # The comparison would be with itself.
         return (NotApplied(reason="it is a result of this software, which the receiver has passed on"),)
     found = list(_signed(message, settings))
-    texts = {(one.patient, one.text, one.addendum) for one in found if one.text}
+    texts = {(one.patient, one.text, one.addendum) for one in found if one.text and one.status != WITHDRAWN}
     if len(texts) == 1:
         # Examinations that were reported together: the text stands under one of their orders.
         ((patient, text, addendum),) = texts

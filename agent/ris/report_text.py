@@ -54,7 +54,7 @@ def report_text(request: Segment, group: Sequence[Segment]) -> ReportText:
     stated = request.text(25).upper()
     status = _REPORT.get(stated, "") if stated else _status_of(texts, standing)
     if not status or status == "X":
-        return ReportText(status=status)
+        return ReportText(status=status, text=_joined(standing) if status else "")
     signed = [one for one in standing if not _state(one) or _state(one) in _SIGNED]
     if not signed:
         # All of the text was deleted or was posted by mistake, or nobody has verified any of it.

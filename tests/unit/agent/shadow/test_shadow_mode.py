@@ -26,6 +26,9 @@ from agent.database.tables import (
 )
 from agent.drafting.worker import DraftingWorker
 from agent.foundation.errors import NotFound, StaleEdit
+from agent.foundation.settings.fhir import FhirDestinationSettings
+from agent.foundation.settings.hl7 import Hl7DestinationSettings
+from agent.foundation.settings.kinds import DOCUMENTS
 from agent.foundation.settings.tree import DestinationSettings, Settings, ShadowSettings, SiteSettings
 from agent.reports.edited_report import drafted_report
 from agent.reports.sign_off import Observer, SignOffDecision, give
@@ -35,11 +38,26 @@ from agent.shadow.watching import observations
 from agent.web.study import read_study_page
 
 Film = Callable[..., Dataset]
-# Every way in which a destination can be reached and can ask for more than the two documents.
+# Every kind of destination with everything that it can be sent; `test_every_kind_of_destination_is_tried`
+# compares with the registry.
 DESTINATIONS = (
-    DestinationSettings(name="dicom", host="127.0.0.1", commitment=True, rejection_notes=True),
-    DestinationSettings(name="basic", host="127.0.0.1", findings_sop_class="enhanced"),
-    DestinationSettings(name="stow", stow_url="http://127.0.0.1:8042/dicom-web"),
+    DestinationSettings(
+        name="dicom", host="127.0.0.1", commitment=True, rejection_notes=True, documents=DOCUMENTS["dicom"]
+    ),
+    DestinationSettings(
+        name="basic", host="127.0.0.1", findings_sop_class="enhanced", documents=DOCUMENTS["dicom"]
+    ),
+    DestinationSettings(name="stow", stow_url="http://127.0.0.1:8042/dicom-web", documents=DOCUMENTS["stow"]),
+    DestinationSettings(
+        name="hl7",
+        kind="hl7",
+        host="127.0.0.1",
+        port=2575,
+        hl7=Hl7DestinationSettings(escalation="OMI", escalation_priority=49, pdf=True),
+    ),
+    DestinationSettings(
+        name="fhir", kind="fhir", fhir=FhirDestinationSettings(url="http://127.0.0.1:8080/fhir")
+    ),
 )
 IN_SHADOW = (
     {"shadow": ShadowSettings(mode="shadow")},
@@ -110,8 +128,19 @@ def test_live_draft_goes_to_every_destination(
     """A site that is live in a service in shadow, another model, and another site's mode change nothing."""
     draft = drafted(house, settings_with(values), reporter, film(1))
     assert not draft.shadow
-    assert count(house, Delivery) == 2 * len(DESTINATIONS)
+    with house.database.reading() as session:
+        sent = session.execute(
+            select(Delivery.destination, Document.role).join(Document, Document.id == Delivery.document_id)
+        ).all()
+    messages = [("hl7", "message"), ("hl7", "escalation"), ("fhir", "message")]
+    documents = [(one.name, role) for one in DESTINATIONS[:3] for role in one.documents]
+    assert sorted(map(tuple, sent)) == sorted([*documents, *messages])
     assert count(house, Listing) == 1
+
+
+def test_every_kind_of_destination_is_tried() -> None:
+    """A new kind of destination, or a new document, has to be tried in shadow mode as well."""
+    assert {one.kind: one.documents for one in DESTINATIONS} == DOCUMENTS
 
 
 def test_shadow_draft_cannot_be_read_or_signed_on_the_page(house: Any, reporter: Any, film: Film) -> None:
