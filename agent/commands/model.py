@@ -36,12 +36,13 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     with database.reading() as session:
         place = place_in_use(session)
         switches = session.scalars(select(ModelSwitch).order_by(ModelSwitch.id)).all()
-    digests = _digests(settings)
+    digests, problems = _digests_shown(settings)
     if as_json:
         print_json(
             {
                 "drafts": place,
                 "checkpoints": digests,
+                "problems": problems,
                 "switches": [
                     {
                         "at": one.at,
@@ -59,6 +60,8 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return
     for name, digest in digests.items():
         print(f"{name:<11} {digest[:16]}  {'drafts' if name == place else 'is compared'}")
+    for name, words in problems.items():
+        print(f"{name:<11} {words}" + (", although it is to draft" if name == place else ""))
     for one in switches:
         studies = "" if one.studies is None else f", after {one.studies} studies of both"
         print(f"{one.at:%Y-%m-%d %H:%M} UTC  to {one.place} by {one.actor}{studies}: {one.reason}")
@@ -98,6 +101,7 @@ def switch(reason: ReasonOption, config: ConfigOption = None) -> None:
     refused = objections(result, _minimum(settings))
     if refused:
         raise SwitchRefused("the challenger does not take over: " + "; ".join(refused))
+    _check_loads(settings, CHALLENGER)
     with database.transaction() as session:
         write_switch(
             session,
@@ -130,6 +134,32 @@ def back(reason: ReasonOption, config: ConfigOption = None) -> None:
             studies=None,
         )
     print(f"{main[:16]} drafts from now on; workers load it after their present studies")
+
+
+def _check_loads(settings: Settings, place: Place) -> None:
+    """Refuse a checkpoint that no worker could load: its weights alone do not say that."""
+    from agent.foundation.errors import UnusableFile
+    from agent.service.models import configured_checkpoint
+    from model.network.inspection import inspect_checkpoint
+
+    problems = inspect_checkpoint(configured_checkpoint(settings, place)).problems
+    if problems:
+        raise UnusableFile(f"the {place} checkpoint does not load: {problems[0]}")
+
+
+def _digests_shown(settings: Settings) -> tuple[dict[Place, str], dict[Place, str]]:
+    """The digests of the configured checkpoints that can be read, and what is wrong with the others."""
+    from agent.foundation.errors import UnusableFile
+    from agent.shadow.switching import CHALLENGER, MAIN
+
+    digests: dict[Place, str] = {}
+    problems: dict[Place, str] = {}
+    for place in (MAIN, CHALLENGER) if settings.shadow.challenger is not None else (MAIN,):
+        try:
+            digests[place] = _digest_of(settings, place)
+        except UnusableFile as error:
+            problems[place] = str(error)
+    return digests, problems
 
 
 def _digests(settings: Settings) -> dict[Place, str]:

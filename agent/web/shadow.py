@@ -65,6 +65,7 @@ class DisagreementView:
     drafted_at: datetime
     signed_at: datetime
     source: str
+    signed_by: str
     model_name: str
     previous: int | None
     next: int | None
@@ -154,6 +155,7 @@ def read_disagreement(database: Database, comparison_id: int, chosen: Chosen) ->
             drafted_at=row.drafted_at,
             signed_at=report.signed_at,
             source=report.source,
+            signed_by=report.signed_by,
             model_name=draft.model_name,
             next=_beside(session, chosen, row.id, newer=False),
             previous=_beside(session, chosen, row.id, newer=True),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from agent.database.session import Database
+from agent.database.session import Database, database_now
+from agent.database.signed_text import SignedText, Source, enter
 from agent.database.tables import AuditEvent, ShadowComparison
+from agent.shadow.comparing import compare_due
 from agent.web.accounts import Role, add_user
 from tests.support.shadow import sign
 
@@ -56,11 +59,47 @@ def test_filters_stand_in_the_address(client: TestClient, database: Database, co
     month = f"{row.drafted_at:%Y-%m}"
     params = {"device": row.device, "model": row.model_digest, "month": month}
     assert "Studies compared" in client.get("/shadow", params=params).text
-    assert "nothing fits" in client.get("/shadow", params={"site": "elsewhere"}).text
-    assert "nothing fits" in client.get("/shadow", params={"month": "2001-01"}).text
+    html = client.get("/shadow", params={"site": "elsewhere"}).text
+    assert "Nothing fits this choice" in html
+    assert '<option value="elsewhere" selected>elsewhere</option>' in html
+    assert "Nothing fits this choice" in client.get("/shadow", params={"month": "2001-01"}).text
     for wrong in ("2026-13", "x", "0000-01", "9999-12", "٢٠٢٦-٠١"):
         assert client.get("/shadow", params={"month": wrong}).status_code == 404
     assert client.get("/shadow", params={"site": "a\0b" * 500}).status_code == 200
+
+
+def test_page_without_any_comparison_says_where_reports_come_from(client: TestClient) -> None:
+    """It is another answer than to a choice that nothing fits."""
+    assert "Nothing is compared yet" in client.get("/shadow").text
+
+
+@pytest.mark.parametrize(
+    ("source", "year", "words"),
+    [
+        ("hl7", 2026, "Rita Reader, from HL7, signed 2026-11-01 00:00 UTC"),
+        ("sr", 2026, "from a Structured Report"),
+        ("fhir", 2026, "from FHIR"),
+        ("csv", 1970, "from a CSV file, time of signing not stated"),
+    ],
+)
+def test_disagreement_names_who_signed_and_where_from(
+    client: TestClient, database: Database, drafted: Callable[..., int], source: Source, year: int, words: str
+) -> None:
+    """A line of a CSV file without a time has none, and not the beginning of 1970."""
+    drafted("1.2.1")
+    signed = SignedText(
+        source=source,
+        key="1",
+        text="Right pneumothorax.",
+        signed_at=datetime(year, 11 if year > 1970 else 1, 1, tzinfo=UTC),
+        signed_by="Rita Reader",
+        study_instance_uid="1.2.1",
+    )
+    with database.transaction() as session:
+        enter(session, signed, database_now(session))
+    compare_due(database)
+    (number,) = comparison_ids(database)
+    assert words in client.get(f"/shadow/disagreements/{number}").text
 
 
 def test_disagreements_are_read_one_by_one(

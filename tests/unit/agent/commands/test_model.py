@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.torch import load_file, save_file
 
+import model
 from agent.database.session import Database
 from agent.database.tables import ChallengerComparison, ChallengerDraft, ModelSwitch, ShadowComparison
 from tests.unit.agent.commands.conftest import Run
@@ -21,12 +22,17 @@ RIGHT, WRONG = [["present", "", ""], ["present", "", ""]], [["", "", ""], ["pres
 
 @pytest.fixture
 def checkpoints(config: Path, tmp_path: Path) -> dict[str, str]:
-    """Two configured checkpoints; returns nothing but their folders, by place."""
+    """Two configured checkpoints that load, with different weights; returns their folders, by place."""
     folders = {}
-    for place, value in (("main", 0.0), ("challenger", 1.0)):
+    demo = Path(model.__path__[0]) / "demo_checkpoint"
+    for place, change in (("main", 0.0), ("challenger", 1.0)):
         folder = tmp_path / place
         folder.mkdir()
-        save_file({"weight": np.array([value], dtype=np.float32)}, folder / "model.safetensors")
+        for name in ("config.json", "echo_config.json", "tokenizer.json"):
+            shutil.copy(demo / name, folder)
+        tensors = load_file(demo / "model.safetensors")
+        first = next(iter(tensors))
+        save_file({**tensors, first: tensors[first] + change}, folder / "model.safetensors")
         folders[place] = str(folder)
     with config.open("a", encoding="utf-8") as file:
         file.write(f"model: {{checkpoint: {folders['main']}}}\n")
@@ -138,6 +144,57 @@ def test_model_commands_without_a_usable_challenger_say_so(
     assert "the challenger checkpoint cannot be used" in run("model", "compare").stderr
     config.write_text(config.read_text(encoding="utf-8").split("shadow:")[0], encoding="utf-8")
     assert "there is no challenger" in run("model", "switch", "--reason", "x").stderr
+
+
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "echo_config.json"])
+def test_challenger_that_no_worker_could_load_does_not_take_over(
+    run: Run, database: Database, checkpoints: dict[str, str], missing: str
+) -> None:
+    """The compared weights are there, and nothing else of the checkpoint is needed for that: nothing is
+    written, so that the main model goes on."""
+    compared(database, digests(run), 20, challenger_right=20)
+    (Path(checkpoints["challenger"]) / missing).unlink()
+    result = run("model", "switch", "--reason", "newer")
+    assert result.exit_code == 2
+    assert "the challenger checkpoint does not load" in result.stderr
+    assert json.loads(run("model", "show", "--json").stdout)["drafts"] == "main"
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut off", "other weights"])
+def test_damaged_challenger_does_not_take_over(
+    run: Run, database: Database, checkpoints: dict[str, str], damage: str
+) -> None:
+    """Other weights than those compared have no comparison; files that are no checkpoint are named."""
+    compared(database, digests(run), 20, challenger_right=20)
+    weights = Path(checkpoints["challenger"]) / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if damage == "gone":
+        shutil.rmtree(checkpoints["challenger"])
+    elif damage == "cut off":
+        weights.write_bytes(content[: len(content) // 2])
+    else:
+        content[-3] ^= 1
+        weights.write_bytes(content)
+    result = run("model", "switch", "--reason", "newer")
+    assert result.exit_code == 2
+    words = "drafted 0 studies" if damage == "other weights" else "the challenger checkpoint cannot be used"
+    assert words in result.stderr
+    assert json.loads(run("model", "show", "--json").stdout)["switches"] == []
+
+
+def test_way_back_is_open_when_the_challenger_is_gone_after_the_switch(
+    run: Run, database: Database, checkpoints: dict[str, str]
+) -> None:
+    """`show` says which checkpoint is to draft and cannot, and `back` needs the main one only."""
+    compared(database, digests(run), 20, challenger_right=20)
+    assert run("model", "switch", "--reason", "newer").exit_code == 0
+    shutil.rmtree(checkpoints["challenger"])
+    shown = run("model", "show")
+    assert shown.exit_code == 0
+    assert "the challenger checkpoint cannot be used" in shown.stdout
+    assert "although it is to draft" in shown.stdout
+    assert run("model", "back", "--reason", "its disk is gone").exit_code == 0
+    assert json.loads(run("model", "show", "--json").stdout)["drafts"] == "main"
 
 
 @pytest.mark.parametrize("name", ["report.pdf", "report.html"])
