@@ -92,6 +92,7 @@ class Confirmer:
         way: Way | None = None,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
+        self.name = destination.name
         self._database = database
         self._destination = destination
         self._rule: CommitmentRule = rule_of(destination, settings)

@@ -110,7 +110,7 @@ class Deliverer:
                 for one in self._destinations
             ]
             threads += [
-                threading.Thread(target=one.run, args=(stop,), name="commitment", daemon=True)
+                threading.Thread(target=one.run, args=(stop,), name=f"commitment-{one.name}", daemon=True)
                 for one in self._confirmers
             ]
             for thread in threads:
@@ -159,6 +159,9 @@ class Deliverer:
                 dealt_with = self._deliver(destination, stop)
             except DatabaseUnavailable as error:
                 self._log.warning("database_unavailable", code=error.code)
+                dealt_with = 0
+            except Exception as error:  # noqa: BLE001 - outermost: the thread must go on for what comes
+                self._log.error("unexpected", destination=destination.name, error_type=type(error).__name__)
                 dealt_with = 0
             if not dealt_with:
                 self._news[destination.name].wait(self._delivery.poll_s)

@@ -30,6 +30,8 @@ WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 _REQUEST_COMMITMENT = 1
 _PENDING = (0xFF00, 0xFF01)
+# All answers to the query for one document come within this many time-outs.
+_TIMES_PATIENCE = 3
 
 
 def ask(
@@ -154,14 +156,14 @@ def look_up(peer: Peer, items: Iterable[CommitmentItem]) -> frozenset[str]:
     try:
         with associated(peer, [STUDY_ROOT_FIND]) as association:
             for item in items:
-                if _holds(association, item):
+                if _holds(association, item, time.monotonic() + _TIMES_PATIENCE * peer.timeout_s):
                     found.add(item.sop_instance_uid)
     except NoContext as error:
         raise CommitmentUnsupported("the destination offers no query (C-FIND, Study Root)") from error
     return frozenset(found)
 
 
-def _holds(association: Association, item: CommitmentItem) -> bool:
+def _holds(association: Association, item: CommitmentItem, deadline: float) -> bool:
     query = Dataset()
     query.QueryRetrieveLevel = "IMAGE"
     query.StudyInstanceUID = item.study_instance_uid
@@ -173,6 +175,9 @@ def _holds(association: Association, item: CommitmentItem) -> bool:
             if "Status" not in status:
                 raise ConnectionLost("the destination did not answer the query in time")
             code = int(status.Status)
+            if code in _PENDING and time.monotonic() > deadline:
+                association.abort()
+                raise ConnectionLost("the destination did not end its answer to the query in time")
             if code in _PENDING:
                 # Some archives return more than was requested.
                 found = found or (

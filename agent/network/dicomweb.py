@@ -19,6 +19,7 @@ from pydicom.datadict import tag_for_keyword
 from agent.foundation.errors import ArchiveLate, ArchiveRefused, ArchiveUnavailable
 from agent.foundation.settings.tree import ArchiveSettings
 from agent.network.dicomweb_client import OneAttemptClient
+from agent.network.http_limit import ended_after
 from agent.network.incoming import Incoming
 from agent.network.multipart import BodyRefused, Parts, boundary_of
 from agent.network.query_scu import (
@@ -178,7 +179,7 @@ class DicomwebArchive:
         if incoming is None:
             raise ArchiveRefused("this connection was opened for queries only")
         url = f"{self._client.base_url}/studies/{study_instance_uid}/series/{series_instance_uid}"
-        with _meaning("WADO-RS", shown=self._session.shows):
+        with _meaning("WADO-RS", shown=self._session.shows), self._session.limited():
             with self._session.get(url, headers={"Accept": _FILES}, stream=True) as answer:
                 answer.raise_for_status()
                 parts = Parts(boundary_of(answer.headers.get("Content-Type", "")), incoming.longest)
@@ -206,7 +207,7 @@ class DicomwebArchive:
         """
         seen: set[str] = set()
         while True:
-            with _meaning("QIDO-RS", shown=self._session.shows):
+            with _meaning("QIDO-RS", shown=self._session.shows), self._session.limited():
                 answers = _answers(search(**query, limit=min(_PAGE, most), offset=len(seen)))
             fresh = {uid: one for one in answers if (uid := _text(one, identifier)) and uid not in seen}
             if not fresh:
@@ -256,6 +257,17 @@ class _BoundedSession(HttpSession):
             with closing(answer):
                 answer._content = self._whole(answer)
         return answer
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """End what is asked here at the deadline, and the reading of the answer too."""
+        left = self._left()
+        try:
+            with ended_after(left):
+                yield
+        except requests.ReadTimeout:
+            self._left()  # the reason, where it is that the deadline has passed
+            raise
 
     def _whole(self, answer: requests.Response) -> bytes:
         content = bytearray()

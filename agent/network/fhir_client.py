@@ -17,6 +17,7 @@ from agent.foundation.errors import DeliveryFailed, DeliveryRefused
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.fhir import FhirClientSettings, FhirDestinationSettings
 from agent.messages.fhir.answer import TransactionResult, entries_of, judge
+from agent.network.http_limit import LimitedRequests
 from agent.network.store_scu import Sendable
 from agent.network.web_fault import status_words
 from agent.network.web_session import (
@@ -104,6 +105,13 @@ class FhirConnection:
         return stated
 
 
+class _TokenSession(OAuth2Session, LimitedRequests):  # type: ignore[misc]
+    """A session that signs in with OAuth 2.0."""
+
+    def __init__(self, client_id: str | None, secret: str, **named: Any) -> None:
+        OAuth2Session.__init__(self, client_id, secret, **named)
+
+
 @contextmanager
 def open_fhir(destination: DestinationSettings) -> Iterator[FhirConnection]:
     """Open a session; with OAuth 2.0 a token is fetched first.
@@ -131,7 +139,7 @@ def open_session(settings: FhirClientSettings, timeout_s: float) -> Iterator[req
         with open_web_session(settings) as session:
             yield session
         return
-    with OAuth2Session(
+    with _TokenSession(
         settings.client_id,
         read_secret(settings.client_secret_file, "fhir.client_secret_file"),
         scope=settings.scope,

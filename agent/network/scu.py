@@ -23,6 +23,7 @@ from pynetdicom.transport import AssociationSocket
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused, SettingsError
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.settings.tree import ClientTlsSettings
+from agent.network.association_guard import AssociationGuard
 from agent.network.timers import use_monotonic_timers
 from agent.network.tls import ClientContext, client_context
 
@@ -119,19 +120,20 @@ def associated(
         ConnectionLost: no connection, no answer, a failed TLS handshake, or a rejection; the text says which.
     """
     secure = _tls(peer)
-    entity = _Entity(ae_title=peer.calling_ae_title)
     association: Association | None = None
-    try:
-        proposed = dict.fromkeys(sorted(set(sop_class_uids)), transfer_syntaxes)
-        association = _open(entity, peer, secure, handlers, proposed, taken or {})
-        yield association
-    finally:
-        # After our own A-ABORT no answer to a release can come; the socket is closed below.
-        if association is not None and association.is_established and not _aborts(association):
-            association.release()
-        entity.close_socket()
-        if secure is not None and secure.connection is not None:
-            secure.connection.close()
+    proposed = dict.fromkeys(sorted(set(sop_class_uids)), transfer_syntaxes)
+    with AssociationGuard(peer.timeout_s, host=peer.host, ae_title=peer.ae_title) as guard:
+        entity = _Entity(peer.calling_ae_title, guard)
+        try:
+            association = _open(entity, peer, secure, handlers, proposed, taken or {})
+            yield association
+        finally:
+            # After our own A-ABORT no answer to a release can come; the socket is closed below.
+            if association is not None and association.is_established and not _aborts(association):
+                association.release()
+            entity.close_socket()
+            if secure is not None and secure.connection is not None:
+                secure.connection.close()
 
 
 def _aborts(association: Association) -> bool:
@@ -145,17 +147,19 @@ class _Entity(AE):
     on, which held each small document back for an acknowledgement.
     """
 
-    def __init__(self, ae_title: str) -> None:
+    def __init__(self, ae_title: str, guard: AssociationGuard) -> None:
         super().__init__(ae_title)
+        self._guard = guard
         self._socket: socket.socket | None = None
         self.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
         self.implementation_version_name = IMPLEMENTATION_VERSION_NAME
 
-    def _create_socket(self, *arguments: Any) -> AssociationSocket:
-        made = super()._create_socket(*arguments)
+    def _create_socket(self, association: Association, *arguments: Any) -> AssociationSocket:
+        made = super()._create_socket(association, *arguments)
         self._socket = made.socket
         if self._socket is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._guard.watch(association, self._socket)
         return made
 
     def close_socket(self) -> None:
@@ -218,7 +222,7 @@ def _keep_answers(association: Association) -> None:
         until = time.monotonic() + (math.inf if longest_s is None else longest_s)
         while True:
             # Read before the queue, which then contains whatever arrived last.
-            open_ = state.current_state == _ESTABLISHED
+            open_ = state.current_state == _ESTABLISHED and association.dul.is_alive()
             rest_s = max(0.0, until - time.monotonic()) if open_ else 0.0
             try:
                 return provider.msg_queue.get(timeout=min(_LOOK_EVERY_S, rest_s))

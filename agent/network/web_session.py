@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from agent.foundation.errors import SettingsError
 from agent.foundation.settings.delivery import ClientTlsSettings
 from agent.foundation.settings.http import HttpCredentials
+from agent.network.http_limit import LimitedRequests, WatchedAdapter
 from agent.network.scu import ConnectionLost, DestinationBusy
 from agent.network.tls import web_context
 from agent.network.web_fault import fault_of_answer, fault_words, retry_after_s
@@ -45,7 +45,7 @@ class WebPeer(Protocol):
         """How we sign in; with netrc if None."""
 
 
-class HttpSession(requests.Session):
+class HttpSession(LimitedRequests):
     """A session that redirects only GET requests: a redirected POST would become a GET."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
@@ -55,7 +55,7 @@ class HttpSession(requests.Session):
         return super().send(request, **options)
 
 
-class _Adapter(HTTPAdapter):
+class _Adapter(WatchedAdapter):
     """Verifies with our own context, whatever authorities the environment names.
 
     Without settings the context is made at the first https request: loading all authorities takes 50 ms,
@@ -136,6 +136,7 @@ def prepare(session: requests.Session, peer: WebPeer) -> None:
 
     Raises: ConnectionLost: a file or variable that the settings name cannot be used; it may be being changed.
     """
+    session.mount("http://", WatchedAdapter())
     session.mount("https://", _Adapter(peer.tls))
     if peer.credentials is not None:
         session.auth = authorization(peer.credentials)

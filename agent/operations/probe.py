@@ -64,6 +64,9 @@ def ask_all(
             ask_one(destination)
         except AgentError as error:
             return ProbeAnswer(reachable=False, words=str(error), at=clock.now())
+        except Exception as error:  # noqa: BLE001 - outermost of a probe: the others must have their answers
+            words = f"unexpected {type(error).__name__}: report it to the developers"
+            return ProbeAnswer(reachable=False, words=words, at=clock.now())
         return ProbeAnswer(reachable=True, words="answers", at=clock.now())
 
     with ThreadPoolExecutor(min(AT_ONCE, len(destinations)), "probe") as pool:

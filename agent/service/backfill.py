@@ -47,4 +47,5 @@ def run_backfill(settings: Settings, database: Database, lifecycle: Lifecycle, *
         ):
             lifecycle.ready()
             runner.run(lifecycle.stop, follow=follow)
+            lifecycle.stop.set()  # its threads end now, which is no fault
     database.close()

@@ -23,6 +23,8 @@ from agent.foundation.errors import SettingsError
 from agent.foundation.log import get_logger
 
 WATCHDOG_EVERY_S = 5.0
+# Threads that every process has which uses them.
+_ALWAYS = ("audit", "heartbeat", "signals", "wakeup")
 
 
 class Lifecycle:
@@ -33,12 +35,15 @@ class Lifecycle:
     def __init__(self, role: str, check_configuration: Callable[[], object]) -> None:
         self.stop = threading.Event()
         self.restart = False
+        # Whether an essential thread has died: the process ends with status 1, to be started again.
+        self.failed = False
         # The error code of a rejected reload; None if the last reload was accepted.
         self.refused: str | None = None
         self.id = f"{role}@{socket.gethostname()}:{os.getpid()}"
         self._role = role
         self._check = check_configuration
         self._signals: SimpleQueue[int] = SimpleQueue()
+        self._ended = threading.Event()
         self._log = get_logger(role)
 
     def take_signals(self) -> None:
@@ -54,15 +59,16 @@ class Lifecycle:
         threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
 
     def ready(self, *threads: str) -> None:
-        """Report readiness, and notify the watchdog until the process stops. The watchdog is notified only
-        while the named threads are alive, each from the moment at which it is first seen. If one of them
-        dies, systemd restarts the process, which would otherwise look healthy and do nothing.
+        """Report readiness, and notify the watchdog until the process has ended. The named threads are
+        essential, each from the moment at which it is first seen. If one of them dies, the process would look
+        healthy and do nothing: it ends with status 1, and the watchdog is no longer notified, in case
+        something waits for the dead thread. systemd or our supervisor then starts it again.
         """
         gc.freeze()  # everything loaded so far stays until the end: no collection needs to visit it
         _notify("READY=1")
         self._log.info("ready", pid=os.getpid())
         feed = threading.Thread(
-            target=self._feed_watchdog, args=(set(threads),), name="watchdog", daemon=True
+            target=self._feed_watchdog, args=({*_ALWAYS, *threads},), name="watchdog", daemon=True
         )
         feed.start()
 
@@ -71,9 +77,16 @@ class Lifecycle:
         return lambda: {**about(), **({} if self.refused is None else {"reload_refused": self.refused})}
 
     def finish(self) -> None:
-        """Report that the process is stopping; on a restart, replace it with the new process."""
+        """Report that the process is stopping; on a restart, replace it with the new process.
+
+        Raises:
+            SystemExit: a thread of it has died.
+        """
+        self._ended.set()
         _notify("RELOADING=1" if self.restart else "STOPPING=1")
         self._log.info("stopped", pid=os.getpid())
+        if self.failed:
+            raise SystemExit(1)
         if self.restart:
             os.execv(sys.executable, [sys.executable, "-m", "agent", *sys.argv[1:]])
 
@@ -115,12 +128,16 @@ class Lifecycle:
 
     def _feed_watchdog(self, needed: set[str]) -> None:
         seen: set[str] = set()
-        while not self.stop.wait(WATCHDOG_EVERY_S):
+        while not self._ended.wait(WATCHDOG_EVERY_S):
             living = {thread.name for thread in threading.enumerate()}
             seen |= needed & living
             gone = sorted(seen - living)
-            if gone:
+            # At a stop they end one after the other.
+            if gone and not self.stop.is_set():
                 self._log.error("thread_died", what=",".join(gone))
+                self.failed = True
+                self.stop.set()
+            if self.failed:
                 return
             _notify("WATCHDOG=1")
 

@@ -2,7 +2,7 @@
 
 A child reports readiness as it would to systemd, over its own socket. If a child ends before it was ever
 ready, a restart would not help: everything stops, and that child's reason is on standard error. A child that
-dies later is restarted after an increasing pause.
+dies later is restarted after an increasing pause, and one that feeds the watchdog no more is killed first.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from agent.service.lifecycle import Lifecycle
 _RESTARTS = RetryPolicy(first_s=0.5, longest_s=30.0)
 # A child that has run this long counts as healthy: its next pause is short again.
 HEALTHY_AFTER_S = 60.0
+# A child that has fed the watchdog for no longer than this (s) hangs; systemd's units have the same limit.
+SILENT_AFTER_S = 60.0
 POLL_S = 0.2
 
 
@@ -52,6 +54,8 @@ class Child:
         self.failures = 0
         self.start_at = 0.0
         self.started_at = 0.0
+        # When it last fed the watchdog; None until it has begun to.
+        self.fed_at: float | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self._address = str(folder / spec.role)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -60,7 +64,7 @@ class Child:
     def start(self) -> None:
         """Start the process; its standard input is a pipe that closes when we die."""
         environment = {**os.environ, "NOTIFY_SOCKET": self._address}
-        self.ready = False
+        self.ready, self.fed_at = False, None
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(self.spec.command, stdin=subprocess.PIPE, env=environment)
 
@@ -73,6 +77,10 @@ class Child:
                 return
             if b"READY=1" in said:
                 self.ready = self.was_ready = True
+            if b"WATCHDOG=1" in said:
+                self.fed_at = time.monotonic()
+            if b"RELOADING=1" in said or b"STOPPING=1" in said:
+                self.fed_at = None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal if the process is alive."""
@@ -144,6 +152,10 @@ class Supervisor:
             return
         status = child.process.poll()
         if status is None:
+            if child.fed_at is not None and now - child.fed_at > SILENT_AFTER_S:
+                self._log.error("child_silent", role=child.spec.role, seconds=SILENT_AFTER_S)
+                child.fed_at = None
+                child.send(signal.SIGKILL)
             if child.failures and now - child.started_at > HEALTHY_AFTER_S:
                 child.failures = 0
             return

@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from model.reporting.reporter import Reporter
 
 
+# Without one of these a listener receives, completes or looks up nothing, and looks well.
+_LISTENER_THREADS = (
+    "listener",
+    "listener-holds",
+    "APScheduler",
+    "ticker",
+    "stow-rs",
+    "hl7",
+    "priors",
+    "mwl",
+)
+
+
 def open_database(settings: Settings) -> Database:
     """Open the database; does not connect yet."""
     return Database(open_engine(settings.database.url))
@@ -151,7 +164,7 @@ def run_listener(settings: Settings, database: Database, lifecycle: Lifecycle) -
             priors.start()
             if stow is not None:
                 stow.start()
-            lifecycle.ready("listener", "listener-holds", "APScheduler")
+            lifecycle.ready(*_LISTENER_THREADS)
             lifecycle.stop.wait()
             if stow is not None:
                 stow.stop()
@@ -245,7 +258,7 @@ def run_worker(settings: Settings, database: Database, lifecycle: Lifecycle) -> 
             database, "worker", lifecycle.id, lifecycle.reported(lambda: {**about, **_gpu_memory(reporter)})
         ),
     ):
-        lifecycle.ready()
+        lifecycle.ready("switches")
         watch.start()
         worker.run(lifecycle.stop)
     database.close()
@@ -273,7 +286,7 @@ def run_challenger(settings: Settings, database: Database, lifecycle: Lifecycle)
     worker = ChallengerWorker(database, open_store(settings), settings, reporter)
     audited = _audited(settings, database, "challenger", lifecycle)
     with audited, Heartbeat(database, "challenger", lifecycle.id, lifecycle.reported(lambda: about)):
-        lifecycle.ready()
+        lifecycle.ready("switches")
         watch.start()
         worker.run(lifecycle.stop)
     database.close()
@@ -310,7 +323,8 @@ def run_deliverer(settings: Settings, database: Database, lifecycle: Lifecycle) 
     watch = Watch(settings.destinations)
     audited = _audited(settings, database, "deliverer", lifecycle)
     with audited, watch, Heartbeat(database, "deliverer", lifecycle.id, lifecycle.reported(watch.about)):
-        lifecycle.ready(*(f"to-{one.name}" for one in settings.destinations))
+        threads = [f"{what}-{one.name}" for what in ("to", "commitment") for one in settings.destinations]
+        lifecycle.ready(*threads, "leases", "probe")
         deliverer.run(lifecycle.stop)
     database.close()
 
@@ -327,7 +341,7 @@ def run_housekeeper(settings: Settings, database: Database, lifecycle: Lifecycle
     audited = _audited(settings, database, "housekeeping", lifecycle)
     with audited, Heartbeat(database, "housekeeping", lifecycle.id, lifecycle.reported(lambda: about)):
         housekeeper.start()
-        lifecycle.ready()
+        lifecycle.ready("APScheduler", "ticker")
         lifecycle.stop.wait()
         housekeeper.stop()
     database.close()
@@ -363,12 +377,13 @@ def run_web(settings: Settings, database: Database, lifecycle: Lifecycle) -> Non
 
     def announce() -> None:
         if started.wait(60):
-            lifecycle.ready()
+            lifecycle.ready("web")
 
     threading.Thread(target=announce, daemon=True).start()
     audited = _audited(settings, database, "web", lifecycle)
     with audited, Heartbeat(database, "web", lifecycle.id, lifecycle.reported(lambda: about)):
         serve(app, settings, lifecycle.stop, started)
+        lifecycle.failed = lifecycle.failed or not lifecycle.stop.is_set()
     if not started.is_set():
         raise PortUnavailable(f"the web page cannot bind {settings.web.host}:{settings.web.port}")
     database.close()

@@ -83,7 +83,7 @@ def run_worklist(settings: Settings, database: Database, lifecycle: Lifecycle) -
                 _loop(f"ups-for-{name}", every, one.tick, lifecycle.stop, one.woken)
                 for name, (every, one) in performers.items()
             ]
-            lifecycle.ready(*(one.name for one in threads))
+            lifecycle.ready("ups", "ups-http", *(one.name for one in threads))
             lifecycle.stop.wait()
             manager.announce("GOING DOWN")
             for thread in threads:

@@ -20,6 +20,7 @@ from agent.database.watermarks import read_watermark, write_watermark
 from agent.foundation.errors import DeliveryFailed
 from agent.foundation.settings.signed import FhirReportsSettings
 from agent.network.fhir_client import open_session, token_errors
+from agent.network.http_limit import ended_after
 from agent.network.web_fault import status_words
 from agent.network.web_session import connection_errors
 from agent.ris.signed.fhir_reports import STATUSES, Resource, moment, signed_of
@@ -28,6 +29,8 @@ WATERMARK = "signed-fhir"
 _TYPE = "application/fhir+json"
 _PAGE, _MOST_PAGES = 50, 1000
 _LONGEST_ANSWER = 64_000_000
+# A page comes as a whole within this many time-outs.
+_TIMES_PATIENCE = 6
 
 
 class FhirReports:
@@ -119,6 +122,7 @@ class FhirReports:
         with (
             token_errors(),
             connection_errors("the FHIR server", self._settings),
+            ended_after(_TIMES_PATIENCE * self._settings.timeout_s),
             http.get(
                 url,
                 params=keys,

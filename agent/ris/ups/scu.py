@@ -5,6 +5,7 @@ Source: PS3.4 annex CC (UPS Pull and Watch as SCU), IHE RAD AIW-I (RAD-80 to RAD
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,13 +28,16 @@ from agent.ris.ups.terms import (
 
 _PENDING = (0xFF00, 0xFF01)
 _MOST = 500
+# All answers to a query come within this many time-outs.
+_TIMES_PATIENCE = 6
 
 
 class RemoteManager:
     """An open association with another system's manager of workitems."""
 
-    def __init__(self, association: Association) -> None:
+    def __init__(self, association: Association, timeout_s: float) -> None:
         self._association = association
+        self._longest_s = _TIMES_PATIENCE * timeout_s
 
     def ready(self) -> list[Dataset]:
         """Return the workitems that are scheduled and whose input is ready.
@@ -46,8 +50,12 @@ class RemoteManager:
         keys.ScheduledStationNameCodeSequence, keys.ScheduledWorkitemCodeSequence = [Dataset()], [Dataset()]
         keys.InputInformationSequence = [Dataset()]
         found: list[Dataset] = []
+        deadline = time.monotonic() + self._longest_s
         for status, item in self._asked(lambda: self._association.send_c_find(keys, PULL)):
             code = status.get("Status")
+            if code in _PENDING and time.monotonic() > deadline:
+                self._association.abort()
+                raise ArchiveUnavailable("the worklist did not end its answer to the C-FIND in time")
             if code in _PENDING and item is not None and len(found) < _MOST:
                 found.append(item)
             elif code != 0x0000 and code not in _PENDING:
@@ -115,7 +123,7 @@ def open_manager(peer: Peer) -> Iterator[RemoteManager]:
     """
     try:
         with associated(peer, [PULL, WATCH]) as association:
-            yield RemoteManager(association)
+            yield RemoteManager(association, peer.timeout_s)
     except (DeliveryFailed, DeliveryRefused) as error:
         raise ArchiveUnavailable(str(error).replace("the destination", "the worklist")) from error
 

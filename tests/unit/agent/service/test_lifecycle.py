@@ -134,11 +134,11 @@ def test_lifecycle_feeds_the_watchdog(notify: socket.socket) -> None:
     lifecycle = Lifecycle("worker", lambda: None)
     lifecycle.ready()
     assert [notify.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
-    lifecycle.stop.set()
+    lifecycle.finish()
 
 
-def test_lifecycle_lets_the_watchdog_starve_when_a_thread_has_died(notify: socket.socket) -> None:
-    """A listener whose accepting thread is gone would look well for ever: systemd has to start it anew."""
+def test_lifecycle_ends_with_a_fault_when_a_thread_has_died(notify: socket.socket) -> None:
+    """A listener whose accepting thread is gone would look well for ever: it ends, to be started anew."""
     end = threading.Event()
     thread = threading.Thread(target=end.wait, name="accepting", daemon=True)
     thread.start()
@@ -147,6 +147,23 @@ def test_lifecycle_lets_the_watchdog_starve_when_a_thread_has_died(notify: socke
     assert [notify.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
     end.set()
     thread.join()
-    feeding = next(one for one in threading.enumerate() if one.name == "watchdog")
-    feeding.join(30)
-    assert (feeding.is_alive(), lifecycle.stop.is_set()) == (False, False)
+    assert lifecycle.stop.wait(30)
+    with pytest.raises(SystemExit) as ended:
+        lifecycle.finish()
+    assert ended.value.code == 1
+
+
+def test_lifecycle_feeds_the_watchdog_until_it_has_ended(notify: socket.socket) -> None:
+    """The last studies of a worker may take longer than the watchdog waits; its threads end meanwhile."""
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait, name="accepting", daemon=True)
+    thread.start()
+    lifecycle = Lifecycle("worker", lambda: None)
+    lifecycle.ready("accepting")
+    assert [notify.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+    lifecycle.stop.set()
+    end.set()
+    thread.join()
+    assert [notify.recv(100) for _ in range(2)] == [b"WATCHDOG=1", b"WATCHDOG=1"]
+    lifecycle.finish()
+    assert not lifecycle.failed

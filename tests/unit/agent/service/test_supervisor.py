@@ -89,6 +89,18 @@ def test_supervisor_restarts_a_child_that_was_killed(tmp_path: Path) -> None:
         assert len(pids(tmp_path / "b")) == 1
 
 
+def test_supervisor_kills_a_child_that_feeds_the_watchdog_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that lives and does nothing is started again; one that never fed the watchdog is left alone."""
+    monkeypatch.setattr("agent.service.supervisor.SILENT_AFTER_S", 0.1)
+    fed = CHILD.replace("READY=1", "READY=1\\nWATCHDOG=1")
+    with running(child("hangs", tmp_path / "a", fed), child("b", tmp_path / "b")) as ready:
+        assert ready.wait(60)
+        assert eventually(lambda: len(pids(tmp_path / "a")) > 1)
+        assert len(pids(tmp_path / "b")) == 1
+
+
 def test_supervisor_stops_when_a_child_cannot_start(tmp_path: Path) -> None:
     """A child that ends before it was ready has a reason that a restart cannot mend: all stop."""
     broken = child("broken", tmp_path / "x", "raise SystemExit(2)")
