@@ -85,7 +85,7 @@ class UnreadableInstance(AgentError):
     """A received object's dataset cannot be parsed; it is quarantined; check its sender."""
 
     code = "instance-unreadable"
-    hint = "check the sender's export; the object is in quarantine"
+    hint = "check the sender's export; the object is in quarantine, or its study is FAILED"
 
 
 class ObjectOverBudget(UnreadableInstance):

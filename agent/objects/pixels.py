@@ -23,7 +23,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import RLELossless
 
-from agent.foundation.errors import UnreadableImage, UnreadableInstance
+from agent.foundation.errors import ObjectOverBudget, UnreadableImage, UnreadableInstance
+from agent.foundation.image_errors import ImageOverBudget
 from agent.objects.codestream import codestream_size
 from agent.objects.exposure_field import exposure_mask
 from agent.objects.grayscale import brightness, brightness_table, is_inverted, modality_values
@@ -226,6 +227,8 @@ def load_header(path: Path) -> Dataset:
 def _only_unreadable(what: str) -> Iterator[None]:
     try:
         yield
+    except ObjectOverBudget as error:
+        raise ImageOverBudget(str(error)) from error
     except UnreadableInstance as error:  # its text is ours
         raise UnreadableImage(f"{what}: {error}") from error
     except _FOREIGN_ERRORS as error:

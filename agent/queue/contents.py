@@ -50,6 +50,14 @@ class Image:
     header: Header
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the objects of a study say: the images that count, and the SOP Instances that were rejected."""
+
+    images: tuple[Image, ...]
+    rejected: frozenset[str]
+
+
 def contents_of(session: Session, study_id: int, *, up_to_revision: int | None = None) -> Contents:
     """Return a study's contents that are to be drafted, without instances retrieved only for comparison."""
     wanted = [Instance.study_id == study_id, Instance.prior.is_(False)]
@@ -73,8 +81,8 @@ def contents_of(session: Session, study_id: int, *, up_to_revision: int | None =
     )
 
 
-def images_in(contents: Contents, store: InstanceStore) -> tuple[Image, ...]:
-    """Read the headers of a study's objects, except documents, and except the instances that they reject.
+def standing_in(contents: Contents, store: InstanceStore) -> Standing:
+    """Read the headers of a study's objects: its images, except documents, and except rejected instances.
 
     A rejection note applies to what arrived before it; the same instance sent again afterwards counts.
 
@@ -90,9 +98,12 @@ def images_in(contents: Contents, store: InstanceStore) -> tuple[Image, ...]:
         if is_rejection_note(one.header)
         for uid in rejected_instances(store.open(one.content.sha256))
     }
-    return tuple(
+    images = tuple(
         one
         for one in read
         if not is_key_object(one.header)
         and one.content.arrival > taken_back.get(one.content.sop_instance_uid, 0)
+    )
+    return Standing(
+        images=images, rejected=frozenset(taken_back) - {one.content.sop_instance_uid for one in images}
     )

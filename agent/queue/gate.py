@@ -29,20 +29,22 @@ from agent.foundation.errors import (
     InstanceMissing,
     InvalidTransition,
     NotAChestStudy,
+    ObjectOverBudget,
     PatientConflict,
     StudyChanged,
     UnreadableImage,
     UnreadableInstance,
 )
 from agent.foundation.failure import Failure
+from agent.foundation.image_errors import ImageOverBudget
 from agent.foundation.settings.destination import DestinationSettings
 from agent.foundation.settings.tree import Settings
 from agent.objects.films.routing.rules import Router, RoutingDecision, Selection, router_of
 from agent.objects.header import Header
 from agent.objects.store import InstanceStore
-from agent.queue.contents import Contents, Image, contents_of, images_in
+from agent.queue.contents import Contents, Image, contents_of, standing_in
 from agent.queue.states import check_job_step, move
-from agent.queue.withdrawal import withdraw_others
+from agent.queue.withdrawal import IMAGES_REJECTED, withdraw_others, withdraw_rejected
 
 PATIENT_CONFLICT = PatientConflict.code
 INSTANCE_CONFLICT = "instance-conflict"
@@ -83,13 +85,15 @@ class Judgement:
     """The gate's judgement of a study at one moment.
 
     contents: what was checked; another image since then invalidates the judgement.
-    images: the images of the study's patient. left_out: how many name another one, by a person's decision.
+    images: the images of the study's patient. rejected: the SOP Instances that a rejection note has taken
+    back. left_out: how many name another one, by a person's decision.
     values: the attributes for the study's row; empty if the images do not agree on one patient.
     decisions: the rules' decision on each image, by its content's digest. reason: the same in words.
     """
 
     contents: Contents
     images: tuple[Image, ...] = ()
+    rejected: frozenset[str] = frozenset()
     left_out: int = 0
     values: Mapping[str, str]
     decisions: Mapping[str, RoutingDecision] = field(default_factory=dict)
@@ -169,17 +173,18 @@ def judge_contents(
         StoreUnavailable: nothing is known; ask again.
     """
     try:
-        images = images_in(contents, store)
+        standing = standing_in(contents, store)
     except (InstanceMissing, UnreadableInstance) as error:
         refusal = Refusal(state=JobState.FAILED, error=error, code=error.code, reason=str(error))
         return Judgement(contents=contents, values={}, refusal=refusal)
+    images, rejected = standing.images, standing.rejected
     named = {one.content.sha256: resolve(patient_of(one.header)) for one in images}
     chosen = named.get(decided or "")
     ours = tuple(
         one for one in images if chosen is None or not contradicts(chosen, named[one.content.sha256])
     )
     if several_patients(named[one.content.sha256] for one in ours):
-        return Judgement(contents=contents, images=images, values={}, refusal=_conflict())
+        return Judgement(contents=contents, images=images, rejected=rejected, values={}, refusal=_conflict())
     selection = router.select([_with_procedure(one.header, procedure) for one in ours])
     facts = Facts(images=ours, selection=selection)
     refusals = (found for check in CHECKS if (found := check(facts)) is not None)
@@ -187,6 +192,7 @@ def judge_contents(
     return Judgement(
         contents=contents,
         images=ours,
+        rejected=rejected,
         left_out=len(images) - len(ours),
         values=_values([one.header for one in ours], [named[one.content.sha256] for one in ours]),
         decisions=decisions,
@@ -301,15 +307,18 @@ def readmit(
 def settle_identity(
     session: Session, study: Study, judgement: Judgement, *, now: datetime, actor: str
 ) -> None:
-    """Record the study's patient; drafts that were sent under another patient are to be withdrawn."""
+    """Record the study's patient; drafts that were sent under another patient, or that were made from images
+    that were rejected since, are to be withdrawn.
+    """
     refusal = judgement.refusal
+    withdraw_rejected(session, study, judgement.rejected, now=now, actor=actor)
     if refusal is not None and refusal.code == PATIENT_CONFLICT:
         study.conflict = PATIENT_CONFLICT
         return
     if not judgement.images:
         # Unreadable, purged or all rejected: nothing indicates that the study is another patient's.
         if refusal is not None and refusal.state is JobState.SKIPPED and judgement.contents.here:
-            withdraw_others(session, study, None, now=now, actor=actor)
+            withdraw_others(session, study, None, now=now, actor=actor, why=IMAGES_REJECTED)
         return
     for column, value in judgement.values.items():
         setattr(study, column, value)
@@ -335,6 +344,8 @@ def images_to_draft(
     if not judgement.contents.here:
         raise InstanceMissing("the images of the study were purged: resend it, then try again")
     if judgement.refusal is not None:
+        if isinstance(judgement.refusal.error, ObjectOverBudget):
+            raise ImageOverBudget(judgement.refusal.reason)
         if isinstance(judgement.refusal.error, UnreadableInstance):
             raise UnreadableImage("an image's header cannot be read; resend the study")
         raise judgement.refusal.error

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -30,17 +30,25 @@ from agent.database.audit.record import Action, Event, record
 from agent.database.identity.order import order_of
 from agent.database.session import Database, database_now
 from agent.database.states import SHADOW, JobState, Lane
-from agent.database.tables import Document, Instance, Job, Quarantined, Study
+from agent.database.tables import Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
 from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY, Header
-from agent.objects.rejection_note import is_key_object, is_rejection_note
+from agent.objects.rejection_note import is_key_object
 from agent.objects.store import StoredFile
 from agent.queue import jobs
 from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS
 from agent.queue.lanes import join
 from agent.queue.states import move
-from agent.receive.received_rows import begin_anew, complete, instance_of, names_another_patient
+from agent.receive.received_rows import (
+    begin_anew,
+    complete,
+    forget,
+    instance_of,
+    is_ours,
+    names_another_patient,
+    takes_back,
+)
 
 SUPERSEDED = "superseded"
 ACTOR = "listener"
@@ -177,9 +185,9 @@ class Intake:
         address: str,
         lane: Lane,
     ) -> Receipt:
-        if _is_ours(session, header):
+        if is_ours(session, header):
             return Receipt(outcome=IntakeOutcome.OURS, revision=0)
-        if is_key_object(header) and not _takes_back(session, header):
+        if is_key_object(header) and not takes_back(session, header):
             return Receipt(outcome=IntakeOutcome.UNUSED, revision=0)
         now = database_now(session)
         study = self._study(session, header, calling_ae_title, now)
@@ -198,7 +206,7 @@ class Intake:
                     self._take_over(session, study, header.priority, calling_ae_title, lane, now)
                 return _repeated(session, study, header, file, now)
             # A correction is reverted: the earlier content becomes the newest again, in a new row.
-            _forget(session, header, file)
+            forget(session, header, file)
         if study.conflict != PATIENT_CONFLICT and another_patient:
             study.conflict = PATIENT_CONFLICT
         elif known and study.conflict is None:
@@ -206,7 +214,8 @@ class Intake:
         complete(study, header)
         study.last_received_at = now
         priority = min(header.priority, _ordered_priority(session, study))
-        self._job(session, study, priority, lane, changed=bool(known), now=now)
+        taken_back = is_key_object(header)
+        self._job(session, study, priority, lane, changed=bool(known), now=now, taken_back=taken_back)
         session.add(instance_of(study, header, file, now))
         session.flush()
         event = Event(
@@ -227,7 +236,7 @@ class Intake:
     def _receive_prior(
         self, session: Session, header: Header, file: StoredFile, calling_ae_title: str
     ) -> Receipt:
-        if _is_ours(session, header):
+        if is_ours(session, header):
             return Receipt(outcome=IntakeOutcome.OURS, revision=0)
         now = database_now(session)
         study = self._study(session, header, calling_ae_title, now, prior=True)
@@ -303,8 +312,20 @@ class Intake:
             self._job(session, study, priority, lane, changed=False, now=now)
 
     def _job(
-        self, session: Session, study: Study, stated: int, lane: Lane, *, changed: bool, now: datetime
+        self,
+        session: Session,
+        study: Study,
+        stated: int,
+        lane: Lane,
+        *,
+        changed: bool,
+        now: datetime,
+        taken_back: bool = False,
     ) -> None:
+        """Let the study's job wait for this object too, or create the next revision's job.
+
+        taken_back: the object is a rejection note; a draft that is due or being made may be of its images.
+        """
         job = _newest_job(session, study)
         if job is not None and job.state == JobState.RECEIVING and not changed:
             join(job, lane, stated)
@@ -315,7 +336,8 @@ class Intake:
         if job is not None:
             study.revision += 1
             # A forced job stays queued: its study has waited long enough for its draft.
-            if job.state == JobState.RECEIVING or (job.state == JobState.QUEUED and not job.incomplete):
+            ends = job.state == JobState.RECEIVING or (job.state == JobState.QUEUED and not job.incomplete)
+            if ends or (taken_back and job.state in _BEFORE_ITS_DRAFT):
                 join(job, lane, stated)
                 priority, lane, force_at = job.priority, Lane(job.lane), job.force_at or force_at
                 reason = f"revision {study.revision} takes its images and a later one"
@@ -367,28 +389,4 @@ def _repeated(session: Session, study: Study, header: Header, file: StoredFile, 
         outcome=IntakeOutcome.RESTORED if purged else IntakeOutcome.DUPLICATE,
         revision=study.revision,
         conflict=study.conflict,
-    )
-
-
-def _is_ours(session: Session, header: Header) -> bool:
-    statement = select(Document.id).where(Document.sop_instance_uid == header.sop_instance_uid)
-    return session.execute(statement).first() is not None
-
-
-def _takes_back(session: Session, header: Header) -> bool:
-    """Whether a Key Object Selection takes back images of a study that was sent to be drafted."""
-    if not is_rejection_note(header):
-        return False
-    known = select(Study.id).where(
-        Study.study_instance_uid == header.study_instance_uid, Study.prior.is_(False)
-    )
-    return session.scalar(known) is not None
-
-
-def _forget(session: Session, header: Header, file: StoredFile) -> None:
-    """Remove the row of an earlier content, which is about to be entered again as the newest."""
-    session.execute(
-        delete(Instance).where(
-            Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256
-        )
     )

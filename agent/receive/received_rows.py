@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from agent.database.identity.current import current
 from agent.database.identity.patient import contradicts, patient_of, patient_of_row
-from agent.database.tables import Instance, Study
+from agent.database.tables import Document, Instance, Study
 from agent.objects.header import Header
-from agent.objects.rejection_note import is_key_object
+from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
 from agent.queue.gate import PATIENT_CONFLICT, STUDY_COLUMNS
 
@@ -56,4 +57,29 @@ def instance_of(
         revision=study.revision,
         prior=prior,
         received_at=now,
+    )
+
+
+def is_ours(session: Session, header: Header) -> bool:
+    """Whether an object is a document of our own that came back."""
+    statement = select(Document.id).where(Document.sop_instance_uid == header.sop_instance_uid)
+    return session.execute(statement).first() is not None
+
+
+def takes_back(session: Session, header: Header) -> bool:
+    """Whether a Key Object Selection takes back images of a study that was sent to be drafted."""
+    if not is_rejection_note(header):
+        return False
+    known = select(Study.id).where(
+        Study.study_instance_uid == header.study_instance_uid, Study.prior.is_(False)
+    )
+    return session.scalar(known) is not None
+
+
+def forget(session: Session, header: Header, file: StoredFile) -> None:
+    """Remove the row of an earlier content, which is about to be entered again as the newest."""
+    session.execute(
+        delete(Instance).where(
+            Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256
+        )
     )

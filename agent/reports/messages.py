@@ -28,13 +28,12 @@ from agent.messages.result import DocumentName, Result
 from agent.messages.result_status import ResultStatus, SentResult, next_status
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
-from agent.queue.withdrawal import WITHDRAWN, Withdrawal
+from agent.queue.withdrawal import WITHDRAWN, Withdrawal, reason_of
 from agent.reports.result_of import result_of
 
 # The messages of one result: each with its role, in the order in which they are to arrive.
 Writer = Callable[[DestinationSettings, Result], Sequence[tuple[DocumentRole, bytes]]]
 WRITERS: Mapping[str, Writer] = {"hl7": write_result, "fhir": write_bundle}
-CORRECTED_PATIENT = "the patient of the images was corrected after this report had been written"
 _ON_ITS_WAY = (*UNSENT, DeliveryState.STORED, DeliveryState.COMMITTED, DeliveryState.UNCOMMITTED)
 _RESULTS = (DocumentRole.MESSAGE, DocumentRole.RETRACTION)
 # The namespace of the UIDs of messages.
@@ -168,7 +167,7 @@ def result_for(
         demonstration=draft.demonstration,
         documents=_names(pair, destination),
         created=draft.created_at if not withdrawn else now,
-        reason=CORRECTED_PATIENT if withdrawn else "",
+        reason=reason_of(draft) if withdrawn else "",
     )
     return findings, replace(
         result,

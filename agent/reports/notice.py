@@ -34,6 +34,7 @@ BATCH = 20
 # The reason, worded for a radiologist; the status shows the code to the administrator.
 _REASONS = {
     "image-unreadable": "an image of the study could not be read",
+    "object-over-budget": "an image of the study could not be read",
     "instance-missing": "an image of the study is no longer available",
     "patient-conflict": "the images of the study name different patients",
 }

@@ -1,4 +1,4 @@
-"""Withdraws documents that were sent under a patient who is no longer the study's.
+"""Withdraws documents that name a patient who is no longer the study's, or images that were rejected.
 
 The gate marks such drafts (`agent.queue.withdrawal`). Here each gets a rejected revision of its documents,
 under the patient that they name and for the destinations that may have them, and a rejection note if the
@@ -27,7 +27,7 @@ from agent.queue import deliveries
 from agent.queue.gate import refused_destination
 from agent.queue.jobs import idempotency_key
 from agent.queue.states import move
-from agent.queue.withdrawal import Withdrawal
+from agent.queue.withdrawal import Withdrawal, reason_of
 from agent.reports import messages, publish, views, worklist_row
 from agent.reports.algorithms import algorithm_of_draft
 from dicom_sr.document import (
@@ -44,7 +44,6 @@ from dicom_sr.values import FindingsSopClass
 ACTOR = "housekeeping"
 KIND = "withdrawal"
 BATCH = 20
-REASON = messages.CORRECTED_PATIENT
 # What takes back each of a draft's documents, if the destination was sent it.
 _TAKES_BACK = {
     DocumentRole.FINDINGS: DocumentRole.WITHDRAWN_FINDINGS,
@@ -84,6 +83,7 @@ class _Sent:
     headers: Sequence[Dataset]
     algorithm: Algorithm
     revision: int
+    reason: str
 
 
 def withdraw_due(database: Database, settings: Settings) -> int:
@@ -155,6 +155,7 @@ def _sent(session: Session, draft: Draft) -> _Sent:
         headers=_headers(session, draft, rows),
         algorithm=algorithm_of_draft(draft),
         revision=draft.revision,
+        reason=reason_of(draft),
     )
 
 
@@ -200,7 +201,7 @@ def _documents(
     study = SourceStudy(images=sent.headers)
     pair = build_rejection(
         study,
-        REASON,
+        sent.reason,
         "withdrawn",
         sent.algorithm,
         revision=sent.revision,
@@ -248,7 +249,7 @@ def _write(
         created_at=now,
         updated_at=now,
     )
-    move(session, job, JobState.DRAFTED, now=now, code="withdrawn", reason=REASON, actor=ACTOR)
+    move(session, job, JobState.DRAFTED, now=now, code="withdrawn", reason=sent.reason, actor=ACTOR)
     rows = {
         (variant, role): publish.store_document(session, draft, variant, role, dataset)
         for variant, built in documents.items()

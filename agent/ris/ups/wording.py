@@ -26,6 +26,7 @@ UNSPECIFIED = codes.DCM.DiscontinuedForUnspecifiedReason
 _REASONS = {
     "not-eligible": codes.DCM.ObjectTypesNotSupported,
     "image-unreadable": codes.DCM.ObjectsIncorrectlyFormatted,
+    "object-over-budget": codes.DCM.ObjectsIncorrectlyFormatted,
     "instance-unreadable": codes.DCM.ObjectsIncorrectlyFormatted,
     "instance-missing": codes.DCM.ObjectSetIncomplete,
     "patient-conflict": codes.DCM.IncorrectWorklistEntrySelected,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pydicom.datadict import keyword_dict
 from agent.foundation.errors import ObjectOverBudget, UnreadableImage
 from agent.objects.guarded_read import check_budget, read_used, read_whole
 from agent.objects.header import EXPLICIT_BIG, IMPLICIT_LITTLE, read_header
-from agent.objects.pixels import load_header, load_image
+from agent.objects.pixels import load_film, load_header, load_image, load_stored
 from agent.objects.store import part10_head
 from agent.objects.used_attributes import SEQUENCES
 from tests.unit.agent.objects.test_header import EXPLICIT, chest, encoded
@@ -83,6 +84,20 @@ def test_budget_keeps_the_memory_of_a_reader_small(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < len(hostile)
+
+
+@pytest.mark.parametrize("read", [load_image, load_header, load_film, load_stored])
+def test_used_sequence_over_its_budget_has_the_code_of_the_budget(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    """What the listener takes may still be too large to be parsed: the code says so, not "unreadable"."""
+    data = with_hostile(
+        sequence((0x0040, 0x0260), empty_items(2_001, EXPLICIT), syntax=EXPLICIT, defined=True)
+    )
+    assert read_header(data, EXPLICIT).patient_name == "Müller^Ana"
+    with pytest.raises(UnreadableImage, match="2000 items") as refused:
+        read(stored(tmp_path, data))
+    assert (refused.value.code, refused.value.retryable) == ("object-over-budget", False)
 
 
 @pytest.mark.parametrize(

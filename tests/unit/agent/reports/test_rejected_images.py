@@ -1,0 +1,125 @@
+"""Images that a rejection note takes back (IHE IOCM) are in no draft; drafts made from them are withdrawn."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom import Dataset
+from sqlalchemy import update
+
+from agent.database.states import JobState
+from agent.database.tables import Document, Draft, Job
+from agent.drafting.worker import DraftingWorker
+from agent.reports.withdraw import withdraw_due
+from tests.support.course import StudyCourse
+from tests.support.house import FakeReporter, House, image
+from tests.unit.agent.reports.test_withdraw import (
+    OLD,
+    SETTINGS,
+    all_of,
+    complete,
+    drafted_and_sent,
+    rejection,
+    send,
+    work,
+)
+
+FRONTAL, SECOND = "1.2.3.1.1.1", "1.2.3.1.1.2"
+
+
+def evidence(document: Dataset) -> set[str]:
+    """The images that a document names."""
+    return {
+        instance.ReferencedSOPInstanceUID
+        for study in document.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+
+
+def two_drafted(house: House, **second: object) -> None:
+    """A study of two images, drafted and delivered to one of the two destinations."""
+    house.receive(image(1, 1, **OLD))
+    house.receive(image(1, 2, **(OLD | second)))
+    complete(house)
+    work(house)
+    send(house, "pacs")
+
+
+@pytest.mark.parametrize("title", ["113001", "113037", "113038"])
+def test_rejection_of_one_image_withdraws_the_draft_and_drafts_the_rest(house: House, title: str) -> None:
+    """The delivered draft is taken back with the reason; the next one names no rejected image."""
+    two_drafted(house, ViewPosition="AP")
+    house.receive(rejection(title, FRONTAL))
+    complete(house)
+    assert withdraw_due(house.database, SETTINGS) == 1
+    *_, report, note = send(house, "pacs")
+    assert "images of this report were rejected" in str(report.to_json())
+    assert note.Modality == "KO"
+    work(house)
+    new = send(house, "pacs")
+    assert [evidence(one) & {FRONTAL, SECOND} for one in new] == [{SECOND}] * 2
+    assert not any("PredecessorDocumentsSequence" in one for one in new)
+    assert sorted(map(str, all_of(house, Draft.withdrawal))) == ["None", "done"]
+
+
+def test_rejection_that_leaves_no_chest_film_withdraws_the_draft(house: House) -> None:
+    """The rest of the study is not eligible: there is no next draft, and the old one does not stay."""
+    two_drafted(house, BodyPartExamined="HAND")
+    job_id = house.receive(rejection("113037", FRONTAL))
+    complete(house)
+    assert (house.job(job_id).state, withdraw_due(house.database, SETTINGS)) == ("SKIPPED", 1)
+    assert {one.Modality for one in send(house, "pacs")} == {"SR", "KO"}
+
+
+def test_rejection_of_an_image_that_no_draft_names_withdraws_nothing(house: House) -> None:
+    """A note about an instance that never came here."""
+    drafted_and_sent(house)
+    house.receive(rejection("113037", "1.2.3.1.1.77"))
+    complete(house)
+    assert withdraw_due(house.database, SETTINGS) == 0
+
+
+@pytest.mark.parametrize("when", ["drafting", "forced"])
+def test_rejection_before_the_draft_is_written_leaves_no_draft(house: House, when: str) -> None:
+    """Neither a worker that has read the image, nor a job that is overdue, drafts it."""
+    job_id = house.receive(image(1, 1, **OLD))
+    complete(house)
+    note = rejection("113038", FRONTAL)
+    reporter = FakeReporter()
+    if when == "forced":
+        with house.database.transaction() as session:
+            session.execute(update(Job).values(incomplete=True))
+        house.receive(note)
+    else:
+        reporter.before = lambda _study: house.receive(note) and None
+    DraftingWorker(house.database, house.store, SETTINGS, reporter).run_once()  # type: ignore[arg-type]
+    complete(house)
+    work(house)
+    assert (house.job(job_id).state, house.job(job_id).code) == ("CANCELED", "superseded")
+    assert sorted(all_of(house, Job.state)) == ["CANCELED", "SKIPPED"]
+    assert (all_of(house, Draft.id), all_of(house, Document.id)) == ([], [])
+
+
+@pytest.mark.parametrize(("rejected", "withdrawn"), [((FRONTAL,), False), ((FRONTAL, SECOND), True)])
+def test_rejection_leaves_a_verified_report_that_has_another_image(
+    house: House, *, rejected: tuple[str, ...], withdrawn: bool
+) -> None:
+    """What a radiologist has signed stands as long as one of its images does."""
+    two_drafted(house, ViewPosition="LL")
+    StudyCourse(house, SETTINGS).accept()
+    send(house, "pacs")
+    house.receive(rejection("113001", *rejected))
+    complete(house)
+    withdraw_due(house.database, SETTINGS)
+    assert sorted(all_of(house, Draft.outcome)) == ["drafted", "verified"]
+    assert all_of(house, Draft.withdrawal) == ["done" if withdrawn else None] * 2
+
+
+def test_expired_retention_time_ends_no_draft_that_is_due(house: House) -> None:
+    """113039: the images were right, and nothing about them changes."""
+    job_id = house.receive(image(1, 1, **OLD))
+    complete(house)
+    house.receive(rejection("113039", FRONTAL))
+    assert JobState(house.job(job_id).state) is JobState.QUEUED
+    work(house)
+    assert all_of(house, Draft.withdrawal) == [None]
