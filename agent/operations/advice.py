@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import agent.foundation.model_errors  # noqa: F401 - advice is given for its errors too, whoever imports them
+import agent.foundation.image_errors
+import agent.foundation.model_errors  # noqa: F401 - advice is given for their errors too, whoever imports them
 from agent.foundation.errors import AgentError
 
 

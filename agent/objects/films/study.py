@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from agent.foundation.errors import ImageNotPlausible, NoUsableImage
+from agent.foundation.errors import NoUsableImage
+from agent.foundation.image_errors import ImageNotPlausible
 from agent.objects.films.choosing.choose import Film, FilmChoice, LeftOut, choose_films, film_of, why_behind
 from agent.objects.films.choosing.copies import NAMES
 from agent.objects.films.plausibility.gate import check, marks_on

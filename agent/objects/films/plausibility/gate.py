@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.foundation.errors import (
+from agent.foundation.image_errors import (
     ImageConstant,
     ImageMostlyUnexposed,
     ImageSaturated,

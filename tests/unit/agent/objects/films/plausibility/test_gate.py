@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
 
-from agent.foundation.errors import ImageNotPlausible, NoUsableImage, UnreadableImage
+from agent.foundation.errors import NoUsableImage, UnreadableImage
+from agent.foundation.image_errors import ImageNotPlausible
 from agent.objects.films.plausibility.gate import check, marks_on
 from agent.objects.films.study import read_study
 from agent.objects.pixels import StudyImage
