@@ -17,7 +17,7 @@ from agent.database.identity.order import order_of
 from agent.database.identity.patient import patient_of_row
 from agent.database.orders import Order
 from agent.database.signed import SignedReport
-from agent.database.signed_text import ADDENDUM_ALONE, WITHDRAWN
+from agent.database.signed_text import ADDENDUM_ALONE, WITHDRAWN, storable
 from agent.database.states import JobState
 from agent.database.tables import Job, Study
 from agent.messages.hl7.message import Message
@@ -184,7 +184,7 @@ def _report(
         status=update.status,
         signed_by=update.signed_by,
         signed_at=update.signed_at or now,
-        text=update.text,
+        text=storable(update.text),
         received_at=now,
     )
     if update.study_instance_uid or update.accession_number:

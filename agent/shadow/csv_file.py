@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _COLUMNS = (
     "issuer_of_patient_id",
     "signed_by",
 )
+_UID = re.compile(r"[0-9.]{1,64}")
 LONGEST_TEXT = 200_000
 
 
@@ -73,6 +75,8 @@ def _signed(row: dict[str, str], number: int) -> SignedText | BadLine:
         return BadLine(
             number=number, reason="it names neither a study UID nor an accession number with a patient ID"
         )
+    if values["study_instance_uid"] and _UID.fullmatch(values["study_instance_uid"]) is None:
+        return BadLine(number=number, reason="`study_instance_uid` is not a UID")
     stated = row.get("signed_at", "").strip()
     try:
         at = datetime.fromisoformat(stated) if stated else datetime(1970, 1, 1, tzinfo=UTC)

@@ -72,7 +72,8 @@ class Segment:
             if subcomponent and self.marks.subcomponent:
                 smaller = value.split(self.marks.subcomponent)
                 value = smaller[subcomponent - 1] if subcomponent <= len(smaller) else ""
-        return "" if value == NULL else unescaped(value, self.marks, self.codec).strip()
+        # No database column and no DICOM value can hold the character NUL.
+        return "" if value == NULL else unescaped(value, self.marks, self.codec).replace("\0", "").strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

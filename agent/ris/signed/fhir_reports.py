@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any
 from agent.database.signed_text import CORRECTED, FINAL, WITHDRAWN, SignedText
 from agent.foundation.fhir_systems import DICOM_UID, RESULT_SYSTEM
 from agent.foundation.settings.signed import FhirReportsSettings
+from agent.ris.signed.markup import text_of, words_of
 
 Resource = Mapping[str, Any]
 # Returns the resource that a reference such as `Patient/1` names; empty if it is not available.
@@ -29,8 +29,6 @@ STATUSES = {
     "entered-in-error": WITHDRAWN,
 }
 LONGEST_TEXT = 200_000
-_BLOCK = re.compile(r"(?i)<\s*(br|/p|/div|/li|/tr|/h\d)\b[^>]*>")
-_TAG = re.compile(r"<[^>]*>")
 
 
 def signed_of(report: Resource, settings: FhirReportsSettings, resolve: Resolve) -> SignedText | None:
@@ -77,30 +75,33 @@ def moment(value: object) -> datetime | None:
 
 
 def _text(report: Resource) -> str:
-    """Return the text: a plain-text attachment, else the narrative, else the conclusion."""
+    """Return the text: an attachment in words, else narrative and conclusion.
+
+    A narrative may be generated from other elements and leave the conclusion out, or repeat it.
+    """
     forms = _list(report, "presentedForm")
     for kind in ("text/plain", "text/html", "application/xhtml+xml"):
         for form in forms:
-            if str(form.get("contentType", "")).partition(";")[0].strip().lower() == kind:
-                content = _decoded(form.get("data"))
-                words = content if kind == "text/plain" else _plain(content)
+            stated = str(form.get("contentType", ""))
+            if stated.partition(";")[0].strip().lower() == kind:
+                content = _decoded(form.get("data"), stated)
+                words = content if kind == "text/plain" else words_of(content)
                 if words.strip():
                     return words.strip()
     narrative = report.get("text")
-    words = _plain(str(narrative.get("div") or "")) if isinstance(narrative, Mapping) else ""
-    return words.strip() or str(report.get("conclusion") or "").strip()
+    told = isinstance(narrative, Mapping) and narrative.get("status") != "empty"
+    words = words_of(str(narrative.get("div") or "")) if told and isinstance(narrative, Mapping) else ""
+    conclusion = str(report.get("conclusion") or "").strip()
+    if " ".join(conclusion.split()) in " ".join(words.split()):
+        return words
+    return f"{words}\n{conclusion}".strip()
 
 
-def _decoded(data: object) -> str:
+def _decoded(data: object, content_type: str) -> str:
     try:
-        return base64.b64decode(str(data or ""), validate=False).decode("utf-8", errors="replace")
+        return text_of(base64.b64decode(str(data or ""), validate=False), content_type)
     except (binascii.Error, ValueError):
         return ""
-
-
-def _plain(markup: str) -> str:
-    lines = html.unescape(_TAG.sub("", _BLOCK.sub("\n", markup))).split("\n")
-    return "\n".join(line for one in lines if (line := " ".join(one.split())))
 
 
 def _study(report: Resource, resolve: Resolve) -> str:

@@ -175,6 +175,7 @@ def test_result_of_this_software_is_not_a_signed_report() -> None:
         (r"Effusion \T\ \.br\no pneumothorax \F\ rib 5", "Effusion & \nno pneumothorax | rib 5"),
         (r"Herz \X4772C3B6C39F65\ normal", "Herz Größe normal"),
         (r"\H\Effusion\N\ left", "Effusion left"),
+        (r"Effu\X00\sion", "Effusion"),
         (r"a\S\b \R\ c\E\d", r"a^b ~ c\d"),
     ],
 )

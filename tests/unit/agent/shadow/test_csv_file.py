@@ -48,6 +48,13 @@ def test_read_csv_names_bad_lines_and_takes_the_others(tmp_path: Path) -> None:
     assert [line.number for line in lines if isinstance(line, BadLine)] == [3, 4, 5]
 
 
+@pytest.mark.parametrize("uid", ["1.2.x", "1" * 65, "1.2 3"])
+def test_read_csv_names_a_line_whose_uid_is_none(tmp_path: Path, uid: str) -> None:
+    """It belongs to no study, and a longer one does not fit the database."""
+    (line,) = read_csv(written(tmp_path, f"study_instance_uid,text\n{uid},Clear.\n"))
+    assert line == BadLine(number=2, reason="`study_instance_uid` is not a UID")
+
+
 def test_read_csv_key_is_the_same_for_the_same_line(tmp_path: Path) -> None:
     """A file that is read twice brings the same reports."""
     path = written(tmp_path, "study_instance_uid,text\n1.2.3,Clear.\n1.2.3,Not clear.\n")

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from agent.database.session import Database
+from agent.database.session import Database, database_now
 from agent.database.signed import SignedReport
-from agent.database.signed_text import SignedText
+from agent.database.signed_text import SignedText, enter
 from agent.foundation.errors import DeliveryFailed
 from agent.foundation.settings.signed import FhirReportsSettings
 from agent.network.scu import ConnectionLost
@@ -112,6 +112,23 @@ def test_our_own_result_is_no_truth() -> None:
             "No effusion.\nHeart normal.",
         ),
         ({"presentedForm": None, "conclusion": "Normal."}, "Normal."),
+        # A generated narrative may leave the conclusion out, or repeat it; an empty one says nothing.
+        (
+            {"presentedForm": None, "text": {"div": "<div>Report of P1</div>"}, "conclusion": "Effusion."},
+            "Report of P1\nEffusion.",
+        ),
+        (
+            {"presentedForm": None, "text": {"div": "<p>No  effusion.</p>"}, "conclusion": "No effusion."},
+            "No effusion.",
+        ),
+        (
+            {
+                "presentedForm": None,
+                "text": {"status": "empty", "div": "<div>No text</div>"},
+                "conclusion": "Effusion.",
+            },
+            "Effusion.",
+        ),
         ({"presentedForm": [{"contentType": "application/pdf", "data": "AAAA"}], "conclusion": "N."}, "N."),
     ],
 )
@@ -120,6 +137,18 @@ def test_text_of_other_forms(values: dict[str, Any], text: str) -> None:
     signed = read(**values)
     assert signed is not None
     assert signed.text == text
+
+
+def test_text_that_a_database_cannot_hold_is_entered_all_the_same(database: Database) -> None:
+    """NUL and halves of surrogate pairs come with JSON; what cannot be written would be asked for again."""
+    texts = {"presentedForm": None, "conclusion": "Small\0 effu\xadsion \ud83d.\r\nHeart\x0cnormal."}
+    signed = read(**texts, resultsInterpreter=[{"display": "Roe\0"}])
+    assert signed is not None
+    with database.transaction() as session:
+        assert enter(session, signed, database_now(session))
+    with database.reading() as session:
+        row = session.scalars(select(SignedReport)).one()
+    assert (row.text, row.signed_by) == ("Small effusion ?.\nHeart normal.", "Roe")
 
 
 @pytest.mark.parametrize(
