@@ -57,13 +57,19 @@ def enter_arrived(database: Database, store: InstanceStore) -> int:
 
 
 def signed_of(document: Dataset) -> SignedText | None:
-    """Return the report in a Structured Report; None if no person has verified it, or it has no text.
+    """Return the report in a Structured Report; None if no person has verified the whole, or it has no text.
+
+    A verified document may still be preliminary or partial: archives write HL7's verified early result (P)
+    as PARTIAL and VERIFIED.
 
     Raises:
         NotStructuredReportError: the object has no content tree.
     """
     read = narrative(document, LONGEST_TEXT)
     if not read.verified or not read.text:
+        return None
+    preliminary = text(document, "PreliminaryFlag").upper() == "PRELIMINARY"
+    if preliminary or text(document, "CompletionFlag").upper() == "PARTIAL":
         return None
     observers = items(document, "VerifyingObserverSequence")
     stated = text(observers[0], "VerificationDateTime") if observers else ""

@@ -44,11 +44,22 @@ def test_verified_report_is_a_signed_one() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"VerificationFlag": "UNVERIFIED"}, {"VerificationFlag": ""}, {"ContentSequence": []}],
+    [
+        {"VerificationFlag": "UNVERIFIED"},
+        {"VerificationFlag": ""},
+        {"ContentSequence": []},
+        {"PreliminaryFlag": "PRELIMINARY"},
+        {"CompletionFlag": "PARTIAL"},
+    ],
 )
 def test_report_that_nobody_verified_is_no_truth(values: dict[str, Any]) -> None:
-    """An AI's or a trainee's report is never compared with as if it were signed."""
+    """An AI's, a trainee's or an early report is never compared with as if it were signed."""
     assert signed_of(verified("Clear.", **values)) is None
+
+
+def test_final_and_complete_report_is_a_signed_one() -> None:
+    """The flags that say so explicitly do not stand in the way."""
+    assert signed_of(verified("Clear.", PreliminaryFlag="FINAL", CompletionFlag="COMPLETE")) is not None
 
 
 def test_times_without_an_offset_are_the_documents() -> None:
