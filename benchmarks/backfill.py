@@ -2,10 +2,10 @@
 
     python benchmarks/backfill.py [--listed N] [--retrieved N] [--rounds N] [--quick] [--output FILE] [--json]
 
-Phases with and without the backfill alternate in one run (`benchmarks.backfill_run`). Exit status 1 where the
-99th percentile of the STAT latency grew by more than a fifth, where a study was lost or drafted twice, or
-where the archive was asked more often than the budget allows. In place of the network there is a pause, so
-that the run shows the queue and not the processor on which a network without a GPU competes with the rest.
+Phases with and without the backfill alternate in one run (`benchmarks.backfill_run`). Exit status 1 if the
+99th percentile of the STAT latency grew by more than a fifth, if a study was lost or drafted twice, or if the
+archive was queried more often than the budget allows. A pause replaces the network, so that the run measures
+the queue and not the processor, for which a network without a GPU would compete.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FULL = Plan(
     database="postgresql",
     longest_s=3000,
 )
-# For a test: everything happens once, and the percentiles mean nothing.
+# For a test: everything happens once, and the percentiles are meaningless.
 QUICK = replace(
     FULL,
     listed=300,
@@ -106,7 +106,7 @@ def main() -> int:
 
 
 def show(outcome: Outcome) -> None:
-    """Print the latencies as a table, and what the backfill did."""
+    """Print the latencies as a table, and the counts of the backfill."""
     rows = [asdict(one) for one in (outcome.without, outcome.beside)]
     Console().print(table_of("Latency of STAT studies (s)", rows))
     Console().print(table_of("Cores in use", outcome.cores))
@@ -116,7 +116,7 @@ def show(outcome: Outcome) -> None:
 
 
 def record_of(plan: Plan, outcome: Outcome, hardware: str, load: tuple[float, ...]) -> dict[str, object]:
-    """Return what is kept of a run."""
+    """Return the record of a run."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "hardware": hardware,

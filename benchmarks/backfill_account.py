@@ -1,4 +1,4 @@
-"""STAT latencies of the phases with a backfill and without, from what was recorded. Pure."""
+"""STAT latencies in the phases with and without a backfill, from the recorded times. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from benchmarks.figures import percentile
 
-# What is allowed: the 99th percentile with the backfill, as a multiple of the one without.
+# The limit for the 99th percentile with the backfill, as a multiple of the one without.
 ALLOWED = 1.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A stretch of time in which the backfill ran, or did not (s of the machine's clock)."""
+    """A period in which the backfill ran, or did not (s of the machine's clock)."""
 
     backfill: bool
     begun: float
@@ -86,7 +86,7 @@ def stat_studies(
 
 
 def most_in_a_minute(moments: Iterable[float]) -> int:
-    """Return the largest number of moments (s) within any 60 s: what the archive has seen of the budget."""
+    """Return the largest number of moments (s) within any 60 s: the budget as seen by the archive."""
     ordered = sorted(moments)
     return max((bisect_left(ordered, one + 60.0) - n for n, one in enumerate(ordered)), default=0)
 

@@ -1,9 +1,10 @@
-"""An archive for the backfill's benchmark: many synthetic studies, among them the real ones of an Orthanc.
+"""An archive for the backfill's benchmark: many synthetic studies, including the real ones in an Orthanc.
 
     python benchmarks/backfill_archive.py PORT STUDIES.json ORTHANC_PORT
 
 STUDIES.json holds [UID, date, time, modality, description] of every study, by date and time. Queries by date
-are answered from it; series and retrievals are asked of Orthanc, which sends the objects itself.
+are answered from it; queries for series and retrievals are forwarded to Orthanc, which sends the objects
+itself.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class Archive:
             yield 0xFF00, answer
 
     def move(self, event: evt.Event) -> Iterator[Any]:
-        """Have Orthanc send what is asked for; return when it has."""
-        yield "127.0.0.1", self._port  # not connected to, because nothing is sent from here
+        """Have Orthanc send what was requested; return when it has."""
+        yield "127.0.0.1", self._port  # never connected to, because nothing is sent from here
         association = self._entity.associate("127.0.0.1", self._port, ae_title=ORTHANC)
         if not association.is_established:
             raise ConnectionError("Orthanc does not take the association")

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 
 _EVERY_S = 0.5
-# The first of these that is a word of a command line, or the name of a file in it, tells the process's role.
+# The first of these that is a word of a command line, or the name of a file in it, identifies the process's
+# role.
 _ROLES = {
     "backfill_archive.py": "archive",
     "backfill_worker.py": "worker",
@@ -36,7 +37,7 @@ class ProcessorTime(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Look until ended."""
+        """Sample until told to end."""
         while not self._ended.wait(_EVERY_S):
             self.totals()
 
@@ -72,7 +73,9 @@ class ProcessorTime(threading.Thread):
 
 
 def role_of(command: Sequence[str]) -> str:
-    """Return a process's role by its command line; whatever is not of the service is the benchmark's."""
+    """Return a process's role from its command line; a process that is not part of the service belongs to
+    the benchmark.
+    """
     words = {Path(word).name for word in command}
     return next((role for word, role in _ROLES.items() if word in words), "benchmark")
 
@@ -87,7 +90,7 @@ def _server(port: int) -> psutil.Process | None:
 
 
 def shares(parts: dict[bool, Counter[str]], seconds: dict[bool, float]) -> list[dict[str, float | str]]:
-    """Return the cores that each role used beside the backfill and without it, the largest growth first."""
+    """Return the cores that each role used with and without the backfill, the largest growth first."""
     roles = {role for one in parts.values() for role in one}
     rows: list[dict[str, float | str]] = []
     for role in roles:

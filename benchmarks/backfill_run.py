@@ -1,8 +1,9 @@
-"""A backfill beside STAT studies: the service's own processes, a real Orthanc, and phases with and without.
+"""A backfill together with STAT studies: the service's own processes, a real Orthanc, and phases with and
+without the backfill.
 
-STAT studies arrive all the time. In turn the backfill runs until its share of the studies is retrieved, and
-is stopped until its drafts are made and as much time has passed; so whatever else changes on the machine
-concerns both kinds of phases.
+STAT studies arrive all the time. Alternately, the backfill runs until its share of the studies is retrieved,
+and is stopped until its drafts are made and as much time has passed, so that other changes on the machine
+affect both kinds of phases.
 """
 
 from __future__ import annotations
@@ -77,11 +78,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of it: studies found and retrieved, their images and drafts; STAT studies without a draft.
+    """The result: studies found and retrieved, their images and drafts; STAT studies without a draft.
 
     ended: everything was retrieved before the time was over. ratio, ratio_p50: latencies with the backfill to
-    those without. seconds: that the backfill ran. *_a_minute: the most that the archive was asked for in any
-    minute. cores: what each process used, on average, in phases without the backfill and beside it.
+    those without. seconds: how long the backfill ran. *_a_minute: the most that was requested from the
+    archive in any minute. cores: what each process used, on average, in phases without and with the backfill.
     """
 
     ended: bool
@@ -114,7 +115,7 @@ class Outcome:
 
 
 def run(plan: Plan) -> Outcome:
-    """Run it in a folder of its own, which is removed at the end.
+    """Run it in its own folder, which is removed at the end.
 
     Raises:
         ProgramMissing: Orthanc or PostgreSQL is not installed.
@@ -173,7 +174,7 @@ class _Run:
         self._wait(lambda: self._jobs(JobState.DRAFTED) >= 3)
 
     def phases(self) -> None:
-        """Let the backfill run and rest in turn until everything is retrieved, or the time is over; then stop
+        """Alternately run and stop the backfill until everything is retrieved, or the time is over; then stop
         the STAT studies.
         """
         try:
@@ -202,7 +203,7 @@ class _Run:
             self._rest(seconds)
 
     def outcome(self, images: int, progress: Callable[[], Progress]) -> Outcome:
-        """Return what the database says."""
+        """Return the result according to the database."""
         found = progress()
         with self._database.reading() as session:
             events = [
@@ -259,7 +260,7 @@ class _Run:
         self._wait(lambda: time.monotonic() >= until and self._has_stat_study())
 
     def _has_stat_study(self) -> bool:
-        """Whether one was sent in the phase that runs: a kind of phases without any has no latency."""
+        """Whether one was sent in the current phase: without any, that kind of phase has no latency."""
         return any(sent >= self._phases_begun for sent in list(self._sender.sent.values()))
 
     def _retrieved(self) -> int:
@@ -269,7 +270,7 @@ class _Run:
             )
 
     def _open(self) -> int:
-        """Return how many queries and studies are still to be asked for."""
+        """Return how many queries are still to be made and studies still to be retrieved."""
         with self._database.reading() as session:
             slices = session.scalar(
                 select(func.count()).where(BackfillSlice.state.in_([one.value for one in OPEN_SLICES]))

@@ -18,17 +18,17 @@ from agent.commands.demo.phantom_study import demo_uid, phantom_study
 from agent.commands.demo.sending import parcel_of, send
 from benchmarks.backfill_archive import Listed
 
-# Drawing a film takes longer than sending it: so many patients, and then the same films under new UIDs.
+# Drawing a film takes longer than sending it: this many patients, then the same films under new UIDs.
 _PATIENTS = 12
 FIRST_DAY = date(2015, 1, 1)
 # Studies on one day of the archive, of both modalities.
 PER_DAY = 28
-# What the other studies show: a rule leaves them in the archive.
+# The regions of the other studies: a rule leaves them in the archive.
 _ELSEWHERE = "XR Hand"
 
 
 def drawn(size: int, most: int) -> list[tuple[Dataset, ...]]:
-    """Draw the films, of `size` px, of at most so many patients."""
+    """Draw the films, of `size` px, of at most this many patients."""
     taken = datetime(2015, 1, 1, tzinfo=UTC)
     patients = min(_PATIENTS, most)
     return [phantom_study(n, number=n, taken=taken, size=size).instances for n in range(patients)]

@@ -1,4 +1,4 @@
-"""The service's worker with a pause in place of the network, as on a machine whose network runs on a GPU.
+"""The service's worker with a pause in place of the network, like a machine whose network runs on a GPU.
 
     python benchmarks/backfill_worker.py CONFIG.yaml SECONDS
 

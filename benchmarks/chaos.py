@@ -3,7 +3,7 @@
     python benchmarks/chaos.py [--kills N] [--database sqlite|postgresql|both] [--seed N] [--ups] [--json]
 
 Real processes (`echo-agent listen`, `work`, `deliver`), the shipped network, a PACS that records everything
-it receives and commits to it, and a modality that sends again until it is acknowledged. Each role is
+it receives and commits to it, and a modality that resends until it is acknowledged. Each role is
 killed with SIGKILL at every failpoint in turn and at random moments; in between the PACS and the database
 are stopped and the disk is full. With `--ups` a RIS orders every draft as a Unified Procedure Step and
 watches the agent's worklist, and `echo-agent ups serve` is killed too. With `--json` the last line is

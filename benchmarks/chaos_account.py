@@ -30,7 +30,7 @@ class Account:
     invisible: acknowledged studies without a job, or whose job has not ended.
     undelivered: acknowledged studies of which the PACS does not hold both documents.
     uncommitted: documents that the PACS has not committed to.
-    copies: documents that were sent again under the same UID, which is no duplicate.
+    copies: documents that were sent again under the same UID, which is not a duplicate.
     """
 
     acknowledged: int

@@ -2,9 +2,9 @@
 
     python benchmarks/chaos_pacs.py PORT RECORD REPORTS
 
-RECORD gets one line of JSON for each arrival, copies included: `{study, sop_class, sop_instance}`. It
-commits to what it has by a report over an association of its own to the listener at the port REPORTS; a
-report that does not arrive is not repeated, so that the PACS must be queried for its contents (C-FIND).
+RECORD gets one line of JSON for each arrival, copies included: `{study, sop_class, sop_instance}`. It commits
+to what it has with a report over a separate association to the listener at the port REPORTS; a report that
+does not arrive is not repeated, so the PACS must be queried for its contents (C-FIND).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_record(record: Path) -> list[Arrival]:
 
 
 class Archive:
-    """What it has, and how it answers for it."""
+    """The content of the PACS, and its answers."""
 
     def __init__(self, record: Path, reports: int) -> None:
         self._record, self._reports = record, reports
@@ -60,7 +60,7 @@ class Archive:
         self._lock = threading.Lock()
 
     def store(self, event: evt.Event) -> int:
-        """Take one document."""
+        """Store one document."""
         dataset = event.dataset
         sop_instance = str(dataset.SOPInstanceUID)
         line = json.dumps(
@@ -76,7 +76,7 @@ class Archive:
         return 0x0000
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        """Say whether it holds one instance."""
+        """Return whether it holds an instance."""
         if event.identifier.SOPInstanceUID in self._held:
             found = Dataset()
             found.QueryRetrieveLevel = "IMAGE"
@@ -84,7 +84,7 @@ class Archive:
             yield 0xFF00, found
 
     def commit(self, event: evt.Event) -> tuple[int, None]:
-        """Take a request for commitment; the report comes by itself, a little later."""
+        """Accept a request for commitment; the report follows a little later."""
         threading.Thread(target=self._report, args=(event.action_information,), daemon=True).start()
         return 0x0000, None
 

@@ -70,8 +70,8 @@ class Victim:
             )
 
     def round(self) -> None:
-        """Start it, let it be killed at a failpoint or at a random moment, and count that."""
-        # Every failpoint comes in turn, and after them a random moment.
+        """Start it, let it be killed at a failpoint or at a random moment, and count the kill."""
+        # Every failpoint in turn, and then a random moment.
         places = (*FAILPOINTS[self.role], "")
         place = places[self._round % len(places)]
         self._round += 1
@@ -91,13 +91,13 @@ class Victim:
         self.kill()
 
     def kill(self) -> None:
-        """Kill -9, wherever it is."""
+        """Kill it with SIGKILL, wherever it is."""
         if self._process is not None and self.alive:
             self._process.kill()
         self._count("random moment")
 
     def stop(self) -> None:
-        """End it in order, without counting."""
+        """Shut it down, without counting."""
         if self._process is None or not self.alive:
             return
         self._process.terminate()
@@ -130,7 +130,7 @@ class Victim:
         return True
 
     def _forget(self) -> None:
-        """Drop what earlier processes said."""
+        """Discard the output of earlier processes."""
         self._socket.setblocking(False)
         try:
             while True:
@@ -139,7 +139,7 @@ class Victim:
             return
 
     def _ready(self) -> bool:
-        """Wait until it says that it is ready; False when it ended first (which may be its failpoint)."""
+        """Wait until it reports readiness; False if it ended first (which may be its failpoint)."""
         assert self._process is not None
         deadline = time.monotonic() + READY_WITHIN_S
         self._socket.settimeout(0.1)
@@ -154,14 +154,14 @@ class Victim:
 
 
 class Hunt(threading.Thread):
-    """Kills one process repeatedly until it has had its share of kills, then leaves it running."""
+    """Kills one process repeatedly until its share of kills is used up, then leaves it running."""
 
     def __init__(self, victim: Victim, kills: int) -> None:
         super().__init__(name=f"hunt-{victim.role}", daemon=True)
         self._victim = victim
         self._kills = kills
         self.off = threading.Event()
-        # Held by whoever is stopping or starting the process.
+        # Held while the process is being stopped or started.
         self.paused = threading.Lock()
 
     def run(self) -> None:
@@ -169,7 +169,7 @@ class Hunt(threading.Thread):
         while self._victim.killed < self._kills and not self.off.is_set():
             with self.paused:
                 self._victim.round()
-            time.sleep(0.05)  # a lock is not fair: whoever waits for it gets it now
+            time.sleep(0.05)  # a lock is not fair: a waiting thread gets it now
         with self.paused:
             if not self._victim.alive and not self.off.is_set():
                 self._victim.start()

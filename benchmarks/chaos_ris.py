@@ -76,7 +76,7 @@ class Ris:
                 self._state[one.uid] = one
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        """Answer with what is scheduled; the rival claims some of it before anybody else can."""
+        """Answer with the scheduled workitems; the rival claims some of them before anybody else can."""
         with self._lock:
             self._read_orders()
             found = [one for one in self._state.values() if one.state == "SCHEDULED"]
@@ -95,7 +95,7 @@ class Ris:
         return (_REFUSED["none"], None) if found is None else (0x0000, _workitem(found))
 
     def set(self, event: evt.Event) -> tuple[int, Dataset | None]:
-        """Take changes of whoever has claimed the workitem."""
+        """Accept changes from the performer that has claimed the workitem."""
         request: Any = event.request
         changes = event.modification_list
         with self._lock:
@@ -110,7 +110,7 @@ class Ris:
         return 0x0000, None
 
     def action(self, event: evt.Event) -> tuple[int, Dataset | None]:
-        """Claim, complete or cancel; a subscription is taken and nothing is reported."""
+        """Claim, complete or cancel; a subscription is accepted but nothing is reported."""
         request: Any = event.request
         if event.action_type != 1:
             return 0x0000, None
@@ -125,7 +125,7 @@ class Ris:
         return status, None
 
     def hear(self, event: evt.Event) -> tuple[int, None]:
-        """Take an event of the agent's worklist."""
+        """Record an event of the agent's worklist."""
         request: Any = event.request
         if request.EventTypeID == 1:
             state = str(event.event_information.get("ProcedureStepState", ""))

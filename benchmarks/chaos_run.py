@@ -32,8 +32,8 @@ OUTAGE_S = 4.0
 QUIET_WITHIN_S = 300.0
 # A generous bound for one kill of the slowest role on a busy machine, and for the starts.
 KILL_WITHIN_S, START_WITHIN_S = 25.0, 120.0
-# Of the kills: the worker loads the network at each start, so it takes the fewest.
-# The listener gets the rest.
+# Shares of the kills: the worker loads the network at each start, so it gets the fewest. The listener gets
+# the rest.
 SHARES = {"worker": 0.2, "deliverer": 0.35}
 SHARES_WITH_UPS = {"worker": 0.15, "deliverer": 0.25, "worklist": 0.3}
 
@@ -109,7 +109,7 @@ def run(kind: str, kills: int, seed: int, folder: Path, *, with_ups: bool = Fals
 
 
 def shares(kills: int, *, with_ups: bool = False) -> dict[str, int]:
-    """Divide the kills among the roles: each has one, and the listener has what is left over."""
+    """Divide the kills among the roles: each gets at least one, and the listener gets the remainder."""
     parts = SHARES_WITH_UPS if with_ups else SHARES
     found = {role: max(1, int(kills * part)) for role, part in parts.items()}
     return {**found, "listener": max(1, kills - sum(found.values()))}
@@ -122,12 +122,12 @@ def _configure(
         folder,
         pacs,
         port=port,
-        # The report comes over an association of its own, or never: then the PACS is asked what it holds.
+        # The report comes over a separate association, or never: then the PACS is queried for what it holds.
         destination={"commitment": True, "commitment_wait_s": 0, "commitment_timeout_s": 3},
         changes={
             "database": {"url": chaotic.url},
             "storage": {"min_free_mb": 0},
-            # A study that is in work when its worker is killed must not run out of attempts here.
+            # A study in progress when its worker is killed must not run out of attempts here.
             "worker": {"lease_s": 4, "maximum_attempts": 1000, "longest_retry_s": 2},
             "delivery": {"lease_s": 4, "longest_retry_s": 2},
             **({} if ris is None else {"ups": ris.settings()}),
@@ -152,7 +152,7 @@ def _rage(
     chaotic: ChaosDatabase,
     disk: Disk,
 ) -> list[str]:
-    """Kill until all have had their share; in between stop the PACS, the database and fill the disk."""
+    """Kill until all shares are used up; in between stop the PACS and the database, and fill the disk."""
     hunts = {role: Hunt(victims[role], kills) for role, kills in share.items()}
     kills = sum(share.values())
     sender.start()
@@ -188,7 +188,7 @@ def _without(pacs: PacsProcess) -> None:
 
 
 def _full(disk: Disk, listener: Victim, hunt: Hunt) -> None:
-    """Fill the disk for a while; where that is not allowed, make the listener treat it as full."""
+    """Fill the disk for a while; if that is not allowed, make the listener treat it as full."""
     with hunt.paused:
         listener.stop()
         if disk.small:

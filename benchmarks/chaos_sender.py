@@ -12,7 +12,7 @@ from agent.commands.demo.phantom_study import phantom_study
 from agent.commands.demo.sending import Parcel, parcel_of, send
 from agent.commands.demo.service import AE_TITLE
 
-# Pixels on each side: the network scales every film down, so a larger one would only cost time.
+# Pixels per side: the network scales every film down, so a larger one would only take time.
 SIZE = 256
 PAUSE_S = 0.3
 # One study in this many is sent again after its acknowledgement, as modalities do.
@@ -39,8 +39,8 @@ class Sender:
     ) -> None:
         """Send to `port`.
 
-        room: whether another study may follow, asked with the number of acknowledged ones.
-        announce: is told the Study Instance UID of each study before it is sent.
+        room: whether another study may follow, given the number of acknowledged ones. announce: called with
+        the Study Instance UID of each study before it is sent.
         """
         self.acknowledged: list[Acknowledged] = []
         self.refusals = 0
@@ -67,7 +67,7 @@ class Sender:
             if not self._room(len(self.acknowledged)):
                 self._stop.wait(PAUSE_S)
                 continue
-            # One image a study: between two, a killed listener would rightly draft the first alone.
+            # One image per study: with two, a listener killed in between would rightly draft the first alone.
             study = phantom_study(
                 self._seed * 100_000 + number, number=number, taken=datetime.now(UTC), size=SIZE
             )
@@ -76,7 +76,7 @@ class Sender:
             for _time in range(2 if chance.randrange(REPEAT_ONE_IN) == 0 else 1):
                 while not self._sent(parcel):
                     self.refusals += 1
-                    # Not `_stop`: what was begun must end acknowledged.
+                    # Not `_stop`: a study that was begun must be acknowledged in the end.
                     threading.Event().wait(PAUSE_S)
             self.acknowledged.append(
                 Acknowledged(

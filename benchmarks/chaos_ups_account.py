@@ -1,4 +1,4 @@
-"""The account of a chaos run's workitems: those of the RIS, and the agent's as a watcher saw them."""
+"""The account of a chaos run's workitems: the RIS's, and the agent's as seen by a watcher."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def ups_account(
 
 
 def in_order(entries: Sequence[Entry], uid: str) -> bool:
-    """Whether the watcher heard of a workitem's states in their order up to COMPLETED; repeats are allowed.
+    """Whether the watcher received a workitem's states in order up to COMPLETED; repetitions are allowed.
 
     What happened before the subscription is not reported, so that the first state may be any.
     """

@@ -46,18 +46,18 @@ class PacsProcess:
             )
 
     def stop(self) -> None:
-        """Kill it: associations break, and whatever comes is refused."""
+        """Kill it: associations break, and new ones are refused."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def documents(self, study_instance_uid: str) -> tuple[bytes, ...]:
-        """It keeps a record and no documents."""
+        """It keeps a record but no documents."""
         del study_instance_uid
         return ()
 
     def arrivals(self) -> list[Arrival]:
-        """What it has been sent, copies too."""
+        """What it has received, including copies."""
         return read_record(self._record)
 
 
@@ -83,12 +83,12 @@ class RisProcess:
             self._process.wait()
 
     def order(self, study_instance_uid: str) -> None:
-        """Have it order a draft; the study need not be there yet."""
+        """Have it order a draft; the study need not have arrived yet."""
         with self._orders.open("a") as file:
             file.write(study_instance_uid + "\n")
 
     def entries(self) -> list[Entry]:
-        """What has become of its workitems, and what it heard of the agent's."""
+        """The outcome of its workitems, and the events of the agent's."""
         return read_entries(self._record)
 
     def settings(self) -> dict[str, object]:
@@ -106,14 +106,14 @@ class RisProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosDatabase:
-    """A database that can be stopped: PostgreSQL as by a power cut, SQLite by a lock that is held."""
+    """A database that can be stopped: PostgreSQL as by a power cut, SQLite by holding a lock."""
 
     url: str
     server: PostgresServer | None
     file: Path
 
     def outage(self, seconds: float) -> None:
-        """Let nobody write for a while."""
+        """Block all writes for a while."""
         if self.server is not None:
             self.server.stop("immediate")
             time.sleep(seconds)
@@ -148,7 +148,7 @@ class Disk:
 
     @property
     def words(self) -> str:
-        """What a full disk is here."""
+        """How a full disk is produced."""
         return f"a full tmpfs of {DISK_MB} MB" if self.small else "simulated by storage.min_free_mb"
 
     def fill(self) -> None:

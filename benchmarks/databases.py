@@ -11,7 +11,7 @@ from agent.commands.demo.postgres import running_postgres
 
 @contextmanager
 def durable_database(kind: str, folder: str) -> Iterator[str]:
-    """The URL of an empty SQLite database in a folder, or of a PostgreSQL one on a server of its own."""
+    """The URL of an empty SQLite database in a folder, or of a PostgreSQL one on a separate server."""
     if kind == "sqlite":
         yield f"sqlite:///{Path(folder) / 'agent.db'}"
         return

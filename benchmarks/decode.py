@@ -1,12 +1,12 @@
-"""How fast reports are decoded: six decoders side by side, against each other and against the machine.
+"""Measures how fast reports are decoded: six decoders compared with each other and with the machine's limits.
 
     python benchmarks/decode.py [--config tiny|mid|7b] [--device cpu|cuda] [--batch N ...] [--quick]
                                 [--dtype float32|bfloat16] [--threads N] [--plot FILE.png] [--json]
 
 In one process, taking turns, medians: transformers' `generate`; our autoregressive decoder with a static
-cache (and CUDA graphs on a GPU), the strong baseline; several steps a block; one step unfused; fused; fused
-with the first block in the prefill. Every decoder writes equally many tokens. The machine's bandwidth and
-matmul rates are measured first, and a forward's least time follows from them.
+cache (and CUDA graphs on a GPU), the strong baseline; several steps per block; one step unfused; fused; fused
+with the first block in the prefill. Every decoder generates the same number of tokens. The machine's
+bandwidth and matmul rates are measured first; the minimum time of a forward follows from them.
 
 `tiny` is the shipped checkpoint; `mid` has 200 million random weights; `7b` has random weights in the
 shape of Lingshu-7B and needs a GPU.
@@ -49,7 +49,7 @@ SECONDS, QUICK_SECONDS = 250.0, 40.0  # that all batch sizes share, in proportio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """All that was measured. agreement: the share of tokens that fused and unfused decoding share."""
+    """All measurements. agreement: the share of tokens that fused and unfused decoding have in common."""
 
     machine: Machine
     rows: list[Row]
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure(asked: argparse.Namespace, choice: DeviceChoice, dtype: torch.dtype, console: Console) -> Result:
-    """Every batch size in turn, saying what is being done."""
+    """Measures every batch size in turn, reporting progress."""
     batches = asked.batch or (QUICK_BATCHES if asked.quick else BATCHES)
     seconds = QUICK_SECONDS if asked.quick else SECONDS
     with _saying(console) as say:
@@ -146,7 +146,7 @@ def measure(asked: argparse.Namespace, choice: DeviceChoice, dtype: torch.dtype,
 
 @contextmanager
 def _saying(console: Console) -> Iterator[Callable[[str], None]]:
-    """Says what is being done: in place on a terminal, as lines of the error output elsewhere."""
+    """Reports progress: in place on a terminal, otherwise as lines on standard error."""
     if console.is_terminal:
         with console.status("") as status:
             yield status.update

@@ -1,4 +1,4 @@
-"""Two more things that `benchmarks/decode.py` measures: a late block's cost, and that of second readings."""
+"""Two more measurements of `benchmarks/decode.py`: the cost of a late block, and of second readings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _median(times: dict[int, list[float]], blocks: range) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
-    """What the second readings of doubtful reports cost, with the shipped checkpoint on phantoms."""
+    """The cost of the second readings of doubtful reports, with the shipped checkpoint on phantoms."""
 
     studies: int
     repeated_studies: int
@@ -89,7 +89,7 @@ class Repeats:
 
 
 def measure_repeats(studies: int, device: torch.device) -> Repeats:
-    """Drafts phantoms as the worker does, and adds up what the drafts say of themselves."""
+    """Drafts phantoms like the worker, and adds up the counts stated in the drafts."""
     reporter = Reporter.load(SHIPPED, "cuda" if device.type == "cuda" else "cpu")
     examples = [training_example(_FIRST_SEED + number) for number in range(studies)]
     drafts = reporter.draft_many(

@@ -38,7 +38,7 @@ SCALES = {
     "mid": Scale(image_size=168, report_tokens=96, film=1024),
     # Two images of 32 x 32 visual tokens: about 2,000 in a prompt.
     "7b": Scale(image_size=896, report_tokens=160, film=2048),
-    # The code path of `7b` in a shape that a test can run.
+    # The code path of `7b` with sizes that a test can run.
     "toy": Scale(image_size=56, report_tokens=24, film=64, block_size=4),
 }
 SIZES = {
@@ -71,9 +71,9 @@ SIZES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Workload:
-    """A network, twice (as transformers runs it, and as we do), and how studies become its prompts.
+    """A network, twice (as run by transformers, and by us), and how studies become its prompts.
 
-    config: its end token is one that no decoder ever chooses, so that all write equally many tokens.
+    config: its end token is one that no decoder ever chooses, so that all generate the same number of tokens.
     """
 
     scale: Scale
@@ -92,7 +92,7 @@ class Workload:
         return longest_prompt + self.scale.report_tokens / 2
 
     def films(self, count: int) -> list[list[npt.NDArray[np.uint8]]]:
-        """Studies of a frontal and a lateral film, noise alone: what they show costs nothing."""
+        """Studies of a frontal and a lateral film with only noise: the content does not affect the time."""
         rng = np.random.default_rng(SEED)
         side = self.scale.film
         return [[rng.integers(0, 256, (side, side), np.uint8) for _ in range(2)] for _ in range(count)]
@@ -105,7 +105,7 @@ class Workload:
 def make_workload(
     name: str, device: torch.device, dtype: torch.dtype, *, for_decoding: bool = True
 ) -> Workload:
-    """Builds or loads the network; without `for_decoding` once only, as it is trained."""
+    """Builds or loads the network; without `for_decoding` only once, in its training form."""
     scale = SCALES[name]
     if name == "tiny":
         checkpoint = load_checkpoint(SHIPPED, device=device, dtype=dtype)

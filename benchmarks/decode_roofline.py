@@ -1,4 +1,4 @@
-"""What the machine allows: bandwidth and matmul rates as measured, and from them a forward's least time."""
+"""The machine's limits: measured bandwidth and matmul rates, and from them the minimum time of a forward."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _TRIES = 5
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits for the device, so that a clock read next means something."""
+    """Waits for the device, so that a clock read afterwards is meaningful."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def best_seconds(work: Callable[[], object], device: torch.device, tries: int = _TRIES) -> float:
-    """The shortest of several runs, after one that does not count."""
+    """The shortest of several runs, after one that is not counted."""
     work()
     best = float("inf")
     for _ in range(tries):
@@ -117,7 +117,9 @@ class Forward:
 
 
 def floor_seconds(machine: Machine, forward: Forward) -> float:
-    """The least time of a forward: for each part the longer of reading its bytes and of its arithmetic."""
+    """The minimum time of a forward: for each part the longer of reading its bytes and doing its
+    arithmetic.
+    """
     shape = machine.shape
     first, *rest = [one.out * one.into for one in layer_matrices(shape)]
     layer = first + sum(rest)
@@ -136,5 +138,5 @@ def floor_seconds(machine: Machine, forward: Forward) -> float:
 
 
 def makes_to_compare(chosen: MakeLinear) -> tuple[MakeLinear, ...]:
-    """The kernel in use and torch's own: the limit is the better one's."""
+    """The kernel in use and torch's own: the better one sets the limit."""
     return (plain_linear,) if chosen is plain_linear else (chosen, plain_linear)

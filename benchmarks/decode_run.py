@@ -1,4 +1,4 @@
-"""The decoders of `benchmarks/decode.py`, each timed from prompts to tokens, and the rows made of it."""
+"""The decoders of `benchmarks/decode.py`, each timed from prompts to tokens, and the resulting rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """One run of a batch, in seconds: vision and prefill, then decoding. forwards: those of the latter."""
+    """One run of a batch, in seconds: vision and prefill, then decoding. forwards: of the latter."""
 
     front: float
     decode: float
@@ -50,11 +50,11 @@ class Contestant(Protocol):
         """Decodes `tokens` tokens for each prompt."""
 
     def forward(self) -> Forward:
-        """The size of one decoding forward, for its floor."""
+        """The size of one decoding forward, for computing its minimum time."""
 
 
 class EngineContestant:
-    """The engine, in one of its ways."""
+    """The engine with one of its methods."""
 
     def __init__(self, work: Workload, method: Method, batch: int, longest_prompt: int) -> None:
         self.name, self._method, self._work, self._batch = NAMES[method], method, work, batch
@@ -106,7 +106,7 @@ class EngineContestant:
 
 
 class MultistepContestant:
-    """The published way of the base model: B / 2 steps a block, and a commit."""
+    """The published decoding of the base model: B / 2 steps per block, and a commit."""
 
     name = MULTISTEP
 
@@ -114,7 +114,7 @@ class MultistepContestant:
         self._work, self._batch, self._longest = work, batch, longest_prompt
 
     def run(self, prompts: Sequence[Prompt], tokens: int) -> Timing:
-        """The front is timed by itself, and taken off the whole."""
+        """The front is timed separately, and subtracted from the whole."""
         work = self._work
         batch = collate_prompts(prompts, work.config, work.tokenizer.pad_id)
         options = replace(work.options, steps=work.scale.block_size // 2, max_tokens=tokens)
@@ -193,9 +193,9 @@ def timed(work: Callable[[], Any], workload: Workload) -> tuple[float, Any]:
 class Row:
     """One decoder at one batch size; the times are medians. forwards_per_report: prefill included.
 
-    report_ms: a report from its pixels to its tokens, the batch's time shared out. floor_ms: the least
-    time of one forward on this machine, measured at its best moment; roofline: that over the fastest run,
-    in 0..1 (more where the machine was slower while it was measured). memory_mb: of the device; on a CPU
+    report_ms: a report from its pixels to its tokens, as a share of the batch's time. floor_ms: the minimum
+    time of one forward on this machine, measured at its best moment; roofline: that divided by the fastest
+    run, in 0..1 (more if the machine was slower during that measurement). memory_mb: of the device; on a CPU
     of the whole process.
     """
 
@@ -251,9 +251,9 @@ def measure_batch(
     said: Callable[[str], None],
     racing: Callable[[Workload, int, int], list[Contestant]] | None = None,
 ) -> tuple[list[Row], float]:
-    """Rows of one batch size, the decoders taking turns; and how far fused and unfused tokens agree.
+    """Rows of one batch size, with alternating decoders; and the agreement of fused and unfused tokens.
 
-    runs: turns at most; fewer, but one, when `seconds` are over.
+    runs: the most turns; fewer, but at least one, if `seconds` have passed.
     """
     films = work.films(batch)
     started = time.perf_counter()
@@ -334,7 +334,9 @@ def _start_memory(work: Workload) -> float:
 
 
 def _peak_memory(work: Workload, before: float) -> float:
-    """MiB: on a GPU one copy of the weights and what the run took beside all that was there before it."""
+    """MiB: on a GPU one copy of the weights plus what the run took in addition to what was allocated
+    before it.
+    """
     if work.backbone.device.type == "cuda":
         weights = sum(p.numel() * p.element_size() for p in work.reference.parameters())
         return (weights + torch.cuda.max_memory_allocated() - before) / 2**20

@@ -1,4 +1,4 @@
-"""What `benchmarks/decode.py` says of its rows: ratios, a table, a picture."""
+"""The output of `benchmarks/decode.py`: ratios, a table, a plot."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FUSED, FROM_PREFILL = NAMES[Method.FUSED_APART], NAMES[Method.FUSED]
 
 
 def ratios_of(rows: Sequence[Row]) -> dict[str, float]:
-    """How many times faster; decoding alone but for `report`, which is from pixels to tokens.
+    """Speed-ups: of decoding alone, except `report`, which is from pixels to tokens.
 
-    Those of the smallest batch, and what a batch of eight (or the largest) gains over it.
+    For the smallest batch, and the gain of a batch of eight (or the largest) over it.
     """
     found = {(row.decoder, row.batch): row for row in rows}
     batches = sorted({row.batch for row in rows})
@@ -51,7 +51,7 @@ def show(
     repeats: Repeats | None,
     machine: Machine,
 ) -> None:
-    """The rows as a table, the rest in lines below it."""
+    """Prints the rows as a table, and the rest in lines below it."""
     table = Table(title="one report; ms, medians")
     names = (
         *("batch", "decoder", "forwards", "ms/forward", "floor", "of roofline", "tokens/s"),

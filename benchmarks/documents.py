@@ -1,4 +1,4 @@
-"""How long a pair of documents takes, and how large it is, over the number of images.
+"""Measures the time for and the size of a pair of documents, by the number of images.
 
     python -m benchmarks.documents
 

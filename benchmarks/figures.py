@@ -1,4 +1,4 @@
-"""What the benchmarks make of their measurements: percentiles, and rows as a table for the terminal."""
+"""Common output of the benchmarks: percentiles, and rows as a table for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the plausibility checks of a film take: `python -m benchmarks.film_gate`; JSON, milliseconds.
+"""Measures the time of a film's plausibility checks: `python -m benchmarks.film_gate`; JSON, milliseconds.
 
 A film of 2,048 x 2,048 pixels is made once; decoding is not part of the figure.
 """

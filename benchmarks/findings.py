@@ -1,10 +1,10 @@
-"""Reports per second of processor time that the findings' reader makes on one core.
+"""Measures how many reports per second of processor time the findings' reader reads on one core.
 
     python -m benchmarks.findings
 
-Unseen: every sentence holds a number of its own, and what was kept is forgotten before each report: harder
-than real reports, in which short sentences recur. Dictated: each phantom dictated once, nothing kept at the
-beginning. Recurring: the same reports again. The processor time of a fixed loop (`loop`) tells how busy the
+Unseen: every sentence contains a different number, and the cache is cleared before each report: harder than
+real reports, in which short sentences recur. Dictated: each phantom dictated once, with an empty cache at the
+beginning. Recurring: the same reports again. The processor time of a fixed loop (`loop`) shows how busy the
 machine's other threads were. Hostile: seconds for 40,000 characters.
 """
 
@@ -33,7 +33,7 @@ _FINDINGS = ("effusion", "opacity", "atelectasis", "consolidation", "nodule", "p
 
 
 def sentence(rng: random.Random) -> str:
-    """A dictated sentence that holds a number of its own."""
+    """A dictated sentence that contains a unique number."""
     number, side, finding = rng.randrange(1_000_000), rng.choice(_SIDES), rng.choice(_FINDINGS)
     return rng.choice(
         (
@@ -60,7 +60,7 @@ def rate(reports: list[str], *, forget: bool) -> float:
 
 
 def once(reports: list[str]) -> float:
-    """Reports per second where each is read once, with nothing kept at the beginning."""
+    """Reports per second if each is read once, with an empty cache at the beginning."""
     reading.explained.cache_clear()
     begun = time.process_time()
     for report in reports:

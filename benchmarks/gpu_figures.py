@@ -1,15 +1,15 @@
-"""Every figure that needs a GPU, in one call of bounded time, written row by row.
+"""Measures every figure that needs a GPU, in one call of bounded time, written row by row.
 
     python benchmarks/gpu_figures.py [--config 7b|tiny|toy] [--device cuda|cpu] [--seconds N] [--output FILE]
     python benchmarks/gpu_figures.py --rehearse [--output FILE]
 
 Order: the tests in tests/gpu; decoding at batch 1, 8 and 32 (transformers' generate and several steps a block
 at 1 and 8, once); the worker's throughput; int8; one step of RAD and of DCD with adapters; each with its peak
-memory. A row is written as soon as it is measured. What is left out is a row too, with the reason: no time,
-no memory, or nothing to run it on.
+memory. A row is written as soon as it is measured. A measurement that is left out is a row too, with the
+reason: no time, no memory, or nothing to run it on.
 
-`--rehearse` runs the same code on a CPU in a toy shape, into a file of its own. Exit status 1 means that
-a section of the result is not there or lacks one of its keys.
+`--rehearse` runs the same code on a CPU with toy sizes, and writes to a separate file. Exit status 1 means
+that a section of the result is missing or lacks one of its keys.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from model.network.inference import choose_linear
 
 Measure = Callable[[], dict[str, Any]]
 BATCHES = (1, 8, 32)
-_SLOW_UP_TO = 8  # the batch up to which generate and several steps a block are run
+_SLOW_UP_TO = 8  # the batch up to which generate and several steps per block are run
 _ROOT = Path(__file__).resolve().parent.parent
 _DECODED = frozenset(
     {"decoder", "batch", "forwards_per_report", "ms_per_forward", "tokens_per_second", "prefill_ms",
      "decode_ms", "report_ms", "reports_per_second", "memory_mb", "floor_ms", "roofline"}
 )  # fmt: skip
 _STEP = frozenset({"studies", "sequence", "step_seconds"})
-# The result's sections with the keys that each must have, `peak_gib` and `seconds` beside them.
+# The result's sections with the keys that each must have, in addition to `peak_gib` and `seconds`.
 SECTIONS = {
     "tests/gpu": frozenset({"passed", "last_line"}),
     **{
@@ -77,7 +77,7 @@ def _ring(_signal: int, _frame: FrameType | None) -> None:
 
 
 class Book:
-    """The result file: an object with `rows`, whole after every row."""
+    """The result file: an object with `rows`, complete after every row."""
 
     def __init__(self, file: Path, about: dict[str, Any], seconds: float) -> None:
         self._file, self._content = file, {**about, "rows": []}
@@ -91,7 +91,7 @@ class Book:
         return self._ends - time.monotonic()
 
     def run(self, name: str, needs: float, measure: Measure) -> None:
-        """Measures a row, or writes why it was left out. needs: seconds that it takes at least."""
+        """Measures a row, or writes why it was left out. needs: the least seconds that it takes."""
         if self.left < needs:
             self._add({"name": name, "skipped": f"{self.left:.0f} s are left, it needs {needs:.0f}"})
             return
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def what_lacks(rows: list[dict[str, Any]], may_be_skipped: Sequence[str]) -> list[str]:
-    """The sections that a result does not have, or that lack some of their keys."""
+    """The sections that are missing in a result, or lack some of their keys."""
     found = {row["name"]: row for row in rows}
     lacking = []
     for name, keys in SECTIONS.items():

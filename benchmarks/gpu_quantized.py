@@ -19,7 +19,7 @@ _REHEARSED = 64  # the width on a CPU, where only the code path counts
 
 
 def int8_row(config: str, choice: DeviceChoice) -> dict[str, Any]:
-    """Seconds of one report at batch 1 with weights of int8, fused."""
+    """Seconds per report at batch 1 with int8 weights, fused."""
     work = make_workload(config, choice.device, choice.dtype, for_decoding=False)
     work.backbone.prepare_for_inference(int8_linear)
     prompt = work.prompt(work.films(1)[0])
@@ -36,7 +36,7 @@ def int8_row(config: str, choice: DeviceChoice) -> dict[str, Any]:
 
 
 def fp8_row(device: torch.device) -> dict[str, Any]:
-    """Microseconds of a product of 16 rows in FP8 and in bfloat16, where the device has FP8."""
+    """Microseconds for a product of 16 rows in FP8 and in bfloat16, if the device supports FP8."""
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 9):
         return {"skipped": "the device has no FP8"}
     size = _SIZE if device.type == "cuda" else _REHEARSED

@@ -1,13 +1,13 @@
-"""Kill the agent between send and ACK, and between receive and ACK, and account for every message.
+"""Kills the agent between send and ACK, and between receive and ACK, and accounts for every message.
 
     python benchmarks/hl7_kills.py [--kills N] [--seconds S] [--seed N] [--json]
 
-Processes of their own (`echo-agent listen`, `echo-agent deliver`) on SQLite. Half of the kills are of the
-listener, while a RIS sends orders and signed reports, each until it is acknowledged; half of the deliverer,
-while it sends drafts and verdicts, which were written before without the network. Each is killed with
-SIGKILL at every failpoint on its way in turn, and at random moments. With `--json` the last line is
-`{kills, places, in_sent, in_acknowledged, out_written, out_received, in_lost, in_twice, out_lost,
-out_changed, out_disordered, out_unsettled, seconds}`. The exit status is 1 unless all faults are 0.
+Separate processes (`echo-agent listen`, `echo-agent deliver`) on SQLite. Half of the kills hit the listener,
+while a RIS sends orders and signed reports, each until it is acknowledged; half hit the deliverer, while it
+sends drafts and verdicts, which were written beforehand without the network. Each is killed with SIGKILL at
+every failpoint in turn, and at random moments. With `--json` the last line is `{kills, places, in_sent,
+in_acknowledged, out_written, out_received, in_lost, in_twice, out_lost, out_changed, out_disordered,
+out_unsettled, seconds}`. The exit status is 1 unless all faults are 0.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Starter:
         self._child = int(self._said(DONE_WITHIN_S) or 0)
 
     def ended(self, within_s: float) -> int | None:
-        """Wait for the end; return its exit status, None where it goes on."""
+        """Wait for the end; return its exit status, or None if it is still running."""
         said = self._said(within_s)
         return None if said is None else int(said)
 
@@ -96,7 +96,7 @@ class Starter:
         return status
 
     def close(self) -> None:
-        """End, when no role runs any more."""
+        """End, once no role is running any more."""
         self._process.communicate()
 
     def _said(self, within_s: float) -> str | None:
@@ -130,7 +130,7 @@ def kill(
             starter.signal(signal.SIGKILL)
             places["random moment"] += 1
         else:
-            # It ended by itself where it was not killed: its log says why.
+            # If it was not killed, it ended by itself: its log says why.
             places[place if status == -signal.SIGKILL else f"ended with {status}"] += 1
     return places
 
@@ -171,7 +171,7 @@ def incoming() -> Iterator[bytes]:
 
 
 class Outbox:
-    """Drafts and verdicts that wait for the deliverer: two messages of each study."""
+    """Drafts and verdicts that wait for the deliverer: two messages for each study."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         store = InstanceStore(settings.storage.path, 0)
@@ -180,7 +180,7 @@ class Outbox:
         self._studies = 0
 
     def fill(self) -> None:
-        """Write studies until enough waits for the next kill."""
+        """Write studies until enough messages wait for the next kill."""
         while unsettled(self._house.database) < 6:
             self._studies += 1
             study = StudyCourse(self._house, self._settings, self._studies)
@@ -189,7 +189,7 @@ class Outbox:
 
 
 def unsettled(database: Database) -> int:
-    """Return how many messages have not reached their end."""
+    """Return how many messages have not reached a final state."""
     with database.relaxed() as session:
         waiting = Delivery.state != DeliveryState.STORED.value
         return session.scalar(select(func.count()).select_from(Delivery).where(waiting)) or 0

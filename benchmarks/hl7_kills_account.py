@@ -1,4 +1,4 @@
-"""What is counted after the kills: messages that were lost, applied twice, changed, or out of order."""
+"""Counts after the kills: messages that were lost, applied twice, changed, or out of order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.hl7_kills_peers import Received
 class Account:
     """Counts of faults; all of them must be 0.
 
-    in_lost: acknowledged, and not stored with what it tells. in_twice: applied again after its first time.
+    in_lost: acknowledged, but not stored and applied. in_twice: applied again after its first time.
     out_lost: written, and never received. out_changed: received with other bytes, or under another MSH-10.
     out_disordered: received after a later message of its study. out_unsettled: not STORED in the end.
     """
@@ -45,7 +45,7 @@ def of_incoming(
 ) -> tuple[int, int]:
     """Return how many acknowledged messages were lost, and how many changes were made more than once.
 
-    orders, reports: what the acknowledged messages told, each once.
+    orders, reports: the contents of the acknowledged messages, each once.
     """
     with database.reading() as session:
         rows = session.scalars(select(Hl7Message)).all()
@@ -56,7 +56,7 @@ def of_incoming(
     lost = sum(kept[one] == 0 for one in acknowledged) + max(0, orders - len(found))
     lost += max(0, reports - signed)
     twice = sum(count > 1 for count in kept.values()) + max(0, len(found) - orders)
-    # An order that was applied again would have another time than the message that it is of.
+    # An order that was applied again would have a different time from its message.
     twice += sum(one.updated_at != applied.get(one.message_id or 0) for one in found)
     twice += max(0, signed - reports)
     return lost, twice
@@ -79,12 +79,12 @@ def of_outgoing(database: Database, received: Sequence[Received]) -> tuple[int, 
 
 
 def _bare_sha256(content: bytes) -> str:
-    """Return the digest of a frame's content: the receiver takes the last CR as the frame's."""
+    """Return the digest of a frame's content; the receiver counts the last CR as part of the frame."""
     return hashlib.sha256(content.strip(b"\x0b\x1c\r")).hexdigest()
 
 
 def _disordered(written: Sequence[str], received: Sequence[Received]) -> int:
-    """Count messages that came after a later one of the same study had come."""
+    """Count messages that arrived after a later one of the same study."""
     number = {control_id: n for n, control_id in enumerate(written)}
     latest: dict[str, int] = {}
     count = 0

@@ -1,9 +1,10 @@
-"""Starts the processes of `hl7_kills`: forks of one that has imported everything, which is most of a start.
+"""Starts the processes of `hl7_kills` as forks of one that has imported everything, which takes most of the
+time of a start.
 
     python benchmarks/hl7_kills_fork.py CONFIG LOG
 
-A line `ROLE FAILPOINT` (or `ROLE -`) on standard input starts `echo-agent ROLE`; its process id is answered,
-and when it has ended, its exit status (minus the signal that killed it).
+A line `ROLE FAILPOINT` (or `ROLE -`) on standard input starts `echo-agent ROLE`; the answer is its process id
+and, once it has ended, its exit status (minus the signal that killed it).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from agent.commands.cli import app
 from agent.foundation import failpoints
 
-# What the two commands import when they start.
+# The modules that the two commands import at their start.
 IMPORTED = (
     "agent.operations.audit.process",
     "agent.delivery.commitment_reports",

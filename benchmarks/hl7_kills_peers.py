@@ -1,6 +1,6 @@
-"""The RIS of `hl7_kills`: it sends a message until it is acknowledged, and it keeps what it receives.
+"""The RIS of `hl7_kills`: sends each message until it is acknowledged, and stores what it receives.
 
-It uses nothing of the agent's own MLLP code but the frames.
+It uses none of the agent's own MLLP code except the frames.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 START, END = b"\x0b", b"\x1c\r"
 _ANSWER_WITHIN_S = 60.0
-# Between two messages of the sender, and before the receiver's answer: a random kill has something to hit.
+# Pauses between two messages of the sender, and before the receiver's answer, so that random kills hit
+# something.
 _PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One message as it came."""
+    """One message as received."""
 
     control_id: str
     study: str
@@ -30,7 +31,7 @@ class Received:
 
 
 def field(message: bytes, segment: bytes, number: int) -> str:
-    """Return a field of the first segment of that name; empty where there is none."""
+    """Return a field of the first segment of that name; empty if there is none."""
     for line in message.split(b"\r"):
         fields = line.split(b"|")
         if fields[0] == segment:
@@ -42,7 +43,7 @@ def field(message: bytes, segment: bytes, number: int) -> str:
 class Sender(threading.Thread):
     """Sends one message after the other, each until an answer names it; `sent` counts every try.
 
-    enough: set it, and the message in hand is the last one.
+    enough: once set, the current message is the last one.
     """
 
     def __init__(self, port: int, messages: Iterator[bytes]) -> None:
@@ -54,7 +55,7 @@ class Sender(threading.Thread):
         self.wrong: list[str] = []
 
     def run(self) -> None:
-        """Send until there is enough."""
+        """Send until `enough` is set."""
         for message in self._messages:
             while not self._try(message):
                 time.sleep(0.05)
@@ -87,7 +88,7 @@ def _frame(connection: socket.socket) -> bytes:
 
 
 class Receiver:
-    """Keeps every message and answers it, CA and then AA; the sender deals with a broken connection."""
+    """Stores every message and answers it, CA and then AA; the sender handles broken connections."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []

@@ -2,7 +2,7 @@
 
     python benchmarks/hosts.py [--senders 200] [--sites 10] [--studies 5] [--workers 4] [--cut S] [--json]
 
-Exit status 1 where a study was lost, drafted twice, or overtaken within its lane and site.
+Exit status 1 if a study was lost, drafted twice, or overtaken within its lane and site.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a load run must show: nothing lost, nothing drafted twice, each lane and site in its order. Pure."""
+"""What a load run must show: nothing lost, nothing drafted twice, each lane and site in order. Pure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _overtaken(line: list[Drafted]) -> int:
     """Jobs that were visibly waiting when one that was queued after them was claimed."""
     line.sort(key=lambda one: one.claimed)
     newest, count = float("-inf"), 0
-    # From the last claim back: nothing claimed earlier may have been queued later than what comes after it.
+    # From the last claim backwards: nothing claimed earlier may have been queued later than what follows it.
     overtakers: list[Drafted] = []
     for one in line:
         if one.queued < newest and any(

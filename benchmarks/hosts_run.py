@@ -56,8 +56,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of it. peak: most studies stored but not drafted at once. rate: drafts per second from the
-    moment that the database and the site were back. stat_p99_s, routine_p99_s: from queued to claimed.
+    """The result. peak: the most studies that were stored but not drafted at the same time. rate: drafts per
+    second from the moment that the database and the site were back. stat_p99_s, routine_p99_s: from queued to
+    claimed.
     """
 
     account: Account
@@ -71,7 +72,7 @@ class Outcome:
 
 
 def run(plan: Plan) -> Outcome:
-    """Run it on a PostgreSQL server of its own; it ends when all is drafted, or after `longest_s`."""
+    """Run it on a separate PostgreSQL server; it ends when everything is drafted, or after `longest_s`."""
     with running_postgres(durable=True) as server, tempfile.TemporaryDirectory() as folder:
         database = Database(open_engine(server.url(server.create())))
         try:
@@ -173,7 +174,7 @@ def _draft(database: Database, owner: str, plan: Plan) -> int:
 
 
 def _finish(database: Database, claim: jobs.Claim, owner: str) -> None:
-    """Write the result when the database is there, as the worker does."""
+    """Write the result once the database is available, like the worker."""
     for _ in range(600):
         try:
             with database.transaction() as session:
@@ -190,7 +191,7 @@ def _disturb(
 ) -> tuple[int, float, int]:
     """Cut the first site off, restart the database meanwhile, and connect the site again.
 
-    Return the largest backlog, the moment when all was back, and the drafts made until then.
+    Return the largest backlog, the moment when everything was back, and the drafts made until then.
     """
     total = plan.senders * plan.studies
     while sum(len(one.stored) for one in senders) < total // 4:

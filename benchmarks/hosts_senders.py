@@ -13,7 +13,7 @@ from pynetdicom import AE, _config
 
 from agent.commands.demo.phantom_study import demo_uid, phantom_study
 
-# Open associations at the same time: a modality keeps none while it has nothing to send.
+# Associations open at the same time: a modality keeps none while it has nothing to send.
 _LINES = threading.BoundedSemaphore(12)
 _PAUSE_S = 0.5
 _STAT_EVERY = 20
@@ -37,7 +37,7 @@ def study_of(template: Dataset, sender: str, number: int) -> Dataset:
 
 
 class Site:
-    """A hospital; while its connection is down, nothing arrives from it."""
+    """A site; while its connection is down, nothing arrives from it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -88,7 +88,7 @@ class Sender(threading.Thread):
 def senders_of(
     sites: Sequence[Site], count: int, port: int, studies: int, stop: threading.Event
 ) -> list[Sender]:
-    """Return `count` senders, dealt out to the sites."""
+    """Return `count` senders, distributed over the sites."""
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     template = film()

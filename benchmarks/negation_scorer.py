@@ -5,8 +5,8 @@
 A logistic regression over the words around a mention, their distance and side, decides whether the mention
 is denied. It is trained on four fifths of NegEx (ward English, Chapman et al.) and this project's dictated
 kinds, and compared with the rules on the last fifth and on files of `text ||| expectations` by other authors.
-`both` has the rules' verdict as one more feature. The rules were corrected on all of these texts; the scorer
-has seen only its own.
+`both` uses the rules' verdict as an additional feature. The rules were corrected on all of these texts; the
+scorer has seen only its training texts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KINDS = Path("tests/data/dictation_kinds.txt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A mention with its words around, what the rules make of it and whether it is denied."""
+    """A mention with the words around it, the rules' verdict, and whether it is denied."""
 
     features: dict[str, float]
     rules: bool

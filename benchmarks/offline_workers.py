@@ -2,11 +2,11 @@
 
     python benchmarks/offline_workers.py [--studies N] [--pause S] [--rounds N] [--output FILE]
 
-On a machine whose processors one network occupies, a second worker has nothing to compute with. So each
-study is read, decoded, and written as documents by the functions of `echo-agent backfill --files`, and the
-network's forward is a pause, as if every worker had a GPU of its own. One worker and two take turns in one
-run. The start of the cluster does not count: a rate is that of the results after the first of each worker.
-Exit status 1 where two workers are less than 1.8 times as fast (median of the rounds), or a result differs.
+On a machine whose processors are occupied by one network, a second worker has nothing to compute with. So
+each study is read, decoded, and written as documents by the functions of `echo-agent backfill --files`, but
+the network's forward is a pause, as if every worker had its own GPU. Runs with one and two workers alternate.
+The start of the cluster does not count: a rate is measured after the first result of each worker. Exit status
+1 if two workers are less than 1.8 times as fast (median of the rounds), or a result differs.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ Group = tuple[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PausingDrafts:
-    """Makes a worker's work as `agent.commands.backfill_offline` does, with a pause for the network."""
+    """Sets up a worker like `agent.commands.backfill_offline`, with a pause in place of the network."""
 
     pause_s: float
 
     def __call__(self) -> Any:
-        """Return the work of one worker."""
+        """Return the function that a worker runs."""
         settings = Settings()
         reporter: Any = PausingReporter(slots=1, draft_s=self.pause_s)
         run = DraftRun(settings=settings, router=router_of(settings), reporter=reporter, moment=_TAKEN)
@@ -107,7 +107,9 @@ def timed(groups: Sequence[Group], pause_s: float, workers: int) -> tuple[Round,
 
 
 def ratio_of(rounds: Sequence[Round]) -> float:
-    """Return how many times as fast two workers are: the median of each run of two against that before it."""
+    """Return the speed-up of two workers: the median over the runs, each compared with the run of one
+    before it.
+    """
     pairs = zip(
         (one for one in rounds if one.workers == 1), (one for one in rounds if one.workers == 2), strict=True
     )

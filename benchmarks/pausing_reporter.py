@@ -1,4 +1,4 @@
-"""A reporter that pauses in place of the network, as if that ran on a GPU of its own."""
+"""A reporter that pauses in place of the network, as if the network ran on a separate GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = "No acute abnormality."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PausingReporter:
-    """Answers each study after a pause; as many pauses run at once as there are slots."""
+    """Answers each study after a pause; as many pauses run concurrently as there are slots."""
 
     slots: int
     draft_s: float
@@ -26,7 +26,7 @@ class PausingReporter:
 
     @property
     def identity(self) -> ModelIdentity:
-        """The identity of what is no network."""
+        """The identity of the missing network."""
         return ModelIdentity(
             name="pause",
             version="1",
@@ -40,7 +40,7 @@ class PausingReporter:
     def draft_stream(
         self, source: StudySource[DraftCase], *, ahead: int | None = None
     ) -> Iterator[tuple[DraftCase, DraftText | Exception]]:
-        """Take studies as the network's stream does: urgent ones first, and in the slots of those that yield.
+        """Take studies like the network's stream: urgent ones first, in the slots of those that yield.
 
         A study that lost its slot pauses from the beginning, as its decoding would begin again.
         """
@@ -75,7 +75,7 @@ class PausingReporter:
             if last is None:
                 return
             urgent, old = waiting.pop(0), running.pop(last)[1]
-            # Before the others that yield, which came later.
+            # Before the other yielding ones, which arrived later.
             waiting.insert(sum(not study.yields for study in waiting), old)
             running.append((self.clock() + self.draft_s, urgent))
 

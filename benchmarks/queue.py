@@ -2,18 +2,18 @@
 
     python benchmarks/queue.py [--sizes N ...] [--databases sqlite postgresql] [--rounds N] [--json]
 
-Each database is filled with studies that are done, as after years of work; the last day and what waits
-are the same in every size, so that only the history grows. Commits are durable on both, but for a claim's,
-which a power cut may take back (`agent.database.session`). The table goes to the terminal; with `--json`
-the last line is `{rows, growth, load}`: `rows` per database and size in ms, beside what one fsync of this
-disk took; `growth` the ratio of the largest size to the smallest; `load` the machine's load average before
-the run.
+Each database is filled with finished studies, as after years of work; the last day and the waiting jobs are
+the same in every size, so that only the history grows. Commits are durable on both, except a claim's, which a
+power cut may undo (`agent.database.session`). The table goes to the terminal; with `--json` the last line is
+`{rows, growth, load}`: `rows` per database and size in ms, with the time of one fsync on this disk; `growth`
+the ratio of the largest size to the smallest; `load` the machine's load average before the run.
 """
 
 from __future__ import annotations
 
 if __name__ == "queue":
-    # A neighbour that is run as a script finds this file where it asks for the standard library's module.
+    # A benchmark that is run as a script finds this file when it imports the standard library's module
+    # `queue`.
     import importlib.util
     import sys
     import sysconfig

@@ -1,4 +1,4 @@
-"""What `benchmarks/queue.py` does: fill a database, then time the queue's calls on it."""
+"""The work of `benchmarks/queue.py`: fills a database, then times the queue's calls on it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Row:
     database: str
     studies: int
     fill_s: float
-    # What one durable write costs on this disk just then: no durable commit is quicker.
+    # The time of one durable write on this disk at that moment: no durable commit is faster.
     fsync_p50_ms: float
     fsync_p99_ms: float
     claim_p50_ms: float
     claim_p99_ms: float
-    # Of our own thread's processor time: what remains of the p99 on a machine that others share.
+    # From our own thread's processor time: the part of the p99 that is not due to other load on the machine.
     claim_cpu_p99_ms: float
     finish_p50_ms: float
     finish_p99_ms: float
@@ -86,7 +86,7 @@ def opened(kind: str) -> Iterator[Database]:
 
 
 def measure(database: Database, kind: str, size: int, rounds: int) -> Row:
-    """Fill and time; the first calls warm the connection and are not counted."""
+    """Fill and time; the first calls warm up the connection and are not counted."""
     begun = perf_counter()
     fill(database, size, WAITING)
     fill_s = perf_counter() - begun
@@ -127,7 +127,7 @@ def measure(database: Database, kind: str, size: int, rounds: int) -> Row:
 
 
 def flushed() -> list[float]:
-    """Return how long (ms) the disk takes to keep one page at a file's end, time after time."""
+    """Return how long (ms) the disk takes to store one page at the end of a file, for repeated writes."""
     with tempfile.TemporaryFile() as file:
 
         def flush() -> None:
@@ -139,7 +139,7 @@ def flushed() -> list[float]:
 
 
 def timed(act: Callable[[], None], rounds: int) -> tuple[list[float], list[float]]:
-    """Return the duration and the processor time (ms) of each round but the first few."""
+    """Return the duration and the processor time (ms) of each round except the first few."""
     durations, processor = [], []
     gc.collect()
     gc.disable()

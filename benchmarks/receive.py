@@ -1,15 +1,16 @@
-"""Durable instances per second of the listener, beside dcmtk's storescp and Orthanc, in one run.
+"""Measures durable instances per second of the listener, compared with dcmtk's storescp and Orthanc in one
+run.
 
     python benchmarks/receive.py [--quick] [--json]
 
 Each server gets the same objects from the same client on the same disk, one server at a time; the servers
 take turns at each cell of the table, for several rounds of which the median counts, so that a change in the
 machine's speed affects all of them. Ours answers after file, folder and database row are on the disk; the
-others do not promise that. `storescp` is as it is packaged, `storescp-nodelay` has Nagle's algorithm
-switched off. With `--json` the last line is `{rows, ratios {vs_storescp, vs_storescp-nodelay, vs_orthanc},
-p99_ms, rss_mb, load}`: the ratios are those of 10-MB objects over 4 associations, `p99_ms` is our worst p99
-over all rows up to 16 associations, `rss_mb` our peak at 25 associations, `load` the machine's load average
-before the run.
+others do not guarantee that. `storescp` is as packaged, `storescp-nodelay` has Nagle's algorithm switched
+off. With `--json` the last line is `{rows, ratios {vs_storescp, vs_storescp-nodelay, vs_orthanc}, p99_ms,
+rss_mb, load}`: the ratios are those of 10-MB objects over 4 associations, `p99_ms` is our worst p99 over all
+rows up to 16 associations, `rss_mb` our peak at 25 associations, `load` the machine's load average before the
+run.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def _row(name: str, parent: Path, size: int, associations: int, objects: int) ->
 
 
 def _median(rounds: list[Row]) -> Row:
-    """Return the rounds' median figures; of failures their sum, of memory the peak."""
+    """Return the median figures of the rounds; for failures the sum, for memory the peak."""
     return replace(
         rounds[0],
         failures=sum(row.failures for row in rounds),

@@ -1,6 +1,6 @@
-"""A C-STORE client that costs next to nothing: PDUs are made beforehand, and only UIDs change.
+"""A C-STORE client with minimal overhead: PDUs are prepared beforehand, and only UIDs change.
 
-The client must not be what is measured, so it knows no DICOM library: it patches two UIDs into ready
+The client must not dominate the measurement, so it uses no DICOM library: it patches two UIDs into prepared
 PDUs, sends them in one piece and waits for the response. Sources: PS3.7 9.3.1, PS3.8 9.3.
 """
 
@@ -36,7 +36,9 @@ class Target:
 
 @dataclass(slots=True, kw_only=True)
 class Measured:
-    """What was measured: acknowledgement times (s, from the last byte sent to the status), and the whole."""
+    """The measurements: acknowledgement times (s, from the last byte sent to the status), and the total
+    time.
+    """
 
     seconds: float = 0.0
     acknowledgements: list[float] = field(default_factory=list)
@@ -106,7 +108,7 @@ class _Template:
         return bytearray(self._message)
 
     def name(self, message: bytearray, number: int) -> None:
-        """Give a message the UIDs of one object, which is a study of its own."""
+        """Give a message the UIDs of one object, which is a separate study."""
         uid = UID.format(number).encode()
         for place in self._places:
             message[place : place + len(uid)] = uid
@@ -160,7 +162,7 @@ def _pdus(command: bool, body: bytes, maximum_pdu: int) -> bytes:
 
 
 def _associated(target: Target, nodelay: bool) -> tuple[socket.socket, int]:
-    """Return the connection and the longest PDU that the server takes (PS3.8 D.1)."""
+    """Return the connection and the longest PDU that the server accepts (PS3.8 D.1)."""
 
     def item(kind: int, body: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(body)) + body

@@ -1,4 +1,4 @@
-"""The servers of the receive benchmark, each in a process and a folder of its own."""
+"""The servers of the receive benchmark, each in a separate process and folder."""
 
 from __future__ import annotations
 

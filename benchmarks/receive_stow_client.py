@@ -1,4 +1,4 @@
-"""A STOW-RS client that costs next to nothing: the request is made beforehand, and only UIDs change.
+"""A STOW-RS client with minimal overhead: the request is prepared beforehand, and only UIDs change.
 
 Each connection sends one object in each request. Sources: PS3.18 10.5, PS3.10 7.1.
 """
@@ -19,7 +19,7 @@ MEDIA_TYPE = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
 
 
 def part10(size_bytes: int, number: int) -> bytes:
-    """Return a CR image as a file; its UIDs are made of the number."""
+    """Return a CR image as a file; its UIDs are derived from the number."""
     return _file(size_bytes).replace(MARK, UID.format(number).encode())
 
 
@@ -64,7 +64,7 @@ def measure_stow(target: Target, *, size_bytes: int, associations: int, objects:
 
 
 def _places(message: bytes) -> list[int]:
-    """Return where the UIDs stand."""
+    """Return the positions of the UIDs."""
     places, at = [], message.find(MARK)
     while at >= 0:
         places.append(at)

@@ -57,7 +57,7 @@ def drawn(seed: int, *, site: str, device: str, at: datetime) -> Drawn:
     chance = Random(seed)
     signed = draw_spec(seed).findings
     drafted = [_told(one, chance) for one in signed if chance.random() >= MISSED]
-    # A tube that is missed takes its malposition with it: the sentence is one.
+    # If a tube is missed, so is its malposition: both are in one sentence.
     if not any(one.concept == "endotracheal_tube" for one in drafted):
         drafted = [one for one in drafted if one.concept != "malpositioned_device"]
     if not any(one.concept == "malpositioned_device" for one in drafted):
@@ -78,7 +78,7 @@ def drawn(seed: int, *, site: str, device: str, at: datetime) -> Drawn:
 
 
 def _told(one: Finding, chance: Random) -> Finding:
-    """A finding as the draft states it."""
+    """A finding as stated in the draft."""
     if one.concept in _DEVICES:
         return one
     if one.laterality in _OTHER and chance.random() < OTHER_SIDE:
@@ -143,7 +143,7 @@ def _grade(findings: Sequence[Finding]) -> str | None:
 
 
 def figures_of(group: Any, concepts: Sequence[str]) -> Mapping[str, Figures]:
-    """Return the figures of a group that `agent.shadow.accuracy` has counted.
+    """Return the figures of a group counted by `agent.shadow.accuracy`.
 
     A concept that neither text of any study mentions has no row there: all of its studies are true negatives.
     """

@@ -1,10 +1,11 @@
-"""Mutates STOW-RS requests: every one is answered in time, and what came whole before the damage is kept.
+"""Mutates STOW-RS requests: every one must be answered in time, and complete objects before the damage must
+be stored.
 
     python -m benchmarks.stow_fuzz [--count 10000] [--seed 7] [--folder var]
 
-Each request has a sound object, then an object with damage: in the multipart body, in the file's head or in
-its data set, cut off, or with a body that breaks off. Prints one JSON object; status 1 if a request was not
-answered within 10 s, the server died, or a sound object was lost.
+Each request has an intact object, then a damaged one: damaged in the multipart body, the file header or the
+data set, or truncated. Prints one JSON object; status 1 if a request was not answered within 10 s, the server
+died, or an intact object was lost.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def request_body(number: int, chance: random.Random) -> bytes:
 
 
 def fuzz(server: HttpServer, database: Database, numbers: range, chance: random.Random) -> FuzzOutcome:
-    """Send a request for each number; afterwards look for each sound object."""
+    """Send a request for each number; afterwards check for each intact object."""
     outcome = FuzzOutcome()
     for number in numbers:
         body, began = request_body(number, chance), monotonic()
@@ -96,7 +97,7 @@ def fuzz(server: HttpServer, database: Database, numbers: range, chance: random.
 
 
 def _post(port: int, body: bytes, *, cut: bool) -> str:
-    """Return the status of the answer; `cut` for a request that we broke off, after all but its end."""
+    """Return the status of the answer; `cut` for a request that we broke off before its end."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S)
     try:
         declared = str(len(body) + (1000 if cut else 0))

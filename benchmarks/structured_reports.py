@@ -77,7 +77,7 @@ def _ours(headers: Sequence[Dataset], findings: Sequence[Finding]) -> Dataset:
 
 
 def _theirs(headers: Sequence[Dataset], findings: Sequence[Finding]) -> Dataset:
-    """The same groups without what the templates do not offer: about the least that they have to do."""
+    """The same groups without what the templates do not support: about the minimum that they have to do."""
     terms = default_terminology()
     groups = [
         hd.MeasurementsAndQualitativeEvaluations(

@@ -1,11 +1,12 @@
-"""Whether a training run waits for its data: the time to its first step, and the share of it that is waiting.
+"""Measures whether a training run waits for its data: the time to its first step, and the share of time spent
+waiting.
 
     python benchmarks/training_input.py [--config toy|mid] [--lines N] [--films N] [--film SIDE] [--steps N]
                                         [--batch N] [--workers N] [--threads N] [--json]
 
 Writes a data file of `--lines` studies over `--films` JPEG files in a temporary folder, and trains RAD on
-it with random weights of the named size. The clock runs from the start of the process, imports included.
-Then batches are built without a network, which says how many images a second the workers can prepare.
+it with random weights of the named size. The clock runs from the start of the process, including imports.
+Then batches are built without a network, which shows how many images per second the workers can prepare.
 
 With `--json` the last line is `{config, lines, megabytes, indexed_s, first_step_s, first_step_cpu_s, steps,
 step_s, waiting, images_per_second_needed, images_per_second_prepared}`.
@@ -59,7 +60,7 @@ def write_studies(folder: Path, lines: int, films: int, side: int) -> Path:
 
 
 def measure(work: Workload, file: Path, arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """Trains for a few steps, then builds batches alone."""
+    """Trains for a few steps, then only builds batches."""
     began = psutil.Process().create_time()
     indexing = time.perf_counter()
     examples = JsonLinesExamples.open(JsonLinesData(file=file))
@@ -103,7 +104,7 @@ def measure(work: Workload, file: Path, arguments: argparse.Namespace, folder: P
 
 
 def _prepared(stage: RadStage, arguments: argparse.Namespace) -> float:
-    """Images a second that the workers prepare while no network runs."""
+    """Images per second that the workers prepare while no network is running."""
     steps, share = range(100, 100 + 12), range(arguments.batch)
     with loading(
         lambda step: stage.batch(step, share), steps, arguments.workers, time.perf_counter
@@ -131,7 +132,7 @@ def main(words: list[str] | None = None) -> None:
         folder = Path(name)
         began = time.perf_counter(), time.process_time()
         file = write_studies(folder, arguments.lines, arguments.films, arguments.film)
-        # Writing the data file is no part of a run.
+        # Writing the data file is not part of a run.
         arguments.excluded = time.perf_counter() - began[0], time.process_time() - began[1]
         work = make_workload(arguments.config, torch.device("cpu"), torch.float32, for_decoding=False)
         figures = {"config": arguments.config, **measure(work, file, arguments, folder)}

@@ -30,7 +30,7 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def main() -> int:
-    """Run and print; return 1 where a workitem was not performed exactly once."""
+    """Run and print; return 1 if a workitem was not performed exactly once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("page", "race"))
     parser.add_argument("--items", type=int, help="workitems: 100,000 or 1,000 when left out")

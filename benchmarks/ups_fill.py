@@ -1,4 +1,4 @@
-"""Fills a database with workitems: drafts of all states and priorities, as a busy site has them."""
+"""Fills a database with workitems: drafts in all states and priorities, as at a busy site."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from agent.ris.ups.terms import PUSH, Readiness, StepState
 from agent.ris.ups.wording import Reference, Station, WorkitemSubject, draft_workitem, performed
 
 _BATCH = 1000
-# Stands for a number: valid in a UID, and in no other place of a workitem.
+# A placeholder for a number: valid in a UID, and occurring nowhere else in a workitem.
 _NUMBER = "31415926535"
-# Stand for the times at which it starts and ends.
+# Placeholders for its start and end times.
 _STARTS, _ENDS = "19990101000000.000000+0000", "19990102000000.000000+0000"
 _IMAGE_CLASS, _REPORT_CLASS = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.88.33"
-# Most are final: they are kept for a day at least.
+# Most are final: they are kept for at least a day.
 _STATES = ((StepState.COMPLETED, 0.80), (StepState.CANCELED, 0.05), (StepState.IN_PROGRESS, 0.01))
 NAMES = ("Meyer", "Özdemir", "Nguyễn", "O'Brien", "García", "Kowalska", "Ivanova", "Sato", "Okafor", "Lind")
 

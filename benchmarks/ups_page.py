@@ -1,9 +1,9 @@
-"""How long the first answer and the first page of a search take, over UPS-RS and over C-FIND.
+"""Measures the time to the first answer and the first page of a search, over UPS-RS and over C-FIND.
 
-Beside the times stands the processor time of the server, which the load of the machine changes less. The last
-row is a server of pynetdicom alone, which answers each C-FIND with 50 data sets that it has ready.
+Next to the times is the processor time of the server, which depends less on the load of the machine. The last
+row is a plain pynetdicom server, which answers each C-FIND with 50 prepared data sets.
 
-The C-FIND client is a process of its own, as a real peer is: `python benchmarks/ups_page.py PORT ROUNDS`
+The C-FIND client is a separate process, like a real peer: `python benchmarks/ups_page.py PORT ROUNDS`
 reads the keys as JSON, one search a line, and answers with the times.
 """
 
@@ -51,7 +51,7 @@ _OUTPUT = f"{_PERFORMED}.OutputInformationSequence.ReferencedSOPSequence.Referen
 
 
 def searches(count: int) -> Mapping[str, dict[str, str]]:
-    """The searches of a reading station, by what they ask for; some are for what no workitem has."""
+    """The searches of a reading station, by description; some are for values that no workitem has."""
     middle = count // 2
     return {
         "everything": {},
@@ -83,7 +83,7 @@ def searches(count: int) -> Mapping[str, dict[str, str]]:
 
 
 def measure(kind: str, count: int, rounds: int) -> list[dict[str, object]]:
-    """Fill a database of a kind; return one row a search, times in ms."""
+    """Fill a database of a kind; return one row per search, times in ms."""
     with tempfile.TemporaryDirectory() as folder, durable_database(kind, folder) as url:
         database = Database(open_engine(url))
         try:
@@ -128,7 +128,7 @@ def _measured(kind: str, database: Database, count: int, rounds: int) -> list[di
 
 
 def _floor(rounds: int) -> dict[str, float]:
-    """The same client at a server that has its answers ready."""
+    """The same client with a server that has prepared its answers."""
     station = Station(ae_title="ECHO_AGENT", name="ECHO Agent")
     item = draft_workitem(
         WorkitemSubject(
@@ -195,8 +195,8 @@ def _over_dimse(client: subprocess.Popen[str], keys: dict[str, str], rounds: int
 
 
 def answer_searches(lines: IO[str], port: int, rounds: int) -> None:
-    """Be the C-FIND client: one search a line, its times on a line."""
-    # As in the service: what nobody logs is not formatted either.
+    """Act as the C-FIND client: one search per line, its times on a line."""
+    # As in the service: messages that are not logged are not formatted either.
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     for line in lines:

@@ -27,7 +27,7 @@ _PREFIX = "2.25.8900"
 
 
 def race(count: int) -> dict[str, object]:
-    """Race for `count` workitems; return who performed how many, and how many were performed once."""
+    """Race for `count` workitems; return how many each performed, and how many were performed once."""
     with tempfile.TemporaryDirectory() as folder:
         databases = [Database(open_engine(f"sqlite:///{folder}/{name}.db")) for name in ("ris", "us")]
         try:

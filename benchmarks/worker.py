@@ -1,15 +1,14 @@
-"""Reports per second of the real worker, and how much of its time goes anywhere but into the network.
+"""Measures reports per second of the real worker, and the share of its time outside the network.
 
     python benchmarks/worker.py [--studies N] [--slots N] [--database URL] [--checkpoint DIR] [--device cpu]
                                 [--plot FILE.png] [--json]
 
 Phantom studies are stored and queued as if they had been received; then the worker's own loop
-(`agent.service.wiring.run_worker`, what `echo-agent work` runs) drafts them. What takes how long is
-measured by wrapping functions, and nothing else is changed. The network's thread is the one that counts:
-whatever it does but work in the network, waiting included, is time outside the model. The other threads'
-work runs beside it, and is shown for itself. With `--json` the last line is `{rows: [{studies, database,
-slots, threads, seconds, reports_per_second, outside_share, network_ms, beside_ms}], load}`, times in ms a
-study.
+(`agent.service.wiring.run_worker`, what `echo-agent work` runs) drafts them. Times are measured by wrapping
+functions; nothing else is changed. Only the network's thread counts: everything it does outside the network,
+including waiting, is time outside the model. The other threads run concurrently, and their times are shown
+separately. With `--json` the last line is `{rows: [{studies, database, slots, threads, seconds,
+reports_per_second, outside_share, network_ms, beside_ms}], load}`, times in ms a study.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def main() -> None:
 
 
 def table_of(row: Row) -> Table:
-    """Return where the time of one study goes, as a table for the terminal."""
+    """Return how the time of one study is spent, as a table for the terminal."""
     title = (
         f"{row.studies} studies in {row.seconds:.1f} s: {row.reports_per_second:.2f} reports/s, "
         f"{row.outside_share:.1%} outside the model; {row.database}, {row.slots} slots, "

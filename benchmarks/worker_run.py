@@ -1,4 +1,6 @@
-"""What `benchmarks/worker.py` does: queue phantom studies, let the worker draft them, and take the time."""
+"""The work of `benchmarks/worker.py`: queues phantom studies, lets the worker draft them, and measures
+the time.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ from model.decode.engine import Engine
 from model.network.backbone import Backbone
 
 Device = Literal["auto", "cpu", "cuda"]
-# Drawing a film takes longer than reading it: so many patients, and then the same films under new UIDs.
+# Drawing a film takes longer than reading it: this many patients, then the same films under new UIDs.
 PATIENTS = 16
 
 
@@ -74,7 +76,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.begun = 0.0
-        # When each study was dealt with.
+        # When each study was finished.
         self.settled: list[float] = []
         self._lock = threading.Lock()
 
@@ -104,7 +106,7 @@ class Stopwatch:
 
 
 def run(*, studies: int, slots: int, url: str, checkpoint: Path | None, device: Device, size: int) -> Row:
-    """Queue `studies` studies, draft them all, and say where the time went."""
+    """Queue `studies` studies, draft them all, and report how the time was spent."""
     configure_logging(LogSettings(level="warning"))
     with tempfile.TemporaryDirectory(prefix="echo-agent-worker-") as folder:
         settings = Settings(
@@ -123,7 +125,7 @@ def run(*, studies: int, slots: int, url: str, checkpoint: Path | None, device: 
 
 
 def queue(database: Database, settings: Settings, studies: int, size: int) -> None:
-    """Store and enter the studies as the listener does, and let them all be complete."""
+    """Store and enter the studies like the listener, and complete them all."""
     store, intake = open_store(settings), Intake(database, settings.studies)
     taken = datetime.now(UTC)
     drawn = [
@@ -154,7 +156,7 @@ def _renamed(instance: Dataset, number: int) -> Dataset:
 
 
 def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch) -> None:
-    """Run the worker until it has dealt with every study."""
+    """Run the worker until it has finished every study."""
     lifecycle = Lifecycle("worker", lambda: None)
 
     def count() -> None:
@@ -178,7 +180,7 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
     original = agent.drafting.worker.DraftingWorker.run
 
     def run_measured(worker: agent.drafting.worker.DraftingWorker, stop: threading.Event) -> None:
-        """The clock begins with the worker's loop: the warm-up before it drafts no study."""
+        """The clock starts with the worker's loop: the warm-up before it drafts no study."""
         watch.begun = perf_counter()
         with ExitStack() as stack:
             for owner, function, name, then in measured:
@@ -193,7 +195,7 @@ def draft(settings: Settings, database: Database, studies: int, watch: Stopwatch
 
 
 def row_of(watch: Stopwatch, *, studies: int, kind: str, slots: int) -> Row:
-    """Return what the stopwatch shows, a study."""
+    """Return the times of the stopwatch per study."""
     spent = {name: seconds * 1000 / studies for name, seconds in watch.seconds.items()}
     seconds = watch.settled[-1] - watch.begun
     whole = seconds * 1000 / studies

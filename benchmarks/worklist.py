@@ -1,12 +1,12 @@
-"""The worklist with 100,000 studies, over HTTP from a process of its own, on SQLite and PostgreSQL.
+"""Measures the worklist with 100,000 studies, over HTTP from a separate process, on SQLite and PostgreSQL.
 
     python benchmarks/worklist.py [--studies N] [--databases sqlite postgresql] [--rounds N] [--json]
 
-Every request is one that the page sends, of a browser that keeps its connection: the whole page, and for
-filter, search and order the rows that take the list's place. Commits are durable, and each list that is
-shown is audited first. `first_byte` is the time from the request to the head of the answer, `whole` to its
-last byte (ms). With `--json` the last line is `{rows, worst, load}`: `worst` has the largest p95 of each
-kind of request over all databases, `load` the machine's load average before the run.
+Every request is one that the page sends, from a browser that keeps its connection: the whole page, and for
+filter, search and order the rows that replace the list. Commits are durable, and each list that is shown is
+audited first. `first_byte` is the time from the request to the head of the answer, `whole` to its last byte
+(ms). With `--json` the last line is `{rows, worst, load}`: `worst` has the largest p95 of each kind of
+request over all databases, `load` the machine's load average before the run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A database with many drafted studies, each with findings, marks and a name: what a worklist shows."""
+"""Fills a database with many drafted studies, each with findings, flags and a name, for the worklist."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def fill(database: Database, count: int) -> None:
                         f"(SELECT max(id) FROM {table}))"
                     )
                 )
-            # As autovacuum does soon after so many rows have come.
+            # As autovacuum does soon after this many rows were added.
             session.execute(text("ANALYZE"))
 
 

@@ -1,4 +1,4 @@
-"""`echo-agent web` as a process of its own, for the worklist's benchmark."""
+"""`echo-agent web` as a separate process, for the worklist's benchmark."""
 
 from __future__ import annotations
 
