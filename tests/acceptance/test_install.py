@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
+# Each test starts the program or the installer several times, which takes minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 WITHIN_S = 280
 
 
@@ -124,6 +128,30 @@ def test_upgrade_keeps_a_backup_and_can_be_taken_back(prefix: Path, repository: 
     assert ("studies" in names, "of_a_later_version" in names) == (True, False)
     assert deploy(repository, "roll-back", PREFIX=str(prefix)).returncode != 0
     config.with_name("environment").unlink()
+
+
+def test_nothing_is_exchanged_under_a_running_service(prefix: Path, repository: Path, tmp_path: Path) -> None:
+    """A process that `serve` started in a prefix of one's own is found by its heartbeat."""
+    config = prefix / "etc" / "echo-agent" / "config.yaml"
+    assert run(prefix, "db", "upgrade", "--config", str(config), cwd=tmp_path).returncode == 0
+    (prefix / "lib/echo-agent/venv.before").mkdir(exist_ok=True)
+    (prefix / "lib/echo-agent/backup-before").write_text("a backup", "utf-8")
+    before = (prefix / "lib/echo-agent/venv").stat().st_ino
+    name, later = f"listener@{socket.gethostname()}:1", datetime.now(UTC) + timedelta(hours=1)
+    times = [later.strftime("%Y-%m-%d %H:%M:%S.%f")] * 2
+    with closing(sqlite3.connect(prefix / "var/lib/echo-agent/echo-agent.db")) as database:
+        values = (name, "listener", socket.gethostname(), 1, "{}", *times)
+        columns = "id, role, host, pid, about, started_at, seen_at"
+        database.execute(f"INSERT INTO workers ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        database.commit()
+        done = [deploy(repository, action, PREFIX=str(prefix)) for action in ("upgrade", "roll-back")]
+        database.execute("DELETE FROM workers")
+        database.commit()
+    shutil.rmtree(prefix / "lib/echo-agent/venv.before")
+    (prefix / "lib/echo-agent/backup-before").unlink()
+    for one in done:
+        assert (one.returncode != 0, name in one.stderr, "nothing was changed" in one.stderr) == (True,) * 3
+    assert (prefix / "lib/echo-agent/venv").stat().st_ino == before
 
 
 def test_upgrade_that_fails_half_way_leaves_all_as_it_was(
