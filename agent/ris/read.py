@@ -176,9 +176,9 @@ def _reports(message: Message, settings: Hl7Settings) -> tuple[Update, ...]:
         ]
     signed = [one for one in found if one.text or one.status == WITHDRAWN]
     if found and not signed:
-        reason = "the signed report in it has no text in OBX of the type TX, FT or ST"
+        reason = "its signed report has no text (OBX of the type TX, FT or ST)"
     else:
-        reason = "no report in it is signed: its status is not F, C or X, or that of its texts not F or C"
+        reason = "no report in it is signed (OBR-25 or OBX-11 is not F or C)"
     return tuple(_in_sections(signed)) or (NotApplied(reason=reason),)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -31,6 +32,7 @@ from agent.shadow.readings import ConceptPair, ConceptReading
 from agent.shadow.scores import probabilities, score_of, scored
 from benchmarks.shadow_replay import replay, studies_of
 from model.findings.types import Finding, Presence
+from tests.support.house import FakeReporter
 
 Film = Callable[..., Dataset]
 DIGEST = "0" * 64
@@ -181,6 +183,19 @@ def test_certainty_is_written_only_from_a_stored_calibration(
     with house.database.transaction() as session:
         end_use(session, DIGEST)
         assert calibration_in_use(session, DIGEST) is None
+
+
+def test_certainty_ends_with_the_model_that_was_calibrated(
+    house: Any, reporter: Any, film: Film, settings: Settings
+) -> None:
+    """Another model's drafts have none; those of the calibrated one, switched back to, have it again."""
+    other = FakeReporter(identity=replace(reporter.identity, weights_sha256="1" * 64))
+    with house.database.transaction() as session:
+        store(session, DIGEST, fitted(), "cli:ann")
+    for number, (model, stated) in enumerate([(reporter, 1), (other, 0), (reporter, 1)], start=1):
+        draft(house, settings, model, film(number))
+        values, parameters = certainties(house)
+        assert (len(values), "calibration=" in parameters) == (stated, bool(stated))
 
 
 def test_unreliable_calibration_is_not_stored(house: Any) -> None:
