@@ -13,7 +13,7 @@ import torch
 from model.evaluate.engines.engine import WorkerKilled, Workers
 from model.evaluate.engines.run_groups import run_groups
 from model.evaluate.extras import check_extras, extra_scores
-from model.evaluate.own_data import Drafts, draft_studies, joined, score_drafts
+from model.evaluate.own_data import Drafts, draft_studies, joined
 from model.network.checkpoint import load_checkpoint
 from model.network.device import select_device
 from model.network.inspection import sound_checkpoint
@@ -65,7 +65,10 @@ def evaluate_lines(
     worker. Raises: DataError, CheckpointError; ExtraMetricError, OSError where the output cannot be written;
     EngineMissing, EngineUnavailable, WorkerKilled on a cluster.
     """
-    # Errors that would end the command after drafting end it before.
+    # Errors that would end the command after drafting end it before, a missing package too.
+    # The import is not at the top because each worker imports this file.
+    from model.evaluate.own_scores import score_drafts
+
     check_extras(extras)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from pydicom import dcmwrite
 
 from agent.commands.demo.phantom_study import phantom_study
 from agent.commands.demo.service import own_environment
+from tests.support import warm_python
 from tests.support.extras import needs_package
 
 pytestmark = pytest.mark.integration
@@ -37,11 +38,14 @@ def films(tmp_path: Path) -> Path:
 
 
 def started(films: Path, output: Path, engine: str) -> subprocess.Popen[str]:
-    """Start the command."""
+    """Start the command: its workers are processes of Ray's, which import all that they need themselves."""
     command = [sys.executable, "-m", "agent", "backfill", "--files", str(films), "--output", str(output)]
     command += ["--engine", engine, "--workers", "2", "--created", "2026-01-02T03:04:05", "--json"]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=own_environment()
+    environment = own_environment()
+    # What Ray starts in its turn is not forked.
+    environment.pop(warm_python.VARIABLE, None)
+    return warm_python.WarmPopen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
@@ -55,22 +59,25 @@ def kill_a_worker(process: subprocess.Popen[str]) -> set[str]:
     deadline = time.monotonic() + _LONGEST_S
     while time.monotonic() < deadline and process.poll() is None:
         family = psutil.Process(process.pid).children(recursive=True)
-        busy = next((one for one in family if is_drafting(one)), None)
-        if busy is not None:
-            addresses = set().union(*(listens_on(one) for one in family))
-            busy.kill()
-            return addresses
-        time.sleep(0.02)
+        # To look for all processes takes longer than a draft does: the titles of those found are read often.
+        look_again = time.monotonic() + 1.0
+        while time.monotonic() < look_again:
+            busy = next((one for one in family if is_drafting(one)), None)
+            if busy is not None:
+                addresses = set().union(*(listens_on(one) for one in family))
+                busy.kill()
+                return addresses
+            time.sleep(0.02)
     raise AssertionError("no worker was seen at its work")
 
 
 def is_drafting(process: psutil.Process) -> bool:
     """Whether a process is an actor in a task, by the title that Ray gives it."""
     try:
-        title = " ".join(process.cmdline())
-    except psutil.Error:  # it has ended meanwhile
+        title = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
         return False
-    return "MapWorker" in title and ".submit" in title
+    return b"MapWorker" in title and b".submit" in title
 
 
 def listens_on(process: psutil.Process) -> set[str]:

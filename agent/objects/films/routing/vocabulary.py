@@ -19,6 +19,7 @@ from agent.objects.films.routing.words import WILDCARD, is_unspaced, words_of
 
 BUILT_IN = Path(__file__).parent / "vocabulary.yaml"
 VERSION = 1
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Kind = Literal["region", "frontal", "lateral", "special", "copy", "neutral", "nothing", "aside"]
 # The meaning of a phrase: its kind, and which one of that kind.
 Sense = tuple[Kind, str]
@@ -104,7 +105,7 @@ def load(path: Path | None, words: Mapping[str, Iterable[str]]) -> Vocabulary:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # safe, and in C where there is libyaml
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"`routing.vocabulary`: {path} cannot be read") from error
     except yaml.YAMLError as error:

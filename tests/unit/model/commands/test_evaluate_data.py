@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from model.network.checkpoint import save_checkpoint
 from model.network.config import ModelConfig, Stage
 from model.network.tokenizer import ReportTokenizer
 from model.train.line_index import DataError
+from tests.support import warm_python
 from tests.support.extras import needs_package
 
 
@@ -130,7 +130,9 @@ def test_ray_engine_writes_the_same_drafts(checkpoint: Path, data: Path, tmp_pat
     for engine, file in files.items():
         command = [sys.executable, "-m", "model.commands", "evaluate", str(checkpoint), "--data", str(data)]
         command += ["--batch", "1", "--threads", "1", "--output", str(file), "--engine", engine]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # What Ray starts in its turn is not forked.
+        environment = {name: value for name, value in os.environ.items() if name != warm_python.VARIABLE}
+        done = warm_python.warm_run(command, text=True, timeout=580, env=environment)
         assert done.returncode == 0, done.stderr
     assert files["ray"].read_bytes() == files["plain"].read_bytes()
     assert len(files["plain"].read_text(encoding="utf-8").splitlines()) == 3
