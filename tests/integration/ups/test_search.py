@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset
 from sqlalchemy import select
 
-from agent.database.session import Database
+from agent.database.session import Database, open_engine
 from agent.database.workitems import Workitem, WorkitemValue
 from agent.ris.ups import candidates
 from agent.ris.ups.manager import Manager
@@ -60,16 +62,38 @@ SEARCHES: tuple[dict[str, str], ...] = (
 )
 
 
-@pytest.fixture
-def filled(database: Database) -> Manager:
-    """Twelve workitems of several patients, times, states and stations."""
-    manager = Manager(database)
+@pytest.fixture(scope="module")
+def filled_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
+    """Twelve workitems of several patients, times, states and stations; copied for each test."""
+    path = tmp_path_factory.mktemp("workitems") / "agent.db"
+    shutil.copyfile(migrated_file, path)
+    opened = Database(open_engine(f"sqlite:///{path}"))
+    manager = Manager(opened)
     for number in range(12):
         assert manager.create(f"1.2.9.{number}", workitem(number)).status is UpsStatus.SUCCESS
         if number % 3 == 0:
             manager.change_state(f"1.2.9.{number}", "IN PROGRESS", "1.2.8")
     manager.request_cancel("1.2.9.5", Dataset(), "READER")
-    return manager
+    # The last connection copies the write-ahead log into the file.
+    opened.close()
+    assert not path.with_name("agent.db-wal").exists()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, filled_file: Path) -> Iterator[Database]:
+    """A database of these workitems for one test."""
+    path = tmp_path / "agent.db"
+    shutil.copyfile(filled_file, path)
+    opened = Database(open_engine(f"sqlite:///{path}"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def filled(database: Database) -> Manager:
+    """A manager of them."""
+    return Manager(database)
 
 
 def workitem(number: int) -> Dataset:
