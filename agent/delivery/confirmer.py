@@ -52,7 +52,7 @@ _LONGEST_HOLD_S = 600.0
 
 
 class Way(Protocol):
-    """The way in which a destination is asked."""
+    """The connection for requesting commitment from a destination."""
 
     def ask(self, destination: DestinationSettings, request: CommitmentRequest, on_report: OnReport) -> None:
         """Request commitment; see `agent.network.commitment_scu.ask`."""
@@ -62,14 +62,14 @@ class Way(Protocol):
 
 
 class RealWay:
-    """By DICOM, or by DICOMweb, as the kind of the destination says."""
+    """Uses DICOM or DICOMweb, depending on the kind of the destination."""
 
     def ask(self, destination: DestinationSettings, request: CommitmentRequest, on_report: OnReport) -> None:
         """Request commitment (N-ACTION)."""
         commitment.ask(destination, request, wait_s=destination.commitment_wait_s, on_report=on_report)
 
     def look_up(self, destination: DestinationSettings, items: Iterable[CommitmentItem]) -> frozenset[str]:
-        """Ask by C-FIND or QIDO-RS."""
+        """Query by C-FIND or QIDO-RS."""
         if destination.kind == "dicom":
             return commitment.look_up(destination, items)
         from agent.network.stow import holds  # an HTTP client that a DICOM-only deliverer does not load
@@ -78,7 +78,9 @@ class RealWay:
 
 
 class Confirmer:
-    """Asks one destination for commitment, in a thread of its own: a slow archive holds up no delivery."""
+    """Requests commitment from one destination, in its own thread: a slow archive does not hold up
+    deliveries.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The connections to destinations, one way for each kind; each sends stored bytes, whatever they are."""
+"""The connections to destinations, one for each kind; each sends stored bytes, whatever they are."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The prefetcher: claims jobs and decodes their images while the network drafts other studies.
 
-The network's stream takes from here (`model.drafts.study.StudySource`). One thread claims jobs and a few
-decode their pixels, so that the stream's own thread never waits for the database or for a file while it has
-something to draft. A study and its job are one object, so an answer cannot reach another study's job.
+The network's stream takes its studies from here (`model.drafts.study.StudySource`). One thread claims jobs
+and a few decode their pixels, so that the stream's own thread never waits for the database or for a file
+while it has something to draft. A study and its job are one object, so an answer cannot reach another study's
+job.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class DraftCase:
 
 
 def study_of(case: DraftCase) -> Study[DraftCase]:
-    """Return the case in the form that the network's stream takes."""
+    """Return the case in the form that the network's stream accepts."""
     return Study(
         key=case,
         images=case.material.images,

@@ -84,7 +84,8 @@ def contents_of(session: Session, study_id: int, *, up_to_revision: int | None =
 def standing_in(contents: Contents, store: InstanceStore) -> Standing:
     """Read the headers of a study's objects: its images, except documents, and except rejected instances.
 
-    A rejection note applies to what arrived before it; the same instance sent again afterwards counts.
+    A rejection note applies to instances that arrived before it; the same instance sent again afterwards
+    counts.
 
     Raises:
         InstanceMissing: a file is gone.

@@ -88,7 +88,7 @@ def claim(
 ) -> list[DeliveryClaim]:
     """Take up to `limit` due documents of one destination; their jobs become DELIVERING.
 
-    in_order: of each study only the earliest one that was not sent yet, for messages that replace each other.
+    in_order: for each study only the earliest one not yet sent, for messages that replace each other.
     """
     with database.relaxed() as session:
         now = database_now(session)

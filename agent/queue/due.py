@@ -74,7 +74,7 @@ def _by_turns(
 ) -> list[tuple[Job, str]]:
     if session.get_bind().dialect.name != "sqlite":
         session.execute(select(func.pg_advisory_xact_lock(_TURNS_LOCK)))
-    # What the claimer before us has taken is visible now.
+    # What the previous claimer has taken is visible now.
     lines = _open_lines(session, now, passed_over, yielding)
     chosen = next_lines(lines)
     if not chosen:

@@ -35,7 +35,7 @@ class ForwardSteps:
         self._before: tuple[datetime, float] | None = None
 
     def follow(self) -> int:
-        """Let the limits of unsent deliveries move with the clock; return how many were changed.
+        """Move the limits of unsent deliveries with the clock; return how many were changed.
 
         Raises:
             DatabaseUnavailable: nothing was changed; the next call makes up for it.

@@ -32,7 +32,7 @@ def set_priority(job: Job, priority: int) -> None:
 
 
 def join(job: Job, lane: Lane, priority: int) -> None:
-    """Let a job take the more urgent of its own lane and priority and those of another image of its study."""
+    """Give a job the more urgent of its own lane and priority and those of another image of its study."""
     lane = min(Lane(job.lane), lane, key=lambda one: one.rank)
     job.priority = min(job.priority, priority)
     job.lane = lane_for(lane, job.priority).value

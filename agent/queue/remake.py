@@ -1,4 +1,4 @@
-"""A draft is made again from the same images, because the other information that it was given has changed."""
+"""Makes a draft again from the same images, because the other information that it was given has changed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NOT_BEGUN = (JobState.RECEIVING.value, JobState.QUEUED.value)
 def remake(
     session: Session, study: Study, *, now: datetime, code: str, reason: str, actor: str, running: bool
 ) -> Job | None:
-    """Make the next revision of a study; return its job, None where nothing needs to be made again.
+    """Make the next revision of a study; return its job, or None if nothing needs to be made again.
 
-    The caller holds the study's row. running: also if the present revision is being drafted at this moment.
+    The caller holds the study's row. running: even if the present revision is being drafted at this moment.
     A draft that a radiologist has reviewed is not made again, nor one whose images are no longer here.
     """
     if study.prior:

@@ -103,7 +103,7 @@ def withdraw_others(
     for draft in _standing_drafts(session, study):
         document = _document_of(session, draft)
         named = None if document is None else patient_of_dataset(document)
-        # A draft under an earlier identifier of the same patient stands.
+        # A draft under an earlier identifier of the same patient remains valid.
         if named is None or (patient is not None and not contradicts(patient, current(session, named))):
             continue
         _withdraw(session, draft, now=now, actor=actor, why=why)
@@ -127,7 +127,7 @@ def is_withdrawn(session: Session, job_id: int) -> bool:
 
 def _document_of(session: Session, draft: Draft) -> Dataset | None:
     """Return one of a draft's Structured Reports; None where it has none, or a damaged one."""
-    # Messages of the same draft are no DICOM; they name the patient of its Structured Reports.
+    # Messages of the same draft are not DICOM; they name the patient of its Structured Reports.
     content = session.scalar(
         select(Document.content)
         .where(Document.draft_id == draft.id, Document.role.in_(PAIR))

@@ -1,7 +1,7 @@
-"""Asks the archive whether a quiet study is complete.
+"""Queries the archive for whether a quiet study is complete.
 
-Asked only when the settings say so (`studies.reconcile_with: archive`). An archive that does not answer
-delays nothing: the study is completed as it is, and its history says that the archive could not be asked.
+Done only if the settings say so (`studies.reconcile_with: archive`). An archive that does not answer delays
+nothing: the study is completed as it is, and its history says that the archive could not be queried.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ArchiveAnswer:
 
 
 class ArchiveCount:
-    """Asks the archive about studies; not thread-safe."""
+    """Queries the archive about studies; not thread-safe."""
 
     def __init__(self, settings: Settings, chance: Random) -> None:
         self._settings = settings
@@ -46,7 +46,7 @@ class ArchiveCount:
         self._classes = image_classes(settings.listener.accept_secondary_capture)
 
     def ask(self, studies: Sequence[HeldStudy]) -> Mapping[str, ArchiveAnswer]:
-        """Return the answer on each study, by its UID; all of it takes at most `archive.timeout_s`."""
+        """Return the answer for each study, by its UID; in all this takes at most `archive.timeout_s`."""
         archive = self._settings.archive
         if archive is None or not studies:
             return {}

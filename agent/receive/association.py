@@ -22,7 +22,7 @@ _LONGEST_SLEEP_S = 0.25
 
 
 class BoundedAssociation(Association):
-    """One association that a peer has asked for; it runs in the thread that calls `run_reactor`."""
+    """One association requested by a peer; it runs in the thread that calls `run_reactor`."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class BoundedAssociation(Association):
     def busy(self) -> bool:
         """Whether a message is arriving, waits for its answer, or is being answered at this moment.
 
-        A message's reservation is released before its response is sent: a stop that looked at reservations
-        alone would abort in between, and the sender would not learn that its object is stored.
+        A message's reservation is released before its response is sent: a shutdown that looked only at
+        reservations would abort in between, and the sender would not learn that its object is stored.
         """
         return self._serving or self.messages.busy
 

@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
-# A retired syntax (Papyrus 3) that nobody supports: stands for what cannot be understood, so that it is
-# answered "not supported" under its own context id.
+# A retired syntax (Papyrus 3) that nobody supports: it replaces a syntax that cannot be understood, so that
+# this is answered "not supported" under its own context id.
 NEVER_SUPPORTED = "1.2.840.10008.1.20"
 # For a peer that names no implementation class; it is only logged by libraries.
 _NO_IMPLEMENTATION = "1.2.840.10008.3.1.1.1"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _HEAD = struct.Struct(">BxI")
 _ITEM = struct.Struct(">BxH")
-# Up to here (bytes) the fields have fixed positions.
+# The fields up to here (bytes) have fixed positions.
 _FIXED = 74
 _DEFAULT_PDU = 16384
 # A response has about 150 bytes and may be split, but not into pieces smaller than this.
@@ -65,7 +65,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanRequest:
-    """A request that every reader understands: its bytes, and what it says."""
+    """A request that every reader understands: its bytes, and its content."""
 
     pdu: bytes
     calling_ae_title: str
@@ -90,7 +90,7 @@ def clean_request(pdu: bytes) -> CleanRequest:
 
 
 def titles(pdu: bytes) -> tuple[str, str]:
-    """Return the calling and the called AE title of a request; empty where the bytes end before them."""
+    """Return the calling and the called AE title of a request; empty if the bytes end before them."""
     return clean_title(pdu[26:42]), clean_title(pdu[10:26])
 
 

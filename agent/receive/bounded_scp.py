@@ -1,4 +1,4 @@
-"""What all our SCPs have in common: admission, limits, TLS, a record of refusals, and an orderly end.
+"""The common base of our SCPs: admission, limits, TLS, a record of refusals, and an orderly shutdown.
 
 A subclass names its presentation contexts and handlers; each handler calls `served` once its message is read.
 """
@@ -51,7 +51,7 @@ class ScpKind:
 
 
 class BoundedScp(ABC):
-    """An SCP with Verification beside it; `start` returns at once, `stop` waits for what is arriving."""
+    """An SCP that also offers Verification; `start` returns at once, `stop` waits for arriving messages."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class BoundedScp(ABC):
         """Be ready.
 
         prior_ae_title, backfill_ae_title: other called AE titles under which associations are accepted.
-        note: takes audit events; it must not wait.
+        note: called with audit events; it must not block.
         """
         self._settings, self._kind = settings, kind
         self._note = note if kind.name == LISTENER else partial(_note_of, kind.name, note)
@@ -85,13 +85,13 @@ class BoundedScp(ABC):
         self._stopped = threading.Event()
 
     def start(self) -> int:
-        """Listen in threads of its own and return the port.
+        """Listen in separate threads and return the port.
 
         Raises:
             PortUnavailable: the address and port cannot be bound.
             SettingsError: the TLS files are missing or do not fit.
         """
-        # pynetdicom formats every message and identifier for its log, also when nobody logs it.
+        # pynetdicom formats every message and identifier for its log, even if nothing is logged.
         _config.LOG_HANDLER_LEVEL = "none"
         _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
         settings, name = self._settings, self._kind.name
@@ -108,7 +108,7 @@ class BoundedScp(ABC):
         return port
 
     def stop(self, drain_s: float | None = None) -> None:
-        """Take no new associations, finish the messages that are arriving, then close.
+        """Accept no new associations, finish the arriving messages, then close.
 
         After `drain_s` seconds (the setting when left out) open associations are aborted.
         """
@@ -149,7 +149,7 @@ class BoundedScp(ABC):
 
     @abstractmethod
     def _handlers(self) -> Handlers:
-        """Return the handlers of the services beside Verification."""
+        """Return the handlers of the services besides Verification."""
 
     def _on_admitted(self, association: BoundedAssociation, caller: Caller) -> None:  # noqa: B027
         """Called when an association was accepted, before its contexts are negotiated."""

@@ -1,6 +1,6 @@
 """Completes quiet studies: the gate queues, skips or fails each, or it waits longer.
 
-A study waits while its images arrive and, if the archive is asked, while the archive holds more of them. It
+A study waits while its images arrive and, if the archive is queried, while the archive holds more of them. It
 never waits beyond `force_at`: then it is queued as incomplete.
 """
 
@@ -34,7 +34,7 @@ ACTOR = "housekeeping"
 ARCHIVE_HOLDS_MORE = "archive-holds-more"
 _BATCH = 50
 _NOT_ASKED = ArchiveAnswer()
-# Thousands of studies from the archive do not delay the completion of a study that somebody waits for.
+# Thousands of studies from the archive must not delay the completion of a study that is waited for.
 _RANK = case({lane.value: lane.rank for lane in Lane}, value=Job.lane)
 
 
@@ -59,7 +59,7 @@ class _Due:
     judgement: Judgement
     # Its images are those of the previous draft, in other bytes.
     repeats: bool
-    # Images came again with other attributes, and none with another picture.
+    # Images arrived again with other attributes, but the same pictures.
     corrected: bool
 
 
@@ -75,7 +75,7 @@ def complete_due_studies(
 
     A job in RECEIVING is due when its quiet time has passed, or its `force_at`: then it is queued as
     incomplete, never dropped. A job that received another image meanwhile waits for the next tick, and so
-    does one of which the `archive` holds more images. now: the database's time if left out.
+    does one for which the `archive` holds more images. now: the database's time if left out.
 
     Raises:
         DatabaseUnavailable: the jobs before it are completed, the others wait for the next tick.
@@ -119,7 +119,7 @@ def _repeats(database: Database, store: InstanceStore, job_id: int) -> bool:
 
 
 def _corrected(database: Database, store: InstanceStore, study_id: int) -> bool:
-    """Whether the study's images came again with other attributes only."""
+    """Whether the study's images arrived again with only other attributes."""
     try:
         return only_corrected(database, store, study_id)
     except InstanceMissing:
@@ -127,7 +127,7 @@ def _corrected(database: Database, store: InstanceStore, study_id: int) -> bool:
 
 
 def _ask(archive: ArchiveCount | None, judged: Sequence[_Due]) -> Mapping[str, ArchiveAnswer]:
-    """Ask about the studies that would be drafted."""
+    """Query the archive about the studies that would be drafted."""
     if archive is None:
         return {}
     return archive.ask(
@@ -199,7 +199,9 @@ def _complete(
 
 
 def _is_part_of_an_old_study(session: Session, job: Job, study_instance_uid: str) -> bool:
-    """Whether the backfill gave up its retrieval: what has come of it is drafted, and marked."""
+    """Whether the backfill gave up its retrieval: the part that has arrived is drafted, and marked
+    incomplete.
+    """
     if job.lane != Lane.BACKFILL:
         return False
     return bool(session.scalar(select(is_given_up(study_instance_uid))))
@@ -254,7 +256,7 @@ def _due(database: Database, now: datetime | None) -> list[tuple[int, int, str]]
             .where(
                 Job.state == JobState.RECEIVING.value,
                 or_(Job.due_at <= moment, Job.force_at <= moment),
-                # Nobody waits for an old study: it is not drafted from a part of its images.
+                # Nobody waits for an old study: it is not drafted from only part of its images.
                 or_(Job.lane != Lane.BACKFILL.value, ~is_retrieving(Study.study_instance_uid)),
             )
             .order_by(_RANK, Job.priority, Job.due_at)

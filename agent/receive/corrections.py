@@ -1,8 +1,9 @@
-"""Whether a study's images were only corrected: sent again with other attributes, but the same picture.
+"""Decides whether a study's images were only corrected: sent again with other attributes, but the same
+picture.
 
-An archive that corrects a name or an accession number keeps the SOP Instance UID. That is no conflict: the
-newest content counts, and nothing is left for a person to decide. Two pictures under one UID are a conflict,
-because the archive may show the one from which the draft was not made.
+An archive that corrects a name or an accession number keeps the SOP Instance UID. That is not a conflict: the
+newest content counts, and a person need not decide. Two pictures under one UID are a conflict, because the
+archive may show the one from which the draft was not made.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from agent.objects.store import InstanceStore
 
 
 def only_corrected(database: Database, store: InstanceStore, study_id: int) -> bool:
-    """Whether each image that came with several contents has the same picture in all of them.
+    """Whether each image that arrived with several contents has the same picture in all of them.
 
-    An earlier content that cannot be decoded has no picture; of one that was purged nothing is known.
+    An earlier content that cannot be decoded has no picture; for one that was purged this is unknown.
 
     Raises:
         DatabaseUnavailable, StoreUnavailable: nothing is known.

@@ -1,4 +1,4 @@
-"""Takes a whole Part 10 file that came over HTTP as if it had come by C-STORE."""
+"""Receives a complete Part 10 file over HTTP as if it had arrived by C-STORE."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Note = Callable[[Event], None]
 
 
 class FileIntake:
-    """Makes files durable and known; every failure becomes a status, an audit event and a log line."""
+    """Stores files durably and enters them; every failure becomes a status, an audit event and a log line."""
 
     def __init__(self, settings: ListenerSettings, receiver: Receiver, note: Note) -> None:
         self._receiver = receiver
@@ -42,8 +42,8 @@ class FileIntake:
     ) -> StoredPart:
         """Take one file.
 
-        sender: the AE title that it is known by. study: the UID that its sender named, if it named one.
-        prior_ae_title, lane: as of `Command`; with prior_ae_title reports are taken too.
+        sender: the AE title that identifies it. study: the UID named by the sender, if any. prior_ae_title,
+        lane: as in `Command`; with prior_ae_title, reports are accepted too.
         """
         started = time.monotonic()
         command, start = self._command(file, sender, address, prior_ae_title, lane)
@@ -55,7 +55,8 @@ class FileIntake:
             with memoryview(file) as whole, whole[start:] as dataset:
                 answer = answered(partial(self._receiver.receive, command, dataset))
         if study and answer.study_instance_uid not in (None, study):
-            # It is kept under the study that it states; the sender is told that this is not the one it named.
+            # It is stored under the study that it states; the sender is told that this is not the one that it
+            # named.
             answer = StoreAnswer(status=ReceiveStatus.MISMATCH, code="another-study")
         self._record(answer, sender, address, len(file), time.monotonic() - started)
         if command is None:
@@ -69,7 +70,8 @@ class FileIntake:
     def _command(
         self, file: bytearray, sender: str, address: str, prior_ae_title: str, lane: Lane | None
     ) -> tuple[Command | None, int]:
-        """Read the file meta information; return what C-STORE would say, and where the data set begins.
+        """Read the file meta information; return what a C-STORE request would state, and where the data set
+        begins.
 
         A class or transfer syntax that C-STORE would not negotiate leaves `context_class_uid` empty.
         """

@@ -1,7 +1,7 @@
-"""From a durable file to rows: one transaction for each instance, before its sender hears "success".
+"""Enters a durable file as rows: one transaction for each instance, before its sender gets "success".
 
 A new revision is made by an image that arrives after its study was queued, by a SOP Instance that arrives
-again with other bytes, and by a rejection note (IHE IOCM), which takes images back. The revision's job is
+again with other bytes, and by a rejection note (IHE IOCM), which rejects images. The revision's job is
 created with its first object. A job that no worker has taken yet is canceled as superseded, so that the
 incomplete set is never drafted; the new job inherits its `force_at`, so that late images cannot postpone a
 draft indefinitely.
@@ -106,7 +106,7 @@ class Intake:
     ) -> Receipt:
         """Enter one instance whose file is durable, and its study's job, in one transaction.
 
-        prior: it was fetched for comparison and gets no job; if it is here already, it is a DUPLICATE,
+        prior: it was retrieved for comparison and gets no job; if it is here already, it is a DUPLICATE,
         whatever its bytes. address: the sender's, for the audit. lane: `backfill` for what was retrieved to
         be drafted; left out, it follows from the sender and the priority.
 
@@ -293,9 +293,10 @@ class Intake:
     def _take_over(
         self, session: Session, study: Study, stated: int, calling_ae_title: str, lane: Lane, now: datetime
     ) -> None:
-        """Draft a study for its sender that is here as an old one of the archive.
+        """Draft a study for its sender that is already stored as an old study from the archive.
 
-        Its job changes its lane; if its draft is kept already, a further revision makes one that is sent.
+        Its job changes its lane; if it already has an undelivered draft, a further revision is drafted and
+        sent.
         """
         job = _newest_job(session, study)
         if job is None or job.lane != Lane.BACKFILL:

@@ -1,4 +1,4 @@
-"""Who may open an association: the allow-list, by AE title, address and TLS certificate.
+"""Decides who may open an association: the allow-list, by AE title, address and TLS certificate.
 
 Pure: no sockets here. Without an allow-list only loopback peers may send.
 """

@@ -1,7 +1,7 @@
 """Many answers to one C-FIND: encoded once, and sent several at a time.
 
-pynetdicom builds each answer's command set anew and hands two PDUs an answer from thread to thread; with both
-threads busy every handover takes milliseconds.
+pynetdicom builds each answer's command set anew and hands two PDUs per answer from thread to thread; with
+both threads busy every handover takes milliseconds.
 
 Source: PS3.7 9.1.2 (C-FIND service), 9.3.2 (its messages), PS3.8 9.3.5 and annex E (P-DATA-TF, fragments).
 """
@@ -25,7 +25,7 @@ _PENDING = 0xFF00
 _PDU = struct.Struct(">BxLLBB")
 _DATA = 0x04
 _COMMAND, _LAST = 0x01, 0x02
-# Of a PDU, what stands before the fragment: the header of its one value, beside that of the PDU itself.
+# The part of a PDU before the fragment: the PDU's header and the header of its single value.
 _VALUE_HEADER = 6
 # The first answer goes out at once, then this many at a time.
 _AT_ONCE = 16
@@ -37,25 +37,27 @@ class PendingAnswers:
     """The answers to one request, before the final one, which is pynetdicom's."""
 
     def __init__(self, association: BoundedAssociation, event: evt.Event) -> None:
-        """`event` is that of the C-FIND request."""
+        """event: the C-FIND request."""
         self._association, self._context_id = association, int(event.context.context_id)
         self._longest = int(association.dimse.maximum_pdu_size)
         self._command = b"".join(self._pdus(_command_of(event.request), _COMMAND))
         self._waiting: list[bytes] = []
         self._at_once = 1
         self._before: EncodedData | None = None
-        # The peer has gone away: there is nobody to answer.
+        # The peer has gone away: no answer is needed.
         self.ended = False
 
     def add(self, identifier: bytes) -> None:
-        """Add an answer; at times all that were added are sent."""
+        """Add an answer; now and then all added answers are sent."""
         self._waiting += (self._command, *self._pdus(identifier, 0))
         self._at_once -= 1
         if self._at_once == 0:
             self.flush()
 
     def flush(self) -> None:
-        """Hand over what was added. A peer that reads slowly is waited for: no more is kept for it."""
+        """Hand over the added answers, waiting for a peer that reads slowly, so that no more accumulates
+        for it.
+        """
         before = self._before
         while before is not None and not before.wait(_LONGEST_WAIT_S):
             if not self._association.dul.is_alive():
@@ -69,7 +71,7 @@ class PendingAnswers:
         self._at_once = _AT_ONCE
 
     def _pdus(self, encoded: bytes, kind: int) -> Iterator[bytes]:
-        """A command set or a data set as PDUs of at most the length that the peer takes (0: of any)."""
+        """A command set or a data set as PDUs of at most the length that the peer accepts (0: any length)."""
         size = max(1, self._longest - _VALUE_HEADER) if self._longest else len(encoded)
         for at in range(0, len(encoded), size):
             part = encoded[at : at + size]
@@ -84,7 +86,7 @@ def _command_of(request: Any) -> bytes:
     answer.MessageID = answer.MessageIDBeingRespondedTo = request.MessageID
     answer.AffectedSOPClassUID = request.AffectedSOPClassUID
     answer.Status = _PENDING
-    answer.Identifier = BytesIO(b"\0\0")  # stands for the data set that follows
+    answer.Identifier = BytesIO(b"\0\0")  # indicates that a data set follows
     message = C_FIND_RSP()
     message.primitive_to_message(answer)
     return encode(message.command_set, True, True) or b""

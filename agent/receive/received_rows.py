@@ -34,7 +34,7 @@ def complete(study: Study, header: Header) -> None:
 
 
 def names_another_patient(session: Session, study: Study, header: Header) -> bool:
-    """Whether an image's patient cannot be the one in the study's row, as both are known now."""
+    """Whether an image's patient cannot be the one in the study's row, given what is known now."""
     known, named = (current(session, one) for one in (patient_of_row(study), patient_of(header)))
     return contradicts(known, named)
 
@@ -61,13 +61,13 @@ def instance_of(
 
 
 def is_ours(session: Session, header: Header) -> bool:
-    """Whether an object is a document of our own that came back."""
+    """Whether an object is one of our own documents that came back."""
     statement = select(Document.id).where(Document.sop_instance_uid == header.sop_instance_uid)
     return session.execute(statement).first() is not None
 
 
 def takes_back(session: Session, header: Header) -> bool:
-    """Whether a Key Object Selection takes back images of a study that was sent to be drafted."""
+    """Whether a Key Object Selection rejects images of a study that was sent to be drafted."""
     if not is_rejection_note(header):
         return False
     known = select(Study.id).where(

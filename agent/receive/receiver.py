@@ -37,7 +37,7 @@ class ReceiveStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What a C-STORE request states about its dataset; `context_class_uid` is what was negotiated for it."""
+    """What a C-STORE request states about its dataset; `context_class_uid` is the negotiated SOP class."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -48,7 +48,7 @@ class Command:
     prior_ae_title: str = ""
     # The sender's IP address, for the audit.
     address: str = ""
-    # `backfill` for what was retrieved to be drafted; else it follows from the sender.
+    # `backfill` for objects retrieved to be drafted; otherwise it follows from the sender.
     lane: Lane | None = None
 
 
@@ -112,11 +112,11 @@ class Receiver:
         if file.new and (dropped or (prior and receipt.outcome is IntakeOutcome.DUPLICATE)):
             self._store.discard(file.sha256)
         if receipt.outcome is IntakeOutcome.RESTORED:
-            # A purge may have taken the file away between the two; now that a row needs it, none will.
+            # A purge may have removed the file in between; now that a row needs it, no purge will.
             self._store.put(pieces)
         failpoint("receiver.before-answer")
         if prior:
-            # It names no study: an earlier study keeps none waiting.
+            # It names no study: an earlier study does not keep any study waiting.
             return StoreAnswer(status=ReceiveStatus.SUCCESS, code="prior")
         return StoreAnswer(
             status=ReceiveStatus.SUCCESS,
@@ -126,7 +126,7 @@ class Receiver:
 
 
 def answered(receive: Callable[[], StoreAnswer]) -> StoreAnswer:
-    """Receive one object, whatever it came by: a failure becomes the status that its sender must hear."""
+    """Receive one object by any protocol: a failure becomes the status for its sender."""
     try:
         return receive()
     except (StorageFull, DatabaseUnavailable) as error:

@@ -84,7 +84,7 @@ def _ingest(database: Database, store: InstanceStore, intake: Intake, sha256: st
         store.move_to_quarantine(sha256)
         intake.quarantine(file, error.code, "")
         return False
-    # The AE title that it was called to is lost; an old study that is being retrieved stays one.
+    # The AE title that it was sent to is lost; an old study that is being retrieved stays one.
     intake.receive(header, file, "", prior=prior, lane=lane_of(database, header.study_instance_uid))
     return True
 
@@ -115,7 +115,7 @@ def _mark_missing(database: Database, store: InstanceStore, present: Collection[
 
 
 def _end_marks(database: Database, losing: Collection[int]) -> None:
-    """End the mark of studies whose files are all here again: restored, or sent again."""
+    """Clear the mark of studies whose files are all present again: restored, or sent again."""
     with database.transaction() as session:
         marked = session.scalars(select(Study).where(Study.conflict == INSTANCE_MISSING)).all()
         for study in marked:

@@ -31,7 +31,7 @@ _DRAFTED = (
 
 
 def is_repetition(database: Database, store: InstanceStore, job_id: int) -> bool:
-    """Whether every image of a job's study is the one that the revision before was drafted from.
+    """Whether every image of a job's study is the one that the previous revision was drafted from.
 
     Raises:
         DatabaseUnavailable, StoreUnavailable: nothing is known.
@@ -55,7 +55,9 @@ def is_repetition(database: Database, store: InstanceStore, job_id: int) -> bool
 
 
 def drop_repetition(session: Session, study: Study, job: Job, now: datetime, actor: str) -> bool:
-    """Cancel the job and give its images to the revision before; whether that still holds its draft."""
+    """Cancel the job and give its images to the previous revision; return whether that still has its
+    draft.
+    """
     before = _drafted_before(session, job)
     if before is None or study.revision != job.revision:
         return False
@@ -75,7 +77,7 @@ def drop_repetition(session: Session, study: Study, job: Job, now: datetime, act
 def _drafted_before(session: Session, job: Job) -> Job | None:
     """Return the job of the last revision that was drafted or is being drafted, unless one stopped since.
 
-    Each image of a study that comes again may begin a revision, which the next one supersedes.
+    Each image of a resent study may begin a revision, which the next one supersedes.
     """
     passed_over = and_(
         Job.state == JobState.CANCELED.value, func.coalesce(Job.code, "").in_((SUPERSEDED, SAME_IMAGES))
@@ -92,7 +94,9 @@ def _drafted_before(session: Session, job: Job) -> Job | None:
 
 
 def _free_numbers(session: Session, job: Job, drafted: int) -> None:
-    """Free the revisions after the drafted one for new images: their jobs count as of the first of them."""
+    """Free the revisions after the drafted one for new images: their jobs count as belonging to the first
+    of them.
+    """
     later = select(Job).where(Job.study_id == job.study_id, Job.kind == job.kind, Job.revision > drafted)
     for one in session.scalars(later.with_for_update()):
         one.revision = drafted + 1

@@ -1,4 +1,4 @@
-"""What we retrieve from a DICOMweb archive goes the way of what it would have sent by C-STORE."""
+"""Objects retrieved from a DICOMweb archive take the same path as objects received by C-STORE."""
 
 from __future__ import annotations
 

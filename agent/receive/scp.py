@@ -45,10 +45,10 @@ class StorageScp(BoundedScp):
     ) -> None:
         """Be ready.
 
-        prior_ae_title: what is called to this AE title are earlier studies, which are never drafted.
-        backfill_ae_title: what is called to this AE title is drafted after everything else.
-        reports: takes reports of storage commitment; none are taken when left out.
-        note: takes audit events; it must not wait.
+        prior_ae_title: objects sent to this AE title are earlier studies, which are never drafted.
+        backfill_ae_title: objects sent to this AE title are drafted after everything else. reports: handles
+        reports of storage commitment; none are accepted if left out. note: called with audit events; it must
+        not block.
         """
         kind = ScpKind(
             name=LISTENER,
@@ -69,7 +69,7 @@ class StorageScp(BoundedScp):
         self._reports = reports
 
     def start(self) -> int:
-        """Listen in threads of its own and return the port.
+        """Listen in separate threads and return the port.
 
         Raises:
             PortUnavailable: the address and port cannot be bound.
@@ -103,7 +103,7 @@ class StorageScp(BoundedScp):
         self._backfills.discard(association)
 
     def _on_report(self, event: evt.Event) -> tuple[int, None]:
-        """Take a report of storage commitment."""
+        """Handle a report of storage commitment."""
         association = cast(BoundedAssociation, event.assoc)
         status = ReportStatus.NOT_AUTHORIZED
         try:
@@ -119,7 +119,7 @@ class StorageScp(BoundedScp):
         return int(status), None
 
     def _on_action(self, event: evt.Event) -> tuple[int, None]:
-        """Refuse a request for commitment: what is received here is not kept for ever."""
+        """Refuse a request for commitment: received objects are not kept for ever."""
         cast(BoundedAssociation, event.assoc).messages.served()
         self._count(f"action-{ReportStatus.UNRECOGNIZED:04X}")
         return int(ReportStatus.UNRECOGNIZED), None
@@ -139,7 +139,7 @@ class StorageScp(BoundedScp):
             else:
                 answer = self._receive(event)
         finally:
-            request.DataSet = None  # the bytes may go, while the answer is on its way
+            request.DataSet = None  # the bytes can be freed while the answer is on its way
             association.messages.served()
         self._record(association, answer, size, time.monotonic() - started)
         return int(answer.status)

@@ -61,9 +61,10 @@ class BoundedServer(ThreadedAssociationServer):
         on_refused: Callable[[str, str, str, str], None],
         on_end: Callable[[BoundedAssociation], None],
     ) -> None:
-        """Listen at `address`; `on_event` is told what failed and where, `on_end` each association's end.
+        """Listen at `address`; on_event: called with each failure and its address; on_end: called at each
+        association's end.
 
-        on_refused: is told the reason, the address, and the AE titles of a refused request.
+        on_refused: called with the reason, the address, and the AE titles of a refused request.
         """
         self.ledger = ledger
         self.bounds = bounds
@@ -82,13 +83,13 @@ class BoundedServer(ThreadedAssociationServer):
         super().__init__(ae, address, ae_title, contexts, None, [], _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Enter the connection in the ledger, then go on in a thread of its own."""
+        """Enter the connection in the ledger, then continue in its own thread."""
         connection = self.ledger.open(client_address[0], partial(_cut, request))
         self._accepted[request] = connection
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection from the handshake to its end; no exception of it may escape."""
+        """Serve one connection from the handshake to its end; no exception may escape."""
         connection = self._accepted.pop(request)
         active: Any = request
         try:
@@ -129,7 +130,7 @@ class BoundedServer(ThreadedAssociationServer):
         except RequestMalformed as error:
             answer = abort_pdu()
             self._on_refused(error.reason_code, address, error.calling, error.called)
-        with suppress(OSError):  # it may have gone away, and is on record
+        with suppress(OSError):  # it may have gone away; the refusal has been recorded
             connection.settimeout(self._request_timeout_s)
             connection.sendall(answer)
         return None

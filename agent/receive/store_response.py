@@ -1,4 +1,4 @@
-"""The answer to a STOW-RS request: the status, and which objects were taken. Pure.
+"""The answer to a STOW-RS request: the status, and which objects were stored. Pure.
 
 Source: PS3.18 10.5.3 (response), I.2 (Store Instances Response Module), table I.2-2 (failure reasons).
 """
@@ -26,9 +26,10 @@ class StoredPart:
 
 
 def http_status(parts: Sequence[StoredPart]) -> int:
-    """Return 200 if all were taken, 202 if some were, 409 if none was; 503 if none was for lack of resources.
+    """Return 200 if all were stored, 202 if some were, 409 if none was; 503 if none was for lack of
+    resources.
 
-    A sender that gets 202 sends the failed objects again; those that are here already count as taken.
+    A sender that gets 202 sends the failed objects again; objects that are already here count as stored.
     """
     taken = sum(one.status is ReceiveStatus.SUCCESS for one in parts)
     if taken == len(parts) and parts:
@@ -58,7 +59,7 @@ def response_of(parts: Sequence[StoredPart], retrieve_url: str = "") -> Dataset:
 
 def _item(part: StoredPart) -> Dataset:
     item = Dataset()
-    # As they came: a sender must find its objects again, and an odd UID is no reason to fail.
+    # As received: a sender must recognise its objects, and an invalid UID is no reason to fail.
     for keyword, uid in (
         ("ReferencedSOPClassUID", part.sop_class_uid),
         ("ReferencedSOPInstanceUID", part.sop_instance_uid),

@@ -1,4 +1,4 @@
-"""Storage over HTTP (STOW-RS): the same durable intake as C-STORE, one part after the other.
+"""Storage over HTTP (STOW-RS): the same durable intake as for C-STORE, one part after the other.
 
 A part is durable and committed before the next one is taken. A sender is identified by its bearer token,
 which is mapped to an AE title, so that routing, sites, audit and counters treat it like any other sender.

@@ -30,7 +30,7 @@ _KNOWN_PDUS = frozenset(range(0x01, 0x08))
 _VALUE_HEADER = struct.Struct(">LB")
 # The states in which data is sent: open, and open until the peer's release is answered (PS3.8 table 9-10).
 _SENDING = ("Sta6", "Sta8")
-# The action on a PDU that is unknown, malformed, or not allowed in this state: an A-ABORT (PS3.8 table 9-7).
+# The action for a PDU that is unknown, malformed, or not allowed in this state: an A-ABORT (PS3.8 table 9-7).
 _UNEXPECTED = "AA-8"
 # Timers are checked this often (ms) when nothing else happens.
 _LONGEST_SLEEP_MS = 250
@@ -108,7 +108,7 @@ class DataPdu:
 
 
 class EncodedData(P_DATA):
-    """Whole P-DATA-TF PDUs that are encoded already; `lost`: the peer had gone away."""
+    """Complete P-DATA-TF PDUs that are already encoded; `lost`: the peer had gone away."""
 
     def __init__(self, pdus: bytes) -> None:
         super().__init__()
@@ -117,12 +117,12 @@ class EncodedData(P_DATA):
         self._finished = threading.Event()
 
     def finish(self, *, lost: bool) -> None:
-        """Wake who waits for it."""
+        """Wake the waiting thread."""
         self.lost = lost
         self._finished.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Return whether it was handed to the connection, or dropped, within a time."""
+        """Return whether it was handed to the connection, or dropped, within the time."""
         return self._finished.wait(timeout_s)
 
 
@@ -170,7 +170,7 @@ class BoundedUpperLayer(DULServiceProvider):
         """Handle one event, or sleep until there is one."""
         if self.artim_timer.expired:
             self.event_queue.put("Evt18")
-        # One at a time: a data PDU's bytes hold only until the next is read.
+        # One at a time: a data PDU's bytes are valid only until the next is read.
         read = (
             self.event_queue.empty()
             and not (self.to_provider_queue.queue and self._process_recv_primitive())
@@ -189,9 +189,9 @@ class BoundedUpperLayer(DULServiceProvider):
             self.state_machine.do_action(event)
 
     def _process_recv_primitive(self) -> bool:
-        """Send what is encoded already; of anything else, tell the state machine.
+        """Send what is already encoded; pass anything else to the state machine.
 
-        Data for a peer that has gone away is dropped: the state machine knows no such event.
+        Data for a peer that has gone away is dropped: the state machine has no such event.
         """
         waiting: Sequence[Any] = self.to_provider_queue.queue
         while waiting and isinstance(waiting[0], P_DATA):
@@ -249,14 +249,16 @@ class BoundedUpperLayer(DULServiceProvider):
             self.event_queue.put("Evt19")
             return
         if self.state_machine.current_state == "Sta6":
-            # What action DT-2 does, and it stays in Sta6: 80 times for a film of 10 MB.
+            # The same as action DT-2, staying in Sta6: this happens 80 times for a film of 10 MB.
             self.assoc.dimse.receive_primitive(pdu.to_primitive())
         else:
             self._recv_pdu.put(pdu)  # type: ignore[arg-type]
             self.event_queue.put("Evt10")
 
     def _send_abort(self) -> None:
-        """Tell the peer why the connection ends; one that does not listen is closed all the same."""
+        """Tell the peer why the connection ends; if it does not listen, the connection is closed
+        nevertheless.
+        """
         connection = self.socket.socket if self.socket is not None else None
         if connection is not None:
             with suppress(OSError):

@@ -18,7 +18,7 @@ from pynetdicom.transport import AssociationSocket
 MAXIMUM_PDU = 131072
 # A request of 128 contexts with all our transfer syntaxes and every user item has about 120 kB.
 MAXIMUM_REQUEST = 262144
-# Bytes that an association reads ahead at most; the longest PDU of all fits.
+# The most bytes that an association reads ahead; the longest PDU fits.
 _READ_AHEAD = 2 * MAXIMUM_REQUEST
 # Release and abort have 4 bytes; a generous bound costs nothing.
 _MAXIMUM_SHORT_PDU = 1024
@@ -63,7 +63,7 @@ def receive_request(connection: socket.socket, timeout_s: float) -> bytes:
 
 
 def _receive(connection: socket.socket, received: bytearray, count: int, deadline: float) -> None:
-    """Read on until `count` bytes are there, before `deadline` (monotonic seconds).
+    """Read until there are `count` bytes, before `deadline` (monotonic seconds).
 
     Raises:
         ProtocolViolation: the peer closed, or time ran out, after some bytes.
@@ -87,9 +87,10 @@ def _receive(connection: socket.socket, received: bytearray, count: int, deadlin
 
 
 class BoundedSocket(AssociationSocket):
-    """A connected socket that reads ahead: each system call releases the interpreter lock, so few are fast.
+    """A connected socket that reads ahead: each system call releases the interpreter lock, so fewer calls are
+    faster.
 
-    What `recv_data` returns is a view that is valid until the next read. Without TLS the kernel limits the
+    `recv_data` returns a view that is valid until the next read. Without TLS the kernel limits the
     time of a call (SO_RCVTIMEO); the time of a whole read is limited here.
     """
 
@@ -139,7 +140,7 @@ class BoundedSocket(AssociationSocket):
         return taken
 
     def unread(self, count: int) -> None:
-        """Let the next read begin `count` bytes back; nothing else may have been read since."""
+        """Make the next read begin `count` bytes earlier; nothing else may have been read since."""
         self._start -= count
 
     def send(self, bytestream: bytes) -> None:
@@ -149,7 +150,7 @@ class BoundedSocket(AssociationSocket):
         super().send(bytestream)
 
     def _fill(self, count: int) -> None:
-        """Read until `count` bytes are there, or the peer closes."""
+        """Read until there are `count` bytes, or the peer closes."""
         left = self._end - self._start
         if left == 0 or self._start + count > len(self._buffer):
             self._view[:left] = bytes(self._view[self._start : self._end])

@@ -1,1 +1,1 @@
-"""A study's material to a draft, a draft or a verdict to documents."""
+"""Turns a study's material into a draft, and a draft or a verdict into documents."""

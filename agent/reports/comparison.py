@@ -31,12 +31,11 @@ _MISMATCH = "Drafted without earlier studies: those in the archive may be of ano
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """Earlier studies for one draft; all empty where there are none.
+    """Earlier studies for one draft; all empty if there are none.
 
-    procedures, findings: sentences on the earlier studies, and on what was found in them.
-    unread: those of `findings` in a language that cannot be read: for the documents, not for the network.
-    notices: what the reader must know of them.
-    headers: of their images, which the documents name as other evidence.
+    procedures, findings: sentences about the earlier studies, and about their findings. unread: those of
+    `findings` in a language that cannot be read: for the documents, not for the network. notices: what the
+    reader must know about them. headers: of their images, which the documents name as other evidence.
     warning: a warning for the reader, such as that the archive did not answer. kept: stored with the draft;
     None if no archive was asked.
     """

@@ -1,4 +1,6 @@
-"""From the network's text to the stored and sent result: findings, urgency, flags, both documents. Pure."""
+"""Turns the network's text into the stored and sent result: findings, urgency, flags, both documents.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ class Certainty:
 
 
 def algorithm_of(identity: ModelIdentity) -> Algorithm:
-    """Return the network as the documents name it."""
+    """Return the network in the form used in the documents."""
     return Algorithm(
         name=identity.name,
         version=identity.version,
@@ -65,7 +67,7 @@ def draft_record(
 ) -> Record:
     """Return the record of a draft, with one pair of documents for each variant in `predecessors`.
 
-    standing: in words, the verified report that the draft does not replace; empty where there is none.
+    standing: in words, the verified report that the draft does not replace; empty if there is none.
     certainty: calibrated probabilities of the findings; the documents have none without it.
 
     Raises:

@@ -1,7 +1,7 @@
 """A patient's earlier studies that are stored here, and those that a draft is compared with.
 
 An earlier study is an ordinary row in `studies`; its instances are marked `prior` until it is sent to be
-drafted itself. Nothing here asks the archive (`agent.retrieve.priors.fetch` does).
+drafted itself. Nothing here queries the archive (`agent.retrieve.priors.fetch` does).
 """
 
 from __future__ import annotations

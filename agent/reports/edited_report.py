@@ -37,7 +37,7 @@ class Report:
 
 
 def report_of(findings: str, impression: str) -> Report:
-    """Return the report made of the two texts."""
+    """Return the report made from the two texts."""
     return Report(findings=_lines(findings), impression=_lines(impression))
 
 
@@ -52,7 +52,7 @@ def drafted_report(content: Mapping[str, Any], text: str) -> Report:
 
 
 def doubtful_sentences(content: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return by section the sentences of a draft that the network is not sure of."""
+    """Return by section the sentences of a draft in which the network has low confidence."""
     sentences = content.get("sentences") or {}
     return {
         section: [one["text"] for one in sentences.get(section, ()) if one.get("doubtful")]
@@ -77,7 +77,7 @@ def edit_distance(before: Report, after: Report) -> tuple[int, int]:
 
 
 def agreement(before: Iterable[Finding], after: Iterable[Finding]) -> dict[str, list[str]]:
-    """Return by concept its presence in the draft and in the report; "" where it is not mentioned."""
+    """Return by concept its presence in the draft and in the report; "" if it is not mentioned."""
     drafted, reported = _presences(before), _presences(after)
     return {
         concept: [drafted.get(concept, ""), reported.get(concept, "")]

@@ -1,6 +1,6 @@
 """Warnings for the reader of a draft, one flag per code. Pure.
 
-The network flags what is wrong with its text (`model.drafts.draft.FlagCode`). Only the service knows which
+The model package flags defects of its text (`model.drafts.draft.FlagCode`). Only the service knows which
 images and earlier studies were read: those flags are made here and nowhere else.
 """
 
@@ -21,7 +21,7 @@ INCOMPLETE = DraftFlag(
 )
 # A draft whose wanted earlier studies are missing.
 PRIORS_UNAVAILABLE = "priors_unavailable"
-# A prior's report is in a language that no pack reads: the network was not told of it.
+# A prior's report is in a language without a pack: it was not given to the network.
 PRIOR_UNREAD_LANGUAGE = "prior_unread_language"
 # The RIS has merged the patient with another one since the draft was written.
 PATIENT_MERGED = "patient_merged"

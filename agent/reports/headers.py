@@ -1,8 +1,8 @@
 """Headers of a study's images, completed with what the RIS has reported: the patient's identity, the order.
 
-What the images state about their order is kept. The order of the RIS only fills in what they leave out, and
-only if it contradicts nothing that they state. Its accession number is not added, because it is an attribute
-of the whole study, and the archive holds the images without it.
+What the images state about their order is kept. The RIS's order only fills in what is missing, and only if it
+contradicts nothing in the images. Its accession number is not added, because it is an attribute of the whole
+study, and the archive holds the images without it.
 
 Source: PS3.3 10.6 (Request Attributes Macro), C.17.2.
 """
@@ -71,7 +71,7 @@ def _named_anew(header: Dataset, resolve: Resolve) -> Dataset:
 
 
 def with_order(header: Dataset, order: Order) -> Dataset:
-    """Return a header with the order's numbers, where it states neither placer nor filler number."""
+    """Return a header with the order's numbers, if it states neither placer nor filler number."""
     requests = items(header, "RequestAttributesSequence")
     places = [header, *requests]
     if len(requests) > 1 or any(text(place, keyword) for place in places for keyword, _, _ in _NUMBERS):

@@ -41,7 +41,7 @@ _HISTORY = "AdditionalPatientHistory"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What one draft is made from; the frontal image comes first."""
+    """The material for one draft; the frontal image comes first."""
 
     images: tuple[StudyImage, ...]
     indication: str

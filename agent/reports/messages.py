@@ -1,7 +1,7 @@
-"""Messages of a draft for the destinations that take messages, stored with it as documents are.
+"""Messages about a draft for the destinations that take messages, stored with it like documents.
 
-Each destination of a message kind gets messages of its own, made by its settings; a document's `variant`
-names it. The last message about the study determines the status (`agent.messages.result_status`).
+Each such destination gets its own messages, made with its settings; a document's `variant` names it. The last
+message about the study determines the status (`agent.messages.result_status`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def write_messages(
     now: datetime,
     writers: Mapping[str, Writer] = WRITERS,
 ) -> None:
-    """Write the messages of a new draft or verdict, and before them those that take earlier ones back."""
+    """Write the messages of a new draft or verdict, and before them those that withdraw earlier ones."""
     destinations = [one for one in settings.destinations if one.takes_messages]
     for destination in destinations:
         _retract_due(session, draft.study_id, job, destination, settings, now=now, writers=writers)
@@ -185,7 +185,7 @@ def _store(
     uid: str,
     content: bytes,
 ) -> Document:
-    """Keep the bytes of one message of a draft."""
+    """Store the bytes of one message of a draft."""
     row = Document(
         draft_id=draft.id,
         role=role.value,
@@ -203,7 +203,7 @@ def _store(
 
 
 def _earlier(session: Session, study_id: int, destination: DestinationSettings) -> bytes:
-    """Return the message that a destination was sent last of a study, whether it has arrived yet or not."""
+    """Return the last message about a study for a destination, whether it has arrived yet or not."""
     newest = (
         select(Document.content)
         .join(Draft, Draft.id == Document.draft_id)
@@ -219,7 +219,7 @@ def _earlier(session: Session, study_id: int, destination: DestinationSettings) 
 
 
 def _pdf(session: Session, draft: Draft, destination: DestinationSettings) -> bytes:
-    """Return the PDF of a draft, where the destination wants it: the one that archives get."""
+    """Return the PDF of a draft if the destination wants it: the same one that archives get."""
     if destination.hl7 is None or not destination.hl7.pdf:
         return b""
     content = session.scalar(
@@ -252,7 +252,7 @@ def _names(pair: Sequence[Document], destination: DestinationSettings) -> list[D
 def last_sent(session: Session, draft: Draft, destination: str) -> SentResult | None:
     """Return the last result of the draft's study sent to a destination, without what it never received.
 
-    A message that a later one waits for counts: it will have arrived by then.
+    A message that a later one waits for counts: it will have arrived before the later one.
     """
     messages = (
         select(Document.status, Document.draft_id)
@@ -286,7 +286,7 @@ def last_sent(session: Session, draft: Draft, destination: str) -> SentResult | 
 
 
 def _not_before(session: Session, draft: Draft, destination: DestinationSettings, now: datetime) -> datetime:
-    """Return when a draft may be taken back: not while another process may still be sending it."""
+    """Return when a draft may be withdrawn: not while another process may still be sending it."""
     stopped = session.scalar(
         select(func.max(Delivery.updated_at))
         .join(Document, Document.id == Delivery.document_id)

@@ -1,7 +1,7 @@
-"""Documents that inform the PACS that a study has no draft, if the settings ask for them.
+"""Documents that inform the PACS that a study has no draft, if enabled in the settings.
 
-A stopped job (SKIPPED, FAILED, DEAD) of the last day without any document gets one pair. The job stays
-where it is; only its deliveries are new.
+A stopped job (SKIPPED, FAILED, DEAD) of the last day without any document gets one pair. The job keeps its
+state; only its deliveries are new.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from dicom_sr.document import encode
 def preview(session: Session, study_instance_uid: str, destination: DestinationSettings) -> bytes:
     """Return the main message of a study's newest draft or verdict, in its present status.
 
-    If the destination has received it already, that is the message of the same status once more.
+    If the destination has already received it, this is a message with the same status again.
 
     Raises:
         NotFound: the study is not here, or has no draft that a destination may receive.
@@ -54,7 +54,7 @@ def preview(session: Session, study_instance_uid: str, destination: DestinationS
 
 
 def preview_of_record(record: Record, destination: DestinationSettings, created: datetime) -> bytes:
-    """Return the main message of a draft that is in no database, as its first revision.
+    """Return the main message of a draft that is not in a database, as its first revision.
 
     created: when it was drafted, aware.
     """

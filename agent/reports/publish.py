@@ -1,8 +1,8 @@
 """Writes a draft, or the notice that there is none, as rows: draft, documents, deliveries, in one
 transaction.
 
-Documents are built before the transaction, and their bytes are kept: every attempt, and every destination of
-one variant, gets the same bytes under the same UID.
+Documents are built before the transaction, and their bytes are stored: every attempt, and every destination
+of one variant, gets the same bytes under the same UID.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """The basis of a study's next documents: predecessors by variant, and the report that stands, in
-    words."""
+    """The basis of a study's next documents: predecessors by variant, and in words the report that is
+    still valid.
+    """
 
     pairs: Mapping[FindingsSopClass, DocumentPairReference | None]
     standing: str
@@ -85,7 +86,7 @@ def write(
 ) -> Draft:
     """Write a record with its dependent rows; the caller's transaction also moves the job.
 
-    In shadow mode that is the draft's row alone: no line in the list, no document, and nothing to deliver.
+    In shadow mode this is only the draft's row: no line in the list, no document, and nothing to deliver.
     """
     kept = job.lane == Lane.BACKFILL and not settings.backfill.deliver
     shadow = kept or is_shadow(session, job.study_id, algorithm, settings)
@@ -189,7 +190,7 @@ def _documents(session: Session, draft: Draft, variant: str, pair: DocumentPair)
 def store_document(
     session: Session, draft: Draft, variant: str, role: DocumentRole, dataset: Dataset
 ) -> Document:
-    """Keep the bytes of one document of a draft."""
+    """Store the bytes of one document of a draft."""
     content = encode(dataset)
     row = Document(
         draft_id=draft.id,
@@ -225,7 +226,7 @@ def before_draft(
 
 
 def _standing(session: Session, study_id: int) -> str:
-    """Return in words which verified report of a study stands; empty where there is none."""
+    """Describe the verified report of a study that is still valid; empty if there is none."""
     found = session.execute(
         select(Verdict.observer_name, Verdict.at, Document.sop_instance_uid)
         .join(Draft, Draft.id == Verdict.result_id)

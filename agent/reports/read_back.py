@@ -1,4 +1,6 @@
-"""No findings document is stored that an independent reader decodes differently from what was meant."""
+"""Ensures that no findings document is stored that an independent reader decodes differently from what
+was meant.
+"""
 
 from __future__ import annotations
 

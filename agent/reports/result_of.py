@@ -1,4 +1,4 @@
-"""From a draft's row and one of its documents to the values of a message. Pure.
+"""Takes the values of a message from a draft's row and one of its documents. Pure.
 
 The patient and the order are read from the document that the archive gets, so that no message can name
 another one.
@@ -35,9 +35,9 @@ def result_of(
     created: datetime,
     reason: str = "",
 ) -> Result:
-    """Return what a message is to say.
+    """Return the content of a message.
 
-    document: a Structured Report of the same draft, for patient and order. content: of the draft's row.
+    document: a Structured Report of the same draft, for patient and order. content: from the draft's row.
     """
     drafted = drafted_report(content, report) if report else None
     urgency = content.get("urgency") or {}
@@ -75,7 +75,7 @@ def _subject(document: Dataset) -> Subject:
 
 
 def _issuer(document: Dataset) -> Authority:
-    """Return who assigned the Patient ID; its plain name is its namespace."""
+    """Return the assigner of the Patient ID; a plain name is its namespace."""
     name = text(document, "IssuerOfPatientID")
     for item in items(document, "IssuerOfPatientIDQualifiersSequence"):
         return Authority(

@@ -62,13 +62,14 @@ from model.findings.types import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
-    """The person responsible for the verdict: a DICOM person name, the user's row where there is one, and the
-    actor."""
+    """The person responsible for the verdict: a DICOM person name, the user's row if there is one, and
+    the actor.
+    """
 
     person_name: str
     user_id: int | None
     actor: audit.Actor
-    # The person's code in the hospital and its coding scheme; empty where there is none.
+    # The person's code in the hospital and its coding scheme; empty if there is none.
     identification: str = ""
     identification_scheme: str = ""
 
@@ -114,7 +115,7 @@ def give(
         StaleEdit: another revision has arrived since the page was shown; nothing was written.
         VerdictRefused: an empty report, or a rejection without a reason.
         NotFound: there is no draft to judge.
-        InstanceMissing: the images are gone, so that no document can name them.
+        InstanceMissing: the images are gone, so no document can name them.
         StructuredReportError: the documents cannot be encoded.
     """
     _check_whole(decision)
@@ -158,7 +159,7 @@ def give(
 
 
 def _identified(database: Database, observer: Observer) -> Observer:
-    """Add the code by which the hospital knows the observer, where the user has one."""
+    """Add the hospital's code for the observer, if the user has one."""
     if observer.user_id is None:
         return observer
     with database.reading() as session:
@@ -336,7 +337,7 @@ def _record(
 
 
 def _notes(settings: Settings, basis: _Basis, algorithm: Algorithm) -> dict[str, Dataset]:
-    """Build the notes of a rejection, for the archives that take documents back by one (IHE IOCM)."""
+    """Build the rejection notes, for the archives that use them to withdraw documents (IHE IOCM)."""
     wanted = {one.findings_sop_class for one in settings.destinations if one.rejection_notes}
     return {
         variant: build_rejection_note(

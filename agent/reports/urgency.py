@@ -1,4 +1,4 @@
-"""Which draft a radiologist should see first, and why: a rule list on its findings. Pure.
+"""Decides which draft a radiologist should see first, and why: a rule list applied to its findings. Pure.
 
 A priority only orders: it never hides a study, and the reason is always shown with it.
 """

@@ -1,4 +1,4 @@
-"""Document B as a PDF or a picture, and its key images, for viewers that show no Structured Reports."""
+"""Document B as a PDF or an image, and its key images, for viewers that cannot show Structured Reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.reports.publish import Record
 from dicom_sr.sheet import Outcome
 
-# By the word in `destinations[].documents`: what is sent, and what takes it back.
+# By the word in `destinations[].documents`: the document that is sent, and the one that withdraws it.
 TAKES_BACK: Mapping[DocumentRole, DocumentRole] = {
     DocumentRole.PDF: DocumentRole.WITHDRAWN_PDF,
     DocumentRole.CAPTURE: DocumentRole.WITHDRAWN_CAPTURE,
@@ -22,7 +22,7 @@ TAKES_BACK: Mapping[DocumentRole, DocumentRole] = {
 
 
 def wanted_views(settings: Settings) -> dict[str, list[DocumentRole]]:
-    """Return, for each variant of the documents, the views that some destination wants of it."""
+    """Return, for each variant of the documents, the views that some destination wants."""
     found: dict[str, list[DocumentRole]] = {}
     for role in VIEWS:
         for destination in settings.destinations:

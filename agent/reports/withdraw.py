@@ -2,8 +2,8 @@
 
 The gate marks such drafts (`agent.queue.withdrawal`). Here each gets a rejected revision of its documents,
 under the patient that they name and for the destinations that may have them, and a rejection note if the
-destination wants one. They are documents of the old draft with a job of their own; the corrected revision's
-draft is independent of them.
+destination wants one. They are documents of the old draft with their own job; the corrected revision's draft
+is independent of them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from dicom_sr.values import FindingsSopClass
 ACTOR = "housekeeping"
 KIND = "withdrawal"
 BATCH = 20
-# What takes back each of a draft's documents, if the destination was sent it.
+# The document that withdraws each of a draft's documents, if the destination was sent it.
 _TAKES_BACK = {
     DocumentRole.FINDINGS: DocumentRole.WITHDRAWN_FINDINGS,
     DocumentRole.REPORT: DocumentRole.WITHDRAWN_REPORT,
@@ -76,7 +76,7 @@ _INHERITED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sent:
-    """What was sent of a draft: its pairs by variant, the destinations that may have them, the images."""
+    """What was sent for a draft: its pairs by variant, the destinations that may have them, the images."""
 
     pairs: Mapping[FindingsSopClass, DocumentPairReference]
     destinations: frozenset[str]
@@ -124,7 +124,7 @@ def _withdraw(database: Database, settings: Settings, draft_id: int, created: da
 
 
 def _sent(session: Session, draft: Draft) -> _Sent:
-    """Return what may have been sent of a draft; a document whose transfer was begun counts as sent."""
+    """Return what may have been sent for a draft; a document whose transfer was begun counts as sent."""
     study_uid = session.scalars(select(Study.study_instance_uid).where(Study.id == draft.study_id)).one()
     rows = session.scalars(
         select(Document).where(
@@ -280,7 +280,7 @@ def _write(
 def _to_tell(
     session: Session, settings: Settings, draft: Draft, sent: _Sent
 ) -> Sequence[DestinationSettings]:
-    """Return the destinations that have, or may have, what is withdrawn."""
+    """Return the destinations that have, or may have, the withdrawn documents."""
     return [
         one
         for one in settings.destinations

@@ -1,6 +1,6 @@
 """A study's row in the worklist: its state, and the keys for sorting, searching and filtering.
 
-Kept with each draft, in the transaction that writes it, so that the list reads one index and never sorts
+Updated with each draft, in the transaction that writes it, so that the list reads one index and never sorts
 100,000 studies. The newest draft counts, regardless of the order of writing.
 """
 
@@ -26,7 +26,7 @@ SHELVES: Mapping[str, str] = {
 # A draft or report without a positive finding.
 NORMAL = "normal"
 DEMONSTRATION = "flag:demonstration"
-# Images came after a report had been verified: that report stands until the new draft is reviewed.
+# Images arrived after a report was verified: that report stays valid until the new draft is reviewed.
 AFTER_VERIFICATION = "flag:after_verification"
 # Its patient was corrected after it had been written.
 WITHDRAWN = "flag:withdrawn"
