@@ -129,13 +129,15 @@ def check_protected(settings: Settings, database: Database) -> None:
     """Refuse to be reachable from other machines without sign-in and encryption.
 
     Raises:
-        WebUnprotected: `web.host` is not a loopback address, and a user, or TLS, is missing.
+        WebUnprotected: other machines reach the page, and a user, or TLS, is missing.
     """
     web = settings.web
     if web.loopback:
         return
     if web.oidc is None and not any_user_may_sign_in(database):
-        raise WebUnprotected("nobody can sign in: add a user with `echo-agent user add`, or use loopback")
+        raise WebUnprotected(
+            "nobody can sign in: add a user with `echo-agent user add`, or use loopback without a proxy"
+        )
     if not web.behind_proxy and (web.tls_certificate is None or web.tls_key is None):
         raise WebUnprotected("passwords would be sent unencrypted: set web.tls_certificate and web.tls_key")
 

@@ -158,5 +158,5 @@ class WebSettings(Section):
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach the page."""
-        return is_loopback(self.host)
+        """Whether only this machine can reach the page; a proxy in front of it serves other machines."""
+        return is_loopback(self.host) and not self.behind_proxy

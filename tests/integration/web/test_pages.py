@@ -259,14 +259,21 @@ def test_every_answer_has_the_protecting_headers(client: TestClient) -> None:
 
 
 def test_open_network_is_refused_without_users_or_encryption(database: Database) -> None:
-    """Beyond loopback there must be somebody who can sign in, and TLS or a proxy that speaks it."""
+    """Beyond loopback there must be somebody who can sign in, and TLS or a proxy that speaks it.
+
+    A page on loopback behind a proxy is beyond it: the proxy brings everybody.
+    """
     outside = Settings(web=WebSettings(host="0.0.0.0"))
-    with pytest.raises(WebUnprotected, match="user add"):
-        check_protected(outside, database)
+    proxied = Settings(web=WebSettings(host="127.0.0.1", behind_proxy=True))
+    for settings in (outside, proxied):
+        with pytest.raises(WebUnprotected, match="user add"):
+            check_protected(settings, database)
+    check_protected(Settings(web=WebSettings(host="127.0.0.1")), database)
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     with pytest.raises(WebUnprotected, match="tls_certificate"):
         check_protected(outside, database)
     check_protected(Settings(web=WebSettings(host="0.0.0.0", behind_proxy=True)), database)
+    check_protected(proxied, database)
 
 
 @pytest.mark.parametrize(("name", "password"), [("rod", "short"), ("Rod Roe", PASSWORD), ("", PASSWORD)])
