@@ -172,7 +172,7 @@ def _groups(report: MonthlyReport) -> Iterator[Block]:
         for group in groups
     ]
     yield ReportTable(
-        head=("", "Name", "studies", "without a disagreement"), rows=rows, widths=(0.1, 0.5, 0.12, 0.28)
+        head=("Kind", "Name", "studies", "without a disagreement"), rows=rows, widths=(0.1, 0.5, 0.12, 0.28)
     )
 
 

@@ -19,6 +19,7 @@ dl { display: flex; flex-wrap: wrap; gap: 34px; margin: 22px 0; }
 dl div { display: flex; flex-direction: column-reverse; }
 dt { color: #566370; font-size: 13px; }
 dd { margin: 0; font-size: 28px; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; margin: 10px 0; }
 th { text-align: left; color: #566370; font-weight: 600; }
 th, td { padding: 4px 8px 4px 0; border-bottom: 1px solid #e3e7eb; vertical-align: top; }
@@ -82,7 +83,11 @@ def _(block: ReportTable) -> str:
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(one)}</td>" for one in row) + "</tr>\n" for row in block.rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>"
+    # On a narrow screen the table is moved, and not the page; with the keyboard too.
+    return (
+        '<div class="wide" role="group" aria-label="Table" tabindex="0">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>"
+    )
 
 
 @_html.register

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
+from sqlalchemy import select
 
+from agent.database.tables import ShadowComparison
+from agent.shadow.drift import DriftRule
+from agent.shadow.monthly import read_monthly
+from agent.shadow.report_blocks import report_blocks
+from agent.shadow.report_html import html_of
 from tests.support.shadow import sign
 
-from .chromium import open_page, press_in_turn, study_open
+from .chromium import Reading, open_page, press_in_turn, study_open
 from .site import Site, serving
 
 
@@ -24,6 +31,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             one.draft(f"1.2.{number}", Manufacturer="ACME")
             sign(one.database, f"1.2.{number}", text)
         yield one
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_monthly_report_is_read_at_any_width(
+    browser: Browser, site: Site, tmp_path: Path, width: int
+) -> None:
+    """No barrier, and nothing beside the page, on a phone either: wide tables are moved within it."""
+    with site.database.reading() as session:
+        drafted_at = session.scalars(select(ShadowComparison.drafted_at)).first()
+        assert drafted_at is not None
+        found = read_monthly(session, f"{drafted_at:%Y-%m}", DriftRule(), "1.2.3")
+    file = tmp_path / "report.html"
+    file.write_text(html_of(report_blocks(found), "Report"), encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(file.as_uri())
+    expect(page.locator("svg")).to_have_count(2)
+    assert Reading(page=page, url=file.as_uri()).barriers() == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
