@@ -9,8 +9,8 @@ Source: PS3.16 TID 1500, 1501, 1600, 4019; CID 240, 244, 3716, 6042.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydicom.sr.coding import Code
@@ -125,19 +125,42 @@ def _library_entry(image: ImageReference) -> Item:
 def _groups(
     context: DocumentContext, findings: Sequence[Finding], scores: Sequence[float | None]
 ) -> list[Item]:
-    groups: list[Item] = []
-    seen: Counter[str] = Counter()
-    written = set()
-    for index, finding in enumerate(findings):
-        if finding in written:
-            continue
-        written.add(finding)
-        subject = tracked_subject(finding)
-        seen[subject] += 1
-        score = scores[index] if scores else None
-        tracking = subject if seen[subject] == 1 else f"{subject}, #{seen[subject]}"
-        groups.append(_group(context, finding, tracking, score))
-    return groups
+    first = {finding: index for index, finding in reversed(list(enumerate(findings)))}
+    tracked = tracking_identifiers(findings)
+    return [
+        _group(context, finding, tracked[finding], scores[index] if scores else None)
+        for finding, index in sorted(first.items(), key=lambda one: one[1])
+    ]
+
+
+def tracking_identifiers(findings: Sequence[Finding]) -> Mapping[Finding, str]:
+    """The tracking identifier of each finding of a report: its subject, if no other finding has it too.
+
+    Of several, each has an identifier with as much of what is stated of it as tells it from the others, so
+    that neither order nor number decides which is which. None of them has the subject alone, which may name
+    another one of them in the next revision.
+    """
+    alike: dict[str, set[Finding]] = {}
+    for finding in findings:
+        alike.setdefault(tracked_subject(finding), set()).add(finding)
+    return {
+        finding: subject if len(group) == 1 else _told_apart(subject, finding, group)
+        for subject, group in alike.items()
+        for finding in group
+    }
+
+
+def _told_apart(subject: str, finding: Finding, group: Iterable[Finding]) -> str:
+    stated = _stated_of(finding)
+    identifier = ", ".join((subject, *stated))
+    if sum(_stated_of(other) == stated for other in group) == 1:
+        return identifier
+    return f"{identifier}, {hashlib.sha256(finding.evidence.encode()).hexdigest()[:8]}"
+
+
+def _stated_of(finding: Finding) -> tuple[str, ...]:
+    stated = (finding.presence, finding.severity, finding.change)
+    return tuple(str(part) for part in stated if part is not None)
 
 
 def tracked_subject(finding: Finding) -> str:

@@ -28,9 +28,10 @@ from dicom_sr import tree
 
 WITHDRAWN = "withdrawn"
 # Why a draft is withdrawn: the code in its row's content, and the words in every document and message.
-PATIENT_CORRECTED, IMAGES_REJECTED = "patient-corrected", "images-rejected"
+PATIENT_CORRECTED, PATIENT_MERGED, IMAGES_REJECTED = "patient-corrected", "patient-merged", "images-rejected"
 _WORDS = {
     PATIENT_CORRECTED: "the patient of the images was corrected after this report had been written",
+    PATIENT_MERGED: "the patient was merged, and a newer report names the present identifier",
     IMAGES_REJECTED: "images of this report were rejected after it had been written",
 }
 _WHY = "withdrawn_for"
@@ -64,6 +65,29 @@ def may_go_out() -> ColumnElement[bool]:
 def reason_of(draft: Draft) -> str:
     """Return in words why a draft was withdrawn."""
     return _WORDS[draft.content.get(_WHY, PATIENT_CORRECTED)]
+
+
+def was_merged(draft: Draft) -> bool:
+    """Whether a draft was withdrawn for a merge, in which its successor is the same patient's."""
+    return draft.content.get(_WHY) == PATIENT_MERGED
+
+
+def withdraw_renumbered(session: Session, draft: Draft, *, now: datetime, actor: str) -> int:
+    """Withdraw the earlier drafts that name the patient of this new one by an identifier before a merge.
+
+    Return how many. A verified report stays as it was signed, and so do the drafts that it has replaced.
+    """
+    document = _document_of(session, draft)
+    present = None if document is None else _identifier_in(document)
+    withdrawn = 0
+    for earlier in _standing_drafts(session, session.get_one(Study, draft.study_id)):
+        if earlier.outcome == "verified" or present is None:
+            break
+        named = _document_of(session, earlier)
+        if named is not None and contradicts(_identifier_in(named), present):
+            _withdraw(session, earlier, now=now, actor=actor, why=PATIENT_MERGED)
+            withdrawn += 1
+    return withdrawn
 
 
 def withdraw_rejected(
@@ -141,6 +165,11 @@ def _document_of(session: Session, draft: Draft) -> Dataset | None:
     except InvalidDicomError:
         # A damaged row identifies no patient; it must not block the completion of other studies.
         return None
+
+
+def _identifier_in(document: Dataset) -> Patient:
+    patient = patient_of_dataset(document)
+    return Patient(patient_id=patient.patient_id, issuer_of_patient_id=patient.issuer_of_patient_id)
 
 
 def _images_in(document: Dataset) -> frozenset[str]:

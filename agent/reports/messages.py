@@ -28,7 +28,7 @@ from agent.messages.result import DocumentName, Result
 from agent.messages.result_status import ResultStatus, SentResult, next_status
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
-from agent.queue.withdrawal import WITHDRAWN, Withdrawal, reason_of
+from agent.queue.withdrawal import WITHDRAWN, Withdrawal, reason_of, was_merged
 from agent.reports.result_of import result_of
 
 # The messages of one result: each with its role, in the order in which they are to arrive.
@@ -101,7 +101,12 @@ def retract(
 
 
 def may_retract(session: Session, draft: Draft, destination: DestinationSettings) -> bool:
-    """Whether the last message to a destination was of a withdrawn draft."""
+    """Whether the last message to a destination was of a withdrawn draft.
+
+    After a merge there is nothing to take back: the next result replaces it under the same order number.
+    """
+    if was_merged(draft):
+        return False
     sent = last_sent(session, draft, destination.name)
     return sent is not None and sent.draft_id == draft.id and sent.status is not ResultStatus.WITHDRAWN
 

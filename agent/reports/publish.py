@@ -24,6 +24,7 @@ from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.queue import deliveries
 from agent.queue.gate import refused_destination
+from agent.queue.withdrawal import withdraw_renumbered
 from agent.reports import worklist_row as listing
 from agent.reports.messages import write_messages
 from dicom_sr.document import (
@@ -37,6 +38,7 @@ from dicom_sr.sheet import Outcome
 from dicom_sr.values import FindingsSopClass
 
 DEFAULT_VARIANT: FindingsSopClass = "comprehensive3d"
+ACTOR = "worker"
 # The model digest in the draft row of a notice, which no model wrote.
 NO_MODEL = "none"
 
@@ -116,6 +118,8 @@ def write(
         _put_out(session, draft, job, record, algorithm, settings, now=now)
         session.flush()
         write_messages(session, draft, job, settings, now=now)
+        if draft.outcome == "drafted":
+            withdraw_renumbered(session, draft, now=now, actor=ACTOR)
     failpoint("outbox.before-commit")
     return draft
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import highdicom
@@ -17,7 +17,7 @@ from dicom_sr.document import DocumentPair, DraftContent, SourceStudy, encode
 from dicom_sr.errors import ContentError
 from dicom_sr.measurement_report import overall_assessment
 from dicom_sr.terminology import default_terminology
-from model.findings.types import Finding, Laterality, Presence, Severity
+from model.findings.types import Change, Finding, Laterality, Presence, Severity
 
 MakeDraft = Callable[..., DocumentPair]
 MakeImage = Callable[..., Dataset]
@@ -132,6 +132,49 @@ def test_tracking_uid_names_one_side_whatever_else_is_found(
     assert tracked(replace(left, presence=Presence.ABSENT, severity=None)) == [first[1]]
     assert tracked(replace(left, location="upper_zone")) != [first[1]]
     assert len({*tracked(left, replace(left, severity=Severity.SEVERE))}) == 2
+
+
+def test_tracking_uid_tells_two_findings_of_one_place_apart_in_any_order(
+    make_draft: MakeDraft, content: DraftContent
+) -> None:
+    """A new and an unchanged one: neither order nor a third one gives one the UID of the other."""
+    left, *_ = content.findings
+    old = replace(left, severity=None, change=Change.UNCHANGED, evidence="Unchanged on the left.")
+    new = replace(left, severity=None, change=Change.NEW, evidence="New on the left.")
+    said = replace(old, evidence="Also unchanged on the left.")
+
+    def tracked(*findings: Finding, **values: object) -> dict[Finding, str]:
+        pair = make_draft(content=replace(content, findings=findings), **values)
+        uids = [group["Tracking Unique Identifier"].UID for group in rows(pair.findings)]
+        return dict(zip(findings, uids, strict=True))
+
+    first = tracked(old, new)
+    assert tracked(new, old, revision=2) == first
+    assert tracked(said, new, old)[new] == first[new]
+    alone = [tracked(one)[one] for one in (old, new)]
+    assert not {*alone} & {*first.values()}
+    assert len({*tracked(said, new, old).values()}) == 3
+
+
+def test_tracking_uid_is_never_that_of_another_thing(make_draft: MakeDraft, content: DraftContent) -> None:
+    """Over sides, places and concepts, reports of several findings and of one: one UID, one thing."""
+    sides, places = (None, *Laterality), (None, "upper_zone", "lower_zone")
+    things = [
+        Finding(concept=concept, presence=Presence.PRESENT, laterality=side, location=place)
+        for concept in ("mass", "nodule", "pleural_effusion")
+        for side in sides
+        for place in places
+    ]
+
+    def uids(findings: Sequence[Finding]) -> list[str]:
+        pair = make_draft(content=replace(content, findings=tuple(findings)))
+        return [group["Tracking Unique Identifier"].UID for group in rows(pair.findings)]
+
+    together = uids(things)
+    assert len({*together}) == len(things)
+    assert uids(things[::-1]) == together[::-1]
+    changed = [replace(one, severity=Severity.SEVERE, change=Change.INCREASED) for one in things]
+    assert uids(changed) == together
 
 
 def test_tracking_uid_stays_over_revisions(make_draft: MakeDraft) -> None:

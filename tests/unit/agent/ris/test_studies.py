@@ -23,6 +23,7 @@ from agent.reports.material import digest_of
 from agent.reports.sign_off import Observer, SignOffDecision, give
 from agent.reports.withdraw import withdraw_due
 from agent.ris.inbox import Inbox
+from tests.support.course import StudyCourse
 from tests.support.hl7_messages import change, hl7, merge, msh, order, pid, segment
 from tests.support.house import FakeReporter, House, image
 
@@ -30,6 +31,22 @@ PACS = DestinationSettings(name="pacs", host="127.0.0.1", port=4242)
 RIS = DestinationSettings(name="ris", kind="hl7", host="127.0.0.1", port=2575)
 SETTINGS = Settings(destinations=(PACS, RIS))
 PATIENT: dict[str, object] = {"PatientID": "PA", "PatientName": "Alpha^A", "AccessionNumber": "A1"}
+
+
+def deliver(site: Site) -> list[tuple[str, str, str]]:
+    """Send what is due; return destination, role and patient of each document, in that order."""
+    course = StudyCourse(site.house, SETTINGS)
+    sent = [(name, claim) for name in ("pacs", "ris") for claim in course.deliver(name)]
+    with site.house.database.reading() as session:
+        rows = {row.id: row for row in session.scalars(select(Document))}
+        return sorted((name, rows[one.document_id].role, patient_in(one.content)) for name, one in sent)
+
+
+def patient_in(content: bytes) -> str:
+    """The Patient ID that a document or a message names."""
+    if content.startswith(b"MSH"):
+        return next(parse(content).all("PID")).text(3).split("^")[0]
+    return str(dcmread(io.BytesIO(content)).PatientID)
 
 
 class Site:
@@ -238,7 +255,7 @@ def test_merge_during_drafting_writes_nothing_under_the_old_patient(site: Site) 
 
 
 def test_merge_after_the_draft_flags_it_and_makes_it_again(site: Site) -> None:
-    """The unverified draft says so until the new one is there; nothing is withdrawn."""
+    """The unverified draft says so until the new one is there."""
     site.send()
     site.work()
     site.tell(merge("M1", "PB", "PA", "Beta^B"))
@@ -252,6 +269,52 @@ def test_merge_after_the_draft_flags_it_and_makes_it_again(site: Site) -> None:
         (2, "PB", "Beta^B"),
     }
     assert "flag:patient_merged" not in site.all(ListingTag.tag)
+
+
+def test_merge_withdraws_the_delivered_draft_once_the_new_one_is_there(site: Site) -> None:
+    """The PACS is told under the old identifier; the RIS, which knows of the merge, gets the next result."""
+    site.send()
+    site.work()
+    deliver(site)
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    withdraw_due(site.house.database, SETTINGS)
+    assert site.all(Draft.withdrawal) == [None]
+    site.complete()
+    site.work()
+    withdraw_due(site.house.database, SETTINGS)
+    assert deliver(site) == [
+        ("pacs", "findings", "PB"),
+        ("pacs", "report", "PB"),
+        ("pacs", "withdrawn-a", "PA"),
+        ("pacs", "withdrawn-b", "PA"),
+        ("ris", "message", "PB"),
+    ]
+    assert sorted(map(str, site.all(Draft.withdrawal))) == ["None", "done"]
+    assert "flag:withdrawn" not in site.all(ListingTag.tag)
+
+
+def test_merge_stops_what_was_not_sent_under_the_old_identifier(site: Site) -> None:
+    """A draft that waits for its PACS is replaced there, and needs no withdrawal."""
+    site.send()
+    site.work()
+    site.tell(merge("M1", "PB", "PA", "Beta^B"))
+    site.complete()
+    site.work()
+    withdraw_due(site.house.database, SETTINGS)
+    assert {patient for _destination, _role, patient in deliver(site)} == {"PB"}
+
+
+def test_change_of_a_name_withdraws_nothing(site: Site) -> None:
+    """A later draft under the same identifier names its predecessor."""
+    site.send()
+    site.work()
+    deliver(site)
+    site.tell(change("C1", "PA", "Married^A"))
+    site.send(2)
+    site.work()
+    withdraw_due(site.house.database, SETTINGS)
+    assert {role for _destination, role, _patient in deliver(site)} == {"findings", "report", "message"}
+    assert site.all(Draft.withdrawal) == [None, None]
 
 
 def test_merge_leaves_a_verified_report_and_names_the_next_one_anew(site: Site) -> None:
