@@ -64,3 +64,5 @@ UNSENT = frozenset({DeliveryState.PENDING, DeliveryState.SENDING})
 
 # The code of a job that rests in DRAFTED because its draft was made in shadow mode (`agent.shadow`).
 SHADOW = "shadow"
+# `instances.skipped_by` of an image that a rejection note has taken back; otherwise the name of a rule.
+REJECTED = "rejected"

@@ -156,7 +156,7 @@ class Instance(Base):
     # Retrieved for comparison; never drafted, even if other images of its study are.
     prior: Mapped[bool] = mapped_column(Boolean, default=False)
     # If it was skipped because of the wording of its attributes: the eligibility rule, the region found, and
-    # the # words; otherwise null and empty.
+    # the # words; otherwise null and empty. `rejected`: a rejection note has taken it back.
     skipped_by: Mapped[str | None] = mapped_column(String(64))
     skipped_region: Mapped[str] = mapped_column(String(32), default="", server_default="")
     skipped_words: Mapped[str] = mapped_column(String(64), default="", server_default="")

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent.database.states import REJECTED
 from agent.database.tables import Instance, Study
 from agent.objects.films.routing.summary import Skipped, Summary, summarise
 
@@ -54,7 +55,7 @@ def read_skipped_words(session: Session, now: datetime) -> tuple[SkippedWords, .
     skipped: dict[str, list[Skipped]] = defaultdict(list)
     for sender, modality, rule, region, words in rows:
         images[sender] += 1
-        if rule is not None:
+        if rule is not None and rule != REJECTED:
             skipped[sender].append(Skipped(rule=rule, words=words, region=region, modality=modality))
     summaries = {sender: summarise(images[sender], found) for sender, found in skipped.items()}
     return tuple(_line(sender, one) for sender, one in sorted(summaries.items()) if one.notable)

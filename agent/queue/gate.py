@@ -21,7 +21,7 @@ from agent.database.identity.current import Resolve, as_stated, current, resolve
 from agent.database.identity.order import order_of
 from agent.database.identity.patient import Patient, contradicts, patient_of, patient_of_row, several_patients
 from agent.database.session import Database
-from agent.database.states import JobState
+from agent.database.states import REJECTED, JobState
 from agent.database.tables import Instance, Job, Study
 from agent.foundation.errors import (
     AgentError,
@@ -258,7 +258,7 @@ def enter(
             f"job {job.id} is of revision {job.revision}, and the study has a newer one: only that is drafted"
         )
     settle_identity(session, study, judgement, now=now, actor=actor)
-    _keep_decisions(session, judgement)
+    _keep_decisions(session, study, judgement)
     refusal = judgement.refusal
     if refusal is None:
         check_job_step(job.state, JobState.QUEUED)
@@ -270,7 +270,7 @@ def enter(
     return refusal.state
 
 
-def _keep_decisions(session: Session, judgement: Judgement) -> None:
+def _keep_decisions(session: Session, study: Study, judgement: Judgement) -> None:
     """Store with each image whether it was skipped for the wording of its attributes; `status` counts these
     by sender.
     """
@@ -280,6 +280,11 @@ def _keep_decisions(session: Session, judgement: Judgement) -> None:
         row.skipped_by = decision.rule if decision.for_words else None
         row.skipped_region = decision.region.name if decision.for_words else ""
         row.skipped_words = decision.words if decision.for_words else ""
+    rejected = select(Instance).where(
+        Instance.study_id == study.id, Instance.sop_instance_uid.in_(judgement.rejected)
+    )
+    for row in session.scalars(rejected) if judgement.rejected else ():
+        row.skipped_by, row.skipped_region, row.skipped_words = REJECTED, "", ""
 
 
 def _is_superseded(session: Session, job: Job) -> bool:

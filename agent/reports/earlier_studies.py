@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from agent.database.identity.patient import patient_of_row, same_patient
 from agent.database.priors import REPORT_MODALITY
+from agent.database.states import REJECTED
 from agent.database.tables import Instance, PriorLink, Study
 from agent.foundation.errors import PatientConflict
 from agent.objects.earlier import is_earlier
@@ -22,6 +23,10 @@ from agent.objects.films.choosing.view import view_by_position
 
 # As for a draft: an image that does not state its view counts as frontal rather than as lateral.
 _READING_ORDER = ("frontal", "unknown", "lateral")
+
+
+# Objects of a study that are no image: reports, and Key Object Selections such as rejection notes.
+_DOCUMENTS = (REPORT_MODALITY, "KO")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,18 +124,19 @@ def spoken_date(value: str) -> str:
 
 def images_of(session: Session, study_id: int) -> list[StoredImage]:
     """Return a study's images that are still here, frontal views first, lateral ones last; of two
-    contents of one image the newer one.
+    contents of one image the newer one. An image that a rejection note has taken back is left out.
     """
     rows = session.scalars(
         select(Instance)
         .where(Instance.study_id == study_id, Instance.purged_at.is_(None))
         .order_by(Instance.id)
     )
-    newest = {row.sop_instance_uid: row for row in rows if row.modality != REPORT_MODALITY}
+    newest = {row.sop_instance_uid: row for row in rows if row.modality not in _DOCUMENTS}
     images = [
         StoredImage(
             instance_id=row.id, sha256=row.sha256, view_position=row.view_position, modality=row.modality
         )
         for row in newest.values()
+        if row.skipped_by != REJECTED
     ]
     return sorted(images, key=lambda one: _READING_ORDER.index(view_by_position(one.view_position)))

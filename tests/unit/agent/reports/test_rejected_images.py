@@ -6,9 +6,12 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import update
 
+from agent.database.session import database_now
 from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Job
 from agent.drafting.worker import DraftingWorker
+from agent.operations.skipped_words import read_skipped_words
+from agent.reports.earlier_studies import images_of
 from agent.reports.withdraw import withdraw_due
 from tests.support.course import StudyCourse
 from tests.support.house import FakeReporter, House, image
@@ -113,6 +116,16 @@ def test_rejection_leaves_a_verified_report_that_has_another_image(
     withdraw_due(house.database, SETTINGS)
     assert sorted(all_of(house, Draft.outcome)) == ["drafted", "verified"]
     assert all_of(house, Draft.withdrawal) == ["done" if withdrawn else None] * 2
+
+
+def test_rejected_image_is_no_earlier_film_of_the_patient(house: House) -> None:
+    """Neither a later study nor the viewer shows it beside new films, and the note is no film either."""
+    two_drafted(house, ViewPosition="LL")
+    house.receive(rejection("113038", FRONTAL))
+    complete(house)
+    with house.database.reading() as session:
+        shown = [one.view_position for one in images_of(session, 1)]
+        assert (shown, read_skipped_words(session, database_now(session))) == (["LL"], ())
 
 
 def test_expired_retention_time_ends_no_draft_that_is_due(house: House) -> None:
