@@ -96,6 +96,8 @@ def test_chart_settings_are_valid(chart: Path) -> None:
     content = yaml.safe_load(named(manifests, "ConfigMap", "demo-config")["data"]["config.yaml"])
     settings = Settings.model_validate(content)
     assert settings.listener.housekeeping is False
+    # The probes and the services come from outside the pod.
+    assert (settings.listener.host, settings.web.host, settings.web.loopback) == ("0.0.0.0", "0.0.0.0", False)
     assert named(manifests, "Deployment", "demo-housekeeping")["spec"]["replicas"] == 1
 
 
