@@ -79,7 +79,7 @@ def show(uid: WorkitemArgument, config: ConfigOption = None, as_json: JsonOption
 def watch(
     config: ConfigOption = None,
     url: Annotated[
-        str | None, typer.Option(help="Address of UPS-RS; default: the one in the settings.")
+        str | None, typer.Option(help="Address of UPS-RS; default: `ups.watch.url`, or our own.")
     ] = None,
     ae_title: Annotated[
         str, typer.Option(help="AE title of this station, for its subscription.")
@@ -88,16 +88,23 @@ def watch(
 ) -> None:
     """Watch a worklist as a reading station does.
 
-    Without a terminal each change is printed. The token is the setting `ups.token`.
+    Without a terminal each change is printed. TLS and credentials are those of `ups.watch`; without them
+    the token is the setting `ups.token`.
     """
     from agent.commands.ups_screen import WorklistScreen
+    from agent.network.web_session import authorization_header
     from agent.ris.ups.watcher import Watcher
 
     ups = settings_of(config).ups
     scheme = "https" if ups.tls_certificate else "http"
-    address = url or f"{scheme}://{ups.http_host}:{ups.http_port}"
+    address = url or ups.watch.url or f"{scheme}://{ups.http_host}:{ups.http_port}"
+    signed = f"Bearer {ups.token}" if ups.token else ""
+    if ups.watch.credentials is not None:
+        signed = authorization_header(ups.watch.credentials)
     with WorklistScreen(address) as screen:
-        Watcher(address, ae_title, token=ups.token, limit=limit).watch(screen.show, screen.stop)
+        Watcher(address, ae_title, authorization=signed, tls=ups.watch.tls, limit=limit).watch(
+            screen.show, screen.stop
+        )
 
 
 def cancel(

@@ -110,12 +110,21 @@ def put_off(database: Database, items: Sequence[CommitmentItem], why: Failure, r
         for _job, delivery in _locked(session, by_id, (DeliveryState.STORED.value,)):
             if delivery.commitment_uid != by_id[delivery.id].transaction_uid:
                 continue
-            stored = delivery.stored_at or now
-            if now > stored + timedelta(seconds=rule.give_up_after_s):
+            if now > _given_up_at(delivery, now, rule):
                 _stop(delivery, DeliveryState.UNCOMMITTED, now, why)
                 continue
             delivery.commit_attempts -= 1
             _ask_later(delivery, now, why, 0.0)
+
+
+def _given_up_at(delivery: Delivery, now: datetime, rule: CommitmentRule) -> datetime:
+    """Return until when commitment is asked for. `agent.queue.forward_steps` moves it with a clock that is
+    set forward. After a clock was set back, the time of storing may be in the future and does not count.
+    """
+    stored = delivery.stored_at or now
+    if stored > now:
+        return delivery.give_up_at
+    return max(delivery.give_up_at, stored + timedelta(seconds=rule.give_up_after_s))
 
 
 def report(

@@ -197,6 +197,16 @@ def authorization(credentials: HttpCredentials) -> AuthBase:
     return _Bearer(token)
 
 
+def authorization_header(credentials: HttpCredentials) -> str:
+    """Return the header Authorization that signs a request, for another HTTP client.
+
+    Raises:
+        ConnectionLost: a file or variable cannot be used. The text names the setting alone.
+    """
+    request = requests.Request("GET", "http://localhost/", auth=authorization(credentials)).prepare()
+    return str(request.headers["Authorization"])
+
+
 def _secret(what: str, file: Path | None, variable: str | None) -> str:
     if file is None:
         found = os.environ.get(variable or "", "").strip()

@@ -1,4 +1,4 @@
-"""Keeps deliveries from being given up too early when the database's clock is set forward.
+"""Keeps deliveries and commitments from being given up too early when the database's clock is set forward.
 
 A delivery is given up at a wall-clock time. Each process that may give one up notices a step by its monotonic
 clock, and moves these times with the clock before it looks at them.
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from agent.database.session import Database, database_now
-from agent.database.states import UNSENT
+from agent.database.states import UNSENT, DeliveryState
 from agent.database.tables import Delivery
 
 # A step forward below this (s) matters to no limit.
@@ -52,11 +52,17 @@ class ForwardSteps:
 
     def _postpone(self, step: timedelta, latest: datetime) -> int:
         # Other processes do the same: no limit is later than that of a document written now.
-        waiting = Delivery.state.in_([one.value for one in UNSENT])
+        unsent = Delivery.state.in_([one.value for one in UNSENT])
+        unanswered = (Delivery.state == DeliveryState.STORED.value) & Delivery.commit_at.is_not(None)
         with self._database.transaction() as session:
             found = session.scalars(
-                select(Delivery).where(waiting).order_by(Delivery.id).with_for_update()
+                select(Delivery).where(unsent | unanswered).order_by(Delivery.id).with_for_update()
             ).all()
             for delivery in found:
-                delivery.give_up_at = min(delivery.give_up_at + step, latest)
+                until = delivery.give_up_at
+                if delivery.commit_at is not None:
+                    # A report is not overdue yet; a commitment is given up so long after the storing.
+                    delivery.commit_at += step
+                    until = max(until, (delivery.stored_at or until) + self._longest)
+                delivery.give_up_at = min(until + step, latest)
         return len(found)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from model.findings.errors import InputError
+from model.findings.json_once import KeyTwice, read_json
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.findings.vocabulary import Vocabulary
 from model.findings.vocabulary_check import CHEXPERT
@@ -81,7 +81,9 @@ def json_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip("\ufeff \t\r\n"):
             continue
         try:
-            record = json.loads(line.lstrip("\ufeff"))
+            record = read_json(line.lstrip("\ufeff"))
+        except KeyTwice as error:
+            raise InputError(f"line {number}: {error}") from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"line {number}: is not JSON ({error})") from error
         if not isinstance(record, dict):

@@ -10,6 +10,8 @@ import json
 from importlib import resources
 from typing import Any
 
+from model.findings.json_once import KeyTwice, read_json
+
 VIEWS = ("frontal", "lateral", "unknown")
 _TEXTS = ("indication", "comparison", "language")
 _KEYS = frozenset({"id", "images", "views", "findings", "impression", "priors", "split", *_TEXTS})
@@ -26,7 +28,9 @@ def schema() -> dict[str, Any]:
 def line_problem(line: bytes) -> tuple[str, dict[str, Any]]:
     """What is wrong with a line (empty if it can be trained on), and its content."""
     try:
-        record = json.loads(line)
+        record = read_json(line)
+    except KeyTwice as error:
+        return str(error), {}
     except UnicodeDecodeError:
         return "not UTF-8", {}
     except json.JSONDecodeError as error:

@@ -7,8 +7,9 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.foundation.settings.base import AeTitle, Host, Port, Seconds, Section, is_loopback
+from agent.foundation.settings.base import AeTitle, Host, HttpUrl, Port, Seconds, Section, is_loopback
 from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.http import HttpCredentials, check_encrypted
 
 
 class Right(StrEnum):
@@ -65,6 +66,25 @@ class UpsManagerPeer(UpsPeer):
     poll_s: Seconds = Field(5, description="Time (s) between two queries for new workitems.")
 
 
+class UpsWatchSettings(Section):
+    """The worklist that `echo-agent ups watch` shows, and how it is reached."""
+
+    url: HttpUrl | None = Field(
+        None, description="Address of UPS-RS; our own worklist when left out. `--url` names another one."
+    )
+    tls: ClientTlsSettings | None = Field(
+        None, description="TLS of an https address: its authorities and our certificate."
+    )
+    credentials: HttpCredentials | None = Field(
+        None, description="How we sign in; with `ups.token` when left out."
+    )
+
+    @model_validator(mode="after")
+    def _check_encrypted(self) -> Self:
+        check_encrypted(self.url, self.tls)
+        return self
+
+
 class UpsSettings(Section):
     """Our drafts as a worklist of Unified Procedure Steps, and other worklists that we perform for."""
 
@@ -87,6 +107,9 @@ class UpsSettings(Section):
         (),
         description="What each caller may do. When empty, every admitted caller may do everything; "
         "otherwise, one that is not listed may only read.",
+    )
+    watch: UpsWatchSettings = Field(
+        default_factory=UpsWatchSettings, description="What `ups watch` shows, and how it gets there."
     )
     keep_final_h: float = Field(24, ge=24, description="Final workitems are kept for at least this long (h).")
     claim_silent_h: float = Field(

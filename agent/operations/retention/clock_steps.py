@@ -88,7 +88,12 @@ def _waits(settings: Settings) -> Sequence[_Wait]:
             until=Delivery.lease_until,
             longest_s=delivery.lease_s,
         ),
-        _Wait(table=Delivery, rows=unsent, until=Delivery.give_up_at, longest_s=delivery.give_up_after_s),
+        _Wait(
+            table=Delivery,
+            rows=unsent | ((Delivery.state == DeliveryState.STORED.value) & Delivery.commit_at.is_not(None)),
+            until=Delivery.give_up_at,
+            longest_s=delivery.give_up_after_s,
+        ),
         _Wait(
             table=Delivery,
             rows=Delivery.state == DeliveryState.STORED.value,

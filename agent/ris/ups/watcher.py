@@ -19,6 +19,8 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from agent.foundation.errors import ArchiveUnavailable
+from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.network.tls import web_context
 from agent.ris.ups.terms import GLOBAL_SUBSCRIPTION, StepState
 
 # The states that are shown, in this order.
@@ -51,20 +53,25 @@ class Watcher:
         url: str,
         ae_title: str,
         *,
-        token: str = "",
+        authorization: str = "",
+        tls: ClientTlsSettings | None = None,
         limit: int = 50,
         again_after_s: float = _AGAIN_AFTER_S,
     ) -> None:
         """Be ready.
 
         url: of the worklist, such as `https://host:8043`.
+        authorization: the header of this name. tls: of an https address; the authorities that other HTTP
+        clients trust when None.
         ae_title: ours, to which the events go.
         limit: workitems of each state.
         again_after_s: pause before another attempt when the worklist cannot be reached.
         """
         self._url, self._ae_title, self._limit = url.rstrip("/"), ae_title, limit
         self._again_after_s = again_after_s
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"Authorization": authorization} if authorization else {}
+        self._context = web_context(tls) if self._url.startswith("https:") else None
+        self._server_name = None if tls is None else tls.server_name
 
     def watch(self, show: Callable[[Sequence[WorklistLine] | None], None], stop: threading.Event) -> None:
         """Show the worklist, and again after every change, until asked to stop.
@@ -82,10 +89,22 @@ class Watcher:
     def _watch_until_broken(
         self, show: Callable[[Sequence[WorklistLine]], None], stop: threading.Event
     ) -> None:
-        with httpx2.Client(base_url=self._url, headers=self._headers, timeout=_TIMEOUT_S) as client:
+        with httpx2.Client(
+            base_url=self._url,
+            headers=self._headers,
+            timeout=_TIMEOUT_S,
+            verify=True if self._context is None else self._context,
+            event_hooks={"request": [self._name_server]},
+        ) as client:
             _expect(client.post(f"/workitems/{GLOBAL_SUBSCRIPTION}/subscribers/{self._ae_title}"), 201)
             where = f"{self._url.replace('http', 'ws', 1)}/subscribers/{self._ae_title}"
-            with connect(where, additional_headers=self._headers, open_timeout=_TIMEOUT_S) as channel:
+            with connect(
+                where,
+                additional_headers=self._headers,
+                open_timeout=_TIMEOUT_S,
+                ssl=self._context,
+                server_hostname=self._server_name if self._context is not None else None,
+            ) as channel:
                 show(list(self._search(client)))
                 while not stop.is_set():
                     with suppress(TimeoutError):
@@ -95,6 +114,11 @@ class Watcher:
                             while True:
                                 channel.recv(timeout=0)
                         show(list(self._search(client)))
+
+    def _name_server(self, request: httpx2.Request) -> None:
+        """Expect the name that the settings give to the certificate."""
+        if self._server_name is not None:
+            request.extensions = {**request.extensions, "sni_hostname": self._server_name}
 
     def _search(self, client: httpx2.Client) -> Iterator[WorklistLine]:
         for state in SHOWN:

@@ -234,6 +234,21 @@ def test_outage_between_storing_and_commitment(both_databases: Database, letters
     assert delivery_states(both_databases) == ["COMMITTED", "COMMITTED"]
 
 
+def test_clock_that_is_set_forward_gives_no_commitment_up(
+    both_databases: Database, letters: Letters, day: Day
+) -> None:
+    """A PACS that is gone since it has stored is asked for a whole day after the step, and then no more."""
+    pacs = Destination(gone_once_stored=True)
+    sender = deliverer(both_databases, day, settings_of("pacs"), pacs=pacs)
+    outbox(both_databases, letters(1), 1, "pacs")
+    pass_hours(sender, day, 1)
+    day.stepped = 50 * HOUR
+    pass_hours(sender, day, 22, 900)
+    assert delivery_states(both_databases) == ["STORED", "STORED"]
+    pass_hours(sender, day, 4, 900)
+    assert delivery_states(both_databases) == ["UNCOMMITTED", "UNCOMMITTED"]
+
+
 @pytest.mark.parametrize("mute", [True, False], ids=["mute", "down"])
 def test_outage_that_never_ends_leaves_an_alert(
     both_databases: Database, letters: Letters, day: Day, mute: bool

@@ -6,7 +6,9 @@ import http.server
 import json
 import threading
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -87,6 +89,57 @@ def test_life_of_a_result_at_a_server(peer: FhirPeer) -> None:
         assert [one["status"] for one in peer.resources("DiagnosticReport")] == [stated]
     assert {one["status"] for one in peer.resources("Observation")} == {"cancelled"}
     assert len(peer.resources("ImagingStudy")) == len(peer.resources("Device")) == 1
+    assert peer.problems == []
+
+
+@contextmanager
+def deaf(url: str, lose: int) -> Iterator[str]:
+    """A way to a server on which the first answers are lost, after it has stored. Yield its address."""
+    lost: list[bytes] = []
+
+    class Relay(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """Pass the request on, and its answer back unless it gets lost."""
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {"Content-Type": self.headers["Content-Type"]}
+            request = urllib.request.Request(url, data=body, headers=headers, method="POST")
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                status, said = answer.status, answer.read()
+            if len(lost) < lose:
+                lost.append(said)
+                self.close_connection = True
+                return
+            self.send_response(status)
+            self.send_header("Content-Type", "application/fhir+json")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Relay) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()
+
+
+def test_answer_that_is_lost_after_storing_makes_nothing_twice(peer: FhirPeer) -> None:
+    """The retry sends the same bytes, and the server changes what it holds into what it held."""
+    made = result(uid="2.25.7700", study_instance_uid="2.25.7701")
+    kinds = ("DiagnosticReport", "Observation", "ImagingStudy", "Device", "Patient", "ServiceRequest")
+    before = {kind: len(peer.resources(kind)) for kind in kinds}
+    with deaf(peer.url, lose=2) as url:
+        for _ in range(2):
+            with pytest.raises(ConnectionLost):
+                send(server(url), made)
+        stored = {kind: len(peer.resources(kind)) for kind in kinds}
+        sent = send(server(url), made)
+    assert {kind: len(peer.resources(kind)) for kind in kinds} == stored
+    assert stored["DiagnosticReport"] == before["DiagnosticReport"] + 1
+    assert sent == send(server(peer.url), made)
     assert peer.problems == []
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -12,6 +15,9 @@ from pydicom import Dataset
 
 from agent.commands.demo.orthanc import free_ports
 from agent.database.session import Database
+from agent.foundation.settings.delivery import ClientTlsSettings
+from agent.foundation.settings.http import HttpCredentials
+from agent.network.web_session import authorization_header
 from agent.ris.ups.channel import Channel
 from agent.ris.ups.manager import Manager
 from agent.ris.ups.permissions import Permissions
@@ -19,16 +25,19 @@ from agent.ris.ups.rs import ups_app
 from agent.ris.ups.terms import StepState
 from agent.ris.ups.watcher import Watcher, WorklistLine
 from tests.support.ups import outcome, scheduled
+from tests.support.web_peers import authority
 
 TOKEN = Permissions(token="secret")
 MINE = "2.25.61"
 
 
 @contextmanager
-def serving(database: Database, manager: Manager, port: int) -> Iterator[None]:
-    """Serve UPS-RS for as long as the block runs."""
+def serving(database: Database, manager: Manager, port: int, **options: Any) -> Iterator[None]:
+    """Serve UPS-RS for as long as the block runs; options: uvicorn's, such as those of TLS."""
     app = ups_app(manager, Channel(database, permissions=TOKEN), permissions=TOKEN)
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1, **options
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -74,7 +83,7 @@ def test_reading_station_sees_drafts_come_and_end(database: Database) -> None:
     """Scheduled, made urgent, in progress with its percentage, completed; a break hides nothing for long."""
     manager, (port,) = Manager(database), free_ports(1)
     uid, screen, stop = "2.25.9600.1", Screen(), threading.Event()
-    watcher = Watcher(f"http://127.0.0.1:{port}", "STATION", token="secret", again_after_s=0.2)
+    watcher = Watcher(f"http://127.0.0.1:{port}", "STATION", authorization="Bearer secret", again_after_s=0.2)
     watching = threading.Thread(target=watcher.watch, args=(screen, stop), daemon=True)
     manager.create(uid, scheduled())
     with serving(database, manager, port):
@@ -100,13 +109,13 @@ def test_reading_station_sees_drafts_come_and_end(database: Database) -> None:
     assert not watching.is_alive()
 
 
-@pytest.mark.parametrize("token", ["", "wrong"])
+@pytest.mark.parametrize("token", ["", "Bearer wrong"])
 def test_station_without_the_token_sees_nothing(database: Database, token: str) -> None:
     """It shows that the worklist cannot be reached, and tries again."""
     manager, (port,) = Manager(database), free_ports(1)
     manager.create("2.25.9600.2", scheduled())
     screen, stop = Screen(), threading.Event()
-    watcher = Watcher(f"http://127.0.0.1:{port}", "STATION", token=token, again_after_s=0.05)
+    watcher = Watcher(f"http://127.0.0.1:{port}", "STATION", authorization=token, again_after_s=0.05)
     with serving(database, manager, port):
         watching = threading.Thread(target=watcher.watch, args=(screen, stop), daemon=True)
         watching.start()
@@ -114,3 +123,43 @@ def test_station_without_the_token_sees_nothing(database: Database, token: str) 
         stop.set()
         watching.join(30)
     assert set(screen.shown) == {None}
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["certificate", "none"])
+def test_station_reaches_a_worklist_over_https(database: Database, tmp_path: Path, ours: bool) -> None:
+    """Its authority, another name in its certificate, and a certificate of ours that it wants."""
+    signs = authority(tmp_path)
+    certificate, key = signs.issue("worklist", "worklist.example")
+    shown = signs.issue("station") if ours else (None, None)
+    tls = ClientTlsSettings(
+        authorities=signs.file, certificate=shown[0], key=shown[1], server_name="worklist.example"
+    )
+    manager, (port,) = Manager(database), free_ports(1)
+    manager.create("2.25.9600.3", scheduled())
+    screen, stop = Screen(), threading.Event()
+    watcher = Watcher(
+        f"https://127.0.0.1:{port}", "STATION", authorization="Bearer secret", tls=tls, again_after_s=0.05
+    )
+    demands = {"ssl_ca_certs": str(signs.file), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    files = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+    with serving(database, manager, port, **files, **demands):
+        watching = threading.Thread(target=watcher.watch, args=(screen, stop), daemon=True)
+        watching.start()
+        if ours:
+            screen.until(shows("2.25.9600.3", "SCHEDULED", "MEDIUM", ""))
+        else:
+            screen.until(lambda _: len(screen.shown) >= 2)
+            assert set(screen.shown) == {None}
+        stop.set()
+        watching.join(30)
+    assert not watching.is_alive()
+
+
+def test_station_signs_in_with_the_shared_credentials(tmp_path: Path) -> None:
+    """A bearer token or a password of a file, as every other client of ours over HTTP."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret\n")
+    token = HttpCredentials(token_file=secret)
+    basic = HttpCredentials(username="me", password_file=secret)
+    assert authorization_header(token) == "Bearer s3cret"
+    assert authorization_header(basic) == "Basic bWU6czNjcmV0"

@@ -55,6 +55,8 @@ def test_a_line_becomes_an_example(tmp_path: Path) -> None:
     ("line", "reason"),
     [
         ("{", "line 1: not JSON"),
+        ('{"id": 1, "images": ["a"], "id": 2}', "line 1: the key 'id' stands twice in one object"),
+        ('{"id": 1, "priors": [{"report": "", "report": ""}]}', "the key 'report' stands twice"),
         ('{"id": 1, "images": ["a"], "findings": ""}', "lacks 'impression'"),
         ('{"id": 1, "images": [], "findings": "", "impression": ""}', "names no image"),
         ('{"id": 1, "image": "a", "conversations": []}', "lacks 'images': a conversation; write the answer"),
