@@ -76,12 +76,13 @@ class ClearErrors(typer.core.TyperGroup):
 
 def _print_error(error: AgentError | ModelError | StructuredReportError, *, as_json: bool) -> None:
     """Print an error for people, and with `--json` for programs too: text, code and hint are the same."""
-    hint = error.hint if isinstance(error, AgentError) else ""
-    print(f"echo-agent: {error} [{error.code}]", file=sys.stderr)
+    hint = error.advice if isinstance(error, AgentError) else ""
+    text = error.finding if isinstance(error, AgentError) else str(error)
+    print(f"echo-agent: {text} [{error.code}]", file=sys.stderr)
     if hint:
         print(f"  -> {hint}", file=sys.stderr)
     if as_json:
-        said = {"code": error.code, "text": str(error), "hint": hint, "retryable": error.retryable}
+        said = {"code": error.code, "text": text, "hint": hint, "retryable": error.retryable}
         print_json({"error": said})
 
 

@@ -77,8 +77,7 @@ def receiver_found(destination: DestinationSettings, within_s: float) -> Found:
             with connect(destination.model_copy(update={"timeout_s": timeout_s})) as connection:
                 state = probe_connection(connection, HL7_OPENING, silence_s)
         except ConnectionLost as error:
-            found, _, cure = str(error).rpartition(": ")
-            return found, cure
+            return error.finding, error.remedy
         except SettingsError as error:
             return str(error), "correct `tls` of this destination"
         if state in (PortState.TLS, PortState.CLOSED, PortState.RESET):

@@ -68,8 +68,7 @@ def stow_found(destination: DestinationSettings, within_s: float) -> Found:
 
 def said(error: AgentError, usual: str) -> Found:
     """Return an error's text and remedy; a remedy in its text takes precedence over the usual one."""
-    found, _, remedy = str(error).partition("; ")
-    return found, remedy or usual
+    return error.finding, error.remedy or usual
 
 
 def at_url(url: str | None, within_s: float, peer: WebPeer | None = None) -> Found | None:

@@ -1,8 +1,9 @@
 """The service's exceptions: one root, each with a stable code, a hint, and whether a retry can help.
 
 An exception's text says what happened, for the operator. Its hint says what to do, and is the same on the
-screen, in JSON and in docs/operations.md. Neither ever contains a patient's attributes: both are stored with
-the job and shown in `echo-agent status`.
+screen, in JSON and in docs/operations.md; a single exception may have a remedy of its own, which is shown
+instead. None of them ever contains a patient's attributes: they are stored with the job and shown in
+`echo-agent status`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,16 @@ class AgentError(Exception):
     retryable: ClassVar[bool] = False
     # What to do, as the end of a sentence; empty where the text itself says it.
     hint: ClassVar[str] = ""
+
+    def __init__(self, finding: str = "", *, remedy: str = "") -> None:
+        """finding: what happened. remedy: what to do in this very case, where that is more than the hint."""
+        super().__init__(f"{finding}; {remedy}" if remedy else finding)
+        self.finding, self.remedy = finding, remedy
+
+    @property
+    def advice(self) -> str:
+        """What to do: the remedy of this case, otherwise the hint of its kind."""
+        return self.remedy or self.hint
 
 
 class SettingsError(AgentError):

@@ -302,8 +302,8 @@ def _meaning(what: str, *, shown: bool) -> Iterator[None]:
         code = 0 if error.response is None else error.response.status_code
         state = None if error.response is None else fault_of_answer(code, _start_of(error.response))
         if state is not None:
-            words = f"the archive cannot be reached: {state.advice}"
-            raise ArchiveUnavailable(words) from error
+            words = f"the archive cannot be reached: {state.words}"
+            raise ArchiveUnavailable(words, remedy=state.remedy) from error
         words = f"the archive answered the {what} request with HTTP status {status_words(code)}"
         if code >= 500 or code in _IN_TROUBLE:
             raise ArchiveUnavailable(words) from error
@@ -311,12 +311,13 @@ def _meaning(what: str, *, shown: bool) -> Iterator[None]:
     except BodyRefused as error:
         raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
     except ConnectionLost as error:
-        raise ArchiveUnavailable(str(error)) from error
+        raise ArchiveUnavailable(error.finding, remedy=error.remedy) from error
     except requests.exceptions.JSONDecodeError as error:
         raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
     except (requests.RequestException, OSError) as error:
-        words = f"the archive cannot be reached over HTTP: {fault_words(error, shown=shown)}"
-        raise ArchiveUnavailable(words) from error
+        found, remedy = fault_words(error, shown=shown)
+        words = f"the archive cannot be reached over HTTP: {found}"
+        raise ArchiveUnavailable(words, remedy=remedy) from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ArchiveRefused(f"the archive's answer to the {what} request cannot be read") from error
 

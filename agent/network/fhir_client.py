@@ -164,14 +164,14 @@ def token_errors() -> Iterator[None]:
     except AuthlibBaseError as error:
         known = error.error if error.error in _TOKEN_ERRORS else "no OAuth 2.0 answer"
         raise DeliveryFailed(
-            f"the token was refused: {known}; check `fhir.client_id`, its secret and `fhir.scope`"
+            f"the token was refused: {known}", remedy="check `fhir.client_id`, its secret and `fhir.scope`"
         ) from error
     except requests.HTTPError as error:
         code = 0 if error.response is None else error.response.status_code
         raise DeliveryFailed(f"the server of `fhir.token_url` answered {status_words(code)}") from error
     except ValueError as error:
         raise DeliveryFailed(
-            "the server of `fhir.token_url` gave no OAuth 2.0 answer: check that address"
+            "the server of `fhir.token_url` gave no OAuth 2.0 answer", remedy="check that address"
         ) from error
 
 

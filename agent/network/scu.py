@@ -92,8 +92,8 @@ class DestinationBusy(ConnectionLost):
     retry_after_s: for how long (s), or None if it does not say.
     """
 
-    def __init__(self, words: str, retry_after_s: float | None = None) -> None:
-        super().__init__(words)
+    def __init__(self, finding: str, retry_after_s: float | None = None) -> None:
+        super().__init__(finding)
         self.retry_after_s = retry_after_s
 
 

@@ -11,17 +11,21 @@ from agent.network.scu import ConnectionLost
 from agent.network.tls import client_context
 from agent.network.tls_fault import state_of_tls
 
+# What was found, and what to do.
+Fault = tuple[str, str]
 _NOT_TRUSTED = (
-    "the receiver's certificate is not trusted: correct `tls.authorities`, or renew the certificate"
+    "the receiver's certificate is not trusted",
+    "correct `tls.authorities`, or renew the certificate",
 )
-_HANDSHAKES: dict[PortState | None, str] = {
+_HANDSHAKES: dict[PortState | None, Fault] = {
     PortState.WRONG_NAME: (
-        "the receiver's certificate is for another name: correct `host`, or set `tls.server_name`"
+        "the receiver's certificate is for another name",
+        "correct `host`, or set `tls.server_name`",
     ),
     PortState.UNTRUSTED: _NOT_TRUSTED,
     PortState.EXPIRED: _NOT_TRUSTED,
     PortState.NOT_YET_VALID: _NOT_TRUSTED,
-    PortState.PLAIN: "the port does not speak TLS: use the one that does, or leave `tls` out",
+    PortState.PLAIN: ("the port does not speak TLS", "use the one that does, or leave `tls` out"),
 }
 
 
@@ -39,7 +43,8 @@ def connect(destination: DestinationSettings) -> socket.socket:
             (destination.host, destination.port), timeout=destination.timeout_s
         )
     except (OSError, UnicodeError) as error:
-        raise ConnectionLost(f"{place}: {_unreachable(error)}") from error
+        found, remedy = _unreachable(error)
+        raise ConnectionLost(f"{place}: {found}", remedy=remedy) from error
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if context is None or destination.tls is None:
         return connection
@@ -51,26 +56,30 @@ def connect(destination: DestinationSettings) -> socket.socket:
         )
     except (OSError, ssl.SSLError) as error:
         connection.close()
-        raise ConnectionLost(f"{place}: {_untrusted(error)}") from error
+        found, remedy = _untrusted(error)
+        raise ConnectionLost(f"{place}: {found}", remedy=remedy) from error
 
 
-def _unreachable(error: OSError | UnicodeError) -> str:
+def _unreachable(error: OSError | UnicodeError) -> Fault:
     """Return why the destination was not reached, and what to do."""
     if isinstance(error, socket.gaierror | UnicodeError):
-        return "the host name cannot be resolved: correct `host`, or the name server"
+        return "the host name cannot be resolved", "correct `host`, or the name server"
     if isinstance(error, ConnectionRefusedError):
-        return "nothing listens at this port: start the receiver, or correct `port`"
+        return "nothing listens at this port", "start the receiver, or correct `port`"
     if isinstance(error, TimeoutError):
-        return "no answer: correct `host`, or let the firewall pass this port"
-    return "it cannot be reached: correct `host`, or the network between"
+        return "no answer", "correct `host`, or let the firewall pass this port"
+    return "it cannot be reached", "correct `host`, or the network between"
 
 
-def _untrusted(error: OSError) -> str:
+def _untrusted(error: OSError) -> Fault:
     """Return why the TLS handshake failed, and what to do."""
     if isinstance(error, TimeoutError):
-        return "the TLS handshake is not answered: use the port that speaks TLS, or restart the receiver"
+        return "the TLS handshake is not answered", "use the port that speaks TLS, or restart the receiver"
     state = state_of_tls(error, shown=True) if isinstance(error, ssl.SSLError) else None
     return _HANDSHAKES.get(
         state,
-        "the receiver ended the TLS handshake: check that it accepts `tls.certificate`, and TLS 1.2 or 1.3",
+        (
+            "the receiver ended the TLS handshake",
+            "check that it accepts `tls.certificate`, and TLS 1.2 or 1.3",
+        ),
     )

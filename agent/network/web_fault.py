@@ -40,15 +40,15 @@ _STATUSES = {
 }
 
 
-def fault_words(error: BaseException, *, shown: bool) -> str:
-    """Return why a request got no answer, and what to do.
+def fault_words(error: BaseException, *, shown: bool) -> tuple[str, str]:
+    """Return why a request got no answer, and what to do where that is known.
 
     shown: whether we have a certificate to present.
     """
     if isinstance(error, requests.ReadTimeout):
-        return "it did not answer in time"
+        return "it did not answer in time", ""
     state = fault_of(error, shown=shown)
-    return "no connection, or no answer in time" if state is None else state.advice
+    return ("no connection, or no answer in time", "") if state is None else state.value
 
 
 def fault_of(error: BaseException, *, shown: bool) -> PortState | None:

@@ -154,9 +154,8 @@ def connection_errors(server: str, peer: WebPeer) -> Iterator[None]:
     except (requests.HTTPError, requests.exceptions.JSONDecodeError):
         raise  # these are answers
     except (requests.RequestException, OSError) as error:
-        raise ConnectionLost(
-            f"{server} cannot be reached: {fault_words(error, shown=shows(peer))}"
-        ) from error
+        found, remedy = fault_words(error, shown=shows(peer))
+        raise ConnectionLost(f"{server} cannot be reached: {found}", remedy=remedy) from error
 
 
 def shows(peer: WebPeer) -> bool:
@@ -173,7 +172,7 @@ def check_answer(server: str, answer: requests.Response) -> None:
     """
     state = fault_of_answer(answer.status_code, answer.content)
     if state is not None:
-        raise ConnectionLost(f"{server} cannot be reached: {state.advice}")
+        raise ConnectionLost(f"{server} cannot be reached: {state.words}", remedy=state.remedy)
     if answer.status_code in _BUSY:
         wait = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
         raise DestinationBusy(f"{server} answered {answer.status_code}: it asks us to wait", wait)
