@@ -1,4 +1,4 @@
-/* A question in a dialog of the page; the answer is whether the person agrees. */
+/* A confirmation dialog of the page; resolves to whether the person agrees. */
 const dialog = document.getElementById("ask");
 let last = Promise.resolve();
 /* One after the other: a dialog that has just been closed still has its `close` event to come, and the next

@@ -1,4 +1,4 @@
-/* The page of a disagreement: the ways that lead from it, by keys. */
+/* The page of a disagreement: keys that lead to other pages. */
 import { act } from "./keys.js";
 const go = (selector) => () => { const link = document.querySelector(selector); if (link) location.href = link.href; };
 act("list", "back to the disagreements", "g l", go("a.back"), { leaves: true });

@@ -1,4 +1,4 @@
-/* The keys: each act has a name, words and a key that a person may change; `?` shows and changes them. */
+/* Keyboard shortcuts: each action has a name, a label and a key that a person may change; `?` lists them all. */
 import { ask } from "./ask.js";
 const STORE = "echo-keys";
 const NEXT_WITHIN_MS = 1500;
@@ -13,7 +13,7 @@ function read() {
 }
 export const keyOf = (name) => (typeof own[name] === "string" ? own[name] : acts.get(name).key);
 
-/* leaves: the act leaves the page, which no single key does; repeats: a key that is held down repeats it. */
+/* leaves: the action leaves the page, which takes two keys; repeats: holding the key down repeats it. */
 export function act(name, words, key, run, { leaves = false, repeats = false } = {}) {
   acts.set(name, { words, key, run, leaves, repeats });
   label(name);
@@ -27,7 +27,7 @@ const typing = (target) => target.matches?.("input, select, textarea");
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  // Esc leaves a field and does not empty it, which it would do to a search.
+  // Esc leaves a field without clearing it, as it would a search field.
   if (event.key === "Escape" && typing(event.target)) { event.preventDefault(); event.target.blur(); return; }
   if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
   if (["Shift", "Control", "Alt", "AltGraph", "Meta"].includes(event.key)) return;
@@ -44,7 +44,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-/* Why an act cannot have this key; empty if it can. */
+/* Why an action cannot have this key; empty if it can. */
 function objection(name, key) {
   if (acts.get(name).leaves && !key.includes(" ")) return "An act that leaves the page needs two keys, one after the other.";
   for (const [other, { words }] of acts) {

@@ -1,4 +1,4 @@
-/* The list. Filters, order and row are in the URL, which can be bookmarked and which the browser's `back` leads to. */
+/* The list. Filters, order and row are in the URL, which can be bookmarked and works with the browser's `back`. */
 import { act } from "./keys.js";
 import { follow } from "./live.js";
 import { MOST, PAGE, pageOf, rowsOf } from "./rows.js";
@@ -8,7 +8,7 @@ const list = document.getElementById("list"), filters = document.getElementById(
 const search = document.getElementById("search"), news = document.getElementById("news");
 const stale = document.getElementById("stale");
 let chosen = new URLSearchParams(location.hash.slice(1)).get("row") || "";
-// Rows that the address asks for and that are not here yet: until they are, the address keeps their number.
+// Rows that the URL requests and that are not loaded yet: until they are, the URL keeps their number.
 let wanted = counted(new URLSearchParams(location.search));
 let running = null, polling = false, missed = false, again = 0, since = new Date();
 
@@ -30,14 +30,14 @@ function remember(push = false) {
   else if (now !== location.pathname + location.search + location.hash) history.replaceState(null, "", now);
   sessionStorage.setItem("echo-list", now.split("#")[0]);
 }
-/* The browser went back or forth: the controls say what the address says. */
+/* The browser went back or forward: set the controls from the URL. */
 function restore() {
   const asked = new URLSearchParams(location.search);
   chosen = new URLSearchParams(location.hash.slice(1)).get("row") || "";
   for (const field of filters.elements) if (field.name) field.value = asked.get(field.name) ?? PLAIN[field.name] ?? "";
   return show(counted(asked));
 }
-/* Load the rows that the controls ask for, from the top, or one page more; a poll is a request that no person made. */
+/* Load the rows for the controls, from the top, or one more page; a poll is a request that no person made. */
 async function show(count, { poll = false, further = "" } = {}) {
   const mine = new AbortController();
   if (running) { running.abort(); missed ||= polling; }
@@ -60,7 +60,7 @@ async function show(count, { poll = false, further = "" } = {}) {
   } catch {
     if (running !== mine) return;
     outdated();
-    // Nothing that a person asked for is lost with the connection.
+    // A request by a person is not lost with the connection.
     again = setTimeout(() => show(count, { poll, further }), AGAIN_MS);
   } finally {
     if (running === mine) {
@@ -127,7 +127,7 @@ list.addEventListener("click", (event) => {
     return;
   }
   if (head && plainClick) { event.preventDefault(); order(head.dataset.order, head.dataset.reverse); return; }
-  // The second click of a double click would open the row that has taken the place of "Show more" or of a chip.
+  // The second click of a double click would open the row that has replaced "Show more" or a chip.
   if (event.detail > 1) { event.preventDefault(); return; }
   const more = event.target.closest("tr.more button");
   if (more) { if (!running || polling) show(0, { further: more.dataset.more }); return; }
@@ -153,7 +153,7 @@ const live = follow(list, {
 });
 const scroll = () => { if (chosen) row(chosen)?.scrollIntoView({ block: "nearest" }); };
 if (list.dataset.search !== location.search.slice(1)) {
-  // On a slow network the browser went back or forth before this script ran: these are the rows of another address.
+  // On a slow network the browser went back or forward before this script ran: these are the rows of another URL.
   restore().then(scroll);
 } else {
   const more = wanted > rows().length && list.querySelector("tr.more");

@@ -1,8 +1,8 @@
-/* When the list is refreshed: the server says that something has changed, and the rows are not in use. */
-// The list stays still under a pointer that moves, so that nobody opens the row that has just taken another's place.
+/* Refreshes the list when the server reports a change and the rows are not in use. */
+// The list stays still under a moving pointer, so that nobody opens a row that has just replaced another.
 const STILL_MS = 700, LONGEST_STILL_MS = 15000, LOOK_MS = 100, AGAIN_MS = 5000;
 
-/* latest() is the mark of what the list shows, load() refreshes it; lost() and back() hear of the connection. */
+/* latest() is the mark of the rows shown, load() refreshes them; lost() and back() report the connection. */
 export function follow(list, { latest, load, lost, back }) {
   let moved = 0, due = false, source = null, silent = 0;
   const held = () => {
@@ -25,7 +25,7 @@ export function follow(list, { latest, load, lost, back }) {
     clearTimeout(silent);
     silent = 0;
     back();
-    // What came between the page and this connection is not missed, and nothing is asked for twice.
+    // Changes between loading the page and this connection are not missed, and nothing is requested twice.
     if (event.data !== latest()) changed();
   }
   // A browser has six connections for this site; a hidden list uses none of them.
@@ -38,7 +38,7 @@ export function follow(list, { latest, load, lost, back }) {
     source.addEventListener("error", () => {
       silent ||= setTimeout(lost, AGAIN_MS);
       if (source?.readyState !== EventSource.CLOSED) return;
-      // Refused, as where the session has ended: asking for the rows leads to sign-in.
+      // Refused, for example because the session has ended: requesting the rows leads to sign-in.
       source = null;
       setTimeout(() => { listen(); changed(); }, AGAIN_MS);
     });

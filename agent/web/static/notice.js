@@ -1,4 +1,4 @@
-/* A notice of the browser when a critical draft arrives, for who asked for it. It names no patient. */
+/* A browser notification when a critical draft arrives, for people who enabled it. It names no patient. */
 const STORE = "echo-notice", SEEN = "echo-notice-seen", AGAIN_MS = 10000;
 const button = document.getElementById("notice");
 const wanted = () => localStorage.getItem(STORE) === "yes" && window.Notification?.permission === "granted";
@@ -12,7 +12,7 @@ function show() {
 /* The newest draft that a stream has told of: what arrives while a page gives way to the next one, or while the
    server does not answer, is told by the next stream. */
 function seen(event) { localStorage.setItem(SEEN, parseInt(event.data, 10)); }
-/* A stream that the server ended, as it does with the session, is opened again: notices must not stop silently. */
+/* A stream that the server ended, as when a session ends, is opened again: notifications must not stop silently. */
 function open() {
   const last = localStorage.getItem(SEEN);
   source = new EventSource(last ? `/live?seen=${last}` : "/live");
@@ -22,7 +22,7 @@ function open() {
     if (source?.readyState === EventSource.CLOSED) setTimeout(() => { if (source) open(); }, AGAIN_MS);
   });
 }
-/* Of all tabs of this browser one listens, also while it is hidden. */
+/* Only one tab of this browser listens, even while it is hidden. */
 function listen() {
   button.setAttribute("aria-pressed", String(wanted()));
   if (!wanted()) { source?.close(); source = null; return; }

@@ -4,7 +4,7 @@ import { read } from "./session.js";
 export const PAGE = 50, MOST = 5000;
 const LONGEST_PAGE = 500;
 
-/* One answer of the server, as a piece of the page. */
+/* One answer of the server, as a document fragment. */
 export async function pageOf(address, poll, signal) {
   const answer = await read(address, { "HX-Request": "true", ...(poll ? { "X-Poll": "yes" } : {}) }, signal);
   if (!answer) throw new Error("no rows");
@@ -12,7 +12,7 @@ export async function pageOf(address, poll, signal) {
   holder.innerHTML = await answer.text();
   return holder.content;
 }
-/* The first `count` rows of what is asked for, or as many as there are. */
+/* The first `count` requested rows, or as many as there are. */
 export async function rowsOf(asked, count, poll, signal) {
   asked.set("limit", Math.min(count, LONGEST_PAGE));
   const all = await pageOf(`/?${asked}`, poll, signal);

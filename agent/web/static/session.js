@@ -12,7 +12,7 @@ export const token = () => meta("form-token").content;
 function take(session) {
   const person = meta("person");
   if (person.content && person.content !== session.name) {
-    // Another person must not see what the first one typed; it remains in this browser, encrypted.
+    // Another person must not see what the first one typed; it stays in this browser, encrypted.
     document.dispatchEvent(new Event("echo:leave"));
     location.reload();
     return false;
@@ -24,7 +24,7 @@ function take(session) {
   return true;
 }
 
-/* Make sure that there is a session and that the forms carry its token; asks for sign-in if need be. */
+/* Make sure that there is a session and that the forms have its token; asks for sign-in if necessary. */
 export async function fresh(headers = {}) {
   for (;;) {
     const answer = await fetch("/session", { headers: { ...IN_PLACE, ...headers } });
@@ -45,7 +45,7 @@ export async function post(address, fields) {
   }
 }
 
-/* Read something; null where the answer is an error other than a session that has ended. */
+/* Read something; null if the answer is an error other than an ended session. */
 export async function read(address, headers = {}, signal = null) {
   for (;;) {
     const late = AbortSignal.timeout(ANSWER_WITHIN_MS);
@@ -105,7 +105,7 @@ dialog.querySelector(".openid")?.addEventListener("click", () => {
 });
 channel.addEventListener("message", () => elsewhere().catch(() => {}));
 
-/* A person who reads without a request to the server keeps the session open too. */
+/* A person who reads without any request to the server keeps the session open too. */
 let acted = false;
 for (const kind of ["pointerdown", "keydown", "wheel"]) {
   document.addEventListener(kind, () => { acted = true; }, { capture: true, passive: true });

@@ -1,3 +1,3 @@
-/* A small window that was opened for sign-in at the provider tells the page that waits, and closes. */
+/* A small window opened for sign-in at the provider notifies the waiting page, and closes. */
 new BroadcastChannel("echo-session").postMessage("signed-in");
 window.close();

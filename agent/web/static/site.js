@@ -1,4 +1,4 @@
-/* What every page does: theme, ages, and the modules for session, keys and notices. */
+/* Common to all pages: theme, ages, and the modules for session, keys and notifications. */
 import "./session.js";
 import "./notice.js";
 import "./keys.js";

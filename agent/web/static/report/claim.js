@@ -1,4 +1,4 @@
-/* Who is reading this study, and whether the page still shows its newest revision. Asked for now and then. */
+/* Who is reading this study, and whether the page still shows its newest revision; polled regularly. */
 import { ask } from "../ask.js";
 import { post, read } from "../session.js";
 const EVERY_MS = 10000;
@@ -16,7 +16,7 @@ async function send(path, fields = {}) {
 }
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("#claim button");
-  // The second click of a double click would press the button that has taken this one's place.
+  // The second click of a double click would press the button that has replaced this one.
   if (!button || event.detail > 1) return;
   const { holder, name } = line().dataset;
   if (button.dataset.claim === "over") {

@@ -1,4 +1,4 @@
-/* The report as plain text with its sections, for a dictation system. A draft says that it is one. */
+/* The report as plain text with its sections, for a dictation system. A draft is labelled as one. */
 const button = document.getElementById("copy");
 export function plainReport() {
   const sections = ["findings", "impression"].map((name) =>

@@ -1,4 +1,4 @@
-/* The report beside its findings: the sentence of a finding is marked, and the button says what it does. */
+/* The report and its findings: a finding's sentence is highlighted, and the button shows what it will do. */
 const editors = [...document.querySelectorAll(".editor")];
 const plain = (text) => text.replace(/\s+/g, " ").trim();
 const lines = (text) => text.split("\n").map(plain).filter(Boolean).join("\n");

@@ -1,4 +1,4 @@
-/* A study's page: its report, and the ways that lead from it. */
+/* A study's page: its report, and keys that lead to other pages. */
 import { act } from "../keys.js";
 import "./claim.js";
 import "./copy.js";
@@ -7,7 +7,7 @@ import "./send.js";
 import "./templates.js";
 import "./typed.js";
 const back = document.querySelector("a.back"), listed = sessionStorage.getItem("echo-list");
-// The list as this tab left it, with as many rows, and this study chosen.
+// The list as this tab left it, with the same number of rows and this study selected.
 if (listed?.startsWith("/") && back.pathname === "/") back.href = listed + back.hash;
 const go = (selector) => () => { const link = document.querySelector(selector); if (link) location.href = link.href; };
 act("list", "back to the list", "g l", go("a.back"), { leaves: true });

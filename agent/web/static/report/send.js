@@ -1,4 +1,4 @@
-/* A verdict is sent once, with a session that holds: if it has ended, sign-in comes first, in place. */
+/* A verdict is sent once, in a valid session: if the session has ended, sign-in comes first, in place. */
 import { fresh } from "../session.js";
 import { sent } from "./typed.js";
 const form = document.getElementById("report"), said = document.getElementById("sending");
@@ -21,13 +21,13 @@ form?.addEventListener("submit", async (event) => {
     said.textContent = "The server does not answer. Nothing was sent; your text is kept. Try again.";
   }
 });
-/* Enter in a field gives no verdict by accident: in the reason it rejects, which is what the reason is for. */
+/* Enter in a field never gives a verdict by accident; in the reason field it rejects. */
 form?.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
   event.preventDefault();
   if (event.target.name === "reason") form.querySelector("button[value=reject]").click();
 });
-/* Whoever goes on before the verdict has left is asked: it would not be given. Its own way out is not asked about. */
+/* Asks before leaving the page while a verdict is unsent, because it would be lost; not when it is being sent. */
 window.addEventListener("beforeunload", (event) => {
   if (state === "going") state = "gone";
   else if (state !== "idle") event.preventDefault();

@@ -1,10 +1,10 @@
-/* Text templates: inserted as lines of their own, after asking where they contradict what the report says. */
+/* Text templates: inserted as separate lines, after asking if they contradict the report. */
 import { ask } from "../ask.js";
 import { post } from "../session.js";
 import { texts } from "./editor.js";
 const choice = document.getElementById("template"), said = document.getElementById("template-said");
 
-/* Behind the line of the cursor, never inside a sentence; an empty line is filled. */
+/* After the line of the cursor, never inside a sentence; an empty line is filled. */
 function inserted(area, text) {
   const value = area.value, end = value.indexOf("\n", area.selectionEnd), at = end < 0 ? value.length : end;
   const line = value.slice(value.lastIndexOf("\n", at - 1) + 1, at).trim();
@@ -23,7 +23,7 @@ async function insert() {
   if (JSON.stringify(texts()) !== JSON.stringify(before)) { said.textContent = "The text has changed meanwhile: choose again."; return; }
   area.focus();
   area.setSelectionRange(at, at);
-  // The editing command keeps the browser's undo.
+  // The editing command preserves the browser's undo.
   if (!document.execCommand("insertText", false, words)) {
     area.setRangeText(words, at, at, "end");
     area.dispatchEvent(new Event("input", { bubbles: true }));

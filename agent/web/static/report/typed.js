@@ -25,10 +25,10 @@ async function keep() {
   const text = new TextEncoder().encode(JSON.stringify(present()));
   const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv }, await key(), text));
   const all = String.fromCharCode(...iv) + [...sealed].map((byte) => String.fromCharCode(byte)).join("");
-  // What was discarded, or typed, meanwhile is not written over.
+  // Text discarded or typed meanwhile is not overwritten.
   if (!leaving && mine === turn) localStorage.setItem(here, JSON.stringify({ at: Date.now(), text: btoa(all) }));
 }
-/* Null for what is not there, too old, or another person's. */
+/* Null if it does not exist, is too old, or is another person's. */
 async function kept(name) {
   try {
     const { at, text } = JSON.parse(localStorage.getItem(name));
@@ -57,7 +57,7 @@ function say(words, label, act) {
 async function begin() {
   const sent = sessionStorage.getItem("echo-sent");
   sessionStorage.removeItem("echo-sent");
-  // A verdict that was taken shows another draft, without a message.
+  // After an accepted verdict the page shows another draft, without a message.
   if (sent && sent !== here && !refused) localStorage.removeItem(sent);
   if (refused) { if (dirty()) await keep(); return; }
   const mine = await kept(here);
@@ -88,7 +88,7 @@ if (fields.length && window.crypto?.subtle) {
     if (event.key === here && event.newValue) say("This draft is being edited in another tab too: only the last change is kept.", "", () => {});
   });
 }
-/* The form goes: what was typed is kept until the next page says that it was taken. */
+/* When the form is sent, the typed text is kept until the next page confirms that it was accepted. */
 export function sent() { leaving = true; sessionStorage.setItem("echo-sent", here); }
 document.addEventListener("echo:leave", () => { leaving = true; });
 window.addEventListener("pageshow", (event) => { if (event.persisted) leaving = false; });

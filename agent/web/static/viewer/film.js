@@ -1,4 +1,4 @@
-/* A film on a canvas: fetched as 16-bit values, shown through a window, zoomed, moved, turned and measured. */
+/* A film on a canvas: fetched as 16-bit values, displayed through a window, zoomed, moved, rotated and measured. */
 import { read } from "../session.js";
 import * as geometry from "./geometry.js";
 import { drawLens } from "./lens.js";
@@ -22,7 +22,7 @@ export class Film {
   get shown() { return Boolean(this.about) && !this.canvas.closest("[hidden]"); }
   get matrix() { return geometry.matrix(this.view, this.film, this.canvas); }
 
-  /* A film that is not shown (a prior's) is neither fetched nor audited as seen. */
+  /* A film that is not displayed (a prior's) is neither fetched nor audited as viewed. */
   show() {
     if (this.asked || this.canvas.closest("[hidden]")) return;
     this.asked = true;
@@ -46,7 +46,7 @@ export class Film {
     this.canvas.dataset.ready = "yes";
     if (about.columns === about.whole[1]) this.canvas.dataset.whole = "yes";
   }
-  /* The whole film is fetched once its own pixels can be seen. */
+  /* The whole film is fetched once its own pixels become visible. */
   complete() {
     if (this.completing || this.canvas.dataset.whole) return;
     this.completing = true;
@@ -72,14 +72,14 @@ export class Film {
     this.frame = requestAnimationFrame(() => this.paint());
   }
   pan(dx, dy) { this.view = { ...this.view, x: this.view.x + dx * this.ratio, y: this.view.y + dy * this.ratio }; this.draw(); }
-  /* at: the point (CSS pixels on the canvas) that stays where it is; the middle if left out. */
+  /* at: the point (CSS pixels on the canvas) that stays in place; the middle if left out. */
   zoom(factor, at) {
     const place = at ? at.map((one) => one * this.ratio) : [this.canvas.width / 2, this.canvas.height / 2];
     this.view = geometry.zoomed(this.view, this.film, this.canvas, factor, place);
     if (this.view.zoom * this.about.whole[1] > 1.2 * this.about.columns) this.complete();
     this.draw();
   }
-  /* One pixel of the film is one of the screen. */
+  /* One pixel of the film per pixel of the screen. */
   actual() { this.complete(); this.zoom(1 / geometry.scaleOf(this.view, this.film, this.canvas)); }
   rotate() { this.view = geometry.turned(this.view); this.draw(); }
   flip() { this.view = geometry.flipped(this.view); this.draw(); }
@@ -88,7 +88,7 @@ export class Film {
   under(at) { return geometry.toFilm(this.matrix, at.map((one) => one * this.ratio)); }
   startRuler(at) { const point = this.under(at); this.rulers.push([point, point]); this.draw(); }
   stretchRuler(at) { this.rulers.at(-1)[1] = this.under(at); this.draw(); }
-  /* A ruler without length is a click that was none. */
+  /* A ruler without length comes from a plain click. */
   endRuler() {
     const [from, to] = this.rulers.at(-1);
     if (Math.hypot(to[0] - from[0], to[1] - from[1]) < 1) this.rulers.pop();
@@ -129,7 +129,7 @@ export class Film {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
     context.setTransform(...matrix);
-    // Whole pixels show as such; reduced ones are smoothed.
+    // Enlarged pixels are shown unsmoothed; a reduced film is smoothed.
     context.imageSmoothingEnabled = scale < 2;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.image, 0, 0, this.film.width, this.film.height);

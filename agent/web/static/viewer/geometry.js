@@ -3,7 +3,7 @@
    pixel of the film; 0 fits the film into the canvas), x and y (device pixels from the middle of the canvas to that
    of the film), turn (quarters clockwise) and mirrored (left and right of the screen are exchanged). */
 export const upright = () => ({ zoom: 0, x: 0, y: 0, turn: 0, mirrored: false });
-// So much of the film (device pixels) stays on the canvas, however far it is moved.
+// This much of the film (device pixels) stays on the canvas, however far it is moved.
 const IN_SIGHT = 60;
 const LARGEST = 20;
 
@@ -32,7 +32,7 @@ export function toFilm([a, b, c, d, e, f], [x, y]) {
   const whole = a * d - b * c, dx = x - e, dy = y - f;
   return [(d * dx - c * dy) / whole, (a * dy - b * dx) / whole];
 }
-/* The view zoomed by a factor; what is at `at` (device pixels on the canvas) stays there. */
+/* The view zoomed by a factor; the point `at` (device pixels on the canvas) stays in place. */
 export function zoomed(view, film, canvas, factor, at) {
   const before = scaleOf(view, film, canvas);
   const least = Math.min(1, fit(view, film, canvas) / 2);
@@ -52,7 +52,7 @@ export function bounded(view, film, canvas) {
   };
   return { ...view, x: within(view.x, across, canvas.width), y: within(view.y, down, canvas.height) };
 }
-/* How the film lies otherwise than it came, in words. */
+/* How the display of the film differs from its original orientation, in words. */
 export function turnOf(view) {
   const words = [view.turn ? `rotated ${view.turn * 90}°` : "", view.mirrored ? "MIRRORED" : ""];
   return words.filter(Boolean).join(", ");

@@ -1,4 +1,4 @@
-/* A magnifier: a circle around a point in which the film is larger; the pixel at its middle stays where it is. */
+/* A magnifier: a circle in which the film is enlarged; the pixel at its centre stays in place. */
 const RADIUS = 95, LARGER = 2.5;
 
 export function drawLens(context, image, film, [a, b, c, d, e, f], [x, y], ratio) {

@@ -1,4 +1,4 @@
-/* The viewer's desk: the films, the tools, and which films an act concerns. */
+/* The viewer: the films, the tools, and the films that an action applies to. */
 import { act, run } from "../keys.js";
 import { Film } from "./film.js";
 import { listen } from "./pointer.js";
@@ -13,7 +13,7 @@ let linked = false, lens = false, valued = false;
 const together = (film, change) => {
   for (const one of linked ? films : [film]) if (one.shown) change(one);
 };
-/* The film that has the focus, or all that are shown. */
+/* The film that has the focus, or all displayed films. */
 function each(change, { link = false } = {}) {
   const focused = films.find((one) => one.canvas === document.activeElement);
   for (const one of focused && !(link && linked) ? [focused] : films) if (one.shown) change(one);

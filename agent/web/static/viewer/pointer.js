@@ -1,13 +1,13 @@
-/* Mouse, fingers, wheel and arrow keys on one film. What concerns all linked films goes through `together`. */
+/* Mouse, touch, wheel and arrow keys on one film. Actions for all linked films go through `together`. */
 const STEPS = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] };
 const FACTORS = { "+": 1.25, "=": 1.25, "-": 0.8 };
 
-/* desk: tool() is what dragging does (window, pan or ruler), together(film, act) acts on the linked films. */
+/* desk: tool() is the effect of dragging (window, pan or ruler), together(film, act) acts on the linked films. */
 export function listen(film, desk) {
   const canvas = film.canvas, fingers = new Map();
   let doing = "", by = -1;
   const place = (event) => {
-    // The middle of the pixel of the screen that is pointed at.
+    // The centre of the screen pixel under the pointer.
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left - canvas.clientLeft + 0.5, event.clientY - box.top - canvas.clientTop + 0.5];
   };
@@ -28,7 +28,7 @@ export function listen(film, desk) {
     fingers.set(event.pointerId, place(event));
     if (!film.about) return;
     if (fingers.size > 1) {
-      // A second finger makes a pinch of what the first had begun.
+      // A second finger turns the gesture of the first into a pinch.
       if (doing === "ruler") film.takeRuler();
       doing = "pinch";
       return;
@@ -75,7 +75,7 @@ export function listen(film, desk) {
   canvas.addEventListener("keydown", (event) => keyed(event, film, desk));
 }
 
-/* Without a mouse: arrows do what dragging does; for the ruler they move a point that Enter sets. */
+/* Without a mouse: the arrow keys act like dragging; for the ruler they move a point that Enter sets. */
 function keyed(event, film, desk) {
   const step = STEPS[event.key], factor = FACTORS[event.key];
   if (!film.about || event.ctrlKey || event.metaKey || event.altKey) return;

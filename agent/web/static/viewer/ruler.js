@@ -7,7 +7,7 @@ export function lengthOf([from, to], about) {
   const millimetres = Math.hypot(dx * about.mm[1], dy * about.mm[0]).toFixed(1);
   return about.calibrated ? `${millimetres} mm` : `${millimetres} mm (${about.basis})`;
 }
-/* `place` leads from the film's pixels to the canvas. */
+/* `place` maps the film's pixels to the canvas. */
 export function drawRulers(context, rulers, about, place, ratio) {
   context.lineWidth = 1.5 * ratio;
   context.font = `${12 * ratio}px system-ui, sans-serif`;

@@ -1,6 +1,6 @@
-/* Window and level: from 16-bit values to the greys of the screen. Pure but for the canvas that it paints. */
+/* Window and level: from 16-bit values to grey levels on the screen. Pure except for the canvas that it paints. */
 export const NARROWEST = 200;
-/* Share of the film's own window, and where in it the middle lies. */
+/* The width as a share of the film's own window, and the position of its centre. */
 const PRESETS = { stored: [1, 0.5], wide: [1.6, 0.5], lung: [0.7, 0.3], bone: [0.6, 0.65] };
 
 export function preset(name, { low, high }) {
