@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -164,19 +165,25 @@ class Disk:
 
 @contextmanager
 def chaos_disk(path: Path) -> Iterator[Disk]:
-    """Mount a small file system at `path`, or take the folder where that is not allowed."""
-    path.mkdir()
+    """Mount a small file system, or take the folder `path` where that is not allowed.
+
+    The mount is outside `path`: if this process is killed, nobody who deletes that folder meets a busy mount.
+    """
+    own = Path(tempfile.mkdtemp(prefix="echo-agent-chaos-disk-"))
     try:
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(path)],
+            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(own)],
             capture_output=True,
             check=False,
         )
         small = mounted.returncode == 0
     except FileNotFoundError:
         small = False
+    if not small:
+        path.mkdir()
     try:
-        yield Disk(path, small=small)
+        yield Disk(own if small else path, small=small)
     finally:
         if small:
-            subprocess.run(["umount", "--lazy", str(path)], check=True)
+            subprocess.run(["umount", "--lazy", str(own)], check=True)
+        own.rmdir()
