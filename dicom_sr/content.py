@@ -68,7 +68,8 @@ class Item:
 def text(name: Code, value: str, relationship: Relationship = Relationship.CONTAINS) -> Item:
     """A TEXT item; the words are cleaned of control characters and must not be empty.
 
-    Raises: ContentError: no text is left.
+    Raises:
+        ContentError: no text is left.
     """
     words = clean(value)
     if not words:

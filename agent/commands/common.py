@@ -59,9 +59,7 @@ class ClearErrors(typer.core.TyperGroup):
             raise typer.Exit(ERROR_STATUS) from error
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
-        except (
-            Exception
-        ) as error:  # the outermost handler of the program: a library's text must not reach the screen
+        except Exception as error:  # outermost of the program: a library's text must not reach the screen
             if os.environ.get(DEBUG_VARIABLE):
                 raise
             for frame in traceback.extract_tb(error.__traceback__):
@@ -105,8 +103,9 @@ def config_file(config: Path | None) -> Path | None:
 def database_of(settings: Settings, *, create: bool = False) -> Database:
     """Open the database and check its schema; with `create`, set up an empty one.
 
-    Raises: SchemaOutdated: its schema is not the one that this version needs. DatabaseUnavailable: it does
-    not answer.
+    Raises:
+        SchemaOutdated: its schema is not the one that this version needs.
+        DatabaseUnavailable: it does not answer.
     """
     from agent.database import migrate
     from agent.database.service_keys import LOG_HASH, service_key
@@ -157,7 +156,8 @@ def console() -> Console:
 def record_command(database: Database, action: str, *, study: str | None = None, **details: Any) -> None:
     """Record an audit event for the person who gives the command; `study` is a Study Instance UID.
 
-    Raises: DatabaseUnavailable: nothing was recorded, so nothing may be shown.
+    Raises:
+        DatabaseUnavailable: nothing was recorded, so nothing may be shown.
     """
     from sqlalchemy import select
 

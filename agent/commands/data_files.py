@@ -42,7 +42,8 @@ class SkippedFiles:
 def read_reports(table: Path) -> dict[str, dict[str, str]]:
     """The sections of each report, by Study Instance UID and by Accession Number.
 
-    Raises: SourceError.
+    Raises:
+        SourceError.
     """
     csv.field_size_limit(sys.maxsize)
     try:

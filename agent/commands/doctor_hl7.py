@@ -45,7 +45,8 @@ def port_found(settings: Hl7Settings) -> Found:
 def messages_found(database: Database) -> Found:
     """Count the messages of the last day, and those that were refused.
 
-    Raises: DatabaseUnavailable: the database does not answer.
+    Raises:
+        DatabaseUnavailable: the database does not answer.
     """
     with database.reading() as session:
         since = database_now(session) - timedelta(days=1)

@@ -33,8 +33,8 @@ def judge_success(media_type: str, content: bytes) -> str | None:
 
     media_type: the answer's Content-Type. An answer without content is success.
 
-    Raises: DeliveryRefused, DeliveryFailed: it failed nevertheless, or this is not an answer to a Store
-    request.
+    Raises:
+        DeliveryRefused, DeliveryFailed: it failed nevertheless, or this is not an answer to a Store request.
     """
     try:
         reasons = _read(media_type, content)
@@ -80,7 +80,8 @@ def _warning(reasons: Sequence[int]) -> str | None:
 def _read(media_type: str, content: bytes) -> _Reasons:
     """Return the reasons in an answer in JSON or XML, whatever parameters its media type has.
 
-    Raises: ValueError: it is neither JSON nor XML.
+    Raises:
+        ValueError: it is neither JSON nor XML.
     """
     content = content.strip()
     if not content:

@@ -32,7 +32,8 @@ _HANDSHAKES: dict[PortState | None, Fault] = {
 def connect(destination: DestinationSettings) -> socket.socket:
     """Return a connection to the destination, with TLS if it is set.
 
-    Raises: ConnectionLost: the connection or the handshake failed; the text says why, and what to do.
+    Raises:
+        ConnectionLost: the connection or the handshake failed; the text says why, and what to do.
         SettingsError: a file of `tls` cannot be read.
     """
     # Unreadable files are found before a connection is made.

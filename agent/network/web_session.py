@@ -134,7 +134,8 @@ def open_web_session(peer: WebPeer) -> Iterator[HttpSession]:
 def prepare(session: requests.Session, peer: WebPeer) -> None:
     """Give a session the TLS and the credentials of a peer's settings.
 
-    Raises: ConnectionLost: a file or variable that the settings name cannot be used; it may be being changed.
+    Raises:
+        ConnectionLost: a file or variable that the settings name cannot be used; it may be being changed.
     """
     session.mount("http://", WatchedAdapter())
     session.mount("https://", _Adapter(peer.tls))

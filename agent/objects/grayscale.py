@@ -103,7 +103,8 @@ def _wrapped(value: float, bits: int, *, signed: bool) -> float:
 def modality_values(header: Dataset, stored: Values) -> Values:
     """Apply the Modality LUT Sequence, else slope and intercept, else nothing.
 
-    Raises: DisplayError: one of them is stated but cannot be read: the values would mean something else.
+    Raises:
+        DisplayError: one of them is stated but cannot be read: the values would mean something else.
     """
     if is_stated(header, "ModalityLUTSequence"):
         sequence = items(header, "ModalityLUTSequence")

@@ -14,7 +14,8 @@ from model.findings.types import Finding
 def checked(documents: Mapping[str, DocumentPair], findings: Sequence[Finding]) -> Mapping[str, DocumentPair]:
     """Return the documents after each findings document's bytes have been read back.
 
-    Raises: ReadBackError: another reader decodes one of them differently.
+    Raises:
+        ReadBackError: another reader decodes one of them differently.
     """
     for pair in documents.values():
         read_back(encode(pair.findings), findings)

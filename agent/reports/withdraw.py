@@ -89,7 +89,8 @@ class _Sent:
 def withdraw_due(database: Database, settings: Settings) -> int:
     """Write the withdrawals that are due; return the number of drafts handled.
 
-    Raises: DatabaseUnavailable: the others remain due.
+    Raises:
+        DatabaseUnavailable: the others remain due.
     """
     with database.reading() as session:
         due = session.scalars(

@@ -20,7 +20,8 @@ from agent.ris.updates import NotApplied
 def refuse_doubtful(session: Session, notice: NotApplied) -> None:
     """Accept a notice that concerns no stored study and no merge that was applied here.
 
-    Raises: MessageRefused: it concerns one; the text says what a person must do.
+    Raises:
+        MessageRefused: it concerns one; the text says what a person must do.
     """
     if any(_has_studies(session, current(session, one)) for one in notice.doubtful):
         raise MessageRefused(

@@ -187,7 +187,8 @@ class Inbox:
 def _judged(session: Session, told: tuple[Update, ...]) -> Taken:
     """Return the outcome of a message that was read.
 
-    Raises: MessageRefused: it cannot be applied, and concerns stored studies.
+    Raises:
+        MessageRefused: it cannot be applied, and concerns stored studies.
     """
     notice = next((one for one in told if isinstance(one, NotApplied)), None)
     if notice is None:

@@ -19,7 +19,8 @@ LOOK_EVERY_S = 5.0
 def configured_checkpoint(settings: Settings, place: Place) -> Path:
     """Return the directory of a configured checkpoint; without `model.checkpoint`, the demonstration model's.
 
-    Raises: SettingsError: the challenger is requested, but none is configured.
+    Raises:
+        SettingsError: the challenger is requested, but none is configured.
     """
     if place == CHALLENGER:
         if settings.shadow.challenger is None:
@@ -53,7 +54,8 @@ def challenging_place(database: Database) -> Place:
 def check_as_switched(database: Database, weights_sha256: str) -> None:
     """Refuse to draft with weights other than those that were compared before the switch.
 
-    Raises: ModelNotAsSwitched: the challenger's checkpoint has been replaced since.
+    Raises:
+        ModelNotAsSwitched: the challenger's checkpoint has been replaced since.
     """
     with database.reading() as session:
         newest = newest_switch(session)

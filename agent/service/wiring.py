@@ -190,7 +190,8 @@ def _closing(server: MllpServer | None) -> AbstractContextManager[object]:
 def _hl7(settings: Settings, database: Database, recorder: Recorder) -> MllpServer | None:
     """Start receiving HL7 messages, if configured.
 
-    Raises: PortUnavailable, SettingsError: the port cannot be opened as configured.
+    Raises:
+        PortUnavailable, SettingsError: the port cannot be opened as configured.
     """
     if not settings.hl7.enabled:
         return None

@@ -59,7 +59,8 @@ def month_bounds(month: str) -> tuple[datetime, datetime]:
 def conditions(chosen: Chosen) -> list[ColumnElement[bool]]:
     """Return the conditions on `shadow_comparisons`, without the finding.
 
-    Raises: NotFound: the month is not valid.
+    Raises:
+        NotFound: the month is not valid.
     """
     where: list[ColumnElement[bool]] = []
     if chosen.site:

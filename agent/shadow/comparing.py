@@ -38,7 +38,8 @@ ANOTHER_PATIENT, UNREAD_LANGUAGE = "another-patient", "unread-language"
 def compare_due(database: Database) -> int:
     """Compare what can be compared now; return how many studies were processed.
 
-    Raises: DatabaseUnavailable: the rest is done in the next pass.
+    Raises:
+        DatabaseUnavailable: the rest is done in the next pass.
     """
     with database.reading() as session:
         study_ids = _due(session, database_now(session))

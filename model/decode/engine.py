@@ -123,7 +123,8 @@ class Engine:
     def decode(self, prompts: Sequence[Prompt], options: DecodeOptions | None = None) -> list[Decoded]:
         """Decodes all prompts and returns their reports in order. The engine must be idle.
 
-        Raises: OutOfMemoryError if a report does not fit even alone.
+        Raises:
+            OutOfMemoryError if a report does not fit even alone.
         """
         order = {self.submit(prompt, options): row for row, prompt in enumerate(prompts)}
         reports: dict[int, Decoded] = {}

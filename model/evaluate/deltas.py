@@ -28,7 +28,8 @@ class DeltaError(ModelError):
 def save_delta(reference: Mapping[str, Tensor], other: Mapping[str, Tensor], path: Path) -> None:
     """Writes `other` - `reference`; equal tensors are left out.
 
-    Raises: DeltaError where the two do not have the same tensors.
+    Raises:
+        DeltaError where the two do not have the same tensors.
     """
     if reference.keys() != other.keys():
         raise DeltaError("the two networks have different tensors; both must come from one recipe")

@@ -102,7 +102,8 @@ def unpack_baseline(shipped: Path, name: str, folder: Path) -> Path:
     """Writes a baseline of the shipped checkpoint as a separate checkpoint, to continue training from;
     returns it.
 
-    Raises: DeltaError where there is no baseline of that name.
+    Raises:
+        DeltaError where there is no baseline of that name.
     """
     known = sorted(file.stem for file in (shipped / BASELINES).glob("*.safetensors"))
     kind = name.partition("-")[0]

@@ -17,7 +17,8 @@ class KeyTwice(ValueError):
 def read_json(text: str | bytes) -> Any:
     """Reads a JSON document.
 
-    Raises: KeyTwice; ValueError, RecursionError: those of the library.
+    Raises:
+        KeyTwice; ValueError, RecursionError: those of the library.
     """
     return json.loads(text, object_pairs_hook=_once)
 

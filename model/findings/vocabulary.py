@@ -143,7 +143,8 @@ def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
 def put_in_force(extension: Path | str | None) -> Vocabulary:
     """Make a hospital's file the vocabulary of this process, at its start; None for only the shipped one.
 
-    Raises: VocabularyError: the file cannot be read or is wrong; the previous vocabulary stays in force.
+    Raises:
+        VocabularyError: the file cannot be read or is wrong; the previous vocabulary stays in force.
     """
     vocabulary = _shipped() if extension is None else load_vocabulary(extension)
     _in_force[:] = [] if extension is None else [extension]

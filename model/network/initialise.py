@@ -70,7 +70,8 @@ class Choices:
 def initialise(directory: Path, choices: Choices, *, overwrite: bool = False) -> list[str]:
     """Writes `echo_config.json` and adds a mask token if there is none; returns the choices.
 
-    Raises: InitError, with nothing changed.
+    Raises:
+        InitError, with nothing changed.
     """
     if (directory / SIDECAR).exists() and not overwrite:
         raise InitError(f"{directory} has {SIDECAR} already; nothing was changed (--overwrite replaces it)")

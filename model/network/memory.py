@@ -47,7 +47,8 @@ def affordable_slots(
 ) -> int:
     """The number of slots that fit into `fraction` (0..1) of `free` bytes, at most `most`.
 
-    Raises: OutOfMemoryError if not even one fits.
+    Raises:
+        OutOfMemoryError if not even one fits.
     """
     one = bytes_per_slot(config, dtype, longest_prompt=longest_prompt, longest_report=longest_report)
     slots = min(most, int(free * fraction) // one)

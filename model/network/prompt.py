@@ -94,8 +94,9 @@ def prepare_image(pixels: Pixels, image_size: int) -> Tensor:
 def aspect_size(height: int, width: int, config: ModelConfig) -> tuple[int, int]:
     """Rows and columns (pixels) of an image under `SizePolicy.ASPECT`: whole tokens in each direction.
 
-    Raises: PromptError for an image more than 200 times as long as it is wide.
-    Source: the image processor of Qwen2-VL and Qwen2.5-VL.
+    Raises:
+        PromptError for an image more than 200 times as long as it is wide.
+        Source: the image processor of Qwen2-VL and Qwen2.5-VL.
     """
     if max(height, width) > 200 * min(height, width):
         raise PromptError(f"an image of {height} x {width} px is too narrow to be read")
@@ -232,7 +233,8 @@ def build_prompt(
 ) -> Prompt:
     """A study's prompt from its images `[H, W]`, in the checkpoint's order.
 
-    Raises: PromptError without images.
+    Raises:
+        PromptError without images.
     """
     if not images:
         raise PromptError("a study needs at least one image")

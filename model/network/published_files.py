@@ -33,7 +33,8 @@ class ImageBounds:
 def image_bounds(directory: Path, shape: NetworkShape) -> ImageBounds:
     """Reads the settings of a base's own image processor.
 
-    Raises: ConfigError if it normalises or divides images in another way than the network here.
+    Raises:
+        ConfigError if it normalises or divides images in another way than the network here.
     """
     name, stated = _processor(directory)
     expected = {

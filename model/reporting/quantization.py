@@ -53,7 +53,8 @@ def quantize(
     Before and after it drafts the beginnings of the reports on `probes`; returns the share of tokens in
     0..1 that are the same. probes: at least one image, [H, W], 0 to 255. least: the share below which it
     refuses.
-    Raises: QuantizationError; the checkpoint is unusable after that and must be loaded again.
+    Raises:
+        QuantizationError; the checkpoint is unusable after that and must be loaded again.
     """
     if not probes:
         raise QuantizationError("int8 needs at least one test image to compare reports on")

@@ -98,7 +98,8 @@ class Reporter:
         (0..1) of the memory that is free once the weights are loaded. quantization: `int8` halves the memory
         of the weights, if the model then still writes the same about the images that `probes` returns for a
         size (px).
-        Raises: CheckpointError, DeviceError, QuantizationError, OutOfMemoryError.
+        Raises:
+            CheckpointError, DeviceError, QuantizationError, OutOfMemoryError.
         """
         choice = select_device(device)
         checkpoint = load_checkpoint(directory, device=choice.device, dtype=choice.dtype)
@@ -122,7 +123,8 @@ class Reporter:
     def draft_many(self, studies: Sequence[tuple[Sequence[Image], ReportContext]]) -> list[DraftText]:
         """Drafts several studies together: one draft each, in order, as if each were alone.
 
-        Raises: PromptError, OutOfMemoryError for the first study that cannot be drafted.
+        Raises:
+            PromptError, OutOfMemoryError for the first study that cannot be drafted.
         """
         source = StudyList(
             Study(key=row, images=images, context=context) for row, (images, context) in enumerate(studies)
@@ -241,7 +243,8 @@ def _ordered(images: Sequence[Image], config: ModelConfig) -> list[Image]:
     """The images in the order used in training.
 
     The caller chooses the images of a study and reports the choice to the reader.
-    Raises: PromptError for no image, or for two of one kind.
+    Raises:
+        PromptError for no image, or for two of one kind.
     """
     if not images:
         raise PromptError("a study needs at least one image")

@@ -23,7 +23,8 @@ class AverageError(ModelError):
 def load_mean(directories: Sequence[Path]) -> Checkpoint:
     """The first checkpoint, with the mean of all their weights.
 
-    Raises: AverageError if one has other tensors than the first.
+    Raises:
+        AverageError if one has other tensors than the first.
     """
     first = load_checkpoint(directories[0])
     network = first.backbone.network

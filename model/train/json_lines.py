@@ -60,8 +60,9 @@ class JsonLinesExamples(Sequence[Example]):
     def __getitem__(self, index: int) -> Example:  # type: ignore[override]
         """A study with its images; if bad lines are skipped, one whose images can be decoded.
 
-        Raises: DataError, naming the line, if it is bad or an image cannot be decoded and it must not be
-        skipped, if too many lines are bad, or if the check of the file has failed meanwhile.
+        Raises:
+            DataError, naming the line, if it is bad or an image cannot be decoded and it must not be skipped,
+                if too many lines are bad, or if the check of the file has failed meanwhile.
         """
         while True:
             place, record = self._record(index)

@@ -26,7 +26,8 @@ class LineWatch:
         data: its settings.
         say: receives the number of skipped lines, and the first of them.
 
-    Raises: DataError, as `require` does.
+    Raises:
+        DataError, as `require` does.
     """
 
     def __init__(self, reader: LineReader, data: JsonLinesData, say: Say) -> None:

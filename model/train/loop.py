@@ -131,7 +131,8 @@ def train(
         machine: processes, precision, workers.
         report: receives each step's record in the first process.
 
-    Raises: ParallelError if the batch or the optimiser does not fit the processes; DivergedError.
+    Raises:
+        ParallelError if the batch or the optimiser does not fit the processes; DivergedError.
     """
     processes = machine.processes
     share = _share(config, processes, machine.precision)
@@ -206,7 +207,8 @@ def _update(optimizers: Sequence[Optimizer], rate: float) -> None:
 def _require_finite(name: str, step: int, figures: tuple[float, float, float], directory: Path) -> None:
     """Checks that a step can be taken. step: 0-based; figures: loss, gradient norm and rate.
 
-    Raises: DivergedError.
+    Raises:
+        DivergedError.
     """
     loss, norm, rate = figures
     if math.isfinite(loss) and math.isfinite(norm):

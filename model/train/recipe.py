@@ -97,8 +97,9 @@ class Recipe:
     def run(self, stage: str) -> Path:
         """Runs one stage, or continues it; a finished one is left as it is. Returns its folder.
 
-        Raises: TrainingConfigError if the configuration has no such section or its start is missing;
-        RunSettingsError, RunInUseError or RunStorageError if the folder cannot be used for this run.
+        Raises:
+            TrainingConfigError if the configuration has no such section or its start is missing;
+                RunSettingsError, RunInUseError or RunStorageError if the folder cannot be used for this run.
         """
         section = getattr(self.config, stage, None)
         if section is None:

@@ -113,7 +113,8 @@ def collect(
         The summary: studies, shares of legal reports and of studies with legal drafts, mean steps per
         block, forwards per report.
 
-    Raises: RolloutError if no report may be trained on.
+    Raises:
+        RolloutError if no report may be trained on.
     """
     processes = materials.setting.processes
     count = min(config.examples, len(materials.examples))

@@ -19,8 +19,8 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
 
     strict: also refuse what a person should correct although the service can start with it.
 
-    Raises: SettingsError: something is wrong; each problem is listed with its place in the file and its
-    remedy.
+    Raises:
+        SettingsError: something is wrong; each problem is listed with its place in the file and its remedy.
     """
     settings = load_settings(config)
     _use_routing(settings, config)

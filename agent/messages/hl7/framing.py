@@ -34,7 +34,8 @@ class FrameReader:
     def feed(self, data: bytes) -> list[bytes]:
         """Add bytes; return the messages that are now complete.
 
-        Raises: MessageUnreadable: a frame is longer than allowed; the connection can no longer be used.
+        Raises:
+            MessageUnreadable: a frame is longer than allowed; the connection can no longer be used.
         """
         self._buffer += data
         found = []

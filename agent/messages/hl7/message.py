@@ -27,7 +27,8 @@ class Place:
 def place_of(words: str) -> Place:
     """Return the place that a text such as `OBR-18` or `PID-3.4.2` names.
 
-    Raises: ValueError: it is not a place.
+    Raises:
+        ValueError: it is not a place.
     """
     found = PLACE.fullmatch(words.strip())
     if found is None or int(found[2]) == 0:

@@ -85,7 +85,8 @@ class AuditExporter:
         """Deliver new events to each sink in batches; return the number of messages by sink. A sink that
         fails keeps its position; the others continue.
 
-        Raises: AuditUndelivered: from the first sink that failed, after all have been tried.
+        Raises:
+            AuditUndelivered: from the first sink that failed, after all have been tried.
             DatabaseUnavailable: messages that were delivered but not recorded are delivered again.
         """
         sent: Counter[str] = Counter()

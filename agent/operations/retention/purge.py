@@ -116,7 +116,8 @@ class Purge:
         """Purge what may be purged on the next pages of studies; after the last page the next tick starts
         over.
 
-        Raises: DatabaseUnavailable: earlier purges are kept.
+        Raises:
+            DatabaseUnavailable: earlier purges are kept.
         """
         total: Counter[str] = Counter()
         for _ in range(PAGES_A_TICK):

@@ -144,7 +144,8 @@ def end_slice(
 ) -> BackfillSlice:
     """End a claim of a slice inside the caller's transaction, which also holds what was found.
 
-    Raises: LeaseLost: another process makes the query now; the caller's transaction must be rolled back.
+    Raises:
+        LeaseLost: another process makes the query now; the caller's transaction must be rolled back.
     """
     row = session.get_one(BackfillSlice, claim.slice_id, with_for_update=True, populate_existing=True)
     _end(session, row, claim.token, to, code)
@@ -154,7 +155,8 @@ def end_slice(
 def check_slice(session: Session, claim: SliceClaim) -> None:
     """Check that a claim of a slice still holds, inside the caller's transaction, which locks it.
 
-    Raises: LeaseLost: another process makes the query now, or a person has dropped it.
+    Raises:
+        LeaseLost: another process makes the query now, or a person has dropped it.
     """
     row = session.get_one(BackfillSlice, claim.slice_id, with_for_update=True, populate_existing=True)
     _check_token(row, claim.token)
@@ -332,7 +334,8 @@ def _check_token(row: BackfillSlice | BackfillStudy, token: str) -> None:
 def check_step(state: str, to: SliceState | PullState) -> None:
     """Check that a row may go from one state to another.
 
-    Raises: InvalidTransition: it may not change so.
+    Raises:
+        InvalidTransition: it may not change so.
     """
     steps = SLICE_STEPS[SliceState(state)] if isinstance(to, SliceState) else PULL_STEPS[PullState(state)]
     if to not in steps:

@@ -60,7 +60,8 @@ class Enumerator:
     def step(self) -> Hold | ArchiveUnavailable | None:
         """Query the next slice; return why there was no query, or the archive's trouble.
 
-        Raises: DatabaseUnavailable: the slice is queried again when its lease has expired.
+        Raises:
+            DatabaseUnavailable: the slice is queried again when its lease has expired.
         """
         claim = claim_slice(self._database, self._settings.backfill)
         if isinstance(claim, Hold):
@@ -134,7 +135,8 @@ class Enumerator:
         """Enter an answer's studies except the last batch; return that for the transaction that ends the
         slice.
 
-        Raises: LeaseLost: another process makes the query now, or a person has dropped the slice.
+        Raises:
+            LeaseLost: another process makes the query now, or a person has dropped the slice.
         """
         batches = _batches(_valid(listed.studies))
         last = next(batches, [])

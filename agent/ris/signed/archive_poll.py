@@ -39,7 +39,8 @@ class ArchiveReports:
     def run_once(self) -> int:
         """Query for the next studies; return the number of series that were retrieved.
 
-        Raises: ArchiveUnavailable, ArchiveLate: the rest is queried in the next poll.
+        Raises:
+            ArchiveUnavailable, ArchiveLate: the rest is queried in the next poll.
         """
         waiting = self._waiting()
         if not waiting:

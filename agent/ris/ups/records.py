@@ -40,7 +40,8 @@ def as_json(dataset: Dataset) -> dict[str, Any]:
 def as_dataset(content: Any) -> Dataset:
     """Return DICOM JSON as a dataset.
 
-    Raises: WorkitemInvalid: it is not DICOM JSON.
+    Raises:
+        WorkitemInvalid: it is not DICOM JSON.
     """
     try:
         return Dataset.from_json(content)

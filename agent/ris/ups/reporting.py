@@ -59,7 +59,8 @@ class EventReporter:
         """Send what is due, each subscriber's events in order; return how many were delivered within a short
         time.
 
-        Raises: DatabaseUnavailable: the rest is sent at the next tick; an event may then be sent twice.
+        Raises:
+            DatabaseUnavailable: the rest is sent at the next tick; an event may then be sent twice.
         """
         told = self._collected()
         begun = []

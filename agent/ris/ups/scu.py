@@ -42,7 +42,8 @@ class RemoteManager:
     def ready(self) -> list[Dataset]:
         """Return the workitems that are scheduled and whose input is ready.
 
-        Raises: ArchiveUnavailable: there is no complete answer.
+        Raises:
+            ArchiveUnavailable: there is no complete answer.
         """
         keys = Dataset()
         keys.ProcedureStepState, keys.InputReadinessState = StepState.SCHEDULED.value, Readiness.READY.value

@@ -17,8 +17,10 @@ _LONGEST_FIELD = 1_000_000  # characters; a field may contain a whole report, bu
 def rows_of(file: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a CSV file.
 
-    Raises: SourceError if it does not exist, lacks one of the columns, or a row has too many fields or ends
-    before one of the columns: after an unquoted comma or quotation mark, values are in the wrong columns.
+    Raises:
+        SourceError if it does not exist, lacks one of the columns, or a row has too many fields or ends
+            before one of the columns: after an unquoted comma or quotation mark, values are in the wrong
+            columns.
     """
     csv.field_size_limit(_LONGEST_FIELD)
     try:

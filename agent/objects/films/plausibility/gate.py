@@ -75,7 +75,8 @@ def measures_of(image: StudyImage) -> Measures:
 def check(image: StudyImage, *, least_px: int) -> None:
     """Refuse an image that shows no film.
 
-    Raises: ImageNotPlausible: the subclass for the first measure beyond its limit.
+    Raises:
+        ImageNotPlausible: the subclass for the first measure beyond its limit.
     """
     found = measures_of(image)
     if found.shortest < least_px:
