@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
@@ -26,6 +25,7 @@ from agent.network.store_scu import StorageConnection, echo, open_connection
 from agent.network.stow import check_reachable
 from tests.integration.delivery.conftest import Letter
 from tests.integration.delivery.outbox import QUICK, outbox, state_of
+from tests.support.raw_server import raw_server
 from tests.support.waiting import wait_for
 
 pytestmark = [
@@ -153,30 +153,15 @@ def dripping(start: bytes = b"\x02\x00\x00\x10\x00\x00") -> Iterator[int]:
 
     Yield its port.
     """
-    over = threading.Event()
 
-    def serve(connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            connection.recv(4096)
-            connection.sendall(start)
-            while not over.wait(0.05):
-                connection.sendall(b"0")
+    def serve(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(4096)
+        connection.sendall(start)
+        while not over.wait(0.05):
+            connection.sendall(b"0")
 
-    def accept() -> None:
-        while not over.is_set():
-            with contextlib.suppress(TimeoutError):
-                connection, _ = server.accept()
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.05)
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            over.set()
-            thread.join()
+    with raw_server(serve) as port:
+        yield port
 
 
 def test_a_peer_that_drips_its_answer_is_given_up() -> None:

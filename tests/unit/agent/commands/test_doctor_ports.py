@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import struct
@@ -17,6 +16,7 @@ from agent.commands.doctor import Check, CheckResult, examine
 from agent.database.session import Database
 from agent.foundation.settings.tree import DestinationSettings, ListenerSettings, Settings, StorageSettings
 from agent.network.port_probe import HL7_OPENING, PortState, probe_dicom, probe_port, probe_url
+from tests.support.raw_server import raw_server
 
 REJECTION = b"\x03\x00\x00\x00\x00\x04\x00\x01\x01\x07"
 ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00"
@@ -37,35 +37,20 @@ ANSWERS: list[tuple[bytes | str | None, PortState]] = [
 @contextmanager
 def peer(answer: bytes | str | None, context: ssl.SSLContext | None = None) -> Iterator[int]:
     """A server that gives each connection one answer; None keeps silent, "reset" resets. Yield its port."""
-    over = threading.Event()
 
-    def serve(connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            active = context.wrap_socket(connection, server_side=True) if context else connection
-            with active:
-                active.recv(4096)
-                if answer == "reset":
-                    active.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                elif isinstance(answer, bytes):
-                    active.sendall(answer)
-                else:
-                    over.wait()
+    def serve(connection: socket.socket, over: threading.Event) -> None:
+        active = context.wrap_socket(connection, server_side=True) if context else connection
+        with active:
+            active.recv(4096)
+            if answer == "reset":
+                active.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif isinstance(answer, bytes):
+                active.sendall(answer)
+            else:
+                over.wait()
 
-    def accept() -> None:
-        while not over.is_set():
-            with contextlib.suppress(TimeoutError):
-                connection, _ = server.accept()
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.05)
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            over.set()
-            thread.join()
+    with raw_server(serve) as port:
+        yield port
 
 
 @pytest.mark.parametrize(("answer", "state"), ANSWERS)
