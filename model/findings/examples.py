@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from model.findings.errors import InputError
-from model.findings.json_once import KeyTwice, read_json
 from model.findings.types import Change, Finding, Laterality, Presence, Severity
 from model.findings.vocabulary import Vocabulary
 from model.findings.vocabulary_check import CHEXPERT
+from model.json_once import KeyTwice, read_json
 
 Format = Literal["findings", "negex", "chexpert"]
 

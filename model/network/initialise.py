@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from model.errors import ConfigError, ModelError
+from model.json_once import read_json
 from model.network.config import (
     INSTRUCTION,
     BlockAnchor,
@@ -102,7 +103,7 @@ def initialise(directory: Path, choices: Choices, *, overwrite: bool = False) ->
 
 def _read(directory: Path) -> tuple[dict[str, Any], Tokenizer, ImageBounds]:
     try:
-        network = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        network = read_json((directory / CONFIG).read_text(encoding="utf-8"))
         shape = NetworkShape.of(network)
         bounds = image_bounds(directory, shape)
         if problems := network_problems(network):

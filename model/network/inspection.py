@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import CheckpointError, ConfigError
+from model.json_once import KeyTwice, read_json
 from model.network.backbone import Backbone
 from model.network.config import ModelConfig, SizePolicy
 from model.network.config_relations import network_problems
@@ -148,9 +148,12 @@ def _read_config(
             parts.append(sidecar)
             continue
         try:
-            content = json.loads((directory / name).read_text())
+            content = read_json((directory / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             problems.append(f"{name} is missing")
+            continue
+        except KeyTwice as error:
+            problems.append(f"{name}: {error}")
             continue
         except (ValueError, OSError):
             problems.append(f"{name} cannot be read as JSON")

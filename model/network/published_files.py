@@ -6,13 +6,13 @@ form, or Git LFS pointers instead of the files themselves. None of these loads; 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError
+from model.json_once import KeyTwice, read_json
 from model.network.config import NetworkShape
 from model.network.prompt import IMAGE_MEAN, IMAGE_STD
 
@@ -64,9 +64,11 @@ def image_bounds(directory: Path, shape: NetworkShape) -> ImageBounds:
 def _processor(directory: Path) -> tuple[str, Mapping[str, Any]]:
     for name in _PROCESSORS:
         try:
-            content = json.loads((directory / name).read_text(encoding="utf-8"))
+            content = read_json((directory / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
+        except KeyTwice as error:
+            raise ConfigError(f"{name}: {error}") from error
         except (OSError, ValueError) as error:
             raise ConfigError(f"{name} cannot be read as JSON") from error
         stated = content.get("image_processor", content) if isinstance(content, dict) else None

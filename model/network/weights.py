@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from model.json_once import KeyTwice, read_json
+
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _ROWS = 8192  # rows of a matrix in memory while two are compared
@@ -139,7 +141,10 @@ def _weight_files(directory: Path, problems: list[str]) -> tuple[tuple[Path, ...
         problems.append(f"there is neither {WEIGHTS} nor {INDEX}")
         return (), {}
     try:
-        stated = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
+        stated = read_json(index.read_text(encoding="utf-8"))["weight_map"].items()
+    except KeyTwice as error:
+        problems.append(f"{INDEX}: {error}")
+        return (), {}
     except (ValueError, KeyError, AttributeError, TypeError):
         problems.append(f"{INDEX} cannot be read: it must be a JSON object with a `weight_map`")
         return (), {}

@@ -10,7 +10,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from model.findings.json_once import KeyTwice, read_json
+from model.json_once import KeyTwice, read_json
 
 VIEWS = ("frontal", "lateral", "unknown")
 _TEXTS = ("indication", "comparison", "language")
