@@ -71,7 +71,7 @@ def run(kind: str, kills: int, seed: int, folder: Path, *, with_ups: bool = Fals
         (port,) = free_ports(1)
         pacs = PacsProcess(folder, port)
         ris = RisProcess(folder) if with_ups else None
-        config = _configure(folder, pacs, port, chaotic, ris)
+        config = _configure(folder, pacs, port, chaotic, disk, ris)
         pacs.start()
         if ris is not None:
             ris.start()
@@ -116,7 +116,7 @@ def shares(kills: int, *, with_ups: bool = False) -> dict[str, int]:
 
 
 def _configure(
-    folder: Path, pacs: PacsProcess, port: int, chaotic: ChaosDatabase, ris: RisProcess | None
+    folder: Path, pacs: PacsProcess, port: int, chaotic: ChaosDatabase, disk: Disk, ris: RisProcess | None
 ) -> Path:
     config = write_config(
         folder,
@@ -126,7 +126,7 @@ def _configure(
         destination={"commitment": True, "commitment_wait_s": 0, "commitment_timeout_s": 3},
         changes={
             "database": {"url": chaotic.url},
-            "storage": {"min_free_mb": 0},
+            "storage": {"min_free_mb": 0, "path": str(disk.path)},
             # A study in progress when its worker is killed must not run out of attempts here.
             "worker": {"lease_s": 4, "maximum_attempts": 1000, "longest_retry_s": 2},
             "delivery": {"lease_s": 4, "longest_retry_s": 2},
