@@ -59,7 +59,7 @@ def test_set_keeps_the_time_of_its_first_run_and_refuses_another_network(tmp_pat
 
 
 def test_set_without_parquet_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra is named, as pip takes it."""
+    """The extra is named, as the installation takes it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(PackagesMissing, match=r"echo-agent\[ray\]"):
+    with pytest.raises(PackagesMissing, match="EXTRAS=ray"):
         DraftSet(tmp_path)
