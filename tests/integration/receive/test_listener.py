@@ -225,13 +225,14 @@ def test_stop_finishes_the_object_that_is_arriving(start: Start) -> None:
     connection = listener.connect()
     connection.sendall(request_pdu())
     assert read_pdu(connection)[0] == 2
-    parts = data_pdus(1, False, dataset_bytes(bare_film()), size=200)
-    connection.sendall(data_pdus(1, True, store_command(CR_IMAGE.encode(), b"1.2.3.1.1")) + parts[:250])
+    parts = data_pdus(1, False, dataset_bytes(bare_film()), size=100)
+    begun, rest = parts[:-20], parts[-20:]  # the last PDU breaks off
+    connection.sendall(data_pdus(1, True, store_command(CR_IMAGE.encode(), b"1.2.3.1.1")) + begun)
     listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 0)
     stopping = threading.Thread(target=listener.scp.stop, args=(5,))
     stopping.start()
     listener.until(lambda: listener.scp._draining_since is not None)
-    connection.sendall(parts[250:])
+    connection.sendall(rest)
     kind, body = read_pdu(connection)
     assert (kind, status_of(body)) == (4, 0x0000)
     stopping.join(30)
