@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 from typer import testing as typer_testing
 
 # Before anything imports torch or numpy. The tests' networks are tiny: a second thread makes nothing faster,
@@ -113,6 +114,16 @@ def nothing_is_left_in_the_checkout() -> Iterator[None]:
     yield
     left = set(os.listdir(REPOSITORY)) - before - _CACHES
     assert left == set(), f"this test, or one that ran beside it, wrote {sorted(left)} into the checkout"
+
+
+@pytest.fixture(autouse=True)
+def logging_is_as_it_was() -> Iterator[None]:
+    """Commands that a test runs in this process set up logging, and the next test would log as they do."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    yield
+    structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)
 
 
 def skip_or_fail(reason: str) -> NoReturn:
