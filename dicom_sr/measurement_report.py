@@ -125,11 +125,14 @@ def _library_entry(image: ImageReference) -> Item:
 def _groups(
     context: DocumentContext, findings: Sequence[Finding], scores: Sequence[float | None]
 ) -> list[Item]:
-    first = {finding: index for index, finding in reversed(list(enumerate(findings)))}
     tracked = tracking_identifiers(findings)
+    # A finding that comes twice is written once, with its first score.
+    first: dict[Finding, int] = {}
+    for index, finding in enumerate(findings):
+        first.setdefault(finding, index)
     return [
         _group(context, finding, tracked[finding], scores[index] if scores else None)
-        for finding, index in sorted(first.items(), key=lambda one: one[1])
+        for finding, index in first.items()
     ]
 
 

@@ -150,11 +150,10 @@ def _check_loads(settings: Settings, place: Place) -> None:
 def _digests_shown(settings: Settings) -> tuple[dict[Place, str], dict[Place, str]]:
     """The digests of the configured checkpoints that can be read, and what is wrong with the others."""
     from agent.foundation.errors import UnusableFile
-    from agent.shadow.switching import CHALLENGER, MAIN
 
     digests: dict[Place, str] = {}
     problems: dict[Place, str] = {}
-    for place in (MAIN, CHALLENGER) if settings.shadow.challenger is not None else (MAIN,):
+    for place in _places(settings):
         try:
             digests[place] = _digest_of(settings, place)
         except UnusableFile as error:
@@ -164,12 +163,14 @@ def _digests_shown(settings: Settings) -> tuple[dict[Place, str], dict[Place, st
 
 def _digests(settings: Settings) -> dict[Place, str]:
     """The digests of the configured checkpoints, from their files."""
+    return {place: _digest_of(settings, place) for place in _places(settings)}
+
+
+def _places(settings: Settings) -> tuple[Place, ...]:
+    """The configured checkpoints."""
     from agent.shadow.switching import CHALLENGER, MAIN
 
-    found = {MAIN: _digest_of(settings, MAIN)}
-    if settings.shadow.challenger is not None:
-        found[CHALLENGER] = _digest_of(settings, CHALLENGER)
-    return found
+    return (MAIN,) if settings.shadow.challenger is None else (MAIN, CHALLENGER)
 
 
 def _digest_of(settings: Settings, place: Place) -> str:

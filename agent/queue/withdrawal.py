@@ -77,11 +77,15 @@ def withdraw_renumbered(session: Session, draft: Draft, *, now: datetime, actor:
 
     Return how many. A verified report stays as it was signed, and so do the drafts that it has replaced.
     """
-    document = _document_of(session, draft)
-    present = None if document is None else _identifier_in(document)
-    withdrawn = 0
-    for earlier in _standing_drafts(session, session.get_one(Study, draft.study_id)):
-        if earlier.outcome == "verified" or present is None:
+    study = session.get_one(Study, draft.study_id)
+    others = [one for one in _standing_drafts(session, study) if one.id != draft.id]
+    # Nearly every study has none: nothing is read then.
+    document = _document_of(session, draft) if others else None
+    if document is None:
+        return 0
+    present, withdrawn = _identifier_in(document), 0
+    for earlier in others:
+        if earlier.outcome == "verified":
             break
         named = _document_of(session, earlier)
         if named is not None and contradicts(_identifier_in(named), present):
