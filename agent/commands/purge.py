@@ -18,6 +18,7 @@ from agent.commands.common import (
     print_json,
     settings_of,
 )
+from agent.foundation.counted import counted
 
 if TYPE_CHECKING:
     from agent.operations.retention.purge import Purge, Purged, PurgeDecision
@@ -130,9 +131,10 @@ def _print(
 
     screen = console()
     if done is not None:
-        aside = f", and {done.quarantined} objects of the quarantine" if done.quarantined else ""
+        aside = f", and {counted(done.quarantined, 'object')} of the quarantine" if done.quarantined else ""
         screen.print(
-            f"removed {done.files} files of {done.studies} studies, {done.size_bytes / 1e6:.1f} MB{aside}\n"
+            f"removed {counted(done.files, 'file')} of {counted(done.studies, 'study', 'studies')}, "
+            f"{done.size_bytes / 1e6:.1f} MB{aside}\n"
         )
     if not counts:
         screen.print("no study has image files here")
@@ -155,4 +157,5 @@ def _print(
     for reason, count in sorted(counts.items(), key=lambda item: (Reason(item[0]) not in PURGES, item[0])):
         files, size_mb = sizes[reason]
         goes = ("would go" if done is None else "left to go") if Reason(reason) in PURGES else "stays"
-        screen.print(f"{goes:<10} {count} studies, {files} files, {size_mb:.1f} MB: {WORDS[Reason(reason)]}")
+        amount = f"{counted(count, 'study', 'studies')}, {counted(files, 'file')}, {size_mb:.1f} MB"
+        screen.print(f"{goes:<10} {amount}: {WORDS[Reason(reason)]}")

@@ -18,6 +18,7 @@ from agent.commands.common import (
     record_command,
     settings_of,
 )
+from agent.foundation.counted import counted
 
 if TYPE_CHECKING:
     from agent.operations.history import JobHistory, JobLine
@@ -186,8 +187,9 @@ def print_job(found: JobHistory) -> None:
         if one.warning is not None:
             when = f"{when}, with the warning {one.warning}"
         if one.losses:
-            when = f"{when}, lost there {one.losses} times"
-        print(f"  {one.destination}: {one.role} {one.state}, {one.attempts} attempts, {when}  {why}".rstrip())
+            when = f"{when}, lost there {counted(one.losses, 'time')}"
+        tried = counted(one.attempts, "attempt")
+        print(f"  {one.destination}: {one.role} {one.state}, {tried}, {when}  {why}".rstrip())
     if found.text:
         print(f"\n{found.model_name}:\n{found.text}")
 

@@ -16,6 +16,7 @@ from agent.commands.common import (
     settings_of,
 )
 from agent.commands.queue import shown_time
+from agent.foundation.counted import counted
 
 
 def senders(
@@ -43,7 +44,8 @@ def senders(
     for sender in found.senders:
         screen.print(
             f"[bold]{escape(sender.ae_title or '(no AE title)')}[/] at {escape(sender.address)}: "
-            f"{sender.associations} associations, {sender.objects} objects, {sender.refused} refused, "
+            f"{counted(sender.associations, 'association')}, {counted(sender.objects, 'object')}, "
+            f"{sender.refused} refused, "
             f"last {shown_time(sender.last_at)}"
         )
         for one in sender.refusals:

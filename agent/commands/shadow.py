@@ -17,6 +17,7 @@ from agent.commands.common import (
     record_command,
     settings_of,
 )
+from agent.foundation.counted import counted
 
 if TYPE_CHECKING:
     from agent.shadow.accuracy import ConceptAccuracy
@@ -64,11 +65,12 @@ def import_reports(
     if as_json:
         print_json({"taken": taken, "known": known, "bad": bad, "studies_compared": looked})
         raise typer.Exit(1 if bad else 0)
-    print(f"{taken} reports taken, {known} known already, {looked} studies compared")
+    compared = counted(looked, "study", "studies")
+    print(f"{counted(taken, 'report')} taken, {known} known already, {compared} compared")
     for one in bad[:_MOST_BAD_LINES]:
         print(f"line {one.number} was left out: {one.reason}")
     if len(bad) > _MOST_BAD_LINES:
-        print(f"{len(bad) - _MOST_BAD_LINES} further lines were left out")
+        print(f"and {counted(len(bad) - _MOST_BAD_LINES, 'further line')}")
     raise typer.Exit(1 if bad else 0)
 
 
@@ -114,7 +116,8 @@ def agreement(
         print_json(groups)
         return
     for group in groups:
-        table = Table(title=f"{group.name or 'all'}: {group.studies} studies", title_justify="left", box=None)
+        title = f"{group.name or 'all'}: {counted(group.studies, 'study', 'studies')}"
+        table = Table(title=title, title_justify="left", box=None)
         for column in (
             "finding",
             "present",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.commands.common import ConfigOption, database_of, settings_of
+from agent.foundation.counted import counted
 
 
 def report(
@@ -43,4 +44,4 @@ def report(
         out.write_bytes(content)
     except OSError as error:
         raise UnusableFile(f"{out} cannot be written: {type(error).__name__}") from error
-    print(f"{out}: {found.counts.compared} drafts compared in {found.month}")
+    print(f"{out}: {counted(found.counts.compared, 'draft')} compared in {found.month}")

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from agent.foundation.counted import counted
 from agent.operations.health import Level, disk_level, worst
 from agent.operations.status import COUNT_CAP
 
@@ -130,8 +131,8 @@ def _queue(status: ServiceStatus) -> str:
 
 def _backfill(found: BackfillCounts) -> str:
     counts = ", ".join(f"{state} {count}" for state, count in sorted(found.studies.items()))
-    asked = sum(found.queries.values())
-    return f"{counts or 'no study found yet'}; {asked} queries{', stopped' if found.stopped else ''}"
+    asked = counted(sum(found.queries.values()), "query", "queries")
+    return f"{counts or 'no study found yet'}; {asked}{', stopped' if found.stopped else ''}"
 
 
 def _process(process: ProcessStatus) -> str:
@@ -143,10 +144,11 @@ def _process(process: ProcessStatus) -> str:
 def _about(about: Any) -> Iterator[str]:
     """Yield what a process reports about itself that is shown on this screen."""
     if "ae_title" in about:
-        yield f"{about['ae_title']} port {about.get('port')}, {about.get('associations', 0)} associations"
+        yield f"{about['ae_title']} port {about.get('port')}"
+        yield counted(about.get("associations", 0), "association")
         if "hl7" in about:
             told = about["hl7"]
-            yield f"HL7 port {told.get('port')}, {told.get('messages', 0)} messages"
+            yield f"HL7 port {told.get('port')}, {counted(told.get('messages', 0), 'message')}"
     elif "model" in about:
         yield f"{about['model']} {about.get('version', '')} on {about.get('device', '?')}".replace("  ", " ")
         if about.get("demonstration"):
@@ -155,7 +157,7 @@ def _about(about: Any) -> Iterator[str]:
             used, total = about["gpu_memory_used"], about["gpu_memory_total"]
             yield f"GPU memory {used / 1e9:.0f} of {total / 1e9:.0f} GB"
         if "slots" in about:
-            yield f"{about['slots']} slots"
+            yield counted(about["slots"], "slot")
     elif "host" in about:
         yield f"{about['host']}:{about.get('port')}"
 

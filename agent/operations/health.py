@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.database.states import DeliveryState, JobState
+from agent.foundation.counted import counted
 from agent.foundation.settings.tree import Settings
 from agent.operations.refusal_advice import refusal_advice, wanted
 from agent.operations.status import ServiceStatus
@@ -151,16 +152,17 @@ def _destinations(status: ServiceStatus) -> Iterator[Problem]:
             yield Problem(
                 level=Level.WARNING,
                 code="deliveries-dead",
-                text=f"{dead} documents were not taken by {destination.name}: `echo-agent dead list` shows "
-                "the studies and what to do, `dead retry JOB` sends them again",
+                text=f"{counted(dead, 'document')} not taken by {destination.name}: `echo-agent dead list` "
+                "shows the studies and what to do, `dead retry JOB` sends them again",
             )
         silent = destination.deliveries[DeliveryState.UNCOMMITTED.value]
         if silent:
             yield Problem(
                 level=Level.WARNING,
                 code="deliveries-uncommitted",
-                text=f"{destination.name} stored {silent} documents but does not say that it keeps them: "
-                "look at its storage commitment and query; `queue retry JOB` has a study's asked for again",
+                text=f"{destination.name} stored {counted(silent, 'document')} but does not confirm the "
+                "storage: look at its storage commitment and query; `queue retry JOB` has a study's "
+                "asked for again",
             )
         answer = destination.answer
         if answer is not None and not answer.reachable:
@@ -174,10 +176,9 @@ def _destinations(status: ServiceStatus) -> Iterator[Problem]:
             yield Problem(
                 level=Level.WARNING,
                 code="deliveries-failing",
-                text=f"{destination.failing} documents wait for {destination.name} after up to "
-                f"{destination.attempts} failed attempts, the last: {destination.last_reason} "
-                f"[{destination.last_code}]; they are tried again by themselves; `echo-agent doctor` tests "
-                "the connection",
+                text=f"{counted(destination.failing, 'document')} waiting for {destination.name} after up to "
+                f"{counted(destination.attempts, 'failed attempt')}, the last: {destination.last_reason} "
+                f"[{destination.last_code}]; retried automatically; `echo-agent doctor` tests the connection",
             )
         if destination.warnings_last_day:
             warned = destination.warnings_last_day.items()
@@ -204,7 +205,7 @@ def _quarantine(status: ServiceStatus) -> Iterator[Problem]:
         yield Problem(
             level=Level.WARNING,
             code="quarantine",
-            text=f"{count} received objects of the last day are unreadable and were set aside: "
+            text=f"{counted(count, 'object')} received in the last day could not be read, now in quarantine: "
             "look at the sender's export",
         )
 
@@ -214,7 +215,7 @@ def _skipped_words(status: ServiceStatus) -> Iterator[Problem]:
         yield Problem(
             level=Level.WARNING,
             code="skipped-for-words",
-            text=f"{sender.sender}: {sender.skipped} of {sender.images} films were skipped for "
+            text=f"{sender.sender}: {sender.skipped} of {counted(sender.images, 'film')} skipped for "
             f"their words ({sender.texts[0]}); if they show chests, add words to `routing` (docs/films.md)",
         )
 
@@ -235,7 +236,7 @@ def _backfill(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
         yield Problem(
             level=Level.WARNING,
             code="backfill-dead",
-            text=f"{found.dead} queries or old studies of the archive were given up: `echo-agent backfill "
+            text=f"given up: {found.dead} of the archive's queries and old studies; `echo-agent backfill "
             "status` has the reasons, `backfill plan … --again` tries them again",
         )
 
@@ -254,5 +255,6 @@ def _refusals(status: ServiceStatus, settings: Settings) -> Iterator[Problem]:
         yield Problem(
             level=Level.WARNING,
             code="sender-refused",
-            text=f"{status.refusals_left_out} more refusals of the last day: `echo-agent senders` shows them",
+            text=f"{counted(status.refusals_left_out, 'more refusal')} in the last day: `echo-agent senders` "
+            "shows all",
         )
