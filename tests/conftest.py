@@ -102,6 +102,13 @@ def _turn(test: str) -> int:
     return turns[0] if turns else len(LONGEST_FIRST)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: a gzip file, for one, holds the time, and every test process collects the
+    tests for itself and must find the same names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_finish() -> None:
     """What is imported by now stays to the end: no collection of garbage needs to visit it."""
     gc.freeze()
