@@ -49,10 +49,10 @@ def test_dry_run_says_what_would_go_and_changes_nothing(run: Run, store: Instanc
     """Each study with its reason, and the sums."""
     done = run("purge", "--dry-run")
     assert (done.exit_code, len(list(store.files()))) == (0, 2)
-    assert "stays      1 studies, 1 files, 0.0 MB: not old enough yet" in done.output
+    assert "stays      1 study, 1 file, 0.0 MB: not old enough yet" in done.output
     assert "FAILED or DEAD" in done.output
     asked = run("purge", "--dry-run", "--older-than", "30")
-    assert "would go   1 studies, 1 files, 0.0 MB: older than the retention time" in asked.output
+    assert "would go   1 study, 1 file, 0.0 MB: older than the retention time" in asked.output
     assert len(list(store.files())) == 2
 
 
