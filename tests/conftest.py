@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import os
 import shutil
 import socketserver
@@ -110,8 +111,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays to the end: no collection of garbage needs to visit it."""
+    """What is imported by now stays to the end: no collection of garbage needs to visit it.
+
+    pytest's own capturing of logs visits the loggers that do not propagate six times a test; torch has forty.
+    """
     gc.freeze()
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.propagate = True
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ A SQLite file is copied to the same folder before anything in it changes.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +51,9 @@ def head_revision() -> str:
     return _known_revisions()[0]
 
 
+@functools.cache
 def _known_revisions() -> tuple[str, ...]:
-    """Return the revisions in this installation, newest first."""
+    """Return the revisions in this installation, newest first. Alembic compiles each of their files anew."""
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 

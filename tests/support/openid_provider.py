@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -29,12 +30,18 @@ PERSON = {
 }
 
 
+@functools.cache
+def _key() -> RSAKey:
+    """Making one takes a tenth of a second."""
+    return RSAKey.generate_key(2048, {"kid": "1", "use": "sig"})
+
+
 @dataclass(slots=True, kw_only=True)
 class Provider:
     """The provider's behaviour, which a test may change."""
 
     url: str = ""
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "1", "use": "sig"}))
+    key: RSAKey = field(default_factory=_key)
     # The claims about the person, and values that replace correct ones in the token.
     person: dict[str, Any] = field(default_factory=lambda: dict(PERSON))
     lies: dict[str, Any] = field(default_factory=dict)
