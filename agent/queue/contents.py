@@ -15,11 +15,15 @@ from agent.objects.store import InstanceStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The newest content of one SOP Instance; `arrival` grows with the time of receipt."""
+    """The newest content of one SOP Instance; `arrival` grows with the time of receipt.
+
+    first: the arrival of the instance's first content.
+    """
 
     sop_instance_uid: str
     sha256: str
     arrival: int
+    first: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +73,15 @@ def contents_of(session: Session, study_id: int, *, up_to_revision: int | None =
         .order_by(Instance.id)
     ).all()
     newest = {row.sop_instance_uid: row for row in rows}
+    first = {row.sop_instance_uid: row.id for row in reversed(rows)}
     return Contents(
         here=tuple(
-            Content(sop_instance_uid=row.sop_instance_uid, sha256=row.sha256, arrival=row.id)
+            Content(
+                sop_instance_uid=row.sop_instance_uid,
+                sha256=row.sha256,
+                arrival=row.id,
+                first=first[row.sop_instance_uid],
+            )
             for row in sorted(newest.values(), key=lambda row: row.id)
             if row.purged_at is None
         ),
@@ -84,8 +94,8 @@ def contents_of(session: Session, study_id: int, *, up_to_revision: int | None =
 def standing_in(contents: Contents, store: InstanceStore) -> Standing:
     """Read the headers of a study's objects: its images, except documents, and except rejected instances.
 
-    A rejection note applies to instances that arrived before it; the same instance sent again afterwards
-    counts.
+    A rejection note applies to the instances that it names, also to one that arrives only after it; a changed
+    instance that is sent again afterwards counts.
 
     Raises:
         InstanceMissing: a file is gone.
@@ -103,8 +113,16 @@ def standing_in(contents: Contents, store: InstanceStore) -> Standing:
         one
         for one in read
         if not is_key_object(one.header)
-        and one.content.arrival > taken_back.get(one.content.sop_instance_uid, 0)
+        and not _taken_back(one.content, taken_back.get(one.content.sop_instance_uid, 0))
     )
     return Standing(
         images=images, rejected=frozenset(taken_back) - {one.content.sop_instance_uid for one in images}
     )
+
+
+def _taken_back(content: Content, note: int) -> bool:
+    """Whether the newest note that names a content's instance rejects it; note: its arrival, 0 without one.
+
+    An instance whose first content arrives after the note was rejected while it was on its way.
+    """
+    return note > 0 and (content.arrival < note or content.arrival == content.first)

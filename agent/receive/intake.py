@@ -27,14 +27,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from agent.database.audit.record import Action, Event, record
-from agent.database.identity.order import order_of
 from agent.database.session import Database, database_now
 from agent.database.states import SHADOW, JobState, Lane
 from agent.database.tables import Instance, Job, Quarantined, Study
 from agent.foundation.failpoints import failpoint
 from agent.foundation.settings.tree import StudySettings
-from agent.objects.header import ROUTINE_PRIORITY, STAT_PRIORITY, Header
-from agent.objects.rejection_note import is_key_object
+from agent.objects.header import STAT_PRIORITY, Header
+from agent.objects.rejection_note import is_key_object, is_rejection_note
 from agent.objects.store import StoredFile
 from agent.queue import jobs
 from agent.queue.gate import INSTANCE_CONFLICT, PATIENT_CONFLICT, STUDY_COLUMNS
@@ -46,8 +45,9 @@ from agent.receive.received_rows import (
     forget,
     instance_of,
     is_ours,
+    job_of_revision,
     names_another_patient,
-    takes_back,
+    ordered_priority,
 )
 
 SUPERSEDED = "superseded"
@@ -63,7 +63,8 @@ class IntakeOutcome(StrEnum):
     RESTORED = "restored"  # the same bytes, whose file was purged: the file is needed again
     CHANGED = "changed"  # a known SOP Instance with other bytes: both are kept
     OURS = "ours"  # one of our own documents came back: dropped
-    UNUSED = "unused"  # a Key Object Selection that rejects nothing of a known study: dropped
+    EARLY = "early"  # a rejection note before its study: kept for the images that may follow
+    UNUSED = "unused"  # a Key Object Selection that rejects no image: dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,10 +188,13 @@ class Intake:
     ) -> Receipt:
         if is_ours(session, header):
             return Receipt(outcome=IntakeOutcome.OURS, revision=0)
-        if is_key_object(header) and not takes_back(session, header):
+        if is_key_object(header) and not is_rejection_note(header):
             return Receipt(outcome=IntakeOutcome.UNUSED, revision=0)
-        now = database_now(session)
-        study = self._study(session, header, calling_ae_title, now)
+        now, is_note = database_now(session), is_key_object(header)
+        # A note alone makes no study to be drafted: it is kept for the images that may follow.
+        study = self._study(session, header, calling_ae_title, now, prior=is_note)
+        if study.prior and is_note:
+            return _kept_note(session, study, header, file, now)
         if study.prior:
             begin_anew(study, header, calling_ae_title, now)
             study.site = self._site_of(calling_ae_title)
@@ -199,7 +203,7 @@ class Intake:
             .where(Instance.sop_instance_uid == header.sop_instance_uid, Instance.prior.is_(False))
             .order_by(Instance.id)
         ).all()
-        another_patient = not is_key_object(header) and names_another_patient(session, study, header)
+        another_patient = not is_note and names_another_patient(session, study, header)
         if file.sha256 in known:
             if file.sha256 == known[-1] or not another_patient:
                 if lane is not Lane.BACKFILL:
@@ -213,9 +217,8 @@ class Intake:
             study.conflict = INSTANCE_CONFLICT
         complete(study, header)
         study.last_received_at = now
-        priority = min(header.priority, _ordered_priority(session, study))
-        taken_back = is_key_object(header)
-        self._job(session, study, priority, lane, changed=bool(known), now=now, taken_back=taken_back)
+        priority = min(header.priority, ordered_priority(session, study))
+        self._job(session, study, priority, lane, changed=bool(known), now=now, taken_back=is_note)
         session.add(instance_of(study, header, file, now))
         session.flush()
         event = Event(
@@ -298,14 +301,14 @@ class Intake:
         Its job changes its lane; if it already has an undelivered draft, a further revision is drafted and
         sent.
         """
-        job = _newest_job(session, study)
+        job = job_of_revision(session, study)
         if job is None or job.lane != Lane.BACKFILL:
             return
         kept = job.state == JobState.DRAFTED and job.code == SHADOW
         if not kept and job.state not in _BEFORE_ITS_DRAFT:
             return
         study.calling_ae_title, study.site = calling_ae_title[:16], self._site_of(calling_ae_title)
-        priority = min(stated, _ordered_priority(session, study))
+        priority = min(stated, ordered_priority(session, study))
         if not kept:
             join(job, lane, priority)
             job.site = study.site
@@ -327,7 +330,7 @@ class Intake:
 
         taken_back: the object is a rejection note; a draft that is due or being made may be of its images.
         """
-        job = _newest_job(session, study)
+        job = job_of_revision(session, study)
         if job is not None and job.state == JobState.RECEIVING and not changed:
             join(job, lane, stated)
             job.due_at = now + timedelta(seconds=self._quiet_time_s(job.priority))
@@ -356,23 +359,6 @@ class Intake:
         )
 
 
-def _newest_job(session: Session, study: Study) -> Job | None:
-    """Return the job of a study's revision, locked."""
-    return session.scalars(
-        select(Job)
-        .where(Job.study_id == study.id, Job.revision == study.revision)
-        .order_by(Job.id.desc())
-        .limit(1)
-        .with_for_update()
-    ).first()
-
-
-def _ordered_priority(session: Session, study: Study) -> int:
-    """Return the priority of a study's order as the RIS reported it; routine without an order."""
-    order = order_of(session, study)
-    return ROUTINE_PRIORITY if order is None else order.priority
-
-
 def _repeated(session: Session, study: Study, header: Header, file: StoredFile, now: datetime) -> Receipt:
     """Enter bytes that are known, under the lock of their rows, which a purge of the file takes too."""
     rows = session.scalars(
@@ -391,3 +377,15 @@ def _repeated(session: Session, study: Study, header: Header, file: StoredFile, 
         revision=study.revision,
         conflict=study.conflict,
     )
+
+
+def _kept_note(session: Session, study: Study, header: Header, file: StoredFile, now: datetime) -> Receipt:
+    """Enter a rejection note of a study whose images were not sent to be drafted, or not yet."""
+    known = select(Instance.id).where(
+        Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256
+    )
+    if session.scalar(known) is not None:
+        return _repeated(session, study, header, file, now)
+    session.add(instance_of(study, header, file, now))
+    session.flush()
+    return Receipt(outcome=IntakeOutcome.EARLY, revision=study.revision)

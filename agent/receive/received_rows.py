@@ -8,10 +8,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from agent.database.identity.current import current
+from agent.database.identity.order import order_of
 from agent.database.identity.patient import contradicts, patient_of, patient_of_row
-from agent.database.tables import Document, Instance, Study
-from agent.objects.header import Header
-from agent.objects.rejection_note import is_key_object, is_rejection_note
+from agent.database.tables import Document, Instance, Job, Study
+from agent.objects.header import ROUTINE_PRIORITY, Header
+from agent.objects.rejection_note import is_key_object
 from agent.objects.store import StoredFile
 from agent.queue.gate import PATIENT_CONFLICT, STUDY_COLUMNS
 
@@ -66,16 +67,6 @@ def is_ours(session: Session, header: Header) -> bool:
     return session.execute(statement).first() is not None
 
 
-def takes_back(session: Session, header: Header) -> bool:
-    """Whether a Key Object Selection rejects images of a study that was sent to be drafted."""
-    if not is_rejection_note(header):
-        return False
-    known = select(Study.id).where(
-        Study.study_instance_uid == header.study_instance_uid, Study.prior.is_(False)
-    )
-    return session.scalar(known) is not None
-
-
 def forget(session: Session, header: Header, file: StoredFile) -> None:
     """Remove the row of an earlier content, which is about to be entered again as the newest."""
     session.execute(
@@ -83,3 +74,20 @@ def forget(session: Session, header: Header, file: StoredFile) -> None:
             Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256
         )
     )
+
+
+def job_of_revision(session: Session, study: Study) -> Job | None:
+    """Return the job of a study's revision, locked."""
+    return session.scalars(
+        select(Job)
+        .where(Job.study_id == study.id, Job.revision == study.revision)
+        .order_by(Job.id.desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
+
+
+def ordered_priority(session: Session, study: Study) -> int:
+    """Return the priority of a study's order as the RIS reported it; routine without an order."""
+    order = order_of(session, study)
+    return ROUTINE_PRIORITY if order is None else order.priority

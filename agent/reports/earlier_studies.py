@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from agent.database.identity.patient import patient_of_row, same_patient
@@ -105,6 +105,8 @@ def earlier_here(session: Session, study: Study, most: int) -> list[Study]:
             Study.study_date != "",
             Study.study_date <= study.study_date,
             Study.conflict.is_distinct_from(PatientConflict.code),
+            # Of a study that is announced by a rejection note alone nothing is here.
+            exists().where(Instance.study_id == Study.id, Instance.modality != "KO"),
         )
         .order_by(Study.study_date.desc(), Study.study_time.desc())
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from agent.database.session import database_now
 from agent.database.states import JobState
-from agent.database.tables import Document, Draft, Job
+from agent.database.tables import Document, Draft, Job, Study
 from agent.drafting.worker import DraftingWorker
+from agent.objects.header import read_stored
 from agent.operations.skipped_words import read_skipped_words
-from agent.reports.earlier_studies import images_of
+from agent.reports.earlier_studies import earlier_here, images_of
 from agent.reports.withdraw import withdraw_due
 from tests.support.course import StudyCourse
+from tests.support.films import file_bytes
 from tests.support.house import FakeReporter, House, image
 from tests.unit.agent.reports.test_withdraw import (
     OLD,
@@ -136,3 +138,49 @@ def test_expired_retention_time_ends_no_draft_that_is_due(house: House) -> None:
     assert JobState(house.job(job_id).state) is JobState.QUEUED
     work(house)
     assert all_of(house, Draft.withdrawal) == [None]
+
+
+@pytest.mark.parametrize("early", [0, 1], ids=["before all images", "between two images"])
+def test_image_that_arrives_after_its_rejection_is_in_no_draft(house: House, early: int) -> None:
+    """Notes and images may take different ways through an archive."""
+    images = [image(1, 2, **OLD), image(1, 1, **OLD)]
+    for one in images[:early]:
+        house.receive(one)
+    enter(house, rejection("113001", FRONTAL))
+    for one in images[early:]:
+        house.receive(one)
+    complete(house)
+    work(house)
+    sent = send(house, "pacs")
+    assert [evidence(one) & {FRONTAL, SECOND} for one in sent] == [{SECOND}] * 2
+
+
+def test_study_whose_only_image_was_rejected_before_it_came_is_not_drafted(house: House) -> None:
+    """Its corrected content is."""
+    assert enter(house, rejection("113037", FRONTAL)) == "early"
+    assert enter(house, rejection("113037", FRONTAL)) == "duplicate"
+    assert all_of(house, Job.id) == []
+    job_id = house.receive(image(1, 1, **OLD))
+    complete(house)
+    assert (house.job(job_id).state, all_of(house, Draft.id)) == ("SKIPPED", [])
+    job_id = house.receive(image(1, 1, **(OLD | {"PatientID": "P1-CORRECTED"})))
+    complete(house)
+    work(house)
+    assert house.job(job_id).state == "DRAFTED"
+
+
+def test_rejection_note_alone_is_no_earlier_study(house: House) -> None:
+    """Nothing of that study is here to compare with."""
+    note = rejection("113001", FRONTAL)
+    note.PatientID, note.StudyDate = "P2", "20200101"
+    enter(house, note)
+    house.receive(image(2, 1, StudyDate="20260101"))
+    with house.database.reading() as session:
+        (later,) = session.scalars(select(Study).where(Study.study_instance_uid == "1.2.3.2"))
+        assert earlier_here(session, later, 3) == []
+
+
+def enter(house: House, note: Dataset) -> str:
+    """Receive an object that may belong to no job; return how it was taken."""
+    file = house.store.put([file_bytes(note)])
+    return house.intake.receive(read_stored(house.store.open(file.sha256)), file, "MODALITY").outcome
