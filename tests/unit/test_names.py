@@ -1,6 +1,7 @@
 """The names of parametrised tests, which every test process makes for itself."""
 
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ def test_one(content):
 def test_names_are_the_same_at_another_moment(repository: Path, tmp_path: Path) -> None:
     """A gzip file holds the time of its making: processes that collected a second apart ran nothing."""
     names = []
+    # The options of the present run are not its own.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     for moment in (1, 2):
         (tmp_path / "test_one.py").write_text(TEST.format(moment=moment), "utf-8")
         command = [
@@ -33,7 +36,7 @@ def test_names_are_the_same_at_another_moment(repository: Path, tmp_path: Path) 
         ]
         done = subprocess.run(
             [*command, "-p", "tests.conftest", "--rootdir", str(tmp_path), str(tmp_path / "test_one.py")],
-            cwd=repository, capture_output=True, text=True, check=False,
+            cwd=repository, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         names.append([line for line in done.stdout.splitlines() if "::" in line])
     assert names[0] == names[1] == ["test_one.py::test_one[content0]", "test_one.py::test_one[content1]"]
