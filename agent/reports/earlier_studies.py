@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.identity.patient import patient_of_row, same_patient
@@ -96,7 +96,7 @@ def earlier_here(session: Session, study: Study, most: int) -> list[Study]:
     """
     if not study.patient_id or not study.study_date:
         return []
-    patient = patient_of_row(study)
+    patient, here = patient_of_row(study), exists().where(Instance.study_id == Study.id)
     candidates = session.scalars(
         select(Study)
         .where(
@@ -105,8 +105,8 @@ def earlier_here(session: Session, study: Study, most: int) -> list[Study]:
             Study.study_date != "",
             Study.study_date <= study.study_date,
             Study.conflict.is_distinct_from(PatientConflict.code),
-            # Of a study that is announced by a rejection note alone nothing is here.
-            exists().where(Instance.study_id == Study.id, Instance.modality != "KO"),
+            # Of a study that only a rejection note names, nothing is here.
+            or_(~here.where(Instance.modality == "KO"), here.where(Instance.modality != "KO")),
         )
         .order_by(Study.study_date.desc(), Study.study_time.desc())
     )
