@@ -16,6 +16,8 @@ from agent.objects.header import Header
 from dicom_sr import tree
 from dicom_sr.attributes import FOREIGN_ERRORS
 
+# The SOP class of a Key Object Selection, as rows hold it.
+NOTE_CLASS = str(KeyObjectSelectionDocumentStorage)
 # Rejected for Quality Reasons, for Patient Safety Reasons, Incorrect Modality Worklist Entry. An expired
 # retention time (113039) is not among them: the images were right.
 REJECTING_TITLES = frozenset({"113001", "113037", "113038"})

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent.database.states import REJECTED
 from agent.database.tables import Instance
 from agent.objects.header import Header, read_stored
-from agent.objects.rejection_note import is_key_object, is_rejection_note, rejected_instances
+from agent.objects.rejection_note import NOTE_CLASS, is_key_object, is_rejection_note, rejected_instances
 from agent.objects.store import InstanceStore
 
 
@@ -17,13 +18,16 @@ from agent.objects.store import InstanceStore
 class Content:
     """The newest content of one SOP Instance; `arrival` grows with the time of receipt.
 
-    first: the arrival of the instance's first content.
+    first: the arrival of the instance's first content. is_document: it is a Key Object Selection, no image.
+    rejected: a rejection note had taken it back before the file of the note was purged.
     """
 
     sop_instance_uid: str
     sha256: str
     arrival: int
     first: int
+    is_document: bool
+    rejected: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +35,8 @@ class Contents:
     """The contents of a study that are to be drafted, up to some revision.
 
     here: the newest content of each SOP Instance whose file is still here, in the order of arrival.
-    arrived: every SOP Instance that was ever received. purged: whether the newest content of one has been
-    purged. changed: whether one arrived with several contents.
+    arrived: every SOP Instance that was ever received. purged: whether the newest content of an image has
+    been purged. changed: whether one arrived with several contents.
     """
 
     here: tuple[Content, ...]
@@ -68,12 +72,21 @@ def contents_of(session: Session, study_id: int, *, up_to_revision: int | None =
     if up_to_revision is not None:
         wanted.append(Instance.revision <= up_to_revision)
     rows = session.execute(
-        select(Instance.id, Instance.sop_instance_uid, Instance.sha256, Instance.purged_at)
+        select(
+            Instance.id,
+            Instance.sop_instance_uid,
+            Instance.sha256,
+            Instance.purged_at,
+            Instance.sop_class_uid,
+            Instance.skipped_by,
+        )
         .where(*wanted)
         .order_by(Instance.id)
     ).all()
     newest = {row.sop_instance_uid: row for row in rows}
     first = {row.sop_instance_uid: row.id for row in reversed(rows)}
+    purged = [row for row in newest.values() if row.purged_at is not None]
+    lost_notes = any(row.sop_class_uid == NOTE_CLASS for row in purged)
     return Contents(
         here=tuple(
             Content(
@@ -81,12 +94,14 @@ def contents_of(session: Session, study_id: int, *, up_to_revision: int | None =
                 sha256=row.sha256,
                 arrival=row.id,
                 first=first[row.sop_instance_uid],
+                is_document=row.sop_class_uid == NOTE_CLASS,
+                rejected=lost_notes and row.skipped_by == REJECTED,
             )
             for row in sorted(newest.values(), key=lambda row: row.id)
             if row.purged_at is None
         ),
         arrived=frozenset(newest),
-        purged=any(row.purged_at is not None for row in newest.values()),
+        purged=any(row.sop_class_uid != NOTE_CLASS for row in purged),
         changed=len(rows) > len(newest),
     )
 
@@ -115,8 +130,10 @@ def standing_in(contents: Contents, store: InstanceStore) -> Standing:
         if not is_key_object(one.header)
         and not _taken_back(one.content, taken_back.get(one.content.sop_instance_uid, 0))
     )
+    marked = frozenset(one.sop_instance_uid for one in contents.here if one.rejected)
     return Standing(
-        images=images, rejected=frozenset(taken_back) - {one.content.sop_instance_uid for one in images}
+        images=images,
+        rejected=(marked | frozenset(taken_back)) - {one.content.sop_instance_uid for one in images},
     )
 
 
@@ -125,4 +142,5 @@ def _taken_back(content: Content, note: int) -> bool:
 
     An instance whose first content arrives after the note was rejected while it was on its way.
     """
-    return note > 0 and (content.arrival < note or content.arrival == content.first)
+    before = content.arrival < note or content.arrival == content.first
+    return content.rejected or (note > 0 and before)

@@ -48,6 +48,7 @@ from agent.queue.withdrawal import IMAGES_REJECTED, withdraw_others, withdraw_re
 
 PATIENT_CONFLICT = PatientConflict.code
 INSTANCE_CONFLICT = "instance-conflict"
+ALL_REJECTED = "every image was taken back by a rejection note"
 _OF_THE_PATIENT = ("patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date")
 # The columns of a study that repeat attributes of its images.
 STUDY_COLUMNS = (
@@ -74,10 +75,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The input of the checks: the images that count, and the decisions of the rules on them."""
+    """The input of the checks: the images that count, and what the rules decide on them, also in words."""
 
     images: tuple[Image, ...]
     selection: Selection
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ def eligible(facts: Facts) -> Refusal | None:
         state=JobState.SKIPPED,
         error=NotAChestStudy("no image of the study is eligible under the rules of `eligibility`"),
         code=facts.selection.skipping_rule,
-        reason=facts.selection.reason,
+        reason=facts.reason,
     )
 
 
@@ -186,7 +188,8 @@ def judge_contents(
     if several_patients(named[one.content.sha256] for one in ours):
         return Judgement(contents=contents, images=images, rejected=rejected, values={}, refusal=_conflict())
     selection = router.select([_with_procedure(one.header, procedure) for one in ours])
-    facts = Facts(images=ours, selection=selection)
+    reason = ALL_REJECTED if rejected and not images else selection.reason
+    facts = Facts(images=ours, selection=selection, reason=reason)
     refusals = (found for check in CHECKS if (found := check(facts)) is not None)
     decisions = dict(zip((one.content.sha256 for one in ours), selection.decisions, strict=True))
     return Judgement(
@@ -197,7 +200,7 @@ def judge_contents(
         values=_values([one.header for one in ours], [named[one.content.sha256] for one in ours]),
         decisions=decisions,
         refusal=next(refusals, None),
-        reason=selection.reason,
+        reason=reason,
     )
 
 

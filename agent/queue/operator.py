@@ -91,7 +91,8 @@ def resolve(
     _check_reason(reason)
     with context.database.transaction() as session:
         study = _locked_study(session, study_instance_uid)
-        here = {one.sop_instance_uid: one.sha256 for one in contents_of(session, study.id).here}
+        images = [one for one in contents_of(session, study.id).here if not one.is_document]
+        here = {one.sop_instance_uid: one.sha256 for one in images}
         if sop_instance_uid not in here:
             raise NotFound("the study has no such image, or its file was purged")
         if study.conflict != gate.PATIENT_CONFLICT:

@@ -26,7 +26,6 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from agent.database.audit.record import Action, Event, record
 from agent.database.session import Database, database_now
 from agent.database.states import SHADOW, JobState, Lane
 from agent.database.tables import Instance, Job, Quarantined, Study
@@ -41,7 +40,9 @@ from agent.queue.lanes import join
 from agent.queue.states import move
 from agent.receive.received_rows import (
     begin_anew,
+    begin_prior,
     complete,
+    enter,
     forget,
     instance_of,
     is_ours,
@@ -194,7 +195,7 @@ class Intake:
         # A note alone makes no study to be drafted: it is kept for the images that may follow.
         study = self._study(session, header, calling_ae_title, now, prior=is_note)
         if study.prior and is_note:
-            return _kept_note(session, study, header, file, now)
+            return _kept_note(session, study, header, file, now, calling_ae_title, address)
         if study.prior:
             begin_anew(study, header, calling_ae_title, now)
             study.site = self._site_of(calling_ae_title)
@@ -219,16 +220,7 @@ class Intake:
         study.last_received_at = now
         priority = min(header.priority, ordered_priority(session, study))
         self._job(session, study, priority, lane, changed=bool(known), now=now, taken_back=is_note)
-        session.add(instance_of(study, header, file, now))
-        session.flush()
-        event = Event(
-            action=Action.RECEIVED,
-            actor=calling_ae_title,
-            address=address,
-            study_id=study.id,
-            details={"sop_classes": [header.sop_class_uid]},
-        )
-        record(session, event, at=now)
+        enter(session, study, header, file, now, calling_ae_title, address)
         failpoint("intake.before-commit")
         return Receipt(
             outcome=IntakeOutcome.CHANGED if known else IntakeOutcome.NEW,
@@ -250,6 +242,7 @@ class Intake:
         if any(row.purged_at is None for row in held.values()):
             return Receipt(outcome=IntakeOutcome.DUPLICATE, revision=study.revision, conflict=study.conflict)
         if study.prior:
+            begin_prior(session, study, header)
             if names_another_patient(session, study, header):
                 study.conflict = PATIENT_CONFLICT
             complete(study, header)
@@ -379,13 +372,14 @@ def _repeated(session: Session, study: Study, header: Header, file: StoredFile, 
     )
 
 
-def _kept_note(session: Session, study: Study, header: Header, file: StoredFile, now: datetime) -> Receipt:
+def _kept_note(
+    session: Session, study: Study, header: Header, file: StoredFile, now: datetime, actor: str, address: str
+) -> Receipt:
     """Enter a rejection note of a study whose images were not sent to be drafted, or not yet."""
     known = select(Instance.id).where(
         Instance.sop_instance_uid == header.sop_instance_uid, Instance.sha256 == file.sha256
     )
     if session.scalar(known) is not None:
         return _repeated(session, study, header, file, now)
-    session.add(instance_of(study, header, file, now))
-    session.flush()
+    enter(session, study, header, file, now, actor, address)
     return Receipt(outcome=IntakeOutcome.EARLY, revision=study.revision)

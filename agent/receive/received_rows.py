@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
+from agent.database.audit.record import Action, Event, record
 from agent.database.identity.current import current
 from agent.database.identity.order import order_of
 from agent.database.identity.patient import contradicts, patient_of, patient_of_row
 from agent.database.tables import Document, Instance, Job, Study
 from agent.objects.header import ROUTINE_PRIORITY, Header
-from agent.objects.rejection_note import is_key_object
+from agent.objects.rejection_note import NOTE_CLASS, is_key_object
 from agent.objects.store import StoredFile
 from agent.queue.gate import PATIENT_CONFLICT, STUDY_COLUMNS
 
@@ -23,6 +24,14 @@ def begin_anew(study: Study, header: Header, calling_ae_title: str, now: datetim
     study.calling_ae_title, study.first_received_at = calling_ae_title[:16], now
     for column in STUDY_COLUMNS:
         setattr(study, column, getattr(header, column))
+
+
+def begin_prior(session: Session, study: Study, header: Header) -> None:
+    """Let the first retrieved object of a study that only a rejection note has announced say whose it is."""
+    images = exists().where(Instance.study_id == study.id, Instance.sop_class_uid != NOTE_CLASS)
+    if not is_key_object(header) and not session.scalar(select(images)):
+        for column in STUDY_COLUMNS:
+            setattr(study, column, getattr(header, column))
 
 
 def complete(study: Study, header: Header) -> None:
@@ -59,6 +68,17 @@ def instance_of(
         prior=prior,
         received_at=now,
     )
+
+
+def enter(
+    session: Session, study: Study, header: Header, file: StoredFile, now: datetime, actor: str, address: str
+) -> None:
+    """Write the row of an object that a sender has sent, and its audit record."""
+    session.add(instance_of(study, header, file, now))
+    session.flush()
+    details = {"sop_classes": [header.sop_class_uid]}
+    event = Event(action=Action.RECEIVED, actor=actor, address=address, study_id=study.id, details=details)
+    record(session, event, at=now)
 
 
 def is_ours(session: Session, header: Header) -> bool:

@@ -20,6 +20,7 @@ from agent.foundation.errors import UnreadableImage
 from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.objects.pixels import load_header
+from agent.objects.rejection_note import NOTE_CLASS
 from agent.objects.store import InstanceStore
 from agent.reports import publish
 from agent.reports.compose import notice_record
@@ -135,6 +136,8 @@ class Notices:
                     Instance.revision <= revision,
                     Instance.prior.is_(False),
                     Instance.purged_at.is_(None),
+                    # A rejection note may come first, and name the patient of a mistaken worklist entry.
+                    Instance.sop_class_uid != NOTE_CLASS,
                 )
                 .order_by(Instance.id)
             ).all()

@@ -33,6 +33,7 @@ from agent.foundation.log import get_logger, study_ref
 from agent.foundation.settings.tree import Settings
 from agent.network.incoming import Incoming
 from agent.objects.header import read_stored
+from agent.objects.rejection_note import NOTE_CLASS
 from agent.objects.store import InstanceStore
 from agent.retrieve.priors.search import PriorSearcher, SearchResult, SearchTask
 
@@ -286,7 +287,12 @@ def _first_image(session: Session, study_id: int) -> str | None:
     """Return the sha256 of the first image of a study that is still stored."""
     return session.scalar(
         select(Instance.sha256)
-        .where(Instance.study_id == study_id, Instance.prior.is_(False), Instance.purged_at.is_(None))
+        .where(
+            Instance.study_id == study_id,
+            Instance.prior.is_(False),
+            Instance.purged_at.is_(None),
+            Instance.sop_class_uid != NOTE_CLASS,
+        )
         .order_by(Instance.id)
         .limit(1)
     )

@@ -19,6 +19,7 @@ from agent.database.priors import (
     REPORT_MODALITY,
 )
 from agent.database.session import Database
+from agent.database.states import REJECTED
 from agent.database.tables import Instance, Study
 from agent.database.verified import verified_report
 from agent.foundation.errors import (
@@ -26,6 +27,7 @@ from agent.foundation.errors import (
     ArchiveLate,
     ArchiveRefused,
     ArchiveUnavailable,
+    InstanceMissing,
     UnreadableInstance,
 )
 from agent.foundation.settings.tree import ArchiveSettings, PriorSettings
@@ -34,8 +36,10 @@ from agent.network.incoming import Incoming
 from agent.network.query_scu import FoundSeries
 from agent.objects.guarded_read import read_whole
 from agent.objects.header import read_stored
+from agent.objects.rejection_note import NOTE_CLASS
 from agent.objects.store import InstanceStore
 from agent.retrieve.priors.choice import PriorChoice, choose_priors, earliest
+from agent.retrieve.priors.rejected import mark_rejected
 from dicom_sr.errors import StructuredReportError
 from dicom_sr.narrative import Narrative, narrative, shortened
 
@@ -203,11 +207,21 @@ class PriorSearcher:
         links: list[FoundPrior] = []
         refused = 0
         for uid in uids:
+            try:
+                mark_rejected(self._database, self._store, uid)
+            except (InstanceMissing, UnreadableInstance):
+                continue  # which images count is unknown
             with self._database.reading() as session:
                 received = session.execute(
                     select(Instance.sop_instance_uid, Instance.sha256, Instance.modality)
                     .join(Study, Study.id == Instance.study_id)
-                    .where(Study.study_instance_uid == uid, Instance.purged_at.is_(None))
+                    .where(
+                        Study.study_instance_uid == uid,
+                        Instance.purged_at.is_(None),
+                        # Nothing to compare with, and it may name the patient of a mistaken worklist entry.
+                        Instance.sop_class_uid != NOTE_CLASS,
+                        Instance.skipped_by.is_distinct_from(REJECTED),
+                    )
                     .order_by(Instance.id)
                 ).all()
                 # Content that has since been replaced no longer identifies the patient.

@@ -9,7 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    BasicTextSRStorage,
+    ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    generate_uid,
+)
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
@@ -79,6 +84,23 @@ def report(of: Dataset, *sentences: str, **attributes: object) -> Dataset:
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
     return with_meta(dataset)
+
+
+def note_of(of: Dataset, *rejected: str, **attributes: object) -> Dataset:
+    """A rejection note of a study, as a modality writes it."""
+    note = report(of, "rejected", Modality="KO", SOPClassUID=KeyObjectSelectionDocumentStorage)
+    note.ConceptNameCodeSequence, note.ContentSequence = [_code("113001", "DCM", "Rejected")], []
+    study, series = Dataset(), Dataset()
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = of.StudyInstanceUID, [series]
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = of.SeriesInstanceUID, []
+    for uid in rejected:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = of.SOPClassUID, uid
+        series.ReferencedSOPSequence.append(item)
+    note.CurrentRequestedProcedureEvidenceSequence = [study]
+    for keyword, value in attributes.items():
+        setattr(note, keyword, value)
+    return with_meta(note)
 
 
 def _sentence(words: str) -> Dataset:

@@ -12,7 +12,7 @@ from agent.database.session import Database
 from agent.database.tables import PriorLink, PriorSearch
 from agent.objects.store import InstanceStore
 from agent.retrieve.priors.fetch import PriorFetcher
-from tests.integration.priors.site import FakeArchive, Site, film, report, running_site
+from tests.integration.priors.site import FakeArchive, Site, film, note_of, report, running_site
 
 pytestmark = pytest.mark.integration
 PRIOR = film("BOTH/before", StudyDate="20250101")
@@ -37,6 +37,32 @@ def test_earlier_study_is_found_and_used(site: Site) -> None:
     assert (site.search_of(job_id).code, len(material.priors.headers)) == ("priors-found", 1)
     assert material.priors.findings == ("Report of 2025-01-01: Finding: Clear.",)
     assert "priors-found" in site.told(job_id)
+
+
+def test_rejection_note_says_nothing_about_a_patient(site: Site) -> None:
+    """Neither the note of the study nor that of its earlier study, which came before their images."""
+    now, other = film("BOTH/now"), {"PatientID": "OTHER", "PatientName": "ROE^RICHARD", "PatientSex": "M"}
+    early = [note_of(one, "1.2.9", **other) for one in (now, PRIOR)]
+    assert site.receive(*early) == [0, 0]
+    job_id = site.queue(now)
+    site.fetcher.run_once()
+    (claim,) = site.claim()
+    assert (site.search_of(job_id).code, len(site.material(claim).priors.headers)) == ("priors-found", 1)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_rejected_earlier_image_is_not_compared_with(site: Site, *, after: bool) -> None:
+    """The archive still has it; its note came here before it, or after it."""
+    note, first = note_of(PRIOR, PRIOR.SOPInstanceUID), film("BOTH/first", StudyDate="20250601")
+    if after:
+        site.queue(first)
+        site.fetcher.run_once()
+        site.claim()
+    assert site.receive(note) == [0]
+    job_id = site.queue(film("BOTH/now"))
+    site.fetcher.run_once()
+    (claim,) = site.claim()
+    assert (site.search_of(job_id).code, site.material(claim).priors.headers) == ("priors-not-received", ())
 
 
 def test_two_processes_run_a_search_once(site: Site) -> None:

@@ -65,6 +65,27 @@ def test_prior_triggers_nothing(database: Database, receive: Receive) -> None:
     assert (counts, the_study(database).prior) == ([1, 2, 0, 0, 0], True)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_rejection_note_of_another_patient_is_no_conflict(
+    database: Database, receive: Receive, *, late: bool
+) -> None:
+    """The images say whose study it is; a note may name the patient of a mistaken worklist entry."""
+    note = replace(
+        IMAGE,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.59",
+        sop_instance_uid="1.2.3.9.1",
+        modality="KO",
+        document_title="113038",
+        patient_id="P2",
+        patient_name="ROE^RICHARD",
+    )
+    for header in (IMAGE, note) if late else (note, IMAGE):
+        receive(header, prior=header is IMAGE)
+    receive(LATERAL, prior=True)
+    study = the_study(database)
+    assert (study.prior, study.conflict, study.patient_id) == (True, None, "P1")
+
+
 def test_prior_that_comes_twice_makes_no_second_row(database: Database, receive: Receive) -> None:
     """A repeat is a duplicate, also when the archive has changed its bytes meanwhile."""
     receive(IMAGE, prior=True)

@@ -8,15 +8,21 @@ from sqlalchemy import select, update
 
 from agent.database.session import database_now
 from agent.database.states import JobState
-from agent.database.tables import Document, Draft, Job, Study
+from agent.database.tables import AuditEvent, Document, Draft, Instance, Job, Study
 from agent.drafting.worker import DraftingWorker
+from agent.foundation.errors import NotFound
+from agent.foundation.settings.tree import WorkerSettings
 from agent.objects.header import read_stored
 from agent.operations.skipped_words import read_skipped_words
+from agent.queue.operator import resolve
+from agent.reports.compose import algorithm_of
 from agent.reports.earlier_studies import earlier_here, images_of
+from agent.reports.notice import Notices
 from agent.reports.withdraw import withdraw_due
 from tests.support.course import StudyCourse
 from tests.support.films import file_bytes
-from tests.support.house import FakeReporter, House, image
+from tests.support.house import FakeReporter, House, identity, image
+from tests.support.operator_context import operator_context_of
 from tests.unit.agent.reports.test_withdraw import (
     OLD,
     SETTINGS,
@@ -163,6 +169,7 @@ def test_study_whose_only_image_was_rejected_before_it_came_is_not_drafted(house
     job_id = house.receive(image(1, 1, **OLD))
     complete(house)
     assert (house.job(job_id).state, all_of(house, Draft.id)) == ("SKIPPED", [])
+    assert house.job(job_id).reason == "every image was taken back by a rejection note"
     job_id = house.receive(image(1, 1, **(OLD | {"PatientID": "P1-CORRECTED"})))
     complete(house)
     work(house)
@@ -178,6 +185,69 @@ def test_rejection_note_alone_is_no_earlier_study(house: House) -> None:
     with house.database.reading() as session:
         (later,) = session.scalars(select(Study).where(Study.study_instance_uid == "1.2.3.2"))
         assert earlier_here(session, later, 3) == []
+
+
+def test_early_rejection_note_is_audited_once(house: House) -> None:
+    """As every object that a sender has sent; it counts for its sender."""
+    for _ in range(2):
+        enter(house, rejection("113001", FRONTAL))
+    with house.database.reading() as session:
+        (event,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "instances-received"))
+        assert (event.actor, event.study_id) == ("MODALITY", 1)
+
+
+def test_purged_rejection_note_leaves_the_study_complete(house: House) -> None:
+    """A note that was purged before its images came: nothing of the study itself is missing."""
+    enter(house, rejection("113001", FRONTAL))
+    purge(house)
+    job_id = house.receive(image(1, 2, **OLD))
+    complete(house)
+    assert (house.job(job_id).state, house.job(job_id).incomplete) == ("QUEUED", False)
+
+
+def test_rejected_image_stays_rejected_when_its_note_is_purged(house: House) -> None:
+    """The archive sends the whole study again, but no longer the note."""
+    enter(house, rejection("113001", FRONTAL))
+    house.receive(image(1, 1, **OLD))
+    complete(house)
+    purge(house)
+    house.receive(image(1, 1, **OLD))
+    house.receive(image(1, 2, **OLD, ViewPosition="LL"))
+    complete(house)
+    work(house)
+    assert [evidence(one) & {FRONTAL, SECOND} for one in send(house, "pacs")] == [{SECOND}] * 2
+
+
+def test_rejection_note_decides_no_patient_conflict(house: House) -> None:
+    """A person chooses an image, whose patient the study's is then."""
+    enter(house, rejection("113001", "1.2.3.1.1.3"))
+    house.receive(image(1, 1, **OLD))
+    house.receive(image(1, 2, **OLD | {"PatientID": "PB"}))
+    context = operator_context_of(house.database, house.store, SETTINGS)
+    with pytest.raises(NotFound):
+        resolve(context, "1.2.3.1", "1.2.3.1.99", reason="typed", actor="cli:me")
+
+
+def test_notice_names_the_patient_of_the_images(house: House) -> None:
+    """The note was of a mistaken worklist entry, and came first."""
+    note = rejection("113038", FRONTAL)
+    note.PatientID, note.PatientName = "PB", "Beta^B"
+    enter(house, note)
+    job_id = house.receive(image(1, 2, **OLD | {"PixelData": b""}))
+    house.to(job_id, JobState.FAILED, code="unreadable-image")
+    settings = SETTINGS.model_copy(update={"worker": WorkerSettings(report_failed=True)})
+    assert Notices(house.database, house.store, settings, algorithm_of(identity())).write_due() == 1
+    findings, report = send(house, "pacs")
+    assert (findings.PatientID, report.PatientID) == ("PA", "PA")
+    assert evidence(findings) == {SECOND}
+
+
+def purge(house: House) -> None:
+    """Remove every file, as the retention rules do."""
+    with house.database.transaction() as session:
+        for row in session.scalars(select(Instance)):
+            row.purged_at = database_now(session)
+            house.store.discard(row.sha256)
 
 
 def enter(house: House, note: Dataset) -> str:
