@@ -3,6 +3,9 @@
 Columns, by their names in the first line: `text`, and `study_instance_uid` or `accession_number` with
 `patient_id`; `signed_at` (ISO 8601, UTC where it names no zone), `signed_by` and `issuer_of_patient_id` are
 optional. Other columns are ignored.
+
+The quotation marks are checked strictly: with one that is not closed, the texts of several patients would be
+one text of the first.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import csv
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from agent.foundation.errors import UnusableFile
@@ -27,8 +31,12 @@ _COLUMNS = (
     "issuer_of_patient_id",
     "signed_by",
 )
+_KNOWN = frozenset({_NEEDED, "signed_at", *_COLUMNS})
+# A spreadsheet separates by what the language of its machine uses.
+_SEPARATORS = (",", ";", "\t")
 _UID = re.compile(r"[0-9.]{1,64}")
 LONGEST_TEXT = 200_000
+_KEPT = "the lines before it are taken; correct the file and import it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,33 +48,69 @@ class BadLine:
 
 
 def read_csv(path: Path) -> Iterator[SignedText | BadLine]:
-    """Yield the reports in a file (UTF-8, with or without a byte order mark), and the lines that are not
-    reports.
+    """Yield the reports in a file (UTF-8, with or without a byte order mark; separated by commas, semicolons
+    or tabs), and the lines that are not reports.
 
     Raises:
-        UnusableFile: it cannot be read, or its first line does not name the columns.
+        UnusableFile: it cannot be read, its first line does not name the columns, or its quotation marks do
+            not say where a text ends.
     """
     csv.field_size_limit(min(sys.maxsize, 10 * LONGEST_TEXT))
+    number = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.DictReader(file)
-            names = lines.fieldnames or ()
-            if _NEEDED not in names or not {"study_instance_uid", "accession_number"} & set(names):
-                raise UnusableFile(
-                    f"{path}: the first line must name the columns `text` and `study_instance_uid`, or "
-                    "`text`, `accession_number` and `patient_id`"
-                )
-            for row in lines:
-                yield _signed({name: value or "" for name, value in row.items() if name}, lines.line_num)
+            first = file.readline()
+            lines = csv.reader(chain([first], file), delimiter=_separator(first), strict=True)
+            names = _names(path, next(lines, []))
+            for fields in lines:
+                number = lines.line_num
+                if fields:
+                    yield _line(names, fields, number)
     except UnicodeDecodeError:
-        raise UnusableFile(f"{path} is not UTF-8") from None
-    except (OSError, csv.Error) as error:
+        raise UnusableFile(
+            f"{path} is not UTF-8: save it as `CSV UTF-8` and import it again; what was taken is kept"
+        ) from None
+    except csv.Error:
+        raise UnusableFile(
+            f"{path}: after line {number} a quotation mark is not closed, or not doubled inside a text; {_KEPT}"
+        ) from None
+    except OSError as error:
         raise UnusableFile(f"{path} cannot be read: {type(error).__name__}") from error
+
+
+def _separator(first: str) -> str:
+    """Return what separates the names in the first line."""
+    return max(_SEPARATORS, key=first.count)
+
+
+def _names(path: Path, fields: Sequence[str]) -> list[str]:
+    """Return the names of the columns, in lower case."""
+    names = [name.strip().lower() for name in fields]
+    if _NEEDED not in names or not {"study_instance_uid", "accession_number"} & set(names):
+        raise UnusableFile(
+            f"{path}: the first line must name the columns `text` and `study_instance_uid`, or "
+            "`text`, `accession_number` and `patient_id`"
+        )
+    twice = sorted(name for name in _KNOWN if names.count(name) > 1)
+    if twice:
+        raise UnusableFile(f"{path}: the first line names the column `{twice[0]}` twice")
+    return names
+
+
+def _line(names: Sequence[str], fields: Sequence[str], number: int) -> SignedText | BadLine:
+    # Spreadsheets write empty fields at the end; anything else there is the rest of a text.
+    if any(field.strip() for field in fields[len(names) :]):
+        return BadLine(
+            number=number,
+            reason="it has more fields than the first line: put a text that contains the separator in "
+            "quotation marks",
+        )
+    return _signed(dict(zip(names, fields, strict=False)), number)
 
 
 def _signed(row: dict[str, str], number: int) -> SignedText | BadLine:
     values = {name: row.get(name, "").strip() for name in _COLUMNS}
-    text = row[_NEEDED].strip()
+    text = row.get(_NEEDED, "").strip()
     if not text:
         return BadLine(number=number, reason="the text is empty")
     if len(text) > LONGEST_TEXT:
@@ -77,12 +121,20 @@ def _signed(row: dict[str, str], number: int) -> SignedText | BadLine:
         )
     if values["study_instance_uid"] and _UID.fullmatch(values["study_instance_uid"]) is None:
         return BadLine(number=number, reason="`study_instance_uid` is not a UID")
-    stated = row.get("signed_at", "").strip()
-    try:
-        at = datetime.fromisoformat(stated) if stated else datetime(1970, 1, 1, tzinfo=UTC)
-    except ValueError:
+    at = _moment(row.get("signed_at", "").strip())
+    if at is None:
         return BadLine(number=number, reason="`signed_at` is not an ISO 8601 time such as 2026-01-31T14:05")
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
     digest = hashlib.sha256("\x00".join([*values.values(), at.isoformat(), text]).encode()).hexdigest()
     return SignedText(source="csv", key=digest, text=text, signed_at=at, **values)
+
+
+def _moment(stated: str) -> datetime | None:
+    """Return the time that a line states, 1970 where it states none; None if it is no time."""
+    try:
+        at = datetime.fromisoformat(stated) if stated else datetime(1970, 1, 1, tzinfo=UTC)
+        if at.tzinfo is None:
+            return at.replace(tzinfo=UTC)
+        at.astimezone(UTC)  # as the database stores it: the first and the last day may have no such time
+    except (ValueError, OverflowError):
+        return None
+    return at

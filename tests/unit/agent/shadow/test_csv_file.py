@@ -77,3 +77,45 @@ def test_read_csv_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A missing file is an error of ours, not a traceback."""
     with pytest.raises(UnusableFile):
         list(read_csv(tmp_path / "missing.csv"))
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_read_csv_takes_the_separators_of_spreadsheets(tmp_path: Path, separator: str) -> None:
+    """Excel writes semicolons in many languages; names may be capitalised."""
+    content = f'Study_Instance_UID{separator} Text\r\n1.2.3{separator}"No effusion, no{separator} mass."\r\n'
+    (line,) = read_csv(written(tmp_path, content, "utf-8-sig"))
+    assert isinstance(line, SignedText)
+    assert (line.study_instance_uid, line.text) == ("1.2.3", f"No effusion, no{separator} mass.")
+
+
+def test_read_csv_leaves_out_a_line_with_more_fields_than_columns(tmp_path: Path) -> None:
+    """The rest of an unquoted text may say the opposite of its beginning; empty fields at the end do not."""
+    content = "study_instance_uid,text\n1.2.3,No effusion, but a large pneumothorax.\n1.2.4,Clear.,,\n"
+    bad, good = read_csv(written(tmp_path, content))
+    assert isinstance(bad, BadLine)
+    assert (bad.number, "quotation marks" in bad.reason) == (2, True)
+    assert isinstance(good, SignedText)
+
+
+@pytest.mark.parametrize(
+    "rest", ['1.2.4,"No effusion.\n1.2.5,Mass.\n1.2.6,"Clear."\n', '1.2.4,"No effusion.\n1.2.5,Mass.\n']
+)
+def test_read_csv_never_joins_the_texts_of_two_studies(tmp_path: Path, rest: str) -> None:
+    """A quotation mark that is not closed ends the import with its place; the lines before it are taken."""
+    lines = read_csv(written(tmp_path, f"study_instance_uid,text\n1.2.3,Clear.\n{rest}"))
+    assert isinstance(next(lines), SignedText)
+    with pytest.raises(UnusableFile, match="after line 2 a quotation mark is not closed"):
+        next(lines)
+
+
+@pytest.mark.parametrize("stated", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
+def test_read_csv_names_a_time_that_no_database_holds(tmp_path: Path, stated: str) -> None:
+    """In UTC it is before the first or after the last year."""
+    (line,) = read_csv(written(tmp_path, f"study_instance_uid,text,signed_at\n1.2.3,Clear.,{stated}\n"))
+    assert isinstance(line, BadLine)
+
+
+def test_read_csv_refuses_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    """Which of two texts is the report cannot be told."""
+    with pytest.raises(UnusableFile, match="`text` twice"):
+        list(read_csv(written(tmp_path, "study_instance_uid,text,text\n1.2.3,Clear.,Mass.\n")))
