@@ -19,3 +19,15 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the present time, aware, in UTC."""
         return datetime.now(UTC)
+
+
+def storable_time(moment: datetime) -> datetime | None:
+    """Return an aware time unchanged; None if it has no counterpart in UTC, in which the database stores it.
+
+    Software that knows no time writes the first moment of year 1 in its own time zone.
+    """
+    try:
+        moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        return None
+    return moment

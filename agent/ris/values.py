@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+from agent.foundation.clock import storable_time
 from agent.messages.hl7.message import Segment
 
 _TIME = re.compile(
@@ -37,7 +38,7 @@ def time_of(value: str) -> datetime | None:
             return None
         zone = timezone(-offset if found[7] == "-" else offset)
     try:
-        return datetime(*numbers[:6], tzinfo=zone)  # type: ignore[misc, arg-type]
+        return storable_time(datetime(*numbers[:6], tzinfo=zone))  # type: ignore[misc, arg-type]
     except ValueError:
         return None
 

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
+from agent.foundation.clock import storable_time
 from agent.foundation.errors import UnusableFile
 from agent.shadow.signed import SignedText
 
@@ -132,9 +133,6 @@ def _moment(stated: str) -> datetime | None:
     """Return the time that a line states, 1970 where it states none; None if it is no time."""
     try:
         at = datetime.fromisoformat(stated) if stated else datetime(1970, 1, 1, tzinfo=UTC)
-        if at.tzinfo is None:
-            return at.replace(tzinfo=UTC)
-        at.astimezone(UTC)  # as the database stores it: the first and the last day may have no such time
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
-    return at
+    return storable_time(at if at.tzinfo is not None else at.replace(tzinfo=UTC))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.database.signed_text import CORRECTED, FINAL, WITHDRAWN, SignedText
+from agent.foundation.clock import storable_time
 from agent.foundation.fhir_systems import DICOM_UID, RESULT_SYSTEM
 from agent.foundation.settings.signed import FhirReportsSettings
 from agent.ris.signed.markup import text_of, words_of
@@ -71,7 +72,7 @@ def moment(value: object) -> datetime | None:
         found = datetime.fromisoformat(str(value))
     except ValueError:
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return storable_time(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
 
 
 def _text(report: Resource) -> str:

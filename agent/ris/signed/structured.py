@@ -16,7 +16,7 @@ from agent.database.session import Database, database_now
 from agent.database.signed_text import SignedText, enter
 from agent.database.tables import Instance
 from agent.database.watermarks import read_watermark, write_watermark
-from agent.foundation.clock import SystemClock
+from agent.foundation.clock import SystemClock, storable_time
 from agent.foundation.errors import AgentError
 from agent.objects.guarded_read import read_whole
 from agent.objects.store import InstanceStore
@@ -95,8 +95,8 @@ def _moment(value: str, offset: str) -> datetime | None:
     for form in ("%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d"):
         try:
             if zone:
-                return datetime.strptime(f"{digits}{zone}", f"{form}%z")
+                return storable_time(datetime.strptime(f"{digits}{zone}", f"{form}%z"))
             return datetime.strptime(digits, form).astimezone()
-        except ValueError:
+        except (OverflowError, ValueError):
             continue
     return None
