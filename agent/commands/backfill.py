@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agent.retrieve.backfill.progress import Progress
 
 _DAY = ["%Y-%m-%d"]
+_FIRST_XRAY = date(1895, 11, 8)
 
 
 def offline(
@@ -56,11 +57,15 @@ def offline(
     An interrupted set continues where it stopped. Exit status 1: a study could not be drafted.
     """
     if context.invoked_subcommand is not None:
+        if files or output is not None:
+            raise typer.BadParameter("--files and --output are for a set of files, without a command")
         return
     if not files or output is None:
         raise typer.BadParameter(
-            "give --files and --output for a set of files, or a command: plan, run, status or stop"
+            "give --files and --output for a set of files, or a command: plan, run, status, stop or resume"
         )
+    if engine is OfflineEngine.PLAIN and (address or gpus is not None):
+        raise typer.BadParameter("--address and --gpus are for --engine ray", param_hint="--engine")
     from agent.commands.backfill_offline import draft_set
     from agent.foundation.log import configure_logging
 
@@ -96,14 +101,15 @@ def plan(
 ) -> None:
     """Plan the study dates to query in the archive; `backfill run` carries the plan out."""
     from agent.retrieve.backfill.planning import make_plan, new_slices
+    from agent.retrieve.backfill.slices import cut
 
     settings = settings_of(config)
     database = database_of(settings)
-    first, last = since.date(), until.date()
-    if last < first:
-        raise typer.BadParameter("it is before --since", param_hint="--until")
+    first, last = _days(since, until)
     if dry_run:
-        said = _rehearse(settings, new_slices(database, settings.backfill, first, last))
+        backfill = settings.backfill
+        everything = cut(first, last, backfill.modalities, backfill.slice_days)
+        said = _rehearse(settings, everything if again else new_slices(database, backfill, first, last))
     else:
         made = make_plan(database, settings.backfill, first, last, again=again)
         said = {
@@ -113,8 +119,24 @@ def plan(
         }
     if as_json:
         print_json(said)
-    else:
-        print("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in said.items()))
+        return
+    print("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in said.items()))
+    if not said["queries"] and not again:
+        print("these days are planned already; `--again` queries them again")
+
+
+def _days(since: datetime, until: datetime) -> tuple[date, date]:
+    """Return the range of days if it can be one of X-ray images: a mistyped year is centuries of queries."""
+    first, last = since.date(), until.date()
+    if last < first:
+        raise typer.BadParameter("it is before --since", param_hint="--until")
+    if first < _FIRST_XRAY:
+        raise typer.BadParameter("there is no X-ray image before 1895-11-08", param_hint="--since")
+    if last > datetime.now().astimezone().date() + timedelta(days=1):
+        raise typer.BadParameter(
+            "it is in the future, and its days would count as queried", param_hint="--until"
+        )
+    return first, last
 
 
 def run(
@@ -130,7 +152,7 @@ def run(
     """Query and retrieve what is planned, within the budget in the settings, until all is done.
 
     Start it again after any interruption: it continues where it stopped. Without --follow it also undoes a
-    stop.
+    stop, and says at the end what became of the studies; exit status 1: some were given up.
     """
     from agent.foundation.backfill_errors import BackfillNotReady
     from agent.retrieve.backfill.progress import read_progress
@@ -141,7 +163,23 @@ def run(
     if not follow and not read_progress(database, settings.backfill).planned:
         raise BackfillNotReady("nothing is planned: `echo-agent backfill plan --since … --until …`")
     run_backfill(settings, database, lifecycle, follow=follow)
+    progress = None if follow or lifecycle.restart else read_progress(database, settings.backfill)
+    database.close()
     lifecycle.finish()
+    if progress is not None and not _print_end(progress):
+        raise typer.Exit(1)
+
+
+def _print_end(progress: Progress) -> bool:
+    """Print what became of the queries and studies; return whether none was given up."""
+    for what, counts in (("queries", progress.slices), ("studies", progress.studies)):
+        print(f"{what}: " + (", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "-"))
+    if progress.open_slices or progress.open_studies:
+        print("not done: `echo-agent backfill run` continues")
+    if not (progress.slices.get("DEAD") or progress.studies.get("DEAD")):
+        return True
+    print("DEAD: `echo-agent backfill status` has the reasons, `backfill plan … --again` tries them again")
+    return False
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:

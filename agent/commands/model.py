@@ -188,7 +188,7 @@ def _minimum(settings: Settings) -> int:
     from agent.foundation.model_errors import SwitchRefused
 
     if settings.shadow.challenger is None:
-        raise SwitchRefused("there is no challenger: set `shadow.challenger.checkpoint`")
+        raise SwitchRefused("there is no challenger", remedy="set `shadow.challenger.checkpoint`")
     return settings.shadow.challenger.minimum_studies
 
 

@@ -28,6 +28,8 @@ def calibrate(
     from agent.shadow.certainty import end_use, objection, read_halves
     from agent.shadow.certainty import store as put_into_use
 
+    if store and stop:
+        raise typer.BadParameter("--store and --stop are opposites: give one of them", param_hint="--stop")
     database = database_of(settings_of(config))
     with database.reading() as session:
         digest = _digest(session, model)

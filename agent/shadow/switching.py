@@ -99,9 +99,11 @@ def write_switch(
         SwitchRefused: no reason is given, or that checkpoint drafts already.
     """
     if not reason.strip():
-        raise SwitchRefused("say why: a switch of the model needs a reason")
+        raise SwitchRefused("a switch of the model needs a reason", remedy="say why with --reason")
     if place_in_use(session) == place:
-        raise SwitchRefused(f"the {place} checkpoint drafts already")
+        raise SwitchRefused(
+            f"the {place} checkpoint drafts already", remedy="nothing; `echo-agent model show` shows both"
+        )
     row = ModelSwitch(
         at=database_now(session),
         actor=actor[:128],

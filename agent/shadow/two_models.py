@@ -32,8 +32,11 @@ def paired_concepts(first: Iterable[ComparedStudy], second: Iterable[ComparedStu
 
     key: of the study here, not of the comparison.
     """
+    # After a switch and another revision a model may have drafted a study in both roles: the last one counts,
+    # once.
+    ones: Mapping[int, ComparedStudy] = {study.key: study for study in first}
     others: Mapping[int, ComparedStudy] = {study.key: study for study in second}
-    shared = [(study, others[study.key]) for study in first if study.key in others]
+    shared = [(study, others[key]) for key, study in ones.items() if key in others]
     concepts = sorted({concept for both in shared for study in both for concept in study.pairs})
     return [_paired(concept, shared) for concept in concepts]
 

@@ -7,16 +7,21 @@ that a killed process leaves no incomplete file. The next run continues with wha
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.foundation.backfill_errors import AnotherSet, PackagesMissing
+from agent.foundation.errors import UnusableFile
 
 _DESCRIPTION = "set.json"
+_LOCK = ".lock"
 _LISTS = ("present", "absent", "indeterminate", "flags")
 _COLUMNS = (
     "study_instance_uid", "state", "code", "reason", "text", *_LISTS, "findings_sha256", "report_sha256",
@@ -43,11 +48,15 @@ class DraftSet:
 
         Raises:
             PackagesMissing: the packages that write Parquet are not installed.
+            UnusableFile: it cannot be written, or another process is writing it.
         """
         self._folder = folder
         self._arrow, self._parquet = _parquet()
         self._rows: list[Row] = []
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Held until this object is gone: a second process would write parts with the same numbers.
+            weakref.finalize(self, os.close, _locked(folder))
         self._number = len(self._parts())
 
     def agree(self, wanted: SetDescription) -> SetDescription:
@@ -58,7 +67,8 @@ class DraftSet:
         """
         file = self._folder / _DESCRIPTION
         if not file.exists():
-            _write(file, json.dumps(asdict(wanted), indent=1).encode() + b"\n")
+            with _writing(self._folder):
+                _write(file, json.dumps(asdict(wanted), indent=1).encode() + b"\n")
             return wanted
         found = SetDescription(**json.loads(file.read_text(encoding="utf-8")))
         if found.weights_sha256 != wanted.weights_sha256:
@@ -74,17 +84,26 @@ class DraftSet:
         return frozenset(found)
 
     def add(self, row: Row, documents: Mapping[str, bytes]) -> None:
-        """Store one study: its documents immediately, its row with the next part."""
-        for role, content in documents.items():
-            folder = self._folder / "sr" / str(row["study_instance_uid"])
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / f"{role}.dcm", content)
+        """Store one study: its documents immediately, its row with the next part.
+
+        Raises:
+            UnusableFile: the folder cannot be written.
+        """
+        with _writing(self._folder):
+            for role, content in documents.items():
+                folder = self._folder / "sr" / str(row["study_instance_uid"])
+                folder.mkdir(parents=True, exist_ok=True)
+                _write(folder / f"{role}.dcm", content)
         self._rows.append(row)
         if len(self._rows) >= PART_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows in memory as a part."""
+        """Write the rows in memory as a part.
+
+        Raises:
+            UnusableFile: the folder cannot be written.
+        """
         if not self._rows:
             return
         arrow = self._arrow
@@ -93,8 +112,9 @@ class DraftSet:
         table = arrow.Table.from_pylist([dict(row) for row in self._rows], schema=schema)
         file = self._folder / f"part-{self._number:05}.parquet"
         partial = file.with_suffix(".partial")
-        self._parquet.write_table(table, partial, compression="zstd")
-        _rename(partial, file)
+        with _writing(self._folder):
+            self._parquet.write_table(table, partial, compression="zstd")
+            _rename(partial, file)
         self._number += 1
         self._rows.clear()
 
@@ -111,6 +131,33 @@ def _parquet() -> tuple[Any, Any]:
             "Parquet needs further packages: install the service with `EXTRAS=ray`"
         ) from error
     return pyarrow, pyarrow.parquet
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Name the folder and what to do where it cannot be written."""
+    try:
+        yield
+    except BlockingIOError:
+        raise UnusableFile(
+            f"another process is writing {folder}", remedy="wait for it, or give another folder"
+        ) from None
+    except OSError as error:
+        raise UnusableFile(
+            f"{folder} cannot be written: {error.strerror or type(error).__name__}",
+            remedy="make room or correct its permissions, and repeat the command: it continues",
+        ) from error
+
+
+def _locked(folder: Path) -> int:
+    """Return the descriptor of the file that says who writes the folder, locked."""
+    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise
+    return file
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -38,3 +38,10 @@ def test_paired_concepts_that_never_differ_have_p_one() -> None:
     """Where the models never differ nothing speaks against chance."""
     studies = [drafted(key, mass=True, signed=True) for key in range(5)]
     assert paired_concepts(studies, studies)[0].p_value == 1.0
+
+
+def test_paired_concepts_count_a_study_once() -> None:
+    """A model that drafted a study in both roles has two comparisons: the last one counts."""
+    twice = [drafted(1, mass=False, signed=True), drafted(1, mass=True, signed=True)]
+    (found,) = paired_concepts(twice, [drafted(1, mass=True, signed=True)])
+    assert (found.studies, found.both_right) == (1, 1)

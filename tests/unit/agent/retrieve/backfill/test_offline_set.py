@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.foundation.backfill_errors import AnotherSet, PackagesMissing
+from agent.foundation.errors import UnusableFile
 from agent.retrieve.backfill import offline_set
 from agent.retrieve.backfill.offline_set import DraftSet, SetDescription
 from tests.support.extras import needs_package
@@ -35,10 +36,12 @@ def test_set_has_what_was_flushed_and_goes_on_in_a_new_part(
     killed = DraftSet(tmp_path / "set")
     for uid in ("1.1", "1.2", "1.3"):
         killed.add(row(uid), {"report": b"x"})
+    del killed
     again = DraftSet(tmp_path / "set")
     assert again.done() == {"1.1", "1.2"}
     again.add(row("1.3"), {"report": b"y"})
     again.flush()
+    del again
     assert DraftSet(tmp_path / "set").done() == {"1.1", "1.2", "1.3"}
     assert sorted(one.name for one in (tmp_path / "set").glob("*.parquet")) == [
         "part-00000.parquet",
@@ -63,3 +66,26 @@ def test_set_without_parquet_names_the_remedy(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(PackagesMissing, match="EXTRAS=ray"):
         DraftSet(tmp_path)
+
+
+def test_set_has_one_writer(tmp_path: Path) -> None:
+    """Two would write parts with the same numbers, and the rows of one would be gone."""
+    first = DraftSet(tmp_path)
+    with pytest.raises(UnusableFile, match="another process is writing"):
+        DraftSet(tmp_path)
+    del first
+    DraftSet(tmp_path)
+
+
+def test_set_says_what_to_do_when_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is one clear error, and repeating the command continues."""
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    drafts = DraftSet(tmp_path)
+    monkeypatch.setattr(offline_set, "_write", full)
+    with pytest.raises(UnusableFile, match="No space left on device; make room"):
+        drafts.add(row("1.1"), {"report": b"x"})
