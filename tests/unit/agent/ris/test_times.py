@@ -19,7 +19,7 @@ def test_no_source_gives_a_time_that_no_database_holds() -> None:
         dicom_time("00010101000000+0100", ""),
         dicom_time("00010101", "+0100"),
     ]
-    assert [None] * 4 == found
+    assert found == [None] * 4
 
 
 @pytest.mark.parametrize("hours", ["+0100", "-0100"])
