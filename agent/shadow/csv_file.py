@@ -37,7 +37,7 @@ _KNOWN = frozenset({_NEEDED, "signed_at", *_COLUMNS})
 _SEPARATORS = (",", ";", "\t")
 _UID = re.compile(r"[0-9.]{1,64}")
 LONGEST_TEXT = 200_000
-_KEPT = "the lines before it are taken; correct the file and import it again"
+_KEPT = "lines before it are taken; correct the file and import it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def read_csv(path: Path) -> Iterator[SignedText | BadLine]:
         ) from None
     except csv.Error:
         raise UnusableFile(
-            f"{path}: after line {number} a quotation mark is not closed, or not doubled inside a text; {_KEPT}"
+            f"{path}: after line {number} a quotation mark is not closed, or not doubled in a text; {_KEPT}"
         ) from None
     except OSError as error:
         raise UnusableFile(f"{path} cannot be read: {type(error).__name__}") from error
