@@ -26,6 +26,8 @@ _ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Without it a process that has not started after a minute is replaced, on a busy machine again and again.
+    "RAY_worker_register_timeout_seconds": "900",
 }
 # With this setting Ray keeps every port on the loopback address, as it does by default on desktop systems.
 _ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"

@@ -95,9 +95,12 @@ def test_ray_writes_the_same_bytes_though_a_worker_is_killed(films: Path, tmp_pa
     plain = started(films, tmp_path / "plain", "plain")
     said = plain.communicate(timeout=_LONGEST_S)
     assert (plain.returncode, f'"DRAFTED": {STUDIES}' in said[0]) == (1, True), said  # 1: the text file
-    ray = started(films, tmp_path / "ray", "ray")
-    addresses = kill_a_worker(ray)
-    said = ray.communicate(timeout=_LONGEST_S)
+    with started(films, tmp_path / "ray", "ray") as ray:
+        try:
+            addresses = kill_a_worker(ray)
+            said = ray.communicate(timeout=_LONGEST_S)
+        finally:
+            ray.kill()
     assert (ray.returncode, f'"DRAFTED": {STUDIES}' in said[0]) == (1, True), said
     assert contents(tmp_path / "ray") == contents(tmp_path / "plain")
     assert addresses <= LOOPBACK
