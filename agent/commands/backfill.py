@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -173,13 +174,17 @@ def run(
 def _print_end(progress: Progress) -> bool:
     """Print what became of the queries and studies; return whether none was given up."""
     for what, counts in (("queries", progress.slices), ("studies", progress.studies)):
-        print(f"{what}: " + (", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "-"))
+        print(f"{what}: {_listed(counts)}")
     if progress.open_slices or progress.open_studies:
         print("not done: `echo-agent backfill run` continues")
     if not (progress.slices.get("DEAD") or progress.studies.get("DEAD")):
         return True
     print("DEAD: `echo-agent backfill status` has the reasons, `backfill plan … --again` tries them again")
     return False
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "-"
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -193,7 +198,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return
     for name, value in _as_dict(progress).items():
         if isinstance(value, dict):
-            value = ", ".join(f"{key} {count}" for key, count in sorted(value.items())) or "-"
+            value = _listed(value)
         console().print(f"{name.replace('_', ' ')}: {'-' if value is None else value}", highlight=False)
 
 

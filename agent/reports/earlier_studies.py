@@ -20,6 +20,7 @@ from agent.database.tables import Instance, PriorLink, Study
 from agent.foundation.errors import PatientConflict
 from agent.objects.earlier import is_earlier
 from agent.objects.films.choosing.view import view_by_position
+from agent.objects.rejection_note import NOTE_CLASS
 
 # As for a draft: an image that does not state its view counts as frontal rather than as lateral.
 _READING_ORDER = ("frontal", "unknown", "lateral")
@@ -106,7 +107,10 @@ def earlier_here(session: Session, study: Study, most: int) -> list[Study]:
             Study.study_date <= study.study_date,
             Study.conflict.is_distinct_from(PatientConflict.code),
             # Of a study that only a rejection note names, nothing is here.
-            or_(~here.where(Instance.modality == "KO"), here.where(Instance.modality != "KO")),
+            or_(
+                ~here.where(Instance.sop_class_uid == NOTE_CLASS),
+                here.where(Instance.sop_class_uid != NOTE_CLASS),
+            ),
         )
         .order_by(Study.study_date.desc(), Study.study_time.desc())
     )
