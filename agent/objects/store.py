@@ -21,7 +21,7 @@ from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTA
 _PREFIX = bytes(128) + b"DICM"
 # Bytes written to disk at once, while the next ones are still being hashed.
 _PORTION = 2 * 1024 * 1024
-SHARDS = tuple(f"{number:02x}" for number in range(256))
+SHARDS = frozenset(f"{number:02x}" for number in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,7 @@ class InstanceStore:
     """A folder of content-addressed files, with the quarantine and unfinished files beside them.
 
     Layout: `<path>/<first two digits>/<sha256>.dcm`, `<path>/quarantine/<sha256>.dcm`, `<path>/incoming/`.
+    A folder of two digits is made with the first file that belongs in it.
     """
 
     def __init__(self, path: Path, min_free_mb: float) -> None:
@@ -77,8 +78,10 @@ class InstanceStore:
         self._min_free = int(min_free_mb * 1_000_000)
         self._incoming = path / "incoming"
         self._quarantine = path / "quarantine"
-        for folder in (self._incoming, self._quarantine, *(path / shard for shard in SHARDS)):
+        for folder in (self._incoming, self._quarantine):
             folder.mkdir(parents=True, exist_ok=True)
+        # Those that are there, perhaps made by another process, are durable after this.
+        self._durable = {self._incoming, self._quarantine, *self._shards()}
         _flush_folder(path)
 
     def check_space(self, size_bytes: int = 0) -> None:
@@ -129,14 +132,16 @@ class InstanceStore:
         """Yield the sha256 of each file in a folder to which a file was added since `changed_since`
         (epoch seconds).
         """
-        for shard in SHARDS:
-            folder = self.path / shard
+        for folder in self._shards():
             if folder.stat().st_mtime < changed_since:
                 continue
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.endswith(".dcm") and entry.stat().st_mtime >= changed_since:
                         yield entry.name.removesuffix(".dcm")
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.path / name for name in os.listdir(self.path) if name in SHARDS)
 
     def remove_unfinished(self, older_than_s: float, now: float) -> int:
         """Remove files that a crash left in `incoming`; they were never acknowledged. Returns their
@@ -160,6 +165,7 @@ class InstanceStore:
             _write_durably(temporary, _hashed(pieces, digest))
             sha256 = digest.hexdigest()
             final = folder / f"{sha256}.dcm" if folder else self.open(sha256)
+            self._keep_folder(final.parent)
             new = not final.exists()
             failpoint("store.before-rename")
             if new:
@@ -173,6 +179,13 @@ class InstanceStore:
             temporary.unlink(missing_ok=True)
             raise StorageFull("an object cannot be written: check the disk of `storage.path`") from error
         return StoredFile(sha256=sha256, size_bytes=size, new=new)
+
+    def _keep_folder(self, folder: Path) -> None:
+        """Make a folder and its name durable, even if another process has just made it."""
+        if folder not in self._durable:
+            folder.mkdir(exist_ok=True)
+            _flush_folder(self.path)
+            self._durable.add(folder)
 
 
 def _hashed(pieces: Iterable[bytes | memoryview], digest: hashlib._Hash) -> Iterator[memoryview]:

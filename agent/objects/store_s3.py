@@ -123,15 +123,23 @@ class RemoteStore(InstanceStore):
         Raises:
             StoreUnavailable: the bucket does not answer.
         """
-        for shard in SHARDS:
+        for shard in self._remote_shards():
             with _answering():
                 try:
                     found: dict[str, Any] = self._remote.find(f"{self._root}/{shard}", detail=True)
-                except FileNotFoundError:
+                except FileNotFoundError:  # another machine has just removed the last one
                     continue
             for key, entry in found.items():
                 if key.endswith(".dcm") and _changed(entry) >= changed_since:
                     yield key.rpartition("/")[2].removesuffix(".dcm")
+
+    def _remote_shards(self) -> list[str]:
+        with _answering():
+            try:
+                found = self._remote.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return []
+        return sorted(SHARDS & {name.rstrip("/").rpartition("/")[2] for name in found})
 
     def _put(self, pieces: Sequence[bytes | memoryview], folder: Path | None) -> StoredFile:
         stored = super()._put(pieces, folder)
@@ -189,6 +197,7 @@ class RemoteStore(InstanceStore):
                         "the bucket of `storage.url` holds a damaged object: restore it there"
                     )
                 os.fsync(file.fileno())
+            self._keep_folder(local.parent)
             os.replace(temporary, local)
         finally:
             temporary.unlink(missing_ok=True)
@@ -213,7 +222,7 @@ class RemoteStore(InstanceStore):
     def _evict(self, most: int) -> None:
         """Remove the least recently used files until `most` bytes are left."""
         found = []
-        for folder in (self._quarantine, *(self.path / shard for shard in SHARDS)):
+        for folder in (self._quarantine, *self._shards()):
             with os.scandir(folder) as entries:
                 found += [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries]
         total = sum(size for _moment, size, _path in found)

@@ -40,12 +40,15 @@ def test_put_of_the_same_bytes_keeps_one_file(store: InstanceStore) -> None:
 def test_put_flushes_file_and_folder_before_it_returns(
     store: InstanceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order is: flush the file, rename it, flush its folder."""
+    """The order is: flush the file, rename it, flush its folder, which is durable itself by then, even if
+    another process made it.
+    """
     steps: list[str] = []
     flush, replace = os.fsync, os.replace
 
     def record_flush(descriptor: int) -> None:
-        steps.append(f"flush {Path(os.readlink(f'/proc/self/fd/{descriptor}')).parent.name}")
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        steps.append(f"flush {path.name if path.is_dir() else path.parent.name}")
         flush(descriptor)
 
     def record_replace(source: Path, target: Path) -> None:
@@ -54,8 +57,19 @@ def test_put_flushes_file_and_folder_before_it_returns(
 
     monkeypatch.setattr(os, "fsync", record_flush)
     monkeypatch.setattr(os, "replace", record_replace)
+    first = store.put((b"x",))
+    shard = store.open(first.sha256).parent
+    assert steps == ["flush incoming", f"flush {store.path.name}", "rename", f"flush {shard.name}"]
+    store.discard(first.sha256)
+    steps.clear()
     store.put((b"x",))
-    assert steps == ["flush incoming", "rename", "flush instances"]
+    assert steps == ["flush incoming", "rename", f"flush {shard.name}"]
+    shard.rename(store.path / "away")
+    other = InstanceStore(store.path, 0)
+    (store.path / "away").rename(shard)
+    steps.clear()
+    other.put((b"x",))
+    assert steps[:2] == ["flush incoming", f"flush {store.path.name}"]
 
 
 def test_put_refuses_to_touch_the_reserve(store: InstanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
