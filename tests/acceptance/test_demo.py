@@ -17,7 +17,7 @@ from tests.acceptance.conftest import Run
 LEAST_MACRO_F1 = 0.80
 STUDIES = 40
 # Pixels a side: the network sees far fewer, and drawing larger ones takes longer than all the drafting.
-SIZE = 512
+SIZE = 256
 # Of so many studies the documents are read by an outside program, which takes its time.
 CHECKED = 3
 pytestmark = pytest.mark.timeout(600)

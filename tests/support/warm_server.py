@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -128,6 +129,7 @@ def _status_of(action: Callable[[], object]) -> int:
 
 
 def _import_everything() -> None:
+    gc.set_threshold(100_000, 20, 100)
     for name in PACKAGES:
         package = importlib.import_module(name)
         for one in pkgutil.walk_packages(package.__path__, f"{name}."):

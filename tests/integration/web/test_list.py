@@ -142,16 +142,26 @@ def test_new_images_after_verification_are_said_and_the_report_stands(
 def listed(session: Session, count: int) -> None:
     """Enter studies that share urgency, times and names, so that only their numbers tell them apart."""
     now = database_now(session)
-    for number in range(1, count + 1):
-        study = Study(study_instance_uid=f"1.9.{number}", first_received_at=now, last_received_at=now)
-        session.add(study)
-        session.flush()
-        job = Job(idempotency_key=str(number), study_id=study.id, revision=1, state="DRAFTED")
-        job.run_after = job.created_at = job.updated_at = now
-        session.add(job)
-        session.flush()
-        draft = Draft(study_id=study.id, job_id=job.id, revision=1, model_digest="0", model_name="test")
+    studies = [
+        Study(study_instance_uid=f"1.9.{number}", first_received_at=now, last_received_at=now)
+        for number in range(1, count + 1)
+    ]
+    session.add_all(studies)
+    session.flush()
+    times = {"run_after": now, "created_at": now, "updated_at": now}
+    jobs = [
+        Job(idempotency_key=str(one.id), study_id=one.id, revision=1, state="DRAFTED", **times)
+        for one in studies
+    ]
+    session.add_all(jobs)
+    session.flush()
+    drafts = [
+        Draft(study_id=job.study_id, job_id=job.id, revision=1, model_digest="0", model_name="test")
+        for job in jobs
+    ]
+    for draft in drafts:
         draft.demonstration, draft.text, draft.content, draft.created_at = False, "", {}, now
-        session.add(draft)
-        session.flush()
+    session.add_all(drafts)
+    session.flush()
+    for draft in drafts:
         listing.enter(session, draft)

@@ -1,11 +1,7 @@
-"""Processes that train a recipe's stages together, forked from one server that has imported torch already.
-
-Importing torch takes seconds; a fork takes none, so a test may start several groups of processes.
-"""
+"""Processes that train a recipe's stages together."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
@@ -17,9 +13,7 @@ from agent.commands.demo.orthanc import free_ports
 from model.train.config import load_training_config
 from model.train.parallel import leave_processes
 from model.train.recipe import Recipe
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["model.train.recipe", "model.train.curves", __name__])
+from tests.support.forks import FORKS
 
 
 def run_stages(recipe: Path, stages: str, processes: int, kill_after: int = 0) -> list[int]:
@@ -30,7 +24,7 @@ def run_stages(recipe: Path, stages: str, processes: int, kill_after: int = 0) -
     """
     (port,) = free_ports(1)
     group = [
-        _CONTEXT.Process(target=_run, args=(recipe, stages, kill_after, rank, processes, port))
+        FORKS.Process(target=_run, args=(recipe, stages, kill_after, rank, processes, port))
         for rank in range(processes)
     ]
     for process in group:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,16 +21,15 @@ from model.train.objectives import RadObjective
 from model.train.optimizers import build_optimizers
 from model.train.plan import Load, plan_load
 from model.train.rad import with_copies
+from tests.support.forks import FORKS
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["model.train.recipe", "model.train.curves", __name__])
 LOAD = Load(prompt=120, answer=48, micro_batch=4, processes=1)
 IMAGE_TOKENS, BLOCK = 36, 8
 # hidden, layers, wide layer, vocabulary, adapters, checkpoints
 CASES = {
     "small": (256, 4, 1024, 2_000, False, False),
-    "middle": (384, 6, 1536, 8_000, False, True),
-    "large": (512, 8, 2048, 16_000, True, False),
+    "middle": (384, 4, 1536, 8_000, False, True),
+    "large": (512, 5, 2048, 16_000, True, False),
 }
 
 
@@ -122,8 +120,8 @@ def _batch(config: ModelConfig) -> Batch:
 
 def measured(case: str) -> int:
     """Peak bytes of two steps in a fresh process."""
-    answers, sender = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_step, args=(case, sender))
+    answers, sender = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=_step, args=(case, sender))
     process.start()
     assert answers.poll(200), "the step did not end"
     peak = int(answers.recv())
