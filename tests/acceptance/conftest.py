@@ -1,4 +1,4 @@
-"""What the acceptance tests share: the command line as a user types it, and a running agent."""
+"""Shared by the acceptance tests: the command line as a user types it, and a running agent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from agent.foundation.settings.tree import Settings
 from agent.service.models import configured_checkpoint
 from tests.support.warm_python import WarmPopen
 
-# Long enough for a machine that does other things as well.
+# Long enough for a busy machine.
 PATIENCE_S = 280.0
 
 
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A command that has ended, and the folder that it ran in."""
+    """A finished command, and the folder in which it ran."""
 
     folder: Path
     status: int
@@ -65,7 +65,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Path:
-    """The shipped demonstration checkpoint, or another one that ECHO_TEST_CHECKPOINT names."""
+    """The shipped demonstration checkpoint, or another one named by ECHO_TEST_CHECKPOINT."""
     named = os.environ.get("ECHO_TEST_CHECKPOINT")
     path = Path(named) if named else configured_checkpoint(Settings(), "main")
     if not (path / "config.json").is_file():
@@ -92,9 +92,9 @@ def run_command(
 
 
 def command_here(*arguments: str, folder: Path) -> Run:
-    """Run `echo-agent` in this process: for what a command says, where its own process is not the question.
+    """Run `echo-agent` in this process, for tests of its output that do not need a separate process.
 
-    A process of its own imports everything anew, which takes seconds, and with the network ten of them.
+    A new process imports everything again, which takes seconds, or ten seconds with the network.
     """
     own = {name: None for name in os.environ if name.startswith("ECHO_AGENT_")}
     done = CliRunner(env=own).invoke(app, list(arguments))
@@ -106,7 +106,7 @@ def command_here(*arguments: str, folder: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def echo_agent(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Run `echo-agent` in an empty folder; `run` is `subprocess.run` or takes its arguments."""
+    """Run `echo-agent` in an empty folder; `run` is `subprocess.run` or takes the same arguments."""
 
     def call(*arguments: str, within_s: float = PATIENCE_S, run: Callable[..., Any] = subprocess.run) -> Run:
         return run_command(*arguments, folder=tmp_path_factory.mktemp("run"), within_s=within_s, run=run)
@@ -126,11 +126,11 @@ class Agent:
 
     @property
     def port(self) -> int:
-        """Where the listener listens."""
+        """The listener's port."""
         return self.service.settings.listener.port
 
     def outcomes(self, studies: list[str]) -> dict[str, DemoOutcome]:
-        """Return what has become of these studies so far."""
+        """Return the outcomes of these studies so far."""
         database = Database(open_engine(self.service.settings.database.url))
         try:
             return read_outcomes(database, studies)
@@ -138,7 +138,7 @@ class Agent:
             database.close()
 
     def wait(self, studies: list[str], within_s: float = PATIENCE_S) -> dict[str, DemoOutcome]:
-        """Wait until all these studies have ended, and return what became of them."""
+        """Wait until all these studies have ended, and return their outcomes."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             found = self.outcomes(studies)
@@ -148,7 +148,7 @@ class Agent:
         raise AssertionError(f"not all studies ended: {self.outcomes(studies)}")
 
     def kill(self) -> None:
-        """Kill the whole process tree, as a power cut would."""
+        """Kill the whole process tree, as a power failure would."""
         kill_service(self.service)
 
     def start(self) -> None:
@@ -162,15 +162,15 @@ class Agent:
 
     @property
     def log(self) -> str:
-        """All that it has logged."""
+        """Everything that it has logged."""
         return (self.folder / "agent.log").read_text(encoding="utf-8", errors="replace")
 
 
 @pytest.fixture(scope="module")
 def make_agent(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Callable[..., Agent]]:
-    """Start agents; they are stopped after the file's tests, beside whose successors they would be busy.
+    """Start agents; they are stopped after the file's tests, so that they do not slow down the next ones.
 
-    Their processes are forks of one that has imported everything, unless a test starts them as users do.
+    Their processes are forked from one that has imported everything, unless a test starts them as users do.
     """
     started: list[Agent] = []
     place = tmp_path_factory.mktemp("agents")
@@ -194,11 +194,11 @@ def make_agent(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> It
         for agent in started:
             try:
                 stop_service(agent.service)
-            except ProgramNotReady:  # it was killed by the test
+            except ProgramNotReady:  # the test killed it
                 continue
 
 
 @pytest.fixture(scope="module")
 def agent(make_agent: Callable[..., Agent]) -> Agent:
-    """A running agent, started as users start it, one for all tests of a file: each uses its own studies."""
+    """A running agent, started as users start it, shared by a file's tests; each uses its own studies."""
     return make_agent(start_process=subprocess.Popen)

@@ -1,4 +1,4 @@
-"""Other systems whose error texts quote the patient: a PACS that refuses, and an archive that fails."""
+"""Other systems whose error texts quote patient data: a PACS that refuses, and an archive that fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _status(status: int, comment: str) -> Dataset:
 
 @contextmanager
 def refusing_pacs(comment: str) -> Iterator[int]:
-    """A PACS that refuses every document for good and says why in these words; its port."""
+    """A PACS that refuses every document permanently with this error comment; its port."""
     entity = AE(ae_title="REFUSING")
     for sop_class in (*SR_CLASSES, Verification):
         entity.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
@@ -37,7 +37,7 @@ def refusing_pacs(comment: str) -> Iterator[int]:
 
 @contextmanager
 def failing_archive(comment: str) -> Iterator[int]:
-    """An archive that fails every query and says why in these words; its port."""
+    """An archive that fails every query with this error comment; its port."""
 
     def find(_event: evt.Event) -> Iterator[tuple[Dataset, None]]:
         yield _status(FAILED, comment), None

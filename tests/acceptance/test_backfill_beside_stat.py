@@ -14,7 +14,7 @@ pytestmark = pytest.mark.acceptance
 
 
 def test_backfill_retrieves_all_while_stat_studies_are_drafted() -> None:
-    """Every listed study is found, every chest study is drafted once, and no STAT study is lost."""
+    """Every listed study is retrieved, every chest study is drafted once, and no STAT study is lost."""
     try:
         outcome = run(QUICK)
     except ProgramMissing as error:

@@ -1,4 +1,4 @@
-"""A marked patient goes through success and failures; the mark is found nowhere that it should not be."""
+"""A marked patient goes through success and failures; the mark appears nowhere that it should not."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from tests.support.waiting import wait_for
 from tests.support.warm_python import WarmPopen
 
 MARKS = ("CANARYNAME", "CANARYID", "19010203", "CANARYACC", "CANARYPHYSICIAN", "CANARYDESCRIPTION")
-# These hold the patient's attributes by design (the worklist's keys for sorting and searching are made of
-# them); the documents and the files hold them too.
+# These hold the patient's attributes by design (the worklist's sort and search keys are derived from them);
+# the documents and the files hold them too.
 BY_DESIGN = {"studies", "listings"}
 LONG_S = 900.0
 QUOTED = "CANARYNAME^X (CANARYID) is not known here"
@@ -68,7 +68,7 @@ def spoil(seed: int, how: str) -> Dataset:
 
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Agent]:
-    """An agent whose archive fails; of its PACS one cannot commit, one refuses, one is down."""
+    """An agent whose archive fails; of its PACSs, one cannot commit, one refuses, one is down."""
     folder = tmp_path_factory.mktemp("troubled")
     with (
         running_pacs(folder / "pacs") as pacs,
@@ -82,7 +82,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iter
             "delivery": {"first_retry_s": 0.2, "longest_retry_s": 0.5, "give_up_after_s": 5},
             "web": {"enabled": True, "port": web},
             "retention": {"skipped_keep_days": 1},
-            "worker": {"lease_s": 10},  # what the killed worker had taken waits for its end
+            "worker": {"lease_s": 10},  # what the killed worker had claimed waits until its lease ends
             "audit": {"file": str(folder / "audit.xml")},
         }
         config = write_config(folder, pacs, port=port, checkpoint=checkpoint, changes=changes)
@@ -101,7 +101,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iter
 
 
 def rows(agent: Agent, statement: str) -> list[Any]:
-    """Read, or change, the agent's database."""
+    """Read or change the agent's database."""
     database = Database(open_engine(agent.service.settings.database.url))
     try:
         with database.transaction() as session:
@@ -112,7 +112,7 @@ def rows(agent: Agent, statement: str) -> list[Any]:
 
 
 def browse(agent: Agent, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
-    """Ask the web page; the status and the page."""
+    """Request a web page; return the status and the page."""
     body = None if form is None else urllib.parse.urlencode(form).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{agent.service.settings.web.port}{path}", data=body)
     try:
@@ -124,7 +124,7 @@ def browse(agent: Agent, path: str, form: dict[str, str] | None = None) -> tuple
 
 
 def send_damaged(agent: Agent) -> None:
-    """Send an image of the marked patient that breaks off, and one under another instance's name."""
+    """Send a truncated image of the marked patient, and one under another instance's UID."""
     whole = dataset_bytes(
         bare_film(PatientName="CANARYNAME^X", PatientID="CANARYID", AccessionNumber="CANARYACC")
     )
@@ -140,7 +140,7 @@ def send_damaged(agent: Agent) -> None:
 
 
 def receive(agent: Agent) -> list[str]:
-    """Send the marked patient in every way; return the studies that must come to an end."""
+    """Send the marked patient in every way; return the studies that must end."""
     second = spoil(21, "two patients")
     second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = "2.25.4242"
     second.StudyInstanceUID = (conflict := marked(25)).StudyInstanceUID
@@ -156,7 +156,7 @@ def receive(agent: Agent) -> list[str]:
 
 
 def kill_worker(agent: Agent) -> str:
-    """Kill the worker while a study of the marked patient is in work; the supervisor starts another."""
+    """Kill the worker while it processes a study of the marked patient; the supervisor starts another."""
     ((pid,),) = rows(agent, "SELECT pid FROM workers WHERE role = 'worker'")
     dataset = marked(27)
     send([parcel_of(dataset, "x")], host="127.0.0.1", port=agent.port, called="ECHO_AGENT")
@@ -165,7 +165,7 @@ def kill_worker(agent: Agent) -> str:
 
 
 def fail_on_the_page(agent: Agent) -> list[str]:
-    """Look at studies, and ask for what is not there or not allowed; return the answers that are errors."""
+    """Open studies, and request what does not exist or is not allowed; return the error pages."""
     assert [browse(agent, path)[0] for path in ("/", "/?q=CANARYNAME", "/studies/1")] == [200, 200, 200]
     wrong = ("/studies/999999", "/studies/CANARYID", "/studies/1/films/999999", "/CANARYNAME%00")
     answers = [browse(agent, path) for path in wrong]
@@ -179,7 +179,7 @@ def fail_on_the_page(agent: Agent) -> list[str]:
 
 
 def purge(agent: Agent) -> str:
-    """Let the skipped study grow old, and purge it; return what was said."""
+    """Make the skipped study old and purge it; return the command's output."""
     job = "(SELECT study_id FROM jobs WHERE state = 'SKIPPED')"
     rows(agent, f"UPDATE studies SET last_received_at = '2001-01-01 00:00:00' WHERE id IN {job}")
     rows(agent, "UPDATE jobs SET updated_at = '2001-01-01 00:00:00' WHERE state = 'SKIPPED'")
@@ -188,14 +188,14 @@ def purge(agent: Agent) -> str:
     return done.stdout + done.stderr
 
 
-# A busy machine takes minutes to load the network, and here it is loaded twice.
+# A busy machine takes minutes to load the network, and it is loaded twice here.
 @pytest.mark.timeout(3 * LONG_S)
 def test_marked_patient_is_found_in_no_log_output_or_event(troubled: Agent) -> None:
-    """Studies fail in every way that there is: the mark is in the audit's file, and in nothing else said."""
+    """Studies fail in every possible way: the mark is in the audit file, and in no other output."""
     agent = troubled
     studies = receive(agent)
     outcomes = agent.wait(studies, LONG_S)
-    # Drafted, but refused by one destination for good.
+    # Drafted, but permanently refused by one destination.
     assert [outcomes[uid].state for uid in studies] == ["DEAD", "SKIPPED", "FAILED", "FAILED", "FAILED"]
     assert agent.wait([again := kill_worker(agent)], LONG_S)[again].state == "DEAD"
     pages = fail_on_the_page(agent)
@@ -248,7 +248,7 @@ def _output(agent: Agent, *command: str) -> str:
 
 
 def _tables(agent: Agent) -> dict[str, str]:
-    """Return every table of the database as text; what is binary (the documents) is left out."""
+    """Return every table of the database as text, without binary values (the documents)."""
     database = Database(open_engine(agent.service.settings.database.url))
     tables = {}
     with database.reading() as session:
@@ -263,7 +263,7 @@ def _tables(agent: Agent) -> dict[str, str]:
 
 
 def test_names_of_files_hold_nothing_of_the_patient(troubled: Agent) -> None:
-    """Received objects lie under their digest."""
+    """Received objects are named by their digest."""
     dataset = marked(31)
     (sent,) = send([parcel_of(dataset, "x")], host="127.0.0.1", port=troubled.port, called="ECHO_AGENT")
     assert sent.accepted

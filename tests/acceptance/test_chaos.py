@@ -1,4 +1,4 @@
-"""A short chaos run: every role killed at failpoints and at random, nothing lost, doubled or hidden."""
+"""A short chaos run: every role killed at failpoints and at random; nothing lost, duplicated or hidden."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KILLS = 10
 def test_short_chaos_loses_doubles_and_hides_nothing(
     repository: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    """What was acknowledged is stored, drafted once and in the PACS, whoever was killed when."""
+    """What was acknowledged is stored, drafted once and in the PACS, whichever role was killed, and when."""
     assert checkpoint.is_dir()
     program = str(repository / "benchmarks" / "chaos.py")
     options = ["--kills", str(KILLS), "--database", "sqlite", "--json", "--keep", str(tmp_path / "chaos")]

@@ -19,7 +19,7 @@ from tests.support.warm_python import WarmPopen
 
 
 def states(service: Service) -> list[tuple[str, str]]:
-    """The state of each document's delivery, with its job's."""
+    """The state of each document's delivery, with that of its job."""
     database = Database(open_engine(service.settings.database.url))
     try:
         with database.reading() as session:

@@ -1,4 +1,4 @@
-"""The demo on a clean machine: phantoms in, drafts out, and the findings come from the pixels."""
+"""The demo on a clean machine: phantoms in, drafts out, and the findings depend on the pixels."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.acceptance.conftest import Run
 
 LEAST_MACRO_F1 = 0.80
 STUDIES = 40
-# Pixels a side: the network sees far fewer, and drawing larger ones takes longer than all the drafting.
+# Pixels per side: the network sees far fewer, and drawing larger phantoms takes longer than drafting them.
 SIZE = 256
-# Of so many studies the documents are read by an outside program, which takes its time.
+# The number of studies whose documents are checked by an external program, which is slow.
 CHECKED = 3
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
 def demo(echo_agent: Callable[..., Run], checkpoint: Path) -> Run:
-    """`echo-agent demo --studies 40 --orders --json`, once for all tests: it starts, drafts and ends."""
+    """`echo-agent demo --studies 40 --orders --json`, run once for all tests."""
     options = (
         "--studies",
         str(STUDIES),
@@ -49,7 +49,7 @@ def test_demo_delivers_every_phantom(demo: Run) -> None:
 
 
 def test_demo_reports_have_draft_and_truth(demo: Run) -> None:
-    """Each report has a text, its findings, and what the phantom was drawn from."""
+    """Each report has a text, its findings, and the phantom's true findings."""
     for report in demo.result["reports"]:
         assert report["state"] == "DELIVERED"
         assert report["text"]
@@ -58,7 +58,7 @@ def test_demo_reports_have_draft_and_truth(demo: Run) -> None:
 
 
 def test_demo_says_which_model_and_how_fast(demo: Run) -> None:
-    """The model names itself a demonstration; times run from the last image."""
+    """The model is named as a demonstration; times are measured from the last image."""
     model, seconds = demo.result["model"], demo.result["seconds"]
     assert model["demonstration"] is True
     assert model["block_size"] == 8
@@ -67,7 +67,7 @@ def test_demo_says_which_model_and_how_fast(demo: Run) -> None:
 
 
 def test_demo_reports_pass_the_gate_and_dciodvfy(demo: Run, program: Callable[[str], str]) -> None:
-    """Two documents a study, each without an error of its own rules or of dciodvfy."""
+    """Each study has two documents, which pass the agent's own rules and dciodvfy without errors."""
     program("dciodvfy")
     for number, report in enumerate(demo.result["reports"]):
         assert len(report["sr"]) == 2
@@ -79,7 +79,7 @@ def test_demo_reports_pass_the_gate_and_dciodvfy(demo: Run, program: Callable[[s
 
 
 def test_demo_keeps_images(demo: Run) -> None:
-    """`--output` leaves what a person can look at."""
+    """`--output` keeps files that a person can look at."""
     for report in demo.result["reports"]:
         names = {path.name for path in (demo.folder / "out" / report["study_instance_uid"]).iterdir()}
         assert {"frontal.png", "findings.dcm", "report.dcm"} <= names
@@ -94,7 +94,7 @@ def test_findings_come_from_the_pixels(demo: Run) -> None:
 
 
 def _f1(concept: str, reports: list[dict[str, dict[str, list[str]]]]) -> float | None:
-    """Return a concept's F1 as *present*; None where no phantom shows it and no draft states it."""
+    """Return the F1 of a concept as *present*; None where no phantom shows it and no draft states it."""
     truth = np.array([concept in one["truth"]["present"] for one in reports])
     stated = np.array([concept in one["findings"]["present"] for one in reports])
     if not truth.any() and not stated.any():
@@ -103,7 +103,7 @@ def _f1(concept: str, reports: list[dict[str, dict[str, list[str]]]]) -> float |
 
 
 def test_demo_orders_reach_their_drafts(demo: Run) -> None:
-    """The clinical question is in each draft, and an order that is STAT makes its study STAT."""
+    """The clinical question is in each draft, and a STAT order makes its study STAT."""
     found = [one["order"] for one in demo.result["reports"]]
     assert all(one["question_in_draft"] for one in found)
     assert [one["stat"] for one in found] == [one["priority"] in ("S", "A") for one in found]
@@ -111,7 +111,7 @@ def test_demo_orders_reach_their_drafts(demo: Run) -> None:
 
 
 def test_demo_ris_receives_unverified_results_under_its_order_numbers(demo: Run) -> None:
-    """One ORU for each study, `R`, with the warning first; the RIS's page shows order and result."""
+    """One ORU per study, with status `R` and the warning first; the RIS's page shows order and result."""
     page = (demo.folder / "out" / "ris.html").read_text(encoding="utf-8")
     for one in demo.result["reports"]:
         order = one["order"]

@@ -1,4 +1,4 @@
-"""A short run of `benchmarks/hl7_kills.py`: messages survive the death of either side's process."""
+"""A short run of `benchmarks/hl7_kills.py`: messages survive the death of the process on either side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KILLS = 2 * sum(bool(place) for place in PLACES["deliver"])
 def test_kill_around_an_acknowledgement_loses_and_doubles_no_message(
     repository: Path, tmp_path: Path
 ) -> None:
-    """Orders are applied once, results arrive in order with their bytes and MSH-10."""
+    """Orders are applied once; results arrive in order with the same bytes and MSH-10."""
     program = str(repository / "benchmarks" / "hl7_kills.py")
     options = ["--kills", str(KILLS), "--json", "--keep", str(tmp_path / "kills")]
     result = result_of(program, *options)

@@ -1,4 +1,4 @@
-"""The image, built by buildah and started. It takes many minutes and runs only where it is asked for."""
+"""The image, built by buildah and started. This takes many minutes and runs only on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
 
-# A base image with Debian's packages, as `debootstrap` and `buildah from scratch` make one; options for pip.
+# A base image with Debian's packages, as made by `debootstrap` and `buildah from scratch`; options for pip.
 BASE, PIP_ARGS = os.environ.get("ECHO_AGENT_TEST_BASE"), os.environ.get("ECHO_AGENT_TEST_PIP_ARGS", "")
 NAME = "localhost/echo-agent-test"
 
@@ -46,12 +46,12 @@ def container(repository: Path) -> Iterator[str]:
 
 
 def inside(container: str, *command: str) -> str:
-    """What a command prints in the container, as the image's user."""
+    """The output of a command in the container, run as the image's user."""
     return buildah("run", "--isolation", "chroot", container, "--", *command)
 
 
 def test_image_runs_as_its_own_user_and_writes_nothing_but_its_data(container: str) -> None:
-    """No root, and of the program's files none is writable."""
+    """The user is not root, and none of the program's files is writable."""
     assert inside(container, "id", "-u") == "10001"
     assert (
         inside(container, "sh", "-c", "touch /opt/echo-agent/x /etc/x 2>/dev/null || echo refused")
@@ -61,13 +61,13 @@ def test_image_runs_as_its_own_user_and_writes_nothing_but_its_data(container: s
 
 
 def test_image_starts_the_program(container: str) -> None:
-    """The program and its database work in it."""
+    """The program and its database work in the image."""
     assert "echo-agent" in inside(container, "echo-agent", "--version")
     inside(container, "sh", "-c", "cd /tmp && ECHO_AGENT_CONFIG= echo-agent db upgrade")
 
 
 def test_image_says_how_it_is_run(container: str) -> None:
-    """User, health check and command stand in the image."""
+    """User, health check and command are set in the image."""
     config = json.loads(buildah("inspect", "--type", "image", NAME))["Docker"]["config"]
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == ["echo-agent"]

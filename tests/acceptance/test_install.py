@@ -1,4 +1,4 @@
-"""`make install` into an empty root, the installed agent, the upgrade and the way back."""
+"""`make install` into an empty root, the installed agent, the upgrade and the rollback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WITHIN_S = 280
 
 
 def deploy(repository: Path, action: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a target of the Makefile; the libraries are those of this environment, to save the download."""
+    """Run a target of the Makefile with this environment's libraries, to save the download."""
     return subprocess.run(
         ["make", "--no-print-directory", action, *(f"{name}={value}" for name, value in variables.items()),
          f"PYTHON={sys.executable}", f"SHARE={sys.prefix}"],
@@ -32,7 +32,7 @@ def deploy(repository: Path, action: str, **variables: str) -> subprocess.Comple
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment of a user who has set nothing."""
+    """The environment of a user who has set no variables."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -42,7 +42,7 @@ def clean_environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def prefix(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An installation in a prefix of its own, whose path is longer than the first line of a script may be."""
+    """An installation in a prefix of its own, whose path is too long for the first line of a script."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     place = tmp_path_factory.mktemp("install") / ("long" * 30)
@@ -60,7 +60,7 @@ def run(prefix: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess
 
 
 def test_installed_agent_runs_the_demo(prefix: Path, tmp_path: Path) -> None:
-    """The whole chain, from the installed files and from nowhere else."""
+    """The whole chain runs from the installed files alone."""
     done = run(prefix, "demo", "--studies", "1", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
@@ -68,7 +68,7 @@ def test_installed_agent_runs_the_demo(prefix: Path, tmp_path: Path) -> None:
 
 
 def test_installed_agent_is_the_installed_one(prefix: Path, repository: Path) -> None:
-    """It imports nothing from the folder that somebody stands in, be it the checkout."""
+    """It imports nothing from the working directory, even if that is the checkout."""
     (prefix / "lib" / "echo-agent" / "venv" / "bin" / "python").resolve(strict=True)
     code = "import agent, os; print(os.path.dirname(agent.__file__))"
     done = subprocess.run(
@@ -84,7 +84,7 @@ def test_installed_agent_is_the_installed_one(prefix: Path, repository: Path) ->
 
 
 def test_configuration_keeps_the_data_under_the_prefix(prefix: Path, tmp_path: Path) -> None:
-    """What is written lies where the installation is; the configuration is right as it is."""
+    """Written files stay under the prefix; the configuration works unchanged."""
     config = prefix / "etc" / "echo-agent" / "config.yaml"
     values = yaml.safe_load(config.read_text("utf-8"))
     assert values["storage"]["path"] == str(prefix / "var/lib/echo-agent/instances")
@@ -92,9 +92,9 @@ def test_configuration_keeps_the_data_under_the_prefix(prefix: Path, tmp_path: P
 
 
 def test_upgrade_keeps_a_backup_and_can_be_taken_back(prefix: Path, repository: Path, tmp_path: Path) -> None:
-    """The configuration stays, the database is copied first, and what was then is there again afterwards.
+    """The configuration stays, the database is copied first, and a rollback restores the previous state.
 
-    The database is the one that the units use, whose URL may be in their environment file alone.
+    The database is the one that the units use; its URL may be in their environment file only.
     """
     config = prefix / "etc" / "echo-agent" / "config.yaml"
     config.write_text(config.read_text("utf-8") + "# mine\n", "utf-8")
@@ -131,7 +131,7 @@ def test_upgrade_keeps_a_backup_and_can_be_taken_back(prefix: Path, repository: 
 
 
 def test_nothing_is_exchanged_under_a_running_service(prefix: Path, repository: Path, tmp_path: Path) -> None:
-    """A process that `serve` started in a prefix of one's own is found by its heartbeat."""
+    """A process that `serve` started in a user's own prefix is found by its heartbeat."""
     config = prefix / "etc" / "echo-agent" / "config.yaml"
     assert run(prefix, "db", "upgrade", "--config", str(config), cwd=tmp_path).returncode == 0
     (prefix / "lib/echo-agent/venv.before").mkdir(exist_ok=True)
@@ -157,7 +157,7 @@ def test_nothing_is_exchanged_under_a_running_service(prefix: Path, repository: 
 def test_upgrade_that_fails_half_way_leaves_all_as_it_was(
     prefix: Path, repository: Path, tmp_path: Path
 ) -> None:
-    """A step that fails after the switch is undone by itself, units included."""
+    """A step that fails after the switch is rolled back automatically, units included."""
     config = prefix / "etc" / "echo-agent" / "config.yaml"
     assert run(prefix, "db", "upgrade", "--config", str(config), cwd=tmp_path).returncode == 0
     before = (prefix / "lib/echo-agent/venv").stat().st_ino
@@ -176,7 +176,7 @@ def test_upgrade_that_fails_half_way_leaves_all_as_it_was(
 
 
 def test_upgrade_changes_nothing_when_the_configuration_is_refused(prefix: Path, repository: Path) -> None:
-    """A key that the new version does not know is found before anything stops."""
+    """A key that the new version does not know is found before anything is stopped."""
     config = prefix / "etc" / "echo-agent" / "config.yaml"
     right = config.read_text("utf-8")
     before = (prefix / "lib/echo-agent/venv").stat().st_ino
@@ -191,7 +191,7 @@ def test_upgrade_changes_nothing_when_the_configuration_is_refused(prefix: Path,
 def test_install_into_an_image_can_be_moved(
     repository: Path, tmp_path: Path, program: Callable[[str], str]
 ) -> None:
-    """Everything lies under DESTDIR with the paths of the final place; the program runs wherever it lies."""
+    """Everything lies under DESTDIR with the final paths; the program runs from any location."""
     first = tmp_path / "first"
     done = deploy(repository, "install", PREFIX="/opt/echo-agent", DESTDIR=str(first))
     assert done.returncode == 0, done.stderr
@@ -214,7 +214,7 @@ def test_install_into_an_image_can_be_moved(
 def test_installed_script_runs_though_its_path_is_too_long_for_a_first_line(
     prefix: Path, tmp_path: Path
 ) -> None:
-    """A kernel reads 127 bytes: beyond that a script names its Python otherwise."""
+    """The kernel reads 127 bytes of the first line: a script with a longer path finds Python otherwise."""
     script = prefix / "lib" / "echo-agent" / "venv" / "bin" / "echo-agent"
     assert len(script.read_text("utf-8").splitlines()[0]) < 127 < len(str(script))
     shown = subprocess.run([script, "--version"], cwd=tmp_path, capture_output=True, text=True)
@@ -224,7 +224,7 @@ def test_installed_script_runs_though_its_path_is_too_long_for_a_first_line(
 def test_install_never_fails_without_a_word(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step whose program says nothing is named, with what to do."""
+    """A step whose program fails silently is named, with the remedy."""
     silent = tmp_path / "bin" / "mktemp"
     silent.parent.mkdir()
     silent.write_text("#!/bin/sh\nexit 1\n", "utf-8")

@@ -1,4 +1,4 @@
-"""A power cut in the middle of the work."""
+"""A power failure in the middle of the work."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from agent.commands.demo.sending import parcel_of, send
 from tests.acceptance.conftest import PATIENCE_S, Agent
 
 STUDIES = 20
-# What the killed worker and deliverer had taken waits for the end of its lease.
+# What the killed worker and deliverer had claimed waits until its lease ends.
 LEASE_S = 10
 
 
 @pytest.mark.timeout(900)
 def test_kill_in_the_middle_loses_and_doubles_nothing(make_agent: Callable[..., Agent]) -> None:
-    """Killed with drafts delivered and studies waiting, then started again: 20 drafts, none twice."""
+    """Killed with drafts delivered and studies waiting, then restarted: 20 drafts, none twice."""
     agent = make_agent(changes={"worker": {"lease_s": LEASE_S}, "delivery": {"lease_s": LEASE_S}})
     taken = datetime.now(UTC)
     studies = []
@@ -43,7 +43,7 @@ def test_kill_in_the_middle_loses_and_doubles_nothing(make_agent: Callable[..., 
 
 
 def _wait_for_the_middle(agent: Agent, studies: list[str]) -> None:
-    """Wait until some drafts are delivered and some studies are not drafted yet."""
+    """Wait until some drafts are delivered while some studies are not drafted yet."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         states = Counter(one.state for one in agent.outcomes(studies).values())

@@ -1,4 +1,4 @@
-"""Many senders, a database that restarts, a site that is cut off: the short form of `benchmarks/hosts.py`."""
+"""Many senders, a database that restarts, a site cut off: the short form of `benchmarks/hosts.py`."""
 
 from __future__ import annotations
 

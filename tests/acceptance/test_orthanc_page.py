@@ -1,6 +1,6 @@
-"""A real Orthanc and the agent, set up word for word by the documents: films come here, drafts go back.
+"""A real Orthanc and the agent, set up exactly as documented: films arrive, drafts are sent back.
 
-It starts an agent of its own, because its destination is that Orthanc.
+The test starts an agent of its own, because its destination is that Orthanc.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.warm_python import WarmPopen
 
 
 def words_of_the_page(repository: Path) -> tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]:
-    """What the section says: Orthanc's settings, its script, our `allow` entry, our destination."""
+    """The section's content: Orthanc's settings, its script, our `allow` entry, our destination."""
     page = (repository / "docs" / "operations.md").read_text(encoding="utf-8")
     section = page.split("### Orthanc sends")[1].split("\n### ")[0]
     (settings,) = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
@@ -38,7 +38,7 @@ def words_of_the_page(repository: Path) -> tuple[dict[str, Any], str, dict[str, 
 def test_orthanc_and_agent_work_by_the_page_alone(
     repository: Path, tmp_path: Path, checkpoint: Path, program: Callable[[str], str]
 ) -> None:
-    """Only addresses, ports and the script's path are changed; Orthanc takes nothing from strangers."""
+    """Only addresses, ports and the script's path are changed; Orthanc accepts nothing from unknown peers."""
     settings, script, allowed, destination = words_of_the_page(repository)
     (port,) = free_ports(1)
     lua = tmp_path / "echo.lua"

@@ -1,4 +1,4 @@
-"""A running agent with a real Orthanc as its archive: earlier studies by the documented settings."""
+"""A running agent with a real Orthanc as its archive: priors with the documented settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.acceptance.conftest import Agent
 def test_earlier_study_in_orthanc_is_named_in_the_draft(
     make_agent: Callable[..., Agent], tmp_path: Path, program: Callable[[str], str]
 ) -> None:
-    """A running agent fetches by the documented settings; what it fetched makes no study of its own."""
+    """A running agent fetches priors with the documented settings; a fetched prior is not drafted itself."""
     port = free_ports(1)[0]
     modalities = {
         "echo": ["ECHO_AGENT", "127.0.0.1", port],
@@ -27,7 +27,7 @@ def test_earlier_study_in_orthanc_is_named_in_the_draft(
     now = datetime.now(UTC)
     earlier = phantom_study(43, number=0, taken=now - timedelta(days=90), size=256)
     study = phantom_study(43, number=0, taken=now, size=256)
-    for instance in earlier.instances:  # phantoms are as old as their study's year makes them
+    for instance in earlier.instances:  # a phantom's age follows its study's year
         instance.PatientBirthDate = study.instances[0].PatientBirthDate
     with running_orthanc(tmp_path, program("Orthanc"), extra={"DicomModalities": modalities}) as orthanc:
         archive = {"host": orthanc.host, "port": orthanc.port, "ae_title": orthanc.ae_title}

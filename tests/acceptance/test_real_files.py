@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def files(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the folders of chest films and of what is none."""
+    """A folder with folders of chest films and of other objects."""
     folder = tmp_path_factory.mktemp("files")
     for name in (CHEST, *OTHERS):
         shutil.copytree(shared_data / name, folder / name)
@@ -33,7 +33,7 @@ def files(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(
     echo_agent: Callable[..., Run], checkpoint: Path, files: Path, program: Callable[[str], str]
 ) -> dict[str, Any]:
-    """What the demo says of all files, sent to one agent with a real Orthanc as its PACS."""
+    """The demo's result for all files, sent to one agent with a real Orthanc as its PACS."""
     program("Orthanc")
     options = ("--input", str(files), "--pacs", "orthanc", "--json", "--checkpoint", str(checkpoint))
     return echo_agent("demo", *options, within_s=WITHIN_S, run=warm_run).result
@@ -41,7 +41,7 @@ def result(
 
 @pytest.fixture(scope="module")
 def chest_studies(files: Path) -> set[str]:
-    """The studies of the chest films."""
+    """The studies with chest films."""
     return {
         str(dcmread(path, stop_before_pixels=True).StudyInstanceUID) for path in (files / CHEST).iterdir()
     }
@@ -50,7 +50,7 @@ def chest_studies(files: Path) -> set[str]:
 def test_real_chest_films_end_in_orthanc_or_skipped_with_the_rule(
     result: dict[str, Any], chest_studies: set[str]
 ) -> None:
-    """JPEG 2000 MONOCHROME1 CR, JPEG-baseline Secondary Capture, Implicit VR DX: each ends and says why."""
+    """JPEG 2000 MONOCHROME1 CR, JPEG-baseline Secondary Capture, Implicit VR DX: each ends with a reason."""
     reports = {one["study_instance_uid"]: one for one in result["reports"]}
     assert len(chest_studies) == 3
     for study in chest_studies:
@@ -64,7 +64,7 @@ def test_real_chest_films_end_in_orthanc_or_skipped_with_the_rule(
 
 
 def test_what_is_no_chest_film_is_never_drafted(result: dict[str, Any], chest_studies: set[str]) -> None:
-    """No draft, no crash, and a code that says why."""
+    """No draft, no crash, and a code that gives the reason."""
     others = [one for one in result["reports"] if one["study_instance_uid"] not in chest_studies]
     assert others != []
     for report in others:
@@ -73,7 +73,7 @@ def test_what_is_no_chest_film_is_never_drafted(result: dict[str, Any], chest_st
 
 
 def test_every_file_is_accounted_for(result: dict[str, Any], files: Path) -> None:
-    """As an object of a study, or as one that was not accepted, with the reason."""
+    """Each file is an object of a study or is rejected with the reason."""
     objects = result["objects"]
     assert objects["sent"] == sum(path.is_file() for path in files.rglob("*"))
     assert objects["sent"] == objects["accepted"] + len(objects["not_accepted"])

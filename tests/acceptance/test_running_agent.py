@@ -1,6 +1,6 @@
-"""What one running agent shows: other clients than ours, the way back into the draft, its processes.
+"""Tests of one running agent: third-party clients, drafts that come back, its processes.
 
-One file, because a file's tests run in one process: they share the agent, which takes long to start.
+They are in one file, because a file's tests run in one process and share the agent, which is slow to start.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def write(study: PhantomStudy, folder: Path) -> list[str]:
 
 
 def phantom(seed: int, number: int = 0) -> PhantomStudy:
-    """Draw a phantom study that was never sent before."""
+    """Draw a phantom study that has not been sent before."""
     return phantom_study(seed, number=number, taken=datetime.now(UTC), size=SIZE)
 
 
@@ -73,7 +73,7 @@ def test_processes_of_serve_and_their_libraries(agent: Agent) -> None:
 
 
 def test_status_and_doctor_of_a_running_agent(agent: Agent) -> None:
-    """Every part runs, and the doctor finds nothing wrong; studies that other tests spoiled are named."""
+    """Every role runs, and the doctor finds no fault; studies that other tests spoiled are named."""
     status = agent.command("status", "--json")
     assert (status.status == 2, {one["code"] for one in status.result["problems"]} <= {"jobs-failed"}) == (
         False,
@@ -87,7 +87,7 @@ def test_status_and_doctor_of_a_running_agent(agent: Agent) -> None:
 
 
 def test_swapping_the_image_changes_the_draft(checkpoint: Path, tmp_path: Path) -> None:
-    """The same header with another phantom's pixels gives another draft: the text comes from the pixels."""
+    """The same header with another phantom's pixels gives another draft: the text depends on the pixels."""
     one, other = phantom(1_000_003), phantom(1_000_014)
     config = tmp_path / "config.yaml"
     config.write_text(f"model: {{checkpoint: {checkpoint}}}", encoding="utf-8")
@@ -110,7 +110,7 @@ def test_swapping_the_image_changes_the_draft(checkpoint: Path, tmp_path: Path) 
 def test_orthanc_routes_by_the_documented_script(
     agent: Agent, repository: Path, tmp_path: Path, program: Callable[[str], str]
 ) -> None:
-    """What docs/operations.md says to put into Orthanc brings its chest films here."""
+    """The script in docs/operations.md makes Orthanc send its chest films here."""
     page = (repository / "docs" / "operations.md").read_text(encoding="utf-8")
     script = tmp_path / "echo.lua"
     script.write_text(re.findall(r"```lua\n(.*?)```", page, re.DOTALL)[0], encoding="utf-8")
@@ -128,7 +128,7 @@ def test_orthanc_routes_by_the_documented_script(
 
 
 def test_reports_that_come_back_are_dropped(agent: Agent) -> None:
-    """A PACS that routes our own documents to us makes no new work."""
+    """A PACS that routes our own documents back to us creates no new work."""
     study = phantom(42)
     address = {"host": "127.0.0.1", "port": agent.port, "called": "ECHO_AGENT"}
     send([parcel_of(one, "image") for one in study.instances], **address)
@@ -140,9 +140,9 @@ def test_reports_that_come_back_are_dropped(agent: Agent) -> None:
 
 
 def test_sighup_reloads_only_a_right_configuration(agent: Agent) -> None:
-    """A broken file changes nothing; a right one restarts each process in order, and the chain goes on."""
+    """An invalid file changes nothing; a valid one restarts each process in order, and work continues."""
     right = agent.config.read_text(encoding="utf-8")
-    # A process that is not ready yet would be counted among those that come back.
+    # A process that is not ready yet would be counted as restarted.
     wait_for(lambda: agent.log.count('"event": "ready"') >= 3)
     try:
         agent.config.write_text("listener: [", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""docs/training.md: every command of it runs, in its order, on a tiny base with the published layout."""
+"""docs/training.md: each of its commands runs, in order, on a tiny base with the published layout."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ STEP = {"steps": 1, "batch": 2, "micro_batch": 1, "warmup": 1, "validation_examp
 
 
 def commands_of(page: Path) -> list[str]:
-    """The lines of the page's fenced blocks of commands; a block with a language shows what they print."""
+    """The lines of the page's fenced blocks of commands; a block with a language shows output."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return [line for kind, block in blocks if not kind for line in block.splitlines() if line.strip()]
 
 
 def write_mimic(folder: Path) -> None:
-    """Four studies of two patients in the layout of MIMIC-CXR-JPG, with their reports."""
+    """Write four studies of two patients in the layout of MIMIC-CXR-JPG, with their reports."""
     rng = np.random.default_rng(4)
     rows = []
     for number in range(6):
@@ -64,7 +64,7 @@ def write_mimic(folder: Path) -> None:
 
 
 def write_archive(folder: Path) -> None:
-    """One DICOM study, its report, and a file that is no image."""
+    """Write one DICOM study, its report, and a file that is not an image."""
     folder.mkdir()
     (folder / "one.dcm").write_bytes(file_bytes(chest_film()))
     (folder / "notes.txt").write_text("nothing")
@@ -74,7 +74,7 @@ def write_archive(folder: Path) -> None:
 
 
 def shrink(recipe: Path) -> None:
-    """What the page tells a user to do: edit steps and batches."""
+    """Edit steps and batches, as the page tells the user to do."""
     loaded = yaml.safe_load(recipe.read_text())
     for stage in ("ar", "rad", "dcd"):
         loaded[stage] |= STEP
@@ -88,13 +88,13 @@ def shrink(recipe: Path) -> None:
 
 
 def shorten(checkpoint: Path) -> None:
-    """Let reports be short: a network that knows nothing writes them to the last token."""
+    """Allow only short reports: an untrained network writes until the last token."""
     file = checkpoint / "echo_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"max_tokens": 64}))
 
 
 def run(line: str, environment: Mapping[str, str]) -> str:
-    """Runs one command as it stands on the page; returns what it printed."""
+    """Run one command as it stands on the page; return its output."""
     words = shlex.split(os.path.expandvars(line))
     if words[0] in _APPS:
         result = CliRunner().invoke(_APPS[words[0]], words[1:])
@@ -114,7 +114,7 @@ def run(line: str, environment: Mapping[str, str]) -> str:
 def test_every_command_of_the_training_page_runs(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a base and a data set to a served one-step checkpoint by documented commands alone."""
+    """The documented commands alone lead from a base and a data set to a served one-step checkpoint."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GPUS", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
