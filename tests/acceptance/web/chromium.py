@@ -1,4 +1,4 @@
-"""A real Chromium, and what it complains of: its console, requests to elsewhere, barriers for a reader."""
+"""A real Chromium, and its complaints: console errors, requests to other hosts, accessibility violations."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PATIENCE_MS = 90_000
-# An action returns before all of its effects are there: what a page then shows is waited for, not just read.
+# An action returns before all of its effects are visible: wait for what a page shows, do not just read it.
 expect.set_options(timeout=PATIENCE_MS)
 SIZE: Any = {"width": 1500, "height": 940}
-# Deque's axe-core, with its licence (MPL 2.0) beside it; for these tests only.
+# Deque's axe-core, with its licence (MPL 2.0) in the same folder; used by these tests only.
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the browser of the Debian package; skip where it is missing (fail where CI=true)."""
-    # The shell is the same browser without windows, and takes half of its time.
+    # The shell is the same browser without windows, and takes half the time.
     executable = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if executable is None:
         reason = "Chromium is not installed; `make setup` installs it where it may"
@@ -52,7 +52,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A page of a site; `complaints` is what its console said, `elsewhere` what it asked of others."""
+    """A page of a site; `complaints` is its console's output, `elsewhere` its requests to other hosts."""
 
     page: Page
     url: str
@@ -60,13 +60,13 @@ class Reading:
     elsewhere: list[str] = field(default_factory=list)
 
     def picture(self, name: str) -> None:
-        """Keep a screenshot, where the environment names a folder for them."""
+        """Save a screenshot if the environment names a folder for it."""
         folder = os.environ.get("ECHO_TEST_SCREENSHOTS")
         if folder:
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
     def barriers(self) -> list[str]:
-        """Return what axe-core finds on the page as it is: WCAG 2.2 A and AA, and its best practices."""
+        """Return axe-core's findings on the current page: WCAG 2.2 A and AA, and its best practices."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
         found = self.page.evaluate("axe.run({resultTypes: ['violations']})")
         seen = len(found["passes"])
@@ -79,7 +79,7 @@ class Reading:
 
 
 def becomes(read: Callable[[], object], expected: object) -> None:
-    """Wait until what is read from a page is what is expected: for what Playwright's `expect` cannot read."""
+    """Wait until a value read from a page is the expected one, for what Playwright's `expect` cannot read."""
     wait_for(
         lambda: read() == expected,
         lambda: f"it is {read()!r}, and not {expected!r}",
@@ -88,7 +88,7 @@ def becomes(read: Callable[[], object], expected: object) -> None:
 
 
 def hold(page: Page, address: str | Callable[[str], bool]) -> Callable[[], None]:
-    """Hold the requests to an address back, as a slow network does, until the returned function is called."""
+    """Hold requests to an address, as a slow network does, until the returned function is called."""
     held: list[Route] = []
     released = False
 
@@ -109,7 +109,7 @@ def hold(page: Page, address: str | Callable[[str], bool]) -> Callable[[], None]
 
 
 def press_in_turn(page: Page, keys: str) -> None:
-    """Press keys that belong together, however slow the machine: the page waits 1.5 s for the second one."""
+    """Press the keys of one sequence, on a slow machine too: the page waits 1.5 s for the second one."""
     page.evaluate(
         """(keys) => { for (const key of keys) (document.activeElement ?? document.body).dispatchEvent(
             new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true })); }""",
@@ -118,20 +118,21 @@ def press_in_turn(page: Page, keys: str) -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait until the browser has handled its input and drawn, which it does frame by frame: before a check
-    that something has not happened."""
+    """Wait until the browser has handled its input and drawn, which it does frame by frame; used before a
+    check that something has not happened.
+    """
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def study_open(page: Page) -> None:
-    """Wait until a study's page is there: its first film is drawn and all of its scripts listen to keys."""
+    """Wait until a study's page is ready: its first film is drawn and all of its scripts listen for keys."""
     page.locator("canvas[data-ready=yes]").first.wait_for()
-    # The films' script runs first: a drawn film does not say that the report's has run. The load event does.
+    # The films' script runs first: a drawn film does not show that the report's has run; the load event does.
     page.wait_for_load_state()
 
 
 def open_page(browser: Browser, url: str, address: str = "", **context: Any) -> Reading:
-    """Open a page of a site in a context of its own, as of somebody who has never been here."""
+    """Open a page of a site in a new context, as a first-time visitor does."""
     made = browser.new_context(**({"viewport": SIZE} | context))
     slow_machine(made)
     page = made.new_page()

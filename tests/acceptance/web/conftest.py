@@ -1,4 +1,4 @@
-"""Fixtures of all tests in a browser."""
+"""Fixtures of all browser tests."""
 
 from __future__ import annotations
 

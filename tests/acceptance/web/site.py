@@ -1,4 +1,4 @@
-"""A worklist that is served from a thread, with a database and a store of its own."""
+"""A worklist served from a thread, with a database and a store of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A slow network and a slow machine, on request: what a test assumes without having waited for it then fails.
+"""A slow network and a slow machine, on request: a test that does not wait for what it assumes then fails.
 
-ECHO_TEST_SLOW=SEED delays every request and every answer of the served worklist by up to 1.5 s, and slows the
-pages' scripts down four times. Another seed is another order of events.
+ECHO_TEST_SLOW=SEED delays every request and every answer of the served worklist by up to 1.5 s, and makes the
+pages' scripts four times slower. Another seed gives another order of events.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SlowNetwork:
         self._random = random.Random(SEED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request."""
+        """Handle one request."""
 
         async def later(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -41,19 +41,19 @@ class SlowNetwork:
         await self._app(scope, receive, later)
 
     async def _delay(self, scope: Scope) -> None:
-        # One in two is not delayed at all: what counts is which of two comes first.
+        # One in two is not delayed at all: the order of two requests is what matters.
         longest = LONGEST_S / 5 if scope["path"].startswith("/static/") else LONGEST_S
         await asyncio.sleep(self._random.choice((0, self._random.uniform(0, longest))))
 
 
 def slow_network(app: Starlette) -> None:
-    """Slow the served worklist down, if that was asked for."""
+    """Slow down the served worklist, if requested."""
     if SEED:
         app.add_middleware(SlowNetwork)
 
 
 def slow_machine(context: BrowserContext) -> None:
-    """Slow the scripts of all pages of a context down, if that was asked for."""
+    """Slow down the scripts of all pages of a context, if requested."""
 
     def slow(page: Page) -> None:
         devtools = context.new_cdp_session(page)

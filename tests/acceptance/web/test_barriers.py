@@ -1,4 +1,4 @@
-"""What bars a reader: axe-core on every page, in the dark and in the light, on a phone and on a tablet."""
+"""Accessibility: axe-core on every page, in the dark and the light scheme, on a phone and on a tablet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.web.limits import STREAM
 from .chromium import open_page, study_open
 from .site import Site, serving
 
-# The addresses of each page; the page of one disagreement is looked at in test_shadow.py.
+# The addresses of each page; the page of one disagreement is tested in test_shadow.py.
 PAGES = {
     "/": ("/", "/?show=verified", "/?q=nobody"),
     "/studies/{study_id:int}": ("/studies/2",),
@@ -25,7 +25,7 @@ PAGES = {
     "/shadow/disagreements/{comparison_id:int}": (),
     "/sign-in": ("/sign-in",),
 }
-# What scripts fetch: a part of a page, JSON, or an image.
+# Fetched by scripts: a part of a page, JSON, or an image.
 PARTS = {
     STREAM,
     "/session",
@@ -38,7 +38,7 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Two studies of one patient, of which one is the other's prior."""
+    """Two studies of one patient; one is the other's prior."""
     with serving(tmp_path_factory.mktemp("barriers")) as one:
         one.draft("1.2.1", StudyDate="20250101", text=("There is a right pleural effusion.",))
         one.draft("1.2.2")
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_every_page_is_looked_at(site: Site) -> None:
-    """A new page is a new address that axe-core opens."""
+    """Each new page has an address that axe-core opens."""
     app = create_app(site.settings, site.database, site.store)
     routes = [one for one in app.routes if isinstance(one, Route) and "GET" in (one.methods or ())]
     assert {one.path for one in routes} == PAGES.keys() | PARTS
@@ -57,7 +57,7 @@ def test_every_page_is_looked_at(site: Site) -> None:
 def test_nothing_bars_a_reader_who_cannot_see_or_sits_in_the_dark(
     browser: Browser, site: Site, address: str, theme: str
 ) -> None:
-    """axe-core finds nothing on any page: names, roles, order, contrast."""
+    """axe-core finds nothing on any page, in both schemes: names, roles, order, contrast."""
     one = open_page(browser, site.url, address)
     if theme == "light":
         one.page.click("#theme")
@@ -75,7 +75,7 @@ def test_nothing_bars_a_reader_who_cannot_see_or_sits_in_the_dark(
 def test_nothing_bars_a_reader_on_a_small_screen(
     browser: Browser, site: Site, address: str, size: tuple[int, int]
 ) -> None:
-    """axe-core finds nothing on a phone, or on a tablet in portrait."""
+    """axe-core finds nothing on a phone, or on a tablet in portrait orientation."""
     width, height = size
     one = open_page(browser, site.url, address, viewport={"width": width, "height": height}, has_touch=True)
     if address.startswith("/studies"):

@@ -1,4 +1,4 @@
-"""What every page has, in a real Chromium: keys, questions, and the notice of a critical draft."""
+"""Common to all pages, in a real Chromium: keys, dialogs, and the notification of a critical draft."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def reading(browser: Browser, site: Site) -> Iterator[Reading]:
-    """The study's page in a window of its own; afterwards it must have had nothing to complain of."""
+    """The study's page in a window of its own; it must end without complaints."""
     one = open_page(browser, site.url, "/studies/1")
     study_open(one.page)
     yield one
@@ -30,8 +30,9 @@ def reading(browser: Browser, site: Site) -> Iterator[Reading]:
 
 
 def test_critical_draft_is_notified_without_a_patient(browser: Browser, site: Site) -> None:
-    """The browser's notice says that there is one, also while another page is shown; never who it is. What
-    arrives between two pages is told by the next."""
+    """The browser is notified of a critical draft, also on another page, without the patient's identity. A
+    draft that arrives between two pages is reported by the next page.
+    """
     one = open_page(browser, f"{site.url}/sign-in", permissions=["notifications"])
     page = one.page
     page.add_init_script(
@@ -42,7 +43,7 @@ def test_critical_draft_is_notified_without_a_patient(browser: Browser, site: Si
     page.goto(f"{site.url}/studies/1")
     page.click("#notice")
     expect(page.locator("#notice")).to_have_attribute("aria-pressed", "true")
-    # The stream has begun: what comes from now on is told.
+    # The stream has begun: what arrives from now on is reported.
     becomes(lambda: page.evaluate("Number(localStorage.getItem('echo-notice-seen')) > 0"), True)
     site.draft("1.2.900", PatientID="CRIT", PatientName="CRITICAL^CARL")
     page.locator("#critical-news").wait_for()
@@ -62,7 +63,7 @@ def test_critical_draft_is_notified_without_a_patient(browser: Browser, site: Si
 
 
 def test_keys_are_shown_and_changed(reading: Reading) -> None:
-    """`?` lists every act; a key can be changed, but not to one in use, nor to a single one that leaves."""
+    """`?` lists every action; a key can be changed, but not to one in use, or to a single key that leaves."""
     page = reading.page
     page.keyboard.press("?")
     page.locator("#keys[open]").wait_for()
@@ -98,7 +99,7 @@ def test_keys_are_shown_and_changed(reading: Reading) -> None:
 
 
 def test_questions_are_asked_one_after_the_other(reading: Reading) -> None:
-    """A question that comes while the first one's dialog is closing waits, and each has its own answer."""
+    """A question asked while the first one's dialog is closing waits, and each gets its own answer."""
     page = reading.page
     page.evaluate(
         """async () => {

@@ -1,4 +1,4 @@
-"""The list in a real Chromium: address, heads, compact rows, claims, and what comes next."""
+"""The list in a real Chromium: address, column headers, compact rows, claims, and the next study."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CLEAR = ("The lungs are clear.",)
 NAMES = ("ADA", "BEA", "CAY", "DEE")
 COUNT = 30
 STUDIES = "[...document.querySelectorAll('tr.study')].map((row) => row.dataset.study)"
-# One click of several in quick succession, of which this is the `detail`-th.
+# One click of several in quick succession; this is the one with this `detail`.
 CLICK = """(detail) => document.querySelector('#claim button').dispatchEvent(
     new MouseEvent('click', {bubbles: true, detail}))"""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Thirty studies without a positive finding; the first four have names to go by."""
+    """Thirty studies without a positive finding; the first four have fixed names."""
     with serving(tmp_path_factory.mktemp("list")) as one:
         for number in range(COUNT):
             name = NAMES[number] if number < len(NAMES) else f"ZED^{number:02d}"
@@ -44,23 +44,23 @@ def reading(browser: Browser, site: Site) -> Iterator[Reading]:
 
 
 def patients(page: Page) -> list[str]:
-    """The patients on the list, in its order."""
+    """The patients in the list, in its order."""
     return [one.strip() for one in page.locator("tr.study th a").all_text_contents()]
 
 
 def shown(page: Page, name: str) -> None:
-    """Wait until a study's page is there, and listens to keys."""
+    """Wait until a study's page is shown and listens for keys."""
     page.locator(f"h1:has-text('{name}')").wait_for()
     study_open(page)
 
 
 def travel(page: Page, steps: int) -> None:
-    """Go through the browser's history after this call has returned: the way may end the page's script."""
+    """Move through the browser's history after this call returns: navigation may end the page's script."""
     page.evaluate("(steps) => { setTimeout(() => history.go(steps)); }", steps)
 
 
 def test_heads_sort_and_turn_round(reading: Reading) -> None:
-    """A click sorts, a second one turns round; the head says it, and the address keeps it."""
+    """A click sorts, a second one reverses; the header shows it, and the address keeps it."""
     page = reading.page
     page.click("th a:has-text('Patient')")
     page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
@@ -74,7 +74,7 @@ def test_heads_sort_and_turn_round(reading: Reading) -> None:
 
 
 def test_browser_goes_back_through_filters(reading: Reading) -> None:
-    """Each choice is a step of the browser; the controls say what the list shows."""
+    """Each choice is an entry in the browser's history; the controls show what is listed."""
     page = reading.page
     page.select_option("select[name=order]", "patient")
     page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
@@ -92,7 +92,7 @@ def test_browser_goes_back_through_filters(reading: Reading) -> None:
 
 
 def test_forward_right_after_back_shows_what_it_leads_to(reading: Reading) -> None:
-    """On a slow network the browser may go on before the list's script runs: the rows follow the address."""
+    """On a slow network the browser may go forward before the list's script runs: rows match the address."""
     page = reading.page
     page.select_option("select[name=order]", "patient")
     page.locator("th[aria-sort=ascending]:has-text('Patient')").wait_for()
@@ -114,7 +114,7 @@ def test_forward_right_after_back_shows_what_it_leads_to(reading: Reading) -> No
 
 
 def test_next_and_previous_follow_the_list(reading: Reading, site: Site) -> None:
-    """In its order and filter, from the address; also after a verdict has taken the study off it."""
+    """They follow its order and filter, taken from the address, also after a verdict removes the study."""
     page = reading.page
     page.goto(f"{site.url}/?order=patient")
     page.click("tr.study th a >> text=BEA")
@@ -141,7 +141,7 @@ def test_next_and_previous_follow_the_list(reading: Reading, site: Site) -> None
 
 
 def test_compact_rows_show_25_studies(reading: Reading) -> None:
-    """On a screen of 900 px, one line each; the choice is kept, also in the dark and for a screen reader."""
+    """On a screen of 900 px, one line each; the choice is kept, in the dark and for a screen reader too."""
     page = reading.page
     page.set_viewport_size({"width": 1500, "height": 900})
     script = (
@@ -160,7 +160,7 @@ def test_compact_rows_show_25_studies(reading: Reading) -> None:
 def test_claim_is_seen_on_the_list_and_taken_over_only_when_asked(
     browser: Browser, reading: Reading, site: Site
 ) -> None:
-    """Typing claims; another reader sees it at once, is asked before he takes over, and the first is told."""
+    """Typing claims a study; another reader sees it at once and confirms a take-over; the first is told."""
     page = reading.page
     other = open_page(browser, site.url)
     mine = other.page
@@ -193,7 +193,7 @@ def test_claim_is_seen_on_the_list_and_taken_over_only_when_asked(
 
 
 def test_list_does_not_move_under_a_moving_pointer(reading: Reading, site: Site) -> None:
-    """A new study waits until the pointer rests: nobody opens the row that has just taken another's place."""
+    """A new study waits until the pointer rests, so that nobody opens a row that has just moved there."""
     page = reading.page
     page.clock.install(time="2030-01-01")
     page.reload()
@@ -203,7 +203,7 @@ def test_list_does_not_move_under_a_moving_pointer(reading: Reading, site: Site)
         " own.addEventListener('changed', () => { own.close(); fetch('/session'); });"
         " own.addEventListener('ready', done); })"
     )
-    # The page's time stands still, and with it the moment in which the pointer has moved.
+    # The page's clock is paused, and with it the time of the pointer's last move.
     page.clock.pause_at("2030-01-02")
     page.evaluate(
         "document.getElementById('list').dispatchEvent(new PointerEvent('pointermove', {bubbles: true}))"
@@ -224,7 +224,7 @@ def long_list(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_long_list_keeps_its_length(browser: Browser, long_list: Site) -> None:
-    """More than the server gives at once: refreshed, opened again and gone back to, it has as many rows."""
+    """A list longer than the server returns at once keeps its rows after an update and after going back."""
     one = open_page(browser, f"{long_list.url}/?limit=580&order=arrival")
     page = one.page
 
@@ -260,7 +260,7 @@ def test_long_list_keeps_its_length(browser: Browser, long_list: Site) -> None:
 
 
 def test_list_says_that_the_server_does_not_answer(browser: Browser, site: Site) -> None:
-    """The rows stay, with the time of which they are; what was asked for meanwhile is shown afterwards."""
+    """The rows stay, with their time; what was requested meanwhile is shown afterwards."""
     one = open_page(browser, site.url)
     page = one.page
     page.locator("tr.study").first.wait_for()
@@ -278,7 +278,7 @@ def test_list_says_that_the_server_does_not_answer(browser: Browser, site: Site)
 
 
 def test_selected_text_outlasts_what_arrives(browser: Browser, site: Site) -> None:
-    """An accession number that is being selected for copying is not swept away by a new study."""
+    """The selection of an accession number, made for copying, is kept when a new study arrives."""
     one = open_page(browser, site.url)
     page = one.page
     page.locator("tr.study").first.wait_for()
@@ -298,7 +298,7 @@ def test_selected_text_outlasts_what_arrives(browser: Browser, site: Site) -> No
 
 
 def test_rows_that_are_on_their_way_wait_for_who_began_to_select(browser: Browser, site: Site) -> None:
-    """On a slow network an answer comes when the pointer or a selection is already in the rows."""
+    """On a slow network an answer may arrive when the pointer is over the rows or a selection is in them."""
     one = open_page(browser, site.url)
     page = one.page
     page.locator("tr.study").first.wait_for()
@@ -319,7 +319,7 @@ def test_rows_that_are_on_their_way_wait_for_who_began_to_select(browser: Browse
 
 
 def test_second_click_of_a_double_click_opens_no_study(reading: Reading) -> None:
-    """The row that took the place of "Show more", or of a chip, between the two clicks stays where it is."""
+    """The row that replaced "Show more", or a chip, between the two clicks is not opened."""
     page = reading.page
     follows = page.evaluate(
         "document.querySelector('tr.study th a').dispatchEvent("
@@ -330,7 +330,7 @@ def test_second_click_of_a_double_click_opens_no_study(reading: Reading) -> None
 
 
 def test_double_click_claims_a_study_once(browser: Browser, site: Site) -> None:
-    """The second click does not press the button that has taken the first one's place."""
+    """The second click does not press the button that replaced the first one."""
     study_id = site.draft("1.2.960", PatientID="DBL", PatientName="ZZZ^DOUBLE", text=CLEAR)
     one = open_page(browser, f"{site.url}/studies/{study_id}")
     page = one.page

@@ -21,7 +21,7 @@ HOSTILE = "<script>window.run++</script>"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A worklist that asks nobody to sign in, with four studies; JANE DOE has a prior."""
+    """A worklist without sign-in, with four studies; JANE DOE has a prior."""
     with serving(tmp_path_factory.mktemp("site")) as one:
         one.draft("1.2.1", StudyDate="20250101", text=("There is a right pleural effusion.",))
         one.draft("1.2.2")
@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def reading(browser: Browser, site: Site) -> Iterator[Reading]:
-    """The list in a window of its own; afterwards it must have had nothing to complain of."""
+    """The list in a window of its own; it must end without complaints."""
     one = open_page(browser, site.url)
     yield one
     one.page.context.close()
@@ -40,7 +40,7 @@ def reading(browser: Browser, site: Site) -> Iterator[Reading]:
 
 
 def test_list_and_study_are_read_with_keys_alone(reading: Reading) -> None:
-    """Down, open, window and level, invert, prior, text, and back, without a mouse."""
+    """Move down, open, set window and level, invert, show the prior, type, and go back, without a mouse."""
     page = reading.page
     page.locator("tr.study").first.wait_for()
     page.keyboard.press("j")
@@ -89,7 +89,7 @@ def test_list_and_study_are_read_with_keys_alone(reading: Reading) -> None:
 
 
 def test_typed_text_is_back_after_a_reload(reading: Reading) -> None:
-    """Kept in the browser, unreadable there; leaving asks; discarded when the reader says so."""
+    """It is kept in the browser, encrypted; leaving asks for confirmation; the reader can discard it."""
     page = reading.page
     page.goto(f"{reading.url}/studies/3")
     page.fill("#text-findings", "A sentence that nobody else may read.")
@@ -110,7 +110,7 @@ def test_typed_text_is_back_after_a_reload(reading: Reading) -> None:
 
 
 def test_text_that_was_typed_before_the_scripts_ran_is_kept(reading: Reading) -> None:
-    """On a slow network the text can change before anything listens; what was kept does not replace it."""
+    """On a slow network the text can change before a script listens; the kept text does not replace it."""
     page, address = reading.page, f"{reading.url}/studies/3"
     page.on("dialog", lambda dialog: dialog.accept())
 
@@ -140,7 +140,7 @@ def test_text_that_was_typed_before_the_scripts_ran_is_kept(reading: Reading) ->
 
 
 def test_text_that_is_being_kept_can_be_discarded(reading: Reading) -> None:
-    """Keeping takes a moment, for it is encrypted: what is discarded meanwhile does not come back."""
+    """Keeping takes a moment, because the text is encrypted: text discarded meanwhile does not come back."""
     page = reading.page
     page.on("dialog", lambda dialog: dialog.accept())
     page.add_init_script(
@@ -166,7 +166,7 @@ def test_text_that_is_being_kept_can_be_discarded(reading: Reading) -> None:
 
 
 def test_list_lives_in_its_address(reading: Reading) -> None:
-    """Filters, order and row are in the address, and the way back from a study leads there."""
+    """Filters, order and row are in the address, and going back from a study leads there."""
     page = reading.page
     page.select_option("select[name=order]", "patient")
     page.wait_for_url("**/?order=patient*")
@@ -183,7 +183,7 @@ def test_list_lives_in_its_address(reading: Reading) -> None:
 
 
 def test_finding_is_a_filter(reading: Reading) -> None:
-    """A click on a finding shows the studies that have it, and the choice above says so."""
+    """A click on a finding shows the studies that have it, and the filter control shows it."""
     page = reading.page
     page.locator("a.chip:has-text('pleural effusion')").click()
     page.locator("p.count strong:text-is('1')").wait_for()
@@ -195,7 +195,7 @@ def test_finding_is_a_filter(reading: Reading) -> None:
 
 
 def test_doubtful_sentence_is_named_until_it_is_changed(reading: Reading) -> None:
-    """Marked in the text and said in words; a sentence that was typed is nobody's doubt."""
+    """It is marked in the text and named in words; a sentence typed by the reader is not doubtful."""
     page = reading.page
     page.goto(f"{reading.url}/studies/2")
     label = page.locator("#doubtful-impression li")
@@ -212,7 +212,7 @@ def test_doubtful_sentence_is_named_until_it_is_changed(reading: Reading) -> Non
 
 
 def test_markup_in_a_name_is_read_and_not_run(reading: Reading) -> None:
-    """On the list, on the study and in its title."""
+    """Markup is shown as text on the list, on the study and in its title."""
     page = reading.page
     page.locator(f"tr.study:has-text('{HOSTILE}')").locator("th a").click()
     study_open(page)
@@ -223,7 +223,7 @@ def test_markup_in_a_name_is_read_and_not_run(reading: Reading) -> None:
 def test_new_images_are_said_while_the_study_is_open_and_after_the_verdict(
     reading: Reading, site: Site
 ) -> None:
-    """The open page says that it is old, the refused text stays; the verified report stands until judged."""
+    """The open page says that it is outdated; the verified report stands until the new one is judged."""
     page = reading.page
     study_id = site.draft("1.2.9", PatientID="P9", PatientName="LATE^LUCY")
     page.goto(f"{site.url}/studies/{study_id}")
@@ -271,7 +271,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iter
 
 
 def test_reader_cannot_accept_whatever_he_sends(browser: Browser, closed: Site) -> None:
-    """No button, a text that cannot be changed, and a refusal of the form that was made by hand."""
+    """No button, a text that cannot be edited, and a refusal of a forged form."""
     reading = open_page(browser, closed.url)
     page = reading.page
     page.fill("input[name=name]", "rita")
@@ -297,7 +297,7 @@ def test_reader_cannot_accept_whatever_he_sends(browser: Browser, closed: Site) 
 
 
 def test_hospital_account_leads_to_the_list(browser: Browser, closed: Site, provider: Provider) -> None:
-    """To the provider and back in a real browser, whose cookies are strict; then a verdict in that name."""
+    """To the provider and back in a real browser with strict cookies; then a verdict under that name."""
     reading = open_page(browser, closed.url)
     page = reading.page
     assert reading.barriers() == []

@@ -1,4 +1,4 @@
-"""Shadow mode in a real Chromium: figures and plots, disagreements by keys, and no barrier for a reader."""
+"""Shadow mode in a real Chromium: figures and plots, disagreements by keyboard, and accessibility."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_monthly_report_is_read_at_any_width(
     browser: Browser, site: Site, tmp_path: Path, width: int
 ) -> None:
-    """No barrier, and nothing beside the page, on a phone either: wide tables are moved within it."""
+    """No accessibility violation, and no overflow, on a phone either: wide tables scroll within the page."""
     with site.database.reading() as session:
         drafted_at = session.scalars(select(ShadowComparison.drafted_at)).first()
         assert drafted_at is not None
@@ -54,7 +54,7 @@ def test_monthly_report_is_read_at_any_width(
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_disagreements_are_read_with_keys_alone(browser: Browser, site: Site, scheme: str) -> None:
-    """From the figures over a finding's disagreements to the next and back; nothing is complained of."""
+    """From the figures to a finding's disagreements, to the next one and back, without complaints."""
     one = open_page(browser, f"{site.url}/shadow")
     page = one.page
     if scheme == "light":

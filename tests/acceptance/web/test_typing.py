@@ -1,4 +1,4 @@
-"""Typed text in a real Chromium: sessions that end while typing, lost answers, templates, copy, and print."""
+"""Typed text in a real Chromium: sessions that end, lost answers, templates, copying, printing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .chromium import Reading, becomes, hold, open_page, press_in_turn, settle, 
 from .site import PASSWORD, Site, serving
 
 TYPED = "A sentence that must not be lost."
-# What Chromium says of a request that found no session (401), or that left with the old form token and
-# arrived with the new cookie (403): the page repeats both, and the moment of the sign-in decides which it is.
+# Chromium's messages for a request without a session (401), or with the old form token and the new cookie
+# (403): the page repeats both, and the time of the sign-in decides which one it is.
 ENDED = ("401", "403")
 TEMPLATES = [
     {"name": "No effusion", "sentences": ["No pleural effusion.", "The heart is normal in size."]},
@@ -57,41 +57,42 @@ def opened(browser: Browser, site: Site, uid: str) -> tuple[Reading, int]:
 
 
 def sign_in(page: Page, name: str, form: str = "main .sign-in") -> None:
-    """Fill in the form and send it."""
+    """Fill in the form and submit it."""
     page.fill(f"{form} input[name=name]", name)
     page.fill(f"{form} input[name=password]", PASSWORD)
     page.click(f"{form} button.accept")
 
 
 def type_report(page: Page, section: str, text: str) -> None:
-    """Type, and wait for what typing asks of the server: of a session that ends meanwhile it could come late,
-    with the token of the old session beside the cookie of the new one."""
+    """Type, and wait for the requests that typing causes: if the session ended meanwhile, one could arrive
+    late, with the old session's token and the new one's cookie.
+    """
     with page.expect_response("**/findings"):
         page.fill(f"#text-{section}", text)
     page.locator("#claim:has-text('You are reading')").wait_for()
 
 
 def end_sessions(site: Site) -> None:
-    """End every session, as the idle time does."""
+    """End every session, as the idle timeout does."""
     with site.database.transaction() as session:
         session.execute(delete(WebSession))
 
 
 def verdicts(site: Site, study_id: int) -> list[tuple[str, str]]:
-    """Who decided what on a study."""
+    """The verdicts on a study, and who gave them."""
     with site.database.reading() as session:
         rows = session.scalars(select(Verdict).where(Verdict.study_id == study_id))
         return [(one.observer_name, one.kind) for one in rows]
 
 
 def close(one: Reading, *known: str) -> None:
-    """Close the window; its console said no more than these, which Chromium says of each refused request."""
+    """Close the window; its console has only these messages, which Chromium writes for refused requests."""
     assert [words for words in one.complaints if not any(part in words for part in known)] == []
     one.page.context.close()
 
 
 def test_verdict_is_given_after_sign_in_in_place(browser: Browser, site: Site) -> None:
-    """The session ended while typing: a dialog asks for the password, hides the patient; the verdict goes."""
+    """After the session ends, a dialog hides the patient and asks for the password; the verdict is sent."""
     one, study_id = opened(browser, site, "1.3.1")
     page = one.page
     type_report(page, "findings", TYPED)
@@ -115,7 +116,7 @@ def test_verdict_is_given_after_sign_in_in_place(browser: Browser, site: Site) -
 
 
 def test_another_person_does_not_see_what_was_typed(browser: Browser, site: Site) -> None:
-    """Who signs in instead gets the page anew; the first one finds the text again."""
+    """A different user gets a new page; the first one finds the text again."""
     one, study_id = opened(browser, site, "1.3.2")
     page = one.page
     type_report(page, "findings", TYPED)
@@ -139,7 +140,7 @@ def test_another_person_does_not_see_what_was_typed(browser: Browser, site: Site
 
 
 def wait_for_kept(page: Page, *, kept: bool = True) -> None:
-    """Wait until the browser has kept what was typed, or has deleted it."""
+    """Wait until the browser has kept the typed text, or has deleted it."""
     page.evaluate(
         "(kept) => new Promise((done) => { const look = () => Object.keys(localStorage).some((name) => "
         "name.startsWith('echo-typed')) === kept ? done() : setTimeout(look, 50); look(); })",
@@ -150,7 +151,7 @@ def wait_for_kept(page: Page, *, kept: bool = True) -> None:
 def test_openid_popup_and_other_tab_sign_the_page_in(
     browser: Browser, site: Site, provider: Provider
 ) -> None:
-    """Sign-in at the provider goes in a window of its own, which closes; the text stays, and tabs follow."""
+    """Sign-in at the provider uses its own window, which closes; the text stays, and other tabs follow."""
     study_id = site.draft("1.3.3", PatientID="1.3.3", PatientName="PAT^THREE")
     one = open_page(browser, site.url)
     page = one.page
@@ -180,7 +181,7 @@ def test_openid_popup_and_other_tab_sign_the_page_in(
 
 
 def test_findings_follow_the_text_after_sign_in_in_place(browser: Browser, site: Site) -> None:
-    """A request of the page itself that found no session is repeated."""
+    """A request of the page itself that had no session is repeated."""
     one, _ = opened(browser, site, "1.3.4")
     page = one.page
     end_sessions(site)
@@ -192,7 +193,7 @@ def test_findings_follow_the_text_after_sign_in_in_place(browser: Browser, site:
 
 
 def test_verdict_is_sent_once_and_not_lost_with_the_connection(browser: Browser, site: Site) -> None:
-    """Two clicks are one verdict; without a connection nothing is lost, and the page says so."""
+    """Two clicks give one verdict; without a connection nothing is lost, and the page says so."""
     one, study_id = opened(browser, site, "1.3.5")
     page = one.page
     page.fill("#text-findings", TYPED)
@@ -209,7 +210,7 @@ def test_verdict_is_sent_once_and_not_lost_with_the_connection(browser: Browser,
 
 
 def test_findings_follow_the_newest_text_whatever_the_network_does(browser: Browser, site: Site) -> None:
-    """Both sections were changed before the first answer came: the table is that of both."""
+    """If both sections change before the first answer arrives, the table matches both."""
     one, _ = opened(browser, site, "1.3.11")
     page = one.page
     held: list[Route] = []
@@ -229,7 +230,7 @@ def test_findings_follow_the_newest_text_whatever_the_network_does(browser: Brow
 
 
 def test_whoever_leaves_before_the_verdict_has_left_is_asked(browser: Browser, site: Site) -> None:
-    """On a slow network the next study can be asked for first: the verdict would not be given, silently."""
+    """On a slow network the next study can be requested first, and the verdict would be lost silently."""
     one, study_id = opened(browser, site, "1.3.12")
     page = one.page
     asked: list[str] = []
@@ -261,7 +262,7 @@ def test_enter_in_the_reason_rejects_and_never_accepts(browser: Browser, site: S
 def test_template_is_inserted_as_lines_and_asks_before_it_turns_a_finding(
     browser: Browser, site: Site
 ) -> None:
-    """Behind the line of the cursor, never inside a sentence; undo takes it out again."""
+    """After the cursor's line, never inside a sentence; undo removes it again."""
     one, _ = opened(browser, site, "1.3.7")
     page = one.page
     page.fill("#text-findings", "There is a large left pneumothorax.\nOld rib fractures.")
@@ -296,7 +297,7 @@ def test_template_is_inserted_as_lines_and_asks_before_it_turns_a_finding(
 
 
 def test_report_is_copied_and_printed_as_what_it_is(browser: Browser, site: Site) -> None:
-    """Plain text with its sections; a draft says so, on paper too, and films and buttons are not printed."""
+    """Plain text with its sections; a draft says so, on paper too; films and buttons are not printed."""
     one, _ = opened(browser, site, "1.3.8")
     page = one.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -325,7 +326,7 @@ def test_report_is_copied_and_printed_as_what_it_is(browser: Browser, site: Site
 
 
 def test_nothing_moves_for_who_asked_for_stillness(browser: Browser, site: Site) -> None:
-    """With prefers-reduced-motion nothing is animated, dialogs and findings included."""
+    """With prefers-reduced-motion nothing is animated, including dialogs and findings."""
     one, _ = opened(browser, site, "1.3.9")
     page = one.page
     page.emulate_media(reduced_motion="reduce")
@@ -343,7 +344,7 @@ def test_nothing_moves_for_who_asked_for_stillness(browser: Browser, site: Site)
 
 
 def test_second_tab_on_one_draft_is_said(browser: Browser, site: Site) -> None:
-    """Two tabs keep their text in one place: the other one is told."""
+    """Two tabs keep their text in one place: the other tab says so."""
     one, study_id = opened(browser, site, "1.3.10")
     page = one.page
     tab = page.context.new_page()

@@ -1,4 +1,4 @@
-"""The viewer in a real Chromium, by the pixel: a film of known values, at a known place, of a known size."""
+"""The viewer in a real Chromium, pixel by pixel: a film with known values, position and size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .chromium import Reading, becomes, open_page, settle, study_open
 from .site import Site, serving
 
 SIDE, LARGE = 256, 1600
-# Every pixel differs from its neighbours, so that a wrong one shows.
+# Every pixel differs from its neighbours, so that a wrong one is noticed.
 VALUES = np.random.default_rng(14).integers(0, 4096, (SIDE, SIDE), dtype=np.uint16)
 WIDE = np.random.default_rng(15).integers(0, 256, (LARGE, LARGE), dtype=np.uint16)
 # 0.25 mm at the detector, 0.2 mm in the patient.
@@ -61,7 +61,7 @@ def film(page: Page) -> tuple[float, float, float, float]:
 
 
 def grey(page: Page, x: float, y: float) -> int:
-    """Return the grey of the canvas at a place of it (CSS pixels)."""
+    """Return the grey value of the canvas at a position (CSS pixels)."""
     script = (
         f"document.querySelector('canvas').getContext('2d').getImageData({int(x)}, {int(y)}, 1, 1).data[0]"
     )
@@ -69,24 +69,24 @@ def grey(page: Page, x: float, y: float) -> int:
 
 
 def zoomed(page: Page, before: float) -> None:
-    """Wait until the first film is no longer zoomed as it was."""
+    """Wait until the zoom of the first film has changed."""
     page.locator(f"canvas[data-zoom]:not([data-zoom='{before:.4f}'])").first.wait_for()
 
 
 def expected_grey(page: Page, value: int) -> int:
-    """Return the grey that a stored value has in the window that is set."""
+    """Return the grey value of a stored value with the current window."""
     low, high = (int(one) for one in (page.get_attribute("canvas", "data-window") or "").split(","))
     level = round((value - int(VALUES.min())) / int(VALUES.max() - VALUES.min()) * 0xFFFF)
     return min(255, max(0, round((level - low) / (high - low) * 255)))
 
 
 def caption(page: Page, name: str = "window") -> Locator:
-    """Return the part of the first film's caption of this name."""
+    """Return this part of the first film's caption."""
     return page.locator(f"figcaption .{name}").first
 
 
 def pointed(page: Page) -> tuple[int, int, int]:
-    """Wait until the stored value at the pointer is said; return it with its column and row."""
+    """Wait until the stored value at the pointer is shown; return it with its column and row."""
     words = caption(page, "pointed")
     expect(words).to_contain_text("at column")
     settle(page)
@@ -97,12 +97,12 @@ def pointed(page: Page) -> tuple[int, int, int]:
 
 
 def zoom_of(page: Page, index: int = 0) -> float:
-    """Return how many pixels of the screen a film's pixel has."""
+    """Return how many screen pixels one pixel of the film covers."""
     return float(page.locator("canvas").nth(index).get_attribute("data-zoom") or 0)
 
 
 def test_pixel_under_the_pointer_stays_when_zooming(reading: Reading) -> None:
-    """In, further in and out again: the same pixel of the film, in the grey of its stored value."""
+    """Zoomed in, further in and out again: the same pixel, in the grey of its stored value."""
     page = reading.page
     left, top, width, height = film(page)
     page.mouse.move(left + 300, top + 400)
@@ -127,7 +127,7 @@ def test_pixel_under_the_pointer_stays_when_zooming(reading: Reading) -> None:
 
 
 def test_value_at_the_pointer_is_the_stored_one(reading: Reading) -> None:
-    """As pydicom reads it, wherever the film lies: mirrored, rotated, zoomed."""
+    """It is the value that pydicom reads, however the film is mirrored, rotated or zoomed."""
     page = reading.page
     left, top, width, height = film(page)
     page.click("[data-do=values]")
@@ -146,7 +146,7 @@ def test_value_at_the_pointer_is_the_stored_one(reading: Reading) -> None:
 
 
 def test_rotation_and_mirror_follow_the_screen_and_are_said(reading: Reading) -> None:
-    """A film that is turned or mirrored says so, since left is then not left; four turns are none."""
+    """A rotated or mirrored film says so, since left is then not left; four rotations are none."""
     page = reading.page
     left, top, width, height = film(page)
     page.keyboard.press("v")
@@ -172,7 +172,7 @@ def test_rotation_and_mirror_follow_the_screen_and_are_said(reading: Reading) ->
 
 
 def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
-    """200 pixels of 0.25 mm at a magnification of 1.25 are 40 mm, however the film is turned or zoomed."""
+    """200 pixels of 0.25 mm at a magnification of 1.25 are 40 mm, whether rotated or zoomed."""
     page = reading.page
     left, top, width, height = film(page)
     page.keyboard.press("x")
@@ -195,7 +195,7 @@ def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
     expect(caption(page)).not_to_contain_text("ruler")
     page.keyboard.press("r")
     page.keyboard.press("x")
-    # By keys alone: a point that arrows move and Enter sets.
+    # By keyboard only: arrows move a point, and Enter sets it.
     page.keyboard.press("Enter")
     for _ in range(5):
         page.keyboard.press("ArrowRight")
@@ -213,7 +213,7 @@ def test_ruler_measures_in_the_patient(reading: Reading, site: Site) -> None:
 
 
 def test_film_cannot_be_lost_from_sight(reading: Reading) -> None:
-    """However far it is dragged, a part of it stays on the canvas; reset brings all of it back."""
+    """However far it is dragged, a part of it stays on the canvas; a reset shows all of it again."""
     page = reading.page
     left, top, width, height = film(page)
     for _ in range(4):
@@ -233,7 +233,7 @@ def test_film_cannot_be_lost_from_sight(reading: Reading) -> None:
 
 
 def test_one_to_one_shows_the_films_own_pixels(reading: Reading, site: Site) -> None:
-    """Of a film that was reduced for the screen the whole one is fetched; its stored values are all there."""
+    """A film that was reduced for the screen is fetched in full, with all of its stored values."""
     page = reading.page
     page.goto(f"{site.url}/studies/4")
     left, top, width, height = film(page)
@@ -246,13 +246,13 @@ def test_one_to_one_shows_the_films_own_pixels(reading: Reading, site: Site) -> 
     value, column, row = pointed(page)
     assert value == int(WIDE[row - 1, column - 1])
     assert abs(column - LARGE / 2 - 10) <= 1
-    # The next pixel of the screen is the next of the film.
+    # The next pixel of the screen is the next one of the film.
     page.mouse.move(left + width / 2 + 11, top + height / 2 + 7)
     page.locator(f".pointed:has-text('column {column + 1},')").first.wait_for()
 
 
 def test_linked_films_zoom_move_and_invert_together(reading: Reading) -> None:
-    """The prior does what the current film does, and no longer once the link is off."""
+    """The prior follows the current film until the link is switched off."""
     page = reading.page
     page.keyboard.press("p")
     page.locator(".prior:not([hidden]) canvas[data-ready=yes]").wait_for()
@@ -276,14 +276,14 @@ def test_linked_films_zoom_move_and_invert_together(reading: Reading) -> None:
 
 
 def test_window_presets_and_inversion_are_exact(reading: Reading) -> None:
-    """The greys are those of the window that is set; inverted they are the rest to white."""
+    """The grey values are those of the current window; inverted, they are 255 minus these."""
     page = reading.page
     _left, _top, width, height = film(page)
     seen = set()
     page.keyboard.press("x")
     page.locator("canvas").first.focus()
     for _ in range(4):
-        page.keyboard.press("+")  # beyond twice its size nothing is smoothed
+        page.keyboard.press("+")  # above twice the film's size nothing is smoothed
 
     def middle() -> int:
         return grey(page, width / 2 + 0.5, height / 2 + 0.5)
@@ -300,7 +300,7 @@ def test_window_presets_and_inversion_are_exact(reading: Reading) -> None:
 
 
 def test_magnifier_enlarges_around_the_pointer(reading: Reading) -> None:
-    """The pixel in its middle stays; beside it the film is 2.5 times as large."""
+    """The pixel at its centre stays; away from it the film is magnified 2.5 times."""
     page = reading.page
     left, top, width, height = film(page)
     page.locator("canvas").first.focus()
@@ -322,7 +322,7 @@ def test_magnifier_enlarges_around_the_pointer(reading: Reading) -> None:
 
 
 def test_phone_pinches_and_page_fits(browser: Browser, site: Site) -> None:
-    """375 x 812: two fingers zoom around their middle, one moves, nothing is wider than the screen."""
+    """375 x 812: two fingers zoom around their centre, one moves, nothing is wider than the screen."""
     one = open_page(
         browser,
         site.url,

@@ -57,7 +57,7 @@ def verified(orthanc: Orthanc, study: PhantomStudy, flag: str, count: int) -> li
     def held() -> tuple[bytes, ...]:
         try:
             return orthanc.documents(study.study_instance_uid)
-        except OSError:  # no connection, or no answer within the time
+        except OSError:  # no connection, or no answer in time
             return ()
 
     documents: tuple[bytes, ...] = ()
@@ -133,7 +133,7 @@ def test_study_arrives_is_read_edited_and_accepted(served: Agent, orthanc: Ortha
 
 
 def test_rejection_reaches_the_pacs(served: Agent, orthanc: Orthanc) -> None:
-    """With its reason, and without any finding."""
+    """It arrives with its reason and without any finding."""
     reading = served.reading
     page, study = reading.page, phantom_study(13, number=2, taken=datetime.now(UTC), size=256)
     page.goto(reading.url)
@@ -149,7 +149,7 @@ def test_rejection_reaches_the_pacs(served: Agent, orthanc: Orthanc) -> None:
 
 
 def test_stale_edit_is_refused_and_keeps_the_text(served: Agent) -> None:
-    """A second window has accepted meanwhile: the first is told, and its text is still there."""
+    """When a second window has accepted meanwhile, the first is told and keeps its text."""
     reading = served.reading
     page, study = reading.page, phantom_study(17, number=3, taken=datetime.now(UTC), size=256)
     page.goto(reading.url)
@@ -168,12 +168,12 @@ def test_stale_edit_is_refused_and_keeps_the_text(served: Agent) -> None:
     page.click("#accept")
     page.wait_for_selector("#message:has-text('Another revision')")
     expect(page.locator("#text-findings")).to_have_value("A sentence that must not be lost.")
-    # The refusal is an answer with status 409, which Chromium lists in its console.
+    # The refusal is an answer with status 409, which Chromium reports in its console.
     reading.complaints[:] = [one for one in reading.complaints if "409" not in one]
 
 
 def test_browser_has_no_complaint_and_asks_nobody_else(served: Agent) -> None:
-    """No console error in all of the above, and no request that left for another server."""
+    """No console error in any test above, and no request to another server."""
     reading = served.reading
     assert (reading.complaints, reading.elsewhere) == ([], [])
     with urllib.request.urlopen(f"{reading.url}/static/vendor/htmx.min.js", timeout=30) as answer:
@@ -181,5 +181,5 @@ def test_browser_has_no_complaint_and_asks_nobody_else(served: Agent) -> None:
 
 
 def shown(study: PhantomStudy) -> str:
-    """Return what names a study in the list."""
+    """Return the row of a study in the list."""
     return str(study.instances[0].PatientID)
