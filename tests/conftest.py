@@ -1,4 +1,4 @@
-"""Fixtures that every part's tests share."""
+"""Fixtures shared by all tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import structlog
 from typer import testing as typer_testing
 
 # Before anything imports torch or numpy. The tests' networks are tiny: a second thread makes nothing faster,
-# and beside other processes the threads wait for each other: training tests took up to five times as long.
+# and threads compete with other processes: training tests took up to five times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from agent.commands.demo.orthanc import Orthanc, free_ports, running_orthanc
@@ -30,7 +30,7 @@ from tests.support import warm_python
 REPOSITORY = Path(__file__).resolve().parent.parent
 _IN_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 8 * 2**30
 LONGEST_FIRST = ("acceptance", "unit/model/train", "unit/benchmarks", "integration")
-# What pytest and the tools that tests call may leave at the checkout's root; git ignores it.
+# Caches that pytest and the tools called by tests may leave at the checkout's root; git ignores them.
 _CACHES = {
     "__pycache__",
     ".pytest_cache",
@@ -42,9 +42,9 @@ _CACHES = {
 
 
 def _use_memory() -> None:
-    """Put the tests' files on the file system in memory where the machine has one with room for them.
+    """Put the tests' files on the in-memory file system if the machine has one with enough room.
 
-    On a disk the tests spend minutes on waiting for it and on deleting files, above all of PostgreSQL.
+    On a disk the tests spend minutes waiting for it and deleting files, above all those of PostgreSQL.
     """
     if "TMPDIR" in os.environ or not os.access(_IN_MEMORY, os.W_OK):
         return
@@ -56,17 +56,17 @@ def _use_memory() -> None:
 
 
 _use_memory()
-# Nothing of what is imported is garbage: the default threshold visits all of it again and again.
+# Nothing that is imported is garbage: with the default threshold it is scanned again and again.
 gc.set_threshold(100_000, 20, 100)
-# Typer builds the tree of commands anew for each call, which takes longer than most commands do.
+# Typer rebuilds the command tree for each call, which takes longer than most commands do.
 typer_testing._get_command = functools.cache(typer_testing._get_command)
-# A server that is told to stop looks for that every half second, and hundreds of tests stop one or more.
+# A server checks every half second whether it should stop, and hundreds of tests stop one or more.
 socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)
 _untracked_before = pytest.StashKey[set[str]]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Note the files that git does not track, and where forks come from, once for all test processes."""
+    """Record the untracked files, and where forks come from, once for all test processes."""
     if not hasattr(session.config, "workerinput"):
         session.config.stash[_untracked_before] = untracked_files(REPOSITORY)
         os.environ[warm_python.VARIABLE] = tempfile.mkdtemp(prefix="echo-agent-warm-")
@@ -94,7 +94,7 @@ def untracked_files(folder: Path) -> set[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the folders with the longest files first, so that no process waits for the other at the end."""
+    """Start the folders with the longest files first, so that no process waits for another at the end."""
     items.sort(key=lambda item: _turn(item.nodeid))
 
 
@@ -104,16 +104,16 @@ def _turn(test: str) -> int:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name bytes by their argument: a gzip file, for one, holds the time, and every test process collects the
-    tests for itself and must find the same names.
+    """Name bytes by their argument: a gzip file, for example, contains the time, and every test process
+    collects the tests itself and must find the same names.
     """
     return argname if isinstance(val, bytes) else None
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays to the end: no collection of garbage needs to visit it.
+    """Keep what is imported by now to the end: garbage collection need not scan it.
 
-    pytest's own capturing of logs visits the loggers that do not propagate six times a test; torch has forty.
+    pytest's log capturing visits the loggers that do not propagate six times per test; torch has forty.
     """
     gc.freeze()
     for logger in logging.root.manager.loggerDict.values():
@@ -123,7 +123,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_in_the_checkout() -> Iterator[None]:
-    """A test writes to `tmp_path`: a relative path of its own would lie in the working directory."""
+    """A test writes to `tmp_path`; a relative path would end up in the working directory."""
     before = set(os.listdir(REPOSITORY))
     yield
     left = set(os.listdir(REPOSITORY)) - before - _CACHES
@@ -132,7 +132,7 @@ def nothing_is_left_in_the_checkout() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def logging_is_as_it_was() -> Iterator[None]:
-    """Commands that a test runs in this process set up logging, and the next test would log as they do."""
+    """Commands run in this process configure logging, which would otherwise affect the next test."""
     before = structlog.get_config() if structlog.is_configured() else None
     yield
     structlog.reset_defaults()
@@ -155,7 +155,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of sample files that lies beside the checkout."""
+    """The folder of sample files next to the checkout."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
         skip_or_fail(f"the sample files are not there: {folder}")
@@ -164,13 +164,13 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens on."""
+    """A TCP port of the loopback interface on which nothing listens."""
     return free_ports(1)[0]
 
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the newest schema and no row; copied for each test, because migrating takes time."""
+    """A SQLite file with the newest schema and no rows; copied for each test, as migrating takes time."""
     path = tmp_path_factory.mktemp("database") / "template.db"
     template = Database(open_engine(f"sqlite:///{path}"))
     migrate.upgrade(template)

@@ -1,4 +1,4 @@
-"""The decode benchmark on a GPU, in the toy shape: the path that the 7B configuration takes."""
+"""The decode benchmark on a GPU, with the toy configuration: the code path of the 7B configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def test_benchmark_runs_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
-    """Graphs, asynchronous stops and memory counts included; fused and unfused agree in float32."""
+    """Including graphs, asynchronous stops and memory counts; fused and unfused agree in float32."""
     decode.main(
         [
             "--config",

@@ -1,4 +1,4 @@
-"""A real PostgreSQL from Debian's packages, and one database fixture for both kinds."""
+"""A real PostgreSQL from Debian's packages, and one database fixture for both engines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from agent.database import migrate, wakeup
 from agent.database.session import Database, open_engine
 from agent.foundation.errors import ProgramMissing
 
-# How soon a thread that waits for PostgreSQL's notifications sees that it is stopped; tests wait for that.
+# How soon a thread that waits for PostgreSQL's notifications sees a stop request; tests wait for that.
 wakeup.STOP_WITHIN_S = 0.05
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server of our own; skipped where the package is missing (failed where CI=true)."""
+    """A PostgreSQL server for the tests; skipped if the package is missing (failed if CI=true)."""
     try:
         with running_postgres(durable=False) as server:
             yield server
@@ -38,7 +38,7 @@ def _migrate(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file to copy: migrating anew for each test takes longer than the tests."""
+    """A migrated SQLite file to copy: migrating again for each test takes longer than the tests."""
     path = tmp_path_factory.mktemp("template") / "agent.db"
     _migrate(f"sqlite:///{path}")
     return path
@@ -54,7 +54,7 @@ def postgres_template(postgres: PostgresServer) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database with the newest schema, once of each kind."""
+    """The URL of an empty database with the newest schema, for each engine in turn."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "agent.db")
         yield f"sqlite:///{tmp_path / 'agent.db'}"
@@ -67,7 +67,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def both_databases(database_url: str) -> Iterator[Database]:
-    """An empty database with the newest schema, once of each kind."""
+    """An empty database with the newest schema, for each engine in turn."""
     opened = Database(open_engine(database_url))
     yield opened
     opened.close()

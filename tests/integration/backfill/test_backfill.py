@@ -1,4 +1,4 @@
-"""A backfill from archives, real and limited: everything is found and retrieved once, whatever is killed."""
+"""Backfill from archives, real and limited: everything is found and retrieved once, whatever is killed."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ FAST: dict[str, Any] = {
 
 
 class LimitedArchive:
-    """An archive of synthetic studies that answers by date and time, and has a limit of its own.
+    """An archive of synthetic studies that answers by date and time, and has its own result limit.
 
-    says: whether it tells that it has cut an answer off (0xFE00).
+    says: whether it reports that it has cut an answer off (0xFE00).
     """
 
     def __init__(self, studies: list[tuple[str, str, str]], limit: int, *, says: bool = False) -> None:
@@ -114,7 +114,7 @@ class LimitedArchive:
 
 
 def synthetic(count: int, days: int, chance: Random) -> list[tuple[str, str, str]]:
-    """Studies of a range of days; every fifth one is of the same busy morning."""
+    """Studies of a range of days; every fifth one is from the same busy morning."""
     found = []
     for number in range(count):
         day = date(2001, 1, 1) + timedelta(days=chance.randrange(days))
@@ -127,7 +127,7 @@ def synthetic(count: int, days: int, chance: Random) -> list[tuple[str, str, str
 
 
 def enumerate_all(database: Database, settings: Settings) -> None:
-    """Ask until nothing is open."""
+    """Query until no slice is open."""
     assert settings.archive is not None
     asking = Enumerator(
         database, settings, DatedArchive(settings.archive, settings.backfill, None), Random(1)
@@ -143,7 +143,7 @@ def enumerate_all(database: Database, settings: Settings) -> None:
 def test_every_study_of_an_archive_with_a_limit_is_found_once(
     database: Database, limit: int, says: bool
 ) -> None:
-    """Silent cuts at a round number, cuts that are stated at an odd one, and our own limit."""
+    """With silent limits at a round number, reported limits at an odd one, and our own limit."""
     studies = synthetic(400, 30, Random(7))
     archive = LimitedArchive(studies, limit, says=says)
     with archive.running() as archived:
@@ -164,7 +164,7 @@ def test_every_study_of_an_archive_with_a_limit_is_found_once(
 
 
 def test_one_minute_that_is_too_full_is_said_and_kept(database: Database) -> None:
-    """What cannot be divided further has a code in `backfill status`."""
+    """A slice that cannot be divided further has a code in `backfill status`."""
     studies = [(f"1.2.{number}", "20010102", "101500") for number in range(20)]
     with LimitedArchive(studies, 8, says=True).running() as archived:
         settings = Settings(archive=archived, backfill=BackfillSettings(**FAST, modalities=("DX",)))
@@ -175,7 +175,7 @@ def test_one_minute_that_is_too_full_is_said_and_kept(database: Database) -> Non
 
 
 def test_archive_out_of_resources_is_left_alone_and_asked_again(database: Database) -> None:
-    """0xA700 loses nothing, and the pause is longer each time."""
+    """0xA700 loses nothing, and the pause grows each time."""
     archive = LimitedArchive([("1.2.3", "20010102", "101500")], 9)
     archive.busy = 2
     with archive.running() as archived:
@@ -201,7 +201,7 @@ def listening(database: Database, settings: Settings, folder: Path) -> Iterator[
 
 
 def archive_films(orthanc: Orthanc, year: int, count: int) -> list[str]:
-    """Put two films of each of so many studies, a hand and a CT into Orthanc; return the chest studies."""
+    """Put two films of each of this many studies, a hand and a CT into Orthanc; return the chest studies."""
     films = [
         film(f"BACK-{year}/{number}", view, StudyDate=f"{year}03{number % 9 + 1:02}")
         for number in range(count)
@@ -230,7 +230,7 @@ def settings_for(orthanc: Orthanc, port: int, **values: Any) -> Settings:
 
 
 def retrieved(database: Database) -> tuple[list[str], set[tuple[str, int]], int]:
-    """Study UIDs that are here, lanes and revisions of their jobs, and images."""
+    """The stored study UIDs, the lanes and revisions of their jobs, and the number of images."""
     with database.reading() as session:
         uids = list(session.scalars(select(Study.study_instance_uid)))
         jobs = {(job.lane, job.revision) for job in session.scalars(select(Job))}
@@ -241,7 +241,7 @@ def retrieved(database: Database) -> tuple[list[str], set[tuple[str, int]], int]
 def test_studies_come_from_orthanc_in_their_lane(
     database: Database, orthanc: Orthanc, free_port: int, tmp_path: Path, way: str
 ) -> None:
-    """Every way of retrieval brings the same: chest studies, each once, in the lane `backfill`."""
+    """Every retrieval method gives the same: chest studies, each once, in the lane `backfill`."""
     if way == "web" and not orthanc.dicomweb:
         pytest.skip("the DICOMweb plugin of Orthanc is not installed")
     year = {"c-move": 1951, "c-get": 1952, "web": 1953}[way]
@@ -259,13 +259,13 @@ def test_studies_come_from_orthanc_in_their_lane(
     assert retrieved(database) == (wanted, {("backfill", 1)}, 6)
     progress = read_progress(database, settings.backfill)
     assert progress.studies == {"PULLED": 3, "SKIPPED": 1}
-    assert [one.state for one in done] == ["QUEUED"] * 3  # at once: nothing more can come
+    assert [one.state for one in done] == ["QUEUED"] * 3  # at once: nothing more can arrive
 
 
 def test_study_that_was_sent_to_us_is_left_alone(
     database: Database, orthanc: Orthanc, free_port: int, tmp_path: Path
 ) -> None:
-    """A study with a draft of its own is not drafted again as an old one."""
+    """A study that already has a draft is not drafted again by the backfill."""
     archive_films(orthanc, 1954, 1)
     settings = settings_for(orthanc, free_port)
     make_plan(database, settings.backfill, date(1954, 1, 1), date(1954, 12, 31))
@@ -284,7 +284,7 @@ def test_study_that_was_sent_to_us_is_left_alone(
 
 
 def expire_leases(database: Database) -> None:
-    """Let the claims of a killed process run out at once."""
+    """Expire the claims of a killed process at once."""
     with database.transaction() as session:
         for table in (BackfillSlice, BackfillStudy):
             for row in session.scalars(select(table).where(table.lease_until.is_not(None))):
@@ -294,7 +294,7 @@ def expire_leases(database: Database) -> None:
 def test_process_killed_anywhere_goes_on_without_a_repeat(
     database: Database, orthanc: Orthanc, free_port: int, tmp_path: Path
 ) -> None:
-    """`kill -9` at every failpoint in turn: each study is here once, with one job of one revision."""
+    """After `kill -9` at every failpoint in turn, each study is stored once, with one job of one revision."""
     wanted = archive_films(orthanc, 1955, 12)
     settings = settings_for(orthanc, free_port, in_flight=1)
     config = tmp_path / "config.yaml"
@@ -316,13 +316,13 @@ def test_process_killed_anywhere_goes_on_without_a_repeat(
     with database.transaction() as session:
         assert list(session.scalars(select(Job.state))) == ["QUEUED"] * 12
         session.execute(update(BackfillStudy).where(BackfillStudy.state == "SKIPPED").values(state="DEAD"))
-    # Nothing is left to do: it says what became of all, and that something was given up.
+    # Nothing is left to do: the command reports all outcomes, and that something was given up.
     end = _run(config, "")
     assert (end.returncode, "studies: DEAD 1, PULLED 12" in end.stdout) == (1, True), end.stdout
 
 
 def _complete(database: Database, settings: Settings, store: InstanceStore) -> list[str]:
-    """Let every study be due, and complete it; return those completed while they were being retrieved."""
+    """Make every study due, and complete it; return those completed while they were being retrieved."""
     with database.transaction() as session:
         for job in session.scalars(select(Job).where(Job.state == "RECEIVING")):
             job.due_at = database_now(session) - timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""`doctor` tells before the first night what would keep a backfill from working."""
+"""Before the first night, `doctor` reports what would prevent a backfill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 def found(settings: Settings) -> tuple[str, str]:
-    """What `doctor` finds at the archive of the settings."""
+    """The findings of `doctor` for the archive in the settings."""
     assert settings.archive is not None
     return backfill_found(settings, settings.archive, 5.0)
 
@@ -50,7 +50,7 @@ def choosy_archive(destination: tuple[str, int] | None) -> Iterator[ArchiveSetti
 
 @pytest.mark.parametrize("retrieve", ["c-move", "c-get"])
 def test_archive_that_does_not_know_the_destination(free_port: int, retrieve: str) -> None:
-    """The AE title that is to be entered is named, with our port; C-GET needs none."""
+    """The AE title to be registered is named, with our port; C-GET needs none."""
     with choosy_archive(None) as archive:
         settings = Settings(
             listener=ListenerSettings(port=free_port),
@@ -65,13 +65,13 @@ def test_archive_that_does_not_know_the_destination(free_port: int, retrieve: st
 
 
 def test_archive_that_does_not_tell_is_not_called_right(orthanc: Orthanc, free_port: int) -> None:
-    """Orthanc has the same status for an unknown study and an unknown destination."""
+    """Orthanc returns the same status for an unknown study and an unknown destination."""
     words, remedy = found(settings_for(orthanc, free_port))
     assert (remedy, "does not tell" in words) == ("", True)
 
 
 def test_archive_that_the_listener_would_refuse(orthanc: Orthanc, free_port: int) -> None:
-    """An archive that is not in the allow-list could be asked, and could send nothing."""
+    """An archive outside the allow-list could be queried, but could not send."""
     allow = (AllowedPeer(ae_title="CT1", address="10.0.0.1"),)
     settings = settings_for(orthanc, free_port).model_copy(
         update={"listener": ListenerSettings(port=free_port, allow=allow)}
@@ -80,7 +80,7 @@ def test_archive_that_the_listener_would_refuse(orthanc: Orthanc, free_port: int
 
 
 def test_archive_that_is_not_there(free_port: int) -> None:
-    """It is said, with what to look at."""
+    """It is reported, with what to check."""
     archive = ArchiveSettings(host="127.0.0.1", port=free_port, ae_title="GONE", timeout_s=2)
     words, remedy = found(Settings(archive=archive, backfill=BackfillSettings(**FAST)))
     assert (words != "", remedy != "") == (True, True)

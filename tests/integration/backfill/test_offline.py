@@ -1,4 +1,4 @@
-"""Drafts of a set of files: a Ray cluster writes the bytes that this process writes, whatever is killed."""
+"""Drafts of a set of files: a Ray cluster writes the same bytes as this process, whatever is killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    """Phantom studies, and a file that is no film."""
+    """Phantom studies, and a file that is not a film."""
     needs_package("ray")
     folder = tmp_path / "films"
     folder.mkdir()
@@ -38,11 +38,11 @@ def films(tmp_path: Path) -> Path:
 
 
 def started(films: Path, output: Path, engine: str) -> subprocess.Popen[str]:
-    """Start the command: its workers are processes of Ray's, which import all that they need themselves."""
+    """Start the command: its workers are Ray's processes, which do their own imports."""
     command = [sys.executable, "-m", "agent", "backfill", "--files", str(films), "--output", str(output)]
     command += ["--engine", engine, "--workers", "2", "--created", "2026-01-02T03:04:05", "--json"]
     environment = own_environment()
-    # What Ray starts in its turn is not forked.
+    # Processes that Ray starts are not forked.
     environment.pop(warm_python.VARIABLE, None)
     return warm_python.WarmPopen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -50,7 +50,7 @@ def started(films: Path, output: Path, engine: str) -> subprocess.Popen[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a set."""
+    """The contents of every file in a set."""
     return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
 
 
@@ -59,7 +59,7 @@ def kill_a_worker(process: subprocess.Popen[str]) -> set[str]:
     deadline = time.monotonic() + _LONGEST_S
     while time.monotonic() < deadline and process.poll() is None:
         family = psutil.Process(process.pid).children(recursive=True)
-        # To look for all processes takes longer than a draft does: the titles of those found are read often.
+        # Listing all processes takes longer than a draft: the titles of those found are read often.
         look_again = time.monotonic() + 1.0
         while time.monotonic() < look_again:
             busy = next((one for one in family if is_drafting(one)), None)
@@ -72,7 +72,7 @@ def kill_a_worker(process: subprocess.Popen[str]) -> set[str]:
 
 
 def is_drafting(process: psutil.Process) -> bool:
-    """Whether a process is an actor in a task, by the title that Ray gives it."""
+    """Whether a process is an actor with a running task, according to the title that Ray sets."""
     try:
         title = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     except OSError:  # it has ended meanwhile

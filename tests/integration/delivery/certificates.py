@@ -27,12 +27,12 @@ class Certificates:
         return str(self.folder / f"{name}.pem"), str(self.folder / f"{name}.key")
 
     def ours(self, name: str | None = "agent", *, authority: str = "ca", **values: Any) -> ClientTlsSettings:
-        """Our side: the certificate that we show, and the authority that we trust."""
+        """Our side: our certificate, and the authority that we trust."""
         own = {} if name is None else dict(zip(("certificate", "key"), self.of(name), strict=True))
         return ClientTlsSettings(authorities=self.folder / f"{authority}.pem", **own, **values)
 
     def theirs(self, name: str = "pacs") -> ssl.SSLContext:
-        """A PACS's side: it demands a certificate of `ca`."""
+        """A PACS's side: it requires a certificate issued by `ca`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.of(name))
         context.load_verify_locations(self.folder / "ca.pem")
@@ -41,7 +41,7 @@ class Certificates:
 
 
 def make(folder: Path, openssl: str) -> Certificates:
-    """Make all of them."""
+    """Make all keys and certificates."""
 
     def run(*arguments: str) -> None:
         subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)

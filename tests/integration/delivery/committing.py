@@ -1,4 +1,4 @@
-"""A PACS that is a Storage Commitment SCP, and our listener, which hears its reports."""
+"""A PACS that is a Storage Commitment SCP, and our listener, which receives its reports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.integration.delivery.conftest import ScriptedPacs
 
 @dataclass(kw_only=True)
 class CommittingPacs(ScriptedPacs):
-    """Commits to what it has; `loses` are SOP Instance UIDs that it forgets once each, after storing them."""
+    """Commits to what it holds; `loses` are SOP Instance UIDs that it loses once each, after storing them."""
 
     commits: bool = True
     queries: bool = True
@@ -48,7 +48,7 @@ class CommittingPacs(ScriptedPacs):
     _owed: dict[Any, Dataset] = field(default_factory=dict)
 
     def start(self, port: int = 0, **values: Any) -> DestinationSettings:
-        """Listen; return the destination that this is."""
+        """Listen; return this PACS as a destination."""
         entity = AE(ae_title=self.ae_title)
         entity.require_called_aet = True
         for uid in self.classes:
@@ -74,7 +74,7 @@ class CommittingPacs(ScriptedPacs):
         )
 
     def report_of(self, request: Dataset) -> tuple[int, Dataset]:
-        """What this PACS has to say: event type and event information."""
+        """The report of this PACS: event type and event information."""
         report = Dataset()
         report.TransactionUID = request.TransactionUID
         kept, failed = [], []
@@ -88,7 +88,7 @@ class CommittingPacs(ScriptedPacs):
         return (2 if failed else 1), report
 
     def report(self, request: Dataset) -> int:
-        """Report over a new association; the status that we hear."""
+        """Report over a new association; return our status."""
         kind, information = self.report_of(request)
         return send_report(self.listener_port, information, kind)
 
@@ -116,7 +116,7 @@ class CommittingPacs(ScriptedPacs):
         return int(answer), None
 
     def _sent(self, event: evt.Event) -> None:
-        """Report once the request is answered, in a thread of its own."""
+        """Report once the request is answered, in a separate thread."""
         request = self._owed.pop(event.assoc, None)
         if request is not None:
             threading.Thread(target=self._report, args=(event.assoc, request)).start()
@@ -158,7 +158,7 @@ def send_report(
     calling: str = "PACS",
     instance: str = WELL_KNOWN_INSTANCE,
 ) -> int:
-    """Open an association as a Storage Commitment SCP and report; the status, -1 where we are not let in."""
+    """Open an association as a Storage Commitment SCP and report; return the status, or -1 if rejected."""
     entity = AE(ae_title=calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
     entity.add_requested_context(STORAGE_COMMITMENT)
@@ -177,7 +177,7 @@ def send_report(
 
 @dataclass(kw_only=True)
 class Hearing:
-    """Our listener beside the deliverer, with what it puts on record."""
+    """Our listener next to the deliverer, with its audit events."""
 
     scp: StorageScp
     port: int
@@ -196,7 +196,7 @@ def hearing(
     port: int = 0,
     allow: Sequence[str] = ("PACS", "OTHER", "ORTHANC"),
 ) -> tuple[Hearing, Callable[[], None]]:
-    """Start a listener that takes reports; return it, and what stops it."""
+    """Start a listener that accepts reports; return it, and a function that stops it."""
     settings = Settings(destinations=tuple(destinations))
     noted: list[Event] = []
     reports = CommitmentReports(database, settings, actor="listener", chance=Random(1), note=noted.append)

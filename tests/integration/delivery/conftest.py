@@ -1,4 +1,4 @@
-"""A PACS that does as it is told, and documents to send it."""
+"""A PACS with scripted answers, and documents to send to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from model.findings.types import Finding, Presence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """Something to send."""
+    """A document to send."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -36,7 +36,7 @@ class Letter:
 
 @dataclass(kw_only=True)
 class ScriptedPacs:
-    """A real Storage SCP; `answers` are statuses in turn, or functions of the event, then success."""
+    """A real Storage SCP; `answers` are successive statuses, or functions of the event, then success."""
 
     classes: Sequence[str] = (BasicTextSRStorage, Comprehensive3DSRStorage)
     syntaxes: Sequence[str] = (ExplicitVRLittleEndian,)
@@ -52,7 +52,7 @@ class ScriptedPacs:
     server: Any = None
 
     def start(self, port: int = 0) -> DestinationSettings:
-        """Listen; return the destination that this is."""
+        """Listen; return this PACS as a destination."""
         entity = AE(ae_title=self.ae_title)
         entity.require_called_aet = True
         entity.add_supported_context(Verification)
@@ -88,7 +88,7 @@ class ScriptedPacs:
 
 @pytest.fixture
 def pacs() -> Iterator[Callable[..., ScriptedPacs]]:
-    """Make a PACS that is stopped at the end."""
+    """Make a PACS that is stopped after the test."""
     made: list[ScriptedPacs] = []
 
     def make(**values: Any) -> ScriptedPacs:
@@ -139,7 +139,7 @@ def letters() -> Callable[[int], tuple[Letter, Letter]]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port where connections are taken and nothing is ever said."""
+    """A port that accepts connections and never answers."""
     listener = socket.create_server(("127.0.0.1", 0))
     yield int(listener.getsockname()[1])
     listener.close()

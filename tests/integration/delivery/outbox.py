@@ -1,4 +1,4 @@
-"""An outbox to deliver from, a deliverer that runs, and the patience to watch it."""
+"""An outbox to deliver from, a running deliverer, and helpers that wait for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUICK = DeliverySettings(first_retry_s=0.05, longest_retry_s=0.1, poll_s=0.05, l
 
 
 def outbox(database: Database, letters: Any, number: int, *destinations: str) -> int:
-    """A drafted job whose documents wait for each destination; return its id."""
+    """A drafted job with documents waiting for each destination; return its id."""
     with database.transaction() as session:
         job = enter(session, f"1.2.840.99.{number}")
         now = database_now(session)
@@ -59,7 +59,7 @@ def delivery_states(database: Database) -> list[str]:
 def running(
     database: Database, *destinations: DestinationSettings, delivery: DeliverySettings = QUICK
 ) -> Callable[[], None]:
-    """Run a deliverer in a thread; return what stops it."""
+    """Run a deliverer in a thread; return a function that stops it."""
     settings = Settings(destinations=destinations, delivery=delivery)
     stop = threading.Event()
     deliverer = Deliverer(database, settings, owner="d", chance=Random(1))

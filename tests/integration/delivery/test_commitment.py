@@ -1,4 +1,4 @@
-"""Storage commitment with a PACS that keeps, loses, stays silent, or is another one than it says."""
+"""Storage commitment with a PACS that keeps, loses, does not answer, or is not the one it claims to be."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Deliverer(Database(open_engine(sys.argv[1])), settings, owner="doomed").run(thre
 
 @pytest.fixture
 def archive() -> Iterator[MakePacs]:
-    """Make a PACS that is stopped at the end."""
+    """Make a PACS that is stopped after the test."""
     made: list[CommittingPacs] = []
 
     def make(**values: Any) -> CommittingPacs:
@@ -68,7 +68,7 @@ def archive() -> Iterator[MakePacs]:
 
 @pytest.fixture
 def hear(tmp_path: Path) -> Iterator[Hear]:
-    """Start a listener beside the deliverer."""
+    """Start a listener next to the deliverer."""
     ends: list[Callable[[], None]] = []
 
     def start(database: Database, *destinations: DestinationSettings, **values: Any) -> Hearing:
@@ -84,7 +84,7 @@ def hear(tmp_path: Path) -> Iterator[Hear]:
 def until_states(
     database: Database, wanted: list[str], *destinations: DestinationSettings, **values: Any
 ) -> None:
-    """Run a deliverer until the deliveries stand like this."""
+    """Run a deliverer until the deliveries have these states."""
     end = running(database, *destinations, **values)
     try:
         wait_for(lambda: delivery_states(database) == wanted)
@@ -95,7 +95,7 @@ def until_states(
 def committed_by_a_new_association(
     database: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> CommittingPacs:
-    """A PACS that has reported over associations of its own that it keeps both documents."""
+    """A PACS that has reported over new associations that it holds both documents."""
     peer = archive(style="new")
     destination = peer.start()
     peer.listener_port = hear(database, destination).port
@@ -108,7 +108,7 @@ def committed_by_a_new_association(
 def test_commitment_report_on_the_same_association(
     both_databases: Database, archive: MakePacs, letters: Letters, style: str
 ) -> None:
-    """The report comes before we hang up, or even before the request is answered; it is answered success."""
+    """The report arrives before we release, or even before the request is answered; it gets success."""
     peer = archive(style=style)
     job_id = outbox(both_databases, letters(1), 1, "pacs")
     until_states(both_databases, BOTH_COMMITTED, peer.start())
@@ -129,7 +129,7 @@ def test_commitment_report_on_the_same_association(
 def test_commitment_report_on_a_new_association(
     both_databases: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
-    """The report reaches the listener, another process than the one that asked."""
+    """The report reaches the listener, which is not the process that sent the request."""
     peer = committed_by_a_new_association(both_databases, archive, letters, hear)
     wait_for(lambda: bool(peer.reported))
     assert set(peer.reported) == {0x0000}
@@ -138,9 +138,9 @@ def test_commitment_report_on_a_new_association(
 def test_commitment_repeated_report_changes_nothing(
     both_databases: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
-    """A PACS that did not hear our answer reports again, and hears success again."""
+    """A PACS that did not receive our answer reports again, and gets success again."""
     peer = committed_by_a_new_association(both_databases, archive, letters, hear)
-    peer.held.clear()  # it contradicts itself: the first word counts
+    peer.held.clear()  # it contradicts itself: the first report counts
     assert [peer.report(one) for one in peer.requests] == [0x0000] * len(peer.requests)
     assert delivery_states(both_databases) == BOTH_COMMITTED
 
@@ -148,7 +148,7 @@ def test_commitment_repeated_report_changes_nothing(
 def test_commitment_of_strangers_is_refused_and_audited(
     both_databases: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
-    """A wrong peer and an unknown transaction hear the same; who is not on the list is not let in."""
+    """A wrong peer and an unknown transaction get the same status; an unlisted AE title is rejected."""
     peer = archive(style="never")
     destination = peer.start()
     heard = hear(both_databases, destination)
@@ -172,7 +172,7 @@ def test_commitment_of_strangers_is_refused_and_audited(
 
 
 def test_commitment_malformed_reports_are_answered(database: Database, hear: Hear) -> None:
-    """Each defect has the status that PS3.7 has for it, and the listener lives."""
+    """Each defect gets the status defined in PS3.7, and the listener keeps running."""
     destination = DestinationSettings(name="pacs", host="127.0.0.1", ae_title="PACS", commitment=True)
     heard = hear(database, destination)
     empty, item = Dataset(), Dataset()
@@ -193,7 +193,7 @@ def test_commitment_malformed_reports_are_answered(database: Database, hear: Hea
 def test_commitment_lost_documents_are_sent_again(
     both_databases: Database, archive: MakePacs, letters: Letters
 ) -> None:
-    """A PACS that accepts and loses gets the same bytes under the same UID; the history tells of it."""
+    """A PACS that accepts and loses gets the same bytes under the same UID; the history shows it."""
     findings, _report = letters(1)
     peer = archive(loses=[findings.sop_instance_uid])
     job_id = outbox(both_databases, letters(1), 1, "pacs")
@@ -211,7 +211,7 @@ def test_commitment_lost_documents_are_sent_again(
 def test_commitment_lost_for_ever_is_dead(
     both_databases: Database, archive: MakePacs, letters: Letters
 ) -> None:
-    """A PACS that keeps nothing is not sent to for ever: the job is DEAD, and a person can revive it."""
+    """Sending to a PACS that keeps nothing ends: the job is DEAD, and a person can retry it."""
     findings, report = letters(1)
     peer = archive(loses=[findings.sop_instance_uid] * 9)
     destination = peer.start(commitment_resends=1)
@@ -231,7 +231,7 @@ def test_commitment_lost_for_ever_is_dead(
 def test_commitment_without_a_report_asks_what_is_held(
     both_databases: Database, archive: MakePacs, letters: Letters, offers: bool
 ) -> None:
-    """No report, or no such service: what C-FIND finds is COMMITTED, what it does not find is sent again."""
+    """Without a report or the service, what C-FIND finds is COMMITTED; what it does not is sent again."""
     findings, _report = letters(1)
     peer = archive(style="never", commits=offers, loses=[findings.sop_instance_uid])
     outbox(both_databases, letters(1), 1, "pacs")
@@ -245,14 +245,14 @@ def test_commitment_without_a_report_asks_what_is_held(
 def test_commitment_look_up_that_was_cut_off_is_taken_over(
     both_databases: Database, archive: MakePacs, letters: Letters
 ) -> None:
-    """Who dies while it asks what is held keeps it from others no longer than a report may take."""
+    """A process that dies during the query blocks others no longer than a report may take."""
 
     class Died(Exception):
         pass
 
     class Dying:
         def ask(self, *_anything: object) -> None:
-            """Nobody will report."""
+            """No report will arrive."""
 
         def look_up(self, *_anything: object) -> frozenset[str]:
             raise Died
@@ -274,7 +274,7 @@ def test_commitment_look_up_that_was_cut_off_is_taken_over(
 def test_commitment_that_nobody_gives_is_an_alert(
     both_databases: Database, archive: MakePacs, letters: Letters
 ) -> None:
-    """A PACS that neither reports nor can be asked: `status` says so; a person can have it asked again."""
+    """A PACS neither reports nor can be queried: `status` shows it; a person can request commitment again."""
     peer = archive(style="never", queries=False)
     destination = peer.start(commitment_timeout_s=0.2, commitment_attempts=2)
     job_id = outbox(both_databases, letters(1), 1, "pacs")
@@ -291,7 +291,7 @@ def test_commitment_that_nobody_gives_is_an_alert(
 def test_commitment_late_report_after_the_alert_still_counts(
     both_databases: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
-    """The report of an older transaction is as good: the document has not been sent again since."""
+    """The report of an older transaction counts too: the document has not been sent again since."""
     peer = archive(style="never", queries=False)
     destination = peer.start(commitment_timeout_s=0.2, commitment_attempts=2)
     peer.listener_port = hear(both_databases, destination).port
@@ -306,7 +306,7 @@ def test_commitment_late_report_after_the_alert_still_counts(
 def test_commitment_busy_pacs_is_asked_again_with_another_transaction(
     both_databases: Database, archive: MakePacs, letters: Letters
 ) -> None:
-    """A request that is refused for the moment does not end anything."""
+    """A temporarily refused request ends nothing."""
     peer = archive(action_answers=[0x0213])
     outbox(both_databases, letters(1), 1, "pacs")
     until_states(both_databases, BOTH_COMMITTED, peer.start())
@@ -318,7 +318,7 @@ def test_commitment_busy_pacs_is_asked_again_with_another_transaction(
 def test_commitment_failure_of_another_object_is_dead(
     both_databases: Database, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
-    """0x0119, another object under our UID: nothing is sent again, a person must look."""
+    """0x0119, another object under our UID: nothing is sent again; a person must check."""
     peer = archive(style="never")
     destination = peer.start()
     heard = hear(both_databases, destination)
@@ -342,7 +342,7 @@ def test_commitment_failure_of_another_object_is_dead(
 def test_commitment_killed_between_request_and_report(
     both_databases: Database, database_url: str, archive: MakePacs, letters: Letters, hear: Hear
 ) -> None:
-    """The deliverer dies while the PACS has the request in hand: the listener knows the transaction."""
+    """The deliverer dies while the PACS processes the request: the listener knows the transaction."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def kill_the_asker(_event: evt.Event) -> int:

@@ -1,4 +1,4 @@
-"""The deliverer as it runs: threads, a PACS that dies and comes back, and a process that is killed."""
+"""The running deliverer: threads, a PACS that goes down and comes back, and a process that is killed."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Deliverer(Database(open_engine(sys.argv[1])), settings, owner="doomed").run(thre
 def test_deliverer_sends_while_another_destination_is_dead(
     both_databases: Database, pacs: MakePacs, letters: Letters, free_port: int
 ) -> None:
-    """The living PACS has its documents while the dead one is retried until it comes up.
+    """The available PACS gets its documents while the other one is retried until it comes up.
 
-    A retried document may follow one that was sent after its failure: the order is not promised.
+    A retried document may follow one that was sent after its failure: the order is not guaranteed.
     """
     alive, late = pacs(), pacs()
     destination = alive.start()
@@ -77,7 +77,7 @@ def test_deliverer_busy_pacs_gets_the_same_bytes_again(
 def test_deliverer_killed_before_it_could_note_the_answer(
     both_databases: Database, database_url: str, pacs: MakePacs, letters: Letters
 ) -> None:
-    """`kill -9` between the PACS's storing and our commit: the same document goes again, as itself."""
+    """After `kill -9` between the PACS's storing and our commit, the document is sent again unchanged."""
     processes: list[subprocess.Popen[bytes]] = []
     peer = pacs()
 
@@ -110,7 +110,7 @@ def test_deliverer_killed_before_it_could_note_the_answer(
 def test_deliverer_faults_of_one_moment_lose_and_double_nothing(
     both_databases: Database, pacs: MakePacs, letters: Letters, fault: str
 ) -> None:
-    """An association that breaks before or after storing, or 0xA700: each document is there, as itself."""
+    """An association that breaks before or after storing, or 0xA700: each document arrives unchanged."""
 
     def drop(event: evt.Event) -> int:
         event.assoc.abort()
@@ -135,7 +135,7 @@ def test_deliverer_faults_of_one_moment_lose_and_double_nothing(
 def test_deliverer_final_refusal_ends_one_document_only(
     both_databases: Database, pacs: MakePacs, letters: Letters
 ) -> None:
-    """0x0122 for the findings: DEAD at once, while the report is stored; revived, it arrives."""
+    """0x0122 for the findings: DEAD at once, while the report is stored; after a retry it arrives."""
     peer = pacs(answers=[0x0122])
     destination = peer.start()
     job_id = outbox(both_databases, letters(1), 1, "pacs")
