@@ -1,4 +1,4 @@
-"""No wait on an association lasts for ever: a dead thread of it, or a peer that drips, ends it with a log."""
+"""No wait on an association lasts for ever: after a dead thread, or a slow peer, it ends and is logged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [
 ]
 Letters = Callable[[int], Any]
 MakePacs = Callable[..., Any]
-# Longer (s) than any of these waits may last, on a busy machine too; what hangs is caught by it.
+# Longer (s) than any of these waits may last, on a busy machine too; it catches what hangs.
 BOUND_S = 60.0
 BUNDLE = Letter(
     sop_class_uid="", sop_instance_uid="", series_instance_uid="", content=b'{"resourceType": "Bundle"}'
@@ -43,12 +43,12 @@ BUNDLE = Letter(
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard gives a thread half a second beyond the time-out."""
+    """Allow a thread half a second beyond the time-out."""
     monkeypatch.setattr(association_guard, "_GRACE_S", 0.5)
 
 
 def dies(*_arguments: Any, **_named: Any) -> None:
-    """Stand for a fault of the library, or of ours, in one of its threads."""
+    """Stand for an error of the library, or of ours, in one of its threads."""
     raise RuntimeError("a fault")
 
 
@@ -74,7 +74,7 @@ def ended(act: Callable[[], Any]) -> Exception | None:
 
 
 def kill_reactor(association: Any) -> None:
-    """End the thread that serves the association, in the middle of its loop."""
+    """End the thread that serves the association in the middle of its loop."""
     association.dul.idle_timer_expired = dies
     association.join(BOUND_S)
 
@@ -86,7 +86,7 @@ def kill_provider(association: Any) -> None:
 
 
 def kill_state_machine(association: Any) -> None:
-    """End the thread that reads and writes, where the library does not expect it."""
+    """End the thread that reads and writes at a point where the library does not expect it."""
     association.dul.state_machine.do_action = dies
     association.dul.event_queue.put("Evt9")
     association.dul.join(BOUND_S)
@@ -96,7 +96,7 @@ def kill_state_machine(association: Any) -> None:
 def test_store_ends_when_a_thread_of_the_association_has_died(
     kill: Callable[[Any], None], pacs: MakePacs, letters: Letters
 ) -> None:
-    """The document is given back, to be sent again; nothing waits for a thread that is no more."""
+    """The document is returned to be sent again; nothing waits for a thread that has ended."""
     destination = pacs().start()
     document = letters(1)[0]
 
@@ -109,7 +109,7 @@ def test_store_ends_when_a_thread_of_the_association_has_died(
 
 
 def test_release_ends_when_the_thread_of_the_association_has_died(pacs: MakePacs, letters: Letters) -> None:
-    """What was stored is stored; the end of the association is logged as a fault."""
+    """A stored document remains stored; the end of the association is logged as an error."""
     destination = pacs().start()
     document = letters(1)[0]
 
@@ -124,7 +124,7 @@ def test_release_ends_when_the_thread_of_the_association_has_died(pacs: MakePacs
 
 
 def test_store_ends_when_the_thread_of_the_association_hangs(pacs: MakePacs, letters: Letters) -> None:
-    """A thread that lives and never comes back is no better than a dead one."""
+    """A thread that lives but never returns is treated like a dead one."""
     destination = pacs().start().model_copy(update={"timeout_s": 0.5})
     document = letters(1)[0]
     held, over = threading.Event(), threading.Event()
@@ -149,7 +149,7 @@ def test_store_ends_when_the_thread_of_the_association_hangs(pacs: MakePacs, let
 
 @contextmanager
 def dripping(start: bytes = b"\x02\x00\x00\x10\x00\x00") -> Iterator[int]:
-    """A port whose answer takes days to come: a start, such as that of a PDU, then byte after byte.
+    """A port whose answer takes days to arrive: a start, such as that of a PDU, then byte after byte.
 
     Yield its port.
     """
@@ -165,7 +165,7 @@ def dripping(start: bytes = b"\x02\x00\x00\x10\x00\x00") -> Iterator[int]:
 
 
 def test_a_peer_that_drips_its_answer_is_given_up() -> None:
-    """Each byte comes in time, and the answer never does."""
+    """Each byte arrives in time, but the answer never does."""
     with dripping() as port:
         peer = DestinationSettings(name="pacs", host="127.0.0.1", port=port, ae_title="PACS", timeout_s=0.5)
         began = time.monotonic()
@@ -183,7 +183,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 )
 @pytest.mark.parametrize("kind", ["stow", "fhir", "query", "archive"])
 def test_a_web_server_that_drips_its_answer_is_given_up(kind: str, start: bytes, letters: Letters) -> None:
-    """The limit of the HTTP library is one of each byte; ours is one of the whole answer."""
+    """The time limit of the HTTP library applies to each byte; ours applies to the whole answer."""
     document = letters(1)[0]
     with dripping(start) as port:
         url = f"http://127.0.0.1:{port}/api"
@@ -214,7 +214,7 @@ def test_a_web_server_that_drips_its_answer_is_given_up(kind: str, start: bytes,
 def test_deliverer_sends_again_what_a_dead_thread_left(
     kill: Callable[[Any], None], database: Database, pacs: MakePacs, letters: Letters
 ) -> None:
-    """The first association loses a thread within the first document; the second one takes both."""
+    """The first association loses a thread during the first document; the second one sends both."""
     peer = pacs()
     job_id = outbox(database, letters(1), 1, "pacs")
     wounded: list[str] = []

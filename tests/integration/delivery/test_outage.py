@@ -1,4 +1,4 @@
-"""A PACS that is down for a day, by a clock that is moved by hand; and several at once."""
+"""A PACS that is down for a day, with a clock moved by hand; and several destinations at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOUR = 3600.0
 
 @dataclass(kw_only=True)
 class Day:
-    """Seconds that pass when they are told to, for the database and for the breaker alike.
+    """Simulated seconds, for the database and for the breaker alike.
 
     stepped: how far (s) the database's clock was set forward.
     """
@@ -50,7 +50,7 @@ class Day:
 
 @pytest.fixture
 def day(monkeypatch: pytest.MonkeyPatch) -> Day:
-    """Let the outbox live by our clock."""
+    """Make the outbox use our clock."""
     made = Day()
     for module in ("queue.deliveries", "queue.forward_steps", "delivery.commitments", "queue.operator"):
         monkeypatch.setattr(f"agent.{module}.database_now", made.now)
@@ -59,7 +59,7 @@ def day(monkeypatch: pytest.MonkeyPatch) -> Day:
 
 @dataclass(kw_only=True)
 class Destination:
-    """Keeps what it is sent and commits to it, unless it is down or mute."""
+    """Keeps what it receives and commits to it, unless it is down or mute."""
 
     down: Exception | None = None
     mute: bool = False
@@ -92,7 +92,7 @@ class Destination:
         raise CommitmentUnsupported("no storage commitment")
 
     def look_up(self, _destination: DestinationSettings, items: Iterable[CommitmentItem]) -> frozenset[str]:
-        """Say what is here."""
+        """Return what is held here."""
         if self.down is not None:
             raise self.down
         if self.mute:
@@ -101,7 +101,7 @@ class Destination:
 
 
 def settings_of(*names: str) -> Settings:
-    """Destinations of these names that commit."""
+    """Destinations with these names that commit."""
     return Settings(
         destinations=tuple(
             DestinationSettings(name=name, host="127.0.0.1", ae_title="PACS", commitment=True)
@@ -131,7 +131,7 @@ def deliverer(database: Database, day: Day, settings: Settings, **pacs: Destinat
 
 
 def pass_hours(sender: Deliverer, day: Day, hours: float, step_s: float = 300.0) -> None:
-    """Let time pass, looking into the outbox every few minutes."""
+    """Let time pass, processing the outbox every few minutes."""
     until = day.passed + hours * HOUR
     while day.passed < until:
         sender.run_once()
@@ -142,13 +142,13 @@ def pass_hours(sender: Deliverer, day: Day, hours: float, step_s: float = 300.0)
 def test_outage_of_most_of_a_day_loses_nothing(
     both_databases: Database, letters: Letters, day: Day, failure: Exception
 ) -> None:
-    """After 23 hours everything arrives, as it was, after a number of tries that a PACS can bear."""
+    """After 23 hours everything arrives unchanged, after a number of attempts that a PACS can handle."""
     pacs = Destination(down=failure)
     sender = deliverer(both_databases, day, settings_of("pacs"), pacs=pacs)
     job_id = outbox(both_databases, letters(1), 1, "pacs")
     with both_databases.transaction() as session:
         for one in session.scalars(select(Delivery)):
-            one.give_up_at += timedelta(hours=23)  # with the hour that `outbox` gave it, a day
+            one.give_up_at += timedelta(hours=23)  # a day, with the hour that `outbox` gave it
     pass_hours(sender, day, 23, 900)
     assert delivery_states(both_databases) == ["PENDING", "PENDING"]
     assert 20 < pacs.tries < 250
@@ -183,7 +183,7 @@ def test_clock_that_is_set_forward_by_days_gives_nothing_up(
 def test_outage_beyond_the_day_is_dead_and_can_be_revived(
     both_databases: Database, letters: Letters, day: Day
 ) -> None:
-    """What waited too long is DEAD with its code; a person brings it back, and it arrives as it was."""
+    """What waited too long is DEAD with its code; a person retries it, and it arrives unchanged."""
     pacs = Destination(down=ConnectionLost("down"))
     sender = deliverer(both_databases, day, settings_of("pacs"), pacs=pacs)
     job_id = outbox(both_databases, letters(1), 1, "pacs")
@@ -198,7 +198,7 @@ def test_outage_beyond_the_day_is_dead_and_can_be_revived(
 
 
 def test_outage_of_one_of_three_destinations(both_databases: Database, letters: Letters, day: Day) -> None:
-    """Two have and keep their documents while the third is down; then it gets the same ones."""
+    """Two receive and keep their documents while the third is down; then it receives the same ones."""
     pacs = {name: Destination() for name in ("first", "second", "third")}
     pacs["second"].down = ConnectionLost("down")
     sender = deliverer(both_databases, day, settings_of(*pacs), **pacs)
@@ -214,7 +214,7 @@ def test_outage_of_one_of_three_destinations(both_databases: Database, letters: 
 
 
 def test_outage_between_storing_and_commitment(both_databases: Database, letters: Letters, day: Day) -> None:
-    """A PACS that goes down before it is asked costs no attempt: it is asked when it is back."""
+    """A PACS that goes down before the request costs no attempt: the request is sent when it is back."""
     pacs = Destination()
     settings = settings_of("pacs")
     outbox(both_databases, letters(1), 1, "pacs")
@@ -237,7 +237,7 @@ def test_outage_between_storing_and_commitment(both_databases: Database, letters
 def test_clock_that_is_set_forward_gives_no_commitment_up(
     both_databases: Database, letters: Letters, day: Day
 ) -> None:
-    """A PACS that is gone since it has stored is asked for a whole day after the step, and then no more."""
+    """A PACS that is gone after storing is asked for a whole day after the step, and then no more."""
     pacs = Destination(gone_once_stored=True)
     sender = deliverer(both_databases, day, settings_of("pacs"), pacs=pacs)
     outbox(both_databases, letters(1), 1, "pacs")
@@ -253,7 +253,7 @@ def test_clock_that_is_set_forward_gives_no_commitment_up(
 def test_outage_that_never_ends_leaves_an_alert(
     both_databases: Database, letters: Letters, day: Day, mute: bool
 ) -> None:
-    """A PACS that stored and then says nothing, or is gone for a day: UNCOMMITTED, with the reason."""
+    """A PACS stores and then does not answer, or is down for a day: UNCOMMITTED, with the reason."""
     pacs = Destination()
     sender = deliverer(both_databases, day, settings_of("pacs"), pacs=pacs)
     outbox(both_databases, letters(1), 1, "pacs")

@@ -1,4 +1,4 @@
-"""Listener and deliverer as the processes that they are, with a real Orthanc between them."""
+"""Listener and deliverer as separate processes, with a real Orthanc between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[str, Path], None]]:
-    """Start `echo-agent COMMAND`; it is stopped at the end."""
+    """Start `echo-agent COMMAND`; it is stopped after the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def make(command: str, config: Path) -> None:
@@ -46,7 +46,7 @@ def test_processes_reach_commitment_together(
     tmp_path: Path,
     start: Callable[[str, Path], None],
 ) -> None:
-    """`deliver` stores and asks, Orthanc reports to `listen`: nothing but the database joins the two."""
+    """`deliver` stores and requests, Orthanc reports to `listen`: they share nothing but the database."""
     number = 6000 + free_port
     values = {
         "database": {"url": str(database.engine.url)},

@@ -1,4 +1,4 @@
-"""Sending over real associations: the bytes, the statuses, and peers that misbehave."""
+"""Sending over real associations: the bytes, the statuses, and faulty peers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def send(destination: DestinationSettings, *documents: Any) -> list[str]:
 
 
 def test_scu_sends_the_stored_bytes_over_one_association(pacs: MakePacs, letters: Letters) -> None:
-    """What arrives is, byte for byte, the dataset that was stored."""
+    """The received dataset equals the stored one, byte for byte."""
     peer = pacs()
     documents = [*letters(1), *letters(2)]
     send(peer.start(), *documents)
@@ -48,7 +48,7 @@ def test_scu_sends_the_stored_bytes_over_one_association(pacs: MakePacs, letters
 def test_scu_does_not_wait_to_fill_packets(
     pacs: MakePacs, letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TCP_NODELAY is on, so that small documents are not held back."""
+    """TCP_NODELAY is set, so that small documents are not delayed."""
     options: list[tuple[int, int, int]] = []
     original = socket.socket.setsockopt
 
@@ -62,7 +62,7 @@ def test_scu_does_not_wait_to_fill_packets(
 
 
 def test_scu_converts_for_a_pacs_that_knows_only_implicit(pacs: MakePacs, letters: Letters) -> None:
-    """The default transfer syntax is enough for a PACS; the content stays the same."""
+    """A PACS needs only the default transfer syntax; the content stays the same."""
     peer, (findings, _report) = pacs(syntaxes=(ImplicitVRLittleEndian,)), letters(1)
     send(peer.start(), findings)
     arrived = dcmread(io.BytesIO(peer.received[0]), force=True)
@@ -76,7 +76,7 @@ def test_scu_converts_for_a_pacs_that_knows_only_implicit(pacs: MakePacs, letter
 def test_scu_statuses_end_one_document_and_not_the_association(
     pacs: MakePacs, letters: Letters, status: int, raised: type[Exception]
 ) -> None:
-    """A bad answer to one document leaves the way open for the next one, and names the status."""
+    """A failure of one document leaves the association open for the next one, and the status is named."""
     peer, (findings, report) = pacs(answers=[status]), letters(1)
     with open_connection(peer.start(), [findings.sop_class_uid, report.sop_class_uid]) as connection:
         with pytest.raises(raised, match=f"0x{status:04X}"):
@@ -85,13 +85,13 @@ def test_scu_statuses_end_one_document_and_not_the_association(
 
 
 def test_scu_warning_is_stored(pacs: MakePacs, letters: Letters) -> None:
-    """Coerced elements do not make a document unstored."""
+    """A document with coerced elements counts as stored."""
     peer = pacs(answers=[0xB000])
     assert send(peer.start(), letters(1)[0]) == ["0xB000, elements coerced"]
 
 
 def test_scu_without_a_context_for_one_class_refuses_only_that(pacs: MakePacs, letters: Letters) -> None:
-    """A PACS without Comprehensive 3D SR still takes the report."""
+    """A PACS without Comprehensive 3D SR still accepts the report."""
     findings, report = letters(1)
     peer = pacs(classes=(report.sop_class_uid,))
     with open_connection(peer.start(), [findings.sop_class_uid, report.sop_class_uid]) as connection:
@@ -101,32 +101,32 @@ def test_scu_without_a_context_for_one_class_refuses_only_that(pacs: MakePacs, l
 
 
 def test_scu_without_any_context_is_refused(pacs: MakePacs, letters: Letters) -> None:
-    """A PACS that takes no Structured Report at all refuses for good."""
+    """A PACS that accepts no Structured Reports refuses permanently."""
     with pytest.raises(DeliveryRefused):
         send(pacs(classes=(CTImageStorage,)).start(), *letters(1))
 
 
 def test_scu_wrong_ae_title_says_so(pacs: MakePacs, letters: Letters) -> None:
-    """A rejected association names the setting that is wrong."""
+    """The error of a rejected association names the wrong setting."""
     destination = pacs().start().model_copy(update={"ae_title": "OTHER"})
     with pytest.raises(ConnectionLost, match="`ae_title`"):
         send(destination, *letters(1))
 
 
 def test_scu_nobody_listening_is_lost(letters: Letters, free_port: int) -> None:
-    """No connection, no crash."""
+    """A failed connection is reported and does not crash."""
     with pytest.raises(ConnectionLost, match="cannot be reached"):
         send(DestinationSettings(name="x", host="127.0.0.1", port=free_port, ae_title="X"), *letters(1))
 
 
 def test_scu_unknown_host_is_lost(letters: Letters) -> None:
-    """A name that does not resolve is a lost connection too."""
+    """A host name that does not resolve is a lost connection too."""
     with pytest.raises(ConnectionLost):
         send(DestinationSettings(name="x", host="pacs.invalid", port=104, ae_title="X"), *letters(1))
 
 
 def test_scu_silent_peer_costs_the_timeout_only(letters: Letters, silent_port: int) -> None:
-    """A peer that takes the connection and says nothing is given up after `timeout_s`."""
+    """A peer that accepts the connection and does not answer is given up after `timeout_s`."""
     destination = DestinationSettings(
         name="x", host="127.0.0.1", port=silent_port, ae_title="X", timeout_s=0.5
     )
@@ -137,7 +137,7 @@ def test_scu_silent_peer_costs_the_timeout_only(letters: Letters, silent_port: i
 
 
 def test_scu_abort_in_the_middle_is_lost(pacs: MakePacs, letters: Letters) -> None:
-    """A PACS that drops the association instead of answering."""
+    """A PACS that drops the association instead of answering is a lost connection."""
 
     def abort(event: evt.Event) -> int:
         event.assoc.abort()
@@ -156,15 +156,15 @@ def test_scu_abort_in_the_middle_is_lost(pacs: MakePacs, letters: Letters) -> No
     "instead",
     [
         b"\x05\0\0\0\0\4\0\0\0\0",  # A-RELEASE-RQ
-        b"\x07\0\0\0\0\4\0\0\0\0",  # A-ABORT, and the connection stays open
+        b"\x07\0\0\0\0\4\0\0\0\0",  # A-ABORT; the connection stays open
         b"\x99\0\0\0\0\4\0\0\0\0",  # no PDU
-        b"\x04\0\0\0\0\3abc",  # P-DATA-TF whose value is cut off
+        b"\x04\0\0\0\0\3abc",  # P-DATA-TF with a truncated value
     ],
 )
 def test_scu_does_not_wait_for_an_answer_that_cannot_come(
     pacs: MakePacs, letters: Letters, instead: bytes
 ) -> None:
-    """A PACS that ends the association instead of answering costs nothing like `timeout_s`."""
+    """A PACS that ends the association instead of answering costs far less than `timeout_s`."""
     over = threading.Event()
 
     def end(event: evt.Event) -> int:
@@ -184,7 +184,7 @@ def test_scu_does_not_wait_for_an_answer_that_cannot_come(
 
 
 def test_scu_answer_too_late_is_lost(pacs: MakePacs, letters: Letters) -> None:
-    """A PACS that hangs holds us for `timeout_s`."""
+    """A PACS that hangs blocks us for `timeout_s`."""
 
     released = threading.Event()
 
@@ -199,7 +199,7 @@ def test_scu_answer_too_late_is_lost(pacs: MakePacs, letters: Letters) -> None:
 
 
 def test_echo_answers_and_does_not(pacs: MakePacs, free_port: int) -> None:
-    """C-ECHO says whether the destination is there."""
+    """C-ECHO tests whether the destination is available."""
     peer = pacs()
     destination = peer.start()
     echo(destination)
@@ -208,7 +208,7 @@ def test_echo_answers_and_does_not(pacs: MakePacs, free_port: int) -> None:
 
 
 def test_scu_orthanc_keeps_the_same_bytes(orthanc: Orthanc, letters: Letters) -> None:
-    """A real archive stores both documents in their study and hands out what was sent."""
+    """A real archive stores both documents in their study and returns the same bytes."""
     destination = DestinationSettings(
         name="orthanc", host=orthanc.host, port=orthanc.port, ae_title=orthanc.ae_title
     )

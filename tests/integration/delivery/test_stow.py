@@ -1,4 +1,4 @@
-"""Sending by STOW-RS: to a real Orthanc, and to servers that answer otherwise."""
+"""Sending by STOW-RS: to a real Orthanc, and to servers with other answers."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def serve() -> Iterator[Serve]:
 
 
 def failed_with(reason: int) -> dict[str, Any]:
-    """An answer with one failed item."""
+    """An answer with one failed instance."""
     item = {"00081197": {"vr": "US", "Value": [reason]}}
     return {"00081198": {"vr": "SQ", "Value": [item]}}
 
 
 def test_stow_sends_the_stored_file(serve: Serve, letters: Letters) -> None:
-    """The body holds the Part 10 file, byte for byte."""
+    """The body contains the Part 10 file, byte for byte."""
     where, bodies = serve(200, {})
     (findings, report) = letters(1)
     assert send(where, findings, report) == [None, None]
@@ -106,7 +106,7 @@ def test_stow_sends_the_stored_file(serve: Serve, letters: Letters) -> None:
 def test_stow_answers_mean_what_the_outbox_needs(
     serve: Serve, letters: Letters, status: int, answer: Any, raised: type[Exception]
 ) -> None:
-    """HTTP status and failure reasons become: never, or again."""
+    """HTTP status and failure reasons mean either a permanent refusal or another attempt."""
     where, _bodies = serve(status, answer)
     with pytest.raises(raised) as caught:
         send(where, letters(1)[0])
@@ -114,19 +114,19 @@ def test_stow_answers_mean_what_the_outbox_needs(
 
 
 def test_stow_instance_that_is_there_already_is_stored(serve: Serve, letters: Letters) -> None:
-    """A duplicate is the same document: its UID is made from its content."""
+    """A duplicate is the same document: its UID is derived from its content."""
     where, _bodies = serve(409, failed_with(0x0111))
     assert send(where, letters(1)[0]) == [None]
 
 
 def test_stow_nobody_listening_is_lost(letters: Letters, free_port: int) -> None:
-    """No connection counts for the breaker."""
+    """A failed connection counts for the breaker."""
     with pytest.raises(ConnectionLost):
         send(destination(f"http://127.0.0.1:{free_port}"), letters(1)[0])
 
 
 def test_stow_orthanc_keeps_the_same_bytes(orthanc: Orthanc, letters: Letters) -> None:
-    """A real archive takes both documents by DICOMweb, twice, and has each once."""
+    """A real archive accepts both documents twice by DICOMweb, and holds each once."""
     if not orthanc.dicomweb:
         pytest.skip("Orthanc's DICOMweb plugin is not installed")
     documents = letters(78)
@@ -138,7 +138,7 @@ def test_stow_orthanc_keeps_the_same_bytes(orthanc: Orthanc, letters: Letters) -
 
 
 def test_stow_server_is_reachable_or_not(orthanc: Orthanc, free_port: int) -> None:
-    """`doctor` asks the DICOMweb root."""
+    """`doctor` queries the DICOMweb root."""
     if not orthanc.dicomweb:
         pytest.skip("Orthanc's DICOMweb plugin is not installed")
     check_reachable(destination(f"{orthanc.url}/dicom-web"))
@@ -159,12 +159,12 @@ def test_stow_server_is_reachable_or_not(orthanc: Orthanc, free_port: int) -> No
     ],
 )
 def test_stow_url_counts_for_the_demonstration_models_refusal(values: dict[str, Any], loopback: bool) -> None:
-    """A web address elsewhere is elsewhere."""
+    """A destination with a remote web address is remote."""
     assert DestinationSettings(name="x", **values).loopback == loopback
 
 
 def item_of(letter: Any, number: int) -> CommitmentItem:
-    """A stored document to ask about."""
+    """A stored document to query."""
     return CommitmentItem(
         delivery_id=1,
         transaction_uid=None,
@@ -177,12 +177,12 @@ def item_of(letter: Any, number: int) -> CommitmentItem:
 
 
 def instance(uid: str) -> dict[str, Any]:
-    """One answer of a search."""
+    """One result of a search."""
     return {"00080018": {"vr": "UI", "Value": [uid]}}
 
 
 def test_stow_server_is_asked_what_it_holds(serve: Serve, letters: Letters) -> None:
-    """An answer counts only for the instance that it names, whatever filter the server heeds."""
+    """An answer counts only for the instance that it names, whatever filter the server supports."""
     findings, _report = letters(1)
     held, _bodies = serve(200, [instance("1.2.3"), instance(findings.sop_instance_uid)])
     others, _bodies = serve(200, [instance("1.2.3")])
@@ -194,7 +194,7 @@ def test_stow_server_is_asked_what_it_holds(serve: Serve, letters: Letters) -> N
 
 
 def test_stow_search_that_fails_is_asked_again(serve: Serve, letters: Letters, free_port: int) -> None:
-    """A server's error says nothing about what it holds."""
+    """A server's error does not show what it holds."""
     item = item_of(letters(1)[0], 1)
     failing, _bodies = serve(500, {})
     with pytest.raises(CommitmentFailed, match="500"):

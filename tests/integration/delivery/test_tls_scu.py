@@ -1,4 +1,4 @@
-"""TLS towards destinations: with a pynetdicom peer, with dcmtk, and with everything that should fail."""
+"""TLS towards destinations: with a pynetdicom peer, with dcmtk, and with every case that should fail."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def send(destination: DestinationSettings, *documents: Any) -> list[str]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_tls_mutual_authentication(pacs: MakePacs, letters: Letters, keys: Certificates, host: str) -> None:
-    """With both certificates in order documents arrive, by address and by name."""
+    """With two valid certificates documents arrive, by address and by host name."""
     peer = pacs(tls=keys.theirs())
     destination = at(peer.start(), keys.ours(), host=host)
     assert send(destination, *letters(1)) == [None] * 2
@@ -70,7 +70,7 @@ def test_tls_mutual_authentication(pacs: MakePacs, letters: Letters, keys: Certi
 def test_tls_failures_name_the_setting(
     pacs: MakePacs, keys: Certificates, theirs: str, ours: dict[str, Any], words: str
 ) -> None:
-    """Each way to fail says what to mend, and nothing is sent."""
+    """Each failure names what to correct, and nothing is sent."""
     peer = pacs(tls=keys.theirs(theirs))
     with pytest.raises(ConnectionLost, match=words):
         echo(at(peer.start(), keys.ours(**ours)))
@@ -81,7 +81,7 @@ def test_tls_failures_name_the_setting(
 def test_tls_certificate_of_another_name_by_agreement(
     pacs: MakePacs, keys: Certificates, values: dict[str, Any]
 ) -> None:
-    """The name can be left unchecked, or given; the authority is demanded all the same."""
+    """The name check can be disabled, or the name given; the authority is checked in both cases."""
     peer = pacs(tls=keys.theirs("elsewhere"))
     destination = peer.start()
     echo(at(destination, keys.ours(**values)))
@@ -90,7 +90,7 @@ def test_tls_certificate_of_another_name_by_agreement(
 
 
 def test_tls_to_a_peer_without_it(pacs: MakePacs, keys: Certificates) -> None:
-    """A plain PACS is not spoken to in the clear instead."""
+    """There is no fallback to plain TCP for a PACS without TLS."""
     peer = pacs()
     with pytest.raises(ConnectionLost):
         echo(at(peer.start(), keys.ours(), timeout_s=3.0))
@@ -98,7 +98,7 @@ def test_tls_to_a_peer_without_it(pacs: MakePacs, keys: Certificates) -> None:
 
 
 def test_tls_silent_peer_costs_the_timeout_only(keys: Certificates, silent_port: int) -> None:
-    """A peer that never shakes hands is given up."""
+    """A peer that does not complete the handshake is given up."""
     destination = DestinationSettings(
         name="x", host="127.0.0.1", port=silent_port, ae_title="X", timeout_s=0.5, tls=keys.ours()
     )
@@ -107,7 +107,7 @@ def test_tls_silent_peer_costs_the_timeout_only(keys: Certificates, silent_port:
 
 
 def test_tls_old_versions_and_suites_are_refused(pacs: MakePacs, keys: Certificates) -> None:
-    """TLS 1.2 with ephemeral keys and authenticated encryption is the least (PS3.15 B.12)."""
+    """TLS 1.2 with ephemeral keys and authenticated encryption is the minimum (PS3.15 B.12)."""
     old = keys.theirs()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     old.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
@@ -116,7 +116,7 @@ def test_tls_old_versions_and_suites_are_refused(pacs: MakePacs, keys: Certifica
 
 
 def test_tls_wrong_files_end_the_deliverer(database: Database, keys: Certificates, tmp_path: Path) -> None:
-    """A key that does not fit is found at the start; one that goes wrong later only delays."""
+    """A key that does not match is found at the start; one that becomes invalid later only delays."""
     certificate, _key = keys.of("agent")
     wrong = ClientTlsSettings(certificate=Path(certificate), key=Path(keys.of("pacs")[1]))
     destination = DestinationSettings(name="x", host="127.0.0.1", port=1, ae_title="X", tls=wrong)
@@ -127,7 +127,7 @@ def test_tls_wrong_files_end_the_deliverer(database: Database, keys: Certificate
 
 
 def test_tls_half_a_pair_is_a_settings_error() -> None:
-    """A certificate without its key says so."""
+    """A certificate without its key is reported."""
     with pytest.raises(ValueError, match="go together"):
         ClientTlsSettings(certificate=Path("x.pem"))
 
@@ -136,7 +136,7 @@ def test_tls_half_a_pair_is_a_settings_error() -> None:
 def dcmtk_pacs(
     tmp_path: Path, keys: Certificates, program: Callable[[str], str]
 ) -> Iterator[DestinationSettings]:
-    """dcmtk's storescp with TLS, which demands a certificate of ours."""
+    """dcmtk's storescp with TLS, which requires our certificate."""
     port = free_ports(1)[0]
     certificate, key = keys.of("pacs")
     arguments = [
@@ -169,7 +169,7 @@ def dcmtk_pacs(
 def test_tls_with_dcmtk(
     dcmtk_pacs: DestinationSettings, letters: Letters, keys: Certificates, tmp_path: Path
 ) -> None:
-    """dcmtk's storescp takes both documents over mutual TLS, and nothing from a stranger."""
+    """dcmtk's storescp accepts both documents over mutual TLS, and nothing from an unknown peer."""
     assert send(dcmtk_pacs, *letters(1)) == [None] * 2
     assert len([one for one in tmp_path.iterdir() if one.name.startswith("SR")]) == 2
     with pytest.raises(ConnectionLost, match="refuses us"):
@@ -179,7 +179,7 @@ def test_tls_with_dcmtk(
 def test_tls_with_orthanc(
     tmp_path: Path, keys: Certificates, letters: Letters, program: Callable[[str], str]
 ) -> None:
-    """A real archive with the settings of the documents takes both; a stranger does not get in."""
+    """A real archive with the documented settings accepts both; an unknown peer is rejected."""
     certificate, key = keys.of("pacs")
     extra = {
         "DicomTlsEnabled": True,

@@ -23,7 +23,7 @@ NUMBER = 8123
 
 
 def held_by(archive: Orthanc, study: str) -> set[tuple[str, str, str]]:
-    """Return series, SOP class and SOP instance of all that an archive holds of a study."""
+    """Return series, SOP class and SOP instance of everything that an archive holds for a study."""
     query = {"Level": "Instance", "Query": {"StudyInstanceUID": study}}
     found = set()
     for one in archive.post("/tools/find", query):
@@ -33,7 +33,7 @@ def held_by(archive: Orthanc, study: str) -> set[tuple[str, str, str]]:
 
 
 def output_of(database: Database) -> tuple[str, list[Dataset]]:
-    """Return the state and the output information of the one workitem."""
+    """Return the state and the output information of the only workitem."""
     with database.reading() as session:
         row = session.query(Workitem).one()
         content = content_of(row)
@@ -44,7 +44,7 @@ def output_of(database: Database) -> tuple[str, list[Dataset]]:
 def test_output_information_equals_what_orthanc_holds(
     database: Database, orthanc: Orthanc, letters: Callable[[int], tuple[Any, Any]]
 ) -> None:
-    """Every instance with its class, series and study, and the AE title that has it; nothing else."""
+    """Every instance with its class, series and study, and the AE title that holds it; nothing else."""
     destination = DestinationSettings(
         name="archive", host=orthanc.host, port=orthanc.port, ae_title=orthanc.ae_title
     )

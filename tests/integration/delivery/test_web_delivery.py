@@ -1,4 +1,4 @@
-"""The deliverer at servers that ask it to wait, refuse the token, or store without being heard."""
+"""The deliverer with servers that ask it to wait, refuse the token, or store while their answer is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Letters = Callable[[int], Any]
 
 
 def destination(kind: str, url: str, **fhir: Any) -> DestinationSettings:
-    """A destination of a kind that is reached over HTTP."""
+    """A destination of a kind reached over HTTP."""
     place = {"stow_url": url} if kind == "stow" else {"fhir": {"url": url, **fhir}}
     return DestinationSettings(name="web", kind=kind, timeout_s=20, **place)
 
@@ -34,7 +34,7 @@ def destination(kind: str, url: str, **fhir: Any) -> DestinationSettings:
 def test_server_that_asks_to_wait_is_left_alone(
     database: Database, letters: Letters, kind: str, status: int
 ) -> None:
-    """Retry-After holds for the document and for all others, up to `delivery.longest_retry_s`."""
+    """Retry-After applies to the document and to all others, up to `delivery.longest_retry_s`."""
     clock = [1000.0]
     answers = [(status, {"Retry-After": "400"}, b""), (status, {"Retry-After": "86400"}, b"")]
     with web_server(lambda _request: answers.pop(0)) as server:
@@ -63,7 +63,7 @@ def test_server_that_asks_to_wait_is_left_alone(
 def test_refused_token_does_not_end_the_delivery(
     database: Database, letters: Letters, tmp_path: Path
 ) -> None:
-    """A token server that refuses, fails or answers with a page is asked again."""
+    """A token server that refuses, fails or answers with a web page is asked again."""
     secret = tmp_path / "secret"
     secret.write_text("s3cret", "utf-8")
     tokens: list[Reply] = [

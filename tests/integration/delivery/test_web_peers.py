@@ -1,6 +1,4 @@
-"""Every client that speaks HTTP, at real HTTPS servers: whom it trusts, what it shows, and what it says when
-that is not right.
-"""
+"""Every HTTP client with real HTTPS servers: whom it trusts, what it presents, and what faults it reports."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ Sections = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Stored bytes on their way; more than a socket's buffer holds."""
+    """Stored bytes to send; more than a socket's buffer holds."""
 
     content: bytes = b"x" * 3_000_000
     sop_class_uid: str = ""
@@ -72,7 +70,7 @@ CLIENTS: dict[str, Callable[[str, Sections], None]] = {"stow": stow, "fhir": fhi
 
 
 def doctor(name: str, url: str, sections: Sections) -> tuple[str, str]:
-    """What `doctor` finds there, and the remedy."""
+    """The finding of `doctor`, and the remedy."""
     if name == "qido":
         return archive_found(ArchiveSettings(url=url, **sections), 20)
     if name == "stow":
@@ -95,19 +93,19 @@ def other_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., WebServer]]:
-    """Start servers that end with the test."""
+    """Start servers that stop after the test."""
     with ExitStack() as stack:
         yield lambda context=None, reply=answered: stack.enter_context(web_server(reply, context))
 
 
 def ours(ca: Authority, files: tuple[Path, Path] | None = None, **values: Any) -> Sections:
-    """Our section `tls`: whom we trust, and the certificate that we show."""
+    """Our section `tls`: the trusted authority, and our certificate."""
     own = {} if files is None else {"certificate": files[0], "key": files[1]}
     return {"tls": {"authorities": ca.file, **own, **values}}
 
 
 def refusal(name: str, url: str, sections: Sections) -> str:
-    """What the client says; as a connection that is not there, so that it is tried again with the breaker."""
+    """The client's error, which must be a lost connection, so that it is retried with the breaker."""
     with pytest.raises((ConnectionLost, ArchiveUnavailable)) as raised:
         CLIENTS[name](url, sections)
     return str(raised.value)
@@ -127,7 +125,7 @@ def test_trusted_server_gets_our_certificate_and_token(
     assert {one.headers["Authorization"] for one in server.heard} == {f"Bearer {SECRET}"}
 
 
-# Faults that a server may know only when we are sending already.
+# Faults that a server may detect only when we are already sending.
 LATE = (PortState.CERTIFICATE_WANTED, PortState.CERTIFICATE_REFUSED, PortState.TLS)
 
 
@@ -158,7 +156,7 @@ def cases(ca: Authority, other: Authority) -> dict[PortState, tuple[ssl.SSLConte
 def test_each_fault_has_words_and_a_remedy_of_its_own(
     serve: Callable[..., WebServer], ca: Authority, other_ca: Authority, name: str
 ) -> None:
-    """`doctor` tells eight faults apart; so does a client, unless the server's alert is lost."""
+    """`doctor` distinguishes eight faults; so does a client, unless the server's alert is lost."""
     for state, (context, scheme, sections) in cases(ca, other_ca).items():
         server = serve(context)
         url = f"{scheme}://127.0.0.1:{server.port}/web"
@@ -173,7 +171,7 @@ def test_each_fault_has_words_and_a_remedy_of_its_own(
 def test_own_authority_is_not_widened_by_the_environment(
     serve: Callable[..., WebServer], ca: Authority, other_ca: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """REQUESTS_CA_BUNDLE counts where the settings name no authorities, and only there."""
+    """REQUESTS_CA_BUNDLE applies only if the settings name no authorities."""
     server = serve(server_context(other_ca.issue("pacs", "127.0.0.1")))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other_ca.file))
     for client in CLIENTS.values():
@@ -186,7 +184,7 @@ def test_own_authority_is_not_widened_by_the_environment(
 def test_certificate_for_another_name_can_be_allowed(
     serve: Callable[..., WebServer], ca: Authority, values: dict[str, Any]
 ) -> None:
-    """By its name, or by any name of a trusted authority."""
+    """Either this name is given, or any name certified by a trusted authority is accepted."""
     server = serve(server_context(ca.issue("elsewhere", "pacs.example")))
     for name, client in CLIENTS.items():
         client(server.url(), ours(ca, **values))
@@ -198,7 +196,7 @@ def test_certificate_for_another_name_can_be_allowed(
 def test_name_and_password_are_sent_as_basic(
     serve: Callable[..., WebServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """HTTP Basic in UTF-8, from a file or the environment; before the netrc file."""
+    """HTTP Basic in UTF-8, from a file or the environment; it takes precedence over the netrc file."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else", "utf-8")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -243,7 +241,7 @@ def test_token_that_cannot_be_used_is_told_and_never_quoted(
 def test_variable_that_is_not_set_is_told(
     serve: Callable[..., WebServer], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The environment of the service lacks it."""
+    """The variable is missing from the service's environment."""
     monkeypatch.delenv("NO_SUCH_TOKEN", raising=False)
     credentials = {"credentials": {"token_variable": "NO_SUCH_TOKEN"}}
     assert "`credentials.token_variable` is not set" in refusal(name, serve().url(), credentials)
@@ -259,7 +257,7 @@ def test_refused_credentials_are_told_and_tried_again(
     status: int,
     said: str,
 ) -> None:
-    """401 and 403 are two faults; neither the token nor the server's text is in an error or a log."""
+    """401 and 403 are two faults; neither the token nor the server's text appears in an error or a log."""
     token = tmp_path / "token"
     token.write_text(SECRET, "utf-8")
     server = serve(reply=(status, {"Content-Type": "text/plain"}, f"{SECRET} of Müller".encode()))
@@ -290,14 +288,14 @@ def test_refused_credentials_are_told_and_tried_again(
 def test_page_about_the_connection_refuses_no_document(
     serve: Callable[..., WebServer], name: str, body: bytes, state: PortState
 ) -> None:
-    """Web servers answer 400 to plain HTTP at a TLS port; documents must not become DEAD for it."""
+    """Web servers answer 400 to plain HTTP on a TLS port; this must not make documents DEAD."""
     server = serve(reply=(400, {"Content-Type": "text/html"}, body))
     assert state.remedy in refusal(name, server.url(), {})
 
 
 @pytest.mark.parametrize("name", ["stow", "fhir"])
 def test_redirected_document_is_not_stored(serve: Callable[..., WebServer], name: str) -> None:
-    """A POST that is redirected would become a GET, and its answer a success."""
+    """A redirected POST would become a GET, and its answer a success."""
     elsewhere = serve()
     for status in (301, 302, 303, 307):
         server = serve(reply=(status, {"Location": elsewhere.url()}, b""))

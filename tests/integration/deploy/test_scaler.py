@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 def test_scaler_queries_count_each_lanes_due_and_running_jobs(
     both_databases: Database, repository: Path
 ) -> None:
-    """What waits for a later time, or has ended, asks for no worker."""
+    """Jobs that wait for a later time, or have ended, request no worker."""
     if both_databases.is_sqlite:
         pytest.skip("KEDA's scaler asks PostgreSQL")
     with both_databases.transaction() as session:

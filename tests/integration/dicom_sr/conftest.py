@@ -1,4 +1,4 @@
-"""Studies as they come from the world's modalities, and documents on disk for outside programs."""
+"""Studies as real modalities send them, and documents on disk for external programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CREATED = datetime.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=datetime.UTC)
 
 @pytest.fixture(autouse=True)
 def strict_pydicom() -> Iterator[None]:
-    """Writing a value outside its VR raises."""
+    """Make pydicom raise on a value outside its VR."""
     before = config.settings.writing_validation_mode
     config.settings.writing_validation_mode = config.RAISE
     yield
@@ -37,13 +37,13 @@ def strict_pydicom() -> Iterator[None]:
 
 @pytest.fixture
 def created() -> datetime.datetime:
-    """A fixed, aware time of drafting."""
+    """A fixed, timezone-aware time of drafting."""
     return CREATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One study of the matrix: its character set, name and what else is particular about it."""
+    """One study of the matrix: its character set, its name and its other particulars."""
 
     label: str
     character_set: str | list[str] = "ISO_IR 100"
@@ -89,7 +89,7 @@ CASES = (
 
 
 def make_image(case: Case, number: int, study: str) -> Dataset:
-    """One image's header, written in its own character set and read back from the file."""
+    """The header of one image, written in its own character set and read back from the file."""
     image = Dataset()
     image.SpecificCharacterSet = case.character_set
     image.SOPClassUID = DigitalXRayImageStorageForPresentation
@@ -119,7 +119,7 @@ def make_image(case: Case, number: int, study: str) -> Dataset:
 
 @pytest.fixture
 def make_study() -> Callable[[Case], SourceStudy]:
-    """A study of a case; each label has a study UID of its own."""
+    """A study of a case; each label has its own study UID."""
 
     def make(case: Case) -> SourceStudy:
         study = derived_uid("matrix", case.label)
@@ -147,7 +147,7 @@ def algorithm() -> Algorithm:
 
 @pytest.fixture
 def content() -> DraftContent:
-    """A draft that uses every kind of row."""
+    """A draft that uses every type of row."""
     return DraftContent(
         findings=(
             Finding(
@@ -197,7 +197,7 @@ def draft_of(
 
 @pytest.fixture
 def on_disk(tmp_path: Path) -> Callable[[Dataset], Path]:
-    """The document as a file for programs that read files."""
+    """The document as a file, for external programs."""
 
     def write(document: Dataset) -> Path:
         path = tmp_path / f"{document.SOPInstanceUID}.dcm"
@@ -209,7 +209,7 @@ def on_disk(tmp_path: Path) -> Callable[[Dataset], Path]:
 
 @pytest.fixture
 def stored(orthanc: Orthanc) -> Callable[[bytes], bytes]:
-    """Store a file in Orthanc and fetch what it then hands out."""
+    """Store a file in Orthanc and return what Orthanc returns for it."""
 
     def store(raw: bytes) -> bytes:
         request = urllib.request.Request(f"{orthanc.url}/instances", data=raw, method="POST")
@@ -222,12 +222,12 @@ def stored(orthanc: Orthanc) -> Callable[[bytes], bytes]:
 
 @pytest.fixture(params=CASES, ids=lambda case: case.label)
 def case(request: pytest.FixtureRequest) -> Case:
-    """Every study of the matrix."""
+    """Each study of the matrix."""
     chosen: Case = request.param
     return chosen
 
 
 @pytest.fixture
 def plain_case() -> Case:
-    """A study with nothing particular about it."""
+    """A study without particulars."""
     return Case(label="plain")

@@ -1,4 +1,4 @@
-"""Every kind of study through every judge: the gate, dciodvfy, dcmtk's renderers, Orthanc."""
+"""Every kind of study against every judge: the gate, dciodvfy, dcmtk's renderers, Orthanc."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Draft = Callable[..., DocumentPair]
 
 @pytest.fixture(autouse=True)
 def programs(program: Callable[[str], str]) -> None:
-    """The Debian packages that these tests are about."""
+    """The Debian packages under test."""
     for name in ("dciodvfy", "dsrdump", "dsr2html"):
         program(name)
 
 
 @pytest.fixture
 def judged(on_disk: OnDisk, stored: Store) -> Callable[[DocumentPair], tuple[str, str]]:
-    """Put a pair before every judge; give back B as dcmtk renders it (text, HTML)."""
+    """Submit a pair to every judge; return B as dcmtk renders it (text, HTML)."""
 
     def judge(pair: DocumentPair) -> tuple[str, str]:
         shown = []
@@ -59,7 +59,7 @@ def judged(on_disk: OnDisk, stored: Store) -> Callable[[DocumentPair], tuple[str
 def test_every_study_passes_every_judge(
     case: Any, draft_of: Draft, make_study: Callable[..., SourceStudy], judged: Callable[..., tuple[str, str]]
 ) -> None:
-    """0 errors, rendered with its name intact, back from Orthanc byte for byte, evidence resolved."""
+    """No errors, rendered with the name intact, returned from Orthanc byte for byte, evidence resolved."""
     pair, study = draft_of(case), make_study(case)
     sources = [*study.images, *study.priors]
     assert (
@@ -68,7 +68,7 @@ def test_every_study_passes_every_judge(
     text, page = judged(pair)
     name = "" if "PatientName" in case.missing else case.name
     assert name in text
-    # dsr2html renders the first group of a name, in its own order; dsrdump all of it.
+    # dsr2html renders the first component group of a name, in its own order; dsrdump all of it.
     assert all(component in page for component in name.split("=")[0].split("^"))
     assert "New small left pleural effusion, depth ≥ 5 mm." in page
     assert (case.accession in page) == (len(case.accession) > 16)
@@ -78,7 +78,7 @@ def test_every_study_passes_every_judge(
 def test_every_class_passes_every_judge(
     plain_case: Any, draft_of: Draft, judged: Callable[..., tuple[str, str]], sop_class: str
 ) -> None:
-    """The fallbacks for archives that know no Comprehensive 3D SR."""
+    """The fallbacks for archives that do not support Comprehensive 3D SR."""
     judged(draft_of(plain_case, findings_sop_class=sop_class))
 
 
@@ -99,7 +99,7 @@ def test_rejection_passes_every_judge(
     judged: Callable[..., tuple[str, str]],
     outcome: Any,
 ) -> None:
-    """A study without draft."""
+    """A study without a draft."""
     pair = build_rejection(
         make_study(plain_case), "no chest film", outcome, algorithm, revision=1, created=created
     )
@@ -135,7 +135,7 @@ def test_verified_report_passes_every_judge(
 def test_real_files_give_documents_that_pass(
     shared_data: Path, algorithm: Algorithm, content: DraftContent, created: Any, on_disk: OnDisk
 ) -> None:
-    """The sample chest films and the character-set samples, as they came from the world."""
+    """The sample chest films and the character-set samples, unmodified."""
     paths = [*(shared_data / "01_cxr_dicom").glob("*.dcm"), *(shared_data / "03_charset").glob("*.dcm")]
     assert len(paths) == 6
     for path in paths:
@@ -156,7 +156,7 @@ def test_usual_neighbour_has_three_errors(
 
 
 def usual_neighbour(image: Dataset) -> Dataset:
-    """What a quick script writes."""
+    """The document of a quickly written script."""
     document = Dataset()
     document.SpecificCharacterSet = image.SpecificCharacterSet
     document.SOPClassUID, document.SOPInstanceUID = BasicTextSRStorage, "1.2.826.0.1.3680043.8.498.1"

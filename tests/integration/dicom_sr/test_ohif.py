@@ -1,6 +1,6 @@
-"""Both documents in OHIF, served beside Orthanc's DICOMweb plugin, in a real browser, on loopback only.
+"""Both documents in OHIF, served with Orthanc's DICOMweb plugin, in a real browser, on loopback only.
 
-The viewer is npm's `@ohif/app`, whose package carries the built pages; it is fetched once into the
+The viewer is npm's `@ohif/app`, whose package contains the built pages; it is fetched once into the
 user's cache.
 """
 
@@ -67,7 +67,7 @@ CONFIGURATION = {
 
 
 class Viewer(http.server.SimpleHTTPRequestHandler):
-    """The viewer's pages, with Orthanc's DICOMweb under the same origin."""
+    """The viewer's pages, with Orthanc's DICOMweb from the same origin."""
 
     pages: ClassVar[Path]
     archive: ClassVar[str]
@@ -79,11 +79,11 @@ class Viewer(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
     def do_POST(self) -> None:
-        """Only DICOMweb is posted to."""
+        """Forward a POST, which only DICOMweb uses."""
         self._forward()
 
     def do_GET(self) -> None:
-        """DICOMweb, the configuration, a file, or the one page of the application."""
+        """Serve DICOMweb, the configuration, a file, or the application's single page."""
         path = self.path.partition("?")[0]
         if path.startswith("/dicom-web"):
             self._forward()
@@ -159,13 +159,13 @@ def viewer(pages: Path, orthanc: Orthanc) -> Iterator[str]:
 
 @pytest.fixture
 def troubles() -> list[str]:
-    """What the browser complained of."""
+    """The browser's error messages."""
     return []
 
 
 @pytest.fixture
 def page(viewer: str, program: Callable[[str], str], troubles: list[str]) -> Iterator[Page]:
-    """A browser page that reports errors, rejections, failed requests and traffic beyond the server."""
+    """A browser page that reports errors, rejections, failed requests and traffic to other servers."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=program("chromium"),
@@ -219,7 +219,7 @@ def test_both_documents_open_in_ohif(
     orthanc: Orthanc,
     troubles: list[str],
 ) -> None:
-    """The study lists both series; B shows the draft, A shows the film; nothing fails on the way."""
+    """The study lists both series; B shows the draft, A shows the film; nothing fails in between."""
     model = replace(algorithm, demonstration=False)
     pair = build_draft(study, content, model, revision=1, created=created)
     put(orthanc, encode(pair.findings))
@@ -246,14 +246,14 @@ def test_both_documents_open_in_ohif(
 
 
 def skip_tour(page: Page) -> None:
-    """Close the first visit's guided tour, where there is one."""
+    """Close the guided tour of the first visit, if there is one."""
     tour = page.get_by_text("Skip all")
     with contextlib.suppress(TimeoutError):  # no tour is fine
         tour.first.click(timeout=10_000)
 
 
 def add_pixels(image: Dataset) -> None:
-    """A gradient of 256 by 256 pixels."""
+    """Add a gradient of 256 by 256 pixels."""
     image.Rows = image.Columns = 256
     image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
     image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
