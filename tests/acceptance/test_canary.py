@@ -68,7 +68,7 @@ def spoil(seed: int, how: str) -> Dataset:
 
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Agent]:
-    """An agent whose archive fails; of its PACSs, one cannot commit, one refuses, one is down."""
+    """An agent whose archive fails; of its destinations, one cannot commit, one refuses, one is down."""
     folder = tmp_path_factory.mktemp("troubled")
     with (
         running_pacs(folder / "pacs") as pacs,

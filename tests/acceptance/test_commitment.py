@@ -34,7 +34,7 @@ def states(service: Service) -> list[tuple[str, str]]:
 def test_study_ends_committed_to_by_a_real_orthanc(
     checkpoint: Path, tmp_path: Path, program: Callable[[str], str]
 ) -> None:
-    """`storescu` sends, the agent drafts, stores and asks; Orthanc reports to the agent's own listener."""
+    """`storescu` sends, the agent drafts, stores and requests commitment; Orthanc reports to its listener."""
     (port,) = free_ports(1)
     agent = {"AET": "ECHO_AGENT", "Host": "127.0.0.1", "Port": port, "AllowStorageCommitment": True}
     study = phantom_study(44, number=0, taken=datetime.now(UTC), size=256)

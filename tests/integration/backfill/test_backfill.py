@@ -215,7 +215,7 @@ def archive_films(orthanc: Orthanc, year: int, count: int) -> list[str]:
 
 
 def settings_for(orthanc: Orthanc, port: int, **values: Any) -> Settings:
-    """Settings of a service whose archive is Orthanc."""
+    """Settings of a service with Orthanc as its archive."""
     orthanc.put("/modalities/backfill", [TITLE, "127.0.0.1", port])
     orthanc.put("/modalities/agent", ["ECHO_AGENT", "127.0.0.1", port])
     archive = ArchiveSettings(host=orthanc.host, port=orthanc.port, ae_title=orthanc.ae_title, timeout_s=20)

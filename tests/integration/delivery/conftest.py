@@ -68,7 +68,7 @@ class ScriptedPacs:
         )
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self.server is not None:
             self.server.shutdown()
             self.server.server_close()

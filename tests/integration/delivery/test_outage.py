@@ -111,7 +111,7 @@ def settings_of(*names: str) -> Settings:
 
 
 def deliverer(database: Database, day: Day, settings: Settings, **pacs: Destination) -> Deliverer:
-    """A deliverer to these destinations."""
+    """A deliverer for these destinations."""
 
     class Way:
         def ask(self, destination: DestinationSettings, request: CommitmentRequest, on_report: Any) -> None:
@@ -162,7 +162,7 @@ def test_outage_of_most_of_a_day_loses_nothing(
 def test_clock_that_is_set_forward_by_days_gives_nothing_up(
     both_databases: Database, letters: Letters, day: Day
 ) -> None:
-    """What waits, and what is being sent, has been tried for minutes only; it arrives later."""
+    """A waiting delivery and one being sent have been tried for minutes only; both arrive later."""
     pacs = Destination(down=ConnectionLost("down"))
     sender = deliverer(both_databases, day, settings_of("pacs"), pacs=pacs)
     outbox(both_databases, letters(1), 1, "pacs")

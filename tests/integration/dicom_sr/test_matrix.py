@@ -148,7 +148,7 @@ def test_real_files_give_documents_that_pass(
 def test_usual_neighbour_has_three_errors(
     plain_case: Any, make_study: Callable[..., SourceStudy], tmp_path: Path
 ) -> None:
-    """One TEXT item, random UIDs, inherited ISO_IR 100: dciodvfy objects, and ≥ becomes a question mark."""
+    """One TEXT item, random UIDs, inherited ISO_IR 100: dciodvfy reports errors, and ≥ becomes `?`."""
     image = make_study(plain_case).images[0]
     path = tmp_path / "neighbour.dcm"
     usual_neighbour(image).save_as(path, enforce_file_format=True)
