@@ -1,4 +1,4 @@
-"""The process of the worklist as `echo-agent ups serve` runs it."""
+"""The worklist's process as `echo-agent ups serve` runs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.agent.rows import add_job, add_study
 
 @pytest.fixture
 def served(tmp_path: Path, database: Database) -> Iterator[tuple[int, int]]:
-    """A running worklist: its DIMSE and HTTP port."""
+    """A running worklist: its DIMSE port and its HTTP port."""
     dimse, http = free_ports(2)
     config = tmp_path / "config.yaml"
     url = str(database.engine.url)
@@ -45,7 +45,7 @@ def served(tmp_path: Path, database: Database) -> Iterator[tuple[int, int]]:
 
 
 def test_drafts_are_workitems_over_both_transports(database: Database, served: tuple[int, int]) -> None:
-    """A queued study shows over DIMSE and over HTTP; canceling it there stops the job."""
+    """A queued study appears over DIMSE and HTTP; cancelling it over HTTP stops the job."""
     with database.transaction() as session:
         now = database_now(session)
         add_job(session, add_study(session, "1.2.3", at=now), "QUEUED", at=now)
@@ -63,7 +63,7 @@ def test_drafts_are_workitems_over_both_transports(database: Database, served: t
 def test_request_head_that_does_not_come_costs_nobody_else_anything(
     served: tuple[int, int],
 ) -> None:
-    """Two hundred connections that send half a head are open, and a search is answered all the same."""
+    """A search is answered while two hundred connections hold half a request head."""
     _dimse, http = served
     with ExitStack() as stack:
         for _ in range(200):
@@ -72,11 +72,11 @@ def test_request_head_that_does_not_come_costs_nobody_else_anything(
         with httpx2.Client(base_url=f"http://127.0.0.1:{http}", timeout=30) as client:
             assert client.get("/workitems").status_code in (200, 204)
         slow.settimeout(60)
-        assert slow.recv(64) == b""  # the head's time is over
+        assert slow.recv(64) == b""  # the time limit for a head has passed
 
 
 def test_watch_prints_each_change(tmp_path: Path, database: Database, served: tuple[int, int]) -> None:
-    """`echo-agent ups watch` as a reading station runs it: a draft that is queued, then canceled."""
+    """`echo-agent ups watch`, run by a reading station, prints a draft that is queued and then cancelled."""
     with database.transaction() as session:
         now = database_now(session)
         add_job(session, add_study(session, "1.2.4", at=now), "QUEUED", at=now)

@@ -1,4 +1,4 @@
-"""The worklist over HTTP: the same table with HTTP's statuses, searches, and events over a WebSocket."""
+"""The worklist over HTTP: the same state table with HTTP statuses, searches, and events over a WebSocket."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def body(dataset: Dataset) -> str:
 
 
 def expected(cell: Cell) -> tuple[int, str]:
-    """Return the HTTP status and the words of the Warning header (PS3.18 11.7.3, 11.8.3)."""
+    """Return the HTTP status and the text of the Warning header (PS3.18 11.7.3, 11.8.3)."""
     if cell.status == 0xC307:
         return 404, ""
     if cell.cancel_request:
@@ -57,7 +57,7 @@ def expected(cell: Cell) -> tuple[int, str]:
 
 @pytest.mark.parametrize("cell", [*CHANGE_TABLE, *CANCEL_TABLE], ids=str)
 def test_every_cell_of_the_state_table(manager: Manager, client: TestClient, uid: str, cell: Cell) -> None:
-    """HTTP status, Warning header, and the state that follows."""
+    """Each cell gives its HTTP status, Warning header and resulting state."""
     bring_to(manager, cell.present, uid)
     if cell.cancel_request:
         response = client.post(f"/workitems/{uid}/cancelrequest/READER", headers=TYPE)
@@ -81,7 +81,7 @@ def test_every_cell_of_the_state_table(manager: Manager, client: TestClient, uid
 
 
 def test_create_answers_where_the_workitem_is(client: TestClient, uid: str) -> None:
-    """201 with its address; a second one is a conflict, a shortcoming is named."""
+    """Creating answers 201 with the address; a duplicate is a conflict, a missing attribute is named."""
     made = client.post(f"/workitems?{uid}", content=body(scheduled()), headers=TYPE)
     assert (made.status_code, made.headers["content-location"].endswith(f"/workitems/{uid}")) == (201, True)
     assert client.post(f"/workitems?{uid}", content=body(scheduled()), headers=TYPE).status_code == 409
@@ -104,13 +104,13 @@ def test_create_answers_where_the_workitem_is(client: TestClient, uid: str) -> N
     ],
 )
 def test_unreadable_bodies_are_refused(client: TestClient, content: str, kind: str, status: int) -> None:
-    """Whatever comes, the answer is a status, never a fault of ours."""
+    """An unreadable body is answered with a client error, never an internal error."""
     answer = client.post("/workitems", content=content, headers={"content-type": kind})
     assert answer.status_code == status
 
 
 def test_search_matches_by_keyword_tag_and_nested_attribute(client: TestClient, uid: str) -> None:
-    """Keys are attributes; what is no attribute is a bad request."""
+    """Search keys are attributes; an unknown attribute is a bad request."""
     client.post(f"/workitems?{uid}", content=body(scheduled(PatientID="SEARCHED")), headers=TYPE)
     for query in (
         "PatientID=SEARCHED",
@@ -127,14 +127,14 @@ def test_search_matches_by_keyword_tag_and_nested_attribute(client: TestClient, 
 
 
 def test_without_the_token_nothing_is_answered(manager: Manager, worklist_database: Database) -> None:
-    """Neither requests nor channels."""
+    """Without the token, requests are refused."""
     app = ups_app(manager, Channel(worklist_database, permissions=SECRET), permissions=SECRET)
     with TestClient(app) as stranger:
         assert stranger.get("/workitems").status_code == 401
 
 
 def test_channel_tells_what_happens_from_then_on(manager: Manager, client: TestClient, uid: str) -> None:
-    """Subscribed by HTTP, told over the WebSocket; after a break the state is found by a search."""
+    """Events of a subscription arrive over the WebSocket; after a disconnection a search finds the state."""
     bring_to(manager, StepState.SCHEDULED, uid)
     made = client.post(f"/workitems/{uid}/subscribers/WS1")
     assert (made.status_code, made.headers["content-location"].startswith("ws")) == (201, True)
@@ -174,7 +174,7 @@ def test_channel_tells_what_happens_from_then_on(manager: Manager, client: TestC
 def test_wild_cards_are_those_of_the_standard_and_no_others(
     manager: Manager, client: TestClient, query: str, found: list[str]
 ) -> None:
-    """`*` and `?` are wild cards; what SQL takes for one, a quote and a backslash are characters."""
+    """`*` and `?` are wild cards; SQL's wild cards, quotes and backslashes are ordinary characters."""
     for number, name, patient, accessions in (
         ("a", "100%^Sure", "P1", ["A1"]),
         ("b", "O'Br_en^X", "P2", ["A_2"]),

@@ -1,4 +1,4 @@
-"""The index finds what matching one workitem after another finds, in the order of the list."""
+"""A search by the index finds the same workitems as matching one after another, in the order of the list."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ SEARCHES: tuple[dict[str, str], ...] = (
 
 @pytest.fixture(scope="module")
 def filled_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
-    """Twelve workitems of several patients, times, states and stations; copied for each test."""
+    """Twelve workitems of various patients, times, states and stations; copied for each test."""
     path = tmp_path_factory.mktemp("workitems") / "agent.db"
     shutil.copyfile(migrated_file, path)
     opened = Database(open_engine(f"sqlite:///{path}"))
@@ -74,7 +74,7 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -
         if number % 3 == 0:
             manager.change_state(f"1.2.9.{number}", "IN PROGRESS", "1.2.8")
     manager.request_cancel("1.2.9.5", Dataset(), "READER")
-    # The last connection copies the write-ahead log into the file.
+    # Closing the last connection copies the write-ahead log into the file.
     opened.close()
     assert not path.with_name("agent.db-wal").exists()
     return path
@@ -82,7 +82,7 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -
 
 @pytest.fixture
 def database(tmp_path: Path, filled_file: Path) -> Iterator[Database]:
-    """A database of these workitems for one test."""
+    """A database with these workitems for one test."""
     path = tmp_path / "agent.db"
     shutil.copyfile(filled_file, path)
     opened = Database(open_engine(f"sqlite:///{path}"))
@@ -92,12 +92,12 @@ def database(tmp_path: Path, filled_file: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def filled(database: Database) -> Manager:
-    """A manager of them."""
+    """A manager of these workitems."""
     return Manager(database)
 
 
 def workitem(number: int) -> Dataset:
-    """A workitem of which some values are rare, some common, one long, and some in several items."""
+    """A workitem with some rare, some common and one long value, and some values in several items."""
     starts = f"20261128{7 + number % 3:02d}3000{'+0100' if number % 4 else ''}"
     item = scheduled(
         PatientID=f"P{number}",
@@ -135,18 +135,18 @@ def workitem(number: int) -> Dataset:
 
 @pytest.fixture(params=[True, False], ids=["sorted", "walked"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Either way of the search: few candidates are sorted; of many, the list is walked."""
+    """Both strategies of the search: few candidates are sorted; for many, the list is walked."""
     if not request.param:
         monkeypatch.setattr(candidates, "_FEW", 1)
 
 
 def uids(found: list[dict[str, Any]]) -> list[str]:
-    """The UIDs of answers."""
+    """The UIDs of the answers."""
     return [one["00080018"]["Value"][0] for one in found]
 
 
 def matched(database: Database, keys: Dataset) -> list[str]:
-    """The UIDs of what matches, each workitem compared as a whole."""
+    """The UIDs of the matching workitems, each compared as a whole."""
     with database.reading() as session:
         rows = session.scalars(select(Workitem).order_by(Workitem.urgency, Workitem.id)).all()
     return [row.uid for row in rows if matches(row.content, keys_of(keys))]
@@ -156,7 +156,7 @@ def matched(database: Database, keys: Dataset) -> list[str]:
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: " ".join(search.values()) or "everything")
 def test_search_finds_what_matches(filled: Manager, database: Database, search: Mapping[str, str]) -> None:
-    """Ranges, wild cards, lists, sequences, long values, names in any case; also in pages."""
+    """Ranges, wild cards, lists, sequences, long values and names in any case are found, also in pages."""
     keys = read_query(search.items()).keys
     expected = matched(database, keys)
     assert uids(list(filled.find(keys))) == expected
@@ -165,13 +165,13 @@ def test_search_finds_what_matches(filled: Manager, database: Database, search: 
 
 
 def test_single_wild_card_asks_for_everything(filled: Manager) -> None:
-    """Also for workitems without a value (PS3.4 C.2.2.2.4)."""
+    """A single wild card also matches workitems without a value (PS3.4 C.2.2.2.4)."""
     assert len(list(filled.find(read_query([("AdmissionID", "*")]).keys))) == 12
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_index_follows_every_change(filled: Manager, database: Database) -> None:
-    """What was is found no longer, what is is; with the workitem its rows go."""
+    """Old values are no longer found, new ones are; deleting a workitem deletes its index rows."""
     uid = "1.2.9.3"
     assert (
         filled.update(uid, outcome(StepState.COMPLETED), transaction_uid="1.2.8").status is UpsStatus.SUCCESS

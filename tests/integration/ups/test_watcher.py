@@ -1,4 +1,4 @@
-"""A reading station's view: what is scheduled, in progress and completed, as it happens and after a break."""
+"""A reading station's view: what is scheduled, in progress and completed, live and after a disconnection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MINE = "2.25.61"
 
 @contextmanager
 def serving(database: Database, manager: Manager, port: int, **options: Any) -> Iterator[None]:
-    """Serve UPS-RS for as long as the block runs; options: uvicorn's, such as those of TLS."""
+    """Serve UPS-RS within the block; the options are uvicorn's, such as those of TLS."""
     app = ups_app(manager, Channel(database, permissions=TOKEN), permissions=TOKEN)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1, **options
@@ -51,26 +51,26 @@ def serving(database: Database, manager: Manager, port: int, **options: Any) -> 
 
 
 class Screen:
-    """What was shown, and a way to wait for something to be shown."""
+    """What was shown, with a method that waits until something is shown."""
 
     def __init__(self) -> None:
         self.shown: list[Sequence[WorklistLine] | None] = []
         self._changed = threading.Condition()
 
     def __call__(self, lines: Sequence[WorklistLine] | None) -> None:
-        """Take what is shown."""
+        """Record what is shown."""
         with self._changed:
             self.shown.append(lines)
             self._changed.notify_all()
 
     def until(self, holds: Callable[[Sequence[WorklistLine] | None], bool]) -> None:
-        """Wait until what is shown is right."""
+        """Wait until what is shown meets the condition."""
         with self._changed:
             assert self._changed.wait_for(lambda: bool(self.shown) and holds(self.shown[-1]), 60), self.shown
 
 
 def shows(uid: str, state: str, priority: str, percent: str) -> Callable[[object], bool]:
-    """Whether a workitem is shown like this."""
+    """Return a condition: the workitem is shown with these values."""
 
     def holds(lines: object) -> bool:
         found = [one for one in lines or () if one.uid == uid]  # type: ignore[attr-defined]
@@ -80,7 +80,7 @@ def shows(uid: str, state: str, priority: str, percent: str) -> Callable[[object
 
 
 def test_reading_station_sees_drafts_come_and_end(database: Database) -> None:
-    """Scheduled, made urgent, in progress with its percentage, completed; a break hides nothing for long."""
+    """Each change of a draft is shown; what was missed during a disconnection is shown after it."""
     manager, (port,) = Manager(database), free_ports(1)
     uid, screen, stop = "2.25.9600.1", Screen(), threading.Event()
     watcher = Watcher(f"http://127.0.0.1:{port}", "STATION", authorization="Bearer secret", again_after_s=0.2)
@@ -111,7 +111,7 @@ def test_reading_station_sees_drafts_come_and_end(database: Database) -> None:
 
 @pytest.mark.parametrize("token", ["", "Bearer wrong"])
 def test_station_without_the_token_sees_nothing(database: Database, token: str) -> None:
-    """It shows that the worklist cannot be reached, and tries again."""
+    """The station shows that the worklist cannot be reached, and tries again."""
     manager, (port,) = Manager(database), free_ports(1)
     manager.create("2.25.9600.2", scheduled())
     screen, stop = Screen(), threading.Event()
@@ -127,7 +127,7 @@ def test_station_without_the_token_sees_nothing(database: Database, token: str) 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["certificate", "none"])
 def test_station_reaches_a_worklist_over_https(database: Database, tmp_path: Path, ours: bool) -> None:
-    """Its authority, another name in its certificate, and a certificate of ours that it wants."""
+    """With its own authority, another server name, and a client certificate if the server demands one."""
     signs = authority(tmp_path)
     certificate, key = signs.issue("worklist", "worklist.example")
     shown = signs.issue("station") if ours else (None, None)
@@ -156,7 +156,7 @@ def test_station_reaches_a_worklist_over_https(database: Database, tmp_path: Pat
 
 
 def test_station_signs_in_with_the_shared_credentials(tmp_path: Path) -> None:
-    """A bearer token or a password of a file, as every other client of ours over HTTP."""
+    """A bearer token or a password is read from a file, as by the other HTTP clients."""
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
     token = HttpCredentials(token_file=secret)

@@ -1,4 +1,4 @@
-"""Every attribute of a workitem with the wrong VR or rubbish: refused by name, no lost neighbour."""
+"""Each attribute of a workitem with a wrong VR or garbage: refused by name, and no other workitem is lost."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ REFUSED = {
 
 
 def decoded(dataset: Dataset) -> Dataset:
-    """The dataset as it comes from the network: undecoded elements."""
+    """The dataset as it comes from the network, with undecoded elements."""
     return dcmread(BytesIO(dataset_bytes(dataset)), force=True)
 
 
 def wrong_ones(dataset: Dataset) -> Iterator[tuple[str, str, Dataset]]:
-    """The dataset with each of its attributes, and each of its items', replaced by each wrong value."""
+    """The dataset with each of its attributes, on the top level and in an item, given each wrong value."""
     for keyword in [element.keyword for element in dataset]:
         for vr, value in WRONG:
             for inside in (False, True):
@@ -54,7 +54,7 @@ def wrong_ones(dataset: Dataset) -> Iterator[tuple[str, str, Dataset]]:
 
 
 def test_wrong_values_are_refused_and_harm_no_neighbour(manager: Manager) -> None:
-    """A workitem is created or refused with a status of the standard; the list is read whole afterwards."""
+    """A workitem is created or refused with a standard status; the list can be read completely afterwards."""
     unexpected, created = [], 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -71,7 +71,7 @@ def test_wrong_values_are_refused_and_harm_no_neighbour(manager: Manager) -> Non
 
 
 def test_wrong_values_of_a_change_leave_the_workitem_as_it_was(manager: Manager, uid: str) -> None:
-    """N-SET, cancel requests and subscriptions refuse what cannot be read."""
+    """N-SET, cancel requests and subscriptions refuse unreadable values."""
     manager.create(uid, scheduled())
     before = manager.get(uid).dataset
     statuses = set()
@@ -88,7 +88,7 @@ def test_wrong_values_of_a_change_leave_the_workitem_as_it_was(manager: Manager,
 
 
 def test_wrong_values_in_json_are_refused(manager: Manager) -> None:
-    """DICOM JSON states its own VRs, which need not be the standard's."""
+    """VRs stated in DICOM JSON are refused where they differ from the standard's."""
     content = as_json(scheduled())
     for vr, value in (("LO", ["x"]), ("DS", ["1.5"])):
         content["00404018"] = {"vr": vr, "Value": value}

@@ -1,4 +1,4 @@
-"""The web application on an empty database of each kind, studies that have a draft, and a browser."""
+"""The web application on an empty database of each kind, drafted studies, and a browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Receive = Callable[..., int]
 
 @pytest.fixture(autouse=True)
 def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost nothing; tests/unit/agent/web/test_accounts.py looks at those of the product."""
+    """Use cheap password hashes; tests/unit/agent/web/test_accounts.py tests the product's own."""
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(accounts, "_hasher", cheap)
     monkeypatch.setattr(accounts, "_NOBODY", cheap.hash("nobody has this name"))
@@ -31,7 +31,7 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def database(both_databases: Database) -> Database:
-    """An empty database, once of each kind: the pages do the same on both."""
+    """An empty database of each kind in turn: the pages behave the same on both."""
     return both_databases
 
 

@@ -1,4 +1,4 @@
-"""Claims: who is reading a study, for how long, and how it is taken over, the same on both databases."""
+"""Claims: who is reading a study, for how long, and how it is taken over; the same on both databases."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ ANN, BOB, CY = reader("ann"), reader("bob"), reader("cy")
 
 
 def abandon(database: Database) -> None:
-    """Let every lease end."""
+    """Let every lease expire."""
     with database.transaction() as session:
         for row in session.scalars(select(ReadingClaim)):
             row.lease_until -= timedelta(hours=1)
 
 
 def holder_of(database: Database, study_id: int) -> str:
-    """Who is reading a study."""
+    """The holder of a study's claim."""
     standing = read_claim(database, study_id)
     return "" if standing is None else standing.holder
 
 
 def test_claim_is_the_first_readers_until_it_is_taken_over(database: Database, receive: Receive) -> None:
-    """A second reader gets it only from the holder who was named to him."""
+    """A second reader gets the claim only by naming its current holder."""
     study_id = receive("1.2.3")
     assert claim(database, study_id, ANN, 15).holder == ANN.holder
     assert claim(database, study_id, BOB, 15).holder == ANN.holder
@@ -69,7 +69,7 @@ def test_claim_is_the_first_readers_until_it_is_taken_over(database: Database, r
 
 
 def test_abandoned_claim_ends_with_its_lease(database: Database, receive: Receive) -> None:
-    """Only the holder's own acts extend it, and not after its end."""
+    """Only the holder's own actions extend the lease, and not after it has expired."""
     study_id = receive("1.2.3")
     first = claim(database, study_id, ANN, 15)
     renew(database, study_id, BOB.holder, 60)
@@ -86,7 +86,7 @@ def test_abandoned_claim_ends_with_its_lease(database: Database, receive: Receiv
 
 
 def test_claim_of_no_study_is_refused(database: Database) -> None:
-    """There is nothing to read."""
+    """A study that does not exist cannot be claimed."""
     with pytest.raises(NotFound):
         claim(database, 999, ANN, 15)
 
@@ -94,7 +94,7 @@ def test_claim_of_no_study_is_refused(database: Database) -> None:
 def test_page_claims_shows_and_takes_over(
     settings: Settings, database: Database, store: InstanceStore, drafted: Receive
 ) -> None:
-    """The list says who is reading; a verdict on another's study is refused with the text kept."""
+    """The list shows who is reading; a verdict on another reader's study is refused, its text kept."""
     study_id = drafted("1.2.3")
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     add_user(database, "ann", "Poe^Ann", Role.RADIOLOGIST, PASSWORD)
@@ -124,7 +124,7 @@ def test_page_claims_shows_and_takes_over(
 
 
 def test_sign_out_ends_the_claims(client: TestClient, database: Database, drafted: Receive) -> None:
-    """Who has left reads nothing."""
+    """Signing out releases the user's claims."""
     study_id = drafted("1.2.3")
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     sign_in(client, "rod")
@@ -138,7 +138,7 @@ def test_sign_out_ends_the_claims(client: TestClient, database: Database, drafte
 def test_open_page_renews_its_claim_by_acts_alone(
     client: TestClient, database: Database, drafted: Receive
 ) -> None:
-    """A page that is left open asks whether it is up to date, and holds nothing by that."""
+    """A page left open polls for changes, which does not renew its claim."""
     study_id = drafted("1.2.3")
     token = fields_of(client.get(f"/studies/{study_id}").text)["form_token"]
     client.post(f"/studies/{study_id}/claim", data={"form_token": token})

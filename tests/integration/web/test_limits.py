@@ -1,4 +1,4 @@
-"""What one peer may take of the web process."""
+"""What one client may use of the web process."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ ENDED, STARTED = threading.Event(), threading.Semaphore(0)
 
 
 async def echo(request: Request) -> PlainTextResponse:
-    """Answer how long the body is; tell when a request has begun."""
+    """Answer with the length of the body; signal when a request has begun."""
     STARTED.release()
     return PlainTextResponse(str(len(await request.body())))
 
 
 async def endless(_request: Request) -> StreamingResponse:
-    """Answer with more than anybody reads; tell when it ends."""
+    """Answer with more than anybody reads; signal when it ends."""
 
     async def parts() -> AsyncIterator[bytes]:
         try:
             while True:
                 yield bytes(65536)
-                await asyncio.sleep(0)  # else it would never hear that the client has gone
+                await asyncio.sleep(0)  # otherwise it would never notice that the client has gone
         finally:
             ENDED.set()
 
@@ -46,14 +46,14 @@ async def endless(_request: Request) -> StreamingResponse:
 
 
 def small_app() -> Starlette:
-    """An application with one page."""
+    """An application with a short and an endless page."""
     routes = [Route("/", echo, methods=["GET", "POST"]), Route("/long", endless)]
     return Starlette(routes=routes, middleware=[Middleware(BodyLimits)])
 
 
 @contextmanager
 def listening(**limited: float) -> Iterator[int]:
-    """A server that takes three connections, with these limits in place of the product's."""
+    """A server that takes three connections, with these limits instead of the product's."""
     protocol = type("Limited", (BoundedProtocol,), {"maximum_connections": 3} | limited)
     config = uvicorn.Config(small_app(), log_config=None, http=protocol, ws="none", timeout_keep_alive=60)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -69,14 +69,14 @@ def listening(**limited: float) -> Iterator[int]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A server that waits as long as the product: for tests of what it must not close, however busy it is."""
+    """A server with the product's time limits: for tests of what it must not close, however busy it is."""
     with listening() as one:
         yield one
 
 
 @pytest.fixture
 def hurried() -> Iterator[int]:
-    """A server that waits a second for a head and for a reader: for tests of what it must close."""
+    """A server that waits one second for a head and for a reader: for tests of what it must close."""
     with listening(head_within_s=1.0, read_within_s=1.0) as one:
         yield one
 
@@ -87,7 +87,7 @@ def opened(port: int) -> socket.socket:
 
 
 def answered(connection: socket.socket, *, ending: bytes = b"\r\n\r\n0") -> bool:
-    """Read one whole answer; whether it is 200."""
+    """Read one whole answer; return whether its status is 200."""
     got = b""
     while not got.endswith(ending):
         more = connection.recv(4096)
@@ -98,7 +98,7 @@ def answered(connection: socket.socket, *, ending: bytes = b"\r\n\r\n0") -> bool
 
 
 def ends(connection: socket.socket) -> bool:
-    """Whether the server closes the connection, after whatever it had to answer."""
+    """Whether the server closes the connection, after any answer."""
     try:
         while connection.recv(4096):
             pass
@@ -109,16 +109,16 @@ def ends(connection: socket.socket) -> bool:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: "])
 def test_web_closes_a_connection_whose_head_does_not_come(hurried: int, sent: bytes) -> None:
-    """A silent or dripping peer keeps its connection for no longer than a head may take."""
+    """A silent or slow client keeps its connection no longer than the time limit for a head."""
     with opened(hurried) as connection:
         connection.sendall(sent)
         assert ends(connection)
 
 
 def test_web_closes_a_connection_whose_second_head_does_not_come(hurried: int) -> None:
-    """The time for a head is each head's own."""
+    """The time limit applies to each head separately."""
     with opened(hurried) as connection:
-        # A machine that stands still for a second has the first one closed already.
+        # On a machine that stalls for a second, the first request may already be closed.
         with suppress(ConnectionError):
             connection.sendall(ASK)
             answered(connection)
@@ -127,7 +127,7 @@ def test_web_closes_a_connection_whose_second_head_does_not_come(hurried: int) -
 
 
 def test_web_serves_a_connection_again_after_its_first_request(port: int) -> None:
-    """A browser asks for many things over one connection."""
+    """A connection serves several requests."""
     with opened(port) as connection:
         for _ in range(3):
             connection.sendall(ASK)
@@ -135,7 +135,7 @@ def test_web_serves_a_connection_again_after_its_first_request(port: int) -> Non
 
 
 def test_web_makes_room_by_closing_the_longest_idle_connection(port: int) -> None:
-    """Peers that send nothing keep nobody out: each new connection takes the place of the oldest."""
+    """Idle clients keep nobody out: each new connection takes the place of the longest idle one."""
     silent = [opened(port) for _ in range(3)]
     try:
         with opened(port) as browser:
@@ -150,7 +150,7 @@ def test_web_makes_room_by_closing_the_longest_idle_connection(port: int) -> Non
 
 
 def test_web_takes_no_more_connections_than_it_may(port: int) -> None:
-    """While all are in use one more is closed at once, and the others go on."""
+    """While all connections are in use, one more is closed at once, and the others are served."""
     posted = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
     while STARTED.acquire(blocking=False):
         pass
@@ -170,14 +170,14 @@ def test_web_takes_no_more_connections_than_it_may(port: int) -> None:
 
 
 def test_web_disconnects_a_client_that_does_not_read(hurried: int) -> None:
-    """A response of which nothing is taken holds its request no longer than the limit."""
+    """A response that is not read holds its request no longer than the limit."""
     with opened(hurried) as connection:
         connection.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
         assert ENDED.wait(120)
 
 
 def test_web_counts_requests_and_streams_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Open lists take no place of a request, nor connections that are idle; what is too much is told so."""
+    """Open streams take no place from requests, nor the reverse; what exceeds a limit is answered 503."""
     monkeypatch.setattr(limits, "MAXIMUM_REQUESTS", 1)
     monkeypatch.setattr(limits, "MAXIMUM_STREAMS", 2)
     asyncio.run(_counted_apart())
@@ -213,7 +213,7 @@ async def _nothing() -> Message:
 
 
 def test_web_refuses_a_body_that_is_too_long() -> None:
-    """413, with or without a length in front."""
+    """A body that is too long is answered 413, with or without a stated length."""
     client = TestClient(small_app())
     assert client.post("/", content=b"x" * MAXIMUM_BODY).text == str(MAXIMUM_BODY)
     assert client.post("/", content=b"x" * (MAXIMUM_BODY + 1)).status_code == 413
@@ -221,7 +221,7 @@ def test_web_refuses_a_body_that_is_too_long() -> None:
 
 
 def test_web_ends_a_request_whose_body_does_not_come(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """408, after the time that a body may take."""
+    """A body that does not arrive in time is answered 408."""
     monkeypatch.setattr(limits, "BODY_WITHIN_S", 0.3)
     with opened(port) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")

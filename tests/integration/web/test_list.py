@@ -1,4 +1,4 @@
-"""The list's orders, filters and pages, the same on both databases."""
+"""The list's sort orders, filters and pages; the same on both databases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RIB = ("There is a right rib fracture.",)
 
 
 def names(client: TestClient, address: str) -> list[str]:
-    """The patients of a page of the list, in its order."""
+    """The patients on a page of the list, in its order."""
     return re.findall(r'<th scope="row"><a href="/studies/\d+[^"]*">([^<]*)</a>', client.get(address).text)
 
 
@@ -40,7 +40,7 @@ def three(drafted: Receive) -> None:
 
 @pytest.mark.usefixtures("three")
 def test_list_sorts_by_urgency_arrival_patient_and_study_time(client: TestClient) -> None:
-    """Each order is one that a reader can ask for; names sort whatever their case."""
+    """The list sorts by each order that a reader can choose; names sort regardless of case."""
     found = {order: names(client, f"/?order={order}") for order in ("waiting", "arrival", "patient", "study")}
     assert names(client, "/")[0] == "ann"
     assert found == {
@@ -53,7 +53,7 @@ def test_list_sorts_by_urgency_arrival_patient_and_study_time(client: TestClient
 
 @pytest.mark.usefixtures("three")
 def test_list_filters_by_finding_and_mark(client: TestClient) -> None:
-    """A finding that is absent is not found; what is not a finding or a mark of ours is not asked for."""
+    """An absent finding does not match; an unknown finding or flag is ignored."""
     asked = ("finding=pneumothorax", "finding=rib_fracture", "finding=pleural_effusion", "finding=normal",
              "flag=low_confidence&finding=rib_fracture", "flag=truncated", "finding=%27%20OR%201=1", "flag=x",
              "flag=conflict", "show=all&order=patient&finding=pneumothorax")  # fmt: skip
@@ -77,7 +77,7 @@ def test_list_filters_by_finding_and_mark(client: TestClient) -> None:
 @pytest.mark.parametrize("order", ["urgency", "waiting", "arrival", "patient", "study"])
 @pytest.mark.parametrize("show", ["open", "all"])
 def test_pages_show_each_study_once(database: Database, client: TestClient, order: str, show: str) -> None:
-    """The second page goes on where the first ended, in every order, and there is no third."""
+    """In every order the second page continues where the first ended, and there is no third."""
     with database.transaction() as session:
         listed(session, 70)
     first = client.get(f"/?order={order}&show={show}")
@@ -93,7 +93,7 @@ def test_pages_show_each_study_once(database: Database, client: TestClient, orde
 
 @pytest.mark.parametrize("cursor", ["zz", "W10=", "WzEsMl0=", "WyJ4IiwxLDJd", "WzUwLCJub3ciLDFd", "bnVsbA=="])
 def test_cursor_that_is_not_ours_counts_as_none(client: TestClient, drafted: Receive, cursor: str) -> None:
-    """Somebody who writes addresses by hand sees the list from its top."""
+    """An address with an invalid cursor shows the list from its top."""
     drafted("1.2.3")
     assert client.get(f"/?after={cursor}").text.count('data-study="') == 1
 
@@ -120,7 +120,7 @@ def test_new_images_after_verification_are_said_and_the_report_stands(
     store: InstanceStore,
     settings: Settings,
 ) -> None:
-    """The study comes back to the list with a mark; its page shows the verified report until the verdict."""
+    """The study returns to the list with a flag; its page shows the verified report until the verdict."""
     study_id = drafted("1.2.3")
     assert judge(client, study_id, findings="Verified words.", impression="Verified too.")[0] == 303
     assert names(client, "/?show=verified") == ["JANE DOE"]

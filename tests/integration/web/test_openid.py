@@ -1,4 +1,4 @@
-"""Sign-in at an OpenID provider, with a provider of our own that signs real tokens."""
+"""Sign-in at an OpenID provider, with a test provider that signs real tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROLES = {"rad": "radiologist", "admins": "admin", "doctors": "reader"}
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    """A provider at which Rod Roe, of the group `rad`, is signed in."""
+    """A provider where Rod Roe, a member of the group `rad`, is signed in."""
     with running_provider() as one:
         yield one
 
@@ -54,7 +54,7 @@ def way_back(client: TestClient) -> str:
 def test_openid_signs_in_with_the_role_of_the_claim(
     client: TestClient, provider: Provider, drafted: Receive, database: Database
 ) -> None:
-    """Who comes back with a token has a session like a local user's, and signs with the provider's name."""
+    """A user with a valid token gets a session like a local user's, and signs with the provider's name."""
     study_id = drafted("1.2.3")
     assert client.get("/").status_code == 303
     assert "hospital" in client.get("/sign-in").text
@@ -75,7 +75,7 @@ def test_openid_signs_in_with_the_role_of_the_claim(
 
 
 def lie_expired(provider: Provider) -> None:
-    """An hour old."""
+    """Make the token an hour old."""
     provider.lies = {"exp": int(time.time()) - 3600, "iat": int(time.time()) - 7200}
 
 
@@ -102,7 +102,7 @@ LIES: dict[str, Callable[[Provider], object]] = {
 def test_openid_refuses_what_is_not_to_be_believed(
     client: TestClient, provider: Provider, database: Database, lie: str
 ) -> None:
-    """No session, no user, one failed sign-in on record, and nothing of the answer on the page."""
+    """An invalid answer gives no session and no user, is recorded as one failed sign-in, and is not shown."""
     LIES[lie](provider)
     answer = client.get(way_back(client))
     assert answer.status_code == 403
@@ -117,7 +117,7 @@ def test_openid_refuses_what_is_not_to_be_believed(
 def test_openid_answer_serves_one_browser_once(
     client: TestClient, settings: Settings, database: Database, store: InstanceStore
 ) -> None:
-    """Another browser cannot use it (state), a changed state is refused, and a second use too."""
+    """An answer is refused in another browser, with a changed state, and when used again."""
     other = TestClient(create_app(settings, database, store), base_url="http://127.0.0.1")
     back = way_back(client)
     assert other.get(back).status_code == 403
@@ -134,7 +134,7 @@ def test_openid_answer_serves_one_browser_once(
 def test_openid_role_is_the_newest_and_ends_with_it(
     client: TestClient, provider: Provider, settings: Settings, database: Database, store: InstanceStore
 ) -> None:
-    """Each sign-in brings the role up to date; who has none any longer is out in every browser."""
+    """Each sign-in updates the role; a user who has lost it is signed out in every browser."""
     client.get(way_back(client))
     provider.person["groups"] = ["doctors", "admins"]
     other = TestClient(create_app(settings, database, store), base_url="http://127.0.0.1")
@@ -149,7 +149,7 @@ def test_openid_role_is_the_newest_and_ends_with_it(
 def test_openid_and_local_users_stay_apart(
     client: TestClient, provider: Provider, database: Database
 ) -> None:
-    """A name at the provider takes over no local user, nor another subject; nobody has a password twice."""
+    """The provider's user takes over neither a local user nor another subject's, and has no password."""
     add_user(database, "rod", "Local^Rod", Role.ADMIN, PASSWORD)
     client.get(way_back(client))
     provider.person["sub"] = "0816"
@@ -166,7 +166,7 @@ def test_openid_and_local_users_stay_apart(
 
 
 def test_openid_user_who_was_disabled_stays_out(client: TestClient, database: Database) -> None:
-    """Our own no counts more than the provider's yes."""
+    """A user disabled here is refused even if the provider accepts him."""
     client.get(way_back(client))
     with database.transaction() as session:
         session.execute(update(User).values(disabled=True))
@@ -179,7 +179,7 @@ def test_openid_provider_that_is_another_or_silent_is_said(
     client: TestClient, provider: Provider, settings: Settings, calls_itself: str | None,
     database: Database, store: InstanceStore,
 ) -> None:  # fmt: skip
-    """The page says it and offers the local sign-in; no error of a library reaches the browser."""
+    """The page reports an unreachable or wrong provider and offers the local sign-in."""
     changes: dict[str, Any] = {}
     if calls_itself is None:
         changes["issuer"] = "http://127.0.0.1:9"
@@ -196,14 +196,14 @@ def test_openid_provider_that_is_another_or_silent_is_said(
 def test_openid_forged_answers_lock_no_colleague_out(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever sends them from the hospital's address slows sign-in at the provider down, at the most."""
+    """Forged answers from the hospital's address at most slow sign-in at the provider down."""
     monkeypatch.setattr("agent.web.throttle.BRAKE_S", 0.0)
     assert {client.get("/sign-in/openid/back?code=x&state=y").status_code for _ in range(25)} == {403}
     assert client.get(way_back(client)).status_code == 200
 
 
 def test_openid_is_not_there_unless_configured(database: Database, store: InstanceStore) -> None:
-    """Without `web.oidc` nothing of it can be reached; with it, a network address needs no local user."""
+    """Without `web.oidc` none of its pages exist; with it, a network address needs no local user."""
     client = TestClient(create_app(Settings(), database, store), base_url="http://127.0.0.1")
     assert client.get("/sign-in/openid/").status_code == 404
     oidc = OidcSettings(issuer="https://id.example", client_id="x", roles={"a": "reader"})

@@ -28,7 +28,7 @@ Receive = Callable[..., int]
 
 
 def test_list_shows_urgency_with_its_reason_patient_and_flags(client: TestClient, drafted: Receive) -> None:
-    """A row says who, how urgent and why, what was found, and what to mind."""
+    """A row shows the patient, the urgency with its reason, the findings and the flags."""
     drafted("1.2.3")
     html = client.get("/").text
     for words in ("critical", "left pneumothorax", "JANE DOE", "A1", "2026-01-01", "low confidence",
@@ -37,7 +37,7 @@ def test_list_shows_urgency_with_its_reason_patient_and_flags(client: TestClient
 
 
 def test_list_filters_searches_and_pages(client: TestClient, drafted: Receive) -> None:
-    """Search words must all match, in any case; % and _ are plain letters; wrong values are the default's."""
+    """All search words must match, in any case; % and _ are ordinary characters; a wrong value is ignored."""
     drafted("1.2.3", PatientName="ABLE^ANN", PatientID="P_1")
     drafted("1.2.4", PatientName="BAKER^BOB", PatientID="PX1")
     shown = {
@@ -65,7 +65,7 @@ def test_list_filters_searches_and_pages(client: TestClient, drafted: Receive) -
     "hostile", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'; DROP TABLE studies;--"]
 )
 def test_markup_and_sql_are_text(client: TestClient, drafted: Receive, hostile: str) -> None:
-    """What a modality or a reader writes is shown as it is written, and never run."""
+    """What a modality or a reader enters is shown literally and never executed."""
     study_id = drafted("1.2.3", PatientName=hostile, StudyDescription=hostile)
     for address in ("/", f"/studies/{study_id}"):
         html = client.get(address).text
@@ -78,7 +78,7 @@ def test_markup_and_sql_are_text(client: TestClient, drafted: Receive, hostile: 
 def test_accepting_writes_a_verified_revision_that_names_the_draft(
     client: TestClient, drafted: Receive, database: Database
 ) -> None:
-    """COMPLETE, VERIFIED, with the observer and the predecessor; the draft stays; deliveries wait."""
+    """The report is COMPLETE, VERIFIED, with observer and predecessor; the draft stays, deliveries wait."""
     study_id = drafted("1.2.3")
     assert judge(client, study_id)[0] == 303
     with database.reading() as session:
@@ -100,7 +100,7 @@ def test_accepting_writes_a_verified_revision_that_names_the_draft(
 def test_accepting_with_changes_keeps_every_line_and_counts_the_edit(
     client: TestClient, drafted: Receive, database: Database
 ) -> None:
-    """The findings follow the text; the agreement is kept by concept."""
+    """The findings follow the edited text; the agreement is recorded per concept."""
     study_id = drafted("1.2.3")
     changed = "No pneumothorax.\nNo pleural effusion.\nRecommendation: none needed."
     assert judge(client, study_id, findings=changed, impression="Normal chest.")[0] == 303
@@ -118,7 +118,7 @@ def test_accepting_with_changes_keeps_every_line_and_counts_the_edit(
 def test_rejecting_needs_a_reason_and_sends_no_finding(
     client: TestClient, drafted: Receive, database: Database
 ) -> None:
-    """Without a reason nothing is written; with one the documents say that the draft was rejected."""
+    """Without a reason nothing is written; with one, the documents give the reason."""
     study_id = drafted("1.2.3")
     assert judge(client, study_id, verdict="reject", reason=" ")[0] == 422
     assert judge(client, study_id, verdict="reject", reason="wrong side")[0] == 303
@@ -135,7 +135,7 @@ def test_rejecting_needs_a_reason_and_sends_no_finding(
 def test_stale_edit_is_refused_and_keeps_the_text(
     client: TestClient, drafted: Receive, receive: Receive, database: Database
 ) -> None:
-    """When an image arrives while the page is open, nothing is signed and the typed text comes back."""
+    """If an image arrives while the page is open, nothing is signed and the typed text is shown again."""
     study_id = drafted("1.2.3")
     before = fields_of(client.get(f"/studies/{study_id}").text)
     receive("1.2.3", SOPInstanceUID="1.2.3.1.2")
@@ -150,7 +150,7 @@ def test_stale_edit_is_refused_and_keeps_the_text(
 
 
 def test_film_keeps_all_grey_levels_and_its_window(client: TestClient, drafted: Receive) -> None:
-    """1,024 stored values come as 1,024 values, brightest where densest."""
+    """1,024 stored values arrive as 1,024 values, with the window of the image."""
     study_id = drafted("1.2.3", WindowCenter="2048", WindowWidth="2048")
     address = re.search(r'data-film="([^"]+)"', client.get(f"/studies/{study_id}").text)
     assert address is not None
@@ -162,7 +162,7 @@ def test_film_keeps_all_grey_levels_and_its_window(client: TestClient, drafted: 
 
 
 def test_every_view_is_audited(client: TestClient, drafted: Receive, database: Database) -> None:
-    """List, study, and image each leave who, what and whom."""
+    """Each view of the list, a study or an image records the user and the studies."""
     study_id = drafted("1.2.3")
     client.get("/")
     html = client.get(f"/studies/{study_id}").text
@@ -179,7 +179,7 @@ def test_every_view_is_audited(client: TestClient, drafted: Receive, database: D
 
 
 def test_reader_sees_and_cannot_accept(client: TestClient, drafted: Receive, database: Database) -> None:
-    """The role decides on the server, whatever the page shows."""
+    """The server checks the role, whatever the page shows."""
     study_id = drafted("1.2.3")
     add_user(database, "rita", "Reader^Rita", Role.READER, PASSWORD)
     assert client.get("/").status_code == 303
@@ -195,7 +195,7 @@ def test_reader_sees_and_cannot_accept(client: TestClient, drafted: Receive, dat
 def test_radiologist_signs_with_the_name_of_the_account(
     client: TestClient, drafted: Receive, database: Database
 ) -> None:
-    """A name in the form counts for nothing."""
+    """A name in the form is ignored."""
     study_id = drafted("1.2.3")
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     sign_in(client, "rod")
@@ -205,7 +205,7 @@ def test_radiologist_signs_with_the_name_of_the_account(
 
 
 def test_sign_in_is_limited_and_tells_nothing(client: TestClient, database: Database) -> None:
-    """A wrong name and a wrong password look alike; after five failures the right one must wait too."""
+    """A wrong name and a wrong password look alike; after five failures even the right password must wait."""
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     assert [sign_in(client, "nobody", "x"), sign_in(client, "rod", "x")] == [401, 401]
     assert [sign_in(client, "rod", "x") for _ in range(4)] == [401] * 4
@@ -213,7 +213,7 @@ def test_sign_in_is_limited_and_tells_nothing(client: TestClient, database: Data
 
 
 def test_session_ends_at_sign_out_and_at_a_new_password(client: TestClient, database: Database) -> None:
-    """A copied cookie is worth nothing afterwards."""
+    """A copied cookie is invalid afterwards."""
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     sign_in(client, "rod")
     copied = client.cookies["echo_session"]
@@ -231,7 +231,7 @@ def test_session_ends_at_sign_out_and_at_a_new_password(client: TestClient, data
 
 
 def test_forms_of_other_sites_are_refused(client: TestClient, drafted: Receive) -> None:
-    """No token, another browser's token, another site as the sender, a name that is not ours: all refused."""
+    """A form without this browser's token, from another site, or for an unknown host name is refused."""
     study_id = drafted("1.2.3")
     client.get("/")
     address = f"/studies/{study_id}/verdict"
@@ -244,7 +244,7 @@ def test_forms_of_other_sites_are_refused(client: TestClient, drafted: Receive) 
 
 
 def test_every_answer_has_the_protecting_headers(client: TestClient) -> None:
-    """Scripts from here only, no frames, nothing kept by the browser, cookies out of reach."""
+    """Scripts only from this server, no frames, nothing cached by the browser, no cookies for scripts."""
     for address in ("/", "/sign-in", "/nowhere", "/static/site.js"):
         headers = client.get(address).headers
         assert "script-src 'self'" in headers["content-security-policy"]
@@ -259,9 +259,9 @@ def test_every_answer_has_the_protecting_headers(client: TestClient) -> None:
 
 
 def test_open_network_is_refused_without_users_or_encryption(database: Database) -> None:
-    """Beyond loopback there must be somebody who can sign in, and TLS or a proxy that speaks it.
+    """Beyond loopback the page needs a user who can sign in, and TLS or a proxy that provides it.
 
-    A page on loopback behind a proxy is beyond it: the proxy brings everybody.
+    A page on loopback behind a proxy counts as beyond it: anyone can reach it through the proxy.
     """
     outside = Settings(web=WebSettings(host="0.0.0.0"))
     proxied = Settings(web=WebSettings(host="127.0.0.1", behind_proxy=True))
@@ -278,6 +278,6 @@ def test_open_network_is_refused_without_users_or_encryption(database: Database)
 
 @pytest.mark.parametrize(("name", "password"), [("rod", "short"), ("Rod Roe", PASSWORD), ("", PASSWORD)])
 def test_bad_accounts_are_refused(database: Database, name: str, password: str) -> None:
-    """Short passwords and names that nobody could type are refused."""
+    """Short passwords and invalid user names are refused."""
     with pytest.raises(AccountInvalid):
         add_user(database, name, "Roe^Rod", Role.READER, password)

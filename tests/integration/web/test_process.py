@@ -1,4 +1,4 @@
-"""The page's own process, as `echo-agent web` starts it."""
+"""The web process as `echo-agent web` starts it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READY_WITHIN_S = 120.0
 
 @pytest.fixture
 def process(database_url: str, tmp_path: Path) -> Iterator[tuple[psutil.Process, str]]:
-    """A process that serves the page, and its address."""
+    """A process that serves the page, with its address."""
     port = free_ports(1)[0]
     values = {"database": {"url": database_url}, "storage": {"path": str(tmp_path)}, "web": {"port": port}}
     config = tmp_path / "config.yaml"
@@ -50,7 +50,7 @@ def wait(child: subprocess.Popen[bytes], address: str) -> None:
     while time.monotonic() < deadline and child.poll() is None:
         try:
             urllib.request.urlopen(address, timeout=30).close()
-        except OSError:  # no connection yet, or no answer within the time
+        except OSError:  # no connection yet, or no answer in time
             time.sleep(0.1)
         else:
             return
@@ -58,7 +58,7 @@ def wait(child: subprocess.Popen[bytes], address: str) -> None:
 
 
 def test_process_reads_findings_without_torch(process: tuple[psutil.Process, str]) -> None:
-    """Findings follow the text in a process that has never loaded the network's library, which is large."""
+    """Findings are read from the text in a process that has never loaded torch, which is large."""
     child, address = process
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
     with browser.open(f"{address}/sign-in", timeout=60) as answer:

@@ -1,4 +1,4 @@
-"""What an attacker tries: forms of other sites, planted sessions, markup and SQL in every field."""
+"""Attacks: forged forms, planted sessions, and markup and SQL in every field."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HOSTILE = (
 
 
 class Seen(HTMLParser):
-    """What a browser would run, and what it would show."""
+    """What a browser would execute, and what it would show."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Seen(HTMLParser):
 
 
 def ours(client: TestClient, address: str) -> Seen:
-    """Read a page, and be sure that nothing in it runs but our own files."""
+    """Read a page, and check that only the application's own scripts run in it."""
     answer = client.get(address)
     assert answer.status_code == 200
     seen = Seen(answer.text)
@@ -73,7 +73,7 @@ def ours(client: TestClient, address: str) -> Seen:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_markup_and_sql_in_every_field_are_text(client: TestClient, drafted: Receive, hostile: str) -> None:
-    """Name, ID, accession, description, dates, report, reason, observer, search: shown, and never run."""
+    """Markup and SQL in any field of a study, a report or a search are shown and never executed."""
     study_id = drafted(
         "1.2.3",
         PatientName=hostile[:60],
@@ -102,7 +102,7 @@ def test_markup_and_sql_in_every_field_are_text(client: TestClient, drafted: Rec
 
 
 def test_every_page_asks_who_you_are(client: TestClient, drafted: Receive, database: Database) -> None:
-    """Once there is a user, a stranger gets the sign-in page and the files that it needs, nothing else."""
+    """Once there is a user, all pages but those for signing in redirect to the sign-in page."""
     study_id = drafted("1.2.3")
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     open_to_all = set()
@@ -115,7 +115,7 @@ def test_every_page_asks_who_you_are(client: TestClient, drafted: Receive, datab
 
 
 def test_every_form_needs_its_token(client: TestClient, drafted: Receive, database: Database) -> None:
-    """No POST does anything without the token of the browser that asked for the page, signed in or not."""
+    """Every POST needs the token of the browser that requested the page, signed in or not."""
     study_id = drafted("1.2.3")
     posts = [
         path.replace("{study_id:int}", str(study_id)) for path, methods in routes(client) if "POST" in methods
@@ -133,7 +133,7 @@ def test_every_form_needs_its_token(client: TestClient, drafted: Receive, databa
 
 
 def routes(client: TestClient) -> list[tuple[str, set[str]]]:
-    """Every address of the application with its methods."""
+    """All paths of the application with their methods."""
     found: list[tuple[str, set[str]]] = []
     for route in client.app.routes:  # type: ignore[attr-defined]
         if isinstance(route, Route):
@@ -146,7 +146,7 @@ def routes(client: TestClient) -> list[tuple[str, set[str]]]:
 def test_planted_session_and_token_are_worth_nothing_after_sign_in(
     client: TestClient, database: Database
 ) -> None:
-    """Session fixation: sign-in gives cookies that nobody could know, and ends what was there before."""
+    """Session fixation: signing in issues new cookies and ends the previous session."""
     add_user(database, "eve", "Eve^E", Role.READER, PASSWORD)
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     sign_in(client, "eve")
@@ -162,7 +162,7 @@ def test_planted_session_and_token_are_worth_nothing_after_sign_in(
 
 
 def test_session_ends_by_time_role_and_disabling(client: TestClient, database: Database) -> None:
-    """Half an hour unused, twelve hours in all; another role and a disabled user count at once."""
+    """A session ends after 30 idle minutes or twelve hours; a new role or a disabled user counts at once."""
     add_user(database, "rod", "Roe^Rod", Role.ADMIN, PASSWORD)
     for column, age in (
         (WebSession.seen_at, timedelta(minutes=31)),
@@ -184,7 +184,7 @@ def test_session_ends_by_time_role_and_disabling(client: TestClient, database: D
 
 
 def test_cookies_are_secure_over_https(settings: Settings, database: Database, store: InstanceStore) -> None:
-    """Out of reach of scripts and other sites, and never in clear; the browser is told to stay with HTTPS."""
+    """Cookies are Secure, HttpOnly and SameSite; the browser is told to stay with HTTPS."""
     add_user(database, "rod", "Roe^Rod", Role.READER, PASSWORD)
     client = TestClient(
         create_app(settings, database, store), base_url="https://127.0.0.1", follow_redirects=False
@@ -203,7 +203,7 @@ def test_cookies_are_secure_over_https(settings: Settings, database: Database, s
 def test_lock_is_for_a_name_at_an_address(
     settings: Settings, database: Database, store: InstanceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five failures lock this name at this address: no colleague behind it, and not the name elsewhere."""
+    """Five failures lock this name at this address, not other users there, nor the name elsewhere."""
     monkeypatch.setattr("agent.web.throttle.BRAKE_S", 0.0)
     for name in ("rod", "ann"):
         add_user(database, name, "Roe^Rod", Role.READER, PASSWORD)
@@ -222,7 +222,7 @@ def test_lock_is_for_a_name_at_an_address(
 
 
 def test_many_failures_slow_an_address_and_a_name_down(client: TestClient) -> None:
-    """Whoever guesses waits before each answer, whatever the names; nobody is locked out."""
+    """Many failures delay each answer for the address or the name; nobody is locked out."""
     throttle = client.app.state.site.throttle  # type: ignore[attr-defined]
     for number in range(20):
         throttle.failed(f"name{number}", "192.0.2.1")
@@ -234,7 +234,7 @@ def test_many_failures_slow_an_address_and_a_name_down(client: TestClient) -> No
 
 
 def test_lock_ends_after_a_quarter_of_an_hour_whatever_the_clock_says() -> None:
-    """It is counted in seconds that no clock that is set can change."""
+    """The lock is timed by a monotonic clock, which setting the system clock does not change."""
     now = [0.0]
     throttle = Throttle(lambda: now[0])
     for _ in range(5):
@@ -246,7 +246,7 @@ def test_lock_ends_after_a_quarter_of_an_hour_whatever_the_clock_says() -> None:
 
 
 def test_names_in_the_audit_are_cleaned(client: TestClient, database: Database) -> None:
-    """A name that somebody typed ends no line, turns no direction and colours no terminal."""
+    """Line breaks, bidirectional and terminal control characters in a typed name are replaced."""
     sign_in(client, "rod\r\n\x1b[31m\u202e\u2028x", "x")
     with database.reading() as session:
         actor = session.scalars(select(AuditEvent.actor)).one()
@@ -254,7 +254,7 @@ def test_names_in_the_audit_are_cleaned(client: TestClient, database: Database) 
 
 
 def test_polls_keep_no_session_open(client: TestClient, database: Database) -> None:
-    """A page that asks by itself is no person: only acts count for the idle time."""
+    """Automatic requests of a page do not reset the idle time; user actions do."""
     add_user(database, "rod", "Roe^Rod", Role.READER, PASSWORD)
     sign_in(client, "rod")
     polls: list[tuple[str, dict[str, str]]] = [("/studies/1/state", {}), ("/", {"x-poll": "yes"})]
@@ -272,7 +272,7 @@ def test_polls_keep_no_session_open(client: TestClient, database: Database) -> N
 def test_sessions_outlive_the_process(
     client: TestClient, settings: Settings, database: Database, store: InstanceStore
 ) -> None:
-    """The key of the cookies is kept: a restart signs nobody out, and forms that are open can be sent."""
+    """The cookie key is stored: a restart signs nobody out, and open forms can still be sent."""
     add_user(database, "rod", "Roe^Rod", Role.READER, PASSWORD)
     assert sign_in(client, "rod") == 303
     token = fields_of(client.get("/").text)["form_token"]
@@ -306,7 +306,7 @@ def test_sessions_outlive_the_process(
 def test_odd_requests_are_answered_in_few_words(
     client: TestClient, method: str, address: str, status: int
 ) -> None:
-    """Never an error of ours, never a trace of the code, always with the protecting headers."""
+    """An odd request gets no internal error and no traceback, and always the security headers."""
     answer = client.request(method, address)
     assert answer.status_code == status
     assert "Traceback" not in answer.text
@@ -316,7 +316,7 @@ def test_odd_requests_are_answered_in_few_words(
 
 
 def test_forms_that_are_too_long_are_refused(client: TestClient) -> None:
-    """Before they are read."""
+    """A form that is too long, or of unknown length, is refused before it is read."""
     client.get("/")
     assert client.post("/findings", data={"findings": "x" * 300_000}).status_code == 413
     chunked = client.post("/findings", content=iter([b"findings=x"]))
@@ -324,7 +324,7 @@ def test_forms_that_are_too_long_are_refused(client: TestClient) -> None:
 
 
 def test_the_address_in_a_header_is_not_believed(client: TestClient, database: Database) -> None:
-    """Without a proxy in the settings, X-Forwarded-For and -Host are what anybody may write."""
+    """Without a proxy in the settings, X-Forwarded-For and -Host are ignored."""
     forged = {"x-forwarded-for": "192.0.2.7", "x-forwarded-host": "evil.example"}
     assert client.get("/audit", headers=forged).status_code == 200
     with database.reading() as session:
