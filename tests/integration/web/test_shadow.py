@@ -24,7 +24,7 @@ HOSTILE = "<script>x</script>"
 
 @pytest.fixture
 def compared(database: Database, drafted: Callable[..., int]) -> list[int]:
-    """Three studies whose drafts say left pneumothorax: right side signed, agreed, and none signed."""
+    """Three studies drafted as left pneumothorax: signed as right, signed as left, and signed as none."""
     studies = [drafted(f"1.2.{n}", PatientName=HOSTILE, Manufacturer=HOSTILE) for n in (1, 2, 3)]
     for uid, text in (
         ("1.2.1", "Right pneumothorax. No effusion."),
@@ -52,7 +52,7 @@ def test_figures_show_shares_with_intervals_and_plots(client: TestClient, compar
 
 
 def test_filters_stand_in_the_address(client: TestClient, database: Database, compared: list[int]) -> None:
-    """A device, model or month that nothing has shows nothing; a month that is none is not found."""
+    """A device, model or month without data shows nothing; an invalid month is not found."""
     with database.reading() as session:
         row = session.scalars(select(ShadowComparison)).first()
     assert row is not None
@@ -69,7 +69,7 @@ def test_filters_stand_in_the_address(client: TestClient, database: Database, co
 
 
 def test_page_without_any_comparison_says_where_reports_come_from(client: TestClient) -> None:
-    """It is another answer than to a choice that nothing fits."""
+    """The page without comparisons differs from that of a filter that matches nothing."""
     assert "Nothing is compared yet" in client.get("/shadow").text
 
 
@@ -85,7 +85,7 @@ def test_page_without_any_comparison_says_where_reports_come_from(client: TestCl
 def test_disagreement_names_who_signed_and_where_from(
     client: TestClient, database: Database, drafted: Callable[..., int], source: Source, year: int, words: str
 ) -> None:
-    """A line of a CSV file without a time has none, and not the beginning of 1970."""
+    """A line of a CSV file without a time is shown without one, not with the beginning of 1970."""
     drafted("1.2.1")
     signed = SignedText(
         source=source,
@@ -105,7 +105,7 @@ def test_disagreement_names_who_signed_and_where_from(
 def test_disagreements_are_read_one_by_one(
     client: TestClient, database: Database, compared: list[int]
 ) -> None:
-    """Film, both texts with the evidence marked, what differs, and the ways to the next and the previous."""
+    """Film, both texts with the evidence marked, the differences, and links to the next and the previous."""
     first, agreed, last = comparison_ids(database)
     listed = client.get("/shadow/disagreements").text
     assert f"/shadow/disagreements/{first}" in listed
@@ -129,7 +129,7 @@ def test_disagreements_are_read_one_by_one(
 def test_disagreement_that_a_correction_has_replaced_is_not_found(
     client: TestClient, database: Database, compared: list[int]
 ) -> None:
-    """An old address says so; a number beyond any row is not found either."""
+    """The old address and a number beyond any row are not found."""
     first = comparison_ids(database)[0]
     sign(database, "1.2.1", "Left pneumothorax.", status="X")
     assert client.get(f"/shadow/disagreements/{first}").status_code == 404
@@ -139,7 +139,7 @@ def test_disagreement_that_a_correction_has_replaced_is_not_found(
 def test_opening_a_disagreement_is_audited(
     client: TestClient, database: Database, compared: list[int]
 ) -> None:
-    """The list names the studies that it showed, the page its study."""
+    """The event of the list has no study, that of a disagreement has its study."""
     client.get("/shadow/disagreements")
     client.get(f"/shadow/disagreements/{comparison_ids(database)[2]}")
     with database.reading() as session:
@@ -152,7 +152,7 @@ def test_opening_a_disagreement_is_audited(
 def test_shadow_pages_are_for_radiologists_and_admins(
     client: TestClient, database: Database, compared: list[int], role: Role, status: int
 ) -> None:
-    """A reader sees neither figures nor disagreements, nor the way to them."""
+    """A reader gets neither the figures and disagreements nor a link to them."""
     add_user(database, "ann", person_name="Roe^Ann", role=role, password=PASSWORD)
     assert client.get("/shadow").status_code == 303
     sign_in(client, "ann")

@@ -1,4 +1,4 @@
-"""Makes configurations that are wrong in one way each: every setting, every kind of mistake."""
+"""Generates configurations with one mistake each: every setting, every kind of mistake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from agent.foundation.settings.shape import model_of
 from agent.foundation.settings.tree import Settings
 
-# A configuration that names every section, so that every setting can be broken.
+# A configuration with every section, so that every setting can be broken.
 WHOLE: dict[str, Any] = {
     "archive": {"host": "pacs.example"},
     "destinations": [{"name": "pacs", "host": "pacs.example", "tls": {}}],
@@ -22,13 +22,13 @@ WHOLE: dict[str, Any] = {
     "urgency": [{"name": "p", "concept": ["pneumothorax"], "level": "urgent", "priority": 9}],
     "web": {"oidc": {"issuer": "https://id.example", "client_id": "a", "roles": {"a": "admin"}}},
 }
-# Wrong for any setting: each is tried on every fifth.
+# Wrong for every setting: each is tried on every fifth.
 NEVER: tuple[Any, ...] = ({"a": {"b": 1}}, [[1]], "a\x00b", "\ud800", float("nan"))
-# Wrong for some, right for others.
+# Wrong for some settings, valid for others.
 ODD: tuple[Any, ...] = (
     "", " ", "-1", "\xe4" * 300, "http://x:99999/", "../../..", "%s%n", "'; DROP TABLE", 1e300, -1, 0,
 )  # fmt: skip
-# Texts that break YAML or what reads it.
+# Files that break YAML or its reader.
 FILES = (
     b"listener: [", b"- a list", b"just words", b"\xff\xfe\x00", b"a: &x [*x]", b"listener: *none",
     b"a: !!python/object/apply:os.system [ls]", b"listener: {port: 1}\nlistener: {port: 2}", b"listener: 5",

@@ -1,4 +1,4 @@
-"""What the tests of the commands share: a configuration of their own, and a job that is DEAD."""
+"""Shared by the tests of the commands: a configuration of their own, and a job that is DEAD."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration whose data lie in the test's folder, where `database` lies too."""
+    """A configuration with its data in the test's folder, like `database`."""
     for name in [one for one in os.environ if one.startswith("ECHO_AGENT_")]:
         monkeypatch.delenv(name)
     path = tmp_path / "config.yaml"

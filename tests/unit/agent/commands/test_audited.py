@@ -1,4 +1,4 @@
-"""Users made by hand, and who looked at a study by command, are on record."""
+"""Users changed and studies viewed by a command are recorded in the audit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def events(database: Database) -> list[tuple[str, str, int | None, dict[str, Any
 
 
 def test_users_are_made_and_changed_on_record(run: Run, database: Database) -> None:
-    """Who made which user, and never the password."""
+    """The audit records who added or changed which user, and never the password."""
     added = run(
         "user", "add", "jane", "--person", "Doe^Jane", "--role", "radiologist", "--password-stdin",
         given=f"{PASSWORD}\n",
@@ -41,7 +41,7 @@ def test_users_are_made_and_changed_on_record(run: Run, database: Database) -> N
 
 
 def test_password_is_asked_for_twice(run: Run, database: Database) -> None:
-    """Two that differ are asked for again; a typing mistake locks nobody out."""
+    """Two passwords that differ are asked for again, so that a typing mistake locks nobody out."""
     given = f"{PASSWORD}\nother\n{PASSWORD}\n{PASSWORD}\n"
     result = run("user", "add", "jane", "--person", "Doe^Jane", given=given)
     assert (result.exit_code, PASSWORD in result.stdout) == (0, False)
@@ -49,7 +49,7 @@ def test_password_is_asked_for_twice(run: Run, database: Database) -> None:
 
 @pytest.mark.parametrize("role", ["boss", ""])
 def test_unknown_roles_are_refused(run: Run, database: Database, role: str) -> None:
-    """The roles that there are stand in the message; nobody is made, nothing is recorded."""
+    """The message lists the known roles; nothing is recorded."""
     result = run(
         "user", "add", "jane", "--person", "Doe^Jane", "--role", role, "--password-stdin", given=PASSWORD
     )
@@ -58,7 +58,7 @@ def test_unknown_roles_are_refused(run: Run, database: Database, role: str) -> N
 
 
 def test_looking_at_a_study_is_on_record(run: Run, job: int, database: Database) -> None:
-    """Each command that prints a draft says whose study was looked at."""
+    """Each command that prints a draft records whose study was viewed."""
     for command in (("study", "show", "1.2.3"), ("queue", "show", str(job)), ("dead", "show", str(job))):
         assert run(*command).exit_code == 0
     with database.reading() as session:

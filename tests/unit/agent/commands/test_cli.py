@@ -20,7 +20,7 @@ from tests.unit.agent.rows import add_job, add_study, now_of
 
 
 def imported(modules: str, among: set[str]) -> list[str]:
-    """Which of some modules a new interpreter has loaded after the import of others."""
+    """Which modules of `among` a new interpreter has loaded after importing others."""
     code = f"import sys, {modules}; print(*sorted({among} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout.split()
@@ -40,12 +40,12 @@ HEAVY = {
 
 
 def test_cli_imports_nothing_heavy() -> None:
-    """Every command imports what it needs when it is run."""
+    """Every command imports its dependencies only when it runs."""
     assert imported("agent.commands.cli", HEAVY) == []
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """A tired person gets an answer at once: what takes a part of a second to load is not loaded for it."""
+    """Help is shown at once: modules that are slow to load are not loaded for it."""
     code = (
         "import contextlib, io, runpy, sys\n"
         "sys.argv = ['echo-agent', '--help']\n"
@@ -58,13 +58,13 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_listener_is_wired_without_the_network() -> None:
-    """What the listener is made of imports neither torch nor transformers."""
+    """The modules of the listener import neither torch nor transformers."""
     listener = "agent.service.wiring, agent.receive.scp, agent.service.ticks, agent.receive.reconcile_files"
     assert imported(listener, {"torch", "transformers"}) == []
 
 
 def test_our_error_is_one_clear_line_and_status_2(run: Run) -> None:
-    """An error that we raise on purpose has no traceback, and names what to do."""
+    """An error raised on purpose is shown without a traceback, and says what to do."""
     result = run("status")
     assert result.exit_code == 2
     assert result.stderr.startswith("echo-agent: the database has schema revision none")
@@ -81,7 +81,7 @@ def test_hint_is_the_same_for_people_and_for_programs(run: Run) -> None:
 
 
 def test_unforeseen_error_hides_its_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A foreign exception may quote a patient's attribute: its place and type are shown, its text is not."""
+    """The text of a library's exception may quote patient data: only its place and type are shown."""
 
     def fail(_settings: object) -> None:
         raise RuntimeError("CANARY^PATIENT")
@@ -94,7 +94,7 @@ def test_unforeseen_error_hides_its_text(run: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_config_check_lists_what_is_wrong(config: Path, run: Run) -> None:
-    """A wrong file fails with the path of each wrong value; a right one says so."""
+    """An invalid file fails with the path of each wrong value; a valid one is reported as such."""
     assert run("config", "check").stdout == "the configuration is valid\n"
     config.write_text("listener: {port: -1}\nmodel: {device: tpu}", encoding="utf-8")
     result = run("config", "check")
@@ -104,20 +104,20 @@ def test_config_check_lists_what_is_wrong(config: Path, run: Run) -> None:
 
 
 def test_config_show_prints_what_is_in_force(run: Run, tmp_path: Path) -> None:
-    """The file's values and the defaults come together, as YAML or as JSON."""
+    """The file's values are shown with the defaults, as YAML or as JSON."""
     assert f"path: {tmp_path / 'instances'}" in run("config", "show").stdout
     shown = json.loads(run("config", "show", "--json").stdout)
     assert (shown["listener"]["port"], shown["storage"]["min_free_mb"]) == (11112, 0.0)
 
 
 def test_db_upgrade_says_what_it_did(run: Run) -> None:
-    """The first run fills the database, the second has nothing to do."""
+    """The first run creates the tables, the second has nothing to do."""
     assert "from revision none to" in run("db", "upgrade").stdout
     assert "up to date" in run("db", "upgrade").stdout
 
 
 def test_status_without_processes_is_critical(run: Run, database: Database) -> None:
-    """Exit status 2 and the missing processes by name: monitoring needs no parser."""
+    """Exit status 2 and the missing processes by name, so that monitoring needs no parser."""
     result = run("status", "--json")
     assert result.exit_code == 2
     answer = json.loads(result.stdout)
@@ -131,7 +131,7 @@ def test_status_without_processes_is_critical(run: Run, database: Database) -> N
 def test_status_exit_tells_how_the_service_is(
     run: Run, database: Database, state: str, expected: int
 ) -> None:
-    """0 when all is well, 1 when a person should look."""
+    """The exit status is 0 when all is well, and 1 when a person should look."""
     at = now_of(database)
     with database.transaction() as session:
         add_job(session, add_study(session, "1.1", at=at - timedelta(hours=1)), state, at=at)
@@ -141,7 +141,7 @@ def test_status_exit_tells_how_the_service_is(
 
 
 def test_queue_list_shows_the_jobs_of_a_state(run: Run, job: int) -> None:
-    """The list has the job's number, state and code."""
+    """The list shows the job's number and state."""
     lines = run("queue", "list", "--state", "dead").stdout.splitlines()
     assert len(lines) == 2
     assert lines[1].split()[:2] == [str(job), "DEAD"]
@@ -149,20 +149,20 @@ def test_queue_list_shows_the_jobs_of_a_state(run: Run, job: int) -> None:
 
 
 def test_queue_list_refuses_an_unknown_state(run: Run, database: Database) -> None:
-    """A typing mistake is a usage error that lists the states."""
+    """A misspelt state is a usage error that lists the known states."""
     result = run("queue", "list", "--state", "DAED")
     assert result.exit_code == 2
     assert "DELIVERED" in result.stderr
 
 
 def test_queue_retry_revives_a_dead_delivery(run: Run, job: int) -> None:
-    """What a PACS refused goes again when a person asks for it."""
+    """What a PACS refused is sent again when a person requests it."""
     assert run("queue", "retry", str(job)).stdout == f"job {job} is DELIVERING again\n"
     assert "requested by a person" in run("queue", "show", str(job)).stdout
 
 
 def test_queue_cancel_keeps_the_reason(run: Run, database: Database) -> None:
-    """The history says who stopped a job and why."""
+    """The history shows who stopped a job and why."""
     at = now_of(database)
     with database.transaction() as session:
         number = add_job(session, add_study(session, "1.1", at=at), "QUEUED", at=at).id
@@ -179,27 +179,27 @@ def test_queue_prioritise_lets_a_job_overtake(run: Run, job: int) -> None:
 
 
 def test_study_show_has_the_whole_history(run: Run, job: int) -> None:
-    """From the first image to the delivery, by the study's UID."""
+    """A study's jobs and states are shown by its UID."""
     shown = json.loads(run("study", "show", "1.2.3", "--json").stdout)
     assert [one["job"]["job_id"] for one in shown["jobs"]] == [job]
     assert "DEAD" in run("study", "show", "1.2.3").stdout
 
 
 def test_study_show_of_an_unknown_study_is_an_error(run: Run, database: Database) -> None:
-    """A study that never came is said to be unknown, with status 2."""
+    """A study that was never received is reported as unknown, with status 2."""
     result = run("study", "show", "9.9.9")
     assert (result.exit_code, "[not-found]" in result.stderr) == (2, True)
 
 
 def test_sr_show_refuses_what_is_no_dicom(tmp_path: Path) -> None:
-    """A wrong file is one clear line."""
+    """A file that is not DICOM ends with status 2 and no traceback."""
     (tmp_path / "text.dcm").write_text("no DICOM", encoding="utf-8")
     result = CliRunner().invoke(app, ["sr", "show", str(tmp_path / "text.dcm")])
     assert (result.exit_code, "Traceback" in result.stderr) == (2, False)
 
 
 def test_sr_show_and_validate_read_a_foreign_report(shared_data: Path) -> None:
-    """Any SR can be read; another product's does not pass our gate."""
+    """Any SR can be shown; another product's does not pass validation."""
     path = str(shared_data / "06_sr" / "highdicom_sr_document.dcm")
     assert "Imaging Measurement Report" in CliRunner().invoke(app, ["sr", "show", path]).stdout
     assert CliRunner().invoke(app, ["sr", "validate", path]).exit_code == 1

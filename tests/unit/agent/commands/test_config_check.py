@@ -1,4 +1,4 @@
-"""`config check` says everything that is wrong with a configuration, and no configuration breaks it."""
+"""`config check` reports everything that is wrong with a configuration, and no configuration crashes it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ CLI = CliRunner()
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the person who runs the tests comes in."""
+    """Remove the settings in the environment of the person who runs the tests."""
     for name in [one for one in os.environ if one.startswith("ECHO_AGENT_")]:
         monkeypatch.delenv(name)
 
 
 def checked(folder: Path, content: str | bytes) -> tuple[int, str]:
-    """Run `config check` on a file; return exit status and what it said."""
+    """Run `config check` on a file; return its exit status and output."""
     path = folder / "config.yaml"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     path.chmod(0o600)
@@ -43,7 +43,7 @@ def checked(folder: Path, content: str | bytes) -> tuple[int, str]:
 
 
 def test_no_configuration_breaks_the_program(tmp_path: Path) -> None:
-    """Of far more than 200 broken files each is refused with a place and a cure, or is rightly taken."""
+    """Each of more than 250 broken files is refused with a clear message, or accepted if it is valid."""
     count, wrong = 0, []
     for name, content, refused in broken():
         count += 1
@@ -103,7 +103,7 @@ def test_no_configuration_breaks_the_program(tmp_path: Path) -> None:
     ],
 )
 def test_check_says_where_and_what_to_do(tmp_path: Path, content: str, said: str) -> None:
-    """What an administrator mistypes is named with its place, and with what was meant."""
+    """A mistake is reported with its place and the probable intention."""
     status, output = checked(tmp_path, content)
     assert (status, said in output) == (2, True), output
 
@@ -121,14 +121,14 @@ def test_check_says_where_and_what_to_do(tmp_path: Path, content: str, said: str
 def test_misspelt_variables_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
 ) -> None:
-    """A variable that is no setting would silently do nothing."""
+    """A variable that names no setting would silently have no effect."""
     monkeypatch.setenv(name, "x")
     status, output = checked(tmp_path, "")
     assert (status, said in output) == (2, True), output
 
 
 def test_secrets_that_others_can_read_are_named(tmp_path: Path) -> None:
-    """In the file itself; the secret is not printed."""
+    """A secret in a file that others can read is reported without printing it."""
     path = tmp_path / "config.yaml"
     path.write_text("web: {session_key: hush-hush}", encoding="utf-8")
     path.chmod(0o644)
@@ -144,7 +144,7 @@ PEERS_PORTS = ("archive.port", "destinations.port", "mwl.port", "ups.managers.po
 
 
 def with_port(place: str, port: int, **more: object) -> str:
-    """Return a configuration in which one of our processes listens at a port."""
+    """Return a configuration in which one of the service's processes listens at a port."""
     *sections, name = place.split(".")
     tree: dict[str, object] = {name: port, **more}
     if place.startswith(("hl7", "ups")):
@@ -156,7 +156,7 @@ def with_port(place: str, port: int, **more: object) -> str:
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(OWN_PORTS, 2)))
 def test_two_of_our_ports_are_never_equal(tmp_path: Path, one: str, other: str) -> None:
-    """Whatever we listen with, a port that two need is found before the second fails to start."""
+    """A port configured twice is found before the second process fails to start, whatever its protocol."""
     first, second = yaml.safe_load(with_port(one, 9000)), yaml.safe_load(with_port(other, 9000))
     for key, value in second.items():
         first[key] = {**first.get(key, {}), **value}
@@ -164,7 +164,7 @@ def test_two_of_our_ports_are_never_equal(tmp_path: Path, one: str, other: str) 
 
 
 def test_every_port_is_one_of_ours_or_a_peers() -> None:
-    """A new port is checked against the others, or is where another system listens."""
+    """Every port in the settings is known either as the service's own or as another system's."""
 
     def ports(model: type[BaseModel], place: str) -> Iterator[str]:
         for key, field in model.model_fields.items():
@@ -178,7 +178,7 @@ def test_every_port_is_one_of_ours_or_a_peers() -> None:
 
 
 def test_port_of_another_machine_may_be_ours(tmp_path: Path) -> None:
-    """A worklist of the RIS at the port where we listen ourselves is no mistake."""
+    """A worklist of the RIS may have the same port number as the service's own listener."""
     status, said = checked(
         tmp_path,
         "listener: {host: 0.0.0.0, port: 104, allow: [{ae_title: A, address: 192.0.2.1}]}\n"
@@ -188,14 +188,14 @@ def test_port_of_another_machine_may_be_ours(tmp_path: Path) -> None:
 
 
 def test_sections_without_a_key_are_the_defaults(tmp_path: Path) -> None:
-    """A section whose keys are all commented out is not an error."""
+    """A section with all its keys commented out is not an error."""
     assert checked(tmp_path, "listener:\ndestinations:\nweb:\n") == (0, "the configuration is valid\n")
 
 
 def test_whatever_a_validator_raises_is_a_settings_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that reloads is asked with these errors, and must not end of any other."""
+    """A process that reloads its settings handles only these errors, so that no other may be raised."""
 
     def raising(**_values: object) -> Settings:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""`config check` on credentials and certificates of servers that are reached over HTTP."""
+"""`config check` on the credentials for servers that are reached over HTTP."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SECRET = "t0ken-of-the-archive"
 
 
 def found(**sections: object) -> dict[str, str]:
-    """What is wrong, by place."""
+    """The problems found, by place."""
     return {one.place: one.text for one in findings(Settings.model_validate(sections), None)}
 
 
 def peers(url: str, credentials: dict[str, object]) -> dict[str, object]:
-    """Each kind of server that is reached over HTTP, with the same credentials."""
+    """Each kind of server reached over HTTP, with the same credentials."""
     return {
         "destinations": [
             {"name": "web", "stow_url": f"{url}/web", "credentials": credentials},
@@ -40,7 +40,7 @@ PLACES = [
 def test_secret_that_is_private_and_encrypted_is_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is found, from a file or from the environment."""
+    """Nothing is reported, whether the secret is in a file or in the environment."""
     file = tmp_path / "token"
     file.write_text(SECRET, "utf-8")
     file.chmod(0o600)
@@ -56,7 +56,7 @@ def test_secret_that_is_private_and_encrypted_is_right(
 
 @pytest.mark.parametrize("key", ["token_file", "password_file"])
 def test_secret_file_that_is_absent_open_or_empty_is_found(tmp_path: Path, key: str) -> None:
-    """Each with its place; the secret itself is never shown."""
+    """Each problem is reported with its place."""
     named = {"username": "echo"} if key == "password_file" else {}
     file = tmp_path / "secret"
     settings = peers("https://pacs.example", {key: file, **named})
@@ -70,13 +70,13 @@ def test_secret_file_that_is_absent_open_or_empty_is_found(tmp_path: Path, key: 
 
 
 def test_variable_that_is_not_set_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service would send nothing."""
+    """A variable that is not set is reported, as the service would send no secret."""
     monkeypatch.delenv("ARCHIVE_TOKEN", raising=False)
     assert sorted(found(**peers("https://pacs.example", {"token_variable": "ARCHIVE_TOKEN"}))) == PLACES
 
 
 def test_secret_over_plain_http_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Except on this machine."""
+    """A secret over plain HTTP is reported, except on this machine."""
     monkeypatch.setenv("ARCHIVE_TOKEN", SECRET)
     credentials = {"token_variable": "ARCHIVE_TOKEN"}
     clear = found(**peers("http://pacs.example", credentials))
@@ -85,7 +85,7 @@ def test_secret_over_plain_http_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_two_fhir_servers_are_two_destinations() -> None:
-    """They are told apart by their addresses."""
+    """FHIR destinations are distinguished by their addresses."""
     servers = [
         {"name": name, "kind": "fhir", "fhir": {"url": f"https://{name}.example/r4"}} for name in ("a", "b")
     ]

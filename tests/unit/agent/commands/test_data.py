@@ -1,4 +1,4 @@
-"""`echo-agent data verified`: studies that radiologists have verified, as a data file without identity."""
+"""`echo-agent data`: verified studies, or a folder of DICOM files, as a data file without identity."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _study(database: Database, store: InstanceStore, uid: str, outcome: str) -> 
 
 
 def test_verified_studies_become_lines_without_identity(database: Database, tmp_path: Path) -> None:
-    """Only what was verified, with the text that was signed; neither UID nor name is written."""
+    """Only verified studies are written, with the signed text, and neither UID nor name."""
     store = InstanceStore(tmp_path / "store", 1)
     _study(database, store, "1.2.3", "verified")
     _study(database, store, "1.2.4", "drafted")
@@ -94,7 +94,7 @@ def test_verified_studies_become_lines_without_identity(database: Database, tmp_
 def test_a_folder_of_dicom_becomes_lines_and_says_what_it_left_out(
     tmp_path: Path,
 ) -> None:
-    """Bright is dense in every photometric interpretation; each reason stands with its number of files."""
+    """Dense is bright in either photometric interpretation; each reason is shown with its number of files."""
     folder = tmp_path / "Röntgen"
     folder.mkdir()
     upright = chest_pixels()

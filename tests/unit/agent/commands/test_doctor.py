@@ -1,4 +1,4 @@
-"""The doctor names what is wrong, and how to correct it."""
+"""The doctor reports what is wrong, and how to correct it."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from agent.ris.inbox import Inbox
 from model.errors import CheckpointError
 from tests.support.hl7_messages import hl7, msh, order, pid
 
-# pynetdicom leaves the socket of a refused connection to the garbage collector.
+# pynetdicom leaves closing the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(autouse=True)
 def _network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A demonstration model that loads at once."""
+    """Provide a demonstration model that loads at once."""
     identity = SimpleNamespace(name="m", version="1", stage="echo", block_size=8, demonstration=True)
     monkeypatch.setattr(
         "agent.service.wiring.load_reporter", lambda _settings: SimpleNamespace(identity=identity)
@@ -50,7 +50,7 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings that are right, on a free port, with the test's database."""
+    """Valid settings, on a free port, with the test's database."""
     return Settings(
         database=DatabaseSettings(url=f"sqlite:///{tmp_path / 'agent.db'}"),
         storage=StorageSettings(path=tmp_path / "instances", min_free_mb=0),
@@ -59,7 +59,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def checks_of(settings: Settings) -> dict[str, Check]:
-    """Run all checks; every one that is not right says how to correct it."""
+    """Run all checks; assert that each problem comes with a remedy."""
     found = list(examine(settings, lambda: Database(open_engine(settings.database.url))))
     gc.collect()
     assert [one.name for one in found if one.verdict is not CheckResult.RIGHT and not one.remedy] == []
@@ -67,7 +67,7 @@ def checks_of(settings: Settings) -> dict[str, Check]:
 
 
 def test_doctor_finds_nothing_wrong_on_a_right_machine(database: Database, settings: Settings) -> None:
-    """Only the demonstration model and the missing destination ask for a look."""
+    """Only the demonstration model and the missing destination are worth a look."""
     found = checks_of(settings)
     assert {one.name for one in found.values() if one.verdict is CheckResult.WRONG} == set()
     assert {one.name for one in found.values() if one.verdict is CheckResult.LOOK} == {
@@ -77,7 +77,7 @@ def test_doctor_finds_nothing_wrong_on_a_right_machine(database: Database, setti
 
 
 def test_doctor_names_the_command_for_a_database_without_tables(settings: Settings) -> None:
-    """A new machine needs `db upgrade`; the other checks run all the same."""
+    """A new machine needs `db upgrade`; the other checks still run."""
     found = checks_of(settings)
     assert found["database"].verdict is CheckResult.WRONG
     assert "echo-agent db upgrade" in found["database"].remedy
@@ -91,7 +91,7 @@ def test_doctor_sees_a_full_disk(database: Database, settings: Settings, tmp_pat
 
 
 def test_doctor_sees_another_program_on_the_port(database: Database, settings: Settings) -> None:
-    """A port that something else has, which does not answer C-ECHO."""
+    """A port taken by a program that does not answer C-ECHO is wrong."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         taken = settings.model_copy(update={"listener": ListenerSettings(port=other.getsockname()[1])})
@@ -100,7 +100,7 @@ def test_doctor_sees_another_program_on_the_port(database: Database, settings: S
 
 
 def test_doctor_knows_the_listener_that_runs(database: Database, settings: Settings, tmp_path: Path) -> None:
-    """A port that is taken by something that answers C-ECHO under our name is right."""
+    """A port where something answers C-ECHO under the listener's AE title is right."""
     with running_pacs(tmp_path / "pacs") as pacs:
         ours = ListenerSettings(port=pacs.port, ae_title=pacs.ae_title)
         found = checks_of(settings.model_copy(update={"listener": ours}))["listener"]
@@ -108,7 +108,7 @@ def test_doctor_knows_the_listener_that_runs(database: Database, settings: Setti
 
 
 def test_doctor_asks_a_listener_that_has_a_heartbeat_nothing(database: Database, settings: Settings) -> None:
-    """Its C-ECHO would be refused where `listener.allow` names others, and be a refusal on record."""
+    """A C-ECHO could be refused because of `listener.allow`, and be recorded as a refusal."""
     with socket.socket() as ours:
         ours.bind(("127.0.0.1", 0))
         ours.listen()
@@ -123,7 +123,7 @@ def test_doctor_asks_a_listener_that_has_a_heartbeat_nothing(database: Database,
 
 
 def test_doctor_asks_each_destination(database: Database, settings: Settings, tmp_path: Path) -> None:
-    """One PACS answers C-ECHO, the other is not there."""
+    """One PACS answers C-ECHO, the other cannot be reached."""
     with running_pacs(tmp_path / "pacs") as pacs:
         there = DestinationSettings(name="there", host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
         gone = DestinationSettings(name="gone", host="127.0.0.1", port=1, ae_title="GONE")
@@ -133,7 +133,7 @@ def test_doctor_asks_each_destination(database: Database, settings: Settings, tm
 
 
 def test_doctor_asks_the_archive(database: Database, settings: Settings, tmp_path: Path) -> None:
-    """The archive that is asked for earlier studies must answer C-ECHO too."""
+    """The archive that is queried for prior studies must answer C-ECHO too."""
     with running_pacs(tmp_path / "pacs") as pacs:
         there = ArchiveSettings(host=pacs.host, port=pacs.port, ae_title=pacs.ae_title)
         gone = there.model_copy(update={"port": 1, "ae_title": "GONE"})
@@ -144,7 +144,7 @@ def test_doctor_asks_the_archive(database: Database, settings: Settings, tmp_pat
 def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
     database: Database, settings: Settings
 ) -> None:
-    """Its drafts would be refused at a PACS on another machine."""
+    """A PACS on another machine would not be sent its drafts."""
     outside = DestinationSettings(name="pacs", host="192.0.2.1", port=1, ae_title="P", timeout_s=0.1)
     asked = settings.model_copy(update={"destinations": (outside,)})
     found = next(one for one in examine(asked, lambda: database) if one.name == "model")
@@ -154,7 +154,7 @@ def test_doctor_sees_that_a_demonstration_model_cannot_deliver(
 def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The checkpoint's own problems are shown."""
+    """The problems of the checkpoint are shown."""
 
     def refuse(_settings: Settings) -> None:
         raise CheckpointError("here", ["no tokenizer"])
@@ -180,7 +180,7 @@ def test_doctor_passes_on_what_is_wrong_with_a_checkpoint(
 def test_doctor_compares_peers_and_address(
     database: Database, settings: Settings, listener: ListenerSettings, expected: CheckResult
 ) -> None:
-    """Allowing peers without listening to them, or the other way round, is worth a look."""
+    """Allowing peers that cannot reach the listener, or listening without an allow list, is worth a look."""
     assert checks_of(settings.model_copy(update={"listener": listener}))["peers"].verdict is expected
 
 
@@ -191,7 +191,7 @@ def test_doctor_compares_peers_and_address(
 def test_doctor_reads_when_certificates_end(
     database: Database, settings: Settings, tmp_path: Path, days: int | None, expected: CheckResult
 ) -> None:
-    """One that ends soon is to be renewed, one that has ended or cannot be read is wrong."""
+    """A certificate that ends soon is worth a look; one that has ended or cannot be read is wrong."""
     path = tmp_path / "agent.pem"
     path.write_bytes(b"no certificate" if days is None else certificate(days))
     web = WebSettings(tls_certificate=path, tls_key=path)
@@ -199,26 +199,26 @@ def test_doctor_reads_when_certificates_end(
 
 
 def test_doctor_sees_an_open_worklist(database: Database, settings: Settings) -> None:
-    """Reachable from other machines without users or TLS is wrong; on loopback it is right."""
+    """A worklist open to other machines without users or TLS is wrong; one on loopback is right."""
     opened = settings.model_copy(update={"web": WebSettings(host="0.0.0.0")})
     assert checks_of(opened)["worklist"].verdict is CheckResult.WRONG
     assert checks_of(settings)["worklist"].verdict is CheckResult.RIGHT
 
 
 def certificate(days: int) -> bytes:
-    """Make a certificate that ends so many days from now."""
+    """Make a certificate that ends in this number of days."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "agent")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(now - timedelta(days=9))
-    # Half a day, so that a slow test does not change the count.
+    # Half a day more, so that a slow test does not change the number of days.
     signed = builder.not_valid_after(now + timedelta(days=days, hours=12)).sign(key, hashes.SHA256())
     return signed.public_bytes(Encoding.PEM)
 
 
 def test_doctor_proposes_what_is_delivered(database: Database, settings: Settings, free_port: int) -> None:
-    """A PACS that answers C-ECHO and takes no Structured Report is wrong, and the classes are named."""
+    """A PACS that answers C-ECHO but accepts no Structured Report is wrong, and the SOP classes are named."""
     ae = AE("IMAGES_ONLY")
     ae.add_supported_context(Verification)
     server = ae.start_server(("127.0.0.1", free_port), block=False)
@@ -233,7 +233,7 @@ def test_doctor_proposes_what_is_delivered(database: Database, settings: Setting
 
 
 def test_doctor_looks_at_hl7_messages_that_were_refused(database: Database, settings: Settings) -> None:
-    """Orders that lack a number are answered AE, and nobody at the RIS may notice."""
+    """An order that lacks a number is answered AE, which nobody at the RIS may notice."""
     hearing = settings.model_copy(update={"hl7": Hl7Settings(enabled=True, port=0)})
     inbox = Inbox(database, hearing.hl7)
     inbox.take(order("O1"), "127.0.0.1")

@@ -1,4 +1,4 @@
-"""The doctor tells apart what is at a port that does not do what it should, whatever it was to speak."""
+"""The doctor recognises what answers at a port, whatever protocol was expected there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ANSWERS: list[tuple[bytes | str | None, PortState]] = [
 
 @contextmanager
 def peer(answer: bytes | str | None, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A server that gives each connection one answer; None keeps silent, "reset" resets. Yield its port."""
+    """A server that answers each connection once, keeps silent (None) or resets ("reset"). Yield its port."""
 
     def serve(connection: socket.socket, over: threading.Event) -> None:
         active = context.wrap_socket(connection, server_side=True) if context else connection
@@ -55,7 +55,7 @@ def peer(answer: bytes | str | None, context: ssl.SSLContext | None = None) -> I
 
 @pytest.mark.parametrize(("answer", "state"), ANSWERS)
 def test_probe_tells_what_is_at_a_port(answer: bytes | str | None, state: PortState) -> None:
-    """A reset, a silent and a wrong port have remedies of their own, whatever we hoped to find."""
+    """Each kind of answer gives the same state, whatever protocol was expected."""
     patience = 0.2 if answer is None else 20.0
     with peer(answer) as port:
         found = {
@@ -78,7 +78,7 @@ def test_probe_tells_what_is_at_a_port(answer: bytes | str | None, state: PortSt
     ],
 )
 def test_probe_with_tls_tells_a_port_without(answer: bytes | str | None, state: PortState) -> None:
-    """A port that speaks no TLS is told from one that is silent or closed."""
+    """A port without TLS is distinguished from one that is silent, closed or reset."""
     patience = 0.2 if answer is None else 20.0
     with peer(answer) as port:
         found = {
@@ -89,13 +89,13 @@ def test_probe_with_tls_tells_a_port_without(answer: bytes | str | None, state: 
 
 
 def test_probe_tells_a_refused_port_and_an_unknown_host(free_port: int) -> None:
-    """Nothing listens there, or there is no such machine."""
+    """A port where nothing listens is distinguished from a host name that does not exist."""
     assert probe_url(f"http://127.0.0.1:{free_port}", timeout_s=20) is PortState.REFUSED
     assert probe_url("http://no-such-host.invalid", timeout_s=20) is PortState.UNKNOWN_HOST
 
 
 def destinations(port: int, timeout_s: float) -> dict[str, DestinationSettings]:
-    """A destination of each kind at one port."""
+    """A destination of each kind, all at one port."""
     url = f"http://127.0.0.1:{port}/api"
     made = {
         "dicom": {"host": "127.0.0.1", "port": port, "ae_title": "THEM"},
@@ -126,7 +126,7 @@ def destinations(port: int, timeout_s: float) -> dict[str, DestinationSettings]:
 def test_doctor_says_what_is_at_the_port_of_each_kind_of_destination(
     answer: bytes | str | None, kinds: tuple[str, ...], words: str, database: Database, ask: Ask
 ) -> None:
-    """HL7, FHIR and STOW destinations are told apart as PACS are."""
+    """HL7, FHIR and STOW destinations are examined as a PACS is."""
     with peer(answer) as port:
         there = destinations(port, 0.3 if answer is None else 20)
         found = ask(*(there[kind] for kind in kinds))
@@ -140,7 +140,7 @@ def test_silent_receiver_of_hl7_is_right(database: Database, ask: Ask) -> None:
 
 
 def test_doctor_says_what_is_at_the_endpoint_of_a_bucket(free_port: int, tmp_path: Path) -> None:
-    """An address where nothing listens is not a problem of credentials."""
+    """An endpoint where nothing listens is not reported as a problem of credentials."""
     from agent.commands import doctor
 
     pytest.importorskip("s3fs", reason="s3fs is not installed")
@@ -156,7 +156,7 @@ Ask = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Database) -> Ask:
-    """Examine some destinations; return by kind what was found."""
+    """Examine destinations; return what was found by kind."""
     model = Check(name="model", verdict=CheckResult.RIGHT, found="none")
     monkeypatch.setattr("agent.commands.doctor._model", lambda _settings: model)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):

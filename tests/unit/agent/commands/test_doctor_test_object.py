@@ -1,4 +1,4 @@
-"""`doctor --send-test`: what a PACS is sent is a test beyond doubt, is looked for, and is taken back."""
+"""`doctor --send-test` sends a PACS an unmistakable test, looks for it, and rejects it afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL = (*DOCUMENTS, KeyObjectSelectionDocumentStorage)
 
 @contextmanager
 def pacs(*classes: str, status: int = 0x0000, lists: bool = True) -> Iterator[tuple[int, list[Dataset]]]:
-    """A PACS that stores some classes with a status, and may list what it took; its port and objects."""
+    """A PACS that stores these SOP classes with a status and may list them; yields its port and objects."""
     stored: list[Dataset] = []
 
     def store(event: evt.Event) -> int:
@@ -57,7 +57,7 @@ def pacs(*classes: str, status: int = 0x0000, lists: bool = True) -> Iterator[tu
 
 
 def sent_to(port: int, *, archive: bool = True, rejection_notes: bool = True) -> list[Check]:
-    """The checks of a test at the PACS on a port."""
+    """The checks of a test sent to the PACS at a port."""
     place = {"host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_s": 5}
     settings = Settings(
         destinations=(
@@ -69,14 +69,14 @@ def sent_to(port: int, *, archive: bool = True, rejection_notes: bool = True) ->
 
 
 def texts_of(item: Dataset) -> Iterator[str]:
-    """Every text of a content tree."""
+    """All texts of a content tree."""
     yield str(item.get("TextValue", ""))
     for inner in item.get("ContentSequence", ()):
         yield from texts_of(inner)
 
 
 def test_pair_is_sent_listed_and_taken_back() -> None:
-    """Every object names the test patient, none is a final or verified report."""
+    """Every object names the test patient, and no report is verified."""
     with pacs(*ALL) as (port, stored):
         found = sent_to(port)
     assert [one.verdict for one in found] == [CheckResult.RIGHT, CheckResult.RIGHT]
@@ -95,7 +95,7 @@ def test_pair_is_sent_listed_and_taken_back() -> None:
 
 
 def test_study_to_delete_is_named_where_nothing_takes_it_back() -> None:
-    """Without rejection notes the administrator is told what lies there."""
+    """Without rejection notes the administrator is told which study to delete."""
     with pacs(*ALL) as (port, stored):
         found = sent_to(port, archive=False, rejection_notes=False)
     assert [one.verdict for one in found] == [CheckResult.RIGHT, CheckResult.LOOK]
@@ -105,7 +105,7 @@ def test_study_to_delete_is_named_where_nothing_takes_it_back() -> None:
 
 
 def test_warning_status_is_shown() -> None:
-    """0xB000 is stored with a warning."""
+    """Status 0xB000 counts as stored, and is shown."""
     with pacs(*ALL, status=0xB000) as (port, _stored):
         found = sent_to(port)
     assert found[0].verdict is CheckResult.RIGHT
@@ -114,7 +114,7 @@ def test_warning_status_is_shown() -> None:
 
 @pytest.mark.parametrize(("classes", "status"), [(DOCUMENTS, 0xA700), (DOCUMENTS[1:], 0x0000), ((), 0x0000)])
 def test_refusal_is_wrong_with_its_reason(classes: tuple[str, ...], status: int) -> None:
-    """A status, a SOP class that is not taken, no context at all: nothing is called sent."""
+    """A failure status, a SOP class that is not accepted or no context at all is wrong, with a remedy."""
     with pacs(*classes, status=status) as (port, _stored):
         found = sent_to(port)
     assert [one.verdict for one in found] == [CheckResult.WRONG]
@@ -122,7 +122,7 @@ def test_refusal_is_wrong_with_its_reason(classes: tuple[str, ...], status: int)
 
 
 def test_what_the_archive_does_not_list_is_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PACS may take an object and hold it back."""
+    """A PACS may accept an object but hold it back."""
     monkeypatch.setattr(doctor_test_object, "LISTED_WITHIN_S", 0.2)
     with pacs(*ALL, lists=False) as (port, _stored):
         found = sent_to(port)
@@ -130,7 +130,7 @@ def test_what_the_archive_does_not_list_is_to_be_looked_at(monkeypatch: pytest.M
 
 
 def test_note_that_is_refused_names_what_stays() -> None:
-    """The PACS has no Key Object Selections."""
+    """A PACS that does not accept Key Object Selections keeps the study, which is named."""
     with pacs(*DOCUMENTS) as (port, stored):
         found = sent_to(port)
     assert found[1].verdict is CheckResult.WRONG

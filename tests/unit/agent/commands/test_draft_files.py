@@ -1,4 +1,4 @@
-"""`echo-agent draft`: the fault of one file or study never ends the run over the others."""
+"""`echo-agent draft`: an error in one file or study never stops the run over the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST, SECOND = "1.2.1", "1.2.2"
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    """A folder of two studies of one film each."""
+    """A folder with two studies of one film each."""
     folder = tmp_path / "films"
     folder.mkdir()
     for uid in (FIRST, SECOND):
@@ -31,7 +31,7 @@ def films(tmp_path: Path) -> Path:
 
 
 def failing_once(original: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, which raises something unforeseen that quotes the patient at its first call."""
+    """The same function, whose first call raises an unforeseen error that quotes the patient."""
     calls = iter((True,))
 
     def call(*arguments: Any, **named: Any) -> Any:
@@ -43,7 +43,7 @@ def failing_once(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def states(results: tuple[Drafted, ...]) -> list[tuple[str, str | None]]:
-    """State and code of each line."""
+    """The state and code of each result."""
     return [(one.state, one.code) for one in results]
 
 
@@ -51,7 +51,7 @@ def states(results: tuple[Drafted, ...]) -> list[tuple[str, str | None]]:
 def test_unforeseen_fault_at_any_step_leaves_the_other_study(
     step: str, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever one study raises, it has its line without a word of its data, and the other is drafted."""
+    """A study that raises anything is listed without its data, and the other study is drafted."""
     monkeypatch.setattr(module, step, failing_once(getattr(module, step)))
     results = draft_files([films], Settings(), tmp_path / "out")
     assert states(results) == [("FAILED", "unexpected"), ("DRAFTED", None)]
@@ -63,7 +63,7 @@ def test_unforeseen_fault_at_any_step_leaves_the_other_study(
 def test_fault_of_routing_or_reporter_leaves_the_other_study(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rules and the network are inside the study's own guard too."""
+    """Errors of the rules and of the network are caught per study too."""
     reporter = module.load_reporter(Settings())
     for owner, name in ((module.Router, "select"), (type(reporter), "draft_many")):
         with monkeypatch.context() as patch:
@@ -75,7 +75,7 @@ def test_fault_of_routing_or_reporter_leaves_the_other_study(
 def test_command_drafts_the_rest_and_its_exit_status_says_that_one_failed(
     films: Path, monkeypatch: pytest.MonkeyPatch, config: Path
 ) -> None:
-    """Exit status 1, with the code of the study that failed and the findings of the other."""
+    """Exit status 1, with the code of the study that failed and none for the other."""
     monkeypatch.setattr(module, "read_study", failing_once(module.read_study))
     result = CliRunner().invoke(app, ["draft", str(films), "--json", "--config", str(config)])
     reports = json.loads(result.stdout)["reports"]

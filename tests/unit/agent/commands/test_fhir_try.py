@@ -1,4 +1,4 @@
-"""`echo-agent fhir try`: what would be sent, of files and of a study that is here; nothing is sent."""
+"""`echo-agent fhir try` shows what would be sent, for files and for a received study; nothing is sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ destinations:
 
 
 def run(tmp_path: Path, *arguments: str) -> tuple[int, Any]:
-    """Run the command; exit status, and what it printed."""
+    """Run the command; return its exit status and output."""
     config = tmp_path / "config.yaml"
     config.write_text(CONFIGURATION, "utf-8")
     ended = CliRunner().invoke(app, ["fhir", "try", *arguments, "--json", "--config", str(config)])
@@ -39,7 +39,7 @@ def patient_systems(bundle: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize(("name", "system"), [("emr", "urn:oid:1.2.9"), ("other", "urn:oid:1.2.8")])
 def test_files_are_shown_as_a_destination_would_get_them(tmp_path: Path, name: str, system: str) -> None:
-    """A preliminary report with the settings of the destination that was named, without a fault."""
+    """A valid preliminary report is shown, with the settings of the named destination."""
     file = tmp_path / "film.dcm"
     file.write_bytes(file_bytes(chest_film(PatientID="P1", StudyInstanceUID="1.2.3")))
     status, shown = run(tmp_path, str(file), "--destination", name)
@@ -55,12 +55,12 @@ def test_files_are_shown_as_a_destination_would_get_them(tmp_path: Path, name: s
 
 
 def test_destination_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    """A name that no destination of this kind has ends with status 2."""
+    """A name that is not a FHIR destination's ends with status 2."""
     assert run(tmp_path, "--destination", "pacs")[0] == 2
 
 
 def test_study_that_is_here_is_shown_as_it_was_sent(house: House) -> None:
-    """The preview of a study is the message that its destination was sent, byte for byte."""
+    """The preview of a received study has the content of the message that its destination was sent."""
     from sqlalchemy import select
 
     from agent.database.tables import Document, Study

@@ -1,4 +1,4 @@
-"""The setting `findings.vocabulary`: checked by `config check`, in force for what the process reads."""
+"""The setting `findings.vocabulary`: checked by `config check`, and in force in the process that reads it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from model.findings.vocabulary import put_in_force
 
 @pytest.fixture(autouse=True)
 def shipped_afterwards() -> Iterator[None]:
-    """No test leaves a hospital's words behind."""
+    """Restore the shipped vocabulary after each test."""
     yield
     put_in_force(None)
 
 
 def configured(folder: Path, vocabulary: str) -> Path:
-    """A configuration that names a vocabulary file of this content."""
+    """A configuration with a vocabulary file of this content."""
     (folder / "ours.yaml").write_text(vocabulary)
     config = folder / "config.yaml"
     config.write_text(f"findings: {{vocabulary: {folder / 'ours.yaml'}}}\n")
@@ -29,7 +29,7 @@ def configured(folder: Path, vocabulary: str) -> Path:
 
 
 def test_checked_vocabulary_is_in_force(tmp_path: Path) -> None:
-    """A hospital's synonym is read from then on."""
+    """A hospital's synonym is recognised after the check."""
     assert extract_findings("Pleural air on the left.") == ()
     check(configured(tmp_path, "version: w\nconcepts: {pneumothorax: {synonyms: [pleural air]}}\n"))
     assert [f.concept for f in extract_findings("Pleural air on the left.")] == ["pneumothorax"]

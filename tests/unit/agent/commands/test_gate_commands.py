@@ -1,4 +1,4 @@
-"""No command goes around the gate: one Study UID, PA/Alpha and PB/Beta, two frontals."""
+"""No command bypasses the patient check: one Study UID, PA/Alpha and PB/Beta, two frontals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UID = "1.2.3.1"
 
 @pytest.fixture
 def mixed(database: Database, tmp_path: Path) -> House:
-    """A study of two patients whose job is FAILED."""
+    """A study with images of two patients, whose job is FAILED."""
     store = InstanceStore(tmp_path / "instances", 0)
     house = House(database=database, store=store, intake=Intake(database, Settings().studies))
     house.receive(image(1, 1, PatientID="PA", PatientName="Alpha^A"))
@@ -36,7 +36,7 @@ def mixed(database: Database, tmp_path: Path) -> House:
 def test_retry_leaves_a_patient_conflict_where_it_is(
     run: Run, mixed: House, command: tuple[str, ...]
 ) -> None:
-    """The command says why, ends with an error, and nothing is queued or drafted."""
+    """The command says why and ends with an error; nothing is queued or drafted."""
     result = run(*command)
     assert result.exit_code != 0
     assert "[patient-conflict]" in result.stdout + result.stderr
@@ -46,7 +46,7 @@ def test_retry_leaves_a_patient_conflict_where_it_is(
 
 
 def test_resolve_takes_a_reason_and_records_who_gave_it(run: Run, mixed: House) -> None:
-    """Without a reason nothing happens; with one the job is queued, and the audit has both."""
+    """Without a reason nothing happens; with one the job is queued, and the audit has reason and user."""
     assert run("study", "resolve", UID, "--patient-of", "1.2.3.1.1.2").exit_code == 2
     result = run("study", "resolve", UID, "--patient-of", "1.2.3.1.1.2", "--reason", "worklist mix-up")
     assert (result.exit_code, result.stdout) == (0, "the study is QUEUED\n")
@@ -56,7 +56,7 @@ def test_resolve_takes_a_reason_and_records_who_gave_it(run: Run, mixed: House) 
 
 
 def test_resolve_by_the_newest_picture_ends_an_instance_conflict(run: Run, mixed: House) -> None:
-    """One of the two decisions is named, never both or none."""
+    """Exactly one of the two decisions must be given."""
     with mixed.database.transaction() as session:
         session.execute(update(Study).values(conflict="instance-conflict"))
     for wrong in ((), ("--newest", "--patient-of", "1.2.3.1.1.2")):
@@ -68,7 +68,7 @@ def test_resolve_by_the_newest_picture_ends_an_instance_conflict(run: Run, mixed
 
 
 def test_resolve_of_a_study_without_conflict_is_refused(run: Run, mixed: House) -> None:
-    """A decision ends a conflict; it does not choose patients at will."""
+    """A decision ends a conflict; without a conflict the patient cannot be chosen."""
     run("study", "resolve", UID, "--patient-of", "1.2.3.1.1.2", "--reason", "mix-up")
     again = run("study", "resolve", UID, "--patient-of", "1.2.3.1.1.1", "--reason", "other")
     assert (again.exit_code, "[invalid-transition]" in again.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""Help and shell completion: what a tired person reads first."""
+"""Help and shell completion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from agent.commands.cli import app
 
-# The bash protocol of completion: the words so far, and the number of the one that is being typed.
+# Bash's completion protocol: the words so far, and the index of the word that is being typed.
 SHELLS = {
     "bash": {"COMP_WORDS": "echo-agent dead re", "COMP_CWORD": "2"},
     "zsh": {"_TYPER_COMPLETE_ARGS": "echo-agent dead re"},
@@ -23,7 +23,7 @@ SHELLS = {
 
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield every command with its words."""
+    """Yield every command with its path."""
     group = typer.main.get_command(app) if group is None else group
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
@@ -33,7 +33,7 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
 
 
 def test_every_command_and_option_is_explained() -> None:
-    """Each begins with a sentence, and no option is left without words."""
+    """Each command's help begins with a sentence, and every option has a help text."""
     silent = []
     for words, command in commands():
         if not (command.help or "").split("\n")[0].endswith((".", "1.", ":")):
@@ -48,14 +48,14 @@ def test_every_command_and_option_is_explained() -> None:
 
 @pytest.mark.parametrize("words", [words for words, _ in commands()], ids=" ".join)
 def test_every_command_has_help(words: tuple[str, ...]) -> None:
-    """`-h` answers everywhere, without a database or a configuration."""
+    """`-h` works for every command, without a database or a configuration."""
     result = CliRunner().invoke(app, [*words, "-h"])
     assert (result.exit_code, "Usage:" in result.stdout) == (0, True)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_completion_knows_the_commands(shell: str) -> None:
-    """The shell is offered the command that fits what was typed."""
+    """The shell is offered the command that matches what was typed."""
     environment = {**os.environ, **SHELLS[shell], "_ECHO_AGENT_COMPLETE": f"complete_{shell}"}
     done = subprocess.run(
         [sys.executable, "-m", "agent"], env=environment, capture_output=True, text=True, check=False
@@ -65,10 +65,10 @@ def test_completion_knows_the_commands(shell: str) -> None:
 
 
 def test_completion_script_can_be_shown() -> None:
-    """What has to go into the shell's start-up file is printed, and names this program."""
+    """The script for the shell's start-up file is printed, and names this program."""
     done = subprocess.run(
         [sys.executable, "-m", "agent", "--show-completion", "bash"],
-        # By its name: what started the tests need not be a shell.
+        # The shell is named, as the tests need not have been started from one.
         env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
         capture_output=True,
         text=True,

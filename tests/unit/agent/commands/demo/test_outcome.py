@@ -1,4 +1,4 @@
-"""The demo's result, from the agent's own database."""
+"""The demo's result, read from the agent's database."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def result_of(database: Database, output: Path) -> DemoResult:
 
 
 def test_outcome_of_a_study_that_never_came_is_left_out(database: Database) -> None:
-    """Only what the agent has received has an outcome."""
+    """Only a study that the agent has received has an outcome."""
     assert read_outcomes(database, ["1.3"]) == {}
 
 
@@ -73,7 +73,7 @@ def test_result_counts_and_times(database: Database, tmp_path: Path) -> None:
 
 
 def test_result_has_draft_and_truth_of_each_study(database: Database, tmp_path: Path) -> None:
-    """The findings of the draft stand beside what the phantom was drawn from."""
+    """The findings of the draft are listed with those that the phantom was drawn from."""
     delivered, skipped = as_object(result_of(database, tmp_path))["reports"]
     assert delivered["findings"] == {"present": ["mass"], "absent": ["pneumothorax"], "indeterminate": []}
     assert delivered["truth"] == {"present": ["mass"], "absent": ["nodule"]}
@@ -82,7 +82,7 @@ def test_result_has_draft_and_truth_of_each_study(database: Database, tmp_path: 
 
 
 def test_study_that_has_not_ended_counts_as_failed(database: Database, tmp_path: Path) -> None:
-    """The demo never calls a study a success that the PACS does not have."""
+    """The demo never counts a study as a success unless the PACS has it."""
     at = now_of(database)
     with database.transaction() as session:
         add_job(session, add_study(session, "1.4", at=at), "QUEUED", at=at)

@@ -1,4 +1,4 @@
-"""The demo never removes a file that is not its own."""
+"""The demo never removes files other than its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.foundation.errors import NotOurFolder
 
 
 def test_output_folder_of_an_earlier_demo_is_emptied(tmp_path: Path) -> None:
-    """What the last demo left is gone."""
+    """The files of the last demo are removed."""
     folder = prepare(tmp_path / "demo")
     (folder / "1.2.3").mkdir()
     (folder / "1.2.3" / "report.dcm").write_bytes(b"x")
@@ -19,7 +19,7 @@ def test_output_folder_of_an_earlier_demo_is_emptied(tmp_path: Path) -> None:
 
 
 def test_output_folder_with_other_files_is_refused(tmp_path: Path) -> None:
-    """Somebody's documents folder is left as it is."""
+    """A folder with a user's own files is left as it is."""
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(NotOurFolder):
         prepare(tmp_path)

@@ -1,4 +1,4 @@
-"""Phantom studies are what a modality would send."""
+"""Phantom studies are like those that a modality sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE = 128
 
 
 def study_with(view_count: int, photometric: str) -> PhantomStudy:
-    """Return the first study with so many views and that photometric interpretation."""
+    """Return the first study with this number of views and this photometric interpretation."""
     for seed in range(200):
         spec = draw_spec(seed)
         if len(spec.views) == view_count and spec.photometric == photometric:
@@ -42,7 +42,7 @@ def save(dataset: Dataset, path: Path) -> Path:
 def test_phantom_objects_conform_to_their_iod(
     number: int, tmp_path: Path, program: Callable[[str], str]
 ) -> None:
-    """dciodvfy finds no error in any alphabet."""
+    """dciodvfy finds no error, whatever the character set."""
     study = phantom_study(number, number=number, taken=TAKEN, size=SIZE)
     for index, dataset in enumerate(study.instances):
         path = save(dataset, tmp_path / f"{index}.dcm")
@@ -52,7 +52,7 @@ def test_phantom_objects_conform_to_their_iod(
 
 @pytest.mark.parametrize("number", range(len(NAMES)))
 def test_phantom_names_survive_their_character_set(number: int, tmp_path: Path) -> None:
-    """Each name can be written in the character set that goes with it, and read back."""
+    """Each name can be written in its character set and read back."""
     study = phantom_study(number, number=number, taken=TAKEN, size=SIZE)
     path = save(study.instances[0], tmp_path / "x.dcm")
     assert str(dcmread(path).PatientName) == NAMES[number].name
@@ -60,7 +60,7 @@ def test_phantom_names_survive_their_character_set(number: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_phantom_pixels_come_back_as_they_were_drawn(photometric: str, tmp_path: Path) -> None:
-    """Whatever the photometric interpretation, the agent sees the film with bright for dense."""
+    """With either photometric interpretation, the agent reads the film with dense regions bright."""
     study = study_with(2, photometric)
     for dataset, view in zip(study.instances, ("frontal", "lateral"), strict=True):
         path = save(dataset, tmp_path / f"{view}.dcm")
@@ -71,14 +71,14 @@ def test_phantom_pixels_come_back_as_they_were_drawn(photometric: str, tmp_path:
 
 
 def test_phantom_truth_says_present_or_absent_of_every_concept() -> None:
-    """The demo can tell a missed finding from one that was never asked."""
+    """The truth states each concept as present or absent, so that a missed finding can be recognised."""
     study = phantom_study(3, number=0, taken=TAKEN, size=SIZE)
     stated = {one.concept for one in study.truth if one.presence is not Presence.INDETERMINATE}
     assert set(PHANTOM_CONCEPTS) <= stated
 
 
 def test_phantom_uids_follow_from_seed_and_time() -> None:
-    """The same demo run makes the same UIDs; a later run makes others."""
+    """The same demo run makes the same UIDs; a later run makes different ones."""
     first, again = (phantom_study(1, number=0, taken=TAKEN, size=64) for _ in range(2))
     later = phantom_study(1, number=0, taken=TAKEN.replace(hour=6), size=64)
     assert first.study_instance_uid == again.study_instance_uid
