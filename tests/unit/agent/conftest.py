@@ -1,4 +1,4 @@
-"""What the tests of the service share: encoded films, and a house: a database, a store and a network."""
+"""Shared by the tests of the service: encoded films, a database with a store, and a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def chest_bytes() -> ChestBytes:
 
 @pytest.fixture
 def house(database: Database, tmp_path: Path) -> House:
-    """An empty database and store."""
+    """An empty database with its store."""
     settings = Settings()
     store = InstanceStore(tmp_path / "instances", 0)
     return House(database=database, store=store, intake=Intake(database, settings.studies))
@@ -46,11 +46,11 @@ def film() -> Callable[..., Dataset]:
 
 @pytest.fixture
 def reporter() -> FakeReporter:
-    """A network that is none."""
+    """A fake network."""
     return FakeReporter()
 
 
 @pytest.fixture
 def demonstration_reporter() -> FakeReporter:
-    """The same, as a demonstration model."""
+    """The same fake as a demonstration model."""
     return FakeReporter(identity=identity(demonstration=True))

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(autouse=True)
 def _network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Provide a demonstration model that loads at once."""
+    """A demonstration model that loads at once."""
     identity = SimpleNamespace(name="m", version="1", stage="echo", block_size=8, demonstration=True)
     monkeypatch.setattr(
         "agent.service.wiring.load_reporter", lambda _settings: SimpleNamespace(identity=identity)

@@ -1,4 +1,4 @@
-"""`echo-agent model` and `echo-agent shadow report|calibrate`: what they refuse, and what they leave."""
+"""`echo-agent model` and `echo-agent shadow report|calibrate`: what they refuse, and what they write."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RIGHT, WRONG = [["present", "", ""], ["present", "", ""]], [["", "", ""], ["pres
 
 @pytest.fixture
 def checkpoints(config: Path, tmp_path: Path) -> dict[str, str]:
-    """Two configured checkpoints that load, with different weights; returns their folders, by place."""
+    """Two configured checkpoints that load, with different weights; returns their folders by role."""
     folders = {}
     demo = Path(model.__path__[0]) / "demo_checkpoint"
     for place, change in (("main", 0.0), ("challenger", 1.0)):
@@ -46,7 +46,7 @@ def digests(run: Run) -> dict[str, str]:
 
 
 def compared(database: Database, digest: dict[str, str], count: int, *, challenger_right: int) -> None:
-    """Studies with a signed mass, which the main model always has and the challenger in some."""
+    """Studies with a signed mass, which the main model always finds and the challenger in some."""
     from agent.shadow.signed import SignedText, enter
 
     with database.transaction() as session:
@@ -101,7 +101,7 @@ def compared(database: Database, digest: dict[str, str], count: int, *, challeng
 def test_switch_is_refused_without_a_good_paired_comparison(
     run: Run, database: Database, checkpoints: dict[str, str], count: int, right: int, words: str
 ) -> None:
-    """The reason is said, nothing is written, and `compare` exits with 1."""
+    """The reason is shown, nothing is written, and `compare` exits with 1."""
     compared(database, digests(run), count, challenger_right=right)
     result = run("model", "switch", "--reason", "newer")
     assert result.exit_code == 2
@@ -114,7 +114,7 @@ def test_switch_is_refused_without_a_good_paired_comparison(
 def test_switch_and_the_way_back_are_shown_with_who_and_why(
     run: Run, database: Database, checkpoints: dict[str, str]
 ) -> None:
-    """The challenger takes over; the way back needs a reason and nothing else; a second time is refused."""
+    """The challenger takes over; switching back needs only a reason; a second switch is refused."""
     digest = digests(run)
     compared(database, digest, 20, challenger_right=19)
     assert run("model", "compare").exit_code == 0
@@ -139,7 +139,7 @@ def test_switch_and_the_way_back_are_shown_with_who_and_why(
 def test_model_commands_without_a_usable_challenger_say_so(
     run: Run, database: Database, config: Path, checkpoints: dict[str, str]
 ) -> None:
-    """A checkpoint without weights is named; without a challenger there is nothing to compare or switch."""
+    """A checkpoint without weights is reported, as is a missing challenger."""
     (Path(checkpoints["challenger"]) / "model.safetensors").unlink()
     assert "the challenger checkpoint cannot be used" in run("model", "compare").stderr
     config.write_text(config.read_text(encoding="utf-8").split("shadow:")[0], encoding="utf-8")
@@ -150,8 +150,7 @@ def test_model_commands_without_a_usable_challenger_say_so(
 def test_challenger_that_no_worker_could_load_does_not_take_over(
     run: Run, database: Database, checkpoints: dict[str, str], missing: str
 ) -> None:
-    """The compared weights are there, and nothing else of the checkpoint is needed for that: nothing is
-    written, so that the main model goes on."""
+    """The main model stays in use if the challenger has the compared weights but lacks another file."""
     compared(database, digests(run), 20, challenger_right=20)
     (Path(checkpoints["challenger"]) / missing).unlink()
     result = run("model", "switch", "--reason", "newer")
@@ -164,7 +163,7 @@ def test_challenger_that_no_worker_could_load_does_not_take_over(
 def test_damaged_challenger_does_not_take_over(
     run: Run, database: Database, checkpoints: dict[str, str], damage: str
 ) -> None:
-    """Other weights than those compared have no comparison; files that are no checkpoint are named."""
+    """Weights other than those compared have no comparison; an invalid checkpoint is reported."""
     compared(database, digests(run), 20, challenger_right=20)
     weights = Path(checkpoints["challenger"]) / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -185,7 +184,7 @@ def test_damaged_challenger_does_not_take_over(
 def test_way_back_is_open_when_the_challenger_is_gone_after_the_switch(
     run: Run, database: Database, checkpoints: dict[str, str]
 ) -> None:
-    """`show` says which checkpoint is to draft and cannot, and `back` needs the main one only."""
+    """`show` says which checkpoint should draft but cannot, and `back` needs only the main one."""
     compared(database, digests(run), 20, challenger_right=20)
     assert run("model", "switch", "--reason", "newer").exit_code == 0
     shutil.rmtree(checkpoints["challenger"])
@@ -201,7 +200,7 @@ def test_way_back_is_open_when_the_challenger_is_gone_after_the_switch(
 def test_report_is_written_and_a_wrong_month_or_file_is_not(
     run: Run, database: Database, tmp_path: Path, name: str
 ) -> None:
-    """PDF or HTML by the name of the file."""
+    """The file name decides between PDF and HTML."""
     out = tmp_path / name
     assert run("shadow", "report", "--month", "2026-10", "--out", str(out)).exit_code == 0
     assert out.read_bytes()[:5] in (b"%PDF-", b"<!doc")
@@ -211,6 +210,6 @@ def test_report_is_written_and_a_wrong_month_or_file_is_not(
 
 
 def test_calibration_without_signed_reports_is_refused(run: Run, database: Database) -> None:
-    """There is no model to calibrate."""
+    """Without signed reports there is no model to calibrate."""
     result = run("shadow", "calibrate")
     assert (result.exit_code, "[not-found]" in result.stderr) == (2, True)

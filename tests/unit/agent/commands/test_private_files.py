@@ -1,4 +1,4 @@
-"""The database and the images are for their owner: after an upgrade, a way back, and any command."""
+"""Only their owner may read the database and the images: after an upgrade, a rollback, and any command."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.unit.agent.commands.conftest import Run
 
 
 def rights(path: Path) -> int:
-    """What the group and others may do with a file."""
+    """The permissions of the group and of others on a file."""
     return stat.S_IMODE(path.stat().st_mode) & 0o077
 
 
 def test_database_is_made_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
-    """`db upgrade` on a new machine, whatever the umask of the shell is."""
+    """`db upgrade` on a new machine makes private files, whatever the shell's umask."""
     assert run("db", "upgrade").exit_code == 0
     assert {path.name: rights(path) for path in tmp_path.glob("agent.db*")} == dict.fromkeys(
         [path.name for path in tmp_path.glob("agent.db*")], 0
@@ -26,7 +26,7 @@ def test_database_is_made_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
 def test_files_put_back_by_hand_are_private_after_the_next_command(
     run: Run, database: Database, tmp_path: Path
 ) -> None:
-    """A roll-back copies files with the rights of the copying shell."""
+    """Files copied for a rollback have the permissions given by the copying shell."""
     images = tmp_path / "instances"
     images.mkdir(exist_ok=True)
     images.chmod(0o755)

@@ -1,4 +1,4 @@
-"""`echo-agent purge` says what goes, what stays and why, and does it."""
+"""`echo-agent purge` says what it removes, what stays and why, and removes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def store(database: Database, tmp_path: Path, config: Path) -> InstanceStore:
-    """One file of a study that was committed to 40 days ago, and one of a study that is FAILED."""
+    """A store with a file of a study committed 40 days ago, and a file of a study that is FAILED."""
     config.write_text(config.read_text() + "retention: {keep_days: 60}\n", encoding="utf-8")
     store = InstanceStore(tmp_path / "instances", 0)
     at = now_of(database) - timedelta(days=40)
@@ -46,7 +46,7 @@ def store(database: Database, tmp_path: Path, config: Path) -> InstanceStore:
 
 
 def test_dry_run_says_what_would_go_and_changes_nothing(run: Run, store: InstanceStore) -> None:
-    """Each study with its reason, and the sums."""
+    """The totals are shown by reason."""
     done = run("purge", "--dry-run")
     assert (done.exit_code, len(list(store.files()))) == (0, 2)
     assert "stays      1 study, 1 file, 0.0 MB: not old enough yet" in done.output
@@ -57,7 +57,7 @@ def test_dry_run_says_what_would_go_and_changes_nothing(run: Run, store: Instanc
 
 
 def test_purge_removes_and_tells(run: Run, store: InstanceStore, database: Database) -> None:
-    """What went, as a sum; what stays, with its reason; and the audit names who asked."""
+    """The total removed and what stays with its reason are shown; the audit records who asked."""
     done = json.loads(run("purge", "--older-than", "30", "--json").output)
     assert done["purged"] == {"studies": 1, "files": 1, "size_bytes": 1000, "quarantined": 0}
     assert done["reasons"] == {"stopped": {"studies": 1, "files": 1, "size_mb": 0.001}}
@@ -70,7 +70,7 @@ def test_purge_removes_and_tells(run: Run, store: InstanceStore, database: Datab
 
 
 def test_long_lists_are_shortened(run: Run, store: InstanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes comes first; the rest is counted."""
+    """Studies to be removed are listed first; the rest is only counted."""
     monkeypatch.setattr("agent.commands.purge.SHOWN", 1)
     short = run("purge", "--dry-run", "--older-than", "30")
     assert ("1.2.1" in short.output, "1.2.2" in short.output, "… and 1 more" in short.output) == (
@@ -83,5 +83,5 @@ def test_long_lists_are_shortened(run: Run, store: InstanceStore, monkeypatch: p
 
 
 def test_empty_store_is_said_to_be_empty(run: Run, database: Database) -> None:
-    """Nothing to look at."""
+    """An empty store is reported as such."""
     assert "no study has image files here" in run("purge", "--dry-run").output

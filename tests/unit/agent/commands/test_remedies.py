@@ -1,4 +1,4 @@
-"""What to do about an error: the remedy of this very case, otherwise the hint of its kind."""
+"""What to do about an error: the remedy of this case, otherwise the hint of its kind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASES = [
 def test_error_is_shown_with_its_remedy(
     error: AgentError, advice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On the screen and in JSON alike; what happened is not cut at a colon or a semicolon of its own."""
+    """The same is shown on the screen and in JSON; the finding is not cut at a colon or semicolon in it."""
     _print_error(error, as_json=True)
     shown = capsys.readouterr()
     assert shown.err.splitlines() == [f"echo-agent: {WORDS} [delivery-failed]", f"  -> {advice}"]
@@ -34,19 +34,19 @@ def test_error_is_shown_with_its_remedy(
 
 
 def test_text_that_is_stored_has_both() -> None:
-    """`dead list` and `status` show the whole reason of a job."""
+    """`dead list` and `status` show both the finding and the remedy of a job."""
     assert str(CASES[0][0]) == f"{WORDS}; restart it: now; please"
     assert str(CASES[1][0]) == WORDS
 
 
 def test_doctor_takes_the_remedy_of_the_error() -> None:
-    """Without one of its own, the usual remedy of the check."""
+    """An error without its own remedy gets the usual one of the check."""
     assert said(CASES[0][0], "usual") == (WORDS, "restart it: now; please")
     assert said(CASES[1][0], "usual") == (WORDS, "usual")
 
 
 def test_doctor_at_an_hl7_port_where_nothing_listens(free_port: int) -> None:
-    """The address, with its colons, belongs to what was found."""
+    """The address, with its colons, is part of the finding."""
     at = {"name": "ris", "kind": "hl7", "host": "127.0.0.1", "port": free_port, "tls": {}}
     hl7 = {"receiving_application": "RIS"}
     found = receiver_found(DestinationSettings.model_validate({**at, "hl7": hl7}), 20)
@@ -57,7 +57,7 @@ def test_doctor_at_an_hl7_port_where_nothing_listens(free_port: int) -> None:
 
 
 def test_web_errors_have_a_remedy(free_port: int) -> None:
-    """A FHIR server that is not there."""
+    """A FHIR server that cannot be reached."""
     at = {"name": "emr", "kind": "fhir", "fhir": {"url": f"http://127.0.0.1:{free_port}/fhir"}}
     with (
         open_fhir(DestinationSettings.model_validate(at)) as connection,

@@ -29,7 +29,7 @@ from agent.operations.throughput import Throughput
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
-# pynetdicom leaves the socket of a refused connection to the garbage collector.
+# pynetdicom leaves closing the socket of a refused connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 ABOUT: dict[str, dict[str, Any]] = {
     "listener": {"ae_title": "ECHO_AGENT", "port": 11112, "associations": 2, "counts": {"accepted": 3}},
@@ -43,14 +43,14 @@ ABOUT: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def schema(repository: Path) -> dict[str, Any]:
-    """The schema of the documents."""
+    """The documented schema."""
     found: dict[str, Any] = json.loads((repository / "docs" / "status.schema.json").read_text("utf-8"))
     return found
 
 
 @pytest.fixture
 def busy(config: Path, database: Database) -> None:
-    """A service with everything: processes, studies on their way, a dead one, a PACS that is gone."""
+    """A service with everything: processes, studies in progress, a dead job, an unreachable PACS."""
     with config.open("a", encoding="utf-8") as file:
         file.write("destinations: [{name: gone, host: 127.0.0.1, port: 1, ae_title: GONE}]\n")
     at = now_of(database) - timedelta(minutes=1)
@@ -76,7 +76,7 @@ def busy(config: Path, database: Database) -> None:
 
 
 def errors_of(schema: dict[str, Any], answer: Any) -> list[str]:
-    """Return how an answer differs from the schema."""
+    """Return where an answer violates the schema."""
     validator = Draft202012Validator(schema, format_checker=FormatChecker())
     return [f"{one.json_path}: {one.message}" for one in validator.iter_errors(answer)]
 
@@ -93,7 +93,7 @@ def errors_of(schema: dict[str, Any], answer: Any) -> list[str]:
     ],
 )
 def test_schema_has_every_field(schema: dict[str, Any], definition: str | None, made_from: Any) -> None:
-    """A new field of the status is a new entry of the schema."""
+    """Each field of the status is in the schema."""
     properties = (schema if definition is None else schema["$defs"][definition])["properties"]
     fields = {one.name for one in dataclasses.fields(made_from)}
     assert set(properties) - {"level", "problems"} == fields
@@ -104,7 +104,7 @@ def test_schema_has_every_field(schema: dict[str, Any], definition: str | None, 
 
 @pytest.mark.usefixtures("busy")
 def test_status_json_is_what_the_schema_says(run: Run, schema: dict[str, Any]) -> None:
-    """Monitoring can rely on the form, with something in every part of it."""
+    """Monitoring can rely on the schema, with data in every part of the answer."""
     Draft202012Validator.check_schema(schema)
     answer = json.loads(run("status", "--json").stdout)
     assert errors_of(schema, answer) == []
@@ -112,7 +112,7 @@ def test_status_json_is_what_the_schema_says(run: Run, schema: dict[str, Any]) -
 
 
 def test_status_json_says_so_when_the_database_is_not_ready(run: Run, schema: dict[str, Any]) -> None:
-    """A program gets its object even then."""
+    """A program gets its JSON object even then."""
     result = run("status", "--json")
     answer = json.loads(result.stdout)
     assert (errors_of(schema, answer), result.exit_code) == ([], 2)
@@ -121,7 +121,7 @@ def test_status_json_says_so_when_the_database_is_not_ready(run: Run, schema: di
 
 @pytest.mark.usefixtures("busy")
 def test_status_shows_everything_on_one_screen(run: Run) -> None:
-    """The level, what to do, the headline figure, every part, and the last errors with their cure."""
+    """The level, what to do, the headline figure, every part, and the last errors with their remedy."""
     lines = run("status").stdout.splitlines()
     assert lines[0].startswith("WARNING 2 problems")
     text = "\n".join(lines)
@@ -141,7 +141,7 @@ def test_status_shows_everything_on_one_screen(run: Run) -> None:
 
 
 def test_status_asks_the_destinations_now(run: Run, config: Path, database: Database, tmp_path: Path) -> None:
-    """A PACS that answers C-ECHO is said to answer; with --no-echo nobody is asked."""
+    """A PACS that answers C-ECHO is shown as reachable; with --no-echo no C-ECHO is sent."""
     with running_pacs(tmp_path / "pacs") as pacs:
         with config.open("a", encoding="utf-8") as file:
             place = f"host: {pacs.host}, port: {pacs.port}, ae_title: {pacs.ae_title}"
@@ -153,13 +153,13 @@ def test_status_asks_the_destinations_now(run: Run, config: Path, database: Data
 
 @pytest.mark.usefixtures("busy")
 def test_status_knows_without_asking_what_the_deliverer_heard(run: Run) -> None:
-    """The metrics have each destination's last answer from the deliverer's sign of life."""
+    """The status has each destination's last answer from the deliverer's heartbeat."""
     (gone,) = json.loads(run("status", "--json", "--no-echo").stdout)["destinations"]
     assert (gone["answer"]["reachable"], gone["answer"]["words"]) == (False, "no")
 
 
 def test_status_watch_shows_it_again(run: Run, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes on until Ctrl-C, which is no error."""
+    """It continues until Ctrl-C, which is not an error."""
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -174,7 +174,7 @@ def test_status_watch_shows_it_again(run: Run, database: Database, monkeypatch: 
 
 
 def test_status_watch_survives_the_database(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While there is no database the screen says so, and tries again."""
+    """While the database is not usable, the screen says so."""
 
     def end(_seconds: float) -> None:
         raise KeyboardInterrupt
@@ -185,7 +185,7 @@ def test_status_watch_survives_the_database(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_watch_writes_whole_pictures_into_a_pipe(config: Path, database: Database) -> None:
-    """Each is there at once, without control characters; a reader that leaves ends it quietly."""
+    """Each screen is written at once, without control characters; closing the pipe ends it quietly."""
     command = ["status", "--watch", "--every", "1", "--no-echo", "--config", str(config)]
     process = subprocess.Popen(
         [sys.executable, "-m", "agent", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

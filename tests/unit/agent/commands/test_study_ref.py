@@ -1,4 +1,4 @@
-"""A study has one name in the logs of all processes, and `study show` tells it."""
+"""A study has one name in the logs of all processes, and `study show` prints it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.agent.commands.conftest import Run
 
 
 def shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """What a new process shows, as an object and as text; its random key is one that nobody else has."""
+    """What a new process, with a random log key of its own, shows as JSON and as text."""
     names = []
     for arguments in (["--json"], []):
         monkeypatch.setattr(log, "_key", secrets.token_bytes(32))
@@ -24,7 +24,7 @@ def shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
 
 
 def test_study_ref_is_the_same_in_every_process(run: Run, job: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key lies in the database, so that two processes name one study alike."""
+    """The key is stored in the database, so that all processes use the same name for a study."""
     first, second = shown(run, monkeypatch), shown(run, monkeypatch)
     assert first[0] == second[0]
     assert f"study_ref {first[0]}" in first[1]
@@ -34,7 +34,7 @@ def test_study_ref_is_the_same_in_every_process(run: Run, job: int, monkeypatch:
 def test_study_ref_follows_the_key_of_the_settings(
     run: Run, job: int, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`log.hash_key` makes several sites' logs comparable."""
+    """`log.hash_key` makes the logs of several sites comparable."""
     before, _ = shown(run, monkeypatch)
     with config.open("a", encoding="utf-8") as file:
         file.write("log: {hash_key: a key that is long enough to count}\n")

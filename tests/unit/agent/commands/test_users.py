@@ -21,7 +21,7 @@ def jane(run: Run, database: Database) -> None:
 
 
 def listed(run: Run) -> list[tuple[str, str, bool]]:
-    """Name, role and whether disabled, of every user."""
+    """The name and role of every user, and whether it is disabled."""
     users = json.loads(run("user", "list", "--json").stdout)
     return [(one["name"], one["role"], one["disabled"]) for one in users]
 
@@ -37,7 +37,7 @@ def test_user_is_disabled_and_enabled_again(run: Run, jane: None) -> None:
 
 
 def test_role_is_changed(run: Run, jane: None) -> None:
-    """A role that there is not is refused, and nothing is changed."""
+    """An unknown role is refused, and nothing is changed."""
     assert run("user", "role", "jane", "admin").exit_code == 0
     assert run("user", "role", "jane", "boss").exit_code == 2
     assert listed(run) == [("jane", "admin", False)]
@@ -45,7 +45,7 @@ def test_role_is_changed(run: Run, jane: None) -> None:
 
 @pytest.mark.parametrize("command", [("disable",), ("enable",), ("role", "admin")])
 def test_unknown_user_is_refused(run: Run, database: Database, command: tuple[str, ...]) -> None:
-    """A misspelt name changes nothing, and the message says where the names are."""
+    """A misspelt name is refused, and the message says how to list the names."""
     result = run("user", command[0], "nobody", *command[1:])
     assert result.exit_code == 2
     assert "`echo-agent user list` shows them [account-invalid]" in result.stderr

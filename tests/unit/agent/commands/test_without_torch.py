@@ -1,4 +1,4 @@
-"""The web process works without torch, and so does every library that it uses."""
+"""The web process works without torch, and so do the libraries that it uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 
 
 def test_torch_is_refused_and_statistics_work() -> None:
-    """SciPy looks for torch among the loaded modules; it finds none and goes on."""
+    """SciPy looks for torch among the loaded modules, finds none and continues."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout.split("\n")) == (

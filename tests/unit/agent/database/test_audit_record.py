@@ -1,4 +1,4 @@
-"""Rules of the audit's rows and of the recorder that never makes its caller wait."""
+"""Rules for the audit's rows, and a recorder that never blocks its caller."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from agent.foundation.errors import DatabaseUnavailable
 
 
 def rows(database: Database) -> list[tuple[str, str, bool, dict[str, object]]]:
-    """Every event: action, actor, whether it succeeded, details."""
+    """Every event: action, actor, whether it succeeded, and details."""
     with database.reading() as session:
         found = session.scalars(select(AuditEvent).order_by(AuditEvent.id))
         return [(one.action, one.actor, one.succeeded, one.details) for one in found]
 
 
 def test_event_commits_with_its_transaction(database: Database) -> None:
-    """An event is there exactly when what it tells of is."""
+    """An event is stored if and only if its transaction commits."""
     with database.transaction() as session:
         record(session, Event(action=Action.SENT, actor="deliverer", details={"destination": "pacs"}))
     with suppress(KeyError), database.transaction() as session:
@@ -31,13 +31,13 @@ def test_event_commits_with_its_transaction(database: Database) -> None:
 
 
 def test_unlisted_detail_is_refused(database: Database) -> None:
-    """Nobody adds a patient's attribute by carelessness."""
+    """A patient's attribute cannot be recorded by mistake."""
     with pytest.raises(ValueError, match="patient_name"), database.transaction() as session:
         record(session, Event(action=Action.VIEW, actor="a", details={"patient_name": "DOE"}))
 
 
 def test_recorder_merges_equal_events(database: Database) -> None:
-    """A flood of one kind is one row with its number."""
+    """Many equal events become one row with their count."""
     recorder = Recorder(database, "listener")
     refused = Event(action=Action.REFUSED, actor="EVIL", address="192.0.2.9", succeeded=False)
     for _ in range(1000):
@@ -52,7 +52,7 @@ def test_recorder_merges_equal_events(database: Database) -> None:
 
 
 def test_recorder_bounds_what_it_keeps(database: Database) -> None:
-    """Beyond the bound the number of what was dropped is itself an event."""
+    """Beyond the limit, the number of dropped events is itself recorded."""
     recorder = Recorder(database, "listener", most=2)
     for number in range(5):
         recorder.note(Event(action=Action.REFUSED, actor=f"AE{number}"))
@@ -67,7 +67,7 @@ def test_recorder_bounds_what_it_keeps(database: Database) -> None:
 def test_recorder_keeps_events_while_the_database_is_away(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be written is written later."""
+    """Events that could not be written are written later."""
     recorder = Recorder(database, "listener")
     recorder.note(Event(action=Action.REFUSED, actor="EVIL"), 3)
 
@@ -83,7 +83,7 @@ def test_recorder_keeps_events_while_the_database_is_away(
 
 
 def test_recorder_writes_the_rest_at_its_end(database: Database) -> None:
-    """An orderly end loses nothing."""
+    """A regular shutdown loses no events."""
     with Recorder(database, "listener", every_s=60) as recorder:
         recorder.note(Event(action=Action.STOP, actor="listener"))
     assert rows(database) == [("stop", "listener", True, {})]

@@ -1,4 +1,4 @@
-"""A backup holds the whole database, only its owner can read it, and it can be put back."""
+"""A backup holds the whole database, is readable only by its owner, and can be restored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def receive(database: Database, uid: str) -> None:
 
 
 def test_backup_can_be_put_back(database: Database, tmp_path: Path) -> None:
-    """What came after the backup is gone, what was there is there again, and the schema is known."""
+    """A restore brings back the rows and the schema revision at the time of the backup."""
     receive(database, "1.1")
     made = back_up(database, tmp_path / "backups" / "one.db")
     receive(database, "1.2")
@@ -42,14 +42,14 @@ def test_backup_can_be_put_back(database: Database, tmp_path: Path) -> None:
 
 
 def test_backup_is_for_its_owner_alone(database: Database, tmp_path: Path) -> None:
-    """It holds patients' names."""
+    """A backup contains patients' names."""
     made = back_up(database, tmp_path / "backups" / "one.db")
     assert made.path.stat().st_mode & 0o077 == 0
     assert made.path.parent.stat().st_mode & 0o077 == 0
 
 
 def test_backup_waits_for_no_writer(database: Database, tmp_path: Path) -> None:
-    """An open write transaction neither stops the backup nor is in it."""
+    """An open write transaction does not block the backup, and is not part of it."""
     opened, go_on = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -74,7 +74,7 @@ def test_backup_waits_for_no_writer(database: Database, tmp_path: Path) -> None:
 
 
 def test_backup_overwrites_nothing(database: Database, tmp_path: Path) -> None:
-    """A file of that name stays as it is."""
+    """An existing file of that name is left unchanged."""
     (tmp_path / "one.db").write_bytes(b"mine")
     with pytest.raises(BackupFailed):
         back_up(database, tmp_path / "one.db")
@@ -82,7 +82,7 @@ def test_backup_overwrites_nothing(database: Database, tmp_path: Path) -> None:
 
 
 def test_backup_that_fails_leaves_nothing(database: Database, tmp_path: Path) -> None:
-    """A folder that cannot be made is one clear error."""
+    """A folder that cannot be created gives a clear error."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BackupFailed, match="check the folder"):
         back_up(database, tmp_path / "file" / "one.db")
@@ -90,7 +90,7 @@ def test_backup_that_fails_leaves_nothing(database: Database, tmp_path: Path) ->
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, None])
 def test_restore_refuses_what_is_no_backup(database: Database, tmp_path: Path, content: bytes | None) -> None:
-    """A foreign file, or a database of something else, changes nothing."""
+    """A file that is not a database, or another program's database, is refused and changes nothing."""
     receive(database, "1.1")
     source = tmp_path / "other.db"
     if content is None:
@@ -105,6 +105,6 @@ def test_restore_refuses_what_is_no_backup(database: Database, tmp_path: Path, c
 
 
 def test_backup_names_sort_by_time(database: Database) -> None:
-    """The newest stands last in a listing."""
+    """A backup's name contains its time, so that the newest is listed last."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert backup_name(database, moment) == "echo-agent-20260102T030405Z.db"

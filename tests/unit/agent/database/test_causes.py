@@ -1,4 +1,4 @@
-"""Why a database refused: each cause under its own error, and what of them waiting can cure."""
+"""Why a database refused: each cause has its own error, and only temporary ones are retryable."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def test_sqlite_errors_are_sorted_by_cause(
     kind: type[AgentError],
     says: str,
 ) -> None:
-    """What an operator must correct is not called unavailable, and only what may pass is retryable."""
+    """What an operator must correct is not reported as unavailable; only temporary errors are retryable."""
     with pytest.raises(kind, match=says) as raised:
         break_it(database, tmp_path / "agent.db")
     assert (kind, kind is DatabaseUnavailable) == (type(raised.value), raised.value.retryable)
 
 
 def test_locked_database_is_tried_again(database: Database, tmp_path: Path) -> None:
-    """Another process that writes for too long is a matter of waiting."""
+    """A lock held too long by another process is retryable."""
     engine = open_engine(f"sqlite:///{tmp_path / 'agent.db'}")
     impatient = Database(engine)
     with database.transaction() as session:
@@ -98,13 +98,13 @@ def test_locked_database_is_tried_again(database: Database, tmp_path: Path) -> N
 
 
 def test_mistake_of_ours_is_no_outage(database: Database) -> None:
-    """A statement that is wrong is wrong at every try: it is reported as it is."""
+    """An invalid statement fails at every attempt, so that its error is passed on unchanged."""
     with pytest.raises(DBAPIError):
         run(database, "SELEC 1")
 
 
 def test_outdated_schema_says_how_to_upgrade() -> None:
-    """The hint names the command, wherever the error is shown."""
+    """The hint names the command that upgrades the schema."""
     assert "echo-agent db upgrade" in SchemaOutdated.hint
 
 
@@ -138,6 +138,6 @@ def test_outdated_schema_says_how_to_upgrade() -> None:
     ],
 )
 def test_postgres_errors_are_sorted_by_cause(error: psycopg.Error, kind: type) -> None:
-    """The same for PostgreSQL, by SQLSTATE; where a connection was refused, by what the server said."""
+    """The same for PostgreSQL, by SQLSTATE; for a refused connection, by the server's message."""
     cause = cause_of(DBAPIError("SELECT 1", None, error))
     assert kind is type(cause)

@@ -1,4 +1,4 @@
-"""The migrations lead to exactly the tables that the code uses, and keep what a database holds."""
+"""The migrations create exactly the tables that the code uses, and keep the data."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from agent.foundation.errors import SchemaOutdated, SchemaTooNew
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Database:
-    """A SQLite database without a table."""
+    """A SQLite database without tables."""
     return Database(open_engine(f"sqlite:///{tmp_path / 'empty.db'}"))
 
 
 def run(database: Database, action: str, revision: str) -> None:
-    """Move a database to a revision by Alembic itself."""
+    """Migrate a database to a revision with Alembic itself."""
     config = migrate._config()
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection
@@ -33,7 +33,7 @@ def run(database: Database, action: str, revision: str) -> None:
 
 
 def fill(database: Database) -> None:
-    """Put one row into every table, with a value of its own in each column that the schema demands."""
+    """Put one row into every table, with a value in each column."""
     metadata = MetaData()
     metadata.reflect(database.engine)
     values = {"INTEGER": 1, "BIGINT": 1, "BOOLEAN": True, "FLOAT": 1.0, "BLOB": b"x", "JSON": {}}
@@ -53,7 +53,7 @@ def fill(database: Database) -> None:
 
 
 def test_upgrade_makes_the_tables_of_the_metadata(database: Database) -> None:
-    """After the upgrade nothing differs between the database and the classes of `agent.database.tables`."""
+    """After the upgrade the database matches the classes of `agent.database.tables`."""
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
@@ -67,27 +67,27 @@ def test_upgrade_twice_changes_nothing(empty: Database) -> None:
 
 
 def test_require_current_names_the_command_on_an_empty_database(empty: Database) -> None:
-    """A database without tables is refused with the command that mends it."""
+    """A database without tables is refused as outdated."""
     with pytest.raises(SchemaOutdated, match="revision none"):
         migrate.require_current(empty)
 
 
 def test_require_current_fills_an_empty_database_when_asked(empty: Database) -> None:
-    """`serve` on a new machine makes its own tables."""
+    """`serve` on a new machine creates the tables itself."""
     assert migrate.require_current(empty, create=True) == migrate.head_revision()
 
 
 def test_require_current_refuses_an_older_revision(empty: Database) -> None:
-    """A database of an older version is never used silently, and never upgraded unasked."""
+    """A database with an older schema is neither used nor upgraded without being asked."""
     run(empty, "upgrade", "0001")
     with pytest.raises(SchemaOutdated, match="revision 0001, this version needs"):
         migrate.require_current(empty, create=True)
 
 
 def test_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    """After a step back to an older version of the service the hint says what to install or restore.
+    """After a rollback to an older version of the service, the hint says what to install or restore.
 
-    An upgrade, which is what the hint of an older schema says, would be refused again.
+    The hint for an older schema, to upgrade, would not help: an upgrade is refused too.
     """
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -98,7 +98,7 @@ def test_database_of_a_newer_version_is_left_alone(database: Database) -> None:
 
 
 def test_upgrade_keeps_the_rows_of_a_filled_database_and_copies_it_first(empty: Database) -> None:
-    """A database of the oldest schema with a row in every table comes through with all of them."""
+    """A database of the oldest schema with a row in every table keeps its rows."""
     run(empty, "upgrade", "0001")
     fill(empty)
     done = migrate.upgrade(empty)
@@ -114,7 +114,7 @@ def test_upgrade_keeps_the_rows_of_a_filled_database_and_copies_it_first(empty: 
 
 
 def test_every_revision_can_be_taken_back_on_a_filled_database(database: Database) -> None:
-    """An operator who must go back to the version before loses no row of the tables that it has."""
+    """An operator who returns to an older version loses no row of the tables that it has."""
     fill(database)
     run(database, "downgrade", "0001")
     with database.engine.connect() as connection:

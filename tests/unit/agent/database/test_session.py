@@ -1,4 +1,4 @@
-"""The engine: where the file of a SQLite database lies."""
+"""The engine: where the file of an SQLite database is."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from agent.database.session import open_engine, sqlite_file
     ],
 )
 def test_sqlite_file_is_found_in_every_form_of_url(url: str, file: Path | None) -> None:
-    """A URI filename names the same file as a path."""
+    """A URI filename gives the same file as a path."""
     assert sqlite_file(make_url(url)) == file
 
 
 def test_engine_of_a_uri_filename_makes_the_folder_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder lies where the file will lie; nothing named `file:` appears in the working directory."""
+    """The folder is created where the file will be; nothing named `file:` is in the working directory."""
     monkeypatch.chdir(tmp_path)
     engine = open_engine(f"sqlite:///file:{tmp_path / 'data' / 'agent.db'}?uri=true")
     with engine.connect() as connection:

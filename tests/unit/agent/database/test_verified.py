@@ -29,7 +29,7 @@ from tests.unit.agent.rows import add_job, add_study, now_of
 def test_verified_report_is_the_last_that_was_not_taken_back(
     database: Database, steps: list[tuple[str, str]], valid: str | None
 ) -> None:
-    """Of several verdicts on one draft the last counts; rejecting a later draft leaves the report valid."""
+    """The last verdict on a draft counts; rejecting a later draft leaves the verified report valid."""
     with database.transaction() as session:
         at = now_of(database)
         study = add_study(session, "1.2.1", at=at)

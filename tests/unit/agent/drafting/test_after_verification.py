@@ -1,4 +1,4 @@
-"""An image that comes after the report was verified: what is drafted, what stands, and what replaces it."""
+"""An image arrives after verification: what is drafted, which report stays valid, and what replaces it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Uids = tuple[str, ...]
 
 
 class Desk:
-    """A worker and a radiologist."""
+    """A worker with a radiologist."""
 
     def __init__(self, house: Any, settings: Settings, reporter: Any) -> None:
         self.house, self.settings = house, settings
@@ -33,7 +33,7 @@ class Desk:
         )
 
     def draft(self, *films: Dataset) -> Draft:
-        """Receive, queue and draft."""
+        """Receive and queue films, and draft the study."""
         self.house.queued(*films)
         self.worker.run_once()
         return self.newest()
@@ -60,7 +60,7 @@ class Desk:
         return self.newest()
 
     def documents(self, draft: Draft) -> list[Dataset]:
-        """A draft's documents: findings, then report."""
+        """A draft's documents: first the findings, then the report."""
         with self.house.database.reading() as session:
             rows = session.scalars(
                 select(Document).where(Document.draft_id == draft.id).order_by(Document.id)
@@ -68,11 +68,11 @@ class Desk:
             return [dcmread(io.BytesIO(row.content)) for row in rows]
 
     def uids(self, draft: Draft) -> list[str]:
-        """The names of a draft's documents."""
+        """The SOP Instance UIDs of a draft's documents."""
         return [str(one.SOPInstanceUID) for one in self.documents(draft)]
 
     def shelf(self) -> tuple[str, bool]:
-        """Where the worklist has the study, and whether it says "new images after verification"."""
+        """The study's shelf in the worklist, and whether it is flagged "new images after verification"."""
         with self.house.database.reading() as session:
             tags = session.scalars(select(ListingTag.tag)).all()
             return session.scalars(select(Listing.shelf)).one(), "flag:after_verification" in tags
@@ -80,12 +80,12 @@ class Desk:
 
 @pytest.fixture
 def desk(house: Any, settings: Settings, reporter: Any) -> Desk:
-    """A desk with nothing on it."""
+    """A worker and a radiologist without any study."""
     return Desk(house, settings, reporter)
 
 
 def predecessors(document: Dataset) -> set[str]:
-    """The documents that one names as its predecessors."""
+    """The SOP Instance UIDs of a document's predecessors."""
     return {
         str(instance.ReferencedSOPInstanceUID)
         for study in document.get("PredecessorDocumentsSequence", [])
@@ -95,13 +95,13 @@ def predecessors(document: Dataset) -> set[str]:
 
 
 def summary(document: Dataset) -> list[str]:
-    """The lines of a report's Summary."""
+    """The lines of the report's Summary section."""
     sections = [item for item in document.ContentSequence if item.ValueType == "CONTAINER"]
     return [str(item.TextValue) for item in sections[0].ContentSequence]
 
 
 def test_late_image_drafts_anew_and_the_verified_report_stands(desk: Desk, film: Film) -> None:
-    """The new draft is preliminary, replaces nothing, and names the verified report in words."""
+    """The new draft is preliminary, replaces nothing, and mentions the verified report in its text."""
     desk.draft(film(1, 1))
     verified = desk.judge()
     late = desk.draft(film(1, 2, ViewPosition="LL"))
@@ -116,7 +116,7 @@ def test_late_image_drafts_anew_and_the_verified_report_stands(desk: Desk, film:
 
 
 def test_next_verdict_replaces_the_draft_and_the_verified_report(desk: Desk, film: Film) -> None:
-    """Accepting the new draft names both pairs as predecessors; the study is verified again."""
+    """The documents name those of the new draft and of the verified report as predecessors."""
     desk.draft(film(1, 1))
     verified = desk.judge()
     late = desk.draft(film(1, 2, ViewPosition="LL"))
@@ -130,7 +130,7 @@ def test_next_verdict_replaces_the_draft_and_the_verified_report(desk: Desk, fil
 
 
 def test_rejecting_the_new_draft_leaves_the_verified_report_standing(desk: Desk, film: Film) -> None:
-    """A rejection replaces the rejected draft alone."""
+    """A rejection replaces only the rejected draft."""
     desk.draft(film(1, 1))
     desk.judge()
     late = desk.draft(film(1, 2, ViewPosition="LL"))
@@ -140,14 +140,14 @@ def test_rejecting_the_new_draft_leaves_the_verified_report_standing(desk: Desk,
 
 
 def test_first_verdict_replaces_its_draft_alone(desk: Desk, film: Film) -> None:
-    """Without a verified report there is one predecessor."""
+    """Without a verified report the draft is the only predecessor."""
     first = desk.draft(film(1, 1))
     for place, document in enumerate(desk.documents(desk.judge())):
         assert predecessors(document) == {desk.uids(first)[place]}
 
 
 def test_notice_replaces_no_verified_report(desk: Desk, film: Film) -> None:
-    """A study whose late image cannot be drafted says so without replacing the verified report."""
+    """If the late image cannot be drafted, a notice says so without replacing the verified report."""
     desk.settings = desk.settings.model_copy(
         update={"worker": desk.settings.worker.model_copy(update={"report_failed": True})}
     )

@@ -32,7 +32,7 @@ def a_claim(number: int, lane: Lane, priority: int = 50) -> Claim:
 
 @dataclass
 class Gate:
-    """Prepares jobs; those of `held` only once they are let go."""
+    """Prepares jobs; those in `held` only once they are released."""
 
     held: frozenset[int] = frozenset()
     begun: list[int] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Gate:
 
 
 def test_urgent_job_goes_before_those_that_wait() -> None:
-    """Lane first, then priority, then the order of arrival; what has begun is finished."""
+    """Order: lane, then priority, then arrival; a job that has begun is finished."""
     gate = Gate(held=frozenset({1}))
     decoders = Decoders(gate.prepare, 1)
     futures = [decoders.submit(a_claim(1, Lane.BACKFILL))]
@@ -64,7 +64,7 @@ def test_urgent_job_goes_before_those_that_wait() -> None:
 
 
 def test_old_studies_leave_one_thread_free() -> None:
-    """An urgent job begins while old studies are being decoded, and more of them wait."""
+    """An urgent job begins while old studies are being decoded and others wait."""
     gate = Gate(held=frozenset({1, 2, 3}))
     decoders = Decoders(gate.prepare, 2)
     old = [decoders.submit(a_claim(number, lane)) for number, lane in ((1, Lane.BACKFILL), (2, Lane.SHADOW))]
@@ -77,7 +77,7 @@ def test_old_studies_leave_one_thread_free() -> None:
 
 
 def test_error_is_the_jobs_own_and_what_waits_at_the_end_is_cancelled() -> None:
-    """A job that cannot be prepared stops no thread; a shutdown begins nothing new."""
+    """A job that cannot be prepared stops no thread; after a shutdown no job begins."""
     gate = Gate(held=frozenset({1}))
     decoders = Decoders(gate.prepare, 1)
     with pytest.raises(ValueError, match="unreadable"):

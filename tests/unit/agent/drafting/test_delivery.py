@@ -1,4 +1,4 @@
-"""From the outbox to a destination that answers, refuses, is down, or breaks off."""
+"""From the outbox to a destination that answers, refuses, is down, or aborts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ OTHER = DestinationSettings(name="archive", host="127.0.0.1", port=4243, ae_titl
 
 @dataclass(kw_only=True)
 class FakePacs:
-    """Keeps what it is sent; `answers` are exceptions to raise in turn, None for success."""
+    """Keeps the documents it is sent; `answers` are exceptions to raise in turn, None for success."""
 
     answers: list[Exception | None] = field(default_factory=list)
     down: Exception | None = None
     kept: list[tuple[str, bytes]] = field(default_factory=list)
     connections: int = 0
-    # The warning that everything is stored with.
+    # The warning with which everything is stored.
     warning: str | None = None
 
     @contextmanager
@@ -51,7 +51,7 @@ class FakePacs:
         yield self
 
     def store(self, document: Any) -> str | None:
-        """Keep, or answer something else."""
+        """Keep the document, or raise the next answer."""
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
             raise answer
@@ -61,7 +61,7 @@ class FakePacs:
 
 @dataclass
 class Watch:
-    """Seconds that stand still."""
+    """A clock that stands still."""
 
     now: float = 0.0
 
@@ -105,7 +105,7 @@ def states(database: Database) -> list[str]:
 
 
 def make_due(database: Database) -> None:
-    """Let every backoff be over."""
+    """End every backoff."""
     with database.transaction() as session:
         session.execute(update(Delivery).values(run_after=Delivery.created_at))
 
@@ -113,7 +113,7 @@ def make_due(database: Database) -> None:
 def test_delivery_stores_findings_then_report_and_ends_the_job(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """Both documents go over one association, A before B, as the bytes of the database."""
+    """Both documents go over one association, findings first, with the bytes stored in the database."""
     job_id, pacs = drafted(1), FakePacs()
     assert deliverer(house, settings, pacs).run_once() == 2
     with house.database.reading() as session:
@@ -128,7 +128,7 @@ def test_delivery_stores_findings_then_report_and_ends_the_job(
 def test_delivery_retry_sends_the_same_bytes(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """A failed answer waits; the next try sends the same document under the same UID."""
+    """After a failure the delivery waits; the next attempt sends the document again."""
     job_id, pacs = drafted(1), FakePacs(answers=[DeliveryFailed("0xA700"), None])
     sender = deliverer(house, settings, pacs)
     sender.run_once()
@@ -143,7 +143,7 @@ def test_delivery_retry_sends_the_same_bytes(
 def test_delivery_refusal_is_dead_at_once(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """A permanent status ends the delivery and the job, and the reason says what to do."""
+    """A permanent failure ends the delivery and the job."""
     job_id, pacs = drafted(1), FakePacs(answers=[DeliveryRefused("0x0122"), None])
     deliverer(house, settings, pacs).run_once()
     assert states(house.database) == ["DEAD", "STORED"]
@@ -153,7 +153,7 @@ def test_delivery_refusal_is_dead_at_once(
 def test_delivery_without_any_context_is_dead_at_once(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """A PACS that takes none of our SOP classes will not take them tomorrow."""
+    """A PACS that accepts none of the SOP classes will not accept them later either."""
     job_id, pacs = drafted(1), FakePacs(down=DeliveryRefused("no context"))
     deliverer(house, settings, pacs).run_once()
     assert states(house.database) == ["DEAD", "DEAD"]
@@ -163,7 +163,7 @@ def test_delivery_without_any_context_is_dead_at_once(
 def test_delivery_broken_association_counts_for_the_document_in_hand_only(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """What was not tried has lost no attempt."""
+    """A document that was not tried has used no attempt."""
     drafted(1)
     pacs = FakePacs(answers=[ConnectionLost("aborted")])
     deliverer(house, settings, pacs).run_once()
@@ -175,7 +175,7 @@ def test_delivery_broken_association_counts_for_the_document_in_hand_only(
 def test_delivery_dead_pacs_is_left_alone_then_tried_with_one_document(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """The breaker opens after some failures, closes after a pause, and everything arrives in the end."""
+    """The breaker opens after some failures and allows an attempt after a pause; everything is delivered."""
     ids = [drafted(number) for number in (1, 2, 3)]
     pacs, watch = FakePacs(down=ConnectionLost("down")), Watch()
     sender = deliverer(house, settings, pacs, watch)
@@ -193,7 +193,7 @@ def test_delivery_dead_pacs_is_left_alone_then_tried_with_one_document(
 def test_delivery_dead_pacs_does_not_hold_the_other_destination(
     house: Any, settings: Settings, reporter: Any, film: Callable[..., Dataset]
 ) -> None:
-    """One destination down, the other one gets its documents."""
+    """While one destination is down, the other gets its documents."""
     both = settings.model_copy(update={"destinations": (*settings.destinations, OTHER)})
     job_id = house.queued(film(1))
     DraftingWorker(house.database, house.store, both, reporter, owner="w").run_once()
@@ -210,7 +210,7 @@ def test_delivery_dead_pacs_does_not_hold_the_other_destination(
 def test_delivery_gives_up_after_its_time(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """A document that a dead PACS never took is DEAD in the end, visibly, and can be revived."""
+    """A document that a dead PACS never accepted becomes DEAD, visibly, and can be retried."""
     job_id, pacs, watch = drafted(1), FakePacs(down=ConnectionLost("down")), Watch()
     sender = deliverer(house, settings, pacs, watch)
     sender.run_once()
@@ -229,7 +229,7 @@ def test_delivery_gives_up_after_its_time(
 def test_delivery_lost_lease_is_not_written(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """A deliverer that was too slow leaves the record to the one that has the document now."""
+    """A deliverer that was too slow does not change a delivery that another has taken over."""
     drafted(1)
     pacs = FakePacs()
     original = pacs.store
@@ -247,7 +247,7 @@ def test_delivery_lost_lease_is_not_written(
 def test_delivery_of_a_dead_deliverer_is_taken_over(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """An expired lease gives the document back, with its attempt counted."""
+    """A delivery whose lease has expired is sent again, and its attempt counts."""
     job_id = drafted(1)
     assert len(deliveries.claim(house.database, "gone", "pacs", 60, 10)) == 2
     with house.database.transaction() as session:
@@ -265,7 +265,7 @@ def test_delivery_of_a_dead_deliverer_is_taken_over(
 def test_delivery_canceled_job_is_not_sent(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """What a person stopped stays here."""
+    """The documents of a cancelled job are not sent."""
     job_id, pacs = drafted(1), FakePacs()
     operator.cancel(house.database, job_id, reason="wrong patient", actor="admin")
     assert deliverer(house, settings, pacs).run_once() == 0
@@ -277,7 +277,7 @@ def test_delivery_canceled_job_is_not_sent(
 def test_delivery_urgent_documents_go_first(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """A person's priority orders the outbox."""
+    """A priority set by a person orders the outbox."""
     first, second = drafted(1), drafted(2)
     operator.prioritise(house.database, second, 0)
     pacs = FakePacs()
@@ -297,7 +297,7 @@ def test_delivery_urgent_documents_go_first(
 def test_delivery_keeps_the_warning_that_a_document_was_stored_with(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """Stored is stored; the status stands in the history, beside the delivery and in `status`."""
+    """The document counts as stored; the warning is in the history, with the delivery and in `status`."""
     job_id = drafted(1)
     deliverer(house, settings, FakePacs(warning="0xB007, does not match its SOP class")).run_once()
     assert states(house.database) == ["STORED", "STORED"]
@@ -313,7 +313,7 @@ def test_delivery_keeps_the_warning_that_a_document_was_stored_with(
 def test_delivery_that_fails_shows_at_once_with_its_code(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """Status is not OK while every delivery fails, though the destination answers and nothing is old yet."""
+    """Status is not OK while every delivery fails, even if the destination answers and nothing is old yet."""
     drafted(1)
     pacs = FakePacs(answers=[DeliveryFailed("the destination answered 0xA700")] * 4)
     sender = deliverer(house, settings, pacs)
@@ -331,7 +331,7 @@ def test_delivery_that_fails_shows_at_once_with_its_code(
 def test_delivery_given_up_names_the_last_failure_of_each_destination(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """The job's code is that of a dead one, its reason the real one, whatever came after it."""
+    """The job's code says that it was given up, its reason names the last failure."""
     job_id, pacs = drafted(1), FakePacs(answers=[DeliveryFailed("the destination answered 0xA700")] * 2)
     sender = deliverer(house, settings, pacs)
     sender.run_once()
@@ -349,7 +349,7 @@ def test_delivery_given_up_names_the_last_failure_of_each_destination(
 def test_delivery_that_was_not_tried_keeps_its_last_failure(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """That an association ended before its turn says less than what the destination answered before."""
+    """An association that ends before its turn does not replace the destination's last answer."""
     drafted(1)
     answers: list[Exception | None] = [DeliveryFailed("the destination answered 0xA700")] * 2
     sender = deliverer(house, settings, FakePacs(answers=[*answers, ConnectionLost("broke off")]))
@@ -364,7 +364,7 @@ def test_delivery_that_was_not_tried_keeps_its_last_failure(
 def test_destination_is_sent_the_documents_that_it_chose(
     house: Any, settings: Settings, reporter: Any, film: Callable[..., Dataset]
 ) -> None:
-    """`documents` names what a destination gets; the other destination gets both as before."""
+    """`documents` selects what a destination gets; the other destination still gets both."""
     chosen = OTHER.model_copy(update={"documents": ("report",)})
     both = settings.model_copy(update={"destinations": (*settings.destinations, chosen)})
     job_id = house.queued(film(1))

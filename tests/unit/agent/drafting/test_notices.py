@@ -1,4 +1,4 @@
-"""Documents that say that there is no draft."""
+"""Documents that report that there is no draft."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BOTH = WorkerSettings(report_skipped=True, report_failed=True)
 
 
 def documents(house: Any) -> list[tuple[str, Dataset]]:
-    """The stored documents by role."""
+    """The stored documents with their roles."""
     with house.database.reading() as session:
         rows = session.execute(select(Document.role, Document.content).order_by(Document.id)).all()
     return [(role, dcmread(io.BytesIO(content))) for role, content in rows]
 
 
 def work(house: Any, settings: Settings, reporter: Any) -> None:
-    """One turn of the worker."""
+    """One run of the worker."""
     DraftingWorker(house.database, house.store, settings, reporter, owner="w", chance=Random(1)).run_once()
 
 
@@ -42,7 +42,7 @@ def skipped(house: Any, film: Film) -> int:
 
 
 def test_notice_of_a_skipped_study_says_so(house: Any, settings: Settings, reporter: Any, film: Film) -> None:
-    """A pair of documents without a finding, delivered as usual; the job stays SKIPPED."""
+    """A pair of documents without findings is delivered as usual; the job stays SKIPPED."""
     job_id = skipped(house, film)
     wanted = settings.model_copy(update={"worker": BOTH})
     work(house, wanted, reporter)
@@ -57,7 +57,7 @@ def test_notice_of_a_skipped_study_says_so(house: Any, settings: Settings, repor
 
 
 def test_notice_of_a_failed_study_says_so(house: Any, settings: Settings, reporter: Any, film: Film) -> None:
-    """An unreadable image ends in a document that a reader finds where the draft would be."""
+    """An unreadable image gives a document where a reader would find the draft."""
     job_id = house.queued(film(1, BitsStored=4, HighBit=2))
     work(house, settings.model_copy(update={"worker": BOTH}), reporter)
     assert house.job(job_id).state == "FAILED"
@@ -67,12 +67,12 @@ def test_notice_of_a_failed_study_says_so(house: Any, settings: Settings, report
 def test_notice_is_replaced_by_the_draft_that_comes_after_all(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """A person's retry makes a draft whose documents name the notice as their predecessor."""
+    """A retry by a person makes a draft whose documents name the notice as their predecessor."""
     job_id = house.queued(film(1))
     for path in (parked := list(house.store.path.glob("??/*.dcm"))):
         path.rename(path.with_suffix(".gone"))
     wanted = settings.model_copy(update={"worker": BOTH})
-    # Without any readable header there is nothing to name the study by: no notice, and no crash.
+    # Without a readable header the study cannot be named: no notice, and no crash.
     work(house, wanted, reporter)
     assert documents(house) == []
     for path in parked:
@@ -92,7 +92,7 @@ def test_notice_is_replaced_by_the_draft_that_comes_after_all(
 def test_notice_only_where_the_settings_want_it(
     house: Any, settings: Settings, reporter: Any, film: Film, worker: WorkerSettings
 ) -> None:
-    """By default a skipped study leaves the PACS alone."""
+    """By default nothing is sent for a skipped study."""
     skipped(house, film)
     work(house, settings.model_copy(update={"worker": worker}), reporter)
     assert documents(house) == []

@@ -18,7 +18,7 @@ ELSEWHERE = DestinationSettings(name="far", host="192.0.2.1", port=104, ae_title
 def test_worker_writes_draft_documents_and_deliveries(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """One transaction holds the draft, both documents, a delivery of each, and the job's step."""
+    """The worker writes the draft, both documents, a delivery of each, and the job's steps."""
     job_id = house.queued(film(1, 1), film(1, 2, ViewPosition="LL"))
     assert worker(house, settings, reporter).run_once() == 1
     job = house.job(job_id)
@@ -58,7 +58,7 @@ def test_worker_shows_the_network_frontal_then_lateral(
 def test_worker_flags_what_the_reader_must_know(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """A missing lateral and an incomplete study are said in the documents' Summary."""
+    """A missing lateral view and an incomplete study are flagged."""
     job_id = house.queued(film(1))
     with house.database.transaction() as session:
         session.execute(update(Job).where(Job.id == job_id).values(incomplete=True))
@@ -70,7 +70,7 @@ def test_worker_flags_what_the_reader_must_know(
 
 
 def test_worker_without_destination_ends_drafted(house: Any, reporter: Any, film: Film) -> None:
-    """A job with nowhere to go has a draft, and that is its end."""
+    """A job without a destination ends with its draft."""
     job_id = house.queued(film(1))
     worker(house, Settings(), reporter).run_once()
     assert house.job(job_id).state == "DRAFTED"
@@ -95,7 +95,7 @@ def test_worker_builds_one_pair_for_each_sop_class(house: Any, reporter: Any, fi
 def test_worker_revision_names_its_predecessor(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """A late image makes a new draft whose documents replace the first ones."""
+    """A late image makes a new draft whose documents name the first ones as predecessors."""
     house.queued(film(1, 1))
     worker(house, settings, reporter).run_once()
     house.queued(film(1, 2, ViewPosition="LL"))
@@ -110,7 +110,7 @@ def test_worker_revision_names_its_predecessor(
 def test_worker_demonstration_model_stays_on_this_machine(
     house: Any, demonstration_reporter: Any, settings: Settings, film: Film
 ) -> None:
-    """To a destination elsewhere the delivery is DEAD from the start; the draft and the near one stay."""
+    """The delivery to another machine is DEAD from the start; the draft and the local delivery stay."""
     both = settings.model_copy(update={"destinations": (*settings.destinations, ELSEWHERE)})
     house.queued(film(1))
     worker(house, both, demonstration_reporter).run_once()
@@ -123,7 +123,7 @@ def test_worker_demonstration_model_stays_on_this_machine(
 def test_worker_demonstration_model_with_only_far_destinations_is_dead(
     house: Any, demonstration_reporter: Any, film: Film
 ) -> None:
-    """When every delivery is refused the job says so itself."""
+    """If every delivery is refused, the job itself is DEAD."""
     job_id = house.queued(film(1))
     worker(house, Settings(destinations=(ELSEWHERE,)), demonstration_reporter).run_once()
     assert (house.job(job_id).state, house.job(job_id).code) == ("DEAD", "demonstration-model-refused")
@@ -132,7 +132,7 @@ def test_worker_demonstration_model_with_only_far_destinations_is_dead(
 def test_worker_demonstration_model_may_leave_when_allowed(
     house: Any, demonstration_reporter: Any, film: Film
 ) -> None:
-    """`model.allow_demonstration` is the administrator's word."""
+    """`model.allow_demonstration` permits delivery to other machines."""
     house.queued(film(1))
     allowed = Settings(destinations=(ELSEWHERE,), model=ModelSettings(allow_demonstration=True))
     worker(house, allowed, demonstration_reporter).run_once()
@@ -140,7 +140,7 @@ def test_worker_demonstration_model_may_leave_when_allowed(
 
 
 def test_worker_urgent_jobs_come_first(house: Any, settings: Settings, reporter: Any, film: Film) -> None:
-    """A STAT study overtakes the ones that wait."""
+    """A STAT study overtakes waiting studies."""
     one_slot = settings.model_copy(update={"worker": WorkerSettings(slots=1)})
     routine = house.queued(film(1))
     stat = house.queued(film(2, RequestedProcedurePriority="STAT"))
@@ -149,5 +149,5 @@ def test_worker_urgent_jobs_come_first(house: Any, settings: Settings, reporter:
 
 
 def test_worker_empty_queue_is_no_work(house: Any, settings: Settings, reporter: Any) -> None:
-    """Nothing queued, nothing taken."""
+    """With an empty queue the worker takes nothing."""
     assert worker(house, settings, reporter).run_once() == 0

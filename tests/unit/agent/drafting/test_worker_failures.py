@@ -1,4 +1,4 @@
-"""Every way in which a study can fail to be drafted: it is said, and it is that study's alone."""
+"""All the ways in which drafting a study can fail: each is reported, and affects no other study."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_worker_unreadable_image_fails_visibly(
 
 
 def test_worker_missing_file_fails_visibly(house: Any, settings: Settings, reporter: Any, film: Film) -> None:
-    """A row without its file is an alarm, not a crash."""
+    """A row without its file is reported as an error, and does not crash the worker."""
     job_id = house.queued(film(1))
     for path in house.store.path.rglob("*.dcm"):
         path.unlink()
@@ -39,7 +39,7 @@ def test_worker_missing_file_fails_visibly(house: Any, settings: Settings, repor
 def test_worker_model_failure_is_tried_again_then_dead(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """A retryable error waits in the queue; when the attempts are used up, the job is DEAD."""
+    """After a retryable error the job is queued again; when the attempts are used up, it is DEAD."""
 
     def out_of_memory(_study: object) -> None:
         raise OutOfMemoryError
@@ -60,7 +60,7 @@ def test_worker_model_failure_is_tried_again_then_dead(
 def test_worker_poison_study_takes_no_other_along(
     house: Any, settings: Settings, reporter: Any, film: Film, error: Exception, state: str
 ) -> None:
-    """One study's own error, and one that breaks the whole stream, are both that study's alone."""
+    """Neither a study's own error nor one that breaks the whole stream affects the other studies."""
 
     def refuse_the_second(study: Any) -> None:
         if of(study) == "1.2.3.2":
@@ -75,7 +75,7 @@ def test_worker_poison_study_takes_no_other_along(
 def test_worker_with_a_broken_network_ends_and_spares_the_queue(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """After three failures in a row it is not the studies: the rest goes back without an attempt."""
+    """After failures in a row the network is to blame: the other jobs are requeued without an attempt."""
 
     def break_down(_study: object) -> None:
         raise ZeroDivisionError
@@ -91,7 +91,7 @@ def test_worker_with_a_broken_network_ends_and_spares_the_queue(
 def test_worker_refuses_to_write_under_another_study(
     house: Any, settings: Settings, reporter: Any, film: Film, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were the images another study's than the job's, nothing is written: the last look before it is."""
+    """Images of another study than the job's are detected before anything is written."""
     house.queued(film(1))
     wrong = gather(house.database, house.store, settings, *jobs.claim(house.database, "x", 60, 1))
     job_id = house.queued(film(2))
@@ -104,7 +104,7 @@ def test_worker_refuses_to_write_under_another_study(
 def test_worker_foreign_exception_keeps_only_its_type(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """A library's message may quote the patient, so that only the exception's name is stored."""
+    """A library's message may quote patient data, so that only the exception's type is stored."""
 
     def explode(_study: object) -> None:
         raise ZeroDivisionError("CANARY^PATIENT")
@@ -121,7 +121,7 @@ def test_worker_foreign_exception_keeps_only_its_type(
 def test_worker_that_lost_its_lease_writes_nothing(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """Another worker took the job over while the network ran: this result is discarded."""
+    """If another worker takes the job over while the network runs, this result is discarded."""
     job_id = house.queued(film(1))
 
     def lose_the_lease(_study: object) -> None:

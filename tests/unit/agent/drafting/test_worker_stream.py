@@ -1,4 +1,4 @@
-"""Many studies at once in the network: none is mixed up, kept back or lost."""
+"""Many studies at once in the network: none is mixed up, held back or lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.unit.agent.drafting.workers import Film, of, rows, worker
 def test_worker_never_mixes_studies_whatever_is_done_first(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """Each job gets the draft of its own pixels, whatever the order in which the network is done."""
+    """Each job gets the draft of its own pixels, in whatever order the network finishes."""
     chance = Random(7)
     reporter.choose = lambda hand: chance.randrange(len(hand))
     reporter.slots, reporter.least = 5, 5
@@ -54,13 +54,13 @@ def test_worker_never_mixes_studies_whatever_is_done_first(
 def test_worker_heartbeat_outlives_a_blocked_network(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """The lease is prolonged during a model call of any length: the heartbeat has a thread of its own."""
-    # Long enough that a loaded machine cannot miss three beats of it in a row.
+    """The lease is extended during a model call of any length: the heartbeat has its own thread."""
+    # Long enough that a loaded machine does not miss three heartbeats in a row.
     short = settings.model_copy(update={"worker": WorkerSettings(lease_s=6)})
     job_id = house.queued(film(1))
 
     def block(_study: object) -> None:
-        """Python code without a pause, until the lease has been prolonged."""
+        """Run Python code without a pause until the lease has been extended."""
         first = house.job(job_id).lease_until
         while house.job(job_id).lease_until == first:
             sum(range(10_000_000))
@@ -85,7 +85,7 @@ def test_worker_heartbeat_outlives_a_blocked_network(
 def test_worker_run_finishes_what_is_in_hand_and_gives_back_the_rest(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """Asked to stop, the network's studies are drafted, and no job stays leased or loses an attempt."""
+    """After a stop request the network's studies are drafted; no job stays leased or loses an attempt."""
     two_slots = settings.model_copy(update={"worker": WorkerSettings(slots=2, poll_s=0.05)})
     ids = [house.queued(film(number)) for number in range(1, 9)]
     stop = threading.Event()
@@ -108,7 +108,7 @@ def test_worker_run_finishes_what_is_in_hand_and_gives_back_the_rest(
 def test_worker_writes_each_draft_when_it_is_done(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """A study that takes long keeps no other one's draft back."""
+    """A slow study does not hold back the drafts of others."""
     ids = [house.queued(film(number)) for number in (1, 2, 3)]
     states: list[str] = []
     reporter.choose = lambda hand: len(hand) - 1 if len(hand) > 1 else 0
@@ -128,7 +128,7 @@ def test_worker_writes_each_draft_when_it_is_done(
 def test_worker_takes_no_more_jobs_than_it_has_room_for(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """What waits stays in the queue for other workers: slots, and half as many made ready."""
+    """A worker takes as many jobs as it has slots, and half as many prepared; others can take the rest."""
     four_slots = settings.model_copy(update={"worker": WorkerSettings(slots=4, poll_s=0.05)})
     for number in range(1, 21):
         house.queued(film(number))
@@ -144,14 +144,14 @@ def test_worker_takes_no_more_jobs_than_it_has_room_for(
 
     reporter.before = count
     worker(house, four_slots, reporter).run(stop)
-    # Those that are done count too until they are written.
+    # Finished jobs count too until they are written.
     assert max(held) <= 4 + 2 + 2 * 4
 
 
 def test_worker_outlives_an_outage_of_the_database(
     house: Any, settings: Settings, reporter: Any, film: Film, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the database is away nothing is lost: leases run out, and the same jobs are drafted once."""
+    """If the database is unavailable nothing is lost: leases expire, and each job is drafted once."""
     short = WorkerSettings(slots=2, poll_s=0.05, lease_s=1.0, maximum_attempts=100)
     ids = [house.queued(film(number)) for number in (1, 2, 3)]
     healthy, answers = Database.transaction, iter([False] * 4)
@@ -179,13 +179,13 @@ def test_worker_outlives_an_outage_of_the_database(
 
 @dataclass(kw_only=True)
 class FullReporter(FakeReporter):
-    """Drafts nothing before it has all the old studies that it gets, and an urgent one from `send`."""
+    """Drafts nothing until it has all the old studies that it gets, and an urgent one from `send`."""
 
     send: Callable[[], None] = lambda: None
     full: list[str] = field(default_factory=list)
 
     def draft_stream(self, source: Any, *, ahead: int | None = None) -> Iterator[tuple[Any, Any]]:
-        """Draft what the source has once it is full."""
+        """Draft the source's studies once it is full."""
         room = self.slots + (ahead or 0)
         hand: list[Any] = []
         for least in (room - 1, room):
@@ -201,7 +201,7 @@ class FullReporter(FakeReporter):
 def test_urgent_job_is_taken_while_old_studies_fill_the_worker(
     house: Any, settings: Settings, film: Film
 ) -> None:
-    """Old studies leave a place free, so that a STAT study is with the network before any of them is done."""
+    """Old studies leave a slot free, so that a STAT study reaches the network before any of them is done."""
     two_slots = settings.model_copy(update={"worker": WorkerSettings(slots=2, poll_s=0.05)})
 
     def send(number: int, lane: Lane) -> None:

@@ -1,4 +1,4 @@
-"""A worker for the tests, and what it has written."""
+"""A worker for the tests, and access to what it has written."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def rows(database: Database, table: Any) -> list[Any]:
 
 
 def of(study: Any) -> str:
-    """The Study Instance UID of what the network is shown."""
+    """The Study Instance UID of the study that the network is shown."""
     return str(study.images[0].header.StudyInstanceUID)

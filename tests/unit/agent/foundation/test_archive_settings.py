@@ -1,4 +1,4 @@
-"""The settings of the archive that is asked, by either way."""
+"""The settings of the archive that is queried, by DICOM or DICOMweb."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.foundation.settings.tree import ArchiveSettings
 
 
 def test_archive_with_an_address_of_the_web_is_of_that_kind() -> None:
-    """The kind follows from the address, and records name its host."""
+    """The kind follows from the address; its host is used in records."""
     archive = ArchiveSettings(url="https://pacs.example:8443/dicom-web", ae_title="MAIN")
     assert (archive.kind, archive.address, archive.place) == (
         "dicomweb",
@@ -37,6 +37,6 @@ def test_archive_with_an_address_of_the_web_is_of_that_kind() -> None:
     ],
 )
 def test_archive_settings_that_do_not_fit_are_refused(values: dict[str, Any], problem: str) -> None:
-    """What only the other kind reads is an error, as is an archive without an address."""
+    """A setting of the other kind is an error, as is an archive without an address."""
     with pytest.raises(ValidationError, match=problem):
         ArchiveSettings(**values)

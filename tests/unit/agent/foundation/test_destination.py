@@ -17,7 +17,7 @@ STOW = {"name": "web", "stow_url": "https://pacs.example/dicom-web"}
     ("values", "kind"), [(DICOM, "dicom"), (STOW, "stow"), (STOW | {"kind": "stow"}, "stow")]
 )
 def test_destination_kind_follows_from_what_is_given(values: dict[str, Any], kind: str) -> None:
-    """A file that names no kind means what it meant before there were kinds."""
+    """A file that names no kind means the same as before there were kinds."""
     found = DestinationSettings(**values)
     assert (found.kind, found.documents) == (kind, ("findings", "report"))
 
@@ -35,12 +35,12 @@ def test_destination_kind_follows_from_what_is_given(values: dict[str, Any], kin
     ],
 )
 def test_destination_settings_of_another_kind_are_refused(values: dict[str, Any], words: str) -> None:
-    """What a kind does not read is an error, not ignored."""
+    """A setting that a kind does not use is an error rather than ignored."""
     with pytest.raises(ValidationError, match=words):
         DestinationSettings(**values)
 
 
 def test_destination_settings_survive_being_written_out() -> None:
-    """What `config show` prints can be read again."""
+    """The output of `config show` can be read again."""
     found = DestinationSettings(**DICOM, documents=("report",))
     assert DestinationSettings(**found.model_dump()) == found

@@ -1,4 +1,4 @@
-"""Places to die at: off by default, exact when asked for, and all of them in the code."""
+"""Failpoints: off by default, exact when requested, and each listed one in the code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PASSES = (
 
 
 def run(value: str | None) -> tuple[int, str]:
-    """Pass one failpoint five times in a process of its own; return its status and output."""
+    """Pass one failpoint five times in a separate process; return its status and output."""
     environment = {name: text for name, text in os.environ.items() if name != VARIABLE}
     if value is not None:
         environment[VARIABLE] = value
@@ -40,19 +40,19 @@ def run(value: str | None) -> tuple[int, str]:
     ],
 )
 def test_process_dies_at_the_pass_that_was_asked_for(value: str | None, expected: tuple[int, str]) -> None:
-    """Nothing happens unless this very place was named; then the process is killed at that pass."""
+    """Only if this failpoint is named is the process killed, at the requested pass."""
     assert run(value) == expected
 
 
 @pytest.mark.parametrize("value", ["nowhere", "store.before-rename:0", "store.before-rename:x"])
 def test_wrong_failpoint_is_refused(value: str) -> None:
-    """A misspelt name must not pass for a test that found nothing."""
+    """A misspelt name is refused, so that a test cannot pass without its failpoint."""
     with pytest.raises(ValueError, match=r".+"):
         Failpoint(value)
 
 
 def test_every_name_stands_at_one_place_in_the_code(repository: Path) -> None:
-    """The list and the calls agree."""
+    """Each listed name is used exactly once in the code."""
     found = [
         name
         for path in sorted((repository / "agent").rglob("*.py"))

@@ -21,12 +21,12 @@ POLICY = RetryPolicy(first_s=5, longest_s=900)
     ("attempt", "ceiling"), [(0, 5), (1, 5), (2, 10), (3, 20), (8, 640), (9, 900), (10, 900), (100000, 900)]
 )
 def test_backoff_ceiling_doubles_to_its_bound(attempt: int, ceiling: float) -> None:
-    """5 s, doubled each time, at most 15 min; no attempt number overflows."""
+    """The wait starts at 5 s and doubles to at most 15 min; no attempt number overflows."""
     assert POLICY.ceiling_s(attempt) == ceiling
 
 
 def test_backoff_jitter_is_full() -> None:
-    """The wait is uniform between nothing and the ceiling."""
+    """The wait is uniformly distributed between zero and the ceiling."""
     chance = Random(3)
     waits = [POLICY.wait_s(4, chance.random()) for _ in range(2000)]
     assert min(waits) < 1.0
@@ -35,12 +35,12 @@ def test_backoff_jitter_is_full() -> None:
 
 
 def test_long_wait_is_at_least_half_of_the_ceiling() -> None:
-    """Where a short wait helps nobody, chance moves only the upper half."""
+    """Where a short wait is useless, only the upper half is random."""
     assert [POLICY.long_wait_s(4, chance) for chance in (0.0, 0.5, 1.0)] == [20.0, 30.0, 40.0]
 
 
 def test_no_file_computes_a_backoff_of_its_own(repository: Path) -> None:
-    """Retries have one owner: a power of two over an attempt's number stands nowhere else."""
+    """Only one file computes a power of two from an attempt's number."""
     own = re.compile(r"\b2(\.0)? \*\* .*(attempt|failure|tries|retr)")
     found = {
         str(path.relative_to(repository / "agent"))
@@ -51,7 +51,7 @@ def test_no_file_computes_a_backoff_of_its_own(repository: Path) -> None:
 
 
 def test_describe_keeps_our_own_words() -> None:
-    """An exception of our trees says what happened and whether trying again can help."""
+    """An exception of the agent says what happened and whether it is retryable."""
     assert describe(UnreadableImage("two frames")) == Failure(
         code="image-unreadable", reason="two frames", retryable=False
     )
@@ -65,7 +65,7 @@ def test_describe_falls_back_to_the_docstring() -> None:
 
 
 def test_describe_never_quotes_a_foreign_exception() -> None:
-    """Libraries quote values; only the type's name is kept."""
+    """Libraries quote values, so that only the type's name is kept."""
     failure = describe(KeyError("CANARY^PATIENT"))
     assert (failure.code, failure.retryable) == ("unexpected", True)
     assert "KeyError" in failure.reason
@@ -83,6 +83,6 @@ def test_describe_never_quotes_a_foreign_exception() -> None:
     ],
 )
 def test_failure_leads_to_queue_failed_or_dead(retryable: bool, attempts: int, state: JobState) -> None:
-    """The kind of the failure and the number of the attempt decide."""
+    """The kind of failure and the number of attempts decide."""
     failure = Failure(code="x", reason="y", retryable=retryable)
     assert after_failure(failure, attempts, RetryPolicy(maximum_attempts=3)) is state
