@@ -94,7 +94,7 @@ def test_claim_of_no_study_is_refused(database: Database) -> None:
 def test_page_claims_shows_and_takes_over(
     settings: Settings, database: Database, store: InstanceStore, drafted: Receive
 ) -> None:
-    """The list shows who is reading; a verdict on another reader's study is refused, its text kept."""
+    """The list shows who is reading; another reader's verdict is refused, and its text is kept."""
     study_id = drafted("1.2.3")
     add_user(database, "rod", "Roe^Rod", Role.RADIOLOGIST, PASSWORD)
     add_user(database, "ann", "Poe^Ann", Role.RADIOLOGIST, PASSWORD)

@@ -149,7 +149,7 @@ def test_openid_role_is_the_newest_and_ends_with_it(
 def test_openid_and_local_users_stay_apart(
     client: TestClient, provider: Provider, database: Database
 ) -> None:
-    """The provider's user takes over neither a local user nor another subject's, and has no password."""
+    """A provider's user takes over neither a local user nor another subject's user, and has no password."""
     add_user(database, "rod", "Local^Rod", Role.ADMIN, PASSWORD)
     client.get(way_back(client))
     provider.person["sub"] = "0816"
@@ -166,7 +166,7 @@ def test_openid_and_local_users_stay_apart(
 
 
 def test_openid_user_who_was_disabled_stays_out(client: TestClient, database: Database) -> None:
-    """A user disabled here is refused even if the provider accepts him."""
+    """A user disabled here is refused even if the provider accepts the sign-in."""
     client.get(way_back(client))
     with database.transaction() as session:
         session.execute(update(User).values(disabled=True))

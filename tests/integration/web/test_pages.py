@@ -150,7 +150,7 @@ def test_stale_edit_is_refused_and_keeps_the_text(
 
 
 def test_film_keeps_all_grey_levels_and_its_window(client: TestClient, drafted: Receive) -> None:
-    """1,024 stored values arrive as 1,024 values, with the window of the image."""
+    """1,024 stored values arrive as 1,024 different values, with the window of the image."""
     study_id = drafted("1.2.3", WindowCenter="2048", WindowWidth="2048")
     address = re.search(r'data-film="([^"]+)"', client.get(f"/studies/{study_id}").text)
     assert address is not None

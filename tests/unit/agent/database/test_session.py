@@ -1,4 +1,4 @@
-"""The engine: where the file of an SQLite database is."""
+"""The engine: where the file of a SQLite database is."""
 
 from __future__ import annotations
 

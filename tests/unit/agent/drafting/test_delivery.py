@@ -128,7 +128,7 @@ def test_delivery_stores_findings_then_report_and_ends_the_job(
 def test_delivery_retry_sends_the_same_bytes(
     house: Any, settings: Settings, drafted: Callable[[int], int]
 ) -> None:
-    """After a failure the delivery waits; the next attempt sends the document again."""
+    """After a failure the delivery waits; the next attempt sends the same document under the same UID."""
     job_id, pacs = drafted(1), FakePacs(answers=[DeliveryFailed("0xA700"), None])
     sender = deliverer(house, settings, pacs)
     sender.run_once()

@@ -75,7 +75,7 @@ def test_worker_poison_study_takes_no_other_along(
 def test_worker_with_a_broken_network_ends_and_spares_the_queue(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """After failures in a row the network is to blame: the other jobs are requeued without an attempt."""
+    """Three failures in a row are the network's: the other jobs are requeued without an attempt."""
 
     def break_down(_study: object) -> None:
         raise ZeroDivisionError
