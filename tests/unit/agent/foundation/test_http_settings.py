@@ -1,4 +1,4 @@
-"""Settings of servers that are reached over HTTP: what fits together."""
+"""Settings of servers that are reached over HTTP: which combinations are valid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from agent.foundation.settings.http import HttpCredentials
     ],
 )
 def test_credentials_name_one_secret(values: dict[str, Any], problem: str) -> None:
-    """A token, or a user name with a password; the secret itself has no key."""
+    """Credentials are a token, or a user name with a password; there is no key for the secret itself."""
     with pytest.raises(ValidationError, match=problem):
         HttpCredentials.model_validate(values)
 
@@ -45,13 +45,13 @@ FHIR = {"name": "emr", "kind": "fhir", "fhir": {"url": "https://a/b"}}
     ],
 )
 def test_destination_takes_what_its_kind_reads(values: dict[str, Any], problem: str) -> None:
-    """What would be ignored is refused."""
+    """A setting that would be ignored is refused."""
     with pytest.raises(ValidationError, match=problem):
         DestinationSettings.model_validate(values)
 
 
 def test_fhir_client_signs_in_one_way() -> None:
-    """By OAuth 2.0 or by credentials; `tls` is of an https address."""
+    """Either OAuth 2.0 or credentials are given; `tls` needs an https address."""
     oauth = {"token_url": "https://a/t", "client_id": "c", "client_secret_file": "s"}
     with pytest.raises(ValidationError, match="not both"):
         FhirClientSettings.model_validate(

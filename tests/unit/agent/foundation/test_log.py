@@ -1,4 +1,4 @@
-"""Logs carry allow-listed fields only."""
+"""Logs contain allow-listed fields only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.foundation.settings.tree import LogSettings
 
 
 def test_log_drops_fields_that_are_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """A patient's name given by mistake does not reach the log, and the mistake is visible."""
+    """A patient's name that is passed by mistake does not reach the log, and the mistake is visible."""
     configure_logging(LogSettings(format="json"))
     get_logger("test").info("event", job_id=1, patient_name="CANARY^PATIENT")
     line = json.loads(capsys.readouterr().err)
@@ -21,7 +21,7 @@ def test_log_drops_fields_that_are_not_listed(capsys: pytest.CaptureFixture[str]
 
 
 def test_log_names_a_study_by_a_keyed_hash() -> None:
-    """The same study has the same name under one key, and its UID cannot be read from it."""
+    """A study always has the same name under one key, and its UID cannot be derived from it."""
     configure_logging(LogSettings(format="json", hash_key="k"))
     first = study_ref("1.2.3")
     assert first == study_ref("1.2.3")
@@ -30,7 +30,7 @@ def test_log_names_a_study_by_a_keyed_hash() -> None:
 
 
 def test_log_silences_libraries_that_quote_values(capsys: pytest.CaptureFixture[str]) -> None:
-    """pynetdicom and pydicom may say what they like; nobody hears it."""
+    """Nothing that pynetdicom and pydicom log is written."""
     configure_logging(LogSettings(format="json"))
     for library in ("pynetdicom.acse", "pydicom", "sqlalchemy.engine"):
         logging.getLogger(library).error("CANARY")

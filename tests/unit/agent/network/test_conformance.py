@@ -1,4 +1,4 @@
-"""The conformance statement says what the listener does."""
+"""The conformance statement describes what the listener does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def statement(repository: Path) -> str:
 
 
 def test_statement_names_every_class_and_transfer_syntax(statement: str) -> None:
-    """What is offered is stated."""
+    """Every class and transfer syntax that is offered is stated."""
     for context in supported_contexts(True)[1:]:
         assert f"({context.abstract_syntax})" in statement
         for syntax in context.transfer_syntax or ():
@@ -32,13 +32,13 @@ def test_statement_names_every_class_and_transfer_syntax(statement: str) -> None
 
 
 def test_statement_names_every_status(statement: str) -> None:
-    """What a sender can hear is stated."""
+    """Every status that a sender can receive is stated."""
     for status in ReceiveStatus:
         assert f"| 0x{status:04X} |" in statement
 
 
 def test_statement_names_every_answer_to_a_report(statement: str) -> None:
-    """What a PACS that reports on storage commitment can hear is stated."""
+    """Every answer that a PACS can receive to a storage commitment report is stated."""
     own = [one for one in ReportStatus if one not in (ReportStatus.NOT_AUTHORIZED, ReportStatus.UNRECOGNIZED)]
     assert [one for one in own if f"| 0x{one:04X} |" not in statement] == []
     assert f"answered 0x{ReportStatus.UNRECOGNIZED:04X}" in statement
@@ -47,7 +47,7 @@ def test_statement_names_every_answer_to_a_report(statement: str) -> None:
 
 
 def test_statement_names_identity_and_bounds(statement: str) -> None:
-    """The numbers in the text are the numbers in the code."""
+    """The numbers in the text are those in the code."""
     assert f"`{IMPLEMENTATION_CLASS_UID}`" in statement
     assert f"`{IMPLEMENTATION_VERSION_NAME}`" in statement
     assert f"{longest(DATA):,} bytes" in statement
@@ -58,7 +58,7 @@ def test_statement_names_identity_and_bounds(statement: str) -> None:
 
 
 def test_statement_has_the_form_of_the_standard(statement: str) -> None:
-    """The sections of PS3.2 stand in their order, and none is empty."""
+    """The sections of PS3.2 are in their order, and none is empty."""
     titles = re.findall(r"^#+ (\d[\d.]*) ", statement, re.MULTILINE)
     assert [one.rstrip(".") for one in titles if one.count(".") <= 1 and one.endswith(".")] == list(
         "12345678"
@@ -72,7 +72,7 @@ def test_statement_has_the_form_of_the_standard(statement: str) -> None:
 
 
 def test_statement_links_lead_to_its_sections(statement: str) -> None:
-    """The table of contents names headings that there are."""
+    """The table of contents links to existing headings only."""
     anchors = {
         re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
         for line in statement.splitlines()

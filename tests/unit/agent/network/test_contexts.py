@@ -1,4 +1,4 @@
-"""Rules of what the listener offers."""
+"""Rules for the presentation contexts that the listener offers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agent.network.contexts import SECONDARY_CAPTURE, TRANSFER_SYNTAXES, support
 
 
 def test_contexts_are_verification_and_projection_images_only() -> None:
-    """CR, DX for presentation and Secondary Capture; no other class, and no Structured Report."""
+    """Verification, CR, DX for presentation, Secondary Capture and key objects are offered; no other is."""
     classes = [str(context.abstract_syntax) for context in supported_contexts(True)]
     assert classes == [
         "1.2.840.10008.1.1",
@@ -25,12 +25,12 @@ def test_secondary_capture_is_a_choice() -> None:
 
 
 def test_every_listed_transfer_syntax_is_offered_with_every_image_class() -> None:
-    """JPEG, JPEG-LS, JPEG 2000, RLE, deflated, big endian, implicit and explicit."""
+    """JPEG, JPEG-LS, JPEG 2000, RLE, deflated, big endian, implicit and explicit are offered."""
     assert len(set(TRANSFER_SYNTAXES)) == 13
     for context in supported_contexts(True)[1:-1]:
         assert [str(syntax) for syntax in context.transfer_syntax] == [str(one) for one in TRANSFER_SYNTAXES]
 
 
 def test_unrestricted_storage_stays_off() -> None:
-    """pynetdicom's switch that accepts every class is not touched."""
+    """pynetdicom's switch that accepts every class is not used."""
     assert _config.UNRESTRICTED_STORAGE_SERVICE is False

@@ -1,4 +1,4 @@
-"""Answers of other systems, with every attribute that we read as it must not be."""
+"""Answers of other systems, with an invalid value in every attribute that we read."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ WRONG: tuple[tuple[str, object], ...] = (
 
 
 def with_value(dataset: Dataset, keyword: str, vr: str, value: object) -> Dataset:
-    """The dataset, with one attribute as it must not be."""
+    """The dataset with one invalid attribute."""
     dataset[keyword_dict[keyword]] = DataElement(keyword_dict[keyword], vr, value, validation_mode=0)
     return dataset
 
 
 def stored(answer: Dataset) -> str | None:
-    """Return what STOW-RS makes of an answer."""
+    """Return the result of STOW-RS for an answer."""
     return judge_success("application/dicom+json", answer.to_json().encode())
 
 
 @pytest.mark.parametrize(("vr", "value"), WRONG)
 def test_failed_items_that_cannot_be_read_are_never_success(vr: str, value: object) -> None:
-    """A document counts as stored only where the answer states no failure, readable or not."""
+    """A document counts as stored only if the answer states no failure, readable or not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for answer in (
@@ -47,7 +47,7 @@ def test_failed_items_that_cannot_be_read_are_never_success(vr: str, value: obje
 
 @pytest.mark.parametrize(("vr", "value"), WRONG)
 def test_warning_that_cannot_be_read_leaves_the_document_stored(vr: str, value: object) -> None:
-    """Nothing in the items of stored instances makes a stored document fail."""
+    """No item about stored instances makes a stored document fail."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert isinstance(stored(with_value(Dataset(), "ReferencedSOPSequence", vr, value)), str | None)
@@ -57,7 +57,7 @@ def test_warning_that_cannot_be_read_leaves_the_document_stored(vr: str, value: 
 
 @pytest.mark.parametrize(("vr", "value"), WRONG)
 def test_answers_of_an_archive_are_read_or_absent(vr: str, value: object) -> None:
-    """A study that an archive describes with rubbish is described by less, and never ends the search."""
+    """An invalid attribute of an archive's answer counts as absent and never ends the search."""
     for keyword in ("StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "PatientID", "PatientSex",
                     "NumberOfStudyRelatedInstances"):  # fmt: skip
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Who we say we are when we call: our implementation, on the wire, whatever we call for."""
+"""The identity that we send: our implementation, in every association that we open."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def commit(port: int) -> None:
 
 
 def worklist(port: int) -> None:
-    """Ask a modality worklist."""
+    """Query a modality worklist."""
     worklist_entries(MwlSettings(host="127.0.0.1", port=port, timeout_s=5), "A1")
 
 
 def retrieval(port: int) -> None:
-    """Have an archive send studies over an association of ours."""
+    """Have an archive send studies over an association that we open."""
     peer = ArchiveSettings(host="127.0.0.1", port=port, ae_title="ARCHIVE", timeout_s=5)
     incoming = Incoming(ae_title="ECHO", take=lambda file: None, longest=1)
     with connect_archive(peer, 5.0, incoming, by_get=True):
@@ -76,13 +76,13 @@ def retrieval(port: int) -> None:
 
 
 def workitems(port: int) -> None:
-    """Look for workitems of another system's worklist."""
+    """Search another system's worklist for workitems."""
     with open_manager(destination(port)):
         pass
 
 
 def port_probe(port: int) -> None:
-    """Look at a port that opens no association."""
+    """Probe a port without opening an association."""
     probe_dicom("127.0.0.1", port, calling="ECHO", called="PACS", timeout_s=5)
 
 
@@ -102,7 +102,7 @@ CALLS: dict[str, Callable[[int], object]] = {
 
 @pytest.fixture
 def request_of() -> Iterator[Callable[[Callable[[int], object]], A_ASSOCIATE_RQ]]:
-    """Let something call us, and return the A-ASSOCIATE-RQ that came, byte for byte as it was sent."""
+    """Make a call, and return the A-ASSOCIATE-RQ that arrived, byte for byte as it was sent."""
     server = socket.create_server(("127.0.0.1", 0))
     port = server.getsockname()[1]
 
@@ -116,7 +116,7 @@ def request_of() -> Iterator[Callable[[Callable[[int], object]], A_ASSOCIATE_RQ]
         heard: Future[bytes] = Future()
         thread = threading.Thread(target=read, args=(heard,))
         thread.start()
-        with contextlib.suppress(AgentError):  # we hang up instead of answering
+        with contextlib.suppress(AgentError):  # the test closes the connection instead of answering
             call(port)
         thread.join(30)
         pdu = A_ASSOCIATE_RQ()
@@ -131,7 +131,7 @@ def request_of() -> Iterator[Callable[[Callable[[int], object]], A_ASSOCIATE_RQ]
 def test_every_call_names_our_implementation(
     service: str, request_of: Callable[[Callable[[int], object]], A_ASSOCIATE_RQ]
 ) -> None:
-    """The conformance statement promises our class UID and version name for both directions."""
+    """The conformance statement promises our class UID and version name in both directions."""
     information = request_of(CALLS[service]).user_information
     assert information is not None
     named = (information.implementation_class_uid, information.implementation_version_name)
@@ -139,7 +139,7 @@ def test_every_call_names_our_implementation(
 
 
 def test_every_call_goes_through_one_entity(repository: Path) -> None:
-    """No file of the service makes an application entity of its own, which would name pynetdicom instead.
+    """No file creates an application entity of its own, which would state pynetdicom's identity.
 
     `commands/demo` plays the other side.
     """

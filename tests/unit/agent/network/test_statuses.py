@@ -1,4 +1,4 @@
-"""What answers to C-STORE mean."""
+"""The meaning of answers to C-STORE."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from agent.network.statuses import (
     ],
 )
 def test_status_has_the_verdict_of_its_clause(code: int, verdict: StoreOutcome) -> None:
-    """Success and warnings are stored, two failures are final, every other one is tried again."""
+    """Success and warnings mean stored, two failures are final, and every other status is tried again."""
     assert store_status(code).verdict is verdict
 
 
@@ -61,7 +61,7 @@ def test_status_has_the_verdict_of_its_clause(code: int, verdict: StoreOutcome) 
     ],
 )
 def test_request_for_commitment_is_taken_unsupported_or_put_off(code: int, verdict: ActionVerdict) -> None:
-    """Only success is success; four failures say that the service is not there."""
+    """Only success counts as success; four failures mean that the service is not supported."""
     assert action_status(code).verdict is verdict
 
 
@@ -80,7 +80,7 @@ def test_request_for_commitment_is_taken_unsupported_or_put_off(code: int, verdi
 def test_failure_reason_says_what_becomes_of_the_document(
     reason: int, word: CommitmentResult, code: str
 ) -> None:
-    """Lost, refused, silent or later, with the reason in the operator's words."""
+    """Each failure reason gives its result and error code, with the reason in the operator's words."""
     answer = failure_reason(reason)
     assert answer.why is not None
     assert (answer.word, answer.why.code) == (word, code)
@@ -88,7 +88,7 @@ def test_failure_reason_says_what_becomes_of_the_document(
 
 
 def test_reasons_with_a_fate_of_their_own_are_documented(repository: Path) -> None:
-    """Each reason that is not simply tried again stands in the page about the queue."""
+    """Each reason that is not simply tried again is on the page about the queue."""
     page = (repository / "docs" / "queue.md").read_text(encoding="utf-8")
     own = [
         one.reason

@@ -14,7 +14,7 @@ from agent.network.timers import MonotonicTimer
 
 @pytest.mark.parametrize("step_s", [-86_400.0, 86_400.0])
 def test_timer_expires_when_its_time_has_passed(monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
-    """A step of the wall clock neither prolongs nor ends it; monotonic time does."""
+    """A step of the wall clock neither prolongs nor ends the timer; monotonic time ends it."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     timer = MonotonicTimer(10)
@@ -33,14 +33,14 @@ def test_timer_expires_when_its_time_has_passed(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_timer_without_a_timeout_never_expires() -> None:
-    """None means never."""
+    """A timeout of None means never."""
     timer = MonotonicTimer(None)
     timer.start()
     assert (timer.expired, timer.remaining) == (False, 1)
 
 
 def test_associations_that_we_open_have_these_timers() -> None:
-    """The library's associations too, not only the listener's."""
+    """Associations that the library opens have them too, not only the listener's."""
     association = Association(AE(), "requestor")
     assert isinstance(association.dul.artim_timer, MonotonicTimer)
     assert isinstance(association.dul._idle_timer, MonotonicTimer)

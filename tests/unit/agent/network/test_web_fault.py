@@ -1,4 +1,4 @@
-"""What answers say of the time and of the connection."""
+"""What answers state about the time to retry and about the connection."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ NOW = datetime(2026, 11, 29, 8, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after_is_seconds_or_a_date(stated: str | None, seconds: float | None) -> None:
-    """RFC 9110: a number of seconds, or an HTTP date in its three forms; a past one is now."""
+    """RFC 9110: a number of seconds, or an HTTP date in its three forms; a past date means now."""
     assert retry_after_s(stated, NOW) == seconds
 
 
 def test_only_refusals_are_read_for_what_they_say_of_the_connection() -> None:
-    """The words may stand in any other answer."""
+    """In any other answer the same words mean nothing."""
     body = b"The plain HTTP request was sent to HTTPS port"
     assert [fault_of_answer(one, body) for one in (400, 497)] == [PortState.TLS] * 2
     assert [fault_of_answer(one, body) for one in (200, 404, 500)] == [None] * 3

@@ -11,14 +11,14 @@ from agent.messages.fhir.answer import TransactionResult, entries_of, judge
 
 
 def judged(status: int, body: Any, entries: int = 2) -> tuple[TransactionResult, str]:
-    """The outcome of an answer, and its reason."""
+    """The outcome of an answer and its reason."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     found = judge(status, content, entries=entries, status_words=str(status))
     return found.outcome, found.reason
 
 
 def response(*statuses: Any, kind: str = "transaction-response") -> dict[str, Any]:
-    """A response bundle whose entries have these statuses; none where it is None."""
+    """A response bundle whose entries have these statuses; None gives an entry without a status."""
     entries = [{"response": {} if one is None else {"status": one}} for one in statuses]
     return {"resourceType": "Bundle", "type": kind, "entry": entries}
 
@@ -41,7 +41,7 @@ def outcome(*issues: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_transaction_that_was_taken(body: Any) -> None:
-    """Every entry has a status of success; or there is no content at all."""
+    """Every entry has a success status, or there is no content at all."""
     assert judged(200, body) == (TransactionResult.TAKEN, "")
 
 
@@ -68,7 +68,7 @@ def test_transaction_that_was_taken(body: Any) -> None:
     ],
 )
 def test_success_that_does_not_say_so_of_every_entry_is_tried_again(body: Any) -> None:
-    """An entry without a status, a failed or missing one, and a page of a gateway are no success."""
+    """An entry without a status, a failed or missing entry, and a gateway's page are not success."""
     found, reason = judged(200, body)
     assert found is TransactionResult.AGAIN
     assert reason
@@ -81,14 +81,14 @@ def test_accepted_is_not_processed() -> None:
 
 @pytest.mark.parametrize("status", [400, 406, 410, 413, 415, 422])
 def test_entry_or_bundle_that_would_be_refused_again_is_final(status: int) -> None:
-    """The same bytes would meet the same answer."""
+    """The same bytes would get the same answer."""
     assert judged(status, b"")[0] is TransactionResult.NEVER
     assert judged(200, response("201", f"{status} Unprocessable"))[0] is TransactionResult.NEVER
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 408, 409, 412, 418, 500, 502, 504])
 def test_what_may_change_is_tried_again(status: int) -> None:
-    """Another writer, duplicates that get merged, a patient or an address that gets known later."""
+    """Another writer, duplicates yet to be merged, and a patient or address not yet known may change."""
     assert judged(status, b"")[0] is TransactionResult.AGAIN
 
 
@@ -103,14 +103,14 @@ def test_what_may_change_is_tried_again(status: int) -> None:
     ],
 )
 def test_server_without_transactions_is_refused_in_words(status: int, body: Any) -> None:
-    """A result is never written in parts: `final` findings under a `preliminary` report would be read."""
+    """A result is never written in parts, or `final` findings could be read under a `preliminary` report."""
     found, reason = judged(status, body)
     assert found is TransactionResult.NEVER
     assert "does not take transaction bundles" in reason
 
 
 def test_details_are_kept_without_the_patient() -> None:
-    """Codes and paths of an OperationOutcome are told; texts, values and long numbers are not."""
+    """Codes and paths of an OperationOutcome are reported; texts, values and long numbers are not."""
     body = outcome(
         {
             "severity": "error",
@@ -137,6 +137,6 @@ def test_details_are_kept_without_the_patient() -> None:
 
 
 def test_entries_are_counted_in_what_was_sent() -> None:
-    """Of our own bytes; anything else has none."""
+    """Entries are counted in our own bundle; any other content has none."""
     assert entries_of(b'{"entry": [{}, {}]}') == 2
     assert entries_of(b"x") == entries_of(b"[]") == entries_of(b'{"entry": 1}') == 0

@@ -41,7 +41,7 @@ def report(status: ResultStatus, **values: Any) -> dict[str, Any]:
     ],
 )
 def test_status_of_report_and_observations(status: ResultStatus, stated: str) -> None:
-    """Nothing that nobody has verified is ever final; all resources of a result have one status."""
+    """A result that nobody has verified is never final, and all of its resources have one status."""
     made = bundle(SETTINGS, result(status))
     assert report(status)["status"] == stated
     assert {one["status"] for one in resources(made, "Observation")} <= {stated}
@@ -51,12 +51,12 @@ def test_status_of_report_and_observations(status: ResultStatus, stated: str) ->
 
 
 def test_same_result_gives_the_same_bytes() -> None:
-    """A retry, and a bundle that is built again, are the same."""
+    """A retry and a bundle that is built again have the same bytes."""
     assert write_bundle(SERVER, result()) == write_bundle(SERVER, result())
 
 
 def test_every_entry_is_conditional_or_has_its_own_id() -> None:
-    """No entry of a bundle that comes twice can create anything twice."""
+    """A bundle that is sent twice creates nothing twice."""
     for entry in bundle(SETTINGS, result())["entry"]:
         request = entry["request"]
         conditional = "?identifier=" in request["url"] or "ifNoneExist" in request
@@ -75,7 +75,7 @@ def test_observation_has_the_codes_of_the_structured_report() -> None:
 
 
 def test_finding_that_is_no_longer_stated_is_cancelled() -> None:
-    """A revision that moves the effusion to the other side does not leave the first statement standing."""
+    """A revision that moves the effusion to the other side cancels the first statement."""
     left = Finding(concept="pleural_effusion", presence=Presence.PRESENT, laterality=Laterality.LEFT)
     first = result(findings=(left,))
     sent = write_bundle(SERVER, first)[0][1]
@@ -94,7 +94,7 @@ def test_finding_that_is_no_longer_stated_is_cancelled() -> None:
 
 
 def test_withdrawal_takes_every_observation_back() -> None:
-    """A withdrawn result states nothing, and cancels what was stated."""
+    """A withdrawn result states nothing and cancels what was stated."""
     sent = write_bundle(SERVER, result())[0][1]
     made = bundle(SETTINGS, result(ResultStatus.WITHDRAWN, earlier=sent, reason="another patient"))
     assert {one["status"] for one in resources(made, "Observation")} == {"cancelled"}
@@ -104,7 +104,7 @@ def test_withdrawal_takes_every_observation_back() -> None:
 
 
 def test_draft_says_that_it_is_unverified_wherever_a_person_reads() -> None:
-    """Narrative, conclusion and attachment begin with it."""
+    """Narrative, conclusion and attachment begin with the warning."""
     said = report(ResultStatus.UNVERIFIED)
     text = base64.b64decode(said["presentedForm"][0]["data"]).decode()
     for words in (said["conclusion"], text):
@@ -115,7 +115,7 @@ def test_draft_says_that_it_is_unverified_wherever_a_person_reads() -> None:
 
 
 def test_narrative_escapes_what_a_report_may_say() -> None:
-    """Text is text, whatever is in it."""
+    """Markup in a report is written as text."""
     said = report(ResultStatus.UNVERIFIED, impression_sentences=("<script>1 & 2</script>",))
     assert "&lt;script&gt;1 &amp; 2&lt;/script&gt;" in said["text"]["div"]
 
@@ -130,13 +130,13 @@ def test_narrative_escapes_what_a_report_may_say() -> None:
     ],
 )
 def test_patient_is_named_with_the_issuers_system(authority: Authority, system: str) -> None:
-    """The images' issuer counts more than the settings' system."""
+    """The images' issuer takes precedence over the system in the settings."""
     said = report(ResultStatus.UNVERIFIED, subject=subject(authority=authority))
     assert said["subject"]["identifier"] == {"system": system, "value": "4711"}
 
 
 def test_patient_can_be_searched_for_with_everything_escaped() -> None:
-    """A comma or a bar in an identifier does not become another search."""
+    """A comma or a vertical bar in an identifier does not change the search."""
     settings = SETTINGS.model_copy(update={"patient_reference": "search"})
     made = bundle(
         settings, result(subject=subject(patient_id="a,b|c", authority=Authority(namespace="HOSP")))
@@ -158,7 +158,7 @@ def test_patient_can_be_searched_for_with_everything_escaped() -> None:
     ],
 )
 def test_capability_statement_tells_what_is_missing(stated: dict[str, Any], trouble: str | None) -> None:
-    """`doctor` says in words what keeps a server from taking our bundles."""
+    """`doctor` explains why a server cannot take our bundles."""
     found = trouble_of(stated)
     assert found is None if trouble is None else found is not None and trouble in found
 
@@ -175,6 +175,6 @@ def test_capability_statement_tells_what_is_missing(stated: dict[str, Any], trou
     ],
 )
 def test_settings_of_a_fhir_destination_are_checked(values: dict[str, Any]) -> None:
-    """A destination without a server, with half a client, or with what is another kind's is refused."""
+    """A destination without a server, with an incomplete client, or with another kind's keys is refused."""
     with pytest.raises(ValueError, match=r"fhir|url|system|host|token|match"):
         DestinationSettings(name="emr", **values)

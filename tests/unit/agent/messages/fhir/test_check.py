@@ -1,4 +1,4 @@
-"""The check of our own bundles: right ones pass, and each kind of fault is named without a value."""
+"""The check of our own bundles: valid ones pass, and each kind of error is reported without a value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def resource(made: dict[str, Any], kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("status", list(ResultStatus))
 def test_bundle_of_every_status_is_right(status: ResultStatus) -> None:
-    """What the agent writes has no fault, in any status."""
+    """The agent's bundles have no error, in any status."""
     assert problems_of(bundle(SETTINGS, result(status))) == []
 
 
@@ -63,7 +63,7 @@ def setting(kind: str, name: str, value: Any) -> Callable[[dict[str, Any]], obje
     ],
 )
 def test_faults_are_named(damage: Callable[[dict[str, Any]], object], words: str) -> None:
-    """Each fault has a line with resource and element, and no line quotes the patient."""
+    """Each error has a line with resource and element, and no line quotes the patient."""
     made = copy.deepcopy(bundle(SETTINGS, result(ResultStatus.UNVERIFIED)))
     damage(made)
     found = problems_of(made)

@@ -1,4 +1,4 @@
-"""Results to write messages of."""
+"""Results for messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STUDY = "1.2.840.113619.2.55.3.604688119.971.1393840000.100"
 
 
 def result(status: ResultStatus = ResultStatus.UNVERIFIED, **values: Any) -> Result:
-    """A result with two findings; keywords change it."""
+    """A result with two findings; keyword arguments change it."""
     known: dict[str, Any] = {
         "uid": "2.25.123",
         "status": status,
@@ -78,5 +78,5 @@ def request(**values: Any) -> Request:
 
 
 def receiver(**values: Any) -> DestinationSettings:
-    """A destination that takes HL7; keywords are of its section `hl7`."""
+    """A destination that takes HL7; keyword arguments are settings of its section `hl7`."""
     return DestinationSettings(name="ris", kind="hl7", host="127.0.0.1", port=2575, hl7=values)

@@ -1,4 +1,4 @@
-"""Reading what systems send: delimiters, escapes, character sets, line ends, batches, frames."""
+"""Reading what systems send: delimiters, escape sequences, character sets, line ends, batches, frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MESSAGE = hl7(msh("ADT^A08", "1"), pid("PA", "Müller^Jörg"), "ZXX|1|own^parts"
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\r\r", "\n\r"])
 @pytest.mark.parametrize("around", [("", ""), ("\x0b", "\x1c\r"), (" \r\n", "\r\n\0"), ("\ufeff", "")])
 def test_message_is_read_whatever_ends_its_lines(end: str, around: tuple[str, str]) -> None:
-    """CR, LF, both or doubled; with or without the last one; a byte order mark, start and end blocks."""
+    """CR, LF, both or doubled, with or without the last one, a byte order mark, start and end blocks."""
     text = MESSAGE.decode().rstrip("\r").replace("\r", end)
     message = parse(f"{around[0]}{text}{around[1]}".encode())
     assert [one.name for one in message.segments] == ["MSH", "PID", "ZXX"]
@@ -51,7 +51,7 @@ def test_message_is_read_whatever_ends_its_lines(end: str, around: tuple[str, st
     ],
 )
 def test_message_is_read_in_the_character_set_that_it_is_in(stated: str, codec: str, name: str) -> None:
-    """MSH-18 counts, except where the bytes cannot be that, or nobody would write what they would be."""
+    """MSH-18 applies unless the bytes are invalid in that character set, or would give implausible text."""
     text = MESSAGE.decode().replace("UNICODE UTF-8", stated).replace("Müller^Jörg", f"{name}^J")
     found = parse(text.encode(codec)).value(place_of("PID-5.1"))
     assert found == name
@@ -59,7 +59,7 @@ def test_message_is_read_in_the_character_set_that_it_is_in(stated: str, codec: 
 
 @pytest.mark.parametrize(("stated", "meant"), [("ORM", "ORM^O01"), ("ORU", "ORU^R01"), ("ADT", "ADT^A08")])
 def test_type_without_an_event_is_that_of_version_2_1(stated: str, meant: str) -> None:
-    """Version 2.1 has no event in MSH-9; EVN-1 states it, or the message has only one."""
+    """MSH-9 has no event in version 2.1; EVN-1 states it, or the message type has only one."""
     head = msh(stated, "1")
     assert parse(hl7(head, *(("EVN|A08",) if stated == "ADT" else ()), pid())).type == meant
 
@@ -87,7 +87,7 @@ def test_type_without_an_event_is_that_of_version_2_1(stated: str, meant: str) -
     ],
 )
 def test_character_set_is_switched_within_a_text(stated: str, sent: bytes, name: str) -> None:
-    """ISO 2022 of Japan, Korea, China and Europe, as bytes or escape sequences; the rest is whole."""
+    """ISO 2022 of Japan, Korea, China and Europe, as bytes or escape sequences, leaves the rest intact."""
     header = msh("ADT^A08", "1").replace("UNICODE UTF-8", stated)
     raw = f"{header}\rPID|1||7||".encode("latin-1") + sent + b"^J|||M\rZXX|1|after"
     message = parse(raw)
@@ -111,13 +111,13 @@ def test_character_set_is_switched_within_a_text(stated: str, sent: bytes, name:
     ],
 )
 def test_escape_sequences_mean_what_they_stand_for(sent: str, meant: str) -> None:
-    """Sequences that nobody knows, and half ones, stay as they are."""
+    """Unknown and incomplete escape sequences stay as they are."""
     message = parse(hl7(msh("ORM^O01", "1"), f"OBR|1|{sent}"))
     assert message.value(place_of("OBR-2")) == meant
 
 
 def test_delimiters_are_those_of_the_header() -> None:
-    """Other delimiters, fewer of them, and another field separator."""
+    """Other delimiters, fewer delimiters and another field separator are understood."""
     message = parse(b"MSH$*%!@$APP$FAC$$$20260101$$ADT*A08$7$P$2.3\rPID$1$$77***H@1.2@ISO$$M!T!x*Y")
     assert (message.type, message.control_id, message.sender) == ("ADT^A08", "7", ("APP", "FAC"))
     assert message.value(place_of("PID-3.4.2")) == "1.2"
@@ -126,7 +126,7 @@ def test_delimiters_are_those_of_the_header() -> None:
 
 
 def test_line_break_inside_a_text_belongs_to_the_text() -> None:
-    """A report whose sender broke lines with LF is read whole."""
+    """A report whose sender broke lines with LF is read completely."""
     message = parse(hl7(msh("ORU^R01", "1"), "OBX|1|TX|x||first\nsecond line\n\nthird||||||F", "NTE|1"))
     assert message.value(place_of("OBX-5")) == "first\nsecond line\nthird"
     assert message.value(place_of("OBX-11")) == "F"
@@ -136,7 +136,7 @@ def test_line_break_inside_a_text_belongs_to_the_text() -> None:
     "raw",
     [
         *(b"", b"MSH", b"MSH|", b"PID|1", b"MSHX^~", b"MSH\r|^", b"MSH|||", b"\xff" * 9, b"MSH|\0~\\&|A"),
-        # Delimiters that are other characters in each character set.
+        # Delimiters whose meaning depends on the character set.
         b"MSH\x9a^~\\&\x9aRIS\x9aHOSP\rPID\x9a1",
         b"MSH|\xa7~\\&|RIS|HOSP\rPID|1",
         "MSH§^~\\&§RIS§HOSP\rPID§1".encode(),
@@ -144,13 +144,13 @@ def test_line_break_inside_a_text_belongs_to_the_text() -> None:
     ],
 )
 def test_what_has_no_header_is_refused(raw: bytes) -> None:
-    """Nothing is guessed of what is no message."""
+    """Nothing is guessed about content that is not a message."""
     with pytest.raises(MessageUnreadable):
         parse(raw)
 
 
 def test_batch_is_split_into_its_messages() -> None:
-    """FHS, BHS and their trailers wrap messages, and are none."""
+    """FHS, BHS and their trailers enclose messages and are not messages themselves."""
     batch = b"FHS|^~\\&|A\rBHS|^~\\&|A\r" + MESSAGE + MESSAGE + b"BTS|2\rFTS|1\r"
     parts = split_batch(batch)
     assert [parse(one).control_id for one in parts] == ["1", "1"]
@@ -159,7 +159,7 @@ def test_batch_is_split_into_its_messages() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 10_000])
 def test_frames_are_found_however_they_arrive(size: int) -> None:
-    """Byte by byte or all at once; junk between them, no VT, no CR after FS, and a VT inside a text."""
+    """Byte by byte or all at once, with junk in between, no VT, no CR after FS, or a VT inside a text."""
     odd = MESSAGE.replace(b"own", b"o\x0bwn")
     stream = (
         b"junk" + framed(MESSAGE) + b"\r\n" + odd + b"\x1c" + b"\x0bMSH|^~\\&|broken off" + framed(MESSAGE)
@@ -171,7 +171,7 @@ def test_frames_are_found_however_they_arrive(size: int) -> None:
 
 
 def test_frame_that_is_too_long_is_refused() -> None:
-    """A peer cannot fill the memory."""
+    """A peer cannot exhaust the memory."""
     reader = FrameReader(1000)
     for _ in range(10):
         reader.feed(b"x" * 100)
@@ -181,7 +181,7 @@ def test_frame_that_is_too_long_is_refused() -> None:
 
 @given(st.text(max_size=80))
 def test_text_survives_being_written_and_read(text: str) -> None:
-    """Whatever a sentence holds comes back, but for control characters and the kind of line break."""
+    """Any text is read back as it was written, except control characters and the kind of line break."""
     lines = "\n".join(
         "".join(c if ord(c) >= 32 and c != "\x7f" else " " for c in line) for line in text.splitlines()
     )
@@ -193,7 +193,7 @@ def test_text_survives_being_written_and_read(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_mutated_message_is_read_or_refused(data: st.DataObject) -> None:
-    """Whatever happens to the bytes of a message, the parser answers, and never with another error."""
+    """However the bytes of a message are changed, the parser answers or raises its own error."""
     raw = bytearray(MESSAGE)
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(raw) - 1))
@@ -213,5 +213,5 @@ def test_mutated_message_is_read_or_refused(data: st.DataObject) -> None:
 
 
 def test_marks_without_an_escape_character_escape_nothing() -> None:
-    """MSH-2 of two characters: a backslash is a letter."""
+    """When MSH-2 has two characters, a backslash is an ordinary character."""
     assert unescaped("a\\F\\b", Delimiters(escape="")) == "a\\F\\b"

@@ -1,4 +1,4 @@
-"""The messages of a result: valid under HL7 v2.5.1, and never more than it is."""
+"""The messages of a result: valid under HL7 v2.5.1, and never claiming more than the result's status."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _valid(content: bytes) -> str:
     """Validate a message with an independent implementation; return its structure."""
     parsed = parse_message(content.decode(), validation_level=VALIDATION_LEVEL.STRICT)
     if parsed.name == "ORM_O01":
-        # The validator wants all seven alternatives of the order detail at once; it judges the segments.
+        # The validator requires all seven alternatives of the order detail at once, so segments are checked.
         lines = content.decode().split("\r")[1:-1]
         assert all(parse_segment(one, version="2.5.1").validate() for one in lines)
     else:
@@ -59,7 +59,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("status", "escalation", "values"), KINDS)
 def test_result_message_is_valid_hl7(status: ResultStatus, escalation: str, values: dict[str, Any]) -> None:
-    """Whatever the images left out or contain, the messages satisfy an independent validator."""
+    """Whatever the images omit or contain, the messages satisfy an independent validator."""
     written = write_result(receiver(escalation=escalation), result(status, **values))
     expected = [
         "ORU_R01",
@@ -78,7 +78,7 @@ def test_result_message_is_valid_hl7(status: ResultStatus, escalation: str, valu
 def test_result_status_of_an_unverified_draft_is_r_everywhere(
     status: ResultStatus, demonstration: bool, withdraw_with: str
 ) -> None:
-    """`P` means verified in table 0123, and `F` final: no field of a draft holds either."""
+    """`P` means verified in table 0123, and `F` final: no field of a draft has either."""
     message = _oru(status, {"withdraw_with": withdraw_with}, demonstration=demonstration)
     expected = {"unverified": "R", "final": "F", "corrected": "C", "withdrawn": "X"}[status.value]
     observed = {one.text(11) for one in message.all("OBX")}
@@ -87,14 +87,14 @@ def test_result_status_of_an_unverified_draft_is_r_everywhere(
 
 
 def test_result_message_of_a_draft_says_first_that_it_is_one() -> None:
-    """The first text is the warning, before any finding; a demonstration model says so too."""
+    """The first text is the warning, before any finding; a demonstration model is named there too."""
     texts = [one.text(5) for one in _oru(demonstration=True).all("OBX") if one.text(2) == "TX"]
     assert texts[0].startswith("AI PRE-DRAFT, unverified")
     assert texts[1] == "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
 
 
 def test_result_message_names_study_order_and_patient() -> None:
-    """PID-3 with its authority, OBR-2, 3, 4, 7, 18, 19, and the study in the first observation."""
+    """PID-3 has its authority, OBR has 2, 3, 4, 7, 18 and 19, and the first observation has the study."""
     message = _oru()
     patient, order = next(message.all("PID")), next(message.all("OBR"))
     assert [patient.text(3, n) for n in (1, 5)] == ["4711", "PI"]
@@ -107,7 +107,7 @@ def test_result_message_names_study_order_and_patient() -> None:
 
 
 def test_result_message_codes_each_finding_once() -> None:
-    """One observation of presence for each finding; sides and grades stand under the finding's own sub-ID."""
+    """Each finding has one observation of presence; sides and grades are under the finding's own sub-ID."""
     rows = [
         (one.text(4), one.text(3, 1), one.text(5, 1)) for one in _oru().all("OBX") if one.text(2) == "CWE"
     ]
@@ -121,7 +121,7 @@ def test_result_message_codes_each_finding_once() -> None:
 
 
 def test_result_message_keeps_every_character() -> None:
-    """Delimiters, line breaks and letters of any writing come back as they were."""
+    """Delimiters, line breaks and letters of any script are read back unchanged."""
     said = "a | b ^ c ~ d \\ e & f \\F\\ Übel 胸部\nMSH|^~\\&|x"
     message = _oru(findings_sentences=(said,))
     texts = [one.text(5) for one in message.all("OBX") if one.text(3, 1) == "59776-5"]
@@ -142,14 +142,14 @@ def test_result_message_keeps_every_character() -> None:
 def test_result_message_states_the_character_set_that_it_is_in(
     character_set: str, name: str, stated: str
 ) -> None:
-    """A name that the receiver's set cannot express is written in UTF-8 rather than with question marks."""
+    """A name that the receiver's character set cannot express is sent in UTF-8, not with question marks."""
     message = _oru(settings={"character_set": character_set}, subject=subject(name=name))
     assert message.header.text(18) == stated
     assert next(message.all("PID")).text(5, 1) == name.split("^")[0]
 
 
 def test_control_id_depends_on_the_uid_alone() -> None:
-    """A message that is built again has the same MSH-10 (at most 20 characters), another one another."""
+    """A message that is built again has the same MSH-10 (at most 20 characters); another message does not."""
     ids = [_oru(uid=uid).control_id for uid in ("2.25.1", "2.25.1", "2.25.2")]
     assert (ids[0] == ids[1], ids[0] == ids[2], max(map(len, ids)) <= 20) == (True, False, True)
 
@@ -164,7 +164,7 @@ def test_control_id_depends_on_the_uid_alone() -> None:
     ],
 )
 def test_escalation_is_for_urgent_drafts_alone(priority: int, status: ResultStatus, count: int) -> None:
-    """The order is raised when the draft is urgent by rule, not again by the verdict."""
+    """The order is escalated when the draft is urgent by rule, and not again by the verdict."""
     written = write_result(receiver(escalation="OMI"), result(status, priority=priority))
     assert [role for role, _content in written] == [DocumentRole.MESSAGE, DocumentRole.ESCALATION][:count]
     if count == 2:
@@ -172,7 +172,7 @@ def test_escalation_is_for_urgent_drafts_alone(priority: int, status: ResultStat
 
 
 def test_result_has_the_pdf_that_the_receiver_wants() -> None:
-    """OBX of type ED (MIME type and base64) under the message's status; a withdrawal has none."""
+    """The PDF is an OBX of type ED (MIME type, base64) with the message's status; a withdrawal has none."""
     pdf = b"%PDF-1.4 \xff\x00 ^~|&"
     content = write_result(receiver(), result(pdf=pdf))[0][1]
     assert _valid(content) == "ORU_R01"
