@@ -1,4 +1,4 @@
-"""What compressed frames say of their size."""
+"""What compressed frames state about their size."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ SIZ = (
     ],
 )
 def test_size_is_read_from_the_frame_header(frame: bytes, size: CodestreamSize | None) -> None:
-    """The size comes from SOF or SIZ, wherever application segments or boxes stand before it."""
+    """The size is read from SOF or SIZ, whatever application segments or boxes precede it."""
     assert codestream_size(frame) == size

@@ -1,4 +1,4 @@
-"""Two files' values are compared as DICOM values."""
+"""Values of two files are compared as DICOM values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def header(**values: object) -> Dataset:
     dataset = Dataset()
     for keyword, value in values.items():
         tag = Tag(keyword)
-        # As they come: archives write values that their VR does not allow.
+        # Not validated: archives write values that their VR does not allow.
         dataset.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=config.IGNORE))
     return dataset
 
@@ -29,7 +29,7 @@ def coded(value: str, meaning: str = "PA", **more: object) -> Dataset:
 
 
 def with_lengths_and_padding() -> Dataset:
-    """A code as a tool writes it that adds group lengths, item padding and private elements."""
+    """A code with the group lengths, item padding and private elements that a tool may add."""
     dataset = coded("1")
     item = dataset.ViewCodeSequence[0]
     for tag, vr, value in ((0x00080000, "UL", 40), (0xFFFCFFFC, "OB", b"\0" * 8), (0x00090010, "LO", "ACME")):
@@ -77,12 +77,12 @@ def test_what_an_archive_coerces_is_the_same(keyword: str, one: Dataset, other: 
     ],
 )
 def test_another_value_is_different(keyword: str, one: Dataset, other: Dataset) -> None:
-    """Nothing that means something else is taken for the same."""
+    """A different value is never taken for the same."""
     assert comparable(one, keyword) != comparable(other, keyword)
 
 
 def test_value_that_cannot_be_read_is_the_same_as_its_own_bytes_only() -> None:
-    """An attribute whose bytes are no value of its VR must not make every resend new content."""
+    """An attribute whose bytes are invalid for its VR must not make every resend new content."""
 
     def spaced(value: bytes) -> Dataset:
         tag = Tag(0x00280030)

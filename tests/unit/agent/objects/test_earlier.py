@@ -1,4 +1,4 @@
-"""Rules of which of two studies was made first."""
+"""Rules that decide which of two studies was made first."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ from agent.objects.earlier import is_earlier
 def test_study_is_earlier_by_day_then_by_time_to_the_common_precision(
     study_date: str, study_time: str, earlier: bool
 ) -> None:
-    """Times are compared to the precision that both have; an incomplete date is never earlier."""
+    """Times are compared to their common precision; a study with an incomplete date is never earlier."""
     assert is_earlier(study_date, study_time, than_date="20260102", than_time="090000") == earlier

@@ -1,4 +1,4 @@
-"""Every attribute of a foreign object is read through the guarded accessors, and is tried wrongly."""
+"""Every attribute of another system's object is read by guarded accessors and tested with wrong values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from agent.objects.films.study import read_study
 from tests.support.films import chest_film, file_bytes
 from tests.unit.agent.objects.test_wrong_values import keywords, read_everything
 
-# The rooms that read what scanners and archives send.
+# The packages that read what scanners and archives send.
 ROOMS = (
     *("agent/objects", "agent/retrieve", "agent/reports", "agent/drafting", "agent/network"),
     *("agent/receive", "agent/database/identity", "agent/delivery", "agent/web", "dicom_sr"),
 )
-# Plain reads that are right: of the file's meta information and of an image that was checked before; of
+# Plain reads that are safe: of the file's meta information and of an image that was checked before; of
 # command sets, which pynetdicom has parsed; and in one `try` for a whole report.
 PLAIN = {
     "agent/objects/pixels.py": {"PixelData", "TransferSyntaxUID"},
@@ -36,7 +36,7 @@ PLAIN = {
         *("ReferencedSOPClassUID", "ReferencedSOPInstanceUID", "TransactionUID"),
     },
 }
-# These make or read documents of our own, never an object of another system.
+# These create or read our own documents, never an object of another system.
 OWN_DOCUMENTS = {
     *("agent/reports/messages.py", "agent/reports/preview.py", "agent/reports/publish.py"),
     *("agent/reports/sign_off.py", "agent/reports/withdraw.py", "dicom_sr/key_images.py"),
@@ -46,7 +46,7 @@ OWN_DOCUMENTS = {
 
 
 def plain_reads(path: Path) -> Iterator[str]:
-    """The keywords that a module reads of an object as `dataset.Rows`, `dataset["Rows"]` or by `get`."""
+    """The keywords that a module reads from an object as `dataset.Rows`, `dataset["Rows"]` or by `get`."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         match node:
             case ast.Attribute(attr=keyword, ctx=ast.Load()):
@@ -69,7 +69,7 @@ def plain_reads(path: Path) -> Iterator[str]:
 
 
 def test_foreign_attributes_are_read_through_the_guarded_accessors(repository: Path) -> None:
-    """An attribute read otherwise raises where its VR is wrong; each exception has its reason."""
+    """An attribute read in any other way raises if its VR is wrong; each exception has its reason."""
     unguarded = {}
     for room in ROOMS:
         for path in sorted((repository / room).rglob("*.py")):
@@ -81,7 +81,7 @@ def test_foreign_attributes_are_read_through_the_guarded_accessors(repository: P
 
 @pytest.fixture
 def touched(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The keywords that are asked of any data set from now on."""
+    """The keywords that are read from any dataset from now on."""
     found: set[str] = set()
 
     def noted(name: str) -> Any:
@@ -103,7 +103,7 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_every_attribute_that_is_read_is_tried_wrongly(
     repository: Path, tmp_path: Path, touched: set[str]
 ) -> None:
-    """What reading a film asks for is in the generator's list: a newly read attribute is tried too."""
+    """All attributes read for a film are in the generator's list, so a new one is tested too."""
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "51185008", "SCT", "Chest"
     shapes = ["RECTANGULAR", "CIRCULAR", "POLYGONAL"]

@@ -1,4 +1,4 @@
-"""The exposed part of an image: shutter and collimator of every shape lie outside it."""
+"""The exposed part of an image: shutters and collimators of every shape lie outside it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BITMAP = {"Shape": "BITMAP", "OverlayGroup": 0x6002}
 
 
 def header(what: str, *shapes: dict[str, object]) -> Dataset:
-    """A header with a shutter or collimator of these shapes together."""
+    """A header with a shutter or collimator that combines these shapes."""
     names = {
         "Center": f"CenterOfCircular{what}", "Radius": f"RadiusOfCircular{what}",
         "Vertices": f"VerticesOfThePolygonal{what}",
@@ -48,7 +48,7 @@ def header(what: str, *shapes: dict[str, object]) -> Dataset:
 
 
 def plane(covered: NDArray[np.bool_], origin: tuple[int, int] = (1, 1), group: int = 0x6002) -> Dataset:
-    """An overlay of one bit a pixel, packed from the lowest bit on."""
+    """An overlay of one bit per pixel, packed from the lowest bit."""
     found = Dataset()
     found.add_new(group << 16 | 0x0010, "US", covered.shape[0])
     found.add_new(group << 16 | 0x0011, "US", covered.shape[1])
@@ -64,12 +64,12 @@ def plane(covered: NDArray[np.bool_], origin: tuple[int, int] = (1, 1), group: i
     [(RECTANGLE,), (CIRCLE,), (POLYGON,), (RECTANGLE, POLYGON), (RECTANGLE, CIRCLE, POLYGON)],
 )
 def test_every_shape_is_left_out(what: str, shapes: tuple[dict[str, object], ...]) -> None:
-    """What lies outside one of the shapes does not count (PS3.3 C.7.6.11)."""
+    """Pixels outside one of the shapes do not count (PS3.3 C.7.6.11)."""
     stored = np.full((SIZE, SIZE), 4095, dtype=np.uint16)
     mask = exposure_mask(header(what, *shapes), stored)
     expected = np.logical_and.reduce([INSIDE[str(shape["Shape"])] for shape in shapes])
     assert mask is not None
-    # The pixels on the edge itself may fall on either side.
+    # Pixels on the edge itself may fall on either side.
     assert float((mask != expected).mean()) < 0.005
 
 
@@ -86,14 +86,14 @@ def test_bitmap_of_an_overlay_is_left_out(shapes: tuple[dict[str, object], ...])
     "vertices", [[], [1, 1], [10, 10, 20, 20], [1, 2, 3, 4, 5, 6, 7], [1, 1, 9, 1, 9, 2**40], [5] * 6]
 )
 def test_polygon_that_encloses_nothing_is_no_shutter(vertices: list[int]) -> None:
-    """Too few, unpaired or far vertices, and a point, leave the whole image."""
+    """Too few, unpaired or distant vertices, and a single point, leave the whole image."""
     found = header("Shutter", {"Shape": "POLYGONAL", "Vertices": vertices})
     assert exposure_mask(found, chest_pixels()) is None
 
 
 @pytest.mark.parametrize(("origin", "rows"), [((-9, -19), 300), ((11, 21), 100), ((1, 1), 7)])
 def test_bitmap_shutter_lies_where_its_origin_says(origin: tuple[int, int], rows: int) -> None:
-    """An overlay may be larger or smaller than the image; beside it nothing is covered."""
+    """An overlay may be larger or smaller than the image; outside the overlay nothing is covered."""
     found = header("Shutter", {"Shape": "BITMAP", "OverlayGroup": 0x6002})
     covered = np.zeros((rows, 301), dtype=bool)
     covered[: rows // 2] = True
@@ -108,14 +108,14 @@ def test_bitmap_shutter_lies_where_its_origin_says(origin: tuple[int, int], rows
 
 @pytest.mark.parametrize("group", [None, 0x6001, 0x5FFE, 0x6004, 0x7FE0])
 def test_bitmap_shutter_without_its_overlay_is_none(group: int | None) -> None:
-    """An absent, odd or foreign group, or an overlay that is not there, leave the whole image."""
+    """An absent, odd or invalid group, or a missing overlay, leaves the whole image."""
     found = header("Shutter", BITMAP)
     found.ShutterOverlayGroup = group
     assert exposure_mask(found, chest_pixels()) is None
 
 
 def test_bitmap_shutter_that_is_cut_off_is_none() -> None:
-    """Fewer bits than rows times columns are no shutter."""
+    """Fewer bits than rows times columns are not a shutter."""
     found = header("Shutter", BITMAP)
     found[0x60023000].value = b"\xff\x00"
     assert exposure_mask(found, chest_pixels()) is None
@@ -123,7 +123,7 @@ def test_bitmap_shutter_that_is_cut_off_is_none() -> None:
 
 @pytest.mark.parametrize("shape", [RECTANGLE, CIRCLE, POLYGON, BITMAP])
 def test_what_a_shutter_covers_does_not_set_the_grey_scale(shape: dict[str, object], tmp_path: Path) -> None:
-    """Two films that differ under the shutter only look the same inside it."""
+    """Two films that differ only under the shutter look the same inside it."""
     inside, shown = INSIDE[str(shape["Shape"])], []
     for covered in (0, 4095):
         film = chest_film(BitsAllocated=16, BitsStored=12, HighBit=11)

@@ -1,4 +1,4 @@
-"""Stored values to brightness, against the formulas of PS3.3."""
+"""From stored values to brightness, checked against the formulas of PS3.3."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVEN = np.ones(256, dtype=np.int64)
 
 
 def lut(first: int, entries: list[int], bits: int = 16) -> Dataset:
-    """One item of a LUT sequence."""
+    """One item of a LUT Sequence."""
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [len(entries), first, bits])
     item.add_new("LUTData", "US", entries)
@@ -36,7 +36,7 @@ def test_window_linear_has_the_standards_ends() -> None:
 
 
 def test_window_linear_width_one_is_a_threshold() -> None:
-    """LINEAR with a width of 1 divides nothing by zero."""
+    """LINEAR with a width of 1 does not divide by zero."""
     assert windowed(np.array([9.0, 10.0]), 10, 1).tolist() == [0.0, 1.0]
 
 
@@ -46,20 +46,20 @@ def test_window_linear_exact_has_its_own_ends() -> None:
 
 
 def test_window_sigmoid_is_the_logistic_curve() -> None:
-    """SIGMOID: 1 / (1 + exp(-4 (x - c) / w)) (C.11.2.1.3.1), and its far ends do not overflow."""
+    """SIGMOID: 1 / (1 + exp(-4 (x - c) / w)) (C.11.2.1.3.1), and its extremes do not overflow."""
     shown = windowed(np.array([-1e9, 100.0, 125.0, 1e9]), 100, 100, "SIGMOID")
     assert shown == pytest.approx([0.0, 0.5, 1 / (1 + np.exp(-1.0)), 1.0])
 
 
 def test_modality_rescale_is_linear() -> None:
-    """Slope and intercept."""
+    """Slope and intercept are applied."""
     header = Dataset()
     header.RescaleSlope, header.RescaleIntercept = 2, -1024
     assert modality_values(header, np.array([0.0, 512.0])).tolist() == [-1024.0, 0.0]
 
 
 def test_modality_lut_clamps_at_its_ends() -> None:
-    """Values beyond the table take its first and last entry."""
+    """Values outside the table get its first or last entry."""
     header = Dataset()
     header.ModalityLUTSequence = [lut(10, [5, 6, 7])]
     assert modality_values(header, np.array([0.0, 10.0, 11.0, 12.0, 99.0])).tolist() == [5, 5, 6, 7, 7]
@@ -73,7 +73,7 @@ def test_modality_lut_first_value_may_be_a_signed_number_read_as_unsigned() -> N
 
 
 def test_modality_lut_that_is_short_is_an_error() -> None:
-    """A Modality LUT that cannot be applied leaves no meaning to the values."""
+    """Without its Modality LUT the values have no meaning."""
     header = Dataset()
     item = lut(0, [1, 2])
     item.LUTDescriptor = [3, 0, 16]
@@ -83,7 +83,7 @@ def test_modality_lut_that_is_short_is_an_error() -> None:
 
 
 def test_voi_lut_wins_over_the_window() -> None:
-    """Where both are given, the VOI LUT is the finer statement."""
+    """Where both are given, the VOI LUT is more specific."""
     header = Dataset()
     header.VOILUTSequence = [lut(0, [0, 4095, 0, 4095], 12)]
     header.WindowCenter, header.WindowWidth = 2, 4
@@ -92,7 +92,7 @@ def test_voi_lut_wins_over_the_window() -> None:
 
 
 def test_voi_lut_of_eight_bit_entries_is_wider_than_a_byte() -> None:
-    """A table of 1,024 entries of 8 bits is indexed beyond 255."""
+    """A table of 1,024 entries of 8 bits is indexed above 255."""
     header = Dataset()
     header.VOILUTSequence = [lut(0, [entry // 4 for entry in range(1024)], 8)]
     shown = next(voi_candidates(header, np.array([0.0, 1023.0])))
@@ -100,7 +100,7 @@ def test_voi_lut_of_eight_bit_entries_is_wider_than_a_byte() -> None:
 
 
 def test_voi_lut_packed_bytes_are_read() -> None:
-    """Eight-bit entries two to a word (OW)."""
+    """Eight-bit entries are packed two to a word (OW)."""
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [4, 0, 8])
     item.add_new("LUTData", "OW", bytes([0, 85, 170, 255]))
@@ -114,7 +114,7 @@ def test_voi_lut_packed_bytes_are_read() -> None:
     ("center", "width"), [(None, None), (100, 0), (100, -5), ("", ""), (float("nan"), 10.0)]
 )
 def test_voi_without_a_usable_window_is_none(center: object, width: object) -> None:
-    """A window that means nothing is no window."""
+    """An invalid window is ignored."""
     header = Dataset()
     for keyword, value in (("WindowCenter", center), ("WindowWidth", width)):
         if value is not None:
@@ -132,7 +132,7 @@ def test_voi_takes_the_first_of_several_windows() -> None:
 
 
 def test_table_window_beside_the_data_falls_back_to_percentiles() -> None:
-    """A window that would show one flat shade is ignored."""
+    """A window that would show a single shade is ignored."""
     header = Dataset()
     header.WindowCenter, header.WindowWidth = 30000, 100
     table = brightness_table(header, EVEN, 0)
@@ -140,7 +140,7 @@ def test_table_window_beside_the_data_falls_back_to_percentiles() -> None:
 
 
 def test_table_padding_is_black_and_not_counted() -> None:
-    """Padding neither stretches the window nor shines, in either polarity."""
+    """Padding neither widens the window nor appears bright, in either polarity."""
     header = Dataset()
     header.PhotometricInterpretation = "MONOCHROME1"
     header.add_new("PixelPaddingValue", "US", 0)
@@ -153,14 +153,14 @@ def test_table_padding_is_black_and_not_counted() -> None:
 
 
 def test_padding_without_a_limit_is_one_value() -> None:
-    """Pixel Padding Value alone names one value."""
+    """Pixel Padding Value alone denotes one value."""
     header = Dataset()
     header.add_new("PixelPaddingValue", "SS", -2000)
     assert padding_mask(header, np.array([-2001.0, -2000.0, 0.0])).tolist() == [False, True, False]
 
 
 def test_percentiles_of_one_value_are_black() -> None:
-    """An image of one value has no contrast to show."""
+    """An image with a single value has no contrast to show."""
     histogram = np.zeros(256, dtype=np.int64)
     histogram[7] = 100
     assert float(percentile_brightness(VALUES, histogram).max()) == 0.0
@@ -177,7 +177,7 @@ def test_percentiles_of_one_value_are_black() -> None:
     ],
 )
 def test_polarity_is_inverted_once(photometric: str, shape: str, inverted: bool) -> None:
-    """Two statements of one inversion are one inversion."""
+    """Two attributes that state the same inversion cause one inversion."""
     header = Dataset()
     header.PhotometricInterpretation, header.PresentationLUTShape = photometric, shape
     assert is_inverted(header) == inverted

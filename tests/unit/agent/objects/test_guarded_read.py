@@ -1,4 +1,4 @@
-"""Files are read only after their elements have been counted, and only as far as they are used."""
+"""Files are parsed only after their elements have been counted, and only as far as they are used."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def sequence(tag: tuple[int, int], content: bytes, *, syntax: str, defined: bool
 
 
 def empty_items(count: int, syntax: str) -> bytes:
-    """Return that many empty items."""
+    """Return this many empty items."""
     return struct.pack((">" if syntax == EXPLICIT_BIG else "<") + "HHI", *_ITEM, 0) * count
 
 
 def with_hostile(hostile: bytes, syntax: str = EXPLICIT) -> bytes:
-    """Return a film's dataset with something hostile before its pixel data (tags ascend)."""
+    """Return a film's dataset with hostile bytes before its pixel data (tags ascend)."""
     whole = encoded(chest(), syntax)
     marker = struct.pack((">" if syntax == EXPLICIT_BIG else "<") + "HH", 0x7FE0, 0x0010)
     at = whole.rindex(marker)
@@ -62,7 +62,7 @@ def stored(tmp_path: Path, dataset: bytes, syntax: str = EXPLICIT) -> Path:
 def test_budget_ends_a_sequence_of_a_million_items(
     tmp_path: Path, syntax: str, defined: bool, tag: tuple[int, int]
 ) -> None:
-    """Items are counted at the door and at every read, however the sequence is encoded."""
+    """Items are counted on receipt and at every read, however the sequence is encoded."""
     data = with_hostile(sequence(tag, empty_items(1_000_000, syntax), syntax=syntax, defined=defined), syntax)
     with pytest.raises(ObjectOverBudget, match="items"):
         read_header(data, syntax)
@@ -71,7 +71,9 @@ def test_budget_ends_a_sequence_of_a_million_items(
 
 
 def test_budget_keeps_the_memory_of_a_reader_small(tmp_path: Path) -> None:
-    """An object over the budget takes less memory than it has bytes, where a parser takes hundreds each."""
+    """Rejecting an object takes less memory than it has bytes; a parser takes hundreds of bytes for each
+    item.
+    """
     hostile = sequence((0x0040, 0x0275), empty_items(4_000_000, EXPLICIT), syntax=EXPLICIT, defined=True)
     path = stored(tmp_path, with_hostile(hostile))
     tracemalloc.start()
@@ -90,7 +92,7 @@ def test_budget_keeps_the_memory_of_a_reader_small(tmp_path: Path) -> None:
 def test_used_sequence_over_its_budget_has_the_code_of_the_budget(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
-    """What the listener takes may still be too large to be parsed: the code says so, not "unreadable"."""
+    """An object that the listener accepts may still be too large to parse: the code states that."""
     data = with_hostile(
         sequence((0x0040, 0x0260), empty_items(2_001, EXPLICIT), syntax=EXPLICIT, defined=True)
     )
@@ -115,7 +117,7 @@ def test_budget_ends_a_flood_of_elements(element: bytes, what: str) -> None:
 
 
 def test_budget_ends_a_flood_of_elements_inside_one_item() -> None:
-    """A single item may hold no more elements than a dataset."""
+    """A single item may have no more elements than a dataset."""
     flood = struct.pack("<HH2sH", 0x0008, 0x1030, b"LO", 0) * 400_000
     item = struct.pack("<HHI", *_ITEM, len(flood)) + flood
     hostile = sequence((0x0040, 0x0275), item, syntax=EXPLICIT, defined=True)
@@ -124,7 +126,7 @@ def test_budget_ends_a_flood_of_elements_inside_one_item() -> None:
 
 
 def test_budget_counts_fragments_of_pixel_data() -> None:
-    """Four million empty fragments are no image."""
+    """Four million empty fragments are not an image."""
     whole = encoded(chest())
     start = whole[: whole.rindex(struct.pack("<HH", 0x7FE0, 0x0010))]
     start += struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, UNDEFINED)
@@ -134,13 +136,13 @@ def test_budget_counts_fragments_of_pixel_data() -> None:
 
 
 def test_damage_in_an_optional_sequence_of_known_length_refuses_no_image() -> None:
-    """Its length says where the dataset goes on; an optional attribute is no reason to refuse an image."""
+    """Its length states where the dataset continues, so the image is accepted despite the damage."""
     damaged = sequence((0x0054, 0x0016), b"\x01\x02\x03\x04rubbish!", syntax=EXPLICIT, defined=True)
     assert read_header(with_hostile(damaged), EXPLICIT).patient_name == "Müller^Ana"
 
 
 def test_read_used_is_what_pydicom_reads(tmp_path: Path) -> None:
-    """Values, sequences, character set and pixels are the same as by a full parse."""
+    """Values, sequences, character set and pixels are the same as after a full parse."""
     film = chest()
     path = stored(tmp_path, encoded(film, undefined=True))
     used, whole = read_used(path, pixels=True), read_whole(path)
@@ -152,7 +154,7 @@ def test_read_used_is_what_pydicom_reads(tmp_path: Path) -> None:
 
 
 def test_read_used_leaves_what_nobody_uses_unread(tmp_path: Path) -> None:
-    """Private elements, unused sequences and overlong values are not even handed to the parser."""
+    """Private elements, unused sequences and overlong values are not even passed to the parser."""
     private = struct.pack("<HH2sH4s", 0x0029, 0x1001, b"LO", 4, b"none")
     unused = sequence((0x0054, 0x0016), empty_items(5, EXPLICIT), syntax=EXPLICIT, defined=False)
     header = load_header(stored(tmp_path, with_hostile(private + unused)))
@@ -161,7 +163,7 @@ def test_read_used_leaves_what_nobody_uses_unread(tmp_path: Path) -> None:
 
 
 def test_read_used_takes_the_first_of_a_repeated_element(tmp_path: Path) -> None:
-    """The listener and the worker must not see two patients in one object."""
+    """The listener and the worker must read the same patient from one object."""
     again = struct.pack("<HH2sH4s", 0x0010, 0x0020, b"LO", 4, b"OTHR")
     data = with_hostile(again)
     header = load_header(stored(tmp_path, data))
@@ -169,9 +171,9 @@ def test_read_used_takes_the_first_of_a_repeated_element(tmp_path: Path) -> None
 
 
 def test_every_sequence_that_the_code_reads_is_named() -> None:
-    """A sequence of an image that some room reads stands in `used_attributes.SEQUENCES`.
+    """A sequence of an image that the code reads is listed in `used_attributes.SEQUENCES`.
 
-    Otherwise it would silently be empty. One that only documents have, or that is nested, goes in here.
+    Otherwise it would silently be empty. One that only documents have, or that is nested, is listed here.
     """
     readers = ("agent/objects", "agent/reports", "agent/retrieve", "agent/drafting", "dicom_sr")
     used: set[str] = set()
@@ -182,7 +184,7 @@ def test_every_sequence_that_the_code_reads_is_named() -> None:
     assert set() == image - set(SEQUENCES)
 
 
-# Sequences that only documents have (Structured Reports, key objects), or that stand inside named ones.
+# Sequences that only documents have (Structured Reports, key objects), or that are nested in listed ones.
 _OF_DOCUMENTS = frozenset(
     {
         "CodingSchemeIdentificationSequence", "ContributingEquipmentSequence",

@@ -1,4 +1,4 @@
-"""Views and hanging."""
+"""Views and hanging of films."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CORNERS = np.array([[1, 2], [3, 4]], dtype=np.uint8)
 
 
 def header(**attributes: object) -> Dataset:
-    """A dataset of the given attributes."""
+    """A dataset with the given attributes."""
     dataset = Dataset()
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
@@ -21,7 +21,7 @@ def header(**attributes: object) -> Dataset:
 
 
 def coded(value: str) -> Dataset:
-    """A header whose view is only coded."""
+    """A header whose view is given only as a code."""
     return header(ViewPosition="", ViewCodeSequence=[header(CodeValue=value, CodingSchemeDesignator="SCT")])
 
 
@@ -43,7 +43,7 @@ def coded(value: str) -> Dataset:
     ],
 )
 def test_view_is_read_from_position_then_code_then_words(dataset: Dataset, view: str) -> None:
-    """The first statement that is clear decides; two views in one description are not clear."""
+    """The first clear statement decides; two views in one description are not clear."""
     assert view_of(dataset) == view
 
 
@@ -65,12 +65,12 @@ def test_view_is_read_from_position_then_code_then_words(dataset: Dataset, view:
 def test_hanging_frontal_brings_the_patients_left_to_the_right(
     orientation: list[str], expected: list[list[int]]
 ) -> None:
-    """Rows end up running to the patient's left and columns to the feet; nonsense changes nothing."""
+    """Rows then run to the patient's left and columns to the feet; an invalid orientation changes nothing."""
     dataset = header()
     dataset.add_new("PatientOrientation", "CS", orientation)
     assert hung(CORNERS, dataset, "frontal").tolist() == expected
 
 
 def test_hanging_lateral_looks_to_the_left() -> None:
-    """A lateral film is hung with the chest wall on the left."""
+    """A lateral film is displayed with the chest wall on the left."""
     assert hung(CORNERS, header(PatientOrientation=["A", "F"]), "lateral").tolist() == [[2, 1], [4, 3]]

@@ -1,4 +1,4 @@
-"""Rules of the header reader: what it finds, and that only whole datasets pass."""
+"""Rules of the header reader: what it reads, and that only complete datasets pass."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def chest() -> Dataset:
 
 
 def encoded(dataset: Dataset, syntax: str = EXPLICIT, *, undefined: bool = False) -> bytes:
-    """The dataset's bytes in a transfer syntax; sequences of undefined length on demand."""
+    """The dataset's bytes in a transfer syntax, with sequences of undefined length on request."""
     for element in dataset:
         if element.VR == "SQ":
             element.is_undefined_length = undefined
@@ -74,7 +74,7 @@ def encoded(dataset: Dataset, syntax: str = EXPLICIT, *, undefined: bool = False
 
 
 def write_dataset_to(buffer: BytesIO, dataset: Dataset, syntax: str) -> None:
-    """Encode without file meta information."""
+    """Encode a dataset without file meta information."""
     from pydicom.filebase import DicomIO
 
     target = DicomIO(buffer)
@@ -86,7 +86,7 @@ def write_dataset_to(buffer: BytesIO, dataset: Dataset, syntax: str) -> None:
 @pytest.mark.parametrize("undefined", [False, True])
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT_LITTLE, EXPLICIT_BIG])
 def test_header_is_the_same_in_every_encoding(syntax: str, undefined: bool) -> None:
-    """Byte order, VR encoding and the form of sequences change nothing of what is read."""
+    """Byte order, VR encoding and the form of sequences do not change what is read."""
     expected = Header(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1",
         sop_instance_uid="1.2.3.4.5",
@@ -109,7 +109,7 @@ def test_header_is_the_same_in_every_encoding(syntax: str, undefined: bool) -> N
 
 
 def test_header_of_a_deflated_dataset_is_read() -> None:
-    """A deflated dataset is inflated, and is whole only with the end of its stream."""
+    """A deflated dataset is inflated, and is complete only with the end of its stream."""
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     data = deflater.compress(encoded(chest())) + deflater.flush()
     assert read_header(data, DEFLATED_LITTLE).study_instance_uid == "1.2.3.4"
@@ -118,7 +118,7 @@ def test_header_of_a_deflated_dataset_is_read() -> None:
 
 
 def test_header_refuses_a_deflate_bomb() -> None:
-    """A dataset that inflates beyond 64 MB is refused, not inflated."""
+    """A dataset that inflates beyond 64 MB is refused before it is inflated further."""
     deflater = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
     bomb = b"".join(deflater.compress(bytes(1 << 20)) for _ in range(65)) + deflater.flush()
     with pytest.raises(UnreadableInstance):
@@ -127,7 +127,7 @@ def test_header_refuses_a_deflate_bomb() -> None:
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT_LITTLE, EXPLICIT_BIG])
 def test_header_refuses_every_cut(syntax: str) -> None:
-    """A dataset cut anywhere inside an element is refused; between two elements its pixels are missing."""
+    """A dataset cut inside an element is refused; one cut between two elements has no pixel data."""
     data = encoded(chest(), syntax, undefined=True)
     for length in range(len(data)):
         try:
@@ -140,7 +140,7 @@ def test_header_refuses_every_cut(syntax: str) -> None:
 @pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"])
 @pytest.mark.parametrize("value", [None, "", "1.2.x", "1" * 65, "...", "1..2"])
 def test_header_refuses_a_missing_or_invalid_identity(keyword: str, value: str | None) -> None:
-    """Without three valid UIDs an object cannot be routed, and the UID is not quoted in the error."""
+    """An object without three valid UIDs cannot be routed, and the error does not quote the UID."""
     dataset = chest()
     delattr(dataset, keyword)
     if value is not None:
@@ -151,21 +151,21 @@ def test_header_refuses_a_missing_or_invalid_identity(keyword: str, value: str |
 
 
 def test_header_takes_an_unknown_character_set_and_odd_bytes() -> None:
-    """Text that cannot be decoded is no reason to refuse an image."""
+    """An image is not refused because of text that cannot be decoded."""
     dataset = chest()
     data = encoded(dataset).replace(b"ISO_IR 192", b"ISO_IR 999").replace("ü".encode(), b"\xff\x00")
     assert read_header(data, EXPLICIT).patient_name == "Mÿller^Ana"
 
 
 def test_header_without_pixel_data_says_so() -> None:
-    """An object without an image is whole, and marked."""
+    """An object without an image is complete, and marked."""
     dataset = chest()
     del dataset.PixelData
     assert read_header(encoded(dataset), EXPLICIT).has_pixel_data is False
 
 
 def test_header_reads_encapsulated_pixel_data_to_its_delimiter() -> None:
-    """Fragments are walked over; without the sequence delimiter the dataset is cut off."""
+    """Fragments are skipped; without the sequence delimiter the dataset is incomplete."""
     dataset = chest()
     del dataset.PixelData
     start = encoded(dataset) + struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
@@ -179,7 +179,7 @@ def test_header_reads_encapsulated_pixel_data_to_its_delimiter() -> None:
 
 
 def test_header_refuses_a_tower_of_sequences() -> None:
-    """Nesting ends at a fixed depth, long before any recursion would."""
+    """Nesting is refused at a fixed depth, long before recursion becomes a problem."""
     opening = struct.pack("<HH2sHI", 0x0040, 0x0275, b"SQ", 0, 0xFFFFFFFF)
     opening += struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
     with pytest.raises(UnreadableInstance, match="nested"):
@@ -189,7 +189,7 @@ def test_header_refuses_a_tower_of_sequences() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_header_of_damaged_bytes_is_a_header_or_an_error(data: st.DataObject) -> None:
-    """Whatever bytes are flipped or dropped: a header or UnreadableInstance, nothing else."""
+    """Whatever bytes are changed or dropped, the result is a header or UnreadableInstance."""
     syntax = data.draw(st.sampled_from([EXPLICIT, IMPLICIT_LITTLE, EXPLICIT_BIG]))
     damaged = bytearray(encoded(chest(), syntax, undefined=data.draw(st.booleans())))
     for _ in range(data.draw(st.integers(1, 8))):
@@ -202,14 +202,14 @@ def test_header_of_damaged_bytes_is_a_header_or_an_error(data: st.DataObject) ->
 
 
 def test_read_stored_reads_a_file_of_the_store(tmp_path: Path) -> None:
-    """A stored file is preamble, file meta information and the dataset's bytes."""
+    """A stored file consists of preamble, file meta information and the dataset's bytes."""
     path = tmp_path / "a.dcm"
     path.write_bytes(part10_head("1.2.840.10008.5.1.4.1.1.1", "1.2.3.4.5", EXPLICIT) + encoded(chest()))
     assert read_stored(path).sop_instance_uid == "1.2.3.4.5"
 
 
 def test_read_stored_tells_a_missing_from_a_damaged_file(tmp_path: Path) -> None:
-    """A file that is gone and a file that is broken are different errors."""
+    """A missing file and a damaged file are different errors."""
     with pytest.raises(InstanceMissing):
         read_stored(tmp_path / "none.dcm")
     for content in (b"", b"short", bytes(200), part10_head("1.2", "1.2", EXPLICIT)[:150]):
@@ -219,7 +219,7 @@ def test_read_stored_tells_a_missing_from_a_damaged_file(tmp_path: Path) -> None
 
 
 def test_part10_head_is_what_pydicom_reads(tmp_path: Path) -> None:
-    """The file meta information that we write is valid for another reader."""
+    """Another reader can read the file meta information that we write."""
     from pydicom import dcmread
 
     path = tmp_path / "a.dcm"

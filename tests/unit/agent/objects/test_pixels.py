@@ -1,4 +1,4 @@
-"""Files to images: bit layouts, compressed syntaxes, polarity, and refusals that quote nothing."""
+"""From files to images: bit layouts, compressed syntaxes, polarity, and errors that quote no value."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def film(stored: NDArray[np.integer], **attributes: object) -> FileDataset:
 
 
 def saved(dataset: FileDataset, folder: Path) -> Path:
-    """The film as a file."""
+    """The film, saved as a file."""
     path = folder / "film.dcm"
     dataset.save_as(path, enforce_file_format=True)
     return path
@@ -73,7 +73,7 @@ def test_image_twelve_bit_window_maps_to_full_range(tmp_path: Path) -> None:
 
 
 def test_image_monochrome1_is_inverted(tmp_path: Path) -> None:
-    """MONOCHROME1 and its MONOCHROME2 twin look the same."""
+    """A MONOCHROME1 film and its MONOCHROME2 equivalent look the same."""
     window = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 2048, "WindowWidth": 4096}
     plain = load_image(saved(film(RAMP, **window), tmp_path)).pixels
     twin = film(
@@ -84,7 +84,7 @@ def test_image_monochrome1_is_inverted(tmp_path: Path) -> None:
 
 
 def test_image_signed_values_keep_their_order(tmp_path: Path) -> None:
-    """Negative stored values are darker than positive ones, whatever the unused high bits hold."""
+    """Negative stored values are darker than positive ones, whatever the unused high bits contain."""
     signed = (RAMP.astype(np.int16) - 2048).reshape(64, 64)
     junk = np.where(np.arange(4096).reshape(64, 64) % 2 == 0, signed & 0x0FFF, (signed & 0x0FFF) | 0x7000)
     path = saved(
@@ -96,7 +96,7 @@ def test_image_signed_values_keep_their_order(tmp_path: Path) -> None:
 
 
 def test_image_sample_in_upper_bits_is_shifted_down(tmp_path: Path) -> None:
-    """High Bit 15 with 12 stored bits means that the sample lies in the upper bits of its word."""
+    """High Bit 15 with 12 stored bits means that the sample is in the upper bits of its word."""
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     plain = load_image(saved(film(RAMP, BitsStored=12, HighBit=11, **window), tmp_path)).pixels
     upper = load_image(saved(film(RAMP << 4, BitsStored=12, HighBit=15, **window), tmp_path)).pixels
@@ -104,7 +104,7 @@ def test_image_sample_in_upper_bits_is_shifted_down(tmp_path: Path) -> None:
 
 
 def test_image_without_window_uses_the_percentiles(tmp_path: Path) -> None:
-    """A film without a window is stretched, and one hot pixel does not darken the rest."""
+    """A film without a window gets full contrast, and one hot pixel does not darken the rest."""
     stored = (RAMP // 8 + 1000).astype(np.uint16)
     stored[0, 0] = 60000
     pixels = load_image(saved(film(stored), tmp_path)).pixels
@@ -113,14 +113,14 @@ def test_image_without_window_uses_the_percentiles(tmp_path: Path) -> None:
 
 
 def test_image_gray_rgb_becomes_luminance(tmp_path: Path) -> None:
-    """A secondary capture in three equal channels is the grey image."""
+    """A Secondary Capture with three equal channels is read as a grey image."""
     gray = (RAMP // 16).astype(np.uint8)
     pixels = load_image(saved(film(np.repeat(gray[..., None], 3, axis=2)), tmp_path)).pixels
     assert np.array_equal(pixels, gray)
 
 
 def test_image_header_holds_no_pixels(tmp_path: Path) -> None:
-    """What travels on to the documents is small."""
+    """The header that is passed to the documents is small."""
     image = load_image(saved(film(RAMP, ViewPosition="LL"), tmp_path))
     assert "PixelData" not in image.header
     assert "PixelData" not in load_header(tmp_path / "film.dcm")
@@ -143,7 +143,7 @@ def test_image_header_holds_no_pixels(tmp_path: Path) -> None:
 def test_image_refusal_names_the_cause_and_no_patient(
     tmp_path: Path, attributes: dict[str, object], said: str
 ) -> None:
-    """Each refusal says what is wrong in words that hold nothing of the dataset."""
+    """Each error states the cause and quotes nothing from the dataset."""
     path = saved(film(RAMP, **attributes), tmp_path)
     with pytest.raises(UnreadableImage) as caught:
         load_image(path)
@@ -152,7 +152,7 @@ def test_image_refusal_names_the_cause_and_no_patient(
 
 
 def test_image_colourful_rgb_is_refused(tmp_path: Path) -> None:
-    """A photograph is no radiograph."""
+    """A colour photograph is not a radiograph."""
     colours = np.zeros((8, 8, 3), dtype=np.uint8)
     colours[..., 0] = 200
     with pytest.raises(UnreadableImage, match="colour"):
@@ -178,7 +178,7 @@ def test_image_jpeg_bomb_is_refused_before_the_codec(tmp_path: Path) -> None:
 
 
 def test_image_broken_codestream_is_refused(tmp_path: Path) -> None:
-    """Noise where a codestream should be is one clear error."""
+    """Noise in place of a codestream gives one clear error."""
     dataset = film(RAMP, PixelData=encapsulate([b"\x00\x01noise" * 9]))
     dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
     dataset["PixelData"].is_undefined_length = True
@@ -187,7 +187,7 @@ def test_image_broken_codestream_is_refused(tmp_path: Path) -> None:
 
 
 def test_image_deflate_bomb_is_refused(tmp_path: Path) -> None:
-    """A deflated dataset is inflated into nothing first, and only up to a bound."""
+    """A deflated dataset is first inflated without keeping the output, and only up to a limit."""
     dataset = film(RAMP)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     path = saved(dataset, tmp_path)
@@ -205,7 +205,7 @@ def test_image_deflate_bomb_is_refused(tmp_path: Path) -> None:
     "content", [b"", b"DICM", b"\0" * 128 + b"DICM", b"\0" * 128 + b"DICM" + b"\xff" * 99]
 )
 def test_image_no_dicom_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Whatever the bytes are, the answer is UnreadableImage."""
+    """Whatever the bytes are, the error is UnreadableImage."""
     path = tmp_path / "film.dcm"
     path.write_bytes(content)
     with pytest.raises(UnreadableImage):
@@ -226,14 +226,14 @@ def test_image_no_dicom_is_refused(tmp_path: Path, content: bytes) -> None:
     ],
 )
 def test_image_every_offered_syntax_decodes(name: str) -> None:
-    """Each transfer syntax that the listener offers comes out as an image with contrast."""
+    """Each transfer syntax that the listener offers is decoded to an image with contrast."""
     pixels = load_image(Path(str(get_testdata_file(name)))).pixels
     assert pixels.dtype == np.uint8
     assert int(np.ptp(pixels)) > 100
 
 
 def test_image_compressed_and_plain_twins_agree() -> None:
-    """A lossless codec changes nothing."""
+    """A lossless codec changes no pixel."""
     plain = load_image(Path(str(get_testdata_file("MR_small.dcm")))).pixels
     for name in ("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"):
         assert np.array_equal(plain, load_image(Path(str(get_testdata_file(name)))).pixels)
@@ -248,7 +248,7 @@ def test_image_compressed_and_plain_twins_agree() -> None:
     ],
 )
 def test_image_real_chest_films_decode(shared_data: Path, name: str, view: str) -> None:
-    """The real films have contrast, and their mediastinum is brighter than their lungs' field."""
+    """The real films have contrast, and their mediastinum is brighter than their lung fields."""
     image = load_image(shared_data / "01_cxr_dicom" / name)
     height, width = image.pixels.shape
     assert view_of(image.header) == view
@@ -262,7 +262,7 @@ def test_image_real_chest_films_decode(shared_data: Path, name: str, view: str) 
     "folder", ["02_xray_not_chest", "03_charset", "04_odd", "05_transfer_syntax", "07_fuzz_files"]
 )
 def test_image_odd_files_give_an_image_or_the_one_error(shared_data: Path, folder: str) -> None:
-    """No file of the odd and hostile sets raises anything else."""
+    """No file of the odd and hostile sets raises any other error."""
     outcomes = set()
     for path in sorted((shared_data / folder).rglob("*.dcm")):
         try:

@@ -1,4 +1,4 @@
-"""The size of a pixel, and what a length measured with it holds for."""
+"""Pixel spacing, and which plane a length measured with it refers to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ DETECTOR = [0.2, 0.1]
 def test_spacing_says_what_it_holds_for(
     attributes: dict[str, object], expected: tuple[float, float, bool, str]
 ) -> None:
-    """A length at the detector is too long: only a correction or a calibration makes it the patient's."""
+    """A length at the detector is too long: only a correction or a calibration gives the length in the
+    patient.
+    """
     found = spacing_of(bare_film(**attributes))
     assert found is not None
     assert (found.row_mm, found.column_mm, found.calibrated) == pytest.approx(expected[:3])
@@ -62,5 +64,5 @@ def test_spacing_says_what_it_holds_for(
     [{}, {"PixelSpacing": [0.2]}, {"PixelSpacing": [-0.2, 0.2]}, {"ImagerPixelSpacing": [200, 200]}],
 )
 def test_spacing_that_no_detector_has_is_none(attributes: dict[str, object]) -> None:
-    """A length is better not given than given wrongly."""
+    """No length is better than a wrong one."""
     assert spacing_of(bare_film(**attributes)) is None

@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> InstanceStore:
 
 
 def test_put_names_a_file_by_its_content(store: InstanceStore) -> None:
-    """The sha256 of the joined pieces is the name, and the file holds exactly them."""
+    """The sha256 of the joined pieces is the name, and the file contains exactly those bytes."""
     stored = store.put((b"head", memoryview(b"dataset")))
     assert stored.sha256 == hashlib.sha256(b"headdataset").hexdigest()
     assert (stored.size_bytes, stored.new) == (11, True)
@@ -31,7 +31,7 @@ def test_put_names_a_file_by_its_content(store: InstanceStore) -> None:
 
 
 def test_put_of_the_same_bytes_keeps_one_file(store: InstanceStore) -> None:
-    """A repeat finds the first file and says that it is not new."""
+    """A repeat finds the first file and reports that it is not new."""
     first, second = store.put((b"same",)), store.put((b"same",))
     assert (first.sha256, first.new, second.new) == (second.sha256, True, False)
     assert list(store.files()) == [first.sha256]
@@ -40,7 +40,7 @@ def test_put_of_the_same_bytes_keeps_one_file(store: InstanceStore) -> None:
 def test_put_flushes_file_and_folder_before_it_returns(
     store: InstanceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order is: flush the file, rename it, flush its folder, which is durable itself by then, even if
+    """The file is flushed and renamed, then its folder is flushed, which is durable itself by then, even if
     another process made it.
     """
     steps: list[str] = []
@@ -73,7 +73,7 @@ def test_put_flushes_file_and_folder_before_it_returns(
 
 
 def test_put_refuses_to_touch_the_reserve(store: InstanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below `min_free_mb` nothing is written and the sender is to retry."""
+    """Below `min_free_mb` nothing is written and the sender is asked to retry."""
     usage = namedtuple("usage", "f_bavail f_frsize")
     guarded = InstanceStore(store.path, 1)
     monkeypatch.setattr(os, "statvfs", lambda _path: usage(1_000_005, 1))
@@ -84,7 +84,7 @@ def test_put_refuses_to_touch_the_reserve(store: InstanceStore, monkeypatch: pyt
 
 
 def test_put_cleans_up_when_the_disk_fills(store: InstanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the disk in the middle of a file leaves nothing behind."""
+    """A disk error in the middle of a file leaves nothing behind."""
 
     def full(_descriptor: int, _data: object) -> int:
         raise OSError(28, "No space left on device")
@@ -96,7 +96,7 @@ def test_put_cleans_up_when_the_disk_fills(store: InstanceStore, monkeypatch: py
 
 
 def test_quarantine_lies_beside_the_store(store: InstanceStore) -> None:
-    """Quarantined bytes are kept, and are no instance."""
+    """Quarantined bytes are kept, and are not instances."""
     kept = store.quarantine((b"bad",))
     assert store.open_quarantined(kept.sha256).read_bytes() == b"bad"
     assert list(store.files()) == []
@@ -112,7 +112,7 @@ def test_files_since_a_time_leaves_out_older_ones(store: InstanceStore) -> None:
 
 
 def test_remove_unfinished_spares_what_is_being_written(store: InstanceStore) -> None:
-    """Only left-overs older than the bound are removed."""
+    """Only left-overs older than the limit are removed."""
     leftovers = [store.path / "incoming" / name for name in ("old", "young")]
     for leftover in leftovers:
         leftover.write_bytes(b"half")
@@ -122,7 +122,7 @@ def test_remove_unfinished_spares_what_is_being_written(store: InstanceStore) ->
 
 
 def test_move_to_quarantine_and_discard_take_a_file_out(store: InstanceStore) -> None:
-    """Either way the store lists it no more."""
+    """In both cases the store no longer lists it."""
     bad, unwanted = store.put((b"bad",)), store.put((b"unwanted",))
     store.move_to_quarantine(bad.sha256)
     store.discard(unwanted.sha256)
@@ -131,7 +131,7 @@ def test_move_to_quarantine_and_discard_take_a_file_out(store: InstanceStore) ->
 
 
 def test_put_into_a_lost_folder_is_a_full_store(store: InstanceStore) -> None:
-    """When the store's disk is gone, senders are asked to retry."""
+    """When the store's disk is missing, senders are asked to retry."""
     shutil.rmtree(store.path / "incoming")
     with pytest.raises(StorageFull):
         store.put((b"x",))

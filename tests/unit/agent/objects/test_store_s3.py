@@ -1,4 +1,4 @@
-"""Rules of the store in a bucket, on fsspec's file system in memory."""
+"""Rules of the store in a bucket, with fsspec's in-memory file system."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def bucket() -> Iterator[MemoryFileSystem]:
 
 @pytest.fixture
 def here(bucket: MemoryFileSystem, tmp_path: Path) -> RemoteStore:
-    """The store of one machine."""
+    """One machine's store."""
     return RemoteStore(tmp_path / "here", 0, bucket, ROOT, cache_mb=1000)
 
 
 @pytest.fixture
 def there(bucket: MemoryFileSystem, tmp_path: Path) -> RemoteStore:
-    """The same store as another machine has it."""
+    """The same store on another machine."""
     return RemoteStore(tmp_path / "there", 0, bucket, ROOT, cache_mb=1000)
 
 
 def test_put_is_in_the_bucket_under_the_sha256(here: RemoteStore, bucket: MemoryFileSystem) -> None:
-    """When `put` returns the bucket holds exactly these bytes under their digest."""
+    """When `put` returns, the bucket has exactly these bytes under their digest."""
     stored = here.put((b"head", memoryview(b"dataset")))
     assert stored.sha256 == hashlib.sha256(b"headdataset").hexdigest()
     assert (stored.size_bytes, stored.new) == (11, True)
@@ -49,7 +49,7 @@ def test_put_is_in_the_bucket_under_the_sha256(here: RemoteStore, bucket: Memory
 
 
 def test_object_of_another_machine_is_fetched(here: RemoteStore, there: RemoteStore) -> None:
-    """Whoever opens it has a file, the first time and the second."""
+    """Any machine that opens it gets a file, the first time and the second."""
     stored = here.put((b"x",))
     assert there.open(stored.sha256).read_bytes() == b"x"
     assert there.open(stored.sha256).read_bytes() == b"x"
@@ -57,12 +57,12 @@ def test_object_of_another_machine_is_fetched(here: RemoteStore, there: RemoteSt
 
 
 def test_put_of_the_same_bytes_is_not_new_on_any_machine(here: RemoteStore, there: RemoteStore) -> None:
-    """The bucket decides what is new, not the folder."""
+    """The bucket determines what is new, not the folder."""
     assert [here.put((b"x",)).new, here.put((b"x",)).new, there.put((b"x",)).new] == [True, False, False]
 
 
 def test_put_again_repairs_what_the_bucket_lost(here: RemoteStore, bucket: MemoryFileSystem) -> None:
-    """A file that is here and not in the bucket does not count as stored."""
+    """A file that is here but not in the bucket does not count as stored."""
     stored = here.put((b"x",))
     bucket.rm_file(f"{ROOT}/{stored.sha256[:2]}/{stored.sha256}.dcm")
     assert here.put((b"x",)).new
@@ -73,7 +73,7 @@ def test_put_again_repairs_what_the_bucket_lost(here: RemoteStore, bucket: Memor
 def test_put_that_the_bucket_does_not_keep_is_no_success(
     here: RemoteStore, bucket: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, kept: bytes
 ) -> None:
-    """The bucket says yes and holds something else: the sender is asked to retry."""
+    """If the bucket reports success but has other bytes, the sender is asked to retry."""
 
     def lie(_local: str, key: str) -> None:
         bucket.pipe_file(key, kept)
@@ -86,7 +86,7 @@ def test_put_that_the_bucket_does_not_keep_is_no_success(
 def test_bucket_that_does_not_answer_asks_senders_to_retry(
     here: RemoteStore, bucket: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the client raises is one retryable error, which the listener answers like a full disk."""
+    """Any error of the client becomes one retryable error, which the listener answers like a full disk."""
 
     def down(*_arguments: Any, **_named: Any) -> None:
         raise ConnectionError("CANARY")
@@ -108,7 +108,7 @@ def test_bucket_that_does_not_answer_asks_senders_to_retry(
 def test_damaged_object_is_never_opened(
     here: RemoteStore, there: RemoteStore, bucket: MemoryFileSystem
 ) -> None:
-    """A fetched file is checked against its name."""
+    """A fetched file is verified against its name."""
     stored = here.put((b"x",))
     bucket.pipe_file(f"{ROOT}/{stored.sha256[:2]}/{stored.sha256}.dcm", b"y")
     with pytest.raises(StoreUnavailable):
@@ -117,12 +117,12 @@ def test_damaged_object_is_never_opened(
 
 
 def test_object_that_is_nowhere_is_an_absent_file(here: RemoteStore) -> None:
-    """As in a folder: whether it is there is for the reader to see."""
+    """As in a folder, the reader checks whether it exists."""
     assert not here.open("0" * 64).exists()
 
 
 def test_quarantine_and_discard_take_an_object_out(here: RemoteStore, there: RemoteStore) -> None:
-    """Either way the store lists it no more, on any machine."""
+    """In both cases the store no longer lists it, on any machine."""
     bad, unwanted, kept = there.put((b"bad",)), there.put((b"unwanted",)), here.quarantine((b"kept",))
     here.move_to_quarantine(bad.sha256)
     here.discard(unwanted.sha256)
@@ -134,14 +134,14 @@ def test_quarantine_and_discard_take_an_object_out(here: RemoteStore, there: Rem
 
 
 def test_files_since_a_time_leaves_out_older_ones(here: RemoteStore) -> None:
-    """Only objects that came since then are listed."""
+    """Only objects that arrived since then are listed."""
     stored = here.put((b"x",))
     assert list(here.files(time.time() - 3600)) == [stored.sha256]
     assert list(here.files(time.time() + 3600)) == []
 
 
 def test_cache_lets_go_of_what_was_not_used_for_long(bucket: MemoryFileSystem, tmp_path: Path) -> None:
-    """The folder stays within its bound; what it lets go of is fetched again."""
+    """The folder stays within its limit; a file that it drops is fetched again."""
     store = RemoteStore(tmp_path / "here", 0, bucket, ROOT, cache_mb=0.003)
     old = store.put((b"o" * 1500,))
     long_ago = time.time() - 7200
@@ -153,7 +153,7 @@ def test_cache_lets_go_of_what_was_not_used_for_long(bucket: MemoryFileSystem, t
 
 
 def test_url_chooses_the_store(tmp_path: Path) -> None:
-    """A file URL is a directory; an S3 URL is opened through its client, at the endpoint that is named."""
+    """A file URL is a directory; an S3 URL is opened through its client, at the given endpoint."""
     assert StorageSettings(url=f"file://{tmp_path}") == StorageSettings(path=tmp_path)
     opened = open_remote("s3://bucket/prefix", tmp_path, 0, endpoint_url="http://127.0.0.1:1", cache_mb=1)
     assert (opened._root, opened._remote.endpoint_url) == ("bucket/prefix", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""Texts without a declared character set: one guess for an image, the same wherever its texts are read."""
+"""Texts without a declared character set: one guess for each image, the same wherever its texts are read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNDECLARED = [
 def test_header_pixels_and_documents_guess_the_same_code_page(
     encoding: str, name: str, words: str, tmp_path: Path
 ) -> None:
-    """One guess for the image: what routes it, what chooses its view and what names its patient agree."""
+    """Routing, the choice of the view and the patient's name use the same guess."""
     film = chest_film()
     for tag, vr, value in ((NAME, "PN", name), (SERIES, "LO", words)):
         # Latin-1 writes each byte as it is.
@@ -57,7 +57,7 @@ def test_header_pixels_and_documents_guess_the_same_code_page(
 
 
 def test_texts_of_an_image_settle_the_guess_together() -> None:
-    """A short name that is a word in several code pages is read as its image's description is."""
+    """A short name that is a word in several code pages is decoded like its image's description."""
     image, read = Dataset(), []
     for tag, vr, words in ((NAME, "PN", "חזה"), (SERIES, "LO", "צילום חזה")):
         image[tag] = RawDataElement(Tag(tag), vr, 0, words.encode("iso8859_8"), 0, False, True)

@@ -1,4 +1,4 @@
-"""Every attribute that the code reads, with the wrong VR, multiplicity or rubbish: absent, never a crash."""
+"""Every attribute that the code reads, with a wrong VR, multiplicity or content: absent, never a crash."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dicom_sr.source import image_references, study_header
 from tests.support.films import chest_film, file_bytes
 
 ROUTER = router_of(Settings())
-# Without these there is no image: they may fail, with an error of ours.
+# Without these there is no image: they may fail, with one of our errors.
 NEEDED = frozenset(
     {
         "SOPClassUID",
@@ -65,7 +65,7 @@ _SOURCES = ("agent/objects", "agent/database/identity", "agent/reports", "agent/
 
 
 def keywords(repository: Path) -> list[str]:
-    """The keywords that the code names, or puts together ("Shutter" and "Shape")."""
+    """The keywords that the code contains, or composes ("Shutter" and "Shape")."""
     found = {one for one in keyword_dict if re.fullmatch("(Shutter|Collimator)(Shape|.*Edge)", one)}
     for folder in _SOURCES:
         for path in (repository / folder).rglob("*.py"):
@@ -74,7 +74,7 @@ def keywords(repository: Path) -> list[str]:
 
 
 def with_value(folder: Path, keyword: str, vr: str, value: object) -> Path:
-    """A chest film of 64 x 64 pixels, with one attribute as it must not be."""
+    """A chest film of 64 x 64 pixels with one invalid attribute."""
     film = chest_film(Rows=64, Columns=64, PixelData=bytes(range(256)) * 16)
     element = DataElement(keyword_dict[keyword], vr, value, validation_mode=0)
     film[element.tag] = element
@@ -94,7 +94,7 @@ def read_everything(path: Path) -> None:
 
 
 def test_wrong_values_of_optional_attributes_are_absent(repository: Path, tmp_path: Path) -> None:
-    """Only an image's own identity and geometry can fail, with our errors."""
+    """Only an image's own identity and geometry can fail, with one of our errors."""
     crashed = []
     names = keywords(repository)
     for keyword in names:
@@ -128,7 +128,7 @@ def test_wrong_values_of_optional_attributes_are_absent(repository: Path, tmp_pa
 def test_bytes_that_are_no_text_reach_no_document(
     keyword: str, vr: str, value: object, tmp_path: Path
 ) -> None:
-    """A binary number or a sequence in place of a name or a number is absent, as for the listener."""
+    """A binary number or a sequence in place of text or a number is absent, as in the listener."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = with_value(tmp_path, keyword, vr, value)
@@ -183,14 +183,14 @@ def test_wrong_values_of_the_display_lose_no_image(keyword: str, tmp_path: Path)
     ],
 )
 def test_number_is_a_number_or_nothing(vr: str, value: object, expected: float | None) -> None:
-    """A decimal comma is understood, rubbish is nothing."""
+    """A decimal comma is understood; invalid text is absent."""
     header = Dataset()
     header.add(DataElement(keyword_dict["RescaleSlope"], vr, value, validation_mode=0))
     assert attributes.number(header, "RescaleSlope") == expected
 
 
 def test_text_without_a_character_set_is_guessed() -> None:
-    """UTF-8 bytes that pydicom reads as Latin-1 are what they were."""
+    """UTF-8 bytes that pydicom reads as Latin-1 are decoded as UTF-8."""
     header = Dataset()
     header.add(DataElement(0x0008103E, "LO", "胸部 正面".encode().decode("latin-1"), validation_mode=0))
     assert attributes.text(header, "SeriesDescription") == "胸部 正面"

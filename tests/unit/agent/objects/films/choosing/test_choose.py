@@ -1,4 +1,4 @@
-"""Which image of a study is read: the table of studies, and what stands behind what."""
+"""Which image of a study is read: the table of studies, and which images rank behind others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = list(
 
 
 def header(**attributes: object) -> Dataset:
-    """A header of these attributes, in UTF-8."""
+    """A header with these attributes, in UTF-8."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword, value in attributes.items():
@@ -31,7 +31,7 @@ def header(**attributes: object) -> Dataset:
 
 
 def coded(value: str, scheme: str = "SCT") -> list[Dataset]:
-    """A sequence of one code."""
+    """A sequence with one code."""
     return [header(CodeValue=value, CodingSchemeDesignator=scheme)]
 
 
@@ -68,7 +68,7 @@ def of_case(text: str) -> Dataset:
 
 @pytest.mark.parametrize("case", CASES, ids=[one["case"] for one in CASES])
 def test_every_row_of_the_table_is_chosen_as_it_says(case: dict[str, str]) -> None:
-    """The frontal and the lateral image are those that the row names, and what is left out is said."""
+    """The frontal and lateral images are those that the row names, and each image left out has a reason."""
     films = films_of(*(of_case(one) for one in case["images"].split(" | ")))
     choice = choose_films(films)
     expected = tuple(None if case[view] == "-" else int(case[view]) for view in ("frontal", "lateral"))
@@ -117,13 +117,13 @@ def test_view_is_read_from_everything_that_says_it(
 
 
 def test_contradiction_of_two_attributes_is_marked() -> None:
-    """A PA film that lies between front and back is one of the two at most."""
+    """A PA film whose orientation runs from front to back is marked as contradictory."""
     found = read_view(header(ViewPosition="PA", PatientOrientation=["A", "F"]))
     assert (found.view, found.contradicted_by) == ("frontal", ("PatientOrientation",))
 
 
 def test_newest_decides_among_equals_only() -> None:
-    """A newer AP does not replace a PA, a newer PA does."""
+    """A newer AP does not replace a PA; a newer PA does."""
     times = ("080000", "090000", "100000")
     values = [{"AcquisitionDate": "20260101", "AcquisitionTime": time} for time in times]
     pa, newer_pa, newest_ap = (
@@ -133,7 +133,7 @@ def test_newest_decides_among_equals_only() -> None:
 
 
 def test_copy_that_names_its_source_stands_behind_it() -> None:
-    """Source Image Sequence makes a copy, whatever Image Type says."""
+    """Source Image Sequence makes an image a copy, whatever Image Type says."""
     source = header(ReferencedSOPInstanceUID="1.2.1")
     films = films_of(header(ViewPosition="PA"), header(ViewPosition="PA", SourceImageSequence=[source]))
     choice = choose_films(films)
@@ -154,7 +154,7 @@ def test_copy_that_names_its_source_stands_behind_it() -> None:
     ],
 )
 def test_what_is_no_film_is_never_read(values: dict[str, object]) -> None:
-    """A study of nothing else has no image to read, and says of what kind they are."""
+    """A study of nothing else has no image to read, and its image is left out."""
     choice = choose_films(films_of(header(ViewPosition="PA", **values)))
     assert numbers(choice) == (None, None)
     assert len(choice.left_out) == 1
@@ -172,7 +172,7 @@ def test_what_is_no_film_is_never_read(values: dict[str, object]) -> None:
     ],
 )
 def test_ordinary_film_comes_before_a_lesser_one(lesser: dict[str, object]) -> None:
-    """The lesser image came later, and is not read all the same."""
+    """The lesser image is newer, but is not read."""
     ordinary = header(ViewPosition="PA", Rows=2000, Columns=2000)
     other = header(**({"ViewPosition": "PA", "Rows": 2000, "Columns": 2000} | lesser))
     assert numbers(choose_films(films_of(ordinary, other)))[0] == 1

@@ -1,4 +1,4 @@
-"""The tables of views and copies: each row is read as it says."""
+"""The tables of views and copies: each row is read as it states."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def table(name: str) -> Iterator[dict[str, str]]:
 
 
 def rows(name: str) -> Iterator[tuple[Dataset, dict[str, str]]]:
-    """The header that each row of a table describes, and the row."""
+    """The header that each row of a table describes, with the row."""
     for row in table(name):
         yield header(row["attributes"]), row
 
 
 def header(cell: str) -> Dataset:
-    """A header in UTF-8 of the attributes that a cell lists."""
+    """A header in UTF-8 with the attributes that a cell lists."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # devices write what the value representation does not allow
+        warnings.simplefilter("ignore")  # devices write values that the VR does not allow
         for keyword, _, value in (one.partition("=") for one in cell.split("; ")):
             if dictionary_VR(keyword) == "SQ":
                 item = Dataset()
@@ -48,7 +48,7 @@ def header(cell: str) -> Dataset:
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_every_view_is_read_as_the_table_says() -> None:
-    """Codes of both editions, orientations and words of many languages."""
+    """Codes of both editions, orientations and words of many languages give the view."""
     wrong = []
     for image, row in rows("views.tsv"):
         found = read_view(image)
@@ -58,7 +58,7 @@ def test_every_view_is_read_as_the_table_says() -> None:
 
 
 def test_every_copy_is_known_as_the_table_says() -> None:
-    """Copies and special exposures by description, Image Type and derivation."""
+    """Copies and special exposures are recognised by description, Image Type and derivation."""
     wrong = [
         (row, found) for image, row in rows("copies.tsv") if (found := copy_of(image).kind) != row["kind"]
     ]
@@ -67,7 +67,7 @@ def test_every_copy_is_known_as_the_table_says() -> None:
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_every_study_is_read_from_the_images_that_the_table_names() -> None:
-    """Repeats, rejects, copies, pairs and images in the wrong order."""
+    """Repeats, rejects, copies, pairs and images in the wrong order are resolved."""
     wrong = []
     for row in table("studies.tsv"):
         films = []

@@ -1,4 +1,4 @@
-"""The gate before the network: what has no film on it never passes, what looks wrong is marked."""
+"""The gate before the network: an image without a film never passes, an implausible one is marked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scripts import not_a_chest
 from tests.support.films import chest_film, chest_pixels, file_bytes
 
 Pixels = NDArray[np.uint8]
-# A white image with a strip of a film at its side.
+# A white image with a strip of a film at one side.
 MOSTLY_WHITE = np.where(np.arange(256) < 243, 255, chest_pixels()).astype(np.uint8)
 
 
@@ -32,7 +32,7 @@ def image(pixels: Pixels, view: View = "frontal", **measured: float) -> StudyIma
 
 
 def saved(folder: Path, number: int, **attributes: object) -> Path:
-    """A chest film of a study as a file."""
+    """A chest film of a study, saved as a file."""
     path = folder / f"{number}.dcm"
     path.write_bytes(file_bytes(chest_film(SOPInstanceUID=f"1.2.3.1.{number}", **attributes)))
     return path
@@ -53,7 +53,7 @@ def saved(folder: Path, number: int, **attributes: object) -> Path:
     ],
 )  # fmt: skip
 def test_gate_refuses_with_a_code_of_its_own(refused: StudyImage, code: str) -> None:
-    """Each way of showing nothing has a name and a remedy."""
+    """Each kind of image without content has an error code and a remedy."""
     with pytest.raises(ImageNotPlausible) as caught:
         check(refused, least_px=256)
     assert caught.value.code == code
@@ -77,19 +77,21 @@ def test_gate_lets_a_film_pass_unmarked() -> None:
     ],
 )
 def test_film_that_lies_wrong_is_marked(changed: object, code: str) -> None:
-    """A negative and a turned film are marked, and not turned silently."""
+    """A negative and a rotated film are marked, and not corrected silently."""
     film = np.ascontiguousarray(changed(chest_pixels()))  # type: ignore[operator]
     assert code in {mark.code for mark in marks_on(image(film))}
 
 
 def test_noise_looks_like_no_chest() -> None:
-    """What resembles nothing is marked as that alone."""
+    """Noise gets this mark only."""
     noise = np.random.default_rng(3).integers(0, 255, (256, 256)).astype(np.uint8)
     assert [mark.code for mark in marks_on(image(noise))] == ["looks_no_chest"]
 
 
 def test_what_is_no_frontal_chest_film_is_marked() -> None:
-    """Other regions, slices, writing, parts of films and lateral films, drawn anew: nearly all are marked."""
+    """Nearly all of other regions, slices, writing, parts of films and lateral films, newly drawn, are
+    marked.
+    """
     rng = np.random.default_rng(20261205)
     films = [(render(draw_spec(seed), "frontal", 256) >> 4).astype(np.uint8) for seed in range(7000, 7010)]
     laterals = [(render(draw_spec(seed), "lateral", 256) >> 4).astype(np.uint8) for seed in range(7000, 7010)]
@@ -101,7 +103,7 @@ def test_what_is_no_frontal_chest_film_is_marked() -> None:
 
 
 def test_blank_image_is_left_out_where_another_can_stand_in(tmp_path: Path) -> None:
-    """A black exposure is the newest, and the film before it is read; the reader is told."""
+    """A newer black exposure is left out, the film before it is read, and the reader is informed."""
     paths = [saved(tmp_path, 1), saved(tmp_path, 2, PixelData=bytes(65536))]
     read = read_study(paths, least_px=256)
     assert [str(one.header.SOPInstanceUID) for one in read.images] == ["1.2.3.1.1"]
@@ -130,7 +132,7 @@ def test_blank_image_is_left_out_where_another_can_stand_in(tmp_path: Path) -> N
 def test_study_without_a_film_fails_visibly(
     tmp_path: Path, attributes: dict[str, object], error: type[Exception]
 ) -> None:
-    """A blank image, one of a single pixel, ten bits declared of twelve: none comes out of here."""
+    """A blank image, one of a single pixel, and ten bits declared out of twelve are errors."""
     with pytest.raises(error):
         read_study([saved(tmp_path, 1, **attributes)], least_px=256)
 
@@ -143,7 +145,7 @@ def test_window_that_shows_nothing_is_ignored_and_said(tmp_path: Path) -> None:
 
 
 def test_real_films_that_look_wrong_are_marked(shared_data: Path) -> None:
-    """Real films, turned and as negatives: marked, and unmarked as they are."""
+    """Real films are marked when rotated or as negatives, and not marked as they are."""
     missed = []
     for name in ("000001-2.jpg", "16672_1_1.jpg", "covid-19-pneumonia-19.jpg"):
         film = np.asarray(Image.open(shared_data / "10_cxr_images" / name).convert("L"))

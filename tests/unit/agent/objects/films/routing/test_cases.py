@@ -1,4 +1,4 @@
-"""The tables of header values: each row is routed as it says."""
+"""The tables of header values: each row is routed as it states."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.objects.header import Code, Header
 
 DATA = Path(__file__).parents[5] / "data" / "films"
 ROUTER = router_of(Settings())
-# What the words of the first table mean in rules.
+# The rules that the words of the first table stand for.
 KINDS = {
     "several regions": {"chest-and-abdomen", "several-regions"},
     "contradiction: not drafted as a chest film": {"region-contradiction"},
@@ -49,7 +49,7 @@ def header(row: dict[str, str]) -> Header:
     "table", ["routing.tsv", "blind_routing.tsv", "more_routing.tsv", "radiographers.tsv", "departments.tsv"]
 )
 def test_every_row_is_routed_as_it_says(table: str) -> None:
-    """A chest film is accepted, and anything else is skipped by a rule of the kind that the row names."""
+    """A chest film is accepted, and any other image is skipped by a rule of the kind that the row names."""
     wrong = []
     for row in rows(table):
         decision = ROUTER.decide(header(row))

@@ -1,4 +1,4 @@
-"""Rules of eligibility: what the default rules take and skip, and by which name."""
+"""Rules of eligibility: which images the default rules accept and skip, and by which rule."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ROUTER = router_of(Settings())
 
 
 def coded(value: str, scheme: str) -> tuple[Code, ...]:
-    """A sequence of one code without meaning."""
+    """A sequence with one code without a meaning."""
     return (Code(value=value, scheme=scheme, meaning=""),)
 
 
 def ruled(*rules: EligibilityRule) -> Router:
-    """A router with these rules only."""
+    """A router with only these rules."""
     return replace(ROUTER, rules=rules)
 
 
@@ -61,7 +61,7 @@ def ruled(*rules: EligibilityRule) -> Router:
     ],
 )
 def test_default_rules_decide(changes: dict[str, Any], rule: str, accepted: bool) -> None:
-    """An image is drafted only where something says that it is a chest radiograph."""
+    """An image is drafted only if an attribute says that it is a chest radiograph."""
     decision = ROUTER.decide(replace(CHEST, **changes))
     assert (decision.rule, decision.accepted) == (rule, accepted)
 
@@ -89,14 +89,14 @@ def test_default_rules_decide(changes: dict[str, Any], rule: str, accepted: bool
     ],
 )  # fmt: skip
 def test_each_region_has_a_rule_of_its_own(changes: dict[str, Any], rule: str) -> None:
-    """What is skipped is skipped by a rule that says for what."""
+    """Each skipped image is skipped by a rule that names its region."""
     decision = ROUTER.decide(replace(CHEST, **changes))
     assert (decision.rule, decision.accepted, decision.for_words) == (rule, False, True)
 
 
 @pytest.mark.parametrize("modality", ["RG", "XR", "OT", "DR"])
 def test_another_modality_can_be_switched_on(modality: str) -> None:
-    """A chest film of another modality is skipped by a rule with a name, until the site says otherwise."""
+    """A chest film of another modality is skipped by a named rule until the site's settings include it."""
     image = replace(CHEST, modality=modality)
     on = router_of(Settings(routing=RoutingSettings(modalities=("CR", "DX", modality))))
     assert ROUTER.decide(image).rule == "modality-not-drafted"
@@ -104,7 +104,7 @@ def test_another_modality_can_be_switched_on(modality: str) -> None:
 
 
 def test_selection_keeps_the_eligible_images_of_a_mixed_study() -> None:
-    """One chest film among others makes the study eligible, with that film only."""
+    """One chest film among other images makes the study eligible, with that film only."""
     hip = replace(CHEST, sop_instance_uid="1.2.3.2", body_part_examined="HIP")
     selection = ROUTER.select([hip, CHEST])
     assert selection.accepted == (CHEST,)
@@ -121,7 +121,7 @@ def test_selection_of_nothing_names_that() -> None:
 
 
 def test_first_matching_rule_decides() -> None:
-    """Order is meaning: a later rule is not asked."""
+    """Rules are applied in order: once one matches, later rules are not applied."""
     router = ruled(
         EligibilityRule(name="no-laterals", decision="skip", view_position=("LL", "RL")),
         EligibilityRule(name="no-view", decision="skip", view_position=("",)),
@@ -132,7 +132,7 @@ def test_first_matching_rule_decides() -> None:
 
 
 def test_without_rules_nothing_is_eligible() -> None:
-    """Deny by default."""
+    """Images are denied by default."""
     selection = ruled().select([CHEST])
     assert (selection.accepted, selection.skipping_rule) == ((), NO_RULE)
 
@@ -142,12 +142,12 @@ def test_without_rules_nothing_is_eligible() -> None:
     [("CR", True), ("DX", True), ("CT", False), ("SR", False), ("XR", False), ("", False)],
 )
 def test_modality_alone_tells_what_can_never_be_accepted(modality: str, expected: bool) -> None:
-    """What a rule skips whole, or no rule takes, is not waited for."""
+    """A modality that a rule always skips, or that no rule accepts, is not waited for."""
     assert ROUTER.may_accept(modality) is expected
 
 
 def test_rule_with_another_condition_skips_no_modality_whole() -> None:
-    """A later rule may take what this one lets pass."""
+    """A later rule may accept what this one does not match."""
     router = ruled(
         EligibilityRule(name="laterals", decision="skip", modality=("DX",), view_position=("LL",)),
         EligibilityRule(name="all", decision="accept"),

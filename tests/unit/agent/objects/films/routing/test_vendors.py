@@ -1,4 +1,4 @@
-"""A thousand studies of forty vendors: none is a wrong draft, and hardly a chest film is skipped."""
+"""A thousand studies of forty vendors: no wrong draft, and hardly any chest film skipped."""
 
 from __future__ import annotations
 
