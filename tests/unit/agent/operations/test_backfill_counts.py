@@ -32,7 +32,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def plan(database: Database, query: str, *studies: str) -> None:
-    """Enter a query and its studies in these states."""
+    """Add a query and its studies in these states."""
     now = now_of(database)
     with database.transaction() as session:
         row = BackfillSlice(
@@ -58,7 +58,7 @@ def codes(database: Database, settings: Settings) -> set[str]:
 
 
 def test_metrics_hold_the_states(database: Database, settings: Settings) -> None:
-    """Queries and studies by state, and whether a person has stopped it."""
+    """The metrics have queries and studies by state, and whether a person has stopped the backfill."""
     plan(database, "DONE", "PULLED", "PULLED", "SKIPPED")
     text = exposition(read_status(database, settings), settings).decode()
     found = {
@@ -76,14 +76,14 @@ def test_metrics_hold_the_states(database: Database, settings: Settings) -> None
 
 
 def test_without_a_plan_nothing_is_said(database: Database, settings: Settings) -> None:
-    """Most services have no backfill."""
+    """Most services have no backfill, so nothing is reported."""
     assert read_status(database, settings).backfill is None
     assert b"backfill" not in exposition(read_status(database, settings), settings)
     assert codes(database, settings) == set()
 
 
 def test_plan_that_nobody_works_on_is_a_warning(database: Database, settings: Settings) -> None:
-    """Until a process runs, or a person has stopped it."""
+    """The warning ends when a process runs or a person stops the backfill."""
     plan(database, "OPEN")
     assert codes(database, settings) == {"backfill-not-running"}
     now = now_of(database)
@@ -100,7 +100,7 @@ def test_plan_that_nobody_works_on_is_a_warning(database: Database, settings: Se
 def test_what_was_given_up_is_a_warning(
     database: Database, settings: Settings, query: str, study: str
 ) -> None:
-    """A query or a study that is DEAD loses drafts in silence otherwise."""
+    """A query or a study that is DEAD would otherwise lose drafts silently."""
     plan(database, query, study)
     assert codes(database, settings) == {"backfill-dead"}
     with database.transaction() as session:
@@ -113,7 +113,7 @@ def test_what_was_given_up_is_a_warning(
 def test_old_studies_may_wait_in_the_queue(
     database: Database, settings: Settings, lane: str, warned: bool
 ) -> None:
-    """An old queue is a warning where somebody waits for it."""
+    """An old queue is a warning only if somebody waits for its drafts."""
     at = now_of(database) - timedelta(hours=2)
     with database.transaction() as session:
         add_job(session, add_study(session, "1.1", at=at), "QUEUED", at=at).lane = lane

@@ -10,20 +10,20 @@ from agent.operations.heartbeat import Heartbeat
 
 
 def rows(database: Database) -> list[tuple[str, str, dict[str, object]]]:
-    """Return who is there."""
+    """Return the processes that are present."""
     with database.reading() as session:
         return [(row.id, row.role, row.about) for row in session.scalars(select(Worker))]
 
 
 def test_presence_is_seen_while_the_process_lives_and_not_after(database: Database) -> None:
-    """The row is there at once, and an orderly end takes it away."""
+    """The row exists at once, and an orderly stop removes it."""
     with Heartbeat(database, "worker", "worker@here", lambda: {"model": "m"}):
         assert rows(database) == [("worker@here", "worker", {"model": "m"})]
     assert rows(database) == []
 
 
 def test_presence_tells_what_the_process_does_now(database: Database) -> None:
-    """Each sign of life asks the process anew."""
+    """Each heartbeat reads the process's state again."""
     counts = iter([1, 2])
     with Heartbeat(database, "listener", "listener@here", lambda: {"count": next(counts)}) as heartbeat:
         heartbeat.write()

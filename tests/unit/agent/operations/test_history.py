@@ -13,7 +13,7 @@ from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
 @pytest.fixture
 def job_id(database: Database) -> int:
-    """A delivered job of study 1.1, beside a skipped one of study 1.2."""
+    """A delivered job of study 1.1, with a skipped one of study 1.2."""
     at = now_of(database)
     with database.transaction() as session:
         add_job(session, add_study(session, "1.2", at=at), "SKIPPED", at=at)
@@ -23,18 +23,18 @@ def job_id(database: Database) -> int:
 
 
 def test_list_jobs_of_one_state(database: Database, job_id: int) -> None:
-    """A filter by state leaves the others out."""
+    """A filter by state omits jobs in other states."""
     lines = list_jobs(database, state=JobState.DELIVERED, limit=10)
     assert [(line.job_id, line.study_instance_uid) for line in lines] == [(job_id, "1.1")]
 
 
 def test_list_jobs_stops_at_the_limit(database: Database, job_id: int) -> None:
-    """A long queue is shown in part."""
+    """A long queue is shown only in part."""
     assert len(list_jobs(database, state=None, limit=1)) == 1
 
 
 def test_job_history_has_steps_draft_and_deliveries(database: Database, job_id: int) -> None:
-    """Everything about a job is in one answer."""
+    """One answer has everything about a job."""
     found = job_history(database, job_id)
     assert [step.to_state for step in found.steps] == ["DELIVERED"]
     assert (found.text, found.model_name) == ("Findings: none.", "test model")
@@ -49,7 +49,7 @@ def test_study_history_has_its_jobs(database: Database, job_id: int) -> None:
 
 
 def test_what_is_not_there_is_said_clearly(database: Database) -> None:
-    """An unknown number or UID is an error of its own, with what to look at next."""
+    """An unknown number or UID is a separate error that states what to check next."""
     with pytest.raises(NotFound, match="queue list"):
         job_history(database, 99)
     with pytest.raises(NotFound, match="destination"):

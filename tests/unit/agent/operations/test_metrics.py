@@ -1,4 +1,4 @@
-"""The metrics say what the status says, and name no patient."""
+"""The metrics match the status and name no patient."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def of(**labels: str) -> frozenset[tuple[str, str]]:
 
 
 def test_metrics_hold_the_headline_and_the_queue(database: Database, settings: Settings) -> None:
-    """Latency by window and percentile, jobs and documents by state, throughput, reachability."""
+    """They give latency by window and percentile, jobs and documents by state, throughput, reachability."""
     at = now_of(database) - timedelta(minutes=1)
     heard = {"answers": {"pacs": {"reachable": True, "words": "answers", "at": at.isoformat()}}}
     with database.transaction() as session:
@@ -71,14 +71,14 @@ def test_metrics_hold_the_headline_and_the_queue(database: Database, settings: S
 
 
 def test_metrics_leave_out_what_nobody_knows(database: Database, settings: Settings) -> None:
-    """A destination that was never asked is neither up nor down."""
+    """A destination that was never probed is neither up nor down."""
     names = {name for name, _ in samples(database, settings)}
     assert "echo_agent_destination_up" not in names
     assert "echo_agent_last_image_to_stored_seconds" not in names
 
 
 def test_metrics_name_no_patient(database: Database, settings: Settings) -> None:
-    """Neither a patient's attribute nor a study's UID becomes a label."""
+    """Neither a patient's attribute nor a study's UID is a label."""
     at = now_of(database)
     with database.transaction() as session:
         session.add(
@@ -131,7 +131,7 @@ def test_metrics_please_the_linter_of_prometheus(
 
 
 def test_metrics_count_due_jobs_by_lane_and_site(database: Database, settings: Settings) -> None:
-    """What is not due, or has begun, is not in the backlog."""
+    """A job that is not due, or has started, is not in the backlog."""
     now = now_of(database)
     at = now - timedelta(seconds=30)
     with database.transaction() as session:

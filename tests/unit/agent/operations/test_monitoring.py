@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules of the documents ask for metrics that there are."""
+"""The documented dashboard and alert rules use existing metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABEL = re.compile(r"(\w+)\s*(=~|!=|!~|=)\s*\"([^\"]*)\"")
 
 @pytest.fixture
 def metrics(database: Database, tmp_path: Path) -> dict[str, list[dict[str, str]]]:
-    """Every metric of a service on which everything happens, with its labels."""
+    """Every metric of a service in which every event occurs, with its labels."""
     settings = Settings(
         storage=StorageSettings(path=tmp_path, min_free_mb=1),
         destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=1, ae_title="PACS"),),
@@ -79,7 +79,7 @@ def expressions(repository: Path) -> Iterator[str]:
 def test_every_metric_that_is_asked_for_exists(
     repository: Path, metrics: dict[str, list[dict[str, str]]]
 ) -> None:
-    """With its labels, and with values that they can have."""
+    """Each metric has its labels, with values that they can have."""
     unknown = []
     for expression in expressions(repository):
         for name, selector in SELECTOR.findall(expression):
@@ -87,7 +87,7 @@ def test_every_metric_that_is_asked_for_exists(
             if name not in metrics:
                 unknown.append(name)
             for label, operator, value in labels:
-                if label == "instance":  # Prometheus adds it
+                if label == "instance":  # Prometheus adds this label
                     continue
                 known = {one.get(label) for one in metrics.get(name, [])}
                 wanted = value.split("|") if operator == "=~" else [value]
@@ -98,13 +98,13 @@ def test_every_metric_that_is_asked_for_exists(
 
 
 def test_every_metric_is_on_the_dashboard(repository: Path, metrics: dict[str, list[dict[str, str]]]) -> None:
-    """Nothing is measured that nobody sees."""
+    """No metric is collected without being displayed."""
     seen = {name for one in expressions(repository) for name, _ in SELECTOR.findall(one)}
     assert set(metrics) - seen == {"echo_agent_info"}
 
 
 def test_alerts_say_what_to_do(repository: Path) -> None:
-    """Each rule has a name of its own, a severity, a pause, and words for whoever is on call."""
+    """Each rule has its own name, a severity, a delay, and instructions for the person on call."""
     found = rules(repository)
     assert len({rule["alert"] for rule in found}) == len(found)
     for rule in found:
@@ -115,7 +115,7 @@ def test_alerts_say_what_to_do(repository: Path) -> None:
 
 
 def test_expressions_are_balanced(repository: Path) -> None:
-    """Every bracket and quotation mark that opens closes."""
+    """Every opening bracket and quotation mark is closed."""
     for expression in expressions(repository):
         bare = re.sub(r"\"[^\"]*\"", "", expression)
         assert '"' not in bare, expression
@@ -124,7 +124,7 @@ def test_expressions_are_balanced(repository: Path) -> None:
 
 
 def test_panels_do_not_overlap(repository: Path) -> None:
-    """Each panel has a place of its own in the 24 columns."""
+    """Each panel has its own place in the 24 columns."""
     taken: set[tuple[int, int]] = set()
     for panel in dashboard(repository)["panels"]:
         place = panel["gridPos"]

@@ -1,4 +1,4 @@
-"""Destinations are asked together, and one that is silent does not hide the others."""
+"""Destinations are probed together, and one that does not answer does not hide the others."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ HERE, GONE = (
 
 
 def ask(destination: DestinationSettings) -> None:
-    """Answer for one of them."""
+    """Answer for one of the destinations."""
     if destination is GONE:
         raise DeliveryFailed("it is not there")
 
 
 def test_ask_all_tells_each_by_its_name() -> None:
-    """Who answers and who does not, with the reason."""
+    """The result states which destinations answer and which do not, with the reason."""
     found = ask_all((HERE, GONE), ask)
     assert {name: (one.reachable, one.words) for name, one in found.items()} == {
         "here": (True, "answers"),
@@ -29,13 +29,13 @@ def test_ask_all_tells_each_by_its_name() -> None:
 
 
 def test_ask_all_asks_at_the_same_time() -> None:
-    """Each waits until the other has been asked too: one after the other they would wait for ever."""
+    """Each probe waits until the other has started: one after the other they would never end."""
     both = threading.Barrier(2, timeout=30)
     assert set(ask_all((HERE, GONE), lambda _one: both.wait() and None)) == {"here", "gone"}
 
 
 def test_watch_leaves_the_last_answers_with_the_sign_of_life() -> None:
-    """Its form is what the status reads; before the first answers there are none."""
+    """The status can read their form; before the first answers there are none."""
     asked = threading.Event()
 
     def slowly(_destination: DestinationSettings) -> None:

@@ -1,4 +1,4 @@
-"""Who sends and what was refused, with what to change."""
+"""Which systems send, which were refused, and what to change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from agent.receive.peers import AssociationResult
 
 
 def note(database: Database, action: Action, *, hours_ago: float = 0, **details: object) -> None:
-    """Put an event of CR1 at 10.0.0.5 on record."""
+    """Record an event of CR1 at 10.0.0.5."""
     with database.transaction() as session:
         at = database_now(session) - timedelta(hours=hours_ago)
         event = Event(action=action, actor="CR1", address="10.0.0.5", succeeded=False, details=details)
@@ -28,7 +28,7 @@ def note(database: Database, action: Action, *, hours_ago: float = 0, **details:
 
 
 def test_status_warns_of_a_refused_sender_with_the_line_to_add(database: Database) -> None:
-    """Equal refusals are one warning with their number; what is older than a day is none."""
+    """Equal refusals are one warning with their count; refusals older than a day are not shown."""
     note(database, Action.REFUSED, reason_code="unknown-caller", called="ECHO_AGENT", count=3)
     note(database, Action.REFUSED, reason_code="unknown-caller", called="ECHO_AGENT")
     note(database, Action.REFUSED, reason_code="full", hours_ago=30)
@@ -40,7 +40,7 @@ def test_status_warns_of_a_refused_sender_with_the_line_to_add(database: Databas
 
 
 def test_status_names_what_was_proposed_in_vain(database: Database) -> None:
-    """The classes and syntaxes stand there by their names."""
+    """The classes and transfer syntaxes are shown by name."""
     secondary = "1.2.840.10008.5.1.4.1.1.7"
     syntaxes = ["1.2.840.10008.1.2.1"]
     note(database, Action.FAULT, reason_code=NO_CONTEXT, sop_classes=[secondary], syntaxes=syntaxes)
@@ -51,7 +51,7 @@ def test_status_names_what_was_proposed_in_vain(database: Database) -> None:
 
 
 def refusal(code: str, title: str = "CR1", role: str = "") -> SenderRefusal:
-    """One refusal of a sender."""
+    """A sender's refusal."""
     return SenderRefusal(
         ae_title=title, called_ae_title="X", address="10.0.0.5", reason_code=code, count=1,
         last_at=datetime(2026, 1, 1), role=role,
@@ -59,7 +59,7 @@ def refusal(code: str, title: str = "CR1", role: str = "") -> SenderRefusal:
 
 
 def reasons() -> set[str]:
-    """Every reason for which the listener refuses or cuts an association, as its source names them."""
+    """Every reason for which the listener refuses or aborts an association, as its source names them."""
     text = "".join(path.read_text("utf-8") for path in Path(agent.receive.__path__[0]).glob("*.py"))
     named = re.findall(
         r"""(?:rejected\(|ProtocolViolation\(|_cut\(|violation or |return |reason_code = |"reason_code": )"""
@@ -71,7 +71,7 @@ def reasons() -> set[str]:
 
 
 def test_every_refusal_has_an_advice_and_a_line_in_operations(repository: Path) -> None:
-    """Whatever the reason is, `status` and the document say what to do."""
+    """For every reason `status` and the document state what to do."""
     document = (repository / "docs" / "operations.md").read_text("utf-8")
     assert {"protocol-error", "pdu-too-long", "object-too-large", "no-context-proposed"} <= reasons()
     for code in reasons():
@@ -80,7 +80,9 @@ def test_every_refusal_has_an_advice_and_a_line_in_operations(repository: Path) 
 
 
 def test_line_for_the_allow_list_is_yaml_whatever_the_title() -> None:
-    """A quote breaks nothing; a title with forbidden characters is corrected at the sender, not allowed."""
+    """A quote breaks nothing; a title with forbidden characters is to be corrected at the sender, not
+    allowed.
+    """
     advice = refusal_advice(refusal("unknown-caller", "O'BRIEN"), ListenerSettings())
     assert yaml.safe_load(advice.partition("config.yaml: ")[2]) == [
         {"ae_title": "O'BRIEN", "address": "10.0.0.5"}
@@ -100,7 +102,7 @@ def test_advice_names_the_settings_of_the_port_that_refused() -> None:
 
 
 def test_status_says_how_many_refusals_it_leaves_out(database: Database) -> None:
-    """Ten are shown; a port scan does not hide that there are more."""
+    """Ten are shown, and a port scan does not hide that there are more."""
     for number in range(13):
         note(database, Action.REFUSED, reason_code="unknown-called", called=f"PACS{number}")
     settings = Settings()
@@ -109,7 +111,7 @@ def test_status_says_how_many_refusals_it_leaves_out(database: Database) -> None
 
 
 def test_senders_counts_associations_objects_and_refusals(database: Database) -> None:
-    """One line for each sender, with merged counts."""
+    """Each sender has one line with merged counts."""
     for action, count in ((Action.ASSOCIATION, 2), (Action.RECEIVED, 5), (Action.NOT_TAKEN, 1)):
         note(
             database, action, count=count, **({"code": "storage-full"} if action is Action.NOT_TAKEN else {})

@@ -1,4 +1,4 @@
-"""The status counts what is there, and its judgement says what to do."""
+"""The status counts what exists, and its judgement states what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with one destination, and a disk limit that no machine reaches."""
+    """Settings with one destination, and a disk limit below any machine's free space."""
     return Settings(
         storage=StorageSettings(path=tmp_path, min_free_mb=0),
         destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=1, ae_title="PACS"),),
@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def add_processes(database: Database, *roles: str, silent_s: float = 0.0) -> None:
-    """Let processes of these roles have given their last sign of life some time ago."""
+    """Add processes of these roles whose last heartbeat was some time ago."""
     seen = now_of(database) - timedelta(seconds=silent_s)
     with database.transaction() as session:
         for role in roles:
@@ -36,7 +36,7 @@ def add_processes(database: Database, *roles: str, silent_s: float = 0.0) -> Non
 
 
 def test_status_counts_jobs_of_every_state(database: Database, settings: Settings) -> None:
-    """Each state is counted, those without a job as 0."""
+    """Each state is counted; a state without jobs has 0."""
     at = now_of(database)
     with database.transaction() as session:
         for number, state in enumerate(("QUEUED", "QUEUED", "SKIPPED")):
@@ -49,7 +49,7 @@ def test_status_counts_jobs_of_every_state(database: Database, settings: Setting
 def test_status_measures_from_the_last_image_to_the_draft_and_to_the_storing(
     database: Database, settings: Settings
 ) -> None:
-    """The headline figure runs from the last image to the moment at which the PACS has stored the draft."""
+    """The headline figure runs from the last image to the moment when the PACS has stored the draft."""
     at = now_of(database) - timedelta(minutes=1)
     with database.transaction() as session:
         job = add_job(session, add_study(session, "1.1", at=at), "DELIVERED", at=at)
@@ -59,7 +59,7 @@ def test_status_measures_from_the_last_image_to_the_draft_and_to_the_storing(
 
 
 def test_status_shows_why_jobs_stopped(database: Database, settings: Settings) -> None:
-    """A failed job appears with its code and reason."""
+    """A failed job is listed with its code and reason."""
     at = now_of(database)
     with database.transaction() as session:
         add_job(
@@ -75,7 +75,7 @@ def test_status_shows_why_jobs_stopped(database: Database, settings: Settings) -
 
 
 def test_status_knows_who_is_silent(database: Database, settings: Settings) -> None:
-    """A process without a sign of life for too long is gone."""
+    """A process whose last heartbeat is too old is gone."""
     add_processes(database, "listener")
     add_processes(database, "worker", silent_s=300)
     alive = {process.role: process.alive for process in read_status(database, settings).processes}
@@ -83,7 +83,7 @@ def test_status_knows_who_is_silent(database: Database, settings: Settings) -> N
 
 
 def test_judge_finds_nothing_when_all_runs(database: Database, settings: Settings) -> None:
-    """With all processes alive and nothing waiting the level is OK."""
+    """With all processes running and nothing waiting the level is OK."""
     add_processes(database, "listener", "worker", "deliverer")
     problems = judge(read_status(database, settings), settings)
     assert (problems, worst(problems)) == ((), Level.OK)
@@ -98,14 +98,14 @@ def test_judge_calls_a_missing_process_critical(database: Database, settings: Se
 
 
 def test_judge_needs_no_deliverer_without_a_destination(database: Database, settings: Settings) -> None:
-    """Where drafts go nowhere nobody needs to deliver them."""
+    """If drafts are not sent anywhere, no deliverer is needed."""
     add_processes(database, "listener", "worker")
     alone = settings.model_copy(update={"destinations": ()})
     assert judge(read_status(database, alone), alone) == ()
 
 
 def test_judge_wants_housekeeping_to_run(database: Database, settings: Settings) -> None:
-    """Where the listener does no housekeeping, another process must: else no study is ever completed."""
+    """If the listener does no housekeeping, another process must, or no study is ever completed."""
     add_processes(database, "listener", "worker", "deliverer")
     listener = settings.listener.model_copy(update={"housekeeping": False})
     alone = settings.model_copy(update={"listener": listener})
@@ -116,7 +116,7 @@ def test_judge_wants_housekeeping_to_run(database: Database, settings: Settings)
 
 
 def test_judge_tells_of_documents_that_nobody_commits_to(database: Database, settings: Settings) -> None:
-    """A PACS that took documents and never says that it keeps them is worth a look."""
+    """A PACS that stores documents and never commits to them is reported."""
     add_processes(database, "listener", "worker", "deliverer")
     at = now_of(database)
     with database.transaction() as session:
@@ -128,7 +128,7 @@ def test_judge_tells_of_documents_that_nobody_commits_to(database: Database, set
 
 
 def test_judge_warns_of_what_waits_and_what_died(database: Database, settings: Settings) -> None:
-    """An old queue, dead jobs, a PACS that takes nothing and unreadable objects are each a warning."""
+    """An old queue, dead jobs, a PACS that accepts nothing and unreadable objects are each a warning."""
     add_processes(database, "listener", "worker", "deliverer")
     old = now_of(database) - timedelta(hours=1)
     with database.transaction() as session:
@@ -148,7 +148,7 @@ def test_judge_warns_of_what_waits_and_what_died(database: Database, settings: S
 
 
 def test_judge_calls_a_full_disk_critical(database: Database, settings: Settings) -> None:
-    """Below the limit senders are being told to wait, which is an outage."""
+    """Below the limit senders are asked to wait, which is an outage."""
     add_processes(database, "listener", "worker", "deliverer")
     full = settings.model_copy(update={"storage": StorageSettings(path=Path("/"), min_free_mb=1e12)})
     (problem,) = judge(read_status(database, full), full)
@@ -156,11 +156,11 @@ def test_judge_calls_a_full_disk_critical(database: Database, settings: Settings
 
 
 def test_free_space_of_a_folder_that_is_not_made_yet_is_that_of_its_parent(tmp_path: Path) -> None:
-    """The first start has no instance folder yet; its disk is known all the same."""
+    """The first start has no instance folder yet, but its disk is known."""
     assert free_mb(tmp_path / "a" / "b") is not None
 
 
 @pytest.mark.parametrize(("values", "expected"), [([], None), ([2.0], 2.0), ([1.0, 2.0, 3.0], 2.0)])
 def test_percentile_of_few_values(values: list[float], expected: float | None) -> None:
-    """The median of nothing is unknown, of one value it is that value."""
+    """The median of no values is unknown; the median of one value is that value."""
     assert percentile(values, 50) == expected

@@ -1,4 +1,4 @@
-"""The gate before the queue: no way into QUEUED goes around it, whoever sends a job there."""
+"""The gate before the queue: no transition into QUEUED bypasses it, whatever queues the job."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def beta(**attributes: object) -> Dataset:
 
 
 def put(house: House, job_id: int, state: JobState) -> None:
-    """Put a job into a state behind the gate's back, as an older version may have left it."""
+    """Put a job into a state without the gate, as an older version may have left it."""
     with house.database.transaction() as session:
         now = database_now(session)
         values: dict[str, object] = {"state": state.value, "attempts": 1, "run_after": now}
@@ -62,14 +62,14 @@ def put(house: House, job_id: int, state: JobState) -> None:
 
 
 def complete(house: House) -> None:
-    """Complete every study that is here, as housekeeping does after the quiet time."""
+    """Complete every study, as housekeeping does after the quiet time."""
     with house.database.reading() as session:
         later = database_now(session) + timedelta(hours=1)
     complete_due_studies(house.database, Settings(), house.store, later)
 
 
 def retry(house: House, job_id: int) -> None:
-    """Ask for another try, as every command and page does."""
+    """Retry a job, as every command and page does."""
     try:
         operator.retry(operator_context_of(house.database, house.store), job_id, actor="admin")
     except AgentError as error:
@@ -77,7 +77,7 @@ def retry(house: House, job_id: int) -> None:
 
 
 def claim_of(house: House, job_id: int) -> jobs.Claim:
-    """The claim that a worker holds."""
+    """The claim that a worker has."""
     with house.database.reading() as session:
         job = session.get_one(Job, job_id)
         return jobs.Claim(
@@ -93,7 +93,7 @@ def claim_of(house: House, job_id: int) -> jobs.Claim:
 
 
 def fail(house: House, job_id: int) -> None:
-    """A retryable error."""
+    """Fail a job with a retryable error."""
     jobs.fail(house.database, claim_of(house, job_id), AGAIN, RetryPolicy(), chance=Random(1))
 
 
@@ -113,7 +113,7 @@ WAYS: dict[str, list[Callable[[House, int], object]]] = {
 
 
 def test_gate_has_a_test_of_every_transition_into_the_queue() -> None:
-    """Whoever adds a way into QUEUED has to name it here."""
+    """A new transition into QUEUED has to be listed here."""
     assert {step.before for step in TRANSITIONS if step.after == JobState.QUEUED} == set(WAYS)
 
 
@@ -121,7 +121,7 @@ def test_gate_has_a_test_of_every_transition_into_the_queue() -> None:
     ("before", "way"), [(before, way) for before, ways in WAYS.items() for way in range(len(ways))]
 )
 def test_gate_lets_no_study_of_two_patients_into_the_queue(house: House, before: str, way: int) -> None:
-    """From no state, on no way: one Study UID, PA/Alpha and PB/Beta."""
+    """One Study UID with PA/Alpha and PB/Beta is never queued, from any state or by any transition."""
     house.receive(alpha())
     job_id = house.receive(beta())
     put(house, job_id, JobState(before))
@@ -133,7 +133,7 @@ def test_gate_lets_no_study_of_two_patients_into_the_queue(house: House, before:
 
 
 def test_gate_is_asked_again_before_a_draft(house: House) -> None:
-    """A job that lies in the queue, however it came there, is judged when a worker takes it."""
+    """A queued job, however it was queued, is judged when a worker claims it."""
     house.receive(alpha())
     job_id = house.receive(beta())
     put(house, job_id, JobState.QUEUED)
@@ -146,7 +146,7 @@ def test_gate_is_asked_again_before_a_draft(house: House) -> None:
 
 
 def test_gate_is_asked_again_before_a_draft_is_written(house: House) -> None:
-    """A correction that comes while the network drafts makes that draft void."""
+    """A correction that arrives while the network drafts makes that draft invalid."""
     job_id = house.queued(alpha())
     reporter = FakeReporter(before=lambda study: house.receive(alpha(PatientID="PB", PatientName="Beta^B")))
     DraftingWorker(house.database, house.store, Settings(), reporter).run_once()  # type: ignore[arg-type]
@@ -156,14 +156,14 @@ def test_gate_is_asked_again_before_a_draft_is_written(house: House) -> None:
 
 
 def test_move_into_the_queue_needs_the_gate(house: House) -> None:
-    """The one function that changes states refuses whoever does not come through the gate."""
+    """The one function that changes states refuses a job that the gate has not admitted."""
     job_id = house.receive(alpha())
     with house.database.transaction() as session, pytest.raises(InvalidTransition):
         move(session, session.get_one(Job, job_id), JobState.QUEUED, now=database_now(session))
 
 
 def test_only_the_gate_says_that_a_job_is_admitted() -> None:
-    """No other file of the service passes `admitted`, and none writes the state by itself."""
+    """No other file of the service passes `admitted`, and none writes the state itself."""
     root = Path(agent.__path__[0])
     found = {
         str(path.relative_to(root))
@@ -175,7 +175,7 @@ def test_only_the_gate_says_that_a_job_is_admitted() -> None:
 
 
 def _admits(node: ast.AST) -> bool:
-    """Whether a call passes `admitted`, or `state="QUEUED"` in any spelling."""
+    """Whether a call passes `admitted`, or `state="QUEUED"` in any form."""
     if not isinstance(node, ast.Call):
         return False
     named = {one.arg: ast.unparse(one.value) for one in node.keywords}
@@ -183,7 +183,7 @@ def _admits(node: ast.AST) -> bool:
 
 
 def test_only_the_state_machine_writes_the_state_of_a_job() -> None:
-    """No statement, attribute or SQL text elsewhere sets it, so every way into QUEUED passes `move`."""
+    """No statement, attribute or SQL text elsewhere sets it, so each transition into QUEUED uses `move`."""
     root = Path(agent.__path__[0])
     writers = {
         (str(path.relative_to(root)), how)
@@ -191,7 +191,7 @@ def test_only_the_state_machine_writes_the_state_of_a_job() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if (how := _writes_state(node)) is not None
     }
-    # Rows of other tables have states of their own.
+    # Rows of other tables have their own states.
     others = {
         ("queue/deliveries.py", "delivery.state"),
         ("queue/withdrawal.py", "delivery.state"),
@@ -203,7 +203,7 @@ def test_only_the_state_machine_writes_the_state_of_a_job() -> None:
 
 
 def _writes_state(node: ast.AST) -> str | None:
-    """How this code sets a state: by an attribute, a new `Job`, `update(Job)` or SQL; else None."""
+    """How this code sets a state: by an attribute, a new `Job`, `update(Job)` or SQL; otherwise None."""
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         flat = [one for target in targets for one in ast.walk(target)]
@@ -240,7 +240,7 @@ def _writes_state(node: ast.AST) -> str | None:
 
 @pytest.mark.parametrize("how", ["FAILED", "DEAD", "CANCELED", "SKIPPED"])
 def test_retry_of_a_study_that_may_be_drafted_brings_its_job_back(house: House, how: str) -> None:
-    """A stopped job without a draft begins anew, with all of its attempts."""
+    """A stopped job without a draft starts again, with all of its attempts."""
     job_id = house.receive(alpha())
     put(house, job_id, JobState(how))
     assert (
@@ -251,7 +251,7 @@ def test_retry_of_a_study_that_may_be_drafted_brings_its_job_back(house: House, 
 
 
 def test_retry_of_a_study_that_is_not_eligible_stays_shut(house: House) -> None:
-    """A person's wish is no rule of eligibility."""
+    """A person's request does not make a study eligible."""
     job_id = house.receive(alpha(BodyPartExamined="HIP"))
     complete(house)
     with pytest.raises(NotAChestStudy):
@@ -260,7 +260,7 @@ def test_retry_of_a_study_that_is_not_eligible_stays_shut(house: House) -> None:
 
 
 def test_retry_of_an_older_revision_is_refused(house: House) -> None:
-    """The content of an older revision may be another patient's: only the newest is drafted."""
+    """The content of an older revision may be another patient's, so only the newest is drafted."""
     first = house.receive(alpha())
     house.receive(beta())
     complete(house)
@@ -272,7 +272,7 @@ def test_retry_of_an_older_revision_is_refused(house: House) -> None:
 
 
 def test_conflict_ends_with_a_correction(house: House) -> None:
-    """The newest content of each instance counts: resent with the right patient, the study is drafted."""
+    """The newest content of each instance counts: sent again with the right patient, the study is drafted."""
     house.receive(alpha())
     job_id = house.receive(beta())
     complete(house)
@@ -285,7 +285,7 @@ def test_conflict_ends_with_a_correction(house: House) -> None:
 
 
 def test_conflict_that_has_ended_asks_nothing_of_a_person(house: House) -> None:
-    """The job of the corrected revision stays in the history, and in no list of what is to be done."""
+    """The job of the corrected revision stays in the history, but in no list of open tasks."""
     house.receive(alpha())
     stopped = house.receive(beta())
     complete(house)
@@ -303,7 +303,7 @@ def test_conflict_that_has_ended_asks_nothing_of_a_person(house: House) -> None:
 
 
 def test_correction_can_be_taken_back(house: House) -> None:
-    """The first content sent again, byte for byte, is the newest again."""
+    """If the first content is sent again, byte for byte, it is the newest again."""
     house.receive(alpha())
     house.receive(alpha(PatientID="PB", PatientName="Beta^B"))
     complete(house)
@@ -315,7 +315,7 @@ def test_correction_can_be_taken_back(house: House) -> None:
 
 
 def test_conflict_is_decided_by_a_person_with_a_reason(house: House) -> None:
-    """Only the images of the chosen patient are drafted, and who decided it, and why, is on record."""
+    """Only the images of the chosen patient are drafted, and the person and the reason are recorded."""
     house.receive(alpha())
     job_id = house.receive(beta())
     complete(house)
@@ -338,7 +338,7 @@ def test_conflict_is_decided_by_a_person_with_a_reason(house: House) -> None:
 
 
 def test_decision_lapses_with_the_content_that_it_rests_on(house: House) -> None:
-    """The chosen image comes again under a third patient: somebody must decide again."""
+    """If the chosen image is sent again for a third patient, somebody must decide again."""
     house.receive(alpha())
     house.receive(beta())
     complete(house)
@@ -365,7 +365,7 @@ def test_decision_lapses_with_the_content_that_it_rests_on(house: House) -> None
 def test_notation_makes_no_second_patient(
     house: House, first: dict[str, object], second: dict[str, object]
 ) -> None:
-    """Values are compared as DICOM values: padding, case, dates and writing systems carry no meaning."""
+    """Values are compared as DICOM values: padding, case, dates and writing systems make no difference."""
     both = {"SpecificCharacterSet": "ISO_IR 192", "PatientID": "PA", "PatientName": "Alpha^A"}
     with disable_value_validation():
         house.receive(alpha(**both | first))

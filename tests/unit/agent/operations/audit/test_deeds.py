@@ -1,4 +1,4 @@
-"""What is done is on record, in the transaction that does it, and who reads the record learns no name."""
+"""Actions are recorded in the transaction that does them, and the record contains no name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def details(database: Database) -> list[dict[str, object]]:
 def test_received_image_is_on_record_once(
     database: Database, tmp_path: Path, chest_bytes: Callable[..., bytes]
 ) -> None:
-    """With its sender, address, study and class; the same again is no new deed."""
+    """The event has the sender, its address, the study and the class; a repeat is not recorded again."""
     store = InstanceStore(tmp_path / "instances", 0)
     intake = Intake(database, StudySettings())
     file = store.put((part10_head(CR, "1.2.3.1.1", EXPLICIT), chest_bytes()))
@@ -60,7 +60,7 @@ def test_received_image_is_on_record_once(
 def test_end_of_drafting_is_on_record(
     database: Database, to: JobState, action: str | None, succeeded: bool | None
 ) -> None:
-    """A draft, or why there is none; another try is none of both."""
+    """A draft is recorded, or why there is none; another attempt is not."""
     at = now_of(database)
     with database.transaction() as session:
         add_job(session, add_study(session, "1.2.3", at=at), "QUEUED", at=at)
@@ -72,7 +72,7 @@ def test_end_of_drafting_is_on_record(
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_document_on_its_way_is_on_record(database: Database, taken: bool) -> None:
-    """The begin of a study's transfer, and the end of each document's."""
+    """The start of a study's transfer and the end of each document's transfer are recorded."""
     at = now_of(database)
     with database.transaction() as session:
         job = add_job(session, add_study(session, "1.2.3", at=at), "DRAFTED", at=at)
@@ -93,7 +93,7 @@ def test_document_on_its_way_is_on_record(database: Database, taken: bool) -> No
 
 
 def test_failed_attempt_that_is_tried_again_is_not_on_record(database: Database) -> None:
-    """A PACS that is down for a day fills no audit."""
+    """A PACS that is down for a day does not fill the audit log."""
     at = now_of(database)
     with database.transaction() as session:
         job = add_job(session, add_study(session, "1.2.3", at=at), "DRAFTED", at=at)
@@ -106,7 +106,7 @@ def test_failed_attempt_that_is_tried_again_is_not_on_record(database: Database)
 
 @pytest.mark.parametrize("again", [True, False])
 def test_life_of_a_process_is_on_record(database: Database, again: bool) -> None:
-    """Its start with the configuration's digest, its stop, and that it begins anew with another one."""
+    """The start with the configuration's digest, the stop and a restart with another one are recorded."""
     with audited(database, Settings(), "worker", "worker@a:1", lambda: again):
         pass
     with audited(database, Settings(web={"port": 1}), "worker", "worker@a:1", lambda: False):

@@ -1,4 +1,4 @@
-"""Every event reaches every destination at least once and in order, whatever is down meanwhile."""
+"""Every event reaches every destination at least once and in order, whatever is unavailable meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from agent.operations.status import read_status
 
 
 class Recording:
-    """A destination that takes messages, or does not."""
+    """A destination that accepts messages unless it is down."""
 
     def __init__(self, name: str = "syslog") -> None:
         self.name = name
@@ -33,7 +33,7 @@ class Recording:
         self.texts: list[str] = []
 
     def deliver(self, lines: Sequence[MessageLine]) -> None:
-        """Take the batch, unless down."""
+        """Accept the batch unless down."""
         if self.down:
             raise AuditUndelivered("down")
         self.texts += [one.text for one in lines]
@@ -43,14 +43,14 @@ class Recording:
 
 
 def write(database: Database, *actors: str, **values: Any) -> None:
-    """Record a sign-in of each actor, or what `values` say."""
+    """Record a sign-in of each actor, or the event that `values` describe."""
     with database.transaction() as session:
         for actor in actors:
             record(session, Event(**({"action": Action.SIGN_IN, "actor": actor} | values)))
 
 
 def study(database: Database) -> int:
-    """Add a study of a marked patient."""
+    """Add a study of a patient with recognisable values."""
     now = datetime.now(UTC)
     with database.transaction() as session:
         row = Study(
@@ -66,12 +66,12 @@ def study(database: Database) -> int:
 
 
 def exporter(database: Database, *sinks: Recording, **audit: Any) -> AuditExporter:
-    """An exporter to these destinations."""
+    """An exporter for these destinations."""
     return AuditExporter(database, Settings(audit=audit), sinks, host="echo1")
 
 
 def test_events_are_exported_once_and_in_order(database: Database) -> None:
-    """The cursor remembers across exporters."""
+    """The cursor is kept across exporters."""
     sink = Recording()
     write(database, "a", "b")
     assert exporter(database, sink).run_once() == {"syslog": 2}
@@ -82,7 +82,7 @@ def test_events_are_exported_once_and_in_order(database: Database) -> None:
 
 
 def test_dead_server_gets_everything_later_and_holds_up_nobody(database: Database) -> None:
-    """The file goes on while the syslog server is down; afterwards the server has all, in order."""
+    """The file continues while the syslog server is down; afterwards the server gets all events in order."""
     syslog, file = Recording("syslog"), Recording("file")
     syslog.down = True
     for actor in "abc":
@@ -98,7 +98,7 @@ def test_dead_server_gets_everything_later_and_holds_up_nobody(database: Databas
 
 
 def test_death_between_sending_and_noting_repeats_and_loses_nothing(database: Database) -> None:
-    """At least once: the batch comes again when the dead exporter's lease has run out."""
+    """The batch is sent again when the dead exporter's lease has expired."""
     sink = Recording()
     write(database, "a", "b")
     sink.dies_after_taking = True
@@ -128,7 +128,7 @@ def test_second_exporter_takes_nothing_that_another_holds(database: Database) ->
 
 
 def test_number_that_is_missing_is_waited_for_then_passed_and_remembered(database: Database) -> None:
-    """On PostgreSQL a transaction may commit after one with a larger number: its event is late, not lost."""
+    """On PostgreSQL a transaction may commit after one with a larger number; its event is sent late."""
     sink = Recording()
     write(database, "a", "b", "c", "d")
     with database.transaction() as session:
@@ -148,7 +148,7 @@ def test_number_that_is_missing_is_waited_for_then_passed_and_remembered(databas
 
 
 def test_batches_follow_one_another(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long outage is caught up in one run."""
+    """One run catches up on a long outage."""
     monkeypatch.setattr("agent.operations.audit.export.BATCH", 2)
     sink = Recording()
     write(database, *"abcde")
@@ -157,7 +157,7 @@ def test_batches_follow_one_another(database: Database, monkeypatch: pytest.Monk
 
 
 def test_instances_of_one_study_are_one_message(database: Database) -> None:
-    """One by one they were recorded, each in its own transaction; the message counts them."""
+    """Instances are recorded one by one, each in its own transaction; the message counts them."""
     study_id, sink = study(database), Recording()
     for count in range(3):
         classes = {"sop_classes": ["1.2.840.10008.5.1.4.1.1.1"], "count": 1}
@@ -173,7 +173,7 @@ def test_instances_of_one_study_are_one_message(database: Database) -> None:
 
 @pytest.mark.parametrize("identity", ["identifiers", "hashes"])
 def test_patient_is_named_by_identifier_or_hash_never_by_name(database: Database, identity: str) -> None:
-    """The standard asks for the Patient ID; a hash of it stands there where the settings say so."""
+    """The standard requires the Patient ID; its hash is sent instead if the settings say so."""
     study_id, sink = study(database), Recording()
     write(database, "a", action=Action.VIEW, study_id=study_id)
     write(database, "a", action=Action.LIST, details={"studies": [study_id]})
@@ -184,7 +184,7 @@ def test_patient_is_named_by_identifier_or_hash_never_by_name(database: Database
 
 
 def test_exported_events_are_forgotten_after_their_time(database: Database) -> None:
-    """What a destination has not got yet stays, and so does the newest row, which numbers the next."""
+    """An event that a destination has not received stays, as does the newest row, which numbers the next."""
     sink = Recording()
     write(database, "a", "b")
     with database.transaction() as session:
@@ -204,14 +204,14 @@ def test_exported_events_are_forgotten_after_their_time(database: Database) -> N
 
 
 def test_settings_name_the_destinations(tmp_path: Path) -> None:
-    """A file, a server, both or none."""
+    """A file, a server, both or none can be set."""
     both = Settings(audit={"file": tmp_path / "audit.log", "syslog": "udp://127.0.0.1:514"})
     assert [type(one) for one in sinks_of(both, "echo1")] == [FileSink, SyslogSink]
     assert sinks_of(Settings(), "echo1") == ()
 
 
 def test_json_file_holds_a_message_a_line(database: Database, tmp_path: Path) -> None:
-    """`file_format: json` is for the file alone."""
+    """`file_format: json` applies to the file only."""
     path = tmp_path / "audit.jsonl"
     write(database, "a")
     settings = Settings(audit={"file": path, "file_format": "json"})
@@ -220,7 +220,7 @@ def test_json_file_holds_a_message_a_line(database: Database, tmp_path: Path) ->
 
 
 def test_destination_that_takes_nothing_is_seen_in_the_status(database: Database, tmp_path: Path) -> None:
-    """How much waits, since when nothing was taken, and that a person should look."""
+    """The status shows how many messages wait, since when, and that action is needed."""
     settings = Settings(
         audit={"file": tmp_path / "audit.xml", "syslog": "udp://127.0.0.1:514"}, storage={"path": tmp_path}
     )

@@ -1,4 +1,4 @@
-"""Every audit action becomes a message that PS3.15 A.5 allows, and that names nobody by name."""
+"""Every audit action becomes a message that PS3.15 A.5 allows and that contains no name."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DETAILS = {"code": "storage-full", "destination": "pacs", "sop_classes": {"1.2.8
 
 @pytest.fixture(scope="module")
 def schema(repository: Path) -> etree.RelaxNG:
-    """The standard's rules for a message."""
+    """The standard's schema for a message."""
     return etree.RelaxNG(etree.parse(repository / "tests" / "data" / "audit_message.rng"))
 
 
 def occurrence(action: str, **values: Any) -> Occurrence:
-    """An event of one kind about one patient, unless `values` say otherwise."""
+    """An event of one kind about one patient, unless `values` override it."""
     given: dict[str, Any] = {
         "event_id": 1,
         "at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
@@ -44,7 +44,7 @@ def occurrence(action: str, **values: Any) -> Occurrence:
 
 
 def codes(root: Element, name: str) -> list[str | None]:
-    """The coded values of all elements of a name."""
+    """The coded values of all elements with a name."""
     return [one.get("csd-code") for one in root.iter(name)]
 
 
@@ -56,7 +56,7 @@ def codes(root: Element, name: str) -> list[str | None]:
 def test_message_obeys_the_schema(
     action: str, subjects: tuple[AuditSubject, ...], succeeded: bool, schema: etree.RelaxNG
 ) -> None:
-    """Elements, their order, attributes and value sets are the standard's, whatever the event."""
+    """Elements, their order, attributes and value sets are the standard's for every event."""
     for details in ({}, DETAILS):
         one = occurrence(action, subjects=subjects, succeeded=succeeded, details=details)
         text = to_xml(message(one, SOURCE))
@@ -75,12 +75,14 @@ def test_codes_are_the_dictionary_s() -> None:
 
 
 def test_every_action_has_its_message() -> None:
-    """No action is forgotten when one is added."""
+    """A new action cannot be forgotten."""
     assert set(KINDS) == set(Action)
 
 
 def test_received_study_is_a_transfer_from_the_peer_to_us() -> None:
-    """Sender, receiver, study with its SOP classes, patient; the sender opened the association."""
+    """Sender, receiver, study with its SOP classes, and patient are stated; the sender opened the
+    association.
+    """
     root = message(occurrence("instances-received"), SOURCE)
     assert codes(root, "EventID") == ["110104"]
     people = [(one.get("UserID"), one.get("UserIsRequestor")) for one in root.iter("ActiveParticipant")]
@@ -103,7 +105,7 @@ def test_sent_document_is_a_transfer_from_us() -> None:
 
 
 def test_refused_peer_is_a_security_alert_about_its_node() -> None:
-    """An association that was not let in names the address, and why."""
+    """A refused association is reported with the address and the reason."""
     details = {"reason_code": "calling-ae-title", "count": 12}
     one = occurrence("association-refused", succeeded=False, subjects=(), details=details)
     root = message(one, SOURCE)
@@ -117,7 +119,7 @@ def test_refused_peer_is_a_security_alert_about_its_node() -> None:
 
 
 def test_object_without_a_study_is_an_alert() -> None:
-    """A transfer's message must name a study; bytes that named none are told of otherwise."""
+    """A transfer's message must name a study, so an object without one is reported by an alert."""
     root = message(occurrence("instances-not-taken", subjects=(), succeeded=False), SOURCE)
     assert codes(root, "EventID") == ["110113"]
 
@@ -134,7 +136,7 @@ def test_object_without_a_study_is_an_alert() -> None:
     ],
 )
 def test_kind_of_event_is_told(action: str, event: str, kind: str) -> None:
-    """Log-in and log-out, start and stop are different kinds of one event."""
+    """Log-in and log-out, and start and stop, are different types of one event."""
     root = message(occurrence(action), SOURCE)
     assert (codes(root, "EventID"), codes(root, "EventTypeCode")) == ([event], [kind])
 
@@ -150,12 +152,12 @@ def test_kind_of_event_is_told(action: str, event: str, kind: str) -> None:
     ],
 )
 def test_use_of_the_worklist_is_told(action: str, event: str) -> None:
-    """Views are accesses, the list is a query, the audit page is a use of the audit log."""
+    """Views are accesses, the list is a query, and the audit page is a use of the audit log."""
     assert codes(message(occurrence(action), SOURCE), "EventID") == [event]
 
 
 def test_strange_text_stays_one_well_formed_line() -> None:
-    """Mark-up and line breaks in a peer's words are text; what XML cannot hold is replaced."""
+    """Markup and line breaks in a peer's text are escaped; characters that XML forbids are replaced."""
     hostile = "A<b>&\"'\r\n]]>"
     text = to_xml(message(occurrence("view", actor=f"{hostile}\x01\x00", address="<x>"), SOURCE))
     assert "\n" not in text
@@ -164,7 +166,7 @@ def test_strange_text_stays_one_well_formed_line() -> None:
 
 
 def test_message_as_json_holds_the_same() -> None:
-    """Attributes and children by their names."""
+    """Attributes and children are given by their names."""
     plain: Mapping[str, Any] = to_plain(message(occurrence("view"), SOURCE))
     assert plain["EventIdentification"][0]["EventID"][0]["csd-code"] == "110103"
     assert plain["EventIdentification"][0]["EventDateTime"] == "2026-01-02T03:04:05.678Z"

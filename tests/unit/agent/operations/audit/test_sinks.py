@@ -1,4 +1,4 @@
-"""Rules of the places that audit messages go to: what counts as delivered, and what does not."""
+"""Rules of the destinations of audit messages: what counts as delivered, and what does not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINES = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """A server's certificate and key, its own authority."""
+    """A server's certificate and key; the certificate is self-signed."""
 
     certificate: Path
     key: Path
@@ -48,7 +48,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]
 
 
 class Server:
-    """A syslog server for one connection after another; `behave` says what it does with each."""
+    """A syslog server for one connection after another; `behave` handles each connection."""
 
     def __init__(self, behave: Callable[[socket.socket], bytes], keys: Keys | None = None) -> None:
         self.taken: list[bytes] = []
@@ -94,7 +94,7 @@ def serving(behave: Callable[[socket.socket], bytes], keys: Keys | None = None) 
 
 
 def reads_all(connection: socket.socket) -> bytes:
-    """Read to the peer's end, then close in order."""
+    """Read to the peer's end of stream, then close TLS properly."""
     found = b""
     while piece := connection.recv(4096):
         found += piece
@@ -105,7 +105,7 @@ def reads_all(connection: socket.socket) -> bytes:
 
 
 def closes_plainly(connection: socket.socket) -> bytes:
-    """Read to the peer's end, then close without TLS's own form."""
+    """Read to the peer's end of stream, then close without TLS's close message."""
     found = b""
     while piece := connection.recv(4096):
         found += piece
@@ -113,7 +113,7 @@ def closes_plainly(connection: socket.socket) -> bytes:
 
 
 def resets(connection: socket.socket) -> bytes:
-    """Die with the messages unread."""
+    """Reset the connection with the messages unread."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return b""
 
@@ -145,7 +145,7 @@ def test_syslog_message_has_the_form_of_the_standard() -> None:
 
 @pytest.mark.parametrize("behave", [reads_all, closes_plainly])
 def test_messages_go_over_tls_with_octet_counts(behave: Callable[[socket.socket], bytes], keys: Keys) -> None:
-    """The server's end, in TLS's form or plainly, says that it has read everything."""
+    """The server's end of stream, with or without TLS's close message, confirms that it has read all."""
     with serving(behave, keys) as server:
         sink(server, "tls", keys).deliver(LINES)
         sink(server, "tls", keys).deliver(LINES[:1])
@@ -154,14 +154,14 @@ def test_messages_go_over_tls_with_octet_counts(behave: Callable[[socket.socket]
 
 
 def test_messages_go_over_plain_tcp_on_loopback() -> None:
-    """The same frames."""
+    """The frames are the same as over TLS."""
     with serving(reads_all) as server:
         sink(server, "tcp").deliver(LINES)
     assert len(frames(server.taken[0])) == 2
 
 
 def test_messages_go_as_datagrams_on_loopback() -> None:
-    """One message each, without a count."""
+    """Each message is one datagram, without a count."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         server.settimeout(5)
@@ -171,13 +171,13 @@ def test_messages_go_as_datagrams_on_loopback() -> None:
 
 
 def test_server_that_dies_with_messages_unread_has_not_got_them(keys: Keys) -> None:
-    """A reset means that the batch must go again."""
+    """After a reset the batch must be sent again."""
     with serving(resets, keys) as server, pytest.raises(AuditUndelivered):
         sink(server, "tls", keys).deliver(LINES)
 
 
 def test_silent_server_has_not_got_them() -> None:
-    """A server that takes the bytes and says nothing is given up after the time limit."""
+    """A server that reads the bytes and does not answer is given up after the time limit."""
     released = threading.Event()
 
     def hangs(_connection: socket.socket) -> bytes:
@@ -198,7 +198,7 @@ def test_absent_server_has_not_got_them(free_port: int) -> None:
 
 
 def test_server_of_an_unknown_authority_gets_nothing(keys: Keys) -> None:
-    """The certificate must be signed by an authority of the settings."""
+    """An authority in the settings must have signed the certificate."""
     with serving(reads_all, keys) as server, pytest.raises(AuditUndelivered):
         sink(server, "tls").deliver(LINES)
     assert b"".join(server.taken) == b""
@@ -214,13 +214,13 @@ def test_server_of_an_unknown_authority_gets_nothing(keys: Keys) -> None:
     ],
 )
 def test_settings_that_would_send_in_the_clear_are_refused(values: dict[str, str]) -> None:
-    """Patients' identifiers leave the machine over TLS alone."""
+    """Patients' identifiers leave the machine over TLS only."""
     with pytest.raises(ValidationError):
         AuditSettings(**values)
 
 
 def test_file_is_appended_to_in_lines(tmp_path: Path) -> None:
-    """One message a line; others may not read the file."""
+    """Each message is one line, and other users may not read the file."""
     path = tmp_path / "audit" / "audit.log"
     FileSink(path).deliver(LINES)
     FileSink(path).deliver(LINES[:1])
@@ -229,7 +229,7 @@ def test_file_is_appended_to_in_lines(tmp_path: Path) -> None:
 
 
 def test_torn_line_is_ended_first(tmp_path: Path) -> None:
-    """After a power cut in the middle of a line the next message has a line of its own."""
+    """After a power failure in the middle of a line the next message starts a new line."""
     path = tmp_path / "audit.log"
     path.write_text("<a/>\n<b", encoding="utf-8")
     FileSink(path).deliver(LINES[1:])
@@ -237,6 +237,6 @@ def test_torn_line_is_ended_first(tmp_path: Path) -> None:
 
 
 def test_file_that_cannot_be_written_has_not_got_them(tmp_path: Path) -> None:
-    """The batch goes again when the disk is right."""
+    """The batch is sent again when the disk is available."""
     with pytest.raises(AuditUndelivered):
         FileSink(tmp_path).deliver(LINES)

@@ -1,4 +1,4 @@
-"""What would wait for the time by which the clock was set back is brought forward."""
+"""What would wait because the clock was set back is brought forward."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, force_after_s=600))
 def test_undo_brings_a_job_forward_to_its_longest_wait(
     database: Database, state: JobState, column: str, longest_s: int
 ) -> None:
-    """After an hour's step it waits once more for as long as the setting says, and no longer."""
+    """After a step of an hour the job waits once more for as long as the setting says, and no longer."""
     with database.transaction() as session:
         now = database_now(session)
         waits = {"run_after": now} | {column: now + timedelta(hours=1)}
@@ -46,7 +46,7 @@ def test_undo_brings_a_job_forward_to_its_longest_wait(
 
 
 def test_undo_leaves_ordinary_waits_alone(database: Database) -> None:
-    """A study within its quiet time is not touched."""
+    """A study within its quiet time is not changed."""
     with database.transaction() as session:
         now = database_now(session)
         due = now + timedelta(seconds=55)
@@ -70,7 +70,7 @@ def test_undo_leaves_ordinary_waits_alone(database: Database) -> None:
 def test_undo_brings_a_delivery_forward_to_its_longest_wait(
     database: Database, state: DeliveryState, column: str, longest_s: float
 ) -> None:
-    """Retries, leases, the limit of all attempts and the next question for commitment."""
+    """Retries, leases, the limit of all attempts and the next request for commitment are brought forward."""
     delivery_id = add_delivery(database, state, **{column: timedelta(days=400)})
     assert undo_clock_steps(database, SETTINGS) == 1
     assert undo_clock_steps(database, SETTINGS) == 0
@@ -95,13 +95,13 @@ def test_undo_ends_a_search_for_priors_in_time(database: Database) -> None:
 
 
 def test_step_forward_moves_the_limit_of_deliveries(database: Database) -> None:
-    """The database's clock went on by an hour while the machine counted a second; nothing else is changed."""
+    """The database's clock gains an hour on the machine's; only this limit is changed."""
     ticks = [4000.0]
     delivery_id = add_delivery(database, DeliveryState.PENDING, give_up_at=timedelta(minutes=10))
     stored_id = add_delivery(database, DeliveryState.STORED, give_up_at=timedelta(minutes=10), uid="1.2.4")
     steps = ForwardSteps(database, 86_400, lambda: ticks[0])
     assert steps.follow() == 0
-    ticks[0] -= 3600  # as much as if the clock had gained an hour
+    ticks[0] -= 3600  # the same as if the clock had moved forward by an hour
     assert steps.follow() == 1
     ticks[0] += 1
     assert steps.follow() == 0
@@ -128,7 +128,7 @@ def test_step_forward_that_two_processes_notice_postpones_no_further_than_the_se
 
 
 def add_delivery(database: Database, state: DeliveryState, *, uid: str = "1.2.3", **ahead: timedelta) -> int:
-    """Add a delivery in a state, with some of its times so far ahead; return its identifier."""
+    """Add a delivery in a state, with some of its times this far ahead; return its identifier."""
     with database.transaction() as session:
         now = database_now(session)
         job = add_job(session, add_study(session, uid, at=now), JobState.DELIVERING.value, at=now)

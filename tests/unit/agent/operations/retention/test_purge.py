@@ -1,4 +1,4 @@
-"""The purge of files: rows stay, what is needed stays, and a death in between is mended at the next start."""
+"""The purge of files: rows stay, needed files stay, and the next start repairs an interrupted purge."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class House:
     def delivered(
         self, number: int, *, state: str = "COMMITTED", days: float = 40, images: int = 1
     ) -> list[str]:
-        """Take a study and make it one that was delivered `days` ago; return the digests of its files."""
+        """Receive a study and make it one that was delivered `days` ago; return the digests of its files."""
         files = [self.receive(number, image=image + 1)[0].sha256 for image in range(images)]
         at = now_of(self.database) - timedelta(days=days)
         with self.database.transaction() as session:
@@ -66,7 +66,7 @@ class House:
         return files
 
     def purge(self, **retention: Any) -> Purge:
-        """The purge under these settings."""
+        """The purge with these settings."""
         settings = Settings(
             retention={"keep_days": 30} | retention,
             storage={"min_free_mb": 0},
@@ -75,23 +75,23 @@ class House:
         return Purge(self.database, settings, self.store, lambda: self.free_mb, actor="test")
 
     def files(self) -> set[str]:
-        """The digests of the files that are here."""
+        """The digests of the files in the store."""
         return set(self.store.files())
 
 
 @pytest.fixture
 def house(database: Database, tmp_path: Path, chest_bytes: ChestBytes) -> House:
-    """An empty house."""
+    """A house without studies."""
     return House(database, tmp_path, chest_bytes)
 
 
 def reasons(purge: Purge) -> list[Reason]:
-    """Why each study goes or stays."""
+    """The reason why each study goes or stays."""
     return [one.reason for one in purge.plan()]
 
 
 def test_committed_study_is_purged_and_its_rows_stay(house: House) -> None:
-    """Files go; rows say when; an audit event says who, why and how much; the others stay."""
+    """Files go; rows record when; an audit event records who, why and how much; other studies stay."""
     house.delivered(1, images=2)
     young = house.delivered(2, days=1)
     stored = house.delivered(3, state="STORED")
@@ -112,7 +112,7 @@ def test_committed_study_is_purged_and_its_rows_stay(house: House) -> None:
 
 
 def test_plan_changes_nothing_and_says_why(house: House) -> None:
-    """The dry run."""
+    """A dry run only reports the reason for each study."""
     house.delivered(1)
     house.delivered(2, days=1)
     house.delivered(3, state="STORED")
@@ -130,7 +130,7 @@ def test_plan_changes_nothing_and_says_why(house: House) -> None:
 
 
 def test_full_disk_takes_the_oldest_until_enough_is_free(house: House) -> None:
-    """Studies that are allowed to go, in the order of their arrival, and no more than needed."""
+    """Studies that may be purged go in the order of their arrival, and no more than needed."""
     kept = [house.delivered(number, days=5) for number in range(1, 5)]
     house.free_mb = 999.9995
     purge = house.purge(keep_days=None, free_space_mb=1000)
@@ -164,7 +164,7 @@ def test_full_disk_takes_the_oldest_until_enough_is_free(house: House) -> None:
 
 
 def test_shared_file_stays_while_a_row_needs_it(house: House) -> None:
-    """Two instances with one content: the file goes with the last of them."""
+    """If two instances have the same content, the file goes with the last of them."""
     (shared,) = house.delivered(1)
     house.delivered(2, days=1)
     with house.database.transaction() as session:
@@ -178,14 +178,14 @@ def test_shared_file_stays_while_a_row_needs_it(house: House) -> None:
 
 
 def test_file_without_a_row_is_not_erased(house: House) -> None:
-    """It may be on its way in."""
+    """Its row may not have been written yet."""
     file = house.store.put((b"x" * 100,))
     assert erase(house.database, house.store.discard, [file.sha256]) == 0
     assert house.files() == {file.sha256}
 
 
 def test_quarantined_content_and_conflicts_keep_a_study(house: House) -> None:
-    """A person has to look at them first."""
+    """A person has to check them first."""
     (sha256,) = house.delivered(1)
     house.delivered(2)
     with house.database.transaction() as session:
@@ -196,7 +196,7 @@ def test_quarantined_content_and_conflicts_keep_a_study(house: House) -> None:
 
 
 def test_earlier_study_stays_while_it_is_compared_with(house: House) -> None:
-    """And goes when the study that needed it has gone."""
+    """It goes once the study that needed it has gone."""
     house.delivered(1)
     house.delivered(2)
     with house.database.transaction() as session:
@@ -209,7 +209,7 @@ def test_earlier_study_stays_while_it_is_compared_with(house: House) -> None:
 
 
 def test_judged_study_goes_before_its_window_ends(house: House) -> None:
-    """What came last is a radiologist's word and not the software's."""
+    """A radiologist has judged the study, so the window no longer applies."""
     house.delivered(1)
     house.delivered(2)
     with house.database.transaction() as session:
@@ -218,7 +218,7 @@ def test_judged_study_goes_before_its_window_ends(house: House) -> None:
 
 
 def test_image_that_comes_again_after_its_purge_is_kept_again(house: House) -> None:
-    """The same bytes make no work; their file is needed again, and the study's age begins anew."""
+    """The same bytes make no new job; their file is kept again, and the study's age starts again."""
     house.delivered(1)
     house.purge().run()
     assert house.files() == set()
@@ -232,7 +232,7 @@ def test_image_that_comes_again_after_its_purge_is_kept_again(house: House) -> N
 
 
 def test_late_image_after_the_purge_makes_an_incomplete_draft(house: House) -> None:
-    """The draft cannot know what the purged images showed, and says so."""
+    """The draft cannot take the purged images into account, and states that."""
     house.delivered(1)
     house.purge().run()
     house.receive(1, image=2)
@@ -245,7 +245,7 @@ def test_late_image_after_the_purge_makes_an_incomplete_draft(house: House) -> N
 
 
 def test_image_that_arrives_between_plan_and_purge_keeps_its_study(house: House) -> None:
-    """The study is judged again under the lock that an arriving image takes."""
+    """The study is judged again under the lock that an arriving image acquires."""
     house.delivered(1)
     purge = house.purge()
     real = purge._purge_study
@@ -260,7 +260,7 @@ def test_image_that_arrives_between_plan_and_purge_keeps_its_study(house: House)
 
 
 def test_purged_rows_raise_no_alarm_and_left_over_files_are_removed(house: House) -> None:
-    """The start after a death between rows and files finishes the purge."""
+    """If a process died between rows and files, the next start finishes the purge."""
     (sha256,) = house.delivered(1)
     with house.database.transaction() as session:
         session.execute(update(Instance).values(purged_at=database_now(session)))
@@ -272,7 +272,7 @@ def test_purged_rows_raise_no_alarm_and_left_over_files_are_removed(house: House
 
 
 def test_quarantine_is_purged_by_its_own_age(house: House) -> None:
-    """Its rows stay; the same bytes come back into quarantine when they are sent again."""
+    """Its rows stay; the same bytes are quarantined again when they are sent again."""
     old, young = (house.store.quarantine((text * 50,)) for text in (b"old", b"new"))
     for file in (old, young):
         house.intake.quarantine(file, "instance-unreadable", "CR1")
@@ -289,7 +289,7 @@ def test_quarantine_is_purged_by_its_own_age(house: House) -> None:
 
 
 def test_tick_goes_on_where_the_last_one_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many studies that must stay do not keep the purge from those behind them."""
+    """Many studies that must stay do not keep the purge from those after them."""
     monkeypatch.setattr("agent.operations.retention.purge.PAGE", 1)
     monkeypatch.setattr("agent.operations.retention.purge.PAGES_A_TICK", 2)
     for number in (1, 2):
@@ -316,7 +316,7 @@ Purge(database, settings, InstanceStore(Path(sys.argv[2]), 0), lambda: 1e6, acto
 
 @pytest.mark.parametrize("name", PURGING)
 def test_killed_purge_is_finished_by_the_next(house: House, name: str) -> None:
-    """Wherever it dies: a row that is not purged has its file, and in the end nothing is left over."""
+    """Wherever the purge dies, a row that is not purged has its file, and in the end no file is left over."""
     for number in (1, 2):
         house.delivered(number, images=2)
     kept = house.delivered(3, days=1)

@@ -1,4 +1,4 @@
-"""HL7 messages whose time is over: their bytes go, what they told stays."""
+"""Old HL7 messages: their bytes are purged, what they reported stays."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _age(database: Database, days: float) -> None:
 
 
 def test_purge_keeps_what_was_told_and_not_the_bytes(database: Database) -> None:
-    """A row that an order or a patient names stays empty, the others go; young messages are as they were."""
+    """A row that an order or a patient refers to stays empty; others go; recent messages do not change."""
     _take(database, order("O1"), order("O2"), merge("M1", "PB", "PA"), report("R1"))
     _take(database, hl7(msh("SIU^S12", "S1"), "SCH|1"))
     _age(database, 31)
     _take(database, order("O3", accession="A2"))
     with database.transaction() as session:
-        # As one from a modality worklist.
+        # As for an order from a modality worklist.
         session.scalars(select(Order).where(Order.accession_number == "A2")).one().message_id = None
     assert purge_messages(database, 30, actor="test") == 5
     assert purge_messages(database, 30, actor="test") == 0
@@ -50,7 +50,7 @@ def test_purge_keeps_what_was_told_and_not_the_bytes(database: Database) -> None
 
 
 def test_repetition_of_an_emptied_message_still_changes_nothing(database: Database) -> None:
-    """The row that an order names remembers the message without its bytes."""
+    """The row that an order refers to still identifies the message without its bytes."""
     _take(database, order("O1", question="Old?"))
     with database.transaction() as session:
         session.execute(update(Order).values(clinical_question="Newer?"))

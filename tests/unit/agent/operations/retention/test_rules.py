@@ -1,4 +1,4 @@
-"""Which studies' files go, and what keeps them: no age and no full disk overrules what is still needed."""
+"""Which studies' files go, and what keeps them: needed files stay, whatever their age and the free space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ J, D = JobState, DeliveryState
 
 
 def study(days: float = 100, **values: Any) -> RetentionFacts:
-    """A study that was delivered and committed to `days` ago, unless `values` say otherwise."""
+    """A study that was delivered and committed `days` ago, unless `values` override it."""
     given: dict[str, Any] = {
         "study_id": 1,
         "study_instance_uid": "1.2.3",
@@ -39,7 +39,7 @@ def study(days: float = 100, **values: Any) -> RetentionFacts:
 def decide(
     facts: RetentionFacts, *, committing: str = "pacs", short: bool = False, **settings: Any
 ) -> Reason:
-    """The verdict under these settings; studies are kept for 30 days unless they say otherwise."""
+    """The decision with these settings; studies are kept for 30 days unless they say otherwise."""
     older_than = settings.pop("older_than", None)
     rules = Rules(
         settings=RetentionSettings(**({"keep_days": 30} | settings)),
@@ -51,17 +51,17 @@ def decide(
 
 
 def test_committed_study_goes_after_its_time() -> None:
-    """Not a moment sooner."""
+    """A study never goes a moment sooner."""
     assert (decide(study(31)), decide(study(29))) == (Reason.OLD, Reason.TOO_YOUNG)
 
 
 def test_nothing_goes_by_default() -> None:
-    """Only what a setting asks for."""
+    """A study goes only if a setting says so."""
     assert decide(study(1000), keep_days=None) is Reason.NO_RULE
 
 
 def test_full_disk_takes_committed_studies_that_are_a_day_old() -> None:
-    """The minimum age holds also then."""
+    """The minimum age applies here too."""
     assert decide(study(2), short=True) is Reason.SPACE
     assert decide(study(0.5), short=True) is Reason.TOO_YOUNG
     assert decide(study(0.5), short=True, minimum_age_hours=6) is Reason.SPACE
@@ -91,14 +91,14 @@ KEPT = {
 
 @pytest.mark.parametrize("name", KEPT)
 def test_what_is_needed_stays(name: str) -> None:
-    """By age, by space, and when a person asks: it stays."""
+    """Neither age, nor free space, nor a command removes it."""
     facts, reason = KEPT[name]
     asked = timedelta(days=1)
     assert {decide(facts), decide(facts, short=True), decide(facts, older_than=asked)} == {reason}
 
 
 def test_stored_is_enough_only_where_the_administrator_says_so() -> None:
-    """For destinations that commit it is never enough, whatever the setting says."""
+    """For destinations that support commitment, stored is never enough, whatever the setting is."""
     stored = study(deliveries=(("other", D.STORED),))
     asked = study(deliveries=(("pacs", D.STORED),))
     lost = study(deliveries=(("other", D.UNCOMMITTED),))
@@ -109,7 +109,7 @@ def test_stored_is_enough_only_where_the_administrator_says_so() -> None:
 
 @pytest.mark.parametrize("jobs", [(J.SKIPPED,), (J.CANCELED, J.SKIPPED)])
 def test_skipped_and_canceled_studies_have_an_age_of_their_own(jobs: tuple[JobState, ...]) -> None:
-    """They were delivered nowhere and need no commitment."""
+    """They were not delivered and need no commitment."""
     facts = study(10, jobs=jobs, deliveries=())
     assert decide(facts) is Reason.NO_RULE
     assert decide(facts, skipped_keep_days=7) is Reason.OLD
@@ -118,7 +118,7 @@ def test_skipped_and_canceled_studies_have_an_age_of_their_own(jobs: tuple[JobSt
 
 
 def test_stopped_studies_go_only_by_their_own_setting() -> None:
-    """A person should look at them; a full disk or a command does not take that away."""
+    """A person should check them; neither a full disk nor a command overrides that."""
     facts = study(10, jobs=(J.FAILED,), deliveries=())
     assert decide(facts, failed_keep_days=7) is Reason.OLD
     assert decide(facts, failed_keep_days=14) is Reason.TOO_YOUNG
@@ -127,7 +127,7 @@ def test_stopped_studies_go_only_by_their_own_setting() -> None:
 
 
 def test_superseded_job_does_not_keep_its_study() -> None:
-    """A canceled revision beside a delivered one is history."""
+    """A canceled revision does not matter once another one was delivered."""
     assert decide(study(jobs=(J.CANCELED, J.DELIVERED))) is Reason.OLD
 
 
@@ -143,7 +143,7 @@ def test_unjudged_draft_stays_in_its_window() -> None:
 
 
 def test_earlier_study_goes_when_nothing_is_compared_with_it() -> None:
-    """It is a copy of what the archive has."""
+    """It is a copy of a study in the archive."""
     facts = study(2, prior=True, jobs=(), deliveries=())
     assert decide(facts) is Reason.OLD
     assert decide(facts, keep_days=None) is Reason.NO_RULE
@@ -151,7 +151,7 @@ def test_earlier_study_goes_when_nothing_is_compared_with_it() -> None:
 
 
 def test_asked_age_stands_instead_of_the_settings() -> None:
-    """Down to the minimum age."""
+    """The age that a command states applies down to the minimum age."""
     asked = {"keep_days": None, "older_than": timedelta(days=5)}
     assert decide(study(6), **asked) is Reason.OLD
     assert decide(study(4), **asked) is Reason.TOO_YOUNG
@@ -159,7 +159,7 @@ def test_asked_age_stands_instead_of_the_settings() -> None:
 
 
 def test_every_reason_has_words() -> None:
-    """The table explains each line."""
+    """The table of studies explains each line."""
     assert set(WORDS) == set(Reason)
     assert set(Reason) > PURGES
 
@@ -169,7 +169,7 @@ def test_every_reason_has_words() -> None:
     [({"min_free_mb": 5000}, "must be above"), ({"url": "s3://bucket/echo"}, "a bucket")],
 )
 def test_space_that_cannot_help_is_a_settings_error(storage: dict[str, Any], words: str) -> None:
-    """Below the senders' limit the purge would come too late; a bucket has no free space to look at."""
+    """Below the senders' limit the purge would come too late; a bucket has no free space to measure."""
     with pytest.raises(ValidationError, match=words):
         Settings(storage=storage, retention={"free_space_mb": 5000})
     assert Settings(storage={"min_free_mb": 4999}, retention={"free_space_mb": 5000}).retention.purges
