@@ -40,7 +40,7 @@ def test_put_of_the_same_bytes_keeps_one_file(store: InstanceStore) -> None:
 def test_put_flushes_file_and_folder_before_it_returns(
     store: InstanceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is flushed and renamed, then its folder is flushed, which is durable itself by then, even if
+    """The file is flushed, renamed and its folder flushed; that folder is durable itself by then, even if
     another process made it.
     """
     steps: list[str] = []

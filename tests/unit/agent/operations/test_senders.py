@@ -80,9 +80,7 @@ def test_every_refusal_has_an_advice_and_a_line_in_operations(repository: Path) 
 
 
 def test_line_for_the_allow_list_is_yaml_whatever_the_title() -> None:
-    """A quote breaks nothing; a title with forbidden characters is to be corrected at the sender, not
-    allowed.
-    """
+    """A quote breaks nothing; forbidden characters in a title are to be corrected at the sender."""
     advice = refusal_advice(refusal("unknown-caller", "O'BRIEN"), ListenerSettings())
     assert yaml.safe_load(advice.partition("config.yaml: ")[2]) == [
         {"ae_title": "O'BRIEN", "address": "10.0.0.5"}

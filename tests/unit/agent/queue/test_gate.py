@@ -375,7 +375,7 @@ def test_notation_makes_no_second_patient(
 
 
 def test_judgement_names_the_images_that_may_be_drafted(house: House) -> None:
-    """A refusal holds its error, its state and its words; the values are frozen."""
+    """A refusal has its error, and the values of a judgement are frozen."""
     from agent.queue import gate
 
     house.receive(alpha())

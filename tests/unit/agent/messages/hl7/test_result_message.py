@@ -87,7 +87,7 @@ def test_result_status_of_an_unverified_draft_is_r_everywhere(
 
 
 def test_result_message_of_a_draft_says_first_that_it_is_one() -> None:
-    """The first text is the warning, before any finding; a demonstration model is named there too."""
+    """The first text is the warning, before any finding; for a demonstration model the second says so."""
     texts = [one.text(5) for one in _oru(demonstration=True).all("OBX") if one.text(2) == "TX"]
     assert texts[0].startswith("AI PRE-DRAFT, unverified")
     assert texts[1] == "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"

@@ -80,9 +80,7 @@ def test_every_action_has_its_message() -> None:
 
 
 def test_received_study_is_a_transfer_from_the_peer_to_us() -> None:
-    """Sender, receiver, study with its SOP classes, and patient are stated; the sender opened the
-    association.
-    """
+    """Sender, receiver, study with its SOP classes and patient are stated; the sender is the requestor."""
     root = message(occurrence("instances-received"), SOURCE)
     assert codes(root, "EventID") == ["110104"]
     people = [(one.get("UserID"), one.get("UserIsRequestor")) for one in root.iter("ActiveParticipant")]

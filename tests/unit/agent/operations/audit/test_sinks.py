@@ -177,7 +177,7 @@ def test_server_that_dies_with_messages_unread_has_not_got_them(keys: Keys) -> N
 
 
 def test_silent_server_has_not_got_them() -> None:
-    """A server that reads the bytes and does not answer is given up after the time limit."""
+    """A server that accepts the bytes and does not answer is given up after the time limit."""
     released = threading.Event()
 
     def hangs(_connection: socket.socket) -> bytes:

@@ -89,9 +89,7 @@ def test_noise_looks_like_no_chest() -> None:
 
 
 def test_what_is_no_frontal_chest_film_is_marked() -> None:
-    """Nearly all of other regions, slices, writing, parts of films and lateral films, newly drawn, are
-    marked.
-    """
+    """Nearly all new drawings of other regions, slices, writing, partial and lateral films are marked."""
     rng = np.random.default_rng(20261205)
     films = [(render(draw_spec(seed), "frontal", 256) >> 4).astype(np.uint8) for seed in range(7000, 7010)]
     laterals = [(render(draw_spec(seed), "lateral", 256) >> 4).astype(np.uint8) for seed in range(7000, 7010)]

@@ -89,7 +89,7 @@ def test_default_rules_decide(changes: dict[str, Any], rule: str, accepted: bool
     ],
 )  # fmt: skip
 def test_each_region_has_a_rule_of_its_own(changes: dict[str, Any], rule: str) -> None:
-    """Each skipped image is skipped by a rule that names its region."""
+    """Each skipped image is skipped by a rule that names the reason."""
     decision = ROUTER.decide(replace(CHEST, **changes))
     assert (decision.rule, decision.accepted, decision.for_words) == (rule, False, True)
 
