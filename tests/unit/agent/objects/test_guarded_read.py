@@ -71,7 +71,7 @@ def test_budget_ends_a_sequence_of_a_million_items(
 
 
 def test_budget_keeps_the_memory_of_a_reader_small(tmp_path: Path) -> None:
-    """Rejecting an object takes less memory than it has bytes; a parser takes hundreds for each."""
+    """Rejecting an object takes less memory than its size; parsing takes hundreds of bytes per item."""
     hostile = sequence((0x0040, 0x0275), empty_items(4_000_000, EXPLICIT), syntax=EXPLICIT, defined=True)
     path = stored(tmp_path, with_hostile(hostile))
     tracemalloc.start()

@@ -50,7 +50,7 @@ DETECTOR = [0.2, 0.1]
 def test_spacing_says_what_it_holds_for(
     attributes: dict[str, object], expected: tuple[float, float, bool, str]
 ) -> None:
-    """A length at the detector is too long: only correction or calibration gives that in the patient."""
+    """A length at the detector is too long; only a correction or a calibration gives the patient's."""
     found = spacing_of(bare_film(**attributes))
     assert found is not None
     assert (found.row_mm, found.column_mm, found.calibrated) == pytest.approx(expected[:3])
