@@ -13,7 +13,7 @@ from agent.objects.comparable import comparable
 
 
 def header(**values: object) -> Dataset:
-    """A data set with these attributes."""
+    """A dataset with these attributes."""
     dataset = Dataset()
     for keyword, value in values.items():
         tag = Tag(keyword)

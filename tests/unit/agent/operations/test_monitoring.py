@@ -104,7 +104,7 @@ def test_every_metric_is_on_the_dashboard(repository: Path, metrics: dict[str, l
 
 
 def test_alerts_say_what_to_do(repository: Path) -> None:
-    """Each rule has its own name, a severity, a delay, and instructions for the person on call."""
+    """Each rule has its own name, a severity, a delay, and texts for the person on call."""
     found = rules(repository)
     assert len({rule["alert"] for rule in found}) == len(found)
     for rule in found:

@@ -191,7 +191,7 @@ def test_silent_server_has_not_got_them() -> None:
 
 
 def test_absent_server_has_not_got_them(free_port: int) -> None:
-    """Nobody listens."""
+    """Nothing listens on the port."""
     settings = AuditSettings(syslog=f"tcp://127.0.0.1:{free_port}")
     with pytest.raises(AuditUndelivered, match=str(free_port)):
         SyslogSink(settings, host="echo1", pid=7).deliver(LINES)

@@ -45,7 +45,7 @@ class House:
         self._chest_bytes = chest_bytes
 
     def receive(self, number: int, *, image: int = 1, **changes: Any) -> tuple[StoredFile, IntakeOutcome]:
-        """Take an image of a study."""
+        """Receive an image of a study."""
         uid = f"1.2.{number}.1.{image}"
         dataset = self._chest_bytes(SOPInstanceUID=uid, StudyInstanceUID=f"1.2.{number}", **changes)
         file = self.store.put((part10_head(CR, uid, EXPLICIT), dataset))

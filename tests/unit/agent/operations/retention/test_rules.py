@@ -132,7 +132,7 @@ def test_superseded_job_does_not_keep_its_study() -> None:
 
 
 def test_unjudged_draft_stays_in_its_window() -> None:
-    """Without the setting the radiologist's verdict does not matter; with it, for its time."""
+    """If the setting is given, a draft without a verdict stays until its window ends, even on a full disk."""
     judged = study(40, drafted_at=None)
     assert [decide(one, unjudged_keep_days=90) for one in (study(40), judged, study(91))] == [
         Reason.UNJUDGED,

@@ -36,7 +36,7 @@ def coded(value: str, scheme: str = "SCT") -> list[Dataset]:
 
 
 def films_of(*headers: Dataset) -> list[Film]:
-    """The images as the choice sees them, numbered from 1."""
+    """The images as input of the choice, numbered from 1."""
     for number, one in enumerate(headers, 1):
         one.SOPInstanceUID = f"1.2.{number}"
     return [film_of(one, number) for number, one in enumerate(headers, 1)]
@@ -111,7 +111,7 @@ def test_every_row_of_the_table_is_chosen_as_it_says(case: dict[str, str]) -> No
 def test_view_is_read_from_everything_that_says_it(
     values: dict[str, object], view: str, projection: str
 ) -> None:
-    """Position, code, orientation and words, in the order of their weight."""
+    """Position, code, orientation and words are read in this order of precedence."""
     found = read_view(header(**values))
     assert (found.view, found.projection) == (view, projection)
 
