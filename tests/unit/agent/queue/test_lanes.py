@@ -1,4 +1,4 @@
-"""The lane of a job follows from where its study came from and from its priority."""
+"""The lane of a job follows from the origin of its study and from its priority."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agent.queue.lanes import join, lane_for, set_priority
 def test_lane_for_urgency_moves_between_stat_and_routine_only(
     lane: Lane, priority: int, expected: Lane
 ) -> None:
-    """A STAT flag in an archived or shadowed study hurries nobody."""
+    """A STAT flag in an archived or shadowed study does not raise its priority."""
     assert lane_for(lane, priority) is expected
 
 
@@ -37,14 +37,14 @@ def test_lane_for_urgency_moves_between_stat_and_routine_only(
     ],
 )
 def test_set_priority_moves_the_job_to_its_lane(lane: Lane, priority: int, expected: str) -> None:
-    """Who asks for a job as STAT gets it at once, even from the archive; a shadow draft goes to nobody."""
+    """A job requested as STAT is served at once, even from the archive; a shadow draft is never delivered."""
     job = Job(lane=lane.value, priority=50)
     set_priority(job, priority)
     assert (job.lane, job.priority) == (expected, priority)
 
 
 def test_join_takes_the_more_urgent_of_both() -> None:
-    """A live image brings its study out of the backfill, and one from the archive never delays it."""
+    """A live image moves its study out of the backfill, and an archived image never delays it."""
     job = Job(lane="backfill", priority=50)
     join(job, Lane.ROUTINE, 50)
     assert job.lane == "routine"

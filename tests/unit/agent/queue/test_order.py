@@ -43,7 +43,7 @@ def _message(database: Database, study_id: int, number: int, *, destination: str
         )
         session.add(document)
         session.flush()
-        # The later ones are more urgent, as a verdict or a withdrawal may be.
+        # Later messages are more urgent, as a verdict or a withdrawal may be.
         delivery = deliveries.add(
             session, document, job, destination, now=now, give_up_after_s=60, priority=50 - number
         )
@@ -66,7 +66,7 @@ def _claimed(database: Database) -> list[int]:
 
 
 def test_message_waits_for_the_earlier_ones_of_its_study(database: Database) -> None:
-    """Of each study one message is under way; the next follows when that has been stored or given up."""
+    """Only one message of a study is in flight; the next follows once that one is stored or given up."""
     first, second = _studies(database, 2)
     one, other = _message(database, first, 1), _message(database, second, 1)
     later = _message(database, first, 2)
@@ -81,7 +81,7 @@ def test_message_waits_for_the_earlier_ones_of_its_study(database: Database) -> 
 
 
 def test_message_that_was_overtaken_is_known(database: Database) -> None:
-    """A stopped message with a later one would undo it, and is not sent again."""
+    """A stopped message that a later one has overtaken would undo it, and is not sent again."""
     (study,) = _studies(database, 1)
     one, later = _message(database, study, 1), _message(database, study, 2)
     elsewhere = _message(database, study, 3, destination="other")
@@ -91,7 +91,7 @@ def test_message_that_was_overtaken_is_known(database: Database) -> None:
 
 
 def test_message_order_of_one_study_holds_nobody_else_up(database: Database) -> None:
-    """A study whose first message waits for its next try delays no other study."""
+    """A study whose first message waits for its next attempt delays no other study."""
     first, second = _studies(database, 2)
     _message(database, first, 1)
     _message(database, first, 2)

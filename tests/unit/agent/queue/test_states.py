@@ -1,4 +1,4 @@
-"""The table of states, and the picture that is made from it."""
+"""The table of states, and the diagram generated from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.queue.states import DELIVERY_TRANSITIONS, TRANSITIONS, check_delivery
 
 
 def reachable(transitions: tuple[tuple[str | None, str], ...]) -> set[str]:
-    """The states that can be reached from the beginning."""
+    """The states that can be reached from the initial one."""
     found: set[str | None] = {None}
     for _ in transitions:
         found |= {after for before, after in transitions if before in found}
@@ -23,12 +23,12 @@ def reachable(transitions: tuple[tuple[str | None, str], ...]) -> set[str]:
 def test_states_are_all_reachable() -> None:
     """No state is dead code."""
     assert reachable(tuple((step.before, step.after) for step in TRANSITIONS)) == set(JobState)
-    # COMMITTED is reached by storage commitment, from STORED.
+    # COMMITTED is reached from STORED by storage commitment.
     assert reachable(tuple((step.before, step.after) for step in DELIVERY_TRANSITIONS)) == set(DeliveryState)
 
 
 def test_states_delivered_ends_unless_a_document_is_lost() -> None:
-    """Only a loss leads out of DELIVERED: a new image makes a new revision, with a job of its own."""
+    """Only a loss leads out of DELIVERED: a new image makes a new revision with its own job."""
     assert [step.after for step in TRANSITIONS if step.before == JobState.DELIVERED] == [JobState.DELIVERING]
 
 
@@ -50,14 +50,14 @@ def test_states_steps_outside_the_table_are_refused() -> None:
 
 
 def test_states_delivery_steps_outside_the_table_are_refused() -> None:
-    """A stored document is not sent again by itself."""
+    """A stored document is not sent again automatically."""
     check_delivery_step("PENDING", "SENDING")
     with pytest.raises(InvalidTransition):
         check_delivery_step("STORED", "SENDING")
 
 
 def test_states_diagram_has_each_step_with_its_letter() -> None:
-    """One lettered line a step, in the order of the table."""
+    """The diagram has one lettered line for each transition, in the order of the table."""
     lines = diagram().splitlines()
     assert lines[0] == "Job"
     assert lines[1].startswith("(a)")
@@ -67,7 +67,7 @@ def test_states_diagram_has_each_step_with_its_letter() -> None:
 
 
 def test_states_diagram_in_the_documentation_is_the_present_one(repository: Path) -> None:
-    """`docs/queue.md` shows what the code does."""
+    """`docs/queue.md` shows the current state table."""
     page = repository / "docs" / "queue.md"
     text = page.read_text(encoding="utf-8")
     assert diagram() in text, "copy the output of agent.queue.states.diagram() into docs/queue.md"

@@ -1,4 +1,4 @@
-"""The order of claims, as a pure rule."""
+"""The order of claims, as a pure function."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def line(site: str, lane: Lane = Lane.ROUTINE, *, priority: int = 50, age_s: flo
 
 
 def serve(sites: list[str], served: dict[str, float], weights: dict[str, float], count: int) -> list[str]:
-    """Claim one after the other, as as many claimers would, and keep the turns."""
+    """Claim one job after the other, as that many claimers would, and keep the turns."""
     names = []
     for _ in range(count):
         (turn,) = take_turns([line(site) for site in sites], served, weights, 1)
@@ -32,7 +32,7 @@ def serve(sites: list[str], served: dict[str, float], weights: dict[str, float],
 
 
 def test_next_lines_stat_never_waits_behind_another_lane() -> None:
-    """The lane counts before everything else: site, age, and a smaller priority in a later lane."""
+    """The lane counts before site, age and a smaller priority in a later lane."""
     lines = [
         line("a", Lane.BACKFILL, priority=0, age_s=9e6),
         line("a", Lane.SHADOW, priority=0, age_s=9e5),
@@ -46,7 +46,7 @@ def test_next_lines_stat_never_waits_behind_another_lane() -> None:
 
 
 def test_next_lines_are_those_of_the_smallest_priority_in_the_lane() -> None:
-    """Sites take turns among jobs of one priority only."""
+    """Sites take turns only among jobs of the same priority."""
     lines = [line("a", priority=50), line("b", priority=10), line("c", priority=10)]
     assert [one.site for one in next_lines(lines)] == ["b", "c"]
 
@@ -60,13 +60,13 @@ def test_next_lines_are_those_of_the_smallest_priority_in_the_lane() -> None:
     ],
 )
 def test_take_turns_gives_each_site_its_share(weights: dict[str, float], expected: dict[str, int]) -> None:
-    """While all wait, the claims are divided by weight, to within one turn."""
+    """While all sites have jobs waiting, the claims are divided by weight, to within one turn."""
     counts = Counter(serve(["a", "b", "c"], {}, weights, 120))
     assert all(abs(counts[site] - number) <= 1 for site, number in expected.items())
 
 
 def test_take_turns_at_once_is_as_one_after_the_other() -> None:
-    """A claim of six jobs serves the same sites as six claims of one."""
+    """One claim of six jobs serves the same sites as six claims of one job."""
     lines = [line(site) for site in ("a", "b", "c")]
     weights = {"b": 3.0}
     together = [turn.site for turn in take_turns(lines, {"a": 4.0, "c": 2.5}, weights, 12)]
@@ -74,7 +74,7 @@ def test_take_turns_at_once_is_as_one_after_the_other() -> None:
 
 
 def test_take_turns_idle_site_saves_up_nothing() -> None:
-    """A site that comes back after an idle day gets its share from now on, no burst for the past."""
+    """A site that returns after an idle day gets its share from then on, and no burst for the past."""
     served: dict[str, float] = {}
     serve(["a", "b"], served, {}, 10)
     serve(["a"], served, {}, 1000)
@@ -82,14 +82,14 @@ def test_take_turns_idle_site_saves_up_nothing() -> None:
 
 
 def test_take_turns_of_equals_the_longest_waiting_is_first() -> None:
-    """Between sites that were served alike, age decides."""
+    """Among sites that have been served equally, age decides."""
     lines = [line("a", age_s=1), line("b", age_s=60), line("c", age_s=30)]
     assert [turn.site for turn in take_turns(lines, {}, {}, 3)] == ["b", "c", "a"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(1, 4)), min_size=1, max_size=40))
 def test_take_turns_never_leaves_a_waiting_site_behind(rounds: list[tuple[str, int]]) -> None:
-    """Whatever other sites do meanwhile, a site of weight 1 waits at most one turn of each other one."""
+    """Whatever other sites do meanwhile, a site of weight 1 waits at most one turn of each of them."""
     served: dict[str, float] = {}
     waited = 0
     for other, count in rounds:

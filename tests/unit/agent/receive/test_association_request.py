@@ -1,4 +1,4 @@
-"""Association requests as the field sends them."""
+"""Association requests as they occur in the field."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def request(
     ],
 )
 def test_title_loses_its_padding_and_nothing_else(raw: bytes, title: str) -> None:
-    """NULs, spaces and control characters at the ends are padding; inside they are no other title."""
+    """NULs, spaces and control characters at the ends are padding; inside they do not make another title."""
     assert clean_title(raw) == title
 
 
@@ -99,7 +99,7 @@ def test_title_loses_its_padding_and_nothing_else(raw: bytes, title: str) -> Non
     ],
 )
 def test_request_of_the_field_is_what_it_means(odd: bytes) -> None:
-    """Whatever is odd but clear is negotiated as if it had been written well."""
+    """A request that is irregular but unambiguous is negotiated as if it were well-formed."""
     clean = clean_request(odd)
     assert (clean.calling_ae_title, clean.called_ae_title) == ("CR1", "ECHO_AGENT")
     assert [(one.context_id, one.abstract_syntax, one.transfer_syntaxes) for one in clean.offers] == [
@@ -142,27 +142,27 @@ def test_request_that_cannot_be_negotiated_says_why(
     ids=["two-classes", "two-syntaxes", "no-syntax", "no-uid"],
 )
 def test_context_that_nobody_can_read_is_offered_as_unsupported(unclear: bytes) -> None:
-    """It keeps its id, so that it is answered, and is never accepted."""
+    """An unreadable context keeps its id, so that it is answered, and is never accepted."""
     (offer,) = clean_request(request(contexts=unclear)).offers
     assert (offer.context_id, offer.transfer_syntaxes) == (1, (NEVER_SUPPORTED,))
 
 
 def test_context_without_a_class_is_offered_as_unsupported() -> None:
-    """So is one whose abstract syntax is no UID."""
+    """So is a context whose abstract syntax is not a UID."""
     (offer,) = clean_request(request(contexts=context(1, b"chest"))).offers
     assert offer.abstract_syntax == NEVER_SUPPORTED
 
 
 @pytest.mark.parametrize("cut", [10, 73, 80, 100, 130])
 def test_request_that_is_cut_off_is_malformed(cut: int) -> None:
-    """An item longer than what is there is no request."""
+    """A request with an item longer than the remaining bytes is malformed."""
     with pytest.raises((RequestMalformed, RequestRejected)):
         clean_request(request()[:cut])
 
 
 @given(st.data())
 def test_request_of_damaged_bytes_is_clean_or_refused(data: st.DataObject) -> None:
-    """Whatever bytes are flipped: what comes out, pynetdicom reads without a complaint."""
+    """Whichever bytes are flipped, pynetdicom reads the result without an error."""
     damaged = bytearray(request(contexts=context(1) + context(3), user=item(0x55, b"NAME")))
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(st.integers(6, len(damaged) - 1))] = data.draw(st.integers(0, 255))

@@ -39,13 +39,13 @@ Send = Callable[..., Receipt]
 
 
 def file_of(content: bytes) -> StoredFile:
-    """What the store says of this content."""
+    """What the store reports about this content."""
     return StoredFile(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content), new=True)
 
 
 @pytest.fixture
 def send(database: Database) -> Send:
-    """Send an image; its content is its UID unless it is given."""
+    """Send an image; its content is its UID unless content is given."""
     intake = Intake(database, SETTINGS)
 
     def receive(header: Header, content: bytes | None = None) -> Receipt:
@@ -68,7 +68,7 @@ def study(database: Database) -> Study:
 
 
 def put_in_state(database: Database, *states: JobState, **values: Any) -> None:
-    """Walk the newest job through the states."""
+    """Take the newest job through the states."""
     with database.transaction() as session:
         job = session.scalars(select(Job).order_by(Job.id.desc()).limit(1)).one()
         for state in states:
@@ -94,7 +94,7 @@ def test_first_image_makes_study_instance_and_job(database: Database, send: Send
 
 
 def test_next_image_puts_the_due_time_off(database: Database, send: Send) -> None:
-    """Quiet time counts from the last image, force_at from the first."""
+    """The quiet time counts from the last image, `force_at` from the first."""
     send(IMAGE)
     (before,) = jobs(database)
     send(LATERAL)
@@ -106,7 +106,7 @@ def test_next_image_puts_the_due_time_off(database: Database, send: Send) -> Non
 
 
 def test_identical_repeat_makes_no_work(database: Database, send: Send) -> None:
-    """The same bytes again change nothing, not even the due time."""
+    """Identical bytes change nothing, not even the due time."""
     send(IMAGE)
     put_in_state(database, JobState.QUEUED)
     (before,) = jobs(database)
@@ -116,7 +116,7 @@ def test_identical_repeat_makes_no_work(database: Database, send: Send) -> None:
 
 
 def test_changed_instance_is_kept_flagged_and_makes_a_revision(database: Database, send: Send) -> None:
-    """One SOP Instance with two contents: both rows, a conflict, and revision 2."""
+    """One SOP Instance with two contents makes two rows, a conflict, and revision 2."""
     send(IMAGE, b"first")
     assert send(IMAGE, b"second") == Receipt(
         outcome=IntakeOutcome.CHANGED, revision=2, conflict="instance-conflict"
@@ -130,7 +130,7 @@ def test_changed_instance_is_kept_flagged_and_makes_a_revision(database: Databas
 
 
 def test_late_image_takes_a_queued_job_back(database: Database, send: Send) -> None:
-    """A job that no worker has is superseded; the new one keeps its force_at."""
+    """A job that no worker has taken is superseded; the new one keeps its `force_at`."""
     send(IMAGE)
     put_in_state(database, JobState.QUEUED)
     assert send(LATERAL).revision == 2
@@ -145,7 +145,7 @@ def test_late_image_takes_a_queued_job_back(database: Database, send: Send) -> N
 
 
 def test_late_image_leaves_a_forced_job_queued(database: Database, send: Send) -> None:
-    """A trickle of images cannot put off the draft of a study that has waited long enough."""
+    """A trickle of images cannot delay the draft of a study that has waited long enough."""
     send(IMAGE)
     put_in_state(database, JobState.QUEUED, incomplete=True)
     send(LATERAL)
@@ -166,7 +166,7 @@ def test_late_image_leaves_a_forced_job_queued(database: Database, send: Send) -
 def test_late_image_after_the_queue_makes_a_revision(
     database: Database, send: Send, states: tuple[JobState, ...]
 ) -> None:
-    """What was taken, drafted or ended stays as it is; the late image gets a job of its own."""
+    """A job that was taken, drafted or ended stays as it is; the late image gets its own job."""
     send(IMAGE)
     put_in_state(database, *states)
     assert send(LATERAL).revision == 2
@@ -191,21 +191,21 @@ def test_late_image_after_the_queue_makes_a_revision(
 def test_two_patients_in_one_study_are_a_conflict(
     database: Database, send: Send, changes: dict[str, str], conflict: str | None
 ) -> None:
-    """An identifier that both images have and that differs is another patient; a missing one is not."""
+    """An identifier that is in both images but differs means another patient; a missing one does not."""
     send(IMAGE)
     assert send(replace(LATERAL, **changes)).conflict == conflict  # type: ignore[arg-type]
     assert study(database).patient_id == "P1"
 
 
 def test_patient_conflict_outlives_later_images(database: Database, send: Send) -> None:
-    """Only a person resolves it; a changed instance does not hide it."""
+    """Only a person resolves the conflict; a changed instance does not hide it."""
     send(IMAGE)
     send(replace(LATERAL, patient_id="P2"))
     assert send(IMAGE, b"other").conflict == "patient-conflict"
 
 
 def test_two_patients_with_one_accession_number_stay_apart(database: Database, send: Send) -> None:
-    """The study is its UID: an accession number that two of them share joins nothing."""
+    """A study is identified by its UID: two studies with the same accession number are not joined."""
     send(replace(IMAGE, accession_number="A1"))
     send(
         replace(
@@ -218,14 +218,14 @@ def test_two_patients_with_one_accession_number_stay_apart(database: Database, s
 
 
 def test_later_image_fills_what_the_first_left_empty(database: Database, send: Send) -> None:
-    """A study's attributes come from the first image that has them."""
+    """Each attribute of a study comes from the first image that has it."""
     send(replace(IMAGE, accession_number="", patient_name=""))
     send(replace(LATERAL, accession_number="A7"))
     assert (study(database).accession_number, study(database).patient_name) == ("A7", "DOE^JANE")
 
 
 def test_stat_shortens_the_quiet_time_and_comes_first(database: Database, send: Send) -> None:
-    """One STAT image makes the study STAT, whatever came before or after."""
+    """One STAT image makes the study STAT, regardless of the order of arrival."""
     send(IMAGE)
     send(replace(LATERAL, priority=STAT_PRIORITY))
     send(replace(IMAGE, sop_instance_uid="1.2.3.1.3", priority=HIGH_PRIORITY))
@@ -236,7 +236,7 @@ def test_stat_shortens_the_quiet_time_and_comes_first(database: Database, send: 
 
 
 def test_our_own_document_is_dropped(database: Database, send: Send) -> None:
-    """An object with the UID of a document of ours enters nothing (loop guard)."""
+    """An object with the UID of one of our documents is not entered (loop guard)."""
     send(IMAGE)
     with database.transaction() as session:
         draft = Draft(
@@ -270,7 +270,7 @@ def test_our_own_document_is_dropped(database: Database, send: Send) -> None:
 
 
 def test_hold_puts_off_receiving_studies_only_forward(database: Database, send: Send) -> None:
-    """A hold moves the due time of a study in RECEIVING, never back, and nothing else."""
+    """A hold moves the due time of a study in RECEIVING, only forward, and changes nothing else."""
     send(IMAGE)
     (before,) = jobs(database)
     intake = Intake(database, SETTINGS)
@@ -287,7 +287,7 @@ def test_hold_puts_off_receiving_studies_only_forward(database: Database, send: 
 
 
 def test_quarantine_enters_the_same_bytes_once(database: Database) -> None:
-    """A sender that repeats a broken object makes one row."""
+    """A sender that repeats a broken object adds only one row."""
     intake = Intake(database, SETTINGS)
     for _ in range(2):
         intake.quarantine(file_of(b"bad"), "instance-unreadable", "A_TITLE_OF_MORE_THAN_16")
@@ -297,7 +297,7 @@ def test_quarantine_enters_the_same_bytes_once(database: Database) -> None:
 
 
 def test_concurrent_images_of_one_study_lose_nothing(database: Database, send: Send) -> None:
-    """Eight associations that send one study make one study, one job and all instances."""
+    """Eight associations that send one study make one study, one job and all its instances."""
     errors: list[Exception] = []
 
     def sender(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Rules of intake for earlier studies: they make rows, and nothing else, whatever the order of arrival."""
+"""Rules of intake for earlier studies: they only make rows, whatever the order of arrival."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Receive = Callable[..., Receipt]
 
 @pytest.fixture
 def receive(database: Database) -> Receive:
-    """Enter an image, as an earlier study or not; its content is its UID and the way that it came."""
+    """Enter an image, as an earlier study or not; its content is its UID and its route."""
     intake = Intake(database, StudySettings())
 
     def enter(header: Header, *, prior: bool, content: bytes | None = None) -> Receipt:
@@ -58,7 +58,7 @@ def the_study(database: Database) -> Study:
 
 
 def test_prior_triggers_nothing(database: Database, receive: Receive) -> None:
-    """An earlier study makes a row for itself and for each image: no job, no history, no line in the list."""
+    """An earlier study makes a row for itself and for each image: no job, no history, no list entry."""
     receive(IMAGE, prior=True)
     assert receive(LATERAL, prior=True) == Receipt(outcome=IntakeOutcome.NEW, revision=1)
     counts = [count(database, table) for table in (Study, Instance, Job, JobEvent, Listing)]
@@ -87,7 +87,7 @@ def test_rejection_note_of_another_patient_is_no_conflict(
 
 
 def test_prior_that_comes_twice_makes_no_second_row(database: Database, receive: Receive) -> None:
-    """A repeat is a duplicate, also when the archive has changed its bytes meanwhile."""
+    """A repeat is a duplicate, even if the archive has changed its bytes meanwhile."""
     receive(IMAGE, prior=True)
     outcomes = [receive(IMAGE, prior=True, content=content).outcome for content in (None, b"coerced")]
     assert (outcomes, count(database, Instance), the_study(database).conflict) == (
@@ -98,7 +98,7 @@ def test_prior_that_comes_twice_makes_no_second_row(database: Database, receive:
 
 
 def test_study_sent_after_it_was_a_prior_makes_a_job(database: Database, receive: Receive) -> None:
-    """An auto-routed arrival of what was fetched before is a new study in every respect."""
+    """A study that was fetched before and is now auto-routed is a new study in every respect."""
     receive(replace(IMAGE, patient_id="OTHER", accession_number="OLD"), prior=True)
     assert receive(IMAGE, prior=False) == Receipt(outcome=IntakeOutcome.NEW, revision=1)
     study = the_study(database)
@@ -114,7 +114,7 @@ def test_study_sent_after_it_was_a_prior_makes_a_job(database: Database, receive
 def test_prior_of_a_study_that_was_sent_changes_nothing(
     database: Database, receive: Receive, content: bytes | None
 ) -> None:
-    """A study that is being received or was drafted is not touched by its own copy from the archive."""
+    """A study that is being received or was drafted is not changed by its own copy from the archive."""
     receive(IMAGE, prior=False)
     before = the_study(database)
     other = replace(IMAGE, patient_id="OTHER")
@@ -125,7 +125,7 @@ def test_prior_of_a_study_that_was_sent_changes_nothing(
 
 
 def test_prior_adds_to_a_study_that_was_sent_without_a_revision(database: Database, receive: Receive) -> None:
-    """An image that only the archive has stays an image to compare with: no revision, no other due time."""
+    """An image that only the archive has is only a comparison image: no revision, no other due time."""
     receive(IMAGE, prior=False)
     receive(replace(LATERAL, patient_id="OTHER"), prior=True)
     study = the_study(database)
@@ -136,14 +136,14 @@ def test_prior_adds_to_a_study_that_was_sent_without_a_revision(database: Databa
 def test_two_patients_in_a_prior_are_a_conflict_until_it_is_sent(
     database: Database, receive: Receive
 ) -> None:
-    """The mark keeps the earlier study from use; it does not outlive an arrival for real."""
+    """The mark keeps the earlier study from use; it ends when the study is sent."""
     receive(IMAGE, prior=True)
     assert receive(replace(LATERAL, patient_id="P2"), prior=True).conflict == "patient-conflict"
     assert receive(IMAGE, prior=False).conflict is None
 
 
 def test_purged_prior_is_entered_again(database: Database, receive: Receive) -> None:
-    """What was purged may be fetched again; its row tells that the file is back."""
+    """A purged study may be fetched again; its row shows that the file is back."""
     receive(IMAGE, prior=True)
     with database.transaction() as session:
         row = session.scalars(select(Instance)).one()

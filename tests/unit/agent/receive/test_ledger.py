@@ -1,4 +1,4 @@
-"""Rules of the connection ledger: who is admitted, who gives way, who is told to come back."""
+"""Rules of the connection ledger: which connections are admitted, evicted, or told to retry later."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def ledger(maximum: int = 4, per_peer: int = 3) -> ConnectionLedger:
 
 
 def open_many(book: ConnectionLedger, address: str, count: int, closed: list[str]) -> list[PeerConnection]:
-    """Open connections that note their closing."""
+    """Open connections that record when they are closed."""
     return [book.open(address, partial(closed.append, f"{address}/{number}")) for number in range(count)]
 
 
 def test_oldest_silent_connection_of_the_address_gives_way() -> None:
-    """The newest connection is admitted; the flood's own oldest is closed for it."""
+    """The newest connection is admitted; the oldest from the flooding address is closed for it."""
     book = ledger()
     closed: list[str] = []
     open_many(book, "10.0.0.1", HALF_OPEN_PER_ADDRESS + 2, closed)
@@ -33,7 +33,7 @@ def test_oldest_silent_connection_of_the_address_gives_way() -> None:
 
 
 def test_strangers_have_less_room() -> None:
-    """An address that may not send at all gets a few connections, enough to be told so."""
+    """An address that may not send at all gets only a few connections, enough to be told so."""
     book = ledger()
     closed: list[str] = []
     open_many(book, "192.0.2.1", HALF_OPEN_PER_STRANGER + 1, closed)
@@ -41,7 +41,7 @@ def test_strangers_have_less_room() -> None:
 
 
 def test_flood_from_many_addresses_costs_the_most_crowded_one() -> None:
-    """In all there is a bound too; the address with most half-open connections pays."""
+    """There is also a limit in total; the address with the most half-open connections loses one."""
     book = ledger()
     closed: list[str] = []
     open_many(book, "10.0.0.1", 2, closed)
@@ -52,7 +52,7 @@ def test_flood_from_many_addresses_costs_the_most_crowded_one() -> None:
 
 
 def test_established_associations_are_never_evicted() -> None:
-    """A flood cuts silent connections, not work."""
+    """A flood closes silent connections, not established associations."""
     book = ledger()
     closed: list[str] = []
     (worker,) = open_many(book, "10.0.0.1", 1, closed)
@@ -63,7 +63,7 @@ def test_established_associations_are_never_evicted() -> None:
 
 
 def test_associations_are_bounded_in_all_and_by_peer() -> None:
-    """Beyond a bound the answer is "come back"; an end makes room."""
+    """Beyond a limit the answer is to retry later; an association that ends makes room."""
     book = ledger(maximum=4, per_peer=3)
     closed: list[str] = []
     mine = open_many(book, "10.0.0.1", 4, closed)
@@ -76,7 +76,7 @@ def test_associations_are_bounded_in_all_and_by_peer() -> None:
 
 
 def test_evicted_connection_cannot_become_an_association() -> None:
-    """A request that arrives as its connection is cut comes too late."""
+    """A request that arrives while its connection is being closed comes too late."""
     book = ledger()
     closed: list[str] = []
     first, *_ = open_many(book, "10.0.0.1", HALF_OPEN_PER_ADDRESS + 1, closed)

@@ -40,7 +40,7 @@ def caller(
     ],
 )
 def test_without_entries_only_this_machine_may_send(address: str, verdict: AssociationResult) -> None:
-    """Deny by default except loopback."""
+    """Everything except loopback is denied by default."""
     assert policy().judge(caller(address)) is verdict
     assert policy().knows_address(address) is (verdict is AssociationResult.ACCEPT)
 
@@ -58,12 +58,12 @@ def test_without_entries_only_this_machine_may_send(address: str, verdict: Assoc
     ],
 )
 def test_entry_needs_title_and_address(who: Caller, verdict: AssociationResult) -> None:
-    """With an allow-list nobody else may send, this machine included."""
+    """With an allow-list no other peer may send, not even this machine."""
     assert policy(AllowedPeer(ae_title="CR1", address="10.1.0.0/16")).judge(who) is verdict
 
 
 def test_entry_without_an_address_takes_the_title_from_anywhere() -> None:
-    """An entry's missing condition is no condition."""
+    """A condition that is missing from an entry is not checked."""
     rules = policy(AllowedPeer(ae_title="CR1"))
     assert rules.judge(caller("203.0.113.9")) is AssociationResult.ACCEPT
     assert rules.knows_address("203.0.113.9")
@@ -80,7 +80,7 @@ def test_entry_without_an_address_takes_the_title_from_anywhere() -> None:
 def test_entry_with_a_certificate_needs_that_certificate(
     certificate: str | None, verdict: AssociationResult
 ) -> None:
-    """A title and an address can be borrowed, a key cannot."""
+    """A title and an address can be spoofed, a key cannot."""
     rules = policy(AllowedPeer(ae_title="CR1", certificate_sha256=FINGERPRINT))
     assert rules.judge(caller(certificate=certificate)) is verdict
 
@@ -92,13 +92,13 @@ def test_called_title_may_be_anything_where_the_setting_says_so() -> None:
 
 
 def test_entry_with_an_impossible_address_is_refused_at_start() -> None:
-    """A typing error in the allow-list is a settings error, not a silent denial."""
+    """A typing error in the allow-list is an error of the settings, not a silent denial."""
     with pytest.raises(ValidationError):
         AllowedPeer(ae_title="CR1", address="10.1.2.300")
 
 
 def test_unknown_caller_is_rejected_for_good_and_a_full_house_for_now() -> None:
-    """The results of PS3.8 table 9-21: 1 is permanent, 2 is transient."""
+    """Results follow PS3.8 table 9-21: 1 is permanent, 2 is transient."""
     assert AssociationResult.UNKNOWN_CALLER.value == (1, 1, 3)
     assert AssociationResult.UNKNOWN_CALLED.value == (1, 1, 7)
     assert AssociationResult.FULL.value[0] == AssociationResult.STOPPING.value[0] == 2
@@ -106,7 +106,9 @@ def test_unknown_caller_is_rejected_for_good_and_a_full_house_for_now() -> None:
 
 
 def test_title_for_earlier_studies_is_ours_too() -> None:
-    """It is accepted beside our own, told apart from it, and unknown where nobody fetches earlier studies."""
+    """It is accepted beside our own title, told apart from it, and unknown where earlier studies are not
+    fetched.
+    """
     settings = ListenerSettings(allow=(AllowedPeer(ae_title="CR1"),))
     fetching, not_fetching = PeerPolicy(settings, "ECHO_PRIORS "), PeerPolicy(settings)
     who = caller(called="ECHO_PRIORS")

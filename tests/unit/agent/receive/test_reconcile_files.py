@@ -1,4 +1,4 @@
-"""Rules of start-up's comparison of files and rows."""
+"""Rules of the comparison of files and rows at start-up."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_file_without_a_row_is_ingested(
 def test_file_that_is_no_instance_is_quarantined(
     database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
 ) -> None:
-    """What cannot be parsed leaves the store and is visible."""
+    """A file that cannot be parsed is moved out of the store and is visible."""
     file = put(store, chest_bytes()[:-8])
     assert reconcile(database, store, intake).quarantined == 1
     with database.transaction() as session:
@@ -64,7 +64,7 @@ def test_file_that_is_no_instance_is_quarantined(
 
 
 def lose(store: InstanceStore, intake: Intake, content: bytes) -> None:
-    """Receive a file, and delete it behind the service's back."""
+    """Receive a file, and delete it without the service's knowledge."""
     file = put(store, content)
     intake.receive(read_stored(store.open(file.sha256)), file, "CR")
     store.open(file.sha256).unlink()
@@ -73,7 +73,7 @@ def lose(store: InstanceStore, intake: Intake, content: bytes) -> None:
 def test_row_without_a_file_marks_its_study(
     database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
 ) -> None:
-    """A lost file raises an alarm and a mark; the row stays, because it was acknowledged."""
+    """A lost file raises an alarm and sets a mark; the row stays, because the file was acknowledged."""
     lose(store, intake, chest_bytes())
     assert reconcile(database, store, intake) == Reconciled(ingested=0, quarantined=0, removed=0, missing=1)
     with database.transaction() as session:
@@ -83,7 +83,7 @@ def test_row_without_a_file_marks_its_study(
 def test_mark_ends_when_the_file_is_here_again(
     database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
 ) -> None:
-    """Restored from a backup or sent again: the next comparison ends the mark."""
+    """Once the file is restored from a backup or sent again, the next comparison ends the mark."""
     lose(store, intake, chest_bytes())
     reconcile(database, store, intake)
     put(store, chest_bytes())
@@ -104,7 +104,7 @@ def test_left_over_of_a_crash_is_removed(database: Database, store: InstanceStor
 def test_file_of_an_earlier_study_makes_no_job(
     database: Database, store: InstanceStore, intake: Intake, chest_bytes: ChestBytes
 ) -> None:
-    """The file itself says that it was fetched: a crash before its row cannot make a study to draft of it."""
+    """The file itself says that it was fetched: after a crash before its row it still makes no job."""
     head = part10_head(CR, "1.2.3.1.1", EXPLICIT, receiving_ae_title="ECHO_PRIORS")
     store.put((head, chest_bytes()))
     assert reconcile(database, store, intake).ingested == 1

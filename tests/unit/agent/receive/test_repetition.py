@@ -1,4 +1,4 @@
-"""The same image in other bytes is no new content."""
+"""The same image in other bytes is not new content."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Site:
         self.intake.receive(header, self.store.put((head, data)), "CR")
 
     def tick(self) -> list[tuple[str, str | None]]:
-        """Complete what is quiet; return states and codes."""
+        """Complete the quiet studies; return states and codes."""
         now = datetime.now(UTC) + timedelta(seconds=120)
         done = complete_due_studies(self.database, SETTINGS, self.store, now)
         return [(one.state.value, one.code) for one in done]
@@ -83,7 +83,7 @@ def rle() -> Dataset:
 
 @pytest.mark.parametrize("kind", ["implicit", "rle", "coerced", "name-padded"])
 def test_same_image_in_other_bytes_makes_no_second_draft(site: Site, kind: str) -> None:
-    """Another transfer syntax or coerced attributes: no revision, and both digests stay on record."""
+    """Another transfer syntax or coerced attributes make no revision, and both digests stay on record."""
     site.drafted()
     if kind == "implicit":
         site.send(chest_film(), IMPLICIT_LITTLE)
@@ -112,7 +112,7 @@ def test_same_image_in_other_bytes_makes_no_second_draft(site: Site, kind: str) 
     ],
 )
 def test_image_that_differs_in_what_matters_is_a_new_revision(site: Site, changes: dict[str, object]) -> None:
-    """One grey level, the view, the order or the patient: not the same."""
+    """An image that differs by one grey level, in view, order or patient is not the same."""
     site.drafted()
     site.send(chest_film(**changes))
     (done,) = site.tick()
@@ -121,14 +121,14 @@ def test_image_that_differs_in_what_matters_is_a_new_revision(site: Site, change
 
 
 def test_image_of_a_failed_revision_is_tried_again(site: Site) -> None:
-    """The advice is to send it again in another transfer syntax; that must not be dropped."""
+    """Users are advised to send it again in another transfer syntax; that image must not be dropped."""
     site.drafted("FAILED")
     site.send(rle(), str(RLELossless))
     assert site.tick() == [("QUEUED", None)]
 
 
 def test_new_image_after_a_repetition_is_the_next_revision(site: Site) -> None:
-    """The number that the repetition had is free for images that are new."""
+    """The number that the repetition had is free for new images."""
     site.drafted()
     site.send(rle(), str(RLELossless))
     site.tick()
@@ -138,7 +138,7 @@ def test_new_image_after_a_repetition_is_the_next_revision(site: Site) -> None:
 
 
 def test_repeated_study_of_several_images_makes_no_second_draft(site: Site) -> None:
-    """Each image begins a revision that the next one supersedes; all of them are the drafted one again."""
+    """Each image begins a revision that the next one supersedes; all together equal the drafted one."""
     for uid in ("1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"):
         site.send(chest_film(SOPInstanceUID=uid))
     assert site.tick() == [("QUEUED", None)]
@@ -155,7 +155,7 @@ def test_repeated_study_of_several_images_makes_no_second_draft(site: Site) -> N
 
 
 def test_repeated_study_with_one_new_image_is_drafted(site: Site) -> None:
-    """A superseded revision is no draft: what it added counts as new."""
+    """A superseded revision is not a draft: the images that it added count as new."""
     site.drafted()
     site.send(chest_film(SOPInstanceUID="1.2.3.1.2"))
     site.send(rle(), str(RLELossless))
@@ -163,7 +163,7 @@ def test_repeated_study_with_one_new_image_is_drafted(site: Site) -> None:
 
 
 def test_correction_of_attributes_leaves_no_conflict(site: Site) -> None:
-    """The same picture under a corrected order and name: the newest content counts, nothing is undecided."""
+    """For the same pixels under a corrected order and name the newest content counts, without a conflict."""
     site.drafted()
     site.send(chest_film(AccessionNumber="A2", PatientName="DOE^JANET"))
     assert site.revision() == (2, "instance-conflict")
@@ -172,7 +172,7 @@ def test_correction_of_attributes_leaves_no_conflict(site: Site) -> None:
 
 
 def test_second_picture_under_one_uid_stays_a_conflict(site: Site) -> None:
-    """The archive may show the other picture, so a later correction of attributes does not end it."""
+    """The archive may show the other image, so a later correction of attributes does not end the conflict."""
     site.drafted()
     site.send(chest_film(PixelData=chest_pixels()[:, ::-1].tobytes()))
     assert site.tick() == [("QUEUED", None)]
@@ -182,7 +182,7 @@ def test_second_picture_under_one_uid_stays_a_conflict(site: Site) -> None:
 
 
 def test_image_that_could_not_be_decoded_is_no_second_picture(site: Site) -> None:
-    """Sent again as advised, the study has nothing left to decide."""
+    """Once the image is sent again as advised, the study has no conflict left."""
     broken = rle()
     broken.PixelData = encapsulate([b"\xff" * 64])
     site.send(broken, str(RLELossless))

@@ -1,4 +1,4 @@
-"""Rules of the bounded wire: how data PDUs are split, and how signals wake a sleeper."""
+"""Rules of the bounded transport: how data PDUs are split, and how signals wake a sleeping thread."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_data_pdu_with_impossible_lengths_is_refused(body: bytes) -> None:
 
 
 def test_longest_pdu_depends_on_its_type() -> None:
-    """A release cannot need what a request or data may."""
+    """A release needs less than a request or data may."""
     assert [longest(kind) for kind in (1, 4, 5, 7)] == [MAXIMUM_REQUEST, 131072 + 64, 1024, 1024]
 
 
 def test_wake_ends_a_poll_and_outlives_its_close() -> None:
-    """A signal from another thread ends the sleep; after the end it does nothing."""
+    """A signal from another thread ends the poll; after the close it does nothing."""
     wake = Wake()
     poll = select.poll()
     poll.register(wake.descriptor, select.POLLIN)
@@ -65,7 +65,7 @@ def test_wake_ends_a_poll_and_outlives_its_close() -> None:
 
 
 def test_in_flight_bytes_are_bounded() -> None:
-    """What would be too much is not taken, and what was given back can be taken again."""
+    """Bytes beyond the limit are not taken, and bytes that were given back can be taken again."""
     in_flight = InFlight(100)
     assert in_flight.take(60)
     assert not in_flight.take(41)
@@ -86,7 +86,7 @@ def test_in_flight_bytes_are_bounded() -> None:
     ],
 )
 def test_first_pdu_must_be_a_whole_request(sent: bytes) -> None:
-    """Anything else ends the connection by its first bytes."""
+    """Anything else ends the connection at its first bytes."""
     here, there = socket.socketpair()
     with here, there:
         there.sendall(sent)
@@ -96,7 +96,7 @@ def test_first_pdu_must_be_a_whole_request(sent: bytes) -> None:
 
 
 def test_first_pdu_has_one_deadline() -> None:
-    """A silent peer costs the timeout; one that began and stopped is a violation."""
+    """A silent peer is cut off at the timeout; one that began and stopped is a violation."""
     here, there = socket.socketpair()
     with here, there:
         with pytest.raises(TimeoutError):
