@@ -1,4 +1,4 @@
-"""Rules of which stored studies are a patient's earlier ones."""
+"""Rules for choosing a patient's earlier studies from the stored ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DAY = {"study_date": "20260102", "study_time": "090000"}
 def test_earlier_study_is_of_the_same_patient_and_made_before(
     database: Database, values: dict[str, str], found: bool
 ) -> None:
-    """A stored study counts if nothing contradicts that its patient is the same, and it was made before."""
+    """A stored study counts if it was made before and nothing contradicts that it is of the same patient."""
     with database.transaction() as session:
         at = now_of(database)
         new, other = add_study(session, "1.2.1", at=at), add_study(session, "1.2.2", at=at)
@@ -56,7 +56,7 @@ def test_earlier_study_is_of_the_same_patient_and_made_before(
 def test_images_are_in_the_order_of_reading(
     database: Database, positions: tuple[str, ...], order: list[str]
 ) -> None:
-    """The first image of an earlier study, which the page shows, is a frontal one if there may be one."""
+    """The first image of an earlier study, which the page shows, is a frontal one if there is one."""
     with database.transaction() as session:
         study = add_study(session, "1.2.1", at=now_of(database))
         session.flush()

@@ -1,4 +1,4 @@
-"""What a report says after a person has edited it, in whatever language."""
+"""The text of a report after a person has edited it, in any language."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from agent.reports.edited_report import read_findings, report_of
 def test_edited_report_is_read_in_its_own_language(
     findings: str, impression: str, language: str, concept: str
 ) -> None:
-    """The titles that the program adds are those of the text's language, however short the text is."""
+    """The titles that the program adds are in the language of the text, however short the text is."""
     reading = read_findings(report_of(findings, impression))
 
     assert language == reading.language
@@ -37,7 +37,7 @@ def test_edited_report_is_read_in_its_own_language(
     ],
 )
 def test_edited_report_in_an_unknown_language_says_so(text: str) -> None:
-    """Nothing is taken from it, and the reason is there to be shown; the documents do not call it English."""
+    """Nothing is extracted from it, and the reason can be shown; the documents do not call it English."""
     reading = read_findings(report_of(text, text))
 
     assert (reading.findings, reading.locale) == ((), "und")
@@ -45,7 +45,7 @@ def test_edited_report_in_an_unknown_language_says_so(text: str) -> None:
 
 
 def test_a_foreign_sentence_of_an_edited_report_is_noticed() -> None:
-    """One sentence in a language that is not the report's is left out, visibly."""
+    """A sentence that is not in the report's language is left out, visibly."""
     reading = read_findings(report_of("Small left effusion.\nPas de pneumothorax à droite.", "No edema."))
 
     assert {"pleural_effusion", "pulmonary_edema"} == {one.concept for one in reading.findings}

@@ -1,4 +1,4 @@
-"""What the reader of a draft is told of it: each code once, and nothing lost."""
+"""Flags for the reader of a draft: each code once, and nothing lost."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from model.drafts.study import View
 def test_flags_say_what_the_reader_must_know(
     views: tuple[View, ...], incomplete: bool, expected: tuple[DraftFlag, ...]
 ) -> None:
-    """A view that is missing, or only assumed, and a study that was drafted early are flagged."""
+    """A missing or only assumed view, and a study that was drafted early, are flagged."""
     assert view_flags(views, incomplete=incomplete) == expected
 
 
 def test_flags_of_one_code_become_one_and_lose_no_word() -> None:
-    """A code stands once, in the order of first mention, with every text that was said under it."""
+    """Each code appears once, in the order of first mention, with every text that was given under it."""
     said = [
         DraftFlag(code="a", text="One."),
         DraftFlag(code="b", text="Two."),

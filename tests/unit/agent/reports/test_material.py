@@ -27,14 +27,14 @@ def chosen(house: Any) -> list[str]:
 
 
 def test_choice_is_one_frontal_then_one_lateral(house: Any, film: Film) -> None:
-    """Of three frontals and two laterals one of each is taken, the frontal first."""
+    """Of three frontals and two laterals one of each is chosen, the frontal first."""
     views = ("LL", "PA", "AP", "LL", "PA")
     house.queued(*(film(1, number, ViewPosition=view) for number, view in enumerate(views, 1)))
     assert chosen(house) == ["5", "4"]
 
 
 def test_choice_is_by_acquisition_before_arrival(house: Any, film: Film) -> None:
-    """An image that was taken earlier but came later does not replace the newer one."""
+    """An image that was acquired earlier but arrived later does not replace the newer one."""
     newer = film(1, 1, AcquisitionDate="20260102", AcquisitionTime="080000.5")
     older = film(1, 2, AcquisitionDate="20260101", AcquisitionTime="235959")
     house.queued(newer, older)
@@ -42,7 +42,7 @@ def test_choice_is_by_acquisition_before_arrival(house: Any, film: Film) -> None
 
 
 def test_choice_prefers_a_stated_frontal_view(house: Any, film: Film) -> None:
-    """An image that says nothing of its view stands in only where none says frontal."""
+    """An image without a stated view is used only where no image is stated to be frontal."""
     house.queued(film(1, 1, ViewPosition="PA"), film(1, 2, ViewPosition=""))
     assert chosen(house) == ["1"]
     house.queued(film(2, 3, ViewPosition=""), film(2, 4, ViewPosition="RL"))
@@ -50,13 +50,13 @@ def test_choice_prefers_a_stated_frontal_view(house: Any, film: Film) -> None:
 
 
 def test_choice_leaves_out_what_is_not_eligible(house: Any, film: Film) -> None:
-    """A hand beside a chest is not drafted from."""
+    """A hand image in a chest study is not drafted from."""
     house.queued(film(1, 1), film(1, 2, BodyPartExamined="HAND"))
     assert chosen(house) == ["1"]
 
 
 def test_choice_takes_the_later_content_of_one_instance(house: Any, film: Film) -> None:
-    """The same SOP Instance with other bytes replaces the first."""
+    """Newer content of the same SOP Instance replaces the first."""
     house.queued(film(1, 1, PhotometricInterpretation="MONOCHROME2"))
     house.queued(film(1, 1, PhotometricInterpretation="MONOCHROME1"))
     (claim,) = jobs.claim(house.database, "w", 60, 1)
@@ -72,7 +72,7 @@ def test_choice_without_an_eligible_image_is_an_error(house: Any, film: Film) ->
 
 
 def test_choice_of_a_lost_file_is_an_error(house: Any, film: Film) -> None:
-    """A file that is gone is named as such, and a purged one counts as not there."""
+    """A missing file is reported as such, and a purged one counts as missing."""
     house.queued(film(1, 1), film(1, 2))
     with house.database.transaction() as session:
         session.execute(update(Instance).where(Instance.id == 2).values(purged_at=Instance.received_at))
@@ -84,7 +84,7 @@ def test_choice_of_a_lost_file_is_an_error(house: Any, film: Film) -> None:
 
 
 def test_choice_after_the_purge_says_that_the_images_were_purged(house: Any, film: Film) -> None:
-    """Another try of an old job is no question of the rules: the study has to come again."""
+    """A retry of an old job is not a matter of the rules: the study has to be sent again."""
     house.queued(film(1))
     with house.database.transaction() as session:
         session.execute(update(Instance).values(purged_at=Instance.received_at))
@@ -93,7 +93,7 @@ def test_choice_after_the_purge_says_that_the_images_were_purged(house: Any, fil
 
 
 def test_indication_is_the_closest_to_the_question(film: Film) -> None:
-    """The requested procedure's reason before the study's, before the diagnoses at admission."""
+    """The requested procedure's reason comes before the study's, and that before the admitting diagnoses."""
     inner = Dataset()
     inner.ReasonForTheRequestedProcedure = "Dyspnoea,\r\n  fever"
     header = film(1, ReasonForStudy="Cough", RequestAttributesSequence=[inner])
@@ -104,5 +104,5 @@ def test_indication_is_the_closest_to_the_question(film: Film) -> None:
 
 
 def test_indication_is_bounded(film: Film) -> None:
-    """A novel in the header does not fill the prompt."""
+    """A very long text in the header does not fill the prompt."""
     assert len(indication_of([film(1, AdditionalPatientHistory="word " * 2000)])) == LONGEST_INDICATION

@@ -1,4 +1,4 @@
-"""What a receiver of messages is told of a study, from its draft to its end."""
+"""Messages that a receiver gets about a study, from its draft to its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = Settings(destinations=(PACS, RIS))
 
 
 class Study1(StudyCourse):
-    """One study on its way, and what the receiver is told of it."""
+    """One study on its way, and the messages that the receiver gets about it."""
 
     def __init__(self, house: House, settings: Settings = SETTINGS) -> None:
         super().__init__(house, settings)
@@ -47,7 +47,7 @@ def study(house: House) -> Study1:
 
 
 def test_messages_of_a_study_follow_its_verdicts(study: Study1) -> None:
-    """R for the draft, F for the verdict, C for the correction of it."""
+    """R for the draft, F for the verdict, C for its correction."""
     study.draft()
     assert [one for one, _id in study.told()] == ["R"]
     study.judge()
@@ -56,14 +56,14 @@ def test_messages_of_a_study_follow_its_verdicts(study: Study1) -> None:
 
 
 def test_messages_that_were_not_sent_yet_arrive_in_order(study: Study1) -> None:
-    """A receiver that was down all day hears the draft before its rejection."""
+    """A receiver that was down all day gets the draft before its rejection."""
     study.draft()
     study.judge(None, "wrong patient position")
     assert [one for one, _id in study.told()] == ["R", "X"]
 
 
 def test_message_of_a_rejection_needs_a_draft_that_was_told(house: House) -> None:
-    """A draft that the receiver refused for good is not taken back there."""
+    """A draft that the receiver refused for good is not withdrawn there."""
     study = Study1(house)
     study.draft()
     study.told(Failure(code="delivery-refused", reason="AE", retryable=False))
@@ -72,7 +72,7 @@ def test_message_of_a_rejection_needs_a_draft_that_was_told(house: House) -> Non
 
 
 def test_messages_never_put_a_draft_over_a_verified_report(study: Study1) -> None:
-    """A late image after the verdict makes a draft for the PACS; the receiver keeps what was verified."""
+    """A late image after the verdict makes a draft for the PACS; the receiver keeps the verified report."""
     study.draft()
     study.judge()
     study.told()
@@ -83,7 +83,9 @@ def test_messages_never_put_a_draft_over_a_verified_report(study: Study1) -> Non
 
 
 def test_messages_take_back_the_old_patients_draft_before_the_new_ones(study: Study1) -> None:
-    """A corrected patient: X under the old one, then R under the new one, also if withdrawing is late."""
+    """For a corrected patient X is sent under the old one, then R under the new one, even if withdrawing is
+    late.
+    """
     study.draft(PatientID="PA", PatientName="Alpha^A")
     assert study.told() == [("R", "PA")]
     study.draft(PatientID="PB", PatientName="Beta^B")
@@ -92,7 +94,7 @@ def test_messages_take_back_the_old_patients_draft_before_the_new_ones(study: St
 
 
 def test_messages_are_stored_once_and_named_by_their_document(study: Study1) -> None:
-    """Each message is a row with bytes of its own; no DICOM reader ever gets it."""
+    """Each message is a row with its own bytes; no DICOM reader ever gets it."""
     study.draft()
     with study.house.database.reading() as session:
         row = session.scalars(select(Document).where(Document.status.is_not(None))).one()
@@ -105,7 +107,7 @@ def test_messages_are_stored_once_and_named_by_their_document(study: Study1) -> 
 
 @pytest.mark.parametrize("outcome", ["failed", "not_attempted"])
 def test_notice_only_takes_back(house: House, outcome: str) -> None:
-    """A study that was never drafted is not mentioned; one that was is withdrawn."""
+    """A study that was never drafted is not mentioned; a drafted one is withdrawn."""
     settings = SETTINGS.model_copy(
         update={"worker": SETTINGS.worker.model_copy(update={"report_skipped": True})}
     )
@@ -115,7 +117,7 @@ def test_notice_only_takes_back(house: House, outcome: str) -> None:
 
 
 def test_message_has_the_pdf_with_its_banner(house: House) -> None:
-    """Where the receiver wants it: the draft's warns on its page, the verdict's does not."""
+    """Where the receiver wants the PDF, the draft's has a warning on its page, the verdict's does not."""
     ris = RIS.model_copy(update={"hl7": Hl7DestinationSettings(pdf=True)})
     study = Study1(house, Settings(destinations=(PACS, ris)))
     study.draft()
@@ -132,7 +134,9 @@ def test_message_has_the_pdf_with_its_banner(house: House) -> None:
 
 
 def test_corrected_images_of_another_order_leave_the_first_ones_number(study: Study1) -> None:
-    """Patient and accession number corrected: the first one is withdrawn, the second has its own number."""
+    """When patient and accession number are corrected, the first is withdrawn and the second has its own
+    number.
+    """
     study.draft(PatientID="PA", PatientName="Alpha^A", AccessionNumber="A1")
     study.told()
     study.draft(PatientID="PB", PatientName="Beta^B", AccessionNumber="A2")

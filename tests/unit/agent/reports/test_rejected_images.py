@@ -1,4 +1,4 @@
-"""Images that a rejection note takes back (IHE IOCM) are in no draft; drafts made from them are withdrawn."""
+"""Images rejected by a rejection note (IHE IOCM) are in no draft; drafts made from them are withdrawn."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FRONTAL, SECOND = "1.2.3.1.1.1", "1.2.3.1.1.2"
 
 
 def evidence(document: Dataset) -> set[str]:
-    """The images that a document names."""
+    """The images that a document references."""
     return {
         instance.ReferencedSOPInstanceUID
         for study in document.CurrentRequestedProcedureEvidenceSequence
@@ -58,7 +58,7 @@ def two_drafted(house: House, **second: object) -> None:
 
 @pytest.mark.parametrize("title", ["113001", "113037", "113038"])
 def test_rejection_of_one_image_withdraws_the_draft_and_drafts_the_rest(house: House, title: str) -> None:
-    """The delivered draft is taken back with the reason; the next one names no rejected image."""
+    """The delivered draft is withdrawn with the reason; the next one references no rejected image."""
     two_drafted(house, ViewPosition="AP")
     house.receive(rejection(title, FRONTAL))
     complete(house)
@@ -74,7 +74,7 @@ def test_rejection_of_one_image_withdraws_the_draft_and_drafts_the_rest(house: H
 
 
 def test_rejection_that_leaves_no_chest_film_withdraws_the_draft(house: House) -> None:
-    """The rest of the study is not eligible: there is no next draft, and the old one does not stay."""
+    """If the rest of the study is not eligible, there is no next draft, and the old one is withdrawn."""
     two_drafted(house, BodyPartExamined="HAND")
     job_id = house.receive(rejection("113037", FRONTAL))
     complete(house)
@@ -83,7 +83,7 @@ def test_rejection_that_leaves_no_chest_film_withdraws_the_draft(house: House) -
 
 
 def test_rejection_of_an_image_that_no_draft_names_withdraws_nothing(house: House) -> None:
-    """A note about an instance that never came here."""
+    """A note about an instance that never arrived withdraws nothing."""
     drafted_and_sent(house)
     house.receive(rejection("113037", "1.2.3.1.1.77"))
     complete(house)
@@ -92,7 +92,7 @@ def test_rejection_of_an_image_that_no_draft_names_withdraws_nothing(house: Hous
 
 @pytest.mark.parametrize("when", ["drafting", "forced"])
 def test_rejection_before_the_draft_is_written_leaves_no_draft(house: House, when: str) -> None:
-    """Neither a worker that has read the image, nor a job that is overdue, drafts it."""
+    """Neither a worker that has read the image, nor an overdue job, drafts it."""
     job_id = house.receive(image(1, 1, **OLD))
     complete(house)
     note = rejection("113038", FRONTAL)
@@ -115,7 +115,7 @@ def test_rejection_before_the_draft_is_written_leaves_no_draft(house: House, whe
 def test_rejection_leaves_a_verified_report_that_has_another_image(
     house: House, *, rejected: tuple[str, ...], withdrawn: bool
 ) -> None:
-    """What a radiologist has signed stands as long as one of its images does."""
+    """A signed report stands as long as one of its images does."""
     two_drafted(house, ViewPosition="LL")
     StudyCourse(house, SETTINGS).accept()
     send(house, "pacs")
@@ -127,7 +127,7 @@ def test_rejection_leaves_a_verified_report_that_has_another_image(
 
 
 def test_rejected_image_is_no_earlier_film_of_the_patient(house: House) -> None:
-    """Neither a later study nor the viewer shows it beside new films, and the note is no film either."""
+    """Neither a later study nor the viewer uses it for comparison, and the note is not a film either."""
     two_drafted(house, ViewPosition="LL")
     house.receive(rejection("113038", FRONTAL))
     complete(house)
@@ -137,7 +137,7 @@ def test_rejected_image_is_no_earlier_film_of_the_patient(house: House) -> None:
 
 
 def test_expired_retention_time_ends_no_draft_that_is_due(house: House) -> None:
-    """113039: the images were right, and nothing about them changes."""
+    """With 113039 the images were correct, and nothing about them changes."""
     job_id = house.receive(image(1, 1, **OLD))
     complete(house)
     house.receive(rejection("113039", FRONTAL))
@@ -148,7 +148,7 @@ def test_expired_retention_time_ends_no_draft_that_is_due(house: House) -> None:
 
 @pytest.mark.parametrize("early", [0, 1], ids=["before all images", "between two images"])
 def test_image_that_arrives_after_its_rejection_is_in_no_draft(house: House, early: int) -> None:
-    """Notes and images may take different ways through an archive."""
+    """Notes and images may take different routes through an archive."""
     images = [image(1, 2, **OLD), image(1, 1, **OLD)]
     for one in images[:early]:
         house.receive(one)
@@ -162,7 +162,7 @@ def test_image_that_arrives_after_its_rejection_is_in_no_draft(house: House, ear
 
 
 def test_study_whose_only_image_was_rejected_before_it_came_is_not_drafted(house: House) -> None:
-    """Its corrected content is."""
+    """The study is drafted once its corrected content arrives."""
     assert enter(house, rejection("113037", FRONTAL)) == "early"
     assert enter(house, rejection("113037", FRONTAL)) == "duplicate"
     assert all_of(house, Job.id) == []
@@ -177,7 +177,7 @@ def test_study_whose_only_image_was_rejected_before_it_came_is_not_drafted(house
 
 
 def test_rejection_note_alone_is_no_earlier_study(house: House) -> None:
-    """Nothing of that study is here to compare with."""
+    """There is no image of that study to compare with."""
     note = rejection("113001", FRONTAL)
     note.PatientID, note.StudyDate = "P2", "20200101"
     enter(house, note)
@@ -188,7 +188,7 @@ def test_rejection_note_alone_is_no_earlier_study(house: House) -> None:
 
 
 def test_early_rejection_note_is_audited_once(house: House) -> None:
-    """As every object that a sender has sent; it counts for its sender."""
+    """It is audited like every received object, and counts for its sender."""
     for _ in range(2):
         enter(house, rejection("113001", FRONTAL))
     with house.database.reading() as session:
@@ -197,7 +197,7 @@ def test_early_rejection_note_is_audited_once(house: House) -> None:
 
 
 def test_purged_rejection_note_leaves_the_study_complete(house: House) -> None:
-    """A note that was purged before its images came: nothing of the study itself is missing."""
+    """If a note was purged before its images arrived, nothing is missing from the study itself."""
     enter(house, rejection("113001", FRONTAL))
     purge(house)
     job_id = house.receive(image(1, 2, **OLD))
@@ -219,7 +219,7 @@ def test_rejected_image_stays_rejected_when_its_note_is_purged(house: House) -> 
 
 
 def test_rejection_note_decides_no_patient_conflict(house: House) -> None:
-    """A person chooses an image, whose patient the study's is then."""
+    """A person chooses an image, and the study is then of that image's patient."""
     enter(house, rejection("113001", "1.2.3.1.1.3"))
     house.receive(image(1, 1, **OLD))
     house.receive(image(1, 2, **OLD | {"PatientID": "PB"}))
@@ -229,7 +229,7 @@ def test_rejection_note_decides_no_patient_conflict(house: House) -> None:
 
 
 def test_notice_names_the_patient_of_the_images(house: House) -> None:
-    """The note was of a mistaken worklist entry, and came first."""
+    """The note was about a mistaken worklist entry, and arrived first."""
     note = rejection("113038", FRONTAL)
     note.PatientID, note.PatientName = "PB", "Beta^B"
     enter(house, note)
@@ -251,6 +251,6 @@ def purge(house: House) -> None:
 
 
 def enter(house: House, note: Dataset) -> str:
-    """Receive an object that may belong to no job; return how it was taken."""
+    """Receive an object that may belong to no job; return its outcome."""
     file = house.store.put([file_bytes(note)])
     return house.intake.receive(read_stored(house.store.open(file.sha256)), file, "MODALITY").outcome

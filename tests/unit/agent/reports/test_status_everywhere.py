@@ -1,6 +1,6 @@
-"""What software wrote and nobody has verified is nowhere a verified, preliminary-verified or final result.
+"""What software wrote and nobody has verified is never a verified, preliminary-verified or final result.
 
-Over all kinds of destinations, all documents that each can be sent, and all that can become of a study.
+Covers all kinds of destinations, all documents that each can be sent, and all courses of a study.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from agent.reports.messages import WRITERS
 from tests.support.course import StudyCourse
 from tests.support.house import House
 
-# A place for each kind: a new kind of destination needs one here, and then this test is about it too.
+# A place for each kind: a new kind of destination needs one here, so that this test covers it too.
 PLACES: dict[str, dict[str, Any]] = {
     "dicom": {"host": "127.0.0.1", "port": 4242, "rejection_notes": True},
     "stow": {"stow_url": "http://127.0.0.1:9/web", "rejection_notes": True},
@@ -47,7 +47,7 @@ SETTINGS = Settings(
     )
 )
 BANNERS = ("NOT VERIFIED", "REJECTED", "WITHDRAWN", "NO AI DRAFT")
-# Words of tables 0123 and 0085, of FHIR, and of PS3.3 C.17.2 that a receiver takes for a person's word.
+# Words of tables 0123 and 0085, of FHIR, and of PS3.3 C.17.2 that a receiver reads as verified by a person.
 SIGNED = {"F", "C", "final", "amended", "VERIFIED/FINAL/COMPLETE", "VERIFIED"}
 UNSIGNED = {"R", "X", "D", "preliminary", "entered-in-error", "cancelled", "UNVERIFIED/PRELIMINARY/PARTIAL"}
 UNSIGNED |= {"UNVERIFIED/PRELIMINARY/COMPLETE", "UNVERIFIED", "none"}
@@ -76,7 +76,7 @@ def correct_patient(study: StudyCourse) -> None:
     study.withdraw()
 
 
-# What becomes of a study; what HL7 is told (OBR-25) and FHIR (DiagnosticReport.status), in order.
+# What can happen to a study; what HL7 (OBR-25) and FHIR (DiagnosticReport.status) state, in order.
 COURSES: dict[str, tuple[tuple[Act, ...], str, str]] = {
     "draft, revised, accepted, corrected, corrected again": (
         (draft(), draft(2), accept, change, accept),
@@ -93,7 +93,7 @@ COURSES: dict[str, tuple[tuple[Act, ...], str, str]] = {
 
 
 def statuses(claim: DeliveryClaim, kind: str) -> Iterator[str]:
-    """Yield every word of a document that says who stands behind it."""
+    """Yield every word of a document that says whether a person has verified it."""
     yield from READERS[kind](claim.content)
 
 
@@ -113,7 +113,7 @@ def of_fhir(content: bytes) -> Iterator[str]:
 
 
 def of_dicom(content: bytes) -> Iterator[str]:
-    """Yield the flags of PS3.3 C.17.2 and C.24.2; a PDF says on every page what it is."""
+    """Yield the flags of PS3.3 C.17.2 and C.24.2; a PDF states its status on every page."""
     document = dcmread(io.BytesIO(content))
     flags = [document.get(name) for name in ("VerificationFlag", "PreliminaryFlag", "CompletionFlag")]
     yield "/".join(one for one in flags if one) or "none"
@@ -125,7 +125,7 @@ def of_dicom(content: bytes) -> Iterator[str]:
             assert warned is (document.VerificationFlag == "UNVERIFIED")
 
 
-# How to read what each kind is sent.
+# How to read the documents of each kind.
 READERS: dict[str, Callable[[bytes], Iterator[str]]] = {
     "dicom": of_dicom,
     "stow": of_dicom,
@@ -141,7 +141,7 @@ def report_status(claim: DeliveryClaim) -> str:
     return next(str(e["resource"]["status"])[0] for e in entries if e["resource"]["resourceType"] == kind)
 
 
-# What a message says of the whole result, for each kind that takes messages.
+# The status that a message gives to the whole result, for each kind that takes messages.
 TOLD: dict[str, Callable[[DeliveryClaim], str]] = {
     "hl7": lambda claim: next(of_hl7(claim.content)),
     "fhir": report_status,
@@ -149,8 +149,9 @@ TOLD: dict[str, Callable[[DeliveryClaim], str]] = {
 
 
 def test_every_kind_of_destination_is_looked_at() -> None:
-    """A kind that can be configured, has documents or has a way to it is one of those in this file, with a
-    reader of its own; and whatever is sent to it is among what is looked at."""
+    """Each kind that can be configured, has documents or a transport is listed in this file, with its own
+    reader, and every document that can be sent to it is checked.
+    """
     known = set(get_args(Kind))
     for table in (DOCUMENTS, DEFAULT_DOCUMENTS, FIELDS, _WAYS, PLACES, READERS):
         assert set(table) == known
@@ -161,7 +162,7 @@ def test_every_kind_of_destination_is_looked_at() -> None:
 
 
 def outcome_of(house: House, claim: DeliveryClaim) -> tuple[str, str]:
-    """Return the outcome of the draft that a document is of, and the document's role."""
+    """Return the outcome of the draft that a document belongs to, and the document's role."""
     with house.database.reading() as session:
         found = session.execute(
             select(Draft.outcome, Document.role)
@@ -171,7 +172,7 @@ def outcome_of(house: House, claim: DeliveryClaim) -> tuple[str, str]:
     return found.outcome, found.role
 
 
-# The same where nothing could be delivered until the end: what was never sent is not taken back.
+# The same where nothing could be delivered until the end: what was never sent is not withdrawn.
 LATE: dict[str, tuple[tuple[Act, ...], str, str]] = {
     name: COURSES[name]
     for name in ("draft, revised, accepted, corrected, corrected again", "rejected, then drafted anew")
@@ -189,8 +190,9 @@ LATE["withdrawn"] = (COURSES["withdrawn"][0], "R", "p")
 def test_unverified_is_nowhere_signed(
     house: House, acts: tuple[Act, ...], told_hl7: str, told_fhir: str, at_once: bool
 ) -> None:
-    """A word that a receiver takes for a person's stands in a verdict's documents alone, in each of them;
-    and messages arrive in the order of what happened."""
+    """A word that a receiver reads as verified by a person is in each of a verdict's documents and in no
+    other; and messages arrive in the order of the events.
+    """
     study = StudyCourse(house, SETTINGS)
     sent: dict[str, list[DeliveryClaim]] = {one.name: [] for one in SETTINGS.destinations}
     for act in acts:

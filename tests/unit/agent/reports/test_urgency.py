@@ -34,13 +34,15 @@ def finding(concept: str, presence: Presence = Presence.PRESENT, **attributes: o
     ],
 )
 def test_urgency_of_the_default_rules(findings: tuple[Finding, ...], rule: str | None) -> None:
-    """Present dangers are urgent, absent, resolved and small ones are not; the most urgent rule counts."""
+    """Dangerous findings are urgent if present; absent, resolved and small ones are not; the most urgent rule
+    counts.
+    """
     found = assess(findings, DEFAULT_URGENCY)
     assert (found.rule if found else None) == rule
 
 
 def test_urgency_reason_names_every_finding_of_the_rule() -> None:
-    """The reason can stand alone."""
+    """The reason is understandable on its own."""
     found = assess(
         (
             finding("pneumothorax", laterality=Laterality.LEFT, severity=Severity.MODERATE),
@@ -57,12 +59,12 @@ def test_urgency_reason_names_every_finding_of_the_rule() -> None:
 
 
 def test_urgency_without_rules_is_none() -> None:
-    """A hospital may have no rule."""
+    """A hospital may have no rules."""
     assert assess((finding("pneumothorax"),), ()) is None
 
 
 def test_urgency_first_rule_wins_among_equals() -> None:
-    """Two rules of one priority: the order of the list decides."""
+    """Of two rules of one priority the first in the list counts."""
     rules = [UrgencyRule(name=name, concept=("mass",), level="urgent", priority=9) for name in ("a", "b")]
     found = assess((finding("mass"),), rules)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Which destination is sent the report as PDF or picture, and what takes it back."""
+"""Which destination is sent the report as PDF or image, and how it is withdrawn."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def classes(documents: list[Dataset]) -> list[str]:
 
 
 def test_destination_is_sent_what_it_asks_for(house: House) -> None:
-    """One takes the views alone, the other the reports alone; the job ends when both have theirs."""
+    """One gets only the views, the other only the reports; the job ends when both have theirs."""
     draft(house, SETTINGS)
     assert classes(sent_to(house, "viewer")) == [
         EncapsulatedPDFStorage,
@@ -72,14 +72,14 @@ def test_destination_is_sent_what_it_asks_for(house: House) -> None:
 
 
 def test_views_are_not_made_where_nobody_wants_them(house: House) -> None:
-    """Without such a destination there is neither a PDF nor a picture."""
+    """Without such a destination neither a PDF nor an image is made."""
     draft(house, Settings(destinations=(PACS,)))
     with house.database.reading() as session:
         assert sorted(session.scalars(select(Document.role))) == ["findings", "report"]
 
 
 def test_corrected_patient_takes_the_views_back(house: House) -> None:
-    """What was sent as PDF and picture is replaced by one that says withdrawn, under the old patient."""
+    """The PDF and the image are replaced by ones that say withdrawn, under the old patient."""
     draft(house, SETTINGS, PatientID="PA", PatientName="Alpha^A")
     first = sent_to(house, "viewer")
     draft(house, SETTINGS, PatientID="PB", PatientName="Beta^B")
@@ -107,6 +107,6 @@ def test_corrected_patient_takes_the_views_back(house: House) -> None:
 
 @pytest.mark.parametrize("documents", [("findings", "message"), (), ("pdf", "pdf")])
 def test_destination_cannot_ask_for_what_there_is_not(documents: Any) -> None:
-    """Unknown, none, and one twice are errors of the settings."""
+    """An unknown document, none, and one listed twice are errors of the settings."""
     with pytest.raises(ValueError, match="documents"):
         DestinationSettings(name="x", host="127.0.0.1", documents=documents)

@@ -1,4 +1,4 @@
-"""A corrected patient takes back what went out under the old one."""
+"""A corrected patient withdraws what was sent under the old one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEW: dict[str, object] = {"PatientID": "PB", "PatientName": "Beta^B"}
 
 
 def complete(house: House) -> None:
-    """Complete what is here, as after the quiet time."""
+    """Complete the studies that are here, as after the quiet time."""
     with house.database.transaction() as session:
         passed = database_now(session) - timedelta(seconds=1)
         session.execute(update(Job).values(due_at=passed))
@@ -41,12 +41,12 @@ def complete(house: House) -> None:
 
 
 def work(house: House) -> None:
-    """Draft what is queued."""
+    """Draft the queued jobs."""
     DraftingWorker(house.database, house.store, SETTINGS, FakeReporter()).run_once()  # type: ignore[arg-type]
 
 
 def send(house: House, destination: str) -> list[Dataset]:
-    """Take what is due for a destination, as it does, and answer success."""
+    """Claim what is due for a destination, as the sender does, and report success."""
     sent = []
     while claims := deliveries.claim(house.database, "d", destination, 60, 10):
         for claim in claims:
@@ -70,7 +70,9 @@ def all_of(house: House, column: Any) -> list[Any]:
 
 
 def test_correction_withdraws_the_old_patients_documents(house: House) -> None:
-    """A rejected revision and a note under the old patient, a draft without predecessor under the new one."""
+    """A rejected revision and a note under the old patient, and a draft without predecessor under the new
+    one.
+    """
     old = drafted_and_sent(house)
     house.receive(image(1, 1, **NEW))
     complete(house)
@@ -94,7 +96,7 @@ def test_correction_withdraws_the_old_patients_documents(house: House) -> None:
 
 
 def test_correction_stops_what_was_not_sent_yet(house: House) -> None:
-    """The other destination never gets the old patient's documents, nor their withdrawal."""
+    """The other destination gets neither the old patient's documents nor their withdrawal."""
     drafted_and_sent(house)
     house.receive(image(1, 1, **NEW))
     assert send(house, "plain") == []
@@ -105,7 +107,7 @@ def test_correction_stops_what_was_not_sent_yet(house: House) -> None:
 
 
 def test_destination_without_the_setting_gets_no_note(house: House) -> None:
-    """The rejected revision alone, where an archive does not know rejection notes."""
+    """Where an archive does not know rejection notes, only the rejected revision is sent."""
     house.receive(image(1, 1, **OLD))
     complete(house)
     work(house)
@@ -117,7 +119,7 @@ def test_destination_without_the_setting_gets_no_note(house: House) -> None:
 
 
 def test_withdrawn_draft_is_never_sent_again(house: House) -> None:
-    """Neither a retry nor a lost document brings it back."""
+    """Neither a retry nor a lost document causes another transmission."""
     drafted_and_sent(house)
     house.receive(image(1, 1, **NEW))
     complete(house)
@@ -139,7 +141,7 @@ def test_withdrawal_is_written_once(house: House) -> None:
 
 
 def test_other_notation_withdraws_nothing(house: House) -> None:
-    """An issuer that the archive adds is the same patient: a new revision that names its predecessor."""
+    """An issuer that the archive adds is the same patient: the new revision names its predecessor."""
     drafted_and_sent(house)
     house.receive(image(1, 1, **OLD, IssuerOfPatientID="ADT"))
     complete(house)
@@ -149,7 +151,7 @@ def test_other_notation_withdraws_nothing(house: House) -> None:
 
 
 def test_draft_that_was_never_sent_leaves_no_trace(house: House) -> None:
-    """What nobody has needs no withdrawal."""
+    """A draft that no destination has needs no withdrawal."""
     house.receive(image(1, 1, **OLD))
     complete(house)
     work(house)
@@ -183,7 +185,7 @@ def rejection(title: str, *instances: str) -> Dataset:
 
 @pytest.mark.parametrize("title", ["113001", "113037", "113038"])
 def test_rejection_note_and_a_corrected_instance_change_the_patient(house: House, title: str) -> None:
-    """IOCM: the old instance is rejected, and comes again under a UID of its own with the right patient."""
+    """In IOCM the old instance is rejected and sent again under a new UID with the correct patient."""
     drafted_and_sent(house)
     house.receive(rejection(title, "1.2.3.1.1.1"))
     job_id = house.receive(image(1, 7, **NEW))
@@ -195,7 +197,7 @@ def test_rejection_note_and_a_corrected_instance_change_the_patient(house: House
 
 
 def test_rejection_of_every_image_withdraws_the_draft(house: House) -> None:
-    """There is nothing left that the draft could be about."""
+    """No image is left that the draft could be about."""
     drafted_and_sent(house)
     job_id = house.receive(rejection("113037", "1.2.3.1.1.1"))
     complete(house)
@@ -210,7 +212,7 @@ def test_other_key_objects_make_no_work(house: House) -> None:
 
 
 def test_note_is_a_valid_key_object_selection(house: House, tmp_path: Path, program: Any) -> None:
-    """The archive's own checker finds no error in it."""
+    """`dciodvfy` finds no error in it."""
     program("dciodvfy")
     drafted_and_sent(house)
     house.receive(image(1, 1, **NEW))
