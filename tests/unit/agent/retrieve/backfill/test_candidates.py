@@ -1,4 +1,4 @@
-"""What is left in the archive."""
+"""Candidates for retrieval in the archive."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def series(modality: str = "DX", **texts: str) -> FoundSeries:
 def test_studies_that_cannot_hold_a_chest_film_are_left(
     router: Router, listed: ListedStudy, trusted: bool, rule: str | None
 ) -> None:
-    """By modality always, by description where it is trusted and names another region."""
+    """Studies are excluded by modality always, and by description where it is trusted and names another
+    region.
+    """
     assert judge_study(listed, router, trust_description=trusted) == rule
 
 
@@ -66,13 +68,13 @@ def test_studies_that_cannot_hold_a_chest_film_are_left(
 def test_series_are_retrieved_unless_they_say_another_region(
     router: Router, one: FoundSeries, wanted: bool
 ) -> None:
-    """What an image's own attributes could still turn into a chest film is retrieved."""
+    """A series that its images' own attributes could still make a chest film is retrieved."""
     found = wanted_series([one], router)
     assert (bool(found.series), found.rule is None) == (wanted, wanted)
 
 
 def test_rule_on_attributes_of_the_image_keeps_series_in(router: Router) -> None:
-    """A site's rule that accepts by view position may accept what a series' words would skip."""
+    """A site's rule that accepts by view position may accept a series whose description would exclude it."""
     by_view = EligibilityRule(name="by-view", decision="accept", view_position=("PA",))
     own = Router(
         rules=(by_view, *DEFAULT_ELIGIBILITY), vocabulary=router.vocabulary, modalities=router.modalities

@@ -33,7 +33,7 @@ DAY = date(2020, 5, 1)
 
 
 def found(database: Database, count: int) -> datetime:
-    """Plan one day, and enter so many studies as found; return the database's time."""
+    """Plan one day, and enter this many studies as found; return the database's time."""
     make_plan(database, BackfillSettings(modalities=("CR",)), DAY, DAY)
     with database.transaction() as session:
         now = database_now(session)
@@ -52,12 +52,12 @@ def found(database: Database, count: int) -> datetime:
 
 
 def why(outcome: Hold | PullClaim | SliceClaim) -> str:
-    """Why nothing was claimed; empty where something was."""
+    """Return why nothing was claimed; empty where something was."""
     return outcome.why if isinstance(outcome, Hold) else ""
 
 
 def test_studies_are_paced_evenly_whoever_asks(database: Database) -> None:
-    """At six a minute the next one is due ten seconds later, for a new process too."""
+    """At six a minute the next study is due ten seconds later, also for a new process."""
     settings = BackfillSettings(studies_per_minute=6, in_flight=9)
     now = found(database, 3) + timedelta(seconds=1)
     assert why(claim_study(database, settings, now=now)) == ""
@@ -68,7 +68,7 @@ def test_studies_are_paced_evenly_whoever_asks(database: Database) -> None:
 
 
 def test_no_more_are_in_flight_than_allowed(database: Database) -> None:
-    """The third waits until one of two has ended."""
+    """The third study waits until one of two has ended."""
     settings = FAST.model_copy(update={"in_flight": 2})
     now = found(database, 3)
     first, second, third = (
@@ -82,7 +82,7 @@ def test_no_more_are_in_flight_than_allowed(database: Database) -> None:
 
 
 def test_nothing_is_retrieved_while_the_backlog_is_full(database: Database) -> None:
-    """Jobs of the lane before their draft count; those of other lanes do not."""
+    """Jobs of the lane that have no draft yet count; those of other lanes do not."""
     settings = FAST.model_copy(update={"backlog": 2})
     now = found(database, 1)
     with database.transaction() as session:
@@ -97,7 +97,7 @@ def test_nothing_is_retrieved_while_the_backlog_is_full(database: Database) -> N
 
 
 def test_parts_of_studies_do_not_keep_the_rest_from_being_retrieved(database: Database) -> None:
-    """They wait for their next attempt as jobs of the lane: as a backlog they would wait for themselves."""
+    """They wait for their next attempt as jobs of the lane; as backlog they would block themselves."""
     settings = FAST.model_copy(update={"backlog": 2})
     now = found(database, 2) + timedelta(seconds=1)
     with database.transaction() as session:
@@ -109,7 +109,7 @@ def test_parts_of_studies_do_not_keep_the_rest_from_being_retrieved(database: Da
 
 
 def test_nothing_is_asked_outside_the_window_or_after_a_stop(database: Database) -> None:
-    """Closed by the clock, stopped by a person, until somebody runs it again."""
+    """The window is closed by the clock, and a person's stop holds until a person resumes the backfill."""
     now = found(database, 1) + timedelta(seconds=1)
     closed = FAST.model_copy(update={"window": WindowSettings(opens="03:00", closes="03:00")})
     assert (why(claim_study(database, closed, now=now)), why(claim_slice(database, closed, now=now))) == (
@@ -140,7 +140,7 @@ def test_nothing_is_asked_outside_the_window_or_after_a_stop(database: Database)
 def test_nothing_is_asked_while_urgent_or_routine_jobs_wait_for_a_worker(
     database: Database, lane: str, state: str, due_in_s: float, expected: str
 ) -> None:
-    """Only a job that is due and that no worker has taken counts."""
+    """Only a due job that no worker has taken counts."""
     now = found(database, 1) + timedelta(seconds=1)
     with database.transaction() as session:
         add_job(
@@ -151,7 +151,7 @@ def test_nothing_is_asked_while_urgent_or_routine_jobs_wait_for_a_worker(
 
 
 def test_claim_of_a_killed_process_is_made_again_and_the_old_one_is_refused(database: Database) -> None:
-    """The lease expires; who held it writes nothing."""
+    """The lease expires, and its former holder can no longer write."""
     now = found(database, 1) + timedelta(seconds=1)
     first = claim_study(database, FAST, now=now)
     assert why(claim_study(database, FAST, now=now + timedelta(seconds=300))) == "nothing"
@@ -168,13 +168,13 @@ def test_claim_of_a_killed_process_is_made_again_and_the_old_one_is_refused(data
     [("PULLED", PullState.FOUND), ("SKIPPED", PullState.PULLING), ("DIVIDED", SliceState.OPEN)],
 )
 def test_state_has_no_step_back(state: str, to: PullState | SliceState) -> None:
-    """What is retrieved is never retrieved again."""
+    """A retrieved study is never retrieved again."""
     with pytest.raises(InvalidTransition):
         check_step(state, to)
 
 
 def test_plan_adds_only_days_that_are_not_planned(database: Database) -> None:
-    """A longer range adds what is missing; `again` opens what had ended."""
+    """A longer range adds only the missing days; `again` reopens those that had ended."""
     settings = BackfillSettings(modalities=("CR", "DX"), slice_days=10)
     assert len(make_plan(database, settings, date(2020, 1, 1), date(2020, 1, 10)).new) == 2
     longer = make_plan(database, settings, date(2020, 1, 1), date(2020, 1, 15)).new
@@ -187,7 +187,7 @@ def test_plan_adds_only_days_that_are_not_planned(database: Database) -> None:
 
 
 def test_drop_gives_up_what_is_open(database: Database) -> None:
-    """Nothing of the plan is left to do, and a later plan may take it up again."""
+    """Nothing of the plan is left to do, and a later plan may include it again."""
     found(database, 2)
     assert stop(database, drop=True) == 3
     progress = read_progress(database, FAST)
@@ -197,7 +197,7 @@ def test_drop_gives_up_what_is_open(database: Database) -> None:
 
 
 def test_progress_states_the_time_that_is_left(database: Database) -> None:
-    """600 studies at 10 a minute take an hour, and in a window of 12 hours a day twice that."""
+    """600 studies at 10 a minute take an hour, and twice that per day in a window of 12 hours."""
     now = found(database, 600)
     settings = BackfillSettings(studies_per_minute=10)
     assert read_progress(database, settings, now=now).hours_left is None
@@ -212,6 +212,6 @@ def test_progress_states_the_time_that_is_left(database: Database) -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1439), (0, 719), (720, 1439), (61, 61)])
 def test_rows_hold_their_query(first: int, last: int) -> None:
-    """Written and read again it is the same query."""
+    """A query that is written and read again is unchanged."""
     one = DateSlice(since=DAY, until=DAY, modality="CR", first_minute=first, last_minute=last)
     assert dates_of(row_of(one, datetime.now().astimezone())) == one

@@ -1,4 +1,4 @@
-"""What a query by date names is entered once, a few rows at a time, and a person's stop holds."""
+"""The results of a query by date are entered once, a few rows at a time, and a person's stop holds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SETTINGS = Settings(
 
 @dataclass(kw_only=True)
 class ListingArchive:
-    """Names so many studies of any day, which are no chest films; `then` is called before it answers."""
+    """Lists this many studies for any day, none of them chest films; `then` is called before it answers."""
 
     count: int
     then: Callable[[], None] = lambda: None
@@ -55,7 +55,7 @@ class ListingArchive:
 
 
 def entered(database: Database) -> tuple[int, str, int | None]:
-    """The studies entered, and the state and answers of the only slice."""
+    """The studies entered, and the state and answer count of the only slice."""
     with database.reading() as session:
         row = session.scalars(select(BackfillSlice)).one()
         return session.scalar(select(func.count(BackfillStudy.id))) or 0, row.state, row.answers
@@ -66,14 +66,14 @@ def enumerator(database: Database, archive: ListingArchive) -> Enumerator:
 
 
 def test_answer_of_several_batches_is_entered_whole(database: Database) -> None:
-    """Every study of a long answer is a row, and the slice ends with the last of them."""
+    """Every study of a long answer becomes a row, and the slice ends with the last of them."""
     make_plan(database, SETTINGS.backfill, DAY, DAY)
     assert enumerator(database, ListingArchive(count=451)).step() is None
     assert entered(database) == (451, "DONE", 451)
 
 
 def test_answer_that_comes_after_a_drop_is_discarded(database: Database) -> None:
-    """A person has given the plan up while the archive answered: no study of it is retrieved later."""
+    """If a person dropped the plan while the archive was answering, no study of it is retrieved later."""
     make_plan(database, SETTINGS.backfill, DAY, DAY)
     archive = ListingArchive(count=451, then=lambda: _drop(database))
     assert enumerator(database, archive).step() is None
@@ -81,7 +81,7 @@ def test_answer_that_comes_after_a_drop_is_discarded(database: Database) -> None
 
 
 def test_service_waits_for_the_end_of_a_stop(database: Database) -> None:
-    """With `follow` a stopped backfill asks for nothing, keeps running, and continues when it is resumed."""
+    """With `follow` a stopped backfill sends no requests, keeps running, and continues when it is resumed."""
     make_plan(database, SETTINGS.backfill, DAY, DAY)
     stop(database)
     archive, ending = ListingArchive(count=1), Event()
@@ -111,7 +111,7 @@ def _drop(database: Database) -> None:
 
 
 def wait_for(true: Callable[[], bool]) -> bool:
-    """Look until it is true."""
+    """Poll until the condition is true."""
     looking = Event()
     for _ in range(PATIENCE_S * 20):
         if true():

@@ -1,4 +1,4 @@
-"""Drafts of old studies are kept and delivered nowhere, unless the settings say so."""
+"""Drafts of old studies are kept and not delivered, unless the settings say so."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.house import House, identity
 from tests.unit.agent.retrieve.backfill.test_claims import found
 
 Film = Callable[..., Dataset]
-# One of every kind, asking for all that it can ask for.
+# One of every kind, requesting every document that it can request.
 EVERY_KIND = (
     DestinationSettings(name="dicom", host="127.0.0.1", commitment=True, rejection_notes=True),
     DestinationSettings(name="basic", host="127.0.0.1", findings_sop_class="enhanced"),
@@ -50,7 +50,7 @@ def settings_with(*, deliver: bool, **values: Any) -> Settings:
 
 
 def receive(house: House, film: Dataset, lane: Lane | None = Lane.BACKFILL) -> int:
-    """Receive an image as the backfill, or as a sender of today, does; return its study's newest job."""
+    """Receive an image from the backfill or from a current sender; return its study's newest job."""
     file = house.store.put([file_bytes(film)])
     header = read_stored(house.store.open(file.sha256))
     house.intake.receive(header, file, "PACS", lane=lane)
@@ -68,12 +68,12 @@ def count(house: House, table: Any) -> int:
 
 
 def test_every_kind_of_destination_is_tried() -> None:
-    """A kind that is added to the settings must be added here."""
+    """A new kind in the settings must be added here."""
     assert {one.kind for one in EVERY_KIND} == set(DOCUMENTS)
 
 
 def test_draft_of_an_old_study_is_kept_and_goes_nowhere(house: House, reporter: Any, film: Film) -> None:
-    """No document, message, delivery, workitem or line in the list; the draft waits for the signed report."""
+    """No document, message, delivery, workitem or list entry; the draft is kept for the signed report."""
     settings = settings_with(deliver=False)
     job_id = receive(house, film(1))
     house.to(job_id, JobState.QUEUED)
@@ -90,7 +90,7 @@ def test_draft_of_an_old_study_is_kept_and_goes_nowhere(house: House, reporter: 
 def test_draft_of_an_old_study_is_delivered_where_the_settings_say_so(
     house: House, reporter: Any, film: Film
 ) -> None:
-    """With `backfill.deliver` every destination gets what it asks for."""
+    """With `backfill.deliver` every destination gets the documents that it requests."""
     settings = settings_with(deliver=True)
     house.to(receive(house, film(1)), JobState.QUEUED)
     draft_all(house, settings, reporter)
@@ -113,7 +113,7 @@ def test_old_study_without_a_draft_is_told_to_nobody(house: House, film: Film, s
 
 
 def test_old_study_that_is_urgent_now_is_delivered(house: House, reporter: Any, film: Film) -> None:
-    """A person or an order that asks for it at once takes it out of the lane, and its draft is sent."""
+    """A person or an order that requests it at once moves it to another lane, and its draft is sent."""
     job_id = receive(house, film(1))
     house.to(job_id, JobState.QUEUED)
     with house.database.transaction() as session:
@@ -126,7 +126,7 @@ def test_old_study_that_is_urgent_now_is_delivered(house: House, reporter: Any, 
 def test_old_study_that_is_sent_before_its_draft_is_drafted_for_its_sender(
     house: House, film: Film, state: JobState
 ) -> None:
-    """The images are here already, so that the job itself changes its lane; there is no second one."""
+    """The images are already stored, so the job itself changes its lane; no second job is made."""
     job_id = receive(house, film(1))
     if state is not JobState.RECEIVING:
         house.to(job_id, state)
@@ -137,7 +137,7 @@ def test_old_study_that_is_sent_before_its_draft_is_drafted_for_its_sender(
 def test_old_study_that_is_sent_after_its_draft_is_drafted_again_and_delivered(
     house: House, reporter: Any, film: Film
 ) -> None:
-    """A kept draft is not what the sender waits for; one new revision takes all images, whatever is sent."""
+    """The sender does not wait for a kept draft; one new revision contains all images, whichever are sent."""
     settings = settings_with(deliver=False)
     for number in (1, 2):
         job_id = receive(house, film(1, number))
@@ -155,7 +155,7 @@ def test_old_study_that_is_sent_after_its_draft_is_drafted_again_and_delivered(
 
 
 def test_repeat_by_the_backfill_itself_changes_nothing(house: House, reporter: Any, film: Film) -> None:
-    """A retrieval that was killed is made again: neither a lane nor a revision changes."""
+    """An interrupted retrieval is repeated: neither lane nor revision changes."""
     job_id = receive(house, film(1))
     assert receive(house, film(1)) == job_id
     house.to(job_id, JobState.QUEUED)
@@ -167,7 +167,7 @@ def test_repeat_by_the_backfill_itself_changes_nothing(house: House, reporter: A
 def test_delivered_old_study_that_is_sent_again_is_not_drafted_twice(
     house: House, reporter: Any, film: Film
 ) -> None:
-    """With `backfill.deliver` its draft is where it belongs."""
+    """With `backfill.deliver` its draft has been delivered already."""
     job_id = receive(house, film(1))
     house.to(job_id, JobState.QUEUED)
     draft_all(house, settings_with(deliver=True), reporter)
@@ -192,7 +192,7 @@ def test_old_study_waits_for_no_quiet_time_of_its_sender(house: House, film: Fil
     [
         ("PULLING", 1, []),
         ("FOUND", 1, []),  # between two attempts
-        ("FOUND", 0, [False]),  # not asked for yet: a sender called it to the backfill
+        ("FOUND", 0, [False]),  # not retrieved yet: a sender's images were assigned to the backfill
         ("PULLED", 1, [False]),
         ("DEAD", 5, [True]),
         ("DROPPED", 1, [True]),
@@ -201,7 +201,7 @@ def test_old_study_waits_for_no_quiet_time_of_its_sender(house: House, film: Fil
 def test_part_of_an_old_study_waits_for_the_rest_and_is_marked_when_none_comes(
     house: House, film: Film, state: str, attempts: int, completed: list[bool]
 ) -> None:
-    """It is drafted once its retrieval has ended; as incomplete where that was given up."""
+    """It is drafted once its retrieval has ended; as incomplete if the retrieval was given up."""
     settings = settings_with(deliver=False)
     dataset = film(1)
     job_id = receive(house, dataset)

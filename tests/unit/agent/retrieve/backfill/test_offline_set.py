@@ -1,4 +1,4 @@
-"""A folder of offline drafts has each study once, whatever ended the process that wrote it."""
+"""A folder of offline drafts contains each study once, however the process that wrote it ended."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def row(uid: str) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def pyarrow() -> None:
-    """What writes Parquet."""
+    """The Parquet library."""
     needs_package("pyarrow")
 
 
 def test_set_has_what_was_flushed_and_goes_on_in_a_new_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows in the memory of a killed process are no part of the set; its next run adds them."""
+    """Rows in the memory of a killed process are not in the set; its next run adds them."""
     monkeypatch.setattr(offline_set, "PART_ROWS", 2)
     killed = DraftSet(tmp_path / "set")
     for uid in ("1.1", "1.2", "1.3"):
@@ -52,7 +52,7 @@ def test_set_has_what_was_flushed_and_goes_on_in_a_new_part(
 
 
 def test_set_keeps_the_time_of_its_first_run_and_refuses_another_network(tmp_path: Path) -> None:
-    """Documents of one set are alike, and none is of another network."""
+    """All documents of a set have the same description, and none is from another model."""
     assert DraftSet(tmp_path).agree(DESCRIPTION) == DESCRIPTION
     later = SetDescription(created="2026-02-02T00:00:00+00:00", model="echo 1", weights_sha256="a" * 64)
     assert DraftSet(tmp_path).agree(later) == DESCRIPTION
@@ -62,14 +62,14 @@ def test_set_keeps_the_time_of_its_first_run_and_refuses_another_network(tmp_pat
 
 
 def test_set_without_parquet_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra is named, as the installation takes it."""
+    """The error names the extra as the installation expects it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(PackagesMissing, match="EXTRAS=ray"):
         DraftSet(tmp_path)
 
 
 def test_set_has_one_writer(tmp_path: Path) -> None:
-    """Two would write parts with the same numbers, and the rows of one would be gone."""
+    """Two writers would use the same part numbers, and one would lose its rows."""
     first = DraftSet(tmp_path)
     with pytest.raises(UnusableFile, match="another process is writing"):
         DraftSet(tmp_path)
@@ -80,7 +80,7 @@ def test_set_has_one_writer(tmp_path: Path) -> None:
 def test_set_says_what_to_do_when_it_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk is one clear error, and repeating the command continues."""
+    """A full disk is one clear error, and a repeated command continues."""
 
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")

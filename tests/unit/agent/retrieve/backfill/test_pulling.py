@@ -1,4 +1,4 @@
-"""The retrieval of one study after the other, with an archive that is none."""
+"""The retrieval of one study after the other, from a fake archive."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOST = FoundSeries(series_instance_uid="1.2.5", modality="DX", instances=1)
 
 @dataclass(kw_only=True)
 class FakeArchive:
-    """Has these series of every study, and answers a retrieval as `answer` does."""
+    """Has these series for every study, and answers a retrieval as `answer` does."""
 
     contents: Callable[[str], list[FoundSeries]]
     answer: Callable[[str], None] = lambda uid: None
@@ -40,7 +40,7 @@ class FakeArchive:
 
     @contextmanager
     def opened(self) -> Iterator[FakeArchive]:
-        """Be the connection too."""
+        """Serve as the connection too."""
         yield self
 
     def list_studies(self, dates: DateSlice) -> StudyList:
@@ -52,7 +52,7 @@ class FakeArchive:
         return self.contents(study_instance_uid)
 
     def retrieve(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Take note of what is asked for."""
+        """Record the requested study."""
         self.retrieved.append(study_instance_uid)
         self.answer(study_instance_uid)
 
@@ -85,7 +85,7 @@ def refuse(uid: str) -> None:
 
 
 def test_what_the_archive_is_asked_for_stands_in_the_audit(database: Database) -> None:
-    """One query for each study, with its outcome, and no attribute of a patient."""
+    """Each study is one audited query with its outcome, and without any attribute of a patient."""
     found(database, 3)
     series: dict[str, list[FoundSeries]] = {"1.2.0": [CHEST], "1.2.1": [HAND], "1.2.2": []}
     one = puller(database, FakeArchive(contents=lambda uid: series[uid]))
@@ -102,7 +102,7 @@ def test_what_the_archive_is_asked_for_stands_in_the_audit(database: Database) -
 
 
 def test_study_that_fails_alone_is_dead_after_its_attempts(database: Database) -> None:
-    """Its reason is kept, and the others are retrieved."""
+    """Its reason is recorded, and the others are retrieved."""
     found(database, 2)
 
     def answer(uid: str) -> None:
@@ -128,7 +128,7 @@ def test_archive_that_refuses_every_study_is_left_alone(database: Database) -> N
 
 
 def test_success_ends_the_suspicion(database: Database) -> None:
-    """Failures with a retrieved study between them are those of single studies."""
+    """Failures with a retrieved study between them are failures of single studies."""
     found(database, 8)
     bad = {f"1.2.{number}" for number in (0, 1, 2, 3, 5, 6, 7)}
 
@@ -144,7 +144,7 @@ def test_success_ends_the_suspicion(database: Database) -> None:
 
 @pytest.mark.parametrize("series", [[], [HAND]])
 def test_study_without_a_candidate_is_not_retrieved(database: Database, series: list[FoundSeries]) -> None:
-    """Nothing crosses the network that would certainly be skipped."""
+    """Nothing is transferred that would certainly be skipped."""
     found(database, 1)
     archive = FakeArchive(contents=lambda uid: series)
     step(database, puller(database, archive))
@@ -170,7 +170,7 @@ def test_study_that_was_sent_to_us_is_not_retrieved_and_a_dead_job_is_named(
 
 @pytest.mark.parametrize("job", ["RECEIVING", "DRAFTED", "DEAD"])
 def test_study_of_which_an_earlier_plan_retrieved_a_part_is_completed(database: Database, job: str) -> None:
-    """Planned again, its missing series are retrieved, whatever has become of the job of the first part."""
+    """Planned again, its missing series are retrieved, whatever the state of the first part's job."""
     now = found(database, 1)
     with database.transaction() as session:
         add_job(session, add_study(session, "1.2.0", at=now), job, at=now, lane="backfill")

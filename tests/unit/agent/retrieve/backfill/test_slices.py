@@ -14,14 +14,14 @@ DAYS = st.dates(date(1990, 1, 1), date(2030, 1, 1))
 
 
 def minutes(one: DateSlice) -> set[tuple[date, int]]:
-    """Every minute that a query covers."""
+    """Return every minute that a query covers."""
     days = [one.since + timedelta(days=n) for n in range((one.until - one.since).days + 1)]
     return {(day, minute) for day in days for minute in range(one.first_minute, one.last_minute + 1)}
 
 
 @given(DAYS, st.integers(0, 400), st.integers(1, 40))
 def test_cut_covers_every_day_once(since: date, length: int, days: int) -> None:
-    """No day is left out and none is asked for twice."""
+    """No day is left out and none is queried twice."""
     until = since + timedelta(days=length)
     covered = [
         one.since + timedelta(days=n)
@@ -48,7 +48,7 @@ def test_halves_cover_the_whole_down_to_one_minute() -> None:
 
 
 def test_ranges_are_written_as_the_standard_says() -> None:
-    """DA and TM ranges, and no time for whole days."""
+    """The query has DA and TM ranges, and no time for whole days."""
     day = date(2024, 2, 29)
     part = DateSlice(since=day, until=day, modality="CR", first_minute=600, last_minute=659)
     assert (part.study_date, part.study_time) == ("20240229-20240229", "100000-105959.999999")
@@ -63,7 +63,7 @@ def test_ranges_are_written_as_the_standard_says() -> None:
     ],
 )
 def test_round_numbers_of_answers_may_be_a_limit(answers: int, expected: bool) -> None:
-    """At the limit of the settings, and wherever the archive's own is likely to be."""
+    """At the limit in the settings, and at the numbers at which an archive's own limit is likely."""
     assert looks_cut_off(answers, 500) is expected
 
 
@@ -71,7 +71,7 @@ def test_round_numbers_of_answers_may_be_a_limit(answers: int, expected: bool) -
 def test_uncovered_days_are_those_in_no_range(
     since: date, length: int, ranges: list[tuple[date, int]]
 ) -> None:
-    """Planning a range again adds only what was not planned."""
+    """Planning a range again adds only the days that were not planned."""
     until = since + timedelta(days=length)
     covered = [(first, first + timedelta(days=days)) for first, days in ranges]
     every = [since + timedelta(days=n) for n in range(length + 1)]

@@ -1,4 +1,4 @@
-"""Rules of choice among an archive's answers: earlier, a radiograph, and nobody else's."""
+"""Rules of choice among an archive's answers: earlier, a radiograph, and of the same patient."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def uids(choice: PriorChoice) -> list[str]:
 
 
 def test_newest_comes_first_and_each_once() -> None:
-    """The order of the answers means nothing."""
+    """The order of the answers does not matter."""
     old, new = found("1.2.1", study_date="20240101"), found("1.2.2", study_date="20250101")
     assert uids(chosen(old, new, old)) == ["1.2.2", "1.2.1"]
 
@@ -59,7 +59,7 @@ def test_newest_comes_first_and_each_once() -> None:
     ],
 )
 def test_what_is_no_earlier_radiograph_is_left_out(changes: dict[str, Any]) -> None:
-    """Itself, a later one, one of unknown date or time, and another modality are no earlier radiograph."""
+    """The study itself, a later one, one of unknown date or time, and another modality are left out."""
     assert chosen(found(**changes)) == PriorChoice(studies=(), refused=0)
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_earlier_radiograph_is_left_out(changes: dict[str, Any]) -> N
     ],
 )
 def test_what_may_be_an_earlier_radiograph_is_taken(changes: dict[str, Any]) -> None:
-    """An attribute that one side leaves out contradicts nothing."""
+    """An attribute that is missing on one side contradicts nothing."""
     assert uids(chosen(found(**changes))) == ["1.2.1"]
 
 
@@ -91,18 +91,18 @@ def test_what_may_be_an_earlier_radiograph_is_taken(changes: dict[str, Any]) -> 
     ],
 )
 def test_study_of_another_patient_is_refused_and_counted(changes: dict[str, Any]) -> None:
-    """An archive that answers with somebody else's study is not believed."""
+    """An archive's answer with another patient's study is not accepted."""
     assert chosen(found(**changes)) == PriorChoice(studies=(), refused=1)
 
 
 def test_several_issuers_are_several_patients() -> None:
-    """A patient ID without an issuer, that two issuers have given, is nobody's for sure."""
+    """A patient ID without an issuer that two issuers have assigned identifies no patient."""
     answers = (found("1.2.1", issuer_of_patient_id="A"), found("1.2.2", issuer_of_patient_id="B"))
     assert chosen(*answers) == PriorChoice(studies=(), refused=2)
 
 
 def test_same_patient_needs_a_known_identifier() -> None:
-    """Two images without a patient ID are not the same patient's; another issuer's are not either."""
+    """Images without a patient ID are not of the same patient, nor are those of different issuers."""
     nobody = Patient(patient_id="", issuer_of_patient_id="", patient_birth_date="", patient_sex="")
     ours = Patient(patient_id="P1", issuer_of_patient_id="A", patient_birth_date="", patient_sex="")
     theirs = Patient(patient_id="P1", issuer_of_patient_id="B", patient_birth_date="", patient_sex="")
@@ -117,5 +117,5 @@ def test_same_patient_needs_a_known_identifier() -> None:
     ("day", "expected"), [("20260101", "20251231"), ("20260230", "20260230"), ("00010101", "00010101")]
 )
 def test_earliest_day_is_bounded(day: str, expected: str) -> None:
-    """A day that is none, or has none before it, bounds the search to itself."""
+    """An invalid day, or one without a day before it, limits the search to itself."""
     assert earliest(day, 1) == expected

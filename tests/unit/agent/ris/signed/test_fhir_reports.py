@@ -1,4 +1,4 @@
-"""Signed reports from a FHIR server: which count, what they say, and each once."""
+"""Signed reports from a FHIR server: which count, what they contain, and each entered once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read(**values: Any) -> SignedText | None:
 
 
 def test_report_says_whose_it_is_and_what() -> None:
-    """Study, accession number, patient, signer, time and text, by logical and literal references."""
+    """Study, accession number, patient, signer, time and text are read, by logical and literal references."""
     signed = read()
     assert signed is not None
     assert (signed.study_instance_uid, signed.accession_number, signed.patient_id) == ("1.2.3", "A1", "P1")
@@ -90,13 +90,13 @@ def test_report_says_whose_it_is_and_what() -> None:
     ],
 )
 def test_unsigned_reports_are_no_truth(status: str | None, stated: str | None) -> None:
-    """What nobody has signed is never compared with; what was taken back is told as that."""
+    """An unsigned report is never compared with; a withdrawn one is reported as withdrawn."""
     signed = read(status=status)
     assert (None if signed is None else signed.status) == stated
 
 
 def test_our_own_result_is_no_truth() -> None:
-    """A result of this agent at the same server would be compared with itself."""
+    """A result of this agent on the same server would be compared with itself."""
     assert read(identifier=[{"system": "urn:echo-agent:result", "value": "1.2.3"}]) is None
 
 
@@ -112,7 +112,7 @@ def test_our_own_result_is_no_truth() -> None:
             "No effusion.\nHeart normal.",
         ),
         ({"presentedForm": None, "conclusion": "Normal."}, "Normal."),
-        # A generated narrative may leave the conclusion out, or repeat it; an empty one says nothing.
+        # A generated narrative may omit the conclusion or repeat it; an empty one contains nothing.
         (
             {"presentedForm": None, "text": {"div": "<div>Report of P1</div>"}, "conclusion": "Effusion."},
             "Report of P1\nEffusion.",
@@ -133,14 +133,14 @@ def test_our_own_result_is_no_truth() -> None:
     ],
 )
 def test_text_of_other_forms(values: dict[str, Any], text: str) -> None:
-    """HTML, narrative or conclusion, where there is no plain text."""
+    """HTML, narrative or conclusion are read where there is no plain text."""
     signed = read(**values)
     assert signed is not None
     assert signed.text == text
 
 
 def test_text_that_a_database_cannot_hold_is_entered_all_the_same(database: Database) -> None:
-    """NUL and halves of surrogate pairs come with JSON; what cannot be written would be asked for again."""
+    """NUL and lone surrogates occur in JSON; a report that cannot be written would be requested again."""
     texts = {"presentedForm": None, "conclusion": "Small\0 effu\xadsion \ud83d.\r\nHeart\x0cnormal."}
     signed = read(**texts, resultsInterpreter=[{"display": "Roe\0"}])
     assert signed is not None
@@ -164,7 +164,7 @@ def test_text_that_a_database_cannot_hold_is_entered_all_the_same(database: Data
     ],
 )
 def test_report_that_says_too_little_is_none(values: dict[str, Any]) -> None:
-    """Without text, study or time there is nothing to compare with; odd forms raise nothing."""
+    """Without text, study or time there is nothing to compare with; irregular forms raise nothing."""
     assert read(**values) is None
 
 
@@ -219,14 +219,14 @@ def serving(*reports: dict[str, Any], status: int = 200) -> Iterator[tuple[str, 
 
 
 def rows(database: Database) -> list[tuple[str, str]]:
-    """Key and status of what was entered."""
+    """Key and status of the entered rows."""
     with database.reading() as session:
         found = session.scalars(select(SignedReport).order_by(SignedReport.id))
         return [(one.source_key, one.status) for one in found]
 
 
 def test_every_page_is_read_and_each_version_entered_once(database: Database) -> None:
-    """Three reports over two pages; at the next look nothing, and then a correction alone."""
+    """Three reports on two pages are entered; the next query enters nothing, and then only a correction."""
     held = [report(n) for n in (1, 2, 3)]
     with serving(*held) as (url, server):
         settings = FhirReportsSettings(url=url, look_back_s=300_000_000)
@@ -242,7 +242,7 @@ def test_every_page_is_read_and_each_version_entered_once(database: Database) ->
 
 
 def test_server_that_fails_skips_nothing(database: Database) -> None:
-    """An error leaves the mark where it was; the next look finds everything."""
+    """An error leaves the mark where it was; the next query finds everything."""
     with serving(report(1), status=500) as (url, _server), pytest.raises(DeliveryFailed, match="500"):
         FhirReports(database, FhirReportsSettings(url=url, look_back_s=300_000_000)).run_once()
     with pytest.raises(ConnectionLost):
@@ -253,7 +253,7 @@ def test_server_that_fails_skips_nothing(database: Database) -> None:
 
 
 def test_page_of_another_server_is_not_asked(database: Database) -> None:
-    """Our token goes to the server of the settings alone."""
+    """Our token is sent only to the server in the settings."""
     with serving(report(1, subject={"reference": "http://127.0.0.1:9/Patient/1"})) as (url, server):
         settings = FhirReportsSettings(url=url, look_back_s=300_000_000)
         assert FhirReports(database, settings).run_once() == 1

@@ -1,4 +1,4 @@
-"""Attachments of a DiagnosticReport in words: HTML as a reader sees it, and bytes in any character set."""
+"""Attachments of a DiagnosticReport as text: HTML as a reader sees it, and bytes in any character set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ GERMAN = "Herz vergrößert, kein Pneumothorax."
             "Effusion &gt; 2&nbsp;cm &amp; fracture, Gr&ouml;&szlig;e &#8804; 3",
             "Effusion > 2 cm & fracture, Größe ≤ 3",
         ),
-        # Not seen, and never to be read as findings.
+        # Invisible, and never to be read as findings.
         ("<!-- Large pneumothorax <b>x</b> -->Clear.", "Clear."),
         ("<html><head><title>Mass</title><style>p{}</style></head><body>Clear.</body></html>", "Clear."),
         ("<script>mass()</script>Clear.<style>.mass{}</style>", "Clear."),
         ("<head><title>Mass</title><body>Clear.", "Clear."),
-        # Not markup, although it looks like it.
+        # Not markup, although it looks like markup.
         ("Nodule < 5 mm and mass > 3 cm.", "Nodule < 5 mm and mass > 3 cm."),
         (
             "<table><tr><td>Effusion</td><td>none</td></tr><tr><td>Heart</td></tr></table>",
@@ -35,7 +35,7 @@ GERMAN = "Herz vergrößert, kein Pneumothorax."
     ],
 )
 def test_markup_is_read_as_it_is_seen(markup: str, words: str) -> None:
-    """A line for each block; entities, cells, comments, scripts, and signs that are no tags."""
+    """A line for each block; entities, cells, comments, scripts, and characters that are not tags."""
     assert words_of(markup) == words
 
 
@@ -54,5 +54,5 @@ def test_markup_is_read_as_it_is_seen(markup: str, words: str) -> None:
     ],
 )
 def test_text_is_read_in_the_stated_set_or_the_one_that_fits(codec: str, stated: str) -> None:
-    """A letter that is lost is a finding that is not read."""
+    """A lost character may be a lost finding."""
     assert text_of(GERMAN.encode(codec), stated) == GERMAN

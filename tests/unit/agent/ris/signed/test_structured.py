@@ -1,4 +1,4 @@
-"""Signed reports from Structured Reports of other systems."""
+"""Signed reports from other systems' Structured Reports."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def test_verified_report_is_a_signed_one() -> None:
     ],
 )
 def test_report_that_nobody_verified_is_no_truth(values: dict[str, Any]) -> None:
-    """An AI's, a trainee's or an early report is never compared with as if it were signed."""
+    """A report of an AI or a trainee, or an early one, is never compared with as if it were signed."""
     assert signed_of(verified("Clear.", **values)) is None
 
 
 def test_final_and_complete_report_is_a_signed_one() -> None:
-    """The flags that say so explicitly do not stand in the way."""
+    """Explicit flags for a final and complete report do not prevent it."""
     assert signed_of(verified("Clear.", PreliminaryFlag="FINAL", CompletionFlag="COMPLETE")) is not None
 
 
 def test_times_without_an_offset_are_the_documents() -> None:
-    """The document's zone counts; an unreadable time falls back to the content's."""
+    """The document's time zone counts; an unreadable time is replaced by the content's."""
     made = verified("Clear.", TimezoneOffsetFromUTC="+0200")
     made.VerifyingObserverSequence[0].VerificationDateTime = "20260102130000"
     signed = signed_of(made)
@@ -72,7 +72,7 @@ def test_times_without_an_offset_are_the_documents() -> None:
 
 
 def test_reports_that_arrive_are_entered_once_and_make_no_job(house: House) -> None:
-    """Whatever else arrives, and however often they are looked at."""
+    """Each is entered once, whatever else arrives and however often the search is repeated."""
     for dataset in (verified("Clear."), structured_report(film("SIGNED/other"), "Unverified.")):
         file = house.store.put([file_bytes(dataset)])
         header = read_stored(house.store.open(file.sha256))
