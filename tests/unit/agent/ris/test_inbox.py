@@ -1,4 +1,4 @@
-"""One message: read, stored before it is answered, applied once."""
+"""A message is read, stored before it is answered, and applied once."""
 
 from __future__ import annotations
 
@@ -46,21 +46,23 @@ def _count(house: House, table: Any) -> int:
 def test_answers_are_those_that_the_message_asks_for(
     house: House, accept: str, application: str, good: list[str], bad: list[str]
 ) -> None:
-    """MSH-15 and 16 (table 0155); without them the original mode."""
+    """The answers follow MSH-15 and 16 (table 0155), and without them the original mode."""
     head = msh("ORM^O01", "A", accept=accept, application=application)
     assert _codes(house, hl7(head, pid(), "ORC|NW|1", "OBR|1|1")) == good
     assert _codes(house, hl7(head.replace("|A|P", "|B|P"), pid(), "ORC|NW")) == bad
 
 
 def test_answer_goes_back_to_the_sender_and_names_his_message(house: House) -> None:
-    """MSA-2, and applications and facilities exchanged."""
+    """MSA-2 names the message; applications and facilities are exchanged."""
     (answer,) = _answers(house, order("O77"))
     assert (answer.type, next(answer.all("MSA")).text(2)) == ("ACK^O23", "O77")
     assert [answer.header.text(n) for n in (3, 5, 6)] == ["ECHO_AGENT", "RIS", "HOSP"]
 
 
 def test_repetition_is_answered_the_same_and_changes_nothing(house: House) -> None:
-    """The sender's copy after a lost answer; the same number of another sender is another message."""
+    """The sender may repeat a message after a lost answer; the same number from another sender is another
+    message.
+    """
     first = order("O1", question="Old?")
     assert _codes(house, first) == ["AA"]
     assert _codes(house, order("O2", question="New?")) == ["AA"]
@@ -93,7 +95,7 @@ def test_message_that_says_nothing_usable_is_an_error_with_the_reason(house: Hou
 
 
 def test_message_of_no_use_is_taken_and_left(house: House) -> None:
-    """A whole feed may be sent: what does not concern us is no error."""
+    """A whole feed may be sent: a message that we do not use is not an error."""
     assert _codes(house, hl7(msh("SIU^S12", "1"), "SCH|1")) == ["AA"]
     with house.database.reading() as session:
         assert session.scalars(select(Hl7Message.outcome)).all() == ["ignored"]
@@ -106,7 +108,7 @@ def test_message_of_no_use_is_taken_and_left(house: House) -> None:
 def test_message_that_changes_nothing_is_answered_with_the_reason(
     house: House, kind: str, code: str | None, audited: int
 ) -> None:
-    """AA, the reason in MSA-3, again in the answer to a repetition; on the record if it is about identity."""
+    """AA with the reason in MSA-3, also in the answer to a repetition; audited if it is about identity."""
     raw = hl7(msh(kind, "1"), pid("PA"), pid("PB"))
     answers = [next(one.all("MSA")) for _ in range(2) for one in _answers(house, raw)]
     assert [one.text(1) for one in answers] == ["AA", "AA"]
@@ -118,26 +120,26 @@ def test_message_that_changes_nothing_is_answered_with_the_reason(
 
 
 def test_frame_without_a_message_is_rejected_and_stored_nowhere(house: House) -> None:
-    """AR: whatever it was, it can be sent again."""
+    """AR: the frame can be sent again, whatever it was."""
     assert _codes(house, b"PID|1||PA\r") == ["AR"]
     assert _count(house, Hl7Message) == 0
 
 
 def test_batch_is_answered_message_by_message(house: House) -> None:
-    """Two orders in one frame, one of them without a number."""
+    """Of two orders in one frame, the one without a number is refused."""
     batch = b"BHS|^~\\&\r" + order("O1") + hl7(msh("ORM^O01", "O2"), pid(), "ORC|NW") + b"BTS|2\r"
     assert _codes(house, batch) == ["AA", "AE"]
 
 
 def test_original_bytes_are_kept(house: House) -> None:
-    """What came can be read again, by people and by a later version."""
+    """A message can be read again, by people and by a later version."""
     _codes(house, order("O1"))
     with house.database.reading() as session:
         assert session.scalars(select(Hl7Message.content)).one() == order("O1")
 
 
 def test_site_mapping_says_where_values_stand(house: House) -> None:
-    """A RIS that has the accession number in ORC-3 and the question in a Z segment."""
+    """A RIS may have the accession number in ORC-3 and the question in a Z segment."""
     raw = hl7(msh("ORM^O01", "1"), pid(), "ORC|NW|P9|A77", "OBR|1|P9||CXR^Chest", "ZQU|1|Why?^now")
     orders = {"accession_number": ["ORC-3"], "clinical_question": ["ZQU-2.1"], "priority": ["ZQU-2.2"]}
     _codes(house, raw, orders={**orders, "stat_values": ["now"]})
@@ -152,7 +154,7 @@ def test_site_mapping_says_where_values_stand(house: House) -> None:
 def test_identifier_is_the_one_of_the_images_authority(
     house: House, authority: str, expected: tuple[str, str]
 ) -> None:
-    """PID-3 may repeat: `patient_authority` chooses."""
+    """PID-3 may repeat: `patient_authority` selects the identifier."""
     raw = hl7(msh("ORM^O01", "1"), "PID|1||9^^^Y^SS~1^^^X^MR~2^^^HOSP^XX", "ORC|NW|1")
     _codes(house, raw, patient_authority=authority)
     with house.database.reading() as session:
@@ -164,7 +166,7 @@ def test_identifier_is_the_one_of_the_images_authority(
 def test_signed_report_is_kept_and_a_preliminary_one_is_not(
     house: House, status: str, kept: list[str]
 ) -> None:
-    """Text, author and time of what a person signed."""
+    """Text, author and time of a person's signed report are kept."""
     assert _codes(house, report("R1", status=status)) == ["AA"]
     assert _codes(house, report("R1", status=status)) == ["AA"]
     with house.database.reading() as session:
@@ -193,7 +195,7 @@ def test_nothing_of_a_message_is_in_a_log(house: House, capsys: pytest.CaptureFi
 
 
 def test_message_that_counts_is_on_the_audit_record(house: House) -> None:
-    """Applied or refused, with its kind and the sender's address and nothing else of it; once."""
+    """Applied or refused, it is audited once, with only its kind and the sender's address."""
     for raw in (
         order("O1"),
         order("O1"),
@@ -210,7 +212,7 @@ def test_message_that_counts_is_on_the_audit_record(house: House) -> None:
 
 
 def test_another_message_under_a_known_number_is_refused(house: House) -> None:
-    """A RIS that counts from the beginning again hears of it; a repetition with a new time is none."""
+    """A RIS that restarts its numbering gets an error; a repetition with a new time does not."""
     assert _codes(house, order("O1", question="First?")) == ["AA"]
     assert _codes(house, order("O1", question="First?").replace(b"20260102030405", b"20260102030500")) == [
         "AA"

@@ -1,4 +1,4 @@
-"""Orders from a modality worklist: which entry counts, and what a worklist that fails may not do."""
+"""Orders from a modality worklist: which entry counts, and the effects of a failing worklist."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENT = Patient(patient_id="P1", issuer_of_patient_id="", patient_birth_date="
 
 
 def entry(**values: Any) -> Dataset:
-    """One entry of a worklist."""
+    """An entry of a worklist."""
     made = Dataset()
     stated = {
         "AccessionNumber": ACCESSION,
@@ -67,7 +67,7 @@ def chosen(*entries: Dataset) -> tuple[str, str | None]:
     ],
 )
 def test_entries_without_numbers_are_told_apart_by_what_they_order(other: dict[str, str]) -> None:
-    """A worklist that leaves out every order number has two orders here, and nothing says which is meant."""
+    """A worklist without any order numbers has two orders here, and nothing says which is meant."""
     bare = {"PlacerOrderNumberImagingServiceRequest": "", "RequestedProcedureID": "", "StudyInstanceUID": ""}
     unnamed = Patient(
         patient_id="", issuer_of_patient_id="", patient_birth_date="19500101", patient_name="CANARY^PATIENT"
@@ -78,14 +78,14 @@ def test_entries_without_numbers_are_told_apart_by_what_they_order(other: dict[s
 
 
 def test_images_that_name_nobody_have_no_order() -> None:
-    """An accession number alone says nothing of a patient."""
+    """An accession number alone does not identify a patient."""
     nobody = Patient(patient_id=" ", issuer_of_patient_id="", patient_birth_date="", patient_name="")
     choice = choose_entry([entry()], accession_number=ACCESSION, study_instance_uid=UID, patient=nobody)
     assert (choice.code, choice.order) == ("order-mismatch", None)
 
 
 def test_order_is_as_urgent_as_its_most_urgent_step() -> None:
-    """In whatever order the worklist tells the steps."""
+    """The order in which the worklist lists the steps does not matter."""
     steps = [entry(RequestedProcedurePriority=one) for one in ("ROUTINE", "STAT", "HIGH")]
     for entries in (steps, steps[::-1]):
         choice = choose_entry(entries, accession_number=ACCESSION, study_instance_uid=UID, patient=PATIENT)
@@ -98,10 +98,10 @@ def test_order_is_as_urgent_as_its_most_urgent_step() -> None:
     [
         ([], ("order-none", None)),
         ([entry()], ("order-found", "Fever, pneumonia?")),
-        # Steps of one order, and what other servers answer beside what was asked.
+        # Steps of one order, and attributes that other servers return without being asked.
         ([entry(), entry(), entry(AccessionNumber="ACC-10")], ("order-found", "Fever, pneumonia?")),
         ([entry(AccessionNumber="ACC-10")], ("order-none", None)),
-        # The modality made a UID of its own.
+        # The modality generated its own UID.
         ([entry(StudyInstanceUID="9.9")], ("order-found", "Fever, pneumonia?")),
         # Two orders under one number: the study's own, or none.
         (
@@ -112,11 +112,11 @@ def test_order_is_as_urgent_as_its_most_urgent_step() -> None:
             [entry(StudyInstanceUID="9.8"), entry(StudyInstanceUID="9.9", RequestedProcedureID="RP-2")],
             ("order-mismatch", None),
         ),
-        # Another patient under the same number, or nobody.
+        # Another patient under the same number, or none.
         ([entry(PatientID="P2")], ("order-mismatch", None)),
         ([entry(PatientBirthDate="19510101")], ("order-mismatch", None)),
         ([entry(PatientID="")], ("order-mismatch", None)),
-        # Where the question stands.
+        # Where the question is found.
         (
             [
                 entry(
@@ -136,7 +136,7 @@ def test_order_is_as_urgent_as_its_most_urgent_step() -> None:
 def test_entry_of_the_study_and_of_nobody_else(
     entries: Sequence[Dataset], expected: tuple[str, str | None]
 ) -> None:
-    """An order of another accession number, patient or study is never the study's."""
+    """An order of another accession number, patient or study is never assigned to the study."""
     assert chosen(*entries) == expected
 
 
@@ -144,7 +144,7 @@ def test_entry_of_the_study_and_of_nobody_else(
     ("word", "priority"), [("STAT", 0), ("HIGH", 20), ("ROUTINE", 50), ("", 50), ("LOW", 50)]
 )
 def test_entry_priority_is_that_of_the_queue(word: str, priority: int) -> None:
-    """Requested Procedure Priority becomes the job's."""
+    """The Requested Procedure Priority becomes the job's priority."""
     choice = choose_entry(
         [entry(RequestedProcedurePriority=word)],
         accession_number=ACCESSION,
@@ -156,7 +156,7 @@ def test_entry_priority_is_that_of_the_queue(word: str, priority: int) -> None:
 
 
 class Worklist:
-    """A worklist that answers as it is told, one answer after the other."""
+    """A worklist that gives the set answers, one after the other."""
 
     def __init__(self, *answers: Sequence[Dataset] | AgentError) -> None:
         self.answers = list(answers)
@@ -172,7 +172,7 @@ class Worklist:
 
 
 def study_with(database: Database, accession: str = ACCESSION, state: JobState = JobState.RECEIVING) -> int:
-    """A study that has just come in."""
+    """A study that has just been received."""
     with database.transaction() as session:
         job = enter(session, UID, state=state)
         study = session.get_one(Study, job.study_id)
@@ -181,20 +181,20 @@ def study_with(database: Database, accession: str = ACCESSION, state: JobState =
 
 
 def searcher(database: Database, worklist: Worklist, **values: Any) -> OrderSearcher:
-    """What asks that worklist."""
+    """The searcher that queries that worklist."""
     settings = MwlSettings(host="127.0.0.1", **values)
     return OrderSearcher(database, settings, worklist)
 
 
 def due_again(database: Database) -> None:
-    """Let the wait for the next attempt be over."""
+    """End the wait for the next attempt."""
     with database.transaction() as session:
         search = session.scalars(select(OrderSearch)).one()
         search.next_at = search.begun_at
 
 
 def test_order_is_found_while_the_images_come(database: Database) -> None:
-    """The order is the study's, its job is as urgent as the order says, and the history tells."""
+    """The order is assigned to the study, its job gets the order's priority, and the history records it."""
     study_id, worklist = study_with(database), Worklist([entry()])
     one = searcher(database, worklist)
     assert (one.run_once(), one.run_once(), worklist.asked) == (1, 0, [ACCESSION])
@@ -212,7 +212,7 @@ def test_order_is_found_while_the_images_come(database: Database) -> None:
 
 
 def test_study_without_an_entry_is_asked_for_once(database: Database) -> None:
-    """A miss is no failure: no order, nothing in the history, and no second question."""
+    """A miss is not a failure: no order, nothing in the history, and no second query."""
     study_with(database)
     worklist = Worklist([])
     one = searcher(database, worklist)
@@ -225,7 +225,7 @@ def test_study_without_an_entry_is_asked_for_once(database: Database) -> None:
 
 @pytest.mark.parametrize("accession", ["", "A*", "A?", "A\\B"])
 def test_study_without_a_usable_number_is_not_asked_for(database: Database, accession: str) -> None:
-    """A wildcard would match other people's orders."""
+    """A wildcard would match other patients' orders."""
     study_with(database, accession)
     worklist = Worklist()
     searcher(database, worklist).run_once()
@@ -233,7 +233,7 @@ def test_study_without_a_usable_number_is_not_asked_for(database: Database, acce
 
 
 def test_order_that_is_known_is_not_asked_for(database: Database) -> None:
-    """What HL7 has told needs no worklist."""
+    """An order that HL7 has sent needs no query."""
     study_id, first = study_with(database), Worklist([entry()])
     searcher(database, first).run_once()
     with database.transaction() as session:
@@ -244,7 +244,7 @@ def test_order_that_is_known_is_not_asked_for(database: Database) -> None:
 
 
 def test_worklist_that_fails_is_asked_again_and_delays_nothing(database: Database) -> None:
-    """A failure leaves the job as it was; the same search goes on in another process, and finds the order."""
+    """A failure leaves the job as it was; another process continues the same search and finds the order."""
     study_id = study_with(database, state=JobState.QUEUED)
     with database.reading() as session:
         before = session.scalars(select(Job.run_after)).one()
@@ -262,7 +262,7 @@ def test_worklist_that_fails_is_asked_again_and_delays_nothing(database: Databas
 
 
 def test_worklist_that_never_answers_is_given_up(database: Database) -> None:
-    """After `give_up_after_s` the search ends, and the history says so."""
+    """After `give_up_after_s` the search ends, and the history records it."""
     study_id = study_with(database)
     searcher(database, Worklist(WorklistRefused("no")), give_up_after_s=1e-6).run_once()
     with database.reading() as session:
@@ -271,7 +271,7 @@ def test_worklist_that_never_answers_is_given_up(database: Database) -> None:
 
 
 def test_worklist_that_is_down_is_left_alone_for_a_while(database: Database) -> None:
-    """Several outages in a row: other studies do not wait for a timeout each."""
+    """After several outages in a row other studies do not wait for a timeout each."""
     study_with(database)
     worklist = Worklist(*(WorklistUnavailable("down") for _ in range(20)))
     one = searcher(database, worklist)

@@ -1,4 +1,4 @@
-"""What messages as vendors send them mean: repeated groups, identifiers, names, priorities."""
+"""The meaning of messages as vendors send them: repeated groups, identifiers, names, priorities."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _numbers(orders: Sequence[OrderUpdate]) -> list[tuple[str, str, str]]:
 
 
 def test_every_request_under_one_order_control_is_an_order() -> None:
-    """An ORC may stand once before several OBR; each has its own numbers, or those of the ORC."""
+    """One ORC may precede several OBR; each has its own numbers, or those of the ORC."""
     found = _orders(
         "ORC|NW|P1|F1",
         "TQ1|1||||||||S",
@@ -71,7 +71,7 @@ def test_every_request_under_one_order_control_is_an_order() -> None:
 
 @pytest.mark.parametrize("second", [{"_2": "P1", "_18": "A1"}, {"_18": "A1"}, {}])
 def test_request_under_the_numbers_of_another_is_part_of_that_order(second: dict[str, str]) -> None:
-    """Protocol codes repeat OBR; the first one says what was ordered."""
+    """Protocol codes repeat OBR; the first one states the procedure that was ordered."""
     found = _orders("ORC|NW|P1", _request(_2="P1", _4="^Chest", _18="A1"), _request(_4="^Lateral", **second))
     assert [(one.accession_number, one.procedure) for one in found] == [("A1", "Chest")]
 
@@ -96,14 +96,14 @@ def test_request_under_the_numbers_of_another_is_part_of_that_order(second: dict
 def test_status_of_a_report_without_one_is_that_of_its_texts(
     request_status: str, texts: str, expected: list[str]
 ) -> None:
-    """OBR-25 counts; where it is empty, every text must be signed. Without a text there is no report."""
+    """OBR-25 counts; if it is empty, every text must be signed. Without a text there is no report."""
     observations = [f"OBX|{n}|TX|R||words||||||{one}" for n, one in enumerate(texts, 1)]
     found = _reports(pid(), _request(_18="A1", _25=request_status), *observations)
     assert [one.status for one in found] == expected
 
 
 def test_previous_results_in_an_order_are_no_orders() -> None:
-    """OMG^O19 and ORM carry earlier results under ORC-1 PR."""
+    """OMG^O19 and ORM contain earlier results under ORC-1 PR."""
     found = _orders(
         "ORC|NW|P1", _request(_18="A1"), pid(), "ORC|PR|P0", _request(_18="A0"), "OBX|1", kind="OMG^O19"
     )
@@ -129,7 +129,7 @@ def test_report_belongs_to_the_patient_before_it() -> None:
 
 
 def test_reports_of_several_requests_are_kept_apart() -> None:
-    """Two accession numbers under one ORC are two reports; sections under one number are one."""
+    """Two accession numbers under one ORC are two reports; sections under one number are one report."""
     found = _reports(
         pid(),
         "ORC|RE",
@@ -169,13 +169,13 @@ def test_reports_of_several_requests_are_kept_apart() -> None:
 def test_priority_is_read_wherever_versions_have_it(
     control: str, request_fields: dict[str, str], expected: int | None
 ) -> None:
-    """Component 6 of ORC-7 and OBR-27, the whole field of older systems, and OBR-5; each repetition."""
+    """Component 6 of ORC-7 and OBR-27, the whole field of older systems, and OBR-5; all repetitions count."""
     (found,) = _orders(control, _request(_18="A1", **request_fields))
     assert found.priority == expected
 
 
 def test_most_urgent_of_several_tq1_counts() -> None:
-    """TQ1 repeats for each timing of the order; the one of another order does not count."""
+    """TQ1 repeats for each timing of the order; the TQ1 of another order does not count."""
     found = _orders(
         "ORC|NW|P1",
         "TQ1|1||||||||R",
@@ -201,7 +201,7 @@ def test_most_urgent_of_several_tq1_counts() -> None:
     ],
 )
 def test_order_is_canceled_by_its_control_or_status(control: str, canceled: bool) -> None:
-    """ORC-1, or ORC-5 where ORC-1 says that the status has changed."""
+    """An order is cancelled by ORC-1, or by ORC-5 where ORC-1 says that the status has changed."""
     (found,) = _orders(f"ORC|{control}", _request(_18="A1"))
     assert found.canceled is canceled
 
@@ -220,7 +220,7 @@ def test_order_is_canceled_by_its_control_or_status(control: str, canceled: bool
 def test_merge_names_every_earlier_identifier_of_the_images_authority(
     kind: str, prior: str, merged: list[str]
 ) -> None:
-    """Repetitions of MRG-1 of the same issuer and type; MRG-4 of versions before 2.3."""
+    """Repetitions of MRG-1 with the same issuer and type count, and MRG-4 in versions before 2.3."""
     line = f"MRG{prior}" if prior.startswith("|") else f"MRG|{prior}"
     found = _patient(kind, "PID|||NEW^^^H^MR||Alpha^A", line)
     assert [one.patient_id for one in found.merged] == merged
@@ -236,7 +236,7 @@ ADT = {
 
 @pytest.mark.parametrize(("effect", "number"), [(name, one) for name, all_ in ADT.items() for one in all_])
 def test_every_event_of_patients_is_applied_or_says_why_not(effect: str, number: int) -> None:
-    """A01 to A62, whether MSH-9 or only EVN states the event; nothing is passed over without a reason."""
+    """Events A01 to A62, stated in MSH-9 or only in EVN: none is ignored without a reason."""
     prior = "MRG|NEW^^^H^MR||||||NEWNAME" if number in (43, 44, 45, 46) else "MRG|OLD^^^H^MR"
     if number in (46, 48):
         prior = "MRG||OLDALT||OLDEXT"
@@ -254,14 +254,14 @@ def test_every_event_of_patients_is_applied_or_says_why_not(effect: str, number:
 @pytest.mark.parametrize("number", ADT["merged"])
 @pytest.mark.parametrize("prior", [[], ["MRG|"], ['MRG|""'], ["MRG||||OTHER"]])
 def test_merge_that_names_nobody_of_the_same_kind_is_refused(number: int, prior: list[str]) -> None:
-    """The external number of another number space could be somebody else's in the images."""
+    """The external number from another number space could be another patient's in the images."""
     with pytest.raises(MessageRefused):
         read(parse(hl7(msh(f"ADT^A{number}", "1"), "PID||EXT|NEW^^^H^MR", *prior)), Hl7Settings())
 
 
 @pytest.mark.parametrize("number", [43, 44, 45])
 def test_move_to_another_patient_names_the_earlier_one(number: int) -> None:
-    """Whose studies may be another patient's now."""
+    """The earlier patient's studies may now be another patient's."""
     raw = hl7(msh(f"ADT^A{number}", "1"), "PID|||NEW^^^H^MR", "MRG|S^^^GOV^SS~OLD^^^H^MR|||||V1")
     (found,) = read(parse(raw), Hl7Settings())
     assert isinstance(found, NotApplied)
@@ -276,10 +276,10 @@ def test_move_to_another_patient_names_the_earlier_one(number: int) -> None:
         ("|N1^^^A^MR~N2^^^B^MR", "O2^^^B^MR~O1^^^A^MR", {"patient_authority": "A"}, [("N1@A", ("O1@A",))]),
         ("|N1^^^A^MR", "O2^^^B^MR~O1^^^A^MR", {}, [("N1@A", ("O1@A",))]),
         ("|N1^^^A&1.2&ISO^MR", "O1^^^X&1.2&ISO^MR", {}, [("N1@A&1.2&ISO", ("O1@X&1.2&ISO",))]),
-        # Numbers of persons, insurers and the like are no numbers of the images.
+        # Numbers of persons, insurers and the like are not in the images.
         ("|1^^^GOV^SS~N^^^A^MR", "2^^^GOV^SS~O^^^A^MR", {}, [("N@A", ("O@A",))]),
         ("|N", "O~2^^^^SS", {}, [("N", ("O",))]),
-        # None in common: the ones that count on either side.
+        # None in common: the numbers that count on either side.
         ("|N^^^A^MR", "O^^^B^MR~P^^^B^MR", {}, [("N@A", ("O@B", "P@B"))]),
         ("|7^^^A^MR", "7^^^B^MR", {}, [("7@A", ("7@B",))]),
         ("|7^^^A^MR", "7", {}, [("7@A", ())]),
@@ -296,13 +296,13 @@ def test_move_to_another_patient_names_the_earlier_one(number: int) -> None:
 def test_merge_takes_numbers_of_one_kind(
     patient: str, prior: str, settings: dict[str, Any], expected: list[tuple[str, tuple[str, ...]]]
 ) -> None:
-    """Number by number: the same authority and type, the field of MRG that belongs to the one of PID."""
+    """Numbers of the same authority and type are merged; each PID field has its own MRG field."""
     assert _merged("ADT^A40", f"PID||{patient}", f"MRG|{prior}", **settings) == expected
 
 
 @pytest.mark.parametrize("prior", ["O2^^^B^MR", "O3^^^C^MR"])
 def test_merge_of_another_authority_is_not_applied(prior: str) -> None:
-    """Its number could be somebody else's in images that state no issuer."""
+    """Its number could be another patient's in images that state no issuer."""
     raw = hl7(msh("ADT^A40", "1"), "PID|||N1^^^A^MR~N2^^^B^MR", f"MRG|{prior}")
     (found,) = read(parse(raw), Hl7Settings(patient_authority="A"))
     assert isinstance(found, NotApplied)
@@ -310,7 +310,7 @@ def test_merge_of_another_authority_is_not_applied(prior: str) -> None:
 
 
 def test_patient_of_the_alternate_identifier_alone_is_known() -> None:
-    """PID-4 where PID-3 and PID-2 are empty; A48 changes it."""
+    """PID-4 is used where PID-3 and PID-2 are empty; A48 changes it."""
     assert _merged("ADT^A08", "PID||||4711^^^H^PI||Alpha^A") == [("4711@H", ())]
     assert _merged("ADT^A48", "PID||||4711^^^H^PI||Alpha^A", "MRG||4710^^^H^PI") == [("4711@H", ("4710@H",))]
 
@@ -331,7 +331,7 @@ def test_patient_of_the_alternate_identifier_alone_is_known() -> None:
     ],
 )
 def test_sex_is_one_that_dicom_has(sent: str, sex: str) -> None:
-    """PatientSex is M, F, O or empty (PS3.3 C.7.1.1); table 0001 has more."""
+    """PatientSex is M, F, O or empty (PS3.3 C.7.1.1); table 0001 has more values."""
     assert _patient("ADT^A08", f"PID|||1||A^B||19500101|{sent}").patient.patient_sex == sex
 
 
@@ -349,5 +349,5 @@ def test_sex_is_one_that_dicom_has(sent: str, sex: str) -> None:
     ],
 )
 def test_name_is_the_legal_one_and_has_no_control_characters(sent: str, name: str) -> None:
-    """A maiden name or alias counts only without another; DICOM's PN has neither CR nor LF."""
+    """A maiden name or alias counts only if there is no other; DICOM's PN has neither CR nor LF."""
     assert _patient("ADT^A08", f"PID|||1||{sent}").patient.patient_name == name

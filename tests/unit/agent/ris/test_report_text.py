@@ -1,4 +1,4 @@
-"""What is a signed report's text among the observations of a result message, and what is not."""
+"""Which observations of a result message are a signed report's text, and which are not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _reports(*segments: str, status: str = "F") -> list[ReportUpdate]:
 @pytest.mark.parametrize(
     "observation",
     [
-        # The study, its parts and where they are.
+        # The study, its parts and where they are stored.
         f"OBX|1|HD|113014^DICOM Study^DCM||{UID}||||||F",
         f"OBX|1|ST|113014^DICOM Study^DCM||{UID}||||||F",
         f"OBX|1|TX|113014^DICOM Study^DCM||{UID}||||||R",
@@ -52,7 +52,7 @@ def _reports(*segments: str, status: str = "F") -> list[ReportUpdate]:
         "OBX|1|ED|PDF^Report^L||^application^pdf^Base64^JVBERi0xLjQK||||||F",
         f"OBX|1|TX|PDF^Report^L||{base64.b64encode(bytes(range(256)) * 2).decode()}||||||F",
         "OBX|1|FT|RTF^Report^L||{\\E\\rtf1 Large pneumothorax.}||||||F",
-        # Words of which nobody has verified any, that are no longer so, or that never were.
+        # Texts that nobody has verified, that are no longer verified, or that never were.
         "OBX|1|TX|AI^Findings of software||Large pneumothorax.||||||R",
         "OBX|1|TX|AI^Findings||Large pneumothorax.||||||P",
         "OBX|1|TX|AI^Findings||Large pneumothorax.||||||I",
@@ -66,7 +66,7 @@ def _reports(*segments: str, status: str = "F") -> list[ReportUpdate]:
     ],
 )
 def test_observation_that_is_no_signed_text_is_left_out(observation: str) -> None:
-    """Before the text or after it, the report is the text alone; without the text there is no report."""
+    """Before or after the text, it is left out of the report; without the text there is no report."""
     for given in ((observation, TEXT), (TEXT, observation)):
         (found,) = _reports(*given)
         assert (found.text, found.status, found.addendum) == (WRITTEN, "F", False)
@@ -77,7 +77,7 @@ def test_observation_that_is_no_signed_text_is_left_out(observation: str) -> Non
 @pytest.mark.parametrize("kind", ["ST", "TX", "FT"])
 @pytest.mark.parametrize("state", ["", "F", "C", "U", "A"])
 def test_observation_in_words_is_text_whatever_its_type(kind: str, state: str) -> None:
-    """Short strings, text and formatted text; final, corrected, amended, or as the request says."""
+    """Short strings, text and formatted text; final, corrected, amended, or as the request states."""
     (found,) = _reports(f"OBX|1|{kind}|R^Report||Normal chest.~No 2 cm nodule; see 1.2.3||||||{state}")
     assert found.text == "Normal chest.\nNo 2 cm nodule; see 1.2.3"
 
@@ -91,14 +91,14 @@ def test_study_is_named_by_its_uid_alone() -> None:
 
 @pytest.mark.parametrize("state", ["P", "R", "S", "I"])
 def test_final_request_with_unverified_text_is_no_signed_report(state: str) -> None:
-    """Table 0085: what a request claims does not sign a text that nobody has verified."""
+    """Table 0085: the status of a request does not sign a text that nobody has verified."""
     assert _reports(f"OBX|1|TX|R||Large pneumothorax.||||||{state}") == []
 
 
 @pytest.mark.parametrize("status", ["F", "C", ""])
 @pytest.mark.parametrize("state", ["D", "W"])
 def test_deletion_of_all_text_is_a_withdrawal(status: str, state: str) -> None:
-    """Also where neither type nor value is sent with it."""
+    """This also holds where neither type nor value is sent with it."""
     for observation in (f"OBX|1|TX|R||Effusion.||||||{state}", f"OBX|1||R||||||||{state}"):
         uid = f"OBX|2|ST|113014^DICOM Study^DCM||{UID}||||||F"
         assert [(one.status, one.text) for one in _reports(observation, uid, status=status)] == [("X", "")]
@@ -106,18 +106,18 @@ def test_deletion_of_all_text_is_a_withdrawal(status: str, state: str) -> None:
 
 @pytest.mark.parametrize("status", ["P", "R", "A", "S", "I", "O", "Y", "Z", "N"])
 def test_request_that_is_not_final_is_no_signed_report(status: str) -> None:
-    """Table 0123, whatever the texts claim."""
+    """Table 0123, whatever the status of the texts."""
     assert _reports(TEXT, status=status) == []
 
 
 def test_reason_why_a_report_does_not_count_is_answered() -> None:
-    """A document alone is another reason than a missing signature."""
+    """A document without text is a different reason from a missing signature."""
     pdf = "OBX|1|ED|PDF||^application^pdf^Base64^JVBERi0||||||F"
     for segments, word in (((pdf,), "no text"), ((TEXT.replace("||||||F", "||||||R"),), "signed")):
         (found,) = _told(pid(), segment("OBR", {18: "A1", 25: "F"}), *segments)
         assert isinstance(found, NotApplied)
         assert word in found.words
-        assert len(found.words) <= 80  # MSA-3 holds no more
+        assert len(found.words) <= 80  # the maximum length of MSA-3
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_reason_why_a_report_does_not_count_is_answered() -> None:
     ],
 )
 def test_addendum_alone_is_told_from_a_whole_report(observation: str, addendum: bool) -> None:
-    """By suffix, code, name or status; with the report's text it is part of a whole report."""
+    """By suffix, code, name or status; together with the report's text it is part of a whole report."""
     (alone,) = _reports(observation)
     assert alone.addendum is addendum
     (whole,) = _reports(TEXT, observation)
@@ -141,7 +141,7 @@ def test_addendum_alone_is_told_from_a_whole_report(observation: str, addendum: 
 
 
 def test_parts_of_a_report_have_their_headings() -> None:
-    """The suffix of the identifier says which part it is, where all have the name of the examination."""
+    """The suffix of the identifier states the part where all have the name of the examination."""
     (found,) = _reports(
         "OBX|1|TX|71020&IMP^Chest^CPT||Effusion.||||||F", "OBX|2|TX|71020&ADT^Chest^CPT||Fracture.||||||F"
     )
@@ -149,7 +149,7 @@ def test_parts_of_a_report_have_their_headings() -> None:
 
 
 def test_one_report_of_two_orders_is_a_report_of_each() -> None:
-    """The text stands under one request of those that were reported together, or under both."""
+    """The text is under one of the requests that were reported together, or under both."""
     first, second = (segment("OBR", {18: one, 25: "F"}) for one in ("A1", "A2"))
     for segments in ((first, TEXT, second), (first, second, TEXT), (first, TEXT, second, TEXT)):
         found = [one for one in _told(pid(), *segments) if isinstance(one, ReportUpdate)]
@@ -157,14 +157,14 @@ def test_one_report_of_two_orders_is_a_report_of_each() -> None:
 
 
 def test_report_of_one_patient_is_never_lent_to_another() -> None:
-    """A request without a text takes none from the PID before it."""
+    """A request without a text gets none from the preceding PID."""
     first, second = (segment("OBR", {18: one, 25: "F"}) for one in ("A1", "A2"))
     found = _told(pid("PA"), first, TEXT, pid("PB"), second)
     assert [one.accession_number for one in found if isinstance(one, ReportUpdate)] == ["A1"]
 
 
 def test_result_of_this_software_is_not_a_signed_report() -> None:
-    """A RIS may pass on what it was sent; the comparison would be with itself."""
+    """A RIS may forward our own results, and the comparison would be with ourselves."""
     request = segment("OBR", {18: "A1", 25: "F"})
     (found,) = _told("SFT|ECHO Agent|1.0|echo|1.0", pid(), request, TEXT)
     assert isinstance(found, NotApplied)
@@ -181,7 +181,7 @@ def test_result_of_this_software_is_not_a_signed_report() -> None:
     ],
 )
 def test_escapes_are_read(sent: str, text: str) -> None:
-    """HL7 v2.5.1 2.7."""
+    """HL7 escapes are decoded (HL7 v2.5.1 2.7)."""
     assert [one.text for one in _reports(f"OBX|1|FT|R^Report||{sent}||||||F")] == [text]
 
 
@@ -197,7 +197,7 @@ def test_escapes_are_read(sent: str, text: str) -> None:
     ],
 )
 def test_text_is_read_in_the_senders_character_set(stated: str, codec: str) -> None:
-    """What MSH-18 names, and what is sent in spite of it."""
+    """The set that MSH-18 names, and the one that is sent in spite of it."""
     words = "右侧少量胸腔积液。" if codec == "gb18030" else "Kleiner Pleuraerguß links, Herz vergrößert."
     request = segment("OBR", {18: "A1", 25: "F"})
     raw = hl7(msh("ORU^R01", "1"), pid(), request, f"OBX|1|TX|R^Report||{words}||||||F").decode()

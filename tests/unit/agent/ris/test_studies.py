@@ -1,4 +1,4 @@
-"""Orders and patients of the RIS, and what becomes of the studies they are about."""
+"""Orders and patients of the RIS, and their effect on studies."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def patient_in(content: bytes) -> str:
 
 
 class Site:
-    """A hospital: a RIS that tells, a modality that sends, a worker that drafts."""
+    """A hospital: a RIS that sends messages, a modality that sends images, a worker that drafts."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -68,19 +68,19 @@ class Site:
         self.complete()
 
     def complete(self) -> None:
-        """Let the quiet time pass."""
+        """End the quiet time."""
         with self.house.database.transaction() as session:
             session.execute(update(Job).values(due_at=database_now(session) - timedelta(seconds=1)))
         complete_due_studies(self.house.database, SETTINGS, self.house.store)
 
     def work(self) -> None:
-        """Draft what is queued."""
+        """Draft the queued jobs."""
         with self.house.database.transaction() as session:
             session.execute(update(Job).values(run_after=Job.created_at))
         DraftingWorker(self.house.database, self.house.store, SETTINGS, self.reporter).run_once()
 
     def verify(self) -> None:
-        """A radiologist verifies what is shown."""
+        """Verify the shown draft as a radiologist."""
         with self.house.database.reading() as session:
             draft_id = session.scalars(select(Draft.id).order_by(Draft.id.desc()).limit(1)).one()
             study = session.scalars(select(Study)).one()
@@ -97,7 +97,7 @@ class Site:
             return list(session.scalars(select(column)))
 
     def documents(self) -> list[tuple[int, str, str, str]]:
-        """Of each document: revision, role, and the patient that it names."""
+        """Return revision, role and named patient of each document."""
         with self.house.database.reading() as session:
             rows = session.execute(
                 select(Draft.revision, Document)
@@ -107,7 +107,7 @@ class Site:
         return [(revision, row.role, *_patient(row)) for revision, row in rows]
 
     def questions(self) -> list[str]:
-        """The digest of the clinical question that each draft was told."""
+        """The digest of the clinical question that each draft was given."""
         return [one["question_sha256"] for one in self.all(Draft.content)]
 
 
@@ -126,7 +126,7 @@ def site(house: House) -> Site:
 
 
 def test_order_gives_the_draft_its_question_and_the_job_its_priority(site: Site) -> None:
-    """What the RIS asked, before the images came, is the context of the draft."""
+    """The RIS's question that came before the images is the context of the draft."""
     assert site.tell(order(question="Rib fracture?", priority="S")) == "AA"
     site.send()
     site.work()
@@ -134,7 +134,7 @@ def test_order_gives_the_draft_its_question_and_the_job_its_priority(site: Site)
 
 
 def test_later_message_without_a_priority_leaves_the_one_before(site: Site) -> None:
-    """A change of status repeats the numbers alone; a message that states routine counts."""
+    """A change of status repeats only the numbers; a message that states routine counts."""
     site.tell(order("O1", priority="S"))
     request = segment("OBR", {2: "P-A1", 18: "A1"})
     status = hl7(msh("ORM^O01", "O2"), pid("PA"), "ORC|SC|P-A1||||IP", request)
@@ -145,7 +145,7 @@ def test_later_message_without_a_priority_leaves_the_one_before(site: Site) -> N
 
 
 def test_order_after_the_draft_makes_a_revision_if_it_asks_something_else(site: Site) -> None:
-    """A question that the draft did not know makes it again, once."""
+    """A new question makes the draft again, once."""
     site.send()
     site.work()
     site.tell(order("O1", question="Rib fracture?"))
@@ -160,7 +160,7 @@ def test_order_after_the_draft_makes_a_revision_if_it_asks_something_else(site: 
 
 
 def test_order_that_says_what_the_images_say_makes_no_revision(site: Site) -> None:
-    """The modality's worklist gave the images the same question."""
+    """The images had the same question from the modality's worklist."""
     site.send(ReasonForStudy="Rib fracture?")
     site.work()
     site.tell(order(question="Rib fracture?"))
@@ -168,7 +168,7 @@ def test_order_that_says_what_the_images_say_makes_no_revision(site: Site) -> No
 
 
 def test_order_of_another_patient_is_not_believed(site: Site) -> None:
-    """An accession number that two hospitals use does not mix their patients up."""
+    """An accession number that two hospitals use does not mix up their patients."""
     site.tell(order(patient="PZ", question="Somebody else's question?"))
     site.send(ReasonForStudy="Ours")
     site.work()
@@ -176,7 +176,7 @@ def test_order_of_another_patient_is_not_believed(site: Site) -> None:
 
 
 def test_order_does_not_touch_a_verified_report(site: Site) -> None:
-    """What a radiologist has judged is not drafted again."""
+    """A report that a radiologist has verified is not drafted again."""
     site.send()
     site.work()
     site.verify()
@@ -186,7 +186,7 @@ def test_order_does_not_touch_a_verified_report(site: Site) -> None:
 
 
 def test_canceled_order_is_no_context(site: Site) -> None:
-    """An order that was called off asks nothing any more."""
+    """A cancelled order asks no question any more."""
     site.tell(order("O1", question="Rib fracture?"))
     site.tell(order("O2", question="Rib fracture?", control="CA"))
     site.send(ReasonForStudy="Cough")
@@ -195,7 +195,7 @@ def test_canceled_order_is_no_context(site: Site) -> None:
 
 
 def test_merge_before_the_images_names_the_surviving_patient(site: Site) -> None:
-    """Images under the old identifier make documents under the present one; the RIS hears the same."""
+    """Images under the old identifier make documents under the present one, and so do messages to the RIS."""
     site.tell(merge("M1", "PB", "PA", "Beta^B"))
     site.send()
     site.work()
@@ -218,7 +218,7 @@ def test_merge_between_images_of_one_study_is_no_conflict(site: Site) -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_merge_ends_the_conflict_of_a_stopped_study(site: Site, *, turned: bool) -> None:
-    """The study was FAILED before the RIS said that the two are one patient; nobody has to retry it."""
+    """The study was FAILED before the RIS merged the two patients; no manual retry is needed."""
     images: list[dict[str, object]] = [{}, {"PatientID": "PB", "PatientName": "Beta^B"}]
     for number, attributes in enumerate(images[::-1] if turned else images, 1):
         site.house.receive(image(1, number, **(PATIENT | attributes)))
@@ -232,7 +232,7 @@ def test_merge_ends_the_conflict_of_a_stopped_study(site: Site, *, turned: bool)
 
 
 def test_change_of_a_patient_judges_a_conflict_again_once(site: Site) -> None:
-    """Two birth dates of one identifier: the RIS says which is right; saying it again makes no work."""
+    """Of two birth dates of one identifier the RIS says which is right; a repetition makes no work."""
     for number, born in enumerate(("19500102", "19500201"), 1):
         site.house.receive(image(1, number, **PATIENT, PatientBirthDate=born))
     site.complete()
@@ -245,7 +245,7 @@ def test_change_of_a_patient_judges_a_conflict_again_once(site: Site) -> None:
 
 
 def test_merge_during_drafting_writes_nothing_under_the_old_patient(site: Site) -> None:
-    """The draft that was being made is made again under the present identifier."""
+    """The draft in progress is made again under the present identifier."""
     site.send()
     site.reporter.before = lambda _study: site.tell(merge("M1", "PB", "PA", "Beta^B")) and None
     site.work()
@@ -255,7 +255,7 @@ def test_merge_during_drafting_writes_nothing_under_the_old_patient(site: Site) 
 
 
 def test_merge_after_the_draft_flags_it_and_makes_it_again(site: Site) -> None:
-    """The unverified draft says so until the new one is there."""
+    """The unverified draft is flagged until the new one is there."""
     site.send()
     site.work()
     site.tell(merge("M1", "PB", "PA", "Beta^B"))
@@ -272,7 +272,9 @@ def test_merge_after_the_draft_flags_it_and_makes_it_again(site: Site) -> None:
 
 
 def test_merge_withdraws_the_delivered_draft_once_the_new_one_is_there(site: Site) -> None:
-    """The PACS is told under the old identifier; the RIS, which knows of the merge, gets the next result."""
+    """The PACS gets the withdrawal under the old identifier; the RIS, which knows of the merge, the next
+    result.
+    """
     site.send()
     site.work()
     deliver(site)
@@ -294,7 +296,7 @@ def test_merge_withdraws_the_delivered_draft_once_the_new_one_is_there(site: Sit
 
 
 def test_merge_stops_what_was_not_sent_under_the_old_identifier(site: Site) -> None:
-    """A draft that waits for its PACS is replaced there, and needs no withdrawal."""
+    """A draft that has not been sent yet is replaced, and needs no withdrawal."""
     site.send()
     site.work()
     site.tell(merge("M1", "PB", "PA", "Beta^B"))
@@ -335,7 +337,7 @@ def test_merge_leaves_a_verified_report_and_names_the_next_one_anew(site: Site) 
 
 
 def test_changed_name_is_on_every_later_document(site: Site) -> None:
-    """ADT^A08: what was drafted stands, the verdict carries the new name."""
+    """After ADT^A08 the earlier draft stands, and the verdict has the new name."""
     site.send()
     site.work()
     site.tell(change("C1", "PA", "Married^A"))
@@ -345,7 +347,7 @@ def test_changed_name_is_on_every_later_document(site: Site) -> None:
 
 
 def test_merge_chain_and_circle_end(site: Site) -> None:
-    """PA into PB into PC; a circle, which nonsense of a sender would make, does not hang."""
+    """PA into PB into PC; a circle, which only a faulty sender would make, ends too."""
     site.tell(merge("M1", "PB", "PA", "Beta^B"))
     site.tell(merge("M2", "PC", "PB", "Gamma^C"))
     site.send()
@@ -359,7 +361,7 @@ def test_merge_chain_and_circle_end(site: Site) -> None:
 def test_move_to_another_patient_is_refused_while_studies_of_the_earlier_one_are_here(
     site: Site, event: str
 ) -> None:
-    """No message says which studies move: a person has to; without any it is accepted."""
+    """No message says which studies move: a person has to decide; without any studies it is accepted."""
 
     def moved(control_id: str) -> bytes:
         return hl7(msh(f"ADT^{event}", control_id), pid("PB"), "MRG|PA^^^^PI||A7||V7")
@@ -371,7 +373,7 @@ def test_move_to_another_patient_is_refused_while_studies_of_the_earlier_one_are
 
 
 def test_unlinking_merged_patients_is_refused(site: Site) -> None:
-    """A merge is not undone; to unlink others changes nothing."""
+    """A merge is not undone; unlinking other patients changes nothing."""
     apart = hl7(msh("ADT^A37", "U1"), pid("PA"), pid("PB"))
     assert site.tell(apart) == "AA"
     other = hl7(msh("ADT^A37", "U0"), pid("PA", authority="H1"), pid("PA", authority="H2"))
@@ -381,7 +383,7 @@ def test_unlinking_merged_patients_is_refused(site: Site) -> None:
 
 
 def test_update_of_a_merged_identifier_does_not_undo_the_merge(site: Site) -> None:
-    """A slower system still sends the old number; a merge in the other direction does undo it."""
+    """A slower system still sends the old number; only a merge in the other direction undoes the merge."""
     site.tell(merge("M1", "PB", "PA", "Beta^B"))
     site.tell(change("C1", "PA", "Alpha^A"))
     site.send()
@@ -401,7 +403,7 @@ def _obr(site: Site, *fields: int) -> list[tuple[str, ...]]:
 
 
 def _numbered(control_id: str, procedure: str = "CXR^Chest two views^L") -> bytes:
-    """An order with both numbers, of the accession number of the images."""
+    """An order with both numbers, and the accession number of the images."""
     return hl7(
         msh("ORM^O01", control_id),
         pid("PA"),
@@ -436,7 +438,7 @@ def test_order_gives_its_numbers_to_results_of_images_that_state_none(site: Site
 def test_order_of_the_images_is_not_mixed_with_another(
     site: Site, stated: dict[str, object], expected: tuple[str, str]
 ) -> None:
-    """What the images state of their order stands, alone."""
+    """If the images state their order, nothing is added to it."""
     request = Dataset()
     for keyword, value in stated.items():
         setattr(request, keyword, value)
@@ -463,7 +465,7 @@ SILENT: dict[str, object] = {"BodyPartExamined": "", "StudyDescription": "", "Se
 )
 @pytest.mark.parametrize("first", ["order", "images"])
 def test_order_says_what_images_are_that_do_not(site: Site, procedure: str, drafts: int, first: str) -> None:
-    """A chest film without a word on it is drafted if a chest film was ordered, whichever comes first."""
+    """An undescribed chest film is drafted if a chest film was ordered, whichever comes first."""
     if first == "order":
         site.tell(_numbered("O1", procedure))
     site.send(**SILENT)
@@ -477,7 +479,7 @@ def test_order_says_what_images_are_that_do_not(site: Site, procedure: str, draf
 
 
 def test_order_does_not_overrule_what_the_images_say(site: Site) -> None:
-    """A film of a hand stays one, whatever was ordered."""
+    """A film of a hand remains one, whatever was ordered."""
     site.tell(_numbered("O1"))
     site.send(BodyPartExamined="HAND")
     site.work()

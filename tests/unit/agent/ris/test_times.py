@@ -1,4 +1,4 @@
-"""Times of signing as other systems state them."""
+"""Signing times as other systems state them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def test_no_source_gives_a_time_that_no_database_holds() -> None:
 
 @pytest.mark.parametrize("hours", ["+0100", "-0100"])
 def test_a_time_with_a_zone_is_that_moment(hours: str) -> None:
-    """The zone counts."""
+    """The time zone counts."""
     expected = datetime(2026, 11, 3, 8 if hours == "+0100" else 10, tzinfo=UTC)
     assert expected == time_of(f"20261103090000{hours}") == dicom_time(f"20261103090000{hours}", "")
