@@ -1,4 +1,4 @@
-"""Rows for tests: a study, its job in any state, a draft, a delivery."""
+"""Database rows for tests: a study, its job in any state, a draft, a delivery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.database.tables import Delivery, Document, Draft, Job, JobEvent, Stud
 
 
 def add_study(session: Session, uid: str, *, at: datetime) -> Study:
-    """Add a study whose last image came at `at`."""
+    """Add a study whose last image arrived at `at`."""
     study = Study(study_instance_uid=uid, first_received_at=at, last_received_at=at)
     session.add(study)
     session.flush()

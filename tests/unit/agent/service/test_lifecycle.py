@@ -1,4 +1,4 @@
-"""What every process does with signals, and with the end of its parent."""
+"""How every process handles signals and the end of its parent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture
 def _signals() -> object:
-    """Put the signal handlers back after the test."""
+    """Restore the signal handlers after the test."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     yield
     for number, handler in before.items():
@@ -32,7 +32,7 @@ def _signals() -> object:
 
 @pytest.mark.usefixtures("_signals")
 def test_lifecycle_stops_on_sigterm() -> None:
-    """SIGTERM asks for an orderly end, not for a restart."""
+    """SIGTERM requests an orderly end, not a restart."""
     lifecycle = Lifecycle("listener", lambda: None)
     lifecycle.take_signals()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -50,7 +50,7 @@ def test_lifecycle_restarts_on_sighup_with_a_right_configuration() -> None:
 
 @pytest.mark.usefixtures("_signals")
 def test_lifecycle_ignores_sighup_with_a_wrong_configuration() -> None:
-    """A typing mistake in the file never takes a running service down."""
+    """A typing error in the file never stops a running service."""
 
     def refuse() -> None:
         raise SettingsError("wrong")
@@ -65,7 +65,7 @@ def test_lifecycle_ignores_sighup_with_a_wrong_configuration() -> None:
 @pytest.mark.usefixtures("_signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_lifecycle_is_signalled_in_the_middle_of_a_log_line(number: signal.Signals) -> None:
-    """The log's lock is held then; a handler that logs would wait for it for ever."""
+    """The log's lock is held at that time; a handler that logs would wait for it for ever."""
     lifecycle = Lifecycle("listener", lambda: None)
     lifecycle.take_signals()
     lines: list[str] = []
@@ -78,7 +78,7 @@ def test_lifecycle_is_signalled_in_the_middle_of_a_log_line(number: signal.Signa
             lines.append(text)
             return len(text)
 
-    # An earlier test of this process may have left a level at which nothing is written.
+    # An earlier test in this process may have left a level at which nothing is written.
     structlog.reset_defaults()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(Interrupted()))
     try:
@@ -91,7 +91,7 @@ def test_lifecycle_is_signalled_in_the_middle_of_a_log_line(number: signal.Signa
 
 
 def test_lifecycle_ends_with_its_parent() -> None:
-    """When standard input closes, however the supervisor died, the process ends in order."""
+    """When standard input closes, however the supervisor ended, the process ends in order."""
     code = (
         "from agent.service.lifecycle import Lifecycle\n"
         "life = Lifecycle('worker', lambda: None)\n"
@@ -105,7 +105,7 @@ def test_lifecycle_ends_with_its_parent() -> None:
 
 
 def test_lifecycle_tells_systemd_that_it_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readiness goes to the socket that the environment names."""
+    """Readiness is sent to the socket that the environment names."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
         notify.settimeout(10)
@@ -120,7 +120,7 @@ def test_lifecycle_tells_systemd_that_it_is_ready(tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """systemd's end of the notification socket, and a watchdog that is fed all the time."""
+    """systemd's end of the notification socket, with a watchdog that is fed continuously."""
     monkeypatch.setattr("agent.service.lifecycle.WATCHDOG_EVERY_S", 0.01)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
@@ -130,7 +130,7 @@ def notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.s
 
 
 def test_lifecycle_feeds_the_watchdog(notify: socket.socket) -> None:
-    """WATCHDOG=1 is sent again and again, until the process is asked to stop."""
+    """WATCHDOG=1 is sent repeatedly until the process is asked to stop."""
     lifecycle = Lifecycle("worker", lambda: None)
     lifecycle.ready()
     assert [notify.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
@@ -138,7 +138,7 @@ def test_lifecycle_feeds_the_watchdog(notify: socket.socket) -> None:
 
 
 def test_lifecycle_ends_with_a_fault_when_a_thread_has_died(notify: socket.socket) -> None:
-    """A listener whose accepting thread is gone would look well for ever: it ends, to be started anew."""
+    """A listener whose accepting thread has died would look healthy for ever: it ends, to be restarted."""
     end = threading.Event()
     thread = threading.Thread(target=end.wait, name="accepting", daemon=True)
     thread.start()
@@ -154,7 +154,7 @@ def test_lifecycle_ends_with_a_fault_when_a_thread_has_died(notify: socket.socke
 
 
 def test_lifecycle_feeds_the_watchdog_until_it_has_ended(notify: socket.socket) -> None:
-    """The last studies of a worker may take longer than the watchdog waits; its threads end meanwhile."""
+    """A worker's last studies may take longer than the watchdog waits; its threads end meanwhile."""
     end = threading.Event()
     thread = threading.Thread(target=end.wait, name="accepting", daemon=True)
     thread.start()

@@ -17,7 +17,7 @@ from agent.foundation.errors import ProcessFailed
 from agent.service.lifecycle import Lifecycle
 from agent.service.supervisor import ChildSpec, Supervisor, pause_s
 
-# A child that says that it is ready, writes its process id to a file, and ends in order when asked.
+# A child that reports readiness, writes its process id to a file, and ends in order when asked.
 CHILD = """
 import os, pathlib, signal, socket, sys, threading
 stop = threading.Event()
@@ -31,7 +31,7 @@ stop.wait(30)
 
 
 def child(role: str, file: Path, code: str = CHILD) -> ChildSpec:
-    """Describe a child that runs some code."""
+    """Describe a child that runs this code."""
     return ChildSpec(role=role, command=(sys.executable, "-S", "-c", code, str(file)))
 
 
@@ -65,14 +65,14 @@ def running(*specs: ChildSpec) -> Iterator[threading.Event]:
 
 
 def test_supervisor_is_ready_when_all_its_children_are(tmp_path: Path) -> None:
-    """Readiness is told once, after the last child's."""
+    """Readiness is reported once, after the last child's."""
     with running(child("a", tmp_path / "a"), child("b", tmp_path / "b")) as ready:
         assert ready.wait(60)
         assert (len(pids(tmp_path / "a")), len(pids(tmp_path / "b"))) == (1, 1)
 
 
 def test_supervisor_ends_its_children_in_order(tmp_path: Path) -> None:
-    """After the end no child lives."""
+    """After the end no child is alive."""
     with running(child("a", tmp_path / "a")) as ready:
         assert ready.wait(60)
         (pid,) = pids(tmp_path / "a")
@@ -81,7 +81,7 @@ def test_supervisor_ends_its_children_in_order(tmp_path: Path) -> None:
 
 
 def test_supervisor_restarts_a_child_that_was_killed(tmp_path: Path) -> None:
-    """A worker that dies is there again after a short pause; the others are left alone."""
+    """A worker that dies is restarted after a short pause; the other children keep running."""
     with running(child("a", tmp_path / "a"), child("b", tmp_path / "b")) as ready:
         assert ready.wait(60)
         os.kill(pids(tmp_path / "a")[0], signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_supervisor_restarts_a_child_that_was_killed(tmp_path: Path) -> None:
 def test_supervisor_kills_a_child_that_feeds_the_watchdog_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child that lives and does nothing is started again; one that never fed the watchdog is left alone."""
+    """A child that hangs is restarted; one that never fed the watchdog keeps running."""
     monkeypatch.setattr("agent.service.supervisor.SILENT_AFTER_S", 0.1)
     fed = CHILD.replace("READY=1", "READY=1\\nWATCHDOG=1")
     with running(child("hangs", tmp_path / "a", fed), child("b", tmp_path / "b")) as ready:
@@ -102,7 +102,7 @@ def test_supervisor_kills_a_child_that_feeds_the_watchdog_no_more(
 
 
 def test_supervisor_stops_when_a_child_cannot_start(tmp_path: Path) -> None:
-    """A child that ends before it was ready has a reason that a restart cannot mend: all stop."""
+    """A child that ends before it is ready has a cause that a restart cannot remedy: all stop."""
     broken = child("broken", tmp_path / "x", "raise SystemExit(2)")
     supervisor = Supervisor([broken, child("a", tmp_path / "a")], Lifecycle("supervisor", lambda: None))
     with pytest.raises(ProcessFailed, match="broken did not start"):
@@ -111,5 +111,5 @@ def test_supervisor_stops_when_a_child_cannot_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("failures", "expected"), [(1, 0.5), (2, 1.0), (3, 2.0), (20, 30.0), (5000, 30.0)])
 def test_pause_grows_to_a_limit(failures: int, expected: float) -> None:
-    """A child that dies again and again does not burn the machine, however often it dies."""
+    """A child that dies again and again does not overload the machine, however often it dies."""
     assert pause_s(failures) == expected

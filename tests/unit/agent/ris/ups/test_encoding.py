@@ -1,4 +1,4 @@
-"""Answers to a query are encoded from DICOM JSON exactly as pydicom encodes the same data set."""
+"""Query responses are encoded from DICOM JSON exactly as pydicom encodes the same data set."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def workitem() -> Dataset:
 @pytest.mark.parametrize("implicit", [True, False])
 @pytest.mark.filterwarnings("ignore:The value for the data element")
 def test_as_encoded_writes_the_bytes_of_pydicom(implicit: bool) -> None:
-    """Whatever the value representation, at the top and in sequences, over both transfer syntaxes."""
+    """All value representations, at the top and in sequences, in both transfer syntaxes."""
     content = workitem().to_json_dict()
     expected = encode(Dataset.from_json(content), implicit, True)
     assert expected == as_encoded(content, implicit=implicit)
@@ -59,6 +59,6 @@ def test_as_encoded_writes_the_bytes_of_pydicom(implicit: bool) -> None:
     ],
 )
 def test_as_encoded_refuses_what_is_no_dataset(content: dict[str, Any]) -> None:
-    """It is refused with an error of ours, so that the peer receives a status."""
+    """It is refused with our own error, so that the peer receives a status."""
     with pytest.raises(WorkitemInvalid):
         as_encoded(content, implicit=True)

@@ -1,4 +1,4 @@
-"""A claim without any report is ended, and its work is offered again; final workitems are deleted in time."""
+"""A claim without any report is ended, and its work is offered again; final workitems are deleted later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UID, MINE = "2.25.9700.1", "2.25.71"
 
 
 def aged(database: Database, hours: float) -> None:
-    """Let so much time pass."""
+    """Make the workitems older by this many hours."""
     with database.transaction() as session:
         then = database_now(session) - timedelta(hours=hours)
         session.execute(update(Workitem).values(touched_at=then))
@@ -33,7 +33,7 @@ def rows(database: Database) -> list[Workitem]:
 
 
 def test_silent_claim_is_canceled_and_offered_again(database: Database) -> None:
-    """There is no transition back: CANCELED with its reason, and a new workitem that names the old one."""
+    """No transition leads back: CANCELED with its reason, and a new workitem that references the old one."""
     manager = Manager(database)
     manager.create(UID, scheduled(ScheduledProcedureStepPriority="HIGH"))
     manager.change_state(UID, "IN PROGRESS", MINE)
@@ -53,7 +53,7 @@ def test_silent_claim_is_canceled_and_offered_again(database: Database) -> None:
 
 
 def test_claim_that_reports_progress_is_left_alone(database: Database) -> None:
-    """Every report of the performer counts."""
+    """Every report of the performer renews the claim."""
     manager = Manager(database)
     manager.create(UID, scheduled())
     manager.change_state(UID, "IN PROGRESS", MINE)
@@ -63,7 +63,7 @@ def test_claim_that_reports_progress_is_left_alone(database: Database) -> None:
 
 
 def test_final_workitem_stays_a_day_and_as_long_as_somebody_locks_it(database: Database) -> None:
-    """24 h at least (IHE AIW-I); a deletion lock holds it until its subscriber lets go."""
+    """24 h at least (IHE AIW-I); a deletion lock holds it until its subscriber releases it."""
     manager = Manager(database, reachable=["READER"])
     manager.create(UID, scheduled())
     manager.subscribe(str(GLOBAL_SUBSCRIPTION), "READER", deletion_lock=True)

@@ -1,4 +1,4 @@
-"""Our drafts as workitems: each follows its job, and a final one never changes."""
+"""Our drafts as workitems: each follows its job, and a final workitem never changes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class House:
             self.job_id = add_job(session, study, "RECEIVING", at=now).id
 
     def go(self, state: str, **values: Any) -> None:
-        """Bring the job into a state, and its workitem after it."""
+        """Bring the job into a state, and update its workitem."""
         with self.database.transaction() as session:
             job = session.get_one(Job, self.job_id)
             job.state, job.updated_at = state, database_now(session)
@@ -56,7 +56,7 @@ class House:
         return as_dataset(self.items()[-1].content)
 
     def told(self) -> list[str]:
-        """Return the state that each event told of."""
+        """Return the state that each event reported."""
         with self.database.reading() as session:
             events = session.scalars(select(UpsEvent).where(UpsEvent.event_type == 1).order_by(UpsEvent.id))
             return [str(as_dataset(one.content).ProcedureStepState) for one in events]
@@ -64,14 +64,14 @@ class House:
 
 @pytest.fixture
 def house(database: Database) -> House:
-    """One study that is arriving."""
+    """A study that is being received."""
     made = House(database)
     made.projection.tick()
     return made
 
 
 def test_workitem_of_a_draft_has_every_required_attribute(house: House) -> None:
-    """What we create ourselves passes what we ask of others."""
+    """Workitems that we create meet the requirements that we check in those of others."""
     content = house.content()
     content.TransactionUID = ""
     assert creation_shortcoming(content) is None
@@ -79,7 +79,7 @@ def test_workitem_of_a_draft_has_every_required_attribute(house: House) -> None:
 
 
 def test_workitem_follows_its_job_to_the_end(house: House) -> None:
-    """Scheduled, in progress with progress, completed with what was made."""
+    """Scheduled, in progress with its progress, completed with its output."""
     house.go("QUEUED")
     assert str(house.content().InputReadinessState) == "READY"
     token = "12345678-1234-5678-1234-567812345678"
@@ -100,7 +100,7 @@ def test_workitem_follows_its_job_to_the_end(house: House) -> None:
 
 
 def test_steps_that_a_tick_missed_are_reported(house: House) -> None:
-    """There is no way from SCHEDULED to a final state but through IN PROGRESS."""
+    """A final state is reached from SCHEDULED only through IN PROGRESS."""
     house.go("SKIPPED", code="not-eligible")
     assert house.told() == ["SCHEDULED", "IN PROGRESS", "CANCELED"]
     assert final_shortcoming(house.content(), StepState.CANCELED) is None
@@ -108,7 +108,7 @@ def test_steps_that_a_tick_missed_are_reported(house: House) -> None:
 
 @pytest.mark.parametrize("ended", ["DEAD", "CANCELED", "FAILED", "SKIPPED", "DELIVERED"])
 def test_a_job_that_goes_on_gets_a_new_workitem(house: House, ended: str) -> None:
-    """A final workitem stays as it is; the next one names it."""
+    """A final workitem stays as it is; the next one references it."""
     house.go(ended)
     before = house.items()[0].content
     house.go("QUEUED" if ended != "DELIVERED" else "DELIVERING")
@@ -120,7 +120,7 @@ def test_a_job_that_goes_on_gets_a_new_workitem(house: House, ended: str) -> Non
 
 
 def test_lost_lease_cancels_the_claim_and_schedules_again(house: House) -> None:
-    """The standard knows no way back from IN PROGRESS to SCHEDULED."""
+    """The standard has no transition from IN PROGRESS back to SCHEDULED."""
     house.go("GENERATING", lease_token="12345678-1234-5678-1234-567812345678")
     house.go("QUEUED", lease_token=None)
     assert [one.state for one in house.items()] == ["CANCELED", "SCHEDULED"]
@@ -128,7 +128,7 @@ def test_lost_lease_cancels_the_claim_and_schedules_again(house: House) -> None:
 
 @pytest.mark.parametrize("state", sorted(JobState))
 def test_every_state_of_a_job_has_a_workitem(house: House, state: str) -> None:
-    """And a second tick changes nothing."""
+    """A second tick changes nothing."""
     house.go(state)
     before = [(one.state, one.content) for one in house.items()]
     assert house.projection.tick() == 0
@@ -136,7 +136,7 @@ def test_every_state_of_a_job_has_a_workitem(house: House, state: str) -> None:
 
 
 def test_priority_goes_both_ways(house: House) -> None:
-    """HIGH over UPS lets the job overtake; a priority given to the job shows in its workitem."""
+    """HIGH over UPS moves the job forward; a priority given to the job shows in its workitem."""
     house.go("QUEUED")
     changes = Dataset()
     changes.ScheduledProcedureStepPriority = "HIGH"
@@ -154,7 +154,7 @@ def test_priority_goes_both_ways(house: House) -> None:
     [("QUEUED", 0, "CANCELED"), ("GENERATING", 0, "CANCELED"), ("DELIVERED", 0xC311, "DELIVERED")],
 )
 def test_cancel_request_stops_the_draft(house: House, state: str, status: int, after: str) -> None:
-    """Before and during drafting the job is canceled; after it there is nothing to cancel."""
+    """Before and during drafting the job is cancelled; afterwards there is nothing to cancel."""
     house.go(state, lease_token="12345678-1234-5678-1234-567812345678" if state == "GENERATING" else None)
     assert house.manager.request_cancel(house.items()[0].uid, Dataset(), "READER").status == status
     with house.database.reading() as session:
@@ -164,14 +164,14 @@ def test_cancel_request_stops_the_draft(house: House, state: str, status: int, a
 
 
 def test_nobody_else_may_claim_our_draft(house: House) -> None:
-    """It is assigned to this station."""
+    """The workitem is assigned to this station."""
     house.go("QUEUED")
     reply = house.manager.change_state(house.items()[0].uid, "IN PROGRESS", "2.25.9")
     assert (f"{reply.status:04X}", house.items()[0].state) == ("0124", "SCHEDULED")
 
 
 def test_projection_leaves_studies_in_shadow_out(database: Database) -> None:
-    """A sender in shadow has no workitem; a draft that only the model kept in shadow ends as CANCELED."""
+    """A sender in shadow has no workitem; a draft in shadow only because of the model ends as CANCELED."""
     house = House(database)
     house.projection = Projection(database, STATION, in_shadow=lambda title: True)
     house.go("GENERATING")

@@ -1,4 +1,4 @@
-"""What a new workitem must have, attribute by attribute (PS3.4 table CC.2.5-3 and its macros)."""
+"""Required attributes of a new workitem (PS3.4 table CC.2.5-3 and its macros)."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def content(kind: str, **values: object) -> Dataset:
 
 
 def shortcoming(**changes: object) -> tuple[UpsStatus, tuple[str, ...]] | None:
-    """Return the status and the attributes that are named."""
+    """Return the status and the attributes that the answer names."""
     found = creation_shortcoming(scheduled(**changes))
     return None if found is None else (found.status, found.keywords)
 
 
 @pytest.mark.parametrize("keyword", [*CREATED_WITH_VALUE, *CREATED_PRESENT])
 def test_absent_attribute_is_named(keyword: str) -> None:
-    """Types 1 and 2 must be there."""
+    """Attributes of types 1 and 2 must be present."""
     assert shortcoming(**{keyword: None}) == (ABSENT, (keyword,))
 
 
 @pytest.mark.parametrize("keyword", CREATED_WITH_VALUE)
 def test_empty_attribute_of_type_1_is_named(keyword: str) -> None:
-    """Type 1 must have a value."""
+    """An attribute of type 1 must have a value."""
     assert shortcoming(**{keyword: ""}) == (EMPTY, (keyword,))
 
 
@@ -113,7 +113,7 @@ ITEMS = [
 def test_attribute_that_an_item_lacks_is_named_with_its_sequence(
     sequence: str, lacking: Dataset, named: list[str]
 ) -> None:
-    """Types 1 and 1C of the macros, the condition being met."""
+    """Types 1 and 1C of the macros are checked, the condition being met."""
     expected = tuple(f"{sequence}.{one}" for one in named)
     assert (ABSENT, expected) == shortcoming(**{sequence: [lacking]})
 
@@ -143,12 +143,12 @@ def test_attribute_that_an_item_lacks_is_named_with_its_sequence(
     ],
 )
 def test_item_that_has_what_its_conditions_demand_is_accepted(sequence: str, whole: Dataset) -> None:
-    """One of several is enough, and what does not apply may be absent."""
+    """One of several is enough, and an attribute that does not apply may be absent."""
     assert shortcoming(**{sequence: [whole]}) is None
 
 
 def test_empty_value_in_an_item_is_told_from_an_absent_one() -> None:
-    """0121, not 0120."""
+    """The status is 0121, not 0120."""
     assert shortcoming(InputInformationSequence=[instances(StudyInstanceUID="")]) == (
         EMPTY,
         ("InputInformationSequence.StudyInstanceUID",),
@@ -156,7 +156,7 @@ def test_empty_value_in_an_item_is_told_from_an_absent_one() -> None:
 
 
 def test_lenient_creation_takes_what_can_be_understood() -> None:
-    """Without `ups.strict` type 2 and conditional attributes may be absent; the study may not."""
+    """Without `ups.strict` type 2 and conditional attributes may be absent, but not the study."""
     bare = scheduled(AdmissionID=None, InputInformationSequence=[instances(DICOMRetrievalSequence=None)])
     assert creation_shortcoming(bare, strict=False) is None
     nameless = scheduled(InputInformationSequence=[instances(StudyInstanceUID=None)])

@@ -25,14 +25,14 @@ def test_change_of_state_is_answered_as_the_table_says(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", CANCEL_TABLE, ids=str)
 def test_cancel_request_is_answered_as_the_table_says(cell: Cell) -> None:
-    """Of a scheduled workitem both steps are taken; a claimed one's performer is asked."""
+    """A scheduled workitem takes both steps; for a claimed one the performer is asked."""
     change = request_cancel(cell.present)
     assert (cell.status, cell.after) == (change.status, change.steps[-1] if change.steps else cell.present)
     assert change.asks_performer == (cell.present is StepState.IN_PROGRESS)
 
 
 def test_final_requirements_are_asked_for_last() -> None:
-    """Who has no right to end a workitem does not hear what it lacks."""
+    """A requester with no right to end a workitem is not told which attributes it lacks."""
     change = change_state(
         StepState.IN_PROGRESS,
         StepState.COMPLETED,

@@ -1,4 +1,4 @@
-"""A reader moves a draft to the front or takes it back, whatever the draft's state."""
+"""A reader moves a draft to the front or cancels it, whatever the draft's state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATION = Station(ae_title="ECHO_AGENT", name="ECHO Agent")
 
 
 def waiting(database: Database, count: int) -> list[str]:
-    """Queue studies; return the UIDs of their workitems in the order of their arrival."""
+    """Queue studies; return the UIDs of their workitems in order of arrival."""
     with database.transaction() as session:
         now = database_now(session)
         for number in range(count):
@@ -30,14 +30,14 @@ def waiting(database: Database, count: int) -> list[str]:
 
 
 def with_priority(priority: str) -> Dataset:
-    """Return the change of (0074,1200)."""
+    """Return a data set that changes (0074,1200)."""
     changes = Dataset()
     changes.ScheduledProcedureStepPriority = priority
     return changes
 
 
 def taken(database: Database) -> list[str]:
-    """Let a worker take what is queued; return the studies in the order in which it took them."""
+    """Let a worker take the queued jobs; return the studies in the order in which it took them."""
     found = []
     while claims := jobs.claim(database, "w", 60.0, 1):
         found += [claim.study_instance_uid for claim in claims]
@@ -45,7 +45,7 @@ def taken(database: Database) -> list[str]:
 
 
 def test_priority_over_ups_reorders_the_queue(database: Database) -> None:
-    """HIGH overtakes, LOW lets others pass; the worker takes them in that order, and the list shows it."""
+    """HIGH overtakes, LOW is overtaken; the worker takes them in that order, and the list shows it."""
     uids = waiting(database, 4)
     manager = Manager(database)
     assert manager.update(uids[2], with_priority("HIGH")).status == 0
@@ -56,7 +56,7 @@ def test_priority_over_ups_reorders_the_queue(database: Database) -> None:
 
 
 def test_escalation_inside_the_agent_shows_in_the_workitem(database: Database) -> None:
-    """STAT by an order or by hand: (0074,1200) becomes HIGH, and the search lists it first."""
+    """After STAT by an order or by hand (0074,1200) becomes HIGH, and the search lists it first."""
     uids = waiting(database, 2)
     with database.transaction() as session:
         session.scalars(select(Job).order_by(Job.id.desc())).first().priority = 0  # type: ignore[union-attr]
@@ -83,7 +83,9 @@ def test_escalation_inside_the_agent_shows_in_the_workitem(database: Database) -
 def test_cancel_before_during_and_after_drafting(
     database: Database, state: str, status: int, after: str
 ) -> None:
-    """What has not gone out is stopped; what has ended is answered so, and stays as it is."""
+    """A draft that has not been sent is stopped; for one that has ended the answer says so, and it stays as
+    it is.
+    """
     with database.transaction() as session:
         now = database_now(session)
         job = add_job(session, add_study(session, "1.2.3", at=now), state, at=now)
