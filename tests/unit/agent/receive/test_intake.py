@@ -225,7 +225,7 @@ def test_later_image_fills_what_the_first_left_empty(database: Database, send: S
 
 
 def test_stat_shortens_the_quiet_time_and_comes_first(database: Database, send: Send) -> None:
-    """One STAT image makes the study STAT, regardless of the order of arrival."""
+    """One STAT image makes the study STAT, whatever images came before or after it."""
     send(IMAGE)
     send(replace(LATERAL, priority=STAT_PRIORITY))
     send(replace(IMAGE, sop_instance_uid="1.2.3.1.3", priority=HIGH_PRIORITY))

@@ -33,7 +33,7 @@ def test_oldest_silent_connection_of_the_address_gives_way() -> None:
 
 
 def test_strangers_have_less_room() -> None:
-    """An address that may not send at all gets only a few connections, enough to be told so."""
+    """An address that may not send at all gets only a few connections, enough to receive its rejection."""
     book = ledger()
     closed: list[str] = []
     open_many(book, "192.0.2.1", HALF_OPEN_PER_STRANGER + 1, closed)

@@ -106,9 +106,7 @@ def test_unknown_caller_is_rejected_for_good_and_a_full_house_for_now() -> None:
 
 
 def test_title_for_earlier_studies_is_ours_too() -> None:
-    """It is accepted beside our own title, told apart from it, and unknown where earlier studies are not
-    fetched.
-    """
+    """It is accepted like our own title but told apart; unknown where earlier studies are not fetched."""
     settings = ListenerSettings(allow=(AllowedPeer(ae_title="CR1"),))
     fetching, not_fetching = PeerPolicy(settings, "ECHO_PRIORS "), PeerPolicy(settings)
     who = caller(called="ECHO_PRIORS")

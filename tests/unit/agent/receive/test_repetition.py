@@ -55,7 +55,7 @@ class Site:
         return [(one.state.value, one.code) for one in done]
 
     def drafted(self, state: str = "DELIVERED") -> None:
-        """Let the first film's draft be delivered."""
+        """Receive the first film, and put its job into a state."""
         self.send(chest_film())
         assert self.tick() == [("QUEUED", None)]
         with self.database.transaction() as session:

@@ -83,9 +83,7 @@ def test_messages_never_put_a_draft_over_a_verified_report(study: Study1) -> Non
 
 
 def test_messages_take_back_the_old_patients_draft_before_the_new_ones(study: Study1) -> None:
-    """For a corrected patient X is sent under the old one, then R under the new one, even if withdrawing is
-    late.
-    """
+    """For a corrected patient X is sent under the old one before R under the new one, even if it is late."""
     study.draft(PatientID="PA", PatientName="Alpha^A")
     assert study.told() == [("R", "PA")]
     study.draft(PatientID="PB", PatientName="Beta^B")
@@ -134,9 +132,7 @@ def test_message_has_the_pdf_with_its_banner(house: House) -> None:
 
 
 def test_corrected_images_of_another_order_leave_the_first_ones_number(study: Study1) -> None:
-    """When patient and accession number are corrected, the first is withdrawn and the second has its own
-    number.
-    """
+    """If patient and accession number are corrected, the first is withdrawn; the second has its number."""
     study.draft(PatientID="PA", PatientName="Alpha^A", AccessionNumber="A1")
     study.told()
     study.draft(PatientID="PB", PatientName="Beta^B", AccessionNumber="A2")

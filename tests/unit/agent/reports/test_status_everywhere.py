@@ -1,4 +1,4 @@
-"""What software wrote and nobody has verified is never a verified, preliminary-verified or final result.
+"""What software wrote and nobody has verified is never marked as verified, preliminary-verified or final.
 
 Covers all kinds of destinations, all documents that each can be sent, and all courses of a study.
 """

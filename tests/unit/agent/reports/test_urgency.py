@@ -34,7 +34,7 @@ def finding(concept: str, presence: Presence = Presence.PRESENT, **attributes: o
     ],
 )
 def test_urgency_of_the_default_rules(findings: tuple[Finding, ...], rule: str | None) -> None:
-    """Dangerous findings are urgent if present; absent, resolved and small ones are not; the most urgent rule
+    """Dangerous findings are urgent if present, but not if absent, resolved or small; the most urgent rule
     counts.
     """
     found = assess(findings, DEFAULT_URGENCY)

@@ -70,9 +70,7 @@ def all_of(house: House, column: Any) -> list[Any]:
 
 
 def test_correction_withdraws_the_old_patients_documents(house: House) -> None:
-    """A rejected revision and a note under the old patient, and a draft without predecessor under the new
-    one.
-    """
+    """A rejected revision and a note under the old patient; a draft without predecessor under the new one."""
     old = drafted_and_sent(house)
     house.receive(image(1, 1, **NEW))
     complete(house)

@@ -60,9 +60,7 @@ def test_answer_goes_back_to_the_sender_and_names_his_message(house: House) -> N
 
 
 def test_repetition_is_answered_the_same_and_changes_nothing(house: House) -> None:
-    """The sender may repeat a message after a lost answer; the same number from another sender is another
-    message.
-    """
+    """The sender repeats a message after a lost answer; another sender's same number is another message."""
     first = order("O1", question="Old?")
     assert _codes(house, first) == ["AA"]
     assert _codes(house, order("O2", question="New?")) == ["AA"]

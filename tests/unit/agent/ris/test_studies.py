@@ -272,9 +272,7 @@ def test_merge_after_the_draft_flags_it_and_makes_it_again(site: Site) -> None:
 
 
 def test_merge_withdraws_the_delivered_draft_once_the_new_one_is_there(site: Site) -> None:
-    """The PACS gets the withdrawal under the old identifier; the RIS, which knows of the merge, the next
-    result.
-    """
+    """The PACS gets the withdrawal under the old identifier; the RIS, knowing the merge, the next result."""
     site.send()
     site.work()
     deliver(site)

@@ -21,9 +21,7 @@ print(json.dumps([process.nice(), process.ionice()]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the priority of reads and writes is Linux's")
 def test_process_is_served_after_the_others(repository: Path) -> None:
-    """Its niceness grows by the setting, up to the maximum, and its reads and writes have the lowest
-    priority.
-    """
+    """Its niceness grows by the setting, up to the maximum; its reads and writes have the lowest priority."""
     done = subprocess.run(
         [sys.executable, "-c", _SHOW, "7"], capture_output=True, text=True, check=True, cwd=repository
     )

@@ -44,9 +44,7 @@ def series(modality: str = "DX", **texts: str) -> FoundSeries:
 def test_studies_that_cannot_hold_a_chest_film_are_left(
     router: Router, listed: ListedStudy, trusted: bool, rule: str | None
 ) -> None:
-    """Studies are excluded by modality always, and by description where it is trusted and names another
-    region.
-    """
+    """Modality always excludes a study; its description does where it is trusted and names another region."""
     assert judge_study(listed, router, trust_description=trusted) == rule
 
 

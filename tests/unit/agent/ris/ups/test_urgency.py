@@ -83,9 +83,7 @@ def test_escalation_inside_the_agent_shows_in_the_workitem(database: Database) -
 def test_cancel_before_during_and_after_drafting(
     database: Database, state: str, status: int, after: str
 ) -> None:
-    """A draft that has not been sent is stopped; for one that has ended the answer says so, and it stays as
-    it is.
-    """
+    """A draft that has not been sent is stopped; one that has ended is unchanged, and the answer says so."""
     with database.transaction() as session:
         now = database_now(session)
         job = add_job(session, add_study(session, "1.2.3", at=now), state, at=now)
