@@ -132,7 +132,7 @@ def test_message_has_the_pdf_with_its_banner(house: House) -> None:
 
 
 def test_corrected_images_of_another_order_leave_the_first_ones_number(study: Study1) -> None:
-    """If patient and accession number are corrected, the first is withdrawn; the second has its number."""
+    """Patient and accession number corrected: the first is withdrawn, and the second has its own number."""
     study.draft(PatientID="PA", PatientName="Alpha^A", AccessionNumber="A1")
     study.told()
     study.draft(PatientID="PB", PatientName="Beta^B", AccessionNumber="A2")
